@@ -1,0 +1,157 @@
+/**
+ * The Worker's variables and secrets, checked once and turned into one typed Config. A wrong value names itself and
+ * says what to do; nothing runs on a half-right configuration.
+ */
+import { z } from 'zod';
+import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
+
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+const optionalText = z
+  .string()
+  .optional()
+  .transform((value) => (value === undefined || value === '' ? null : value));
+const address = z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).transform(withoutTrailingSlash);
+const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`);
+
+const variablesSchema = z.object({
+  ENVIRONMENT: z.enum(['production', 'local']),
+  PUBLIC_URL: z.union([z.literal('').transform(() => null), address]),
+  CLAUDE_CREDENTIAL: claudeCredentialSchema,
+  CLAUDE_MODEL: z.string().min(1),
+  SANDBOX: z.enum(['container', 'endpoint']),
+  SANDBOX_ENDPOINT_URL: z.union([z.literal('').transform(() => null), address]),
+  LINEAR_API_URL: address,
+  ANTHROPIC_API_URL: address,
+  WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
+  SCRIPTED_MODEL: flag,
+  PAUSED: flag,
+  LINEAR_WEBHOOK_SECRET: secret(8),
+  ENCRYPTION_KEY: z
+    .string()
+    .refine(isKey, { error: 'must be 32 random bytes in base64: openssl rand -base64 32', abort: true }),
+  ADMIN_TOKEN: secret(24),
+  ACCESS_PASSWORD: secret(8),
+  SANDBOX_ENDPOINT_SECRET: optionalText,
+  CLAUDE_CODE_OAUTH_TOKEN: optionalText,
+  ANTHROPIC_API_KEY: optionalText,
+});
+
+/** How Claude is paid for, with the credential that goes into every request. */
+export type ClaudeAccess = { mode: ClaudeCredential; secret: string };
+
+export interface Config {
+  environment: 'production' | 'local';
+  /** Address under which people and sandboxes reach this Worker; null: the address of the request at hand. */
+  publicUrl: string | null;
+  linear: { apiUrl: string; webhookSecret: string; webhookMaxAgeMs: number };
+  claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean };
+  sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };
+  /** 32 bytes, base64; keys for single purposes are derived from it. */
+  encryptionKey: string;
+  adminToken: string;
+  accessPassword: string;
+  /** Webhooks are accepted and stored, effects wait. */
+  paused: boolean;
+}
+
+/** The configuration is wrong. `problems` has one line for each wrong value, naming it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: string[]) {
+    super(`Cyrus is not configured: ${problems.join('; ')}`);
+  }
+}
+
+/**
+ * Reads the configuration.
+ * @param env the Worker's bindings; only variables and secrets are read
+ * @throws ConfigError naming every wrong value at once
+ */
+export function readConfig(env: object): Config {
+  const parsed = variablesSchema.safeParse(env);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => {
+        const name = issue.path.join('.');
+        return name in env ? `${name}: ${issue.message}` : `${name} is not set`;
+      }),
+    );
+  }
+  const variables = parsed.data;
+  const problems: string[] = [];
+  const access = claudeAccess(variables, problems);
+  const sandbox = sandboxChoice(variables, problems);
+  if (!access || !sandbox) throw new ConfigError(problems);
+  return {
+    environment: variables.ENVIRONMENT,
+    publicUrl: variables.PUBLIC_URL,
+    linear: {
+      apiUrl: variables.LINEAR_API_URL,
+      webhookSecret: variables.LINEAR_WEBHOOK_SECRET,
+      webhookMaxAgeMs: variables.WEBHOOK_MAX_AGE_HOURS * 3_600_000,
+    },
+    claude: {
+      apiUrl: variables.ANTHROPIC_API_URL,
+      model: variables.CLAUDE_MODEL,
+      access,
+      scripted: variables.SCRIPTED_MODEL,
+    },
+    sandbox,
+    encryptionKey: variables.ENCRYPTION_KEY,
+    adminToken: variables.ADMIN_TOKEN,
+    accessPassword: variables.ACCESS_PASSWORD,
+    paused: variables.PAUSED,
+  };
+}
+
+type Variables = z.infer<typeof variablesSchema>;
+
+/** An API key that merely lies around would be charged; in subscription mode its presence is an error. */
+function claudeAccess(variables: Variables, problems: string[]): ClaudeAccess | null {
+  const { CLAUDE_CREDENTIAL: mode, CLAUDE_CODE_OAUTH_TOKEN: token, ANTHROPIC_API_KEY: key } = variables;
+  if (mode === 'api-key') {
+    if (key) return { mode, secret: key };
+    problems.push('CLAUDE_CREDENTIAL is "api-key" but ANTHROPIC_API_KEY is not set');
+    return null;
+  }
+  if (key) {
+    problems.push(
+      'ANTHROPIC_API_KEY is set although CLAUDE_CREDENTIAL is "subscription": remove the Worker secret ANTHROPIC_API_KEY (it could cause API charges), or set CLAUDE_CREDENTIAL = "api-key"',
+    );
+    return null;
+  }
+  if (token) return { mode, secret: token };
+  problems.push('CLAUDE_CODE_OAUTH_TOKEN is not set: run `claude setup-token` and store what it prints as this secret');
+  return null;
+}
+
+function sandboxChoice(variables: Variables, problems: string[]): Config['sandbox'] | null {
+  if (variables.SANDBOX === 'container') return { kind: 'container' };
+  const { SANDBOX_ENDPOINT_URL: url, SANDBOX_ENDPOINT_SECRET: endpointSecret } = variables;
+  if (!url) problems.push('SANDBOX is "endpoint" but SANDBOX_ENDPOINT_URL is not set');
+  if (!endpointSecret) problems.push('SANDBOX is "endpoint" but SANDBOX_ENDPOINT_SECRET is not set');
+  if (!url || !endpointSecret) return null;
+  if (url.startsWith('http:') && !isLoopback(url)) {
+    problems.push(
+      'SANDBOX_ENDPOINT_URL must be https unless it is a loopback address: commands and code travel over it',
+    );
+    return null;
+  }
+  return { kind: 'endpoint', url, secret: endpointSecret };
+}
+
+function isLoopback(url: string): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
+}
+
+function withoutTrailingSlash(url: string): string {
+  return url.replace(/\/+$/, '');
+}
+
+function isKey(value: string): boolean {
+  try {
+    return atob(value).length === 32;
+  } catch {
+    return false;
+  }
+}

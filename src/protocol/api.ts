@@ -1,0 +1,48 @@
+/** Bodies of Cyrus's own HTTP API (`/api/…`). Times are milliseconds since the epoch. */
+import { z } from 'zod';
+import { journalEntrySchema } from './journal.ts';
+import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
+
+/** `GET /api/sessions` */
+export const sessionListSchema = z.object({ sessions: z.array(sessionRowSchema), scriptedModel: z.boolean() });
+export type SessionList = z.infer<typeof sessionListSchema>;
+
+/** `GET /api/sessions/:id?after=N&limit=M`: readable without a socket. */
+export const sessionPageSchema = z.object({
+  session: sessionViewSchema,
+  entries: z.array(journalEntrySchema),
+  /** Last number of the journal; more entries follow while the last one given is below it. */
+  head: z.number().int().nonnegative(),
+});
+export type SessionPage = z.infer<typeof sessionPageSchema>;
+
+/** `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. */
+export const pagePromptSchema = z.object({ id: z.uuid(), text: z.string().trim().min(1).max(50_000) });
+export type PagePrompt = z.infer<typeof pagePromptSchema>;
+
+/** `POST /api/sessions/:id/stop` */
+export const pageStopSchema = z.object({ id: z.uuid() });
+
+/** `PUT /api/admin/workspaces/:id` */
+export const workspaceInputSchema = z.object({
+  name: z.string().trim().min(1),
+  urlKey: z.string().trim().min(1),
+  appUserId: z.string().min(1),
+  /** Linear access token of the app user; stored encrypted, never given back. */
+  accessToken: z.string().min(1),
+});
+export type WorkspaceInput = z.infer<typeof workspaceInputSchema>;
+
+/** `PUT /api/admin/workspaces/:id/repositories/:owner/:name` */
+export const repositoryInputSchema = z.object({
+  /** Clone address over HTTP(S), without credentials, e.g. `https://github.com/acme/shop.git`. */
+  cloneUrl: z.url({ protocol: /^https?$/ }),
+  baseBranch: z.string().trim().min(1).default('main'),
+  /** HTTP basic credential of the git host; stored encrypted, never given back. */
+  credential: z.object({ username: z.string().min(1), password: z.string().min(1) }).optional(),
+});
+export type RepositoryInput = z.infer<typeof repositoryInputSchema>;
+
+/** Body of every refusal: a stable word for programs, a sentence for people that says what to do. */
+export const apiErrorSchema = z.object({ error: z.string(), message: z.string() });
+export type ApiError = z.infer<typeof apiErrorSchema>;

@@ -1,0 +1,190 @@
+/**
+ * What crosses the boundary between an issue session and its sandbox.
+ *
+ * Plain HTTP both ways, idempotent both ways. The issue session sends a start (`PUT /sessions/:id`) and commands
+ * (`POST /sessions/:id/commands`) with ids of its own; the sandbox numbers everything that happens, keeps it on disk
+ * until acknowledged, and posts it in batches (`POST {gateway}/events`). All times are milliseconds since the epoch.
+ */
+import { z } from 'zod';
+
+/** Largest number of events a sandbox puts into one batch. */
+export const MAX_BATCH_EVENTS = 500;
+/** Size, in bytes of JSON, past which a sandbox closes a batch (a single larger event still travels alone). */
+export const MAX_BATCH_BYTES = 1024 * 1024;
+/** Longest time the sandbox holds an event back to let others join its batch. */
+export const BATCH_FLUSH_MS = 15;
+/** How often a sandbox with a turn in progress posts an empty batch, so that silence means trouble. */
+export const HEARTBEAT_MS = 10_000;
+
+const time = z.number().int().nonnegative();
+const uuid = z.uuid();
+
+/** How the CLI authenticates towards the gateway; decides which environment variable carries the session token. */
+export const claudeCredentialSchema = z.enum(['subscription', 'api-key']);
+export type ClaudeCredential = z.infer<typeof claudeCredentialSchema>;
+
+/** Body of `PUT /sessions/:id`. A second start of the same generation is the same session and changes nothing but the token. */
+export const startSessionSchema = z.object({
+  /** Life number given by the issue session; a higher one supersedes every earlier life of this session. */
+  generation: z.number().int().positive(),
+  gateway: z.object({
+    /** Base address, without trailing slash; `/events`, `/patch/…`, `/anthropic` and `/git/…` lie under it. */
+    url: z.url(),
+    /** Signed, expiring, session-bound token. It is no credential for anything but the gateway. */
+    token: z.string().min(1),
+  }),
+  repository: z.object({
+    /** `owner/name`; the clone address is `{gateway.url}/git/{fullName}.git`. */
+    fullName: z.string().regex(/^[\w.-]+(\/[\w.-]+)+$/),
+    baseBranch: z.string().min(1),
+    /** The one branch this session may push. */
+    branch: z.string().min(1),
+  }),
+  claude: z.object({
+    credential: claudeCredentialSchema,
+    model: z.string().min(1),
+    /** Claude's own session id (`--session-id`, later `--resume`): one conversation for the life of the issue session. */
+    conversationId: uuid,
+    /** Appended to Claude's system prompt, after the repository's CLAUDE.md. */
+    systemPrompt: z.string(),
+  }),
+  /** Author and committer of commits made in the sandbox. */
+  author: z.object({ name: z.string().min(1), email: z.string().min(1) }),
+  /** Seconds the repository's optional `cyrus-setup.sh` may take. */
+  setupTimeoutSeconds: z.number().int().positive().default(600),
+});
+export type StartSession = z.infer<typeof startSessionSchema>;
+
+/** Answer to `PUT /sessions/:id` and `GET /sessions/:id`. */
+export const sandboxStatusSchema = z.object({
+  sessionId: z.string(),
+  generation: z.number().int().positive(),
+  /** New for each life of the server process. */
+  bootId: uuid,
+  /** New for each numbering of events; the same across restarts of the server on the same disk. */
+  streamId: uuid,
+  /** Last number given to an event. */
+  lastSeq: z.number().int().nonnegative(),
+  state: z.enum(['preparing', 'ready', 'working', 'failed', 'closed']),
+});
+export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
+
+/**
+ * Body of `POST /sessions/:id/commands`. The same id sent twice is carried out once.
+ * - `prompt`: a user message; written to the CLI at once, also mid-turn. Its id is the message's uuid.
+ * - `stop`: interrupt, then end the CLI's whole process tree; what was done is saved.
+ */
+export const sandboxCommandSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('prompt'), id: uuid, turn: z.number().int().positive(), text: z.string().min(1) }),
+  z.object({ type: z.literal('stop'), id: uuid }),
+]);
+export type SandboxCommand = z.infer<typeof sandboxCommandSchema>;
+
+/** Preparations, in their order. `mirror` = clone or fetch, `worktree` = checkout, `setup` = cyrus-setup.sh, `claude` = CLI start. */
+export const sandboxStepSchema = z.enum(['mirror', 'worktree', 'setup', 'claude', 'save']);
+export type SandboxStep = z.infer<typeof sandboxStepSchema>;
+
+export const changedFileSchema = z.object({
+  path: z.string(),
+  /** Lines added and removed; null for a binary file. */
+  additions: z.number().int().nonnegative().nullable(),
+  deletions: z.number().int().nonnegative().nullable(),
+});
+export type ChangedFile = z.infer<typeof changedFileSchema>;
+
+export const commitSchema = z.object({ sha: z.string(), subject: z.string() });
+export type Commit = z.infer<typeof commitSchema>;
+
+const numbered = { seq: z.number().int().positive(), at: time };
+
+/** Everything a sandbox reports. `line` carries the CLI's raw stdout line, untouched. */
+export const sandboxEventSchema = z.discriminatedUnion('type', [
+  z.object({
+    ...numbered,
+    type: z.literal('step'),
+    step: sandboxStepSchema,
+    status: z.enum(['started', 'done']),
+    /** One line for people, e.g. "20 commits fetched". */
+    detail: z.string().optional(),
+    durationMs: z.number().nonnegative().optional(),
+  }),
+  /** The worktree stands and the CLI may be prompted. */
+  z.object({
+    ...numbered,
+    type: z.literal('ready'),
+    branch: z.string(),
+    /** Commit the branch stood at when the session was prepared. */
+    baseCommit: z.string(),
+    worktree: z.string(),
+    /** True when an earlier conversation is being continued. */
+    resumed: z.boolean(),
+  }),
+  z.object({ ...numbered, type: z.literal('line'), line: z.string() }),
+  z.object({ ...numbered, type: z.literal('stderr'), text: z.string() }),
+  z.object({ ...numbered, type: z.literal('setup-output'), text: z.string() }),
+  z.object({ ...numbered, type: z.literal('cli-started'), pid: z.number().int(), resumed: z.boolean() }),
+  z.object({
+    ...numbered,
+    type: z.literal('cli-exited'),
+    code: z.number().int().nullable(),
+    signal: z.string().nullable(),
+    /** True when a turn was open: the issue session must not wait for its result. */
+    duringTurn: z.boolean(),
+    /** Why, where the driver knows: it was stopped, it idled out, it went silent. */
+    cause: z.enum(['idle', 'stop', 'silent', 'crash']),
+  }),
+  /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
+  z.object({
+    ...numbered,
+    type: z.literal('saved'),
+    turn: z.number().int().positive(),
+    branch: z.string(),
+    head: z.string(),
+    /** Commits of the branch that the base branch does not have, newest first, at most 50. */
+    commits: z.array(commitSchema),
+    /** Files changed against the base, at most 300. */
+    files: z.array(changedFileSchema),
+    /** Commits made since the last `saved`. */
+    newCommits: z.number().int().nonnegative(),
+    pushed: z.boolean(),
+    /** Size of the patch at `{gateway}/patch/{head}`; null when the branch changes nothing or the patch could not be stored. */
+    patchBytes: z.number().int().nonnegative().nullable(),
+    /** What went wrong (e.g. the push was refused), in words for people. */
+    problem: z.string().optional(),
+  }),
+  /** The session cannot go on; preparations end here. */
+  z.object({
+    ...numbered,
+    type: z.literal('failed'),
+    step: sandboxStepSchema,
+    message: z.string(),
+    /** What a person can do about it. */
+    hint: z.string(),
+  }),
+]);
+export type SandboxEvent = z.infer<typeof sandboxEventSchema>;
+export type SandboxEventBody = SandboxEvent extends infer E
+  ? E extends SandboxEvent
+    ? Omit<E, 'seq' | 'at'>
+    : never
+  : never;
+
+/** Body of `POST {gateway}/events`. An empty batch is a heartbeat. Events are consecutive. */
+export const eventBatchSchema = z.object({
+  generation: z.number().int().positive(),
+  bootId: uuid,
+  streamId: uuid,
+  events: z.array(sandboxEventSchema).max(MAX_BATCH_EVENTS),
+});
+export type EventBatch = z.infer<typeof eventBatchSchema>;
+
+/** 200: everything up to `stored` is durable; go on from `stored + 1`. */
+export const eventBatchAnswerSchema = z.object({ stored: z.number().int().nonnegative() });
+export type EventBatchAnswer = z.infer<typeof eventBatchAnswerSchema>;
+
+/** 409: this life of the session is over (a later generation or another disk took over). Stop the CLI and post no more. */
+export const supersededAnswerSchema = z.object({ error: z.literal('superseded'), message: z.string() });
+
+/** Every other refusal of the sandbox server and the gateway's own routes. */
+export const refusalSchema = z.object({ error: z.string(), message: z.string() });
+export type Refusal = z.infer<typeof refusalSchema>;

@@ -1,0 +1,121 @@
+/**
+ * What crosses the WebSocket between an issue session and a viewer, and the view of a session that pages show.
+ *
+ * A viewer connects to `/api/sessions/:id/live?after=N` with the last number it has. It is sent one `hello`, the entries
+ * after N in order, and then what happens. Streamed text travels once: as deltas; the finished block then arrives as a
+ * `seal` that names the block instead of repeating it. Who missed a delta sees it by the offset and reconnects.
+ * The client sends nothing but the text `ping`, answered `pong` by the platform without waking the object.
+ */
+import { z } from 'zod';
+import { journalEntrySchema, turnOutcomeSchema, usageSchema } from './journal.ts';
+
+const time = z.number().int().nonnegative();
+
+/**
+ * What a session is doing, in one word.
+ * `waiting` nothing was asked yet or the next prompt is awaited; `starting` the sandbox is prepared; `working` Claude
+ * works; `saving` the result is committed and pushed; `stopping` a stop was asked for and not yet confirmed.
+ */
+export const phaseSchema = z.enum(['waiting', 'starting', 'working', 'saving', 'stopping']);
+export type Phase = z.infer<typeof phaseSchema>;
+
+export const sessionViewSchema = z.object({
+  id: z.string(),
+  issue: z.object({ identifier: z.string(), title: z.string(), url: z.string() }).nullable(),
+  workspaceName: z.string(),
+  repository: z.string().nullable(),
+  branch: z.string().nullable(),
+  phase: phaseSchema,
+  /** Why it is in this phase, in plain words, e.g. "Cloning acme/shop". */
+  reason: z.string(),
+  phaseSince: time,
+  /** Number of the current or last turn; 0 before the first. */
+  turn: z.number().int().nonnegative(),
+  /** Start of the current turn; null between turns. */
+  turnStartedAt: time.nullable(),
+  lastOutcome: turnOutcomeSchema.nullable(),
+  model: z.string().nullable(),
+  /** Sum over all turns. */
+  usage: usageSchema,
+  costUsd: z.number().nullable(),
+  /** True where a scripted model answers instead of Claude. */
+  scriptedModel: z.boolean(),
+  /** Effects that were given up. */
+  failedEffects: z.number().int().nonnegative(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type SessionView = z.infer<typeof sessionViewSchema>;
+
+export const blockKindSchema = z.enum(['text', 'thinking', 'tool-call']);
+export type BlockKind = z.infer<typeof blockKindSchema>;
+
+/** A block that is being streamed. For a tool call `text` is empty and `name` set: its input follows as an entry. */
+export const openBlockSchema = z.object({
+  block: z.string(),
+  kind: blockKindSchema,
+  turn: z.number().int().nonnegative(),
+  text: z.string(),
+  name: z.string().optional(),
+  parentToolUseId: z.string().optional(),
+});
+export type OpenBlock = z.infer<typeof openBlockSchema>;
+
+/** Frames from the issue session to a viewer. Names of the frequent `delta` are short: they are most of the bytes. */
+export const viewerFrameSchema = z.discriminatedUnion('t', [
+  /** First frame of every connection. `head` is the last number of the journal; `open` the blocks being streamed. */
+  z.object({
+    t: z.literal('hello'),
+    session: sessionViewSchema,
+    head: z.number().int().nonnegative(),
+    open: z.array(openBlockSchema),
+  }),
+  /** Finished entries, consecutive and in order. */
+  z.object({ t: z.literal('entries'), entries: z.array(journalEntrySchema) }),
+  /** A block began to stream. */
+  z.object({ t: z.literal('open'), open: openBlockSchema }),
+  /** Text `x` of block `b`, at offset `o` (UTF-16 code units). */
+  z.object({ t: z.literal('d'), b: z.string(), o: z.number().int().nonnegative(), x: z.string() }),
+  /** Block `b` is finished: it is the entry `entry` with its text, `length` code units long, as streamed. */
+  z.object({
+    t: z.literal('seal'),
+    b: z.string(),
+    length: z.number().int().nonnegative(),
+    entry: z.object({
+      seq: z.number().int().positive(),
+      at: time,
+      turn: z.number().int().nonnegative(),
+      kind: z.enum(['text', 'thinking']),
+      parentToolUseId: z.string().optional(),
+    }),
+  }),
+  /** Streaming of these blocks ended without a finished block of their own (the turn was stopped, the line was lost). */
+  z.object({ t: z.literal('drop'), blocks: z.array(z.string()) }),
+  /** The header changed. */
+  z.object({ t: z.literal('session'), session: sessionViewSchema }),
+]);
+export type ViewerFrame = z.infer<typeof viewerFrameSchema>;
+
+/** Close codes of the live socket. 4404: no such session; a client does not try again. */
+export const CLOSE_NO_SUCH_SESSION = 4404;
+
+/** A row of the list at `/`. */
+export const sessionRowSchema = z.object({
+  id: z.string(),
+  identifier: z.string().nullable(),
+  title: z.string(),
+  url: z.string().nullable(),
+  repository: z.string().nullable(),
+  phase: phaseSchema,
+  reason: z.string(),
+  lastOutcome: turnOutcomeSchema.nullable(),
+  turn: z.number().int(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type SessionRow = z.infer<typeof sessionRowSchema>;
+
+export const journalPageSchema = z.object({
+  entries: z.array(journalEntrySchema),
+  head: z.number().int().nonnegative(),
+});
