@@ -57,8 +57,10 @@ export interface Config {
 /** The configuration is wrong. `problems` has one line for each wrong value, naming it. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
-  constructor(readonly problems: string[]) {
+  readonly problems: string[];
+  constructor(problems: string[]) {
     super(`Cyrus is not configured: ${problems.join('; ')}`);
+    this.problems = problems;
   }
 }
 

@@ -1,0 +1,66 @@
+import { expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../src/config.ts';
+
+const valid = {
+  ENVIRONMENT: 'production',
+  PUBLIC_URL: '',
+  CLAUDE_CREDENTIAL: 'subscription',
+  CLAUDE_MODEL: 'sonnet',
+  SANDBOX: 'container',
+  SANDBOX_ENDPOINT_URL: '',
+  LINEAR_API_URL: 'https://api.linear.app/graphql',
+  ANTHROPIC_API_URL: 'https://api.anthropic.com/',
+  WEBHOOK_MAX_AGE_HOURS: '8',
+  SCRIPTED_MODEL: 'false',
+  PAUSED: 'false',
+  LINEAR_WEBHOOK_SECRET: 'lin_wh_0123456789',
+  ENCRYPTION_KEY: btoa('0123456789abcdef0123456789abcdef'),
+  ADMIN_TOKEN: 'an-admin-token-of-some-length',
+  ACCESS_PASSWORD: 'a password',
+  CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat-1',
+};
+
+/** The problems a configuration is refused with. */
+function problems(env: object): string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+it('reads a whole configuration into one typed value', () => {
+  const config = readConfig(valid);
+  expect(config.claude).toEqual({
+    apiUrl: 'https://api.anthropic.com',
+    model: 'sonnet',
+    access: { mode: 'subscription', secret: 'sk-ant-oat-1' },
+    scripted: false,
+  });
+  expect(config.linear.webhookMaxAgeMs).toBe(8 * 60 * 60 * 1000);
+});
+
+it('names every wrong value at once', () => {
+  const { ADMIN_TOKEN: _, ...rest } = valid;
+  expect(problems({ ...rest, ENCRYPTION_KEY: 'short', WEBHOOK_MAX_AGE_HOURS: 'soon' })).toEqual([
+    expect.stringContaining('WEBHOOK_MAX_AGE_HOURS'),
+    'ENCRYPTION_KEY: must be 32 random bytes in base64: openssl rand -base64 32',
+    'ADMIN_TOKEN is not set',
+  ]);
+});
+
+it('refuses an API key that lies around in subscription mode, and names it', () => {
+  expect(problems({ ...valid, ANTHROPIC_API_KEY: 'sk-ant-api-1' })).toEqual([
+    expect.stringContaining('remove the Worker secret ANTHROPIC_API_KEY'),
+  ]);
+});
+
+it('refuses a sandbox endpoint over plain http unless it is on loopback', () => {
+  const endpoint = { ...valid, SANDBOX: 'endpoint', SANDBOX_ENDPOINT_SECRET: 'an endpoint secret' };
+  expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://build.example.com' })).toEqual([
+    expect.stringContaining('must be https'),
+  ]);
+  expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:8790' })).toEqual([]);
+});

@@ -1,0 +1,10 @@
+import { applyD1Migrations } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeAll } from 'vitest';
+
+// A pool that silently fell back to Node would make every promise tested here worthless.
+if (navigator.userAgent !== 'Cloudflare-Workers') throw new Error('these tests must run inside workerd');
+
+beforeAll(async () => {
+  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+});

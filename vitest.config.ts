@@ -1,0 +1,55 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-pool-workers';
+import { defineConfig } from 'vitest/config';
+
+/** Secrets and addresses of the Worker under test. Nothing here is a credential of anything. */
+const testBindings = {
+  ENVIRONMENT: 'local',
+  PUBLIC_URL: 'http://cyrus.test',
+  SANDBOX: 'endpoint',
+  SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:1',
+  SANDBOX_ENDPOINT_SECRET: 'test-endpoint-secret-0123456789',
+  LINEAR_WEBHOOK_SECRET: 'test-webhook-secret',
+  ENCRYPTION_KEY: btoa('0123456789abcdef0123456789abcdef'),
+  ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
+  ACCESS_PASSWORD: 'test-access-password',
+  CLAUDE_CODE_OAUTH_TOKEN: 'real-oauth-token-of-the-test',
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['tests/unit/**/*.test.ts', 'tests/dev/**/*.test.ts'],
+          environment: 'node',
+        },
+      },
+      {
+        test: {
+          name: 'container',
+          include: ['tests/container/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: { ...testBindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
+            },
+          })),
+        ],
+        test: {
+          name: 'worker',
+          include: ['tests/worker/**/*.test.ts'],
+          setupFiles: ['tests/worker/setup.ts'],
+          testTimeout: 30_000,
+        },
+      },
+    ],
+  },
+});
