@@ -1,0 +1,254 @@
+/**
+ * A git host for development and tests: smart HTTP with basic auth over the machine's own git, and pages that show what
+ * came of it. It listens on the loopback interface alone.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { mkdir, readdir } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { findHttpBackend, GitCommandError } from './git-command.ts';
+import type { Html } from './html.ts';
+import { serveGit } from './http-backend.ts';
+import { branchPage, commitPage, errorPage, filePage, indexPage, repositoryPage } from './pages.ts';
+import { type Branch, type LoggedCommit, listBranches, readFileAt, readLog, UnknownRefError } from './repository.ts';
+import { type RepositorySeed, seedRepository } from './seed.ts';
+
+export interface GitHostOptions {
+  /** Directory for the bare repositories, `owner/name.git`; made when missing. */
+  root: string;
+  /** 0 or left out: a free one. */
+  port?: number;
+  /** The one basic credential that may fetch and push. */
+  username: string;
+  password: string;
+}
+
+/** One request for git data (not for a page), as it was answered. */
+export interface GitHostRequest {
+  /** Milliseconds since the epoch. */
+  at: number;
+  method: string;
+  /** With the query, e.g. `/acme/shop.git/info/refs?service=git-upload-pack`. */
+  path: string;
+  status: number;
+}
+
+export interface GitHost {
+  /** `http://127.0.0.1:PORT` */
+  url: string;
+  /** Address to clone from, without credentials. */
+  cloneUrl(fullName: string): string;
+  /** Page that shows a branch. */
+  branchUrl(fullName: string, branch: string): string;
+  /** Makes the repository from the seed unless it is there. True when it was made now. */
+  ensureRepository(fullName: string, seed: RepositorySeed): Promise<boolean>;
+  /** Commits of a branch or commit, newest first, at most 200. Throws UnknownRefError. */
+  log(fullName: string, ref: string): Promise<LoggedCommit[]>;
+  /** Branches, the one with the newest commit first. */
+  branches(fullName: string): Promise<Branch[]>;
+  /** Text of a file of a branch or commit. Throws UnknownRefError, GitCommandError where there is no such file. */
+  readFile(fullName: string, ref: string, path: string): Promise<string>;
+  /** The next `times` git requests with a right credential are answered with `status` instead of served. */
+  failNext(times: number, status: number): void;
+  /** Every git request from now on waits this long, in milliseconds, before it is served; 0 ends it. */
+  slowDown(ms: number): void;
+  /** Git requests so far, oldest first; the last 1,000. */
+  requests(): GitHostRequest[];
+  /** Stops listening and breaks open connections off. */
+  close(): Promise<void>;
+}
+
+/** `owner/name` is not something this host serves. */
+export class RepositoryNameError extends Error {
+  override readonly name = 'RepositoryNameError';
+  constructor(fullName: string) {
+    super(
+      `${JSON.stringify(fullName)} is not owner/name: each part has letters, digits, ".", "_", "-" and does not start with a dot or end with ".git"`,
+    );
+  }
+}
+
+const MAX_REQUESTS_KEPT = 1000;
+/** No part may start with a dot, so no path can leave the root or reach a half-made repository. */
+const namePart = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+const gitRoute = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+
+/**
+ * Starts the host.
+ * @throws GitMissingError without git or its http-backend; Node's EADDRINUSE error when the port is taken
+ */
+export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
+  const program = await findHttpBackend();
+  const root = resolve(options.root);
+  await mkdir(root, { recursive: true });
+
+  const log: GitHostRequest[] = [];
+  let failures = { left: 0, status: 500 };
+  let delayMs = 0;
+
+  const directoryOf = (fullName: string): string => {
+    const [owner = '', name = '', ...rest] = fullName.split('/');
+    const valid = rest.length === 0 && namePart.test(owner) && namePart.test(name) && !name.endsWith('.git');
+    if (!valid) throw new RepositoryNameError(fullName);
+    return join(root, owner, `${name}.git`);
+  };
+
+  const answerGit = async (request: IncomingMessage, response: ServerResponse, route: GitRoute): Promise<void> => {
+    if (!authorized(request.headers.authorization, options.username, options.password)) {
+      response.setHeader('www-authenticate', 'Basic realm="git host", charset="UTF-8"');
+      return refuse(response, 401, 'This git host needs a user name and a password.');
+    }
+    if (delayMs > 0) await pause(delayMs);
+    if (failures.left > 0) {
+      failures.left--;
+      return refuse(response, failures.status, 'This git host was told to fail.');
+    }
+    if (!(await repositoryNames(root)).includes(route.fullName)) {
+      return refuse(response, 404, `There is no repository ${route.fullName}.`);
+    }
+    const path = `/${route.fullName}.git/${route.service}`;
+    await serveGit(request, response, { program, root, path, query: route.query, user: options.username });
+  };
+
+  const answerPage = async (response: ServerResponse, url: URL): Promise<void> => {
+    const parts = url.pathname.split('/').slice(1).map(decodeURIComponent);
+    const [owner = '', name = '', kind, ...rest] = parts;
+    const names = await repositoryNames(root);
+    if (url.pathname === '/') {
+      const repositories = names.map((fullName) => ({
+        fullName,
+        directory: directoryOf(fullName),
+        cloneUrl: host.cloneUrl(fullName),
+      }));
+      return sendPage(response, 200, await indexPage(repositories));
+    }
+    const fullName = `${owner}/${name.replace(/\.git$/, '')}`;
+    if (!names.includes(fullName)) return sendPage(response, 404, errorPage(`There is no repository ${fullName}.`));
+    const directory = directoryOf(fullName);
+    const ref = rest.join('/');
+    if (kind === undefined || kind === '') return sendPage(response, 200, await repositoryPage(fullName, directory));
+    if (kind === 'tree') return sendPage(response, 200, await branchPage(fullName, directory, ref));
+    if (kind === 'commit') return sendPage(response, 200, await commitPage(fullName, directory, ref));
+    const path = url.searchParams.get('path');
+    if (kind === 'blob' && path) return sendPage(response, 200, await filePage(fullName, directory, ref, path));
+    return sendPage(response, 404, errorPage('There is no such page.'));
+  };
+
+  const server = createServer((request, response) => {
+    const route = readRoute(request);
+    const answer = async () => {
+      if (route === null) return refuse(response, 400, 'This address cannot be read.');
+      if (route instanceof URL) {
+        if (request.method === 'GET' || request.method === 'HEAD') return answerPage(response, route);
+        return refuse(response, 405, 'Pages can only be read.');
+      }
+      response.on('close', () => {
+        log.push({
+          at: Date.now(),
+          method: request.method ?? '',
+          path: request.url ?? '',
+          status: response.statusCode,
+        });
+        if (log.length > MAX_REQUESTS_KEPT) log.shift();
+      });
+      return answerGit(request, response, route);
+    };
+    answer().catch((error: unknown) => {
+      const absent = error instanceof UnknownRefError || error instanceof GitCommandError || error instanceof URIError;
+      const message = error instanceof Error ? error.message : String(error);
+      if (response.headersSent) response.destroy();
+      else sendPage(response, absent ? 404 : 500, errorPage(message));
+    });
+  });
+  // A push may take as long as it takes.
+  server.requestTimeout = 0;
+  await new Promise<void>((listening, failed) => {
+    server.once('error', failed);
+    server.listen(options.port ?? 0, '127.0.0.1', listening);
+  });
+  // A server that listens on a port has an AddressInfo (a string only for pipes).
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+
+  const host: GitHost = {
+    url,
+    cloneUrl: (fullName) => `${url}/${fullName}.git`,
+    branchUrl: (fullName, branch) => `${url}/${fullName}/tree/${branch.split('/').map(encodeURIComponent).join('/')}`,
+    ensureRepository: async (fullName, seed) => seedRepository(directoryOf(fullName), seed),
+    log: async (fullName, ref) => readLog(directoryOf(fullName), ref),
+    branches: async (fullName) => listBranches(directoryOf(fullName)),
+    readFile: async (fullName, ref, path) => readFileAt(directoryOf(fullName), ref, path),
+    failNext: (times, status) => {
+      failures = { left: times, status };
+    },
+    slowDown: (ms) => {
+      delayMs = ms;
+    },
+    requests: () => [...log],
+    close: () =>
+      new Promise((closed) => {
+        server.close(() => closed());
+        server.closeAllConnections();
+      }),
+  };
+  return host;
+}
+
+interface GitRoute {
+  fullName: string;
+  service: string;
+  query: string;
+}
+
+/** A git request, the address of a page, or null for what is no address. Only smart HTTP is git here. */
+function readRoute(request: IncomingMessage): GitRoute | URL | null {
+  let url: URL;
+  try {
+    url = new URL(request.url ?? '/', 'http://git.host');
+  } catch {
+    return null;
+  }
+  const match = gitRoute.exec(url.pathname);
+  if (!match) return url;
+  const [, owner = '', name = '', service = ''] = match;
+  const asks = service === 'info/refs';
+  if (request.method !== (asks ? 'GET' : 'POST')) return url;
+  if (asks && !/^git-(upload|receive)-pack$/.test(url.searchParams.get('service') ?? '')) return url;
+  return { fullName: `${owner}/${name}`, service, query: url.search.slice(1) };
+}
+
+/** `owner/name` of every repository under the root, in alphabetical order. */
+async function repositoryNames(root: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const owner of await readdir(root, { withFileTypes: true })) {
+    if (!owner.isDirectory() || !namePart.test(owner.name)) continue;
+    for (const entry of await readdir(join(root, owner.name))) {
+      const name = entry.replace(/\.git$/, '');
+      if (entry.endsWith('.git') && namePart.test(name)) names.push(`${owner.name}/${name}`);
+    }
+  }
+  return names.sort();
+}
+
+function authorized(header: string | undefined, username: string, password: string): boolean {
+  const given = /^basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
+  if (!given) return false;
+  const digest = (text: string | Buffer) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(Buffer.from(given, 'base64')), digest(`${username}:${password}`));
+}
+
+function refuse(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+  response.end(`${message}\n`);
+}
+
+function sendPage(response: ServerResponse, status: number, content: Html): void {
+  response.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(content.text);
+}

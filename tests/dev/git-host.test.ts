@@ -1,0 +1,224 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { GitMissingError, gitEnvironment } from '../../dev/git/git-command.ts';
+import { type GitHost, RepositoryNameError, startGitHost } from '../../dev/git/git-host.ts';
+import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
+
+const run = promisify(execFile);
+
+let directory: string;
+let host: GitHost;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'git-host-'));
+  host = await startGitHost({ root: join(directory, 'repositories'), username: 'cyrus', password: 'p:ss wörd' });
+  await host.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
+});
+
+afterAll(async () => {
+  await host.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** git as a client of the host, with an author and no configuration of this machine. */
+async function git(args: string[], cwd = directory, credential = 'cyrus:p:ss wörd'): Promise<string> {
+  const person = { GIT_AUTHOR_NAME: 'T', GIT_AUTHOR_EMAIL: 't@example', GIT_COMMITTER_NAME: 'T' };
+  const header = `http.extraHeader=Authorization: Basic ${Buffer.from(credential).toString('base64')}`;
+  const environment = gitEnvironment({ ...person, GIT_COMMITTER_EMAIL: 't@example', HOME: directory });
+  const { stdout } = await run('git', ['-c', header, ...args], { cwd, env: environment, maxBuffer: 1e8 });
+  return stdout;
+}
+
+/** A raw request, because `fetch` and `URL` would tidy up the path before it is sent. */
+function rawGet(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
+  const { hostname, port } = new URL(host.url);
+  return new Promise((resolve, reject) => {
+    request({ hostname, port, path, headers }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+const basic = { authorization: `Basic ${Buffer.from('cyrus:p:ss wörd').toString('base64')}` };
+
+test('the sample repository has the same commits on every machine', async () => {
+  const commits = await host.log(SAMPLE_REPOSITORY, 'main');
+  expect(commits.map((commit) => commit.subject)).toEqual([
+    'Show that the total forgets quantities',
+    'Price a cart: coupons, shipping, checkout',
+    'Take items out of the cart',
+    'Put items into a cart',
+    'Reckon with money in whole cents',
+  ]);
+  expect(await host.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository())).toBe(false);
+
+  const twin = await startGitHost({ root: join(directory, 'twin'), username: 'u', password: 'p' });
+  expect(await twin.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository())).toBe(true);
+  expect(await twin.log(SAMPLE_REPOSITORY, 'main')).toEqual(commits);
+  await twin.close();
+});
+
+test('exactly one test of the sample repository fails, because the total ignores quantities', async () => {
+  const clone = join(directory, 'failing');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  const failure = await run(process.execPath, ['--test', '--test-reporter=tap'], { cwd: clone }).then(
+    () => null,
+    (error: { stdout: string }) => error.stdout,
+  );
+  expect(failure?.match(/^not ok .*$/gm)).toEqual([expect.stringContaining('the total counts every piece of an item')]);
+  expect(failure).toContain('# pass 14');
+});
+
+test('every commit but the last passes its own tests', async () => {
+  const clone = join(directory, 'history');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  for (const commit of (await host.log(SAMPLE_REPOSITORY, 'main')).slice(1)) {
+    await git(['checkout', '--quiet', commit.sha], clone);
+    await run(process.execPath, ['--test'], { cwd: clone });
+  }
+});
+
+test('a branch is cloned, changed, pushed and shown', async () => {
+  const clone = join(directory, 'work');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  await git(['switch', '--quiet', '-c', 'cyrus/eng-1-<b>'], clone);
+  await writeFile(join(clone, 'new.txt'), '<script>alert("it is only text")</script>\n');
+  await git(['add', '-A'], clone);
+  await git(['commit', '--quiet', '-m', 'Add <i>a file</i>'], clone);
+  await git(['push', '--quiet', 'origin', 'HEAD'], clone);
+
+  expect((await host.log(SAMPLE_REPOSITORY, 'cyrus/eng-1-<b>'))[0]).toMatchObject({ subject: 'Add <i>a file</i>' });
+  expect((await host.branches(SAMPLE_REPOSITORY)).map((branch) => branch.name)).toEqual(['cyrus/eng-1-<b>', 'main']);
+  expect(await host.readFile(SAMPLE_REPOSITORY, 'cyrus/eng-1-<b>', 'new.txt')).toContain('only text');
+
+  const response = await fetch(host.branchUrl(SAMPLE_REPOSITORY, 'cyrus/eng-1-<b>'));
+  const page = await response.text();
+  expect(response.status).toBe(200);
+  expect(page).toContain('Commits that main does not have (1)');
+  expect(page).toContain('Add &#60;i&#62;a file');
+  expect(page).toContain('+&#60;script&#62;alert');
+  expect(page).not.toContain('<script>');
+  for (const link of page.matchAll(/href="([^"]+)"/g)) {
+    expect((await fetch(new URL(link[1] ?? '', host.url))).status, link[1]).toBe(200);
+  }
+  expect(await (await fetch(host.url)).text()).toContain(host.cloneUrl(SAMPLE_REPOSITORY));
+});
+
+test('a large push travels in chunks and arrives whole', async () => {
+  const clone = join(directory, 'large');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  // Bytes that do not compress, so that the body is longer than git's buffer and is sent without a length.
+  const bytes = Buffer.alloc(6_000_000);
+  let state = 1;
+  for (let index = 0; index < bytes.length; index++) {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    bytes[index] = state >> 16;
+  }
+  await mkdir(join(clone, 'data'));
+  await writeFile(join(clone, 'data/large.bin'), bytes);
+  await git(['add', '-A'], clone);
+  await git(['commit', '--quiet', '-m', 'Large'], clone);
+  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/large'], clone);
+  const again = join(directory, 'large-again');
+  await git(['clone', '--quiet', '--branch', 'large', host.cloneUrl(SAMPLE_REPOSITORY), again]);
+  expect(await git(['rev-parse', 'HEAD'], again)).toBe(await git(['rev-parse', 'HEAD'], clone));
+});
+
+test('a long negotiation, which git packs with gzip, is understood', async () => {
+  const clone = join(directory, 'negotiation');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  for (let index = 0; index < 60; index++) await git(['commit', '--quiet', '--allow-empty', '-m', `${index}`], clone);
+  const other = join(directory, 'negotiation-other');
+  await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), other]);
+  await git(['commit', '--quiet', '--allow-empty', '-m', 'elsewhere'], other);
+  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/elsewhere'], other);
+  await git(['fetch', '--quiet', 'origin', 'elsewhere'], clone);
+  expect(await git(['log', '-1', '--format=%s', 'FETCH_HEAD'], clone)).toBe('elsewhere\n');
+});
+
+test('without the right credential nothing is fetched or pushed', async () => {
+  const refs = '/acme/shop.git/info/refs?service=git-upload-pack';
+  const response = await fetch(host.url + refs);
+  expect(response.status).toBe(401);
+  expect(response.headers.get('www-authenticate')).toContain('Basic');
+  const wrong = { authorization: `Basic ${Buffer.from('cyrus:wrong').toString('base64')}` };
+  expect((await rawGet(refs, wrong)).status).toBe(401);
+  expect((await rawGet(refs, { authorization: 'Bearer cyrus:p:ss wörd'.replace('ö', 'o') })).status).toBe(401);
+  expect((await rawGet(refs, basic)).status).toBe(200);
+  await expect(git(['ls-remote', host.cloneUrl(SAMPLE_REPOSITORY)], directory, 'cyrus:no')).rejects.toThrow(
+    'could not read Username',
+  );
+});
+
+test('nothing outside of the repositories can be reached', async () => {
+  await writeFile(join(directory, 'secret'), 'top secret');
+  const query = '/info/refs?service=git-upload-pack';
+  for (const path of [
+    `/../..${query}`,
+    `/acme/..${query}`,
+    `/acme/%2e%2e${query}`,
+    `/acme/..%2f..%2fshop.git${query}`,
+    `/.hidden/shop.git${query}`,
+    `/acme/.shop.git-partial${query}`,
+    `/acme/unknown.git${query}`,
+    '/acme/shop.git/HEAD',
+    '/acme/shop.git/objects/info/packs',
+    '/acme/shop.git/config',
+    '/acme/shop/blob/main?path=../../secret',
+    '/acme/shop/tree/--output=x',
+    '/acme/shop/commit/main:README.md',
+    '/%ff/%',
+  ]) {
+    const answer = await rawGet(path, basic);
+    expect(answer.status, path).toBe(404);
+    expect(answer.body).not.toContain('top secret');
+  }
+  for (const name of ['../x', 'a/../b', 'a', 'a/b/c', '/a/b', 'a/.b', 'a/b.git', 'a\\b/c']) {
+    await expect(host.log(name, 'main')).rejects.toThrow(RepositoryNameError);
+  }
+});
+
+test('it fails and dawdles when told to, for as long as told', async () => {
+  host.failNext(2, 503);
+  const refs = '/acme/shop.git/info/refs?service=git-upload-pack';
+  const statuses: number[] = [];
+  for (let index = 0; index < 3; index++) statuses.push((await rawGet(refs, basic)).status);
+  expect(statuses).toEqual([503, 503, 200]);
+  await expect
+    .poll(() =>
+      host
+        .requests()
+        .slice(-3)
+        .map((entry) => entry.status),
+    )
+    .toEqual([503, 503, 200]);
+
+  host.slowDown(150);
+  const began = performance.now();
+  await rawGet(refs, basic);
+  host.slowDown(0);
+  expect(performance.now() - began).toBeGreaterThanOrEqual(149);
+});
+
+test('without git it says what to install', async () => {
+  const path = process.env.PATH;
+  process.env.PATH = directory;
+  try {
+    const start = startGitHost({ root: join(directory, 'x'), username: 'u', password: 'p' });
+    await expect(start).rejects.toThrow(GitMissingError);
+    await expect(start).rejects.toThrow('git was not found on PATH: install it');
+  } finally {
+    process.env.PATH = path;
+  }
+});
