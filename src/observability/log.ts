@@ -1,0 +1,106 @@
+/**
+ * The structured log. One object a call, so that Workers Logs can filter by its fields; what must not be logged is
+ * forbidden by the type, and what slips through inside a text is redacted by its looks.
+ */
+
+/** Field names the log refuses: their values are secrets, or are people's text. */
+type ForbiddenName =
+  | 'token'
+  | 'accessToken'
+  | 'secret'
+  | 'password'
+  | 'credential'
+  | 'authorization'
+  | 'cookie'
+  | 'headers'
+  | 'body'
+  | 'prompt'
+  | 'text';
+
+export type LogValue = string | number | boolean | null | undefined | Error | readonly string[];
+export type LogFields = { readonly [name: string]: LogValue } & { readonly [Name in ForbiddenName]?: never };
+/** Dot name of what happened, the area first: `gateway.git.refused`. */
+export type LogEvent = `${string}.${string}`;
+
+const forbiddenNames: ReadonlySet<string> = new Set(
+  Object.keys({
+    token: true,
+    accessToken: true,
+    secret: true,
+    password: true,
+    credential: true,
+    authorization: true,
+    cookie: true,
+    headers: true,
+    body: true,
+    prompt: true,
+    text: true,
+  } satisfies Record<ForbiddenName, true>).map((name) => name.toLowerCase()),
+);
+
+const MAX_VALUE_LENGTH = 2_000;
+const MAX_STACK_LINES = 8;
+const MAX_CAUSES = 3;
+const REDACTED = '[redacted]';
+
+/** What tokens look like: Cyrus's own, Claude's, GitHub's, GitLab's, Linear's, JWTs, header values, addresses with a password. */
+const secretLooks: readonly [RegExp, string][] = [
+  [/\bcyrus_st_[\w.-]+/g, REDACTED],
+  [/\bsk-ant-[\w-]+/g, REDACTED],
+  [/\bgh[a-z]_[A-Za-z0-9_]+/g, REDACTED],
+  [/\bgithub_pat_\w+/g, REDACTED],
+  [/\bglpat-[\w.-]+/g, REDACTED],
+  [/\blin_[a-z]+_\w+/g, REDACTED],
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, REDACTED],
+  [/\b(Bearer|Basic)(\s+|%20)[\w+/=.~-]{6,}/gi, `$1 ${REDACTED}`],
+  [/\/\/[^\s/@:]*:[^\s/@]+@/g, `//${REDACTED}@`],
+];
+
+/**
+ * Takes out of a text everything that looks like a token, and cuts it.
+ * @returns the text, at most 2,000 characters of it, with `[redacted]` in place of each token
+ */
+export function redact(text: string): string {
+  // Cut generously first: a huge text costs no more than its beginning, and a token at the final cut is still whole here.
+  let clean = text.slice(0, 2 * MAX_VALUE_LENGTH);
+  for (const [looks, replacement] of secretLooks) clean = clean.replace(looks, replacement);
+  return clean.length > MAX_VALUE_LENGTH || text.length > 2 * MAX_VALUE_LENGTH
+    ? `${clean.slice(0, MAX_VALUE_LENGTH)}… (${text.length} characters)`
+    : clean;
+}
+
+/**
+ * Writes one line of log: `{ event, …fields }` through console.log.
+ * @param event dot name of what happened
+ * @param fields plain values; errors become their name, message, shortened stack and causes
+ */
+export function log(event: LogEvent, fields: LogFields = {}): void {
+  const record: Record<string, unknown> = { event };
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    record[name] = forbiddenNames.has(name.toLowerCase()) ? REDACTED : loggable(value);
+  }
+  console.log(record);
+}
+
+function loggable(value: LogValue): unknown {
+  if (typeof value === 'string') return redact(value);
+  if (value instanceof Error) return loggableError(value, MAX_CAUSES);
+  if (Array.isArray(value)) return value.map((item) => redact(String(item)));
+  return value;
+}
+
+function loggableError(error: Error, causesLeft: number): Record<string, unknown> {
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  return {
+    name: error.name,
+    message: redact(error.message),
+    stack: redact(
+      frames
+        .slice(0, MAX_STACK_LINES)
+        .map((line) => line.trim())
+        .join('\n'),
+    ),
+    ...(error.cause instanceof Error && causesLeft > 0 && { cause: loggableError(error.cause, causesLeft - 1) }),
+  };
+}

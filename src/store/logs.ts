@@ -1,0 +1,138 @@
+/**
+ * What is kept of a session in R2: for each turn its journal (gzip of JSON lines) and a Markdown log for people, for
+ * each saved head the patch against the base branch.
+ *
+ * `sessions/<id>/turn-0001.jsonl.gz`, `sessions/<id>/turn-0001.md`, `sessions/<id>/patch/<head>.patch`
+ */
+
+/** Largest patch that is stored, in bytes. */
+export const MAX_PATCH_BYTES = 50 * 1024 * 1024;
+/** JSON lines are joined to pieces of about this size (UTF-16 code units) before they are compressed. */
+const PIECE_LENGTH = 64 * 1024;
+
+/** A key was asked for with something that is no session id, turn or commit. */
+export class LogKeyError extends Error {
+  override readonly name = 'LogKeyError';
+}
+
+/** The patch is larger than `MAX_PATCH_BYTES`, or its announced size is not a size. */
+export class PatchSizeError extends Error {
+  override readonly name = 'PatchSizeError';
+}
+
+/** True for a full commit id: 40 hex digits (SHA-1) up to 64 (SHA-256), lower case. */
+export function isCommitId(text: string): boolean {
+  return /^[0-9a-f]{40,64}$/.test(text);
+}
+
+/**
+ * Stores the log of one turn; storing it again replaces it.
+ * @param entries the turn's journal entries in their order; taken one by one, never all in memory
+ * @param markdown the same for people
+ * @throws LogKeyError; R2's errors as they are
+ */
+export async function putTurnLog(
+  bucket: R2Bucket,
+  sessionId: string,
+  turn: number,
+  entries: Iterable<unknown>,
+  markdown: string,
+): Promise<void> {
+  const key = turnKey(sessionId, turn);
+  // R2 wants to know the length beforehand, so the compressed form is held in memory: about a tenth of the entries.
+  const compressed = await new Response(jsonLines(entries).pipeThrough(new CompressionStream('gzip'))).arrayBuffer();
+  await Promise.all([
+    bucket.put(`${key}.jsonl.gz`, compressed, { httpMetadata: { contentType: 'application/gzip' } }),
+    bucket.put(`${key}.md`, markdown, { httpMetadata: { contentType: 'text/markdown; charset=utf-8' } }),
+  ]);
+}
+
+/** The journal entries of a turn as JSON lines (uncompressed, UTF-8), or null. @throws LogKeyError */
+export async function getTurnLog(
+  bucket: R2Bucket,
+  sessionId: string,
+  turn: number,
+): Promise<ReadableStream<Uint8Array> | null> {
+  const stored = await bucket.get(`${turnKey(sessionId, turn)}.jsonl.gz`);
+  return stored?.body.pipeThrough(new DecompressionStream('gzip')) ?? null;
+}
+
+/** The Markdown log of a turn, or null. @throws LogKeyError */
+export async function getTurnMarkdown(bucket: R2Bucket, sessionId: string, turn: number): Promise<string | null> {
+  const stored = await bucket.get(`${turnKey(sessionId, turn)}.md`);
+  return stored ? stored.text() : null;
+}
+
+/**
+ * Stores the patch of a head, streamed through; the same head again replaces it with the same.
+ * @param size exact size of the patch in bytes; R2 needs it beforehand
+ * @throws LogKeyError, PatchSizeError; R2's errors as they are, also when the body does not have the announced size
+ */
+export async function putPatch(
+  bucket: R2Bucket,
+  sessionId: string,
+  head: string,
+  body: ReadableStream<Uint8Array>,
+  size: number,
+): Promise<void> {
+  const key = patchKey(sessionId, head);
+  if (!Number.isSafeInteger(size) || size < 0) throw new PatchSizeError('the size of the patch must be given in bytes');
+  if (size > MAX_PATCH_BYTES) {
+    throw new PatchSizeError(`the patch has ${size} bytes, more than the ${MAX_PATCH_BYTES} that are stored`);
+  }
+  const { readable, writable } = new FixedLengthStream(size);
+  // Both are awaited: a put that fails must not leave the pipe behind as an unhandled rejection, nor the other way round.
+  const outcomes = await Promise.allSettled([
+    bucket.put(key, readable, { httpMetadata: { contentType: 'text/x-patch; charset=utf-8' } }),
+    body.pipeTo(writable),
+  ]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** The patch of a head with its size in bytes, or null. @throws LogKeyError */
+export async function getPatch(
+  bucket: R2Bucket,
+  sessionId: string,
+  head: string,
+): Promise<{ body: ReadableStream<Uint8Array>; size: number } | null> {
+  const stored = await bucket.get(patchKey(sessionId, head));
+  return stored ? { body: stored.body, size: stored.size } : null;
+}
+
+function sessionPrefix(sessionId: string): string {
+  if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');
+  return `sessions/${sessionId}`;
+}
+
+function turnKey(sessionId: string, turn: number): string {
+  if (!Number.isSafeInteger(turn) || turn < 0) throw new LogKeyError('a turn is a number from 0');
+  return `${sessionPrefix(sessionId)}/turn-${String(turn).padStart(4, '0')}`;
+}
+
+function patchKey(sessionId: string, head: string): string {
+  if (!isCommitId(head)) throw new LogKeyError('a head is a full commit id: 40 to 64 hex digits');
+  return `${sessionPrefix(sessionId)}/patch/${head}.patch`;
+}
+
+function jsonLines(entries: Iterable<unknown>): ReadableStream<Uint8Array> {
+  const utf8 = new TextEncoder();
+  const iterator = entries[Symbol.iterator]();
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      let piece = '';
+      while (piece.length < PIECE_LENGTH) {
+        const next = iterator.next();
+        if (next.done) {
+          if (piece !== '') controller.enqueue(utf8.encode(piece));
+          controller.close();
+          return;
+        }
+        piece += `${JSON.stringify(next.value)}\n`;
+      }
+      controller.enqueue(utf8.encode(piece));
+    },
+    cancel() {
+      iterator.return?.();
+    },
+  });
+}
