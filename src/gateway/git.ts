@@ -1,0 +1,183 @@
+/**
+ * The way to the git host. A sandbox's remote is the gateway; a push is read as far as its commands: only the session's
+ * own branch may be created or moved. Packs are streamed, never held.
+ */
+import { log } from '../observability/log.ts';
+import type { Fetch } from './forwarding.ts';
+import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
+import { type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
+import type { Claims } from './token.ts';
+
+/** Largest push, in bytes, unless told otherwise. */
+export const MAX_PUSH_BYTES = 1024 ** 3;
+
+/**
+ * Forwards a request of git's smart HTTP protocol (gitprotocol-http(5)) to the git host.
+ * @param request git's request; its body is streamed on
+ * @param subpath what follows `/git/` in the address, undecoded: `owner/name.git/info/refs`
+ * @param claims who calls: the session's repository and branch
+ * @param remote where the repository is, and its credential
+ * @param maxPushBytes pushes larger than this, uncompressed, are refused
+ * @returns the git host's answer as it streams; a push that is not allowed gets a report git prints for each ref, any other refusal a text git prints as `remote: …`
+ */
+export async function forwardToGit(
+  request: Request,
+  subpath: string,
+  claims: Claims,
+  remote: GitRemote,
+  fetcher: Fetch,
+  maxPushBytes: number = MAX_PUSH_BYTES,
+): Promise<Response> {
+  const prefix = `${claims.r}.git/`;
+  // Compared as it came: nothing is decoded or resolved, so there is no second way to write an address.
+  if (!subpath.startsWith(prefix)) return plain(403, `this session may use the repository ${claims.r} only`);
+  const resource = subpath.slice(prefix.length);
+  const { search } = new URL(request.url);
+  if (resource === 'info/refs') {
+    if (request.method !== 'GET') return plain(405, 'the list of refs is got by GET');
+    if (!/^\?service=git-(upload|receive)-pack$/.test(search)) {
+      return plain(403, "only git's smart HTTP protocol is served: use a newer git");
+    }
+    return handOn(await askGitHost(request, `info/refs${search}`, null, claims, remote, fetcher));
+  }
+  if (resource !== 'git-upload-pack' && resource !== 'git-receive-pack') {
+    return plain(404, "there is nothing but git's smart HTTP protocol here (no Git LFS, no plain files)");
+  }
+  if (request.method !== 'POST' || search !== '') return plain(405, `${resource} is asked by POST, without a query`);
+  if (request.headers.get('content-type') !== `application/x-${resource}-request`) {
+    return plain(415, `${resource} takes application/x-${resource}-request`);
+  }
+  const body = decodedBody(request);
+  if (!body) return plain(415, 'the body may be compressed with gzip only');
+  if (resource === 'git-receive-pack') return forwardPush(request, body, claims, remote, fetcher, maxPushBytes);
+  return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
+}
+
+async function forwardPush(
+  request: Request,
+  body: ReadableStream<Uint8Array>,
+  claims: Claims,
+  remote: GitRemote,
+  fetcher: Fetch,
+  maxBytes: number,
+): Promise<Response> {
+  const reader = body.getReader();
+  let push: Push;
+  let read: Uint8Array;
+  try {
+    ({ push, read } = await readPush(reader));
+  } catch (error) {
+    await reader.cancel().catch(ignored);
+    if (error instanceof PushSyntaxError) return plain(400, error.message);
+    return plain(400, 'the push could not be read: it is not valid gzip, or the connection broke');
+  }
+  // Git sends a lone flush before a large push, to see whether it may at all: by coming here, it may.
+  if (push.updates.length === 0 && !push.signed) {
+    await drain(reader, maxBytes);
+    return pushResult(null);
+  }
+  const refuse = async (notice: string, reason: (update: RefUpdate) => string = () => notice): Promise<Response> => {
+    const refs = push.updates.slice(0, 20).map((update) => update.ref);
+    log('gateway.git.push-refused', { session: claims.s, repository: claims.r, refs, reason: notice });
+    // Git reads the answer only after it has sent everything, so the pack is taken, and thrown away, within reason.
+    await drain(reader, maxBytes);
+    const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
+    return report ? pushResult(report) : plain(403, notice);
+  };
+  const problem = problemOf(push, claims);
+  if (problem !== null) return refuse(problem, (update) => refProblem(update, claims) ?? problem);
+  const tooLarge = `a push may have at most ${Math.floor(maxBytes / 1024 ** 2)} MiB`;
+  const announced = Number(request.headers.get('content-length') ?? 0);
+  if (Math.max(announced, read.byteLength) > maxBytes) return refuse(tooLarge);
+
+  const rest = restOf(read, reader, maxBytes);
+  const answer = await askGitHost(request, 'git-receive-pack', rest.stream, claims, remote, fetcher);
+  if (rest.tooLarge()) {
+    if (answer instanceof Response) await answer.body?.cancel().catch(ignored);
+    return refuse(tooLarge);
+  }
+  // Git shows no text of a failed POST; a report it shows.
+  return answer instanceof Response ? answer : refuse(answer.message);
+}
+
+/** Why the push as a whole is refused, or null. One ref that is not allowed refuses them all: a push is not split. */
+function problemOf(push: Push, claims: Claims): string | null {
+  if (push.signed) return 'signed pushes are not accepted: push without --signed';
+  // Options can order the host to do more than move a ref, e.g. to merge.
+  if (push.capabilities.has('push-options')) return 'push options are not accepted: push without --push-option';
+  const problem = push.updates.map((update) => refProblem(update, claims)).find((found) => found !== null) ?? null;
+  if (problem === null || push.updates.length === 1) return problem;
+  return `nothing was pushed, because ${problem}, and each ref of a push must be allowed`;
+}
+
+function refProblem(update: RefUpdate, claims: Claims): string | null {
+  if (update.ref !== `refs/heads/${claims.b}`) return `this session may push only ${claims.b}`;
+  return /^0+$/.test(update.newId) ? 'this session may not delete its branch' : null;
+}
+
+/** The body without its gzip; null for any other encoding. */
+function decodedBody(request: Request): ReadableStream<Uint8Array> | null {
+  const body: ReadableStream<Uint8Array<ArrayBuffer>> = request.body ?? new Blob([]).stream();
+  const encoding = request.headers.get('content-encoding');
+  if (encoding === null || encoding === 'identity') return body;
+  if (encoding !== 'gzip' && encoding !== 'x-gzip') return null;
+  return body.pipeThrough(new DecompressionStream('gzip'));
+}
+
+/** What was read of the push, then the rest of it, as the host takes it. Past `maxBytes` the stream breaks off, and `tooLarge` tells. */
+function restOf(
+  read: Uint8Array,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  maxBytes: number,
+): { stream: ReadableStream<Uint8Array>; tooLarge: () => boolean } {
+  let size = read.byteLength;
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(read);
+    },
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      size += value?.byteLength ?? 0;
+      if (done) controller.close();
+      else if (size > maxBytes) controller.error(new RangeError('the push is too large'));
+      else controller.enqueue(value);
+    },
+    async cancel(reason) {
+      await reader.cancel(reason);
+    },
+  });
+  return { stream, tooLarge: () => size > maxBytes };
+}
+
+async function drain(reader: ReadableStreamDefaultReader<Uint8Array>, maxBytes: number): Promise<void> {
+  try {
+    for (let size = 0; size <= maxBytes; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      size += value.byteLength;
+    }
+    await reader.cancel();
+  } catch {
+    // The client is gone; there is nobody left to answer either.
+  }
+}
+
+function handOn(answer: Response | GitRefusal): Response {
+  return answer instanceof Response ? answer : plain(answer.status, answer.message, answer.retryAfter);
+}
+
+function pushResult(report: Uint8Array<ArrayBuffer> | null): Response {
+  const headers = { 'content-type': 'application/x-git-receive-pack-result', 'cache-control': 'no-cache' };
+  return new Response(report, { headers });
+}
+
+/** A refusal git prints, line by line, after `remote: `. */
+function plain(status: number, message: string, retryAfter?: string): Response {
+  const headers = new Headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' });
+  if (retryAfter !== undefined) headers.set('retry-after', retryAfter);
+  return new Response(`Cyrus: ${message}\n`, { status, headers });
+}
+
+function ignored(): void {
+  // The other side is gone; nothing depends on it any more.
+}

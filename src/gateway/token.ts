@@ -1,0 +1,90 @@
+/**
+ * The session token: what a sandbox shows the gateway. Signed, expiring, bound to one life of one session, its repository
+ * and its branch; a credential for nothing but the gateway.
+ */
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { fromBase64Url, toBase64Url } from '../store/base64url.ts';
+import { deriveKey } from '../store/encryption.ts';
+
+/** Begins every session token, so that a leaked one is recognised by people, scanners and the log's redaction. */
+export const TOKEN_PREFIX = 'cyrus_st_';
+/** How long a token is valid unless told otherwise, in ms: a day, longer than any turn. */
+export const TOKEN_TTL_MS = 24 * 3_600_000;
+const MAX_TOKEN_LENGTH = 4_096;
+
+const claimsSchema = z.object({
+  /** Session: the Durable Object's id, 64 hex digits. */
+  s: z.string(),
+  /** Workspace id. */
+  w: z.string(),
+  /** Repository, `owner/name`. */
+  r: z.string(),
+  /** The one branch the session may push. */
+  b: z.string(),
+  /** Generation of the session's sandbox. */
+  g: z.number().int().positive(),
+});
+/** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
+export type Claims = z.infer<typeof claimsSchema>;
+
+/** As signed: with the expiry `e` in seconds since the epoch. */
+const payloadSchema = claimsSchema.extend({ e: z.number().int() });
+
+/** Why a token is refused. `malformed`: none of ours; `forged`: ours by its looks, the signature is wrong; `expired`. */
+export type TokenProblem = 'malformed' | 'forged' | 'expired';
+
+const utf8 = new TextEncoder();
+
+/**
+ * Makes a session token: `cyrus_st_<payload>.<signature>`, both base64url, HMAC-SHA256.
+ * @param ttl ms
+ * @param now ms since the epoch
+ */
+export async function mintToken(
+  config: Pick<Config, 'encryptionKey'>,
+  claims: Claims,
+  ttl: number = TOKEN_TTL_MS,
+  now: number = Date.now(),
+): Promise<string> {
+  const { s, w, r, b, g } = claims;
+  const payload = toBase64Url(utf8.encode(JSON.stringify({ s, w, r, b, g, e: Math.ceil((now + ttl) / 1000) })));
+  const signed = `${TOKEN_PREFIX}${payload}`;
+  const signature = await crypto.subtle.sign('HMAC', await tokenKey(config), utf8.encode(signed));
+  return `${signed}.${toBase64Url(new Uint8Array(signature))}`;
+}
+
+/**
+ * Checks a session token; the signature in constant time, before anything in the payload is believed.
+ * @param now ms since the epoch
+ */
+export async function verifyToken(
+  config: Pick<Config, 'encryptionKey'>,
+  token: string,
+  now: number = Date.now(),
+): Promise<Claims | TokenProblem> {
+  if (!token.startsWith(TOKEN_PREFIX) || token.length > MAX_TOKEN_LENGTH) return 'malformed';
+  const [payloadText, signatureText, ...more] = token.slice(TOKEN_PREFIX.length).split('.');
+  const payload = fromBase64Url(payloadText ?? '');
+  const signature = fromBase64Url(signatureText ?? '');
+  if (!payload || !signature || more.length > 0) return 'malformed';
+  const signed = utf8.encode(`${TOKEN_PREFIX}${payloadText}`);
+  if (!(await crypto.subtle.verify('HMAC', await tokenKey(config), signature, signed))) return 'forged';
+  // Signed by us: a payload that cannot be read was written by another version.
+  const parsed = payloadSchema.safeParse(readJson(payload));
+  if (!parsed.success) return 'malformed';
+  const { e, ...claims } = parsed.data;
+  return e * 1000 > now ? claims : 'expired';
+}
+
+function tokenKey(config: Pick<Config, 'encryptionKey'>): Promise<CryptoKey> {
+  return deriveKey(config.encryptionKey, 'gateway-token', 'sign');
+}
+
+function readJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null;
+  }
+}
