@@ -1,0 +1,164 @@
+/** How a turn ended, in plain words for people. */
+import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
+
+type Result = Extract<JournalBody, { kind: 'result' }>;
+
+/** What a result means: the outcome, a machine-readable reason, and the text people read. */
+export interface Description {
+  outcome: TurnOutcome;
+  /** E.g. `completed`, `aborted_tools`, `usage_limit_reached`. */
+  reason: string;
+  /** Markdown: Claude's answer, or what failed, what became of the work and what to do. */
+  text: string;
+}
+
+/** The limit that stands in the way, from the last `rate-limit` entry. `resetsAt` in milliseconds since the epoch. */
+export interface KnownLimit {
+  limit: string;
+  resetsAt: number | null;
+}
+
+/** What failed, and what a person can do. */
+interface Failure {
+  what: string;
+  todo: string;
+}
+
+const KEPT = 'The work so far is kept on the branch.';
+const AGAIN = 'Comment here to try again.';
+const LATER = 'Comment here in a few minutes to try again.';
+/** Longest quotation of what Claude Code itself said about a failure without words of ours. */
+const MAX_QUOTE = 600;
+
+/**
+ * Describes a result for people. The outcome follows `is_error` and `terminal_reason`, never the subtype; a turn that
+ * was aborted is stopped, not failed.
+ * @param limit the limit last reported, for the time of its reset; without it the time comes from Claude's own words
+ */
+export function describeResult(result: Result, limit?: KnownLimit): Description {
+  const { terminalReason } = result;
+  if (terminalReason === 'aborted_tools' || terminalReason === 'aborted_streaming') {
+    return { outcome: 'stopped', reason: terminalReason, text: `Stopped before Claude was done. ${KEPT}` };
+  }
+  if (!result.isError) {
+    return { outcome: 'completed', reason: terminalReason, text: result.text.trim() || 'Done.' };
+  }
+  const reason = terminalReason === 'api_error' ? (result.apiError ?? 'api_error') : terminalReason;
+  const { what, todo } = describeFailure(reason, result, limit);
+  return { outcome: 'failed', reason, text: `${what} ${KEPT} ${todo}` };
+}
+
+function describeFailure(reason: string, result: Result, limit: KnownLimit | undefined): Failure {
+  switch (reason) {
+    case 'usage_limit_reached':
+      return usageLimit(result.text, limit);
+    case 'rate_limit':
+      return { what: "Claude's API refused the request because of too many requests in a short time.", todo: LATER };
+    case 'authentication_failed':
+    case 'oauth_org_not_allowed':
+      return {
+        what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
+        todo: 'Whoever runs Cyrus has to store a new one (CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY); then comment here to go on.',
+      };
+    case 'account_on_hold':
+    case 'verification_required':
+      return {
+        what: 'Anthropic wants something from the owner of the Claude account before it can be used again.',
+        todo: 'Whoever runs Cyrus has to sign in to that account and see to it; then comment here to go on.',
+      };
+    case 'billing_error':
+      return {
+        what: 'The credit balance of the Anthropic account is too low.',
+        todo: 'Whoever runs Cyrus has to add credit; then comment here to go on.',
+      };
+    case 'overloaded':
+      return { what: "Claude's API is overloaded and kept refusing the request.", todo: LATER };
+    case 'server_error':
+    case 'api_error':
+      return { what: "Claude's API failed with an error of its own, several times.", todo: LATER };
+    case 'connection_failed':
+      return { what: "The connection to Claude's API broke off, several times.", todo: LATER };
+    case 'timed_out':
+      return { what: "Claude's API did not answer in time, several times.", todo: LATER };
+    case 'model_not_found':
+      return {
+        what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
+        todo: 'Whoever runs Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
+      };
+    case 'prompt_too_long':
+    case 'blocking_limit':
+    case 'rapid_refill_breaker':
+      return {
+        what: 'The conversation has become longer than Claude can read at once.',
+        todo: 'Ask for the rest in a new issue, in smaller steps.',
+      };
+    case 'max_turns':
+      return {
+        what: 'Claude reached the number of steps it may take in one go without finishing.',
+        todo: 'Comment here to let it go on.',
+      };
+    case 'budget_exhausted':
+      return { what: 'Claude reached the spending limit of one go.', todo: 'Comment here to let it go on.' };
+    case 'max_output_tokens':
+      return { what: "Claude's answer became longer than it may be.", todo: 'Comment here and ask for smaller steps.' };
+    case 'image_error':
+      return { what: 'Claude could not read an image.', todo: 'Comment here without it, or with a smaller one.' };
+    default:
+      return unknownFailure(reason, result.text);
+  }
+}
+
+function unknownFailure(reason: string, said: string): Failure {
+  if (/no conversation found/i.test(said)) {
+    return {
+      what: 'The earlier conversation could not be found in the sandbox.',
+      todo: 'Comment here with what is left to do; Claude reads the branch and starts afresh.',
+    };
+  }
+  const quote = said.replace(/\s+/g, ' ').trim();
+  const cut = quote.length > MAX_QUOTE ? `${quote.slice(0, MAX_QUOTE).toWellFormed()}…` : quote;
+  const what =
+    cut === '' ? `Claude ended with an error (${reason}).` : `Claude ended with an error (${reason}): ${cut}`;
+  return { what: /[.!?…)]$/.test(what) ? what : `${what}.`, todo: AGAIN };
+}
+
+const LIMIT_NAMES: Partial<Record<string, string>> = {
+  five_hour: '5-hour limit',
+  seven_day: 'weekly limit',
+  seven_day_opus: 'weekly limit for Opus',
+  seven_day_sonnet: 'weekly limit for Sonnet',
+  seven_day_overage_included: 'weekly limit',
+  overage: 'limit for extra usage',
+};
+
+/** Words for a limit, e.g. "5-hour limit" for `five_hour`; "usage limit" for one not known. */
+export function limitName(limit: string): string {
+  return (Object.hasOwn(LIMIT_NAMES, limit) && LIMIT_NAMES[limit]) || 'usage limit';
+}
+
+function usageLimit(said: string, limit: KnownLimit | undefined): Failure {
+  const named = /your (.{1,40}? limit)/.exec(said)?.[1];
+  const name = limit ? limitName(limit.limit) : (named ?? 'usage limit');
+  const reset = limit?.resetsAt != null ? atUtc(limit.resetsAt) : resetIn(said);
+  return {
+    what: `Claude's ${name} is used up${reset === null ? '.' : `; it resets ${reset}.`}`,
+    todo: reset === null ? 'Comment here once it has reset to go on.' : 'Comment here after that to go on.',
+  };
+}
+
+/** "at 01:19 UTC", with the day where that is not obvious from a limit of a few hours. */
+function atUtc(time: number): string {
+  const iso = new Date(time).toISOString();
+  return `at ${iso.slice(11, 16)} UTC on ${iso.slice(0, 10)}`;
+}
+
+/** The CLI says "resets 1:19am (UTC)" or "resets Nov 28, 1am (UTC)". */
+function resetIn(said: string): string | null {
+  const when = /resets (.{1,40}?) \(([\w/+-]{1,40})\)/.exec(said);
+  if (when === null) return null;
+  const [, time = '', zone = ''] = when;
+  const clock = /^(\d{1,2})(?::(\d{2}))?(am|pm)$/.exec(time);
+  if (clock === null) return `${time} (${zone})`;
+  const hour = (Number(clock[1]) % 12) + (clock[3] === 'pm' ? 12 : 0);
+  return `at ${String(hour).padStart(2, '0')}:${clock[2] ?? '00'} ${zone}`;
+}

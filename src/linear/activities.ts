@@ -1,0 +1,292 @@
+/**
+ * Journal entries turned into Linear activities: pure, one entry at a time. Follows
+ * https://linear.app/developers/agent-interaction: activities are append-only, so a tool call is an ephemeral action
+ * when it begins and a final one with its result; a turn ends in exactly one response or error.
+ */
+import type { Hunk, JournalBody } from '../protocol/journal.ts';
+import { cutText, fence, headAndTail, inlineCode, plainOutput } from './markdown.ts';
+import { relativePath, toolWords } from './tool-words.ts';
+
+/** Content of an activity, as `agentActivityCreate` takes it. Bodies and results are Markdown and never empty. */
+export type ActivityContent =
+  | { type: 'thought'; body: string }
+  | { type: 'action'; action: string; parameter: string; result?: string }
+  | { type: 'response'; body: string }
+  | { type: 'error'; body: string }
+  | { type: 'elicitation'; body: string };
+
+/** An activity; an ephemeral one disappears in Linear as soon as the next one arrives. */
+export interface Activity {
+  content: ActivityContent;
+  ephemeral: boolean;
+}
+
+/** What the narration remembers between entries: plain, JSON-serialisable data. */
+export interface NarrationState {
+  /** Directory Claude works in, for relative paths. */
+  cwd: string | null;
+  /** Claude's last text (cut), not told yet: it may turn out to be the answer. */
+  held: string | null;
+  /** The last error, not told yet: it may turn out to be why the turn failed. */
+  heldError: string | null;
+  /** Tool calls without a result yet. */
+  calls: { toolUseId: string; name: string; action: string; parameter: string }[];
+  /** Where the work is, from the last save. */
+  saved: { branch: string; commits: number; newCommits: number; pushed: boolean; problem: string | null } | null;
+}
+
+/** The narration before anything happened. */
+export const initialNarration: NarrationState = { cwd: null, held: null, heldError: null, calls: [], saved: null };
+
+/** Longest body of an activity; Linear does not publish its own limit. */
+export const MAX_BODY = 20_000;
+const MAX_RESULT = 2_000;
+/** Most open tool calls remembered. */
+const MAX_CALLS = 100;
+/** `commits` of a save lists no more than this. */
+const LISTED_COMMITS = 50;
+
+type Body<K extends JournalBody['kind']> = Extract<JournalBody, { kind: K }>;
+type Told = { state: NarrationState; activities: Activity[] };
+
+/**
+ * Tells one journal entry in Linear.
+ * @returns the next state, and the activities to post, in order
+ */
+export function narrate(state: NarrationState, entry: JournalBody): Told {
+  // What a subagent says and does is told by the call that started it.
+  if ('parentToolUseId' in entry && entry.parentToolUseId !== undefined) return { state, activities: [] };
+  switch (entry.kind) {
+    case 'claude-started':
+      return { state: { ...state, cwd: entry.cwd }, activities: [] };
+    case 'text':
+      return after(release(state), (next) => ({
+        state: { ...next, held: safeBody(entry.text, entry.truncatedFrom) },
+        activities: [],
+      }));
+    case 'thinking':
+      return release(state);
+    case 'tool-call':
+      return after(release(state), (next) => narrateCall(next, entry));
+    case 'tool-result':
+      return after(release(state), (next) => narrateResult(next, entry));
+    case 'notice':
+      return narrateNotice(state, entry);
+    case 'retry':
+      return { state, activities: entry.attempt < 2 ? [] : [passingThought(retryWords(entry))] };
+    case 'rate-limit':
+      return { state, activities: entry.status === 'rejected' ? [passingThought(limitWords(entry.resetsAt))] : [] };
+    case 'model-changed':
+      return after(release(state), (next) => ({
+        state: next,
+        activities: thought(`Going on with ${inlineCode(entry.to)} instead of ${inlineCode(entry.from)}.`),
+      }));
+    case 'saved':
+      return {
+        state: {
+          ...state,
+          saved: {
+            branch: entry.branch,
+            commits: entry.commits.length,
+            newCommits: entry.newCommits,
+            pushed: entry.pushed,
+            problem: entry.problem ?? null,
+          },
+        },
+        activities: [],
+      };
+    case 'turn-ended':
+      return narrateEnd(state, entry);
+    default:
+      return { state, activities: [] };
+  }
+}
+
+function after(first: Told, then: (state: NarrationState) => Told): Told {
+  const second = then(first.state);
+  return { state: second.state, activities: [...first.activities, ...second.activities] };
+}
+
+/** Something other than the end of the turn follows: what was held back is told as a thought. */
+function release(state: NarrationState): Told {
+  if (state.held === null && state.heldError === null) return { state, activities: [] };
+  return {
+    state: { ...state, held: null, heldError: null },
+    activities: [...thought(state.held ?? ''), ...thought(state.heldError ?? '')],
+  };
+}
+
+function narrateCall(state: NarrationState, entry: Body<'tool-call'>): Told {
+  const { action, parameter } = toolWords(entry.name, entry.input, state.cwd);
+  const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeText(parameter) };
+  return {
+    state: { ...state, calls: [...state.calls.slice(1 - MAX_CALLS), call] },
+    activities: [{ content: { type: 'action', action, parameter: call.parameter }, ephemeral: true }],
+  };
+}
+
+function narrateResult(state: NarrationState, entry: Body<'tool-result'>): Told {
+  const call = state.calls.find((open) => open.toolUseId === entry.toolUseId);
+  if (call === undefined) return { state, activities: [] };
+  const next = { ...state, calls: state.calls.filter((open) => open !== call) };
+  const action = entry.edit ? (entry.edit.created ? 'Created' : 'Edited') : call.action;
+  const parameter = entry.edit ? safeText(relativePath(entry.edit.path, state.cwd)) : call.parameter;
+  const result = resultWords(call.name, entry);
+  const content: ActivityContent = { type: 'action', action, parameter, ...(result !== null && { result }) };
+  return { state: next, activities: [{ content, ephemeral: false }] };
+}
+
+/** Tools whose result is their input's subject read aloud; in Linear the subject is enough. */
+const SILENT = new Set(['Read', 'ToolSearch', 'Skill']);
+
+/** What the CLI answers for a tool that an interrupt cut short (measured with CLI 2.1.330). */
+const REFUSED_BY_STOP = "The user doesn't want to proceed with this tool use.";
+
+/** What the CLI says where a command printed nothing. */
+const NO_OUTPUT = '(Bash completed with no output)';
+
+function resultWords(tool: string, entry: Body<'tool-result'>): string | null {
+  if (entry.isError) {
+    if (entry.text.startsWith(REFUSED_BY_STOP)) return 'Interrupted.';
+    const text = plainOutput(entry.text)
+      .replace(/<\/?tool_use_error>/g, '')
+      .trim();
+    return text === '' ? 'Failed.' : `Failed:\n\n${fence(safeText(headAndTail(text, MAX_RESULT)))}`;
+  }
+  if (entry.edit) return entry.edit.hunks.length > 0 ? fence(safeText(diffWords(entry.edit.hunks)), 'diff') : null;
+  const text = plainOutput(entry.text).trim();
+  if (SILENT.has(tool) || text === '' || text === NO_OUTPUT) return null;
+  return fence(safeText(headAndTail(text, MAX_RESULT)));
+}
+
+function diffWords(hunks: Hunk[]): string {
+  const lines: string[] = [];
+  let left = MAX_RESULT;
+  for (const hunk of hunks) {
+    lines.push(`@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`);
+    for (const line of hunk.lines) {
+      if (left <= 0) return [...lines, '… more lines changed'].join('\n');
+      const shown = cutText(plainOutput(line), 200);
+      left -= shown.length + 1;
+      lines.push(shown);
+    }
+  }
+  return lines.join('\n');
+}
+
+function narrateNotice(state: NarrationState, entry: Body<'notice'>): Told {
+  switch (entry.level) {
+    case 'info':
+      return { state, activities: [] };
+    case 'warning':
+      return after(release(state), (next) => ({ state: next, activities: thought(entry.text) }));
+    case 'error':
+      return after(release(state), (next) => ({ state: { ...next, heldError: safeBody(entry.text) }, activities: [] }));
+  }
+}
+
+function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
+  const { held, heldError, saved } = state;
+  const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved };
+  const isAnswer = held !== null && held === safeBody(entry.text, entry.truncatedFrom);
+  const told = held === null || isAnswer ? [] : thought(held);
+  // An error before a failed turn is its cause, which the end tells in better words.
+  const errors = heldError === null || entry.outcome === 'failed' ? [] : thought(heldError);
+  return { state: next, activities: [...told, ...errors, { content: ending(entry, saved), ephemeral: false }] };
+}
+
+function ending(entry: Body<'turn-ended'>, saved: NarrationState['saved']): ActivityContent {
+  const text = entry.text.trim();
+  const where = whereWords(saved, entry.outcome);
+  const words = (fallback: string) => joined(safeBody(text || fallback, entry.truncatedFrom), where);
+  switch (entry.outcome) {
+    case 'completed':
+      return { type: 'response', body: words('Done.') };
+    case 'stopped':
+      return { type: 'response', body: words(/^stopped\b/i.test(text) ? text : `Stopped. ${text}`.trim()) };
+    case 'failed':
+      return { type: 'error', body: words('The turn failed.') };
+  }
+}
+
+/** One line that says where the work is. */
+function whereWords(saved: NarrationState['saved'], outcome: Body<'turn-ended'>['outcome']): string {
+  if (saved === null) return '';
+  const problem = saved.problem === null ? '' : ` ${safeText(cutText(saved.problem, 1_000))}`;
+  if (saved.commits === 0) {
+    const nothing = outcome === 'completed' ? '' : 'The branch has no commits yet.';
+    return `${nothing}${problem}`.trim();
+  }
+  const count = saved.commits >= LISTED_COMMITS ? `${LISTED_COMMITS} or more commits` : plural(saved.commits, 'commit');
+  const fresh = saved.newCommits > 0 && saved.newCommits < saved.commits ? `, ${saved.newCommits} of them new` : '';
+  const missing = saved.pushed ? '' : ' (not pushed)';
+  return `Branch ${inlineCode(saved.branch)}, ${count}${fresh}${missing}.${problem}`;
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+function retryWords(entry: Body<'retry'>): string {
+  const what =
+    entry.error === 'overloaded'
+      ? "Claude's API is overloaded"
+      : entry.error === 'rate_limit'
+        ? "Claude's API asks for patience"
+        : entry.error === 'authentication_failed'
+          ? "Claude's API does not accept the credential"
+          : "Claude's API does not answer";
+  const seconds = Math.max(1, Math.round(entry.delayMs / 1000));
+  return `${what}; trying again in ${plural(seconds, 'second')} (attempt ${entry.attempt} of ${entry.maxAttempts}).`;
+}
+
+function limitWords(resetsAt: number | null): string {
+  const until = resetsAt === null ? '' : ` until ${new Date(resetsAt).toISOString().slice(11, 16)} UTC`;
+  return `A limit of the Claude account is used up${until}.`;
+}
+
+function thought(body: string): Activity[] {
+  const safe = safeBody(body);
+  return safe === '' ? [] : [{ content: { type: 'thought', body: safe }, ephemeral: false }];
+}
+
+function passingThought(body: string): Activity {
+  return { content: { type: 'thought', body }, ephemeral: true };
+}
+
+function joined(...parts: string[]): string {
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/**
+ * A text as body of an activity: of a size Linear takes, and calling nobody. Applying it twice changes nothing more.
+ * @param fullLength length of the text before the journal cut it, where it did
+ */
+function safeBody(text: string, fullLength?: number): string {
+  const whole = safeText(text.trim());
+  if (whole.length <= MAX_BODY && fullLength === undefined) return whole;
+  return `${closeFence(cutText(whole, MAX_BODY - 200))}\n\n_Cut here; the live page has the rest._`;
+}
+
+/** A cut may fall into a code block, which would swallow the note. */
+function closeFence(text: string): string {
+  let open: string | null = null;
+  for (const line of text.split('\n')) {
+    const ticks = /^ {0,3}(`{3,80}|~{3,80})/.exec(line)?.[1];
+    if (ticks === undefined) continue;
+    if (open === null) open = ticks;
+    else if (ticks.startsWith(open)) open = null;
+  }
+  return open === null ? text : `${text}\n${open}`;
+}
+
+/** U+2060, a character without width that keeps its neighbours apart. */
+const JOINER = '\u2060';
+
+/**
+ * Takes away what would call someone: the agent's own mention would start it again, and Linear turns the address of a
+ * profile into a mention of that person.
+ */
+function safeText(text: string): string {
+  return text.replace(/@(?=cyrus\b)/gi, `@${JOINER}`).replace(/(linear\.app\/[\w-]+\/)(?=profiles\/)/gi, `$1${JOINER}`);
+}

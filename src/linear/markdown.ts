@@ -1,0 +1,54 @@
+/** Markdown that carries text from anywhere without that text becoming part of its structure. Pure. */
+
+/** The first `max` UTF-16 code units, never half a code point. */
+export function cutText(text: string, max: number): string {
+  return text.length <= max ? text : text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+}
+
+/** A code fence around a text, longer than any run of backticks in it, so that the text cannot close it. */
+export function fence(text: string, language = ''): string {
+  const ticks = '`'.repeat(Math.max(3, longestRun(text) + 1));
+  const body = text.replace(/\r\n?/g, '\n').replace(/\n$/, '');
+  return `${ticks}${language}\n${body}\n${ticks}`;
+}
+
+/** Inline code of one line; longer than any run of backticks in it. Empty text has no code span and gives an empty string. */
+export function inlineCode(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  if (line === '') return '';
+  const ticks = '`'.repeat(longestRun(line) + 1);
+  const pad = line.startsWith('`') || line.endsWith('`') ? ' ' : '';
+  return `${ticks}${pad}${line}${pad}${ticks}`;
+}
+
+function longestRun(text: string): number {
+  let longest = 0;
+  for (const run of text.matchAll(/`+/g)) longest = Math.max(longest, run[0].length);
+  return longest;
+}
+
+const ESCAPE = String.fromCharCode(27);
+/** Colours, cursor movements and titles of terminals (ECMA-48), which say nothing outside of one. */
+const TERMINAL_CODES = new RegExp(
+  `${ESCAPE}(?:\\[[0-9;?]*[ -/]*[@-~]|\\][^\\u0007${ESCAPE}]*(?:\\u0007|${ESCAPE}\\\\)|[@-_])`,
+  'g',
+);
+
+/** Text of a terminal without its control codes; a line overwritten by carriage returns keeps its last state. */
+export function plainOutput(text: string): string {
+  const withoutCodes = text.replace(TERMINAL_CODES, '').replace(/\r\n/g, '\n');
+  return withoutCodes.includes('\r')
+    ? withoutCodes.replace(/^[^\n]*\r(?=[^\n\r])/gm, '').replace(/\r/g, '')
+    : withoutCodes;
+}
+
+/**
+ * The beginning and the end of a long text with a note between them: of a test run the end matters most.
+ * @param max most UTF-16 code units of the text that are kept
+ */
+export function headAndTail(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const head = cutText(text, Math.floor(max / 4));
+  const tail = text.slice(text.length - (max - head.length)).replace(/^[\udc00-\udfff]/, '');
+  return `${head}\n… ${text.length - head.length - tail.length} characters left out …\n${tail}`;
+}

@@ -1,0 +1,74 @@
+/** Tool calls in words for people: what was done, and to what. Pure. */
+import { cutText, inlineCode } from './markdown.ts';
+
+/** Longest parameter shown for a tool call. */
+const MAX_PARAMETER = 300;
+
+/** An action as Linear shows it: "Ran" and "npm test". Neither is ever empty. */
+export interface ToolWords {
+  action: string;
+  parameter: string;
+}
+
+/** What each tool did, and which part of its input says to what. Names measured with CLI 2.1.330. */
+const KNOWN: ReadonlyMap<string, { action: string; about: readonly string[]; path?: true }> = new Map(
+  Object.entries({
+    Bash: { action: 'Ran', about: ['command'] },
+    Read: { action: 'Read', about: ['file_path'], path: true },
+    Write: { action: 'Wrote', about: ['file_path'], path: true },
+    Edit: { action: 'Edited', about: ['file_path'], path: true },
+    MultiEdit: { action: 'Edited', about: ['file_path'], path: true },
+    NotebookEdit: { action: 'Edited', about: ['notebook_path'], path: true },
+    Grep: { action: 'Searched', about: ['pattern'] },
+    Glob: { action: 'Searched', about: ['pattern'] },
+    Task: { action: 'Delegated', about: ['description', 'prompt'] },
+    Agent: { action: 'Delegated', about: ['description', 'prompt'] },
+    WebFetch: { action: 'Fetched', about: ['url'] },
+    WebSearch: { action: 'Searched the web', about: ['query'] },
+    Skill: { action: 'Used the skill', about: ['skill', 'command'] },
+    ToolSearch: { action: 'Looked for tools', about: ['query'] },
+    TaskStop: { action: 'Stopped a background task', about: ['task_id', 'shell_id'] },
+    AskUserQuestion: { action: 'Asked', about: ['question'] },
+  } as const),
+);
+
+/**
+ * Words for a tool call.
+ * @param input the tool's input as Claude gave it; any shape is accepted
+ * @param cwd directory Claude works in: paths below it are shown relative to it
+ */
+export function toolWords(name: string, input: unknown, cwd: string | null): ToolWords {
+  const fields: object = typeof input === 'object' && input !== null ? input : {};
+  const known = KNOWN.get(name);
+  if (known === undefined) return { action: toolName(name), parameter: oneLine(shortJson(input)) || '(no input)' };
+  for (const key of known.about) {
+    const value: unknown = Object.hasOwn(fields, key) ? fields[key as keyof typeof fields] : undefined;
+    if (typeof value !== 'string' || value.trim() === '') continue;
+    return { action: known.action, parameter: oneLine(known.path ? relativePath(value, cwd) : value) };
+  }
+  return { action: known.action, parameter: oneLine(shortJson(input)) || '(no input)' };
+}
+
+/** A path relative to the directory Claude works in, where it lies below it. */
+export function relativePath(path: string, cwd: string | null): string {
+  if (cwd === null || cwd === '' || !path.startsWith(cwd)) return path;
+  const rest = path.slice(cwd.length);
+  return rest.startsWith('/') && rest.length > 1 ? rest.slice(1) : path;
+}
+
+/** `mcp__tracker__create_issue` is "create_issue (tracker)"; other tools keep their name. */
+function toolName(name: string): string {
+  const mcp = /^mcp__(.+?)__(.+)$/.exec(name);
+  return oneLine(mcp ? `${mcp[2]} (${mcp[1]})` : name) || 'Used a tool';
+}
+
+function shortJson(input: unknown): string {
+  if (input === undefined || input === null) return '';
+  if (typeof input === 'object' && Object.keys(input).length === 0) return '';
+  return inlineCode(cutText(JSON.stringify(input), MAX_PARAMETER));
+}
+
+function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= MAX_PARAMETER ? line : `${cutText(line, MAX_PARAMETER)}…`;
+}
