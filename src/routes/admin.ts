@@ -1,0 +1,133 @@
+/** `/api/admin`: workspaces and repositories, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { timingSafeEqual } from 'hono/utils/buffer';
+import { z } from 'zod';
+import { type Config, readConfig } from '../config.ts';
+import { log } from '../observability/log.ts';
+import { type ApiError, repositoryInputSchema, workspaceInputSchema } from '../protocol/api.ts';
+import { startSessionSchema } from '../protocol/sandbox.ts';
+import {
+  type Database,
+  deleteRepository,
+  listRepositories,
+  listWorkspaces,
+  openDatabase,
+  upsertRepository,
+  upsertWorkspace,
+} from '../store/database.ts';
+
+const MAX_BODY_BYTES = 64 * 1024;
+const REPOSITORY = '/workspaces/:id/repositories/:owner/:name{.+}';
+
+type AdminContext = Context<{ Bindings: Env; Variables: { config: Config; database: Database } }>;
+
+const fullNameSchema = startSessionSchema.shape.repository.shape.fullName.refine(
+  (name) => !name.endsWith('.git') && !name.split('/').some((part) => /^\.+$/.test(part)),
+  'must be owner/name as on the git host, without .git',
+);
+
+export const admin = new Hono<{ Bindings: Env; Variables: { config: Config; database: Database } }>();
+
+admin.use(async (c, next) => {
+  const config = readConfig(c.env);
+  const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
+  if (!(await timingSafeEqual(token, config.adminToken))) {
+    log('admin.unauthorized', { path: c.req.path });
+    const message = 'Send `Authorization: Bearer` with the ADMIN_TOKEN of this deployment.';
+    return c.json(problem('unauthorized', message), 401, { 'www-authenticate': 'Bearer realm="Cyrus admin"' });
+  }
+  c.set('config', config);
+  c.set('database', openDatabase(c.env.DB, config.encryptionKey));
+  return next();
+});
+
+admin.use(
+  bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: (c) => c.json(problem('too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`), 413),
+  }),
+);
+
+admin.get('/workspaces', async (c) => c.json({ workspaces: await listWorkspaces(c.var.database) }));
+
+admin.put('/workspaces/:id', async (c) => {
+  const input = await readBody(c, workspaceInputSchema);
+  if (!input.success) return c.json(input.problem, 400);
+  const id = c.req.param('id');
+  await upsertWorkspace(c.var.database, id, input.data, Date.now());
+  log('admin.workspace.stored', { workspace: id });
+  const { name, urlKey, appUserId } = input.data;
+  return c.json({ id, name, urlKey, appUserId });
+});
+
+admin.get('/workspaces/:id/repositories', async (c) =>
+  c.json({ repositories: await listRepositories(c.var.database, c.req.param('id')) }),
+);
+
+admin.get(REPOSITORY, async (c) => {
+  const repositories = await listRepositories(c.var.database, c.req.param('id'));
+  const repository = repositories.find(({ fullName }) => fullName === fullNameOf(c));
+  return repository ? c.json(repository) : c.json(noSuchRepository(c), 404);
+});
+
+admin.put(REPOSITORY, async (c) => {
+  const fullName = fullNameSchema.safeParse(fullNameOf(c));
+  if (!fullName.success) return c.json(problem('bad_request', z.prettifyError(fullName.error)), 400);
+  const input = await readBody(c, repositoryInputSchema);
+  if (!input.success) return c.json(input.problem, 400);
+  const addressProblem = problemOfAddress(input.data.cloneUrl, c.var.config);
+  if (addressProblem) return c.json(problem('bad_request', addressProblem), 400);
+  const id = c.req.param('id');
+  const workspaces = await listWorkspaces(c.var.database);
+  if (!workspaces.some((workspace) => workspace.id === id)) {
+    return c.json(problem('no_such_workspace', `There is no workspace ${id}: store it first.`), 404);
+  }
+  await upsertRepository(c.var.database, id, fullName.data, input.data, Date.now());
+  log('admin.repository.stored', { workspace: id, repository: fullName.data });
+  const { cloneUrl, baseBranch, credential } = input.data;
+  return c.json({ fullName: fullName.data, cloneUrl, baseBranch, hasCredential: credential !== undefined });
+});
+
+admin.delete(REPOSITORY, async (c) => {
+  const deleted = await deleteRepository(c.var.database, c.req.param('id') ?? '', fullNameOf(c));
+  if (!deleted) return c.json(noSuchRepository(c), 404);
+  log('admin.repository.deleted', { workspace: c.req.param('id'), repository: fullNameOf(c) });
+  return c.body(null, 204);
+});
+
+admin.all('*', (c) => c.json(problem('not_found', 'There is no such address.'), 404));
+
+function fullNameOf(c: AdminContext): string {
+  return `${c.req.param('owner')}/${c.req.param('name')}`;
+}
+
+function noSuchRepository(c: AdminContext): ApiError {
+  return problem('no_such_repository', `The workspace ${c.req.param('id')} has no repository ${fullNameOf(c)}.`);
+}
+
+/** Why a clone address is refused, or null. What is in an address ends up in logs, so no secret may be in it. */
+function problemOfAddress(cloneUrl: string, config: Config): string | null {
+  const { protocol, hostname, username, password, search, hash } = new URL(cloneUrl);
+  if (username || password) return 'cloneUrl: put the credential into `credential`, not into the address';
+  if (search || hash) return 'cloneUrl: must have no query and no fragment';
+  if (protocol === 'http:' && config.environment !== 'local') {
+    return `cloneUrl: must be https, for the credential of ${hostname} travels with every request`;
+  }
+  return null;
+}
+
+async function readBody<Schema extends z.ZodType>(
+  c: AdminContext,
+  schema: Schema,
+): Promise<{ success: true; data: z.output<Schema> } | { success: false; problem: ApiError }> {
+  const json: unknown = await c.req.json().catch(() => undefined);
+  if (json === undefined) return { success: false, problem: problem('bad_request', 'The body must be JSON.') };
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { success: true, data: parsed.data };
+  return { success: false, problem: problem('bad_request', z.prettifyError(parsed.error)) };
+}
+
+function problem(error: string, message: string): ApiError {
+  return { error, message };
+}

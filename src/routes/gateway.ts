@@ -1,0 +1,194 @@
+/**
+ * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, and the ways out, `/anthropic/…` and `/git/…`.
+ * Who calls is known before anything is done: by the session token, and for a container also by what the platform says.
+ */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { auth as basicAuth } from 'hono/utils/basic-auth';
+import { z } from 'zod';
+import { type Config, readConfig } from '../config.ts';
+import { forwardToClaude } from '../gateway/anthropic.ts';
+import type { Fetch } from '../gateway/forwarding.ts';
+import { forwardToGit } from '../gateway/git.ts';
+import type { GitRemote } from '../gateway/git-host.ts';
+import { type Claims, type TokenProblem, verifyToken } from '../gateway/token.ts';
+import { log } from '../observability/log.ts';
+import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
+import { findRepository, openDatabase } from '../store/database.ts';
+import { DecryptionError } from '../store/encryption.ts';
+import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
+
+/** Largest batch of events, in bytes: what the platform carries to an object in one call. */
+const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
+/** How long a repository's address and credential are kept in the isolate, in ms: a clone asks for them three times. */
+const REMOTE_TTL_MS = 30_000;
+const MAX_REMOTES = 200;
+
+/** Set by the outbound handler for a call of a container: the id of the container's object. */
+type GatewayBindings = Env & { CALLING_CONTAINER?: string };
+type GatewayEnv = { Bindings: GatewayBindings; Variables: { claims: Claims; config: Config } };
+type GatewayContext = Context<GatewayEnv>;
+type Identify = (c: GatewayContext) => Promise<Claims | Refusal>;
+
+/**
+ * Makes the gateway's routes.
+ * @param options `base`: the path they are mounted at, without trailing slash; `identify`: finds out who calls (a refusal is
+ * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world
+ */
+export function gatewayApp(options: { base: string; identify?: Identify; fetcher?: Fetch }): Hono<GatewayEnv> {
+  const { identify = byToken, fetcher = (request: Request) => fetch(request) } = options;
+  const remotes = new Remotes();
+  const app = new Hono<GatewayEnv>();
+
+  app.use(async (c, next) => {
+    const config = readConfig(c.env);
+    c.set('config', config);
+    const claims = await identify(c);
+    if ('error' in claims) return unauthorized(c, claims, options.base);
+    c.set('claims', claims);
+    return next();
+  });
+
+  app.post(
+    '/events',
+    bodyLimit({
+      maxSize: MAX_EVENTS_BYTES,
+      onError: (c) => c.json(refusal('too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`), 413),
+    }),
+    async (c) => {
+      const parsed = eventBatchSchema.safeParse(await c.req.json().catch(() => null));
+      if (!parsed.success) return c.json(refusal('malformed', z.prettifyError(parsed.error)), 400);
+      const { claims } = c.var;
+      if (parsed.data.generation !== claims.g) {
+        return c.json(refusal('wrong_generation', `this token is for generation ${claims.g} of the session`), 403);
+      }
+      const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
+      const ingested = await session.ingest(parsed.data);
+      if (ingested.kind === 'superseded') return c.json(refusal('superseded', ingested.message), 409);
+      return c.json({ stored: ingested.stored } satisfies EventBatchAnswer);
+    },
+  );
+
+  app.put('/patch/:head', async (c) => {
+    const head = c.req.param('head');
+    if (!isCommitId(head)) return c.json(refusal('malformed', 'a patch is named by a full commit id'), 400);
+    const length = c.req.header('content-length');
+    if (length === undefined || !/^\d+$/.test(length)) {
+      return c.json(refusal('length_required', 'a patch is sent with its Content-Length'), 411);
+    }
+    const bytes = Number(length);
+    if (bytes > MAX_PATCH_BYTES) {
+      return c.json(refusal('too_large', `a patch has at most ${MAX_PATCH_BYTES} bytes`), 413);
+    }
+    const { body } = c.req.raw;
+    if (!body || bytes === 0) return c.json(refusal('malformed', 'the patch is empty'), 400);
+    await putPatch(c.env.LOGS, c.var.claims.s, head, body, bytes);
+    return c.json({ bytes }, 201);
+  });
+
+  app.all('/anthropic/*', (c) => {
+    const path = below(c.req.raw, `${options.base}/anthropic`);
+    return forwardToClaude(c.req.raw, path, c.var.config, fetcher);
+  });
+
+  app.all('/git/*', async (c) => {
+    const { claims, config } = c.var;
+    const remote = await remotes.find(c.env, config, claims);
+    if (typeof remote === 'string') return c.text(`Cyrus: ${remote}\n`, 403);
+    return forwardToGit(c.req.raw, below(c.req.raw, `${options.base}/git/`), claims, remote, fetcher);
+  });
+
+  app.all('*', (c) => c.json(refusal('not_found', 'the gateway has no such address'), 404));
+  return app;
+}
+
+/** For sandboxes that come over the network: the session token alone says who calls. Mounted at `/gateway`. */
+export const gateway = gatewayApp({ base: '/gateway' });
+
+const containerGateway = gatewayApp({ base: '', identify: byContainer });
+containerGateway.onError((error, c) => {
+  log('gateway.failed', { path: c.req.path, error });
+  return c.json(refusal('internal', 'the gateway failed; its log has the details'), 500);
+});
+
+/**
+ * For containers: answers what a container asks of `http://gateway.internal`, as an outbound handler of @cloudflare/containers.
+ * @param caller the platform's word for who calls; a token of another session or another life is refused
+ */
+export function gatewayForContainers(request: Request, env: Env, caller: { containerId: string }): Promise<Response> {
+  return Promise.resolve(containerGateway.fetch(request, { ...env, CALLING_CONTAINER: caller.containerId }));
+}
+
+const problems: Record<TokenProblem | 'missing', string> = {
+  missing: 'send the session token as Bearer token, as x-api-key, or as the password of basic authentication',
+  malformed: 'this is no session token of this Cyrus; the sandbox gets one when its session is started',
+  forged:
+    'the session token was not signed here, or with an ENCRYPTION_KEY that has been replaced: start the session again',
+  expired: 'the session token has expired: start the session again to get a new one',
+};
+
+async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
+  const token = tokenOf(c.req.raw);
+  const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
+  return typeof claims === 'string' ? refusal(`token_${claims}`, problems[claims]) : claims;
+}
+
+/** The token says which session; the platform says which container. Both must agree, so a stolen token opens nothing. */
+async function byContainer(c: GatewayContext): Promise<Claims | Refusal> {
+  const claims = await byToken(c);
+  if ('error' in claims) return claims;
+  const expected = c.env.SANDBOX_CONTAINER.idFromName(`${claims.s}:${claims.g}`).toString();
+  return c.env.CALLING_CONTAINER === expected
+    ? claims
+    : refusal('token_of_another', 'this session token belongs to another container');
+}
+
+function tokenOf(request: Request): string | null {
+  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+  return bearer ?? request.headers.get('x-api-key') ?? basicAuth(request)?.password ?? null;
+}
+
+function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
+  log('gateway.unauthorized', { path: c.req.path, reason: why.error });
+  if (c.req.path.startsWith(`${base}/anthropic/`)) {
+    // In the API's own shape, so that the CLI shows it; trying again cannot help.
+    const error = { type: 'authentication_error', message: `Cyrus: ${why.message}` };
+    return c.json({ type: 'error', error }, 401, { 'x-should-retry': 'false' });
+  }
+  // Git sends what it knows only after it was asked.
+  return c.json(why, 401, { 'www-authenticate': 'Basic realm="Cyrus gateway"' });
+}
+
+/** The path after the prefix as it came, undecoded (Hono's own is decoded); empty when the prefix was written another way. */
+function below(request: Request, prefix: string): string {
+  const { pathname } = new URL(request.url);
+  return pathname.startsWith(prefix) ? pathname.slice(prefix.length) : '';
+}
+
+function refusal(error: string, message: string): Refusal {
+  return { error, message };
+}
+
+/** Addresses and credentials of the repositories asked for lately. */
+class Remotes {
+  readonly #known = new Map<string, { remote: GitRemote; until: number }>();
+
+  /** The way to the session's repository, or a sentence saying why there is none. */
+  async find(env: Env, config: Config, claims: Claims): Promise<GitRemote | string> {
+    const key = JSON.stringify([claims.w, claims.r]);
+    const known = this.#known.get(key);
+    if (known && known.until > Date.now()) return known.remote;
+    try {
+      const repository = await findRepository(openDatabase(env.DB, config.encryptionKey), claims.w, claims.r);
+      if (!repository) return `the repository ${claims.r} is not configured any more`;
+      const remote = { cloneUrl: repository.cloneUrl, credential: repository.credential };
+      if (this.#known.size >= MAX_REMOTES) this.#known.clear();
+      this.#known.set(key, { remote, until: Date.now() + REMOTE_TTL_MS });
+      return remote;
+    } catch (error) {
+      if (!(error instanceof DecryptionError)) throw error;
+      log('gateway.git.credential-unreadable', { repository: claims.r, error });
+      return error.message;
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { log, redact } from '../../../src/observability/log.ts';
+
+const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+beforeEach(() => {
+  logged.mockClear();
+});
+const last = () => logged.mock.lastCall?.[0];
+
+describe('the log', () => {
+  it('writes one object a call, with the event first', () => {
+    log('gateway.git.refused', { status: 403, session: 'abc', missing: undefined });
+    expect(logged).toHaveBeenCalledOnce();
+    expect(JSON.stringify(last())).toBe('{"event":"gateway.git.refused","status":403,"session":"abc"}');
+  });
+
+  it.each([
+    'cyrus_st_eyJzIjoiYSJ9.c2ln-nature_',
+    'sk-ant-oat01-AbC_d-123',
+    'sk-ant-api03-AbC_d-123',
+    'ghp_0123456789abcdefABCDEF',
+    'ghs_0123456789abcdefABCDEF',
+    'github_pat_11ABC_0123',
+    'glpat-abc-123.x',
+    'lin_api_0123abc',
+    'lin_oauth_0123abc',
+    'eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl',
+  ])('hides %s wherever it stands', (secret) => {
+    for (const text of [secret, `got ${secret}, then`, `"${secret}"`, `url?x=${secret}&y=1`]) {
+      log('test.redaction', { note: text, list: [text], error: new Error(text, { cause: new Error(text) }) });
+      expect(JSON.stringify(last())).not.toContain(secret);
+    }
+  });
+
+  it('hides header values and passwords in addresses', () => {
+    expect(redact('Authorization: Bearer abc.def-ghi')).toBe('Authorization: Bearer [redacted]');
+    expect(redact('basic Y3lydXM6cGFzc3dvcmQ=')).toBe('basic [redacted]');
+    expect(redact('fetch https://cyrus:hunter2@git.example/x failed')).toBe(
+      'fetch https://[redacted]@git.example/x failed',
+    );
+    expect(redact('see https://git.example/acme/shop, at 12:30 by a@b.example')).toBe(
+      'see https://git.example/acme/shop, at 12:30 by a@b.example',
+    );
+  });
+
+  it('cuts what is long, without cutting a token into something that is not recognised', () => {
+    const text = `${'x '.repeat(995)}ghp_0123456789abcdefABCDEF0123456789 ${'y'.repeat(1_000_000)}`;
+    const clean = redact(text);
+    expect(clean.length).toBeLessThan(2_100);
+    expect(clean).not.toContain('ghp_');
+  });
+
+  it('tells an error by name, message, a short stack and its causes', () => {
+    class OddError extends Error {
+      override readonly name = 'OddError';
+    }
+    log('test.error', { error: new OddError('odd', { cause: new Error('deeper') }) });
+    expect(last()).toMatchObject({
+      error: { name: 'OddError', message: 'odd', cause: { name: 'Error', message: 'deeper' } },
+    });
+    const { stack } = (last() as { error: { stack: string } }).error;
+    expect(stack.split('\n').length).toBeLessThanOrEqual(8);
+  });
+
+  it('survives an error that is its own cause', () => {
+    const error = new Error('round');
+    error.cause = error;
+    log('test.error', { error });
+    expect(logged).toHaveBeenCalledOnce();
+  });
+
+  it('refuses fields for secrets and for texts of people, by type and at run time', () => {
+    // @ts-expect-error: a field with this name does not type-check
+    log('test.forbidden', { token: 'hunter2' });
+    // @ts-expect-error: nor does this one
+    log('test.forbidden', { Authorization: undefined, headers: 'hunter2' });
+    log('test.forbidden', { TOKEN: 'hunter2', Prompt: 'hunter2', AccessToken: 'hunter2' });
+    expect(JSON.stringify(logged.mock.calls)).not.toContain('hunter2');
+  });
+
+  it('is quick with hostile texts', () => {
+    const hostile = ['//'.repeat(50_000), `//${':'.repeat(100_000)}`, 'eyJ'.repeat(50_000), 'Bearer '.repeat(20_000)];
+    const before = performance.now();
+    for (const text of hostile) redact(text);
+    expect(performance.now() - before).toBeLessThan(200);
+  });
+});
