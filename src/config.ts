@@ -64,12 +64,20 @@ export class ConfigError extends Error {
   }
 }
 
+const known = new WeakMap<object, Config>();
+
 /**
- * Reads the configuration.
+ * Reads the configuration, once for each set of bindings.
  * @param env the Worker's bindings; only variables and secrets are read
  * @throws ConfigError naming every wrong value at once
  */
 export function readConfig(env: object): Config {
+  const config = known.get(env) ?? checkConfig(env);
+  known.set(env, config);
+  return config;
+}
+
+function checkConfig(env: object): Config {
   const parsed = variablesSchema.safeParse(env);
   if (!parsed.success) {
     throw new ConfigError(

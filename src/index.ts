@@ -1,11 +1,49 @@
-/** The Worker (in the making). */
-import { DurableObject } from 'cloudflare:workers';
+/** The Worker: its routes, and the Durable Object classes it exports. */
+import { ContainerProxy } from '@cloudflare/containers';
+import { Hono } from 'hono';
+import { ConfigError, readConfig } from './config.ts';
+import { log } from './observability/log.ts';
+import type { ApiError } from './protocol/api.ts';
+import { access, securityHeaders } from './routes/access.ts';
+import { admin } from './routes/admin.ts';
+import { gateway, gatewayForContainers } from './routes/gateway.ts';
+import { linearWebhook } from './routes/linear-webhook.ts';
+import { sessions } from './routes/sessions.ts';
+import { GATEWAY_HOST, SandboxContainer } from './sandbox/container.ts';
+import { IssueSession } from './session/issue-session.ts';
+import { DatabaseError, NotMigratedError } from './store/database.ts';
 
-export class IssueSession extends DurableObject {}
-export class SandboxContainer extends DurableObject {}
+const app = new Hono<{ Bindings: Env }>();
 
-export default {
-  fetch(): Response {
-    return new Response('Cyrus', { status: 503 });
-  },
-} satisfies ExportedHandler;
+app.route('/webhooks/linear', linearWebhook);
+app.route('/gateway', gateway);
+app.route('/api/admin', admin);
+app.get('/health', (c) => {
+  const config = readConfig(c.env);
+  return c.json({ ok: true, paused: config.paused, scriptedModel: config.claude.scripted });
+});
+
+app.use(securityHeaders, access);
+app.route('/api/sessions', sessions);
+app.all('/api/*', (c) => c.json({ error: 'not_found', message: 'There is no such address.' } satisfies ApiError, 404));
+app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
+
+app.onError((error, c) => {
+  const [status, problem] = describe(error);
+  log('request.failed', { method: c.req.method, path: new URL(c.req.url).pathname, status, error });
+  return c.json(problem, status);
+});
+
+/** What went wrong in words for whoever runs this deployment; nothing of an unknown error is shown. */
+function describe(error: Error): [500 | 503, ApiError] {
+  if (error instanceof ConfigError) return [503, { error: 'not_configured', message: error.message }];
+  if (error instanceof NotMigratedError) return [503, { error: 'not_migrated', message: error.message }];
+  if (error instanceof DatabaseError) return [503, { error: 'database', message: 'The database does not answer.' }];
+  return [500, { error: 'internal', message: 'Something went wrong here; the log has the details.' }];
+}
+
+// Assigned after the class: as a static field the setter that registers the handlers would never run.
+SandboxContainer.outboundByHost = { [GATEWAY_HOST]: gatewayForContainers };
+
+export { ContainerProxy, IssueSession, SandboxContainer };
+export default app;

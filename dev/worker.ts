@@ -1,0 +1,72 @@
+/** The Worker of a local run: `wrangler dev`, with local D1, R2 and Durable Objects kept in a folder. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { binary, type Child, plainEnvironment, run, startProcess, waitFor } from './processes.ts';
+import { PROJECT } from './settings.ts';
+
+export interface LocalWorker {
+  url: string;
+  child: Child;
+}
+
+/**
+ * Starts the Worker and waits until it answers.
+ * @param variables every variable and secret that differs from wrangler.toml
+ */
+export async function startWorker(options: {
+  folder: string;
+  port: number;
+  variables: Record<string, string>;
+}): Promise<LocalWorker> {
+  const { folder, port, variables } = options;
+  const config = writeLocalConfig(Object.keys(variables));
+  const environmentFile = join(folder, 'worker.env');
+  const lines = Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  writeFileSync(environmentFile, `${lines.join('\n')}\n`, { mode: 0o600 });
+  const environment = { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' };
+  const common = ['--config', config, '--persist-to', join(folder, 'worker')];
+  await run(binary('wrangler'), ['d1', 'migrations', 'apply', 'DB', '--local', ...common], environment);
+  const child = startProcess(
+    binary('wrangler'),
+    [
+      'dev',
+      ...common,
+      '--env-file',
+      environmentFile,
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--show-interactive-dev-session=false',
+    ],
+    environment,
+    join(folder, 'logs', 'worker.log'),
+  );
+  const url = `http://localhost:${port}`;
+  let hasEnded = false;
+  child.ended.then(() => {
+    hasEnded = true;
+  });
+  await waitFor(
+    `the Worker (log: ${join(folder, 'logs', 'worker.log')})`,
+    async () => {
+      if (hasEnded) throw new Error('wrangler has ended');
+      return (await fetch(`${url}/health`)).ok;
+    },
+    60_000,
+  );
+  return { url, child };
+}
+
+/**
+ * A local Worker is given only the secrets that its configuration requires by name, and production requires no more than
+ * every deployment has. So the local configuration is wrangler.toml with a longer list.
+ */
+function writeLocalConfig(names: string[]): string {
+  const file = join(PROJECT, 'wrangler.local.toml');
+  const production = readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
+  const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD/.test(name));
+  const local = production.replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`);
+  writeFileSync(file, `# Written by dev/worker.ts from wrangler.toml.\n${local}`);
+  return file;
+}

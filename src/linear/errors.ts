@@ -1,0 +1,66 @@
+/** What can go wrong with a call to Linear, told apart by what to do about it. */
+import { z } from 'zod';
+
+/**
+ * A call to Linear failed.
+ * - `unreachable`: network, 5xx, lock timeout: try again
+ * - `rate-limited`: try again after `retryAt`
+ * - `unauthorized`: the token is no good
+ * - `refused`: Linear will not do it, however often it is asked
+ */
+export class LinearError extends Error {
+  override readonly name = 'LinearError';
+  readonly kind: 'unreachable' | 'rate-limited' | 'unauthorized' | 'refused';
+  /** Milliseconds since the epoch; only for `rate-limited`. */
+  readonly retryAt: number | null;
+  constructor(kind: LinearError['kind'], message: string, options: { retryAt?: number | null; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.kind = kind;
+    this.retryAt = options.retryAt ?? null;
+  }
+}
+
+const errorSchema = z.looseObject({
+  message: z.string().default('unknown error'),
+  extensions: z
+    .looseObject({
+      type: z.string().nullish(),
+      code: z.string().nullish(),
+      userPresentableMessage: z.string().nullish(),
+    })
+    .nullish(),
+});
+export const answerSchema = z.looseObject({ data: z.unknown(), errors: z.array(errorSchema).nullish() });
+export type GraphQLError = z.infer<typeof errorSchema>;
+
+/** What Linear's error means. The HTTP status alone does not tell: rate limits come as 400, conflicts as 200. */
+export function toLinearError(status: number, errors: GraphQLError[], headers: Headers): LinearError {
+  const [first] = errors;
+  const extensions = first?.extensions;
+  const said = extensions?.userPresentableMessage ?? first?.message ?? `HTTP ${status}`;
+  if (extensions?.code === 'RATELIMITED' || extensions?.type === 'ratelimited' || status === 429) {
+    return new LinearError('rate-limited', said, { retryAt: resetTime(headers) });
+  }
+  if (status === 401 || extensions?.code === 'AUTHENTICATION_ERROR') {
+    return new LinearError('unauthorized', `Linear does not accept the workspace's token: ${said}`);
+  }
+  const passing = ['lock timeout', 'internal error', 'network error'];
+  if (status >= 500 || (extensions?.type && passing.includes(extensions.type))) {
+    return new LinearError('unreachable', `Linear answered HTTP ${status}: ${said}`);
+  }
+  return new LinearError('refused', `Linear refused: ${said}`);
+}
+
+/** A repeat of a create with a client-chosen id: it was done before, which is what was wanted. */
+export function isConflictOnInsert(errors: GraphQLError[]): boolean {
+  return errors.some((error) => error.message.startsWith('conflict on insert'));
+}
+
+/** When the exhausted allowance is back: epoch milliseconds in the headers (docs: linear.app/developers/rate-limiting). */
+function resetTime(headers: Headers): number | null {
+  const after = Number(headers.get('retry-after'));
+  if (after > 0) return Date.now() + after * 1000;
+  const exhausted = ['requests', 'complexity'].filter((kind) => headers.get(`x-ratelimit-${kind}-remaining`) === '0');
+  const resets = exhausted.map((kind) => Number(headers.get(`x-ratelimit-${kind}-reset`))).filter((time) => time > 0);
+  return resets.length > 0 ? Math.max(...resets) : null;
+}

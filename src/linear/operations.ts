@@ -1,0 +1,29 @@
+/** Every GraphQL document that Cyrus sends to Linear. A test validates each against the schema of the pinned @linear/sdk. */
+
+export const CREATE_ACTIVITY = /* GraphQL */ `
+  mutation CreateActivity($input: AgentActivityCreateInput!) {
+    agentActivityCreate(input: $input) { success }
+  }
+`;
+
+export const UPDATE_AGENT_SESSION = /* GraphQL */ `
+  mutation UpdateAgentSession($id: String!, $input: AgentSessionUpdateInput!) {
+    agentSessionUpdate(id: $id, input: $input) { success }
+  }
+`;
+
+/** The issue's state, and the started states of its team. */
+export const ISSUE_STATES = /* GraphQL */ `
+  query IssueStates($id: String!) {
+    issue(id: $id) {
+      state { type }
+      team { states(first: 50, filter: { type: { eq: "started" } }) { nodes { id position } } }
+    }
+  }
+`;
+
+export const UPDATE_ISSUE = /* GraphQL */ `
+  mutation UpdateIssue($id: String!, $input: IssueUpdateInput!) {
+    issueUpdate(id: $id, input: $input) { success }
+  }
+`;

@@ -1,0 +1,116 @@
+/** `/api/sessions`: the list, a session's page without a socket, its live socket, prompts, stop, patch and log. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { followUpPrompt } from '../claude/prompts.ts';
+import { readConfig } from '../config.ts';
+import { type ApiError, pagePromptSchema, pageStopSchema, type SessionList } from '../protocol/api.ts';
+import type { Delivery, IssueSession } from '../session/issue-session.ts';
+import { listSessions, openDatabase } from '../store/database.ts';
+import { getPatch, getTurnMarkdown } from '../store/logs.ts';
+
+const PAGE_LIMIT = 500;
+const LIST_LIMIT = 100;
+
+const pageQuerySchema = z.object({
+  after: z.coerce.number().int().nonnegative().default(0),
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(PAGE_LIMIT),
+});
+
+const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };
+
+export const sessions = new Hono<{ Bindings: Env }>();
+
+sessions.get('/', async (c) => {
+  const config = readConfig(c.env);
+  const rows = await listSessions(openDatabase(c.env.DB, config.encryptionKey), { limit: LIST_LIMIT });
+  return c.json({ sessions: rows, scriptedModel: config.claude.scripted } satisfies SessionList);
+});
+
+sessions.get('/:id', async (c) => {
+  const query = pageQuerySchema.safeParse(c.req.query());
+  if (!query.success) return c.json(badRequest(query.error), 400);
+  const page = await find(c.env, c.req.param('id'))?.page(query.data.after, query.data.limit);
+  return page ? c.body(page, 200, { 'content-type': 'application/json' }) : c.json(NO_SUCH_SESSION, 404);
+});
+
+sessions.get('/:id/live', async (c) => {
+  const session = find(c.env, c.req.param('id'));
+  return session ? await session.fetch(c.req.raw) : c.json(NO_SUCH_SESSION, 404);
+});
+
+sessions.post('/:id/prompts', async (c) => {
+  const body = pagePromptSchema.safeParse(await c.req.json().catch(() => null));
+  if (!body.success) return c.json(badRequest(body.error), 400);
+  const { id, text } = body.data;
+  const prompt = followUpPrompt({ author: null, text });
+  return deliver(c.env, c.req.param('id'), c.req.url, id, {
+    event: { type: 'prompted', promptId: id, agentSessionId: null, author: null, source: 'page', text },
+    promptText: { followUp: prompt, first: prompt },
+  });
+});
+
+sessions.post('/:id/stop', async (c) => {
+  const body = pageStopSchema.safeParse(await c.req.json().catch(() => null));
+  if (!body.success) return c.json(badRequest(body.error), 400);
+  const { id } = body.data;
+  return deliver(c.env, c.req.param('id'), c.req.url, id, {
+    event: { type: 'stop-requested', id, agentSessionId: null, author: null, source: 'page' },
+  });
+});
+
+sessions.get('/:id/patch', async (c) => {
+  const id = c.req.param('id');
+  const head = await find(c.env, id)?.newestHead();
+  const patch = head ? await getPatch(c.env.LOGS, id, head) : null;
+  if (!patch) return c.json({ error: 'no_patch', message: 'Nothing has been changed yet.' } satisfies ApiError, 404);
+  return new Response(patch.body, {
+    headers: {
+      'content-type': 'text/x-patch; charset=utf-8',
+      'content-length': String(patch.size),
+      'content-disposition': `attachment; filename="${id.slice(0, 12)}.patch"`,
+    },
+  });
+});
+
+sessions.get('/:id/log', async (c) => {
+  const id = c.req.param('id');
+  const turns = (await find(c.env, id)?.turns()) ?? null;
+  if (turns === null) return c.json(NO_SUCH_SESSION, 404);
+  const numbers = Array.from({ length: turns }, (_, index) => index + 1);
+  const logs = await Promise.all(numbers.map((turn) => getTurnMarkdown(c.env.LOGS, id, turn)));
+  const known = logs.filter((log) => log !== null);
+  const markdown = known.length > 0 ? known.join('\n\n') : 'No turn has ended yet.\n';
+  return c.text(markdown, 200, { 'content-type': 'text/markdown; charset=utf-8' });
+});
+
+/** The session with this id; null for text that no session of this deployment can have as id. */
+function find(env: Env, id: string): DurableObjectStub<IssueSession> | null {
+  try {
+    return env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id));
+  } catch {
+    return null;
+  }
+}
+
+async function deliver(
+  env: Env,
+  id: string,
+  url: string,
+  requestId: string,
+  request: Pick<Delivery, 'event' | 'promptText'>,
+): Promise<Response> {
+  const session = find(env, id);
+  const outcome = await session?.accept({
+    ...request,
+    deliveryId: requestId,
+    contentKey: `page:${requestId}`,
+    origin: new URL(url).origin,
+    about: null,
+  });
+  if (outcome === undefined || outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
+  return Response.json({ outcome }, { status: 202 });
+}
+
+function badRequest(error: z.ZodError): ApiError {
+  return { error: 'bad_request', message: z.prettifyError(error) };
+}

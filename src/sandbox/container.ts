@@ -1,0 +1,88 @@
+/**
+ * The sandbox as a Cloudflare Container. One object for each life of a session's sandbox, so that a broken container is
+ * left behind with its object. The class is kept to lifecycle and egress: @cloudflare/containers owns its alarm, and its
+ * `schedule()` runs a task at most once, so nothing of the session lives here.
+ */
+import { Container } from '@cloudflare/containers';
+import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+import { type SandboxFetch, sendCommand, startSession } from './http.ts';
+import { type Sandbox, SandboxError } from './sandbox.ts';
+
+const PORT = 8080;
+/** The only host a sandbox reaches; plain http that never leaves the platform, so no certificate is needed inside. */
+export const GATEWAY_HOST = 'gateway.internal';
+
+/** What crosses the RPC boundary: a response whose body is read already. */
+interface Reply {
+  status: number;
+  text: string;
+}
+
+export class SandboxContainer extends Container<Env> {
+  override defaultPort = PORT;
+  override sleepAfter = '5m';
+  override enableInternet = false;
+
+  /**
+   * Sends a request to the sandbox server, starting the container if need be. Not `containerFetch`, which counts a request
+   * that its client gave up as in flight for ever (cloudflare/containers#241).
+   */
+  async ask(path: string, method: string, body: string): Promise<Reply> {
+    await this.startAndWaitForPorts({ ports: PORT });
+    const server = this.ctx.container?.getTcpPort(PORT);
+    if (!server) throw new Error('this object has no container');
+    this.renewActivityTimeout();
+    const headers = { 'content-type': 'application/json' };
+    const init = method === 'GET' ? { method } : { method, headers, body };
+    const response = await server.fetch(`http://sandbox${path}`, init);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** What happens inside of a container is no activity to the platform; a turn in progress keeps it awake. */
+  override async onActivityExpired(): Promise<void> {
+    const server = this.ctx.container?.getTcpPort(PORT);
+    const busy =
+      server &&
+      (await server.fetch('http://sandbox/busy').then(
+        (response) => response.status === 200,
+        () => false,
+      ));
+    if (busy) this.renewActivityTimeout();
+    else await this.stop();
+  }
+}
+
+export class ContainerSandbox implements Sandbox {
+  readonly #fetch: SandboxFetch;
+
+  /** @param generation each life has an object, and so a container, of its own */
+  constructor(containers: DurableObjectNamespace<SandboxContainer>, sessionId: string, generation: number) {
+    const container = containers.getByName(`${sessionId}:${generation}`);
+    this.#fetch = async (path, init) => {
+      try {
+        const reply = await container.ask(path, init.method, init.body);
+        return new Response(reply.text, { status: reply.status });
+      } catch (cause) {
+        // No capacity, a start that failed, an image that is being pulled: all of them may pass.
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new SandboxError(`the container did not start: ${why}`, {
+          retryable: true,
+          hint: "Look at the container's state in the Cloudflare dashboard, then comment to try again.",
+          cause,
+        });
+      }
+    };
+  }
+
+  gateway(_origin: string, token: string): StartSession['gateway'] {
+    return { url: `http://${GATEWAY_HOST}`, token };
+  }
+
+  start(sessionId: string, body: StartSession): Promise<SandboxStatus> {
+    return startSession(this.#fetch, sessionId, body);
+  }
+
+  command(sessionId: string, command: SandboxCommand): Promise<void> {
+    return sendCommand(this.#fetch, sessionId, command);
+  }
+}

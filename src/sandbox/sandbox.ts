@@ -1,0 +1,26 @@
+/** The one interface to a sandbox, whatever it runs on. Everything is idempotent: a repeat changes nothing. */
+import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+
+export interface Sandbox {
+  /** Address under which this kind of sandbox reaches the gateway, and what its start message carries as token. */
+  gateway(origin: string, token: string): StartSession['gateway'];
+  /** Brings up the session, or finds it. Answers before the workspace is ready; progress comes as events. */
+  start(sessionId: string, body: StartSession): Promise<SandboxStatus>;
+  command(sessionId: string, command: SandboxCommand): Promise<void>;
+}
+
+/**
+ * The sandbox could not do what was asked.
+ * `retryable`: it may succeed later (unreachable, busy, starting); otherwise it is refused for good.
+ * `hint` says what a person can do.
+ */
+export class SandboxError extends Error {
+  override readonly name = 'SandboxError';
+  readonly retryable: boolean;
+  readonly hint: string;
+  constructor(message: string, options: { retryable: boolean; hint: string; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.retryable = options.retryable;
+    this.hint = options.hint;
+  }
+}

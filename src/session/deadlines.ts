@@ -1,0 +1,49 @@
+/** What an issue session waits for at most, derived from its state: nothing is scheduled that could be forgotten. */
+import { currentTurn, type SessionState, threadsOf } from './state.ts';
+
+/** A sandbox with a turn in progress says something every 10 s; after this long it is looked for. */
+export const SANDBOX_SILENCE_MS = 45_000;
+/** A stop that the sandbox does not confirm is final after this long. */
+export const STOP_LIMIT_MS = 10_000;
+/** Committing and pushing may take this long. */
+export const SAVE_LIMIT_MS = 180_000;
+/** Linear calls a session stale after 30 min without an activity (docs: linear.app/developers/agents). */
+export const LINEAR_HEARTBEAT_MS = 10 * 60_000;
+
+export type Deadline =
+  | { name: 'stop' | 'save' | 'silence'; at: number }
+  | { name: 'heartbeat'; at: number; agentSessionId: string };
+
+/** Every deadline that the state implies; times in milliseconds since the epoch. */
+export function deadlines(state: SessionState): Deadline[] {
+  const { phase, sandbox } = state;
+  switch (phase.name) {
+    case 'waiting':
+      return [];
+    case 'stopping':
+      return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
+    case 'saving':
+      return [{ name: 'save', at: phase.since + SAVE_LIMIT_MS }];
+    case 'starting':
+    case 'working': {
+      const turn = currentTurn(state);
+      const heartbeats: Deadline[] = (turn ? threadsOf(turn) : []).map((agentSessionId) => ({
+        name: 'heartbeat',
+        agentSessionId,
+        at: (state.agentSessions[agentSessionId]?.saidAt ?? phase.since) + LINEAR_HEARTBEAT_MS,
+      }));
+      return [{ name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS }, ...heartbeats];
+    }
+  }
+}
+
+/** The earliest deadline; null where nothing is awaited. */
+export function nextDeadline(state: SessionState): number | null {
+  const times = deadlines(state).map((deadline) => deadline.at);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+/** The deadlines that have passed. */
+export function dueDeadlines(state: SessionState, now: number): Deadline[] {
+  return deadlines(state).filter((deadline) => deadline.at <= now);
+}

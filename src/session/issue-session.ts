@@ -1,0 +1,331 @@
+/**
+ * The issue session: one Durable Object for each Linear issue. A thin shell around lifecycle.ts: it takes events in, in
+ * one transaction each (dedupe, journal, state, outbox), then carries out effects and tells viewers.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import type { Live } from '../claude/stream.ts';
+import { type Config, readConfig } from '../config.ts';
+import { log } from '../observability/log.ts';
+import type { SessionPage } from '../protocol/api.ts';
+import type { JournalEntry } from '../protocol/journal.ts';
+import type { EventBatch } from '../protocol/sandbox.ts';
+import { CLOSE_NO_SUCH_SESSION, type ViewerFrame } from '../protocol/viewer.ts';
+import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
+import { nextDeadline } from './deadlines.ts';
+import { Deliveries } from './deliveries.ts';
+import type { SessionEvent } from './events.ts';
+import { Journal } from './journal.ts';
+import { fence, reduce } from './lifecycle.ts';
+import { joinFrames, OpenBlocks } from './open-blocks.ts';
+import { isGivenUp, Outbox, type Pending } from './outbox.ts';
+import { perform, toFailure } from './perform.ts';
+import { type Issue, initialState, type SessionState } from './state.ts';
+import { StateStore } from './state-store.ts';
+import type { StepContext, Transition } from './step.ts';
+import { viewOf } from './view.ts';
+import { Viewers } from './viewers.ts';
+
+/** Shortest time between two alarms that only look whether something is due. */
+const PAUSE_POLL_MS = 60_000;
+
+/** What a route hands over; `receivedAt` in milliseconds since the epoch. */
+export interface Delivery {
+  /** Unique for each delivery; a repeat bears it again. */
+  deliveryId: string;
+  /** The same for every delivery of the same content. */
+  contentKey: string;
+  /** Address of this deployment as the caller reached it. */
+  origin: string;
+  /** What a session that begins with this delivery is about; null for one that only an existing session takes. */
+  about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
+  event: Extract<SessionEvent, { type: 'prompted' | 'stop-requested' }>;
+  /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
+  promptText?: { followUp: string; first: string };
+}
+
+export type Accepted = 'accepted' | 'duplicate' | 'no-such-session';
+export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'; message: string };
+
+export class IssueSession extends DurableObject<Env> {
+  readonly #config: Config;
+  readonly #database: Database;
+  readonly #deliveries: Deliveries;
+  readonly #journal: Journal;
+  readonly #outbox: Outbox;
+  readonly #store: StateStore;
+  readonly #viewers: Viewers;
+  readonly #open = new OpenBlocks();
+  /** Effects that this life of the object is carrying out. */
+  readonly #underway = new Set<number>();
+  #state: SessionState | null;
+  #workspaceName = '';
+  #lastView = '';
+  #alarmAt: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#config = readConfig(env);
+    this.#database = openDatabase(env.DB, this.#config.encryptionKey);
+    const { sql } = ctx.storage;
+    this.#deliveries = new Deliveries(sql);
+    this.#journal = new Journal(sql);
+    this.#outbox = new Outbox(sql);
+    this.#store = new StateStore(sql);
+    this.#viewers = new Viewers(ctx);
+    this.#state = this.#store.load();
+    if (this.#state) {
+      // A new life: nothing is being carried out any more, and an alarm set by the last one may have been lost.
+      this.#outbox.releaseAll(Date.now());
+      this.#arm();
+    }
+  }
+
+  /**
+   * Takes in what a person asked, durably, before it returns. A delivery seen before changes nothing.
+   * `no-such-session`: nothing has begun here, and this delivery does not begin anything.
+   */
+  accept(delivery: Delivery): Accepted {
+    const now = Date.now();
+    const isFirst = this.#state === null;
+    const state = this.#state ?? this.#begin(delivery, now);
+    if (!state) return 'no-such-session';
+    const outcome = this.#commit(() => {
+      if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
+      const { event, promptText } = delivery;
+      if (event.type === 'prompted' && promptText) {
+        this.#store.keepPrompt(event.promptId, isFirst ? promptText.first : promptText.followUp);
+      }
+      return { state, event };
+    });
+    return outcome ? 'accepted' : 'duplicate';
+  }
+
+  /** Takes in a batch of the sandbox's events; answers when they are durable. */
+  ingest(batch: EventBatch): Ingested {
+    const state = this.#state;
+    if (!state) return { kind: 'superseded', message: 'there is no such session' };
+    const refusal = fence(state, batch);
+    if (refusal) return { kind: 'superseded', message: refusal.message };
+    this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
+    return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0 };
+  }
+
+  /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */
+  async page(after: number, limit: number): Promise<string | null> {
+    if (!this.#state) return null;
+    await this.#loadWorkspaceName();
+    const page: SessionPage = {
+      session: this.#view(this.#state),
+      entries: this.#journal.after(after, limit),
+      head: this.#journal.head,
+    };
+    return JSON.stringify(page);
+  }
+
+  /** How many turns have begun; null where there is no such session. */
+  turns(): number | null {
+    return this.#state?.turns ?? null;
+  }
+
+  /** Where the newest patch is stored. */
+  newestHead(): string | null {
+    return this.#journal.lastSaved()?.head ?? null;
+  }
+
+  /** A viewer's WebSocket: `?after=N` is the last number it has. */
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.get('upgrade') !== 'websocket') return new Response('a WebSocket is wanted', { status: 426 });
+    const after = Number(new URL(request.url).searchParams.get('after') ?? 0);
+    if (!this.#state) return refuseSocket();
+    await this.#loadWorkspaceName();
+    const hello: ViewerFrame = {
+      t: 'hello',
+      session: this.#view(this.#state),
+      head: this.#journal.head,
+      open: this.#open.list(),
+    };
+    const from = Number.isSafeInteger(after) && after > 0 ? after : 0;
+    return this.#viewers.join(hello, from, (number, limit) => this.#journal.after(number, limit));
+  }
+
+  override webSocketClose(): void {
+    // The platform answers close frames; nothing is kept of a viewer.
+  }
+
+  /** Whatever is due: effects to try again, deadlines, what a crash left behind. Never throws. */
+  override async alarm(): Promise<void> {
+    this.#alarmAt = null;
+    const state = this.#state;
+    if (!state) return;
+    const deadline = nextDeadline(state);
+    if (deadline !== null && deadline <= Date.now()) {
+      this.#commit(() => ({ state: this.#state ?? state, event: { type: 'deadline' } }));
+    }
+    await this.#carryOut();
+    this.#arm();
+  }
+
+  #begin(delivery: Delivery, now: number): SessionState | null {
+    if (!delivery.about) return null;
+    const { workspaceId, issue, fallbackName } = delivery.about;
+    const name = (issue?.identifier ?? fallbackName).toLowerCase().replace(/[^a-z0-9-]+/g, '-');
+    return initialState({
+      id: this.ctx.id.toString(),
+      workspaceId,
+      origin: this.#config.publicUrl ?? delivery.origin,
+      issue,
+      branch: `cyrus/${name}`,
+      conversationId: crypto.randomUUID(),
+      now,
+    });
+  }
+
+  /**
+   * One event, one transaction. `take` runs inside of it and may refuse the event by returning null. Afterwards viewers
+   * are told and effects set going.
+   */
+  #commit(take: () => { state: SessionState; event: SessionEvent } | null): boolean {
+    const context: StepContext = { now: Date.now(), newId: () => crypto.randomUUID() };
+    const written: ({ entry: JournalEntry; block: string | undefined } | { live: Live })[] = [];
+    let transition: Transition | null = null;
+    try {
+      this.ctx.storage.transactionSync(() => {
+        const taken = take();
+        if (!taken) return;
+        transition = reduce(taken.state, taken.event, context);
+        for (const output of transition.output) {
+          if ('live' in output) written.push(output);
+          else written.push({ entry: this.#journal.append(output.entry), block: output.entry.block });
+        }
+        for (const { promptId, text } of transition.prompts) this.#store.keepPrompt(promptId, text);
+        for (const lane of transition.cancelledLanes) this.#outbox.cancel(lane);
+        for (const effect of transition.effects) this.#outbox.add(effect, context.now);
+        this.#store.save(transition.state);
+      });
+    } catch (error) {
+      this.#journal.reload();
+      throw error;
+    }
+    return transition ? this.#follow(transition, written) : false;
+  }
+
+  /** What comes after a transaction: viewers are told, effects set going, the alarm set. */
+  #follow(
+    { state, effects }: Transition,
+    written: ({ entry: JournalEntry; block: string | undefined } | { live: Live })[],
+  ): true {
+    this.#state = state;
+    const frames = written.flatMap((item) =>
+      'live' in item ? (this.#open.frame(item.live, state.turns) ?? []) : this.#open.entry(item.entry, item.block),
+    );
+    this.#tell(state, frames);
+    // Effects run beside the request that caused them; the alarm stands by in case the object dies meanwhile.
+    if (effects.length > 0) this.ctx.waitUntil(this.#carryOut());
+    this.#arm();
+    return true;
+  }
+
+  #tell(state: SessionState, frames: ViewerFrame[]): void {
+    if (this.#viewers.count === 0) return;
+    const session = this.#view(state);
+    const { updatedAt: _, ...comparable } = session;
+    const view = JSON.stringify(comparable);
+    const joined = joinFrames(frames);
+    if (view !== this.#lastView) joined.push({ t: 'session', session });
+    this.#lastView = view;
+    this.#viewers.send(joined);
+  }
+
+  #view(state: SessionState) {
+    return viewOf(state, { workspaceName: this.#workspaceName, scriptedModel: this.#config.claude.scripted });
+  }
+
+  async #loadWorkspaceName(): Promise<void> {
+    if (this.#workspaceName !== '' || !this.#state) return;
+    const workspace = await findWorkspace(this.#database, this.#state.workspaceId);
+    this.#workspaceName = workspace?.name ?? '';
+  }
+
+  /** Carries out what is due, lane by lane, until nothing is. Never rejects. */
+  async #carryOut(): Promise<void> {
+    if (this.#config.paused) return;
+    try {
+      const leased = this.#outbox.lease(Date.now()).filter((pending) => !this.#underway.has(pending.id));
+      await Promise.all(leased.map((pending) => this.#tryOnce(pending)));
+    } catch (error) {
+      log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
+    }
+  }
+
+  async #tryOnce(pending: Pending): Promise<void> {
+    const state = this.#state;
+    if (!state) return;
+    const { effect, attempts, id } = pending;
+    this.#underway.add(id);
+    try {
+      const result = await perform(effect, {
+        env: this.env,
+        config: this.#config,
+        database: this.#database,
+        state,
+        journal: this.#journal,
+        promptText: (promptId) => this.#store.promptText(promptId),
+      });
+      this.#settle(pending, { type: 'effect-done', effect, result });
+    } catch (error) {
+      const failure = toFailure(error);
+      log('session.effect.failed', {
+        session: state.id,
+        effect: effect.kind,
+        attempts,
+        retryable: failure.retryable,
+        error: asError(error),
+      });
+      if (failure.retryable && !isGivenUp(effect, attempts)) {
+        this.#outbox.retry(pending, failure.message, Date.now(), Math.random(), failure.retryAt);
+        this.#arm();
+      } else {
+        const { message, hint } = failure;
+        this.#settle(pending, { type: 'effect-failed', effect, attempts, error: message, hint });
+      }
+    } finally {
+      this.#underway.delete(id);
+    }
+    await this.#carryOut();
+  }
+
+  /** Takes in the outcome of an effect, unless the effect was cancelled meanwhile. */
+  #settle(pending: Pending, event: SessionEvent): void {
+    this.#commit(() => {
+      if (!this.#state || !this.#outbox.has(pending.id)) return null;
+      this.#outbox.remove(pending.id);
+      return { state: this.#state, event };
+    });
+  }
+
+  /** Sets the alarm to the next thing that is due. */
+  #arm(): void {
+    const effects = this.#outbox.nextAt();
+    const deadline = this.#state ? nextDeadline(this.#state) : null;
+    const times = [effects, deadline].filter((time) => time !== null);
+    if (times.length === 0) return;
+    const soonest = Math.min(...times);
+    // A paused session only looks now and then whether it still is.
+    const at = this.#config.paused ? Math.max(soonest, Date.now() + PAUSE_POLL_MS) : soonest;
+    if (at === this.#alarmAt) return;
+    this.#alarmAt = at;
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(at));
+  }
+}
+
+/** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
+function refuseSocket(): Response {
+  const { 0: client, 1: server } = new WebSocketPair();
+  server.accept();
+  server.close(CLOSE_NO_SUCH_SESSION, 'no such session');
+  return new Response(null, { status: 101, webSocket: client });
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

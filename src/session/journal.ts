@@ -1,0 +1,83 @@
+/** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
+import type { JournalBody, JournalEntry } from '../protocol/journal.ts';
+import type { Draft } from './step.ts';
+
+interface Row extends Record<string, SqlStorageValue> {
+  seq: number;
+  at: number;
+  turn: number;
+  body: string;
+}
+
+export class Journal {
+  readonly #sql: SqlStorage;
+  #head: number;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, turn INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL) STRICT',
+    );
+    sql.exec('CREATE INDEX IF NOT EXISTS journal_turn ON journal (turn, seq)');
+    this.#head = this.#readHead();
+  }
+
+  /** Number of the last entry; 0 for an empty journal. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** Appends one entry and gives it its number. To be called inside of a transaction. */
+  append(draft: Draft): JournalEntry {
+    const seq = this.#head + 1;
+    this.#sql.exec(
+      'INSERT INTO journal (seq, at, turn, kind, body) VALUES (?, ?, ?, ?, ?)',
+      seq,
+      draft.at,
+      draft.turn,
+      draft.body.kind,
+      JSON.stringify(draft.body),
+    );
+    this.#head = seq;
+    return { seq, at: draft.at, turn: draft.turn, ...draft.body };
+  }
+
+  /** After a transaction that was rolled back: the number in memory may be ahead of what is stored. */
+  reload(): void {
+    this.#head = this.#readHead();
+  }
+
+  /** Entries after number `after`, in order, at most `limit`. */
+  after(after: number, limit: number): JournalEntry[] {
+    return this.#sql
+      .exec<Row>('SELECT seq, at, turn, body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?', after, limit)
+      .toArray()
+      .map(toEntry);
+  }
+
+  /** All entries of a turn, in order. */
+  ofTurn(turn: number): JournalEntry[] {
+    return this.#sql
+      .exec<Row>('SELECT seq, at, turn, body FROM journal WHERE turn = ? ORDER BY seq', turn)
+      .toArray()
+      .map(toEntry);
+  }
+
+  /** The newest entry that tells of saved work; null before the first. */
+  lastSaved(): Extract<JournalEntry, { kind: 'saved' }> | null {
+    const [row] = this.#sql
+      .exec<Row>("SELECT seq, at, turn, body FROM journal WHERE kind = 'saved' ORDER BY seq DESC LIMIT 1")
+      .toArray();
+    const entry = row ? toEntry(row) : null;
+    return entry?.kind === 'saved' ? entry : null;
+  }
+
+  #readHead(): number {
+    return this.#sql.exec<{ head: number }>('SELECT coalesce(max(seq), 0) AS head FROM journal').one().head;
+  }
+}
+
+function toEntry({ seq, at, turn, body }: Row): JournalEntry {
+  // Written by `append` and nobody else, so its shape is known.
+  return { seq, at, turn, ...(JSON.parse(body) as JournalBody) };
+}

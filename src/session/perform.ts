@@ -1,0 +1,194 @@
+/** Carries out one effect. What goes wrong is sorted into "try again" and "give up", with words for people. */
+import { systemPrompt } from '../claude/prompts.ts';
+import type { Config } from '../config.ts';
+import { mintToken } from '../gateway/token.ts';
+import { LinearClient } from '../linear/client.ts';
+import { LinearError } from '../linear/errors.ts';
+import { sandboxFor } from '../sandbox/choose.ts';
+import { SandboxError } from '../sandbox/sandbox.ts';
+import {
+  type Database,
+  findWorkspace,
+  indexSession,
+  listRepositories,
+  type RepositorySummary,
+  type Workspace,
+} from '../store/database.ts';
+import { putTurnLog } from '../store/logs.ts';
+import type { Effect } from './effects.ts';
+import type { EffectResult } from './events.ts';
+import type { Journal } from './journal.ts';
+import { renderLog } from './log-document.ts';
+import type { SessionState } from './state.ts';
+import { rowOf } from './view.ts';
+
+/** Author of the commits made in sandboxes. */
+const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
+
+/** What an effect may need. `state` is the state at the time of the try. */
+export interface Surroundings {
+  env: Env;
+  config: Config;
+  database: Database;
+  state: SessionState;
+  journal: Journal;
+  promptText: (promptId: string) => string | null;
+}
+
+/** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
+export interface Failure {
+  retryable: boolean;
+  message: string;
+  hint: string | null;
+  retryAt: number | null;
+}
+
+/** Something is missing that only a person can supply. */
+class SetupError extends Error {
+  override readonly name = 'SetupError';
+  readonly hint: string;
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/** @throws LinearError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure` */
+export async function perform(effect: Effect, surroundings: Surroundings): Promise<EffectResult> {
+  const { state, env, database } = surroundings;
+  switch (effect.kind) {
+    case 'say':
+      await (await linear(surroundings)).createActivity(effect.agentSessionId, effect.id, effect.activity);
+      return null;
+    case 'link-page': {
+      const url = `${state.origin}/sessions/${state.id}`;
+      await (await linear(surroundings)).addExternalUrl(effect.agentSessionId, 'Live session', url);
+      return null;
+    }
+    case 'start-issue':
+      await (await linear(surroundings)).startIssue(effect.issueId);
+      return null;
+    case 'start-sandbox':
+      return startSandbox(effect.generation, surroundings);
+    case 'prompt-sandbox': {
+      const text = surroundings.promptText(effect.promptId);
+      if (text === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
+      const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text } as const;
+      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      return null;
+    }
+    case 'stop-sandbox':
+      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, {
+        type: 'stop',
+        id: effect.id,
+        turn: effect.turn,
+      });
+      return null;
+    case 'index-session': {
+      const { identifier, repository, ...row } = rowOf(state);
+      await indexSession(database, {
+        ...row,
+        issueIdentifier: identifier,
+        repositoryFullName: repository,
+        workspaceId: state.workspaceId,
+        branch: state.branch,
+        version: state.revision,
+      });
+      return null;
+    }
+    case 'archive-turn': {
+      const entries = surroundings.journal.ofTurn(effect.turn);
+      const markdown = renderLog(
+        {
+          identifier: state.issue?.identifier ?? null,
+          title: rowOf(state).title,
+          repository: state.repository,
+          branch: state.branch,
+          turn: effect.turn,
+        },
+        entries,
+      );
+      await putTurnLog(env.LOGS, state.id, effect.turn, entries, markdown);
+      return null;
+    }
+  }
+}
+
+async function startSandbox(generation: number, surroundings: Surroundings): Promise<EffectResult> {
+  const { state, config, database } = surroundings;
+  const repository = chooseRepository(await listRepositories(database, state.workspaceId), state.repository);
+  const token = await mintToken(config, {
+    s: state.id,
+    w: state.workspaceId,
+    r: repository.fullName,
+    b: state.branch,
+    g: generation,
+  });
+  const sandbox = sandboxFor(surroundings, state.id, generation);
+  const status = await sandbox.start(state.id, {
+    generation,
+    gateway: sandbox.gateway(state.origin, token),
+    repository: { fullName: repository.fullName, baseBranch: repository.baseBranch, branch: state.branch },
+    claude: {
+      credential: config.claude.access.mode,
+      model: config.claude.model,
+      conversationId: state.conversationId,
+      systemPrompt: systemPrompt({
+        branch: state.branch,
+        baseBranch: repository.baseBranch,
+        repository: repository.fullName,
+        issueIdentifier: state.issue?.identifier ?? null,
+      }),
+    },
+    author: AUTHOR,
+    setupTimeoutSeconds: 600,
+  });
+  return { repository: repository.fullName, status };
+}
+
+/** A session stays with the repository it began in; a new one takes the workspace's only one. */
+function chooseRepository(repositories: RepositorySummary[], known: string | null): RepositorySummary {
+  const chosen = known === null ? repositories[0] : repositories.find((repository) => repository.fullName === known);
+  if (chosen && (known !== null || repositories.length === 1)) return chosen;
+  if (known !== null) {
+    throw new SetupError(
+      `the repository ${known} is no longer configured for this workspace`,
+      'Ask an admin to add it again, then comment to continue.',
+    );
+  }
+  if (repositories.length === 0) {
+    throw new SetupError(
+      'no repository is configured for this workspace',
+      'Ask an admin to add one (PUT /api/admin/workspaces/:id/repositories/:owner/:name), then comment to try again.',
+    );
+  }
+  throw new SetupError(
+    `several repositories are configured for this workspace (${repositories.map((r) => r.fullName).join(', ')})`,
+    'Choosing among them is not supported yet. Leave one, then comment to try again.',
+  );
+}
+
+async function linear({ config, database, state }: Surroundings): Promise<LinearClient> {
+  const workspace = await knownWorkspace(database, state.workspaceId);
+  return new LinearClient(config.linear.apiUrl, workspace.accessToken);
+}
+
+async function knownWorkspace(database: Database, id: string): Promise<Workspace> {
+  const workspace = await findWorkspace(database, id);
+  if (workspace) return workspace;
+  throw new SetupError(`the workspace ${id} is not known here`, 'Add it by PUT /api/admin/workspaces/:id.');
+}
+
+/** What a thrown error means for the effect. What is not known is tried again. */
+export function toFailure(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof SandboxError) {
+    return { retryable: error.retryable, message, hint: error.hint, retryAt: null };
+  }
+  if (error instanceof LinearError) {
+    const retryable = error.kind === 'unreachable' || error.kind === 'rate-limited';
+    return { retryable, message, hint: null, retryAt: error.retryAt };
+  }
+  if (error instanceof SetupError) return { retryable: false, message, hint: error.hint, retryAt: null };
+  return { retryable: true, message, hint: null, retryAt: null };
+}

@@ -1,0 +1,33 @@
+/** The session's state, one row, and the texts of prompts that may have to be delivered again. */
+import type { SessionState } from './state.ts';
+
+export class StateStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec('CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL) STRICT');
+    sql.exec('CREATE TABLE IF NOT EXISTS prompts (id TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID');
+  }
+
+  /** The state as last saved; null for an object to which nothing has happened. */
+  load(): SessionState | null {
+    const [row] = this.#sql.exec<{ json: string }>('SELECT json FROM state').toArray();
+    // Written by `save` and nobody else, so its shape is known.
+    return row ? (JSON.parse(row.json) as SessionState) : null;
+  }
+
+  save(state: SessionState): void {
+    this.#sql.exec('INSERT OR REPLACE INTO state (id, json) VALUES (1, ?)', JSON.stringify(state));
+  }
+
+  /** Keeps what Claude is given for a prompt. */
+  keepPrompt(id: string, text: string): void {
+    this.#sql.exec('INSERT OR IGNORE INTO prompts (id, text) VALUES (?, ?)', id, text);
+  }
+
+  promptText(id: string): string | null {
+    const [row] = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE id = ?', id).toArray();
+    return row?.text ?? null;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The state of an issue session: plain data, stored as one row, changed only by lifecycle.ts.
+ * All times are milliseconds since the epoch.
+ */
+import { initialReaderState, type ReaderState } from '../claude/stream.ts';
+import type { KnownLimit } from '../claude/words.ts';
+import { initialNarration, type NarrationState } from '../linear/activities.ts';
+import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
+
+export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
+
+/** How a turn ends, known before the work is saved. */
+export interface Ending {
+  outcome: TurnOutcome;
+  reason: string;
+  text: string;
+  result: ResultBody | null;
+}
+
+/** A prompt and the agent session it came from; null where no thread asked. */
+export interface TurnPrompt {
+  promptId: string;
+  agentSessionId: string | null;
+  /** A process that was given this prompt died; the prompt that continues its work answers for it. */
+  inherited?: boolean;
+}
+
+/** A turn: from a prompt until Claude's result; prompts that arrive in between are folded into it. */
+export interface Turn {
+  number: number;
+  startedAt: number;
+  /** What it answers, in order. The thread of the first one follows the work; every thread is owed an answer. */
+  prompts: TurnPrompt[];
+  /** How often Claude's process or the sandbox was lost in this turn. */
+  losses: number;
+}
+
+export type PhaseState =
+  | { name: 'waiting'; since: number }
+  | { name: 'starting'; since: number; reason: string; turn: Turn }
+  | { name: 'working'; since: number; turn: Turn }
+  /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
+  | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
+  | { name: 'stopping'; since: number; turn: Turn; author: string | null };
+
+/** A prompt for the next turn. `delivered`: Claude has it already. */
+export interface QueuedPrompt extends TurnPrompt {
+  delivered: boolean;
+}
+
+export interface SandboxState {
+  /** Life number; 0 before the first. */
+  generation: number;
+  /** Numbering of events in this life; null until first heard of. */
+  streamId: string | null;
+  /** Last event number stored. */
+  cursor: number;
+  heardAt: number;
+}
+
+export interface Issue {
+  id: string;
+  identifier: string;
+  title: string;
+  url: string;
+}
+
+export interface SessionState {
+  version: 1;
+  id: string;
+  workspaceId: string;
+  /** Address of this deployment as people reach it; links are built on it. */
+  origin: string;
+  issue: Issue | null;
+  /** Claude's own session id: one conversation for the life of the issue session. */
+  conversationId: string;
+  branch: string;
+  repository: string | null;
+  /** When something was last said to each agent session. */
+  agentSessions: Record<string, { saidAt: number }>;
+  phase: PhaseState;
+  queue: QueuedPrompt[];
+  turns: number;
+  sandbox: SandboxState;
+  reader: ReaderState;
+  narration: NarrationState;
+  model: string | null;
+  /** The limit of the plan that was last reported. */
+  limit: KnownLimit | null;
+  /** Sum over the finished turns, and what the running one has used so far. */
+  usage: Usage;
+  turnUsage: Usage;
+  costUsd: number | null;
+  lastOutcome: TurnOutcome | null;
+  failedEffects: number;
+  /** Grows with every change; lets readers drop older copies. */
+  revision: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
+
+/** The state before anything happened. */
+export function initialState(about: {
+  id: string;
+  workspaceId: string;
+  origin: string;
+  issue: Issue | null;
+  branch: string;
+  conversationId: string;
+  now: number;
+}): SessionState {
+  const { now, ...identity } = about;
+  return {
+    version: 1,
+    ...identity,
+    repository: null,
+    agentSessions: {},
+    phase: { name: 'waiting', since: now },
+    queue: [],
+    turns: 0,
+    sandbox: { generation: 0, streamId: null, cursor: 0, heardAt: now },
+    reader: initialReaderState,
+    narration: initialNarration,
+    model: null,
+    limit: null,
+    usage: noUsage,
+    turnUsage: noUsage,
+    costUsd: null,
+    lastOutcome: null,
+    failedEffects: 0,
+    revision: 0,
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+/** The running turn, if any. */
+export function currentTurn(state: SessionState): Turn | null {
+  return state.phase.name === 'waiting' ? null : state.phase.turn;
+}
+
+/** The agent sessions a turn owes an answer, the one that follows the work first. */
+export function threadsOf(turn: Turn): string[] {
+  return [...new Set(turn.prompts.map((prompt) => prompt.agentSessionId).filter((id) => id !== null))];
+}
+
+/** Sum of two usages. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    cacheReadTokens: a.cacheReadTokens + b.cacheReadTokens,
+    cacheCreationTokens: a.cacheCreationTokens + b.cacheCreationTokens,
+  };
+}

@@ -1,0 +1,197 @@
+/** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
+import { describeResult } from '../claude/words.ts';
+import { SANDBOX_LANE } from './effects.ts';
+import {
+  addUsage,
+  currentTurn,
+  type Ending,
+  noUsage,
+  type QueuedPrompt,
+  type ResultBody,
+  type Turn,
+  threadsOf,
+} from './state.ts';
+import type { Step } from './step.ts';
+
+/** A lost process or sandbox is replaced this often in one turn; after that the turn fails. */
+const MAX_LOSSES = 2;
+
+/** Begins a turn for these prompts, and has the ones that Claude does not have yet delivered. */
+export function beginTurn(step: Step, prompts: QueuedPrompt[]): void {
+  const turn: Turn = {
+    number: step.state.turns + 1,
+    startedAt: step.now,
+    prompts: prompts.map(({ promptId, agentSessionId }) => ({ promptId, agentSessionId })),
+    losses: 0,
+  };
+  const undelivered = prompts.filter((prompt) => !prompt.delivered);
+  step.set({ turns: turn.number, turnUsage: noUsage, queue: [] });
+  step.enter(
+    undelivered.length > 0
+      ? { name: 'starting', since: step.now, reason: 'Starting the sandbox', turn }
+      : { name: 'working', since: step.now, turn },
+  );
+  step.record({ kind: 'turn-started', promptIds: prompts.map((prompt) => prompt.promptId) });
+  if (undelivered.length > 0) startSandbox(step);
+  for (const { promptId } of undelivered) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * Asks for the sandbox of the current life: finds the one that runs, or brings up what is missing. The first call of a
+ * session begins its first life.
+ */
+export function startSandbox(step: Step): void {
+  const { sandbox } = step.state;
+  const generation = Math.max(1, sandbox.generation);
+  step.set({ sandbox: { ...sandbox, generation, heardAt: step.now } });
+  step.effect({ kind: 'start-sandbox', generation });
+}
+
+/** Claude gave its result. Prompts it did not answer begin the next turn, which the CLI starts by itself. */
+export function takeResult(step: Step, result: ResultBody): void {
+  const { phase } = step.state;
+  if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
+  switch (phase.name) {
+    case 'waiting':
+      return;
+    case 'saving':
+      step.enter({ ...phase, early: result });
+      return;
+    case 'stopping':
+      save(step, phase.turn, stopped(result));
+      return;
+    case 'starting':
+    case 'working': {
+      const { prompts } = phase.turn;
+      const answers = (id: string) => result.promptIds.length === 0 || result.promptIds.includes(id);
+      // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.
+      if (prompts.length > 0 && !prompts.some((prompt) => answers(prompt.promptId))) return;
+      const left = prompts.filter((prompt) => !prompt.inherited && !answers(prompt.promptId));
+      const turn = { ...phase.turn, prompts: prompts.filter((prompt) => !left.includes(prompt)) };
+      if (left.length > 0) {
+        step.set({ queue: [...left.map((prompt) => ({ ...prompt, delivered: true })), ...step.state.queue] });
+      }
+      save(step, turn, { ...describeResult(result, step.state.limit ?? undefined), result });
+      return;
+    }
+  }
+}
+
+function save(step: Step, turn: Turn, ending: Ending): void {
+  const used = ending.result?.usage ?? step.state.turnUsage;
+  step.set({ usage: addUsage(step.state.usage, used), turnUsage: noUsage });
+  step.enter({ name: 'saving', since: step.now, turn, ending, early: null });
+}
+
+/** The sandbox has committed and pushed (or said why not): the turn is over. */
+export function takeSaved(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name === 'saving') endTurn(step, phase.ending, phase.early);
+  if (phase.name === 'stopping') endTurn(step, stopped(null), null);
+}
+
+/** Ends the turn without waiting for anything more from the sandbox. */
+export function failTurn(step: Step, reason: string, text: string): void {
+  const turn = currentTurn(step.state);
+  if (!turn) return;
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
+  // Nobody follows what Claude may still be doing there.
+  if (step.state.sandbox.streamId !== null && step.state.phase.name === 'waiting') {
+    step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
+  }
+}
+
+/** How a turn that a person stopped ends. The place of the work is added by the narration. */
+export function stopped(result: ResultBody | null, text = 'Stopped.'): Ending {
+  return { outcome: 'stopped', reason: 'stopped', text, result };
+}
+
+export function endTurn(step: Step, ending: Ending, early: ResultBody | null): void {
+  const turn = currentTurn(step.state);
+  if (!turn) return;
+  step.record({
+    kind: 'turn-ended',
+    outcome: ending.outcome,
+    text: ending.text,
+    reason: ending.reason,
+    durationMs: step.now - turn.startedAt,
+    usage: ending.result?.usage ?? null,
+    costUsd: ending.result?.costUsd ?? null,
+    numTurns: ending.result?.numTurns ?? null,
+  });
+  // A turn that nobody asked for says nothing about how the work stands.
+  if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
+  step.enter({ name: 'waiting', since: step.now });
+  step.effect({ kind: 'archive-turn', turn: turn.number });
+  step.effect({ kind: 'index-session' });
+  const { queue } = step.state;
+  if (queue.length === 0) return;
+  beginTurn(step, queue);
+  if (early) takeResult(step, early);
+}
+
+/**
+ * Claude's process ended in the middle of a turn. The conversation is on the sandbox's disk, so Claude is asked to go
+ * on; it is told that the outcome of what it was doing is not known.
+ */
+export function takeLoss(step: Step, what: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'stopping') {
+    save(step, phase.turn, stopped(null));
+    return;
+  }
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const losses = phase.turn.losses + 1;
+  if (losses > MAX_LOSSES || phase.turn.prompts.length === 0) {
+    failTurn(
+      step,
+      'process_lost',
+      `${what} ${losses} times in this turn, so Cyrus gave up. What was committed is on the branch \`${step.state.branch}\`. Comment to try again.`,
+    );
+    return;
+  }
+  const promptId = step.context.newId();
+  const inherited = phase.turn.prompts.map((prompt) => ({ ...prompt, inherited: true }));
+  const prompts = [...inherited, { promptId, agentSessionId: null }];
+  const turn = { ...phase.turn, losses, prompts };
+  step.enter({ name: 'starting', since: step.now, reason: `${what}; continuing`, turn });
+  step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
+  step.transition.prompts.push({ promptId, text: CONTINUE_PROMPT });
+  startSandbox(step);
+  step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+}
+
+/**
+ * The sandbox lost its disk: a new life begins from the branch, and Claude is asked everything of this turn again, in a
+ * new conversation.
+ */
+export function replaceSandbox(step: Step): void {
+  const { sandbox, phase } = step.state;
+  const generation = sandbox.generation + 1;
+  step.set({
+    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    conversationId: step.context.newId(),
+  });
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const losses = phase.turn.losses + 1;
+  if (losses > MAX_LOSSES) {
+    failTurn(step, 'sandbox_lost', 'The sandbox was lost repeatedly, so Cyrus gave up. Comment to try again.');
+    return;
+  }
+  const turn = { ...phase.turn, losses };
+  step.enter({ name: 'starting', since: step.now, reason: 'The sandbox was lost; starting another', turn });
+  step.record({
+    kind: 'notice',
+    level: 'warning',
+    text: 'The sandbox was lost. A new one starts from what is on the branch.',
+  });
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.effect({ kind: 'start-sandbox', generation });
+  for (const { promptId } of turn.prompts) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+}
+
+const CONTINUE_PROMPT =
+  'Your process ended unexpectedly in the middle of this work, so the outcome of the last tool call is unknown. ' +
+  'Look at the state of the worktree (git status, git log), then continue where you were.';

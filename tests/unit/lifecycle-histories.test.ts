@@ -1,0 +1,154 @@
+import { expect, it } from 'vitest';
+import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import { type Effect, laneOf } from '../../src/session/effects.ts';
+import { Random } from './support/random.ts';
+import { aborted, crashed, init, result, SessionPlay, STREAM_ID, saved, text } from './support/session-play.ts';
+
+/**
+ * A model of the world around a session: an outbox that may fail, and a sandbox with a CLI that folds prompts, starts
+ * turns of its own for late ones, dies, and repeats its batches.
+ */
+class World {
+  readonly play = new SessionPlay();
+  readonly random: Random;
+  #pending: Effect[] = [];
+  /** Prompts that the CLI has been given and not answered; those of the running turn first. */
+  #queued: { promptId: string; turn: number }[] = [];
+  #running: { promptId: string; turn: number }[] = [];
+  #stopping = false;
+  #stoppedTurn = 0;
+  #prompts = 0;
+  #batches: EventBatch[] = [];
+  /** Per thread, what counts: a prompt or stop by a person, or a closing activity. */
+  readonly threads = new Map<string, ('asked' | 'closed')[]>();
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+  }
+
+  take(effects: Effect[]): void {
+    const { cancelledLanes } = this.play;
+    this.#pending = this.#pending.filter((effect) => !cancelledLanes.includes(laneOf(effect)));
+    for (const effect of effects) {
+      if (effect.kind === 'say') {
+        const { type } = effect.activity.content;
+        if (type === 'response' || type === 'error') this.#mark(effect.agentSessionId, 'closed');
+      }
+      if (['start-sandbox', 'prompt-sandbox', 'stop-sandbox'].includes(effect.kind)) this.#pending.push(effect);
+    }
+  }
+
+  #mark(thread: string, what: 'asked' | 'closed'): void {
+    this.threads.set(thread, [...(this.threads.get(thread) ?? []), what]);
+  }
+
+  ask(): void {
+    const thread = `thread-${1 + this.random.below(3)}`;
+    const asks = this.random.chance(0.85);
+    this.#mark(thread, 'asked');
+    this.take(asks ? this.play.prompt(`p${++this.#prompts}`, thread) : this.play.stop(thread));
+  }
+
+  /** One step of the sandbox or the outbox. */
+  step(calm: boolean): boolean {
+    const effect = this.#pending[0];
+    if (effect && this.random.chance(0.5)) {
+      this.#pending.shift();
+      this.#carryOut(effect, calm);
+      return true;
+    }
+    return this.#sandboxStep(calm) || effect !== undefined;
+  }
+
+  #carryOut(effect: Effect, calm: boolean): void {
+    if (!calm && this.random.chance(0.02)) {
+      this.take(this.play.play({ type: 'effect-failed', effect, attempts: 10, error: 'unreachable', hint: null }));
+      return;
+    }
+    if (effect.kind === 'start-sandbox') {
+      const isIdle = this.#running.length + this.#queued.length === 0;
+      this.take(this.play.started(STREAM_ID, isIdle ? 'ready' : 'working'));
+    }
+    if (effect.kind === 'prompt-sandbox' && effect.turn > this.#stoppedTurn) this.#queued.push(effect);
+    if (effect.kind === 'stop-sandbox') {
+      this.#stoppedTurn = effect.turn;
+      this.#stopping = this.#running.every(({ turn }) => turn <= effect.turn);
+    }
+  }
+
+  #sandboxStep(calm: boolean): boolean {
+    if (this.#stopping) {
+      this.#stopping = false;
+      const running = this.#running;
+      this.#running = [];
+      this.#queued = this.#queued.filter(({ turn }) => turn > this.#stoppedTurn);
+      this.#report(...(running.length > 0 ? [aborted(ids(running))] : []), saved(this.play.state.turns, 0));
+      return true;
+    }
+    if (this.#running.length === 0) {
+      if (this.#queued.length === 0) return false;
+      this.#running = this.#queued.splice(0, this.random.chance(0.3) ? 1 : this.#queued.length);
+      this.#report(init);
+      return true;
+    }
+    if (!calm && this.random.chance(0.03)) {
+      this.#running = [];
+      this.#queued = [];
+      this.#report(crashed, saved(this.play.state.turns, 0));
+      return true;
+    }
+    if (this.random.chance(0.4)) {
+      if (this.random.chance(0.5)) this.#running.push(...this.#queued.splice(0));
+      this.#report(text(`words ${this.random.below(1e9)}`));
+      return true;
+    }
+    const answered = this.#running;
+    this.#running = [];
+    this.#report(result(`answer ${this.random.below(1e9)}`, ids(answered)));
+    this.#report(saved(this.play.state.turns));
+    return true;
+  }
+
+  #report(...bodies: SandboxEventBody[]): void {
+    if (this.play.state.sandbox.generation === 0) return;
+    const batch = this.play.batch(...bodies);
+    this.#batches.push(batch);
+    this.take(this.play.play({ type: 'sandbox-reported', batch }));
+    const again = this.random.chance(0.2) ? this.random.pick(this.#batches) : null;
+    if (again && !this.play.isRefused(again)) this.take(this.play.play({ type: 'sandbox-reported', batch: again }));
+  }
+
+  /** Lets everything come to rest: nobody asks any more, nothing fails, time passes. */
+  settle(): void {
+    for (let i = 0; i < 2_000; i++) {
+      if (this.step(true)) continue;
+      if (this.play.state.phase.name === 'waiting') return;
+      this.take(this.play.deadline(50_000));
+    }
+    throw new Error(`never came to rest: ${JSON.stringify(this.play.state.phase)}`);
+  }
+}
+
+function ids(prompts: { promptId: string }[]): string[] {
+  return prompts.map(({ promptId }) => promptId);
+}
+
+it('owes no thread an answer in the end, and gives none twice, in 2,000 random histories', () => {
+  for (let seed = 1; seed <= 2_000; seed++) {
+    const world = new World(seed);
+    for (let i = 0; i < 60; i++) {
+      if (world.random.chance(0.15)) world.ask();
+      else world.step(false);
+      if (world.random.chance(0.02)) world.take(world.play.deadline(world.random.below(60_000)));
+    }
+    world.settle();
+    for (const [thread, history] of world.threads) {
+      expect(history.at(-1), `seed ${seed}: ${thread} is owed an answer: ${history.join(' ')}`).toBe('closed');
+      let owed = 0;
+      for (const what of history) {
+        owed += what === 'asked' ? 1 : -1;
+        expect(owed, `seed ${seed}: ${thread} was answered too often: ${history.join(' ')}`).toBeGreaterThanOrEqual(0);
+      }
+    }
+  }
+});

@@ -1,0 +1,322 @@
+import { describe, expect, it } from 'vitest';
+import { aborted, crashed, init, result, SessionPlay, saved, text } from './support/session-play.ts';
+
+/** A session in which Claude works on its first prompt. */
+function working(): SessionPlay {
+  const play = new SessionPlay();
+  play.prompt('p1');
+  play.started();
+  play.report({ type: 'ready', branch: 'cyrus/eng-1', baseCommit: 'b', worktree: '/w', resumed: false }, init);
+  expect(play.state.phase.name).toBe('working');
+  return play;
+}
+
+describe('a turn', () => {
+  it('begins with a thought, a link to the page, the issue moved to started, a sandbox and the prompt', () => {
+    const play = new SessionPlay();
+    const effects = play.prompt('p1');
+    expect(play.kinds(effects)).toEqual([
+      'say',
+      'link-page',
+      'start-issue',
+      'start-sandbox',
+      'prompt-sandbox',
+      'index-session',
+    ]);
+    expect(play.said('thread-1')).toEqual(['thought: On it. Starting a sandbox for Claude.']);
+  });
+
+  it("leaves the issue's state alone when no person asked", () => {
+    const play = new SessionPlay();
+    expect(play.kinds(play.prompt('p1', 'thread-1', null))).not.toContain('start-issue');
+  });
+
+  it('ends with exactly one response, once the work is saved, and is archived', () => {
+    const play = working();
+    play.report(text('I fixed it.'), result('I fixed it.', ['p1']));
+    expect(play.state.phase.name).toBe('saving');
+    expect(play.closings('thread-1')).toEqual([]);
+    const effects = play.report(saved(1));
+    expect(play.state).toMatchObject({
+      phase: { name: 'waiting' },
+      lastOutcome: 'completed',
+      usage: { inputTokens: 10 },
+    });
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('response: I fixed it.')]);
+    expect(play.kinds(effects)).toContain('archive-turn');
+    expect(play.entries.at(-1)?.body).toMatchObject({ kind: 'turn-ended', outcome: 'completed', text: 'I fixed it.' });
+  });
+
+  it('ends without waiting for ever for the work to be saved, and says what may be missing', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']));
+    play.deadline(200_000);
+    expect(play.state.phase.name).toBe('waiting');
+    expect(play.said('thread-1')).toContainEqual(expect.stringContaining('may be missing on the branch'));
+    expect(play.closings('thread-1')).toHaveLength(1);
+  });
+
+  it('that Claude cannot finish ends in an error that says what to do', () => {
+    const play = working();
+    play.report(
+      result('Credit balance is too low', ['p1'], {
+        is_error: true,
+        terminal_reason: 'api_error',
+        api_error: 'billing_error',
+      }),
+      saved(1, 0),
+    );
+    expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^error: .*comment here/s)]);
+    expect(play.state.lastOutcome).toBe('failed');
+  });
+});
+
+describe('a prompt', () => {
+  it('that arrives in the middle of a turn is handed on at once and answered by the same result', () => {
+    const play = working();
+    expect(play.kinds(play.prompt('p2'))).toContain('prompt-sandbox');
+    play.report(result('Both done.', ['p1', 'p2']), saved(1));
+    expect(play.state.turns).toBe(1);
+    expect(play.closings('thread-1')).toHaveLength(1);
+  });
+
+  it('from a second thread of the issue joins the work, and both threads are answered', () => {
+    const play = working();
+    play.prompt('p2', 'thread-2');
+    play.report(result('Both done.', ['p1', 'p2']), saved(1));
+    expect(play.closings('thread-1')).toEqual(play.closings('thread-2'));
+    expect(play.closings('thread-2')).toHaveLength(1);
+  });
+
+  it('that came too late for the turn is answered by the next, which is not prompted again', () => {
+    const play = working();
+    play.prompt('p2');
+    play.report(result('First done.', ['p1']));
+    const effects = play.report(saved(1));
+    expect(play.kinds(effects)).not.toContain('prompt-sandbox');
+    expect(play.state).toMatchObject({ turns: 2, phase: { name: 'working' } });
+    play.report(init, result('Second done.', ['p2']), saved(2));
+    expect(play.closings('thread-1')).toEqual([
+      expect.stringContaining('First done.'),
+      expect.stringContaining('Second done.'),
+    ]);
+  });
+
+  it('is answered even if its result overtakes the saving of the turn before', () => {
+    const play = working();
+    play.prompt('p2');
+    play.report(result('First done.', ['p1']), init, result('Second done.', ['p2']), saved(1), saved(2));
+    expect(play.closings('thread-1')).toHaveLength(2);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
+  it('that arrives while the work is being saved begins the next turn', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']));
+    expect(play.kinds(play.prompt('p2'))).not.toContain('prompt-sandbox');
+    const effects = play.report(saved(1));
+    expect(play.kinds(effects)).toContain('prompt-sandbox');
+    expect(play.state.turns).toBe(2);
+  });
+
+  it('weeks later continues the same conversation in a sandbox that is looked for first', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1));
+    play.now += 30 * 24 * 3_600_000;
+    const effects = play.prompt('p2');
+    expect(play.kinds(effects)).toEqual(['say', 'start-sandbox', 'prompt-sandbox', 'index-session']);
+    expect(play.state.conversationId).toBe('conversation-1');
+  });
+
+  it('from the live page is answered in the latest thread', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1));
+    play.prompt('p2', null);
+    play.report(init, result('Again.', ['p2']), saved(2));
+    expect(play.closings('thread-1')).toHaveLength(2);
+  });
+});
+
+describe('a stop', () => {
+  it('interrupts at once and ends in one response, never in an error', () => {
+    const play = working();
+    const effects = play.stop();
+    expect(play.kinds(effects)).toContain('stop-sandbox');
+    expect(play.state.phase.name).toBe('stopping');
+    play.report(aborted(['p1']));
+    play.report({ ...crashed, cause: 'stop' } as typeof crashed, saved(1, 0));
+    expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^response: Stopped/)]);
+    expect(play.state.lastOutcome).toBe('stopped');
+    expect(JSON.stringify(play.entries)).not.toContain('ede_diagnostic');
+  });
+
+  it('before the sandbox was heard of ends at once, and nothing is started any more', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.stop();
+    expect(play.state.phase.name).toBe('waiting');
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('nothing was changed')]);
+  });
+
+  it('that the sandbox does not confirm is final after ten seconds', () => {
+    const play = working();
+    play.stop();
+    play.deadline(9_000);
+    expect(play.closings('thread-1')).toEqual([]);
+    play.deadline(1_000);
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('did not confirm in time')]);
+  });
+
+  it('with nothing running is answered too', () => {
+    const play = new SessionPlay();
+    play.stop();
+    expect(play.closings('thread-1')).toEqual(['response: Nothing is running here.']);
+  });
+
+  it('gives up the prompts that waited, and answers their threads', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']));
+    play.prompt('p2', 'thread-2');
+    play.stop();
+    play.report(saved(1));
+    expect(play.state.turns).toBe(1);
+    expect(play.closings('thread-2')).toEqual(['response: Stopped before Claude took this up.']);
+    expect(play.closings('thread-1')).toHaveLength(1);
+  });
+
+  it('asked for twice is carried out once', () => {
+    const play = working();
+    play.stop();
+    expect(play.kinds(play.stop())).toEqual([]);
+  });
+});
+
+describe('the sandbox', () => {
+  it('may send events again: what is stored already changes nothing', () => {
+    const play = working();
+    const batch = play.batch(text('once'));
+    play.play({ type: 'sandbox-reported', batch });
+    const entries = play.entries.length;
+    play.play({ type: 'sandbox-reported', batch });
+    expect(play.entries).toHaveLength(entries);
+  });
+
+  it('is not believed past a gap in its numbers', () => {
+    const play = working();
+    const first = play.batch(text('one'));
+    const second = play.batch(text('two'));
+    const { cursor } = play.state.sandbox;
+    play.play({ type: 'sandbox-reported', batch: second });
+    expect(play.state.sandbox.cursor).toBe(cursor);
+    play.play({ type: 'sandbox-reported', batch: first });
+    play.play({ type: 'sandbox-reported', batch: second });
+    expect(play.state.sandbox.cursor).toBe(cursor + 2);
+  });
+
+  it('of another life is refused', () => {
+    const play = working();
+    const batch = play.batch(text('late'));
+    expect(play.isRefused(batch)).toBe(false);
+    expect(play.isRefused({ ...batch, generation: 2 })).toBe(true);
+    expect(play.isRefused({ ...batch, streamId: crypto.randomUUID() })).toBe(true);
+  });
+
+  it('that falls silent in the middle of a turn is looked for', () => {
+    const play = working();
+    expect(play.kinds(play.deadline(45_000))).toEqual(['start-sandbox']);
+    expect(play.kinds(play.deadline(1_000))).toEqual([]);
+  });
+
+  it('that is found idle although Claude should work is given the work again', () => {
+    const play = working();
+    play.deadline(45_000);
+    play.started(undefined, 'ready');
+    expect(play.asked).toHaveLength(1);
+    expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('that lost its disk is replaced by a new life, which is asked everything of the turn again', () => {
+    const play = working();
+    play.prompt('p2');
+    const effects = play.started('5b7d9a3e-0000-4000-8000-00000000000f');
+    expect(play.state.sandbox).toMatchObject({ generation: 2, cursor: 0, streamId: null });
+    expect(play.state.conversationId).not.toBe('conversation-1');
+    expect(effects.filter((effect) => effect.kind === 'prompt-sandbox').map((effect) => effect.promptId)).toEqual([
+      'p1',
+      'p2',
+    ]);
+  });
+
+  it('whose Claude process dies in a turn is asked to go on, twice; then the turn fails in words', () => {
+    const play = working();
+    play.report(crashed);
+    expect(play.asked).toHaveLength(1);
+    expect(play.asked[0]?.text).toContain('outcome of the last tool call is unknown');
+    play.report(init, crashed);
+    play.report(init);
+    expect(play.closings('thread-1')).toEqual([]);
+    play.report(crashed);
+    expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^error: .*cyrus\/eng-1/s)]);
+  });
+
+  it('whose Claude continues after a crash still answers the prompt it was given before', () => {
+    const play = working();
+    play.report(crashed);
+    const continued = play.asked[0]?.promptId ?? '';
+    play.report(init, result('Done after all.', [continued]), saved(1));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('Done after all.')]);
+    expect(play.state).toMatchObject({ phase: { name: 'waiting' }, turns: 1 });
+  });
+
+  it('that cannot prepare the workspace ends the turn with its message and hint', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started();
+    play.report({
+      type: 'failed',
+      step: 'mirror',
+      message: 'The branch main does not exist.',
+      hint: 'Set the base branch.',
+    });
+    expect(play.closings('thread-1')).toEqual([
+      expect.stringMatching(/^error: The branch main does not exist\.\s+Set the base branch\./),
+    ]);
+  });
+});
+
+describe('an effect that is given up', () => {
+  it('shows in the journal, and fails the turn where it is the start of the sandbox', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.play({
+      type: 'effect-failed',
+      effect: { kind: 'start-sandbox', generation: 1 },
+      attempts: 10,
+      error: 'the sandbox cannot be reached',
+      hint: 'Check that the sandbox runs.',
+    });
+    expect(play.entries.map((entry) => entry.body.kind)).toContain('effect-failed');
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('Check that the sandbox runs.')]);
+    expect(play.state.failedEffects).toBe(1);
+  });
+
+  it('of another kind does not disturb the turn', () => {
+    const play = working();
+    const effect = { kind: 'index-session' } as const;
+    play.play({ type: 'effect-failed', effect, attempts: 12, error: 'D1 is down', hint: null });
+    expect(play.state.phase.name).toBe('working');
+  });
+});
+
+describe('Linear', () => {
+  it('hears from a long turn every ten minutes, so that it does not call the session stale', () => {
+    const play = working();
+    const effects = play.deadline(10 * 60_000);
+    expect(effects).toContainEqual(
+      expect.objectContaining({
+        kind: 'say',
+        activity: { content: { type: 'thought', body: expect.stringContaining('Still working') }, ephemeral: true },
+      }),
+    );
+  });
+});

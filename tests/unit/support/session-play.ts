@@ -1,0 +1,201 @@
+/** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
+import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
+import type { Effect } from '../../../src/session/effects.ts';
+import type { SessionEvent } from '../../../src/session/events.ts';
+import { fence, reduce } from '../../../src/session/lifecycle.ts';
+import { initialState, type SessionState } from '../../../src/session/state.ts';
+import type { Draft } from '../../../src/session/step.ts';
+
+export const STREAM_ID = '5b7d9a3e-0000-4000-8000-000000000001';
+const BOOT_ID = '5b7d9a3e-0000-4000-8000-000000000002';
+
+export class SessionPlay {
+  state: SessionState;
+  readonly entries: Draft[] = [];
+  readonly effects: Effect[] = [];
+  readonly asked: { promptId: string; text: string }[] = [];
+  /** Lanes that the last event cancelled. */
+  cancelledLanes: string[] = [];
+  now = 1_000_000;
+  #ids = 0;
+  #seq = 0;
+
+  constructor() {
+    this.state = initialState({
+      id: 'session',
+      workspaceId: 'workspace',
+      origin: 'https://cyrus.example',
+      issue: { id: 'issue', identifier: 'ENG-1', title: 'The cart', url: 'https://linear.app/acme/issue/ENG-1' },
+      branch: 'cyrus/eng-1',
+      conversationId: 'conversation-1',
+      now: this.now,
+    });
+  }
+
+  /** Plays one event; returns the effects it called for. */
+  play(event: SessionEvent): Effect[] {
+    this.now += 10;
+    const transition = reduce(this.state, event, { now: this.now, newId: () => `id-${++this.#ids}` });
+    // The state is stored as JSON: what does not survive that would be lost with the object.
+    this.state = JSON.parse(JSON.stringify(transition.state));
+    for (const output of transition.output) if ('entry' in output) this.entries.push(output.entry);
+    this.effects.push(...transition.effects);
+    this.asked.push(...transition.prompts);
+    this.cancelledLanes = transition.cancelledLanes;
+    return transition.effects;
+  }
+
+  prompt(promptId: string, agentSessionId: string | null = 'thread-1', author: string | null = 'Ada'): Effect[] {
+    return this.play({ type: 'prompted', promptId, agentSessionId, author, source: 'comment', text: `do ${promptId}` });
+  }
+
+  stop(agentSessionId: string | null = 'thread-1'): Effect[] {
+    return this.play({
+      type: 'stop-requested',
+      id: `stop-${++this.#ids}`,
+      agentSessionId,
+      author: 'Ada',
+      source: 'comment',
+    });
+  }
+
+  /** The sandbox is up. */
+  started(streamId = STREAM_ID, state: SandboxStatus['state'] = 'preparing'): Effect[] {
+    const { generation } = this.state.sandbox;
+    return this.play({
+      type: 'effect-done',
+      effect: { kind: 'start-sandbox', generation },
+      result: {
+        repository: 'acme/shop',
+        status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state },
+      },
+    });
+  }
+
+  /** The sandbox reports these events, numbered on. */
+  report(...bodies: SandboxEventBody[]): Effect[] {
+    return this.play({ type: 'sandbox-reported', batch: this.batch(...bodies) });
+  }
+
+  batch(...bodies: SandboxEventBody[]): EventBatch {
+    const { generation, streamId } = this.state.sandbox;
+    const events = bodies.map((body) => ({ ...body, seq: ++this.#seq, at: this.now }) as EventBatch['events'][number]);
+    return { generation, bootId: BOOT_ID, streamId: streamId ?? STREAM_ID, events };
+  }
+
+  isRefused(batch: EventBatch): boolean {
+    return fence(this.state, batch) !== null;
+  }
+
+  /** A new life numbers from 1. */
+  restartNumbers(): void {
+    this.#seq = 0;
+  }
+
+  deadline(later: number): Effect[] {
+    this.now += later;
+    return this.play({ type: 'deadline' });
+  }
+
+  /** What was said for good in a thread. */
+  said(thread: string): string[] {
+    return this.effects
+      .filter((effect) => effect.kind === 'say')
+      .filter((effect) => effect.agentSessionId === thread && !effect.activity.ephemeral)
+      .map(({ activity: { content } }) =>
+        content.type === 'action'
+          ? `action: ${content.action} ${content.parameter}`
+          : `${content.type}: ${content.body}`,
+      );
+  }
+
+  /** Closing activities of a thread. */
+  closings(thread: string): string[] {
+    return this.said(thread).filter((text) => text.startsWith('response') || text.startsWith('error'));
+  }
+
+  kinds(effects: Effect[]): string[] {
+    return effects.map((effect) => effect.kind);
+  }
+}
+
+export function line(object: unknown): SandboxEventBody {
+  return { type: 'line', line: JSON.stringify(object) };
+}
+
+export const init = line({
+  type: 'system',
+  subtype: 'init',
+  cwd: '/workspace/shop',
+  session_id: 'conversation-1',
+  tools: ['Bash', 'Read'],
+  mcp_servers: [],
+  model: 'claude-sonnet-5-5',
+  claude_code_version: '2.1.330',
+  uuid: 'u1',
+});
+
+export function text(words: string): SandboxEventBody {
+  return line({
+    type: 'assistant',
+    message: {
+      id: `msg-${words}`,
+      role: 'assistant',
+      model: 'claude-sonnet-5-5',
+      content: [{ type: 'text', text: words }],
+    },
+    parent_tool_use_id: null,
+    session_id: 'conversation-1',
+    uuid: `u-${words}`,
+  });
+}
+
+export function result(words: string, promptIds: string[], more: object = {}): SandboxEventBody {
+  return line({
+    type: 'result',
+    subtype: 'success',
+    is_error: false,
+    terminal_reason: 'completed',
+    result: words,
+    num_turns: 2,
+    duration_ms: 1200,
+    duration_api_ms: 900,
+    total_cost_usd: 0.01,
+    usage: { input_tokens: 10, output_tokens: 5, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 },
+    permission_denials: [],
+    user_message_uuids: promptIds,
+    session_id: 'conversation-1',
+    uuid: `r-${words}`,
+    ...more,
+  });
+}
+
+export const aborted = (promptIds: string[]) =>
+  result('', promptIds, {
+    subtype: 'error_during_execution',
+    is_error: true,
+    terminal_reason: 'aborted_tools',
+    errors: ['[ede_diagnostic] result_type=user'],
+  });
+
+export function saved(turn: number, newCommits = 1): SandboxEventBody {
+  return {
+    type: 'saved',
+    turn,
+    branch: 'cyrus/eng-1',
+    head: 'a'.repeat(40),
+    commits: [{ sha: 'a'.repeat(40), subject: 'Fix the cart' }],
+    files: [{ path: 'src/cart.js', additions: 1, deletions: 1 }],
+    newCommits,
+    pushed: true,
+    patchBytes: 100,
+  };
+}
+
+export const crashed: SandboxEventBody = {
+  type: 'cli-exited',
+  code: null,
+  signal: 'SIGKILL',
+  duringTurn: true,
+  cause: 'crash',
+};

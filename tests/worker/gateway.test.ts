@@ -1,0 +1,448 @@
+import { env } from 'cloudflare:workers';
+import { Hono } from 'hono';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Fetch } from '../../src/gateway/forwarding.ts';
+import { type Claims, mintToken } from '../../src/gateway/token.ts';
+import type { EventBatch } from '../../src/protocol/sandbox.ts';
+import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway.ts';
+import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { getPatch } from '../../src/store/logs.ts';
+
+const OAUTH_TOKEN = 'real-oauth-token-of-the-test';
+const API_KEY = 'real-api-key-of-the-test';
+const GIT_PASSWORD = 'real-git-password-of-the-test';
+const config = { encryptionKey: env.ENCRYPTION_KEY };
+const claims: Claims = {
+  s: env.ISSUE_SESSION.idFromName('gateway-test').toString(),
+  w: 'gateway-workspace',
+  r: 'acme/shop',
+  b: 'cyrus/eng-1',
+  g: 2,
+};
+const apiKeyEnv = {
+  ...env,
+  CLAUDE_CREDENTIAL: 'api-key',
+  CLAUDE_CODE_OAUTH_TOKEN: '',
+  ANTHROPIC_API_KEY: API_KEY,
+};
+
+let upstream: (request: Request) => Response | Promise<Response>;
+let sent: Request[];
+const fetcher: Fetch = async (request) => {
+  sent.push(request);
+  return upstream(request);
+};
+const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway', fetcher }));
+const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+
+async function ask(
+  path: string,
+  init: RequestInit<RequestInitCfProperties> = {},
+  bindings: Env = env,
+  by: Partial<Claims> = {},
+): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (!headers.has('authorization') && !headers.has('x-api-key')) {
+    headers.set('authorization', `Bearer ${await mintToken(config, { ...claims, ...by })}`);
+  }
+  return app.request(`http://cyrus.test/gateway${path}`, { ...init, headers }, bindings);
+}
+
+beforeEach(() => {
+  sent = [];
+  upstream = () => new Response('{}', { headers: { 'content-type': 'application/json' } });
+  logged.mockClear();
+});
+
+describe('who calls', () => {
+  it('is asked for before anything else, on every address', async () => {
+    const paths = ['/events', '/patch/x', '/anthropic/v1/messages', '/git/acme/shop.git/info/refs', '/else', ''];
+    for (const path of paths) {
+      const response = await app.request(`http://cyrus.test/gateway${path}`, { method: 'POST' }, env);
+      expect(response.status, path).toBe(401);
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('may be said by bearer token, by x-api-key, or by the password of basic authentication', async () => {
+    const token = await mintToken(config, claims);
+    for (const headers of [
+      { authorization: `Bearer ${token}` },
+      { 'x-api-key': token },
+      { authorization: `Basic ${btoa(`x:${token}`)}` },
+    ] as Record<string, string>[]) {
+      expect((await ask('/nowhere', { headers })).status).toBe(404);
+    }
+  });
+
+  it('is refused with what to do, and git is asked for its credential', async () => {
+    const expired = await mintToken(config, claims, -1_000);
+    const response = await ask('/git/acme/shop.git/info/refs', { headers: { authorization: `Bearer ${expired}` } });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe('Basic realm="Cyrus gateway"');
+    expect(await response.json()).toEqual({
+      error: 'token_expired',
+      message: 'the session token has expired: start the session again to get a new one',
+    });
+  });
+
+  it("is refused to the CLI in the API's own shape, without inviting retries", async () => {
+    const response = await ask('/anthropic/v1/messages', { method: 'POST', headers: { authorization: 'Bearer no' } });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('x-should-retry')).toBe('false');
+    expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'authentication_error' } });
+  });
+
+  it('must, for a container, be what the platform says too', async () => {
+    const authorization = `Bearer ${await mintToken(config, claims)}`;
+    const request = () => new Request('http://gateway.internal/nowhere', { headers: { authorization } });
+    const idOf = (name: string) => env.SANDBOX_CONTAINER.idFromName(name).toString();
+    const itself = await gatewayForContainers(request(), env, { containerId: idOf(`${claims.s}:${claims.g}`) });
+    expect(itself.status).toBe(404);
+    for (const name of [`${claims.s}:1`, 'another']) {
+      const other = await gatewayForContainers(request(), env, { containerId: idOf(name) });
+      expect(other.status).toBe(401);
+    }
+  });
+});
+
+describe("the way to Claude's API", () => {
+  const post = (headers: Record<string, string> = {}, bindings: Env = env) =>
+    ask('/anthropic/v1/messages?beta=true', { method: 'POST', body: '{"stream":true}', headers }, bindings);
+
+  it("puts the subscription's token where the session token was, and the beta it needs", async () => {
+    upstream = async (request) => Response.json({ got: await request.text() });
+    const response = await post({ 'anthropic-version': '2023-06-01', 'anthropic-beta': 'one-2025, two-2025' });
+    expect(await response.json()).toEqual({ got: '{"stream":true}' });
+    const [request] = sent;
+    expect(request?.url).toBe('https://api.anthropic.com/v1/messages?beta=true');
+    expect(request?.headers.get('authorization')).toBe(`Bearer ${OAUTH_TOKEN}`);
+    expect(request?.headers.get('anthropic-beta')).toBe('oauth-2025-04-20,one-2025,two-2025');
+    expect(request?.headers.get('anthropic-version')).toBe('2023-06-01');
+    expect(request?.headers.get('x-api-key')).toBeNull();
+    await post({ 'anthropic-beta': 'one-2025,oauth-2025-04-20' });
+    expect(sent[1]?.headers.get('anthropic-beta')).toBe('one-2025,oauth-2025-04-20');
+  });
+
+  it('puts the API key there in api-key mode', async () => {
+    await post({ 'x-api-key': await mintToken(config, claims) }, apiKeyEnv);
+    expect(sent[0]?.headers.get('x-api-key')).toBe(API_KEY);
+    expect(sent[0]?.headers.get('authorization')).toBeNull();
+  });
+
+  it('refuses a request with an API key in subscription mode by name: it could be charged', async () => {
+    const authorization = `Bearer ${await mintToken(config, claims)}`;
+    const response = await post({ authorization, 'x-api-key': 'sk-ant-api03-of-someone' });
+    expect(response.status).toBe(403);
+    const { error } = await response.json<{ error: { message: string } }>();
+    expect(error.message).toContain('ANTHROPIC_API_KEY');
+    expect(sent).toEqual([]);
+  });
+
+  it('takes over no credential, cookie or address of the caller', async () => {
+    const token = await mintToken(config, claims);
+    await post({
+      authorization: `Bearer ${token}`,
+      cookie: 'a=b',
+      'proxy-authorization': 'Basic x',
+      'cf-connecting-ip': '192.0.2.1',
+      'x-forwarded-for': '192.0.2.1',
+      'x-real-ip': '192.0.2.1',
+      connection: 'close',
+    });
+    const headers = [...(sent[0]?.headers ?? [])];
+    expect(headers.map(([name]) => name).sort()).toEqual([
+      'accept-encoding',
+      'anthropic-beta',
+      'authorization',
+      'content-type',
+    ]);
+    expect(JSON.stringify(headers)).not.toContain(token);
+  });
+
+  it.each([
+    ['GET', '/v1/messages'],
+    ['POST', '/v1/complete'],
+    ['POST', '/v1/messages/batches'],
+    ['POST', '/v1/files'],
+    ['GET', '/api/oauth/usage'],
+    ['GET', '/api/oauth/profile'],
+    ['DELETE', '/v1/models/x'],
+    ['GET', '/v1/models/../organizations'],
+    ['GET', '/v1/models/%2e%2e'],
+    ['GET', '/v1/models/..%2forganizations'],
+    ['POST', '/v1%2fmessages'],
+    ['POST', '//v1/messages'],
+    ['POST', ''],
+  ])('does not forward %s %s', async (method, path) => {
+    expect([403, 404]).toContain((await ask(`/anthropic${path}`, { method })).status);
+    expect(sent).toEqual([]);
+  });
+
+  it.each([
+    ['POST', '/v1/messages/count_tokens'],
+    ['HEAD', '/api/hello'],
+    ['GET', '/v1/models'],
+    ['GET', '/v1/models/claude-sonnet-5-5'],
+  ])('forwards %s %s', async (method, path) => {
+    expect((await ask(`/anthropic${path}`, { method })).status).toBe(200);
+    expect(sent[0]?.url).toBe(`https://api.anthropic.com${path}`);
+  });
+
+  it('streams: the first event is there before the last is written', async () => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const bytes = new TextEncoder();
+    upstream = () => new Response(readable, { headers: { 'content-type': 'text/event-stream', 'request-id': 'r1' } });
+    const response = await post();
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    expect(response.headers.get('request-id')).toBe('r1');
+    const reader = response.body?.getReader();
+    void writer.write(bytes.encode('event: one\n\n'));
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('event: one\n\n');
+    void writer.write(bytes.encode('event: two\n\n'));
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('event: two\n\n');
+    void writer.close();
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it('hands on status and headers, but no cookies', async () => {
+    upstream = () =>
+      Response.json(
+        { type: 'error', error: { type: 'rate_limit_error', message: 'later' } },
+        {
+          status: 429,
+          headers: {
+            'retry-after': '7',
+            'anthropic-ratelimit-unified-status': 'rejected',
+            'set-cookie': 'a=b',
+            'x-should-retry': 'true',
+          },
+        },
+      );
+    const response = await post();
+    expect(response.status).toBe(429);
+    expect(response.headers.get('retry-after')).toBe('7');
+    expect(response.headers.get('anthropic-ratelimit-unified-status')).toBe('rejected');
+    expect(response.headers.get('x-should-retry')).toBe('true');
+    expect(response.headers.get('set-cookie')).toBeNull();
+    expect(await response.json()).toMatchObject({ error: { message: 'later' } });
+  });
+
+  it('is said to be unreachable so that the CLI tries again', async () => {
+    upstream = () => {
+      throw new Error(`connect failed with ${OAUTH_TOKEN}`);
+    };
+    const response = await post();
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'api_error' } });
+  });
+
+  it.each([400, 401, 500, 502, 529])(
+    'an answer of %i that echoes the credential does not carry it out',
+    async (status) => {
+      for (const [bindings, secret] of [
+        [env, OAUTH_TOKEN],
+        [apiKeyEnv, API_KEY],
+      ] as const) {
+        upstream = () =>
+          new Response(`you sent ${secret}! ${'x'.repeat(70_000)} ${secret}`, {
+            status,
+            headers: { 'x-echo': `Bearer ${secret}`, 'x-other': 'kept' },
+          });
+        const headers: Record<string, string> =
+          bindings === env ? {} : { 'x-api-key': await mintToken(config, claims) };
+        const response = await post(headers, bindings);
+        const out = `${await response.text()} ${JSON.stringify([...response.headers])} ${JSON.stringify(logged.mock.calls)}`;
+        expect(response.status).toBe(status);
+        expect(out).toContain('[hidden by Cyrus]');
+        expect(out).toContain('kept');
+        expect(out).not.toContain(secret);
+      }
+    },
+  );
+
+  it('does not follow a redirect with the credential', async () => {
+    upstream = () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } });
+    expect((await post()).status).toBe(302);
+    expect(sent[0]?.redirect).toBe('manual');
+    expect(sent).toHaveLength(1);
+  });
+});
+
+describe('the way to the git host', () => {
+  const db = openDatabase(env.DB, config.encryptionKey);
+  const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app', accessToken: 'lin_oauth_test' };
+  const store = async (id: string, cloneUrl = 'https://git.example/acme/shop.git') => {
+    await upsertWorkspace(db, id, workspace, 1);
+    const credential = { username: 'cyrus', password: GIT_PASSWORD };
+    await upsertRepository(db, id, 'acme/shop', { cloneUrl, baseBranch: 'main', credential }, 1);
+  };
+  const refs = '/git/acme/shop.git/info/refs?service=git-upload-pack';
+
+  it('adds the credential stored for the repository of the session', async () => {
+    await store('git-1');
+    upstream = () =>
+      new Response('refs', { headers: { 'content-type': 'application/x-git-upload-pack-advertisement' } });
+    const response = await ask(refs, {}, env, { w: 'git-1' });
+    expect(await response.text()).toBe('refs');
+    expect(sent[0]?.url).toBe('https://git.example/acme/shop.git/info/refs?service=git-upload-pack');
+    expect(sent[0]?.headers.get('authorization')).toBe(`Basic ${btoa(`cyrus:${GIT_PASSWORD}`)}`);
+  });
+
+  it('refuses a path written another way than git writes it', async () => {
+    await store('git-2');
+    for (const path of [
+      '/%67it/acme/shop.git/info/refs',
+      '/git/acme%2fshop.git/info/refs',
+      '/git//acme/shop.git/info/refs',
+    ]) {
+      const response = await ask(`${path}?service=git-upload-pack`, {}, env, { w: 'git-2' });
+      expect([403, 404]).toContain(response.status);
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('says when the repository is not configured any more, or its credential cannot be read', async () => {
+    const unknown = await ask(refs, {}, env, { w: 'git-unknown' });
+    expect(unknown.status).toBe(403);
+    expect(await unknown.text()).toBe('Cyrus: the repository acme/shop is not configured any more\n');
+    await store('git-3');
+    // A clone address changed behind Cyrus's back does not get the credential.
+    await env.DB.prepare(
+      "update repositories set clone_url = 'https://evil.example/' where workspace_id = 'git-3'",
+    ).run();
+    const moved = await ask(refs, {}, env, { w: 'git-3' });
+    expect(moved.status).toBe(403);
+    expect(await moved.text()).toContain('was altered or belongs to something else');
+    expect(sent).toEqual([]);
+  });
+
+  it('streams a push to the host, uncompressed and whole', async () => {
+    await store('git-4');
+    const pkt = (text: string) => (text.length + 4).toString(16).padStart(4, '0') + text;
+    const line = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/cyrus/eng-1\0report-status side-band-64k`;
+    const head = new TextEncoder().encode(`${pkt(line)}0000PACK`);
+    const size = 3_000_000;
+    let arrived = 0;
+    let encoding: string | null = 'unset';
+    upstream = async (request) => {
+      encoding = request.headers.get('content-encoding');
+      for await (const chunk of request.body ?? []) arrived += (chunk as Uint8Array).byteLength;
+      return new Response('done', { headers: { 'content-type': 'application/x-git-receive-pack-result' } });
+    };
+    const headers = { 'content-type': 'application/x-git-receive-pack-request', 'content-encoding': 'gzip' };
+    const body = new Blob([head, new Uint8Array(size)]).stream().pipeThrough(new CompressionStream('gzip'));
+    const path = '/git/acme/shop.git/git-receive-pack';
+    const response = await ask(path, { method: 'POST', headers, body }, env, { w: 'git-4' });
+    expect(await response.text()).toBe('done');
+    expect(arrived).toBe(head.byteLength + size);
+    expect(encoding).toBeNull();
+  });
+
+  it('tells git that a push to another branch is refused, and the host does not see it', async () => {
+    await store('git-5');
+    const line = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/main\0report-status`;
+    const body = `${(line.length + 4).toString(16).padStart(4, '0')}${line}0000PACK${'x'.repeat(1_000_000)}`;
+    const headers = { 'content-type': 'application/x-git-receive-pack-request' };
+    const path = '/git/acme/shop.git/git-receive-pack';
+    const response = await ask(path, { method: 'POST', headers, body }, env, { w: 'git-5' });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('ng refs/heads/main Cyrus: this session may push only cyrus/eng-1');
+    expect(sent).toEqual([]);
+  });
+});
+
+describe("a sandbox's events", () => {
+  const ingested: EventBatch[] = [];
+  let answer: unknown = { kind: 'stored', stored: 7 };
+  const object = {
+    ingest: async (batch: EventBatch) => {
+      ingested.push(batch);
+      return answer;
+    },
+  };
+  const namespace = { idFromString: (id: string) => id, get: () => object };
+  // The session's object has tests of its own; here the promise is what reaches it.
+  const bindings: Env = { ...env, ISSUE_SESSION: namespace as unknown as Env['ISSUE_SESSION'] };
+  const batch: EventBatch = {
+    generation: 2,
+    bootId: '7b0c4f0e-6f5e-4a52-9a4e-2f6f3f6a1d10',
+    streamId: '1f3f6f0e-6f5e-4a52-9a4e-2f6f3f6a1d11',
+    events: [{ type: 'line', seq: 1, at: 1, line: '{"type":"system"}' }],
+  };
+  const post = (body: unknown) => ask('/events', { method: 'POST', body: JSON.stringify(body) }, bindings);
+
+  beforeEach(() => {
+    ingested.length = 0;
+    answer = { kind: 'stored', stored: 7 };
+  });
+
+  it('reach the session, and the answer is the last number stored', async () => {
+    const response = await post(batch);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ stored: 7 });
+    expect(ingested).toEqual([batch]);
+  });
+
+  it('of a life that is over are answered 409', async () => {
+    answer = { kind: 'superseded', message: 'generation 3 took over' };
+    const response = await post(batch);
+    expect(response.status).toBe(409);
+    expect(await response.json()).toEqual({ error: 'superseded', message: 'generation 3 took over' });
+  });
+
+  it('of another generation than the token is for are refused', async () => {
+    expect((await post({ ...batch, generation: 3 })).status).toBe(403);
+    expect(ingested).toEqual([]);
+  });
+
+  it.each([
+    ['no JSON', 'x'],
+    ['no batch', {}],
+    ['too many events', { ...batch, events: Array(501).fill(batch.events[0]) }],
+    ['an unknown event', { ...batch, events: [{ type: 'x', seq: 1, at: 1 }] }],
+    ['a number from below', { ...batch, events: [{ ...batch.events[0], seq: 0 }] }],
+  ])('with %s change nothing', async (_what, body) => {
+    expect((await post(body)).status).toBe(400);
+    expect(ingested).toEqual([]);
+  });
+
+  it('are taken up to 32 MiB', async () => {
+    const big = { ...batch, events: [{ ...batch.events[0], line: 'x'.repeat(20 * 1024 * 1024) }] };
+    expect((await post(big)).status).toBe(200);
+    const huge = { ...batch, events: [{ ...batch.events[0], line: 'x'.repeat(33 * 1024 * 1024) }] };
+    expect((await post(huge)).status).toBe(413);
+    expect(ingested).toHaveLength(1);
+  });
+});
+
+describe('a patch', () => {
+  const head = 'c0ffee'.repeat(6) + 'c0ff';
+  const put = (name: string, body: BodyInit | null, headers: Record<string, string> = {}) =>
+    ask(`/patch/${name}`, { method: 'PUT', body, headers });
+
+  it('is kept under its head, as it is', async () => {
+    const text = 'diff --git a/x b/x\n'.repeat(50_000);
+    const response = await put(head, text, { 'content-length': String(text.length) });
+    expect(response.status).toBe(201);
+    expect(await response.json()).toEqual({ bytes: text.length });
+    const stored = await getPatch(env.LOGS, claims.s, head);
+    expect(stored?.size).toBe(text.length);
+    expect(await new Response(stored?.body).text()).toBe(text);
+  });
+
+  it.each([
+    ['a short name', 'c0ffee', 'x', { 'content-length': '1' }, 400],
+    ['a path for a name', '..%2f..%2fx', 'x', { 'content-length': '1' }, 400],
+    ['no length', head, 'x', {}, 411],
+    ['an odd length', head, 'x', { 'content-length': '-1' }, 411],
+    ['too great a length', head, 'x', { 'content-length': String(50 * 1024 * 1024 + 1) }, 413],
+    ['nothing in it', head, null, { 'content-length': '0' }, 400],
+  ] as [string, string, string | null, Record<string, string>, number][])(
+    'with %s is refused',
+    async (_what, name, body, headers, status) => {
+      expect((await put(name, body, headers)).status).toBe(status);
+    },
+  );
+});
