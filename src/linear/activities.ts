@@ -41,6 +41,8 @@ export const initialNarration: NarrationState = { cwd: null, held: null, heldErr
 /** Longest body of an activity; Linear does not publish its own limit. */
 export const MAX_BODY = 20_000;
 const MAX_RESULT = 2_000;
+/** Room kept in the last body of a turn for where the work is. */
+const MAX_WHERE = 2_000;
 /** Most open tool calls remembered. */
 const MAX_CALLS = 100;
 /** `commits` of a save lists no more than this. */
@@ -196,16 +198,16 @@ function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
 }
 
 function ending(entry: Body<'turn-ended'>, saved: NarrationState['saved']): ActivityContent {
-  const text = entry.text.trim();
   const where = whereWords(saved, entry.outcome);
-  const words = (fallback: string) => joined(safeBody(text || fallback, entry.truncatedFrom), where);
+  const body = (text: string) => joined(safeBody(text, entry.truncatedFrom, MAX_BODY - MAX_WHERE), where);
+  const text = entry.text.trim();
   switch (entry.outcome) {
     case 'completed':
-      return { type: 'response', body: words('Done.') };
+      return { type: 'response', body: body(text || 'Done.') };
     case 'stopped':
-      return { type: 'response', body: words(/^stopped\b/i.test(text) ? text : `Stopped. ${text}`.trim()) };
+      return { type: 'response', body: body(/^stopped\b/i.test(text) ? text : `Stopped. ${text}`) };
     case 'failed':
-      return { type: 'error', body: words('The turn failed.') };
+      return { type: 'error', body: body(text || 'The turn failed.') };
   }
 }
 
@@ -262,10 +264,10 @@ function joined(...parts: string[]): string {
  * A text as body of an activity: of a size Linear takes, and calling nobody. Applying it twice changes nothing more.
  * @param fullLength length of the text before the journal cut it, where it did
  */
-function safeBody(text: string, fullLength?: number): string {
+function safeBody(text: string, fullLength?: number, max: number = MAX_BODY): string {
   const whole = safeText(text.trim());
-  if (whole.length <= MAX_BODY && fullLength === undefined) return whole;
-  return `${closeFence(cutText(whole, MAX_BODY - 200))}\n\n_Cut here; the live page has the rest._`;
+  if (whole.length <= max && fullLength === undefined) return whole;
+  return `${closeFence(cutText(whole, max - 200))}\n\n_Cut here; the live page has the rest._`;
 }
 
 /** A cut may fall into a code block, which would swallow the note. */
