@@ -1,0 +1,153 @@
+/** One running Claude CLI: lines in, lines out, and an end that leaves nothing behind. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { LineSplitter } from './lines.ts';
+import { killSessionProcesses, signalProcess } from './processes.ts';
+
+/** Time for a CLI whose input was closed to end by itself; measured: 38 ms when idle. */
+const END_PATIENCE_MS = 250;
+const TERM_PATIENCE_MS = 150;
+/** Output still in the pipe after the exit; a leftover child may hold the pipe open for ever. */
+const DRAIN_MS = 300;
+
+export interface ClaudeExit {
+  code: number | null;
+  signal: string | null;
+}
+
+export interface ClaudeStart {
+  bin: string;
+  args: string[];
+  env: Record<string, string>;
+  cwd: string;
+  /** Session directory: marks the processes that belong to the session. */
+  sessionDir: string;
+  onLine: (line: string) => void;
+  onStderr: (text: string) => void;
+}
+
+/** The executable cannot be run. */
+export class ClaudeStartError extends Error {
+  override readonly name = 'ClaudeStartError';
+}
+
+export class ClaudeProcess {
+  readonly pid: number;
+  /** Resolves when the CLI has ended and its output is read. */
+  readonly exited: Promise<ClaudeExit>;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #sessionDir: string;
+  #alive = true;
+  /** Milliseconds since the epoch of the last output, or of the last prompt. */
+  lastOutputAt = Date.now();
+
+  private constructor(child: ChildProcessWithoutNullStreams, pid: number, start: ClaudeStart) {
+    this.#child = child;
+    this.pid = pid;
+    this.#sessionDir = start.sessionDir;
+    const lines = new LineSplitter(start.onLine, (bytes) =>
+      start.onStderr(`A line of ${bytes} bytes of Claude's output was too long and was left out.\n`),
+    );
+    child.stdout.on('data', (chunk: Buffer) => {
+      this.lastOutputAt = Date.now();
+      lines.push(chunk);
+    });
+    child.stderr.on('data', (chunk: Buffer) => start.onStderr(chunk.toString('utf8')));
+    // A CLI that has died closes its input; its exit is what is reported.
+    child.stdin.on('error', () => {});
+    this.exited = new Promise((resolve) => {
+      child.on('exit', (code, signal) => {
+        this.#alive = false;
+        const drained = new Promise<void>((done) => {
+          if (child.stdout.closed) done();
+          else child.stdout.once('close', done);
+        });
+        const patience = new Promise<void>((done) => setTimeout(done, DRAIN_MS));
+        void Promise.race([drained, patience]).then(() => {
+          child.stdout.destroy();
+          child.stderr.destroy();
+          lines.end();
+          resolve({ code, signal });
+        });
+      });
+    });
+  }
+
+  /**
+   * Starts the CLI in a process group of its own.
+   * @throws ClaudeStartError when the executable cannot be run
+   */
+  static start(start: ClaudeStart): Promise<ClaudeProcess> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(start.bin, start.args, { cwd: start.cwd, env: start.env, detached: true, stdio: 'pipe' });
+      child.once('error', (error) => reject(new ClaudeStartError(`${start.bin} cannot be run: ${error.message}`)));
+      // 'spawn' comes before any output can be read, so no line is missed.
+      child.once('spawn', () => resolve(new ClaudeProcess(child, child.pid ?? 0, start)));
+    });
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Stops or resumes reading its output, so that a CLI faster than the disk waits. */
+  pauseOutput(paused: boolean): void {
+    if (paused) this.#child.stdout.pause();
+    else this.#child.stdout.resume();
+  }
+
+  /** A user message; the CLI takes it at once, also during a turn. */
+  prompt(id: string, text: string): void {
+    this.lastOutputAt = Date.now();
+    this.#write({
+      type: 'user',
+      message: { role: 'user', content: text },
+      parent_tool_use_id: null,
+      session_id: '',
+      uuid: id,
+    });
+  }
+
+  /** Ends the running turn and drops what is queued; the CLI answers with a result and stays alive. */
+  interrupt(): void {
+    const request = { subtype: 'interrupt', cancel_queued: true };
+    this.#write({ type: 'control_request', request_id: randomUUID(), request });
+  }
+
+  /** Refuses a question the CLI asks its host; unanswered it would wait for ever. */
+  refuse(requestId: string, error: string): void {
+    this.#write({ type: 'control_response', response: { subtype: 'error', request_id: requestId, error } });
+  }
+
+  /**
+   * Ends the CLI and everything that was started in it: asks, then tells, then kills.
+   * @param politely false skips asking: the CLI hangs, or there is no time
+   */
+  async end(politely: boolean): Promise<ClaudeExit> {
+    if (this.#alive && politely) {
+      this.#child.stdin.end();
+      await this.#exitWithin(END_PATIENCE_MS);
+    }
+    if (this.#alive) {
+      // The CLI ends its tools before itself when it is given the time.
+      signalProcess(this.pid, 'SIGTERM');
+      await this.#exitWithin(TERM_PATIENCE_MS);
+    }
+    signalProcess(-this.pid, 'SIGKILL');
+    await killSessionProcesses(this.#sessionDir);
+    return await this.exited;
+  }
+
+  #write(message: unknown): void {
+    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  async #exitWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((done) => {
+      timer = setTimeout(done, ms);
+    });
+    await Promise.race([this.exited, patience]);
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The sandbox server's settings, read once from the environment. A wrong value names itself and says what to do.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+
+/** Everything the server may be told; times are milliseconds. */
+export interface SandboxConfig {
+  /** Absolute directory that holds `mirrors/` and `sessions/`. */
+  root: string;
+  /** 0 picks a free port. */
+  port: number;
+  host: string;
+  /** Asked of every request but `/health` as `Authorization: Bearer …`; null where the network itself is private. */
+  secret: string | null;
+  /** Claude CLI: an absolute path, or a name looked up on PATH. */
+  claudeBin: string;
+  /** A CLI without a turn is ended after this time; the next prompt resumes its conversation. */
+  idleMs: number;
+  /** A CLI that prints nothing for this long during a turn, while no tool runs, is taken for hung. */
+  silenceMs: number;
+  /** The same while a tool runs: a build may be quiet for long, but not for ever. */
+  toolSilenceMs: number;
+  /** Longest time a graceful end (SIGTERM) takes for saving and posting what is left. */
+  shutdownMs: number;
+}
+
+const minutes = (standard: number) =>
+  z.coerce
+    .number('must be a number of minutes')
+    .positive('must be more than 0 minutes')
+    .default(standard)
+    .transform((value) => value * 60_000);
+
+const environmentSchema = z.object({
+  CYRUS_SANDBOX_ROOT: z.string().default('/workspace'),
+  PORT: z.coerce.number('must be a port number').int().min(0).max(65_535, 'must be at most 65535').default(8080),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  CYRUS_SANDBOX_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
+  CLAUDE_BIN: z.string().min(1).optional(),
+  CYRUS_IDLE_MINUTES: minutes(5),
+  CYRUS_SILENCE_MINUTES: minutes(15),
+  CYRUS_TOOL_SILENCE_MINUTES: minutes(60),
+  CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(20),
+});
+
+/** The settings are wrong. `problems` has one line for each wrong value, naming it. */
+export class SandboxConfigError extends Error {
+  override readonly name = 'SandboxConfigError';
+  readonly problems: string[];
+  constructor(problems: string[]) {
+    super(`The sandbox server is not configured: ${problems.join('; ')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the settings.
+ * @param env usually `process.env`; an empty value counts as not set
+ * @throws SandboxConfigError naming every wrong value at once
+ */
+export function readSandboxConfig(env: Record<string, string | undefined>): SandboxConfig {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environmentSchema.safeParse(present);
+  if (!parsed.success) {
+    throw new SandboxConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`));
+  }
+  const values = parsed.data;
+  const secret = values.CYRUS_SANDBOX_SECRET ?? null;
+  // Whoever reaches this server runs commands on it. Cloudflare sets CLOUDFLARE_DURABLE_OBJECT_ID in a container that
+  // only its own object can reach (https://developers.cloudflare.com/containers/platform-details/environment-variables/).
+  if (!secret && !isLoopback(values.HOST) && !present.CLOUDFLARE_DURABLE_OBJECT_ID) {
+    throw new SandboxConfigError([
+      `CYRUS_SANDBOX_SECRET is not set although HOST is ${values.HOST}: anyone who reaches this address could run commands here. Set it to the same value as the Worker's SANDBOX_ENDPOINT_SECRET, or HOST to 127.0.0.1`,
+    ]);
+  }
+  return {
+    root: resolve(values.CYRUS_SANDBOX_ROOT),
+    port: values.PORT,
+    host: values.HOST,
+    secret,
+    claudeBin: values.CLAUDE_BIN ? claudeAt(values.CLAUDE_BIN) : installedClaude(),
+    idleMs: values.CYRUS_IDLE_MINUTES,
+    silenceMs: values.CYRUS_SILENCE_MINUTES,
+    toolSilenceMs: values.CYRUS_TOOL_SILENCE_MINUTES,
+    shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function claudeAt(path: string): string {
+  if (isAbsolute(path) && !existsSync(path)) {
+    throw new SandboxConfigError([`CLAUDE_BIN: ${path} does not exist; point it at the claude executable`]);
+  }
+  return path;
+}
+
+/**
+ * The executable of the platform package, which works even where install scripts are off and the wrapper package
+ * `@anthropic-ai/claude-code` therefore has no binary of its own; else whatever `claude` is on PATH.
+ */
+function installedClaude(): string {
+  const require = createRequire(import.meta.url);
+  const platform = `@anthropic-ai/claude-code-${process.platform}-${process.arch}`;
+  for (const name of [platform, `${platform}-musl`]) {
+    try {
+      const binary = join(dirname(require.resolve(`${name}/package.json`)), 'claude');
+      if (existsSync(binary)) return binary;
+    } catch {
+      // Not installed for this platform: try the next.
+    }
+  }
+  return 'claude';
+}

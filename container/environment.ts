@@ -1,0 +1,17 @@
+/** The environment of what runs inside a session. Nothing of the server's own environment but PATH gets in. */
+import type { SessionPaths } from './paths.ts';
+import { SESSION_MARKER } from './processes.ts';
+
+/** Environment without any secret: for the setup script, and the ground for Claude's. */
+export function sessionEnvironment(paths: SessionPaths): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+    HOME: paths.home,
+    TMPDIR: paths.tmp,
+    LANG: 'C.UTF-8',
+    USER: process.env.USER ?? 'node',
+    SHELL: '/bin/bash',
+    TERM: 'dumb',
+    [SESSION_MARKER]: paths.dir,
+  };
+}

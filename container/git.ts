@@ -1,0 +1,299 @@
+/**
+ * Running git on behalf of the server: with a time limit, in a process group of its own, with nothing of the machine's
+ * configuration, and with what a hostile repository or configuration could set overruled from the environment.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { SERVER_MARKER, signalProcess } from './processes.ts';
+
+/** A git command failed. `stderr` is trimmed and capped; git never prints the token, which travels as a header. */
+export class GitError extends Error {
+  override readonly name = 'GitError';
+  readonly command: string;
+  readonly code: number | null;
+  readonly stderr: string;
+  /** Start of what it printed all the same, e.g. `push --porcelain`. */
+  readonly stdout: string;
+  readonly timedOut: boolean;
+  /** The output was larger than allowed. */
+  readonly tooLarge: boolean;
+  constructor(failure: {
+    command: string;
+    code: number | null;
+    stderr: string;
+    stdout: string;
+    timedOut: boolean;
+    tooLarge: boolean;
+  }) {
+    const why = failure.timedOut ? 'took too long' : failure.tooLarge ? 'printed too much' : `exit ${failure.code}`;
+    super(`git ${failure.command}: ${why}${failure.stderr ? `: ${failure.stderr}` : ''}`);
+    this.command = failure.command;
+    this.code = failure.code;
+    this.stderr = failure.stderr;
+    this.stdout = failure.stdout;
+    this.timedOut = failure.timedOut;
+    this.tooLarge = failure.tooLarge;
+  }
+}
+
+/** Where the remote is and who commits. */
+export interface GitRemote {
+  /** `{gateway}/git/{owner/name}.git` */
+  url: string;
+  gatewayUrl: string;
+  /** Session token for the gateway. */
+  token: string;
+  author: { name: string; email: string };
+  /** File of patterns never to be committed, beside the repository's own .gitignore. */
+  excludesFile: string;
+}
+
+/** Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. */
+function sharedSettings(remote: GitRemote): [string, string][] {
+  return [
+    ['remote.origin.url', remote.url],
+    ['remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*'],
+    // Only requests to the gateway bear the token: a redirect or a rewritten address does not see it.
+    [`http.${remote.gatewayUrl}/.extraHeader`, `Authorization: Bearer ${remote.token}`],
+    ['user.name', remote.author.name],
+    ['user.email', remote.author.email],
+    ['push.default', 'current'],
+    ['push.autoSetupRemote', 'true'],
+    ['core.excludesFile', remote.excludesFile],
+    // The mirror is shared: a hook put there by one session would run in the others.
+    ['core.hooksPath', '/dev/null'],
+    ['safe.directory', '*'],
+    ['gc.auto', '0'],
+    ['maintenance.auto', 'false'],
+    ['credential.helper', ''],
+    ['init.defaultBranch', 'main'],
+    ['advice.detachedHead', 'false'],
+  ];
+}
+
+/** What could make the server's own commands run programs, ask questions, or print something else than expected. */
+const guards: [string, string][] = [
+  ['core.fsmonitor', 'false'],
+  ['core.untrackedCache', 'false'],
+  ['core.attributesFile', '/dev/null'],
+  ['core.pager', 'cat'],
+  ['core.editor', 'false'],
+  ['core.quotePath', 'true'],
+  ['core.autocrlf', 'false'],
+  ['core.safecrlf', 'false'],
+  ['core.preloadIndex', 'true'],
+  ['commit.gpgSign', 'false'],
+  ['push.gpgSign', 'false'],
+  ['push.followTags', 'false'],
+  ['push.recurseSubmodules', 'no'],
+  ['push.negotiate', 'false'],
+  ['submodule.recurse', 'false'],
+  ['fetch.recurseSubmodules', 'false'],
+  ['fetch.writeCommitGraph', 'false'],
+  ['diff.renames', 'true'],
+  ['diff.noprefix', 'false'],
+  ['diff.mnemonicPrefix', 'false'],
+  ['diff.submodule', 'short'],
+  ['diff.ignoreSubmodules', 'none'],
+  ['status.renames', 'false'],
+  ['http.followRedirects', 'false'],
+  ['http.lowSpeedLimit', '1000'],
+  ['http.lowSpeedTime', '60'],
+  ['http.proxy', ''],
+  ['protocol.allow', 'never'],
+  ['protocol.http.allow', 'always'],
+  ['protocol.https.allow', 'always'],
+  ['advice.addEmbeddedRepo', 'false'],
+];
+
+function asEnvironment(settings: [string, string][]): Record<string, string> {
+  const entries: Record<string, string> = { GIT_CONFIG_COUNT: String(settings.length) };
+  settings.forEach(([key, value], index) => {
+    entries[`GIT_CONFIG_KEY_${index}`] = key;
+    entries[`GIT_CONFIG_VALUE_${index}`] = value;
+  });
+  return entries;
+}
+
+/**
+ * Environment for git as Claude uses it: the remote works, with the session's token and author, and nothing is written
+ * to a file or to a command line.
+ */
+export function gitEnvironmentForClaude(remote: GitRemote): Record<string, string> {
+  return { ...asEnvironment(sharedSettings(remote)), GIT_TERMINAL_PROMPT: '0', GIT_LFS_SKIP_SMUDGE: '1' };
+}
+
+function gitEnvironment(remote: GitRemote, settings: [string, string][]): Record<string, string> {
+  return {
+    ...asEnvironment([...sharedSettings(remote), ...guards, ...settings]),
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    HOME: '/nonexistent',
+    LC_ALL: 'C.UTF-8',
+    [SERVER_MARKER]: String(process.pid),
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_ATTR_NOSYSTEM: '1',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_ASKPASS: '/bin/false',
+    GIT_ALLOW_PROTOCOL: 'http:https',
+    GIT_OPTIONAL_LOCKS: '0',
+    GIT_LITERAL_PATHSPECS: '0',
+    GIT_NO_REPLACE_OBJECTS: '1',
+    GIT_LFS_SKIP_SMUDGE: '1',
+  };
+}
+
+export interface GitOptions {
+  /** Repository or worktree; given as the working directory. */
+  cwd: string;
+  remote: GitRemote;
+  /** Milliseconds; then the whole process group is killed. */
+  timeoutMs?: number;
+  /** Most bytes of stdout kept; more is a GitError with `tooLarge`. */
+  maxBytes?: number;
+  input?: string;
+  /** Ends the command early. */
+  signal?: AbortSignal;
+  /** More settings for this command, e.g. from `withoutFilters`. */
+  settings?: [string, string][];
+  /** Receives stdout instead of the result. */
+  onData?: (chunk: Buffer) => void;
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
+const STDERR_BYTES = 8 * 1024;
+
+/**
+ * Runs git and gives its stdout.
+ * @param args without `git`
+ * @throws GitError for every exit code but 0, for a time-out and for too much output
+ */
+export function git(args: string[], options: GitOptions): Promise<string> {
+  const command = args.find((arg) => !arg.startsWith('-')) ?? '';
+  const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  return new Promise((resolve, reject) => {
+    if (options.signal?.aborted) {
+      reject(
+        new GitError({
+          command,
+          code: null,
+          stderr: 'the session has ended',
+          stdout: '',
+          timedOut: false,
+          tooLarge: false,
+        }),
+      );
+      return;
+    }
+    const child: ChildProcess = spawn('git', args, {
+      cwd: options.cwd,
+      env: gitEnvironment(options.remote, options.settings ?? []),
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    let stderr = '';
+    let timedOut = false;
+    let tooLarge = false;
+    const kill = () => {
+      if (child.pid) signalProcess(-child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      kill();
+    }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    options.signal?.addEventListener('abort', kill);
+    child.stdout?.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        tooLarge = true;
+        kill();
+      } else if (options.onData) options.onData(chunk);
+      else chunks.push(chunk);
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      stderr = (stderr + chunk.toString('utf8')).slice(-STDERR_BYTES);
+    });
+    const settle = (code: number | null, problem?: string) => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', kill);
+      const printed = Buffer.concat(chunks).toString('utf8');
+      if (code === 0 && !tooLarge) resolve(printed);
+      else {
+        const stdout = printed.slice(0, STDERR_BYTES);
+        reject(new GitError({ command, code, stderr: problem ?? stderr.trim(), stdout, timedOut, tooLarge }));
+      }
+    };
+    child.on('error', (error) => settle(null, `git cannot be run: ${error.message}`));
+    child.on('close', (code) => settle(code));
+    // A command that ends before it has read its input closes the pipe; its exit code says why.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+/** Runs git and tells whether it succeeded with exit code 0; 1 is "no". Anything else is thrown. */
+export async function gitSays(args: string[], options: GitOptions): Promise<boolean> {
+  try {
+    await git(args, options);
+    return true;
+  } catch (error) {
+    if (error instanceof GitError && error.code === 1) return false;
+    throw error;
+  }
+}
+
+/**
+ * Settings that switch off every filter program (`filter.<name>.clean` and so on) configured in the repository, for
+ * commands that read or write worktree files. The repository's attributes choose a filter by name; the program behind
+ * the name comes from the configuration, which earlier work in the sandbox may have changed. An empty command is none
+ * (https://git-scm.com/docs/gitattributes#_filter).
+ */
+export async function withoutFilters(options: GitOptions): Promise<[string, string][]> {
+  const pattern = '^filter\\..*\\.(clean|smudge|process|required)$';
+  const found = await git(['config', '--name-only', '-z', '--get-regexp', pattern], options).catch((error: unknown) => {
+    if (error instanceof GitError && error.code === 1) return '';
+    throw error;
+  });
+  const names = new Set(found.split('\0').filter((name) => name !== ''));
+  return [...names].map((name) => [name, name.endsWith('.required') ? 'false' : '']);
+}
+
+/** Why a command against the remote failed. */
+export type RemoteFailure = 'network' | 'auth' | 'not-found' | 'other';
+
+/**
+ * Sorts a failure by git's and curl's words (git 2.39, English by LC_ALL).
+ * `network` is worth another try; the others need a person.
+ */
+export function remoteFailure(error: GitError): RemoteFailure {
+  const text = error.stderr;
+  if (error.timedOut) return 'network';
+  if (
+    /returned error: 40[13]|Authentication failed|could not read (Username|Password)|terminal prompts disabled/.test(
+      text,
+    )
+  )
+    return 'auth';
+  if (/returned error: 404|repository '.*' not found/.test(text)) return 'not-found';
+  if (
+    /returned error: (408|429|5\d\d)|Could not resolve|Failed to connect|Connection (refused|reset|timed out)|Couldn't connect|timed out|Timeout|Recv failure|Send failure|Empty reply|early EOF|RPC failed|hung up|transfer closed|bytes missing|HTTP\/2 stream|SSL|gnutls/i.test(
+      text,
+    )
+  )
+    return 'network';
+  return 'other';
+}
+
+/** What a person may read of git's complaint: `remote:` lines and the last `fatal:` or `error:`, in one line. */
+export function complaint(error: GitError): string {
+  if (error.timedOut) return 'git took too long';
+  const lines = error.stderr
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const said = lines.filter((line) => line.startsWith('remote:')).map((line) => line.slice(7).trim());
+  const last = lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? `exit ${error.code}`;
+  return [...said.filter((line) => line !== ''), last.replace(/^(fatal|error): /, '')].join(' · ').slice(0, 500);
+}

@@ -1,0 +1,68 @@
+/** Where a session's files lie under the server's root. */
+import { lstat, realpath } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+
+/** Session ids become directory names: nothing but these characters. */
+export const SESSION_ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+export interface SessionPaths {
+  dir: string;
+  /** Start body, stream and progress; holds the session token (mode 0600). */
+  record: string;
+  /** Holds a directory for each generation: its commands and its events. */
+  lives: string;
+  /** HOME of everything that runs in the session. */
+  home: string;
+  /** CLAUDE_CONFIG_DIR: transcripts lie in it. */
+  claudeConfig: string;
+  tmp: string;
+  worktree: string;
+  instructions: string;
+  setupLog: string;
+  patch: string;
+  excludes: string;
+}
+
+/** @param root the server's root directory. @param id checked against SESSION_ID by the caller */
+export function sessionPaths(root: string, id: string): SessionPaths {
+  const dir = join(root, 'sessions', id);
+  return {
+    dir,
+    record: join(dir, 'session.json'),
+    lives: join(dir, 'lives'),
+    home: join(dir, 'home'),
+    claudeConfig: join(dir, 'home', '.claude'),
+    tmp: join(dir, 'tmp'),
+    worktree: join(dir, 'worktree'),
+    instructions: join(dir, 'instructions.md'),
+    setupLog: join(dir, 'setup.log'),
+    patch: join(dir, 'work.patch'),
+    excludes: join(dir, 'never-committed'),
+  };
+}
+
+/**
+ * A path under `mirrors/` for a repository's name.
+ * @returns null for a name that would leave the directory or that git would take for an option
+ */
+export function mirrorPath(root: string, fullName: string): string | null {
+  const segments = fullName.split('/');
+  if (segments.some((segment) => segment.startsWith('.') || segment.startsWith('-') || segment === '')) return null;
+  return `${join(root, 'mirrors', ...segments)}.git`;
+}
+
+/**
+ * A regular file of the repository, with links followed only inside of it: a repository may link CLAUDE.md to
+ * AGENTS.md, but not to a file of the machine.
+ * @returns its real path, null when there is none or it lies elsewhere
+ */
+export async function repositoryFile(worktree: string, name: string): Promise<string | null> {
+  try {
+    const real = await realpath(join(worktree, name));
+    const inside = relative(await realpath(worktree), real);
+    if (inside.startsWith('..') || isAbsolute(inside) || inside === '.git') return null;
+    return (await lstat(real)).isFile() ? real : null;
+  } catch {
+    return null;
+  }
+}

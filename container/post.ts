@@ -1,0 +1,267 @@
+/**
+ * Posts a stream's events to the gateway: in order, one request in flight, from the number after the last one stored.
+ * The gateway may be away for hours; the journal's files are the buffer.
+ */
+import {
+  BATCH_FLUSH_MS,
+  eventBatchAnswerSchema,
+  HEARTBEAT_MS,
+  MAX_BATCH_BYTES,
+  MAX_BATCH_EVENTS,
+  supersededAnswerSchema,
+} from '../src/protocol/sandbox.ts';
+import type { EventJournal } from './journal.ts';
+import { log } from './log.ts';
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const FIRST_BACKOFF_MS = 100;
+const LAST_BACKOFF_MS = 30_000;
+/** A refused token is normally replaced by a new start; this is for a refusal that was a mistake. */
+const REFUSED_RETRY_MS = 60_000;
+
+/** Whom to post to, and as what. */
+export interface PostAddress {
+  sessionId: string;
+  generation: number;
+  bootId: string;
+  streamId: string;
+  gatewayUrl: string;
+  token: string;
+}
+
+export interface PosterOptions {
+  journal: EventJournal;
+  address: PostAddress;
+  /** True for a stream that begins with this process: nothing of it can be stored yet. */
+  fresh: boolean;
+  /** Whether silence would be taken for trouble: then an empty batch is posted every HEARTBEAT_MS. */
+  isBusy: () => boolean;
+  /** The gateway says that another life of the session took over. */
+  onSuperseded: (message: string) => void;
+  /** The first success after failures. */
+  onReconnected: () => void;
+}
+
+interface Batch {
+  body: Buffer | string;
+  /** Numbers of its first and last event; 0 for an empty batch. */
+  first: number;
+  last: number;
+}
+
+type Outcome = 'stored' | 'retry' | 'refused' | 'superseded';
+
+export class EventPoster {
+  readonly #journal: EventJournal;
+  readonly #options: PosterOptions;
+  #address: PostAddress;
+  /** Last number known to be stored; null until the gateway told a restarted server. */
+  #stored: number | null;
+  #lastPostAt = 0;
+  #stopped = false;
+  #failures = 0;
+  /** A kick came since the last look. */
+  #hurry = false;
+  #wake: (() => void) | null = null;
+  #loop: Promise<void>;
+  readonly #abort = new AbortController();
+
+  constructor(options: PosterOptions) {
+    this.#options = options;
+    this.#journal = options.journal;
+    this.#address = options.address;
+    this.#stored = options.fresh ? 0 : null;
+    this.#journal.onWritten = () => this.#wakeUp();
+    this.#loop = this.#run();
+  }
+
+  /** Tries again now, whatever was waited for: the issue session has shown that it is there. */
+  kick(): void {
+    this.#hurry = true;
+    this.#wakeUp();
+  }
+
+  /** A start with a new token or address. */
+  renew(gateway: { url: string; token: string }): void {
+    this.#address = { ...this.#address, gatewayUrl: gateway.url, token: gateway.token };
+    this.kick();
+  }
+
+  /**
+   * Posts what is left.
+   * @param limitMs gives up after this time; the rest stays on disk
+   * @returns true when everything is stored
+   */
+  async flush(limitMs: number): Promise<boolean> {
+    const deadline = Date.now() + limitMs;
+    await this.#journal.flushed();
+    this.kick();
+    while (!this.#stopped && Date.now() < deadline) {
+      if (this.#stored !== null && this.#stored >= this.#journal.lastSeq) return true;
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    return false;
+  }
+
+  /** Posts no more; a request in flight is cut off. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#journal.onWritten = () => {};
+    this.#abort.abort();
+    this.#wakeUp();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      if (!this.#due()) {
+        const untilHeartbeat = this.#lastPostAt + HEARTBEAT_MS - Date.now();
+        await this.#sleep(this.#options.isBusy() ? Math.max(1, untilHeartbeat) : HEARTBEAT_MS);
+        continue;
+      }
+      const sinceLast = Date.now() - this.#lastPostAt;
+      // The first event after a pause goes out at once; what follows closely travels together.
+      if (sinceLast < BATCH_FLUSH_MS) await delay(BATCH_FLUSH_MS - sinceLast);
+      if (this.#stopped) return;
+      this.#hurry = false;
+      const outcome = await this.#post();
+      await this.#settle(outcome);
+    }
+  }
+
+  #due(): boolean {
+    if (this.#stored === null || this.#journal.written > this.#stored) return true;
+    return this.#options.isBusy() && Date.now() - this.#lastPostAt >= HEARTBEAT_MS;
+  }
+
+  async #post(): Promise<Outcome> {
+    const { sessionId, generation, bootId, streamId, gatewayUrl, token } = this.#address;
+    const head = { generation, bootId, streamId };
+    try {
+      const batch = await this.#batch(head);
+      this.#lastPostAt = Date.now();
+      const answer = await fetch(`${gatewayUrl}/events`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: batch.body,
+        redirect: 'error',
+        signal: AbortSignal.any([this.#abort.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
+      });
+      if (answer.ok) {
+        const { stored } = eventBatchAnswerSchema.parse(await answer.json());
+        const outcome = await this.#advance(stored);
+        // An answer that takes nothing of what was sent would otherwise be repeated without a pause.
+        return outcome === 'stored' && batch.last > 0 && stored < batch.first ? 'retry' : outcome;
+      }
+      const text = (await answer.text()).slice(0, 500);
+      if (answer.status === 409) {
+        const superseded = supersededAnswerSchema.safeParse(parseJson(text));
+        if (superseded.success) {
+          this.#options.onSuperseded(superseded.data.message);
+          return 'superseded';
+        }
+      }
+      this.#warn({ sessionId, status: answer.status, answer: text });
+      return answer.status === 401 || answer.status === 403 ? 'refused' : 'retry';
+    } catch (error) {
+      if (!this.#stopped) this.#warn({ sessionId, error: reason(error) });
+      return 'retry';
+    }
+  }
+
+  async #batch(head: { generation: number; bootId: string; streamId: string }): Promise<Batch> {
+    const slice =
+      this.#stored === null
+        ? null
+        : await this.#journal.read(this.#stored + 1, MAX_BATCH_EVENTS, MAX_BATCH_BYTES - 1024);
+    if (!slice) return { body: JSON.stringify({ ...head, events: [] }), first: 0, last: 0 };
+    // The events are JSON already: they are pasted in, not parsed.
+    const open = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"events":[`);
+    return {
+      body: Buffer.concat([open, slice.json, Buffer.from(']}')]),
+      first: slice.first,
+      last: slice.first + slice.count - 1,
+    };
+  }
+
+  async #advance(stored: number): Promise<Outcome> {
+    if (stored > this.#journal.lastSeq || stored < this.#journal.firstKept - 1) {
+      // The disk was set back, or the issue session was. Numbers given now would be taken for others.
+      this.#options.onSuperseded(
+        `the issue session has stored ${stored} events, this disk holds ${this.#journal.firstKept} to ${this.#journal.lastSeq}`,
+      );
+      return 'superseded';
+    }
+    this.#stored = stored;
+    await this.#journal.acknowledge(stored);
+    return 'stored';
+  }
+
+  async #settle(outcome: Outcome): Promise<void> {
+    switch (outcome) {
+      case 'stored':
+        if (this.#failures > 0) {
+          this.#failures = 0;
+          this.#options.onReconnected();
+        }
+        return;
+      case 'superseded':
+        this.#stopped = true;
+        return;
+      case 'refused':
+        this.#failures += 1;
+        await this.#pause(REFUSED_RETRY_MS);
+        return;
+      case 'retry': {
+        const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures, 12));
+        this.#failures += 1;
+        await this.#pause(backoff * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  /** Waits; a kick ends it early, new events do not. */
+  async #pause(ms: number): Promise<void> {
+    const until = Date.now() + ms;
+    while (!this.#stopped && !this.#hurry && Date.now() < until) await this.#sleep(until - Date.now());
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+  }
+
+  /** The first failure of a row, and then ever more rarely. */
+  #warn(fields: Record<string, unknown>): void {
+    const failures = this.#failures + 1;
+    if ((failures & (failures - 1)) === 0) log('warning', 'events were not accepted', { ...fields, failures });
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** `fetch` hides what happened in the cause. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

@@ -1,0 +1,40 @@
+/** What a session must know after a restart of the server, in `session.json` (mode 0600: it holds the session token). */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { startSessionSchema } from '../src/protocol/sandbox.ts';
+import type { SessionPaths } from './paths.ts';
+
+const recordSchema = z.object({
+  start: startSessionSchema,
+  streamId: z.uuid(),
+  /** No more processes for this generation: deleted, or superseded. */
+  closed: z.boolean(),
+  /** Why preparations ended for good, if they did. */
+  failed: z.boolean(),
+  /** Commit the branch stood at when this generation was prepared; null before. */
+  baseCommit: z.string().nullable(),
+  /** Commit of the last save, of any generation. */
+  savedHead: z.string().nullable(),
+  /** What became of the setup script in this worktree; null before it ran. */
+  setup: z.object({ ok: z.boolean(), summary: z.string() }).nullable(),
+});
+export type SessionRecord = z.infer<typeof recordSchema>;
+
+/** @returns null when there is none or it cannot be understood */
+export async function readRecord(paths: SessionPaths): Promise<SessionRecord | null> {
+  const text = await readFile(paths.record, 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    const parsed = recordSchema.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces the file as a whole: a crash leaves the old or the new one. */
+export async function writeRecord(paths: SessionPaths, record: SessionRecord): Promise<void> {
+  const temporary = `${paths.record}.new`;
+  await writeFile(temporary, JSON.stringify(record), { mode: 0o600 });
+  await rename(temporary, paths.record);
+}

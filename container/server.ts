@@ -1,0 +1,203 @@
+/**
+ * The sandbox server: where git and the Claude CLI run. One and the same behind a Cloudflare Container, on a VPS and as
+ * the local process of `npm start`. The protocol is src/protocol/sandbox.ts.
+ *
+ *     node container/server.ts        settings by environment, see config.ts
+ */
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { mkdir, readdir } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
+import { claudeVersion } from './claude-command.ts';
+import { readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
+import { log } from './log.ts';
+import { SESSION_ID } from './paths.ts';
+import { Refusal } from './refusal.ts';
+import { readJson } from './request-body.ts';
+import { Session } from './session.ts';
+import { removeStaleLocks } from './workspace.ts';
+
+export const SANDBOX_VERSION = '0.1.0';
+
+export interface SandboxServer {
+  /** `http://host:port`, the port really taken. */
+  url: string;
+  /** Ends gracefully: saves every session and posts what is left, within `shutdownMs`. */
+  close: () => Promise<void>;
+}
+
+/**
+ * Starts the server and takes up the sessions that lie on its disk.
+ * @throws when the address cannot be listened on or the root cannot be written
+ */
+export async function startSandboxServer(config: SandboxConfig): Promise<SandboxServer> {
+  const bootId = randomUUID();
+  const startedAt = Date.now();
+  const cliVersion = claudeVersion(config.claudeBin);
+  const sessions = await takeUpSessions(config, bootId);
+  const creating = new Map<string, Promise<Session>>();
+  let closing = false;
+
+  /** Answers a request; what it throws becomes a refusal. */
+  async function route(request: IncomingMessage): Promise<{ status: number; body: unknown }> {
+    const url = new URL(request.url ?? '/', 'http://sandbox');
+    const [, first, id, rest, ...more] = url.pathname.split('/');
+    if (request.method === 'GET' && url.pathname === '/health') {
+      const uptimeMs = Date.now() - startedAt;
+      return {
+        status: 200,
+        body: { version: SANDBOX_VERSION, claude: await cliVersion, uptimeMs, sessions: sessions.size },
+      };
+    }
+    if (!isAllowed(config.secret, request.headers.authorization)) {
+      throw new Refusal(401, 'unauthorized', 'Authorization must be "Bearer" and the value of CYRUS_SANDBOX_SECRET.');
+    }
+    if (first !== 'sessions' || id === undefined || more.length > 0) throw notFound();
+    if (!SESSION_ID.test(id)) {
+      throw new Refusal(400, 'bad-session-id', 'A session id has 1 to 128 letters, digits, "-" and "_".');
+    }
+    if (closing) throw new Refusal(503, 'closing', 'The sandbox server is ending; try again on the next one.');
+    if (rest === undefined) return await sessionRoute(request, id, url.searchParams);
+    if (rest === 'commands' && request.method === 'POST') {
+      const command = await readJson(request, sandboxCommandSchema);
+      known(id).command(command);
+      return { status: 202, body: known(id).status };
+    }
+    throw notFound();
+  }
+
+  async function sessionRoute(request: IncomingMessage, id: string, query: URLSearchParams) {
+    switch (request.method) {
+      case 'PUT': {
+        const start = await readJson(request, startSessionSchema);
+        return { status: 200, body: await startSession(id, start) };
+      }
+      case 'GET':
+        return { status: 200, body: known(id).status };
+      case 'DELETE': {
+        const session = known(id);
+        const purge = query.get('purge') === 'true';
+        await session.remove(purge);
+        if (purge) sessions.delete(id);
+        return { status: 200, body: session.status };
+      }
+      default:
+        throw new Refusal(405, 'method-not-allowed', 'A session takes PUT, GET and DELETE.');
+    }
+  }
+
+  async function startSession(id: string, start: z.infer<typeof startSessionSchema>) {
+    const session = sessions.get(id);
+    if (session) return await session.start(start);
+    const running = creating.get(id);
+    if (running) return await (await running).start(start);
+    const created = Session.create(config, bootId, id, start);
+    creating.set(id, created);
+    try {
+      const fresh = await created;
+      sessions.set(id, fresh);
+      return fresh.status;
+    } finally {
+      creating.delete(id);
+    }
+  }
+
+  function known(id: string): Session {
+    const session = sessions.get(id);
+    if (!session) throw new Refusal(404, 'no-session', 'There is no such session here; start it with PUT.');
+    return session;
+  }
+
+  const server = createServer((request, response) => {
+    void route(request)
+      .catch((error: unknown) => refused(error, request))
+      .then(({ status, body }) => answer(response, status, body));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : config.port;
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  log('info', 'sandbox server listens', { url, bootId, root: config.root, sessions: sessions.size });
+
+  let closed: Promise<void> | null = null;
+  async function close(): Promise<void> {
+    closing = true;
+    server.close();
+    await Promise.all([...sessions.values()].map((session) => session.shutDown(config.shutdownMs)));
+    server.closeAllConnections();
+    log('info', 'sandbox server ended');
+  }
+  return {
+    url,
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}
+
+async function takeUpSessions(config: SandboxConfig, bootId: string): Promise<Map<string, Session>> {
+  const directory = join(config.root, 'sessions');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await removeStaleLocks(config.root);
+  const sessions = new Map<string, Session>();
+  for (const id of await readdir(directory)) {
+    if (!SESSION_ID.test(id)) continue;
+    const session = await Session.reopen(config, bootId, id);
+    if (session) sessions.set(id, session);
+  }
+  return sessions;
+}
+
+/** Compared as digests: equal length, and no hint by the time it takes. */
+function isAllowed(secret: string | null, header: string | undefined): boolean {
+  if (secret === null) return true;
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(`Bearer ${secret}`), digest(header ?? ''));
+}
+
+function notFound(): Refusal {
+  return new Refusal(404, 'not-found', 'There is /health and /sessions/:id here.');
+}
+
+function refused(error: unknown, request: IncomingMessage): { status: number; body: unknown } {
+  if (error instanceof Refusal) return { status: error.status, body: { error: error.word, message: error.message } };
+  log('error', 'request failed', { method: request.method, path: request.url, error });
+  return { status: 500, body: { error: 'internal', message: 'The sandbox server failed; its log says why.' } };
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  // A body that was not read to its end (too large) must not be taken for the next request.
+  const connection: Record<string, string> = status === 413 ? { connection: 'close' } : {};
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...connection,
+  });
+  response.end(text);
+}
+
+/** The entry point: settings from the environment, a graceful end on SIGTERM and SIGINT. */
+async function main(): Promise<void> {
+  const server = await startSandboxServer(readSandboxConfig(process.env));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      log('info', 'ending', { signal });
+      void server.close().finally(() => process.exit(0));
+    });
+  }
+}
+
+if (import.meta.main) {
+  main().catch((error: unknown) => {
+    if (error instanceof SandboxConfigError) for (const problem of error.problems) log('error', problem);
+    else log('error', 'sandbox server cannot start', { error });
+    process.exit(1);
+  });
+}

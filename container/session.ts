@@ -1,0 +1,190 @@
+/** A session of this server: its record on disk and its current life. Starts are taken one after the other. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
+import type { SandboxConfig } from './config.ts';
+import { Life } from './life.ts';
+import { log } from './log.ts';
+import { mirrorPath, type SessionPaths, sessionPaths } from './paths.ts';
+import { killSessionProcesses } from './processes.ts';
+import { readRecord, type SessionRecord, writeRecord } from './record.ts';
+import { Refusal } from './refusal.ts';
+import { Sequence } from './sequence.ts';
+import { removeWorkspace } from './workspace.ts';
+
+export class Session {
+  readonly id: string;
+  readonly #config: SandboxConfig;
+  readonly #bootId: string;
+  readonly #paths: SessionPaths;
+  readonly #starts = new Sequence();
+  readonly #writes = new Sequence();
+  #record: SessionRecord;
+  #life: Life | null = null;
+  /** The end of the life before the current one. */
+  #ending: Promise<void> = Promise.resolve();
+
+  private constructor(config: SandboxConfig, bootId: string, id: string, record: SessionRecord) {
+    this.id = id;
+    this.#config = config;
+    this.#bootId = bootId;
+    this.#paths = sessionPaths(config.root, id);
+    this.#record = record;
+  }
+
+  /** Begins a session that this disk does not know. */
+  static async create(config: SandboxConfig, bootId: string, id: string, start: StartSession): Promise<Session> {
+    checkRepository(config, start);
+    await mkdir(sessionPaths(config.root, id).dir, { recursive: true, mode: 0o700 });
+    const session = new Session(config, bootId, id, newRecord(start, null));
+    await session.#beginLife(true);
+    return session;
+  }
+
+  /** Takes a session up again after a restart. @returns null when the disk holds none of this id */
+  static async reopen(config: SandboxConfig, bootId: string, id: string): Promise<Session | null> {
+    const record = await readRecord(sessionPaths(config.root, id));
+    if (!record) return null;
+    const session = new Session(config, bootId, id, record);
+    if (!record.closed) await session.#beginLife(false);
+    return session;
+  }
+
+  /**
+   * A start for a session that is known. The same generation changes nothing but the token; a higher one supersedes.
+   * @throws Refusal 409 for an earlier generation
+   */
+  start(start: StartSession): Promise<SandboxStatus> {
+    return this.#starts.run(async () => {
+      const { generation } = this.#record.start;
+      if (start.generation < generation) {
+        throw new Refusal(
+          409,
+          'superseded',
+          `Generation ${generation} of this session has taken over; this was ${start.generation}.`,
+        );
+      }
+      if (start.generation === generation) {
+        this.#record.start.gateway = start.gateway;
+        await this.#remember();
+        this.#life?.renew(start.gateway);
+        return this.status;
+      }
+      checkRepository(this.#config, start);
+      this.#endLife();
+      this.#record = newRecord(start, this.#record);
+      await this.#beginLife(true);
+      return this.status;
+    });
+  }
+
+  /** @throws Refusal 409 when the session can do nothing any more */
+  command(command: SandboxCommand): void {
+    const { state } = this.status;
+    if (state === 'closed')
+      throw new Refusal(409, 'closed', 'This session was closed; start it with a higher generation.');
+    if (state === 'failed') {
+      throw new Refusal(409, 'failed', 'This session could not be prepared; start it with a higher generation.');
+    }
+    this.#life?.command(command);
+  }
+
+  get status(): SandboxStatus {
+    if (this.#life) return this.#life.status;
+    const { start, streamId } = this.#record;
+    const { generation } = start;
+    return { sessionId: this.id, generation, bootId: this.#bootId, streamId, lastSeq: 0, state: 'closed' };
+  }
+
+  /** Ends every process; `purge` also deletes the session's files and its worktree. */
+  remove(purge: boolean): Promise<void> {
+    return this.#starts.run(async () => {
+      await this.#close();
+      if (!purge) return;
+      await removeWorkspace(this.#config.root, this.#paths, this.#record.start);
+      await rm(this.#paths.dir, { recursive: true, force: true });
+    });
+  }
+
+  /** Saves and posts what can be within the time; the files stay for the next server. */
+  async shutDown(limitMs: number): Promise<void> {
+    await this.#life?.shutDown(limitMs);
+  }
+
+  async #close(): Promise<void> {
+    this.#record.closed = true;
+    this.#endLife();
+    await this.#ending;
+    await this.#remember();
+  }
+
+  #endLife(): void {
+    const life = this.#life;
+    this.#life = null;
+    if (!life) return;
+    this.#ending = life
+      .end()
+      .catch((error: unknown) => log('error', 'life not ended cleanly', { sessionId: this.id, error }));
+  }
+
+  async #beginLife(fresh: boolean): Promise<void> {
+    await this.#remember();
+    const record = this.#record;
+    const predecessor = fresh ? this.#ending.then(() => this.#forgetOthers(record)) : this.#ending;
+    const life = await Life.begin({
+      config: this.#config,
+      sessionId: this.id,
+      bootId: this.#bootId,
+      paths: this.#paths,
+      record,
+      fresh,
+      predecessor,
+      remember: async () => {
+        if (this.#record === record) await this.#remember();
+      },
+      onSuperseded: (message) => {
+        log('info', 'session superseded', { sessionId: this.id, generation: record.start.generation, message });
+        if (this.#record === record)
+          void this.#starts.run(() => (this.#record === record ? this.#close() : Promise.resolve()));
+      },
+    });
+    this.#life = life;
+  }
+
+  /** Events and commands of earlier lives are of no use to anyone. */
+  async #forgetOthers(record: SessionRecord): Promise<void> {
+    const current = String(record.start.generation);
+    for (const name of await readdir(this.#paths.lives).catch(() => [])) {
+      if (name !== current) await rm(join(this.#paths.lives, name), { recursive: true, force: true });
+    }
+    await killSessionProcesses(this.#paths.dir);
+  }
+
+  #remember(): Promise<void> {
+    const record = this.#record;
+    return this.#writes.run(() => writeRecord(this.#paths, record));
+  }
+}
+
+function newRecord(start: StartSession, before: SessionRecord | null): SessionRecord {
+  return {
+    start,
+    streamId: randomUUID(),
+    closed: false,
+    failed: false,
+    baseCommit: null,
+    savedHead: before?.savedHead ?? null,
+    setup: before?.setup ?? null,
+  };
+}
+
+/** The name becomes a path under `mirrors/`. */
+function checkRepository(config: SandboxConfig, start: StartSession): void {
+  if (mirrorPath(config.root, start.repository.fullName)) return;
+  throw new Refusal(
+    400,
+    'bad-repository',
+    `repository.fullName: "${start.repository.fullName}" is no name of a repository.`,
+  );
+}

@@ -1,0 +1,83 @@
+/** The repository's optional `cyrus-setup.sh`: run once for each worktree, to install what the work needs. */
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { sessionEnvironment } from './environment.ts';
+import { repositoryFile, type SessionPaths } from './paths.ts';
+import { signalProcess } from './processes.ts';
+
+export const SETUP_SCRIPT = 'cyrus-setup.sh';
+
+const MAX_REPORTED = 64 * 1024;
+const MAX_LOGGED = 16 * 1024 * 1024;
+
+export interface SetupOutcome {
+  ok: boolean;
+  /** One line for people, e.g. "cyrus-setup.sh failed with exit code 1". */
+  summary: string;
+}
+
+/** Whether the repository brings a setup script. */
+export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
+  return (await repositoryFile(paths.worktree, SETUP_SCRIPT)) !== null;
+}
+
+/**
+ * Runs the script with bash in the worktree, in a process group of its own, without any secret in its environment.
+ * All output goes to `setup.log` in the session's directory; the first 64 KiB are reported.
+ * @param onOutput stdout and stderr as they come
+ */
+export function runSetupScript(
+  paths: SessionPaths,
+  timeoutSeconds: number,
+  onOutput: (text: string) => void,
+  signal: AbortSignal,
+): Promise<SetupOutcome> {
+  return new Promise((resolve) => {
+    const child = spawn('bash', [SETUP_SCRIPT], {
+      cwd: paths.worktree,
+      env: sessionEnvironment(paths),
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const logFile = createWriteStream(paths.setupLog, { mode: 0o600 });
+    logFile.on('error', () => {});
+    let reported = 0;
+    let logged = 0;
+    let timedOut = false;
+    const kill = () => {
+      if (child.pid) signalProcess(-child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      kill();
+    }, timeoutSeconds * 1000);
+    signal.addEventListener('abort', kill);
+    const read = (chunk: Buffer) => {
+      if (logged < MAX_LOGGED) logFile.write(chunk);
+      logged += chunk.length;
+      if (reported >= MAX_REPORTED) return;
+      reported += chunk.length;
+      onOutput(chunk.toString('utf8'));
+      if (reported >= MAX_REPORTED) onOutput('\n(more output is not shown; it is in setup.log)\n');
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    const finish = (ok: boolean, summary: string) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', kill);
+      logFile.end();
+      resolve({ ok, summary });
+    };
+    child.on('error', (error) => finish(false, `${SETUP_SCRIPT} could not be run: ${error.message}`));
+    // A background process the script leaves behind may hold the pipes open for ever, so the exit counts.
+    child.on('exit', (code, killedBy) => {
+      setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        if (timedOut) finish(false, `${SETUP_SCRIPT} was ended: it took longer than ${timeoutSeconds} seconds`);
+        else if (code === 0) finish(true, `${SETUP_SCRIPT} succeeded`);
+        else finish(false, `${SETUP_SCRIPT} failed with ${code === null ? `signal ${killedBy}` : `exit code ${code}`}`);
+      }, 50);
+    });
+  });
+}

@@ -1,0 +1,142 @@
+/**
+ * Which prompts Claude still has to answer, read from the CLI's lines (measured with CLI 2.1.330): one `init` begins a
+ * turn and one `result` ends it; the result names the prompts it answers, those that were folded in included. A prompt
+ * that was not folded stays open and gets a turn of its own. Pure: no clock, no I/O.
+ */
+import { z } from 'zod';
+
+const uuids = z.array(z.string()).optional();
+const blockSchema = z.looseObject({ type: z.string(), id: z.string().optional(), tool_use_id: z.string().optional() });
+const messageSchema = z.object({ content: z.union([z.string(), z.array(blockSchema)]) });
+
+const lineSchema = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('system'), subtype: z.string().optional(), tasks: z.array(z.unknown()).optional() }),
+  z.looseObject({ type: z.literal('assistant'), message: messageSchema }),
+  z.looseObject({ type: z.literal('user'), message: messageSchema }),
+  z.looseObject({ type: z.literal('command_lifecycle'), command_uuid: z.string(), state: z.string() }),
+  z.looseObject({
+    type: z.literal('result'),
+    is_error: z.boolean().optional(),
+    num_turns: z.number().optional(),
+    api_error_status: z.number().nullish(),
+    errors: z.array(z.string()).optional(),
+    user_message_uuids: uuids,
+  }),
+  z.looseObject({
+    type: z.literal('control_request'),
+    request_id: z.string(),
+    request: z.looseObject({ subtype: z.string() }),
+  }),
+]);
+
+/** What a line means to the driver; most mean nothing. */
+export type LineMeaning =
+  | { kind: 'started' }
+  /** `prompts`: ids this result answers. `refused`: the API did not accept the token. */
+  | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean }
+  | { kind: 'asks'; requestId: string; subtype: string };
+
+export class TurnTracker {
+  readonly #open = new Set<string>();
+  readonly #started = new Set<string>();
+  readonly #tools = new Set<string>();
+  #running = false;
+  #backgroundTasks = 0;
+
+  /** A prompt was handed to the CLI. */
+  delivered(promptId: string): void {
+    this.#open.add(promptId);
+  }
+
+  /** True from the delivery of a prompt until its result, and while Claude goes on by itself. */
+  get busy(): boolean {
+    return this.#running || this.#open.size > 0;
+  }
+
+  /** True while a tool is running, which may be silent for long. */
+  get toolRunning(): boolean {
+    return this.#tools.size > 0;
+  }
+
+  /** True while a command runs in the background after its turn. */
+  get backgroundWork(): boolean {
+    return this.#backgroundTasks > 0;
+  }
+
+  /** The CLI is gone. @returns the prompts it did not answer */
+  abandon(): string[] {
+    const prompts = [...this.#open];
+    this.#open.clear();
+    this.#started.clear();
+    this.#tools.clear();
+    this.#running = false;
+    this.#backgroundTasks = 0;
+    return prompts;
+  }
+
+  /** @param line one raw line of stdout; what is not understood means nothing */
+  read(line: string): LineMeaning | null {
+    // By far the most frequent lines, and never of interest here.
+    if (line.startsWith('{"type":"stream_event"')) return null;
+    const parsed = lineSchema.safeParse(parseJson(line));
+    if (!parsed.success) return null;
+    const event = parsed.data;
+    switch (event.type) {
+      case 'system':
+        if (event.subtype === 'background_tasks_changed') this.#backgroundTasks = event.tasks?.length ?? 0;
+        if (event.subtype !== 'init') return null;
+        this.#running = true;
+        return { kind: 'started' };
+      case 'assistant':
+        for (const block of blocks(event.message.content)) {
+          if (block.type === 'tool_use' && block.id) this.#tools.add(block.id);
+        }
+        return null;
+      case 'user':
+        for (const block of blocks(event.message.content)) {
+          if (block.type === 'tool_result' && block.tool_use_id) this.#tools.delete(block.tool_use_id);
+        }
+        return null;
+      case 'command_lifecycle':
+        if (event.state === 'started') this.#started.add(event.command_uuid);
+        return null;
+      case 'control_request':
+        return { kind: 'asks', requestId: event.request_id, subtype: event.request.subtype };
+      case 'result': {
+        const prompts = this.#answered(event.user_message_uuids);
+        this.#running = false;
+        this.#tools.clear();
+        return {
+          kind: 'result',
+          prompts,
+          refused: event.is_error === true && event.api_error_status === 401,
+          noConversation:
+            event.is_error === true && (event.errors ?? []).some((error) => error.includes('No conversation found')),
+        };
+      }
+    }
+  }
+
+  /** A result without names answers what was begun. */
+  #answered(named: string[] | undefined): string[] {
+    const ids = named ?? [...this.#started];
+    const prompts = ids.filter((id) => this.#open.has(id));
+    for (const id of prompts) {
+      this.#open.delete(id);
+      this.#started.delete(id);
+    }
+    return prompts;
+  }
+}
+
+function blocks(content: z.infer<typeof messageSchema>['content']): z.infer<typeof blockSchema>[] {
+  return typeof content === 'string' ? [] : content;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

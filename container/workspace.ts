@@ -1,0 +1,344 @@
+/**
+ * A session's working copy: a bare mirror shared by all sessions of a repository, and a git worktree of the session's
+ * own on its branch, always at the same path because Claude's transcripts are keyed by it.
+ */
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
+import {
+  complaint,
+  GitError,
+  type GitOptions,
+  type GitRemote,
+  git,
+  gitSays,
+  remoteFailure,
+  withoutFilters,
+} from './git.ts';
+import { log } from './log.ts';
+import { mirrorPath, type SessionPaths } from './paths.ts';
+import { killServerChildren } from './processes.ts';
+
+const REMOTE_TRIES = 4;
+const FIRST_PAUSE_MS = 500;
+const LIST_TIMEOUT_MS = 60_000;
+const FETCH_TIMEOUT_MS = 30 * 60_000;
+const CHECKOUT_TIMEOUT_MS = 10 * 60_000;
+
+/** Preparations ended here: `message` and `hint` are for people. */
+export class PreparationError extends Error {
+  override readonly name = 'PreparationError';
+  readonly step: SandboxStep;
+  readonly hint: string;
+  constructor(step: SandboxStep, message: string, hint: string) {
+    super(message);
+    this.step = step;
+    this.hint = hint;
+  }
+}
+
+/** What a working copy is made of. */
+export interface WorkspacePlan {
+  /** `<root>/mirrors/<owner>/<name>.git` */
+  mirror: string;
+  worktree: string;
+  fullName: string;
+  baseBranch: string;
+  branch: string;
+  remote: GitRemote;
+  signal: AbortSignal;
+}
+
+/** Reports a step; `detail` is one line for people. */
+export type StepReporter = (
+  step: SandboxStep,
+  status: 'started' | 'done',
+  detail?: string,
+  durationMs?: number,
+) => void;
+
+export interface PreparedWorkspace {
+  /** Commit the branch stands at. */
+  commit: string;
+  /** True when the worktree was made now: the setup script is due. */
+  created: boolean;
+}
+
+/**
+ * Brings the mirror up to date and makes the worktree stand. What is there already is kept: a second call costs one fetch.
+ * @throws PreparationError in words for people
+ */
+export async function prepareWorkspace(plan: WorkspacePlan, report: StepReporter): Promise<PreparedWorkspace> {
+  const standing = await isWorktree(plan);
+  await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o600 });
+  const since = Date.now();
+  report('mirror', 'started', `Fetching ${plan.fullName}`);
+  const fetched = await withLock(plan.mirror, () => updateMirror(plan)).catch((error: unknown) => {
+    // Work that is already here can go on without the git host; saving will say if it stays away.
+    if (standing && error instanceof PreparationError) return error;
+    throw error;
+  });
+  report('mirror', 'done', fetched instanceof PreparationError ? fetched.message : fetched, Date.now() - since);
+
+  const checkoutSince = Date.now();
+  report('worktree', 'started', `Checking out ${plan.branch}`);
+  const detail = await withLock(plan.mirror, () => (standing ? catchUp(plan) : addWorktree(plan)));
+  const commit = (await git(['rev-parse', 'HEAD'], inWorktree(plan))).trim();
+  report('worktree', 'done', detail, Date.now() - checkoutSince);
+  return { commit, created: !standing };
+}
+
+/** Removes a session's worktree and its local branch. The mirror stays for other sessions. */
+export async function removeWorkspace(root: string, paths: SessionPaths, start: StartSession): Promise<void> {
+  await rm(paths.worktree, { recursive: true, force: true });
+  const mirror = mirrorPath(root, start.repository.fullName);
+  if (!mirror || !(await exists(mirror))) return;
+  const remote = remoteOf(paths, start);
+  await withLock(mirror, async () => {
+    await git(['worktree', 'prune'], { cwd: mirror, remote });
+    // Never made, or in use elsewhere: either way there is nothing to remove.
+    await git(['branch', '-D', '--', start.repository.branch], { cwd: mirror, remote }).catch((error: unknown) => {
+      log('info', 'branch not removed', { error });
+    });
+  });
+}
+
+/** The remote of a session as git is told of it. */
+export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
+  const { gateway, repository, author } = start;
+  return {
+    url: `${gateway.url}/git/${repository.fullName}.git`,
+    gatewayUrl: gateway.url,
+    token: gateway.token,
+    author,
+    excludesFile: paths.excludes,
+  };
+}
+
+/**
+ * Removes what gits that were killed with an earlier server left behind; to be called before any is started. A git that
+ * outlived its server is ended first.
+ */
+export async function removeStaleLocks(root: string): Promise<void> {
+  killServerChildren(root);
+  await removeLocksUnder(join(root, 'mirrors'));
+}
+
+async function removeLocksUnder(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    const path = join(directory, entry.name);
+    if (entry.isFile() && entry.name.endsWith('.lock')) await rm(path, { force: true });
+    // Objects are many and know no locks that matter.
+    else if (entry.isDirectory() && entry.name !== 'objects') await removeLocksUnder(path);
+  }
+}
+
+const locks = new Map<string, Promise<unknown>>();
+
+/** One git operation at a time on each mirror; `git fetch` and `git worktree` take locks that do not wait. */
+function withLock<T>(mirror: string, task: () => Promise<T>): Promise<T> {
+  const before = locks.get(mirror) ?? Promise.resolve();
+  const mine = before.then(task, task);
+  const settled = mine.catch(() => {});
+  locks.set(mirror, settled);
+  void settled.then(() => {
+    if (locks.get(mirror) === settled) locks.delete(mirror);
+  });
+  return mine;
+}
+
+/** Fetches the two branches that matter. @returns a line for people */
+async function updateMirror(plan: WorkspacePlan): Promise<string> {
+  const { baseBranch, branch, fullName } = plan;
+  // `init` is idempotent, and an interrupted fetch leaves nothing but rubbish files: no clone that is half there.
+  await mkdir(plan.mirror, { recursive: true });
+  await git(['init', '--quiet', '--bare', plan.mirror], inMirror(plan));
+  const wanted = [`refs/heads/${baseBranch}`, `refs/heads/${branch}`];
+  const listed = await fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted], LIST_TIMEOUT_MS);
+  const refs = listed.split('\n').map((line) => line.split('\t')[1]);
+  if (!refs.includes(`refs/heads/${baseBranch}`)) throw await missingBase(plan, refs.includes('HEAD'));
+  const specs = wanted
+    .filter((ref) => refs.includes(ref))
+    .map((ref) => `+${ref}:${ref.replace('refs/heads/', 'refs/remotes/origin/')}`);
+  const before = await baseCommitCount(plan);
+  await fromRemote(
+    plan,
+    ['fetch', '--quiet', '--no-write-fetch-head', '--prune', plan.remote.url, ...specs],
+    FETCH_TIMEOUT_MS,
+  );
+  if (!refs.includes(`refs/heads/${branch}`)) {
+    await git(['update-ref', '-d', `refs/remotes/origin/${branch}`], inMirror(plan));
+  }
+  const news = (await baseCommitCount(plan)) - before;
+  if (before === 0) return `${fullName}: ${countOf(news, 'commit')} fetched`;
+  return news > 0 ? `${countOf(news, 'new commit')} on ${baseBranch}` : `${baseBranch} is up to date`;
+}
+
+async function missingBase(plan: WorkspacePlan, hasHead: boolean): Promise<PreparationError> {
+  const { fullName, baseBranch } = plan;
+  const all = await fromRemote(plan, ['ls-remote', '--heads', plan.remote.url], LIST_TIMEOUT_MS);
+  const names = all
+    .split('\n')
+    .map((line) => line.split('\trefs/heads/')[1])
+    .filter((name) => name !== undefined);
+  if (names.length === 0 && !hasHead) {
+    return new PreparationError(
+      'mirror',
+      `${fullName} is empty: it has no branch to start from.`,
+      `Push a first commit to ${baseBranch}, then assign the issue again.`,
+    );
+  }
+  const few = names.slice(0, 5).map((name) => `"${name}"`);
+  const more = names.length > few.length ? ` and ${names.length - few.length} more` : '';
+  return new PreparationError(
+    'mirror',
+    `${fullName} has no branch "${baseBranch}".`,
+    `Set the repository's base branch in Cyrus to one that exists: ${few.join(', ')}${more}.`,
+  );
+}
+
+/** Runs a command against the remote, again after a pause where the network failed. */
+async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await git(args, { ...inMirror(plan), timeoutMs });
+    } catch (error) {
+      if (!(error instanceof GitError) || plan.signal.aborted) throw error;
+      const failure = remoteFailure(error);
+      log('warning', 'git remote failed', { command: args[0], attempt, failure, complaint: complaint(error) });
+      if (failure === 'network' && attempt < REMOTE_TRIES) {
+        await pause(FIRST_PAUSE_MS * 3 ** (attempt - 1) * (0.75 + Math.random() / 2), plan.signal);
+        continue;
+      }
+      throw remoteError(plan, failure, complaint(error));
+    }
+  }
+}
+
+function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailure>, said: string): PreparationError {
+  const { fullName } = plan;
+  switch (failure) {
+    case 'auth':
+      return new PreparationError(
+        'mirror',
+        `The git host refused access to ${fullName}: ${said}`,
+        `Check the credential stored for ${fullName} in Cyrus: it must exist, be valid, and allow reading and pushing.`,
+      );
+    case 'not-found':
+      return new PreparationError(
+        'mirror',
+        `${fullName} was not found on the git host.`,
+        'Check the repository’s name in Cyrus, and that its credential may see it.',
+      );
+    case 'network':
+      return new PreparationError(
+        'mirror',
+        `The git host of ${fullName} could not be reached (${REMOTE_TRIES} tries): ${said}`,
+        'Check that the git host is up, then prompt again.',
+      );
+    case 'other':
+      return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.');
+  }
+}
+
+/** Makes the worktree: on the branch as it stands here or on the remote, else on a new branch from the base. */
+async function addWorktree(plan: WorkspacePlan): Promise<string> {
+  const { branch, baseBranch } = plan;
+  const remoteBranch = `refs/remotes/origin/${branch}`;
+  const mirror = inMirror(plan);
+  try {
+    // What is left of an interrupted or removed worktree is not worth keeping: it never became ready.
+    await rm(plan.worktree, { recursive: true, force: true });
+    await git(['worktree', 'prune'], mirror);
+    const onRemote = await gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror);
+    const here = await gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror);
+    const start = onRemote ? remoteBranch : `refs/remotes/origin/${baseBranch}`;
+    // A branch that is here and holds all of that has commits which were never pushed: go on from them.
+    const keep = here && (await gitSays(['merge-base', '--is-ancestor', start, `refs/heads/${branch}`], mirror));
+    const onto = keep ? `refs/heads/${branch}` : start;
+    const checkout = { ...mirror, settings: await withoutFilters(mirror), timeoutMs: CHECKOUT_TIMEOUT_MS };
+    await git(['worktree', 'add', '--force', '--no-track', '-B', branch, plan.worktree, onto], checkout);
+    if (keep || onRemote) return `Continuing ${branch}`;
+    return `New branch ${branch} from ${baseBranch}`;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    throw new PreparationError(
+      'worktree',
+      `The branch ${branch} could not be checked out: ${complaint(error)}`,
+      'Check that the branch name is valid for git and that the sandbox has disk space.',
+    );
+  }
+}
+
+/** Takes over what others pushed to the branch since, where that is a plain step forward. */
+async function catchUp(plan: WorkspacePlan): Promise<string> {
+  const remoteBranch = `refs/remotes/origin/${plan.branch}`;
+  const options = inWorktree(plan);
+  if (!(await gitSays(['show-ref', '--quiet', '--verify', remoteBranch], options))) return `Continuing ${plan.branch}`;
+  if (await gitSays(['merge-base', '--is-ancestor', remoteBranch, 'HEAD'], options)) return `Continuing ${plan.branch}`;
+  try {
+    const settings = await withoutFilters(options);
+    await git(['merge', '--quiet', '--ff-only', '--no-verify', remoteBranch], { ...options, settings });
+    return `Continuing ${plan.branch}, with what was pushed to it meanwhile`;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    log('warning', 'branch has gone another way on the remote', { branch: plan.branch, complaint: complaint(error) });
+    return `Continuing ${plan.branch}; the git host has commits on it that are not here`;
+  }
+}
+
+/** The worktree is there and git knows it. */
+async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
+  if (!(await exists(join(plan.worktree, '.git'))) || !(await exists(plan.mirror))) return false;
+  try {
+    await git(['rev-parse', '--verify', '--quiet', 'HEAD'], inWorktree(plan));
+    return true;
+  } catch (error) {
+    if (error instanceof GitError) return false;
+    throw error;
+  }
+}
+
+async function baseCommitCount(plan: WorkspacePlan): Promise<number> {
+  const base = `refs/remotes/origin/${plan.baseBranch}`;
+  if (!(await gitSays(['show-ref', '--quiet', '--verify', base], inMirror(plan)))) return 0;
+  return Number(await git(['rev-list', '--count', base], inMirror(plan)));
+}
+
+function inMirror(plan: WorkspacePlan): GitOptions {
+  return { cwd: plan.mirror, remote: plan.remote, signal: plan.signal };
+}
+
+function inWorktree(plan: WorkspacePlan): GitOptions {
+  return { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** What a repository without a .gitignore for it would otherwise have committed by `git add -A`. */
+const neverCommitted = `# Made by tools, never meant to be committed. A repository that tracks such files keeps them.
+node_modules/
+__pycache__/
+*.pyc
+.venv/
+.DS_Store
+`;
