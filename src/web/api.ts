@@ -1,0 +1,112 @@
+/**
+ * The requests this app makes of Cyrus's API. Each returns a value or a failure in words; none throws, except that an
+ * aborted request rejects like `fetch` does.
+ */
+import type { z } from 'zod';
+import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
+import { decodePage } from './live/decode.ts';
+
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Entries asked for at once. */
+const PAGE_ENTRIES = 1000;
+
+/**
+ * Why a request gave nothing. `missing`: there is no such thing; `refused`: the server said no, the same request will
+ * not fare better; `unreachable`: the network, a server that is down or in trouble; trying again may help.
+ */
+export type Failure = { ok: false; kind: 'missing' | 'refused' | 'unreachable'; message: string };
+export type Answer<T> =
+  | { ok: true; value: T /** Server's clock minus this one's, ms; 0 if unknown. */; skew: number }
+  | Failure;
+
+export type Page = NonNullable<ReturnType<typeof decodePage>>;
+
+/** `GET /api/sessions` */
+export function fetchSessions(signal: AbortSignal): Promise<Answer<SessionList>> {
+  return request('/api/sessions', { signal }, (body) => parsed(sessionListSchema.safeParse(body)));
+}
+
+/** `GET /api/sessions/:id`: the entries after a number, and what the session does. */
+export function fetchPage(id: string, after: number, signal: AbortSignal): Promise<Answer<Page>> {
+  return request(`${sessionPath(id)}?after=${after}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
+}
+
+/** `POST /api/sessions/:id/prompts`. Repeating it with the same id prompts once. */
+export function postPrompt(id: string, prompt: { id: string; text: string }): Promise<Answer<true>> {
+  return request(`${sessionPath(id)}/prompts`, posted(prompt), () => true as const);
+}
+
+/** `POST /api/sessions/:id/stop` */
+export function postStop(id: string, stopId: string): Promise<Answer<true>> {
+  return request(`${sessionPath(id)}/stop`, posted({ id: stopId }), () => true as const);
+}
+
+/** Address of the live socket, sending what comes after a number. */
+export function liveUrl(id: string, after: number): string {
+  const url = new URL(`${sessionPath(id)}/live?after=${after}`, location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}
+
+/** Path of the session's API; `/patch` and `/log` under it are downloads. */
+export function sessionPath(id: string): string {
+  return `/api/sessions/${encodeURIComponent(id)}`;
+}
+
+function posted(body: unknown): RequestInit {
+  return { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}
+
+function parsed<T>(result: z.ZodSafeParseResult<T>): T | null {
+  return result.success ? result.data : null;
+}
+
+async function request<T>(path: string, init: RequestInit, read: (body: unknown) => T | null): Promise<Answer<T>> {
+  const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+  const began = Date.now();
+  let response: Response;
+  let body: unknown;
+  try {
+    response = await fetch(path, { ...init, signal, headers: { accept: 'application/json', ...init.headers } });
+    const text = await response.text();
+    body = parseJson(text);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    return { ok: false, kind: 'unreachable', message: 'The server cannot be reached.' };
+  }
+  if (!response.ok) return failure(response, body);
+  const value = read(body);
+  if (value === null) {
+    const message = 'The server answered something this page does not understand. Reload the page.';
+    return { ok: false, kind: 'unreachable', message };
+  }
+  return { ok: true, value, skew: clockSkew(response, began) };
+}
+
+function failure(response: Response, body: unknown): Failure {
+  const told = apiErrorSchema.safeParse(body);
+  const message = told.success ? told.data.message : `The server answered ${response.status}.`;
+  if (response.status === 404) return { ok: false, kind: 'missing', message };
+  if (response.status === 401) {
+    return { ok: false, kind: 'refused', message: 'You are not signed in any more. Reload the page to sign in.' };
+  }
+  const mayPass = response.status >= 500 || response.status === 408 || response.status === 429;
+  return { ok: false, kind: mayPass ? 'unreachable' : 'refused', message };
+}
+
+/** The `Date` header has whole seconds: a smaller difference is none. */
+function clockSkew(response: Response, began: number): number {
+  const server = Date.parse(response.headers.get('date') ?? '');
+  if (Number.isNaN(server)) return 0;
+  const skew = server + 500 - (began + Date.now()) / 2;
+  return Math.abs(skew) < 2_000 ? 0 : Math.round(skew);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,16 @@
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { App } from './app.tsx';
+import './style/base.css';
+import './style/list.css';
+import './style/session.css';
+import './style/timeline.css';
+import './style/markdown.css';
+
+const root = document.getElementById('app');
+if (root === null) throw new Error('index.html has no element with the id "app"');
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

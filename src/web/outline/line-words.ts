@@ -1,0 +1,89 @@
+/** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
+import { compact, duration, plural, timeOfDay } from '../text/format.ts';
+import type { Entry, LineKind } from './outline.ts';
+import { toolLabel } from './tool-summary.ts';
+
+export type LineWords = {
+  readonly level: 'quiet' | 'info' | 'warning' | 'error';
+  readonly text: string;
+  /** Shown when unfolded, in the fixed font. */
+  readonly more?: string;
+};
+
+/** `now` only decides whether times of day need their date. */
+export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
+  switch (entry.kind) {
+    case 'stop-requested':
+      return { level: 'info', text: `${entry.author ?? 'Someone'} asked to stop` };
+    case 'rate-limit':
+      return rateLimitWords(entry, now);
+    case 'model-changed': {
+      const why = entry.reason === '' ? '' : `: ${entry.reason}`;
+      return { level: 'warning', text: `The model changed from ${entry.from} to ${entry.to}${why}` };
+    }
+    case 'permission-denied':
+      return { level: 'warning', text: `${toolLabel(entry.name)} was not allowed: ${entry.message}` };
+    case 'compaction': {
+      const { tokensBefore: before, tokensAfter: after } = entry;
+      const sizes = before === null || after === null ? '' : `: ${compact(before)} → ${compact(after)} tokens`;
+      return { level: 'quiet', text: `The conversation was summarized to make room${sizes}` };
+    }
+    case 'task':
+      return { level: 'quiet', text: `Background task ${entry.status}: ${entry.description}` };
+    case 'question': {
+      const asked = entry.status === 'asked' ? 'Claude asks' : 'Claude no longer asks';
+      return { level: 'info', text: `${asked}: ${toolLabel(entry.name)}`, more: JSON.stringify(entry.input, null, 2) };
+    }
+    case 'notice':
+      return { level: entry.level, ...split(entry.text) };
+    case 'effect-failed': {
+      const tries = plural(entry.attempts, 'try', 'tries');
+      return { level: 'error', text: `Given up after ${tries}: ${entry.effect}. ${entry.error}` };
+    }
+    case 'unknown':
+      return {
+        level: 'quiet',
+        text: `Something this version does not know: ${entry.type}`,
+        more: prettyJson(entry.raw),
+      };
+    case 'output': {
+      const from = entry.source === 'setup' ? 'cyrus-setup.sh printed' : 'Claude Code printed to stderr';
+      return { level: 'quiet', text: from, more: entry.text };
+    }
+  }
+}
+
+/** The last of consecutive retries says what is going on now. */
+export function retryWords(entries: readonly Entry<'retry'>[]): LineWords {
+  const last = entries.at(-1);
+  if (last === undefined) return { level: 'quiet', text: '' };
+  const what =
+    last.httpStatus === null
+      ? `Claude's API could not be reached (${last.error})`
+      : `Claude's API answered ${last.httpStatus} (${last.error})`;
+  const text = `${what}: try ${last.attempt} of ${last.maxAttempts} after ${duration(last.delayMs)}`;
+  return { level: 'warning', text };
+}
+
+function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineWords {
+  const limit = `the ${entry.limit.replaceAll('_', ' ')} limit`;
+  const until = entry.resetsAt === null ? '' : `; it resets at ${timeOfDay(entry.resetsAt, now)}`;
+  if (entry.status === 'rejected') return { level: 'error', text: `Claude's usage reached ${limit}${until}` };
+  const share = entry.utilization === null ? '' : `${Math.round(entry.utilization * 100)} % of `;
+  if (entry.status === 'allowed') return { level: 'quiet', text: `Usage is within ${limit}${until}` };
+  return { level: 'warning', text: share ? `${share}${limit} is used${until}` : `Usage is close to ${limit}${until}` };
+}
+
+/** Long words are unfolded, not poured onto the page. */
+function split(text: string): { text: string; more?: string } {
+  const [first = '', ...rest] = text.trim().split('\n');
+  return rest.length === 0 && first.length <= 400 ? { text: first } : { text: first.slice(0, 400), more: text };
+}
+
+function prettyJson(raw: string): string {
+  try {
+    return JSON.stringify(JSON.parse(raw), null, 2);
+  } catch {
+    return raw;
+  }
+}

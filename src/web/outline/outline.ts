@@ -1,0 +1,255 @@
+/**
+ * The journal as a page draws it. Pure: entries in, sections out. A section is a turn with what led to it (prompts,
+ * preparations) and what came of it; inside it the entries are grouped: tool calls with their results, what a subagent
+ * did under the call that started it, preparations in one item, retries in one.
+ */
+import type { JournalEntry, JournalKind } from '../../protocol/journal.ts';
+import { shared } from './shared.ts';
+
+export type Entry<K extends JournalKind> = Extract<JournalEntry, { kind: K }>;
+
+/** A tool call, its result once there is one, and what happened under it. `call` is null for a result nobody asked for. */
+export type ToolCall = {
+  readonly type: 'tool';
+  readonly key: number;
+  readonly id: string;
+  readonly call: Entry<'tool-call'> | null;
+  readonly result: Entry<'tool-result'> | null;
+  readonly tasks: readonly Entry<'task'>[];
+  readonly items: readonly Item[];
+};
+
+/** Entries shown as one plain line. */
+export type LineKind =
+  | 'stop-requested'
+  | 'rate-limit'
+  | 'model-changed'
+  | 'permission-denied'
+  | 'compaction'
+  | 'task'
+  | 'question'
+  | 'notice'
+  | 'effect-failed'
+  | 'unknown'
+  | 'output';
+
+export type Row =
+  | ToolCall
+  | { readonly type: 'thought'; readonly key: number; readonly entry: Entry<'thinking'> }
+  | { readonly type: 'line'; readonly key: number; readonly entry: Entry<LineKind> }
+  | { readonly type: 'retries'; readonly key: number; readonly entries: readonly Entry<'retry'>[] };
+
+export type Preparation = Entry<'step'> | Entry<'output'> | Entry<'claude-started'>;
+
+export type Item =
+  | { readonly type: 'message'; readonly key: number; readonly entry: Entry<'prompt'> }
+  | { readonly type: 'text'; readonly key: number; readonly entry: Entry<'text'> }
+  | { readonly type: 'work'; readonly key: number; readonly rows: readonly Row[] }
+  | { readonly type: 'steps'; readonly key: number; readonly entries: readonly Preparation[] }
+  | {
+      readonly type: 'saved';
+      readonly key: number;
+      readonly entry: Entry<'saved'>;
+      readonly durationMs: number | null;
+    }
+  | {
+      readonly type: 'ended';
+      readonly key: number;
+      readonly entry: Entry<'turn-ended'>;
+      /** True when its text is what Claude just said and need not be repeated. */
+      readonly repeats: boolean;
+    };
+
+export type Section = {
+  /** Number of the first entry; stays the same for the life of the section. */
+  readonly key: number;
+  /** 0 until a turn begins. */
+  readonly turn: number;
+  readonly items: readonly Item[];
+  readonly prompt: Entry<'prompt'> | null;
+  readonly saved: Entry<'saved'> | null;
+  readonly ended: Entry<'turn-ended'> | null;
+  /** Tool calls, those of subagents included. */
+  readonly calls: number;
+  readonly startedAt: number;
+  /** Entries it is made of. */
+  readonly entries: readonly JournalEntry[];
+};
+
+export type Outline = {
+  readonly sections: readonly Section[];
+  /** Directory Claude works in; paths are shown relative to it. */
+  readonly cwd: string | null;
+};
+
+/**
+ * The outline of the entries (all of them, in order). Whatever is as it was in `previous` is the very same object, so
+ * that a view draws only what changed; sections without a new entry are not even looked into.
+ */
+export function outlineOf(entries: readonly JournalEntry[], previous?: Outline): Outline {
+  const { sections, cwd } = splitIntoSections(entries);
+  return {
+    cwd,
+    sections: sections.map((own, index) => {
+      const before = previous?.sections[index];
+      if (before?.entries.length === own.length && before.entries[0] === own[0]) return before;
+      const section = sectionOf(own);
+      return before === undefined ? section : shared(before, section);
+    }),
+  };
+}
+
+/**
+ * A section begins with the first prompt (or the turn) after the end of the last; entries of a turn that come late go
+ * where their turn is. Entries outside of any turn (turn 0) join the section at hand.
+ */
+function splitIntoSections(entries: readonly JournalEntry[]): { sections: JournalEntry[][]; cwd: string | null } {
+  const sections: JournalEntry[][] = [];
+  const sectionOfTurn = new Map<number, JournalEntry[]>();
+  let current: { entries: JournalEntry[]; turn: number; ended: boolean } | null = null;
+  let cwd: string | null = null;
+  for (const entry of entries) {
+    if (entry.kind === 'claude-started') cwd = entry.cwd;
+    const known = entry.turn > 0 && entry.kind !== 'prompt' ? sectionOfTurn.get(entry.turn) : undefined;
+    if (known !== undefined) {
+      known.push(entry);
+      if (entry.kind === 'turn-ended' && current?.entries === known) current.ended = true;
+      continue;
+    }
+    const begins: boolean =
+      current === null || (current.ended && entry.kind === 'prompt') || (current.turn > 0 && entry.turn > current.turn);
+    if (begins || current === null) {
+      current = { entries: [], turn: 0, ended: false };
+      sections.push(current.entries);
+    }
+    current.entries.push(entry);
+    if (entry.turn > 0 && current.turn === 0 && !sectionOfTurn.has(entry.turn)) {
+      current.turn = entry.turn;
+      sectionOfTurn.set(entry.turn, current.entries);
+    }
+    if (entry.kind === 'turn-ended') current.ended = true;
+  }
+  return { sections, cwd };
+}
+
+/** A call while its section is being made; afterwards nobody changes it. */
+type OpenCall = Omit<ToolCall, 'result' | 'tasks' | 'items'> & {
+  result: Entry<'tool-result'> | null;
+  tasks: Entry<'task'>[];
+  items: Item[];
+};
+
+function sectionOf(entries: JournalEntry[]): Section {
+  const items: Item[] = [];
+  const calls = new Map<string, OpenCall>();
+  const section = {
+    key: entries[0]?.seq ?? 0,
+    turn: 0,
+    prompt: null as Entry<'prompt'> | null,
+    saved: null as Entry<'saved'> | null,
+    ended: null as Entry<'turn-ended'> | null,
+    startedAt: entries[0]?.at ?? 0,
+  };
+  let lastText: string | null = null;
+  let saveMs: number | null = null;
+
+  const listFor = (entry: { parentToolUseId?: string }): Item[] =>
+    (entry.parentToolUseId === undefined ? undefined : calls.get(entry.parentToolUseId)?.items) ?? items;
+
+  const addCall = (list: Item[], key: number, id: string, call: ToolCall['call'], result: ToolCall['result']) => {
+    const tool: OpenCall = { type: 'tool', key, id, call, result, tasks: [], items: [] };
+    calls.set(id, tool);
+    addRow(list, tool);
+  };
+
+  for (const entry of entries) {
+    if (section.turn === 0) section.turn = entry.turn;
+    switch (entry.kind) {
+      case 'prompt':
+        section.prompt ??= entry;
+        items.push({ type: 'message', key: entry.seq, entry });
+        break;
+      case 'text':
+        if (entry.parentToolUseId === undefined) lastText = entry.text;
+        listFor(entry).push({ type: 'text', key: entry.seq, entry });
+        break;
+      case 'thinking':
+        addRow(listFor(entry), { type: 'thought', key: entry.seq, entry });
+        break;
+      case 'tool-call':
+        addCall(listFor(entry), entry.seq, entry.toolUseId, entry, null);
+        break;
+      case 'tool-result': {
+        const tool = calls.get(entry.toolUseId);
+        if (tool === undefined) addCall(listFor(entry), entry.seq, entry.toolUseId, null, entry);
+        else tool.result = entry;
+        break;
+      }
+      case 'task': {
+        const tool = entry.toolUseId === null ? undefined : calls.get(entry.toolUseId);
+        if (tool === undefined) addRow(items, { type: 'line', key: entry.seq, entry });
+        else tool.tasks.push(entry);
+        break;
+      }
+      case 'retry':
+        addRetry(items, entry);
+        break;
+      case 'step':
+        if (entry.step === 'save' && entry.status === 'done') saveMs = entry.durationMs ?? null;
+        addPreparation(items, entry);
+        break;
+      case 'claude-started':
+        addPreparation(items, entry);
+        break;
+      case 'output':
+        if (items.at(-1)?.type === 'steps') addPreparation(items, entry);
+        else addRow(items, { type: 'line', key: entry.seq, entry });
+        break;
+      case 'saved':
+        section.saved = entry;
+        addSaved(items, entry, saveMs);
+        break;
+      case 'turn-ended':
+        section.ended = entry;
+        section.turn = entry.turn || section.turn;
+        items.push({ type: 'ended', key: entry.seq, entry, repeats: lastText?.trim() === entry.text.trim() });
+        break;
+      case 'turn-started':
+        section.turn = entry.turn;
+        section.startedAt = entry.at;
+        break;
+      case 'result':
+        break; // `turn-ended` tells it to people.
+      default:
+        addRow(items, { type: 'line', key: entry.seq, entry });
+    }
+  }
+  return { ...section, items, calls: calls.size, entries };
+}
+
+/** Lists of items being made are arrays that still grow. */
+function addRow(items: Item[], row: Row): void {
+  const last = items.at(-1);
+  if (last?.type === 'work') (last.rows as Row[]).push(row);
+  else items.push({ type: 'work', key: row.key, rows: [row] });
+}
+
+function addRetry(items: Item[], entry: Entry<'retry'>): void {
+  const last = items.at(-1);
+  const row = last?.type === 'work' ? last.rows.at(-1) : undefined;
+  if (row?.type === 'retries') (row.entries as Entry<'retry'>[]).push(entry);
+  else addRow(items, { type: 'retries', key: entry.seq, entries: [entry] });
+}
+
+function addPreparation(items: Item[], entry: Preparation): void {
+  const last = items.at(-1);
+  if (last?.type === 'steps') (last.entries as Preparation[]).push(entry);
+  else items.push({ type: 'steps', key: entry.seq, entries: [entry] });
+}
+
+/** The step that saved needs no line of its own beside what was saved. */
+function addSaved(items: Item[], entry: Entry<'saved'>, durationMs: number | null): void {
+  const last = items.at(-1);
+  if (last?.type === 'steps' && last.entries.every((step) => step.kind === 'step' && step.step === 'save')) items.pop();
+  items.push({ type: 'saved', key: entry.seq, entry, durationMs });
+}

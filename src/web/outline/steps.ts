@@ -1,0 +1,31 @@
+import type { SandboxStep } from '../../protocol/sandbox.ts';
+import type { Preparation } from './outline.ts';
+
+/** A step of the preparations: begun, and perhaps done. Times in ms. */
+export type Step = {
+  step: SandboxStep;
+  key: number;
+  startedAt: number | null;
+  done: boolean;
+  detail?: string;
+  durationMs?: number;
+};
+
+/** A step is started and done: two entries, one line. A step that is begun again (a retry) is a line of its own. */
+export function stepsOf(entries: readonly Preparation[]): Step[] {
+  const steps: Step[] = [];
+  for (const entry of entries) {
+    if (entry.kind !== 'step') continue;
+    const { step, detail, durationMs } = entry;
+    const open = steps.findLast((candidate) => candidate.step === step && !candidate.done);
+    if (entry.status === 'started' || open === undefined) {
+      const done = entry.status === 'done';
+      steps.push({ step, key: entry.seq, startedAt: done ? null : entry.at, done, detail, durationMs });
+    } else {
+      open.done = true;
+      open.detail = detail ?? open.detail;
+      open.durationMs = durationMs ?? (open.startedAt === null ? undefined : entry.at - open.startedAt);
+    }
+  }
+  return steps;
+}

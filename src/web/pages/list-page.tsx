@@ -1,0 +1,96 @@
+import { useEffect } from 'react';
+import type { SessionRow } from '../../protocol/viewer.ts';
+import { followLink, sessionHref } from '../route.ts';
+import { ago } from '../text/format.ts';
+import { statusOf } from '../text/status.ts';
+import { Spinner } from '../view/icons.tsx';
+import { ScriptedBanner } from '../view/scripted-banner.tsx';
+import { useNow } from '../view/session-context.ts';
+import { groupsOf } from './session-groups.ts';
+import { useSessions } from './use-sessions.ts';
+
+/** `/`: all sessions, those that need somebody first. */
+export function ListPage() {
+  const { list, problem } = useSessions();
+  const now = useNow(true, 20_000);
+  const working = list?.sessions.filter((row) => row.phase !== 'waiting').length ?? 0;
+  useEffect(() => {
+    document.title = working > 0 ? `● ${working} at work · Cyrus` : 'Sessions · Cyrus';
+  }, [working]);
+  return (
+    <div className="list">
+      <header className="list-header">
+        <h1>
+          <img src="/favicon.svg" alt="" width="22" height="22" />
+          Cyrus
+        </h1>
+        <p className="soft" role="status">
+          {problem === null ? '' : `${problem} The page keeps trying.`}
+        </p>
+      </header>
+      <main>
+        {list?.scriptedModel && <ScriptedBanner />}
+        {list === null && problem === null && (
+          <p className="soft appear-late">
+            <Spinner /> Loading the sessions
+          </p>
+        )}
+        {list?.sessions.length === 0 && <EmptyList />}
+        {groupsOf(list?.sessions ?? []).map(({ title, rows }) => (
+          <section key={title} aria-label={title}>
+            <h2>
+              {title} <span className="faint">{rows.length}</span>
+            </h2>
+            <ul>
+              {rows.map((row) => (
+                <li key={row.id}>
+                  <Row row={row} now={now} />
+                </li>
+              ))}
+            </ul>
+          </section>
+        ))}
+      </main>
+    </div>
+  );
+}
+
+function Row({ row, now }: { row: SessionRow; now: number }) {
+  const { word, detail, tone } = statusOf(row);
+  return (
+    <a className="list-row" href={sessionHref(row.id)} onClick={followLink}>
+      <span className={`list-mark tone-${tone}`}>
+        {tone === 'busy' ? <Spinner /> : <span className="pill-dot" aria-hidden="true" />}
+      </span>
+      <span className="list-issue">{row.identifier}</span>
+      <span className="list-title">{row.title}</span>
+      <span className="list-detail" title={detail}>
+        {detail}
+      </span>
+      <span className={`list-word tone-${tone}`}>{word}</span>
+      <span className="list-repository">{row.repository}</span>
+      <time className="list-time" dateTime={new Date(row.updatedAt).toISOString()}>
+        {ago(row.updatedAt, now)}
+      </time>
+    </a>
+  );
+}
+
+function EmptyList() {
+  const local = location.hostname === 'localhost' || location.hostname === '127.0.0.1';
+  return (
+    <div className="empty-list">
+      <h2>No sessions yet</h2>
+      <p>
+        In Linear, assign an issue to Cyrus or mention it in a comment. The session appears here at once, and you can
+        watch Claude work on it.
+      </p>
+      {local && (
+        <p className="soft">
+          On this machine Linear is simulated: <code>npm start</code> printed the address of the simulator. Assign the
+          issue that waits there.
+        </p>
+      )}
+    </div>
+  );
+}

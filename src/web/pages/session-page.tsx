@@ -1,0 +1,101 @@
+import { useEffect, useRef, useState } from 'react';
+import { SessionStore } from '../live/session-store.ts';
+import { pageTitle, statusOf } from '../text/status.ts';
+import { ActivityPill } from '../view/activity-pill.tsx';
+import { Announcer } from '../view/announcer.tsx';
+import { Composer } from '../view/composer.tsx';
+import { Facts } from '../view/facts.tsx';
+import { Spinner } from '../view/icons.tsx';
+import { ScriptedBanner } from '../view/scripted-banner.tsx';
+import { SessionContext, useSession } from '../view/session-context.ts';
+import { SessionHeader } from '../view/session-header.tsx';
+import { useStickToBottom } from '../view/stick-to-bottom.ts';
+import { TimelineView } from '../view/timeline-view.tsx';
+import { MessagePage } from './message-page.tsx';
+
+/** `/sessions/:id`: one session, live. */
+export function SessionPage({ id }: { id: string }) {
+  const [store, setStore] = useState<SessionStore | null>(null);
+  useEffect(() => {
+    const opened = new SessionStore(id);
+    setStore(opened);
+    return () => opened.close();
+  }, [id]);
+  if (store === null) return null;
+  return (
+    <SessionContext value={store}>
+      <LoadedSession />
+    </SessionContext>
+  );
+}
+
+function LoadedSession() {
+  const load = useSession((state) => state.load);
+  switch (load.at) {
+    case 'shown':
+      return <LiveSession />;
+    case 'missing':
+      return (
+        <MessagePage title="No such session">
+          There is no session at this address. It may belong to another deployment of Cyrus.
+        </MessagePage>
+      );
+    case 'failing':
+      return (
+        <MessagePage title="The session cannot be shown yet">
+          {load.problem} <span className="soft">The page keeps trying.</span>
+        </MessagePage>
+      );
+    case 'loading':
+      return (
+        <main className="message-page" aria-busy="true">
+          <p className="soft appear-late">
+            <Spinner /> Loading the session
+          </p>
+        </main>
+      );
+  }
+}
+
+function LiveSession() {
+  const session = useSession((state) => state.session);
+  const empty = useSession((state) => state.timeline.lastSeq === 0);
+  const content = useRef<HTMLDivElement>(null);
+  const { atEnd, toEnd } = useStickToBottom(content);
+
+  const title = session === null ? 'Cyrus' : titleOf(session);
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+
+  if (session === null) return null;
+  return (
+    <div className="session">
+      <SessionHeader session={session} />
+      <Announcer session={session} />
+      <div className="columns">
+        <div className="main-column">
+          <main className="timeline">
+            {session.scriptedModel && <ScriptedBanner />}
+            <div ref={content}>
+              {empty && (
+                <p className="soft empty">Nothing has happened yet. What Claude does shows here as it happens.</p>
+              )}
+              <TimelineView atEnd={atEnd} />
+            </div>
+          </main>
+          <footer className="dock">
+            <ActivityPill atEnd={atEnd} toEnd={toEnd} />
+            <Composer onSent={toEnd} />
+          </footer>
+        </div>
+        <Facts session={session} />
+      </div>
+    </div>
+  );
+}
+
+function titleOf(session: NonNullable<ReturnType<SessionStore['getState']>['session']>): string {
+  const { issue } = session;
+  return pageTitle(statusOf(session), issue === null ? 'Cyrus' : `${issue.identifier} ${issue.title}`);
+}

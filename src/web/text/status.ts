@@ -1,0 +1,53 @@
+/** What a session is doing, in plain words. Pure. */
+import type { TurnOutcome } from '../../protocol/journal.ts';
+import type { Phase } from '../../protocol/viewer.ts';
+
+/** How a status looks: `busy` work goes on, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
+export type Tone = 'busy' | 'waiting' | 'good' | 'bad' | 'stopped';
+
+export type Status = {
+  /** One word or two: "Working". */
+  readonly word: string;
+  /** Why, or with what; empty where the word says it all. */
+  readonly detail: string;
+  readonly tone: Tone;
+  /** True while time passes for something: the page counts it. */
+  readonly ticking: boolean;
+};
+
+type Situation = { phase: Phase; reason: string; lastOutcome: TurnOutcome | null };
+
+/** The status of a session or of a row of the list. */
+export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
+  const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseWords[phase];
+  const tone = phase === 'waiting' ? outcomeTone(lastOutcome) : 'busy';
+  return { word, detail: saysMore(reason, word) ? reason : '', tone, ticking: phase !== 'waiting' };
+}
+
+/** The outcome of a turn in a word: "Done", "Stopped", "Failed"; "Waiting" before the first. */
+export function outcomeWord(outcome: TurnOutcome | null): string {
+  return outcome === null ? 'Waiting' : outcomeWords[outcome];
+}
+
+/** A stop is an outcome of its own and looks like no error. */
+export function outcomeTone(outcome: TurnOutcome | null): Tone {
+  return outcome === null ? 'waiting' : outcomeTones[outcome];
+}
+
+/** What a session's page is called in the browser's tabs: the status first, so that it shows on a narrow tab. */
+export function pageTitle(status: Status, issue: string): string {
+  return `${marks[status.tone]} ${status.word} · ${issue}`;
+}
+
+const phaseWords = { starting: 'Starting', working: 'Working', saving: 'Saving', stopping: 'Stopping' } as const;
+const outcomeWords = { completed: 'Done', stopped: 'Stopped', failed: 'Failed' } as const;
+const outcomeTones = { completed: 'good', stopped: 'stopped', failed: 'bad' } as const;
+const marks: Record<Tone, string> = { busy: '●', waiting: '○', good: '✓', bad: '✗', stopped: '◼' };
+
+function saysMore(reason: string, word: string): boolean {
+  const plain = reason
+    .trim()
+    .replace(/[.…]+$/, '')
+    .toLowerCase();
+  return plain !== '' && plain !== word.toLowerCase();
+}

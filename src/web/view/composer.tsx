@@ -1,0 +1,115 @@
+import { type KeyboardEvent, useEffect, useId, useState } from 'react';
+import { Icon } from './icons.tsx';
+import { useSession, useStore } from './session-context.ts';
+
+const MOST_CHARACTERS = 50_000;
+
+/** Where one writes to Claude. What is being written survives a reload. */
+export function Composer({ onSent }: { onSent: () => void }) {
+  const store = useStore();
+  const phase = useSession((state) => state.session?.phase);
+  const stop = useSession((state) => state.stop);
+  const [text, setText] = useDraft(store.id);
+  const hint = useId();
+  const canStop = phase === 'starting' || phase === 'working';
+  const stopping = phase === 'stopping' || (canStop && stop.at === 'asked');
+
+  useEffect(() => {
+    if (!canStop) return;
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      if (event.key === 'Escape' && !event.isComposing && !event.defaultPrevented) void store.stop();
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [canStop, store]);
+
+  const send = () => {
+    const words = text.trim();
+    if (words === '' || words.length > MOST_CHARACTERS) return;
+    store.prompt(words);
+    setText('');
+    onSent();
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    send();
+  };
+
+  return (
+    <form
+      className="composer"
+      aria-label="Write to Claude"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      <div className="composer-box">
+        <div className="composer-field" data-text={`${text}\n`}>
+          <textarea
+            rows={1}
+            value={text}
+            aria-label="Message to Claude"
+            aria-describedby={hint}
+            placeholder={canStop ? 'Add something while Claude works' : 'Ask for a change, or what comes next'}
+            onChange={(event) => setText(event.target.value)}
+            onKeyDown={onKeyDown}
+          />
+        </div>
+        {(canStop || stopping) && (
+          <button type="button" className="button" disabled={stopping} onClick={() => void store.stop()}>
+            <Icon name="square" />
+            {stopping ? 'Stopping…' : 'Stop'}
+          </button>
+        )}
+        <button
+          type="submit"
+          className="button button-primary"
+          disabled={text.trim() === '' || text.trim().length > MOST_CHARACTERS}
+        >
+          <Icon name="send" />
+          Send
+        </button>
+      </div>
+      <p className="composer-hint" id={hint}>
+        {text.trim().length > MOST_CHARACTERS ? (
+          <span className="problem">
+            Too long: {text.trim().length.toLocaleString()} of at most {MOST_CHARACTERS.toLocaleString()} characters
+          </span>
+        ) : stop.at === 'refused' ? (
+          <span className="problem" role="alert">
+            {stop.message}
+          </span>
+        ) : (
+          <span className="keys">
+            <kbd>Enter</kbd> sends · <kbd>Shift Enter</kbd> new line{canStop && ' · '}
+            {canStop && <kbd>Esc</kbd>}
+            {canStop && ' stops'}
+          </span>
+        )}
+      </p>
+    </form>
+  );
+}
+
+function useDraft(session: string): [string, (text: string) => void] {
+  const key = `cyrus:draft:${session}`;
+  const [text, setText] = useState(() => {
+    try {
+      return sessionStorage.getItem(key) ?? '';
+    } catch {
+      return ''; // Storage is forbidden: the draft lives as long as the page.
+    }
+  });
+  const change = (next: string) => {
+    setText(next);
+    try {
+      if (next === '') sessionStorage.removeItem(key);
+      else sessionStorage.setItem(key, next);
+    } catch {
+      // As above.
+    }
+  };
+  return [text, change];
+}
