@@ -10,19 +10,14 @@ import { type Config, readConfig } from '../config.ts';
 import { forwardToClaude } from '../gateway/anthropic.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit } from '../gateway/git.ts';
-import type { GitRemote } from '../gateway/git-host.ts';
+import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
-import { findRepository, openDatabase } from '../store/database.ts';
-import { DecryptionError } from '../store/encryption.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
 const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
-/** How long a repository's address and credential are kept in the isolate, in ms: a clone asks for them three times. */
-const REMOTE_TTL_MS = 30_000;
-const MAX_REMOTES = 200;
 
 /** Set by the outbound handler for a call of a container: the id of the container's object. */
 type GatewayBindings = Env & { CALLING_CONTAINER?: string };
@@ -93,7 +88,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
 
   app.all('/git/*', async (c) => {
     const { claims, config } = c.var;
-    const remote = await remotes.find(c.env, config, claims);
+    const remote = await remotes.find(c.env.DB, config, claims);
     if (typeof remote === 'string') return c.text(`Cyrus: ${remote}\n`, 403);
     return forwardToGit(c.req.raw, below(c.req.raw, `${options.base}/git/`), claims, remote, fetcher);
   });
@@ -167,28 +162,4 @@ function below(request: Request, prefix: string): string {
 
 function refusal(error: string, message: string): Refusal {
   return { error, message };
-}
-
-/** Addresses and credentials of the repositories asked for lately. */
-class Remotes {
-  readonly #known = new Map<string, { remote: GitRemote; until: number }>();
-
-  /** The way to the session's repository, or a sentence saying why there is none. */
-  async find(env: Env, config: Config, claims: Claims): Promise<GitRemote | string> {
-    const key = JSON.stringify([claims.w, claims.r]);
-    const known = this.#known.get(key);
-    if (known && known.until > Date.now()) return known.remote;
-    try {
-      const repository = await findRepository(openDatabase(env.DB, config.encryptionKey), claims.w, claims.r);
-      if (!repository) return `the repository ${claims.r} is not configured any more`;
-      const remote = { cloneUrl: repository.cloneUrl, credential: repository.credential };
-      if (this.#known.size >= MAX_REMOTES) this.#known.clear();
-      this.#known.set(key, { remote, until: Date.now() + REMOTE_TTL_MS });
-      return remote;
-    } catch (error) {
-      if (!(error instanceof DecryptionError)) throw error;
-      log('gateway.git.credential-unreadable', { repository: claims.r, error });
-      return error.message;
-    }
-  }
 }

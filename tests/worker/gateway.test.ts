@@ -418,7 +418,7 @@ describe("a sandbox's events", () => {
 });
 
 describe('a patch', () => {
-  const head = 'c0ffee'.repeat(6) + 'c0ff';
+  const head = `${'c0ffee'.repeat(6)}c0ff`;
   const put = (name: string, body: BodyInit | null, headers: Record<string, string> = {}) =>
     ask(`/patch/${name}`, { method: 'PUT', body, headers });
 
