@@ -90,7 +90,7 @@ const modelUsageSchema = z.record(
 );
 
 /** Usage as Claude's API reports it. */
-export const apiUsageSchema = z.object({
+const apiUsageSchema = z.object({
   input_tokens: number,
   output_tokens: number,
   cache_read_input_tokens: number,

@@ -131,14 +131,17 @@ const LIMIT_NAMES: Partial<Record<string, string>> = {
   overage: 'limit for extra usage',
 };
 
+const UNNAMED_LIMIT = 'usage limit';
+
 /** Words for a limit, e.g. "5-hour limit" for `five_hour`; "usage limit" for one not known. */
 export function limitName(limit: string): string {
-  return (Object.hasOwn(LIMIT_NAMES, limit) && LIMIT_NAMES[limit]) || 'usage limit';
+  return (Object.hasOwn(LIMIT_NAMES, limit) && LIMIT_NAMES[limit]) || UNNAMED_LIMIT;
 }
 
 function usageLimit(said: string, limit: KnownLimit | undefined): Failure {
   const named = /your (.{1,40}? limit)/.exec(said)?.[1];
-  const name = limit ? limitName(limit.limit) : (named ?? 'usage limit');
+  const reported = limit ? limitName(limit.limit) : UNNAMED_LIMIT;
+  const name = reported === UNNAMED_LIMIT && named ? named : reported;
   const reset = limit?.resetsAt != null ? atUtc(limit.resetsAt) : resetIn(said);
   return {
     what: `Claude's ${name} is used up${reset === null ? '.' : `; it resets ${reset}.`}`,

@@ -1,4 +1,5 @@
 /** The Markdown log of a turn, for people. Pure. */
+import { limitName } from '../claude/words.ts';
 import { fence, inlineCode, plainOutput } from '../linear/markdown.ts';
 import { relativePath, toolWords } from '../linear/tool-words.ts';
 import type { JournalBody, JournalEntry, Usage } from '../protocol/journal.ts';
@@ -88,7 +89,7 @@ function renderEntry(entry: JournalEntry, context: Context): string {
       );
     case 'rate-limit':
       return small(
-        `Limit ${entry.limit}: ${entry.status}${entry.utilization === null ? '' : `, ${Math.round(entry.utilization * 100)} % used`}${entry.resetsAt === null ? '' : `, resets ${utc(entry.resetsAt)}`}`,
+        `Claude's ${limitName(entry.limit)}: ${entry.status}${entry.utilization === null ? '' : `, ${Math.round(entry.utilization * 100)} % used`}${entry.resetsAt === null ? '' : `, resets ${utc(entry.resetsAt)}`}`,
         entry.at,
       );
     case 'model-changed':

@@ -23,23 +23,30 @@ describe.each(fixtureNames)('the captured stream %s', (name) => {
 
   it('streams of each block exactly the text that its entry holds', () => {
     const streamed = new Map<string, string>();
-    let sealed = 0;
+    let opened = 0;
+    let ended = 0;
     for (const read of reads) {
       for (const live of read.live) {
-        if (live.type === 'open') streamed.set(live.block, '');
+        if (live.type === 'open') {
+          streamed.set(live.block, '');
+          opened += 1;
+        }
         if (live.type === 'delta') streamed.set(live.block, (streamed.get(live.block) ?? '') + live.text);
-        if (live.type === 'drop') streamed.delete(live.block);
+        if (live.type === 'drop') {
+          streamed.delete(live.block);
+          ended += 1;
+        }
       }
       for (const { body, block } of read.entries) {
         if (block === undefined) continue;
         if (body.kind === 'text' || body.kind === 'thinking') expect(streamed.get(block)).toBe(body.text);
         else expect(streamed.get(block)).toBe('');
         streamed.delete(block);
-        sealed += 1;
+        ended += 1;
       }
     }
     expect([...streamed.keys()]).toEqual([]);
-    expect(sealed).toBe(reads.flatMap((read) => read.live).filter((live) => live.type === 'open').length);
+    expect(ended).toBe(opened);
   });
 
   it('never shows an internal diagnostic of the CLI', () => {
@@ -171,6 +178,26 @@ describe('what a stream becomes', () => {
       '',
       'after 2nd interrupt',
     ]);
+  });
+});
+
+describe('edits, images and a stream that broke and was tried again', () => {
+  const { entries, live } = run(fixtureLines('30-edit-image-subagent-broken-stream.jsonl'));
+
+  it('shows an edit by its changed lines, a rewritten file as an edit, and an image by its size', () => {
+    const results = ofKind(entries, 'tool-result');
+    expect(results[1]?.text).toBe('[image, 72 B]');
+    expect(results[2]?.edit).toMatchObject({ created: false, hunks: [{ oldStart: 1, newLines: 7 }] });
+    expect(results[2]?.edit?.hunks[0]?.lines).toContain('+line three');
+    expect(results[3]?.edit).toMatchObject({ created: false, hunks: [{ oldLines: 30, newLines: 1 }] });
+  });
+
+  it('drops what the broken stream had shown and keeps what came after', () => {
+    expect(live.filter((item) => item.type === 'drop')).toHaveLength(1);
+    expect(ofKind(entries, 'text').map((text) => text.text)).not.toContain(
+      'this text will be lost because the stream breaks',
+    );
+    expect(ofKind(entries, 'text').at(-1)?.text).toBe('recovered text');
   });
 });
 

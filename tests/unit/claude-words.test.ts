@@ -78,6 +78,13 @@ describe('a failed turn says what failed, what became of the work, and what to d
     );
   });
 
+  it('with the words of Claude where the limit last reported has no name', () => {
+    const [result] = resultsOf('err-usage-limit-5h.jsonl');
+    expect(result && describeResult(result, { limit: 'unknown', resetsAt: null }).text).toContain(
+      '5-hour limit is used up; it resets at 01:19 UTC.',
+    );
+  });
+
   it('in a time zone that is not UTC as Claude said it', () => {
     const [result] = resultsOf('err-usage-limit-5h.jsonl');
     const text = (said: string) => result && describeResult({ ...result, text: said }).text;
