@@ -1,0 +1,180 @@
+/**
+ * What the simulated workspace holds, as plain data: zod schemas, because it also comes back from a file. Times are epoch
+ * milliseconds on the simulator's clock; they become ISO 8601 where Linear shows them.
+ */
+import { z } from 'zod';
+
+const id = z.uuid();
+const time = z.number();
+
+export const userSchema = z.object({
+  id,
+  name: z.string(),
+  displayName: z.string(),
+  email: z.string(),
+  /** True for the agent's own user. */
+  app: z.boolean(),
+  createdAt: time,
+});
+export type User = z.infer<typeof userSchema>;
+
+export const workspaceSchema = z.object({ id, name: z.string(), urlKey: z.string(), createdAt: time });
+export type Workspace = z.infer<typeof workspaceSchema>;
+
+/** The states an issue can be in, by their meaning. Linear: `WorkflowState.type`. */
+export const stateTypeSchema = z.enum([
+  'triage',
+  'backlog',
+  'unstarted',
+  'started',
+  'completed',
+  'canceled',
+  'duplicate',
+]);
+export type StateType = z.infer<typeof stateTypeSchema>;
+
+export const workflowStateSchema = z.object({
+  id,
+  name: z.string(),
+  type: stateTypeSchema,
+  position: z.number(),
+  color: z.string(),
+});
+export type WorkflowState = z.infer<typeof workflowStateSchema>;
+
+export const labelSchema = z.object({ id, name: z.string(), color: z.string() });
+export type Label = z.infer<typeof labelSchema>;
+
+export const teamSchema = z.object({
+  id,
+  key: z.string(),
+  name: z.string(),
+  createdAt: time,
+  states: z.array(workflowStateSchema),
+  labels: z.array(labelSchema),
+  lastIssueNumber: z.number(),
+});
+export type Team = z.infer<typeof teamSchema>;
+
+export const issueSchema = z.object({
+  id,
+  teamId: id,
+  number: z.number(),
+  title: z.string(),
+  description: z.string().nullable(),
+  stateId: id,
+  delegateId: id.nullable(),
+  assigneeId: id.nullable(),
+  creatorId: id.nullable(),
+  labelIds: z.array(id),
+  createdAt: time,
+  updatedAt: time,
+  startedAt: time.nullable(),
+  completedAt: time.nullable(),
+  canceledAt: time.nullable(),
+});
+export type Issue = z.infer<typeof issueSchema>;
+
+export const commentSchema = z.object({
+  id,
+  issueId: id,
+  /** The comment that started the thread; null: this one does. */
+  parentId: id.nullable(),
+  body: z.string(),
+  /** Null: written by Linear itself, as the root of a session's thread. */
+  userId: id.nullable(),
+  createdAt: time,
+});
+export type Comment = z.infer<typeof commentSchema>;
+
+const selectSignalSchema = z.object({
+  options: z.array(z.object({ label: z.string().optional(), value: z.string().min(1) })).min(1),
+});
+const authSignalSchema = z.object({
+  url: z.url({ protocol: /^https?$/ }),
+  userId: z.string().optional(),
+  providerName: z.string().optional(),
+});
+
+const bodyOf = <Type extends string>(type: Type) =>
+  z.object({ type: z.literal(type), body: z.string({ error: 'must be Markdown text' }).min(1, 'must not be empty') });
+
+/** What an activity says. Linear's schema calls it opaque JSON; its documentation gives these shapes. */
+export const activityContentSchema = z.discriminatedUnion('type', [
+  bodyOf('thought'),
+  z.object({
+    type: z.literal('action'),
+    action: z.string({ error: 'must be text' }).min(1, 'must not be empty'),
+    parameter: z.string({ error: 'must be text (an action needs both action and parameter)' }),
+    result: z.string().nullish(),
+  }),
+  bodyOf('elicitation'),
+  bodyOf('response'),
+  bodyOf('error').extend({ reasonCode: z.string().nullish() }),
+  bodyOf('prompt').extend({ title: z.string().nullish() }),
+]);
+export type ActivityContent = z.infer<typeof activityContentSchema>;
+
+/** What goes with a signal, by signal. */
+export const signalMetadataSchemas = { select: selectSignalSchema, auth: authSignalSchema };
+
+export const signalSchema = z.enum(['auth', 'continue', 'select', 'stop']);
+export type Signal = z.infer<typeof signalSchema>;
+
+export const activitySchema = z.object({
+  id,
+  content: activityContentSchema,
+  ephemeral: z.boolean(),
+  /** An ephemeral activity is replaced by the next one; Linear then shows it no more. Kept here as history. */
+  vanished: z.boolean(),
+  signal: signalSchema.nullable(),
+  signalMetadata: z.record(z.string(), z.unknown()).nullable(),
+  /** The comment a prompt came from, or the one a response, elicitation or error created. */
+  commentId: id.nullable(),
+  userId: id,
+  createdAt: time,
+});
+export type Activity = z.infer<typeof activitySchema>;
+
+export const planSchema = z.array(
+  z.object({
+    content: z.string().min(1, 'must not be empty'),
+    status: z.enum(['pending', 'inProgress', 'completed', 'canceled']),
+  }),
+);
+export type Plan = z.infer<typeof planSchema>;
+
+export const externalUrlSchema = z.object({
+  label: z.string().min(1, 'must not be empty'),
+  url: z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }),
+});
+export type ExternalUrl = z.infer<typeof externalUrlSchema>;
+
+export const agentSessionSchema = z.object({
+  id,
+  issueId: id,
+  /** Root of the session's thread. */
+  commentId: id,
+  /** The comment that mentioned the agent, when one did. */
+  sourceCommentId: id.nullable(),
+  /** Null: started by an automation, or by the agent. */
+  creatorId: id.nullable(),
+  createdAt: time,
+  updatedAt: time,
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+  /** When the agent first showed life: an activity or an external URL. */
+  acknowledgedAt: time.nullable(),
+  summary: z.string().nullable(),
+  plan: planSchema.nullable(),
+  externalUrls: z.array(externalUrlSchema),
+  activities: z.array(activitySchema),
+});
+export type AgentSession = z.infer<typeof agentSessionSchema>;
+
+export const attachmentSchema = z.object({ id, issueId: id, url: z.string(), title: z.string(), createdAt: time });
+export type Attachment = z.infer<typeof attachmentSchema>;
+
+/** Who instructs agents how: shown to the agent with each new session. */
+export const guidanceSchema = z.array(z.object({ body: z.string().min(1), origin: z.enum(['workspace', 'team']) }));
+export type Guidance = z.infer<typeof guidanceSchema>;
