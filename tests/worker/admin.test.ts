@@ -1,0 +1,125 @@
+import { env } from 'cloudflare:workers';
+import { Hono } from 'hono';
+import { describe, expect, it, vi } from 'vitest';
+import { apiErrorSchema } from '../../src/protocol/api.ts';
+import { admin } from '../../src/routes/admin.ts';
+import { findRepository, findWorkspace, openDatabase } from '../../src/store/database.ts';
+
+const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
+const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
+const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const production: Env = { ...env, ENVIRONMENT: 'production' };
+const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app-1', accessToken: 'lin_oauth_secret_of_acme' };
+const credential = { username: 'cyrus', password: 'git-password-secret' };
+const repository = { cloneUrl: 'https://git.example/acme/shop.git', baseBranch: 'trunk', credential };
+
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+  options: { token?: string; bindings?: Env } = {},
+): Promise<{ status: number; text: string; json: unknown }> {
+  const response = await app.request(
+    `http://cyrus.test/api/admin${path}`,
+    {
+      method,
+      headers: { authorization: `Bearer ${options.token ?? env.ADMIN_TOKEN}` },
+      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+    },
+    options.bindings ?? env,
+  );
+  const text = await response.text();
+  return { status: response.status, text, json: text === '' ? null : JSON.parse(text) };
+}
+
+describe('the admin API', () => {
+  it.each(['', 'wrong', `${env.ADMIN_TOKEN}x`, env.ADMIN_TOKEN.slice(0, -1), env.ADMIN_TOKEN.toUpperCase()])(
+    'refuses the token %j on every address',
+    async (token) => {
+      for (const [method, path] of [
+        ['GET', '/workspaces'],
+        ['PUT', '/workspaces/w1'],
+        ['GET', '/nowhere'],
+      ] as const) {
+        const { status, json } = await ask(method, path, undefined, { token });
+        expect(status).toBe(401);
+        expect(apiErrorSchema.parse(json).message).toContain('ADMIN_TOKEN');
+      }
+    },
+  );
+
+  it('stores a workspace and its repositories, and never gives a secret back', async () => {
+    const answers = [
+      await ask('PUT', '/workspaces/w1', workspace),
+      await ask('PUT', '/workspaces/w1/repositories/acme/shop', repository),
+      await ask('PUT', '/workspaces/w1/repositories/acme/group/docs', { cloneUrl: 'https://git.example/docs.git' }),
+      await ask('GET', '/workspaces'),
+      await ask('GET', '/workspaces/w1/repositories'),
+      await ask('GET', '/workspaces/w1/repositories/acme/shop'),
+    ];
+    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 200, 200, 200]);
+    const out = `${JSON.stringify(answers)} ${JSON.stringify(logged.mock.calls)}`;
+    for (const secret of ['lin_oauth_secret_of_acme', 'git-password-secret', 'v1.']) expect(out).not.toContain(secret);
+    expect(answers[4]?.json).toMatchObject({
+      repositories: [
+        { fullName: 'acme/group/docs', baseBranch: 'main', hasCredential: false },
+        { fullName: 'acme/shop', baseBranch: 'trunk', hasCredential: true },
+      ],
+    });
+    expect(await findWorkspace(db, 'w1')).toMatchObject(workspace);
+    expect(await findRepository(db, 'w1', 'acme/shop')).toMatchObject(repository);
+  });
+
+  it('deletes a repository', async () => {
+    await ask('PUT', '/workspaces/w2', workspace);
+    await ask('PUT', '/workspaces/w2/repositories/acme/shop', repository);
+    expect((await ask('DELETE', '/workspaces/w2/repositories/acme/shop')).status).toBe(204);
+    expect((await ask('DELETE', '/workspaces/w2/repositories/acme/shop')).status).toBe(404);
+    expect((await ask('GET', '/workspaces/w2/repositories/acme/shop')).status).toBe(404);
+  });
+
+  it('says that a workspace must be stored before its repositories', async () => {
+    const { status, json } = await ask('PUT', '/workspaces/nobody/repositories/acme/shop', repository);
+    expect(status).toBe(404);
+    expect(apiErrorSchema.parse(json).message).toContain('store it first');
+  });
+
+  it.each([
+    ['no JSON', 'x'],
+    ['nothing', undefined],
+    ['no clone address', {}],
+    ['a clone address that is a path', { cloneUrl: '/etc/passwd' }],
+    ['an ssh address', { cloneUrl: 'ssh://git@git.example/acme/shop.git' }],
+    ['a credential in the address', { cloneUrl: 'https://me:hunter2@git.example/acme/shop.git' }],
+    ['a query in the address', { cloneUrl: 'https://git.example/acme/shop.git?token=hunter2' }],
+    ['half a credential', { cloneUrl: 'https://git.example/x.git', credential: { username: 'x' } }],
+  ])('refuses a repository with %s, names what is wrong, and stores nothing', async (_what, body) => {
+    await ask('PUT', '/workspaces/w3', workspace);
+    const { status, json, text } = await ask('PUT', '/workspaces/w3/repositories/acme/shop', body);
+    expect(status).toBe(400);
+    expect(apiErrorSchema.safeParse(json).success).toBe(true);
+    expect(text).not.toContain('hunter2');
+    expect(await findRepository(db, 'w3', 'acme/shop')).toBeNull();
+  });
+
+  it.each(['acme/shop.git', 'acme/..%2fx', 'acme/%2e%2e%2fx', 'acme/sh%20op', 'acme/x%0ay', 'acme/%00'])(
+    'refuses the repository name %s',
+    async (name) => {
+      await ask('PUT', '/workspaces/w4', workspace);
+      expect([400, 404]).toContain((await ask('PUT', `/workspaces/w4/repositories/${name}`, repository)).status);
+    },
+  );
+
+  it('takes no http address in production: the credential would travel in the open', async () => {
+    await ask('PUT', '/workspaces/w5', workspace);
+    const body = { ...repository, cloneUrl: 'http://git.example/acme/shop.git' };
+    const path = '/workspaces/w5/repositories/acme/shop';
+    expect((await ask('PUT', path, body, { bindings: production })).status).toBe(400);
+    expect((await ask('PUT', path, body)).status).toBe(200);
+  });
+
+  it('refuses a body over 64 KiB', async () => {
+    expect((await ask('PUT', '/workspaces/w6', { ...workspace, name: 'x'.repeat(70_000) })).status).toBe(413);
+    expect(await findWorkspace(db, 'w6')).toBeNull();
+  });
+});
