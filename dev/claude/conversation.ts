@@ -1,0 +1,108 @@
+/**
+ * What a request's messages say about the work so far (pure): where it is done, what people asked, which tools were
+ * called with what result. Shapes measured with CLI 2.1.330.
+ */
+import {
+  type ContentBlock,
+  isText,
+  isToolResult,
+  isToolUse,
+  type Message,
+  type MessagesRequest,
+} from './messages-api.ts';
+import type { ToolResult } from './script.ts';
+
+/** One message of the model that called tools, with the results in the order of the calls. */
+export interface PastStep {
+  results: ToolResult[];
+}
+
+/** What a person wrote while a turn was running. */
+export interface Interjection {
+  text: string;
+  /** How many steps of the turn were done when it arrived. */
+  afterStep: number;
+}
+
+/** One prompt and what followed. */
+export interface Turn {
+  prompt: string;
+  steps: PastStep[];
+  interjections: Interjection[];
+}
+
+export interface Conversation {
+  /** Where the tools run; empty where the request does not say. */
+  directory: string;
+  turns: Turn[];
+}
+
+/** Texts the CLI itself puts in the user's place; none of them begins a turn. */
+const notFromPeople = [
+  '<system-reminder>',
+  '<local-command-',
+  '<command-name>',
+  '<task-notification>',
+  '[Request interrupted by user',
+  'Continue from where you left off.',
+];
+
+const interjected =
+  /The user sent a new message while you were working:\n([\s\S]*?)(?=\n\nThis is how Claude Code surfaces|\n\nThe user sent a new message while you were working:|\n<\/system-reminder>|$)/g;
+
+/** A call without a result: the CLI lost it when it was killed. */
+const lost: ToolResult = { text: '', isError: true };
+
+/** Reads a request. */
+export function readConversation(request: MessagesRequest): Conversation {
+  const turns: Turn[] = [];
+  const results = resultsOf(request.messages);
+  let directory = workingDirectory(systemText(request.system)) ?? '';
+  for (const message of request.messages) {
+    const blocks = blocksOf(message);
+    const turn = turns.at(-1);
+    if (message.role === 'assistant') {
+      const calls = blocks.filter(isToolUse);
+      if (turn && calls.length > 0) turn.steps.push({ results: calls.map((call) => results.get(call.id) ?? lost) });
+      continue;
+    }
+    const texts = blocks.filter(isText).map((block) => block.text);
+    for (const text of texts) {
+      if (message.role === 'system' || text.startsWith('<system-reminder>')) {
+        directory ||= workingDirectory(text) ?? '';
+        for (const match of text.matchAll(interjected)) {
+          turn?.interjections.push({ text: (match[1] ?? '').trim(), afterStep: turn.steps.length });
+        }
+      }
+    }
+    if (message.role === 'system') continue;
+    const asked = texts.filter((text) => !notFromPeople.some((start) => text.trimStart().startsWith(start)));
+    const prompt = asked.join('\n\n').trim();
+    if (prompt !== '') turns.push({ prompt, steps: [], interjections: [] });
+  }
+  return { directory, turns };
+}
+
+function blocksOf(message: Message): ContentBlock[] {
+  return typeof message.content === 'string' ? [{ type: 'text', text: message.content }] : message.content;
+}
+
+function systemText(system: MessagesRequest['system']): string {
+  if (system === undefined || typeof system === 'string') return system ?? '';
+  return system.map((block) => block.text).join('\n');
+}
+
+function workingDirectory(text: string): string | undefined {
+  return /^\s*-?\s*(?:Primary working directory|Working directory): (.+)$/m.exec(text)?.[1]?.trim();
+}
+
+/** Results by the id of their call. */
+function resultsOf(messages: Message[]): Map<string, ToolResult> {
+  const results = new Map<string, ToolResult>();
+  for (const block of messages.flatMap(blocksOf).filter(isToolResult)) {
+    const content = block.content ?? '';
+    const texts = typeof content === 'string' ? [content] : content.filter(isText).map((part) => part.text);
+    results.set(block.tool_use_id, { text: texts.join('\n'), isError: block.is_error ?? false });
+  }
+  return results;
+}

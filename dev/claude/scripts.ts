@@ -1,0 +1,141 @@
+/**
+ * What the scripted model does, and how to make it do something else.
+ *
+ * A script is a generator: it yields steps (what is thought, said, and which tools are called), is given the results,
+ * and returns the answer that ends the turn. The real Claude CLI carries the tools out, so files really change.
+ *
+ *     const greet: Script = function* (task) {
+ *       const who = yield* bash('git config user.name', 'See who commits', { text: 'Let me see who you are.' });
+ *       if (who.isError) return { text: 'I could not find out who you are.' };
+ *       yield* write(`${task.directory}/hello.txt`, `Hello ${who.text}\n`);
+ *       return { text: 'I wrote `hello.txt`.' };
+ *     };
+ *
+ * Put it into `scripts` below under a name, and `[script: greet]` anywhere in an issue's text selects it; what follows the name
+ * (`[script: greet loudly]`) is `task.args`. Without a marker the first prompt of a conversation gets `repair`, a later
+ * one `follow-up`. A message sent while a turn runs is acknowledged in the next step and taken up by `follow-up` once
+ * the script is done, within the same turn.
+ *
+ * Scripts are replayed from the start for every request with the results found in it (nothing is kept between requests),
+ * so that they survive a restart of the model and a resumed conversation. Hence: no clock, no randomness, no variables
+ * outside of the generator; and since a killed turn may be run again from its prompt, each step must bear being repeated.
+ */
+import { followUp, repair, repairAndPushMain, repairUncommitted } from './repair.ts';
+import { type Answer, bash, firstWords, type Part, type Script, type Step, type Task, write } from './script.ts';
+
+/** `[script: no-change]`: looks, answers, changes nothing. */
+function* noChange(task: Task): Part<Answer> {
+  const log = yield* bash('git log --oneline -5', 'See the last commits', { text: 'I look around first.' });
+  return {
+    text: `You asked: “${firstWords(task.prompt)}”. Nothing needs to be changed.\n\n\`\`\`\n${log.text.trim()}\n\`\`\``,
+  };
+}
+
+/**
+ * `[script: long-tool]` or `[script: long-tool /tmp/pids.json]`: a command with a child process of its own, both of which run until they
+ * are killed (at most the 10 minutes the CLI allows). Their process ids go, as `{"shell","parent","child"}`, into the file
+ * given, or into `long-tool.json` in the worktree's git directory.
+ */
+function* longTool(task: Task): Part<Answer> {
+  const given = task.args[0] ?? '';
+  const file = /^\/[\w./-]+$/.test(given) ? `'${given}'` : '"$(git rev-parse --absolute-git-dir)/long-tool.json"';
+  const program = `const { spawn } = require("child_process"); const { writeFileSync, renameSync } = require("fs"); const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" }); const file = process.argv[1]; writeFileSync(file + ".new", JSON.stringify({ shell: process.ppid, parent: process.pid, child: child.pid })); renameSync(file + ".new", file); console.log("running"); setInterval(() => {}, 1000)`;
+  const [result] = yield {
+    text: 'I start something that takes its time.',
+    calls: [
+      {
+        name: 'Bash',
+        input: { command: `node -e '${program}' ${file}`, description: 'Run until killed', timeout: 600_000 },
+      },
+    ],
+  };
+  return { text: `The command ended:\n\n\`\`\`\n${result?.text.trim() || 'no output'}\n\`\`\`` };
+}
+
+const vocabulary =
+  'the cart holds every item with its price and quantity while a coupon takes its share and shipping comes last so that the customer sees one total which is the sum of all parts in whole cents';
+
+/** `[script: long-text N]` or `[script: long-text N ms]`: an answer of N words, one word a piece, ms between two pieces. */
+function* longText(task: Task): Part<Answer> {
+  const words = vocabulary.split(' ');
+  const count = readNumber(task.args[0], 500, 200_000);
+  const lines: string[] = [];
+  for (let at = 0; at < count; at += 40) {
+    const line = Array.from({ length: Math.min(40, count - at) }, (_, index) => words[(at + index) % words.length]);
+    lines.push(line.join(' '));
+  }
+  return {
+    text: lines.join('\n\n'),
+    wordsPerDelta: 1,
+    ...(task.args[1] ? { paceMs: readNumber(task.args[1], 0, 10_000) } : {}),
+  };
+}
+
+/** `[script: many-tools N]`: N short commands one after the other. */
+function* manyTools(task: Task): Part<Answer> {
+  const count = readNumber(task.args[0], 20, 2_000);
+  let failed = 0;
+  for (let index = 1; index <= count; index++) {
+    const result = yield* bash(`echo "tool ${index} of ${count}"`, `Tool ${index} of ${count}`);
+    if (result.isError) failed++;
+  }
+  return { text: `Called ${count} tools, ${failed} of which failed.` };
+}
+
+/** `[script: parallel-tools N]`: N short commands in one message. */
+function* parallelTools(task: Task): Part<Answer> {
+  const count = readNumber(task.args[0], 4, 50);
+  const calls = Array.from({ length: count }, (_, index) => ({
+    name: 'Bash',
+    input: { command: `echo "parallel ${index + 1}"`, description: `Command ${index + 1} of ${count}` },
+  }));
+  const results = yield { text: `I run ${count} commands together.`, calls };
+  return { text: results.map((result) => `- ${result.text.trim()}`).join('\n') };
+}
+
+/**
+ * `[script: steps N ms]`: N times a small command and a new file `steps/step-K.txt`, with ms of silence before each. Nothing is committed.
+ */
+function* steps(task: Task): Part<Answer> {
+  const count = readNumber(task.args[0], 10, 2_000);
+  const pauseMs = readNumber(task.args[1], 0, 600_000);
+  for (let index = 1; index <= count; index++) {
+    yield* bash(`echo "step ${index}"`, `Step ${index} of ${count}`, { text: `Step ${index} of ${count}.`, pauseMs });
+    yield* write(`${task.directory}/steps/step-${index}.txt`, `step ${index}\n`);
+  }
+  return { text: `Done: ${count} steps, ${count} files in \`steps/\`, nothing committed.` };
+}
+
+/** All scripts by the name that a marker gives. */
+export const scripts: Record<string, Script> = {
+  repair,
+  'follow-up': followUp,
+  uncommitted: repairUncommitted,
+  'push-main': repairAndPushMain,
+  'no-change': noChange,
+  'long-tool': longTool,
+  'long-text': longText,
+  'many-tools': manyTools,
+  'parallel-tools': parallelTools,
+  steps,
+};
+
+/** Which script a prompt gets, and the arguments of its marker. An unknown name is said in the answer. */
+export function chooseScript(prompt: string, isFirst: boolean): { name: string; script: Script; args: string[] } {
+  const [wanted, ...args] = (/\[script:\s*([^\]]*)\]/i.exec(prompt)?.[1] ?? '').trim().split(/\s+/);
+  const name = wanted || (isFirst ? 'repair' : 'follow-up');
+  const script = Object.hasOwn(scripts, name) ? scripts[name] : undefined;
+  return { name, script: script ?? unknownScript(name), args };
+}
+
+function unknownScript(name: string): Script {
+  // biome-ignore lint/correctness/useYield: a script that calls no tools has nothing to yield
+  return function* (): Generator<Step, Answer> {
+    return { text: `There is no script \`${firstWords(name)}\`. I know: ${Object.keys(scripts).join(', ')}.` };
+  };
+}
+
+function readNumber(text: string | undefined, otherwise: number, most: number): number {
+  const number = Number.parseInt(text ?? '', 10);
+  return Number.isFinite(number) && number >= 0 ? Math.min(number, most) : otherwise;
+}
