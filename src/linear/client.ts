@@ -1,6 +1,7 @@
 /** The calls that Cyrus makes to Linear, by one workspace's token. Errors are LinearError. */
 import type { LinearDocument } from '@linear/sdk';
 import { z } from 'zod';
+import { withTimeLimit } from '../limits/time-limit.ts';
 import type { Activity } from './activities.ts';
 import { answerSchema, isConflictOnInsert, LinearError, toLinearError } from './errors.ts';
 import { CREATE_ACTIVITY, ISSUE_STATES, UPDATE_AGENT_SESSION, UPDATE_ISSUE } from './operations.ts';
@@ -66,13 +67,15 @@ export class LinearClient {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(this.#apiUrl, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${this.#accessToken}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ query: document, variables }),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+      [response, text] = await withTimeLimit(TIMEOUT_MS, async (signal) => {
+        const answered = await fetch(this.#apiUrl, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${this.#accessToken}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ query: document, variables }),
+          signal,
+        });
+        return [answered, await answered.text()];
       });
-      text = await response.text();
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new LinearError('unreachable', `Linear cannot be reached: ${why}`, { cause });

@@ -1,4 +1,5 @@
 /** A sandbox server at an address: a VPS, a build machine, or the local process that `npm start` runs. */
+import { withTimeLimit } from '../limits/time-limit.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import { type SandboxFetch, sendCommand, startSession } from './http.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -15,10 +16,11 @@ export class EndpointSandbox implements Sandbox {
    */
   constructor(url: string, secret: string) {
     this.#fetch = (path, init) =>
-      fetch(url + path, {
-        ...init,
-        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+      withTimeLimit(TIMEOUT_MS, async (signal) => {
+        const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+        const response = await fetch(url + path, { ...init, headers, signal });
+        // Read within the limit too; every answer of a sandbox server is short.
+        return new Response(await response.text(), { status: response.status });
       });
   }
 

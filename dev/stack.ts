@@ -1,0 +1,194 @@
+/**
+ * Everything a local run consists of: the Worker in workerd, a sandbox server as a process, and stand-ins for Linear,
+ * the git host and (unless a credential is given) Claude's API. `npm start`, the e2e test and benchmarks all use it.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ScriptedModel, startScriptedModel } from './claude/scripted-model.ts';
+import { type GitHost, startGitHost } from './git/git-host.ts';
+import { SAMPLE_REPOSITORY, sampleRepository } from './git/sample-repository.ts';
+import { type LinearSimulator, type LinearSimulatorOptions, startLinearSimulator } from './linear/simulator.ts';
+import { binary, type Child, plainEnvironment, run, startProcess, waitFor } from './processes.ts';
+import { type ClaudeChoice, type LocalSecrets, localSecrets, type Ports, PROJECT } from './settings.ts';
+import { type LocalWorker, startWorker } from './worker.ts';
+
+export interface StackOptions {
+  /** Where everything is kept: databases, repositories, logs, the run's own secrets. */
+  folder: string;
+  ports: Ports;
+  claude: ClaudeChoice;
+  /** Milliseconds between pieces of a scripted answer; 0: at once. */
+  pace?: number;
+  /** Keep the simulator's issues across restarts. */
+  keepsIssues?: boolean;
+  /** Called before each part is started. */
+  onProgress?: (what: string) => void;
+  linear?: Partial<LinearSimulatorOptions>;
+  /** Variables of the Worker that differ. */
+  variables?: Record<string, string>;
+}
+
+/** A running stack. */
+export interface Stack {
+  /** Where Cyrus is. */
+  url: string;
+  linear: LinearSimulator;
+  git: GitHost;
+  /** Null where the real Claude answers. */
+  model: ScriptedModel | null;
+  secrets: LocalSecrets;
+  worker: LocalWorker;
+  sandbox: Child;
+  sandboxUrl: string;
+  /** Where the sandbox keeps its sessions. */
+  sandboxRoot: string;
+  folder: string;
+  /** Starts the sandbox again after it was ended or killed. */
+  restartSandbox(): Promise<void>;
+  /** Ends every part. */
+  close(): Promise<void>;
+}
+
+/** Starts everything and registers the sample repository. @throws where a part does not come up; what was started is ended */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { folder, ports, claude, onProgress = () => {} } = options;
+  mkdirSync(folder, { recursive: true });
+  const secrets = localSecrets(folder);
+  const closers: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    onProgress('the web app');
+    const built = run(
+      binary('vite'),
+      ['build', '--config', 'src/web/vite.config.ts', '--logLevel', 'warn'],
+      plainEnvironment(),
+    );
+    onProgress('the git host');
+    const password = secrets.gitPassword;
+    const git = await startGitHost({ root: join(folder, 'git'), port: ports.git, username: 'cyrus', password });
+    closers.push(() => git.close());
+    await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
+    const model = claude.kind === 'scripted' ? await startModel(ports.model, secrets, options.pace ?? 0) : null;
+    if (model) closers.push(() => model.close());
+    onProgress('the Linear simulator');
+    const url = `http://localhost:${ports.cyrus}`;
+    const linear = await startLinearSimulator({
+      port: ports.linear,
+      webhookUrl: `${url}/webhooks/linear`,
+      webhookSecret: secrets.webhookSecret,
+      accessToken: secrets.linearAccessToken,
+      ...(options.keepsIssues && { dataFile: join(folder, 'linear.json') }),
+      ...options.linear,
+    });
+    closers.push(() => linear.close());
+    onProgress('the sandbox');
+    const sandboxRoot = join(folder, 'sandbox');
+    let sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
+    closers.push(() => sandbox.end());
+    onProgress('the Worker');
+    await built;
+    const worker = await startWorker({
+      folder,
+      port: ports.cyrus,
+      variables: { ...variablesFor(ports, secrets, claude, linear, model), ...options.variables },
+    });
+    closers.push(() => worker.child.end());
+    await register(url, secrets, linear, git);
+    return {
+      url,
+      linear,
+      git,
+      model,
+      secrets,
+      worker,
+      get sandbox() {
+        return sandbox;
+      },
+      sandboxUrl: `http://127.0.0.1:${ports.sandbox}`,
+      sandboxRoot,
+      folder,
+      async restartSandbox() {
+        await sandbox.end('SIGKILL');
+        sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function startModel(port: number, secrets: LocalSecrets, pace: number): Promise<ScriptedModel> {
+  const expectedCredential = { header: 'authorization', value: secrets.scriptedModelToken } as const;
+  return startScriptedModel({ port, expectedCredential, pace });
+}
+
+async function startSandbox(folder: string, root: string, port: number, secret: string): Promise<Child> {
+  const environment = {
+    ...plainEnvironment(),
+    PORT: String(port),
+    HOST: '127.0.0.1',
+    CYRUS_SANDBOX_ROOT: root,
+    CYRUS_SANDBOX_SECRET: secret,
+  };
+  const logFile = join(folder, 'logs', 'sandbox.log');
+  const child = startProcess(process.execPath, [join(PROJECT, 'container', 'server.ts')], environment, logFile);
+  const isUp = async () => (await fetch(`http://127.0.0.1:${port}/health`)).ok;
+  await waitFor(`the sandbox (log: ${logFile})`, isUp, 15_000);
+  return child;
+}
+
+function variablesFor(
+  ports: Ports,
+  secrets: LocalSecrets,
+  claude: ClaudeChoice,
+  linear: LinearSimulator,
+  model: ScriptedModel | null,
+): Record<string, string> {
+  return {
+    ENVIRONMENT: 'local',
+    PUBLIC_URL: `http://localhost:${ports.cyrus}`,
+    LINEAR_API_URL: linear.graphqlUrl,
+    LINEAR_WEBHOOK_SECRET: secrets.webhookSecret,
+    ENCRYPTION_KEY: secrets.encryptionKey,
+    ADMIN_TOKEN: secrets.adminToken,
+    ACCESS_PASSWORD: secrets.accessPassword,
+    SANDBOX: 'endpoint',
+    SANDBOX_ENDPOINT_URL: `http://127.0.0.1:${ports.sandbox}`,
+    SANDBOX_ENDPOINT_SECRET: secrets.sandboxSecret,
+    ...(model
+      ? {
+          SCRIPTED_MODEL: 'true',
+          ANTHROPIC_API_URL: model.url,
+          CLAUDE_CREDENTIAL: 'subscription',
+          CLAUDE_CODE_OAUTH_TOKEN: secrets.scriptedModelToken,
+        }
+      : claude.kind === 'real'
+        ? { CLAUDE_CREDENTIAL: claude.mode, [claude.variable]: claude.secret }
+        : {}),
+  };
+}
+
+/** What an admin does on a real deployment: the workspace with its token, and a repository. */
+async function register(url: string, secrets: LocalSecrets, linear: LinearSimulator, git: GitHost): Promise<void> {
+  const { id, name, urlKey } = linear.workspace;
+  const accessToken = secrets.linearAccessToken;
+  await put(`${url}/api/admin/workspaces/${id}`, secrets, { name, urlKey, appUserId: linear.appUserId, accessToken });
+  await put(`${url}/api/admin/workspaces/${id}/repositories/${SAMPLE_REPOSITORY}`, secrets, {
+    cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
+    baseBranch: 'main',
+    credential: { username: 'cyrus', password: secrets.gitPassword },
+  });
+}
+
+async function put(url: string, secrets: LocalSecrets, body: object): Promise<void> {
+  const response = await fetch(url, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+}

@@ -1,0 +1,17 @@
+/**
+ * Runs work that is aborted after a time. Not `AbortSignal.timeout`: its timer lives on after the work is done, and a
+ * pending timer keeps a Durable Object in memory (and billed) until it fires.
+ * @param ms longest time in milliseconds
+ * @param work is given the signal that aborts it, with a TimeoutError as reason
+ */
+export async function withTimeLimit<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(new DOMException(`no answer within ${ms / 1000} s`, 'TimeoutError'));
+  }, ms);
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The world outside of the Worker, for tests inside workerd: Linear's API and a sandbox, answering through `fetch`.
+ * Everything that is sent is kept; answers can be made to fail.
+ */
+import { vi } from 'vitest';
+import type { SandboxCommand, StartSession } from '../../../src/protocol/sandbox.ts';
+
+export const STREAM_ID = '6a3f1c22-0000-4000-8000-000000000001';
+export const BOOT_ID = '6a3f1c22-0000-4000-8000-000000000002';
+
+interface Said {
+  id: string;
+  agentSessionId: string;
+  content: { type: string; body?: string; action?: string; parameter?: string };
+  ephemeral?: boolean;
+}
+
+export class Outside {
+  readonly said: Said[] = [];
+  readonly starts: { sessionId: string; body: StartSession }[] = [];
+  readonly commands: SandboxCommand[] = [];
+  readonly linked: string[] = [];
+  /** Called for every request before it is answered; a response given back is the answer. */
+  interfere: (url: string, body: string) => Response | null = () => null;
+
+  constructor() {
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      const request = new Request(input, init);
+      const body = await request.text();
+      return this.interfere(request.url, body) ?? this.#answer(new URL(request.url), request.method, body);
+    });
+  }
+
+  /** Ids said so far, each as often as it arrived at Linear. */
+  saidIds(): string[] {
+    return this.said.map((said) => said.id);
+  }
+
+  #answer(url: URL, method: string, body: string): Response {
+    if (url.hostname === 'api.linear.app') return this.#linear(JSON.parse(body));
+    const [, kind, sessionId = '', sub] = url.pathname.split('/');
+    if (kind !== 'sessions') return new Response('nothing there', { status: 404 });
+    if (method === 'PUT') {
+      const start = JSON.parse(body) as StartSession;
+      this.starts.push({ sessionId, body: start });
+      const { generation } = start;
+      return Response.json({
+        sessionId,
+        generation,
+        bootId: BOOT_ID,
+        streamId: STREAM_ID,
+        lastSeq: 0,
+        state: 'preparing',
+      });
+    }
+    if (sub === 'commands') {
+      this.commands.push(JSON.parse(body) as SandboxCommand);
+      return new Response(null, { status: 202 });
+    }
+    return new Response('nothing there', { status: 404 });
+  }
+
+  #linear({
+    query,
+    variables,
+  }: {
+    query: string;
+    variables: { input: Said & { addedExternalUrls?: { url: string }[] } };
+  }): Response {
+    if (query.includes('agentActivityCreate')) {
+      const isRepeat = this.said.some((said) => said.id === variables.input.id);
+      this.said.push(variables.input);
+      if (isRepeat) return Response.json({ data: null, errors: [{ message: 'conflict on insert of AgentActivity' }] });
+      return Response.json({ data: { agentActivityCreate: { success: true } } });
+    }
+    if (query.includes('agentSessionUpdate')) {
+      for (const { url } of variables.input.addedExternalUrls ?? []) this.linked.push(url);
+      return Response.json({ data: { agentSessionUpdate: { success: true } } });
+    }
+    if (query.includes('issueUpdate')) return Response.json({ data: { issueUpdate: { success: true } } });
+    const states = { nodes: [{ id: 'started', position: 1 }] };
+    return Response.json({ data: { issue: { state: { type: 'unstarted' }, team: { states } } } });
+  }
+}

@@ -1,0 +1,153 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { created, newThread, prompted, send, sign } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { journal, registerWorkspace, session } from './support/sessions.ts';
+
+let outside: Outside;
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+});
+
+describe('a webhook', () => {
+  it('of a delegation starts a session: thought, link, sandbox, prompt', async () => {
+    const thread = newThread();
+    const response = await send(created(thread));
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ outcome: 'accepted' });
+    expect((await journal(thread)).map((entry) => entry.kind)).toEqual(['prompt', 'turn-started']);
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    expect(outside.said[0]).toMatchObject({ agentSessionId: thread.agentSessionId, content: { type: 'thought' } });
+    const id = session(thread).id.toString();
+    await vi.waitFor(() => expect(outside.linked).toEqual([`http://cyrus.test/sessions/${id}`]));
+    expect(outside.starts[0]).toMatchObject({
+      sessionId: id,
+      body: { generation: 1, repository: { fullName: 'acme/shop', baseBranch: 'main', branch: 'cyrus/eng-7' } },
+    });
+    expect(outside.commands[0]).toMatchObject({ type: 'prompt', id: thread.agentSessionId, turn: 1 });
+  });
+
+  it('without a signature, or with a wrong one, is refused with 401', async () => {
+    const thread = newThread();
+    expect((await send(created(thread), { signature: null })).status).toBe(401);
+    expect((await send(created(thread), { signature: 'deadbeef' })).status).toBe(401);
+    expect(
+      (await send(created(thread), { signature: await sign(JSON.stringify(created(thread)), 'another') })).status,
+    ).toBe(401);
+    expect(await journal(thread)).toEqual([]);
+  });
+
+  it('that is not what Linear documents is refused with 400 that names what is wrong', async () => {
+    expect((await send('no json')).status).toBe(400);
+    const response = await send({ ...created(newThread()), agentSession: { id: 'not a uuid' } });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ message: expect.stringContaining('agentSession.id') });
+  });
+
+  it('over 5 MiB is refused with 413', async () => {
+    const response = await send({ ...created(newThread()), promptContext: 'x'.repeat(5 * 1024 * 1024) });
+    expect(response.status).toBe(413);
+  });
+
+  it('with a very long context is taken, and the context cut for Claude with a note', async () => {
+    const thread = newThread();
+    expect((await send(created(thread, { promptContext: 'x'.repeat(2_000_000) }))).status).toBe(200);
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const [command] = outside.commands;
+    const text = command?.type === 'prompt' ? command.text : '';
+    expect(text.length).toBeLessThan(200_000);
+    expect(text).toContain('more characters were left out');
+  });
+
+  it('of a kind Cyrus does not know is answered 200 and changes nothing', async () => {
+    const response = await send({ type: 'AppUserNotification', action: 'issueDue', webhookTimestamp: Date.now() });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ outcome: 'ignored' });
+  });
+
+  it('from the future is refused; an old one is taken within the window of retries, and dropped with 200 beyond it', async () => {
+    const ahead = await send({ ...created(newThread()), webhookTimestamp: Date.now() + 120_000 });
+    expect(ahead.status).toBe(400);
+    const retry = await send({ ...created(newThread()), webhookTimestamp: Date.now() - 7 * 3_600_000 });
+    expect(await retry.json()).toEqual({ outcome: 'accepted' });
+    const old = await send({ ...created(newThread()), webhookTimestamp: Date.now() - 9 * 3_600_000 });
+    expect(await old.json()).toEqual({ outcome: 'ignored', reason: 'too_old' });
+  });
+
+  it('that the agent itself caused is ignored', async () => {
+    const thread = newThread();
+    const payload = created(thread) as { agentSession: object };
+    const response = await send({ ...payload, agentSession: { ...payload.agentSession, creatorId: 'app-user-1' } });
+    expect(await response.json()).toEqual({ outcome: 'ignored', reason: 'self_triggered' });
+  });
+});
+
+describe('a delivery', () => {
+  it('that arrives twice under the same id changes nothing the second time', async () => {
+    const thread = newThread();
+    const deliveryId = crypto.randomUUID();
+    await send(created(thread), { deliveryId });
+    expect(await (await send(created(thread), { deliveryId })).json()).toEqual({ outcome: 'duplicate' });
+  });
+
+  it('whose content arrives again under another id changes nothing either', async () => {
+    const thread = newThread();
+    await send(created(thread));
+    expect(await (await send(created(thread))).json()).toEqual({ outcome: 'duplicate' });
+    const comment = prompted(thread, 'Add tests too.');
+    await send(comment);
+    expect(await (await send(comment)).json()).toEqual({ outcome: 'duplicate' });
+    expect((await journal(thread)).filter((entry) => entry.kind === 'prompt')).toHaveLength(2);
+  });
+
+  it('of a prompt that overtakes the beginning of its session starts the session by itself', async () => {
+    const thread = newThread();
+    await send(prompted(thread, 'Add tests too.'));
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const texts = outside.commands.map((command) => (command.type === 'prompt' ? command.text : ''));
+    expect(texts[0]).toContain('The cart total ignores quantities');
+    expect(texts[0]).toContain('Add tests too.');
+    expect((await journal(thread)).filter((entry) => entry.kind === 'turn-started')).toHaveLength(1);
+  });
+
+  it('for an agent session without an issue has a session of its own', async () => {
+    const thread = newThread(null);
+    expect((await send(created(thread))).status).toBe(200);
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
+    expect(outside.starts[0]?.body.repository.branch).toBe(`cyrus/${thread.agentSessionId.slice(0, 8)}`);
+  });
+
+  it('of a stop is a lane of its own: it reaches the sandbox and is no prompt', async () => {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await send(prompted(thread, 'stop', { signal: 'stop' }));
+    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
+    expect((await journal(thread)).map((entry) => entry.kind)).toContain('stop-requested');
+  });
+
+  it('is never lost or doubled: 1,000 different ones at once, each sent twice, are accepted once each', async () => {
+    const threads = Array.from({ length: 50 }, () => newThread());
+    const payloads = threads.flatMap((thread) => [
+      created(thread),
+      ...Array.from({ length: 19 }, (_, i) => prompted(thread, `comment ${i}`)),
+    ]);
+    const twice = [...payloads, ...payloads].map((payload) => ({ payload, order: Math.random() }));
+    twice.sort((a, b) => a.order - b.order);
+    const outcomes = await Promise.all(
+      twice.map(async ({ payload }) => {
+        const answer: { outcome: string } = await (await send(payload)).json();
+        return answer.outcome;
+      }),
+    );
+    expect(outcomes.filter((outcome) => outcome === 'accepted')).toHaveLength(1_000);
+    expect(outcomes.filter((outcome) => outcome === 'duplicate')).toHaveLength(1_000);
+    for (const thread of threads) {
+      const prompts = (await journal(thread)).filter((entry) => entry.kind === 'prompt').map((entry) => entry.text);
+      expect(new Set(prompts).size).toBe(20);
+      expect(prompts).toHaveLength(20);
+    }
+  });
+});
