@@ -1,9 +1,8 @@
 /** From a request to the next message of the script (pure): the script is replayed with the results the request holds. */
 import { type Conversation, readConversation, type Turn } from './conversation.ts';
 import type { MessagesRequest } from './messages-api.ts';
-import type { Answer, Part, Step, ToolResult } from './script.ts';
-import { firstWords } from './script.ts';
-import { chooseScript, scripts } from './scripts.ts';
+import { type Answer, firstWords, type Part, type Script, type Step, type ToolResult } from './script.ts';
+import { chooseScript } from './scripts.ts';
 
 export interface NextMessage {
   /** Name of the script, for the log. */
@@ -14,9 +13,14 @@ export interface NextMessage {
   message: Step | Answer;
 }
 
-/** Decides what the model says next. The same request always gets the same answer. */
-export function nextMessage(request: MessagesRequest): NextMessage {
-  const compaction = /create a detailed summary of (?:the|this) conversation/i;
+/** How the CLI asks for a summary when it compacts a conversation (measured with CLI 2.1.330). */
+const compaction = /^Your task is to create a detailed summary of/m;
+
+/**
+ * Decides what the model says next. The same request always gets the same answer.
+ * @param known the scripts that a marker can select, by name
+ */
+export function nextMessage(request: MessagesRequest, known: Record<string, Script>): NextMessage {
   const conversation = readConversation(request);
   const turn = conversation.turns.at(-1);
   if (!turn || !request.tools?.length) {
@@ -25,7 +29,7 @@ export function nextMessage(request: MessagesRequest): NextMessage {
   if (compaction.test(turn.prompt)) {
     return { script: 'compaction', step: 0, message: { text: summary(conversation) } };
   }
-  const { name, generator } = wholeTurn(conversation, turn);
+  const { name, generator } = wholeTurn(conversation, turn, known);
   let next = generator.next();
   for (const step of turn.steps) {
     if (next.done) break;
@@ -35,17 +39,19 @@ export function nextMessage(request: MessagesRequest): NextMessage {
 }
 
 /** The turn's script, and then whatever was asked while it ran. */
-function wholeTurn(conversation: Conversation, turn: Turn): { name: string; generator: Part<Answer> } {
-  const { name, script, args } = chooseScript(turn.prompt, conversation.turns.length === 1);
+function wholeTurn(
+  conversation: Conversation,
+  turn: Turn,
+  known: Record<string, Script>,
+): { name: string; generator: Part<Answer> } {
+  const { name, script, args } = chooseScript(known, turn.prompt, conversation.turns.length === 1);
   const { directory } = conversation;
-  const followUp = scripts['follow-up'];
   function* all(): Generator<Step, Answer, ToolResult[]> {
     const first = yield* script({ prompt: turn.prompt, args, directory });
     const texts = [first.text];
     for (const interjection of turn.interjections) {
-      if (!followUp) break;
-      const more = yield* followUp({ prompt: interjection.text, args: [], directory });
-      texts.push(more.text);
+      const more = chooseScript(known, interjection.text, false);
+      texts.push((yield* more.script({ prompt: interjection.text, args: more.args, directory })).text);
     }
     return { ...first, text: texts.join('\n\n') };
   }

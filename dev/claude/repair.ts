@@ -58,8 +58,7 @@ export function* mend(task: Task): Part<Mended> {
 export function* repair(task: Task): Part<Answer> {
   const mended = yield* mend(task);
   if (mended.stopped) return { text: mended.stopped };
-  const committed = yield* commit('Count every piece in the cart total', 'The total ignored the quantity of an item.');
-  return { text: mendedAnswer(mended, committed) };
+  return { text: mendedAnswer(mended, yield* commitMended()) };
 }
 
 /** Script `uncommitted`: mends the failing test and leaves the change in the worktree. */
@@ -69,16 +68,15 @@ export function* repairUncommitted(task: Task): Part<Answer> {
   return { text: mendedAnswer(mended, 'I left the change **uncommitted** in the worktree.') };
 }
 
-/** Script `push-main`: mends, commits, and tries to push to the base branch, which must not work. */
+/** Script `push-main`: mends and commits where there is something to mend, and tries to push to the base branch, which must not work. */
 export function* repairAndPushMain(task: Task): Part<Answer> {
   const mended = yield* mend(task);
-  if (mended.stopped) return { text: mended.stopped };
-  const committed = yield* commit('Count every piece in the cart total', 'The total ignored the quantity of an item.');
+  const work = mended.stopped ?? mendedAnswer(mended, yield* commitMended());
   const pushed = yield* bash('git push origin HEAD:main', 'Push the commit to main', {
     text: 'I push this straight to `main`.',
   });
   const outcome = pushed.isError ? 'The push to `main` was **refused**' : 'The push to `main` was **accepted**';
-  return { text: `${mendedAnswer(mended, committed)}\n\n${outcome}:\n\n\`\`\`\n${pushed.text.trim()}\n\`\`\`` };
+  return { text: `${work}\n\n${outcome}:\n\n\`\`\`\n${pushed.text.trim()}\n\`\`\`` };
 }
 
 /**
@@ -110,6 +108,10 @@ export function* followUp(task: Task): Part<Answer> {
     committed,
   ];
   return { text: lines.join('\n') };
+}
+
+function commitMended(): Part<string> {
+  return commit('Count every piece in the cart total', 'The total ignored the quantity of an item.');
 }
 
 /** Commits everything in the worktree. Comes to a sentence for the answer. */

@@ -20,6 +20,8 @@ import {
   readBody,
 } from './messages-api.ts';
 import { allowedHeaders, keyHeaders } from './rate-limits.ts';
+import type { Script } from './script.ts';
+import { scripts } from './scripts.ts';
 import { streamAnswer } from './stream.ts';
 
 export interface ScriptedModelOptions {
@@ -29,6 +31,8 @@ export interface ScriptedModelOptions {
   expectedCredential?: { header: 'authorization' | 'x-api-key'; value: string };
   /** Milliseconds between two pieces of a streamed answer, so that people can watch; 0 where left out. */
   pace?: number;
+  /** Further scripts by name, beside those of scripts.ts. */
+  scripts?: Record<string, Script>;
 }
 
 /** One request, without its body. */
@@ -94,7 +98,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     entry.model = request.model;
     entry.stream = request.stream ?? false;
     checkConversation(request.messages);
-    const next = nextMessage(request);
+    const next = nextMessage(request, { ...scripts, ...options.scripts });
     entry.script = next.script;
     entry.step = next.step;
     const answer = toAnswer(request, next.message);

@@ -12,9 +12,9 @@
  *     };
  *
  * Put it into `scripts` below under a name, and `[script: greet]` anywhere in an issue's text selects it; what follows the name
- * (`[script: greet loudly]`) is `task.args`. Without a marker the first prompt of a conversation gets `repair`, a later
- * one `follow-up`. A message sent while a turn runs is acknowledged in the next step and taken up by `follow-up` once
- * the script is done, within the same turn.
+ * (`[script: greet loudly]`) is `task.args`. A test gives its own to `startScriptedModel({ scripts: { greet } })`. Without a marker the first prompt of a conversation gets `repair`, a later
+ * one `follow-up`. A message sent while a turn runs is acknowledged in the next step and taken up by `follow-up` (or
+ * by the script its marker names) once the script is done, within the same turn.
  *
  * Scripts are replayed from the start for every request with the results found in it (nothing is kept between requests),
  * so that they survive a restart of the model and a resumed conversation. Hence: no clock, no randomness, no variables
@@ -120,18 +120,22 @@ export const scripts: Record<string, Script> = {
   steps,
 };
 
-/** Which script a prompt gets, and the arguments of its marker. An unknown name is said in the answer. */
-export function chooseScript(prompt: string, isFirst: boolean): { name: string; script: Script; args: string[] } {
+/** Which of the known scripts a prompt gets, and the arguments of its marker. An unknown name is said in the answer. */
+export function chooseScript(
+  known: Record<string, Script>,
+  prompt: string,
+  isFirst: boolean,
+): { name: string; script: Script; args: string[] } {
   const [wanted, ...args] = (/\[script:\s*([^\]]*)\]/i.exec(prompt)?.[1] ?? '').trim().split(/\s+/);
   const name = wanted || (isFirst ? 'repair' : 'follow-up');
-  const script = Object.hasOwn(scripts, name) ? scripts[name] : undefined;
-  return { name, script: script ?? unknownScript(name), args };
+  const script = Object.hasOwn(known, name) ? known[name] : undefined;
+  return { name, script: script ?? unknownScript(name, known), args };
 }
 
-function unknownScript(name: string): Script {
+function unknownScript(name: string, known: Record<string, Script>): Script {
   // biome-ignore lint/correctness/useYield: a script that calls no tools has nothing to yield
   return function* (): Generator<Step, Answer> {
-    return { text: `There is no script \`${firstWords(name)}\`. I know: ${Object.keys(scripts).join(', ')}.` };
+    return { text: `There is no script \`${firstWords(name)}\`. I know: ${Object.keys(known).join(', ')}.` };
   };
 }
 

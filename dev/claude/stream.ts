@@ -17,6 +17,8 @@ export interface StreamOptions {
 
 /** How often a `ping` is sent while nothing else is. */
 const PING_MS = 10_000;
+/** Without a pace, events are written together once they are this long, in UTF-16 code units. */
+const FLUSH_LENGTH = 8 * 1024;
 
 /**
  * Writes the answer to an open `text/event-stream` response, and ends it.
@@ -29,15 +31,24 @@ export async function streamAnswer(
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const send = async (type: string, fields: object): Promise<void> => {
-    if (gone.signal.aborted) return;
-    const flowing = response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
+  let unsent = '';
+  const flush = async (): Promise<void> => {
+    if (gone.signal.aborted || unsent === '') return;
+    const flowing = response.write(unsent);
+    unsent = '';
     if (!flowing) await once(response, 'drain', { signal: gone.signal }).catch(ignoreAbort);
   };
+  const send = async (type: string, fields: object): Promise<void> => {
+    unsent += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+    if (unsent.length > FLUSH_LENGTH) await flush();
+  };
   const pause = async (ms: number): Promise<void> => {
+    if (ms > 0) await flush();
     for (let left = ms; left > 0 && !gone.signal.aborted; left -= PING_MS) {
       await sleep(Math.min(left, PING_MS), undefined, { signal: gone.signal }).catch(ignoreAbort);
-      if (left > PING_MS) await send('ping', {});
+      if (left <= PING_MS) return;
+      await send('ping', {});
+      await flush();
     }
   };
 
@@ -53,9 +64,10 @@ export async function streamAnswer(
     await send('content_block_start', { index, content_block: emptied(block) });
     if (index === 0) await send('ping', {});
     const deltas = deltasOf(block, options.wordsPerDelta);
-    const half = index === 0 && options.breakOff ? Math.ceil(deltas.length / 2) : -1;
+    const half = index === 0 && options.breakOff ? Math.floor(deltas.length / 2) : -1;
     for (const [position, delta] of deltas.entries()) {
-      if (position === half || (half > 0 && deltas.length === 1)) {
+      if (position === half) {
+        await flush();
         await breakOff(response, options.breakOff, gone.signal);
         return;
       }
@@ -66,7 +78,7 @@ export async function streamAnswer(
   }
   await send('message_delta', { delta: { stop_reason, stop_sequence }, usage });
   await send('message_stop', {});
-  response.end();
+  response.end(unsent);
 }
 
 /** The block as `content_block_start` shows it. */

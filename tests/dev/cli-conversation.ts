@@ -26,6 +26,8 @@ export interface CliConversation {
   until(fits: (event: CliEvent) => boolean, from?: number): Promise<CliEvent>;
   /** Says it and waits for the turn's result. */
   ask(text: string): Promise<CliEvent>;
+  /** Interrupts the turn by the control protocol. */
+  interrupt(): void;
   /** Closes stdin and waits for the end. Resolves with the exit code. */
   end(): Promise<number | null>;
   /** Kills the CLI's whole process group. */
@@ -120,6 +122,10 @@ export async function startCli(options: CliOptions): Promise<CliConversation> {
       const from = events.length;
       conversation.say(text);
       return conversation.until((event) => event.type === 'result', from);
+    },
+    interrupt: () => {
+      const request = { subtype: 'interrupt', cancel_queued: true };
+      child.stdin?.write(`${JSON.stringify({ type: 'control_request', request_id: randomUUID(), request })}\n`);
     },
     end: async () => {
       child.stdin?.end();
