@@ -28,7 +28,7 @@ const STATES = [
 
 const DESCRIPTION = `Putting two of the same item into the cart charges for one.
 
-The test in the sample repository shows it: \`npm test\` fails in \`cart.test.js\`.
+The test in the sample repository shows it: \`npm test\` fails.
 
 - The total must be the sum of price times quantity.
 - Items without a quantity count as one.`;

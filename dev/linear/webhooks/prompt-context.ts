@@ -61,7 +61,8 @@ function withMentions(world: World, body: string): string {
 
 /** Matches `@name` as a word of its own, in any case. */
 export function mentionOf(displayName: string): RegExp {
-  return new RegExp(`(?<![\\w@/])@${RegExp.escape(displayName)}(?![\\w-])`, 'gi');
+  const name = displayName.replace(/\W/g, '\\$&');
+  return new RegExp(`(?<![\\w@/])@${name}(?![\\w-])`, 'gi');
 }
 
 function guidanceElement(world: World, issue: Issue): string {
