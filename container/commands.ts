@@ -23,6 +23,7 @@ export class CommandLog {
   readonly #path: string;
   readonly #known = new Map<string, { command: SandboxCommand; state: State }>();
   #lastTurn = 0;
+  #stoppedTurn = -1;
   /** Turn whose work is not saved yet; 0 when all is. */
   #unsavedTurn = 0;
 
@@ -45,11 +46,16 @@ export class CommandLog {
     return log;
   }
 
-  /** @returns false for a command that is known already */
+  /**
+   * Notes a command. A prompt of a turn that was stopped comes too late and is dropped.
+   * @returns false when there is nothing to do about it: it is known already, or dropped
+   */
   accept(command: SandboxCommand): boolean {
     if (this.#known.has(command.id)) return false;
+    const tooLate = command.type === 'prompt' && command.turn <= this.#stoppedTurn;
     this.#note({ accepted: command });
-    return true;
+    if (tooLate) this.dropped([command.id]);
+    return !tooLate;
   }
 
   /** Prompts that were accepted but not handed to Claude, in their order. */
@@ -115,6 +121,7 @@ export class CommandLog {
       const command = entry.accepted;
       this.#known.set(command.id, { command, state: 'accepted' });
       if (command.type === 'prompt') this.#lastTurn = Math.max(this.#lastTurn, command.turn);
+      else this.#stoppedTurn = Math.max(this.#stoppedTurn, command.turn);
     } else if ('delivered' in entry) {
       for (const id of entry.delivered) {
         const found = this.#known.get(id);

@@ -44,7 +44,7 @@ export interface LifeOptions {
   /** Writes `record` to disk. */
   remember: () => Promise<void>;
   /** The gateway says that this life is over. */
-  onSuperseded: (message: string) => void;
+  onSuperseded: (message: string, diskIsBehind: boolean) => void;
 }
 
 export class Life {
@@ -71,6 +71,8 @@ export class Life {
   /** A stop is being carried out and saves at its end. */
   #stopping = false;
   #unpushed = false;
+  /** A stop came while there was no worktree: whoever stopped waits for the word that all is saved. */
+  #saveWhenPrepared = false;
   #idleSince = Date.now();
   #ticker: NodeJS.Timeout | null = null;
 
@@ -98,7 +100,7 @@ export class Life {
 
   /** Opens the life's files and goes to work in the background. */
   static async begin(options: LifeOptions): Promise<Life> {
-    const dir = join(options.paths.lives, String(options.record.start.generation));
+    const dir = join(options.paths.lives, options.record.streamId);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const journal = await EventJournal.open(join(dir, 'events'));
     const commands = CommandLog.open(join(dir, 'commands.jsonl'));
@@ -129,11 +131,7 @@ export class Life {
     this.#poster.kick();
     if (!this.#commands.accept(command)) return;
     if (command.type === 'prompt') this.#deliverSoon();
-    else {
-      // Whatever waits now was said before the stop; what comes later is not meant by it.
-      const before = this.#commands.waiting.map((prompt) => prompt.id);
-      void this.#cliWork.run(() => this.#stop(command.id, before)).catch((error) => this.#broken('stop', error));
-    }
+    else void this.#cliWork.run(() => this.#stop(command)).catch((error) => this.#broken('stop', error));
   }
 
   /** Ends all processes at once and says nothing more. Files stay. */
@@ -175,11 +173,9 @@ export class Life {
       // Whatever a killed server left running would work in the same worktree.
       await killSessionProcesses(paths.dir);
       if (this.#state === 'closed') return;
-      if (record.failed) {
-        this.#state = 'failed';
-        return;
-      }
-      if (record.baseCommit === null || !(await this.#takeUp())) await this.#prepare();
+      if (record.failed) this.#state = 'failed';
+      else if (record.baseCommit === null || !(await this.#takeUp())) await this.#prepare();
+      if (this.#saveWhenPrepared) this.#saveSoon();
     } catch (error) {
       await this.#fail(error);
     }
@@ -417,33 +413,45 @@ export class Life {
     this.#deliverSoon();
   }
 
-  /** Every stop is answered by one `cli-exited` with cause `stop`, also when no CLI was running. */
-  async #stop(id: string, before: string[]): Promise<void> {
+  /**
+   * Carries out a stop: what waits of its turn and earlier ones is dropped, the CLI and all it started is ended, unless
+   * it works on a later turn already. A `cli-exited` with cause `stop` tells it, a `saved` closes it.
+   */
+  async #stop({ id, turn }: Extract<SandboxCommand, { type: 'stop' }>): Promise<void> {
     if (this.#state === 'closed') return;
-    const cli = this.#cli;
-    const wasBusy = this.#tracker.busy;
-    let exit: ClaudeExit = { code: null, signal: null };
-    if (cli) {
-      if (wasBusy) {
-        this.#stopping = true;
-        cli.interrupt();
-        await waitUntil(() => !this.#tracker.busy || !cli.alive, INTERRUPT_PATIENCE_MS);
-      }
-      this.#cli = null;
-      exit = await cli.end(!this.#tracker.busy);
-      this.#releaseHeld();
-      this.#stopTicking();
-      this.#stopping = false;
+    const waiting = this.#commands.waiting.filter((prompt) => prompt.turn <= turn).map((prompt) => prompt.id);
+    this.#commands.dropped(waiting);
+    if (this.#commands.open.some((prompt) => prompt.turn > turn)) {
+      this.#commands.dropped([id]);
+      this.#saveSoon();
+      return;
     }
-    const waiting = this.#commands.waiting.map((prompt) => prompt.id).filter((prompt) => before.includes(prompt));
+    const exit = await this.#interruptAndEnd();
     const duringTurn = this.#tracker.busy || waiting.length > 0;
     const unanswered = this.#tracker.abandon();
     this.#emit({ type: 'cli-exited', ...exit, duringTurn, cause: 'stop' });
     await this.#journal.flushed();
     this.#commands.answered(unanswered);
-    this.#commands.dropped([...waiting, id]);
-    if (this.#state === 'prepared' && this.#commands.lastTurn > 0) this.#saveSoon();
+    this.#commands.dropped([id]);
+    if (this.#state === 'preparing') this.#saveWhenPrepared = true;
+    else this.#saveSoon();
     this.#deliverSoon();
+  }
+
+  async #interruptAndEnd(): Promise<ClaudeExit> {
+    const cli = this.#cli;
+    if (!cli) return { code: null, signal: null };
+    this.#stopping = true;
+    if (this.#tracker.busy) {
+      cli.interrupt();
+      await waitUntil(() => !this.#tracker.busy || !cli.alive, INTERRUPT_PATIENCE_MS);
+    }
+    this.#cli = null;
+    const exit = await cli.end(!this.#tracker.busy);
+    this.#releaseHeld();
+    this.#stopTicking();
+    this.#stopping = false;
+    return exit;
   }
 
   /** Looks once a second, while a CLI runs, whether it idles or hangs. */

@@ -9,7 +9,7 @@ export interface SessionPaths {
   dir: string;
   /** Start body, stream and progress; holds the session token (mode 0600). */
   record: string;
-  /** Holds a directory for each generation: its commands and its events. */
+  /** Holds a directory for each stream: its commands and its events. */
   lives: string;
   /** HOME of everything that runs in the session. */
   home: string;

@@ -36,14 +36,17 @@ export interface PosterOptions {
   fresh: boolean;
   /** Whether silence would be taken for trouble: then an empty batch is posted every HEARTBEAT_MS. */
   isBusy: () => boolean;
-  /** The gateway says that another life of the session took over. */
-  onSuperseded: (message: string) => void;
+  /**
+   * The gateway says that another life of the session took over; or, with `diskIsBehind`, that it holds other numbers
+   * than this disk.
+   */
+  onSuperseded: (message: string, diskIsBehind: boolean) => void;
   /** The first success after failures. */
   onReconnected: () => void;
 }
 
 interface Batch {
-  body: Buffer | string;
+  body: Buffer<ArrayBuffer> | string;
   /** Numbers of its first and last event; 0 for an empty batch. */
   first: number;
   last: number;
@@ -57,7 +60,7 @@ export class EventPoster {
   #address: PostAddress;
   /** Last number known to be stored; null until the gateway told a restarted server. */
   #stored: number | null;
-  #lastPostAt = 0;
+  #lastPostAt = Date.now() - BATCH_FLUSH_MS;
   #stopped = false;
   #failures = 0;
   /** A kick came since the last look. */
@@ -157,7 +160,7 @@ export class EventPoster {
       if (answer.status === 409) {
         const superseded = supersededAnswerSchema.safeParse(parseJson(text));
         if (superseded.success) {
-          this.#options.onSuperseded(superseded.data.message);
+          this.#options.onSuperseded(superseded.data.message, false);
           return 'superseded';
         }
       }
@@ -189,6 +192,7 @@ export class EventPoster {
       // The disk was set back, or the issue session was. Numbers given now would be taken for others.
       this.#options.onSuperseded(
         `the issue session has stored ${stored} events, this disk holds ${this.#journal.firstKept} to ${this.#journal.lastSeq}`,
+        true,
       );
       return 'superseded';
     }

@@ -19,6 +19,8 @@ const LOCK_PATIENCE_MS = 3_000;
 const PUSH_TIMEOUT_MS = 10 * 60_000;
 const PATCH_TIMEOUT_MS = 60_000;
 const RETRY_PAUSES_MS = [500, 1_500, 4_000, 10_000];
+/** Whoever waits for the turn's end is told what failed rather than kept waiting. */
+const RETRY_LIMIT_MS = 60_000;
 
 export interface CommittedWork {
   /** Commit the session's branch stands at. */
@@ -265,6 +267,7 @@ interface PushFailure {
 async function push(plan: WorkspacePlan, head: string, known: string | null): Promise<PushFailure | null> {
   const ref = `refs/heads/${plan.branch}`;
   const lease = `--force-with-lease=${ref}:${known ?? ''}`;
+  const until = Date.now() + RETRY_LIMIT_MS;
   const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
   for (let attempt = 0; ; attempt++) {
     try {
@@ -276,7 +279,7 @@ async function push(plan: WorkspacePlan, head: string, known: string | null): Pr
       const failure = remoteFailure(error);
       log('warning', 'push failed', { attempt: attempt + 1, failure, complaint: complaint(error) });
       const wait = RETRY_PAUSES_MS[attempt];
-      if (failure === 'network' && wait !== undefined && !plan.signal.aborted) {
+      if (failure === 'network' && wait !== undefined && !plan.signal.aborted && Date.now() < until) {
         await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
         continue;
       }
@@ -311,11 +314,12 @@ async function storePatch(
 ): Promise<{ bytes: number | null; problem: string | null }> {
   try {
     const bytes = await writePatch(plan, from, head, path);
+    const until = Date.now() + RETRY_LIMIT_MS;
     for (let attempt = 0; ; attempt++) {
       const refusal = await putPatch(plan, head, path);
       if (refusal === null) return { bytes, problem: null };
       const wait = RETRY_PAUSES_MS[attempt];
-      if (!refusal.retry || wait === undefined || plan.signal.aborted) {
+      if (!refusal.retry || wait === undefined || plan.signal.aborted || Date.now() > until) {
         return { bytes: null, problem: `The patch could not be stored: ${refusal.problem}` };
       }
       await new Promise((done) => setTimeout(done, wait));

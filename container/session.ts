@@ -52,40 +52,42 @@ export class Session {
   }
 
   /**
-   * A start for a session that is known. The same generation changes nothing but the token; a higher one supersedes.
+   * A start for a session that is known. A higher generation supersedes. The same generation brings up what is missing
+   * (it was closed, or its preparations failed and may succeed now); else it changes nothing but the token.
    * @throws Refusal 409 for an earlier generation
    */
   start(start: StartSession): Promise<SandboxStatus> {
     return this.#starts.run(async () => {
       const { generation } = this.#record.start;
       if (start.generation < generation) {
-        throw new Refusal(
-          409,
-          'superseded',
-          `Generation ${generation} of this session has taken over; this was ${start.generation}.`,
-        );
-      }
-      if (start.generation === generation) {
-        this.#record.start.gateway = start.gateway;
-        await this.#remember();
-        this.#life?.renew(start.gateway);
-        return this.status;
+        const message = `Generation ${generation} of this session has taken over; this was ${start.generation}.`;
+        throw new Refusal(409, 'superseded', message);
       }
       checkRepository(this.#config, start);
-      this.#endLife();
-      this.#record = newRecord(start, this.#record);
-      await this.#beginLife(true);
+      if (start.generation > generation) {
+        this.#endLife();
+        this.#record = newRecord(start, this.#record);
+        await this.#beginLife(true);
+      } else if (this.#life && this.#life.status.state !== 'failed') {
+        this.#record.start.gateway = start.gateway;
+        await this.#remember();
+        this.#life.renew(start.gateway);
+      } else {
+        this.#endLife();
+        await this.#ending;
+        this.#record = { ...this.#record, start, closed: false, failed: false };
+        await this.#beginLife(false);
+      }
       return this.status;
     });
   }
 
-  /** @throws Refusal 409 when the session can do nothing any more */
+  /** @throws Refusal 409 for a prompt that cannot be taken; a stop of what has ended is no error */
   command(command: SandboxCommand): void {
     const { state } = this.status;
-    if (state === 'closed')
-      throw new Refusal(409, 'closed', 'This session was closed; start it with a higher generation.');
-    if (state === 'failed') {
-      throw new Refusal(409, 'failed', 'This session could not be prepared; start it with a higher generation.');
+    if (command.type === 'prompt' && (state === 'closed' || state === 'failed')) {
+      const why = state === 'closed' ? 'was closed' : 'could not be prepared';
+      throw new Refusal(409, state, `This session ${why}; start it again with PUT.`);
     }
     this.#life?.command(command);
   }
@@ -143,8 +145,10 @@ export class Session {
       remember: async () => {
         if (this.#record === record) await this.#remember();
       },
-      onSuperseded: (message) => {
+      onSuperseded: (message, diskIsBehind) => {
         log('info', 'session superseded', { sessionId: this.id, generation: record.start.generation, message });
+        // Numbers given from here on would be taken for others: another start must see another numbering.
+        if (diskIsBehind) record.streamId = randomUUID();
         if (this.#record === record)
           void this.#starts.run(() => (this.#record === record ? this.#close() : Promise.resolve()));
       },
@@ -154,9 +158,8 @@ export class Session {
 
   /** Events and commands of earlier lives are of no use to anyone. */
   async #forgetOthers(record: SessionRecord): Promise<void> {
-    const current = String(record.start.generation);
     for (const name of await readdir(this.#paths.lives).catch(() => [])) {
-      if (name !== current) await rm(join(this.#paths.lives, name), { recursive: true, force: true });
+      if (name !== record.streamId) await rm(join(this.#paths.lives, name), { recursive: true, force: true });
     }
     await killSessionProcesses(this.#paths.dir);
   }

@@ -1,0 +1,140 @@
+/** Plays the Worker's gateway: takes events and patches, forwards to Claude's API and to the git host with the real credentials. */
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
+
+export interface GatewayStandIn {
+  url: string;
+  /** Session token that is accepted now. */
+  token: string;
+  /** Events as they were stored: consecutive, each once. */
+  events: SandboxEvent[];
+  /** Every batch that was accepted, heartbeats included. */
+  batches: { at: number; batch: EventBatch; bytes: number }[];
+  /** Patches by commit. */
+  patches: Map<string, string>;
+  /** 503 to everything while true. */
+  away: boolean;
+  /** Events are refused as those of an earlier life while true. */
+  superseded: boolean;
+  /** A number above 0 loses that many answers to batches after storing them. */
+  loseAnswers: number;
+  /** Requests to the git host are answered with this instead, when it is set. */
+  refuseGit: { status: number; text: string } | null;
+  forgetEvents(): void;
+  close(): Promise<void>;
+}
+
+export interface GatewayTargets {
+  model: { url: string; header: 'authorization' | 'x-api-key'; value: string } | null;
+  git: { url: string; username: string; password: string } | null;
+}
+
+/** Starts it on a free port. */
+export async function startGatewayStandIn(token: string, targets: GatewayTargets): Promise<GatewayStandIn> {
+  const server = createServer((request, response) => {
+    void handle(request, response).catch((error: unknown) => {
+      response.writeHead(500).end(String(error));
+    });
+  });
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? '/';
+    if (gateway.away) return send(response, 503, { error: 'away', message: 'away' });
+    const shown = request.headers.authorization ?? `Bearer ${request.headers['x-api-key'] ?? ''}`;
+    if (shown !== `Bearer ${gateway.token}`) return send(response, 401, { error: 'forged', message: 'unknown token' });
+    if (path === '/gateway/events' && request.method === 'POST') return takeEvents(await read(request), response);
+    const patch = /^\/gateway\/patch\/([0-9a-f]{40})$/.exec(path);
+    if (patch?.[1] && request.method === 'PUT') {
+      if (!request.headers['content-length']) return send(response, 411, { error: 'length', message: 'length' });
+      gateway.patches.set(patch[1], (await read(request)).toString('utf8'));
+      return send(response, 201, {});
+    }
+    if (path.startsWith('/gateway/anthropic/') && targets.model) {
+      const { url, header, value } = targets.model;
+      return forward(request, response, `${url}${path.slice('/gateway/anthropic'.length)}`, { [header]: value });
+    }
+    if (path.startsWith('/gateway/git/') && targets.git) {
+      const { refuseGit } = gateway;
+      if (refuseGit) {
+        response.writeHead(refuseGit.status, { 'content-type': 'text/plain' }).end(refuseGit.text);
+        return;
+      }
+      const { url, username, password } = targets.git;
+      const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+      return forward(request, response, `${url}${path.slice('/gateway/git'.length)}`, { authorization: basic });
+    }
+    send(response, 404, { error: 'not_found', message: path });
+  }
+
+  function takeEvents(body: Buffer, response: ServerResponse): void {
+    if (gateway.superseded) {
+      send(response, 409, { error: 'superseded', message: 'another generation has taken over' });
+      return;
+    }
+    const batch = eventBatchSchema.parse(JSON.parse(body.toString('utf8')));
+    gateway.batches.push({ at: Date.now(), batch, bytes: body.length });
+    for (const event of batch.events) {
+      if (event.seq === gateway.events.length + 1) gateway.events.push(event);
+    }
+    if (gateway.loseAnswers > 0) {
+      gateway.loseAnswers -= 1;
+      response.destroy();
+      return;
+    }
+    send(response, 200, { stored: gateway.events.length });
+  }
+
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const gateway: GatewayStandIn = {
+    url: `http://127.0.0.1:${port}/gateway`,
+    token,
+    events: [],
+    batches: [],
+    patches: new Map(),
+    away: false,
+    superseded: false,
+    loseAnswers: 0,
+    refuseGit: null,
+    forgetEvents: () => {
+      gateway.events = [];
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+  return gateway;
+}
+
+async function read(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function forward(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: string,
+  credential: Record<string, string>,
+): Promise<void> {
+  const { authorization: _token, 'x-api-key': _key, host: _host, ...headers } = request.headers;
+  await new Promise<void>((resolve, reject) => {
+    const onward = httpRequest(url, { method: request.method, headers: { ...headers, ...credential } }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+      answer.on('end', resolve);
+      answer.on('error', reject);
+    });
+    onward.on('error', reject);
+    response.on('close', () => onward.destroy());
+    response.on('close', resolve);
+    request.pipe(onward);
+  });
+}
