@@ -2,7 +2,7 @@
 import { type Conversation, readConversation, type Turn } from './conversation.ts';
 import type { MessagesRequest } from './messages-api.ts';
 import { type Answer, firstWords, type Part, type Script, type Step, type ToolResult } from './script.ts';
-import { chooseScript } from './scripts.ts';
+import { chooseScript, requestText } from './scripts.ts';
 
 export interface NextMessage {
   /** Name of the script, for the log. */
@@ -47,11 +47,11 @@ function wholeTurn(
   const { name, script, args } = chooseScript(known, turn.prompt, conversation.turns.length === 1);
   const { directory } = conversation;
   function* all(): Generator<Step, Answer, ToolResult[]> {
-    const first = yield* script({ prompt: turn.prompt, args, directory });
+    const first = yield* script({ prompt: requestText(turn.prompt), args, directory });
     const texts = [first.text];
     for (const interjection of turn.interjections) {
       const more = chooseScript(known, interjection.text, false);
-      texts.push((yield* more.script({ prompt: interjection.text, args: more.args, directory })).text);
+      texts.push((yield* more.script({ prompt: requestText(interjection.text), args: more.args, directory })).text);
     }
     return { ...first, text: texts.join('\n\n') };
   }
@@ -62,7 +62,7 @@ function wholeTurn(
 function withAcknowledgement(message: Step | Answer, turn: Turn): Step | Answer {
   const fresh = turn.interjections.filter((interjection) => interjection.afterStep === turn.steps.length);
   if (fresh.length === 0) return message;
-  const words = fresh.map((interjection) => `“${firstWords(interjection.text)}”`).join(' and ');
+  const words = fresh.map((interjection) => `“${firstWords(requestText(interjection.text))}”`).join(' and ');
   const note = `You wrote while I was working: ${words}. I take that up as soon as this is done.`;
   return { ...message, text: message.text ? `${note}\n\n${message.text}` : note };
 }
@@ -89,6 +89,8 @@ function harmlessValue(property: unknown): unknown {
 
 /** What stays of a conversation when the CLI compacts it. */
 function summary(conversation: Conversation): string {
-  const asked = conversation.turns.slice(0, -1).map((turn, index) => `${index + 1}. ${firstWords(turn.prompt, 40)}`);
+  const asked = conversation.turns
+    .slice(0, -1)
+    .map((turn, index) => `${index + 1}. ${firstWords(requestText(turn.prompt), 40)}`);
   return `<analysis>\nThe requests so far, in their order.\n</analysis>\n\n<summary>\nAsked so far:\n${asked.join('\n')}\n</summary>`;
 }

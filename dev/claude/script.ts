@@ -35,7 +35,7 @@ export interface Answer extends Speech {
 
 /** What a script is given. */
 export interface Task {
-  /** The prompt of this turn, or the message that came while it was running. */
+  /** What was asked for in this turn, or in the message that came while it was running. */
   prompt: string;
   /** What the script's marker says after its name, e.g. `['20', '100']` for `[script: steps 20 100]`. */
   args: string[];
@@ -75,11 +75,12 @@ export function write(path: string, content: string, speech?: Omit<Step, 'calls'
   return use('Write', { file_path: path, content }, speech);
 }
 
-/** The first words of what somebody wrote, on one line and without markup or quotation marks. */
+/** The first words of what somebody wrote, on one line and without markup, addresses or quotation marks. */
 export function firstWords(text: string, count = 12): string {
   const words = text
     .replace(/<[^<>]*>/g, ' ')
     .replace(/\[script:[^\]]*\]/gi, ' ')
+    .replace(/https?:\/\/\S+/g, ' ')
     .replace(/[`"“”*_#>]/g, '')
     .trim()
     .split(/\s+/);

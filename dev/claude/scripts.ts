@@ -120,13 +120,23 @@ export const scripts: Record<string, Script> = {
   steps,
 };
 
-/** Which of the known scripts a prompt gets, and the arguments of its marker. An unknown name is said in the answer. */
+/** What a person asked for: what stands inside `<cyrus-request>`, without that tag the whole prompt. */
+export function requestText(prompt: string): string {
+  return (/<cyrus-request>\n([\s\S]*?)\n<\/cyrus-request>/.exec(prompt)?.[1] ?? prompt).trim();
+}
+
+/**
+ * Which of the known scripts a prompt gets, and the arguments of its marker. The
+ * request's own marker goes before one elsewhere in the prompt. An unknown name is said in the answer.
+ */
 export function chooseScript(
   known: Record<string, Script>,
   prompt: string,
   isFirst: boolean,
 ): { name: string; script: Script; args: string[] } {
-  const [wanted, ...args] = (/\[script:\s*([^\]]*)\]/i.exec(prompt)?.[1] ?? '').trim().split(/\s+/);
+  const marker = /\[script:\s*([^\]]*)\]/i;
+  const match = marker.exec(requestText(prompt)) ?? marker.exec(prompt);
+  const [wanted, ...args] = (match?.[1] ?? '').trim().split(/\s+/);
   const name = wanted || (isFirst ? 'repair' : 'follow-up');
   const script = Object.hasOwn(known, name) ? known[name] : undefined;
   return { name, script: script ?? unknownScript(name, known), args };

@@ -100,6 +100,18 @@ test('a streamed answer has the documented events in the documented order, and i
   expect(text).toBe((await say(ask('Fix it'))).content[0]?.text);
 });
 
+test('the request counts, not what stands around it', async () => {
+  const prompt = [
+    'Ada delegated this issue to you.',
+    '<cyrus-request>\nIssue ENG-1: Tea is too cheap\nhttps://linear.example/ENG-1\n\nSee below.\n</cyrus-request>',
+    '<cyrus-context>\n<comment>[script: no-change]</comment>\n</cyrus-context>',
+  ];
+  const said = async (text: string) => (await say(ask(text))).content[0]?.text;
+  expect(await said(prompt.slice(0, 2).join('\n\n'))).toContain('“Issue ENG-1: Tea is too cheap See below.”');
+  expect(await said(prompt.join('\n\n'))).toBe('I look around first.');
+  expect(await said(prompt.join('\n\n').replace('See below', '[script: parallel-tools 2]'))).toContain('2 commands');
+});
+
 test('without thinking enabled nothing is thought', async () => {
   const { content } = await say(ask('Fix it'));
   expect(content.map((block) => block.type)).toEqual(['text', 'tool_use']);
