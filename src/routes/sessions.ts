@@ -8,12 +8,18 @@ import type { Delivery, IssueSession } from '../session/issue-session.ts';
 import { listSessions, openDatabase } from '../store/database.ts';
 import { getPatch, getTurnMarkdown } from '../store/logs.ts';
 
-const PAGE_LIMIT = 500;
+/** Entries in one page; a larger wish is cut to it. */
+const PAGE_LIMIT = 1_000;
 const LIST_LIMIT = 100;
 
 const pageQuerySchema = z.object({
   after: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(PAGE_LIMIT),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(PAGE_LIMIT)
+    .transform((limit) => Math.min(limit, PAGE_LIMIT)),
 });
 
 const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };

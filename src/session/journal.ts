@@ -2,6 +2,9 @@
 import type { JournalBody, JournalEntry } from '../protocol/journal.ts';
 import type { Draft } from './step.ts';
 
+/** Longest JSON text of entries that is given out at once, in UTF-16 code units. */
+const MAX_PAGE_LENGTH = 1024 * 1024;
+
 interface Row extends Record<string, SqlStorageValue> {
   seq: number;
   at: number;
@@ -47,12 +50,20 @@ export class Journal {
     this.#head = this.#readHead();
   }
 
-  /** Entries after number `after`, in order, at most `limit`. */
+  /** Entries after number `after`, in order: at most `limit`, and no more than fit into one message (but always one). */
   after(after: number, limit: number): JournalEntry[] {
-    return this.#sql
-      .exec<Row>('SELECT seq, at, turn, body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?', after, limit)
-      .toArray()
-      .map(toEntry);
+    const entries: JournalEntry[] = [];
+    let length = 0;
+    for (const row of this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?',
+      after,
+      limit,
+    )) {
+      length += row.body.length;
+      if (length > MAX_PAGE_LENGTH && entries.length > 0) break;
+      entries.push(toEntry(row));
+    }
+    return entries;
   }
 
   /** All entries of a turn, in order. */
