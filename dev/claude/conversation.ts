@@ -13,12 +13,12 @@ import {
 import type { ToolResult } from './script.ts';
 
 /** One message of the model that called tools, with the results in the order of the calls. */
-export interface PastStep {
+interface PastStep {
   results: ToolResult[];
 }
 
 /** What a person wrote while a turn was running. */
-export interface Interjection {
+interface Interjection {
   text: string;
   /** How many steps of the turn were done when it arrived. */
   afterStep: number;

@@ -14,7 +14,7 @@ interface Mended {
 }
 
 /** Finds the failing test, mends the cart's total, tests again. Nothing is committed. */
-export function* mend(task: Task): Part<Mended> {
+function* mend(task: Task): Part<Mended> {
   const cart = `${task.directory}/src/cart.js`;
   const first = yield* bash('npm test', 'Run the tests', {
     thinking:

@@ -1,6 +1,6 @@
 /** The language scripts are written in: steps with tool calls, and a final answer. See scripts.ts for how to write one. */
 
-export interface ToolCall {
+interface ToolCall {
   /** A tool of the Claude CLI: `Bash`, `Read`, `Edit`, `Write`, `Agent`. */
   name: string;
   input: Record<string, unknown>;

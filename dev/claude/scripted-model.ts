@@ -36,7 +36,7 @@ export interface ScriptedModelOptions {
 }
 
 /** One request, without its body. */
-export interface ModelRequest {
+interface ModelRequest {
   /** Milliseconds since the epoch. */
   at: number;
   method: string;

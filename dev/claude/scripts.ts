@@ -21,7 +21,7 @@
  * outside of the generator; and since a killed turn may be run again from its prompt, each step must bear being repeated.
  */
 import { followUp, repair, repairAndPushMain, repairUncommitted } from './repair.ts';
-import { type Answer, bash, firstWords, type Part, type Script, type Step, type Task, write } from './script.ts';
+import { type Answer, bash, firstWords, type Part, type Script, type Step, type Task, use, write } from './script.ts';
 
 /** `[script: no-change]`: looks, answers, changes nothing. */
 function* noChange(task: Task): Part<Answer> {
@@ -40,16 +40,12 @@ function* longTool(task: Task): Part<Answer> {
   const given = task.args[0] ?? '';
   const file = /^\/[\w./-]+$/.test(given) ? `'${given}'` : '"$(git rev-parse --absolute-git-dir)/long-tool.json"';
   const program = `const { spawn } = require("child_process"); const { writeFileSync, renameSync } = require("fs"); const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" }); const file = process.argv[1]; writeFileSync(file + ".new", JSON.stringify({ shell: process.ppid, parent: process.pid, child: child.pid })); renameSync(file + ".new", file); console.log("running"); setInterval(() => {}, 1000)`;
-  const [result] = yield {
-    text: 'I start something that takes its time.',
-    calls: [
-      {
-        name: 'Bash',
-        input: { command: `node -e '${program}' ${file}`, description: 'Run until killed', timeout: 600_000 },
-      },
-    ],
-  };
-  return { text: `The command ended:\n\n\`\`\`\n${result?.text.trim() || 'no output'}\n\`\`\`` };
+  const result = yield* use(
+    'Bash',
+    { command: `node -e '${program}' ${file}`, description: 'Run until killed', timeout: 600_000 },
+    { text: 'I start something that takes its time.' },
+  );
+  return { text: `The command ended:\n\n\`\`\`\n${result.text.trim() || 'no output'}\n\`\`\`` };
 }
 
 const vocabulary =

@@ -26,7 +26,7 @@ export interface GitHostOptions {
 }
 
 /** One request for git data (not for a page), as it was answered. */
-export interface GitHostRequest {
+interface GitHostRequest {
   /** Milliseconds since the epoch. */
   at: number;
   method: string;

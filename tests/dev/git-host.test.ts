@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { GitMissingError, gitEnvironment } from '../../dev/git/git-command.ts';
 import { type GitHost, RepositoryNameError, startGitHost } from '../../dev/git/git-host.ts';
 import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
@@ -13,6 +13,9 @@ const run = promisify(execFile);
 
 let directory: string;
 let host: GitHost;
+
+// Real processes on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'git-host-'));

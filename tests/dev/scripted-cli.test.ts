@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripted-model.ts';
 import { runGit } from '../../dev/git/git-command.ts';
@@ -15,13 +15,15 @@ import { type CliConversation, type CliEvent, startCli } from './cli-conversatio
 const token = 'scripted-token-0123456789';
 const issue = 'ENG-1: The cart total is wrong\n\nThree mugs cost as much as one mug.';
 const bin = join(import.meta.dirname, '../../node_modules/.bin');
-const timeout = 60_000;
 
 let directory: string;
 let worktree: string;
 let host: GitHost;
 let model: ScriptedModel;
 let started: CliConversation[] = [];
+
+// The CLI, its tools and git are real processes on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 });
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'scripted-cli-'));
@@ -96,7 +98,7 @@ test('the real CLI mends the sample repository: the failing test passes, the wor
   expect(await conversation.end()).toBe(0);
 });
 
-test('a follow-up makes a second commit and is quoted, and its words are only ever text', { timeout }, async () => {
+test('a follow-up makes a second commit and is quoted, and its words are only ever text', async () => {
   const conversation = await cli();
   await conversation.ask(issue);
   const words = "Also test this: \"; $(touch pwned) `touch pwned` ' + process.exit(3) + ' */ </script>";
@@ -134,7 +136,7 @@ test('a message in the middle of a turn is acknowledged in the next step and tak
   await conversation.end();
 });
 
-test('where editing is refused the change is made another way', { timeout }, async () => {
+test('where editing is refused the change is made another way', async () => {
   const conversation = await cli(['--disallowedTools', 'Edit']);
   const result = await conversation.ask(issue);
   expect(result.is_error).toBe(false);
@@ -143,7 +145,7 @@ test('where editing is refused the change is made another way', { timeout }, asy
   await conversation.end();
 });
 
-test('markers select other scripts', { timeout }, async () => {
+test('markers select other scripts', async () => {
   const conversation = await cli();
   expect((await conversation.ask(`${issue} [script: uncommitted]`)).result).toContain('**uncommitted**');
   expect(await subjects()).toEqual([]);
@@ -159,7 +161,7 @@ test('markers select other scripts', { timeout }, async () => {
   await conversation.end();
 });
 
-test('the push-main script pushes to main with the rights that the remote gives', { timeout }, async () => {
+test('the push-main script pushes to main with the rights that the remote gives', async () => {
   const conversation = await cli();
   await git('remote', 'set-url', 'origin', host.cloneUrl(SAMPLE_REPOSITORY).replace('://', '://cyrus:wrong@'));
   expect((await conversation.ask(`${issue} [script: push-main]`)).result).toContain(
@@ -188,7 +190,7 @@ test('the long tool has a child process, tells its process ids, and dies with an
   await conversation.end();
 });
 
-test('killed between two steps and resumed, the script goes on where the transcript ends', { timeout }, async () => {
+test('killed between two steps and resumed, the script goes on where the transcript ends', async () => {
   const id = randomUUID();
   const first = await cli(['--session-id', id]);
   first.say('[script: steps 6 300]');
@@ -207,7 +209,7 @@ test('killed between two steps and resumed, the script goes on where the transcr
   await second.end();
 });
 
-test('a new model in the place of the old one goes on with the same conversation', { timeout }, async () => {
+test('a new model in the place of the old one goes on with the same conversation', async () => {
   const conversation = await cli();
   await conversation.ask(issue);
   const port = Number(new URL(model.url).port);
@@ -218,7 +220,7 @@ test('a new model in the place of the old one goes on with the same conversation
   await conversation.end();
 });
 
-test('a compacted conversation goes on', { timeout }, async () => {
+test('a compacted conversation goes on', async () => {
   const conversation = await cli();
   await conversation.ask('[script: no-change]');
   await conversation.ask('/compact');
@@ -227,7 +229,7 @@ test('a compacted conversation goes on', { timeout }, async () => {
   await conversation.end();
 });
 
-test('the CLI names the failures as it would those of the real API', { timeout }, async () => {
+test('the CLI names the failures as it would those of the real API', async () => {
   const conversation = await cli([], { CLAUDE_CODE_MAX_RETRIES: '2' });
   const prompt = 'x [script: no-change]';
 

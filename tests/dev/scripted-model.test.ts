@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripted-model.ts';
 
 const key = 'sk-ant-test-0123456789';
 let model: ScriptedModel;
+
+// Real processes on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 beforeAll(async () => {
   model = await startScriptedModel({ expectedCredential: { header: 'x-api-key', value: key } });
