@@ -3,6 +3,7 @@
  * own branch may be created or moved. Packs are streamed, never held.
  */
 import { log } from '../observability/log.ts';
+import { type BodyReader, bodyReader, PIECE_BYTES } from './body-reader.ts';
 import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
 import { type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
@@ -61,7 +62,7 @@ async function forwardPush(
   fetcher: Fetch,
   maxBytes: number,
 ): Promise<Response> {
-  const reader = body.getReader();
+  const reader = bodyReader(body);
   let push: Push;
   let read: Uint8Array;
   try {
@@ -127,7 +128,7 @@ function decodedBody(request: Request): ReadableStream<Uint8Array> | null {
 /** What was read of the push, then the rest of it, as the host takes it. Past `maxBytes` the stream breaks off, and `tooLarge` tells. */
 function restOf(
   read: Uint8Array,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  reader: BodyReader,
   maxBytes: number,
 ): { stream: ReadableStream<Uint8Array>; tooLarge: () => boolean } {
   let size = read.byteLength;
@@ -136,11 +137,11 @@ function restOf(
       controller.enqueue(read);
     },
     async pull(controller) {
-      const { done, value } = await reader.read();
-      size += value?.byteLength ?? 0;
-      if (done) controller.close();
+      const piece = await reader.read(PIECE_BYTES);
+      size += piece?.byteLength ?? 0;
+      if (!piece) controller.close();
       else if (size > maxBytes) controller.error(new RangeError('the push is too large'));
-      else controller.enqueue(value);
+      else controller.enqueue(piece);
     },
     async cancel(reason) {
       await reader.cancel(reason);
@@ -149,12 +150,12 @@ function restOf(
   return { stream, tooLarge: () => size > maxBytes };
 }
 
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>, maxBytes: number): Promise<void> {
+async function drain(reader: BodyReader, maxBytes: number): Promise<void> {
   try {
     for (let size = 0; size <= maxBytes; ) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      size += value.byteLength;
+      const piece = await reader.read(PIECE_BYTES);
+      if (!piece) return;
+      size += piece.byteLength;
     }
     await reader.cancel();
   } catch {

@@ -3,6 +3,8 @@
  * became of each command. Follows gitprotocol-pack(5), "Pushing Data To a Server", and gitprotocol-common(5), "pkt-line Format".
  */
 
+import type { BodyReader } from './body-reader.ts';
+
 /** One command: `ref` is to go from `oldId` to `newId`; all zeros stand for "does not exist". */
 export interface RefUpdate {
   oldId: string;
@@ -39,9 +41,7 @@ const command = /^([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ([^\0]
  * @returns the push, and every byte taken from the reader so far, which may go beyond the head
  * @throws PushSyntaxError; the reader's own errors
  */
-export async function readPush(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<{ push: Push; read: Uint8Array<ArrayBuffer> }> {
+export async function readPush(reader: BodyReader): Promise<{ push: Push; read: Uint8Array<ArrayBuffer> }> {
   let bytes = new Uint8Array(4_096);
   let length = 0;
   let at = 0;
@@ -55,8 +55,8 @@ export async function readPush(
       if (at > MAX_HEAD_BYTES) throw new PushSyntaxError('the push has too many commands');
       continue;
     }
-    const { done, value } = await reader.read();
-    if (done) throw new PushSyntaxError('the push ends within its commands');
+    const value = await reader.read(1);
+    if (!value) throw new PushSyntaxError('the push ends within its commands');
     if (length + value.byteLength > bytes.byteLength) {
       const larger = new Uint8Array(Math.max(2 * bytes.byteLength, length + value.byteLength));
       larger.set(bytes.subarray(0, length));
