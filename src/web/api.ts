@@ -7,8 +7,8 @@ import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol
 import { decodePage } from './live/decode.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
-/** Entries asked for at once. */
-const PAGE_ENTRIES = 1000;
+/** Entries asked for at once: the most the server gives. */
+const PAGE_ENTRIES = 500;
 
 /**
  * Why a request gave nothing. `missing`: there is no such thing; `refused`: the server said no, the same request will

@@ -4,7 +4,9 @@ import { App } from './app.tsx';
 import './style/base.css';
 import './style/list.css';
 import './style/session.css';
-import './style/timeline.css';
+import './style/rows.css';
+import './style/diff.css';
+import './style/turns.css';
 import './style/markdown.css';
 
 const root = document.getElementById('app');

@@ -114,7 +114,7 @@ export class LiveConnection {
       this.#giveUp(socket, 'the server sent something this page does not understand; reloading may help');
       return;
     }
-    if ((this.#state.at === 'connecting') !== (frame.t === 'hello')) {
+    if (this.#state.at === 'connecting' && frame.t !== 'hello') {
       this.#giveUp(socket, 'the server did not begin with its greeting');
       return;
     }

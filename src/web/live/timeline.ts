@@ -14,11 +14,13 @@ export type Timeline = {
   /** Entries 1..lastSeq, in order. */
   readonly entries: readonly JournalEntry[];
   readonly lastSeq: number;
+  /** Last number of the journal as far as is known; entries up to it are history being caught up with. */
+  readonly head: number;
   /** Blocks being streamed, oldest first. */
   readonly open: readonly OpenBlock[];
 };
 
-export const emptyTimeline: Timeline = { session: null, entries: [], lastSeq: 0, open: [] };
+export const emptyTimeline: Timeline = { session: null, entries: [], lastSeq: 0, head: 0, open: [] };
 
 /**
  * Result of a frame. `ok: false` means that frame and connection must not be trusted; `timeline` is what may be kept
@@ -28,21 +30,21 @@ export type Applied =
   | { readonly ok: true; readonly timeline: Timeline }
   | { readonly ok: false; readonly timeline: Timeline; readonly problem: string };
 
-/** Applies one frame. Takes and returns immutable values; never throws. */
+/**
+ * Applies one frame. Takes and returns immutable values; never throws. A `hello` may come at any time: it tells the
+ * open blocks anew.
+ */
 export function applyFrame(timeline: Timeline, frame: ViewerFrame): Applied {
   switch (frame.t) {
     case 'hello':
       if (frame.head < timeline.lastSeq) {
         return refuse(emptyTimeline, `the journal ends at ${frame.head}, but ${timeline.lastSeq} was already shown`);
       }
-      return accept({ ...timeline, session: frame.session, open: frame.open });
+      return accept({ ...timeline, session: frame.session, head: frame.head, open: frame.open });
     case 'entries':
       return applyEntries(timeline, frame.entries);
     case 'open':
-      return accept({
-        ...timeline,
-        open: [...timeline.open.filter((block) => block.block !== frame.open.block), frame.open],
-      });
+      return accept({ ...timeline, open: opened(timeline.open, frame.open) });
     case 'd':
       return applyDelta(timeline, frame);
     case 'seal':
@@ -55,9 +57,13 @@ export function applyFrame(timeline: Timeline, frame: ViewerFrame): Applied {
 }
 
 /** Applies a page read over HTTP: the same rules for its entries, and the session's view. */
-export function applyPage(timeline: Timeline, page: { session: SessionView; entries: JournalEntry[] }): Applied {
-  const applied = applyEntries(timeline, page.entries);
-  return applied.ok ? accept({ ...applied.timeline, session: page.session }) : applied;
+export function applyPage(
+  timeline: Timeline,
+  page: { session: SessionView; entries: JournalEntry[]; head: number },
+): Applied {
+  const head = Math.max(timeline.head, page.head);
+  const applied = applyEntries({ ...timeline, head }, page.entries);
+  return applied.ok ? accept({ ...applied.timeline, session: page.session }) : refuse(timeline, applied.problem);
 }
 
 function accept(timeline: Timeline): Applied {
@@ -79,22 +85,32 @@ function applyEntries(timeline: Timeline, entries: readonly JournalEntry[]): App
     }
     lastSeq = entry.seq;
     added.push(entry);
-    if (entry.kind === 'tool-call' && open.length > 0) open = withoutCallBlock(open, entry);
+    if (entry.seq > timeline.head && open.length > 0) open = withoutBeginningOf(open, entry);
   }
   if (added.length === 0) return accept(timeline);
-  return accept({ ...timeline, entries: timeline.entries.concat(added), lastSeq, open });
+  const head = Math.max(timeline.head, lastSeq);
+  return accept({ ...timeline, entries: timeline.entries.concat(added), lastSeq, head, open });
 }
 
-/** A tool call's block has no seal: its entry ends it. The block is named after the call, or is the oldest of its tool. */
-function withoutCallBlock(
-  open: readonly OpenBlock[],
-  entry: { toolUseId: string; name: string; parentToolUseId?: string },
-): readonly OpenBlock[] {
-  const calls = open.filter((block) => block.kind === 'tool-call');
-  const ended =
-    calls.find((block) => block.block === entry.toolUseId) ??
-    calls.find((block) => block.name === entry.name && block.parentToolUseId === entry.parentToolUseId);
-  return ended === undefined ? open : open.filter((block) => block !== ended);
+/**
+ * A server that lost its memory in the middle of a block sends the finished one whole and cannot name what viewers have
+ * of it: that is the block whose text it begins with, and it must not stand there twice.
+ */
+function withoutBeginningOf(open: readonly OpenBlock[], entry: JournalEntry): readonly OpenBlock[] {
+  if (entry.kind !== 'text' && entry.kind !== 'thinking') return open;
+  const { kind, parentToolUseId, text } = entry;
+  return open.filter(
+    (block) =>
+      block.kind !== kind ||
+      block.parentToolUseId !== parentToolUseId ||
+      block.text === '' ||
+      !text.startsWith(block.text),
+  );
+}
+
+function opened(open: readonly OpenBlock[], block: OpenBlock): readonly OpenBlock[] {
+  const index = open.findIndex((known) => known.block === block.block);
+  return index === -1 ? [...open, block] : open.with(index, block);
 }
 
 function applyDelta(timeline: Timeline, frame: { b: string; o: number; x: string }): Applied {
@@ -119,5 +135,6 @@ function applySeal(timeline: Timeline, frame: Extract<ViewerFrame, { t: 'seal' }
     return refuse(timeline, `block ${frame.b} ends at ${frame.length}, but ${block.text.length} is known`);
   }
   const entry: JournalEntry = { ...frame.entry, text: block.text };
-  return accept({ ...timeline, entries: timeline.entries.concat(entry), lastSeq: entry.seq, open });
+  const head = Math.max(timeline.head, entry.seq);
+  return accept({ ...timeline, entries: timeline.entries.concat(entry), lastSeq: entry.seq, head, open });
 }

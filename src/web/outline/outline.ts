@@ -69,6 +69,8 @@ export type Section = {
   readonly prompt: Entry<'prompt'> | null;
   readonly saved: Entry<'saved'> | null;
   readonly ended: Entry<'turn-ended'> | null;
+  /** True when something meant for the outside (Linear, the index, the log) was given up in it. */
+  readonly effectFailed: boolean;
   /** Tool calls, those of subagents included. */
   readonly calls: number;
   readonly startedAt: number;
@@ -92,16 +94,22 @@ export function outlineOf(entries: readonly JournalEntry[], previous?: Outline):
     cwd,
     sections: sections.map((own, index) => {
       const before = previous?.sections[index];
-      if (before?.entries.length === own.length && before.entries[0] === own[0]) return before;
+      if (before !== undefined && isSame(before.entries, own)) return before;
       const section = sectionOf(own);
       return before === undefined ? section : shared(before, section);
     }),
   };
 }
 
+/** Entries come at the end, and a prompt may leave for a later section: first, last and length tell both. */
+function isSame(before: readonly JournalEntry[], now: readonly JournalEntry[]): boolean {
+  return before.length === now.length && before[0] === now[0] && before.at(-1) === now.at(-1);
+}
+
 /**
  * A section begins with the first prompt (or the turn) after the end of the last; entries of a turn that come late go
- * where their turn is. Entries outside of any turn (turn 0) join the section at hand.
+ * where their turn is. Entries outside of any turn (turn 0) join the section at hand. A prompt that came too late for
+ * the turn it came in moves to the one that takes it up.
  */
 function splitIntoSections(entries: readonly JournalEntry[]): { sections: JournalEntry[][]; cwd: string | null } {
   const sections: JournalEntry[][] = [];
@@ -128,8 +136,20 @@ function splitIntoSections(entries: readonly JournalEntry[]): { sections: Journa
       sectionOfTurn.set(entry.turn, current.entries);
     }
     if (entry.kind === 'turn-ended') current.ended = true;
+    if (entry.kind === 'turn-started') bringPrompts(entry.promptIds, sections, current.entries);
   }
-  return { sections, cwd };
+  return { sections: sections.filter((entries) => entries.length > 0), cwd };
+}
+
+/** Moves the prompts of a turn that begins from the section before it to the beginning of its own. */
+function bringPrompts(promptIds: readonly string[], sections: readonly JournalEntry[][], own: JournalEntry[]): void {
+  const before = sections.at(-2);
+  if (before === undefined || sections.at(-1) !== own) return;
+  const taken = before.filter((entry) => entry.kind === 'prompt' && promptIds.includes(entry.promptId));
+  if (taken.length === 0) return;
+  own.unshift(...taken);
+  const left = before.filter((entry) => !taken.includes(entry));
+  before.splice(0, before.length, ...left);
 }
 
 /** A call while its section is being made; afterwards nobody changes it. */
@@ -224,7 +244,8 @@ function sectionOf(entries: JournalEntry[]): Section {
         addRow(items, { type: 'line', key: entry.seq, entry });
     }
   }
-  return { ...section, items, calls: calls.size, entries };
+  const effectFailed = entries.some((entry) => entry.kind === 'effect-failed');
+  return { ...section, items, effectFailed, calls: calls.size, entries };
 }
 
 /** Lists of items being made are arrays that still grow. */

@@ -29,12 +29,13 @@ export function compact(count: number): string {
 
 /** Dollars: "$0.004", "$0.42", "$12.30". */
 export function dollars(cost: number): string {
-  return `$${cost > 0 && cost < 0.1 ? cost.toFixed(3) : cost.toFixed(2)}`;
+  return `$${cost > 0 && cost < 0.0095 ? cost.toFixed(3) : cost.toFixed(2)}`;
 }
 
 /** Size: "312 B", "4.2 kB". */
 export function bytes(count: number): string {
-  return count < 1000 ? `${count} B` : `${compact(count)}B`;
+  const short = compact(count);
+  return count < 1000 ? `${short} B` : `${short.slice(0, -1)} ${short.slice(-1)}B`;
 }
 
 /** How long ago: "now", "3 min ago", "2 h ago", "4 days ago", then the date. */

@@ -21,7 +21,7 @@ type Situation = { phase: Phase; reason: string; lastOutcome: TurnOutcome | null
 export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
   const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseWords[phase];
   const tone = phase === 'waiting' ? outcomeTone(lastOutcome) : 'busy';
-  return { word, detail: saysMore(reason, word) ? reason : '', tone, ticking: phase !== 'waiting' };
+  return { word, detail: beyond(word, reason), tone, ticking: phase !== 'waiting' };
 }
 
 /** The outcome of a turn in a word: "Done", "Stopped", "Failed"; "Waiting" before the first. */
@@ -44,10 +44,13 @@ const outcomeWords = { completed: 'Done', stopped: 'Stopped', failed: 'Failed' }
 const outcomeTones = { completed: 'good', stopped: 'stopped', failed: 'bad' } as const;
 const marks: Record<Tone, string> = { busy: '●', waiting: '○', good: '✓', bad: '✗', stopped: '◼' };
 
-function saysMore(reason: string, word: string): boolean {
-  const plain = reason
-    .trim()
-    .replace(/[.…]+$/, '')
-    .toLowerCase();
-  return plain !== '' && plain !== word.toLowerCase();
+/** The reason without what the word already says: "Done; a comment continues it" → "A comment continues it". */
+function beyond(word: string, reason: string): string {
+  const plain = reason.trim();
+  const lower = plain.toLowerCase().replace(/[.…]+$/, '');
+  if (lower === '' || lower === word.toLowerCase() || lower === `claude is ${word.toLowerCase()}`) return '';
+  const rest = lower.startsWith(word.toLowerCase())
+    ? /^[;:,.–—]\s*(.+)$/s.exec(plain.slice(word.length))?.[1]
+    : undefined;
+  return rest === undefined ? plain : `${rest.charAt(0).toUpperCase()}${rest.slice(1)}`;
 }

@@ -52,7 +52,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
             value={text}
             aria-label="Message to Claude"
             aria-describedby={hint}
-            placeholder={canStop ? 'Add something while Claude works' : 'Ask for a change, or what comes next'}
+            placeholder={canStop ? 'Add to what Claude is doing' : 'What should Claude do next?'}
             onChange={(event) => setText(event.target.value)}
             onKeyDown={onKeyDown}
           />

@@ -109,7 +109,9 @@ function Changes({ session }: { session: SessionView }) {
   );
 }
 
-function Usage({ session: { usage, costUsd } }: { session: SessionView }) {
+function Usage({ session }: { session: SessionView }) {
+  if (tokensOf(session) === 0) return null;
+  const { usage, costUsd } = session;
   return (
     <section aria-labelledby="usage">
       <h2 id="usage">Tokens</h2>

@@ -1,16 +1,9 @@
 import { Component, memo, type ReactNode } from 'react';
 import ReactMarkdown, { type Components } from 'react-markdown';
 import remarkGfm from 'remark-gfm';
+import { webAddress } from '../text/web-address.ts';
 
 const plugins = [remarkGfm];
-
-/**
- * Only addresses of the web are links; everything else (`javascript:`, `file:`, paths of the repository) stays text.
- * Returns the address, or undefined.
- */
-export function webAddress(href: string | null | undefined): string | undefined {
-  return href != null && /^https?:\/\//i.test(href) ? href : undefined;
-}
 
 /** A link out of the app. Words without an address of the web are just words. */
 export function OutLink({ href, children }: { href: string | null | undefined; children: ReactNode }) {

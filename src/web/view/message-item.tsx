@@ -39,7 +39,7 @@ export function Message({ author, how, at, children, className = '' }: MessagePr
           {timeOfDay(at, Date.now())}
         </time>
       </header>
-      <div className="prose message-text">{children}</div>
+      {children}
     </article>
   );
 }
@@ -53,7 +53,7 @@ function Clamped({ children }: { children: ReactNode }) {
   }, []);
   return (
     <>
-      <div ref={box} className={state === 'clamped' ? 'clamped' : ''}>
+      <div ref={box} className={state === 'clamped' ? 'prose message-text clamped' : 'prose message-text'}>
         {children}
       </div>
       {state === 'clamped' && (

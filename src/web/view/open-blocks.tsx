@@ -12,16 +12,17 @@ import { ThinkingRow } from './thought-row.tsx';
  */
 export function OpenBlocks({ parent }: { parent: string | null }) {
   // A string, so that it is the same as long as the same blocks are open.
-  const names = useSession(({ timeline }) =>
-    JSON.stringify(blocksUnder(timeline.open, parent).map((open) => open.block)),
-  );
+  const names = useSession(({ timeline, outline }) => {
+    const ended = outline.sections.at(-1)?.ended?.turn ?? null;
+    return JSON.stringify(blocksUnder(timeline.open, parent, ended).map((open) => open.block));
+  });
   const blocks: string[] = JSON.parse(names);
   return blocks.map((block) => <OpenBlockView key={block} block={block} />);
 }
 
-/** The open blocks of one speaker. */
-export function blocksUnder(open: readonly OpenBlock[], parent: string | null): readonly OpenBlock[] {
-  return open.filter((block) => (block.parentToolUseId ?? null) === parent);
+/** The open blocks of one speaker; of a turn that has ended nothing is streamed any more. */
+function blocksUnder(open: readonly OpenBlock[], parent: string | null, ended: number | null): readonly OpenBlock[] {
+  return open.filter((block) => (block.parentToolUseId ?? null) === parent && block.turn !== ended);
 }
 
 const OpenBlockView = memo(function OpenBlockView({ block }: { block: string }) {

@@ -13,7 +13,7 @@ function OutgoingMessage({ prompt }: { prompt: Outgoing }) {
   const { id, text, at, state, message } = prompt;
   return (
     <Message author="You" how={how(prompt)} at={at} className={state === 'refused' ? '' : 'message-outgoing'}>
-      <p>{text}</p>
+      <p className="message-plain">{text}</p>
       {state === 'refused' && (
         <p className="problem" role="alert">
           Not sent: {message}{' '}

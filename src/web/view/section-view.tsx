@@ -62,6 +62,12 @@ function TurnLine({ section }: { section: Section }) {
       <span className="visually-hidden">{outcomeWord(outcome)}:</span>
       <span className="turn-asked">{plainWords(asked) || `Turn ${section.turn}`}</span>
       <span className="turn-facts">
+        {section.effectFailed && (
+          <span className="level-warning" title="Something could not be delivered">
+            <Icon name="warning" />
+            <span className="visually-hidden">Something could not be delivered</span>
+          </span>
+        )}
         {section.calls > 0 && <span className="turn-calls">{plural(section.calls, 'tool call')}</span>}
         {section.saved !== null && section.saved.files.length > 0 && <Counts {...fileCounts(section.saved.files)} />}
         {section.ended !== null && <span className="row-time">{duration(section.ended.durationMs)}</span>}

@@ -57,7 +57,7 @@ export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolR
       >
         {() => <ToolDetails tool={tool} edited={hunks !== null} />}
       </Fold>
-      {failed && result !== null && <p className="tool-error">{lastWords(result.text)}</p>}
+      {failed && result !== null && <p className="tool-error">{errorLine(result.text)}</p>}
       {hunks !== null && hunks.length > 0 && <DiffView hunks={hunks} lines={DIFF_PREVIEW} />}
       {isSubagent && (pending || tool.items.length > 0) && (
         <div className="nested">{drawItems(tool.items, tool.id, pending)}</div>
@@ -92,8 +92,11 @@ function editHunks({ call, result }: ToolCall) {
   return creationHunks(typeof content === 'string' ? content : '');
 }
 
-/** Of an error's text, the line that most often says what went wrong: the last. */
-function lastWords(text: string): string {
-  const line = plainOutput(text).trimEnd().split('\n').at(-1) ?? '';
-  return line.slice(0, 300);
+/** Of an error's text the line that speaks of an error, else the last one. */
+function errorLine(text: string): string {
+  const lines = plainOutput(text)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const worded = lines.find((line) => /error|fail|cannot|not found|denied|refused|fatal/i.test(line));
+  return (worded ?? lines.at(-1) ?? '').trim().slice(0, 300);
 }
