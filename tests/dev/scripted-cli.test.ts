@@ -81,9 +81,7 @@ const toolCalls = (events: CliEvent[]) =>
     .map((block) => z.looseObject({ name: z.string(), input: z.looseObject({}) }).parse(block));
 const callsTool = (event: CliEvent) => toolCalls([event]).length > 0;
 
-test('the real CLI mends the sample repository: the failing test passes, the work is committed, the answer says so', {
-  timeout,
-}, async () => {
+test('the real CLI mends the sample repository: the failing test passes, the work is committed, the answer says so', async () => {
   expect(await testsPass()).toBe(false);
   const conversation = await cli();
   const result = await conversation.ask(issue);
@@ -111,9 +109,7 @@ test('a follow-up makes a second commit and is quoted, and its words are only ev
   await conversation.end();
 });
 
-test('a message in the middle of a turn is acknowledged in the next step and taken up in the same turn', {
-  timeout,
-}, async () => {
+test('a message in the middle of a turn is acknowledged in the next step and taken up in the same turn', async () => {
   const conversation = await cli();
   conversation.say(issue);
   await conversation.until(callsTool);
@@ -171,9 +167,7 @@ test('the push-main script pushes to main with the rights that the remote gives'
   await conversation.end();
 });
 
-test('the long tool has a child process, tells its process ids, and dies with an interrupt; the conversation goes on', {
-  timeout,
-}, async () => {
+test('the long tool has a child process, tells its process ids, and dies with an interrupt; the conversation goes on', async () => {
   const conversation = await cli();
   const file = `${worktree}-pids.json`;
   conversation.say(`[script: long-tool ${file}]`);
