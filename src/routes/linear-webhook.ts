@@ -2,10 +2,10 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { readConfig } from '../config.ts';
-import { toRequest } from '../linear/deliveries.ts';
 import { isSigned } from '../linear/signature.ts';
 import { isSelfTriggered, parseWebhook } from '../linear/webhook.ts';
 import { log } from '../observability/log.ts';
+import { toRequest } from '../session/from-linear.ts';
 
 /** Largest body that is read, as in Linear's own SDK. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;

@@ -1,9 +1,9 @@
 /** What a webhook means to an issue session (pure): which session it belongs to, and what it asks. */
 import { followUpPrompt, issuePrompt } from '../claude/prompts.ts';
-import { contentKey, promptText, type Webhook } from './webhook.ts';
+import { contentKey, promptText, type Webhook } from '../linear/webhook.ts';
 
 /** A prompt or a stop, ready for the session. */
-export interface Request {
+export interface SessionRequest {
   /** Name of the Durable Object: one for each workspace and issue; an agent session without an issue has its own. */
   sessionName: string;
   contentKey: string;
@@ -26,7 +26,7 @@ export interface Request {
 }
 
 /** @returns the request; null for a prompt without a word in it */
-export function toRequest(webhook: Webhook): Request | null {
+export function toRequest(webhook: Webhook): SessionRequest | null {
   const { agentSession, organizationId } = webhook;
   const issue = agentSession.issue ?? null;
   const common = {
