@@ -18,7 +18,6 @@ export type SessionPage = z.infer<typeof sessionPageSchema>;
 
 /** `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. */
 export const pagePromptSchema = z.object({ id: z.uuid(), text: z.string().trim().min(1).max(50_000) });
-export type PagePrompt = z.infer<typeof pagePromptSchema>;
 
 /** `POST /api/sessions/:id/stop` */
 export const pageStopSchema = z.object({ id: z.uuid() });

@@ -48,7 +48,6 @@ export const sessionViewSchema = z.object({
 export type SessionView = z.infer<typeof sessionViewSchema>;
 
 export const blockKindSchema = z.enum(['text', 'thinking', 'tool-call']);
-export type BlockKind = z.infer<typeof blockKindSchema>;
 
 /** A block that is being streamed. For a tool call `text` is empty and `name` set: its input follows as an entry. */
 export const openBlockSchema = z.object({
@@ -114,8 +113,3 @@ export const sessionRowSchema = z.object({
   updatedAt: time,
 });
 export type SessionRow = z.infer<typeof sessionRowSchema>;
-
-export const journalPageSchema = z.object({
-  entries: z.array(journalEntrySchema),
-  head: z.number().int().nonnegative(),
-});

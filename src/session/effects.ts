@@ -21,8 +21,6 @@ export type Effect =
   /** Write the turn's log to R2. */
   | { kind: 'archive-turn'; turn: number };
 
-export type EffectKind = Effect['kind'];
-
 /**
  * Effects of one lane are carried out one after the other, in their order; lanes do not wait for each other.
  * A stop has a lane of its own, so that it never waits behind a start that is being retried.
