@@ -6,7 +6,7 @@ import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { z } from 'zod';
 
 /** One wrong argument, as Linear's validator reports it. */
-export interface ValidationError {
+interface ValidationError {
   property: string;
   constraints: Record<string, string>;
 }
@@ -53,7 +53,7 @@ export function conflict(entity: string, id: string): LinearError {
 }
 
 /** Arguments that the schema admits and Linear does not. */
-export function invalidArguments(problems: ValidationError[]): LinearError {
+function invalidArguments(problems: ValidationError[]): LinearError {
   const said = problems.map((problem) => `${problem.property}: ${Object.values(problem.constraints).join(', ')}`);
   return new LinearError('Argument Validation Error', {
     type: 'invalid input',

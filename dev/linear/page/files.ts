@@ -1,15 +1,20 @@
 /** The files of the page, read once. */
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { join } from 'node:path';
 
-const FILES = {
-  'index.html': 'text/html; charset=utf-8',
-  'page.css': 'text/css; charset=utf-8',
-  'page.js': 'text/javascript; charset=utf-8',
-  'thread.js': 'text/javascript; charset=utf-8',
-  'markdown.js': 'text/javascript; charset=utf-8',
-} as const;
+const HTML = 'text/html; charset=utf-8';
+const CSS = 'text/css; charset=utf-8';
+const JAVASCRIPT = 'text/javascript; charset=utf-8';
+
+const FILES: Record<string, { type: string; at: URL }> = {
+  'index.html': { type: HTML, at: new URL('./index.html', import.meta.url) },
+  'base.css': { type: CSS, at: new URL('./base.css', import.meta.url) },
+  'page.css': { type: CSS, at: new URL('./page.css', import.meta.url) },
+  'thread.css': { type: CSS, at: new URL('./thread.css', import.meta.url) },
+  'page.js': { type: JAVASCRIPT, at: new URL('./page.js', import.meta.url) },
+  'thread.js': { type: JAVASCRIPT, at: new URL('./thread.js', import.meta.url) },
+  'markdown.js': { type: JAVASCRIPT, at: new URL('./markdown.js', import.meta.url) },
+};
 
 /** Issues and comments are other people's text; nothing in them may run or load anything. */
 const POLICY =
@@ -19,15 +24,15 @@ const cache = new Map<string, Buffer>();
 
 /** Answers with a file of the page. @returns false when there is none of that name */
 export function sendPageFile(response: ServerResponse, name: string): boolean {
-  const type = FILES[name as keyof typeof FILES];
-  if (type === undefined) return false;
+  const file = Object.hasOwn(FILES, name) ? FILES[name] : undefined;
+  if (!file) return false;
   let bytes = cache.get(name);
   if (!bytes) {
-    bytes = readFileSync(join(import.meta.dirname, name));
+    bytes = readFileSync(file.at);
     cache.set(name, bytes);
   }
   response.writeHead(200, {
-    'content-type': type,
+    'content-type': file.type,
     'content-security-policy': POLICY,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',

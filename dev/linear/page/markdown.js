@@ -96,7 +96,7 @@ function inline(text, depth) {
     const [whole, , code, label, target, address, strong, strongToo, struck, emphasis, emphasisToo] = found;
     made.push(rest.slice(0, found.index));
     if (code !== undefined) made.push(element('code', {}, code));
-    else if (target !== undefined) made.push(link(target, label || target));
+    else if (target !== undefined) made.push(link(target, codeOrText(label || target)));
     else if (address !== undefined) made.push(link(address, address));
     else if (struck !== undefined) made.push(element('s', {}, ...inline(struck, depth + 1)));
     else if (strong ?? strongToo) made.push(element('strong', {}, ...inline(strong ?? strongToo, depth + 1)));
@@ -107,10 +107,18 @@ function inline(text, depth) {
   return made;
 }
 
-/** A link to an http(s) address in a new tab; anything else stays text. */
+function codeOrText(label) {
+  const code = /^`([^`]+)`$/.exec(label);
+  return code ? element('code', {}, code[1]) : label;
+}
+
+/**
+ * A link to an http(s) address in a new tab; for any other address, only its label.
+ * @param {string} address @param {Node | string} label
+ */
 export function link(address, label) {
   const url = URL.canParse(address) ? new URL(address) : null;
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') return document.createTextNode(label);
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') return label;
   return element('a', { href: url.href, target: '_blank', rel: 'noopener noreferrer' }, label);
 }
 

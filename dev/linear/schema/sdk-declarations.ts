@@ -16,14 +16,14 @@ export interface Member {
   deprecated: string | null;
 }
 
-export interface EnumDeclaration {
+interface EnumDeclaration {
   kind: 'enum';
   name: string;
   description: string;
   values: { name: string; description: string; deprecated: string | null }[];
 }
 
-export interface UnionDeclaration {
+interface UnionDeclaration {
   kind: 'union';
   name: string;
   description: string;
@@ -41,7 +41,7 @@ export interface ShapeDeclaration {
   schemaName: string | null;
 }
 
-export type Declaration = EnumDeclaration | UnionDeclaration | ShapeDeclaration;
+type Declaration = EnumDeclaration | UnionDeclaration | ShapeDeclaration;
 
 export interface SdkDeclarations {
   version: string;

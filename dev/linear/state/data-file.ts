@@ -87,10 +87,10 @@ export class DataFile {
     const pause = Math.max(WRITE_PAUSE_MS, this.#lastWriteTook * 10);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write());
       // A full disk must not end the simulator; the next change tries again.
-      this.#writing.catch((error: Error) => console.error(`could not save the Linear simulator: ${error.message}`));
-      this.#writing = this.#writing.catch(() => undefined);
+      this.#writing = this.#writing
+        .then(() => this.#write())
+        .catch((error: Error) => console.error(`could not save the Linear simulator: ${error.message}`));
     }, pause);
   }
 

@@ -22,18 +22,10 @@ export const workspaceSchema = z.object({ id, name: z.string(), urlKey: z.string
 export type Workspace = z.infer<typeof workspaceSchema>;
 
 /** The states an issue can be in, by their meaning. Linear: `WorkflowState.type`. */
-export const stateTypeSchema = z.enum([
-  'triage',
-  'backlog',
-  'unstarted',
-  'started',
-  'completed',
-  'canceled',
-  'duplicate',
-]);
+const stateTypeSchema = z.enum(['triage', 'backlog', 'unstarted', 'started', 'completed', 'canceled', 'duplicate']);
 export type StateType = z.infer<typeof stateTypeSchema>;
 
-export const workflowStateSchema = z.object({
+const workflowStateSchema = z.object({
   id,
   name: z.string(),
   type: stateTypeSchema,
@@ -42,7 +34,7 @@ export const workflowStateSchema = z.object({
 });
 export type WorkflowState = z.infer<typeof workflowStateSchema>;
 
-export const labelSchema = z.object({ id, name: z.string(), color: z.string() });
+const labelSchema = z.object({ id, name: z.string(), color: z.string() });
 export type Label = z.infer<typeof labelSchema>;
 
 export const teamSchema = z.object({
@@ -118,10 +110,10 @@ export type ActivityContent = z.infer<typeof activityContentSchema>;
 /** What goes with a signal, by signal. */
 export const signalMetadataSchemas = { select: selectSignalSchema, auth: authSignalSchema };
 
-export const signalSchema = z.enum(['auth', 'continue', 'select', 'stop']);
+const signalSchema = z.enum(['auth', 'continue', 'select', 'stop']);
 export type Signal = z.infer<typeof signalSchema>;
 
-export const activitySchema = z.object({
+const activitySchema = z.object({
   id,
   content: activityContentSchema,
   ephemeral: z.boolean(),

@@ -7,9 +7,9 @@ import type { AgentSession } from './model.ts';
 export type SessionStatus = 'pending' | 'active' | 'stopping' | 'awaitingInput' | 'complete' | 'error' | 'stale';
 
 /** Without a sign of life for this long after it was created, Linear shows the agent as unresponsive. */
-export const UNRESPONSIVE_AFTER_MS = 10_000;
+const UNRESPONSIVE_AFTER_MS = 10_000;
 /** Without an activity for this long, a session that should be moving is stale. */
-export const STALE_AFTER_MS = 30 * 60_000;
+const STALE_AFTER_MS = 30 * 60_000;
 
 /**
  * @param now epoch milliseconds on the simulator's clock

@@ -9,9 +9,9 @@ import type { PendingDelivery } from '../state/data-file.ts';
 import { type AttemptOutcome, post } from './post.ts';
 
 /** After the first, second and third failed attempt. */
-export const RETRY_DELAYS_MS = [60_000, 3_600_000, 6 * 3_600_000] as const;
+const RETRY_DELAYS_MS = [60_000, 3_600_000, 6 * 3_600_000] as const;
 
-export interface Attempt extends AttemptOutcome {
+interface Attempt extends AttemptOutcome {
   /** ISO 8601, on the simulator's clock. */
   at: string;
   /** A copy that was sent on purpose. */

@@ -46,7 +46,7 @@ export const OPERATIONS = {
     filename: $filename, size: $size) { success uploadFile { uploadUrl assetUrl headers { key value } } } }`,
 };
 
-export interface ApiError {
+interface ApiError {
   message: string;
   extensions: {
     type: string;

@@ -3,7 +3,8 @@ import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type LinearSimulator, startLinearSimulator } from '../../../dev/linear/simulator.ts';
+import { type LinearSimulator, ListenError, startLinearSimulator } from '../../../dev/linear/simulator.ts';
+import { DataFileError } from '../../../dev/linear/state/data-file.ts';
 import { addActivity, type Receiver, startWithReceiver, TOKEN, WEBHOOK_SECRET } from './api.ts';
 
 let linear: LinearSimulator;
@@ -213,7 +214,7 @@ describe('The data file', () => {
     await first.close();
     const path = join(folder, 'state', 'linear.json');
     await writeFile(path, '{"version":2}');
-    await expect(start()).rejects.toThrow('Delete it to start afresh');
+    await expect(start()).rejects.toThrow(DataFileError);
     expect(await readFile(path, 'utf8')).toBe('{"version":2}');
   });
 });
@@ -222,7 +223,7 @@ describe('Starting', () => {
   it('says when the port is taken', async () => {
     const port = Number(new URL(linear.url).port);
     const options = { webhookUrl: null, webhookSecret: WEBHOOK_SECRET, accessToken: TOKEN };
-    await expect(startLinearSimulator({ ...options, port })).rejects.toThrow('the port is taken');
+    await expect(startLinearSimulator({ ...options, port })).rejects.toThrow(ListenError);
   });
 
   it('can be another workspace', async () => {
