@@ -5,9 +5,6 @@ export class Deliveries {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      'CREATE TABLE IF NOT EXISTS deliveries (delivery_id TEXT PRIMARY KEY, content_key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
-    );
   }
 
   /**

@@ -22,6 +22,7 @@ import { perform, toFailure } from './perform.ts';
 import { type Issue, initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
+import { createTables, hasTables } from './tables.ts';
 import { viewOf } from './view.ts';
 import { Viewers } from './viewers.ts';
 
@@ -72,7 +73,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
     this.#viewers = new Viewers(ctx);
-    this.#state = this.#store.load();
+    this.#state = hasTables(sql) ? this.#store.load() : null;
     if (this.#state) {
       // A new life: nothing is being carried out any more, and an alarm set by the last one may have been lost.
       this.#outbox.releaseAll(Date.now());
@@ -90,6 +91,7 @@ export class IssueSession extends DurableObject<Env> {
     const state = this.#state ?? this.#begin(delivery, now);
     if (!state) return 'no-such-session';
     const outcome = this.#commit(() => {
+      if (isFirst) createTables(this.ctx.storage.sql);
       if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       const { event, promptText } = delivery;
       if (event.type === 'prompted' && promptText) {

@@ -14,25 +14,22 @@ interface Row extends Record<string, SqlStorageValue> {
 
 export class Journal {
   readonly #sql: SqlStorage;
-  #head: number;
+  /** Number of the last entry; null while it has not been looked up. */
+  #head: number | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      'CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, turn INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL) STRICT',
-    );
-    sql.exec('CREATE INDEX IF NOT EXISTS journal_turn ON journal (turn, seq)');
-    this.#head = this.#readHead();
   }
 
   /** Number of the last entry; 0 for an empty journal. */
   get head(): number {
+    this.#head ??= this.#readHead();
     return this.#head;
   }
 
   /** Appends one entry and gives it its number. To be called inside of a transaction. */
   append(draft: Draft): JournalEntry {
-    const seq = this.#head + 1;
+    const seq = this.head + 1;
     this.#sql.exec(
       'INSERT INTO journal (seq, at, turn, kind, body) VALUES (?, ?, ?, ?, ?)',
       seq,
@@ -47,7 +44,7 @@ export class Journal {
 
   /** After a transaction that was rolled back: the number in memory may be ahead of what is stored. */
   reload(): void {
-    this.#head = this.#readHead();
+    this.#head = null;
   }
 
   /** Entries after number `after`, in order: at most `limit`, and no more than fit into one message (but always one). */

@@ -34,12 +34,6 @@ export class Outbox {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      `CREATE TABLE IF NOT EXISTS outbox (
-         id INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, effect TEXT NOT NULL, attempts INTEGER NOT NULL,
-         next_at INTEGER NOT NULL, leased INTEGER NOT NULL, last_error TEXT) STRICT`,
-    );
-    sql.exec('CREATE INDEX IF NOT EXISTS outbox_lane ON outbox (lane, id)');
   }
 
   add(effect: Effect, now: number): void {
