@@ -29,6 +29,8 @@ export interface Turn {
   prompt: string;
   steps: PastStep[];
   interjections: Interjection[];
+  /** What the model said last before its stream broke off: it is asked to go on from there. Null: nothing broke off. */
+  cutOff: string | null;
 }
 
 export interface Conversation {
@@ -37,8 +39,12 @@ export interface Conversation {
   turns: Turn[];
 }
 
+/** How the CLI asks to go on where a stream broke off after a finished block; what was finished stands before it. */
+const cutOffMark = 'Your response above was cut off mid-stream.';
+
 /** Texts the CLI itself puts in the user's place; none of them begins a turn. */
 const notFromPeople = [
+  cutOffMark,
   '<system-reminder>',
   '<local-command-',
   '<command-name>',
@@ -56,6 +62,7 @@ const lost: ToolResult = { text: '', isError: true };
 /** Reads a request. */
 export function readConversation(request: MessagesRequest): Conversation {
   const turns: Turn[] = [];
+  let said = '';
   const results = resultsOf(request.messages);
   let directory = workingDirectory(systemText(request.system)) ?? '';
   for (const message of request.messages) {
@@ -63,10 +70,15 @@ export function readConversation(request: MessagesRequest): Conversation {
     const turn = turns.at(-1);
     if (message.role === 'assistant') {
       const calls = blocks.filter(isToolUse);
-      if (turn && calls.length > 0) turn.steps.push({ results: calls.map((call) => results.get(call.id) ?? lost) });
+      if (turn && calls.length > 0) {
+        turn.steps.push({ results: calls.map((call) => results.get(call.id) ?? lost) });
+        turn.cutOff = null;
+      }
+      said = textsOf(blocks).join('\n\n');
       continue;
     }
-    const texts = blocks.filter(isText).map((block) => block.text);
+    const texts = textsOf(blocks);
+    if (turn && texts.some((text) => text.trimStart().startsWith(cutOffMark))) turn.cutOff = said;
     for (const text of texts) {
       if (message.role === 'system' || text.startsWith('<system-reminder>')) {
         directory ||= workingDirectory(text) ?? '';
@@ -78,13 +90,17 @@ export function readConversation(request: MessagesRequest): Conversation {
     if (message.role === 'system') continue;
     const asked = texts.filter((text) => !notFromPeople.some((start) => text.trimStart().startsWith(start)));
     const prompt = asked.join('\n\n').trim();
-    if (prompt !== '') turns.push({ prompt, steps: [], interjections: [] });
+    if (prompt !== '') turns.push({ prompt, steps: [], interjections: [], cutOff: null });
   }
   return { directory, turns };
 }
 
 function blocksOf(message: Message): ContentBlock[] {
   return typeof message.content === 'string' ? [{ type: 'text', text: message.content }] : message.content;
+}
+
+function textsOf(blocks: ContentBlock[]): string[] {
+  return blocks.filter(isText).map((block) => block.text);
 }
 
 function systemText(system: MessagesRequest['system']): string {

@@ -35,7 +35,17 @@ export function nextMessage(request: MessagesRequest, known: Record<string, Scri
     if (next.done) break;
     next = generator.next(step.results);
   }
-  return { script: name, step: turn.steps.length, message: withAcknowledgement(next.value, turn) };
+  const message = withoutWhatWasSaid(withAcknowledgement(next.value, turn), turn.cutOff);
+  return { script: name, step: turn.steps.length, message };
+}
+
+/** After a stream that broke off, the rest of the message: "no apology, no recap" is how the CLI asks for it. */
+function withoutWhatWasSaid(message: Step | Answer, cutOff: string | null): Step | Answer {
+  if (cutOff === null || cutOff === '') return message;
+  const { thinking: _, text = '', ...rest } = message;
+  const left = text.startsWith(cutOff) ? text.slice(cutOff.length) : text;
+  if ('calls' in rest) return { ...rest, ...(left && { text: left }) };
+  return { ...rest, text: left || 'That was all.' };
 }
 
 /** The turn's script, and then whatever was asked while it ran. */

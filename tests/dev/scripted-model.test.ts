@@ -115,6 +115,22 @@ test('the request counts, not what stands around it', async () => {
   expect(await said(prompt.join('\n\n').replace('See below', '[script: parallel-tools 2]'))).toContain('2 commands');
 });
 
+test('asked to go on where a stream broke off, it says the rest of the same step and nothing twice', async () => {
+  const marker = '[script: steps 3]';
+  const first = await say(ask(marker));
+  expect(first.content.map((block) => block.type)).toEqual(['text', 'tool_use']);
+  const goOn =
+    'Your response above was cut off mid-stream. Resume directly from where it stops — no apology, no recap.';
+  const messages = [
+    { role: 'user', content: marker },
+    { role: 'assistant', content: [{ type: 'text', text: first.content[0]?.text }] },
+    { role: 'user', content: [{ type: 'text', text: goOn }] },
+  ];
+  const rest = await say(ask(marker, { messages }));
+  expect(rest.content.map((block) => block.type)).toEqual(['tool_use']);
+  expect(rest.content[0]).toMatchObject({ input: { command: 'echo "step 1"' } });
+});
+
 test('without thinking enabled nothing is thought', async () => {
   const { content } = await say(ask('Fix it'));
   expect(content.map((block) => block.type)).toEqual(['text', 'tool_use']);
