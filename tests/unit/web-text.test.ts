@@ -6,6 +6,7 @@ import { delivered, nextToSend, type Outgoing, withoutShown } from '../../src/we
 import { groupsOf } from '../../src/web/pages/session-groups.ts';
 import { routeOf, sessionHref } from '../../src/web/route.ts';
 import { ago, bytes, clock, compact, dollars, duration, plural } from '../../src/web/text/format.ts';
+import { isCheapMarkdown } from '../../src/web/text/markdown-cost.ts';
 import { firstLines, plainOutput } from '../../src/web/text/plain-output.ts';
 import { pageTitle, statusOf } from '../../src/web/text/status.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
@@ -201,5 +202,28 @@ describe('a prompt written on the page', () => {
     expect(nextToSend(refused)?.id).toBe(ids[1]);
     expect(nextToSend(delivered(refused, ids[1], { state: 'accepted' }))).toBeNull();
     expect(delivered(refused, ids[0], { state: 'sending' })[0]).toEqual(prompts[0]);
+  });
+});
+
+describe('Markdown that is hostile', () => {
+  test.each([
+    ['delimiters without end', '*a_ '.repeat(16_000)],
+    ['strikes without end', '~~a~ '.repeat(1_500)],
+    ['markup without end', '<a><!--'.repeat(5_000)],
+    ['quotes in quotes', `${'>'.repeat(400)} deep`],
+    ['lists in lists', `${'- '.repeat(400)}deep`],
+    ['numbers in numbers', `${'1. '.repeat(400)}deep`],
+    ['one endless piece', 'word '.repeat(6_000)],
+  ])('is shown plain: %s', (_, text) => {
+    const began = performance.now();
+    expect(isCheapMarkdown(text)).toBe(false);
+    expect(performance.now() - began).toBeLessThan(100);
+  });
+
+  test('is told apart from what people write', () => {
+    const list = '- **bold** and `code_with_underscores`, see [a page](https://example.com) > [x]\n'.repeat(120);
+    expect(isCheapMarkdown(list)).toBe(true);
+    expect(isCheapMarkdown(`${'-'.repeat(200)}\n> > > quoted\n`)).toBe(true);
+    expect(isCheapMarkdown(`|a|b|\n|-|-|\n${'|x|y|\n'.repeat(2_000)}`)).toBe(true);
   });
 });

@@ -31,6 +31,8 @@ export type SessionState = {
 
 /** How often a page in the background is brought up to date (its title); a visible one is drawn with each frame. */
 const HIDDEN_UPDATE_MS = 500;
+/** How often a long journal is drawn while it is being read. */
+const LOADING_UPDATE_MS = 1000;
 
 export class SessionStore {
   readonly id: string;
@@ -108,6 +110,7 @@ export class SessionStore {
 
   async #load(): Promise<void> {
     let failures = 0;
+    let publishedAt = 0;
     while (!this.#ended.signal.aborted) {
       const answer = await fetchPage(this.id, this.#timeline.lastSeq, this.#ended.signal).catch(() => null);
       if (answer === null) return; // Closed meanwhile.
@@ -122,10 +125,15 @@ export class SessionStore {
       const { value: page, skew } = answer;
       const applied = applyPage(this.#timeline, page);
       this.#timeline = applied.timeline;
-      this.#publish();
-      if (this.#state.load.at !== 'shown') this.#set({ load: { at: 'shown' }, skew });
       // What a page leaves out (or tells wrongly) comes over the socket.
-      if (!applied.ok || page.entries.length === 0 || this.#timeline.lastSeq >= page.head) break;
+      const last = !applied.ok || page.entries.length === 0 || this.#timeline.lastSeq >= page.head;
+      // The first page is shown at once; of a long journal not each further one is worth a drawing.
+      if (last || Date.now() - publishedAt >= LOADING_UPDATE_MS) {
+        this.#publish();
+        publishedAt = Date.now();
+      }
+      if (this.#state.load.at !== 'shown') this.#set({ load: { at: 'shown' }, skew });
+      if (last) break;
     }
     if (this.#ended.signal.aborted) return;
     this.#connection = new LiveConnection({

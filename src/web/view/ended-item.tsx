@@ -3,7 +3,7 @@ import type { Entry } from '../outline/outline.ts';
 import { compact, dollars, duration } from '../text/format.ts';
 import { outcomeTone } from '../text/status.ts';
 import { Icon, type IconName } from './icons.tsx';
-import { Markdown } from './markdown.tsx';
+import { Prose } from './prose.tsx';
 
 type Ended = Entry<'turn-ended'>;
 
@@ -17,7 +17,7 @@ export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: En
     <section className={`ended tone-${outcomeTone(outcome)}`} aria-label="Outcome">
       {!repeats && text.trim() !== '' && (
         <div className="prose ended-text">
-          <Markdown text={text} />
+          <Prose text={text} />
         </div>
       )}
       <p className="ended-line">

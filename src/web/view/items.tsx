@@ -2,9 +2,9 @@ import { memo, type ReactNode, useState } from 'react';
 import type { Item } from '../outline/outline.ts';
 import { plural } from '../text/format.ts';
 import { EndedItem } from './ended-item.tsx';
-import { Markdown } from './markdown.tsx';
 import { MessageItem } from './message-item.tsx';
 import { OpenBlocks } from './open-blocks.tsx';
+import { Prose } from './prose.tsx';
 import { SavedItem } from './saved-item.tsx';
 import { StepsItem } from './steps-item.tsx';
 import { WorkRows } from './work-rows.tsx';
@@ -47,7 +47,7 @@ const ItemView = memo(function ItemView({ item, running }: { item: Item; running
     case 'text':
       return (
         <div className="prose item-text">
-          <Markdown text={item.entry.text} />
+          <Prose text={item.entry.text} />
           {item.entry.truncatedFrom !== undefined && <p className="faint">Cut here; the log has no more either.</p>}
         </div>
       );

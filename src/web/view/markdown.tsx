@@ -1,6 +1,7 @@
 import { Component, memo, type ReactNode } from 'react';
 import ReactMarkdown, { type Components } from 'react-markdown';
 import remarkGfm from 'remark-gfm';
+import { isCheapMarkdown } from '../text/markdown-cost.ts';
 import { webAddress } from '../text/web-address.ts';
 
 const plugins = [remarkGfm];
@@ -40,8 +41,12 @@ class PlainOnFailure extends Component<{ text: string; children: ReactNode }, { 
   }
 }
 
-/** Untrusted Markdown: no markup of its own, no foreign images, links to the web only. Drawn once for the same text. */
+/**
+ * Untrusted Markdown: no markup of its own, no foreign images, links to the web only; plain where parsing it would take
+ * long. Drawn once for the same text.
+ */
 export const Markdown = memo(function Markdown({ text }: { text: string }) {
+  if (!isCheapMarkdown(text)) return <pre className="plain">{text}</pre>;
   return (
     <PlainOnFailure text={text}>
       <ReactMarkdown remarkPlugins={plugins} components={components} urlTransform={(url) => webAddress(url) ?? ''}>

@@ -1,7 +1,7 @@
 import { memo, type ReactNode, useLayoutEffect, useRef, useState } from 'react';
 import type { Entry } from '../outline/outline.ts';
 import { timeOfDay } from '../text/format.ts';
-import { Markdown } from './markdown.tsx';
+import { Prose } from './prose.tsx';
 
 const sources: Record<Entry<'prompt'>['source'], string> = {
   delegation: 'assigned the issue',
@@ -15,7 +15,7 @@ export const MessageItem = memo(function MessageItem({ entry }: { entry: Entry<'
   return (
     <Message author={entry.author} how={sources[entry.source]} at={entry.at}>
       <Clamped>
-        <Markdown text={entry.text} />
+        <Prose text={entry.text} />
       </Clamped>
       {entry.truncatedFrom !== undefined && <p className="faint">Cut here: the whole text went to Claude.</p>}
     </Message>

@@ -2,8 +2,8 @@ import { memo } from 'react';
 import type { OpenBlock } from '../../protocol/viewer.ts';
 import { toolLabel } from '../outline/tool-summary.ts';
 import { Spinner } from './icons.tsx';
+import { StreamingText } from './prose.tsx';
 import { useSession } from './session-context.ts';
-import { StreamingText } from './streaming-text.tsx';
 import { ThinkingRow } from './thought-row.tsx';
 
 /**

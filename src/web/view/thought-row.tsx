@@ -1,7 +1,7 @@
 import { memo } from 'react';
 import { Fold } from './fold.tsx';
 import { Icon, Spinner } from './icons.tsx';
-import { Markdown } from './markdown.tsx';
+import { Prose } from './prose.tsx';
 
 /** What Claude thought, folded to the beginning of it. */
 export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
@@ -19,7 +19,7 @@ export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
     <Fold className="row" line={line}>
       {() => (
         <div className="prose thought">
-          <Markdown text={text} />
+          <Prose text={text} />
         </div>
       )}
     </Fold>

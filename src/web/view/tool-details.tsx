@@ -1,6 +1,6 @@
 import type { ToolCall } from '../outline/outline.ts';
 import { ClippedOutput } from './clipped-output.tsx';
-import { Markdown } from './markdown.tsx';
+import { Prose } from './prose.tsx';
 
 /** What a tool was given and what it gave, unfolded. `edited`: the diff already shows the input. */
 export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean }) {
@@ -15,7 +15,7 @@ export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean 
         <section aria-label="Result">
           {isSubagent(call?.name) && !result.isError ? (
             <div className="prose boxed">
-              <Markdown text={result.text} />
+              <Prose text={result.text} />
             </div>
           ) : (
             <ClippedOutput
