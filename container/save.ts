@@ -18,7 +18,7 @@ const MAX_FILES = 300;
 const LOCK_PATIENCE_MS = 3_000;
 const PUSH_TIMEOUT_MS = 10 * 60_000;
 const PATCH_TIMEOUT_MS = 60_000;
-const RETRY_PAUSES_MS = [500, 1_500, 4_000, 10_000];
+const RETRY_PAUSES_MS = [500, 2_000, 6_000];
 /** Whoever waits for the turn's end is told what failed rather than kept waiting. */
 const RETRY_LIMIT_MS = 60_000;
 
@@ -104,7 +104,8 @@ export async function publishWork(
   }
   let patchBytes: number | null = null;
   if (files.length > 0) {
-    const patch = await storePatch(plan, forkPoint, head, patchPath);
+    // Where the push has just waited in vain for the gateway, the patch is tried once.
+    const patch = await storePatch(plan, forkPoint, head, patchPath, retry ? [] : RETRY_PAUSES_MS);
     patchBytes = patch.bytes;
     if (patch.problem) problems.push(patch.problem);
   }
@@ -311,6 +312,7 @@ async function storePatch(
   from: string,
   head: string,
   path: string,
+  pauses: number[],
 ): Promise<{ bytes: number | null; problem: string | null }> {
   try {
     const bytes = await writePatch(plan, from, head, path);
@@ -318,7 +320,7 @@ async function storePatch(
     for (let attempt = 0; ; attempt++) {
       const refusal = await putPatch(plan, head, path);
       if (refusal === null) return { bytes, problem: null };
-      const wait = RETRY_PAUSES_MS[attempt];
+      const wait = pauses[attempt];
       if (!refusal.retry || wait === undefined || plan.signal.aborted || Date.now() > until) {
         return { bytes: null, problem: `The patch could not be stored: ${refusal.problem}` };
       }

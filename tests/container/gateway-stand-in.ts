@@ -7,21 +7,24 @@ export interface GatewayStandIn {
   url: string;
   /** Session token that is accepted now. */
   token: string;
-  /** Events as they were stored: consecutive, each once. */
-  events: SandboxEvent[];
+  /** Events as they were stored, consecutive and each once, of the stream that began last. */
+  readonly events: SandboxEvent[];
   /** Every batch that was accepted, heartbeats included. */
   batches: { at: number; batch: EventBatch; bytes: number }[];
   /** Patches by commit. */
   patches: Map<string, string>;
   /** 503 to everything while true. */
   away: boolean;
+  /** 503 to events alone while true. */
+  eventsAway: boolean;
   /** Events are refused as those of an earlier life while true. */
   superseded: boolean;
   /** A number above 0 loses that many answers to batches after storing them. */
   loseAnswers: number;
   /** Requests to the git host are answered with this instead, when it is set. */
   refuseGit: { status: number; text: string } | null;
-  forgetEvents(): void;
+  /** From now on `events` are those of a stream that is yet to begin. */
+  awaitNewStream(): void;
   close(): Promise<void>;
 }
 
@@ -32,6 +35,9 @@ export interface GatewayTargets {
 
 /** Starts it on a free port. */
 export async function startGatewayStandIn(token: string, targets: GatewayTargets): Promise<GatewayStandIn> {
+  const streams = new Map<string, SandboxEvent[]>();
+  let latest: SandboxEvent[] = [];
+
   const server = createServer((request, response) => {
     void handle(request, response).catch((error: unknown) => {
       response.writeHead(500).end(String(error));
@@ -68,21 +74,30 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
   }
 
   function takeEvents(body: Buffer, response: ServerResponse): void {
+    if (gateway.eventsAway) {
+      send(response, 503, { error: 'away', message: 'away' });
+      return;
+    }
     if (gateway.superseded) {
       send(response, 409, { error: 'superseded', message: 'another generation has taken over' });
       return;
     }
     const batch = eventBatchSchema.parse(JSON.parse(body.toString('utf8')));
     gateway.batches.push({ at: Date.now(), batch, bytes: body.length });
+    const events = streams.get(batch.streamId) ?? [];
+    if (!streams.has(batch.streamId)) {
+      streams.set(batch.streamId, events);
+      latest = events;
+    }
     for (const event of batch.events) {
-      if (event.seq === gateway.events.length + 1) gateway.events.push(event);
+      if (event.seq === events.length + 1) events.push(event);
     }
     if (gateway.loseAnswers > 0) {
       gateway.loseAnswers -= 1;
       response.destroy();
       return;
     }
-    send(response, 200, { stored: gateway.events.length });
+    send(response, 200, { stored: events.length });
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -90,15 +105,18 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
   const gateway: GatewayStandIn = {
     url: `http://127.0.0.1:${port}/gateway`,
     token,
-    events: [],
+    get events() {
+      return latest;
+    },
     batches: [],
     patches: new Map(),
     away: false,
+    eventsAway: false,
     superseded: false,
     loseAnswers: 0,
     refuseGit: null,
-    forgetEvents: () => {
-      gateway.events = [];
+    awaitNewStream: () => {
+      latest = [];
     },
     close: async () => {
       server.closeAllConnections();

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -7,14 +8,23 @@ import { eventually, processesOf, run, type Stage, setStage } from './stage.ts';
 let stage: Stage;
 afterEach(() => stage?.close());
 
-/** A command with a child, a grandchild that left the process group, and one that also lost its parent. */
-const FAMILY = [
-  'sleep 1000 &',
-  'setsid sleep 1001 &',
-  '(setsid sh -c "sleep 1002 & sleep 1003" >/dev/null 2>&1 &)',
-  'touch running',
-  'node -e "setInterval(() => {}, 1000)"',
-].join(' ');
+/** Has children, one that left the process group, and two that also lost their parent. */
+const FAMILY = `sleep 1000 &
+setsid sleep 1001 &
+(setsid sh -c "sleep 1002 & sleep 1003" >/dev/null 2>&1 &)
+touch running
+sleep 1004
+`;
+
+/** Starts a session, and Claude with a tool that runs the family. */
+async function startFamily(...before: string[]): Promise<string> {
+  await stage.start('shop-1');
+  await stage.event('ready');
+  await writeFile(join(stage.worktree('shop-1'), 'family.sh'), FAMILY);
+  const promptId = await stage.prompt('shop-1', run(...before, 'bash family.sh'));
+  await toolRuns();
+  return promptId;
+}
 
 async function toolRuns(): Promise<void> {
   await eventually(
@@ -29,9 +39,7 @@ async function toolRuns(): Promise<void> {
 
 test('a stop ends the whole process tree within two seconds, also what left its group, and saves', async () => {
   stage = await setStage();
-  await stage.start('shop-1');
-  await stage.prompt('shop-1', run('echo half > half-done.txt', FAMILY));
-  await toolRuns();
+  await startFamily('echo half > half-done.txt');
   const pids = await eventually(() => {
     const found = processesOf(stage, 'shop-1');
     return found.length >= 6 && found;
@@ -49,9 +57,7 @@ test('a stop ends the whole process tree within two seconds, also what left its 
 
 test('an interrupted turn still ends with its result, and the conversation goes on afterwards', async () => {
   stage = await setStage();
-  await stage.start('shop-1');
-  const first = await stage.prompt('shop-1', run(FAMILY));
-  await toolRuns();
+  const first = await startFamily();
   await stage.stop('shop-1');
   expect(await stage.event('cli-exited')).toMatchObject({ duringTurn: false, cause: 'stop' });
   expect(await stage.result()).toMatchObject({ is_error: true, user_message_uuids: [first] });
@@ -59,7 +65,7 @@ test('an interrupted turn still ends with its result, and the conversation goes 
   const second = await stage.prompt('shop-1', '[script: no-change]', 2);
   expect(await stage.result(2)).toMatchObject({ is_error: false, user_message_uuids: [second] });
   expect(stage.eventsOf('cli-started').map((started) => started.resumed)).toEqual([false, true]);
-  expect(stage.eventsOf('saved')).toHaveLength(2);
+  await eventually(() => stage.eventsOf('saved').length === 2, 'one save for each turn');
 });
 
 test('a stop while text is streaming ends it at once', async () => {
@@ -76,9 +82,7 @@ test('a stop while text is streaming ends it at once', async () => {
 
 test('a CLI that does not listen is killed all the same', async () => {
   stage = await setStage();
-  await stage.start('shop-1');
-  await stage.prompt('shop-1', run(FAMILY));
-  await toolRuns();
+  await startFamily();
   const { pid } = await stage.event('cli-started');
   process.kill(pid, 'SIGSTOP');
   const since = Date.now();
@@ -144,10 +148,10 @@ test('a prompt of the stopped turn that arrives late is dropped, and a later tur
   expect(stage.lines('result')).toHaveLength(1);
 });
 
+/** A zombie is dead: it waits for its parent, which here may be a first process that reaps no one. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {
     return false;
   }

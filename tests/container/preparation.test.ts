@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { RepositorySeed } from '../../dev/git/seed.ts';
+import { eventually, processesOf, REAL_GIT_PASSWORD, type Stage, setStage } from './stage.ts';
+
+let stage: Stage;
+afterEach(() => stage?.close());
+
+const ada = { name: 'Ada', email: 'ada@acme.example' };
+const repository = (files: Record<string, string>): RepositorySeed => ({
+  branch: 'main',
+  commits: [{ message: 'Begin', author: ada, at: 1_780_000_000, files }],
+});
+const acme = (name: string) => ({ repository: { fullName: `acme/${name}` } });
+
+describe('preparations that fail say what a person can do', () => {
+  test('the base branch does not exist', async () => {
+    stage = await setStage();
+    await stage.start('shop-1', { repository: { baseBranch: 'develop' } });
+    expect(await stage.event('failed')).toMatchObject({
+      step: 'mirror',
+      message: 'acme/shop has no branch "develop".',
+      hint: 'Set the repository\'s base branch in Cyrus to one that exists: "main".',
+    });
+    expect((await stage.status('shop-1')).state).toBe('failed');
+    const refused = await stage.command('shop-1', { type: 'prompt', id: crypto.randomUUID(), turn: 1, text: 'x' });
+    expect(refused.status).toBe(409);
+  });
+
+  test('the repository is empty', async () => {
+    stage = await setStage();
+    await promisify(execFile)('git', ['init', '--quiet', '--bare', join(stage.root, '../host/acme/empty.git')]);
+    await stage.start('empty-1', acme('empty'));
+    expect(await stage.event('failed')).toMatchObject({
+      message: 'acme/empty is empty: it has no branch to start from.',
+      hint: 'Push a first commit to main, then assign the issue again.',
+    });
+  });
+
+  test('the repository is not there', async () => {
+    stage = await setStage();
+    await stage.start('nothing-1', acme('nothing'));
+    expect(await stage.event('failed')).toMatchObject({ message: 'acme/nothing was not found on the git host.' });
+  });
+
+  test('the git host refuses access', async () => {
+    stage = await setStage();
+    stage.gateway.refuseGit = { status: 403, text: 'Cyrus: the credential of acme/shop was refused' };
+    await stage.start('shop-1');
+    const failed = await stage.event('failed');
+    expect(failed.message).toContain('The git host refused access to acme/shop');
+    expect(failed.message).toContain('the credential of acme/shop was refused');
+    expect(failed.hint).toContain('credential');
+  });
+
+  test('the git host is down, after several tries', async () => {
+    stage = await setStage();
+    stage.host.failNext(1_000, 502);
+    await stage.start('shop-1');
+    const failed = await stage.event('failed');
+    expect(failed.message).toContain('could not be reached (4 tries)');
+    expect(stage.host.requests().filter((request) => request.status === 502)).toHaveLength(4);
+  });
+
+  test('the CLI is not installed', async () => {
+    stage = await setStage({ config: { claudeBin: '/nowhere/claude' } });
+    await stage.start('shop-1');
+    const failed = await stage.event('failed');
+    expect(failed).toMatchObject({ step: 'claude' });
+    expect(failed.hint).toContain('CLAUDE_BIN');
+  });
+});
+
+test('a git host that fails twice and then answers is no failure', async () => {
+  stage = await setStage();
+  stage.host.failNext(2, 503);
+  await stage.start('shop-1');
+  await stage.event('ready');
+  expect(stage.eventsOf('failed')).toEqual([]);
+});
+
+test('a start after a failure tries again, with what was corrected', async () => {
+  stage = await setStage();
+  const first = await stage.start('shop-1', { repository: { baseBranch: 'develop' } });
+  await stage.event('failed');
+  const again = await stage.start('shop-1');
+  expect(again.streamId).toBe(first.streamId);
+  await stage.prompt('shop-1', '[script: no-change]');
+  expect(await stage.result()).toMatchObject({ is_error: false });
+});
+
+test('a branch that exists on the git host is continued', async () => {
+  stage = await setStage();
+  await pushCommit(stage, 'cyrus/shop-1', 'from-before.txt');
+  await stage.start('shop-1');
+  const ready = await stage.event('ready');
+  const [commit] = await stage.host.log('acme/shop', 'cyrus/shop-1');
+  expect(ready.baseCommit).toBe(commit?.sha);
+  expect(await readFile(join(stage.worktree('shop-1'), 'from-before.txt'), 'utf8')).toBe('pushed\n');
+});
+
+test('two sessions of a repository share its mirror and have a worktree each', async () => {
+  stage = await setStage();
+  await Promise.all([
+    stage.start('shop-1'),
+    stage.put('shop-2', {
+      ...stage.startBody(),
+      repository: { fullName: 'acme/shop', baseBranch: 'main', branch: 'cyrus/shop-2' },
+    }),
+  ]);
+  for (const id of ['shop-1', 'shop-2']) {
+    await eventually(async () => (await stage.status(id)).state === 'ready', `${id} to be ready`);
+    expect(await readFile(join(stage.worktree(id), 'README.md'), 'utf8')).toContain('shop');
+  }
+});
+
+test('a higher generation supersedes: the old CLI is gone, numbering begins anew, the worktree is kept', async () => {
+  stage = await setStage();
+  const first = await stage.start('shop-1');
+  await stage.prompt('shop-1', '[script: long-text 5000 20]');
+  await eventually(() => stage.lines('stream_event').length > 5, 'text');
+  await writeFile(join(stage.worktree('shop-1'), 'kept.txt'), 'not yet committed\n');
+  const { pid } = await stage.event('cli-started');
+  stage.gateway.awaitNewStream();
+  const second = await stage.start('shop-1', { generation: 2 });
+  expect(second).toMatchObject({ generation: 2, state: 'preparing' });
+  expect(second.streamId).not.toBe(first.streamId);
+  await stage.event('ready');
+  expect(stage.gateway.events[0]?.seq).toBe(1);
+  expect(processesOf(stage, 'shop-1')).not.toContain(pid);
+  const late = await stage.put('shop-1', stage.startBody({ generation: 1 }));
+  expect(late.status).toBe(409);
+  await stage.prompt('shop-1', '[script: no-change]');
+  const saved = await stage.event('saved');
+  expect(saved.files.map((file) => file.path)).toEqual(['kept.txt']);
+  const generations = stage.gateway.batches.slice(-3).map(({ batch }) => batch.generation);
+  expect(new Set(generations)).toEqual(new Set([2]));
+});
+
+describe('cyrus-setup.sh', () => {
+  test('runs once for a worktree, without any secret in its environment', async () => {
+    stage = await setStage();
+    await stage.host.ensureRepository(
+      'acme/setup',
+      repository({ 'cyrus-setup.sh': 'echo "setting up"; env | sort > env.txt; echo run >> runs.txt\n' }),
+    );
+    await stage.start('setup-1', acme('setup'));
+    await stage.event('ready');
+    expect(await stage.event('setup-output')).toMatchObject({ text: 'setting up\n' });
+    await stage.restart();
+    stage.gateway.awaitNewStream();
+    await stage.start('setup-1', { ...acme('setup'), generation: 2 });
+    await stage.event('ready');
+    const env = await readFile(join(stage.worktree('setup-1'), 'env.txt'), 'utf8');
+    expect(env).not.toContain(stage.gateway.token);
+    expect(env).not.toContain(REAL_GIT_PASSWORD);
+    expect(env).not.toMatch(/SECRET|TOKEN|GIT_CONFIG/);
+    expect(await readFile(join(stage.worktree('setup-1'), 'runs.txt'), 'utf8')).toBe('run\n');
+  });
+
+  test('that fails is reported and told to Claude, and the session goes on', async () => {
+    stage = await setStage();
+    await stage.host.ensureRepository(
+      'acme/setup',
+      repository({ 'cyrus-setup.sh': 'echo "no such tool" >&2; exit 3\n' }),
+    );
+    await stage.start('setup-1', acme('setup'));
+    const done = await stage.event('step', (step) => step.step === 'setup' && step.status === 'done');
+    expect(done.detail).toBe('cyrus-setup.sh failed with exit code 3');
+    await stage.event('ready');
+    const instructions = await readFile(join(stage.sessionDir('setup-1'), 'instructions.md'), 'utf8');
+    expect(instructions).toContain('cyrus-setup.sh failed with exit code 3');
+  });
+
+  test('that hangs is ended with all it started', async () => {
+    stage = await setStage();
+    await stage.host.ensureRepository('acme/setup', repository({ 'cyrus-setup.sh': 'sleep 1000 & sleep 1000\n' }));
+    await stage.start('setup-1', { ...acme('setup'), setupTimeoutSeconds: 1 });
+    const done = await stage.event('step', (step) => step.step === 'setup' && step.status === 'done');
+    expect(done.detail).toContain('took longer than 1 second');
+    const started = await stage.event('cli-started');
+    await eventually(() => processesOf(stage, 'setup-1').every((pid) => pid === started.pid), 'the end of the script');
+  });
+
+  test('that prints without end is reported only in part', async () => {
+    stage = await setStage();
+    await stage.host.ensureRepository('acme/setup', repository({ 'cyrus-setup.sh': 'yes | head -c 3000000\n' }));
+    await stage.start('setup-1', acme('setup'));
+    await stage.event('ready');
+    const bytes = stage.eventsOf('setup-output').reduce((sum, event) => sum + event.text.length, 0);
+    expect(bytes).toBeLessThan(300_000);
+    expect(stage.eventsOf('setup-output').at(-1)?.text).toContain('more output is not shown');
+  });
+});
+
+/** Somebody else's push, straight to the git host. */
+async function pushCommit(on: Stage, branch: string, file: string): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'cyrus-other-'));
+  const url = new URL(on.host.cloneUrl('acme/shop'));
+  url.username = 'cyrus';
+  url.password = REAL_GIT_PASSWORD;
+  const git = (...args: string[]) => promisify(execFile)('git', ['-C', directory, ...args]);
+  try {
+    await git('clone', '--quiet', url.href, '.');
+    await git('checkout', '--quiet', '-b', branch);
+    await writeFile(join(directory, file), 'pushed\n');
+    await git('add', '-A');
+    await git(
+      '-c',
+      'user.name=Ada',
+      '-c',
+      'user.email=ada@acme.example',
+      'commit',
+      '--quiet',
+      '-m',
+      'By somebody else',
+    );
+    await git('push', '--quiet', 'origin', branch);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
