@@ -13,6 +13,19 @@ const optionalText = z
 const address = z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).transform(withoutTrailingSlash);
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`);
 
+const key = () =>
+  z.string().refine(isKey, { error: 'must be 32 random bytes in base64: openssl rand -base64 32', abort: true });
+/** An address or, without a path, a whole origin; `*` in the host stands for one label or a part of one. */
+const callbackPattern = /^https?:\/\/[\w.*-]+(:\d+)?(\/[^\s?#*]*)?$/;
+const callbackList = z
+  .string()
+  .default('')
+  .transform((value) => value.split(/[\s,]+/).filter((entry) => entry !== ''))
+  .refine((entries) => entries.every(isCallbackPattern), {
+    error:
+      'must be addresses separated by commas, https except on a loopback host; a * may stand for one label of the host, the last two excepted: https://*.cyrus.example.workers.dev',
+  });
+
 const variablesSchema = z.object({
   ENVIRONMENT: z.enum(['production', 'local']),
   PUBLIC_URL: z.union([z.literal('').transform(() => null), address]),
@@ -21,20 +34,39 @@ const variablesSchema = z.object({
   SANDBOX: z.enum(['container', 'endpoint']),
   SANDBOX_ENDPOINT_URL: z.union([z.literal('').transform(() => null), address]),
   LINEAR_API_URL: address,
+  LINEAR_AUTHORIZE_URL: address.default('https://linear.app/oauth/authorize'),
+  LINEAR_TOKEN_URL: address.default('https://api.linear.app/oauth/token'),
+  LINEAR_REVOKE_URL: address.default('https://api.linear.app/oauth/revoke'),
+  LINEAR_CLIENT_ID: optionalText,
+  LINEAR_CLIENT_SECRET: optionalText,
+  LINEAR_CLIENT_CREDENTIALS: flag.default(false),
+  OAUTH_CALLBACK_ALLOW: callbackList,
   ANTHROPIC_API_URL: address,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
   PAUSED: flag,
   LINEAR_WEBHOOK_SECRET: secret(8),
-  ENCRYPTION_KEY: z
-    .string()
-    .refine(isKey, { error: 'must be 32 random bytes in base64: openssl rand -base64 32', abort: true }),
+  ENCRYPTION_KEY: key(),
+  ENCRYPTION_KEY_OLD: z.union([z.literal('').transform(() => null), key()]).default(null),
   ADMIN_TOKEN: secret(24),
   ACCESS_PASSWORD: secret(8),
   SANDBOX_ENDPOINT_SECRET: optionalText,
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
 });
+
+/** Cyrus as an OAuth application of Linear. Id and secret are null until someone created it, see the page /install. */
+export interface LinearApp {
+  clientId: string | null;
+  clientSecret: string | null;
+  authorizeUrl: string;
+  tokenUrl: string;
+  revokeUrl: string;
+  /** Tokens of the one workspace that owns the application are fetched without anybody's consent. */
+  clientCredentials: boolean;
+  /** Where a browser may be sent after an installation: patterns, see `isAllowedCallback`. */
+  callbackAllow: readonly string[];
+}
 
 /** How Claude is paid for, with the credential that goes into every request. */
 export type ClaudeAccess = { mode: ClaudeCredential; secret: string };
@@ -43,11 +75,13 @@ export interface Config {
   environment: 'production' | 'local';
   /** Address under which people and sandboxes reach this Worker; null: the address of the request at hand. */
   publicUrl: string | null;
-  linear: { apiUrl: string; webhookSecret: string; webhookMaxAgeMs: number };
+  linear: { apiUrl: string; webhookSecret: string; webhookMaxAgeMs: number; app: LinearApp };
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean };
   sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };
   /** 32 bytes, base64; keys for single purposes are derived from it. */
   encryptionKey: string;
+  /** The key before: what was encrypted with it is still read. Null: there is none. */
+  oldEncryptionKey: string | null;
   adminToken: string;
   accessPassword: string;
   /** Webhooks are accepted and stored, effects wait. */
@@ -99,6 +133,15 @@ function checkConfig(env: object): Config {
       apiUrl: variables.LINEAR_API_URL,
       webhookSecret: variables.LINEAR_WEBHOOK_SECRET,
       webhookMaxAgeMs: variables.WEBHOOK_MAX_AGE_HOURS * 3_600_000,
+      app: {
+        clientId: variables.LINEAR_CLIENT_ID,
+        clientSecret: variables.LINEAR_CLIENT_SECRET,
+        authorizeUrl: variables.LINEAR_AUTHORIZE_URL,
+        tokenUrl: variables.LINEAR_TOKEN_URL,
+        revokeUrl: variables.LINEAR_REVOKE_URL,
+        clientCredentials: variables.LINEAR_CLIENT_CREDENTIALS,
+        callbackAllow: variables.OAUTH_CALLBACK_ALLOW,
+      },
     },
     claude: {
       apiUrl: variables.ANTHROPIC_API_URL,
@@ -108,6 +151,7 @@ function checkConfig(env: object): Config {
     },
     sandbox,
     encryptionKey: variables.ENCRYPTION_KEY,
+    oldEncryptionKey: variables.ENCRYPTION_KEY_OLD,
     adminToken: variables.ADMIN_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
     paused: variables.PAUSED,
@@ -152,6 +196,15 @@ function sandboxChoice(variables: Variables, problems: string[]): Config['sandbo
 
 function isLoopback(url: string): boolean {
   return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
+}
+
+/** A star in the last two labels would allow addresses of anybody. */
+function isCallbackPattern(entry: string): boolean {
+  if (!callbackPattern.test(entry)) return false;
+  const { protocol, host } = /^(?<protocol>https?:)\/\/(?<host>[^/:]+)/.exec(entry)?.groups ?? {};
+  if (protocol === undefined || host === undefined) return false;
+  if (host.split('.').slice(-2).join('').includes('*')) return false;
+  return protocol === 'https:' || ['localhost', '127.0.0.1'].includes(host);
 }
 
 function withoutTrailingSlash(url: string): string {

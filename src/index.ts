@@ -2,6 +2,7 @@
 import { ContainerProxy } from '@cloudflare/containers';
 import { Hono } from 'hono';
 import { ConfigError, readConfig } from './config.ts';
+import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
 import type { ApiError } from './protocol/api.ts';
 import { access, securityHeaders } from './routes/access.ts';
@@ -45,5 +46,5 @@ function describe(error: Error): [500 | 503, ApiError] {
 // Assigned after the class: as a static field the setter that registers the handlers would never run.
 SandboxContainer.outboundByHost = { [GATEWAY_HOST]: gatewayForContainers };
 
-export { ContainerProxy, IssueSession, SandboxContainer };
+export { ContainerProxy, IssueSession, LinearWorkspace, SandboxContainer };
 export default app;

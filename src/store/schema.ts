@@ -4,6 +4,10 @@ import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqli
 import type { TurnOutcome } from '../protocol/journal.ts';
 import type { Phase } from '../protocol/viewer.ts';
 
+/** `active` is the only one under which Linear is called. */
+export type WorkspaceStatus = 'active' | 'reinstall-needed' | 'revoked';
+export type InstalledBy = 'oauth' | 'client-credentials' | 'admin';
+
 const times = { createdAt: integer('created_at').notNull(), updatedAt: integer('updated_at').notNull() };
 
 /** A Linear organization that installed the app. */
@@ -13,10 +17,59 @@ export const workspaces = sqliteTable('workspaces', {
   name: text('name').notNull(),
   urlKey: text('url_key').notNull(),
   appUserId: text('app_user_id').notNull(),
-  /** Encrypted: purpose `workspace-access-token`, context [id]. */
+  /** Encrypted: purpose `workspace-access-token`, context [id]. Empty: wiped, see `status`. */
   accessToken: text('access_token').notNull(),
+  /** Encrypted: purpose `workspace-refresh-token`, context [id]. Null: the access token cannot be renewed by it. */
+  refreshToken: text('refresh_token'),
+  /** When the access token ends; null: not known. */
+  expiresAt: integer('expires_at'),
+  /** `reinstall-needed`: Linear takes the tokens no more. `revoked`: uninstalled, the tokens are wiped. */
+  status: text('status').$type<WorkspaceStatus>().notNull().default('active'),
+  /** What Linear granted, separated by spaces; null: not known. */
+  scope: text('scope'),
+  /** How the tokens came here: `oauth`, `client-credentials` or `admin`; null: before this was noted. */
+  installedBy: text('installed_by').$type<InstalledBy>(),
+  /** When the app was last installed or its tokens stored by hand; null: before this was noted. */
+  installedAt: integer('installed_at'),
   ...times,
 });
+
+/** Installations that were begun and have not come back from Linear yet. Rows are kept a day, to tell a repeat from a forgery. */
+export const oauthStates = sqliteTable(
+  'oauth_states',
+  {
+    /** SHA-256 of the state, base64url: whoever reads the table cannot finish an installation. */
+    stateHash: text('state_hash').primaryKey(),
+    /** SHA-256 of what the browser's cookie holds. */
+    browserHash: text('browser_hash').notNull(),
+    /** PKCE. Encrypted: purpose `oauth-verifier`, context [stateHash]. */
+    verifier: text('verifier').notNull(),
+    redirectUri: text('redirect_uri').notNull(),
+    /** Where the browser is sent once all is done; null: it stays here. */
+    callback: text('callback'),
+    expiresAt: integer('expires_at').notNull(),
+    /** When it came back; a state is good for once. */
+    usedAt: integer('used_at'),
+  },
+  (table) => [index('oauth_states_expires').on(table.expiresAt)],
+);
+
+/** Who did what to this deployment. Never holds a secret. */
+export const auditEntries = sqliteTable(
+  'audit',
+  {
+    id: integer('id').primaryKey({ autoIncrement: true }),
+    at: integer('at').notNull(),
+    /** Who: `browser:<user name>`, `admin`, `linear`, `cyrus`. */
+    actor: text('actor').notNull(),
+    /** Dot name of what was done: `workspace.installed`. */
+    action: text('action').notNull(),
+    workspaceId: text('workspace_id'),
+    /** JSON object. */
+    details: text('details').notNull(),
+  },
+  (table) => [index('audit_at').on(desc(table.at))],
+);
 
 /** A git repository a workspace's issues may be worked on in. */
 export const repositories = sqliteTable(

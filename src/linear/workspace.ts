@@ -1,0 +1,4 @@
+/** The Linear workspace: one Durable Object for each. */
+import { DurableObject } from 'cloudflare:workers';
+
+export class LinearWorkspace extends DurableObject<Env> {}
