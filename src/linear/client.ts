@@ -4,7 +4,14 @@ import { z } from 'zod';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import type { Activity } from './activities.ts';
 import { answerSchema, isConflictOnInsert, LinearError, toLinearError } from './errors.ts';
-import { CREATE_ACTIVITY, ISSUE_STATES, UPDATE_AGENT_SESSION, UPDATE_ISSUE } from './operations.ts';
+import {
+  CREATE_ACTIVITY,
+  ISSUE_STATES,
+  OPEN_THREAD_ON_COMMENT,
+  OPEN_THREAD_ON_ISSUE,
+  UPDATE_AGENT_SESSION,
+  UPDATE_ISSUE,
+} from './operations.ts';
 
 const TIMEOUT_MS = 15_000;
 /** States in which an issue is under way or over; it is not moved then. */
@@ -16,6 +23,11 @@ const issueStatesSchema = z.object({
     team: z.object({ states: z.object({ nodes: z.array(z.object({ id: z.string(), position: z.number() })) }) }),
   }),
 });
+
+const openedSchema = z.record(
+  z.string(),
+  z.object({ success: z.boolean(), agentSession: z.object({ id: z.string() }) }),
+);
 
 export class LinearClient {
   readonly #apiUrl: string;
@@ -40,6 +52,14 @@ export class LinearClient {
   async addExternalUrl(agentSessionId: string, label: string, url: string): Promise<void> {
     const input: LinearDocument.AgentSessionUpdateInput = { addedExternalUrls: [{ label, url }] };
     await this.#mutate(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
+  }
+
+  /** Opens an agent session on an issue or on a root comment. @returns its id */
+  async openThread(on: { issueId: string } | { commentId: string }): Promise<string> {
+    const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
+    const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input: on })));
+    if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
+    return payload.agentSession.id;
   }
 
   /** Moves an issue to its team's first started state, unless it is started or over already. */

@@ -12,6 +12,18 @@ export const UPDATE_AGENT_SESSION = /* GraphQL */ `
   }
 `;
 
+export const OPEN_THREAD_ON_ISSUE = /* GraphQL */ `
+  mutation OpenThreadOnIssue($input: AgentSessionCreateOnIssue!) {
+    agentSessionCreateOnIssue(input: $input) { success agentSession { id } }
+  }
+`;
+
+export const OPEN_THREAD_ON_COMMENT = /* GraphQL */ `
+  mutation OpenThreadOnComment($input: AgentSessionCreateOnComment!) {
+    agentSessionCreateOnComment(input: $input) { success agentSession { id } }
+  }
+`;
+
 /** The issue's state, and the started states of its team. */
 export const ISSUE_STATES = /* GraphQL */ `
   query IssueStates($id: String!) {

@@ -1,30 +1,31 @@
 /**
- * Linear's webhooks as zod schemas, and what they mean to an issue session (pure). Unknown keys are kept out of the way,
- * unknown kinds are told apart from malformed ones (docs: linear.app/developers/agents, the payload types of @linear/sdk 98).
+ * Linear's webhooks as zod schemas, and what they mean to an issue session (pure). Unknown keys are
+ * tolerated and dropped, unknown kinds are told apart from malformed ones (docs: linear.app/developers/agents, the payload types of @linear/sdk 98).
  */
 import { z } from 'zod';
 
-const person = z.looseObject({ id: z.string(), name: z.string() });
+const person = z.object({ id: z.string(), name: z.string() });
 
-const issueSchema = z.looseObject({
+const issueSchema = z.object({
   id: z.string().min(1),
   identifier: z.string().min(1),
   title: z.string(),
   description: z.string().nullish(),
   url: z.string(),
+  teamId: z.string().nullish(),
 });
 
-const agentSessionSchema = z.looseObject({
+const agentSessionSchema = z.object({
   id: z.uuid(),
   appUserId: z.string().nullish(),
   creatorId: z.string().nullish(),
   creator: person.nullish(),
   issueId: z.string().nullish(),
   issue: issueSchema.nullish(),
-  comment: z.looseObject({ id: z.string(), body: z.string(), userId: z.string().nullish() }).nullish(),
+  comment: z.object({ id: z.string(), body: z.string(), userId: z.string().nullish() }).nullish(),
 });
 
-const guidanceSchema = z.array(z.looseObject({ body: z.string(), origin: z.unknown() })).nullish();
+const guidanceSchema = z.array(z.object({ body: z.string(), origin: z.unknown() })).nullish();
 
 const envelope = {
   organizationId: z.string().min(1),
@@ -32,7 +33,7 @@ const envelope = {
   webhookTimestamp: z.number(),
 };
 
-const createdSchema = z.looseObject({
+const createdSchema = z.object({
   ...envelope,
   type: z.literal('AgentSessionEvent'),
   action: z.literal('created'),
@@ -41,15 +42,15 @@ const createdSchema = z.looseObject({
   guidance: guidanceSchema,
 });
 
-const promptedSchema = z.looseObject({
+const promptedSchema = z.object({
   ...envelope,
   type: z.literal('AgentSessionEvent'),
   action: z.literal('prompted'),
   agentSession: agentSessionSchema,
-  agentActivity: z.looseObject({
+  agentActivity: z.object({
     id: z.uuid(),
     // Real payloads have the text in content.body; the documentation says body.
-    content: z.looseObject({ type: z.string(), body: z.string().nullish() }).nullish(),
+    content: z.object({ type: z.string(), body: z.string().nullish() }).nullish(),
     body: z.string().nullish(),
     signal: z.string().nullish(),
     userId: z.string().nullish(),
@@ -57,12 +58,78 @@ const promptedSchema = z.looseObject({
   }),
 });
 
-/** What every webhook has, whatever its kind. */
-const kindSchema = z.looseObject({ type: z.string(), action: z.string(), webhookTimestamp: z.number() });
+/** `AppUserNotification`: what Linear would notify the app user of (facts of about 90 kinds; five matter here). */
+const notificationSchema = z.object({
+  ...envelope,
+  type: z.literal('AppUserNotification'),
+  action: z.string(),
+  notification: z.object({
+    id: z.string().min(1),
+    actorId: z.string().nullish(),
+    actor: person.nullish(),
+    issueId: z.string().nullish(),
+    issue: issueSchema.nullish(),
+    comment: z.object({ id: z.string(), body: z.string() }).nullish(),
+  }),
+});
 
-type Created = z.infer<typeof createdSchema>;
+/** `Issue`: a change of an issue; `updatedFrom` has the previous values of what changed. */
+const issueChangeSchema = z.object({
+  type: z.literal('Issue'),
+  action: z.enum(['create', 'update', 'remove']),
+  organizationId: z.string().min(1),
+  webhookTimestamp: z.number(),
+  actor: z.object({ id: z.string().nullish(), name: z.string().nullish() }).nullish(),
+  data: z.object({
+    id: z.string().min(1),
+    title: z.string(),
+    description: z.string().nullish(),
+    updatedAt: z.string().nullish(),
+    delegateId: z.string().nullish(),
+    state: z.object({ type: z.string() }).nullish(),
+  }),
+  updatedFrom: z.record(z.string(), z.unknown()).nullish(),
+});
+
+const permissionChangeSchema = z.object({
+  ...envelope,
+  type: z.literal('PermissionChange'),
+  action: z.literal('teamAccessChanged'),
+  removedTeamIds: z.array(z.string()).nullish(),
+});
+
+const appRevokedSchema = z.object({
+  type: z.literal('OAuthApp'),
+  action: z.literal('revoked'),
+  organizationId: z.string().min(1),
+  webhookTimestamp: z.number(),
+});
+
+/** What every webhook has, whatever its kind. */
+const kindSchema = z.object({ type: z.string(), action: z.string(), webhookTimestamp: z.number() });
+
+export type AgentSessionWebhook = z.infer<typeof createdSchema> | z.infer<typeof promptedSchema>;
 type Prompted = z.infer<typeof promptedSchema>;
-export type Webhook = Created | Prompted;
+export type NotificationWebhook = z.infer<typeof notificationSchema>;
+export type IssueWebhook = z.infer<typeof issueChangeSchema>;
+export type PermissionWebhook = z.infer<typeof permissionChangeSchema>;
+export type AppRevokedWebhook = z.infer<typeof appRevokedSchema>;
+/** A webhook of a kind that Cyrus acts on. */
+export type Webhook = AgentSessionWebhook | NotificationWebhook | IssueWebhook | PermissionWebhook | AppRevokedWebhook;
+
+/** The schema of each kind that Cyrus acts on, by `type.action`, or by `type.*`. */
+const KNOWN_KINDS: Readonly<Record<string, z.ZodType<Webhook>>> = {
+  'AgentSessionEvent.created': createdSchema,
+  'AgentSessionEvent.prompted': promptedSchema,
+  'AppUserNotification.issueAssignedToYou': notificationSchema,
+  'AppUserNotification.issueUnassignedFromYou': notificationSchema,
+  'AppUserNotification.issueCommentMention': notificationSchema,
+  'AppUserNotification.issueNewComment': notificationSchema,
+  'Issue.update': issueChangeSchema,
+  'Issue.remove': issueChangeSchema,
+  'PermissionChange.teamAccessChanged': permissionChangeSchema,
+  'OAuthApp.revoked': appRevokedSchema,
+};
 
 export type ParsedWebhook =
   | { kind: 'event'; webhook: Webhook }
@@ -81,23 +148,47 @@ export function parseWebhook(body: string): ParsedWebhook {
   const kind = kindSchema.safeParse(json);
   if (!kind.success) return { kind: 'malformed', message: z.prettifyError(kind.error) };
   const { type, action, webhookTimestamp: timestamp } = kind.data;
-  if (type !== 'AgentSessionEvent') return { kind: 'ignored', type: `${type}.${action}`, timestamp };
-  const schema = action === 'created' ? createdSchema : action === 'prompted' ? promptedSchema : null;
-  if (!schema) return { kind: 'ignored', type: `${type}.${action}`, timestamp };
+  const name = `${type}.${action}`;
+  const schema = Object.hasOwn(KNOWN_KINDS, name) ? KNOWN_KINDS[name] : undefined;
+  if (!schema) return { kind: 'ignored', type: name, timestamp };
   const parsed = schema.safeParse(json);
   if (!parsed.success) return { kind: 'malformed', message: z.prettifyError(parsed.error) };
   return { kind: 'event', webhook: parsed.data };
 }
 
 /** True for a webhook that the agent itself caused; acting on it would run in circles. */
-export function isSelfTriggered(webhook: Webhook): boolean {
-  const actor = webhook.action === 'created' ? webhook.agentSession.creatorId : webhook.agentActivity.userId;
-  return actor !== null && actor !== undefined && actor === webhook.appUserId;
+export function isSelfTriggered(webhook: AgentSessionWebhook | NotificationWebhook): boolean {
+  const actor = actorOf(webhook);
+  return actor !== null && actor === webhook.appUserId;
+}
+
+function actorOf(webhook: AgentSessionWebhook | NotificationWebhook): string | null {
+  if (webhook.type === 'AppUserNotification') return webhook.notification.actorId ?? null;
+  return (webhook.action === 'created' ? webhook.agentSession.creatorId : webhook.agentActivity.userId) ?? null;
+}
+
+/** True for a change that may matter to work on the issue: its text, its state, whose it is, whether it is. */
+export function concernsWork({ action, updatedFrom }: IssueWebhook): boolean {
+  if (action === 'remove') return true;
+  return ['title', 'description', 'stateId', 'delegateId'].some((key) => key in (updatedFrom ?? {}));
 }
 
 /** Key of the content, the same for every delivery of it. `webhookId` names the subscription and is no key. */
 export function contentKey(webhook: Webhook): string {
-  return webhook.action === 'created' ? `created:${webhook.agentSession.id}` : `prompted:${webhook.agentActivity.id}`;
+  switch (webhook.type) {
+    case 'AgentSessionEvent':
+      return webhook.action === 'created'
+        ? `created:${webhook.agentSession.id}`
+        : `prompted:${webhook.agentActivity.id}`;
+    case 'AppUserNotification':
+      return `notification:${webhook.notification.id}`;
+    case 'Issue':
+      return `issue:${webhook.action}:${webhook.data.updatedAt ?? webhook.webhookTimestamp}`;
+    case 'PermissionChange':
+      return `permission:${webhook.webhookTimestamp}`;
+    case 'OAuthApp':
+      return `revoked:${webhook.webhookTimestamp}`;
+  }
 }
 
 /** The text of a `prompted` activity. */

@@ -1,11 +1,19 @@
 /** `POST /webhooks/linear`: answered 200 only after the issue session has committed the delivery. */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { readConfig } from '../config.ts';
 import { isSigned } from '../linear/signature.ts';
-import { isSelfTriggered, parseWebhook } from '../linear/webhook.ts';
+import {
+  type AppRevokedWebhook,
+  concernsWork,
+  contentKey,
+  isSelfTriggered,
+  type PermissionWebhook,
+  parseWebhook,
+} from '../linear/webhook.ts';
 import { log } from '../observability/log.ts';
-import { toRequest } from '../session/from-linear.ts';
+import { fromAgentSession, fromIssueChange, fromNotification, type SessionRequest } from '../session/from-linear.ts';
+import { findAppUserId, listRunningSessions, openDatabase } from '../store/database.ts';
 
 /** Largest body that is read, as in Linear's own SDK. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
@@ -40,21 +48,69 @@ linearWebhook.post(
     }
     // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
     if (age > config.linear.webhookMaxAgeMs) return ignore(c, 'too_old');
-    if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered');
-    const request = toRequest(webhook);
-    if (!request) return ignore(c, 'empty_prompt');
-    const { sessionName, ...delivery } = request;
-    const outcome = await c.env.ISSUE_SESSION.getByName(sessionName).accept({
-      ...delivery,
-      deliveryId: c.req.header('linear-delivery') ?? request.contentKey,
-      origin: new URL(c.req.url).origin,
-    });
-    return c.json({ outcome });
+    const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
+    const delivery = { deliveryId, origin: new URL(c.req.url).origin };
+    switch (webhook.type) {
+      case 'AgentSessionEvent':
+        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered');
+        return deliver(c, fromAgentSession(webhook), delivery);
+      case 'AppUserNotification':
+        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered');
+        return deliver(c, fromNotification(webhook), delivery);
+      case 'Issue': {
+        if (!concernsWork(webhook)) return ignore(c, 'issue_change');
+        const database = openDatabase(c.env.DB, config.encryptionKey);
+        const appUserId = await findAppUserId(database, webhook.organizationId);
+        if (webhook.actor?.id && webhook.actor.id === appUserId) return ignore(c, 'self_triggered');
+        return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), delivery);
+      }
+      case 'PermissionChange':
+      case 'OAuthApp':
+        return withdrawAll(c, webhook, delivery);
+    }
   },
 );
 
+type WebhookContext = Context<{ Bindings: Env }>;
+
+async function deliver(
+  c: WebhookContext,
+  request: SessionRequest | null,
+  { deliveryId, origin }: { deliveryId: string; origin: string },
+): Promise<Response> {
+  if (!request) return ignore(c, 'nothing_asked');
+  const { sessionName, ...delivery } = request;
+  const session = c.env.ISSUE_SESSION.getByName(sessionName);
+  return c.json({ outcome: await session.accept({ ...delivery, deliveryId, origin }) });
+}
+
+/** Cyrus lost a team, or the workspace: whatever runs there is stopped. */
+async function withdrawAll(
+  c: WebhookContext,
+  webhook: PermissionWebhook | AppRevokedWebhook,
+  delivery: { deliveryId: string; origin: string },
+): Promise<Response> {
+  const { encryptionKey } = readConfig(c.env);
+  const database = openDatabase(c.env.DB, encryptionKey);
+  const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []) : [];
+  if (webhook.type === 'PermissionChange' && teamIds.length === 0) return ignore(c, 'teams_added');
+  const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';
+  const running = await listRunningSessions(database, webhook.organizationId);
+  await Promise.all(
+    running.map((id) =>
+      c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(id)).accept({
+        ...delivery,
+        contentKey: contentKey(webhook),
+        about: null,
+        event: { type: 'withdrawn', id: crypto.randomUUID(), why, author: null, teamIds },
+      }),
+    ),
+  );
+  return c.json({ outcome: 'accepted', sessions: running.length });
+}
+
 /** Kinds that Cyrus does not act on are answered 200, so that Linear does not repeat them, and counted by the log. */
-function ignore(c: { json: (body: object, status: 200) => Response }, reason: string): Response {
+function ignore(c: WebhookContext, reason: string): Response {
   log('linear.webhook.ignored', { reason });
   return c.json({ outcome: 'ignored', reason }, 200);
 }

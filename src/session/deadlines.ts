@@ -10,12 +10,21 @@ export const SAVE_LIMIT_MS = 180_000;
 /** Linear calls a session stale after 30 min without an activity (docs: linear.app/developers/agents). */
 export const LINEAR_HEARTBEAT_MS = 10 * 60_000;
 
+/** A request that Linear notified of opens a thread by itself if none has arrived after this long. */
+export const THREAD_LIMIT_MS = 20_000;
+
 export type Deadline =
-  | { name: 'stop' | 'save' | 'silence'; at: number }
+  | { name: 'stop' | 'save' | 'silence' | 'thread'; at: number }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
 
 /** Every deadline that the state implies; times in milliseconds since the epoch. */
 export function deadlines(state: SessionState): Deadline[] {
+  const { expectedThread } = state;
+  const thread: Deadline[] = expectedThread ? [{ name: 'thread', at: expectedThread.since + THREAD_LIMIT_MS }] : [];
+  return [...thread, ...phaseDeadlines(state)];
+}
+
+function phaseDeadlines(state: SessionState): Deadline[] {
   const { phase, sandbox } = state;
   switch (phase.name) {
     case 'waiting':

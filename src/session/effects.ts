@@ -9,6 +9,8 @@ export type Effect =
   | { kind: 'say'; agentSessionId: string; id: string; activity: Activity }
   /** Show the live page as external URL of the agent session. */
   | { kind: 'link-page'; agentSessionId: string }
+  /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
+  | { kind: 'open-thread'; promptId: string; issueId: string; commentId: string | null }
   /** Move the issue to its team's first started state, unless it is started or finished already. */
   | { kind: 'start-issue'; issueId: string }
   /** Bring up the sandbox of this generation, or find it running. */
@@ -30,6 +32,7 @@ export function laneOf(effect: Effect): string {
     case 'say':
     case 'link-page':
       return `linear:${effect.agentSessionId}`;
+    case 'open-thread':
     case 'start-issue':
       return 'issue';
     case 'start-sandbox':
@@ -80,6 +83,8 @@ export function describeEffect(effect: Effect): string {
       return `Posting a ${effect.activity.content.type} to Linear`;
     case 'link-page':
       return 'Linking the live page in Linear';
+    case 'open-thread':
+      return 'Opening a thread in Linear';
     case 'start-issue':
       return 'Moving the issue to started';
     case 'start-sandbox':

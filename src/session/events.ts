@@ -4,6 +4,9 @@ import type { Effect } from './effects.ts';
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
+/** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
+export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'no-access' | 'uninstalled';
+
 export type SessionEvent =
   /** A person asks for something: by delegating the issue, mentioning the agent, commenting, or on the live page. */
   | {
@@ -23,6 +26,12 @@ export type SessionEvent =
       author: string | null;
       source: 'comment' | 'page';
     }
+  /** The ground for the work is gone: what runs is stopped, and the thread is told why. */
+  | { type: 'withdrawn'; id: string; why: Withdrawal; author: string | null; teamIds: string[] }
+  /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
+  | { type: 'context-arrived'; id: string; text: string; urgent: boolean }
+  /** Linear notified the app user of a request; a thread should follow within seconds, and is opened where none does. */
+  | { type: 'thread-expected'; promptId: string; commentId: string | null; author: string | null; text: string }
   /** The sandbox reports; an empty batch says that it lives. Fencing has been done by `fence`. */
   | { type: 'sandbox-reported'; batch: EventBatch }
   | { type: 'effect-done'; effect: Effect; result: EffectResult }
@@ -31,5 +40,8 @@ export type SessionEvent =
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 
-/** What an effect brings back. Only a sandbox start brings anything. */
-export type EffectResult = { repository: string; status: SandboxStatus } | null;
+/** What an effect brings back: a start of the sandbox, or the thread that was opened. */
+export type EffectResult = { repository: string; status: SandboxStatus } | { agentSessionId: string } | null;
+
+/** The events of one type. */
+export type EventOf<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;

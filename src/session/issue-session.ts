@@ -39,7 +39,7 @@ export interface Delivery {
   origin: string;
   /** What a session that begins with this delivery is about; null for one that only an existing session takes. */
   about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
-  event: Extract<SessionEvent, { type: 'prompted' | 'stop-requested' }>;
+  event: Exclude<SessionEvent, { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'deadline' }>;
   /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
   promptText?: { followUp: string; first: string };
 }
@@ -94,8 +94,9 @@ export class IssueSession extends DurableObject<Env> {
       if (isFirst) createTables(this.ctx.storage.sql);
       if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       const { event, promptText } = delivery;
-      if (event.type === 'prompted' && promptText) {
-        this.#store.keepPrompt(event.promptId, isFirst ? promptText.first : promptText.followUp);
+      if ('promptId' in event && promptText) {
+        const text = isFirst ? promptText.first : promptText.followUp;
+        this.#store.keepPrompt(event.promptId, [...state.context, text].join('\n\n'));
       }
       return { state, event };
     });

@@ -2,25 +2,15 @@
  * The lifecycle of an issue session: a pure function from a state and an event to the next state, the journal entries
  * and the effects. Everything that can happen is an event; time and ids are passed in.
  */
-import { endStream, readLine } from '../claude/stream.ts';
-import type { JournalBody } from '../protocol/journal.ts';
-import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
-import { describeEffect, SANDBOX_LANE } from './effects.ts';
-import type { SessionEvent } from './events.ts';
-import { currentTurn, type SessionState, type Turn, threadsOf } from './state.ts';
+import { describeEffect } from './effects.ts';
+import type { EventOf, SessionEvent } from './events.ts';
+import { contextArrived, prompted, threadExpected } from './prompts.ts';
+import { sandboxReported } from './reports.ts';
+import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
-import {
-  beginTurn,
-  endTurn,
-  failTurn,
-  replaceSandbox,
-  startSandbox,
-  stopped,
-  takeLoss,
-  takeResult,
-  takeSaved,
-} from './turn.ts';
+import { stopRequested, withdrawn } from './stops.ts';
+import { endTurn, failTurn, replaceSandbox, startSandbox, stopped, takeLoss } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -31,6 +21,15 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'stop-requested':
       stopRequested(step, event);
+      break;
+    case 'withdrawn':
+      withdrawn(step, event);
+      break;
+    case 'context-arrived':
+      contextArrived(step, event);
+      break;
+    case 'thread-expected':
+      threadExpected(step, event);
       break;
     case 'sandbox-reported':
       sandboxReported(step, event);
@@ -49,208 +48,16 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   return step.transition;
 }
 
-type Event<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;
-
-function prompted(step: Step, event: Event<'prompted'>): void {
-  const { promptId, author, source, text } = event;
-  const thread = event.agentSessionId ?? latestThread(step.state);
-  const isNew = thread !== null && !(thread in step.state.agentSessions);
-  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
-  const { phase } = step.state;
-  if (thread !== null) {
-    acknowledge(step, thread, isNew, phase.name);
-    // A person's request moves the issue to started; an automation's leaves it (docs: linear.app/developers/agents).
-    if (isNew && author !== null && step.state.issue) {
-      step.effect({ kind: 'start-issue', issueId: step.state.issue.id });
-    }
-  }
-  const prompt = { promptId, agentSessionId: thread };
-  switch (phase.name) {
-    case 'waiting':
-      beginTurn(step, [{ ...prompt, delivered: false }]);
-      return;
-    case 'starting':
-    case 'working':
-      step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
-      step.effect({ kind: 'prompt-sandbox', promptId, turn: phase.turn.number });
-      return;
-    case 'saving':
-    case 'stopping':
-      step.set({ queue: [...step.state.queue, { ...prompt, delivered: false }] });
-  }
-}
-
-/** Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents). */
-function acknowledge(step: Step, thread: string, isNew: boolean, phase: SessionState['phase']['name']): void {
-  if (isNew) {
-    const words = phase === 'waiting' ? 'On it. Starting a sandbox for Claude.' : 'On it. Claude is told at once.';
-    step.think(thread, words);
-    step.effect({ kind: 'link-page', agentSessionId: thread });
+function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): void {
+  if (effect.kind === 'open-thread' && result && 'agentSessionId' in result) {
+    const { expectedThread } = step.state;
+    if (expectedThread?.promptId !== effect.promptId) return;
+    const { promptId, commentId, author, text } = expectedThread;
+    const source = commentId === null ? 'delegation' : 'mention';
+    prompted(step, { type: 'prompted', promptId, agentSessionId: result.agentSessionId, author, source, text });
     return;
   }
-  if (phase === 'waiting') step.think(thread, 'Picking this up again.');
-  else if (phase === 'starting' || phase === 'working') step.think(thread, 'Passed on to Claude.', true);
-  else step.think(thread, 'Claude takes this up as soon as the work so far is saved.', true);
-}
-
-function latestThread(state: SessionState): string | null {
-  return Object.keys(state.agentSessions).at(-1) ?? null;
-}
-
-function stopRequested(step: Step, event: Event<'stop-requested'>): void {
-  const { author, source } = event;
-  step.record({ kind: 'stop-requested', author, source });
-  const thread = event.agentSessionId;
-  const { phase } = step.state;
-  switch (phase.name) {
-    case 'waiting':
-      if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
-      return;
-    case 'saving':
-      // Claude is done; the closing answer is on its way. What was waiting for the next turn is not begun.
-      dropQueue(step);
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      return;
-    case 'stopping':
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      return;
-    case 'starting':
-    case 'working': {
-      dropQueue(step);
-      step.transition.cancelledLanes.push(SANDBOX_LANE);
-      const turn = owing(phase.turn, event);
-      step.enter({ name: 'stopping', since: step.now, turn, author });
-      if (step.state.sandbox.streamId === null) {
-        endTurn(step, stopped(null, 'Stopped before Claude began; nothing was changed.'), null);
-      }
-      step.effect({ kind: 'stop-sandbox', id: event.id, turn: turn.number });
-      step.effect({ kind: 'index-session' });
-    }
-  }
-}
-
-/** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
-function owing(turn: Turn, { id, agentSessionId }: Event<'stop-requested'>): Turn {
-  if (agentSessionId === null || threadsOf(turn).includes(agentSessionId)) return turn;
-  return { ...turn, prompts: [...turn.prompts, { promptId: id, agentSessionId }] };
-}
-
-/** Prompts that wait for the next turn are given up by a stop; each of their threads gets its closing answer. */
-function dropQueue(step: Step): void {
-  const answered = new Set(currentTurn(step.state)?.prompts.map((prompt) => prompt.agentSessionId));
-  for (const thread of new Set(step.state.queue.map((prompt) => prompt.agentSessionId))) {
-    if (thread !== null && !answered.has(thread)) {
-      step.say(thread, { type: 'response', body: 'Stopped before Claude took this up.' });
-    }
-  }
-  step.set({ queue: [] });
-}
-
-function sandboxReported(step: Step, { batch }: Event<'sandbox-reported'>): void {
-  step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
-  for (const event of batch.events) {
-    const { sandbox } = step.state;
-    if (event.seq <= sandbox.cursor) continue;
-    // A gap: the answer names the last number stored, and the sandbox goes on from there.
-    if (event.seq !== sandbox.cursor + 1) return;
-    step.set({ sandbox: { ...sandbox, cursor: event.seq } });
-    sandboxEvent(step, event);
-  }
-}
-
-function sandboxEvent(step: Step, event: SandboxEvent): void {
-  switch (event.type) {
-    case 'line':
-      claudeLine(step, event.line, event.at);
-      return;
-    case 'step': {
-      const { type: _type, seq: _seq, at, ...body } = event;
-      step.record({ kind: 'step', ...body }, undefined, at);
-      if (event.status === 'started') reasonForStarting(step, STEP_WORDS[event.step]);
-      return;
-    }
-    case 'ready':
-      reasonForStarting(step, 'Starting Claude');
-      return;
-    case 'cli-started':
-      return;
-    case 'stderr':
-      step.record({ kind: 'output', source: 'stderr', text: event.text }, undefined, event.at);
-      return;
-    case 'setup-output':
-      step.record({ kind: 'output', source: 'setup', text: event.text }, undefined, event.at);
-      return;
-    case 'cli-exited':
-      forgetOpenBlocks(step);
-      if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
-      return;
-    case 'saved': {
-      const { type: _type, seq: _seq, at, turn: _turn, ...body } = event;
-      step.record({ kind: 'saved', ...body }, undefined, at);
-      takeSaved(step);
-      return;
-    }
-    case 'failed':
-      failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
-  }
-}
-
-/** What Claude was writing when its process ended will not be finished. */
-function forgetOpenBlocks(step: Step): void {
-  const { state: reader, live } = endStream(step.state.reader);
-  step.set({ reader });
-  for (const dropped of live) step.live(dropped);
-}
-
-const STEP_WORDS: Record<SandboxStep, string> = {
-  mirror: 'Fetching the repository',
-  worktree: 'Checking out the branch',
-  setup: 'Running cyrus-setup.sh',
-  claude: 'Starting Claude',
-  save: 'Committing and pushing',
-};
-
-const EXIT_WORDS: Record<Extract<SandboxEvent, { type: 'cli-exited' }>['cause'], string> = {
-  idle: "Claude's process ended",
-  stop: "Claude's process was stopped",
-  silent: "Claude's process fell silent and was ended",
-  crash: "Claude's process ended unexpectedly",
-};
-
-function reasonForStarting(step: Step, reason: string): void {
-  const { phase } = step.state;
-  if (phase.name === 'starting') step.enter({ ...phase, reason });
-}
-
-function claudeLine(step: Step, line: string, at: number): void {
-  const { state: reader, read } = readLine(step.state.reader, line);
-  step.set({ reader });
-  for (const { body, block } of read.entries) claudeEntry(step, body, block, at);
-  for (const live of read.live) {
-    if (live.type === 'usage') step.set({ turnUsage: live.usage });
-    else step.live(live);
-  }
-}
-
-function claudeEntry(step: Step, body: JournalBody, block: string | undefined, at: number): void {
-  if (body.kind === 'claude-started') {
-    step.set({ model: body.model });
-    const { phase } = step.state;
-    // Claude speaks unasked, e.g. because a background task ended: a turn of its own, which the page shows. No thread is
-    // owed an answer, and one that had its answer gets no second.
-    if (phase.name === 'waiting') beginTurn(step, []);
-    if (phase.name === 'starting') {
-      step.enter({ name: 'working', since: step.now, turn: phase.turn });
-      step.effect({ kind: 'index-session' });
-    }
-  }
-  if (body.kind === 'rate-limit') step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
-  step.record(body, block, at);
-  if (body.kind === 'result') takeResult(step, body);
-}
-
-function effectDone(step: Step, { effect, result }: Event<'effect-done'>): void {
-  if (effect.kind !== 'start-sandbox' || !result) return;
+  if (effect.kind !== 'start-sandbox' || !result || !('status' in result)) return;
   const { sandbox } = step.state;
   if (effect.generation !== sandbox.generation) return;
   step.set({ repository: result.repository });
@@ -269,7 +76,7 @@ function effectDone(step: Step, { effect, result }: Event<'effect-done'>): void 
   }
 }
 
-function effectFailed(step: Step, event: Event<'effect-failed'>): void {
+function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   const { effect, attempts, error, hint } = event;
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
@@ -307,6 +114,14 @@ function deadlinePassed(step: Step): void {
         });
         endTurn(step, phase.ending, phase.early);
         return;
+      }
+      case 'thread': {
+        const { issue, expectedThread } = step.state;
+        if (!issue || !expectedThread) break;
+        const { promptId, commentId } = expectedThread;
+        step.set({ expectedThread: { ...expectedThread, since: Number.MAX_SAFE_INTEGER } });
+        step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId });
+        break;
       }
       case 'silence':
         startSandbox(step);

@@ -65,6 +65,11 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
       await (await linear(surroundings)).addExternalUrl(effect.agentSessionId, 'Live session', url);
       return null;
     }
+    case 'open-thread': {
+      const client = await linear(surroundings);
+      const { commentId, issueId } = effect;
+      return { agentSessionId: await client.openThread(commentId === null ? { issueId } : { commentId }) };
+    }
     case 'start-issue':
       await (await linear(surroundings)).startIssue(effect.issueId);
       return null;

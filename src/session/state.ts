@@ -41,7 +41,8 @@ export type PhaseState =
   | { name: 'working'; since: number; turn: Turn }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
   | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
-  | { name: 'stopping'; since: number; turn: Turn; author: string | null };
+  /** `words`: how the closing answer begins. */
+  | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string };
 
 /** A prompt for the next turn. `delivered`: Claude has it already. */
 export interface QueuedPrompt extends TurnPrompt {
@@ -63,6 +64,7 @@ export interface Issue {
   identifier: string;
   title: string;
   url: string;
+  teamId: string | null;
 }
 
 export interface SessionState {
@@ -76,8 +78,18 @@ export interface SessionState {
   conversationId: string;
   branch: string;
   repository: string | null;
-  /** When something was last said to each agent session. */
-  agentSessions: Record<string, { saidAt: number }>;
+  /** Each agent session: when it was first heard of, and when something was last said to it. */
+  agentSessions: Record<string, { since: number; saidAt: number }>;
+  /** A request whose thread has not arrived yet. */
+  expectedThread: {
+    promptId: string;
+    commentId: string | null;
+    author: string | null;
+    text: string;
+    since: number;
+  } | null;
+  /** What Claude is to be told along with the next prompt, oldest first. */
+  context: string[];
   phase: PhaseState;
   queue: QueuedPrompt[];
   turns: number;
@@ -117,6 +129,8 @@ export function initialState(about: {
     ...identity,
     repository: null,
     agentSessions: {},
+    expectedThread: null,
+    context: [],
     phase: { name: 'waiting', since: now },
     queue: [],
     turns: 0,

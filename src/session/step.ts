@@ -96,7 +96,8 @@ export class Step {
 
   #post(agentSessionId: string, activity: Activity): void {
     this.effect({ kind: 'say', agentSessionId, id: this.context.newId(), activity });
-    this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: { saidAt: this.now } } });
+    const since = this.state.agentSessions[agentSessionId]?.since ?? this.now;
+    this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: { since, saidAt: this.now } } });
   }
 }
 

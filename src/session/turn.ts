@@ -59,7 +59,7 @@ export function takeResult(step: Step, result: ResultBody): void {
       step.enter({ ...phase, early: result });
       return;
     case 'stopping':
-      save(step, phase.turn, stopped(result));
+      save(step, phase.turn, stopped(result, phase.words));
       return;
     case 'starting':
     case 'working': {
@@ -88,7 +88,7 @@ function save(step: Step, turn: Turn, ending: Ending): void {
 export function takeSaved(step: Step): void {
   const { phase } = step.state;
   if (phase.name === 'saving') endTurn(step, phase.ending, phase.early);
-  if (phase.name === 'stopping') endTurn(step, stopped(null), null);
+  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words), null);
 }
 
 /** Ends the turn without waiting for anything more from the sandbox. */
@@ -104,7 +104,7 @@ export function failTurn(step: Step, reason: string, text: string): void {
 }
 
 /** How a turn that a person stopped ends. The place of the work is added by the narration. */
-export function stopped(result: ResultBody | null, text = 'Stopped.'): Ending {
+export function stopped(result: ResultBody | null, text: string): Ending {
   return { outcome: 'stopped', reason: 'stopped', text, result };
 }
 
@@ -139,7 +139,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
 export function takeLoss(step: Step, what: string): void {
   const { phase } = step.state;
   if (phase.name === 'stopping') {
-    save(step, phase.turn, stopped(null));
+    save(step, phase.turn, stopped(null, phase.words));
     return;
   }
   if (phase.name !== 'starting' && phase.name !== 'working') return;

@@ -2,7 +2,7 @@
  * Everything Cyrus reads and writes in D1. What is found by its key (`find…`) comes with its secrets decrypted; lists
  * (`list…`) never hold a secret.
  */
-import { and, desc, eq, lt, or, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { type RepositoryInput, repositoryInputSchema, type WorkspaceInput } from '../protocol/api.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
@@ -217,6 +217,25 @@ export async function indexSession(db: Database, row: IndexedSession): Promise<v
         setWhere: lt(sessions.version, row.version),
       }),
   );
+}
+
+/** The app user's id in a workspace, or null where the workspace is not known. @throws NotMigratedError, DatabaseError */
+export async function findAppUserId(db: Database, workspaceId: string): Promise<string | null> {
+  const [row] = await run(() =>
+    db.orm.select({ appUserId: workspaces.appUserId }).from(workspaces).where(eq(workspaces.id, workspaceId)).limit(1),
+  );
+  return row?.appUserId ?? null;
+}
+
+/** Ids of a workspace's sessions in which something runs, as far as the index knows. @throws NotMigratedError, DatabaseError */
+export async function listRunningSessions(db: Database, workspaceId: string): Promise<string[]> {
+  const rows = await run(() =>
+    db.orm
+      .select({ id: sessions.id })
+      .from(sessions)
+      .where(and(eq(sessions.workspaceId, workspaceId), ne(sessions.phase, 'waiting'))),
+  );
+  return rows.map((row) => row.id);
 }
 
 /** Where a list of sessions goes on: the last row of the part before. */

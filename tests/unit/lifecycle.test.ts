@@ -320,3 +320,97 @@ describe('Linear', () => {
     );
   });
 });
+
+describe('work whose ground is gone', () => {
+  it('stops when the issue is taken away, completed, canceled or removed, and the thread is told why', () => {
+    for (const [why, words] of [
+      ['unassigned', 'taken away from Cyrus'],
+      ['completed', 'was completed'],
+      ['canceled', 'was canceled'],
+      ['removed', 'was removed'],
+    ] as const) {
+      const play = working();
+      expect(play.kinds(play.withdraw(why))).toContain('stop-sandbox');
+      play.report(aborted(['p1']), saved(1, 0));
+      expect(play.closings('thread-1')).toEqual([expect.stringContaining(words)]);
+      expect(play.state.lastOutcome).toBe('stopped');
+    }
+  });
+
+  it('stops when Cyrus loses the team of the issue, and only then', () => {
+    const play = working();
+    expect(play.withdraw('no-access', ['team-2'])).toEqual([]);
+    expect(play.kinds(play.withdraw('no-access', ['team-1']))).toContain('stop-sandbox');
+  });
+
+  it('does not disturb a session in which nothing runs', () => {
+    const play = new SessionPlay();
+    expect(play.withdraw('completed')).toEqual([]);
+  });
+});
+
+describe('context', () => {
+  const change = { type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true } as const;
+
+  it('that changes the issue in the middle of a turn reaches Claude at once, and owes nobody an answer', () => {
+    const play = working();
+    expect(play.play(change)).toEqual([{ kind: 'prompt-sandbox', promptId: 'c1', turn: 1 }]);
+    play.report(result('Done.', ['p1', 'c1']), saved(1));
+    expect(play.closings('thread-1')).toHaveLength(1);
+  });
+
+  it('that arrives between turns is kept for the next prompt', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1));
+    expect(play.play(change)).toEqual([]);
+    expect(play.state.context).toEqual(['The issue now reads …']);
+    play.prompt('p2');
+    expect(play.state.context).toEqual([]);
+  });
+});
+
+describe('a request that only a notification told of', () => {
+  const noticed = {
+    type: 'thread-expected',
+    promptId: 'n1',
+    commentId: null,
+    author: 'Ada',
+    text: 'Fix the cart.',
+  } as const;
+
+  it('opens a thread by itself where Linear sends none within 20 s, and begins there', () => {
+    const play = new SessionPlay();
+    expect(play.play(noticed)).toEqual([]);
+    const effects = play.deadline(20_000);
+    expect(effects).toEqual([{ kind: 'open-thread', promptId: 'n1', issueId: 'issue', commentId: null }]);
+    const [effect] = effects;
+    if (effect) play.play({ type: 'effect-done', effect, result: { agentSessionId: 'thread-9' } });
+    expect(play.said('thread-9')).toEqual([expect.stringContaining('On it.')]);
+    expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('is the same request as the agent session that arrives beside it, in either order', () => {
+    const before = new SessionPlay();
+    before.play(noticed);
+    before.prompt('p1');
+    expect(before.kinds(before.deadline(20_000))).not.toContain('open-thread');
+    const after = new SessionPlay();
+    after.prompt('p1');
+    after.play(noticed);
+    expect(after.state.expectedThread).toBeNull();
+  });
+});
+
+describe('a loop of agents that call each other', () => {
+  it('is ended by a cap on the threads of an issue and hour, with words that say so', () => {
+    const play = working();
+    for (let i = 2; i <= 10; i++) play.prompt(`p${i}`, `thread-${i}`);
+    play.prompt('p11', 'thread-11');
+    expect(play.closings('thread-11')).toEqual([expect.stringContaining('So that no loop runs away')]);
+    play.prompt('p12', 'thread-3');
+    expect(play.closings('thread-3')).toEqual([]);
+    play.now += 3_600_000;
+    play.prompt('p13', 'thread-13');
+    expect(play.closings('thread-13')).toEqual([]);
+  });
+});

@@ -1,7 +1,7 @@
 /** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
 import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
 import type { Effect } from '../../../src/session/effects.ts';
-import type { SessionEvent } from '../../../src/session/events.ts';
+import type { SessionEvent, Withdrawal } from '../../../src/session/events.ts';
 import { fence, reduce } from '../../../src/session/lifecycle.ts';
 import { initialState, type SessionState } from '../../../src/session/state.ts';
 import type { Draft } from '../../../src/session/step.ts';
@@ -25,7 +25,13 @@ export class SessionPlay {
       id: 'session',
       workspaceId: 'workspace',
       origin: 'https://cyrus.example',
-      issue: { id: 'issue', identifier: 'ENG-1', title: 'The cart', url: 'https://linear.app/acme/issue/ENG-1' },
+      issue: {
+        id: 'issue',
+        identifier: 'ENG-1',
+        title: 'The cart',
+        url: 'https://linear.app/acme/issue/ENG-1',
+        teamId: 'team-1',
+      },
       branch: 'cyrus/eng-1',
       conversationId: 'conversation-1',
       now: this.now,
@@ -57,6 +63,10 @@ export class SessionPlay {
       author: 'Ada',
       source: 'comment',
     });
+  }
+
+  withdraw(why: Withdrawal, teamIds: string[] = []): Effect[] {
+    return this.play({ type: 'withdrawn', id: `withdrawal-${++this.#ids}`, why, author: 'Ada', teamIds });
   }
 
   /** The sandbox is up. */

@@ -103,3 +103,59 @@ export function prompted(thread: Thread, text: string, more: object = {}): objec
     },
   };
 }
+
+/** Something Linear notifies the app user of. */
+export function notification(thread: Thread, action: string, more: object = {}): object {
+  const { agentSession, ...rest } = envelope(thread);
+  const { issue } = agentSession;
+  return {
+    ...rest,
+    type: 'AppUserNotification',
+    action,
+    notification: {
+      id: crypto.randomUUID(),
+      type: action,
+      userId: APP_USER,
+      actorId: 'user-1',
+      actor: { id: 'user-1', name: 'Ada' },
+      issueId: thread.issueId,
+      issue,
+      ...more,
+    },
+  };
+}
+
+/** A change of an issue; `changed` holds the previous values. */
+export function issueUpdate(thread: Thread, changed: object, data: object = {}, action = 'update'): object {
+  return {
+    type: 'Issue',
+    action,
+    organizationId: ORGANIZATION,
+    webhookId: 'subscription-1',
+    webhookTimestamp: Date.now(),
+    createdAt: new Date().toISOString(),
+    actor: { id: 'user-1', name: 'Ada', type: 'user' },
+    url: 'https://linear.app/acme/issue/ENG-7',
+    data: {
+      id: thread.issueId,
+      identifier: 'ENG-7',
+      title: 'The cart total ignores quantities',
+      description: 'Changed.',
+      updatedAt: new Date().toISOString(),
+      delegateId: APP_USER,
+      state: { id: 's', name: 'In Progress', type: 'started' },
+      ...data,
+    },
+    updatedFrom: changed,
+  };
+}
+
+export function permissionChange(removedTeamIds: string[]): object {
+  const { agentSession: _, ...rest } = envelope(newThread());
+  return { ...rest, type: 'PermissionChange', action: 'teamAccessChanged', addedTeamIds: [], removedTeamIds };
+}
+
+export function appRevoked(): object {
+  const { agentSession: _, ...rest } = envelope(newThread());
+  return { ...rest, type: 'OAuthApp', action: 'revoked' };
+}

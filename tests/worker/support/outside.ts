@@ -73,6 +73,10 @@ export class Outside {
       if (isRepeat) return Response.json({ data: null, errors: [{ message: 'conflict on insert of AgentActivity' }] });
       return Response.json({ data: { agentActivityCreate: { success: true } } });
     }
+    if (query.includes('agentSessionCreateOnIssue')) {
+      const agentSession = { id: crypto.randomUUID() };
+      return Response.json({ data: { agentSessionCreateOnIssue: { success: true, agentSession } } });
+    }
     if (query.includes('agentSessionUpdate')) {
       for (const { url } of variables.input.addedExternalUrls ?? []) this.linked.push(url);
       return Response.json({ data: { agentSessionUpdate: { success: true } } });

@@ -1,0 +1,103 @@
+/** What people ask, and what Linear tells of the issue, turned into turns. */
+import { THREAD_LIMIT_MS } from './deadlines.ts';
+import type { EventOf } from './events.ts';
+import type { SessionState, TurnPrompt } from './state.ts';
+import type { Step } from './step.ts';
+import { beginTurn } from './turn.ts';
+
+export function prompted(step: Step, event: EventOf<'prompted'>): void {
+  const { promptId, author, source, text } = event;
+  const thread = event.agentSessionId ?? latestThread(step.state);
+  const isNew = thread !== null && !(thread in step.state.agentSessions);
+  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
+  // Given to Claude along with this prompt, by the object.
+  step.set({ context: [], expectedThread: null });
+  const { phase } = step.state;
+  if (thread !== null) {
+    if (isNew && isRunaway(step, thread)) return;
+    acknowledge(step, thread, isNew, phase.name);
+    // A person's request moves the issue to started; an automation's leaves it (docs: linear.app/developers/agents).
+    if (isNew && author !== null && step.state.issue) {
+      step.effect({ kind: 'start-issue', issueId: step.state.issue.id });
+    }
+  }
+  const prompt = { promptId, agentSessionId: thread };
+  switch (phase.name) {
+    case 'waiting':
+      beginTurn(step, [{ ...prompt, delivered: false }]);
+      return;
+    case 'starting':
+    case 'working':
+      fold(step, prompt);
+      return;
+    case 'saving':
+    case 'stopping':
+      step.set({ queue: [...step.state.queue, { ...prompt, delivered: false }] });
+  }
+}
+
+/** Hands a prompt into the running turn. */
+function fold(step: Step, prompt: TurnPrompt): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
+  step.effect({ kind: 'prompt-sandbox', promptId: prompt.promptId, turn: phase.turn.number });
+}
+
+/** So many threads on one issue within an hour are no people: two agents may be calling each other. */
+function isRunaway(step: Step, thread: string): boolean {
+  const hourAgo = step.now - 3_600_000;
+  const recent = Object.values(step.state.agentSessions).filter(({ since }) => since > hourAgo);
+  if (recent.length < MAX_THREADS_AN_HOUR) return false;
+  const oldest = Math.min(...recent.map(({ since }) => since));
+  const minutes = Math.ceil((oldest + 3_600_000 - step.now) / 60_000);
+  step.record({
+    kind: 'notice',
+    level: 'warning',
+    text: 'Too many threads on this issue within an hour; this one is not begun.',
+  });
+  step.say(thread, {
+    type: 'response',
+    body: `Cyrus was called ${recent.length} times on this issue within an hour. So that no loop runs away, it begins nothing new here for ${minutes} minutes. A comment in an earlier thread still works.`,
+  });
+  return true;
+}
+
+const MAX_THREADS_AN_HOUR = 10;
+
+/** Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents). */
+function acknowledge(step: Step, thread: string, isNew: boolean, phase: SessionState['phase']['name']): void {
+  if (isNew) {
+    const words = phase === 'waiting' ? 'On it. Starting a sandbox for Claude.' : 'On it. Claude is told at once.';
+    step.think(thread, words);
+    step.effect({ kind: 'link-page', agentSessionId: thread });
+    return;
+  }
+  if (phase === 'waiting') step.think(thread, 'Picking this up again.');
+  else if (phase === 'starting' || phase === 'working') step.think(thread, 'Passed on to Claude.', true);
+  else step.think(thread, 'Claude takes this up as soon as the work so far is saved.', true);
+}
+
+function latestThread(state: SessionState): string | null {
+  return Object.keys(state.agentSessions).at(-1) ?? null;
+}
+/** In the middle of a turn what is urgent reaches Claude at once; the rest waits for the next prompt. */
+export function contextArrived(step: Step, event: EventOf<'context-arrived'>): void {
+  const { phase } = step.state;
+  if (event.urgent && (phase.name === 'starting' || phase.name === 'working')) {
+    step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
+    step.transition.prompts.push({ promptId: event.id, text: event.text });
+    fold(step, { promptId: event.id, agentSessionId: null });
+    return;
+  }
+  step.set({ context: [...step.state.context, event.text].slice(-MAX_CONTEXT_ITEMS) });
+}
+
+const MAX_CONTEXT_ITEMS = 20;
+
+/** Linear sends an agent session beside the notification, except in older workspaces. */
+export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {
+  const { type: _type, ...expected } = event;
+  const arrived = Object.values(step.state.agentSessions).some(({ since }) => since > step.now - THREAD_LIMIT_MS);
+  if (!arrived) step.set({ expectedThread: { ...expected, since: step.now } });
+}

@@ -1,0 +1,110 @@
+/** What the sandbox reports: its steps, Claude's lines, and how things ended. */
+import { endStream, readLine } from '../claude/stream.ts';
+import type { JournalBody } from '../protocol/journal.ts';
+import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
+import type { EventOf } from './events.ts';
+import type { Step } from './step.ts';
+import { beginTurn, failTurn, takeLoss, takeResult, takeSaved } from './turn.ts';
+
+export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported'>): void {
+  step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
+  for (const event of batch.events) {
+    const { sandbox } = step.state;
+    if (event.seq <= sandbox.cursor) continue;
+    // A gap: the answer names the last number stored, and the sandbox goes on from there.
+    if (event.seq !== sandbox.cursor + 1) return;
+    step.set({ sandbox: { ...sandbox, cursor: event.seq } });
+    sandboxEvent(step, event);
+  }
+}
+
+function sandboxEvent(step: Step, event: SandboxEvent): void {
+  switch (event.type) {
+    case 'line':
+      claudeLine(step, event.line, event.at);
+      return;
+    case 'step': {
+      const { type: _type, seq: _seq, at, ...body } = event;
+      step.record({ kind: 'step', ...body }, undefined, at);
+      if (event.status === 'started') reasonForStarting(step, STEP_WORDS[event.step]);
+      return;
+    }
+    case 'ready':
+      reasonForStarting(step, 'Starting Claude');
+      return;
+    case 'cli-started':
+      return;
+    case 'stderr':
+      step.record({ kind: 'output', source: 'stderr', text: event.text }, undefined, event.at);
+      return;
+    case 'setup-output':
+      step.record({ kind: 'output', source: 'setup', text: event.text }, undefined, event.at);
+      return;
+    case 'cli-exited':
+      forgetOpenBlocks(step);
+      if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
+      return;
+    case 'saved': {
+      const { type: _type, seq: _seq, at, turn: _turn, ...body } = event;
+      step.record({ kind: 'saved', ...body }, undefined, at);
+      takeSaved(step);
+      return;
+    }
+    case 'failed':
+      failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
+  }
+}
+
+/** What Claude was writing when its process ended will not be finished. */
+function forgetOpenBlocks(step: Step): void {
+  const { state: reader, live } = endStream(step.state.reader);
+  step.set({ reader });
+  for (const dropped of live) step.live(dropped);
+}
+
+const STEP_WORDS: Record<SandboxStep, string> = {
+  mirror: 'Fetching the repository',
+  worktree: 'Checking out the branch',
+  setup: 'Running cyrus-setup.sh',
+  claude: 'Starting Claude',
+  save: 'Committing and pushing',
+};
+
+const EXIT_WORDS: Record<Extract<SandboxEvent, { type: 'cli-exited' }>['cause'], string> = {
+  idle: "Claude's process ended",
+  stop: "Claude's process was stopped",
+  silent: "Claude's process fell silent and was ended",
+  crash: "Claude's process ended unexpectedly",
+};
+
+function reasonForStarting(step: Step, reason: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'starting') step.enter({ ...phase, reason });
+}
+
+function claudeLine(step: Step, line: string, at: number): void {
+  const { state: reader, read } = readLine(step.state.reader, line);
+  step.set({ reader });
+  for (const { body, block } of read.entries) claudeEntry(step, body, block, at);
+  for (const live of read.live) {
+    if (live.type === 'usage') step.set({ turnUsage: live.usage });
+    else step.live(live);
+  }
+}
+
+function claudeEntry(step: Step, body: JournalBody, block: string | undefined, at: number): void {
+  if (body.kind === 'claude-started') {
+    step.set({ model: body.model });
+    const { phase } = step.state;
+    // Claude speaks unasked, e.g. because a background task ended: a turn of its own, which the page shows. No thread is
+    // owed an answer, and one that had its answer gets no second.
+    if (phase.name === 'waiting') beginTurn(step, []);
+    if (phase.name === 'starting') {
+      step.enter({ name: 'working', since: step.now, turn: phase.turn });
+      step.effect({ kind: 'index-session' });
+    }
+  }
+  if (body.kind === 'rate-limit') step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
+  step.record(body, block, at);
+  if (body.kind === 'result') takeResult(step, body);
+}

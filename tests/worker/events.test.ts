@@ -1,0 +1,130 @@
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  appRevoked,
+  created,
+  issueUpdate,
+  newThread,
+  notification,
+  permissionChange,
+  prompted,
+  send,
+  type Thread,
+} from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { journal, registerWorkspace, session } from './support/sessions.ts';
+
+let outside: Outside;
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+});
+
+async function running(): Promise<Thread> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  return thread;
+}
+
+function stops(): number {
+  return outside.commands.filter((command) => command.type === 'stop').length;
+}
+
+describe('the run is stopped', () => {
+  it('when the issue is unassigned from the agent, as notification or as change of the issue', async () => {
+    const first = await running();
+    await send(notification(first, 'issueUnassignedFromYou'));
+    await vi.waitFor(() => expect(stops()).toBe(1));
+    const second = newThread();
+    await send(created(second));
+    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('prompt'));
+    await send(issueUpdate(second, { delegateId: 'app-user-1' }, { delegateId: null }));
+    await vi.waitFor(() => expect(stops()).toBe(2));
+  });
+
+  it.each(['completed', 'canceled', 'duplicate'])('when the issue is %s', async (type) => {
+    const thread = await running();
+    await send(issueUpdate(thread, { stateId: 'before' }, { state: { type } }));
+    await vi.waitFor(() => expect(stops()).toBe(1));
+  });
+
+  it('when the issue is removed', async () => {
+    const thread = await running();
+    await send(issueUpdate(thread, {}, {}, 'remove'));
+    await vi.waitFor(() => expect(stops()).toBe(1));
+  });
+
+  it('when Cyrus loses the team, or is uninstalled', async () => {
+    await running();
+    await vi.waitFor(async () => {
+      await send(permissionChange(['team-1']));
+      expect(stops()).toBe(1);
+    });
+    outside.commands.length = 0;
+    await running();
+    await vi.waitFor(async () => {
+      await send(appRevoked());
+      expect(stops()).toBeGreaterThan(0);
+    });
+  });
+});
+
+describe('the run goes on', () => {
+  it('when an issue moves between states that are not its end, or another team is lost', async () => {
+    const thread = await running();
+    await send(issueUpdate(thread, { stateId: 'before' }, { state: { type: 'started' } }));
+    await send(permissionChange(['team-2']));
+    expect(stops()).toBe(0);
+  });
+
+  it('when the title or description changes, and Claude is told of it as context', async () => {
+    const thread = await running();
+    await send(issueUpdate(thread, { description: 'Before.' }, { description: 'Round half up.' }));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const [, told] = outside.commands;
+    const text = told?.type === 'prompt' ? told.text : '';
+    expect(text).toContain('Round half up.');
+    expect(text).toContain('not an instruction');
+  });
+});
+
+describe('an issue without a session', () => {
+  it('stores nothing when it changes', async () => {
+    const thread = newThread();
+    const answer = await send(issueUpdate(thread, { title: 'Before' }));
+    expect(await answer.json()).toEqual({ outcome: 'no-such-session' });
+    await runInDurableObject(session(thread), (_instance, state) => {
+      expect(state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'state'").toArray()).toEqual([]);
+    });
+  });
+});
+
+describe('a comment that does not call the agent', () => {
+  it('is context for the next prompt, and no prompt', async () => {
+    const thread = await running();
+    const comment = { id: 'c', body: 'Customers round down.' };
+    await send(notification(thread, 'issueNewComment', { comment }));
+    expect(outside.commands).toHaveLength(1);
+    await send(prompted(thread, 'Go on.'));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const [, next] = outside.commands;
+    expect(next?.type === 'prompt' && next.text).toContain('Customers round down.');
+  });
+});
+
+describe('an older workspace', () => {
+  it('that only notifies of an assignment has a thread opened, once it is clear that none comes', async () => {
+    const thread = newThread();
+    await send(notification(thread, 'issueAssignedToYou'));
+    expect((await journal(thread)).length).toBe(0);
+    vi.useFakeTimers({ now: Date.now() + 21_000, toFake: ['Date'] });
+    await runDurableObjectAlarm(session(thread));
+    vi.useRealTimers();
+    await vi.waitFor(() => {
+      expect(outside.commands).toHaveLength(1);
+      expect(outside.said[0]?.content.body).toContain('On it.');
+    });
+  });
+});
