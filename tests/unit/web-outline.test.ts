@@ -143,6 +143,13 @@ describe('the outline of a journal', () => {
     const items = outlineOf(journal.entries).sections[0]?.items ?? [];
     expect(drawn(items)).toBe('[retries] saved');
     expect(items.at(-1)).toMatchObject({ durationMs: 640 });
+
+    const late = new Journal().begin(1).add({ kind: 'step', step: 'save', status: 'started' });
+    late.add({ ...saved, commits: [], files: [], pushed: true, patchBytes: null }).end();
+    late.add({ kind: 'step', step: 'save', status: 'done', durationMs: 310 });
+    const lateItems = outlineOf(late.entries).sections[0]?.items ?? [];
+    expect(drawn(lateItems)).toBe('saved ended');
+    expect(lateItems[0]).toMatchObject({ durationMs: 310 });
   });
 
   test('shows every entry of a kind it does not know better as a line of its own', () => {

@@ -7,7 +7,7 @@ import { groupsOf } from '../../src/web/pages/session-groups.ts';
 import { routeOf, sessionHref } from '../../src/web/route.ts';
 import { ago, bytes, clock, compact, dollars, duration, plural } from '../../src/web/text/format.ts';
 import { isCheapMarkdown } from '../../src/web/text/markdown-cost.ts';
-import { firstLines, plainOutput } from '../../src/web/text/plain-output.ts';
+import { errorLine, firstLines, plainOutput } from '../../src/web/text/plain-output.ts';
 import { pageTitle, statusOf } from '../../src/web/text/status.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
 import { webAddress } from '../../src/web/text/web-address.ts';
@@ -62,6 +62,13 @@ describe('output of programs', () => {
     expect(plainOutput('\u001b[31mred\u001b[0m \u001b]8;;http://a\u0007link\u001b]8;;\u0007')).toBe('red link');
     expect(plainOutput('10 %\r50 %\r100 %\r\nnext\rlast\r')).toBe('100 %\nlast');
     expect(plainOutput('tab\tand — ünïcode')).toBe('tab\tand — ünïcode');
+  });
+
+  test('that failed is summed up by the line that says so', () => {
+    const output = 'Exit code 1\n✔ fractions of a cent are refused (0.5ms)\n✖ the total counts every piece\nℹ fail 1\n';
+    expect(errorLine(output)).toBe('✖ the total counts every piece');
+    expect(errorLine('one\n\n  two \n')).toBe('two');
+    expect(errorLine('')).toBe('');
   });
 
   test('is shown from its beginning, with the number of lines left out', () => {

@@ -215,11 +215,14 @@ function sectionOf(entries: JournalEntry[]): Section {
         addRetry(items, entry);
         break;
       case 'step':
-        if (entry.step === 'save' && entry.status === 'done') saveMs = entry.durationMs ?? null;
+        if (entry.step === 'save' && entry.status === 'done') {
+          saveMs = entry.durationMs ?? null;
+          if (noteSaveDone(items, saveMs)) break;
+        }
         addPreparation(items, entry);
         break;
-      case 'claude-started':
-        addPreparation(items, entry);
+      case 'claude-started': // Every turn has one; it is worth a line where it ends the preparations.
+        if (items.at(-1)?.type === 'steps') addPreparation(items, entry);
         break;
       case 'output':
         if (items.at(-1)?.type === 'steps') addPreparation(items, entry);
@@ -228,6 +231,7 @@ function sectionOf(entries: JournalEntry[]): Section {
       case 'saved':
         section.saved = entry;
         addSaved(items, entry, saveMs);
+        saveMs = null;
         break;
       case 'turn-ended':
         section.ended = entry;
@@ -266,6 +270,15 @@ function addPreparation(items: Item[], entry: Preparation): void {
   const last = items.at(-1);
   if (last?.type === 'steps') (last.entries as Preparation[]).push(entry);
   else items.push({ type: 'steps', key: entry.seq, entries: [entry] });
+}
+
+/** The step may be done after what it saved was told, and after the turn ended. Returns whether it was. */
+function noteSaveDone(items: Item[], durationMs: number | null): boolean {
+  const index = items.findLastIndex((item) => item.type === 'saved');
+  const saved = items[index];
+  if (saved?.type !== 'saved' || saved.durationMs !== null) return false;
+  items[index] = { ...saved, durationMs };
+  return true;
 }
 
 /** The step that saved needs no line of its own beside what was saved. */

@@ -28,8 +28,8 @@ export const StepsItem = memo(function StepsItem({
   const current = running ? steps.find((step) => !step.done) : undefined;
   const started = entries.findLast((entry) => entry.kind === 'claude-started');
   const total = steps.reduce((sum, step) => sum + (step.durationMs ?? 0), 0);
-  const onlySaving = steps.length > 0 && steps.every((step) => step.step === 'save');
-  const title = onlySaving ? 'Saved the work' : steps.length === 0 ? 'Claude is ready' : 'Prepared the sandbox';
+  const onlySaving = steps.every((step) => step.step === 'save');
+  const title = onlySaving ? 'Saved the work' : 'Prepared the sandbox';
   return (
     <Fold
       className="steps"

@@ -3,7 +3,7 @@ import { creationHunks, diffCounts } from '../outline/diff.ts';
 import type { Item, ToolCall } from '../outline/outline.ts';
 import { toolSummary } from '../outline/tool-summary.ts';
 import { clock, duration } from '../text/format.ts';
-import { plainOutput } from '../text/plain-output.ts';
+import { errorLine } from '../text/plain-output.ts';
 import { DiffView } from './diff-view.tsx';
 import { Fold } from './fold.tsx';
 import { Icon, Spinner, toolIcon } from './icons.tsx';
@@ -90,13 +90,4 @@ function editHunks({ call, result }: ToolCall) {
   const input = call?.input;
   const content = typeof input === 'object' && input !== null && 'content' in input ? input.content : '';
   return creationHunks(typeof content === 'string' ? content : '');
-}
-
-/** Of an error's text the line that speaks of an error, else the last one. */
-function errorLine(text: string): string {
-  const lines = plainOutput(text)
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  const worded = lines.find((line) => /error|fail|cannot|not found|denied|refused|fatal/i.test(line));
-  return (worded ?? lines.at(-1) ?? '').trim().slice(0, 300);
 }
