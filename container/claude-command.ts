@@ -1,6 +1,5 @@
 /**
- * How the Claude CLI is called: flags and environment (measured with CLI 2.1.330). No secret is among the arguments,
- * and none in the environment but the session's token, which is worth nothing outside of the gateway.
+ * How the Claude CLI is called: flags and environment (measured with CLI 2.1.330). There is no secret in either.
  */
 import { execFile } from 'node:child_process';
 import { readdir, rename, stat } from 'node:fs/promises';
@@ -60,16 +59,17 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
   ];
 }
 
-/** The whole environment of the CLI; its tools inherit it, without the subscription token. */
+/** The whole environment of the CLI, which its tools inherit. The token itself is written to file descriptor 3. */
 export function claudeEnvironment(start: StartSession, paths: SessionPaths, remote: GitRemote): Record<string, string> {
-  const token: Record<string, string> =
+  // By file descriptor the token is neither in the environment of the tools nor in /proc (measured with CLI 2.1.330).
+  const tokenFrom =
     start.claude.credential === 'subscription'
-      ? { CLAUDE_CODE_OAUTH_TOKEN: start.gateway.token }
-      : { ANTHROPIC_API_KEY: start.gateway.token };
+      ? 'CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR'
+      : 'CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR';
   return {
     ...sessionEnvironment(paths),
     ...gitEnvironmentForClaude(remote),
-    ...token,
+    [tokenFrom]: '3',
     CLAUDE_CONFIG_DIR: paths.claudeConfig,
     CLAUDE_CODE_TMPDIR: paths.tmp,
     ANTHROPIC_BASE_URL: `${start.gateway.url}/anthropic`,

@@ -20,6 +20,8 @@ export interface ClaudeStart {
   args: string[];
   env: Record<string, string>;
   cwd: string;
+  /** Written to file descriptor 3. */
+  token: string;
   /** Session directory: marks the processes that belong to the session. */
   sessionDir: string;
   onLine: (line: string) => void;
@@ -79,7 +81,18 @@ export class ClaudeProcess {
    */
   static start(start: ClaudeStart): Promise<ClaudeProcess> {
     return new Promise((resolve, reject) => {
-      const child = spawn(start.bin, start.args, { cwd: start.cwd, env: start.env, detached: true, stdio: 'pipe' });
+      const child = spawn(start.bin, start.args, {
+        cwd: start.cwd,
+        env: start.env,
+        detached: true,
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      });
+      const tokenPipe = child.stdio[3];
+      if (tokenPipe && 'end' in tokenPipe) {
+        // A CLI that ends before it has read the token reports that by its exit.
+        tokenPipe.on('error', () => {});
+        tokenPipe.end(start.token);
+      }
       child.once('error', (error) => reject(new ClaudeStartError(`${start.bin} cannot be run: ${error.message}`)));
       // 'spawn' comes before any output can be read, so no line is missed.
       child.once('spawn', () => resolve(new ClaudeProcess(child, child.pid ?? 0, start)));

@@ -89,7 +89,8 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
   };
 }
 
-function isLoopback(host: string): boolean {
+/** Whether an address or name means this machine alone. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 

@@ -12,6 +12,8 @@ export function sessionEnvironment(paths: SessionPaths): Record<string, string> 
     USER: process.env.USER ?? 'node',
     SHELL: '/bin/bash',
     TERM: 'dumb',
+    // Whatever lies around the server's root is no repository of the session.
+    GIT_CEILING_DIRECTORIES: paths.dir,
     [SESSION_MARKER]: paths.dir,
   };
 }

@@ -3,6 +3,8 @@
  * configuration, and with what a hostile repository or configuration could set overruled from the environment.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { SERVER_MARKER, signalProcess } from './processes.ts';
 
 /** A git command failed. `stderr` is trimmed and capped; git never prints the token, which travels as a header. */
@@ -45,6 +47,8 @@ export interface GitRemote {
   author: { name: string; email: string };
   /** File of patterns never to be committed, beside the repository's own .gitignore. */
   excludesFile: string;
+  /** File with the credential for the gateway, from which Claude's git reads it. */
+  credentialFile: string;
 }
 
 /** Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. */
@@ -52,8 +56,6 @@ function sharedSettings(remote: GitRemote): [string, string][] {
   return [
     ['remote.origin.url', remote.url],
     ['remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*'],
-    // Only requests to the gateway bear the token: a redirect or a rewritten address does not see it.
-    [`http.${remote.gatewayUrl}/.extraHeader`, `Authorization: Bearer ${remote.token}`],
     ['user.name', remote.author.name],
     ['user.email', remote.author.email],
     ['push.default', 'current'],
@@ -115,16 +117,32 @@ function asEnvironment(settings: [string, string][]): Record<string, string> {
 }
 
 /**
- * Environment for git as Claude uses it: the remote works, with the session's token and author, and nothing is written
- * to a file or to a command line.
+ * Environment for git as Claude uses it: the remote works, as the session's author. The token is not in it, because
+ * Claude may well print its environment; git asks a helper for it, and for requests to the gateway alone.
  */
 export function gitEnvironmentForClaude(remote: GitRemote): Record<string, string> {
-  return { ...asEnvironment(sharedSettings(remote)), GIT_TERMINAL_PROMPT: '0', GIT_LFS_SKIP_SMUDGE: '1' };
+  const file = `'${remote.credentialFile.replaceAll("'", "'\\''")}'`;
+  const settings = asEnvironment([
+    ...sharedSettings(remote),
+    [`credential.${remote.gatewayUrl}.helper`, `!f() { cat ${file}; }; f`],
+  ]);
+  return { ...settings, GIT_TERMINAL_PROMPT: '0', GIT_LFS_SKIP_SMUDGE: '1' };
 }
 
-function gitEnvironment(remote: GitRemote, settings: [string, string][]): Record<string, string> {
+/** Writes what the helper of Claude's git reads; to be called whenever the token changes. */
+export async function writeCredential(remote: GitRemote): Promise<void> {
+  await writeFile(remote.credentialFile, `username=session\npassword=${remote.token}\n`, { mode: 0o600 });
+}
+
+function gitEnvironment(cwd: string, remote: GitRemote, settings: [string, string][]): Record<string, string> {
   return {
-    ...asEnvironment([...sharedSettings(remote), ...guards, ...settings]),
+    ...asEnvironment([
+      ...sharedSettings(remote),
+      ...guards,
+      ...settings,
+      // Only requests to the gateway bear the token: a redirect or a rewritten address does not see it.
+      [`http.${remote.gatewayUrl}/.extraHeader`, `Authorization: Bearer ${remote.token}`],
+    ]),
     PATH: process.env.PATH ?? '/usr/bin:/bin',
     HOME: '/nonexistent',
     LC_ALL: 'C.UTF-8',
@@ -132,6 +150,8 @@ function gitEnvironment(remote: GitRemote, settings: [string, string][]): Record
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_ATTR_NOSYSTEM: '1',
+    // A worktree whose .git is gone must not be taken for part of a repository around it.
+    GIT_CEILING_DIRECTORIES: dirname(cwd),
     GIT_TERMINAL_PROMPT: '0',
     GIT_ASKPASS: '/bin/false',
     GIT_ALLOW_PROTOCOL: 'http:https',
@@ -187,7 +207,7 @@ export function git(args: string[], options: GitOptions): Promise<string> {
     }
     const child: ChildProcess = spawn('git', args, {
       cwd: options.cwd,
-      env: gitEnvironment(options.remote, options.settings ?? []),
+      env: gitEnvironment(options.cwd, options.remote, options.settings ?? []),
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });

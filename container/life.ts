@@ -12,7 +12,7 @@ import { type ClaudeExit, ClaudeProcess, ClaudeStartError } from './claude.ts';
 import { claudeArguments, claudeEnvironment, forgetConversation, hasConversation } from './claude-command.ts';
 import { CommandLog, type Prompt } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
-import { GitError } from './git.ts';
+import { GitError, writeCredential } from './git.ts';
 import { writeInstructions } from './instructions.ts';
 import { EventJournal } from './journal.ts';
 import { log } from './log.ts';
@@ -30,6 +30,8 @@ import { PreparationError, prepareWorkspace, remoteOf, type WorkspacePlan } from
 const INTERRUPT_PATIENCE_MS = 1_000;
 /** Age after which a CLI is given a newer token before its next turn. */
 const TOKEN_AGE_MS = 30 * 60_000;
+const FIRST_LATER_PUSH_MS = 60_000;
+const MAX_LATER_PUSHES = 6;
 
 export interface LifeOptions {
   config: SandboxConfig;
@@ -70,7 +72,9 @@ export class Life {
   readonly #saves = new Set<Promise<void>>();
   /** A stop is being carried out and saves at its end. */
   #stopping = false;
-  #unpushed = false;
+  /** Pushes that failed for a reason that passes, in a row. */
+  #failedPushes = 0;
+  #pushTimer: NodeJS.Timeout | null = null;
   /** A stop came while there was no worktree: whoever stopped waits for the word that all is saved. */
   #saveWhenPrepared = false;
   #idleSince = Date.now();
@@ -124,6 +128,7 @@ export class Life {
   /** A start of the same generation came: its token and address count from now on. */
   renew(gateway: StartSession['gateway']): void {
     this.#poster.renew(gateway);
+    void writeCredential(this.#plan().remote).catch((error) => this.#broken('renew', error));
   }
 
   /** Takes a command; one that is known already changes nothing. */
@@ -139,6 +144,7 @@ export class Life {
     this.#state = 'closed';
     this.#abort.abort();
     this.#stopTicking();
+    if (this.#pushTimer) clearTimeout(this.#pushTimer);
     await this.#poster.stop();
     await this.#cliWork.run(async () => {
       const cli = this.#cli;
@@ -212,6 +218,7 @@ export class Life {
   async #prepare(): Promise<void> {
     const { paths, record, remember } = this.#options;
     for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
+    await writeCredential(this.#plan().remote);
     const prepared = await prepareWorkspace(this.#plan(), (step, status, detail, durationMs) =>
       this.#emit({ type: 'step', step, status, detail, durationMs }),
     );
@@ -239,7 +246,7 @@ export class Life {
     record.setup = await runSetupScript(
       paths,
       record.start.setupTimeoutSeconds,
-      (text) => this.#emit({ type: 'setup-output', text }),
+      (text) => this.#emit({ type: 'setup-output', text: this.#withoutToken(text) }),
       this.#abort.signal,
     );
     if (this.#state === 'closed') return;
@@ -327,9 +334,10 @@ export class Life {
       args: claudeArguments(start, paths, resumed),
       env: claudeEnvironment(start, paths, this.#plan().remote),
       cwd: paths.worktree,
+      token: start.gateway.token,
       sessionDir: paths.dir,
       onLine: (line) => this.#readLine(line),
-      onStderr: (text) => this.#emit({ type: 'stderr', text }),
+      onStderr: (text) => this.#emit({ type: 'stderr', text: this.#withoutToken(text) }),
     });
     this.#cli = cli;
     this.#cliToken = { value: start.gateway.token, since: Date.now() };
@@ -365,7 +373,7 @@ export class Life {
   }
 
   #emitLine(line: string): void {
-    this.#emit({ type: 'line', line });
+    this.#emit({ type: 'line', line: this.#withoutToken(line) });
     const cli = this.#cli;
     if (!this.#journal.congested || !cli) return;
     cli.pauseOutput(true);
@@ -523,14 +531,14 @@ export class Life {
         if (this.#state === 'closed') return;
         const { retry, problems: more, ...work } = published;
         const problem = [...problems, ...more].join('\n');
-        this.#unpushed = retry;
+        this.#planPush(retry);
+        this.#emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
         const { branch } = record.start.repository;
         this.#emit({ type: 'saved', turn, branch, head, ...work, ...(problem ? { problem } : {}) });
         record.savedHead = head;
         await remember();
         await this.#journal.flushed();
         this.#commands.saved(turn);
-        this.#emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
       });
     } finally {
       this.#idleSince = Date.now();
@@ -551,11 +559,18 @@ export class Life {
     }
   }
 
-  /** The gateway is back after it was away: what could not be pushed then can be now. */
+  /** Work that could not be pushed does not wait for the next turn: it is tried again, ever more rarely. */
+  #planPush(failed: boolean): void {
+    if (this.#pushTimer) clearTimeout(this.#pushTimer);
+    this.#pushTimer = null;
+    this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
+    if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
+    this.#pushTimer = setTimeout(() => this.#retryPush(), FIRST_LATER_PUSH_MS * 2 ** (this.#failedPushes - 1));
+  }
+
+  /** Also when the gateway is back after it was away. The save of a turn in progress pushes anyway. */
   #retryPush(): void {
-    if (!this.#unpushed || this.#busy) return;
-    this.#unpushed = false;
-    this.#saveSoon();
+    if (this.#failedPushes > 0 && !this.#busy) this.#saveSoon();
   }
 
   // --- Common ---
@@ -590,6 +605,12 @@ export class Life {
   #emit(body: SandboxEventBody): void {
     if (this.#state === 'closed') return;
     this.#journal.append(body);
+  }
+
+  /** Claude may come across the session's token in its files; readers of the journal need not. */
+  #withoutToken(text: string): string {
+    const { token } = this.#options.record.start.gateway;
+    return text.includes(token) ? text.replaceAll(token, '[session token]') : text;
   }
 
   /** Something that has no way to fail did. The session goes on; the log says what. */

@@ -2,6 +2,15 @@
 
 export type LogLevel = 'info' | 'warning' | 'error';
 
+let write = (line: string): void => {
+  process.stdout.write(line);
+};
+
+/** Sends the lines elsewhere, e.g. nowhere in a test. */
+export function logTo(receiver: (line: string) => void): void {
+  write = receiver;
+}
+
 /**
  * Writes a line.
  * @param message what happened, in words
@@ -11,5 +20,5 @@ export function log(level: LogLevel, message: string, fields: Record<string, unk
   const plain = Object.fromEntries(
     Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? value.message : value]),
   );
-  process.stdout.write(`${JSON.stringify({ at: new Date().toISOString(), level, message, ...plain })}\n`);
+  write(`${JSON.stringify({ at: new Date().toISOString(), level, message, ...plain })}\n`);
 }

@@ -21,6 +21,8 @@ export interface SessionPaths {
   setupLog: string;
   patch: string;
   excludes: string;
+  /** The session's token for Claude's git (mode 0600). */
+  credential: string;
 }
 
 /** @param root the server's root directory. @param id checked against SESSION_ID by the caller */
@@ -38,6 +40,7 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     setupLog: join(dir, 'setup.log'),
     patch: join(dir, 'work.patch'),
     excludes: join(dir, 'never-committed'),
+    credential: join(dir, 'git-credential'),
   };
 }
 

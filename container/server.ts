@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
 import { claudeVersion } from './claude-command.ts';
-import { readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
+import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { log } from './log.ts';
 import { SESSION_ID } from './paths.ts';
 import { Refusal } from './refusal.ts';
@@ -50,6 +50,14 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
         status: 200,
         body: { version: SANDBOX_VERSION, claude: await cliVersion, uptimeMs, sessions: sessions.size },
       };
+    }
+    if (config.secret === null && isLoopback(config.host) && !isLoopback(hostOf(request))) {
+      // A page in a browser may give its own name the address 127.0.0.1; its requests still bear the name.
+      throw new Refusal(
+        403,
+        'wrong-host',
+        'Without CYRUS_SANDBOX_SECRET only requests to a loopback name are answered.',
+      );
     }
     if (!isAllowed(config.secret, request.headers.authorization)) {
       throw new Refusal(401, 'unauthorized', 'Authorization must be "Bearer" and the value of CYRUS_SANDBOX_SECRET.');
@@ -148,8 +156,13 @@ async function takeUpSessions(config: SandboxConfig, bootId: string): Promise<Ma
   const sessions = new Map<string, Session>();
   for (const id of await readdir(directory)) {
     if (!SESSION_ID.test(id)) continue;
-    const session = await Session.reopen(config, bootId, id);
-    if (session) sessions.set(id, session);
+    try {
+      const session = await Session.reopen(config, bootId, id);
+      if (session) sessions.set(id, session);
+    } catch (error) {
+      // One session that cannot be taken up must not keep the others down; a start will say what is wrong.
+      log('error', 'session not taken up', { sessionId: id, error });
+    }
   }
   return sessions;
 }
@@ -159,6 +172,10 @@ function isAllowed(secret: string | null, header: string | undefined): boolean {
   if (secret === null) return true;
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(`Bearer ${secret}`), digest(header ?? ''));
+}
+
+function hostOf(request: IncomingMessage): string {
+  return (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 }
 
 function notFound(): Refusal {

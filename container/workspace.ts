@@ -2,7 +2,7 @@
  * A session's working copy: a bare mirror shared by all sessions of a repository, and a git worktree of the session's
  * own on its branch, always at the same path because Claude's transcripts are keyed by it.
  */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
 import {
@@ -21,6 +21,8 @@ import { killServerChildren } from './processes.ts';
 
 const REMOTE_TRIES = 4;
 const FIRST_PAUSE_MS = 500;
+/** Fetching two branches writes their refs in a moment. */
+const LOCK_AGE_MS = 3_000;
 const LIST_TIMEOUT_MS = 60_000;
 const FETCH_TIMEOUT_MS = 30 * 60_000;
 const CHECKOUT_TIMEOUT_MS = 10 * 60_000;
@@ -112,6 +114,7 @@ export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
     token: gateway.token,
     author,
     excludesFile: paths.excludes,
+    credentialFile: paths.credential,
   };
 }
 
@@ -204,7 +207,7 @@ async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number
       return await git(args, { ...inMirror(plan), timeoutMs });
     } catch (error) {
       if (!(error instanceof GitError) || plan.signal.aborted) throw error;
-      const failure = remoteFailure(error);
+      const failure = (await isLocked(error)) ? 'network' : remoteFailure(error);
       log('warning', 'git remote failed', { command: args[0], attempt, failure, complaint: complaint(error) });
       if (failure === 'network' && attempt < REMOTE_TRIES) {
         await pause(FIRST_PAUSE_MS * 3 ** (attempt - 1) * (0.75 + Math.random() / 2), plan.signal);
@@ -213,6 +216,15 @@ async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number
       throw remoteError(plan, failure, complaint(error));
     }
   }
+}
+
+/** Another git holds a lock of the mirror, or one that was killed left it behind; then it is removed. */
+async function isLocked(error: GitError): Promise<boolean> {
+  const path = /Unable to create '([^']+\.lock)': File exists/.exec(error.stderr)?.[1];
+  if (path === undefined) return false;
+  const found = await stat(path).catch(() => null);
+  if (found && Date.now() - found.mtimeMs > LOCK_AGE_MS) await rm(path, { force: true });
+  return true;
 }
 
 function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailure>, said: string): PreparationError {
@@ -247,8 +259,11 @@ async function addWorktree(plan: WorkspacePlan): Promise<string> {
   const remoteBranch = `refs/remotes/origin/${branch}`;
   const mirror = inMirror(plan);
   try {
-    // What is left of an interrupted or removed worktree is not worth keeping: it never became ready.
-    await rm(plan.worktree, { recursive: true, force: true });
+    // What git does not take for a worktree any more may still hold work: it is put aside, not deleted.
+    if (await exists(plan.worktree)) {
+      await rm(`${plan.worktree}.aside`, { recursive: true, force: true });
+      await rename(plan.worktree, `${plan.worktree}.aside`);
+    }
     await git(['worktree', 'prune'], mirror);
     const onRemote = await gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror);
     const here = await gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror);

@@ -47,8 +47,10 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '/';
     if (gateway.away) return send(response, 503, { error: 'away', message: 'away' });
-    const shown = request.headers.authorization ?? `Bearer ${request.headers['x-api-key'] ?? ''}`;
-    if (shown !== `Bearer ${gateway.token}`) return send(response, 401, { error: 'forged', message: 'unknown token' });
+    if (tokenOf(request) !== gateway.token) {
+      response.setHeader('www-authenticate', 'Basic realm="gateway"');
+      return send(response, 401, { error: 'forged', message: 'unknown token' });
+    }
     if (path === '/gateway/events' && request.method === 'POST') return takeEvents(await read(request), response);
     const patch = /^\/gateway\/patch\/([0-9a-f]{40})$/.exec(path);
     if (patch?.[1] && request.method === 'PUT') {
@@ -124,6 +126,14 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     },
   };
   return gateway;
+}
+
+/** As Bearer token, as API key, or as the password of basic authentication. */
+function tokenOf(request: IncomingMessage): string {
+  const [kind, value = ''] = (request.headers.authorization ?? '').split(' ');
+  if (kind === 'Bearer') return value;
+  if (kind === 'Basic') return Buffer.from(value, 'base64').toString('utf8').split(':')[1] ?? '';
+  return String(request.headers['x-api-key'] ?? '');
 }
 
 async function read(request: IncomingMessage): Promise<Buffer> {

@@ -58,16 +58,40 @@ describe('credentials', () => {
     for (const pid of pids) {
       for (const name of ['environ', 'cmdline']) {
         const text = readFileSync(`/proc/${pid}/${name}`, 'latin1');
-        for (const secret of [...secrets, SERVER_SECRET]) expect(text).not.toContain(secret);
-        if (name === 'cmdline') expect(text).not.toContain(stage.gateway.token);
+        // The session's own token neither: Claude may print its environment for all to read.
+        for (const secret of [...secrets, SERVER_SECRET, stage.gateway.token]) expect(text).not.toContain(secret);
       }
     }
     await stage.stop('shop-1');
     await stage.event('saved');
     const holders = filesHolding(stage.root, [...secrets, SERVER_SECRET]);
     expect(holders).toEqual([]);
-    // Nor does the session's own token get into what is committed or into the shared mirror.
-    expect(filesHolding(join(stage.root, 'mirrors'), [stage.gateway.token])).toEqual([]);
+    // The session's own token lies in two files that belong to the server's user alone.
+    const session = stage.sessionDir('shop-1');
+    expect(filesHolding(stage.root, [stage.gateway.token]).sort()).toEqual([
+      `${session}/git-credential`,
+      `${session}/session.json`,
+    ]);
+  });
+
+  test('Claude’s own git can fetch and push, without a credential in its environment', async () => {
+    stage = await setStage();
+    await stage.start('shop-1');
+    await stage.prompt(
+      'shop-1',
+      run('git fetch origin main', 'git push', `cat ${stage.sessionDir('shop-1')}/git-credential`),
+    );
+    const saved = await stage.event('saved');
+    const branches = await stage.host.branches('acme/shop');
+    expect(branches.map((branch) => branch.name)).toContain('cyrus/shop-1');
+    expect(saved.pushed).toBe(true);
+    // And what it reads aloud all the same is not told on.
+    const told = stage
+      .eventsOf('line')
+      .map((event) => event.line)
+      .join();
+    expect(told).toContain('password=[session token]');
+    expect(told).not.toContain(stage.gateway.token);
   });
 
   test('the session token is readable by the server’s user alone', async () => {

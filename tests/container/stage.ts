@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSandboxConfig, type SandboxConfig } from '../../container/config.ts';
+import { logTo } from '../../container/log.ts';
 import { sessionProcesses } from '../../container/processes.ts';
 import { type SandboxServer, startSandboxServer } from '../../container/server.ts';
 import { bash } from '../../dev/claude/script.ts';
@@ -84,6 +85,9 @@ export interface StageOptions {
   config?: Partial<SandboxConfig>;
   credential?: 'subscription' | 'api-key';
 }
+
+// The log of servers inside of the test's process would bury the report.
+logTo(() => {});
 
 /** Sets the stage; close it afterwards. */
 export async function setStage(options: StageOptions = {}): Promise<Stage> {
@@ -272,8 +276,4 @@ export async function runServer(root: string, env: Record<string, string> = {}):
     () => printed,
   );
   return { url, child, log: () => printed };
-}
-
-export async function readText(path: string): Promise<string> {
-  return await readFile(path, 'utf8');
 }
