@@ -1,0 +1,77 @@
+/** What labels make of Claude: the role, the model, the tools (pure). */
+import type { RepositorySettings, Role, ToolChoice } from '../protocol/repository.ts';
+
+/** How Claude is to work on one issue. */
+export interface Assignment {
+  role: Role;
+  /** Alias or full name of a model, for `--model`. */
+  model: string;
+  /** Names of the CLI's tools, for `--tools`. */
+  tools: string[];
+  /** What the role adds to the system prompt. */
+  instructions: string;
+}
+
+const LOOKING = ['Task', 'Read', 'Glob', 'Grep', 'WebFetch', 'WebSearch', 'TaskCreate', 'TaskGet', 'TaskList', 'TaskUpdate'];
+const EDITING = ['Edit', 'Write', 'NotebookEdit'];
+const RUNNING = ['Bash', 'TaskStop'];
+
+const PRESETS: Record<'readOnly' | 'safe' | 'all', string[]> = {
+  readOnly: LOOKING,
+  safe: [...LOOKING, ...EDITING],
+  all: [...LOOKING, ...EDITING, ...RUNNING],
+};
+
+const ROLES: Record<Role, { labels: string[]; tools: ToolChoice; instructions: string }> = {
+  builder: { labels: ['builder', 'feature', 'improvement'], tools: 'all', instructions: '' },
+  debugger: {
+    labels: ['debugger', 'bug'],
+    tools: 'all',
+    instructions: `Your role is debugger. First reproduce the fault, with a test that fails because of it. Then find the cause, not just the place
+where it shows, and say what it is. Mend it with the smallest change that removes the cause, and show that the test passes.`,
+  },
+  scoper: {
+    labels: ['scoper', 'prd', 'plan'],
+    tools: 'readOnly',
+    instructions: `Your role is scoper. You change nothing. Read the code that matters, then answer with a plan: what is asked, what is
+unclear, which files and interfaces are concerned, the steps in an order in which each can be reviewed by itself, the risks, and how it will be tested.`,
+  },
+  reviewer: {
+    labels: ['reviewer', 'review'],
+    tools: [...LOOKING, ...RUNNING],
+    instructions: `Your role is reviewer. You change no file. Look at what the branch and the issue are about, run the tests, and answer with your
+findings, the gravest first: where (file and line), what is wrong, in which case it fails, and what would mend it. Say so plainly where you find nothing.`,
+  },
+};
+
+/** Roles in the order in which their labels are looked for: one that changes nothing wins over one that does. */
+const ORDER: Role[] = ['scoper', 'reviewer', 'debugger', 'builder'];
+const MODELS = ['opus', 'sonnet', 'haiku'];
+
+/**
+ * @param labels names of the issue's labels
+ * @param settings of the repository; its model, tools and instructions win over the role's
+ * @param model the deployment's usual model
+ */
+export function assign(labels: string[], settings: RepositorySettings, model: string): Assignment {
+  const present = labels.map((label) => label.trim().toLowerCase());
+  const role =
+    ORDER.find((candidate) => {
+      const own = settings.roleLabels[candidate] ?? [];
+      return [...ROLES[candidate].labels, ...own].some((label) => present.includes(label.toLowerCase()));
+    }) ?? 'builder';
+  const { tools, instructions } = ROLES[role];
+  return {
+    role,
+    model: MODELS.find((name) => present.includes(name)) ?? settings.model ?? model,
+    tools: toolsOf(settings.tools ?? tools),
+    instructions: [instructions, settings.instructions, settings.roleInstructions[role] ?? '']
+      .map((text) => text.trim())
+      .filter((text) => text !== '')
+      .join('\n\n'),
+  };
+}
+
+function toolsOf(choice: ToolChoice): string[] {
+  return typeof choice === 'string' ? PRESETS[choice] : choice;
+}

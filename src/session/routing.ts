@@ -1,0 +1,123 @@
+/** Which repository an issue belongs to (pure). */
+import type { RepositorySettings } from '../protocol/repository.ts';
+
+/** What is known of the issue when the repository is chosen. */
+export interface RoutingFacts {
+  /** The description and what was asked, in which a tag may stand. */
+  texts: string[];
+  labels: string[];
+  project: string | null;
+  team: { key: string; name: string } | null;
+}
+
+export interface Candidate {
+  fullName: string;
+  baseBranch: string;
+  settings: RepositorySettings;
+}
+
+/** Linear's guess, with a confidence from 0 to 1. */
+export interface Suggestion {
+  fullName: string;
+  confidence: number;
+}
+
+export type Route =
+  | { kind: 'chosen'; fullName: string; baseBranch: string; because: string }
+  /** A tag names a repository that is not configured. */
+  | { kind: 'unknown'; fullName: string; known: string[] }
+  | { kind: 'none' }
+  /** Nothing decides; the likelier come first. */
+  | { kind: 'unsure'; options: string[] };
+
+/** From this confidence on Linear's suggestion is taken without asking, unless another is close. */
+const SURE = 0.8;
+const CLOSE = 0.2;
+
+const TAG = /\[repo=([\w.-]+\/[\w.-]+)(?:#([\w./-]+))?\]/i;
+
+/** The repository a text names by `[repo=owner/name]` or `[repo=owner/name#branch]`; null where it names none. */
+export function readTag(text: string): { fullName: string; branch: string | null } | null {
+  const match = TAG.exec(text);
+  return match?.[1] ? { fullName: match[1], branch: match[2] ?? null } : null;
+}
+
+/**
+ * Chooses by the first that decides: a tag, a label, the project, the team, the default, the only one, Linear's
+ * suggestion. A rule that fits several repositories decides nothing.
+ */
+export function route(facts: RoutingFacts, candidates: Candidate[], suggestions: Suggestion[]): Route {
+  if (candidates.length === 0) return { kind: 'none' };
+  for (const text of facts.texts) {
+    const tag = readTag(text);
+    if (!tag) continue;
+    const tagged = candidates.find((candidate) => same(candidate.fullName, tag.fullName));
+    if (!tagged) return { kind: 'unknown', fullName: tag.fullName, known: candidates.map(({ fullName }) => fullName) };
+    const { fullName, baseBranch } = tagged;
+    return { kind: 'chosen', fullName, baseBranch: tag.branch ?? baseBranch, because: 'the issue names it' };
+  }
+  const { labels, project, team } = facts;
+  const rules: [because: string, fits: (settings: RepositorySettings) => boolean][] = [
+    ['of a label', (settings) => overlaps(settings.labels, labels)],
+    ['of the project', (settings) => overlaps(settings.projects, project === null ? [] : [project])],
+    ['of the team', (settings) => overlaps(settings.teams, team === null ? [] : [team.key, team.name])],
+    ['it is the default', (settings) => settings.isDefault],
+    ['it is the only one', () => candidates.length === 1],
+  ];
+  for (const [because, fits] of rules) {
+    const fitting = candidates.filter((candidate) => fits(candidate.settings));
+    const [only] = fitting;
+    if (only && fitting.length === 1) {
+      return { kind: 'chosen', fullName: only.fullName, baseBranch: only.baseBranch, because };
+    }
+  }
+  return bySuggestion(candidates, suggestions);
+}
+
+function bySuggestion(candidates: Candidate[], suggestions: Suggestion[]): Route {
+  const confidence = (fullName: string) =>
+    suggestions.find((suggestion) => same(suggestion.fullName, fullName))?.confidence ?? 0;
+  const ranked = candidates.toSorted((a, b) => confidence(b.fullName) - confidence(a.fullName));
+  const [best, next] = ranked;
+  if (best && confidence(best.fullName) >= SURE) {
+    const lead = confidence(best.fullName) - (next ? confidence(next.fullName) : 0);
+    if (lead >= CLOSE) {
+      const { fullName, baseBranch } = best;
+      return { kind: 'chosen', fullName, baseBranch, because: 'Linear suggests it' };
+    }
+  }
+  return { kind: 'unsure', options: ranked.map(({ fullName }) => fullName) };
+}
+
+/**
+ * The option that an answer means: by its number, its name, or a name that the answer contains.
+ * @returns null where the answer fits none, or several
+ */
+export function readAnswer(answer: string, options: string[]): string | null {
+  const text = answer.trim();
+  const number = /^#?(\d{1,3})[.)]?$/.exec(text)?.[1];
+  if (number) return options[Number(number) - 1] ?? null;
+  const exact = options.find((option) => same(option, text) || same(shortName(option), text));
+  if (exact) return exact;
+  const words = text.toLowerCase();
+  const named = options.filter((option) => words.includes(option.toLowerCase()));
+  if (named.length === 1) return named[0] ?? null;
+  const short = options.filter((option) => new RegExp(`\\b${escape(shortName(option))}\\b`, 'i').test(text));
+  return named.length === 0 && short.length === 1 ? (short[0] ?? null) : null;
+}
+
+function shortName(fullName: string): string {
+  return fullName.slice(fullName.lastIndexOf('/') + 1);
+}
+
+function same(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
+function overlaps(wanted: string[], present: string[]): boolean {
+  return wanted.some((one) => present.some((other) => same(one, other)));
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
