@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { JournalBody, JournalEntry } from '../../src/protocol/journal.ts';
 import { creationHunks, diffCounts, diffLines } from '../../src/web/outline/diff.ts';
-import { lineWords, retryWords } from '../../src/web/outline/line-words.ts';
+import { failureWords, lineWords, retryWords } from '../../src/web/outline/line-words.ts';
+import type { Item } from '../../src/web/outline/model.ts';
 import { openSections } from '../../src/web/outline/open-sections.ts';
-import { type Item, outlineOf } from '../../src/web/outline/outline.ts';
+import { outlineOf } from '../../src/web/outline/outline.ts';
 import { stepsOf } from '../../src/web/outline/steps.ts';
 import { toolSummary } from '../../src/web/outline/tool-summary.ts';
 
@@ -101,8 +102,21 @@ describe('the outline of a journal', () => {
     journal.add({ kind: 'effect-failed', effect: 'Comment', attempts: 3, error: 'no' }).prompt('p2');
     journal.add({ kind: 'notice', level: 'info', text: 'late' });
     const { sections } = outlineOf(journal.entries);
-    expect(sections.map((section) => drawn(section.items))).toEqual(['message ended [line line]', 'message']);
+    expect(sections.map((section) => drawn(section.items))).toEqual(['message ended [failures line]', 'message']);
     expect(sections[0]?.effectFailed).toBe(true);
+  });
+
+  test('tells what was given up once a turn, however often it happens', () => {
+    const failed = { kind: 'effect-failed', effect: 'Posting to Linear', attempts: 2, error: 'HTTP 401' } as const;
+    const journal = new Journal().begin(1).add(failed).call('a').add(failed).result('a').text('Done').add(failed);
+    const items = outlineOf(journal.entries).sections[0]?.items ?? [];
+    expect(drawn(items)).toBe('[failures a] text');
+    const row = items[0]?.type === 'work' ? items[0].rows[0] : undefined;
+    expect(row?.type === 'failures' && failureWords(row.entries)).toEqual({
+      level: 'error',
+      text: 'Given up 3 times, lastly after 2 tries: Posting to Linear. HTTP 401',
+      more: Array.from({ length: 3 }, () => 'Posting to Linear: HTTP 401').join('\n'),
+    });
   });
 
   test('joins each result to its call, also when calls run side by side', () => {
@@ -117,6 +131,21 @@ describe('the outline of a journal', () => {
     const [section] = outlineOf(journal.entries).sections;
     expect(drawn(section?.items ?? [])).toBe('[agent(text [inner([deep])] text)] text');
     expect(section?.calls).toBe(3);
+  });
+
+  test('shows a call that a stop cut off as stopped, and one that failed before as failed', () => {
+    const fails = { kind: 'tool-result', text: 'Exit code 1', isError: true } as const;
+    const journal = new Journal()
+      .begin(1)
+      .call('a')
+      .add({ ...fails, toolUseId: 'a' })
+      .call('b')
+      .call('c');
+    journal.add({ kind: 'stop-requested', author: 'Ada', source: 'page' }).result('b');
+    journal.add({ ...fails, toolUseId: 'c' }).end('stopped');
+    const [work] = outlineOf(journal.entries).sections[0]?.items ?? [];
+    const stopped = work?.type === 'work' && work.rows.map((row) => row.type === 'tool' && row.stopped);
+    expect(stopped).toEqual([false, false, true, false]);
   });
 
   test('shows a result whose call is not known, and a subagent whose call is not known', () => {

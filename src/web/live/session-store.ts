@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import type { SessionView } from '../../protocol/viewer.ts';
 import { fetchPage, liveUrl, postPrompt, postStop } from '../api.ts';
-import { type Outline, outlineOf } from '../outline/outline.ts';
+import type { Outline } from '../outline/model.ts';
+import { outlineOf } from '../outline/outline.ts';
 import { retryDelay } from './backoff.ts';
 import { type LinkState, LiveConnection } from './connection.ts';
 import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';

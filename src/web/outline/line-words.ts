@@ -1,6 +1,6 @@
 /** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
-import type { Entry, LineKind } from './outline.ts';
+import type { Entry, LineKind } from './model.ts';
 import { toolLabel } from './tool-summary.ts';
 
 export type LineWords = {
@@ -36,10 +36,6 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
     }
     case 'notice':
       return { level: entry.level, ...split(entry.text) };
-    case 'effect-failed': {
-      const tries = plural(entry.attempts, 'try', 'tries');
-      return { level: 'error', text: `Given up after ${tries}: ${entry.effect}. ${entry.error}` };
-    }
     case 'unknown':
       return {
         level: 'quiet',
@@ -63,6 +59,16 @@ export function retryWords(entries: readonly Entry<'retry'>[]): LineWords {
       : `Claude's API answered ${last.httpStatus} (${last.error})`;
   const text = `${what}: try ${last.attempt} of ${last.maxAttempts} after ${duration(last.delayMs)}`;
   return { level: 'warning', text };
+}
+
+/** What was to be done outside and was given up: the last of it with its reason, all of it unfolded. */
+export function failureWords(entries: readonly Entry<'effect-failed'>[]): LineWords {
+  const last = entries.at(-1);
+  if (last === undefined) return { level: 'quiet', text: '' };
+  const tried = `after ${plural(last.attempts, 'try', 'tries')}`;
+  if (entries.length === 1) return { level: 'error', text: `Given up ${tried}: ${last.effect}. ${last.error}` };
+  const text = `Given up ${entries.length} times, lastly ${tried}: ${last.effect}. ${last.error}`;
+  return { level: 'error', text, more: entries.map(({ effect, error }) => `${effect}: ${error}`).join('\n') };
 }
 
 function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineWords {

@@ -1,4 +1,4 @@
-import type { Section } from './outline.ts';
+import type { Section } from './model.ts';
 
 /**
  * Which sections stand open of themselves: the last one, and while its turn has not ended also the one before that

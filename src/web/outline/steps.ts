@@ -1,5 +1,5 @@
 import type { SandboxStep } from '../../protocol/sandbox.ts';
-import type { Preparation } from './outline.ts';
+import type { Preparation } from './model.ts';
 
 /** A step of the preparations: begun, and perhaps done. Times in ms. */
 export type Step = {

@@ -1,5 +1,5 @@
 import { memo } from 'react';
-import type { Entry } from '../outline/outline.ts';
+import type { Entry } from '../outline/model.ts';
 import { compact, dollars, duration } from '../text/format.ts';
 import { outcomeTone } from '../text/status.ts';
 import { Icon, type IconName } from './icons.tsx';

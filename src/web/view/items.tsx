@@ -1,5 +1,5 @@
 import { memo, type ReactNode, useState } from 'react';
-import type { Item } from '../outline/outline.ts';
+import type { Item } from '../outline/model.ts';
 import { plural } from '../text/format.ts';
 import { EndedItem } from './ended-item.tsx';
 import { MessageItem } from './message-item.tsx';

@@ -1,5 +1,5 @@
 import { memo, type ReactNode, useLayoutEffect, useRef, useState } from 'react';
-import type { Entry } from '../outline/outline.ts';
+import type { Entry } from '../outline/model.ts';
 import { timeOfDay } from '../text/format.ts';
 import { Prose } from './prose.tsx';
 

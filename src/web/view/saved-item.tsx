@@ -1,5 +1,5 @@
 import { memo } from 'react';
-import type { Entry } from '../outline/outline.ts';
+import type { Entry } from '../outline/model.ts';
 import { duration, plural } from '../text/format.ts';
 import { Fold } from './fold.tsx';
 import { Icon } from './icons.tsx';

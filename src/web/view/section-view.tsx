@@ -1,5 +1,5 @@
 import { memo, useId } from 'react';
-import type { Section } from '../outline/outline.ts';
+import type { Section } from '../outline/model.ts';
 import { duration, plural } from '../text/format.ts';
 import { outcomeTone, outcomeWord } from '../text/status.ts';
 import { Icon, type IconName } from './icons.tsx';

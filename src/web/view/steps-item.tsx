@@ -1,6 +1,6 @@
 import { memo } from 'react';
 import type { SandboxStep } from '../../protocol/sandbox.ts';
-import type { Entry, Preparation } from '../outline/outline.ts';
+import type { Entry, Preparation } from '../outline/model.ts';
 import { stepsOf } from '../outline/steps.ts';
 import { clock, duration } from '../text/format.ts';
 import { ClippedOutput } from './clipped-output.tsx';

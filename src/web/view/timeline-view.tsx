@@ -1,6 +1,6 @@
 import { useCallback, useState } from 'react';
+import type { Section } from '../outline/model.ts';
 import { openSections } from '../outline/open-sections.ts';
-import type { Section } from '../outline/outline.ts';
 import { OpenBlocks } from './open-blocks.tsx';
 import { OutgoingMessages } from './outgoing-messages.tsx';
 import { SectionView } from './section-view.tsx';

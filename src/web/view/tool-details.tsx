@@ -1,4 +1,4 @@
-import type { ToolCall } from '../outline/outline.ts';
+import type { ToolCall } from '../outline/model.ts';
 import { ClippedOutput } from './clipped-output.tsx';
 import { Prose } from './prose.tsx';
 
@@ -20,7 +20,7 @@ export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean 
           ) : (
             <ClippedOutput
               text={result.text}
-              tone={result.isError ? 'error' : undefined}
+              tone={result.isError && !tool.stopped ? 'error' : undefined}
               truncatedFrom={result.truncatedFrom}
             />
           )}

@@ -1,6 +1,6 @@
 import { memo, type ReactNode } from 'react';
 import { creationHunks, diffCounts } from '../outline/diff.ts';
-import type { Item, ToolCall } from '../outline/outline.ts';
+import type { Item, ToolCall } from '../outline/model.ts';
 import { toolSummary } from '../outline/tool-summary.ts';
 import { clock, duration } from '../text/format.ts';
 import { errorLine } from '../text/plain-output.ts';
@@ -29,7 +29,7 @@ export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolR
   const { call, result } = tool;
   const name = call?.name ?? 'Result';
   const summary = toolSummary(name, call?.input, cwd);
-  const failed = result?.isError === true;
+  const failed = result?.isError === true && !tool.stopped;
   const pending = result === null && running;
   const hunks = editHunks(tool);
   const counts = hunks === null ? null : diffCounts(hunks);
@@ -50,6 +50,7 @@ export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolR
             {summary.note && <span className="tool-note">{summary.note}</span>}
             {counts !== null && <Counts {...counts} />}
             {failed && <span className="tag tag-bad">failed</span>}
+            {tool.stopped && <span className="tag">stopped</span>}
             {result === null && !running && <span className="tag">no result</span>}
             <ToolTime tool={tool} pending={pending} />
           </>

@@ -1,6 +1,6 @@
 import { memo, type ReactNode, useState } from 'react';
-import { lineWords, retryWords } from '../outline/line-words.ts';
-import type { Item, Row } from '../outline/outline.ts';
+import { failureWords, lineWords, retryWords } from '../outline/line-words.ts';
+import type { Item, Row } from '../outline/model.ts';
 import { plural } from '../text/format.ts';
 import { LineRow } from './line-row.tsx';
 import { ThoughtRow } from './thought-row.tsx';
@@ -41,6 +41,8 @@ const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRows
       return <ThoughtRow text={row.entry.text} />;
     case 'line':
       return <LineRow {...lineWords(row.entry, Date.now())} />;
+    case 'failures':
+      return <LineRow {...failureWords(row.entries)} />;
     case 'retries':
       return <LineRow {...retryWords(row.entries)} />;
   }

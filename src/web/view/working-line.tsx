@@ -1,4 +1,4 @@
-import type { Item } from '../outline/outline.ts';
+import type { Item } from '../outline/model.ts';
 import { statusOf } from '../text/status.ts';
 import { Spinner } from './icons.tsx';
 import { useSession } from './session-context.ts';
