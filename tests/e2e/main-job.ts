@@ -1,0 +1,74 @@
+/**
+ * `npm run e2e`: the main job from end to end, with everything real that can be: workerd, Durable Objects, D1 and R2, the
+ * Claude CLI, git over HTTP, a browser. Stand-ins only for Linear's servers, Claude's API and the git host.
+ *
+ * Prints each promise as it is kept; the last line is the flight record as JSON. Exits with 1 at the first promise that
+ * is not kept, having said which, what was expected, what was seen, and where the logs are.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { assignedIssue } from './assigned-issue.ts';
+import { burst } from './burst.ts';
+import { firstActivity } from './first-activity.ts';
+import { Run, same } from './run.ts';
+import { endProcesses, makeFolder, nothingRuns, setStage } from './stage.ts';
+import { startProblems } from './start-problems.ts';
+import { stopping } from './stopping.ts';
+import { watching } from './watching.ts';
+import { workerKilled } from './worker-killed.ts';
+
+async function mainJob(run: Run, folder: string): Promise<object> {
+  await startProblems(run, folder);
+  const stage = await run.promise('Everything starts, as with `npm start`', () => setStage(folder));
+  try {
+    const flight = await assignedIssue(run, stage);
+    await watching(run, stage);
+    const stop = await stopping(run, stage);
+    const killed = await workerKilled(run, stage);
+    await run.promise('No page has complained in the browser’s console', async () => {
+      same('Errors in the console', stage.console.errors, []);
+    });
+    await stage.closeBrowser();
+    const first = await firstActivity(run, stage);
+    await stage.close();
+    const stormed = await burst(run, join(folder, 'burst'));
+    await run.promise('Everything ends: no process is left', () => nothingRuns(folder));
+    return { ...flight, ...first, ...stop, burst: stormed, workerKilled: killed };
+  } catch (error) {
+    await stage.picture('failed').catch(() => {});
+    throw error;
+  } finally {
+    await stage.close();
+  }
+}
+
+async function main(): Promise<void> {
+  const folder = makeFolder();
+  const pictures = join(folder, 'pictures');
+  mkdirSync(pictures);
+  const run = new Run();
+  run.evidence.push({ name: 'logs', path: join(folder, 'logs') }, { name: 'pictures', path: pictures });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      endProcesses(folder);
+      process.exit(1);
+    });
+  }
+  console.log(`\n  The main job, from end to end. Pictures: ${pictures}\n`);
+  const since = Date.now();
+  const record = await mainJob(run, folder).then(
+    (times) => ({ ...times, ok: true }),
+    () => ({ ok: false, failed: run.current }),
+  );
+  endProcesses(folder);
+  if (record.ok)
+    for (const part of ['git', 'sandbox', 'worker', 'burst', 'tmp', 'checkouts'])
+      rmSync(join(folder, part), { recursive: true, force: true });
+  console.log(
+    `\n  ${record.ok ? 'All promises kept' : 'A promise was not kept'}, in ${Math.round((Date.now() - since) / 1000)} s.\n`,
+  );
+  console.log(JSON.stringify(record));
+  process.exit(record.ok ? 0 : 1);
+}
+
+await main();

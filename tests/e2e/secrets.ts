@@ -1,0 +1,53 @@
+/** Looks for credentials where none may be. */
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LocalSecrets } from '../../dev/settings.ts';
+
+/** A text that must not be found, and what to call it: the report must not repeat the secret. */
+export interface Secret {
+  name: string;
+  text: string;
+}
+
+/** All secrets of a run, also in the form in which git would send one. */
+export function secretsOf(secrets: LocalSecrets): Secret[] {
+  const basic = Buffer.from(`cyrus:${secrets.gitPassword}`).toString('base64');
+  return [
+    ...Object.entries(secrets).map(([name, text]) => ({ name, text })),
+    { name: 'gitPassword, as basic authentication', text: basic },
+  ];
+}
+
+/** Every file under a folder (links are not followed) that holds one of the secrets, as "path: name". */
+export function findInFiles(folder: string, secrets: readonly Secret[]): string[] {
+  const found: string[] = [];
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, file);
+    try {
+      if (!lstatSync(path).isFile()) continue;
+      found.push(...findIn(readFileSync(path), secrets).map((name) => `${path}: ${name}`));
+    } catch (error) {
+      // Claude and git remove files of their own while this reads.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return found;
+}
+
+/** Every process whose command line or environment holds one of the secrets, as "process 12 (environ): name". */
+export function findInProcesses(pids: readonly number[], secrets: readonly Secret[]): string[] {
+  return pids.flatMap((pid) =>
+    ['cmdline', 'environ'].flatMap((place) => {
+      try {
+        const bytes = readFileSync(`/proc/${pid}/${place}`);
+        return findIn(bytes, secrets).map((name) => `process ${pid} (${place}): ${name}`);
+      } catch {
+        return []; // It has ended.
+      }
+    }),
+  );
+}
+
+function findIn(bytes: Buffer, secrets: readonly Secret[]): string[] {
+  return secrets.filter(({ text }) => bytes.includes(text)).map(({ name }) => name);
+}

@@ -1,0 +1,78 @@
+/** A person presses stop while a tool runs; and before that: what may not be found in the sandbox. */
+import { join } from 'node:path';
+import { isClosing, isSaidOnce, LinearThread } from './linear-thread.ts';
+import { holds, type Run, same, until, within } from './run.ts';
+import { isAlive, SandboxSession } from './sandbox-session.ts';
+import { findInFiles, findInProcesses, secretsOf } from './secrets.ts';
+import type { Stage } from './stage.ts';
+
+/** A stop must have ended every process by then. */
+export const STOP_LIMIT_MS = 2_000;
+
+/** @returns milliseconds from the stop's webhook until the last process of the session was gone */
+export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number }> {
+  const { stack } = stage;
+  const issue = LinearThread.assign(stack.linear, 'A tool that never ends', '[script: long-tool]');
+  const session = await issue.livePage();
+  const sandbox = new SandboxSession(stack.sandboxRoot, session.id);
+
+  const running = await run.promise('Claude runs a tool that would never end', async () => {
+    const tool = await sandbox.longTool();
+    const processes = sandbox.processes();
+    holds(
+      'Its processes are known',
+      tool.every((pid) => processes.includes(pid)),
+      tool,
+      processes,
+    );
+    return processes;
+  });
+
+  await run.promise('No real credential is in the sandbox, its processes or the logs', async () => {
+    const secrets = secretsOf(stack.secrets);
+    same('Credentials in the sandbox’s files', findInFiles(stack.sandboxRoot, secrets), []);
+    same('Credentials in the session’s processes', findInProcesses(running, secrets), []);
+    same('Credentials in the logs', findInFiles(join(stack.folder, 'logs'), secrets), []);
+    // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
+    const token = [{ name: 'session token', text: await sandbox.token() }];
+    const inFiles = findInFiles(sandbox.paths.dir, token);
+    const record = `${sandbox.paths.record}: session token`;
+    holds('The session token is found on the disk', inFiles.includes(record), record, inFiles);
+    same('The session token in its processes', findInProcesses(running, token), []);
+    same('The session token in the logs', findInFiles(join(stack.folder, 'logs'), token), []);
+    const marked = findInProcesses(running, [{ name: 'marker', text: sandbox.paths.dir }]);
+    holds('Processes are searched', marked.length >= running.length, 'the marker of the session in each', marked);
+  });
+
+  const stopMs = await run.promise('Stop ends Claude and all it started within 2 s', async () => {
+    const page = await stage.browser.newPage();
+    await page.goto(`${stack.linear.url}/example/issue/${issue.issue}`);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await until('the end of the processes', () => !running.some(isAlive), { everyMs: 5, limitMs: 10_000 });
+    const gone = Date.now();
+    same('Processes of the session', sandbox.processes(), []);
+    const { at } = await issue.webhook('prompted');
+    within('From the webhook to the end of the last process', gone - at, STOP_LIMIT_MS);
+    await page.close();
+    return gone - at;
+  });
+
+  await run.promise('The stop is answered once, by a response', async () => {
+    await issue.closing();
+    const ended = await session.turnEnded(1);
+    same('The outcome', ended.outcome, 'stopped');
+    const closings = () => issue.activities.filter(isClosing).map((activity) => activity.type);
+    same('Closing activities', closings(), ['response']);
+    same('The state of the session', issue.session.status, 'complete');
+    isSaidOnce(issue.activities);
+    // Everything that was to be said after the end of the turn has been said once the outbox is empty.
+    const log = await until(
+      'the log of the turn',
+      async () => (await session.download('log')).includes('Stopped') || null,
+    );
+    holds('The log', log, true, log);
+    same('Closing activities, later', closings(), ['response']);
+    same('Failed effects', (await session.read()).session.failedEffects, 0);
+  });
+  return { stopMs };
+}
