@@ -47,7 +47,7 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     '--strict-mcp-config',
     '--dangerously-skip-permissions',
     '--tools',
-    TOOLS.join(','),
+    (start.claude.tools ?? TOOLS).join(','),
     '--settings',
     JSON.stringify(SETTINGS),
     '--model',

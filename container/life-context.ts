@@ -1,0 +1,97 @@
+/** What the parts of a life share: its files, its settings, and the way to report. */
+import type { SandboxEventBody, StartSession } from '../src/protocol/sandbox.ts';
+import type { CommandLog } from './commands.ts';
+import type { SandboxConfig } from './config.ts';
+import type { EventJournal } from './journal.ts';
+import { log } from './log.ts';
+import { mirrorPath, type SessionPaths } from './paths.ts';
+import type { SessionRecord } from './record.ts';
+import { PreparationError, remoteOf, type WorkspacePlan } from './workspace.ts';
+
+export interface LifeContextParts {
+  config: SandboxConfig;
+  sessionId: string;
+  paths: SessionPaths;
+  record: SessionRecord;
+  /** Writes `record` to disk. */
+  remember: () => Promise<void>;
+  journal: EventJournal;
+  commands: CommandLog;
+}
+
+export class LifeContext {
+  readonly config: SandboxConfig;
+  readonly sessionId: string;
+  readonly paths: SessionPaths;
+  readonly record: SessionRecord;
+  readonly remember: () => Promise<void>;
+  readonly journal: EventJournal;
+  readonly commands: CommandLog;
+  readonly #abort = new AbortController();
+
+  constructor(parts: LifeContextParts) {
+    this.config = parts.config;
+    this.sessionId = parts.sessionId;
+    this.paths = parts.paths;
+    this.record = parts.record;
+    this.remember = parts.remember;
+    this.journal = parts.journal;
+    this.commands = parts.commands;
+  }
+
+  get start(): StartSession {
+    return this.record.start;
+  }
+
+  /** Aborted when the life is over. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get isOver(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** From now on nothing is reported, and git commands are cut off. */
+  close(): void {
+    this.#abort.abort();
+  }
+
+  /** Reports an event, unless the life is over. */
+  emit(body: SandboxEventBody): void {
+    if (!this.isOver) this.journal.append(body);
+  }
+
+  /** Claude may come across the session's token in its files; readers of the journal need not. */
+  withoutToken(text: string): string {
+    const { token } = this.start.gateway;
+    return text.includes(token) ? text.replaceAll(token, '[session token]') : text;
+  }
+
+  /** Something that has no way to fail did. The session goes on; the log says what. */
+  broken(what: string, error: unknown): void {
+    log('error', 'unexpected failure', { sessionId: this.sessionId, what, error });
+  }
+
+  /**
+   * The working copy, with the token as it is now.
+   * @throws PreparationError for a repository whose name is none
+   */
+  get plan(): WorkspacePlan {
+    const { repository } = this.start;
+    const mirror = mirrorPath(this.config.root, repository.fullName);
+    if (!mirror) {
+      const message = `"${repository.fullName}" is no name of a repository.`;
+      throw new PreparationError('mirror', message, 'Correct it in Cyrus.');
+    }
+    return {
+      mirror,
+      worktree: this.paths.worktree,
+      fullName: repository.fullName,
+      baseBranch: repository.baseBranch,
+      branch: repository.branch,
+      remote: remoteOf(this.paths, this.start),
+      signal: this.signal,
+    };
+  }
+}

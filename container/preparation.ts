@@ -1,0 +1,70 @@
+/** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
+import { mkdir } from 'node:fs/promises';
+import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
+import { ClaudeStartError } from './claude.ts';
+import { hasConversation } from './claude-command.ts';
+import { writeCredential } from './git.ts';
+import { writeInstructions } from './instructions.ts';
+import type { LifeContext } from './life-context.ts';
+import { hasSetupScript, runSetupScript } from './setup-script.ts';
+import { PreparationError, prepareWorkspace } from './workspace.ts';
+
+/**
+ * Does whatever is missing, reports each step, and at the end `ready`.
+ * @throws PreparationError in words for people
+ */
+export async function prepare(context: LifeContext): Promise<void> {
+  const { paths, record, start } = context;
+  for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  await writeCredential(context.plan.remote);
+  const prepared = await prepareWorkspace(context.plan, (step, status, detail, durationMs) =>
+    context.emit({ type: 'step', step, status, detail, durationMs }),
+  );
+  if (prepared.created) record.setup = null;
+  if (!record.setup) await setUp(context);
+  await writeInstructions(paths, start.claude.systemPrompt, setupNote(context));
+  const resumed = await hasConversation(paths, start.claude.conversationId);
+  record.baseCommit = prepared.commit;
+  record.savedHead ??= prepared.commit;
+  await context.remember();
+  const { branch } = start.repository;
+  context.emit({ type: 'ready', branch, baseCommit: prepared.commit, worktree: paths.worktree, resumed });
+}
+
+async function setUp(context: LifeContext): Promise<void> {
+  const { paths, record, start } = context;
+  if (!(await hasSetupScript(paths))) return;
+  const since = Date.now();
+  context.emit({ type: 'step', step: 'setup', status: 'started', detail: 'Running cyrus-setup.sh' });
+  const outcome = await runSetupScript(
+    paths,
+    start.setupTimeoutSeconds,
+    (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
+    context.signal,
+  );
+  // Cut off by the end of this life: the next one runs it again.
+  if (context.isOver) return;
+  record.setup = outcome;
+  const durationMs = Date.now() - since;
+  context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs });
+  await context.remember();
+}
+
+function setupNote({ record, paths }: LifeContext): string | null {
+  if (!record.setup || record.setup.ok) return null;
+  return `Note: ${record.setup.summary}. What it printed is in ${paths.setupLog}.`;
+}
+
+/** What is reported of an error that ended the preparations. */
+export function failureEvent(error: unknown, context: LifeContext): SandboxEventBody {
+  if (error instanceof PreparationError) {
+    return { type: 'failed', step: error.step, message: error.message, hint: error.hint };
+  }
+  if (error instanceof ClaudeStartError) {
+    const hint = `Install @anthropic-ai/claude-code in the sandbox, or set CLAUDE_BIN (now ${context.config.claudeBin}).`;
+    return { type: 'failed', step: 'claude', message: error.message, hint };
+  }
+  context.broken('preparations', error);
+  const message = `The workspace could not be prepared: ${error instanceof Error ? error.message : String(error)}`;
+  return { type: 'failed', step: 'worktree', message, hint: 'See the sandbox’s log; it may be out of disk space.' };
+}
