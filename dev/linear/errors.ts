@@ -118,6 +118,23 @@ export const UNAUTHENTICATED = {
   ],
 };
 
+/** Body of the answer to a mutation with a token that may only read. */
+export const WRITE_SCOPE_MISSING = {
+  data: null,
+  errors: [
+    {
+      message: 'Invalid scope: `write` required',
+      extensions: {
+        type: 'forbidden',
+        code: 'FORBIDDEN',
+        statusCode: 403,
+        userError: true,
+        userPresentableMessage: 'Invalid scope: `write` required',
+      },
+    },
+  ],
+};
+
 /** Body of the answer over the limit; HTTP 400. */
 export const RATE_LIMITED = {
   errors: [

@@ -1,5 +1,5 @@
 /**
- * Trouble on demand. GraphQL faults are rules, each for some calls ("the next 3 agentActivityCreate answer 503");
+ * Trouble on demand. GraphQL and OAuth faults are rules, each for some calls ("the next 3 agentActivityCreate answer 503");
  * webhook faults are a way of sending ("every delivery twice", "hold all").
  */
 import { z } from 'zod';
@@ -24,6 +24,41 @@ const graphqlFaultSchema = z.object({
   ms: z.number().min(0).max(600_000).default(1_000),
 });
 
+const oauthFaultSchema = z.object({
+  /**
+   * - `http-error`: answers `status` with a page that is no JSON; nothing is done
+   * - `slow`: the call waits `ms` first, then goes on
+   * - `refuse-grant`: the token endpoint answers `invalid_grant`; the code or refresh token is not used up
+   * - `narrow-scope`: the token endpoint grants `read` alone, whatever was asked for
+   * - `refuse-scope`: the authorize page sends back to the application with `invalid_scope`
+   * - `timeout-after-commit`: the code is exchanged, the refresh token rotated, the token revoked, and the answer never comes; the
+   *   connection is cut after `ms`
+   */
+  fault: z.enum(['http-error', 'slow', 'refuse-grant', 'narrow-scope', 'refuse-scope', 'timeout-after-commit']),
+  /** Only there; without it, wherever the fault can be. */
+  endpoint: z.enum(['authorize', 'token', 'revoke']).optional(),
+  /** Only token requests with this `grant_type`. */
+  grant: z.enum(['authorization_code', 'refresh_token', 'client_credentials']).optional(),
+  /** How many calls; without it, until the faults are cleared. */
+  times: z.int().positive().optional(),
+  /** How likely for a call that matches, 0 to 1. */
+  probability: z.number().min(0).max(1).default(1),
+  status: z.int().min(500).max(599).default(503),
+  ms: z.number().min(0).max(600_000).default(1_000),
+});
+
+export type OauthEndpointName = 'authorize' | 'token' | 'revoke';
+
+/** Where each can be. */
+const OAUTH_FAULT_PLACES: Record<z.infer<typeof oauthFaultSchema>['fault'], readonly OauthEndpointName[]> = {
+  'http-error': ['authorize', 'token', 'revoke'],
+  slow: ['authorize', 'token', 'revoke'],
+  'refuse-grant': ['token'],
+  'narrow-scope': ['token'],
+  'refuse-scope': ['authorize'],
+  'timeout-after-commit': ['token', 'revoke'],
+};
+
 const webhookFaultsSchema = z.object({
   /** Send each delivery this many times more. */
   duplicates: z.int().min(0).max(10).default(0),
@@ -37,12 +72,14 @@ const webhookFaultsSchema = z.object({
 
 export const faultsSchema = z.object({
   graphql: z.array(graphqlFaultSchema).default([]),
+  oauth: z.array(oauthFaultSchema).default([]),
   webhooks: webhookFaultsSchema.prefault({}),
 });
 /** As given by a caller: everything is optional but a GraphQL rule's `fault`. */
 export type FaultSettings = z.input<typeof faultsSchema>;
 export type Faults = z.output<typeof faultsSchema>;
 export type GraphqlFault = Faults['graphql'][number];
+export type OauthFault = Faults['oauth'][number];
 
 export class FaultPlan {
   #faults: Faults = faultsSchema.parse({});
@@ -68,16 +105,35 @@ export class FaultPlan {
   }
 
   /**
-   * The faults that hit this call, in the order of the rules; uses them up.
+   * The faults that hit a GraphQL call, in the order of the rules; uses them up.
    * @param operations root fields of the call
    */
   take(operations: readonly string[]): GraphqlFault[] {
-    const hits = this.#faults.graphql.filter(
-      (rule) =>
-        (rule.operation === undefined || operations.includes(rule.operation)) && this.#random() < rule.probability,
-    );
-    for (const rule of hits) if (rule.times !== undefined) rule.times -= 1;
-    if (hits.length > 0) this.#faults.graphql = this.#faults.graphql.filter((rule) => rule.times !== 0);
+    const matches = ({ operation }: GraphqlFault) => operation === undefined || operations.includes(operation);
+    const { hits, left } = this.#use(this.#faults.graphql, matches);
+    this.#faults.graphql = left;
     return hits;
+  }
+
+  /**
+   * The same for a call of OAuth.
+   * @param grant `grant_type` of a token request
+   */
+  takeOauth(endpoint: OauthEndpointName, grant: string | null): OauthFault[] {
+    const { hits, left } = this.#use(this.#faults.oauth, (rule) => {
+      const inPlace = OAUTH_FAULT_PLACES[rule.fault].includes(endpoint) && (rule.endpoint ?? endpoint) === endpoint;
+      return inPlace && (rule.grant === undefined || rule.grant === grant);
+    });
+    this.#faults.oauth = left;
+    return hits;
+  }
+
+  #use<Rule extends { times?: number | undefined; probability: number }>(
+    rules: readonly Rule[],
+    matches: (rule: Rule) => boolean,
+  ): { hits: Rule[]; left: Rule[] } {
+    const hits = rules.filter((rule) => matches(rule) && this.#random() < rule.probability);
+    for (const rule of hits) if (rule.times !== undefined) rule.times -= 1;
+    return { hits, left: rules.filter((rule) => rule.times !== 0) };
   }
 }

@@ -21,6 +21,12 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   return Buffer.concat(chunks);
 }
 
+/** @returns the token of the Authorization header, or null */
+export function bearerToken(request: IncomingMessage): string | null {
+  const { authorization } = request.headers;
+  return authorization?.startsWith('Bearer ') ? authorization.slice('Bearer '.length) : null;
+}
+
 /** Answers with JSON. */
 export function sendJson(
   response: ServerResponse,

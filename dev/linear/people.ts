@@ -4,20 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { changeIssue } from './issue-changes.ts';
+import type { Scope } from './oauth/model.ts';
+import { RefusedError } from './refused.ts';
 import { emit, type Simulation } from './simulation.ts';
 import type { Activity, AgentSession, Comment, Issue, Signal, Team } from './state/model.ts';
 import { newIssue, newLabel, newTeam } from './state/seed.ts';
 import { mentionOf } from './webhooks/prompt-context.ts';
-
-/** Something was asked for that cannot be. `status` is the HTTP status that says so. */
-export class RefusedError extends Error {
-  override readonly name = 'RefusedError';
-  readonly status: 400 | 404 | 409;
-  constructor(status: 400 | 404 | 409, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 export interface NewIssue {
   title: string;
@@ -80,6 +72,7 @@ export class People {
   delegate(reference: string, by: 'person' | 'automation' = 'person'): AgentSession {
     const { world } = this.#simulation;
     const issue = this.issue(reference);
+    this.#mustBeAbleTo('app:assignable', 'be given issues');
     if (issue.delegateId === world.appUser.id) {
       throw new RefusedError(409, `${world.identifier(issue)} is assigned to ${world.appUser.name} already`);
     }
@@ -132,6 +125,7 @@ export class People {
   /** Writes a comment on the issue that mentions the agent (`@cyrus` is put in front if the text lacks it). */
   mention(reference: string, body: string): Comment {
     const { displayName } = this.#simulation.world.appUser;
+    this.#mustBeAbleTo('app:mentionable', 'be mentioned');
     const text = this.#mentionsAgent(body) ? body : `@${displayName} ${body}`;
     return this.comment(reference, text, { thread: 'issue' });
   }
@@ -224,7 +218,21 @@ export class People {
     return comment;
   }
 
+  #can(scope: Scope): boolean {
+    return this.#simulation.installed()?.installation.scopes.includes(scope) ?? false;
+  }
+
+  /** @throws RefusedError 409 */
+  #mustBeAbleTo(scope: Scope, what: string): void {
+    if (this.#can(scope)) return;
+    const { world, installed } = this.#simulation;
+    const agent = world.appUser.name;
+    const reason = installed() ? `the scope ${scope} was not granted` : 'it is not installed';
+    throw new RefusedError(409, `${agent} cannot ${what} in ${world.workspace.name}: ${reason}`);
+  }
+
   #mentionsAgent(body: string): boolean {
+    if (!this.#can('app:mentionable')) return false;
     return mentionOf(this.#simulation.world.appUser.displayName).test(body);
   }
 

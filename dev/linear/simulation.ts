@@ -1,8 +1,9 @@
-/** The parts that everything happening in the workspace needs, in one hand. */
+/** The parts that everything happening in a workspace needs, in one hand. */
 import type { SimulatorClock } from './clock.ts';
+import type { Application, Installation } from './oauth/model.ts';
 import type { World } from './state/world.ts';
 import type { LinearUrls } from './urls.ts';
-import type { PayloadWriter, ResourceType, WebhookPayload } from './webhooks/payloads.ts';
+import type { PayloadWriter, WebhookPayload } from './webhooks/payloads.ts';
 import type { WebhookSender } from './webhooks/sender.ts';
 
 export interface Simulation {
@@ -11,13 +12,16 @@ export interface Simulation {
   urls: LinearUrls;
   payloads: PayloadWriter;
   webhooks: WebhookSender;
-  /** What the app subscribed to. */
-  subscriptions: ReadonlySet<ResourceType>;
+  /** The application in this workspace; null: there is none. */
+  installed: () => { installation: Installation; application: Application } | null;
 }
 
-/** Sends an event to the app, if it subscribed to its kind. */
-export function emit({ subscriptions, webhooks }: Simulation, payload: WebhookPayload): void {
-  if (subscriptions.has(payload.type)) {
-    webhooks.send(payload.type, payload.action, payload, payload.webhookTimestamp);
-  }
+/** Sends an event to the application of the workspace, if it subscribed to its kind. That it was revoked, each is told. */
+export function emit({ world, installed, webhooks }: Simulation, payload: WebhookPayload): void {
+  const application = installed()?.application;
+  if (!application) return;
+  const { type, action, webhookTimestamp: timestamp } = payload;
+  if (type !== 'OAuthApp' && !application.webhook.resourceTypes.includes(type)) return;
+  const { clientId } = application;
+  webhooks.send({ event: type, action, payload, timestamp, clientId, workspaceId: world.workspace.id });
 }

@@ -9,29 +9,26 @@
  * await linear.waitFor('a response', () => linear.session(session.id).status === 'complete');
  * await linear.close();
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { LARGEST_UPLOAD_BYTES, Uploads } from './agent/uploads.ts';
 import { SimulatorClock } from './clock.ts';
-import { Control } from './control/control.ts';
-import { Live } from './control/live.ts';
-import { ControlRoutes } from './control/routes.ts';
-import { ControlViews } from './control/views.ts';
-import { UNAUTHENTICATED } from './errors.ts';
+import type { Control } from './control/control.ts';
+import { OauthControl } from './control/oauth-control.ts';
+import { OauthRoutes } from './control/oauth-routes.ts';
 import { FaultPlan } from './faults.ts';
-import { GraphqlEndpoint } from './graphql/endpoint.ts';
-import { LINEAR_RATE_LIMITS, RateLimiter, type RateLimits } from './graphql/rate-limit.ts';
-import { rootFields } from './graphql/root-fields.ts';
-import { readBody, sendJson, sendText, TooLargeError } from './http.ts';
-import { sendPageFile } from './page/files.ts';
+import { type Caller, GraphqlEndpoint } from './graphql/endpoint.ts';
+import { LINEAR_RATE_LIMITS, type RateLimits } from './graphql/rate-limit.ts';
+import { sendText } from './http.ts';
+import { AGENT_SCOPES, type Application, type ResourceType } from './oauth/model.ts';
+import { Oauth } from './oauth/oauth.ts';
+import { RefusedError } from './refused.ts';
+import { type Handler, router } from './router.ts';
 import { linearSchema } from './schema/schema.ts';
-import type { Simulation } from './simulation.ts';
 import { DataFile } from './state/data-file.ts';
-import { DEFAULT_APP_USER_ID, DEFAULT_WORKSPACE, seed } from './state/seed.ts';
-import { World } from './state/world.ts';
-import { LinearUrls } from './urls.ts';
-import { PayloadWriter, type ResourceType } from './webhooks/payloads.ts';
+import { DEFAULT_APP_USER_ID, DEFAULT_WORKSPACE, seed, seedSecond } from './state/seed.ts';
 import { WebhookSender } from './webhooks/sender.ts';
+import type { SharedParts } from './workspace.ts';
+import { Workspaces } from './workspaces.ts';
 
 export interface LinearSimulatorOptions {
   /** 0 or left out: any free one. */
@@ -41,9 +38,13 @@ export interface LinearSimulatorOptions {
   webhookUrl: string | null;
   /** Signs the events. */
   webhookSecret: string;
-  /** The app's OAuth token: the only one the API takes. */
+  /** A token of the application that does not expire; the API takes it besides those got by OAuth. */
   accessToken: string;
-  /** Keeps the workspace here across restarts; without it, it lives in memory. */
+  /** Whether the simulator's own application is installed in the first workspace from the start, with `accessToken`. Default: yes. */
+  installed?: boolean;
+  /** Of the simulator's own application; what is not given has a default that never changes, and no address to redirect to. */
+  application?: Partial<Pick<Application, 'name' | 'clientSecret' | 'redirectUris' | 'grantTypes' | 'distribution'>>;
+  /** Keeps workspaces, applications and tokens here across restarts; without it, it lives in memory. */
   dataFile?: string;
   workspace?: { id: string; name: string; urlKey: string };
   appUserId?: string;
@@ -59,14 +60,30 @@ export interface LinearSimulatorOptions {
   random?: () => number;
 }
 
-/** A running simulator: what `Control` offers, and where it is. */
+export interface WorkspaceSummary {
+  id: string;
+  name: string;
+  urlKey: string;
+}
+
+/** A running simulator: what `Control` offers for the first workspace, and where it is. */
 export interface LinearSimulator extends Control {
   /** Of the page, without a slash at the end. The API is at `${url}/graphql`. */
   readonly url: string;
   readonly graphqlUrl: string;
-  readonly workspace: { id: string; name: string; urlKey: string };
+  /** The first workspace, and the app's user there. */
+  readonly workspace: WorkspaceSummary;
   readonly appUserId: string;
+  /** Of the simulator's own application. */
   readonly oauthClientId: string;
+  /** Applications, consent and tokens. */
+  readonly oauth: OauthControl;
+  /** The first at the front. */
+  workspaces(): WorkspaceSummary[];
+  /** One more workspace, with a team ENG and nothing installed. @throws RefusedError 409 when the urlKey is taken */
+  createWorkspace(name: string, urlKey: string): WorkspaceSummary;
+  /** What people do in another workspace, by its urlKey: `second` is there from the start. @throws RefusedError 404 */
+  in(urlKey: string): Control;
   /**
    * Waits until something is so, looking again after every change and every webhook attempt.
    * @param what for the error message, such as "a response on ENG-1"
@@ -83,10 +100,11 @@ export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-const APP = {
-  oauthClientId: '0f4c2a9e8b7d4e53a1c69d3b5e8f7a24',
-  webhookId: '9d0e6c1b-4f3a-4b7e-8c25-1a6f3e9b7d13',
-};
+const OWN_CLIENT_ID = '0f4c2a9e8b7d4e53a1c69d3b5e8f7a24';
+const OWN_WEBHOOK_ID = '9d0e6c1b-4f3a-4b7e-8c25-1a6f3e9b7d13';
+const OWN_RESOURCE_TYPES: readonly ResourceType[] = [
+  ...(['AgentSessionEvent', 'AppUserNotification', 'PermissionChange', 'Issue'] as const),
+];
 
 /**
  * Starts a simulator.
@@ -100,48 +118,72 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
   const origin = await listen(server, options.host ?? '127.0.0.1', options.port ?? 0);
 
   const clock = new SimulatorClock(Math.max(Date.now(), saved?.now ?? 0));
-  const workspace = options.workspace ?? DEFAULT_WORKSPACE;
-  const appUserId = options.appUserId ?? DEFAULT_APP_USER_ID;
-  const world = new World(saved?.world ?? seed(clock.now(), workspace, appUserId));
-  const urls = new LinearUrls(world, origin);
   const random = options.random ?? Math.random;
   const faults = new FaultPlan(random);
   const waiting = new Set<() => void>();
-  const changed = () => {
+  const onChange = () => {
     dataFile?.changed();
     for (const look of waiting) look();
   };
-  world.onChange(changed);
+  const oauth = new Oauth({
+    clock,
+    faults,
+    saved: saved?.oauth ?? null,
+    workspaces: () => workspaces.all().map(({ world }) => ({ ...world.workspace, isAdmin: world.person.admin })),
+    onInstall: (application, workspaceId) => workspaces.byId(workspaceId)?.nameAgent(application.name),
+    onChange,
+  });
   const webhooks = new WebhookSender({
     clock,
     faults,
     random,
-    secret: options.webhookSecret,
+    target: (clientId) => oauth.applications.find(clientId)?.webhook ?? { url: null, secret: '' },
     timeoutMs: options.webhookTimeoutMs ?? 5_000,
     concurrency: options.webhookConcurrency ?? 200,
-    onChange: changed,
+    onChange,
   });
-  const payloads = new PayloadWriter(world, clock, urls, APP);
-  const subscriptions = new Set(
-    options.resourceTypes ?? (['AgentSessionEvent', 'AppUserNotification', 'Issue'] as const),
+  const caller = (token: string): Caller | null => {
+    const bearer = oauth.grants.bearer(token);
+    const workspace = bearer && workspaces.byId(bearer.workspaceId);
+    if (!bearer || !workspace) return null;
+    return { rootFields: workspace.rootFields(bearer.actor), limiter: workspace.limiter, scopes: bearer.scopes };
+  };
+  const graphql = new GraphqlEndpoint({ schema, clock, faults, caller });
+  const rateLimits = { ...LINEAR_RATE_LIMITS, ...options.rateLimits };
+  const ownClientId = OWN_CLIENT_ID;
+  const parts: SharedParts = { origin, clock, webhooks, faults, graphql, oauth, rateLimits, ownClientId, onChange };
+  const firstData = seed(clock.now(), options.workspace ?? DEFAULT_WORKSPACE, options.appUserId ?? DEFAULT_APP_USER_ID);
+  const others = saved?.otherWorlds ?? [];
+  const workspaces = new Workspaces(
+    saved?.world ?? firstData,
+    others.length > 0 ? others : [seedSecond(clock.now())],
+    parts,
   );
-  const simulation: Simulation = { world, clock, urls, payloads, webhooks, subscriptions };
+  const { control, world } = workspaces.first;
 
-  const limiter = new RateLimiter({ ...LINEAR_RATE_LIMITS, ...options.rateLimits }, clock);
-  const uploads = new Uploads(urls);
-  const { accessToken } = options;
-  const fields = rootFields(simulation, limiter, uploads);
-  const graphql = new GraphqlEndpoint({ schema, rootFields: fields, accessToken, clock, limiter, faults });
-  const views = new ControlViews(world, clock, urls);
-  const live = new Live(world, clock, views);
-  const control = new Control(simulation, views, faults, graphql);
-  control.setWebhookUrl(options.webhookUrl);
-  handle = router(graphql, uploads, new ControlRoutes(control, live), world.workspace.urlKey);
+  const own = oauth.applications.put(ownApplication(options, world.workspace.id, clock.now()));
+  if (options.installed !== false) {
+    if (!oauth.installations.in(world.workspace.id)) {
+      oauth.install(own, world.workspace.id, AGENT_SCOPES, OWN_WEBHOOK_ID);
+    }
+    control.setAccessToken(options.accessToken);
+  }
+  const oauthControl = new OauthControl(oauth, ownClientId);
+  handle = router({ graphql, oauth, oauthRoutes: new OauthRoutes(oauthControl, workspaces), workspaces });
 
   dataFile?.saveFrom(() => {
-    return { version: 1, now: clock.now(), world: world.data(), pendingDeliveries: webhooks.pending() };
+    const [first, ...rest] = workspaces.all().map((workspace) => workspace.world.data());
+    const pendingDeliveries = webhooks.pending();
+    return {
+      version: 1,
+      now: clock.now(),
+      world: first ?? firstData,
+      otherWorlds: rest,
+      oauth: oauth.data(),
+      pendingDeliveries,
+    };
   });
-  webhooks.resume(saved?.pendingDeliveries ?? []);
+  webhooks.resume(saved?.pendingDeliveries ?? [], { clientId: ownClientId, workspaceId: world.workspace.id });
 
   const { id, name, urlKey } = world.workspace;
   return Object.assign(control, {
@@ -149,13 +191,21 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
     graphqlUrl: `${origin}/graphql`,
     workspace: { id, name, urlKey },
     appUserId: world.appUser.id,
-    oauthClientId: APP.oauthClientId,
+    oauthClientId: ownClientId,
+    oauth: oauthControl,
+    workspaces: () => workspaces.summaries(),
+    createWorkspace: (newName: string, newUrlKey: string) => workspaces.create(newName, newUrlKey).summary(),
+    in: (wanted: string) => {
+      const workspace = workspaces.byUrlKey(wanted);
+      if (!workspace) throw new RefusedError(404, `there is no workspace ${wanted}`);
+      return workspace.control;
+    },
     waitFor: <Found>(what: string, look: () => Found | false | null | undefined, timeoutMs = 10_000) =>
       waitFor(waiting, what, look, timeoutMs),
     close: async () => {
       clock.stop();
       await dataFile?.flush();
-      live.close();
+      for (const workspace of workspaces.all()) workspace.live.close();
       await webhooks.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -163,7 +213,27 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
   });
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+/** The application that is there without anybody having made one. */
+function ownApplication(options: LinearSimulatorOptions, ownerId: string, createdAt: number): Application {
+  return {
+    clientId: OWN_CLIENT_ID,
+    clientSecret: 'client-secret-of-the-simulator',
+    name: 'Cyrus',
+    developer: 'Example',
+    description: null,
+    distribution: 'public',
+    ownerId,
+    redirectUris: [],
+    grantTypes: ['authorization_code'],
+    ...options.application,
+    webhook: {
+      url: options.webhookUrl,
+      secret: options.webhookSecret,
+      resourceTypes: [...(options.resourceTypes ?? OWN_RESOURCE_TYPES)],
+    },
+    createdAt,
+  };
+}
 
 function listen(server: Server, host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -173,49 +243,6 @@ function listen(server: Server, host: string, port: number): Promise<string> {
     });
     server.listen(port, host, () => resolve(`http://${host}:${(server.address() as AddressInfo).port}`));
   });
-}
-
-/** API, uploads and control, and for every other GET of a person the page. */
-function router(graphql: GraphqlEndpoint, uploads: Uploads, control: ControlRoutes, urlKey: string): Handler {
-  const route: Handler = async (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://simulator');
-    const [, first = '', second = ''] = url.pathname.split('/');
-    if (url.pathname === '/graphql' && request.method === 'POST') return graphql.handle(request, response);
-    if (first === 'control') return control.handle(request, response, url);
-    if (first === 'uploads') return handleUpload(request, response, second, graphql, uploads);
-    const isPage = url.pathname === '/' || first === urlKey;
-    const file = isPage ? 'index.html' : first === 'page' ? second : '';
-    if (request.method === 'GET' && sendPageFile(response, file)) return;
-    sendText(response, 404, `the Linear simulator has nothing at ${request.method} ${url.pathname}`);
-  };
-  return async (request, response) => {
-    try {
-      await route(request, response);
-    } catch (error) {
-      if (request.destroyed && !request.complete) return;
-      const tooLarge = error instanceof TooLargeError;
-      if (!tooLarge) console.error('the Linear simulator failed', error);
-      if (response.headersSent) response.destroy();
-      else sendText(response, tooLarge ? 413 : 500, tooLarge ? error.message : 'the simulator failed; see its log');
-    }
-  };
-}
-
-async function handleUpload(
-  request: IncomingMessage,
-  response: ServerResponse,
-  id: string,
-  graphql: GraphqlEndpoint,
-  uploads: Uploads,
-): Promise<void> {
-  if (request.method === 'PUT') {
-    const { status, text } = uploads.store(id, request.headers, await readBody(request, LARGEST_UPLOAD_BYTES));
-    return sendText(response, status, text);
-  }
-  if (!graphql.authorized(request)) return sendJson(response, 401, UNAUTHENTICATED);
-  const file = uploads.read(id);
-  if (!file) return sendText(response, 404, 'no such file');
-  response.writeHead(200, { 'content-type': file.contentType, 'x-content-type-options': 'nosniff' }).end(file.bytes);
 }
 
 function waitFor<Found>(

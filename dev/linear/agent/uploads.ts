@@ -32,6 +32,11 @@ export class Uploads {
     return { uploadUrl: `${assetUrl}?upload=1`, assetUrl, contentType, filename, size, headers };
   }
 
+  /** @returns whether an upload of this id was prepared here */
+  has(id: string): boolean {
+    return this.#uploads.has(id);
+  }
+
   /** @returns HTTP status and text of the answer to the PUT */
   store(id: string, headers: Record<string, unknown>, bytes: Buffer): { status: number; text: string } {
     const upload = this.#uploads.get(id);

@@ -24,7 +24,7 @@ export class Live {
     this.#world = world;
     this.#clock = clock;
     this.#views = views;
-    world.onChange((issueId) => this.#change(issueId));
+    world.onChange((issueId) => issueId !== null && this.#change(issueId));
   }
 
   /** Adds a page; it hears of changes until it goes away. */

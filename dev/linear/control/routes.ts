@@ -1,17 +1,11 @@
-/**
- * The control API over HTTP, under /control. JSON in and out; an error is `{ "error": "what is wrong" }` with a fitting status.
- * It has no password: it only answers on this machine, to requests that a foreign web page cannot make.
- */
+/** The control API of one workspace over HTTP, under /control (the first) or /control/workspaces/:urlKey. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { faultsSchema } from '../faults.ts';
-import { readBody, sendJson, TooLargeError } from '../http.ts';
-import { RefusedError } from '../people.ts';
 import { guidanceSchema } from '../state/model.ts';
 import type { Control } from './control.ts';
 import type { Live } from './live.ts';
-
-const LARGEST_BODY_BYTES = 5 * 1024 * 1024;
+import { answerControl, isFromThisMachine, type Route } from './routing.ts';
 
 const newIssueSchema = z.strictObject({
   title: z.string(),
@@ -32,6 +26,7 @@ const moveSchema = z.strictObject({ state: z.string() });
 const teamSchema = z.strictObject({ key: z.string().regex(/^[A-Z][A-Z0-9]*$/), name: z.string().min(1) });
 const speedSchema = z.strictObject({ speed: z.number().min(0) });
 const advanceSchema = z.strictObject({ ms: z.number().min(0) });
+const adminSchema = z.strictObject({ isAdmin: z.boolean() });
 const webhookUrlSchema = z.strictObject({ url: z.string().nullable() });
 const releaseSchema = z.strictObject({ order: z.enum(['in-order', 'reversed', 'shuffled']).optional() });
 const limitSchema = z.coerce.number().int().positive().default(500);
@@ -40,14 +35,6 @@ const deliveryFilterSchema = z.strictObject({
   state: z.enum(['sending', 'held', 'waiting', 'delivered', 'failed', 'unsent']).optional(),
   limit: limitSchema,
 });
-
-interface Call {
-  /** What stood where the path has a `:name`, in order. */
-  path: string[];
-  query: Record<string, string>;
-  body: unknown;
-}
-type Route = [method: string, path: RegExp, act: (call: Call) => unknown];
 
 export class ControlRoutes {
   readonly #routes: Route[];
@@ -59,37 +46,11 @@ export class ControlRoutes {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
-    if (!isFromThisMachine(request)) {
-      sendJson(response, 403, { error: 'the control API answers only to localhost, and to JSON' });
-      return;
-    }
-    if (request.method === 'GET' && url.pathname === '/control/events') {
+    if (isFromThisMachine(request) && request.method === 'GET' && url.pathname === '/control/events') {
       this.#live.connect(response);
       return;
     }
-    try {
-      sendJson(response, 200, await this.#act(request, url));
-    } catch (error) {
-      const { status, message } = explain(error);
-      sendJson(response, status, { error: message });
-    }
-  }
-
-  async #act(request: IncomingMessage, url: URL): Promise<object> {
-    const known = this.#routes.filter(([, path]) => path.test(url.pathname));
-    const route = known.find(([method]) => method === request.method);
-    if (!route) {
-      const methods = known.map(([method]) => method).join(', ');
-      throw new RefusedError(404, `no ${request.method} ${url.pathname}${methods && `; there is ${methods}`}`);
-    }
-    const [, path, act] = route;
-    const text = (await readBody(request, LARGEST_BODY_BYTES)).toString();
-    const answer = await act({
-      path: (path.exec(url.pathname) ?? []).slice(1).map(decodeURIComponent),
-      query: Object.fromEntries(url.searchParams),
-      body: text === '' ? {} : parseJson(text),
-    });
-    return (answer ?? {}) as object;
+    await answerControl(this.#routes, request, response, url);
   }
 }
 
@@ -143,6 +104,9 @@ function issueRoutes(control: Control): Route[] {
 function machineryRoutes(control: Control): Route[] {
   return [
     ['GET', /^\/control\/state$/, () => control.state()],
+    ['POST', /^\/control\/install$/, () => control.install()],
+    ['POST', /^\/control\/uninstall$/, () => control.uninstall()],
+    ['PUT', /^\/control\/admin$/, ({ body }) => control.setAdmin(adminSchema.parse(body).isAdmin)],
     ['PUT', /^\/control\/clock$/, ({ body }) => control.setClockSpeed(speedSchema.parse(body).speed)],
     ['POST', /^\/control\/clock\/advance$/, ({ body }) => control.advance(advanceSchema.parse(body).ms)],
     ['GET', /^\/control\/faults$/, () => control.faults()],
@@ -170,30 +134,4 @@ function machineryRoutes(control: Control): Route[] {
     ['GET', /^\/control\/calls$/, () => control.calls()],
     ['DELETE', /^\/control\/calls$/, () => control.resetCalls()],
   ];
-}
-
-/**
- * A page of another site can send requests here, but not under one of these host names (which defeats DNS rebinding) and
- * not with this content type (which would need a preflight that nobody answers).
- */
-function isFromThisMachine(request: IncomingMessage): boolean {
-  const host = (request.headers.host ?? '').replace(/:\d+$/, '');
-  if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) return false;
-  return request.method === 'GET' || (request.headers['content-type'] ?? '').startsWith('application/json');
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new RefusedError(400, 'the body is not JSON');
-  }
-}
-
-function explain(error: unknown): { status: number; message: string } {
-  if (error instanceof RefusedError) return { status: error.status, message: error.message };
-  if (error instanceof z.ZodError) return { status: 400, message: z.prettifyError(error) };
-  if (error instanceof TooLargeError) return { status: 413, message: error.message };
-  console.error('the Linear simulator failed', error);
-  return { status: 500, message: 'the simulator failed; see its log' };
 }

@@ -3,9 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type DocumentNode, GraphQLError, type GraphQLSchema, Kind, parse, validate } from 'graphql';
 import { z } from 'zod';
 import type { SimulatorClock } from '../clock.ts';
-import { RATE_LIMITED, requestErrors, UNAUTHENTICATED } from '../errors.ts';
+import { RATE_LIMITED, requestErrors, UNAUTHENTICATED, WRITE_SCOPE_MISSING } from '../errors.ts';
 import type { FaultPlan, GraphqlFault } from '../faults.ts';
-import { readBody, sendJson, sendText } from '../http.ts';
+import { bearerToken, readBody, sendJson, sendText } from '../http.ts';
+import type { Scope } from '../oauth/model.ts';
 import { complexityOf, MAX_COMPLEXITY } from './complexity.ts';
 import { carryOut, type RootFields } from './execution.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -39,24 +40,28 @@ interface CheckedDocument {
   fields: { key: string; name: string; asked: string[] }[];
 }
 
+/** On whose behalf a call is made, and what it reaches. */
+export interface Caller {
+  rootFields: RootFields;
+  limiter: RateLimiter;
+  scopes: readonly Scope[];
+}
+
 export interface GraphqlEndpointOptions {
   schema: GraphQLSchema;
-  rootFields: RootFields;
-  accessToken: string;
   clock: SimulatorClock;
-  limiter: RateLimiter;
   faults: FaultPlan;
+  /** @returns null when the token is unknown, expired or revoked */
+  caller: (token: string) => Caller | null;
 }
 
 export class GraphqlEndpoint {
-  accessToken: string;
   #calls = noCalls();
   readonly #options: GraphqlEndpointOptions;
   readonly #documents = new Map<string, CheckedDocument>();
 
   constructor(options: GraphqlEndpointOptions) {
     this.#options = options;
-    this.accessToken = options.accessToken;
   }
 
   get calls(): CallCounts {
@@ -67,25 +72,23 @@ export class GraphqlEndpoint {
     this.#calls = noCalls();
   }
 
-  authorized(request: IncomingMessage): boolean {
-    return request.headers.authorization === `Bearer ${this.accessToken}`;
-  }
-
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readBody(request, LARGEST_BODY_BYTES);
-    if (!this.authorized(request)) {
+    const token = bearerToken(request);
+    const caller = token === null ? null : this.#options.caller(token);
+    if (!caller) {
       this.#calls.unauthenticated += 1;
       sendJson(response, 401, UNAUTHENTICATED);
       return;
     }
     this.#calls.total += 1;
-    const succeeded = await this.#answer(body, response);
+    const succeeded = await this.#answer(caller, body, response);
     if (!succeeded) this.#calls.failed += 1;
   }
 
   /** @returns whether the answer is one without errors */
-  async #answer(body: Buffer, response: ServerResponse): Promise<boolean> {
-    const { schema, limiter, faults, rootFields } = this.#options;
+  async #answer({ limiter, rootFields, scopes }: Caller, body: Buffer, response: ServerResponse): Promise<boolean> {
+    const { schema, faults } = this.#options;
     const refuse = (code: string, errors: readonly { message: string }[]) => {
       sendJson(response, 400, requestErrors(code, errors));
       return false;
@@ -105,11 +108,15 @@ export class GraphqlEndpoint {
       sendJson(response, 400, RATE_LIMITED, limiter.headers(complexity));
       return false;
     }
+    if (checked.isMutation && !scopes.includes('write')) {
+      sendJson(response, 200, WRITE_SCOPE_MISSING, limiter.headers(complexity));
+      return false;
+    }
 
     const hits = faults.take(checked.fields.map(({ name }) => name));
     for (const { fault, ms } of hits) if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, ms));
     const instead = hits.find(({ fault }) => fault !== 'slow' && fault !== 'timeout-after-commit');
-    if (instead && this.#fail(instead, checked, complexity, response)) return false;
+    if (instead && this.#fail(instead, checked, complexity, limiter, response)) return false;
 
     const { document } = checked;
     const operation = { schema, document, variables, operationName: request.operationName };
@@ -130,9 +137,10 @@ export class GraphqlEndpoint {
     { fault, status, ms }: GraphqlFault,
     checked: CheckedDocument,
     complexity: number,
+    limiter: RateLimiter,
     response: ServerResponse,
   ): boolean {
-    const { limiter, clock } = this.#options;
+    const { clock } = this.#options;
     if (fault === 'http-error') {
       sendText(response, status, `${status} from the simulator, as asked for`);
     } else if (fault === 'unauthorized') {

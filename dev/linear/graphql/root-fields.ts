@@ -5,7 +5,7 @@ import { createSessionOnComment, createSessionOnIssue, updateSession } from '../
 import type { Uploads } from '../agent/uploads.ts';
 import { notFound } from '../errors.ts';
 import type { Simulation } from '../simulation.ts';
-import type { AgentSession } from '../state/model.ts';
+import type { AgentSession, User } from '../state/model.ts';
 import { connection, type PageArguments } from './connections.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Views } from './views.ts';
@@ -16,15 +16,16 @@ type WithInput<Act extends (simulation: Simulation, input: never) => unknown> = 
 /**
  * Resolvers by root field. Arguments come from graphql-js, checked against the schema; what that leaves open (JSON, ids)
  * is checked by what is called here.
+ * @param viewer who calls: the app's user, or the person that lent it its name
  */
-export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads: Uploads) {
+export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads: Uploads, viewer: User) {
   const { world, clock, urls } = simulation;
   const views = new Views(world, clock, urls);
   const done = () => ({ success: true, lastSyncId: world.lastSyncId });
   const session = (value: AgentSession) => ({ ...done(), agentSession: views.session(value) });
 
   const queries = {
-    viewer: () => views.user(world.appUser),
+    viewer: () => views.user(viewer),
     organization: () => views.organization(),
     teams: (page: PageArguments) => views.teams(page),
     team: ({ id }: ById) => {

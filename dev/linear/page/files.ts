@@ -10,6 +10,7 @@ const FILES: Record<string, { type: string; at: URL }> = {
   'index.html': { type: HTML, at: new URL('./index.html', import.meta.url) },
   'base.css': { type: CSS, at: new URL('./base.css', import.meta.url) },
   'page.css': { type: CSS, at: new URL('./page.css', import.meta.url) },
+  'form.css': { type: CSS, at: new URL('./form.css', import.meta.url) },
   'thread.css': { type: CSS, at: new URL('./thread.css', import.meta.url) },
   'page.js': { type: JAVASCRIPT, at: new URL('./page.js', import.meta.url) },
   'thread.js': { type: JAVASCRIPT, at: new URL('./thread.js', import.meta.url) },

@@ -1,24 +1,30 @@
-/** Keeps the workspace in a JSON file, so that threads survive a restart of `npm start`. */
+/** Keeps the workspaces in a JSON file, so that threads survive a restart of `npm start`. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { oauthDataSchema } from '../oauth/model.ts';
 import * as model from './model.ts';
+
+const worldSchema = z.object({
+  workspace: model.workspaceSchema,
+  users: z.array(model.userSchema),
+  teams: z.array(model.teamSchema),
+  issues: z.array(model.issueSchema),
+  comments: z.array(model.commentSchema),
+  sessions: z.array(model.agentSessionSchema),
+  attachments: z.array(model.attachmentSchema),
+  guidance: model.guidanceSchema,
+});
 
 const savedSchema = z.object({
   version: z.literal(1),
   /** The clock never goes back: what happened stays in the past. */
   now: z.number(),
-  world: z.object({
-    workspace: model.workspaceSchema,
-    users: z.array(model.userSchema),
-    teams: z.array(model.teamSchema),
-    issues: z.array(model.issueSchema),
-    comments: z.array(model.commentSchema),
-    sessions: z.array(model.agentSessionSchema),
-    attachments: z.array(model.attachmentSchema),
-    guidance: model.guidanceSchema,
-  }),
+  world: worldSchema,
+  /** The workspaces beside the first. */
+  otherWorlds: z.array(worldSchema).default([]),
+  oauth: oauthDataSchema.nullable().default(null),
   /** Webhooks that Linear would still retry. */
   pendingDeliveries: z.array(
     z.object({
@@ -29,6 +35,9 @@ const savedSchema = z.object({
       timestamp: z.number(),
       failures: z.number(),
       nextAttemptAt: z.number(),
+      /** Whose webhook; null: of the simulator's own application. */
+      clientId: z.string().nullable().default(null),
+      workspaceId: z.string().nullable().default(null),
     }),
   ),
 });

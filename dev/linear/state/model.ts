@@ -14,6 +14,8 @@ export const userSchema = z.object({
   email: z.string(),
   /** True for the agent's own user. */
   app: z.boolean(),
+  /** May install applications. */
+  admin: z.boolean().default(true),
   createdAt: time,
 });
 export type User = z.infer<typeof userSchema>;

@@ -1,4 +1,4 @@
-/** The workspace a new simulator starts with: one team, one person, the agent, and one issue worth solving. */
+/** The workspaces a new simulator starts with, each with one team, one person, an agent, and one issue worth solving. */
 import { randomUUID } from 'node:crypto';
 import type { Issue, Label, Team, Workspace } from './model.ts';
 import type { WorldData } from './world.ts';
@@ -13,8 +13,17 @@ export const DEFAULT_WORKSPACE = {
   urlKey: 'example',
 };
 export const DEFAULT_APP_USER_ID = 'b2f4e8d6-5a1c-4d3b-9e70-64c8a1f7d502';
-const PERSON_ID = '3e9a7b10-c84d-4b62-a1f5-0d7e62c9b403';
+const PERSON = { id: '3e9a7b10-c84d-4b62-a1f5-0d7e62c9b403', name: 'Ada Example', displayName: 'ada' };
 const TEAM_ID = 'f05b2c91-7de3-4a86-b94a-c3158e0da704';
+
+/** Beside the first: nothing is installed there. Its team has the same key, so that the same identifiers exist twice. */
+export const SECOND_WORKSPACE = {
+  id: '9f8e7d6c-5b4a-4392-8170-6f5e4d3c2b1a',
+  name: 'Second Workspace',
+  urlKey: 'second',
+};
+const SECOND_APP_USER_ID = 'c7d8e9fa-0b1c-4d2e-8f30-41526374859a';
+const SECOND_PERSON = { id: '5d6e7f80-91a2-4b3c-8d4e-5f60718293a4', name: 'Grace Example', displayName: 'grace' };
 
 const STATES = [
   ['1b6e0d3c-42a7-4c95-8f31-7a90c5d2e805', 'Backlog', 'backlog', 0, '#bec2c8'],
@@ -38,7 +47,32 @@ The test in the sample repository shows it: \`npm test\` fails.
  * @param now epoch milliseconds
  */
 export function seed(now: number, workspace: Omit<Workspace, 'createdAt'>, appUserId: string): WorldData {
-  const team: Team = {
+  const team = firstTeam(now);
+  const issue = newIssue(team, now, {
+    title: 'The cart total ignores quantities',
+    description: DESCRIPTION,
+    creatorId: PERSON.id,
+  });
+  return workspaceOf(now, workspace, appUserId, PERSON, team, [issue]);
+}
+
+/** The workspace beside the first. */
+export function seedSecond(now: number): WorldData {
+  const team = newTeam('ENG', 'Engineering', now);
+  const title = 'Prices are shown without a currency';
+  const issue = newIssue(team, now, { title, description: null, creatorId: SECOND_PERSON.id });
+  return workspaceOf(now, SECOND_WORKSPACE, SECOND_APP_USER_ID, SECOND_PERSON, team, [issue]);
+}
+
+/** One more workspace, empty but for a team ENG. */
+export function newWorkspace(now: number, name: string, urlKey: string): WorldData {
+  const person = { id: randomUUID(), name: 'Alan Example', displayName: 'alan' };
+  const team = newTeam('ENG', 'Engineering', now);
+  return workspaceOf(now, { id: randomUUID(), name, urlKey }, randomUUID(), person, team, []);
+}
+
+function firstTeam(now: number): Team {
+  return {
     id: TEAM_ID,
     key: 'ENG',
     name: 'Engineering',
@@ -47,22 +81,26 @@ export function seed(now: number, workspace: Omit<Workspace, 'createdAt'>, appUs
     labels: [newLabel('Bug', '#eb5757'), newLabel('Feature', '#bb87fc'), newLabel('Improvement', '#4ea7fc')],
     lastIssueNumber: 0,
   };
-  const person = { id: PERSON_ID, name: 'Ada Example', displayName: 'ada', email: 'ada@example.com', app: false };
+}
+
+function workspaceOf(
+  now: number,
+  workspace: Omit<Workspace, 'createdAt'>,
+  appUserId: string,
+  person: { id: string; name: string; displayName: string },
+  team: Team,
+  issues: Issue[],
+): WorldData {
+  const email = `${person.displayName}@example.com`;
   const agent = { id: appUserId, name: 'Cyrus', displayName: 'cyrus', email: `${appUserId}@oauthapp.linear.app` };
   return {
     workspace: { ...workspace, createdAt: now },
     users: [
-      { ...person, createdAt: now },
-      { ...agent, app: true, createdAt: now },
+      { ...person, email, app: false, admin: true, createdAt: now },
+      { ...agent, app: true, admin: false, createdAt: now },
     ],
     teams: [team],
-    issues: [
-      newIssue(team, now, {
-        title: 'The cart total ignores quantities',
-        description: DESCRIPTION,
-        creatorId: PERSON_ID,
-      }),
-    ],
+    issues,
     comments: [],
     sessions: [],
     attachments: [],

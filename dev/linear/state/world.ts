@@ -32,7 +32,7 @@ export class World {
   readonly #attachmentsByIssue = new Map<string, Attachment[]>();
   readonly #sessionByComment = new Map<string, AgentSession>();
   readonly #activities = new Map<string, { activity: Activity; session: AgentSession }>();
-  readonly #listeners = new Set<(issueId: string) => void>();
+  readonly #listeners = new Set<(issueId: string | null) => void>();
   #syncId = 0;
 
   constructor(data: WorldData) {
@@ -62,13 +62,13 @@ export class World {
     };
   }
 
-  /** Called with the issue's id after each change to it or to what hangs on it. */
-  onChange(listener: (issueId: string) => void): void {
+  /** Called with the issue's id after each change to it or to what hangs on it; null: to something else. */
+  onChange(listener: (issueId: string | null) => void): void {
     this.#listeners.add(listener);
   }
 
   /** Announces a change, and counts it: Linear's `lastSyncId`. */
-  changed(issueId: string): number {
+  changed(issueId: string | null): number {
     this.#syncId += 1;
     for (const listener of this.#listeners) listener(issueId);
     return this.#syncId;

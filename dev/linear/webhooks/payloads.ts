@@ -4,14 +4,15 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { SimulatorClock } from '../clock.ts';
+import type { ResourceType } from '../oauth/model.ts';
 import type { Activity, AgentSession, Comment, Issue, Team, User } from '../state/model.ts';
 import { sessionStatus } from '../state/session-status.ts';
 import type { World } from '../state/world.ts';
 import type { LinearUrls } from '../urls.ts';
 import { promptContext } from './prompt-context.ts';
 
-/** Kinds of webhook an app can subscribe to, as far as they are simulated. */
-export type ResourceType = 'AgentSessionEvent' | 'AppUserNotification' | 'Issue';
+/** Kinds of webhook that are simulated. To all but `OAuthApp` an application subscribes. */
+export type WebhookType = Extract<ResourceType, 'AgentSessionEvent' | 'AppUserNotification' | 'Issue'> | 'OAuthApp';
 
 export type NotificationKind =
   | 'issueAssignedToYou'
@@ -21,7 +22,7 @@ export type NotificationKind =
   | 'issueStatusChanged';
 
 export interface WebhookPayload {
-  type: ResourceType;
+  type: WebhookType;
   action: string;
   webhookTimestamp: number;
   /** The rest depends on the kind; a test holds it against the schema. */
@@ -38,13 +39,14 @@ export class PayloadWriter {
   readonly #world: World;
   readonly #clock: SimulatorClock;
   readonly #urls: LinearUrls;
-  readonly #app: AppIdentity;
+  readonly #identity: () => AppIdentity;
 
-  constructor(world: World, clock: SimulatorClock, urls: LinearUrls, app: AppIdentity) {
+  /** @param identity of the application in the workspace, now */
+  constructor(world: World, clock: SimulatorClock, urls: LinearUrls, identity: () => AppIdentity) {
     this.#world = world;
     this.#clock = clock;
     this.#urls = urls;
-    this.#app = app;
+    this.#identity = identity;
   }
 
   /** AgentSessionEvent `created`. */
@@ -111,6 +113,11 @@ export class PayloadWriter {
     };
   }
 
+  /** OAuthApp `revoked`: the application was removed from the workspace. */
+  appRevoked(): WebhookPayload {
+    return { ...this.#envelope('OAuthApp', 'revoked'), ...this.#identity() };
+  }
+
   /** Issue `create`. */
   issueCreated(issue: Issue, actor: User | null): WebhookPayload {
     return this.#issueEvent('create', issue, actor);
@@ -127,18 +134,18 @@ export class PayloadWriter {
       actor: actor && this.#actor(actor),
       data: this.#issueData(issue),
       url: this.#urls.issue(issue),
-      webhookId: this.#app.webhookId,
+      webhookId: this.#identity().webhookId,
     };
   }
 
-  #envelope(type: ResourceType, action: string) {
+  #envelope(type: WebhookType, action: string) {
     const now = this.#clock.now();
     const { id: organizationId } = this.#world.workspace;
     return { type, action, createdAt: iso(now), organizationId, webhookTimestamp: now };
   }
 
   #appFields() {
-    return { ...this.#app, appUserId: this.#world.appUser.id };
+    return { ...this.#identity(), appUserId: this.#world.appUser.id };
   }
 
   #session(session: AgentSession) {
@@ -258,7 +265,7 @@ export class PayloadWriter {
 
   /** What the app does is done by its OAuth client. */
   #actor(user: User) {
-    if (user.app) return { id: this.#app.oauthClientId, name: user.name, type: 'oauthClient' };
+    if (user.app) return { id: this.#identity().oauthClientId, name: user.name, type: 'oauthClient' };
     return { ...this.#user(user), type: 'user' };
   }
 }

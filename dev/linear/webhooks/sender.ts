@@ -34,6 +34,9 @@ export interface Delivery {
   /** `Linear-Event`. */
   event: string;
   action: string;
+  /** The application it is for, and the workspace it is about. */
+  clientId: string;
+  workspaceId: string;
   state: DeliveryState;
   createdAt: string;
   attempts: Attempt[];
@@ -46,10 +49,29 @@ export interface Delivery {
 
 export type ReleaseOrder = 'in-order' | 'reversed' | 'shuffled';
 
+/** An application's webhook as it is now; a change counts for retries too. */
+export interface WebhookTarget {
+  /** Null: nowhere. */
+  url: string | null;
+  /** Signs what is sent. */
+  secret: string;
+}
+
+export interface NewDelivery {
+  event: string;
+  action: string;
+  payload: object;
+  /** Epoch milliseconds. */
+  timestamp: number;
+  clientId: string;
+  workspaceId: string;
+}
+
 export interface WebhookSenderOptions {
   clock: SimulatorClock;
   faults: FaultPlan;
-  secret: string;
+  /** Where an application wants its events. */
+  target: (clientId: string) => WebhookTarget;
   random: () => number;
   timeoutMs: number;
   /** Attempts in flight at once. */
@@ -62,8 +84,6 @@ export interface WebhookSenderOptions {
 const LOG_LENGTH = 10_000;
 
 export class WebhookSender {
-  /** Where to; null: nowhere. */
-  url: string | null = null;
   readonly #options: WebhookSenderOptions;
   readonly #log = new Map<string, Delivery>();
   readonly #queue: (() => Promise<void>)[] = [];
@@ -77,11 +97,13 @@ export class WebhookSender {
   }
 
   /** Hands over an event. Returns at once; the attempts follow. */
-  send(event: string, action: string, payload: object, timestamp: number): Delivery {
+  send({ event, action, payload, timestamp, clientId, workspaceId }: NewDelivery): Delivery {
     const delivery: Delivery = {
       id: randomUUID(),
       event,
       action,
+      clientId,
+      workspaceId,
       state: 'sending',
       createdAt: new Date(timestamp).toISOString(),
       attempts: [],
@@ -90,7 +112,7 @@ export class WebhookSender {
       nextAttemptAt: null,
     };
     this.#remember(delivery);
-    if (this.url === null) delivery.state = 'unsent';
+    if (this.#options.target(clientId).url === null) delivery.state = 'unsent';
     else if (this.#options.faults.current.webhooks.hold) this.#hold(delivery);
     else this.#start(delivery);
     return delivery;
@@ -128,23 +150,39 @@ export class WebhookSender {
   pending(): PendingDelivery[] {
     const pending: PendingDelivery[] = [];
     for (const delivery of this.#log.values()) {
-      const { id, event, action, body, timestamp, state } = delivery;
+      const { id, event, action, body, timestamp, state, clientId, workspaceId } = delivery;
       if (state !== 'waiting' && state !== 'sending' && state !== 'held') continue;
       const failures = delivery.attempts.filter((attempt) => !attempt.duplicate).length;
       const nextAttemptAt = delivery.nextAttemptAt ? Date.parse(delivery.nextAttemptAt) : this.#options.clock.now();
-      pending.push({ id, event, action, body, timestamp, failures, nextAttemptAt });
+      pending.push({ id, event, action, body, timestamp, failures, nextAttemptAt, clientId, workspaceId });
     }
     return pending;
   }
 
-  /** Takes up what an earlier run left. */
-  resume(pending: readonly PendingDelivery[]): void {
+  /**
+   * Takes up what an earlier run left.
+   * @param ofOlderRuns what a delivery is for and about that does not say it
+   */
+  resume(pending: readonly PendingDelivery[], ofOlderRuns: { clientId: string; workspaceId: string }): void {
     const now = this.#options.clock.now();
-    for (const { id, event, action, body, timestamp, failures, nextAttemptAt } of pending) {
+    for (const { id, event, action, body, timestamp, failures, nextAttemptAt, ...origin } of pending) {
+      const clientId = origin.clientId ?? ofOlderRuns.clientId;
+      const workspaceId = origin.workspaceId ?? ofOlderRuns.workspaceId;
       const createdAt = new Date(timestamp).toISOString();
       const at = new Date(nextAttemptAt).toISOString();
       const delivery: Delivery = {
-        ...{ id, event, action, state: 'waiting', createdAt, body, timestamp, nextAttemptAt: at },
+        ...{
+          id,
+          event,
+          action,
+          clientId,
+          workspaceId,
+          state: 'waiting',
+          createdAt,
+          body,
+          timestamp,
+          nextAttemptAt: at,
+        },
         attempts: Array.from({ length: failures }, () => ({
           at: createdAt,
           status: null,
@@ -222,10 +260,12 @@ export class WebhookSender {
       delivery.state = 'sending';
       delivery.nextAttemptAt = null;
     }
+    const { url, secret } = this.#options.target(delivery.clientId);
+    const headers = this.#headers(delivery, id, secret);
     const outcome: AttemptOutcome =
-      this.url === null
+      url === null
         ? { status: null, ms: 0, error: 'no webhook address' }
-        : await post(this.url, this.#headers(delivery, id), delivery.body, this.#options.timeoutMs, this.#abort.signal);
+        : await post(url, headers, delivery.body, this.#options.timeoutMs, this.#abort.signal);
     delivery.attempts.push({ at, ...outcome, duplicate });
     // The fate of a copy is logged and has no consequence.
     if (!duplicate) this.#settle(delivery, outcome.status === 200);
@@ -247,12 +287,12 @@ export class WebhookSender {
     }
   }
 
-  #headers(delivery: Delivery, id: string): Record<string, string> {
+  #headers(delivery: Delivery, id: string, secret: string): Record<string, string> {
     return {
       'content-type': 'application/json; charset=utf-8',
       'linear-delivery': id,
       'linear-event': delivery.event,
-      'linear-signature': createHmac('sha256', this.#options.secret).update(delivery.body).digest('hex'),
+      'linear-signature': createHmac('sha256', secret).update(delivery.body).digest('hex'),
       'linear-timestamp': String(delivery.timestamp),
       'user-agent': 'Linear-Webhook',
     };

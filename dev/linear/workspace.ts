@@ -1,0 +1,87 @@
+/** One workspace of the simulator: its state, what an application reaches of it by the API, and what people do in it. */
+import { Uploads } from './agent/uploads.ts';
+import type { SimulatorClock } from './clock.ts';
+import { Control } from './control/control.ts';
+import { Live } from './control/live.ts';
+import { ControlRoutes } from './control/routes.ts';
+import { ControlViews } from './control/views.ts';
+import type { FaultPlan } from './faults.ts';
+import type { GraphqlEndpoint } from './graphql/endpoint.ts';
+import type { RootFields } from './graphql/execution.ts';
+import { RateLimiter, type RateLimits } from './graphql/rate-limit.ts';
+import { rootFields } from './graphql/root-fields.ts';
+import type { Bearer } from './oauth/grants.ts';
+import type { Oauth } from './oauth/oauth.ts';
+import type { Simulation } from './simulation.ts';
+import { World, type WorldData } from './state/world.ts';
+import { LinearUrls } from './urls.ts';
+import { PayloadWriter } from './webhooks/payloads.ts';
+import type { WebhookSender } from './webhooks/sender.ts';
+
+/** What all workspaces have in common. */
+export interface SharedParts {
+  origin: string;
+  clock: SimulatorClock;
+  webhooks: WebhookSender;
+  faults: FaultPlan;
+  graphql: GraphqlEndpoint;
+  oauth: Oauth;
+  rateLimits: RateLimits;
+  /** The simulator's own application, for what is not about an installed one. */
+  ownClientId: string;
+  onChange: () => void;
+}
+
+export class Workspace {
+  readonly world: World;
+  readonly uploads: Uploads;
+  readonly limiter: RateLimiter;
+  readonly control: Control;
+  readonly routes: ControlRoutes;
+  readonly live: Live;
+  readonly #simulation: Simulation;
+  readonly #rootFields: Record<Bearer['actor'], RootFields>;
+
+  constructor(data: WorldData, parts: SharedParts) {
+    const { clock, webhooks, faults, oauth } = parts;
+    const world = new World(data);
+    const urls = new LinearUrls(world, parts.origin);
+    const installed = () => oauth.installations.in(world.workspace.id);
+    const identity = () => {
+      const { clientId: oauthClientId, webhookId } = installed()?.installation ?? { clientId: '', webhookId: '' };
+      return { oauthClientId, webhookId };
+    };
+    const payloads = new PayloadWriter(world, clock, urls, identity);
+    this.#simulation = { world, clock, urls, payloads, webhooks, installed };
+    this.world = world;
+    world.onChange(parts.onChange);
+    this.uploads = new Uploads(urls);
+    this.limiter = new RateLimiter(parts.rateLimits, clock);
+    this.#rootFields = {
+      app: rootFields(this.#simulation, this.limiter, this.uploads, world.appUser),
+      user: rootFields(this.#simulation, this.limiter, this.uploads, world.person),
+    };
+    const views = new ControlViews(world, clock, urls);
+    this.live = new Live(world, clock, views);
+    const { graphql, ownClientId } = parts;
+    this.control = new Control({ simulation: this.#simulation, views, faults, graphql, oauth, ownClientId });
+    this.routes = new ControlRoutes(this.control, this.live);
+  }
+
+  /** Calls the agent as its application is called; `@` mentions it by the letters and digits of that. */
+  nameAgent(name: string): void {
+    const displayName = name.toLowerCase().replace(/[^a-z0-9]+/g, '') || 'app';
+    Object.assign(this.world.appUser, { name, displayName });
+    this.world.changed(null);
+  }
+
+  summary(): { id: string; name: string; urlKey: string } {
+    const { id, name, urlKey } = this.world.workspace;
+    return { id, name, urlKey };
+  }
+
+  /** What the API offers to an application, or to a person through one. */
+  rootFields(actor: Bearer['actor']): RootFields {
+    return this.#rootFields[actor];
+  }
+}
