@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/protocol/sandbox.ts';
 import {
@@ -60,7 +61,7 @@ describe('events', () => {
   });
 
   test('and work that could not be pushed are delivered when a gateway that was away is back', async () => {
-    stage = await setStage({ config: { claudeBin: join(import.meta.dirname, 'offline-cli.ts') } });
+    stage = await setStage({ config: { claudeBin: fileURLToPath(new URL('offline-cli.ts', import.meta.url)) } });
     await stage.start('shop-1');
     await stage.event('cli-started');
     stage.gateway.away = true;
@@ -130,7 +131,7 @@ describe('events', () => {
 describe('a flood of lines', () => {
   test('of a CLI that prints as fast as it can arrives whole, in bounded batches', async () => {
     const lines = 20_000;
-    stage = await setStage({ config: { claudeBin: join(import.meta.dirname, 'flooding-cli.ts') } });
+    stage = await setStage({ config: { claudeBin: fileURLToPath(new URL('flooding-cli.ts', import.meta.url)) } });
     await stage.start('shop-1');
     await stage.event('cli-started');
     const since = Date.now();
