@@ -22,7 +22,11 @@ export class Remotes {
     const known = this.#known.get(key);
     if (known && known.until > Date.now()) return known.remote;
     try {
-      const repository = await findRepository(openDatabase(d1, config.encryptionKey), claims.w, claims.r);
+      const repository = await findRepository(
+        openDatabase(d1, config.encryptionKey, config.oldEncryptionKey),
+        claims.w,
+        claims.r,
+      );
       if (!repository) return `the repository ${claims.r} is not configured any more`;
       const remote = { cloneUrl: repository.cloneUrl, credential: repository.credential };
       if (this.#known.size >= MAX_KNOWN) this.#known.clear();

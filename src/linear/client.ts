@@ -1,9 +1,9 @@
-/** The calls that Cyrus makes to Linear, by one workspace's token. Errors are LinearError. */
+/** The calls that Cyrus makes to Linear in one workspace. Errors are LinearError; how a call gets there is `Send`'s business. */
 import type { LinearDocument } from '@linear/sdk';
 import { z } from 'zod';
-import { withTimeLimit } from '../limits/time-limit.ts';
 import type { Activity } from './activities.ts';
-import { answerSchema, isConflictOnInsert, LinearError, toLinearError } from './errors.ts';
+import type { Call, Priority, Send } from './call.ts';
+import { LinearError } from './errors.ts';
 import {
   CREATE_ACTIVITY,
   ISSUE_STATES,
@@ -13,7 +13,6 @@ import {
   UPDATE_ISSUE,
 } from './operations.ts';
 
-const TIMEOUT_MS = 15_000;
 /** States in which an issue is under way or over; it is not moved then. */
 const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];
 
@@ -30,12 +29,10 @@ const openedSchema = z.record(
 );
 
 export class LinearClient {
-  readonly #apiUrl: string;
-  readonly #accessToken: string;
+  readonly #send: Send;
 
-  constructor(apiUrl: string, accessToken: string) {
-    this.#apiUrl = apiUrl;
-    this.#accessToken = accessToken;
+  constructor(send: Send) {
+    this.#send = send;
   }
 
   /**
@@ -45,13 +42,13 @@ export class LinearClient {
   async createActivity(agentSessionId: string, id: string, activity: Activity): Promise<void> {
     const input: LinearDocument.AgentActivityCreateInput = { id, agentSessionId, content: activity.content };
     if (activity.ephemeral) input.ephemeral = true;
-    await this.#mutate(CREATE_ACTIVITY, { input });
+    await this.#ask(CREATE_ACTIVITY, { input }, { priority: priorityOf(activity), idempotent: true });
   }
 
   /** Adds an external URL to an agent session. Linear keeps one entry for each address. */
   async addExternalUrl(agentSessionId: string, label: string, url: string): Promise<void> {
     const input: LinearDocument.AgentSessionUpdateInput = { addedExternalUrls: [{ label, url }] };
-    await this.#mutate(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
+    await this.#ask(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
   }
 
   /** Opens an agent session on an issue or on a root comment. @returns its id */
@@ -69,51 +66,29 @@ export class LinearClient {
     const [first] = issue.team.states.nodes.toSorted((a, b) => a.position - b.position);
     if (!first) return;
     const input: LinearDocument.IssueUpdateInput = { stateId: first.id };
-    await this.#mutate(UPDATE_ISSUE, { id: issueId, input });
+    await this.#ask(UPDATE_ISSUE, { id: issueId, input });
   }
 
-  /** A mutation whose payload says `success: false` has failed, whatever the HTTP status. */
-  async #mutate(document: string, variables: object): Promise<void> {
-    const data = await this.#ask(document, variables);
-    if (data === null) return;
-    const payloads = Object.values(z.record(z.string(), z.object({ success: z.boolean() })).parse(data));
-    if (payloads.some((payload) => !payload.success)) {
-      throw new LinearError('unreachable', 'Linear answered success: false');
-    }
-  }
-
-  /** @returns the data; null where the thing was created by an earlier try */
-  async #ask(document: string, variables: object): Promise<unknown> {
-    let response: Response;
-    let text: string;
-    try {
-      [response, text] = await withTimeLimit(TIMEOUT_MS, async (signal) => {
-        const answered = await fetch(this.#apiUrl, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${this.#accessToken}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ query: document, variables }),
-          signal,
-        });
-        return [answered, await answered.text()];
-      });
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new LinearError('unreachable', `Linear cannot be reached: ${why}`, { cause });
-    }
-    const answer = answerSchema.safeParse(parseJson(text));
-    const errors = answer.success ? (answer.data.errors ?? []) : [];
-    if (isConflictOnInsert(errors)) return null;
-    if (errors.length > 0 || !response.ok || !answer.success) {
-      throw toLinearError(response.ok && !answer.success ? 502 : response.status, errors, response.headers);
-    }
-    return answer.data.data;
+  /** @returns the data; null where the thing was created by an earlier try, or left out to save allowance */
+  #ask(
+    document: string,
+    variables: Record<string, unknown>,
+    how: Pick<Call, 'priority' | 'idempotent'> = { priority: 'action', idempotent: false },
+  ): Promise<unknown> {
+    return this.#send({ document, variables, ...how });
   }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
+/** What a person waits for goes first, what the next activity replaces goes last. */
+function priorityOf({ content, ephemeral }: Activity): Priority {
+  if (ephemeral) return 'ephemeral';
+  switch (content.type) {
+    case 'response':
+    case 'elicitation':
+    case 'error':
+      return 'answer';
+    case 'action':
+    case 'thought':
+      return content.type;
   }
 }

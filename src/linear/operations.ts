@@ -39,3 +39,10 @@ export const UPDATE_ISSUE = /* GraphQL */ `
     issueUpdate(id: $id, input: $input) { success }
   }
 `;
+
+/** Who a token belongs to, and where. */
+export const IDENTITY = /* GraphQL */ `
+  query Identity {
+    viewer { id name app organization { id name urlKey } }
+  }
+`;

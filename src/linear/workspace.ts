@@ -1,4 +1,222 @@
-/** The Linear workspace: one Durable Object for each. */
+/**
+ * The Linear workspace: one Durable Object for each, named by Linear's organization id. All calls of Cyrus to the workspace
+ * go through it. It is the one writer of the workspace's tokens, which it keeps in D1, encrypted, and in memory; and it
+ * governs how much of the workspace's allowance is spent on what.
+ */
 import { DurableObject } from 'cloudflare:workers';
+import { type Config, readConfig } from '../config.ts';
+import { log } from '../observability/log.ts';
+import { audit } from '../store/audit.ts';
+import { type Database, findWorkspace, type Installation, openDatabase, upsertWorkspace } from '../store/database.ts';
+import { DecryptionError } from '../store/encryption.ts';
+import { readTokens, type StoredTokens, wipeTokens } from '../store/installations.ts';
+import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
+import { type Allowance, allowanceSchema, unknownAllowance } from './allowance.ts';
+import { type Call, type CallFailure, type CallResult, failure } from './call.ts';
+import { Governor } from './governor.ts';
+import { revokeToken } from './oauth.ts';
+import { request } from './request.ts';
+import { RENEW_BEFORE_MS, TokenKeeper } from './token-keeper.ts';
 
-export class LinearWorkspace extends DurableObject<Env> {}
+/** Longest wait for a turn among the workspace's calls, in ms. */
+const QUEUE_MS = 15_000;
+/** The allowance is noted this often at most, so that it can still be shown after the object was evicted. */
+const NOTE_EVERY_MS = 5_000;
+/** Wait before the next try to renew tokens that could not be renewed in time, in ms. */
+const RENEW_AGAIN_MS = 60_000;
+
+/** A workspace's allowance as the admin API shows it. */
+export interface AllowanceView extends Omit<Allowance, 'nextThoughtAt'> {
+  /** Calls under way, and calls waiting for their turn. */
+  underway: number;
+  waiting: number;
+  /** Since the object came to life: ephemeral activities left out, and calls put off. */
+  dropped: number;
+  delayed: number;
+}
+
+/** What became of an uninstallation. `installed-since`: the app was installed again after what it is about. */
+export type Uninstalled = 'revoked' | 'unknown' | 'installed-since';
+
+export class LinearWorkspace extends DurableObject<Env> {
+  readonly #id: string;
+  readonly #config: Config;
+  readonly #database: Database;
+  readonly #keeper: TokenKeeper;
+  readonly #governor: Governor;
+  #notedAt = 0;
+  #noted: Allowance;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    if (ctx.id.name === undefined) throw new Error('a workspace is reached by its name, the id of the organization');
+    this.#id = ctx.id.name;
+    this.#config = readConfig(env);
+    this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
+    this.#keeper = new TokenKeeper({
+      workspaceId: this.#id,
+      database: this.#database,
+      app: this.#config.linear.app,
+      onRenewalTime: (at) => this.ctx.waitUntil(this.#arm(at)),
+    });
+    const noted = allowanceSchema.safeParse(ctx.storage.kv.get('allowance'));
+    this.#noted = noted.success ? noted.data : unknownAllowance;
+    this.#governor = new Governor(this.#noted);
+  }
+
+  /** Carries out a call, when it is its turn. Never throws: what goes wrong is a failure that says what to do. */
+  async call(call: Call): Promise<CallResult> {
+    try {
+      const passage = await this.#governor.pass(call.priority, Date.now() + QUEUE_MS, () => this.#send(call));
+      switch (passage.kind) {
+        case 'done':
+          return passage.value;
+        case 'drop':
+          return { ok: true, json: 'null' };
+        case 'wait':
+          return failure('rate-limited', "the workspace's allowance at Linear is nearly used up", passage.until);
+        case 'busy':
+          return failure('unreachable', 'too many calls to Linear are waiting in this workspace');
+      }
+    } catch (error) {
+      log('linear.call.failed', { workspace: this.#id, error: asError(error) });
+      const message = asError(error).message;
+      return failure(error instanceof DecryptionError ? 'unauthorized' : 'unreachable', message);
+    }
+  }
+
+  /** What is left of the workspace's allowance, as Linear said last. */
+  allowance(): AllowanceView {
+    const { nextThoughtAt: _, ...allowance } = this.#governor.allowance;
+    const { underway, waiting, counts } = this.#governor;
+    return { ...allowance, underway, waiting, ...counts };
+  }
+
+  /** Stores what an installation gave, in the place of what was there; repositories and sessions stay. @throws DatabaseError */
+  async install(installation: Installation): Promise<void> {
+    await this.#keeper.alone(async () => {
+      await upsertWorkspace(this.#database, this.#id, installation, Date.now());
+      this.#keeper.forget();
+    });
+    await this.#keeper.usable();
+  }
+
+  /**
+   * Wipes the tokens, because the app was removed in Linear.
+   * @param at when that was, in ms since the epoch: a late message does not undo an installation that followed
+   * @throws DatabaseError
+   */
+  uninstall(at: number): Promise<Uninstalled> {
+    return this.#keeper.alone(async () => {
+      const workspace = await findWorkspace(this.#database, this.#id);
+      if (!workspace) return 'unknown';
+      if (workspace.installedAt !== null && workspace.installedAt > at) return 'installed-since';
+      if (workspace.status !== 'revoked') await this.#wipe('linear', 'workspace.uninstalled');
+      return 'revoked';
+    });
+  }
+
+  /**
+   * Ends the tokens at Linear, then wipes them.
+   * @returns null when done; otherwise why Linear did not confirm it, and nothing was wiped
+   * @throws DatabaseError, DecryptionError
+   */
+  revoke(): Promise<string | null> {
+    return this.#keeper.alone(async () => {
+      const tokens = await readTokens(this.#database, this.#id);
+      if (tokens === null || tokens === 'revoked') return null;
+      const { app } = this.#config.linear;
+      const problem =
+        (tokens.refreshToken && (await revokeToken(app, tokens.refreshToken, 'refresh_token'))) ||
+        (await revokeToken(app, tokens.accessToken, 'access_token'));
+      if (problem) return problem;
+      await this.#wipe('admin', 'workspace.revoked');
+      return null;
+    });
+  }
+
+  /** Re-encrypts the tokens with the present key. @throws DatabaseError */
+  reencrypt(): Promise<Reencrypted> {
+    return this.#keeper.alone(async () => {
+      const done = await reencryptTokens(this.#database, this.#id);
+      this.#keeper.forget();
+      return done;
+    });
+  }
+
+  /** Renews the tokens before they end, so that no call has to wait for it. Never throws. */
+  override async alarm(): Promise<void> {
+    try {
+      const tokens = await this.#keeper.usable();
+      const isFinal = 'ok' in tokens && tokens.kind !== 'unreachable';
+      const isDue = 'ok' in tokens || (tokens.expiresAt !== null && tokens.expiresAt - RENEW_BEFORE_MS <= Date.now());
+      if (!isFinal && isDue) await this.#arm(Date.now() + RENEW_AGAIN_MS);
+    } catch (error) {
+      log('linear.tokens.not-renewed', { workspace: this.#id, error: asError(error) });
+      await this.#arm(Date.now() + RENEW_AGAIN_MS);
+    }
+  }
+
+  async #send(call: Call): Promise<CallResult> {
+    const tokens = await this.#keeper.usable();
+    if ('ok' in tokens) return tokens;
+    const first = await this.#request(call, tokens);
+    if (first.ok || first.kind !== 'unauthorized') return first;
+    const renewed = await this.#keeper.renew(tokens);
+    if ('ok' in renewed) return renewed;
+    const second = await this.#request(call, renewed);
+    return second.ok || second.kind !== 'unauthorized' ? second : this.#keeper.refused(renewed, second);
+  }
+
+  async #request(call: Call, tokens: StoredTokens): Promise<CallResult> {
+    const { result, headers } = await request(this.#config.linear.apiUrl, tokens.accessToken, call);
+    this.#governor.hear(result, headers);
+    this.#note();
+    if (result.ok) await this.#keeper.confirm(tokens);
+    return result.ok || result.kind !== 'rate-limited' ? result : this.#limited(result);
+  }
+
+  /** Whoever met the limit waits as long as everybody else. */
+  #limited(result: CallFailure): CallFailure {
+    return { ...result, retryAt: this.#governor.allowance.blockedUntil };
+  }
+
+  /** Keeps the allowance for the next life of the object. Nothing waits for it. */
+  #note(): void {
+    const { allowance } = this.#governor;
+    const now = Date.now();
+    if (allowance.blockedUntil === this.#noted.blockedUntil && now - this.#notedAt < NOTE_EVERY_MS) return;
+    this.#notedAt = now;
+    this.#noted = allowance;
+    this.ctx.waitUntil(this.ctx.storage.put('allowance', allowance, { allowUnconfirmed: true }));
+  }
+
+  /** Sets the alarm for the renewal of the tokens. @param at null: none is needed */
+  async #arm(at: number | null): Promise<void> {
+    const armed = await this.ctx.storage.getAlarm();
+    if (at === null) return armed === null ? undefined : this.ctx.storage.deleteAlarm();
+    if (armed !== at) await this.ctx.storage.setAlarm(at);
+  }
+
+  async #wipe(actor: string, action: `${string}.${string}`): Promise<void> {
+    const at = Date.now();
+    await wipeTokens(this.#database, this.#id, at);
+    this.#keeper.forget();
+    await this.ctx.storage.deleteAlarm();
+    await audit(this.#database, { at, actor, action, workspaceId: this.#id, details: {} });
+    log('linear.workspace.wiped', { workspace: this.#id, reason: action });
+  }
+}
+
+/**
+ * Takes in that the app was removed from a workspace: its tokens are wiped, Linear is called no more. Its runs are stopped
+ * by whoever calls this.
+ * @param at when it was removed, in ms since the epoch
+ */
+export function uninstall(env: Env, workspaceId: string, at: number): Promise<Uninstalled> {
+  return env.LINEAR_WORKSPACE.getByName(workspaceId).uninstall(at);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,21 +1,21 @@
-/** `/api/admin`: workspaces and repositories, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
+/** `/api/admin`: repositories, and through workspaces.ts workspaces, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
-import { type ApiError, repositoryInputSchema, workspaceInputSchema } from '../protocol/api.ts';
+import { type ApiError, repositoryInputSchema } from '../protocol/api.ts';
 import { startSessionSchema } from '../protocol/sandbox.ts';
 import {
   type Database,
   deleteRepository,
+  findWorkspace,
   listRepositories,
-  listWorkspaces,
   openDatabase,
   upsertRepository,
-  upsertWorkspace,
 } from '../store/database.ts';
+import { workspaces } from './workspaces.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const REPOSITORY = '/workspaces/:id/repositories/:owner/:name{.+}';
@@ -38,7 +38,7 @@ admin.use(async (c, next) => {
     return c.json(problem('unauthorized', message), 401, { 'www-authenticate': 'Bearer realm="Cyrus admin"' });
   }
   c.set('config', config);
-  c.set('database', openDatabase(c.env.DB, config.encryptionKey));
+  c.set('database', openDatabase(c.env.DB, config.encryptionKey, config.oldEncryptionKey));
   return next();
 });
 
@@ -49,17 +49,7 @@ admin.use(
   }),
 );
 
-admin.get('/workspaces', async (c) => c.json({ workspaces: await listWorkspaces(c.var.database) }));
-
-admin.put('/workspaces/:id', async (c) => {
-  const input = await readBody(c, workspaceInputSchema);
-  if (!input.success) return c.json(input.problem, 400);
-  const id = c.req.param('id');
-  await upsertWorkspace(c.var.database, id, input.data, Date.now());
-  log('admin.workspace.stored', { workspace: id });
-  const { name, urlKey, appUserId } = input.data;
-  return c.json({ id, name, urlKey, appUserId });
-});
+admin.route('/', workspaces);
 
 admin.get('/workspaces/:id/repositories', async (c) =>
   c.json({ repositories: await listRepositories(c.var.database, c.req.param('id')) }),
@@ -79,8 +69,7 @@ admin.put(REPOSITORY, async (c) => {
   const addressProblem = problemOfAddress(input.data.cloneUrl, c.var.config);
   if (addressProblem) return c.json(problem('bad_request', addressProblem), 400);
   const id = c.req.param('id');
-  const workspaces = await listWorkspaces(c.var.database);
-  if (!workspaces.some((workspace) => workspace.id === id)) {
+  if (!(await findWorkspace(c.var.database, id))) {
     return c.json(problem('no_such_workspace', `There is no workspace ${id}: store it first.`), 404);
   }
   await upsertRepository(c.var.database, id, fullName.data, input.data, Date.now());

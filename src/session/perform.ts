@@ -4,16 +4,10 @@ import type { Config } from '../config.ts';
 import { mintToken } from '../gateway/token.ts';
 import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
+import { sendThrough } from '../linear/send.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError } from '../sandbox/sandbox.ts';
-import {
-  type Database,
-  findWorkspace,
-  indexSession,
-  listRepositories,
-  type RepositorySummary,
-  type Workspace,
-} from '../store/database.ts';
+import { type Database, indexSession, listRepositories, type RepositorySummary } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult } from './events.ts';
@@ -58,20 +52,20 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
   const { state, env, database } = surroundings;
   switch (effect.kind) {
     case 'say':
-      await (await linear(surroundings)).createActivity(effect.agentSessionId, effect.id, effect.activity);
+      await linear(surroundings).createActivity(effect.agentSessionId, effect.id, effect.activity);
       return null;
     case 'link-page': {
       const url = `${state.origin}/sessions/${state.id}`;
-      await (await linear(surroundings)).addExternalUrl(effect.agentSessionId, 'Live session', url);
+      await linear(surroundings).addExternalUrl(effect.agentSessionId, 'Live session', url);
       return null;
     }
     case 'open-thread': {
-      const client = await linear(surroundings);
+      const client = linear(surroundings);
       const { commentId, issueId } = effect;
       return { agentSessionId: await client.openThread(commentId === null ? { issueId } : { commentId }) };
     }
     case 'start-issue':
-      await (await linear(surroundings)).startIssue(effect.issueId);
+      await linear(surroundings).startIssue(effect.issueId);
       return null;
     case 'start-sandbox':
       return startSandbox(effect.generation, surroundings);
@@ -173,15 +167,8 @@ function chooseRepository(repositories: RepositorySummary[], known: string | nul
   );
 }
 
-async function linear({ config, database, state }: Surroundings): Promise<LinearClient> {
-  const workspace = await knownWorkspace(database, state.workspaceId);
-  return new LinearClient(config.linear.apiUrl, workspace.accessToken);
-}
-
-async function knownWorkspace(database: Database, id: string): Promise<Workspace> {
-  const workspace = await findWorkspace(database, id);
-  if (workspace) return workspace;
-  throw new SetupError(`the workspace ${id} is not known here`, 'Add it by PUT /api/admin/workspaces/:id.');
+function linear({ env, state }: Surroundings): LinearClient {
+  return new LinearClient(sendThrough(env, state.workspaceId));
 }
 
 /** What a thrown error means for the effect. What is not known is tried again. */

@@ -1,18 +1,21 @@
 /**
- * Everything Cyrus reads and writes in D1. What is found by its key (`find…`) comes with its secrets decrypted; lists
- * (`list…`) never hold a secret.
+ * Workspaces, repositories and the index of sessions in D1. A repository found by its key comes with its credential
+ * decrypted; lists (`list…`) never hold a secret.
  */
 import { and, desc, eq, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { type RepositoryInput, repositoryInputSchema, type WorkspaceInput } from '../protocol/api.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
-import { decryptText, encryptText } from './encryption.ts';
-import { repositories, sessions, workspaces } from './schema.ts';
+import { decryptText, encryptText, type KeyPurpose } from './encryption.ts';
+import { type InstalledBy, repositories, sessions, type WorkspaceStatus, workspaces } from './schema.ts';
 
 /** A database and the key for what is encrypted in it. */
 export interface Database {
   orm: DrizzleD1Database;
+  /** Encrypts. */
   encryptionKey: string;
+  /** Decrypt: the one above, and the one before it where there is one. */
+  readKeys: readonly string[];
 }
 
 /** The database has no tables yet. */
@@ -34,18 +37,29 @@ export class DatabaseError extends Error {
 /** HTTP basic credential of a git host. */
 export type GitCredential = NonNullable<RepositoryInput['credential']>;
 
-/** A workspace as lists show it. Times in ms. */
-export interface WorkspaceSummary {
+/** A workspace without its tokens; those are read by installations.ts, for the workspace's object alone. Times in ms. */
+export interface Workspace {
   id: string;
   name: string;
   urlKey: string;
   appUserId: string;
+  status: WorkspaceStatus;
+  scope: string | null;
+  installedBy: InstalledBy | null;
+  installedAt: number | null;
+  expiresAt: number | null;
   createdAt: number;
   updatedAt: number;
 }
-export interface Workspace extends WorkspaceSummary {
-  /** Linear access token of the app user, decrypted. */
-  accessToken: string;
+
+/** What is stored of a workspace when the app is installed there. What is left out is not known. */
+export interface Installation extends WorkspaceInput {
+  refreshToken?: string | null;
+  /** When the access token ends, in ms since the epoch. */
+  expiresAt?: number | null;
+  /** Separated by spaces. */
+  scope?: string | null;
+  installedBy?: InstalledBy;
 }
 
 /** A repository as lists show it. Times in ms. */
@@ -68,44 +82,58 @@ export interface Repository extends RepositorySummary {
 /** A row of the sessions index, as the issue session's object gives it. */
 export type IndexedSession = typeof sessions.$inferInsert;
 
-/** Opens the database. Costs nothing; make one for each request or object. */
-export function openDatabase(d1: D1Database, encryptionKey: string): Database {
-  return { orm: drizzle(d1), encryptionKey };
-}
-
 /**
- * The workspace with this Linear organization id, or null.
- * @throws NotMigratedError, DatabaseError, DecryptionError
+ * Opens the database. Costs nothing; make one for each request or object.
+ * @param oldEncryptionKey the key before, while something is still encrypted with it
  */
-export async function findWorkspace(db: Database, id: string): Promise<Workspace | null> {
-  const [row] = await run(() => db.orm.select().from(workspaces).where(eq(workspaces.id, id)).limit(1));
-  if (!row) return null;
-  return {
-    ...row,
-    accessToken: await decryptText(db.encryptionKey, 'workspace-access-token', [row.id], row.accessToken),
-  };
+export function openDatabase(d1: D1Database, encryptionKey: string, oldEncryptionKey: string | null = null): Database {
+  const readKeys = oldEncryptionKey === null ? [encryptionKey] : [encryptionKey, oldEncryptionKey];
+  return { orm: drizzle(d1), encryptionKey, readKeys };
 }
 
-/** All workspaces, by name, without secrets. @throws NotMigratedError, DatabaseError */
-export async function listWorkspaces(db: Database): Promise<WorkspaceSummary[]> {
-  const { id, name, urlKey, appUserId, createdAt, updatedAt } = workspaces;
-  return run(() =>
-    db.orm.select({ id, name, urlKey, appUserId, createdAt, updatedAt }).from(workspaces).orderBy(workspaces.name, id),
-  );
+const workspaceColumns = {
+  id: workspaces.id,
+  name: workspaces.name,
+  urlKey: workspaces.urlKey,
+  appUserId: workspaces.appUserId,
+  status: workspaces.status,
+  scope: workspaces.scope,
+  installedBy: workspaces.installedBy,
+  installedAt: workspaces.installedAt,
+  expiresAt: workspaces.expiresAt,
+  createdAt: workspaces.createdAt,
+  updatedAt: workspaces.updatedAt,
+};
+
+/** The workspace with this Linear organization id, or null. @throws NotMigratedError, DatabaseError */
+export async function findWorkspace(db: Database, id: string): Promise<Workspace | null> {
+  const [row] = await run(() => db.orm.select(workspaceColumns).from(workspaces).where(eq(workspaces.id, id)).limit(1));
+  return row ?? null;
+}
+
+/** All workspaces, by name. @throws NotMigratedError, DatabaseError */
+export async function listWorkspaces(db: Database): Promise<Workspace[]> {
+  return run(() => db.orm.select(workspaceColumns).from(workspaces).orderBy(workspaces.name, workspaces.id));
 }
 
 /**
- * Creates or replaces a workspace.
+ * Creates or replaces a workspace, which makes it active. Only the workspace's object calls this where tokens may be in use:
+ * it is the one writer of them (linear/workspace.ts).
  * @param id Linear's organization id
  * @param now ms
  * @throws NotMigratedError, DatabaseError
  */
-export async function upsertWorkspace(db: Database, id: string, input: WorkspaceInput, now: number): Promise<void> {
+export async function upsertWorkspace(db: Database, id: string, input: Installation, now: number): Promise<void> {
   const values = {
     name: input.name,
     urlKey: input.urlKey,
     appUserId: input.appUserId,
-    accessToken: await encryptText(db.encryptionKey, 'workspace-access-token', [id], input.accessToken),
+    ...(await sealTokens(db, id, { accessToken: input.accessToken, refreshToken: input.refreshToken ?? null })),
+    expiresAt: input.expiresAt ?? null,
+    status: 'active' as const,
+    scope: input.scope ?? null,
+    installedBy: input.installedBy ?? null,
+    installedAt: now,
     updatedAt: now,
   };
   await run(() =>
@@ -114,6 +142,20 @@ export async function upsertWorkspace(db: Database, id: string, input: Workspace
       .values({ id, ...values, createdAt: now })
       .onConflictDoUpdate({ target: workspaces.id, set: values }),
   );
+}
+
+/** A workspace's tokens as the table holds them. */
+export async function sealTokens(
+  db: Database,
+  workspaceId: string,
+  tokens: { accessToken: string; refreshToken: string | null },
+): Promise<{ accessToken: string; refreshToken: string | null }> {
+  const { accessToken, refreshToken } = tokens;
+  const seal = (purpose: KeyPurpose, plain: string) => encryptText(db.encryptionKey, purpose, [workspaceId], plain);
+  return {
+    accessToken: await seal('workspace-access-token', accessToken),
+    refreshToken: refreshToken === null ? null : await seal('workspace-refresh-token', refreshToken),
+  };
 }
 
 const repositoryColumns = {
@@ -154,7 +196,7 @@ export async function findRepository(db: Database, workspaceId: string, fullName
   const { sealed, ...repository } = row;
   if (sealed === null) return { ...repository, credential: null };
   const context = [workspaceId, fullName, repository.cloneUrl];
-  const plain = await decryptText(db.encryptionKey, 'repository-credential', context, sealed);
+  const plain = await decryptText(db.readKeys, 'repository-credential', context, sealed);
   return { ...repository, credential: repositoryInputSchema.shape.credential.unwrap().parse(JSON.parse(plain)) };
 }
 
@@ -282,8 +324,11 @@ function ofRepository(workspaceId: string, fullName: string): SQL | undefined {
   return and(eq(repositories.workspaceId, workspaceId), eq(repositories.fullName, fullName));
 }
 
-/** Drizzle's errors quote the statement with its parameters; what leaves this file does not. */
-async function run<T>(query: () => PromiseLike<T>): Promise<T> {
+/**
+ * Runs a statement. Drizzle's errors quote it with its parameters; the errors thrown here do not.
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function run<T>(query: () => PromiseLike<T>): Promise<T> {
   try {
     return await query();
   } catch (error) {

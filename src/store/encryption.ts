@@ -5,7 +5,14 @@
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 
 /** What a derived key is for. A text encrypted for one purpose cannot be decrypted for another. */
-export type KeyPurpose = 'workspace-access-token' | 'repository-credential' | 'gateway-token' | 'access-cookie';
+export type KeyPurpose =
+  | 'workspace-access-token'
+  | 'workspace-refresh-token'
+  | 'repository-credential'
+  | 'oauth-verifier'
+  | 'oauth-cookie'
+  | 'gateway-token'
+  | 'access-cookie';
 
 /** A stored text cannot be decrypted: it was altered, belongs elsewhere, or was encrypted with another ENCRYPTION_KEY. */
 export class DecryptionError extends Error {
@@ -67,10 +74,11 @@ export async function encryptText(
 
 /**
  * Decrypts what `encryptText` wrote for the same purpose and context.
+ * @param encryptionKeys the key, or all that may have been used; the text names the one it needs
  * @throws DecryptionError saying which of the possible causes it is, as far as that can be known
  */
 export async function decryptText(
-  encryptionKey: string,
+  encryptionKeys: string | readonly string[],
   purpose: KeyPurpose,
   context: readonly string[],
   stored: string,
@@ -81,9 +89,10 @@ export async function decryptText(
   if (version !== VERSION || !id || iv?.length !== IV_BYTES || !sealed || more.length > 0) {
     throw new DecryptionError(`the stored ${purpose} is not an encrypted text of this version: store it again`);
   }
-  if (id !== (await keyId(encryptionKey))) {
+  const encryptionKey = await keyOf(id, typeof encryptionKeys === 'string' ? [encryptionKeys] : encryptionKeys);
+  if (encryptionKey === null) {
     throw new DecryptionError(
-      `the stored ${purpose} was encrypted with another ENCRYPTION_KEY: restore that key, or store the value again`,
+      `the stored ${purpose} was encrypted with another ENCRYPTION_KEY: store that key as ENCRYPTION_KEY_OLD, or store the value again`,
     );
   }
   try {
@@ -96,6 +105,16 @@ export async function decryptText(
   } catch {
     throw new DecryptionError(`the stored ${purpose} was altered or belongs to something else: store it again`);
   }
+}
+
+/** True for a text that `encryptText` wrote with this key; nothing is decrypted. */
+export async function isEncryptedWith(encryptionKey: string, stored: string): Promise<boolean> {
+  return stored.startsWith(`${VERSION}.${await keyId(encryptionKey)}.`);
+}
+
+async function keyOf(id: string, encryptionKeys: readonly string[]): Promise<string | null> {
+  for (const encryptionKey of encryptionKeys) if ((await keyId(encryptionKey)) === id) return encryptionKey;
+  return null;
 }
 
 /** JSON keeps the parts apart: no two different lists of parts give the same bytes. */

@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
 import { admin } from '../../src/routes/admin.ts';
 import { findRepository, findWorkspace, openDatabase } from '../../src/store/database.ts';
+import { readTokens } from '../../src/store/installations.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
@@ -66,7 +67,9 @@ describe('the admin API', () => {
         { fullName: 'acme/shop', baseBranch: 'trunk', hasCredential: true },
       ],
     });
-    expect(await findWorkspace(db, 'w1')).toMatchObject(workspace);
+    const { accessToken, ...shown } = workspace;
+    expect(await findWorkspace(db, 'w1')).toMatchObject({ ...shown, status: 'active', installedBy: 'admin' });
+    expect(await readTokens(db, 'w1')).toMatchObject({ accessToken });
     expect(await findRepository(db, 'w1', 'acme/shop')).toMatchObject(repository);
   });
 

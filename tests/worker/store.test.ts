@@ -16,6 +16,7 @@ import {
   upsertWorkspace,
 } from '../../src/store/database.ts';
 import { DecryptionError } from '../../src/store/encryption.ts';
+import { readTokens } from '../../src/store/installations.ts';
 import {
   getPatch,
   getTurnLog,
@@ -33,21 +34,23 @@ const shop = { cloneUrl: 'https://git.example/acme/shop.git', baseBranch: 'main'
 const credential = { username: 'cyrus', password: 'git-password-of-acme' };
 
 describe('workspaces', () => {
-  it('are found with their access token, and listed without', async () => {
+  it('are found and listed without their tokens; those are read for the workspace’s object alone', async () => {
     await upsertWorkspace(db, 'w1', acme, 1_000);
-    expect(await findWorkspace(db, 'w1')).toEqual({ id: 'w1', ...acme, createdAt: 1_000, updatedAt: 1_000 });
-    expect(JSON.stringify(await listWorkspaces(db))).not.toContain(acme.accessToken);
+    const { accessToken, ...shown } = acme;
+    const times = { createdAt: 1_000, updatedAt: 1_000, installedAt: 1_000 };
+    expect(await findWorkspace(db, 'w1')).toMatchObject({ id: 'w1', ...shown, ...times, status: 'active' });
+    for (const seen of [await findWorkspace(db, 'w1'), await listWorkspaces(db)]) {
+      expect(JSON.stringify(seen)).not.toMatch(/lin_oauth|v1\./);
+    }
+    expect(await readTokens(db, 'w1')).toMatchObject({ accessToken, refreshToken: null, expiresAt: null });
     expect(await findWorkspace(db, 'w2')).toBeNull();
+    expect(await readTokens(db, 'w2')).toBeNull();
   });
 
   it('are replaced, and keep the time they were created', async () => {
     await upsertWorkspace(db, 'w1', { ...acme, name: 'Acme Inc', accessToken: 'lin_oauth_new' }, 2_000);
-    expect(await findWorkspace(db, 'w1')).toMatchObject({
-      name: 'Acme Inc',
-      accessToken: 'lin_oauth_new',
-      createdAt: 1_000,
-      updatedAt: 2_000,
-    });
+    expect(await findWorkspace(db, 'w1')).toMatchObject({ name: 'Acme Inc', createdAt: 1_000, updatedAt: 2_000 });
+    expect(await readTokens(db, 'w1')).toMatchObject({ accessToken: 'lin_oauth_new' });
   });
 
   it("hold the token encrypted, and it cannot be moved to another workspace's row", async () => {
@@ -56,7 +59,7 @@ describe('workspaces', () => {
     expect(row?.access_token).toMatch(/^v1\./);
     await upsertWorkspace(db, 'w4', { ...acme, accessToken: 'lin_oauth_of_w4' }, 1);
     await env.DB.prepare('update workspaces set access_token = ? where id = ?').bind(row?.access_token, 'w4').run();
-    await expect(findWorkspace(db, 'w4')).rejects.toThrow(DecryptionError);
+    await expect(readTokens(db, 'w4')).rejects.toThrow(DecryptionError);
   });
 });
 

@@ -1,0 +1,26 @@
+/** The two ways of a call to Linear: through the workspace's object, or with a token at hand. */
+import { type CallResult, dataOf, failure, type Send } from './call.ts';
+import { request } from './request.ts';
+
+/**
+ * Sends calls through a workspace's object, which has the tokens and governs how much is sent.
+ * @param workspaceId Linear's organization id
+ */
+export function sendThrough(env: Pick<Env, 'LINEAR_WORKSPACE'>, workspaceId: string): Send {
+  return async (call) => {
+    let result: CallResult;
+    try {
+      result = await env.LINEAR_WORKSPACE.getByName(workspaceId).call(call);
+    } catch (cause) {
+      // The object was replaced or moved; the next try finds it again.
+      const why = cause instanceof Error ? cause.message : String(cause);
+      result = failure('unreachable', `the workspace's object did not answer: ${why}`);
+    }
+    return dataOf(result);
+  };
+}
+
+/** Sends calls straight to Linear, past the workspace's object: for a token that no workspace has yet. */
+export function sendWith(apiUrl: string, accessToken: string): Send {
+  return async (call) => dataOf((await request(apiUrl, accessToken, call)).result);
+}

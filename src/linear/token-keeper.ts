@@ -1,0 +1,199 @@
+/**
+ * Keeps a workspace's tokens usable: read once and held in memory, renewed before they end and once when Linear refuses
+ * them. Part of the workspace's object, which is their one writer; changes run one after the other.
+ */
+import type { LinearApp } from '../config.ts';
+import { log } from '../observability/log.ts';
+import { audit } from '../store/audit.ts';
+import type { Database } from '../store/database.ts';
+import { markTokens, readTokens, replaceTokens, type StoredTokens, type Tokens } from '../store/installations.ts';
+import { type CallFailure, failure } from './call.ts';
+import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens } from './oauth.ts';
+
+/** How long before its end a token is renewed, in ms. */
+export const RENEW_BEFORE_MS = 5 * 60_000;
+
+export interface TokenKeeperOptions {
+  workspaceId: string;
+  database: Database;
+  app: LinearApp;
+  /** Called whenever it is known anew when the token has to be renewed, in ms since the epoch; null: not at all. */
+  onRenewalTime: (at: number | null) => void;
+}
+
+export class TokenKeeper {
+  readonly #options: TokenKeeperOptions;
+  #held: StoredTokens | null = null;
+  /** Renewed, but not stored yet: the database failed. Not used before it is stored. */
+  #unstored: { replaced: string; tokens: Tokens } | null = null;
+  #renewal: Promise<StoredTokens | CallFailure> | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+  /** Counts what was stored past this keeper: what was read before is not held. */
+  #epoch = 0;
+
+  constructor(options: TokenKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Tokens that can be used now, renewed if they end soon. Costs nothing while they are held. */
+  async usable(): Promise<StoredTokens | CallFailure> {
+    const tokens = this.#held ?? (await this.#load());
+    if ('ok' in tokens || !isNearEnd(tokens) || !this.#canRenew(tokens)) return tokens;
+    const renewed = await this.renew(tokens);
+    const isLost = 'ok' in renewed && renewed.kind === 'unreachable';
+    // What cannot be renewed right now is used as long as it lasts.
+    return isLost && tokens.expiresAt !== null && tokens.expiresAt > Date.now() ? tokens : renewed;
+  }
+
+  /**
+   * Renews tokens that end soon or that Linear refused. Whoever asks meanwhile gets the same answer.
+   * @param used those to be replaced: if others are there by now, those are the answer
+   */
+  async renew(used: StoredTokens): Promise<StoredTokens | CallFailure> {
+    if (this.#held && this.#held.sealed !== used.sealed) return this.#held;
+    this.#renewal ??= this.alone(() => this.#renew(used)).finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  /** Linear refuses these tokens. Where there is nothing to renew them with, the workspace has to be installed again. */
+  async refused(tokens: StoredTokens, why: CallFailure): Promise<CallFailure> {
+    return this.#canRenew(tokens) ? why : this.#giveUp(tokens, why.message);
+  }
+
+  async #giveUp({ sealed }: StoredTokens, why: string): Promise<CallFailure> {
+    const { database, workspaceId } = this.#options;
+    const now = Date.now();
+    // Told once: by whoever changes the status.
+    if (await markTokens(database, workspaceId, sealed, 'reinstall-needed', now)) {
+      log('linear.workspace.reinstall-needed', { workspace: workspaceId, reason: why });
+      const action = 'workspace.reinstall-needed';
+      await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
+    }
+    this.#held = null;
+    return reinstallNeeded();
+  }
+
+  /** These tokens work: a workspace that was given up is not any more. */
+  async confirm(tokens: StoredTokens): Promise<void> {
+    if (tokens.status === 'active') return;
+    this.#held = { ...tokens, status: 'active' };
+    await markTokens(this.#options.database, this.#options.workspaceId, tokens.sealed, 'active', Date.now());
+  }
+
+  /** Runs a change of the tokens when no other one runs. What is held is read anew afterwards. */
+  alone<T>(change: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(change, change);
+    this.#last = run.catch(() => {});
+    return run;
+  }
+
+  /** Forgets what is held, because something else was stored. */
+  forget(): void {
+    this.#epoch += 1;
+    this.#held = null;
+    this.#unstored = null;
+  }
+
+  async #load(): Promise<StoredTokens | CallFailure> {
+    const { database, workspaceId } = this.#options;
+    const epoch = this.#epoch;
+    const stored = await readTokens(database, workspaceId);
+    if (epoch !== this.#epoch) return this.#load();
+    if (stored === null) {
+      return failure(
+        'unauthorized',
+        `the workspace ${workspaceId} is not known here: install Cyrus there, see the page /install`,
+      );
+    }
+    if (stored === 'revoked') {
+      return failure('unauthorized', 'Cyrus was removed from this workspace: install it again, see the page /install');
+    }
+    // Without a refresh token there is no telling but by trying.
+    if (stored.status === 'reinstall-needed' && stored.refreshToken !== null) return reinstallNeeded();
+    this.#hold(stored);
+    return stored;
+  }
+
+  #hold(tokens: StoredTokens): void {
+    this.#held = tokens;
+    this.#options.onRenewalTime(
+      this.#canRenew(tokens) && tokens.expiresAt !== null ? tokens.expiresAt - RENEW_BEFORE_MS : null,
+    );
+  }
+
+  /** A token stored by hand is never exchanged for one of the application's own workspace: that may be another one. */
+  #canRenew({ refreshToken, installedBy }: StoredTokens): boolean {
+    return refreshToken !== null || (this.#options.app.clientCredentials && installedBy === 'client-credentials');
+  }
+
+  async #renew(used: StoredTokens): Promise<StoredTokens | CallFailure> {
+    if (this.#unstored?.replaced === used.sealed) return this.#store(used, this.#unstored.tokens);
+    // Another life of this object, or an installation, may have stored others meanwhile.
+    this.#held = null;
+    const stored = await this.#load();
+    if ('ok' in stored || stored.sealed !== used.sealed) return stored;
+    if (!this.#canRenew(stored)) return stored;
+    const outcome = await this.#ask(stored);
+    switch (outcome.kind) {
+      case 'granted': {
+        const { accessToken, refreshToken, expiresAt } = outcome.grant;
+        return this.#store(stored, { accessToken, refreshToken: refreshToken ?? stored.refreshToken, expiresAt });
+      }
+      case 'refused':
+        if (outcome.error === 'invalid_grant') return this.#giveUp(stored, outcome.message);
+        return this.#failed(failure('unauthorized', `Linear does not renew the workspace's token: ${outcome.message}`));
+      case 'client-refused':
+        return this.#failed(failure('unauthorized', `${outcome.message}: put them right, see the page /install`));
+      case 'unreachable':
+        return this.#failed(failure('unreachable', `the workspace's token cannot be renewed: ${outcome.message}`));
+    }
+  }
+
+  async #ask({ refreshToken }: StoredTokens): Promise<GrantOutcome> {
+    const app = credentialsOf(this.#options.app);
+    if (!app) {
+      const message = 'LINEAR_CLIENT_ID or LINEAR_CLIENT_SECRET is not set';
+      return { kind: 'client-refused', message };
+    }
+    const ask = () => (refreshToken === null ? clientCredentials(app) : refreshTokens(app, refreshToken));
+    const outcome = await ask();
+    // The answer may have been lost, and the token be exchanged: shown again it gives the same answer for 30 minutes.
+    return outcome.kind === 'unreachable' ? ask() : outcome;
+  }
+
+  /** New tokens are stored before anything uses them. */
+  async #store(replaced: StoredTokens, tokens: Tokens): Promise<StoredTokens | CallFailure> {
+    const { database, workspaceId } = this.#options;
+    this.#unstored = { replaced: replaced.sealed, tokens };
+    const stored = await replaceTokens(database, workspaceId, replaced.sealed, tokens, Date.now()).catch(
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    if (stored instanceof Error) {
+      log('linear.tokens.not-stored', { workspace: workspaceId, error: stored });
+      return failure('unreachable', "the workspace's new token cannot be stored: the database does not answer");
+    }
+    this.#unstored = null;
+    log('linear.tokens.renewed', { workspace: workspaceId, overtaken: stored === null });
+    if (!stored) return this.#load();
+    this.#hold(stored);
+    return stored;
+  }
+
+  #failed(why: CallFailure): CallFailure {
+    log('linear.tokens.not-renewed', { workspace: this.#options.workspaceId, kind: why.kind, reason: why.message });
+    return why;
+  }
+}
+
+function isNearEnd({ expiresAt }: Tokens): boolean {
+  return expiresAt !== null && expiresAt - RENEW_BEFORE_MS <= Date.now();
+}
+
+function reinstallNeeded(): CallFailure {
+  return failure(
+    'unauthorized',
+    'Linear takes the tokens of this workspace no more: an admin has to install Cyrus again, see the page /install',
+  );
+}

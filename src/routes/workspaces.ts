@@ -1,0 +1,114 @@
+/** `/api/admin/workspaces` and what belongs to it: workspaces with their tokens and allowance, key rotation, the audit log. */
+import { type Context, Hono } from 'hono';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { completeInstallation } from '../linear/installation.ts';
+import { clientCredentials, credentialsOf } from '../linear/oauth.ts';
+import { log } from '../observability/log.ts';
+import { type ApiError, workspaceInputSchema } from '../protocol/api.ts';
+import { audit, listAudit } from '../store/audit.ts';
+import { type Database, findWorkspace, listWorkspaces } from '../store/database.ts';
+import { type Reencrypted, reencryptRepositories } from '../store/reencrypt.ts';
+
+const ACTOR = 'admin';
+const MOST_AUDIT_ENTRIES = 500;
+
+type Bindings = { Bindings: Env; Variables: { config: Config; database: Database } };
+
+/** Mounted by admin.ts, behind its guard. */
+export const workspaces = new Hono<Bindings>();
+
+workspaces.get('/workspaces', async (c) => {
+  const known = await listWorkspaces(c.var.database);
+  const allowances = await Promise.all(known.map(({ id }) => c.env.LINEAR_WORKSPACE.getByName(id).allowance()));
+  return c.json({ workspaces: known.map((workspace, index) => ({ ...workspace, allowance: allowances[index] })) });
+});
+
+/** The shortcut for a single workspace: the application's own token, without anybody's consent. */
+workspaces.post('/workspaces', async (c) => {
+  const { app } = c.var.config.linear;
+  const credentials = credentialsOf(app);
+  if (!app.clientCredentials || !credentials) {
+    const message =
+      'Set LINEAR_CLIENT_CREDENTIALS = "true", LINEAR_CLIENT_ID and LINEAR_CLIENT_SECRET first; see the page /install.';
+    return c.json(problem('not_configured', message), 503);
+  }
+  const outcome = await clientCredentials(credentials);
+  if (outcome.kind !== 'granted') return c.json(problem(outcome.kind.replace('-', '_'), outcome.message), 502);
+  const installed = await completeInstallation(c.env, outcome.grant, {
+    installedBy: 'client-credentials',
+    actor: ACTOR,
+  });
+  switch (installed.kind) {
+    case 'installed':
+      return c.json(installed.workspace, installed.isNew ? 201 : 200);
+    case 'scope':
+      return c.json(problem('scope', `Linear did not grant ${installed.missing.join(', ')}.`), 502);
+    case 'person':
+      return c.json(
+        problem('person', "The token acts for a person, not for the app; check the application in Linear's settings."),
+        502,
+      );
+    case 'unreachable':
+      return c.json(problem('unreachable', installed.message), 502);
+  }
+});
+
+workspaces.put('/workspaces/:id', async (c) => {
+  const json: unknown = await c.req.json().catch(() => undefined);
+  if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
+  const input = workspaceInputSchema.safeParse(json);
+  if (!input.success) return c.json(problem('bad_request', z.prettifyError(input.error)), 400);
+  const id = c.req.param('id');
+  await c.env.LINEAR_WORKSPACE.getByName(id).install({ ...input.data, installedBy: 'admin' });
+  const { name, urlKey, appUserId } = input.data;
+  await note(c, 'workspace.stored', id, { name, urlKey, appUserId });
+  return c.json({ id, name, urlKey, appUserId });
+});
+
+workspaces.post('/workspaces/:id/revoke', async (c) => {
+  const id = c.req.param('id');
+  if (!(await findWorkspace(c.var.database, id))) {
+    return c.json(problem('no_such_workspace', `There is no workspace ${id}.`), 404);
+  }
+  const unconfirmed = await c.env.LINEAR_WORKSPACE.getByName(id).revoke();
+  if (unconfirmed) {
+    const message = `Linear did not confirm the end of the tokens (${unconfirmed}), and they are kept. Try again, or remove the app in Linear's settings.`;
+    return c.json(problem('unreachable', message), 502);
+  }
+  log('admin.workspace.revoked', { workspace: id });
+  return c.json({ id, status: 'revoked' });
+});
+
+workspaces.post('/reencrypt', async (c) => {
+  const parts: Reencrypted[] = [await reencryptRepositories(c.var.database)];
+  for (const { id } of await listWorkspaces(c.var.database)) {
+    parts.push(await c.env.LINEAR_WORKSPACE.getByName(id).reencrypt());
+  }
+  const moved = parts.reduce((sum, part) => sum + part.moved, 0);
+  const unreadable = parts.flatMap((part) => part.unreadable);
+  await note(c, 'secrets.reencrypted', null, { moved, unreadable: unreadable.length });
+  return c.json({ moved, unreadable });
+});
+
+workspaces.get('/audit', async (c) => {
+  const limit = Number(c.req.query('limit') ?? 100);
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_AUDIT_ENTRIES) {
+    return c.json(problem('bad_request', `limit must be a number from 1 to ${MOST_AUDIT_ENTRIES}.`), 400);
+  }
+  return c.json({ entries: await listAudit(c.var.database, limit) });
+});
+
+async function note(
+  c: Context<Bindings>,
+  action: `${string}.${string}`,
+  workspaceId: string | null,
+  details: Record<string, string | number>,
+): Promise<void> {
+  log(`admin.${action}`, { workspace: workspaceId });
+  await audit(c.var.database, { at: Date.now(), actor: ACTOR, action, workspaceId, details });
+}
+
+function problem(error: string, message: string): ApiError {
+  return { error, message };
+}

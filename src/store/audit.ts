@@ -1,0 +1,36 @@
+/** The audit log: who did what to this deployment. Kept for good, never with a secret. */
+import { desc } from 'drizzle-orm';
+import { z } from 'zod';
+import { type Database, run } from './database.ts';
+import { auditEntries } from './schema.ts';
+
+/** One entry. `at` in ms since the epoch. */
+export interface AuditEntry {
+  at: number;
+  /** Who: `browser:<user name>`, `admin`, `linear`, `cyrus`. */
+  actor: string;
+  /** Dot name of what was done. */
+  action: `${string}.${string}`;
+  workspaceId: string | null;
+  /** Plain facts; no secrets, no text of people. */
+  details: Record<string, string | number | boolean | null>;
+}
+
+const detailsSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
+/** Writes an entry. @throws NotMigratedError, DatabaseError */
+export async function audit(db: Database, entry: AuditEntry): Promise<void> {
+  const { details, ...columns } = entry;
+  await run(() => db.orm.insert(auditEntries).values({ ...columns, details: JSON.stringify(details) }));
+}
+
+/** The newest entries first. @param limit rows at most @throws NotMigratedError, DatabaseError */
+export async function listAudit(
+  db: Database,
+  limit: number,
+): Promise<(Omit<AuditEntry, 'action'> & { action: string })[]> {
+  const rows = await run(() =>
+    db.orm.select().from(auditEntries).orderBy(desc(auditEntries.at), desc(auditEntries.id)).limit(limit),
+  );
+  return rows.map(({ id: _, details, ...row }) => ({ ...row, details: detailsSchema.parse(JSON.parse(details)) }));
+}
