@@ -19,6 +19,8 @@ export type ActivityContent =
 export interface Activity {
   content: ActivityContent;
   ephemeral: boolean;
+  /** Offered with an elicitation; people may answer in their own words all the same. */
+  options?: { label: string; value: string }[];
 }
 
 /** What the narration remembers between entries: plain, JSON-serialisable data. */

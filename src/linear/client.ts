@@ -6,9 +6,11 @@ import type { Call, Priority, Send } from './call.ts';
 import { LinearError } from './errors.ts';
 import {
   CREATE_ACTIVITY,
+  ISSUE_FACTS,
   ISSUE_STATES,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
+  SUGGEST_REPOSITORIES,
   UPDATE_AGENT_SESSION,
   UPDATE_ISSUE,
 } from './operations.ts';
@@ -22,6 +24,29 @@ const issueStatesSchema = z.object({
     team: z.object({ states: z.object({ nodes: z.array(z.object({ id: z.string(), position: z.number() })) }) }),
   }),
 });
+
+const issueFactsSchema = z.object({
+  issue: z.object({
+    description: z.string().nullish(),
+    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
+    project: z.object({ name: z.string() }).nullish(),
+    team: z.object({ key: z.string(), name: z.string() }).nullish(),
+  }),
+});
+
+const suggestionsSchema = z.object({
+  issueRepositorySuggestions: z.object({
+    suggestions: z.array(z.object({ repositoryFullName: z.string(), confidence: z.number() })),
+  }),
+});
+
+/** What decides which repository an issue goes to and how Claude works on it. */
+export interface IssueFacts {
+  description: string;
+  labels: string[];
+  project: string | null;
+  team: { key: string; name: string } | null;
+}
 
 const openedSchema = z.record(
   z.string(),
@@ -42,6 +67,11 @@ export class LinearClient {
   async createActivity(agentSessionId: string, id: string, activity: Activity): Promise<void> {
     const input: LinearDocument.AgentActivityCreateInput = { id, agentSessionId, content: activity.content };
     if (activity.ephemeral) input.ephemeral = true;
+    if (activity.options) {
+      // The SDK declares signals as an enum at run time; the API takes its values.
+      input.signal = 'select' as LinearDocument.AgentActivitySignal;
+      input.signalMetadata = { options: activity.options };
+    }
     await this.#ask(CREATE_ACTIVITY, { input }, { priority: priorityOf(activity), idempotent: true });
   }
 
@@ -57,6 +87,27 @@ export class LinearClient {
     const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input: on })));
     if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
     return payload.agentSession.id;
+  }
+
+  async issueFacts(issueId: string): Promise<IssueFacts> {
+    const { issue } = issueFactsSchema.parse(await this.#ask(ISSUE_FACTS, { id: issueId }));
+    return {
+      description: issue.description ?? '',
+      labels: issue.labels.nodes.map(({ name }) => name),
+      project: issue.project?.name ?? null,
+      team: issue.team ?? null,
+    };
+  }
+
+  /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */
+  async suggestRepositories(
+    issueId: string,
+    repositories: { fullName: string; hostname: string }[],
+  ): Promise<{ fullName: string; confidence: number }[]> {
+    const candidates = repositories.map(({ fullName, hostname }) => ({ repositoryFullName: fullName, hostname }));
+    const data = await this.#ask(SUGGEST_REPOSITORIES, { issueId, candidates });
+    const { suggestions } = suggestionsSchema.parse(data).issueRepositorySuggestions;
+    return suggestions.map(({ repositoryFullName, confidence }) => ({ fullName: repositoryFullName, confidence }));
   }
 
   /** Moves an issue to its team's first started state, unless it is started or over already. */

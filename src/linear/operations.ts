@@ -24,6 +24,26 @@ export const OPEN_THREAD_ON_COMMENT = /* GraphQL */ `
   }
 `;
 
+/** What decides which repository an issue goes to and how Claude works on it. */
+export const ISSUE_FACTS = /* GraphQL */ `
+  query IssueFacts($id: String!) {
+    issue(id: $id) {
+      description
+      labels(first: 50) { nodes { name } }
+      project { name }
+      team { key name }
+    }
+  }
+`;
+
+export const SUGGEST_REPOSITORIES = /* GraphQL */ `
+  query SuggestRepositories($issueId: String!, $candidates: [CandidateRepository!]!) {
+    issueRepositorySuggestions(issueId: $issueId, candidateRepositories: $candidates) {
+      suggestions { repositoryFullName confidence }
+    }
+  }
+`;
+
 /** The issue's state, and the started states of its team. */
 export const ISSUE_STATES = /* GraphQL */ `
   query IssueStates($id: String!) {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-const person = z.object({ id: z.string(), name: z.string() });
+const person = z.object({ id: z.string(), name: z.string(), email: z.string().nullish() });
 
 const issueSchema = z.object({
   id: z.string().min(1),

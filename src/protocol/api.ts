@@ -1,6 +1,7 @@
 /** Bodies of Cyrus's own HTTP API (`/api/…`). Times are milliseconds since the epoch. */
 import { z } from 'zod';
 import { journalEntrySchema } from './journal.ts';
+import { defaultSettings, repositorySettingsSchema } from './repository.ts';
 import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 
 /** `GET /api/sessions` */
@@ -39,6 +40,7 @@ export const repositoryInputSchema = z.object({
   baseBranch: z.string().trim().min(1).default('main'),
   /** HTTP basic credential of the git host; stored encrypted, never given back. */
   credential: z.object({ username: z.string().min(1), password: z.string().min(1) }).optional(),
+  settings: repositorySettingsSchema.default(defaultSettings),
 });
 export type RepositoryInput = z.infer<typeof repositoryInputSchema>;
 

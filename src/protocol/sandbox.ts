@@ -43,6 +43,11 @@ export const startSessionSchema = z.object({
   claude: z.object({
     credential: claudeCredentialSchema,
     model: z.string().min(1),
+    /** Names of the CLI's tools; left out: everything that makes sense in a sandbox. */
+    tools: z
+      .array(z.string().regex(/^[\w-]+$/))
+      .min(1)
+      .optional(),
     /** Claude's own session id (`--session-id`, later `--resume`): one conversation for the life of the issue session. */
     conversationId: uuid,
     /** Appended to Claude's system prompt, after the repository's CLAUDE.md. */

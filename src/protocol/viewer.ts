@@ -14,9 +14,10 @@ const time = z.number().int().nonnegative();
 /**
  * What a session is doing, in one word.
  * `waiting` nothing was asked yet or the next prompt is awaited; `starting` the sandbox is prepared; `working` Claude
- * works; `saving` the result is committed and pushed; `stopping` a stop was asked for and not yet confirmed.
+ * works; `asking` a person has to answer before it goes on; `saving` the result is committed and pushed; `stopping` a stop
+ * was asked for and not yet confirmed.
  */
-export const phaseSchema = z.enum(['waiting', 'starting', 'working', 'saving', 'stopping']);
+export const phaseSchema = z.enum(['waiting', 'starting', 'working', 'asking', 'saving', 'stopping']);
 export type Phase = z.infer<typeof phaseSchema>;
 
 export const sessionViewSchema = z.object({

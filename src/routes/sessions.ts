@@ -50,7 +50,7 @@ sessions.post('/:id/prompts', async (c) => {
   const { id, text } = body.data;
   const prompt = followUpPrompt({ author: null, text });
   return deliver(c.env, c.req.param('id'), c.req.url, id, {
-    event: { type: 'prompted', promptId: id, agentSessionId: null, author: null, source: 'page', text },
+    event: { type: 'prompted', promptId: id, agentSessionId: null, author: null, person: null, source: 'page', text },
     promptText: { followUp: prompt, first: prompt },
   });
 });

@@ -28,6 +28,7 @@ function phaseDeadlines(state: SessionState): Deadline[] {
   const { phase, sandbox } = state;
   switch (phase.name) {
     case 'waiting':
+    case 'asking':
       return [];
     case 'stopping':
       return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];

@@ -1,6 +1,13 @@
 /** Everything that can happen to an issue session. */
 import type { EventBatch, SandboxStatus } from '../protocol/sandbox.ts';
 import type { Effect } from './effects.ts';
+import type { Arrangement } from './state.ts';
+
+/** A Linear user. */
+export interface Person {
+  id: string;
+  email: string | null;
+}
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
@@ -15,6 +22,8 @@ export type SessionEvent =
       /** Linear's thread; null for a prompt from the live page, which joins the latest thread. */
       agentSessionId: string | null;
       author: string | null;
+      /** Who that is, for rules on who may ask; null where Linear does not say. */
+      person: Person | null;
       source: PromptSource;
       /** What the journal shows. What Claude is given is kept beside the outbox. */
       text: string;
@@ -31,7 +40,14 @@ export type SessionEvent =
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
   | { type: 'context-arrived'; id: string; text: string; urgent: boolean }
   /** Linear notified the app user of a request; a thread should follow within seconds, and is opened where none does. */
-  | { type: 'thread-expected'; promptId: string; commentId: string | null; author: string | null; text: string }
+  | {
+      type: 'thread-expected';
+      promptId: string;
+      commentId: string | null;
+      author: string | null;
+      person: Person | null;
+      text: string;
+    }
   /** The sandbox reports; an empty batch says that it lives. Fencing has been done by `fence`. */
   | { type: 'sandbox-reported'; batch: EventBatch }
   | { type: 'effect-done'; effect: Effect; result: EffectResult }
@@ -40,8 +56,13 @@ export type SessionEvent =
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 
-/** What an effect brings back: a start of the sandbox, or the thread that was opened. */
-export type EffectResult = { repository: string; status: SandboxStatus } | { agentSessionId: string } | null;
+/** What an effect brings back. Of a start: the sandbox with what was decided, a question to a person, or a refusal. */
+export type EffectResult =
+  | { kind: 'started'; repository: string; baseBranch: string; arrangement: Arrangement; status: SandboxStatus }
+  | { kind: 'unsure'; options: string[] }
+  | { kind: 'refused'; text: string }
+  | { kind: 'thread'; agentSessionId: string }
+  | null;
 
 /** The events of one type. */
 export type EventOf<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;

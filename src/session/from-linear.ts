@@ -7,7 +7,7 @@ import {
   type NotificationWebhook,
   promptText,
 } from '../linear/webhook.ts';
-import type { SessionEvent, Withdrawal } from './events.ts';
+import type { Person, SessionEvent, Withdrawal } from './events.ts';
 import type { Issue } from './state.ts';
 
 /** Something for one session. */
@@ -46,6 +46,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   const agentSessionId = agentSession.id;
   if (webhook.action === 'created') {
     const author = agentSession.creator?.name ?? null;
+    const person = toPerson(agentSession.creator);
     // A delegation brings a placeholder that nobody wrote; a mention brings the comment of a person.
     const comment = agentSession.comment?.userId ? agentSession.comment.body : null;
     const promptContext = webhook.promptContext ?? null;
@@ -55,13 +56,14 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     const text = comment ?? requestOf(issue);
     return {
       ...common,
-      event: { type: 'prompted', promptId: agentSessionId, agentSessionId, author, source, text },
+      event: { type: 'prompted', promptId: agentSessionId, agentSessionId, author, person, source, text },
       promptText: { followUp: whole, first: whole },
     };
   }
   const { agentActivity } = webhook;
   const { id } = agentActivity;
   const author = agentActivity.user?.name ?? null;
+  const person = toPerson(agentActivity.user);
   if (agentActivity.signal === 'stop') {
     return { ...common, event: { type: 'stop-requested', id, agentSessionId, author, source: 'comment' } };
   }
@@ -69,7 +71,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   if (text === '') return null;
   return {
     ...common,
-    event: { type: 'prompted', promptId: id, agentSessionId, author, source: 'comment', text },
+    event: { type: 'prompted', promptId: id, agentSessionId, author, person, source: 'comment', text },
     promptText: {
       followUp: followUpPrompt({ author, text }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
@@ -101,10 +103,11 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
       const ask = { promptContext: null, guidance: null, comment: comment?.body ?? null, author };
       const whole = issuePrompt({ ...introduction(issue), ...ask });
       const text = comment?.body ?? requestOf(issue);
+      const person = toPerson(notification.actor);
       return {
         ...common,
         about: { workspaceId: organizationId, issue: toIssue(issue), fallbackName: issue.identifier },
-        event: { type: 'thread-expected', promptId: id, commentId: comment?.id ?? null, author, text },
+        event: { type: 'thread-expected', promptId: id, commentId: comment?.id ?? null, author, person, text },
         promptText: { followUp: whole, first: whole },
       };
     }
@@ -162,4 +165,8 @@ function requestOf(issue: LinearIssue | null): string {
 
 function toIssue({ id, identifier, title, url, teamId }: LinearIssue): Issue {
   return { id, identifier, title, url, teamId: teamId ?? null };
+}
+
+function toPerson(user: { id: string; email?: string | null } | null | undefined): Person | null {
+  return user ? { id: user.id, email: user.email ?? null } : null;
 }

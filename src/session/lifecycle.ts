@@ -4,9 +4,10 @@
  */
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { describeEffect } from './effects.ts';
-import type { EventOf, SessionEvent } from './events.ts';
+import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { contextArrived, prompted, threadExpected } from './prompts.ts';
 import { sandboxReported } from './reports.ts';
+import { ask, refuse } from './repository-choice.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { stopRequested, withdrawn } from './stops.ts';
@@ -49,18 +50,26 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
 }
 
 function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): void {
-  if (effect.kind === 'open-thread' && result && 'agentSessionId' in result) {
+  if (!result) return;
+  if (effect.kind === 'open-thread' && result.kind === 'thread') {
     const { expectedThread } = step.state;
     if (expectedThread?.promptId !== effect.promptId) return;
-    const { promptId, commentId, author, text } = expectedThread;
+    const { promptId, commentId, author, person, text } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
-    prompted(step, { type: 'prompted', promptId, agentSessionId: result.agentSessionId, author, source, text });
+    const { agentSessionId } = result;
+    prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
     return;
   }
-  if (effect.kind !== 'start-sandbox' || !result || !('status' in result)) return;
+  if (effect.kind !== 'start-sandbox' || effect.generation !== step.state.sandbox.generation) return;
+  if (result.kind === 'unsure') ask(step, result);
+  if (result.kind === 'refused') refuse(step, result);
+  if (result.kind === 'started') sandboxStarted(step, result);
+}
+
+function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>): void {
   const { sandbox } = step.state;
-  if (effect.generation !== sandbox.generation) return;
-  step.set({ repository: result.repository });
+  const { repository, baseBranch, arrangement } = result;
+  step.set({ repository, baseBranch, arrangement });
   if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {
     replaceSandbox(step);
     return;

@@ -1,23 +1,20 @@
 /** Carries out one effect. What goes wrong is sorted into "try again" and "give up", with words for people. */
-import { systemPrompt } from '../claude/prompts.ts';
 import type { Config } from '../config.ts';
-import { mintToken } from '../gateway/token.ts';
 import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError } from '../sandbox/sandbox.ts';
-import { type Database, indexSession, listRepositories, type RepositorySummary } from '../store/database.ts';
+import { type Database, indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { renderLog } from './log-document.ts';
+import { SetupError } from './setup-error.ts';
+import { startSandbox } from './start-sandbox.ts';
 import type { SessionState } from './state.ts';
 import { rowOf } from './view.ts';
-
-/** Author of the commits made in sandboxes. */
-const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
 
 /** What an effect may need. `state` is the state at the time of the try. */
 export interface Surroundings {
@@ -37,16 +34,6 @@ export interface Failure {
   retryAt: number | null;
 }
 
-/** Something is missing that only a person can supply. */
-class SetupError extends Error {
-  override readonly name = 'SetupError';
-  readonly hint: string;
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
-
 /** @throws LinearError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure` */
 export async function perform(effect: Effect, surroundings: Surroundings): Promise<EffectResult> {
   const { state, env, database } = surroundings;
@@ -62,13 +49,16 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
     case 'open-thread': {
       const client = linear(surroundings);
       const { commentId, issueId } = effect;
-      return { agentSessionId: await client.openThread(commentId === null ? { issueId } : { commentId }) };
+      return {
+        kind: 'thread',
+        agentSessionId: await client.openThread(commentId === null ? { issueId } : { commentId }),
+      };
     }
     case 'start-issue':
       await linear(surroundings).startIssue(effect.issueId);
       return null;
     case 'start-sandbox':
-      return startSandbox(effect.generation, surroundings);
+      return startSandbox(effect.generation, surroundings, linear(surroundings));
     case 'prompt-sandbox': {
       const text = surroundings.promptText(effect.promptId);
       if (text === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
@@ -111,60 +101,6 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
       return null;
     }
   }
-}
-
-async function startSandbox(generation: number, surroundings: Surroundings): Promise<EffectResult> {
-  const { state, config, database } = surroundings;
-  const repository = chooseRepository(await listRepositories(database, state.workspaceId), state.repository);
-  const token = await mintToken(config, {
-    s: state.id,
-    w: state.workspaceId,
-    r: repository.fullName,
-    b: state.branch,
-    g: generation,
-  });
-  const sandbox = sandboxFor(surroundings, state.id, generation);
-  const status = await sandbox.start(state.id, {
-    generation,
-    gateway: sandbox.gateway(state.origin, token),
-    repository: { fullName: repository.fullName, baseBranch: repository.baseBranch, branch: state.branch },
-    claude: {
-      credential: config.claude.access.mode,
-      model: config.claude.model,
-      conversationId: state.conversationId,
-      systemPrompt: systemPrompt({
-        branch: state.branch,
-        baseBranch: repository.baseBranch,
-        repository: repository.fullName,
-        issueIdentifier: state.issue?.identifier ?? null,
-      }),
-    },
-    author: AUTHOR,
-    setupTimeoutSeconds: 600,
-  });
-  return { repository: repository.fullName, status };
-}
-
-/** A session stays with the repository it began in; a new one takes the workspace's only one. */
-function chooseRepository(repositories: RepositorySummary[], known: string | null): RepositorySummary {
-  const chosen = known === null ? repositories[0] : repositories.find((repository) => repository.fullName === known);
-  if (chosen && (known !== null || repositories.length === 1)) return chosen;
-  if (known !== null) {
-    throw new SetupError(
-      `the repository ${known} is no longer configured for this workspace`,
-      'Ask an admin to add it again, then comment to continue.',
-    );
-  }
-  if (repositories.length === 0) {
-    throw new SetupError(
-      'no repository is configured for this workspace',
-      'Ask an admin to add one (PUT /api/admin/workspaces/:id/repositories/:owner/:name), then comment to try again.',
-    );
-  }
-  throw new SetupError(
-    `several repositories are configured for this workspace (${repositories.map((r) => r.fullName).join(', ')})`,
-    'Choosing among them is not supported yet. Leave one, then comment to try again.',
-  );
 }
 
 function linear({ env, state }: Surroundings): LinearClient {

@@ -1,18 +1,29 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
 import { THREAD_LIMIT_MS } from './deadlines.ts';
 import type { EventOf } from './events.ts';
+import { changesMind, mayAsk, NOT_ALLOWED, takeAnswer } from './repository-choice.ts';
 import type { SessionState, TurnPrompt } from './state.ts';
 import type { Step } from './step.ts';
 import { beginTurn } from './turn.ts';
 
 export function prompted(step: Step, event: EventOf<'prompted'>): void {
-  const { promptId, author, source, text } = event;
+  const { promptId, author, person, source, text } = event;
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
+  if (thread !== null && !mayAsk(step.state.arrangement, person)) {
+    step.say(thread, { type: 'response', body: NOT_ALLOWED });
+    return;
+  }
   // Given to Claude along with this prompt, by the object.
   step.set({ context: [], expectedThread: null });
   const { phase } = step.state;
+  const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(person && { person }) };
+  if (phase.name === 'asking') {
+    takeAnswer(step, prompt, text);
+    return;
+  }
+  if (changesMind(step, prompt, text)) return;
   if (thread !== null) {
     if (isNew && isRunaway(step, thread)) return;
     acknowledge(step, thread, isNew, phase.name);
@@ -21,7 +32,6 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
       step.effect({ kind: 'start-issue', issueId: step.state.issue.id });
     }
   }
-  const prompt = { promptId, agentSessionId: thread };
   switch (phase.name) {
     case 'waiting':
       beginTurn(step, [{ ...prompt, delivered: false }]);

@@ -106,5 +106,14 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
   }
   if (body.kind === 'rate-limit') step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
   step.record(body, block, at);
+  if (body.kind === 'tool-call' && EDITS.includes(body.name)) settleRepository(step);
   if (body.kind === 'result') takeResult(step, body);
+}
+
+const EDITS = ['Edit', 'Write', 'NotebookEdit'];
+
+/** From the first edit on the turn stays in its repository. */
+function settleRepository(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name === 'working' && !phase.turn.edited) step.enter({ ...phase, turn: { ...phase.turn, edited: true } });
 }

@@ -102,7 +102,7 @@ export function readAnswer(answer: string, options: string[]): string | null {
   const words = text.toLowerCase();
   const named = options.filter((option) => words.includes(option.toLowerCase()));
   if (named.length === 1) return named[0] ?? null;
-  const short = options.filter((option) => new RegExp(`\\b${escape(shortName(option))}\\b`, 'i').test(text));
+  const short = options.filter((option) => new RegExp(`\\b${escapePattern(shortName(option))}\\b`, 'i').test(text));
   return named.length === 0 && short.length === 1 ? (short[0] ?? null) : null;
 }
 
@@ -118,6 +118,6 @@ function overlaps(wanted: string[], present: string[]): boolean {
   return wanted.some((one) => present.some((other) => same(one, other)));
 }
 
-function escape(text: string): string {
+function escapePattern(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

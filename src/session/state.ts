@@ -2,10 +2,14 @@
  * The state of an issue session: plain data, stored as one row, changed only by lifecycle.ts.
  * All times are milliseconds since the epoch.
  */
+
+import type { Assignment } from '../claude/roles.ts';
 import { initialReaderState, type ReaderState } from '../claude/stream.ts';
 import type { KnownLimit } from '../claude/words.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
+import type { Verbosity } from '../protocol/repository.ts';
+import type { EventOf, Person } from './events.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -21,6 +25,8 @@ export interface Ending {
 export interface TurnPrompt {
   promptId: string;
   agentSessionId: string | null;
+  /** Who asked; left out where nobody in particular did. */
+  person?: Person;
   /** A process that was given this prompt died; the prompt that continues its work answers for it. */
   inherited?: boolean;
 }
@@ -33,12 +39,16 @@ export interface Turn {
   prompts: TurnPrompt[];
   /** How often Claude's process or the sandbox was lost in this turn. */
   losses: number;
+  /** Claude has edited a file: the repository is settled. */
+  edited?: boolean;
 }
 
 export type PhaseState =
   | { name: 'waiting'; since: number }
   | { name: 'starting'; since: number; reason: string; turn: Turn }
   | { name: 'working'; since: number; turn: Turn }
+  /** A person has to say which repository it is; nothing runs meanwhile, for days if need be. */
+  | { name: 'asking'; since: number; turn: Turn; options: string[] }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
   | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
   /** `words`: how the closing answer begins. */
@@ -57,6 +67,17 @@ export interface SandboxState {
   /** Last event number stored. */
   cursor: number;
   heardAt: number;
+}
+
+/** How the session works in its repository: decided once, from labels and settings. */
+export interface Arrangement {
+  assignment: Assignment;
+  verbosity: Verbosity;
+  /** Who may ask; see repositorySettingsSchema. */
+  allowedUsers: string[];
+  blockedUsers: string[];
+  /** Every repository of the workspace, for a changed mind. */
+  repositories: string[];
 }
 
 export interface Issue {
@@ -78,16 +99,14 @@ export interface SessionState {
   conversationId: string;
   branch: string;
   repository: string | null;
+  /** Branch the work starts from; null: the repository's own. */
+  baseBranch: string | null;
+  /** What was decided when the repository was chosen; null before. */
+  arrangement: Arrangement | null;
   /** Each agent session: when it was first heard of, and when something was last said to it. */
   agentSessions: Record<string, { since: number; saidAt: number }>;
   /** A request whose thread has not arrived yet. */
-  expectedThread: {
-    promptId: string;
-    commentId: string | null;
-    author: string | null;
-    text: string;
-    since: number;
-  } | null;
+  expectedThread: (Omit<EventOf<'thread-expected'>, 'type'> & { since: number }) | null;
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: string[];
   phase: PhaseState;
@@ -128,6 +147,8 @@ export function initialState(about: {
     version: 1,
     ...identity,
     repository: null,
+    baseBranch: null,
+    arrangement: null,
     agentSessions: {},
     expectedThread: null,
     context: [],

@@ -74,6 +74,11 @@ export class Step {
     this.say(agentSessionId, { type: 'thought', body }, ephemeral);
   }
 
+  /** Asks a thread something, with options to choose from. */
+  elicit(agentSessionId: string, body: string, options: { label: string; value: string }[]): void {
+    this.#post(agentSessionId, { content: { type: 'elicitation', body }, ephemeral: false, options });
+  }
+
   /**
    * Writes an entry, and tells it in the thread that follows the turn. The closing activity of a turn goes to every
    * thread that is owed an answer.
@@ -89,6 +94,7 @@ export class Step {
     const [follower, ...others] = threadsOf(turn);
     if (follower === undefined) return;
     for (const activity of activities) {
+      if (this.state.arrangement?.verbosity === 'quiet' && !isClosing(activity)) continue;
       this.#post(follower, activity);
       if (isClosing(activity)) for (const other of others) this.#post(other, activity);
     }

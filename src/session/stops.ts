@@ -22,6 +22,9 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
     case 'stopping':
       step.enter({ ...phase, turn: owing(phase.turn, event) });
       return;
+    case 'asking':
+      endTurn(step, stopped(null, 'Stopped before Claude began; nothing was changed.'), null);
+      return;
     case 'starting':
     case 'working':
       dropQueue(step);
@@ -57,7 +60,8 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const words = WITHDRAWAL_WORDS[event.why];
   step.record({ kind: 'notice', level: 'info', text: `${words}.` });
   dropQueue(step);
-  if (phase.name !== 'saving') stopWork(step, phase.turn, event.id, event.author, words);
+  if (phase.name === 'asking') endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`), null);
+  else if (phase.name !== 'saving') stopWork(step, phase.turn, event.id, event.author, words);
 }
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
 function owing(turn: Turn, { id, agentSessionId }: EventOf<'stop-requested'>): Turn {

@@ -21,7 +21,7 @@ export function beginTurn(step: Step, prompts: QueuedPrompt[]): void {
   const turn: Turn = {
     number: step.state.turns + 1,
     startedAt: step.now,
-    prompts: prompts.map(({ promptId, agentSessionId }) => ({ promptId, agentSessionId })),
+    prompts: prompts.map(({ delivered: _, ...prompt }) => prompt),
     losses: 0,
   };
   const undelivered = prompts.filter((prompt) => !prompt.delivered);
@@ -54,6 +54,7 @@ export function takeResult(step: Step, result: ResultBody): void {
   if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
   switch (phase.name) {
     case 'waiting':
+    case 'asking':
       return;
     case 'saving':
       step.enter({ ...phase, early: result });
@@ -190,6 +191,23 @@ export function replaceSandbox(step: Step): void {
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   step.effect({ kind: 'start-sandbox', generation });
   for (const { promptId } of turn.prompts) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+}
+
+/** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
+export function restartElsewhere(step: Step, reason: string): void {
+  const { phase, sandbox } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const generation = sandbox.generation + 1;
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.set({
+    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    conversationId: step.context.newId(),
+  });
+  step.enter({ name: 'starting', since: step.now, reason, turn: phase.turn });
+  step.effect({ kind: 'start-sandbox', generation });
+  for (const { promptId } of phase.turn.prompts) {
+    step.effect({ kind: 'prompt-sandbox', promptId, turn: phase.turn.number });
+  }
 }
 
 const CONTINUE_PROMPT =

@@ -17,6 +17,8 @@ export function reasonOf(state: SessionState): string {
       return phase.reason;
     case 'working':
       return 'Claude is working';
+    case 'asking':
+      return 'Waiting for an answer: which repository is it?';
     case 'saving':
       return 'Committing and pushing the work';
     case 'stopping':

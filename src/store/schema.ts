@@ -85,6 +85,8 @@ export const repositories = sqliteTable(
     baseBranch: text('base_branch').notNull(),
     /** Encrypted JSON `{ username, password }`: purpose `repository-credential`, context [workspaceId, fullName, cloneUrl]. Null: public. */
     credential: text('credential'),
+    /** Settings as JSON, see src/protocol/repository.ts. Null: nothing was set. */
+    settings: text('settings'),
     ...times,
   },
   (table) => [uniqueIndex('repositories_workspace_full_name').on(table.workspaceId, table.fullName)],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aborted, crashed, init, result, SessionPlay, saved, text } from './support/session-play.ts';
+import { aborted, arrangement, crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 /** A session in which Claude works on its first prompt. */
 function working(): SessionPlay {
@@ -375,6 +375,7 @@ describe('a request that only a notification told of', () => {
     promptId: 'n1',
     commentId: null,
     author: 'Ada',
+    person: null,
     text: 'Fix the cart.',
   } as const;
 
@@ -384,7 +385,7 @@ describe('a request that only a notification told of', () => {
     const effects = play.deadline(20_000);
     expect(effects).toEqual([{ kind: 'open-thread', promptId: 'n1', issueId: 'issue', commentId: null }]);
     const [effect] = effects;
-    if (effect) play.play({ type: 'effect-done', effect, result: { agentSessionId: 'thread-9' } });
+    if (effect) play.play({ type: 'effect-done', effect, result: { kind: 'thread', agentSessionId: 'thread-9' } });
     expect(play.said('thread-9')).toEqual([expect.stringContaining('On it.')]);
     expect(play.state.phase.name).toBe('starting');
   });
@@ -414,3 +415,123 @@ describe('a loop of agents that call each other', () => {
     expect(play.closings('thread-13')).toEqual([]);
   });
 });
+
+describe('several repositories', () => {
+  /** A session that does not know which repository it is about. */
+  function asking(): SessionPlay {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'] });
+    return play;
+  }
+
+  it('of which none is certain are offered to choose from, and nothing runs for as long as it takes', () => {
+    const play = asking();
+    expect(play.state.phase.name).toBe('asking');
+    const elicitation = play.effects.find((effect) => effect.kind === 'say' && effect.activity.options);
+    expect(elicitation).toMatchObject({
+      activity: { content: { type: 'elicitation' }, options: [{ value: 'acme/shop' }, { value: 'acme/site' }] },
+    });
+    expect(play.deadline(7 * 24 * 3_600_000)).toEqual([]);
+  });
+
+  it('are chosen by an answer, which is no prompt for Claude', () => {
+    const play = asking();
+    const effects = play.prompt('answer', 'thread-1', 'Ada', 'acme/site');
+    expect(play.state.repository).toBe('acme/site');
+    expect(effects.filter((effect) => effect.kind === 'prompt-sandbox').map((effect) => effect.promptId)).toEqual([
+      'p1',
+    ]);
+  });
+
+  it('are asked for again where the answer fits none, and what was said is kept for Claude', () => {
+    const play = asking();
+    play.prompt('p2', 'thread-1', 'Ada', 'Whatever you think. Mind the rounding.');
+    expect(play.said('thread-1').at(-1)).toContain('I did not understand which one.');
+    const effects = play.prompt('answer', 'thread-1', 'Ada', '1');
+    expect(effects.filter((effect) => effect.kind === 'prompt-sandbox').map((effect) => effect.promptId)).toEqual([
+      'p1',
+      'p2',
+    ]);
+  });
+
+  it('are not chosen any more once a person stops', () => {
+    const play = asking();
+    play.stop();
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('nothing was changed')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
+  it('can be changed until Claude edits a file: the turn starts over, in a sandbox and conversation of its own', () => {
+    const play = working();
+    const effects = play.prompt('p2', 'thread-1', 'Ada', 'Please use the other repository.');
+    expect(play.state).toMatchObject({
+      repository: 'acme/site',
+      sandbox: { generation: 2 },
+      phase: { name: 'starting' },
+    });
+    expect(play.state.conversationId).not.toBe('conversation-1');
+    expect(play.kinds(effects)).toEqual(['say', 'start-sandbox', 'prompt-sandbox', 'prompt-sandbox']);
+  });
+
+  it('cannot be changed after that, and the person is told what to do', () => {
+    const play = working();
+    play.report(toolCall('Edit'));
+    const effects = play.prompt('p2', 'thread-1', 'Ada', 'Use acme/site instead.');
+    expect(play.kinds(effects)).toContain('prompt-sandbox');
+    expect(play.state.repository).toBe('acme/shop');
+    expect(play.said('thread-1').at(-1)).toContain('stop it to begin in acme/site');
+  });
+
+  it('that are merely mentioned change nothing', () => {
+    const play = working();
+    play.prompt('p2', 'thread-1', 'Ada', 'acme/site has the same fault, but leave that.');
+    expect(play.state.repository).toBe('acme/shop');
+  });
+});
+
+describe('who may ask', () => {
+  it('a person who may not is told so kindly, and nothing is started', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.startedWith({ kind: 'refused', text: 'Sorry.' });
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('Sorry.')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
+  it('a person who is blocked cannot steer the work of others either', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started(undefined, undefined, { arrangement: arrangement({ blockedUsers: ['eve@example.com'] }) });
+    play.report(init);
+    expect(play.kinds(play.prompt('p2', 'thread-2', 'Eve'))).toEqual(['say']);
+    expect(play.closings('thread-2')).toEqual([expect.stringContaining('Sorry')]);
+    expect(play.kinds(play.prompt('p3', 'thread-1', 'Ada'))).toContain('prompt-sandbox');
+  });
+});
+
+describe('a quiet repository', () => {
+  it('is told only how a turn ends', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started(undefined, undefined, { arrangement: arrangement({ verbosity: 'quiet' }) });
+    play.report(init, text('Looking.'), toolCall('Read'), result('Done.', ['p1']), saved(1));
+    expect(play.said('thread-1')).toEqual([
+      'thought: On it. Starting a sandbox for Claude.',
+      expect.stringContaining('response: Done.'),
+    ]);
+  });
+});
+
+function toolCall(name: string) {
+  return line({
+    type: 'assistant',
+    message: {
+      id: 'msg-tool',
+      role: 'assistant',
+      model: 'claude-sonnet-5-5',
+      content: [{ type: 'tool_use', id: 'toolu_1', name, input: { file_path: '/workspace/shop/src/cart.js' } }],
+    },
+    parent_tool_use_id: null,
+  });
+}

@@ -163,8 +163,8 @@ describe('an effect', () => {
   });
 
   it('that is refused for good is given up at once, and the page says so', async () => {
-    outside.interfere = (url) =>
-      url.includes('linear.app')
+    outside.interfere = (url, body) =>
+      url.includes('linear.app') && body.includes('CreateActivity')
         ? Response.json(
             { errors: [{ message: 'Entity not found: AgentSession', extensions: { type: 'invalid input' } }] },
             { status: 400 },

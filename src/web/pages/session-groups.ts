@@ -6,12 +6,17 @@ export type SessionGroup = { title: string; rows: SessionRow[] };
 export function groupsOf(rows: readonly SessionRow[]): SessionGroup[] {
   const sorted = rows.toSorted((a, b) => b.updatedAt - a.updatedAt);
   const groups = [
-    { title: 'Needs you', rows: sorted.filter((row) => row.phase === 'waiting' && row.lastOutcome === 'failed') },
-    { title: 'At work', rows: sorted.filter((row) => row.phase !== 'waiting') },
+    { title: 'Needs you', rows: sorted.filter(needsPeople) },
+    { title: 'At work', rows: sorted.filter((row) => row.phase !== 'waiting' && !needsPeople(row)) },
     {
       title: 'Waiting for a next word',
       rows: sorted.filter((row) => row.phase === 'waiting' && row.lastOutcome !== 'failed'),
     },
   ];
   return groups.filter((group) => group.rows.length > 0);
+}
+
+/** A question waits for an answer, or a turn has failed. */
+function needsPeople(row: SessionRow): boolean {
+  return row.phase === 'asking' || (row.phase === 'waiting' && row.lastOutcome === 'failed');
 }

@@ -2,8 +2,8 @@
 import type { TurnOutcome } from '../../protocol/journal.ts';
 import type { Phase } from '../../protocol/viewer.ts';
 
-/** How a status looks: `busy` work goes on, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
-export type Tone = 'busy' | 'waiting' | 'good' | 'bad' | 'stopped';
+/** How a status looks: `busy` work goes on, `asking` a person has to answer, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
+export type Tone = 'busy' | 'waiting' | 'asking' | 'good' | 'bad' | 'stopped';
 
 export type Status = {
   /** One word or two: "Working". */
@@ -20,7 +20,7 @@ type Situation = { phase: Phase; reason: string; lastOutcome: TurnOutcome | null
 /** The status of a session or of a row of the list. */
 export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
   const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseWords[phase];
-  const tone = phase === 'waiting' ? outcomeTone(lastOutcome) : 'busy';
+  const tone = phase === 'waiting' ? outcomeTone(lastOutcome) : phase === 'asking' ? 'asking' : 'busy';
   return { word, detail: beyond(word, reason), tone, ticking: phase !== 'waiting' };
 }
 
@@ -39,10 +39,16 @@ export function pageTitle(status: Status, issue: string): string {
   return `${marks[status.tone]} ${status.word} · ${issue}`;
 }
 
-const phaseWords = { starting: 'Starting', working: 'Working', saving: 'Saving', stopping: 'Stopping' } as const;
+const phaseWords = {
+  starting: 'Starting',
+  working: 'Working',
+  asking: 'Asks you',
+  saving: 'Saving',
+  stopping: 'Stopping',
+} as const;
 const outcomeWords = { completed: 'Done', stopped: 'Stopped', failed: 'Failed' } as const;
 const outcomeTones = { completed: 'good', stopped: 'stopped', failed: 'bad' } as const;
-const marks: Record<Tone, string> = { busy: '●', waiting: '○', good: '✓', bad: '✗', stopped: '◼' };
+const marks: Record<Tone, string> = { busy: '●', waiting: '○', asking: '?', good: '✓', bad: '✗', stopped: '◼' };
 
 /** The reason without what the word already says: "Done; a comment continues it" → "A comment continues it". */
 function beyond(word: string, reason: string): string {

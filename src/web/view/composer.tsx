@@ -11,7 +11,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const stop = useSession((state) => state.stop);
   const [text, setText] = useDraft(store.id);
   const hint = useId();
-  const canStop = phase === 'starting' || phase === 'working';
+  const canStop = phase === 'starting' || phase === 'working' || phase === 'asking';
   const stopping = phase === 'stopping' || (canStop && stop.at === 'asked');
 
   useEffect(() => {

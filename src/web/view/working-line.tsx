@@ -8,7 +8,14 @@ export function WorkingLine() {
   const session = useSession((state) => state.session);
   const speaking = useSession((state) => state.timeline.open.length > 0);
   const items = useSession((state) => state.outline.sections.at(-1)?.items);
-  if (session === null || session.phase === 'waiting' || speaking || showsWork(items?.at(-1))) return null;
+  if (
+    session === null ||
+    session.phase === 'waiting' ||
+    session.phase === 'asking' ||
+    speaking ||
+    showsWork(items?.at(-1))
+  )
+    return null;
   const { word, detail } = statusOf(session);
   return (
     <div className="row row-plain working-line">

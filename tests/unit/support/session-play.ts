@@ -1,13 +1,29 @@
 /** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
+import { assign } from '../../../src/claude/roles.ts';
+import { defaultSettings } from '../../../src/protocol/repository.ts';
 import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
 import type { Effect } from '../../../src/session/effects.ts';
-import type { SessionEvent, Withdrawal } from '../../../src/session/events.ts';
+import type { EffectResult, SessionEvent, Withdrawal } from '../../../src/session/events.ts';
 import { fence, reduce } from '../../../src/session/lifecycle.ts';
-import { initialState, type SessionState } from '../../../src/session/state.ts';
+import { type Arrangement, initialState, type SessionState } from '../../../src/session/state.ts';
 import type { Draft } from '../../../src/session/step.ts';
 
 export const STREAM_ID = '5b7d9a3e-0000-4000-8000-000000000001';
 const BOOT_ID = '5b7d9a3e-0000-4000-8000-000000000002';
+
+type Started = Extract<EffectResult, { kind: 'started' }>;
+
+/** What is decided where nothing was set, among these repositories. */
+export function arrangement(more: Partial<Arrangement> = {}): Arrangement {
+  return {
+    assignment: assign([], defaultSettings, 'sonnet'),
+    verbosity: 'normal',
+    allowedUsers: [],
+    blockedUsers: [],
+    repositories: ['acme/shop', 'acme/site'],
+    ...more,
+  };
+}
 
 export class SessionPlay {
   state: SessionState;
@@ -51,8 +67,14 @@ export class SessionPlay {
     return transition.effects;
   }
 
-  prompt(promptId: string, agentSessionId: string | null = 'thread-1', author: string | null = 'Ada'): Effect[] {
-    return this.play({ type: 'prompted', promptId, agentSessionId, author, source: 'comment', text: `do ${promptId}` });
+  prompt(
+    promptId: string,
+    agentSessionId: string | null = 'thread-1',
+    author: string | null = 'Ada',
+    text = `do ${promptId}`,
+  ): Effect[] {
+    const person = author === null ? null : { id: author.toLowerCase(), email: `${author.toLowerCase()}@example.com` };
+    return this.play({ type: 'prompted', promptId, agentSessionId, author, person, source: 'comment', text });
   }
 
   stop(agentSessionId: string | null = 'thread-1'): Effect[] {
@@ -70,16 +92,22 @@ export class SessionPlay {
   }
 
   /** The sandbox is up. */
-  started(streamId = STREAM_ID, state: SandboxStatus['state'] = 'preparing'): Effect[] {
+  started(streamId = STREAM_ID, state: SandboxStatus['state'] = 'preparing', more: Partial<Started> = {}): Effect[] {
     const { generation } = this.state.sandbox;
-    return this.play({
-      type: 'effect-done',
-      effect: { kind: 'start-sandbox', generation },
-      result: {
-        repository: 'acme/shop',
-        status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state },
-      },
+    return this.startedWith({
+      kind: 'started',
+      repository: this.state.repository ?? 'acme/shop',
+      baseBranch: this.state.baseBranch ?? 'main',
+      arrangement: arrangement(),
+      status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state },
+      ...more,
     });
+  }
+
+  /** The start of the sandbox ends in this. */
+  startedWith(result: EffectResult): Effect[] {
+    const { generation } = this.state.sandbox;
+    return this.play({ type: 'effect-done', effect: { kind: 'start-sandbox', generation }, result });
   }
 
   /** The sandbox reports these events, numbered on. */

@@ -20,6 +20,13 @@ export class Outside {
   readonly starts: { sessionId: string; body: StartSession }[] = [];
   readonly commands: SandboxCommand[] = [];
   readonly linked: string[] = [];
+  /** What Linear says of every issue. */
+  facts: object = {
+    description: 'The test in the repository fails.',
+    labels: { nodes: [] },
+    project: null,
+    team: { key: 'ENG', name: 'Engineering' },
+  };
   /** Called for every request before it is answered; a response given back is the answer. */
   interfere: (url: string, body: string) => Response | null = () => null;
 
@@ -82,6 +89,10 @@ export class Outside {
       return Response.json({ data: { agentSessionUpdate: { success: true } } });
     }
     if (query.includes('issueUpdate')) return Response.json({ data: { issueUpdate: { success: true } } });
+    if (query.includes('IssueFacts')) return Response.json({ data: { issue: this.facts } });
+    if (query.includes('SuggestRepositories')) {
+      return Response.json({ data: { issueRepositorySuggestions: { suggestions: [] } } });
+    }
     const states = { nodes: [{ id: 'started', position: 1 }] };
     return Response.json({ data: { issue: { state: { type: 'unstarted' }, team: { states } } } });
   }

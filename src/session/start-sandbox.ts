@@ -1,0 +1,144 @@
+/** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
+import { systemPrompt } from '../claude/prompts.ts';
+import { assign } from '../claude/roles.ts';
+import { mintToken } from '../gateway/token.ts';
+import type { IssueFacts, LinearClient } from '../linear/client.ts';
+import { sandboxFor } from '../sandbox/choose.ts';
+import { listRepositories, type RepositorySummary } from '../store/database.ts';
+import type { EffectResult } from './events.ts';
+import type { Surroundings } from './perform.ts';
+import { mayAsk, NOT_ALLOWED } from './repository-choice.ts';
+import { type Route, route } from './routing.ts';
+import { SetupError } from './setup-error.ts';
+import { type Arrangement, currentTurn } from './state.ts';
+
+/** Author of the commits made in sandboxes. */
+const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
+const SETUP_TIMEOUT_SECONDS = 600;
+
+/** What the start works with: which repository, from which branch, and how. */
+interface Plan {
+  repository: RepositorySummary;
+  baseBranch: string;
+  arrangement: Arrangement;
+}
+
+/**
+ * Brings up the sandbox of a generation, or finds it running.
+ * @returns the sandbox; or that a person has to say which repository it is; or that the one who asked may not
+ * @throws SetupError, SandboxError, LinearError, DatabaseError
+ */
+export async function startSandbox(
+  generation: number,
+  surroundings: Surroundings,
+  linear: LinearClient,
+): Promise<EffectResult> {
+  const { state, config } = surroundings;
+  const plan = await planFor(surroundings, linear);
+  if ('kind' in plan) return plan;
+  const { repository, baseBranch, arrangement } = plan;
+  const { fullName } = repository;
+  const token = await mintToken(config, {
+    s: state.id,
+    w: state.workspaceId,
+    r: fullName,
+    b: state.branch,
+    g: generation,
+  });
+  const sandbox = sandboxFor(surroundings, state.id, generation);
+  const { model, tools, instructions } = arrangement.assignment;
+  const about = {
+    branch: state.branch,
+    baseBranch,
+    repository: fullName,
+    issueIdentifier: state.issue?.identifier ?? null,
+  };
+  const status = await sandbox.start(state.id, {
+    generation,
+    gateway: sandbox.gateway(state.origin, token),
+    repository: { fullName, baseBranch, branch: state.branch },
+    claude: {
+      credential: config.claude.access.mode,
+      model,
+      tools,
+      conversationId: state.conversationId,
+      systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
+    },
+    author: AUTHOR,
+    setupTimeoutSeconds: SETUP_TIMEOUT_SECONDS,
+  });
+  return { kind: 'started', repository: fullName, baseBranch, arrangement, status };
+}
+
+async function planFor(
+  surroundings: Surroundings,
+  linear: LinearClient,
+): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
+  const { state, database, config } = surroundings;
+  const repositories = await listRepositories(database, state.workspaceId);
+  const known = repositories.find((repository) => repository.fullName === state.repository);
+  if (known && state.arrangement) {
+    return { repository: known, baseBranch: state.baseBranch ?? known.baseBranch, arrangement: state.arrangement };
+  }
+  const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
+  const chosen = known
+    ? { repository: known, baseBranch: state.baseBranch ?? known.baseBranch }
+    : await choose(surroundings, repositories, facts, linear);
+  if ('kind' in chosen) return chosen;
+  const { settings } = chosen.repository;
+  const { allowedUsers, blockedUsers, allowedTeams } = settings;
+  const person = currentTurn(state)?.prompts[0]?.person ?? null;
+  const isTeamAllowed =
+    allowedTeams.length === 0 || (facts.team !== null && allowedTeams.some((key) => key === facts.team?.key));
+  if (!isTeamAllowed || !mayAsk({ allowedUsers, blockedUsers }, person)) return { kind: 'refused', text: NOT_ALLOWED };
+  return {
+    ...chosen,
+    arrangement: {
+      assignment: assign(facts.labels, settings, config.claude.model),
+      verbosity: settings.verbosity,
+      allowedUsers,
+      blockedUsers,
+      repositories: repositories.map(({ fullName }) => fullName),
+    },
+  };
+}
+
+const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
+
+async function choose(
+  { state, promptText }: Surroundings,
+  repositories: RepositorySummary[],
+  facts: IssueFacts,
+  linear: LinearClient,
+): Promise<Omit<Plan, 'arrangement'> | Extract<EffectResult, { kind: 'unsure' }>> {
+  const prompts = currentTurn(state)?.prompts ?? [];
+  const asked = prompts.map((prompt) => promptText(prompt.promptId) ?? '');
+  const routing = { ...facts, texts: [facts.description, ...asked] };
+  let chosen: Route = route(routing, repositories, []);
+  if (chosen.kind === 'unsure' && state.issue) {
+    const hosts = repositories.map(({ fullName, cloneUrl }) => ({ fullName, hostname: new URL(cloneUrl).hostname }));
+    // A guess of Linear's is a help, not a need: without it people are asked.
+    const suggestions = await linear.suggestRepositories(state.issue.id, hosts).catch(() => []);
+    chosen = route(routing, repositories, suggestions);
+  }
+  switch (chosen.kind) {
+    case 'unsure':
+      return chosen;
+    case 'none':
+      throw new SetupError(
+        'no repository is configured for this workspace',
+        'Ask an admin to add one (PUT /api/admin/workspaces/:id/repositories/:owner/:name), then comment to try again.',
+      );
+    case 'unknown':
+      throw new SetupError(
+        `the issue names the repository ${chosen.fullName}, which is not configured for this workspace`,
+        `Name one of ${chosen.known.join(', ')}, or ask an admin to add it; then comment to try again.`,
+      );
+    case 'chosen': {
+      const { fullName, baseBranch } = chosen;
+      const repository = repositories.find((candidate) => candidate.fullName === fullName);
+      if (repository) return { repository, baseBranch };
+      throw new SetupError(`the repository ${fullName} has just been removed`, 'Comment to try again.');
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, expect, it, vi } from 'vitest';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { page, registerWorkspace } from './support/sessions.ts';
+
+let outside: Outside;
+
+async function addRepository(fullName: string, settings: object = {}): Promise<void> {
+  const input = {
+    cloneUrl: `https://git.test/${fullName}.git`,
+    baseBranch: 'main',
+    settings: repositorySettingsSchema.parse(settings),
+  };
+  await upsertRepository(openDatabase(env.DB, env.ENCRYPTION_KEY), ORGANIZATION, fullName, input, 1);
+}
+
+beforeEach(async () => {
+  outside = new Outside();
+  await env.DB.exec('DELETE FROM repositories');
+  await registerWorkspace();
+});
+
+it('a label sends the issue to its repository, and gives Claude its role, model and tools', async () => {
+  await addRepository('acme/site', { labels: ['Website'] });
+  outside.facts = { ...outside.facts, labels: { nodes: [{ name: 'website' }, { name: 'PRD' }, { name: 'opus' }] } };
+  await send(created(newThread()));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const { repository, claude } = outside.starts[0]?.body ?? {};
+  expect(repository?.fullName).toBe('acme/site');
+  expect(claude?.model).toBe('opus');
+  expect(claude?.tools).not.toContain('Edit');
+  expect(claude?.systemPrompt).toContain('Your role is scoper.');
+});
+
+it('a tag in the comment names repository and branch', async () => {
+  await addRepository('acme/site');
+  const thread = newThread();
+  await send(prompted(thread, 'Mend this. [repo=acme/site#release]'));
+  await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
+  expect(outside.starts[0]?.body.repository).toMatchObject({ fullName: 'acme/site', baseBranch: 'release' });
+});
+
+it('where nothing decides, the thread is asked, and the answer starts the work there', async () => {
+  await addRepository('acme/site');
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+  expect((await page(thread))?.session).toMatchObject({ phase: 'asking', repository: null });
+  expect(outside.starts).toHaveLength(0);
+  await send(prompted(thread, 'acme/site'));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  expect(outside.starts[0]?.body.repository.fullName).toBe('acme/site');
+  expect(outside.commands[0]?.id).toBe(thread.agentSessionId);
+});
+
+it('a person who is not allowed is refused kindly, and no sandbox is started', async () => {
+  await addRepository('acme/shop', { allowedUsers: ['grace@example.com'] });
+  await send(created(newThread()));
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('response'));
+  expect(outside.said.at(-1)?.content.body).toContain('Sorry');
+  expect(outside.starts).toHaveLength(0);
+});
