@@ -21,6 +21,15 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   return Buffer.concat(chunks);
 }
 
+const LARGEST_FORM_BYTES = 64 * 1024;
+
+/** Reads a form. @returns null when the body says it is something else. @throws TooLargeError beyond 64 KB */
+export async function readForm(request: IncomingMessage): Promise<URLSearchParams | null> {
+  const body = await readBody(request, LARGEST_FORM_BYTES);
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  return type === 'application/x-www-form-urlencoded' ? new URLSearchParams(body.toString()) : null;
+}
+
 /** @returns the token of the Authorization header, or null */
 export function bearerToken(request: IncomingMessage): string | null {
   const { authorization } = request.headers;

@@ -39,9 +39,12 @@ async function route(
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://simulator');
-  const [, first = '', second = '', third = ''] = url.pathname.split('/');
+  const [, first = '', second = '', third = '', fourth = ''] = url.pathname.split('/');
   if (url.pathname === '/graphql' && request.method === 'POST') return graphql.handle(request, response);
   if (first === 'oauth') return oauth.endpoints.handle(request, response, second, url);
+  if (url.pathname.startsWith('/settings/api/applications')) {
+    return oauth.settings.handle(request, response, fourth, url);
+  }
   if (first === 'control' && second === 'oauth') return oauthRoutes.handle(request, response, url);
   if (first === 'control' && second === 'workspaces' && third !== '') {
     const workspace = workspaces.byUrlKey(third);

@@ -51,6 +51,16 @@ export class OauthControl {
     return application;
   }
 
+  /**
+   * Makes an application from a manifest, as an admin does with the form.
+   * @param manifest anything; it is checked
+   * @param workspace urlKey of the one it belongs to; default: the first
+   * @throws z.ZodError when the manifest is wrong; RefusedError when the person is no admin there
+   */
+  createApplication(manifest: unknown, workspace?: string): Application {
+    return this.#oauth.settings.create(manifest, workspace);
+  }
+
   /** Changes an application; what is not given stays. */
   changeApplication(changes: ApplicationChanges, clientId?: string): Application {
     const application = this.application(clientId);

@@ -10,6 +10,7 @@ const approveSchema = z.strictObject({
   workspace: z.string().optional(),
   decision: z.enum(['allow', 'deny']).optional(),
 });
+const creationSchema = z.strictObject({ manifest: z.unknown(), workspace: z.string().optional() });
 const filterSchema = z.strictObject({ clientId: z.string().optional(), workspaceId: z.string().optional() });
 const workspaceSchema = z.strictObject({ name: z.string().min(1), urlKey: z.string().regex(/^[a-z][a-z0-9-]*$/) });
 
@@ -19,6 +20,14 @@ export class OauthRoutes {
   constructor(control: OauthControl, workspaces: Workspaces) {
     this.#routes = [
       ['GET', /^\/control\/oauth\/applications$/, () => control.applications()],
+      [
+        'POST',
+        /^\/control\/oauth\/applications$/,
+        ({ body }) => {
+          const { manifest, workspace } = creationSchema.parse(body);
+          return control.createApplication(manifest, workspace);
+        },
+      ],
       [
         'POST',
         /^\/control\/oauth\/approve$/,

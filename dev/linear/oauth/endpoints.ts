@@ -1,7 +1,7 @@
 /** /oauth/authorize, /oauth/token and /oauth/revoke over HTTP. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FaultPlan, OauthEndpointName, OauthFault } from '../faults.ts';
-import { readBody, sendJson, sendText } from '../http.ts';
+import { readForm, sendJson, sendText } from '../http.ts';
 import { RefusedError } from '../refused.ts';
 import { type Applications, readClaim } from './applications.ts';
 import { type AuthorizationRequest, type CheckedRequest, callback } from './authorization-request.ts';
@@ -9,8 +9,6 @@ import type { Consent } from './consent.ts';
 import type { Grants } from './grants.ts';
 import { consentContent, problemContent, sendFormPage } from './pages.ts';
 import { problem, type TokenExchange } from './token-exchange.ts';
-
-const LARGEST_FORM_BYTES = 64 * 1024;
 
 export interface OauthEndpointsOptions {
   consent: Consent;
@@ -127,13 +125,6 @@ export class OauthEndpoints {
     sendText(response, down.status, `${down.status} from the simulator, as asked for`);
     return null;
   }
-}
-
-/** @returns null when it is no form */
-async function readForm(request: IncomingMessage): Promise<URLSearchParams | null> {
-  const body = await readBody(request, LARGEST_FORM_BYTES);
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
-  return type === 'application/x-www-form-urlencoded' ? new URLSearchParams(body.toString()) : null;
 }
 
 function has(hits: readonly OauthFault[], fault: OauthFault['fault']): boolean {

@@ -7,6 +7,7 @@ import { OauthEndpoints } from './endpoints.ts';
 import { Grants } from './grants.ts';
 import { Installations } from './installations.ts';
 import type { Application, OauthData, Scope } from './model.ts';
+import { ApplicationSettings } from './settings.ts';
 import { TokenExchange } from './token-exchange.ts';
 
 export interface OauthOptions {
@@ -26,6 +27,7 @@ export class Oauth {
   readonly grants: Grants;
   readonly consent: Consent;
   readonly endpoints: OauthEndpoints;
+  readonly settings: ApplicationSettings;
   readonly #onInstall: OauthOptions['onInstall'];
 
   constructor({ clock, faults, saved, workspaces, onInstall, onChange }: OauthOptions) {
@@ -38,6 +40,7 @@ export class Oauth {
     this.installations = new Installations(applications, saved?.installations ?? [], onChange);
     this.grants = grants;
     this.consent = new Consent({ applications, grants, workspaces, install });
+    this.settings = new ApplicationSettings({ applications, workspaces, clock });
     this.endpoints = new OauthEndpoints({ consent: this.consent, exchange, applications, grants, faults });
   }
 
