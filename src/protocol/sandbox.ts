@@ -35,7 +35,7 @@ export const startSessionSchema = z.object({
   }),
   repository: z.object({
     /** `owner/name`; the clone address is `{gateway.url}/git/{fullName}.git`. */
-    fullName: z.string().regex(/^[\w.-]+(\/[\w.-]+)+$/),
+    fullName: z.string().regex(/^(?!\.)[\w.-]+(\/(?!\.)[\w.-]+)+$/),
     baseBranch: z.string().min(1),
     /** The one branch this session may push. */
     branch: z.string().min(1),

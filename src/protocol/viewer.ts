@@ -63,7 +63,10 @@ export type OpenBlock = z.infer<typeof openBlockSchema>;
 
 /** Frames from the issue session to a viewer. Names of the frequent `delta` are short: they are most of the bytes. */
 export const viewerFrameSchema = z.discriminatedUnion('t', [
-  /** First frame of every connection. `head` is the last number of the journal; `open` the blocks being streamed. */
+  /**
+   * First frame of every connection, and again when the object has forgotten what it was streaming. `head` is the last
+   * number of the journal; `open` the blocks being streamed.
+   */
   z.object({
     t: z.literal('hello'),
     session: sessionViewSchema,
@@ -89,7 +92,7 @@ export const viewerFrameSchema = z.discriminatedUnion('t', [
       parentToolUseId: z.string().optional(),
     }),
   }),
-  /** Streaming of these blocks ended without a finished block of their own (the turn was stopped, the line was lost). */
+  /** Streaming of these blocks ended without a seal: their entry follows whole (always so for a tool call), or none does. */
   z.object({ t: z.literal('drop'), blocks: z.array(z.string()) }),
   /** The header changed. */
   z.object({ t: z.literal('session'), session: sessionViewSchema }),

@@ -9,7 +9,7 @@ import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
-import { CLOSE_NO_SUCH_SESSION, type ViewerFrame } from '../protocol/viewer.ts';
+import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type ViewerFrame } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
@@ -26,6 +26,8 @@ import { createTables, hasTables } from './tables.ts';
 import { viewOf } from './view.ts';
 import { Viewers } from './viewers.ts';
 
+/** Key under which the workspace's name is kept, for the page. */
+const WORKSPACE_NAME = 'workspace-name';
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
 
@@ -62,6 +64,8 @@ export class IssueSession extends DurableObject<Env> {
   #workspaceName = '';
   #lastView = '';
   #alarmAt: number | null = null;
+  /** Viewers are connected that saw blocks begin of which this life knows nothing; the next frame tells them. */
+  #hasForgotten: boolean;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -73,6 +77,8 @@ export class IssueSession extends DurableObject<Env> {
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
     this.#viewers = new Viewers(ctx);
+    this.#hasForgotten = this.#viewers.count > 0;
+    this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
     this.#state = hasTables(sql) ? this.#store.load() : null;
     if (this.#state) {
       // A new life: nothing is being carried out any more, and an alarm set by the last one may have been lost.
@@ -141,12 +147,7 @@ export class IssueSession extends DurableObject<Env> {
     const after = Number(new URL(request.url).searchParams.get('after') ?? 0);
     if (!this.#state) return refuseSocket();
     await this.#loadWorkspaceName();
-    const hello: ViewerFrame = {
-      t: 'hello',
-      session: this.#view(this.#state),
-      head: this.#journal.head,
-      open: this.#open.list(),
-    };
+    const hello = this.#hello(this.#state, this.#open.list());
     const from = Number.isSafeInteger(after) && after > 0 ? after : 0;
     return this.#viewers.join(hello, from, (number, limit) => this.#journal.after(number, limit));
   }
@@ -234,9 +235,17 @@ export class IssueSession extends DurableObject<Env> {
     const { updatedAt: _, ...comparable } = session;
     const view = JSON.stringify(comparable);
     const joined = joinFrames(frames);
+    if (this.#hasForgotten) {
+      joined.unshift(this.#hello(state, []));
+      this.#hasForgotten = false;
+    }
     if (view !== this.#lastView) joined.push({ t: 'session', session });
     this.#lastView = view;
     this.#viewers.send(joined);
+  }
+
+  #hello(state: SessionState, open: OpenBlock[]): ViewerFrame {
+    return { t: 'hello', session: this.#view(state), head: this.#journal.head, open };
   }
 
   #view(state: SessionState) {
@@ -247,6 +256,7 @@ export class IssueSession extends DurableObject<Env> {
     if (this.#workspaceName !== '' || !this.#state) return;
     const workspace = await findWorkspace(this.#database, this.#state.workspaceId);
     this.#workspaceName = workspace?.name ?? '';
+    this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
   }
 
   /** Carries out what is due, lane by lane, until nothing is. Never rejects. */
