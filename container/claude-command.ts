@@ -12,6 +12,7 @@ import type { SessionPaths } from './paths.ts';
 /** Tools that make sense without a terminal, a person to ask, or a life beyond the turn. */
 const TOOLS = [
   'Task',
+  'AskUserQuestion',
   'Bash',
   'TaskStop',
   'Edit',
@@ -46,6 +47,9 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     'user',
     '--strict-mcp-config',
     '--dangerously-skip-permissions',
+    // Without a permission host there is no AskUserQuestion (measured with CLI 2.1.330).
+    '--permission-prompt-tool',
+    'stdio',
     '--tools',
     (start.claude.tools ?? TOOLS).join(','),
     '--settings',

@@ -127,6 +127,12 @@ export class ClaudeProcess {
     this.#write({ type: 'control_request', request_id: randomUUID(), request });
   }
 
+  /** Answers a tool that waits for people, with its input completed. */
+  answer(requestId: string, input: Record<string, unknown>): void {
+    const response = { behavior: 'allow', updatedInput: input };
+    this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
+  }
+
   /** Refuses a question the CLI asks its host; unanswered it would wait for ever. */
   refuse(requestId: string, error: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'error', request_id: requestId, error } });

@@ -58,6 +58,10 @@ export class CommandLog {
     return !tooLate;
   }
 
+  knows(id: string): boolean {
+    return this.#known.has(id);
+  }
+
   /** Prompts that were accepted but not handed to Claude, in their order. */
   get waiting(): Prompt[] {
     return this.#prompts('accepted');
@@ -121,7 +125,7 @@ export class CommandLog {
       const command = entry.accepted;
       this.#known.set(command.id, { command, state: 'accepted' });
       if (command.type === 'prompt') this.#lastTurn = Math.max(this.#lastTurn, command.turn);
-      else this.#stoppedTurn = Math.max(this.#stoppedTurn, command.turn);
+      else if (command.type === 'stop') this.#stoppedTurn = Math.max(this.#stoppedTurn, command.turn);
     } else if ('delivered' in entry) {
       for (const id of entry.delivered) {
         const found = this.#known.get(id);

@@ -36,6 +36,8 @@ export class Conversation {
   readonly #tracker = new TurnTracker();
   readonly #sequence = new Sequence();
   #cli: ClaudeProcess | null = null;
+  /** Questions to people that the running CLI waits for. */
+  readonly #questions = new Set<string>();
   #token: { value: string; since: number; refused: boolean } | null = null;
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
@@ -71,6 +73,16 @@ export class Conversation {
    */
   stopSoon(stop: Extract<SandboxCommand, { type: 'stop' }>): void {
     this.#soon(() => this.#stop(stop));
+  }
+
+  /** Whether Claude waits for the answer to this question. */
+  waitsFor(requestId: string): boolean {
+    return this.#questions.has(requestId);
+  }
+
+  answer({ requestId, input }: Extract<SandboxCommand, { type: 'answer' }>): void {
+    this.#questions.delete(requestId);
+    this.#cli?.answer(requestId, input);
   }
 
   /** Ends the CLI because the machine is going away; a turn in progress is reported as lost. */
@@ -176,7 +188,11 @@ export class Conversation {
       case 'started':
         return;
       case 'asks':
-        this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
+        if (meaning.isQuestion) this.#questions.add(meaning.requestId);
+        else this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
+        return;
+      case 'withdraws':
+        this.#questions.delete(meaning.requestId);
         return;
       case 'result': {
         if (this.#token) this.#token.refused = meaning.refused;
@@ -239,6 +255,7 @@ export class Conversation {
     this.#stopTicking();
     this.#releaseHeld();
     const unanswered = this.#tracker.abandon();
+    this.#questions.clear();
     this.#context.emit({ type: 'cli-exited', ...exit, duringTurn, cause });
     await journal.flushed();
     commands.answered(unanswered);

@@ -16,6 +16,7 @@ import { EventPoster } from './post.ts';
 import { failureEvent, prepare } from './preparation.ts';
 import { killSessionProcesses } from './processes.ts';
 import type { SessionRecord } from './record.ts';
+import { Refusal } from './refusal.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
 
@@ -108,12 +109,24 @@ export class Life {
     void writeCredential(this.#context.plan.remote).catch((error) => this.#context.broken('renew', error));
   }
 
-  /** Takes a command; one that is known already changes nothing. */
+  /** Takes a command; one that is known already changes nothing. @throws Refusal 409 for an answer nobody waits for */
   command(command: SandboxCommand): void {
     this.#poster.kick();
-    if (!this.#context.commands.accept(command)) return;
-    if (command.type === 'prompt') this.#conversation.deliverSoon();
-    else this.#conversation.stopSoon(command);
+    const { commands } = this.#context;
+    if (command.type === 'answer' && !commands.knows(command.id) && !this.#conversation.waitsFor(command.requestId)) {
+      throw new Refusal(409, 'not-asked', 'Claude does not wait for this answer any more; send it as a prompt.');
+    }
+    if (!commands.accept(command)) return;
+    switch (command.type) {
+      case 'prompt':
+        this.#conversation.deliverSoon();
+        return;
+      case 'answer':
+        this.#conversation.answer(command);
+        return;
+      case 'stop':
+        this.#conversation.stopSoon(command);
+    }
   }
 
   /** Ends all processes at once and says nothing more. Files stay. */

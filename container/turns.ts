@@ -25,8 +25,9 @@ const lineSchema = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('control_request'),
     request_id: z.string(),
-    request: z.looseObject({ subtype: z.string() }),
+    request: z.looseObject({ subtype: z.string(), tool_name: z.string().optional() }),
   }),
+  z.looseObject({ type: z.literal('control_cancel_request'), request_id: z.string() }),
 ]);
 
 /** What a line means to the driver; most mean nothing. */
@@ -34,7 +35,9 @@ export type LineMeaning =
   | { kind: 'started' }
   /** `prompts`: ids this result answers. `refused`: the API did not accept the token. */
   | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean }
-  | { kind: 'asks'; requestId: string; subtype: string };
+  /** `isQuestion`: it is for people, who may take their time. */
+  | { kind: 'asks'; requestId: string; subtype: string; isQuestion: boolean }
+  | { kind: 'withdraws'; requestId: string };
 
 export class TurnTracker {
   readonly #open = new Set<string>();
@@ -100,8 +103,13 @@ export class TurnTracker {
       case 'command_lifecycle':
         if (event.state === 'started') this.#started.add(event.command_uuid);
         return null;
-      case 'control_request':
-        return { kind: 'asks', requestId: event.request_id, subtype: event.request.subtype };
+      case 'control_request': {
+        const { subtype, tool_name } = event.request;
+        const isQuestion = subtype === 'can_use_tool' && tool_name === 'AskUserQuestion';
+        return { kind: 'asks', requestId: event.request_id, subtype, isQuestion };
+      }
+      case 'control_cancel_request':
+        return { kind: 'withdraws', requestId: event.request_id };
       case 'result': {
         const prompts = this.#answered(event.user_message_uuids);
         this.#running = false;

@@ -48,6 +48,20 @@ function* longTool(task: Task): Part<Answer> {
   return { text: `The command ended:\n\n\`\`\`\n${result.text.trim() || 'no output'}\n\`\`\`` };
 }
 
+/** `[script: question]`: asks a person which colour, then writes the answer into `colour.txt` and commits it. */
+function* question(task: Task): Part<Answer> {
+  const options = [
+    { label: 'Red', description: 'Like a warning' },
+    { label: 'Blue', description: 'Like the sky' },
+  ];
+  const questions = [{ question: 'Which colour?', header: 'Colour', multiSelect: false, options }];
+  const answer = yield* use('AskUserQuestion', { questions }, { text: 'One thing is open.' });
+  const said = task.prompt.includes('answer') && answer.isError ? task.prompt : answer.text;
+  yield* write(`${task.directory}/colour.txt`, `${said}\n`);
+  yield* bash('git add colour.txt && git commit -m "Note the colour"', 'Commit');
+  return { text: `I noted the answer: ${said}` };
+}
+
 const vocabulary =
   'the cart holds every item with its price and quantity while a coupon takes its share and shipping comes last so that the customer sees one total which is the sum of all parts in whole cents';
 
@@ -109,6 +123,7 @@ export const scripts: Record<string, Script> = {
   uncommitted: repairUncommitted,
   'push-main': repairAndPushMain,
   'no-change': noChange,
+  question,
   'long-tool': longTool,
   'long-text': longText,
   'many-tools': manyTools,

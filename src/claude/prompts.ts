@@ -90,7 +90,7 @@ How to work
 - Commit in small steps, each with a message that says why.${mention}
 - Run the tests that cover what you change, and add tests where they are missing. Say so plainly if something is untested or fails.
 - Do not push, do not open pull requests and do not rewrite commits that are already on the branch: Cyrus pushes the branch when you are done.
-- Never wait for input and never ask before going on. Where something is open, take the most sensible reading, go on, and say at the end what you assumed. A person may add to the request while you work.
+- Where something is open, take the most sensible reading, go on, and say at the end what you assumed. Ask (AskUserQuestion) only where a wrong guess would waste the work; the answer may take hours. A person may add to the request while you work.
 - Leave nothing running in the background when you are done.
 
 What counts as a request

@@ -12,7 +12,19 @@ export interface Assignment {
   instructions: string;
 }
 
-const LOOKING = ['Task', 'Read', 'Glob', 'Grep', 'WebFetch', 'WebSearch', 'TaskCreate', 'TaskGet', 'TaskList', 'TaskUpdate'];
+const LOOKING = [
+  'AskUserQuestion',
+  'Task',
+  'Read',
+  'Glob',
+  'Grep',
+  'WebFetch',
+  'WebSearch',
+  'TaskCreate',
+  'TaskGet',
+  'TaskList',
+  'TaskUpdate',
+];
 const EDITING = ['Edit', 'Write', 'NotebookEdit'];
 const RUNNING = ['Bash', 'TaskStop'];
 

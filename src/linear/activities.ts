@@ -121,6 +121,8 @@ function release(state: NarrationState): Told {
 }
 
 function narrateCall(state: NarrationState, entry: Body<'tool-call'>): Told {
+  // Told as an elicitation by the session.
+  if (entry.name === 'AskUserQuestion') return { state, activities: [] };
   const { action, parameter } = toolWords(entry.name, entry.input, state.cwd);
   const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeText(parameter) };
   return {

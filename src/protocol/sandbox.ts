@@ -77,12 +77,20 @@ export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
 /**
  * Body of `POST /sessions/:id/commands`. The same id sent twice is carried out once.
  * - `prompt`: a user message; written to the CLI at once, also mid-turn. Its id is the message's uuid.
+ * - `answer`: to a question of Claude's (`can_use_tool` of AskUserQuestion); refused with 409 where it is not open any more.
  * - `stop`: interrupt, then end the CLI's whole process tree; what was done is saved, and a `saved` event always closes
  *   the stop, also where nothing ran. It concerns its turn and earlier ones: their prompts are dropped when they arrive
  *   later, and the work of a later turn goes on undisturbed.
  */
 export const sandboxCommandSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('prompt'), id: uuid, turn: z.number().int().positive(), text: z.string().min(1) }),
+  z.object({
+    type: z.literal('answer'),
+    id: uuid,
+    requestId: z.string().min(1),
+    /** The tool's input, completed by the answers, as the CLI wants it back. */
+    input: z.record(z.string(), z.unknown()),
+  }),
   z.object({ type: z.literal('stop'), id: uuid, turn: z.number().int().nonnegative() }),
 ]);
 export type SandboxCommand = z.infer<typeof sandboxCommandSchema>;

@@ -13,8 +13,11 @@ export const LINEAR_HEARTBEAT_MS = 10 * 60_000;
 /** A request that Linear notified of opens a thread by itself if none has arrived after this long. */
 export const THREAD_LIMIT_MS = 20_000;
 
+/** A sandbox is not kept running longer than this for the answer to a question. */
+export const PARK_MS = 15 * 60_000;
+
 export type Deadline =
-  | { name: 'stop' | 'save' | 'silence' | 'thread'; at: number }
+  | { name: 'stop' | 'save' | 'silence' | 'thread' | 'park'; at: number }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
 
 /** Every deadline that the state implies; times in milliseconds since the epoch. */
@@ -28,8 +31,9 @@ function phaseDeadlines(state: SessionState): Deadline[] {
   const { phase, sandbox } = state;
   switch (phase.name) {
     case 'waiting':
-    case 'asking':
       return [];
+    case 'asking':
+      return phase.about.kind === 'claude' && phase.about.isLive ? [{ name: 'park', at: phase.since + PARK_MS }] : [];
     case 'stopping':
       return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
     case 'saving':

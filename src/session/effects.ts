@@ -17,6 +17,8 @@ export type Effect =
   | { kind: 'start-sandbox'; generation: number }
   /** Hand a prompt to Claude. Its text is kept beside the outbox, by id. */
   | { kind: 'prompt-sandbox'; promptId: string; turn: number }
+  /** Hand people's answer to a question of Claude's to the tool that waits for it. */
+  | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
   | { kind: 'stop-sandbox'; id: string; turn: number }
   /** Write the session's row for lists into D1. */
   | { kind: 'index-session' }
@@ -37,6 +39,7 @@ export function laneOf(effect: Effect): string {
       return 'issue';
     case 'start-sandbox':
     case 'prompt-sandbox':
+    case 'answer-sandbox':
       return SANDBOX_LANE;
     case 'stop-sandbox':
       return 'stop';
@@ -91,6 +94,8 @@ export function describeEffect(effect: Effect): string {
       return 'Starting the sandbox';
     case 'prompt-sandbox':
       return 'Handing the prompt to the sandbox';
+    case 'answer-sandbox':
+      return 'Handing the answer to Claude';
     case 'stop-sandbox':
       return 'Stopping the sandbox';
     case 'index-session':

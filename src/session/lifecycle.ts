@@ -6,6 +6,7 @@ import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { contextArrived, prompted, threadExpected } from './prompts.ts';
+import { answerUndelivered, park } from './questions.ts';
 import { sandboxReported } from './reports.ts';
 import { ask, refuse } from './repository-choice.ts';
 import { currentTurn, type SessionState } from './state.ts';
@@ -89,6 +90,7 @@ function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   const { effect, attempts, error, hint } = event;
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
+  answerUndelivered(step, event);
   if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
   const text = `${describeEffect(effect)} failed: ${error}\n\n${hint ?? 'Comment to try again.'}`;
   if (effect.kind === 'prompt-sandbox' && answerQueued(step, effect.promptId, text)) return;
@@ -132,6 +134,9 @@ function deadlinePassed(step: Step): void {
         step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId });
         break;
       }
+      case 'park':
+        park(step);
+        break;
       case 'silence':
         startSandbox(step);
         break;

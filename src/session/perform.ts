@@ -66,6 +66,12 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
       await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
       return null;
     }
+    case 'answer-sandbox': {
+      const { id, requestId, input } = effect;
+      const command = { type: 'answer', id, requestId, input } as const;
+      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      return null;
+    }
     case 'stop-sandbox':
       await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, {
         type: 'stop',

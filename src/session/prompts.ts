@@ -1,7 +1,8 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
 import { THREAD_LIMIT_MS } from './deadlines.ts';
 import type { EventOf } from './events.ts';
-import { changesMind, mayAsk, NOT_ALLOWED, takeAnswer } from './repository-choice.ts';
+import { takeReply } from './questions.ts';
+import { changesMind, mayAsk, NOT_ALLOWED, takeRepository } from './repository-choice.ts';
 import type { SessionState, TurnPrompt } from './state.ts';
 import type { Step } from './step.ts';
 import { beginTurn } from './turn.ts';
@@ -20,7 +21,8 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const { phase } = step.state;
   const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(person && { person }) };
   if (phase.name === 'asking') {
-    takeAnswer(step, prompt, text);
+    if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
+    else takeReply(step, prompt, text);
     return;
   }
   if (changesMind(step, prompt, text)) return;

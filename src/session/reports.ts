@@ -3,6 +3,7 @@ import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import type { EventOf } from './events.ts';
+import { loseQuestion, takeQuestion } from './questions.ts';
 import type { Step } from './step.ts';
 import { beginTurn, failTurn, takeLoss, takeResult, takeSaved } from './turn.ts';
 
@@ -42,6 +43,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       return;
     case 'cli-exited':
       forgetOpenBlocks(step);
+      loseQuestion(step);
       if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
       return;
     case 'saved': {
@@ -107,6 +109,7 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
   if (body.kind === 'rate-limit') step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
   step.record(body, block, at);
   if (body.kind === 'tool-call' && EDITS.includes(body.name)) settleRepository(step);
+  if (body.kind === 'question') takeQuestion(step, body);
   if (body.kind === 'result') takeResult(step, body);
 }
 

@@ -26,7 +26,7 @@ export function ask(step: Step, { options }: Extract<EffectResult, { kind: 'unsu
   const { phase } = step.state;
   if (phase.name !== 'starting') return;
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  step.enter({ name: 'asking', since: step.now, turn: phase.turn, options });
+  step.enter({ name: 'asking', since: step.now, turn: phase.turn, about: { kind: 'repository', options } });
   step.record({ kind: 'notice', level: 'info', text: `Which repository is it: ${options.join(', ')}?` });
   for (const thread of threadsOf(phase.turn)) elicit(step, thread, 'Which repository is this about?', options);
   step.effect({ kind: 'index-session' });
@@ -39,11 +39,12 @@ function elicit(step: Step, thread: string, question: string, options: string[])
 }
 
 /** A prompt while the question stands is its answer; what is more than an answer is also for Claude. */
-export function takeAnswer(step: Step, prompt: TurnPrompt, text: string): void {
+export function takeRepository(step: Step, prompt: TurnPrompt, text: string): void {
   const { phase } = step.state;
-  if (phase.name !== 'asking') return;
+  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
+  const { options } = phase.about;
   const tag = readTag(text);
-  const chosen = readAnswer(tag?.fullName ?? text, phase.options);
+  const chosen = readAnswer(tag?.fullName ?? text, options);
   const isMore = chosen === null || text.trim().length > chosen.length + 20;
   const asked = threadsOf(phase.turn);
   const isOther = prompt.agentSessionId !== null && !asked.includes(prompt.agentSessionId);
@@ -54,7 +55,7 @@ export function takeAnswer(step: Step, prompt: TurnPrompt, text: string): void {
   if (chosen === null) {
     step.enter({ ...phase, turn });
     const question = 'I did not understand which one. Which repository is it?';
-    for (const thread of threads) elicit(step, thread, question, phase.options);
+    for (const thread of threads) elicit(step, thread, question, options);
     return;
   }
   step.set({ repository: chosen, baseBranch: tag?.branch ?? null });

@@ -47,12 +47,29 @@ export type PhaseState =
   | { name: 'waiting'; since: number }
   | { name: 'starting'; since: number; reason: string; turn: Turn }
   | { name: 'working'; since: number; turn: Turn }
-  /** A person has to say which repository it is; nothing runs meanwhile, for days if need be. */
-  | { name: 'asking'; since: number; turn: Turn; options: string[] }
+  /** A person has to answer before it goes on, days later if need be. */
+  | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | ClaudeQuestion }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
   | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
   /** `words`: how the closing answer begins. */
   | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string };
+
+/** Which repository is it? Nothing runs until that is known. */
+export interface RepositoryQuestion {
+  kind: 'repository';
+  options: string[];
+}
+
+/** What Claude asks by its tool AskUserQuestion, one question after the other. */
+export interface ClaudeQuestion {
+  kind: 'claude';
+  requestId: string;
+  input: Record<string, unknown>;
+  questions: { question: string; options: string[] }[];
+  answers: Record<string, string>;
+  /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
+  isLive: boolean;
+}
 
 /** A prompt for the next turn. `delivered`: Claude has it already. */
 export interface QueuedPrompt extends TurnPrompt {

@@ -1,7 +1,7 @@
 /** Work that is called off: by a person's stop, or because its ground is gone. */
 import { SANDBOX_LANE } from './effects.ts';
 import type { EventOf, Withdrawal } from './events.ts';
-import { currentTurn, type Turn, threadsOf } from './state.ts';
+import { currentTurn, type PhaseState, type Turn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { endTurn, stopped } from './turn.ts';
 
@@ -23,7 +23,13 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
       step.enter({ ...phase, turn: owing(phase.turn, event) });
       return;
     case 'asking':
-      endTurn(step, stopped(null, 'Stopped before Claude began; nothing was changed.'), null);
+      if (!isAtWork(phase)) {
+        const text =
+          phase.about.kind === 'repository' ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
+        endTurn(step, stopped(null, text), null);
+        return;
+      }
+      stopWork(step, owing(phase.turn, event), event.id, author, 'Stopped');
       return;
     case 'starting':
     case 'working':
@@ -60,9 +66,14 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const words = WITHDRAWAL_WORDS[event.why];
   step.record({ kind: 'notice', level: 'info', text: `${words}.` });
   dropQueue(step);
-  if (phase.name === 'asking') endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`), null);
+  if (phase.name === 'asking' && !isAtWork(phase)) endTurn(step, stopped(null, `${words}.`), null);
   else if (phase.name !== 'saving') stopWork(step, phase.turn, event.id, event.author, words);
 }
+/** Whether a sandbox waits for the answer to a question. */
+function isAtWork({ about }: Extract<PhaseState, { name: 'asking' }>): boolean {
+  return about.kind === 'claude' && about.isLive;
+}
+
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
 function owing(turn: Turn, { id, agentSessionId }: EventOf<'stop-requested'>): Turn {
   if (agentSessionId === null || threadsOf(turn).includes(agentSessionId)) return turn;

@@ -54,7 +54,6 @@ export function takeResult(step: Step, result: ResultBody): void {
   if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
   switch (phase.name) {
     case 'waiting':
-    case 'asking':
       return;
     case 'saving':
       step.enter({ ...phase, early: result });
@@ -63,7 +62,10 @@ export function takeResult(step: Step, result: ResultBody): void {
       save(step, phase.turn, stopped(result, phase.words));
       return;
     case 'starting':
+    case 'asking':
     case 'working': {
+      // The sandbox was let go while the question stands: what it interrupted is no answer.
+      if (phase.name === 'asking' && !(phase.about.kind === 'claude' && phase.about.isLive)) return;
       const { prompts } = phase.turn;
       const answers = (id: string) => result.promptIds.length === 0 || result.promptIds.includes(id);
       // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.
@@ -153,13 +155,17 @@ export function takeLoss(step: Step, what: string): void {
     );
     return;
   }
-  const promptId = step.context.newId();
-  const inherited = phase.turn.prompts.map((prompt) => ({ ...prompt, inherited: true }));
-  const prompts = [...inherited, { promptId, agentSessionId: null }];
-  const turn = { ...phase.turn, losses, prompts };
-  step.enter({ name: 'starting', since: step.now, reason: `${what}; continuing`, turn });
   step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
-  step.transition.prompts.push({ promptId, text: CONTINUE_PROMPT });
+  resumeWith(step, { ...phase.turn, losses }, CONTINUE_PROMPT, `${what}; continuing`);
+}
+
+/** Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for those before it. */
+export function resumeWith(step: Step, turn: Turn, text: string, reason = 'Starting the sandbox again'): void {
+  const promptId = step.context.newId();
+  const inherited = turn.prompts.map((prompt) => ({ ...prompt, inherited: true }));
+  const prompts = [...inherited, { promptId, agentSessionId: null }];
+  step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, prompts } });
+  step.transition.prompts.push({ promptId, text });
   startSandbox(step);
   step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
 }

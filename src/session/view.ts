@@ -18,7 +18,7 @@ export function reasonOf(state: SessionState): string {
     case 'working':
       return 'Claude is working';
     case 'asking':
-      return 'Waiting for an answer: which repository is it?';
+      return phase.about.kind === 'repository' ? 'Which repository is it?' : 'Claude asks a question';
     case 'saving':
       return 'Committing and pushing the work';
     case 'stopping':

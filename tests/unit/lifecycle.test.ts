@@ -535,3 +535,92 @@ function toolCall(name: string) {
     parent_tool_use_id: null,
   });
 }
+
+describe("a question of Claude's", () => {
+  const questions = [
+    { question: 'Which colour?', options: [{ label: 'Red' }, { label: 'Blue' }] },
+    { question: 'Which size?', options: [{ label: 'Small' }, { label: 'Large' }] },
+  ];
+  const asks = (asked = questions.slice(0, 1)) =>
+    line({
+      type: 'control_request',
+      request_id: 'r1',
+      request: {
+        subtype: 'can_use_tool',
+        tool_name: 'AskUserQuestion',
+        input: { questions: asked },
+        tool_use_id: 't1',
+      },
+    });
+  const asked = (...args: Parameters<typeof asks>) => {
+    const play = working();
+    play.report(asks(...args));
+    return play;
+  };
+  const elicitations = (play: SessionPlay) => play.said('thread-1').filter((said) => said.startsWith('elicitation'));
+
+  it('is told in the thread with its options, and the answer returns to the same tool call', () => {
+    const play = asked();
+    expect(play.state.phase.name).toBe('asking');
+    expect(elicitations(play)).toEqual(['elicitation: Which colour?\n\n1. Red\n2. Blue']);
+    const effects = play.prompt('answer', 'thread-1', 'Ada', '2');
+    expect(effects).toContainEqual(
+      expect.objectContaining({
+        kind: 'answer-sandbox',
+        requestId: 'r1',
+        input: expect.objectContaining({ answers: { 'Which colour?': 'Blue' } }),
+      }),
+    );
+    play.report(result('Blue it is.', ['p1']), saved(1));
+    expect(play.closings('thread-1')).toHaveLength(1);
+    expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
+  });
+
+  it('may be answered in free words, and several are asked one after the other', () => {
+    const play = asked(questions);
+    play.prompt('a1', 'thread-1', 'Ada', 'Green, if you have it.');
+    expect(elicitations(play).at(-1)).toContain('Which size?');
+    const effects = play.prompt('a2', 'thread-1', 'Ada', 'large');
+    const answers = { 'Which colour?': 'Green, if you have it.', 'Which size?': 'Large' };
+    expect(effects).toContainEqual(expect.objectContaining({ input: expect.objectContaining({ answers }) }));
+  });
+
+  it('lets the sandbox go after a quarter of an hour, stands for days, and the answer then begins the work anew', () => {
+    const play = asked();
+    expect(play.kinds(play.deadline(15 * 60_000))).toContain('stop-sandbox');
+    play.report(aborted(['p1']), { ...crashed, cause: 'stop' } as typeof crashed, saved(1, 0));
+    expect(play.state.phase.name).toBe('asking');
+    expect(play.closings('thread-1')).toEqual([]);
+    play.now += 3 * 24 * 3_600_000;
+    const effects = play.prompt('answer', 'thread-1', 'Ada', 'Red');
+    expect(play.kinds(effects)).toEqual(['start-sandbox', 'prompt-sandbox']);
+    expect(play.asked.at(-1)?.text).toContain('You asked: Which colour?\nThe answer: Red');
+    const promptId = play.asked.at(-1)?.promptId ?? '';
+    play.started();
+    play.report(init, result('Red it is.', [promptId]), saved(1));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('Red it is.')]);
+  });
+
+  it('whose answer comes too late for the tool call is answered by a prompt', () => {
+    const play = asked();
+    const effects = play.prompt('answer', 'thread-1', 'Ada', 'Red');
+    const effect = effects.find(({ kind }) => kind === 'answer-sandbox');
+    if (!effect) throw new Error('no answer was sent');
+    play.play({ type: 'effect-failed', effect, attempts: 1, error: 'not asked', hint: null });
+    expect(play.asked.at(-1)?.text).toContain('The answer: Red');
+    expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('that Claude takes back needs no answer', () => {
+    const play = asked();
+    play.report(line({ type: 'control_cancel_request', request_id: 'r1' }));
+    expect(play.state.phase.name).toBe('working');
+  });
+
+  it('is given up by a stop', () => {
+    const play = asked();
+    play.stop();
+    play.report(aborted(['p1']), saved(1, 0));
+    expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^response: Stopped/)]);
+  });
+});
