@@ -1,13 +1,7 @@
 /** Everything that can happen to an issue session. */
 import type { EventBatch, SandboxStatus } from '../protocol/sandbox.ts';
+import type { Arrangement, Person } from './arrangement.ts';
 import type { Effect } from './effects.ts';
-import type { Arrangement } from './state.ts';
-
-/** A Linear user. */
-export interface Person {
-  id: string;
-  email: string | null;
-}
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 

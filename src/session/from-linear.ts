@@ -7,7 +7,8 @@ import {
   type NotificationWebhook,
   promptText,
 } from '../linear/webhook.ts';
-import type { Person, SessionEvent, Withdrawal } from './events.ts';
+import type { Person } from './arrangement.ts';
+import type { SessionEvent, Withdrawal } from './events.ts';
 import type { Issue } from './state.ts';
 
 /** Something for one session. */

@@ -1,30 +1,18 @@
 /** Carries out one effect. What goes wrong is sorted into "try again" and "give up", with words for people. */
-import type { Config } from '../config.ts';
 import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError } from '../sandbox/sandbox.ts';
-import { type Database, indexSession } from '../store/database.ts';
+import { indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult } from './events.ts';
-import type { Journal } from './journal.ts';
 import { renderLog } from './log-document.ts';
 import { SetupError } from './setup-error.ts';
 import { startSandbox } from './start-sandbox.ts';
-import type { SessionState } from './state.ts';
+import type { Surroundings } from './surroundings.ts';
 import { rowOf } from './view.ts';
-
-/** What an effect may need. `state` is the state at the time of the try. */
-export interface Surroundings {
-  env: Env;
-  config: Config;
-  database: Database;
-  state: SessionState;
-  journal: Journal;
-  promptText: (promptId: string) => string | null;
-}
 
 /** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
 export interface Failure {

@@ -1,8 +1,10 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed; and who may decide. */
+
+import type { Arrangement, Person } from './arrangement.ts';
 import { SANDBOX_LANE } from './effects.ts';
-import type { EffectResult, Person } from './events.ts';
+import type { EffectResult } from './events.ts';
 import { readAnswer, readTag } from './routing.ts';
-import { type Arrangement, type TurnPrompt, threadsOf } from './state.ts';
+import { type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { endTurn, restartElsewhere, startSandbox } from './turn.ts';
 

@@ -5,12 +5,13 @@ import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
+import type { Arrangement } from './arrangement.ts';
 import type { EffectResult } from './events.ts';
-import type { Surroundings } from './perform.ts';
 import { mayAsk, NOT_ALLOWED } from './repository-choice.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
-import { type Arrangement, currentTurn } from './state.ts';
+import { currentTurn } from './state.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** Author of the commits made in sandboxes. */
 const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };

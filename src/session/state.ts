@@ -3,13 +3,11 @@
  * All times are milliseconds since the epoch.
  */
 
-import type { Assignment } from '../claude/roles.ts';
 import { initialReaderState, type ReaderState } from '../claude/stream.ts';
 import type { KnownLimit } from '../claude/words.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
-import type { Verbosity } from '../protocol/repository.ts';
-import type { EventOf, Person } from './events.ts';
+import type { Arrangement, Person } from './arrangement.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -86,23 +84,22 @@ export interface SandboxState {
   heardAt: number;
 }
 
-/** How the session works in its repository: decided once, from labels and settings. */
-export interface Arrangement {
-  assignment: Assignment;
-  verbosity: Verbosity;
-  /** Who may ask; see repositorySettingsSchema. */
-  allowedUsers: string[];
-  blockedUsers: string[];
-  /** Every repository of the workspace, for a changed mind. */
-  repositories: string[];
-}
-
 export interface Issue {
   id: string;
   identifier: string;
   title: string;
   url: string;
   teamId: string | null;
+}
+
+/** A request that a notification told of, and for which Linear should open a thread. */
+export interface ExpectedThread {
+  promptId: string;
+  commentId: string | null;
+  author: string | null;
+  person: Person | null;
+  text: string;
+  since: number;
 }
 
 export interface SessionState {
@@ -123,7 +120,7 @@ export interface SessionState {
   /** Each agent session: when it was first heard of, and when something was last said to it. */
   agentSessions: Record<string, { since: number; saidAt: number }>;
   /** A request whose thread has not arrived yet. */
-  expectedThread: (Omit<EventOf<'thread-expected'>, 'type'> & { since: number }) | null;
+  expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: string[];
   phase: PhaseState;

@@ -2,10 +2,11 @@
 import { assign } from '../../../src/claude/roles.ts';
 import { defaultSettings } from '../../../src/protocol/repository.ts';
 import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
+import type { Arrangement } from '../../../src/session/arrangement.ts';
 import type { Effect } from '../../../src/session/effects.ts';
 import type { EffectResult, SessionEvent, Withdrawal } from '../../../src/session/events.ts';
 import { fence, reduce } from '../../../src/session/lifecycle.ts';
-import { type Arrangement, initialState, type SessionState } from '../../../src/session/state.ts';
+import { initialState, type SessionState } from '../../../src/session/state.ts';
 import type { Draft } from '../../../src/session/step.ts';
 
 export const STREAM_ID = '5b7d9a3e-0000-4000-8000-000000000001';

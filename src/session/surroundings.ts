@@ -1,0 +1,15 @@
+/** What carrying out effects needs of the object around it. */
+import type { Config } from '../config.ts';
+import type { Database } from '../store/database.ts';
+import type { Journal } from './journal.ts';
+import type { SessionState } from './state.ts';
+
+/** What an effect may need. `state` is the state at the time of the try. */
+export interface Surroundings {
+  env: Env;
+  config: Config;
+  database: Database;
+  state: SessionState;
+  journal: Journal;
+  promptText: (promptId: string) => string | null;
+}
