@@ -19,7 +19,8 @@ export type Effect =
   | { kind: 'prompt-sandbox'; promptId: string; turn: number }
   /** Hand people's answer to a question of Claude's to the tool that waits for it. */
   | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
-  | { kind: 'stop-sandbox'; id: string; turn: number }
+  /** `inOrder`: after the prompts before it and before those after it, instead of at once. */
+  | { kind: 'stop-sandbox'; id: string; turn: number; inOrder?: boolean }
   /** Write the session's row for lists into D1. */
   | { kind: 'index-session' }
   /** Write the turn's log to R2. */
@@ -42,7 +43,7 @@ export function laneOf(effect: Effect): string {
     case 'answer-sandbox':
       return SANDBOX_LANE;
     case 'stop-sandbox':
-      return 'stop';
+      return effect.inOrder ? SANDBOX_LANE : 'stop';
     case 'index-session':
       return 'index';
     case 'archive-turn':

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { EventOf } from './events.ts';
-import { type ClaudeQuestion, type TurnPrompt, threadsOf } from './state.ts';
+import { type ClaudeQuestion, type Turn, type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { resumeWith } from './turn.ts';
 
@@ -81,7 +81,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, text: string): void {
     return;
   }
   if (!answered.isLive) {
-    resumeWith(step, turn, laterPrompt(answered));
+    beginAnew(step, turn, answered);
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });
@@ -102,6 +102,7 @@ export function park(step: Step): void {
     text: 'Nobody has answered yet: the sandbox is let go, the question stands.',
   });
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: phase.turn.number });
+  step.effect({ kind: 'archive-turn', turn: phase.turn.number });
 }
 
 /** The process that asked is gone: the answer will begin a new one. */
@@ -116,7 +117,16 @@ export function answerUndelivered(step: Step, { effect }: EventOf<'effect-failed
   const { phase } = step.state;
   if (effect.kind !== 'answer-sandbox' || phase.name !== 'working') return;
   const answers = z.record(z.string(), z.string()).safeParse(effect.input.answers);
-  resumeWith(step, phase.turn, laterPrompt({ answers: answers.success ? answers.data : {} }));
+  // The tool may be waiting all the same, and would hold up every prompt after it.
+  step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: phase.turn.number, inOrder: true });
+  beginAnew(step, phase.turn, { answers: answers.success ? answers.data : {} });
+}
+
+/** The turn goes on under a new number: a stop was sent for the old one, under which the prompt would be dropped. */
+function beginAnew(step: Step, turn: Turn, answered: Pick<ClaudeQuestion, 'answers'>): void {
+  const number = step.state.turns + 1;
+  step.set({ turns: number });
+  resumeWith(step, { ...turn, number }, laterPrompt(answered));
 }
 
 function laterPrompt({ answers }: Pick<ClaudeQuestion, 'answers'>): string {

@@ -24,6 +24,7 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
       return;
     case 'asking':
       if (!isAtWork(phase)) {
+        step.enter({ ...phase, turn: owing(phase.turn, event) });
         const text =
           phase.about.kind === 'repository' ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
         endTurn(step, stopped(null, text), null);

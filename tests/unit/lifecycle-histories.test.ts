@@ -2,7 +2,17 @@ import { expect, it } from 'vitest';
 import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { type Effect, laneOf } from '../../src/session/effects.ts';
 import { Random } from './support/random.ts';
-import { aborted, crashed, init, result, SessionPlay, STREAM_ID, saved, text } from './support/session-play.ts';
+import {
+  aborted,
+  crashed,
+  init,
+  question,
+  result,
+  SessionPlay,
+  STREAM_ID,
+  saved,
+  text,
+} from './support/session-play.ts';
 
 /**
  * A model of the world around a session: an outbox that may fail, and a sandbox with a CLI that folds prompts, starts
@@ -15,6 +25,8 @@ class World {
   /** Prompts that the CLI has been given and not answered; those of the running turn first. */
   #queued: { promptId: string; turn: number }[] = [];
   #running: { promptId: string; turn: number }[] = [];
+  /** Claude waits for the answer to a question. */
+  #asks = false;
   #stopping = false;
   #stoppedTurn = 0;
   #prompts = 0;
@@ -22,7 +34,10 @@ class World {
   /** Per thread, what counts: a prompt or stop by a person, or a closing activity. */
   readonly threads = new Map<string, ('asked' | 'closed')[]>();
 
+  readonly seed: number;
+
   constructor(seed: number) {
+    this.seed = seed;
     this.random = new Random(seed);
   }
 
@@ -34,7 +49,7 @@ class World {
         const { type } = effect.activity.content;
         if (type === 'response' || type === 'error') this.#mark(effect.agentSessionId, 'closed');
       }
-      if (['start-sandbox', 'prompt-sandbox', 'stop-sandbox'].includes(effect.kind)) this.#pending.push(effect);
+      if (effect.kind.endsWith('-sandbox')) this.#pending.push(effect);
     }
   }
 
@@ -42,6 +57,7 @@ class World {
     this.threads.set(thread, [...(this.threads.get(thread) ?? []), what]);
   }
 
+  /** A person asks for something, answers a question, or stops. */
   ask(): void {
     const thread = `thread-${1 + this.random.below(3)}`;
     const asks = this.random.chance(0.85);
@@ -69,6 +85,11 @@ class World {
       const isIdle = this.#running.length + this.#queued.length === 0;
       this.take(this.play.started(STREAM_ID, isIdle ? 'ready' : 'working'));
     }
+    if (effect.kind === 'answer-sandbox') {
+      const refused = { attempts: 1, error: 'not asked', hint: null };
+      if (!this.#asks) this.take(this.play.play({ type: 'effect-failed', effect, ...refused }));
+      this.#asks = false;
+    }
     if (effect.kind === 'prompt-sandbox' && effect.turn > this.#stoppedTurn) this.#queued.push(effect);
     if (effect.kind === 'stop-sandbox') {
       this.#stoppedTurn = effect.turn;
@@ -79,6 +100,7 @@ class World {
   #sandboxStep(calm: boolean): boolean {
     if (this.#stopping) {
       this.#stopping = false;
+      this.#asks = false;
       const running = this.#running;
       this.#running = [];
       this.#queued = this.#queued.filter(({ turn }) => turn > this.#stoppedTurn);
@@ -92,9 +114,16 @@ class World {
       return true;
     }
     if (!calm && this.random.chance(0.03)) {
+      this.#asks = false;
       this.#running = [];
       this.#queued = [];
       this.#report(crashed, saved(this.play.state.turns, 0));
+      return true;
+    }
+    if (this.#asks) return false;
+    if (this.random.chance(0.05)) {
+      this.#asks = true;
+      this.#report(question);
       return true;
     }
     if (this.random.chance(0.4)) {
@@ -123,9 +152,10 @@ class World {
     for (let i = 0; i < 2_000; i++) {
       if (this.step(true)) continue;
       if (this.play.state.phase.name === 'waiting') return;
+      if (this.play.state.phase.name === 'asking') this.ask();
       this.take(this.play.deadline(50_000));
     }
-    throw new Error(`never came to rest: ${JSON.stringify(this.play.state.phase)}`);
+    throw new Error(`seed ${this.seed} never came to rest: ${JSON.stringify(this.play.state.phase)}`);
   }
 }
 

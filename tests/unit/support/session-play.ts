@@ -238,3 +238,15 @@ export const crashed: SandboxEventBody = {
   duringTurn: true,
   cause: 'crash',
 };
+
+/** Claude asks people something and waits. */
+export const question = line({
+  type: 'control_request',
+  request_id: 'question',
+  request: {
+    subtype: 'can_use_tool',
+    tool_name: 'AskUserQuestion',
+    input: { questions: [{ question: 'Which?', options: [{ label: 'This' }, { label: 'That' }] }] },
+    tool_use_id: 'toolu_q',
+  },
+});
