@@ -70,10 +70,16 @@ const webhookFaultsSchema = z.object({
   hold: z.boolean().default(false),
 });
 
+const uploadFaultsSchema = z.object({
+  /** Files cannot be read with the token, only by an address that was signed. */
+  refuseTokens: z.boolean().default(false),
+});
+
 export const faultsSchema = z.object({
   graphql: z.array(graphqlFaultSchema).default([]),
   oauth: z.array(oauthFaultSchema).default([]),
   webhooks: webhookFaultsSchema.prefault({}),
+  uploads: uploadFaultsSchema.prefault({}),
 });
 /** As given by a caller: everything is optional but a GraphQL rule's `fault`. */
 export type FaultSettings = z.input<typeof faultsSchema>;

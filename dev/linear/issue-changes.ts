@@ -1,9 +1,10 @@
 /** A change to an issue, whoever makes it: what follows from it, and who is told. */
+import { isDeepStrictEqual } from 'node:util';
 import { emit, type Simulation } from './simulation.ts';
 import type { Issue, StateType, User } from './state/model.ts';
 
 export type IssueChanges = Partial<
-  Pick<Issue, 'title' | 'description' | 'stateId' | 'delegateId' | 'assigneeId' | 'labelIds'>
+  Pick<Issue, 'title' | 'description' | 'stateId' | 'delegateId' | 'assigneeId' | 'labelIds' | 'projectId'>
 >;
 
 /**
@@ -16,7 +17,7 @@ export function changeIssue(simulation: Simulation, issue: Issue, changes: Issue
   const { world, clock, payloads } = simulation;
   const updatedFrom: Record<string, unknown> = {};
   for (const key of Object.keys(changes) as (keyof IssueChanges)[]) {
-    if (changes[key] !== undefined && changes[key] !== issue[key]) updatedFrom[key] = issue[key];
+    if (changes[key] !== undefined && !isDeepStrictEqual(changes[key], issue[key])) updatedFrom[key] = issue[key];
   }
   if (Object.keys(updatedFrom).length === 0) return false;
 

@@ -1,15 +1,24 @@
 /**
- * What people do in the workspace: create issues, give them to the agent and take them back, comment, mention, stop. Each does what
- * Linear would then do: change the issue, open a session or prompt one, and send the webhooks.
+ * What people do with issues: create and change them, give them to the agent and take them back, comment, mention, stop. Each does
+ * what Linear would then do: change the issue, open a session or prompt one, and send the webhooks.
  */
 import { randomUUID } from 'node:crypto';
-import { changeIssue } from './issue-changes.ts';
-import type { Scope } from './oauth/model.ts';
+import {
+  addComment,
+  mentionsAgent,
+  mustBeAllowed,
+  onIssue,
+  prompt,
+  reply,
+  seesTeam,
+  startSession,
+  withMention,
+} from './conversation.ts';
+import { changeIssue, type IssueChanges } from './issue-changes.ts';
 import { RefusedError } from './refused.ts';
 import { emit, type Simulation } from './simulation.ts';
-import type { Activity, AgentSession, Comment, Issue, Signal, Team } from './state/model.ts';
+import type { Activity, AgentSession, Comment, Issue, Team } from './state/model.ts';
 import { newIssue, newLabel, newTeam } from './state/seed.ts';
-import { mentionOf } from './webhooks/prompt-context.ts';
 
 export interface NewIssue {
   title: string;
@@ -18,6 +27,20 @@ export interface NewIssue {
   team?: string;
   /** By name; one the team does not have yet is made. */
   labels?: string[];
+  /** By name; made if there is none. */
+  project?: string;
+}
+
+/** What can be changed of an issue; what is not given stays. */
+export interface IssueEdit {
+  title?: string | undefined;
+  description?: string | null | undefined;
+  /** All of them, by name. */
+  labels?: string[] | undefined;
+  /** By name; null: none. */
+  project?: string | null | undefined;
+  /** Whether the person at the page has it. */
+  assigned?: boolean | undefined;
 }
 
 export interface CommentPlace {
@@ -36,31 +59,60 @@ export class People {
     this.#simulation = simulation;
   }
 
-  /** @throws RefusedError when the title is empty or the team unknown */
-  createIssue({ title, description = null, team: teamKey, labels = [] }: NewIssue): Issue {
+  /** A description that mentions the agent starts it. @throws RefusedError when the title is empty or the team unknown */
+  createIssue({ title, description = null, team: teamKey, labels = [], project }: NewIssue): Issue {
     const { world, clock, payloads } = this.#simulation;
     if (title.trim() === '') throw new RefusedError(400, 'an issue needs a title');
     const team = this.#team(teamKey);
-    const labelIds = labels.map((name) => {
-      const existing = team.labels.find((label) => label.name.toLowerCase() === name.toLowerCase());
-      if (existing) return existing.id;
-      const label = newLabel(name);
-      team.labels.push(label);
-      return label.id;
-    });
-    const issue = newIssue(team, clock.now(), { title, description, creatorId: world.person.id, labelIds });
+    const labelIds = this.#labelIds(team, labels);
+    const projectId = project === undefined ? null : this.#projectId(project);
+    const issue = newIssue(team, clock.now(), { title, description, creatorId: world.person.id, labelIds, projectId });
     world.addIssue(issue);
     world.changed(issue.id);
     emit(this.#simulation, payloads.issueCreated(issue, world.person));
+    if (mentionsAgent(this.#simulation, description)) this.#mentionInDescription(issue);
     return issue;
   }
 
-  createTeam(key: string, name: string): Team {
+  /** Changes title, description, labels, project or assignee. A mention that is new in the description starts the agent. */
+  editIssue(reference: string, edit: IssueEdit): Issue {
+    const { world } = this.#simulation;
+    const issue = this.issue(reference);
+    if (edit.title?.trim() === '') throw new RefusedError(400, 'an issue needs a title');
+    const mentionedBefore = mentionsAgent(this.#simulation, issue.description);
+    const { title, description, labels, project, assigned } = edit;
+    const changes: IssueChanges = {
+      ...(title !== undefined && { title }),
+      ...(description !== undefined && { description }),
+      ...(labels && { labelIds: this.#labelIds(world.teamOf(issue), labels) }),
+      ...(project !== undefined && { projectId: project === null ? null : this.#projectId(project) }),
+      ...(assigned !== undefined && { assigneeId: assigned ? world.person.id : null }),
+    };
+    changeIssue(this.#simulation, issue, changes, world.person);
+    if (!mentionedBefore && mentionsAgent(this.#simulation, issue.description)) this.#mentionInDescription(issue);
+    return issue;
+  }
+
+  /** Moves an issue to the trash. The API still has it, marked as such. */
+  removeIssue(reference: string): Issue {
+    const { world, clock, payloads } = this.#simulation;
+    const issue = this.issue(reference);
+    if (issue.trashed) throw new RefusedError(409, `${world.identifier(issue)} is removed already`);
+    issue.trashed = true;
+    issue.updatedAt = clock.now();
+    world.changed(issue.id);
+    emit(this.#simulation, payloads.issueRemoved(issue, world.person));
+    return issue;
+  }
+
+  /** @param parentKey of the team it is a part of */
+  createTeam(key: string, name: string, parentKey?: string): Team {
     const { world, clock } = this.#simulation;
     if ([...world.teams.values()].some((team) => team.key === key)) {
       throw new RefusedError(409, `there is a team ${key} already`);
     }
-    const team = newTeam(key, name, clock.now());
+    const parentId = parentKey === undefined ? null : this.#team(parentKey).id;
+    const team = newTeam(key, name, clock.now(), parentId);
     world.teams.set(team.id, team);
     return team;
   }
@@ -72,12 +124,15 @@ export class People {
   delegate(reference: string, by: 'person' | 'automation' = 'person'): AgentSession {
     const { world } = this.#simulation;
     const issue = this.issue(reference);
-    this.#mustBeAbleTo('app:assignable', 'be given issues');
+    mustBeAllowed(this.#simulation, 'app:assignable', 'be given issues');
+    if (!seesTeam(this.#simulation, issue.teamId)) {
+      throw new RefusedError(409, `${world.appUser.name} has no access to the team ${world.teamOf(issue).key}`);
+    }
     if (issue.delegateId === world.appUser.id) {
       throw new RefusedError(409, `${world.identifier(issue)} is assigned to ${world.appUser.name} already`);
     }
     const actor = by === 'person' ? world.person : null;
-    const session = this.#openSession(issue, { creatorId: actor?.id ?? null, source: null });
+    const session = startSession(this.#simulation, onIssue(issue), { creatorId: actor?.id ?? null, source: null });
     changeIssue(this.#simulation, issue, { delegateId: world.appUser.id }, actor);
     return session;
   }
@@ -112,22 +167,37 @@ export class People {
   comment(reference: string, body: string, { thread, sessionId, parentId }: CommentPlace = {}): Comment {
     const { world } = this.#simulation;
     const issue = this.issue(reference);
-    if (body.trim() === '') throw new RefusedError(400, 'a comment needs text');
     if (parentId !== undefined) return this.#replyTo(issue, parentId, body);
     const session = sessionId === undefined ? world.sessionsOf(issue.id).at(-1) : this.#session(issue, sessionId);
     if (thread === 'agent' && !session) {
       throw new RefusedError(409, `${world.identifier(issue)} has no agent session to reply to`);
     }
-    if (session && thread !== 'issue') return this.#reply(session, body);
+    if (session && thread !== 'issue') return reply(this.#simulation, session, body);
     return this.#commentOnIssue(issue, body, null);
   }
 
   /** Writes a comment on the issue that mentions the agent (`@cyrus` is put in front if the text lacks it). */
   mention(reference: string, body: string): Comment {
-    const { displayName } = this.#simulation.world.appUser;
-    this.#mustBeAbleTo('app:mentionable', 'be mentioned');
-    const text = this.#mentionsAgent(body) ? body : `@${displayName} ${body}`;
-    return this.comment(reference, text, { thread: 'issue' });
+    return this.comment(reference, withMention(this.#simulation, body), { thread: 'issue' });
+  }
+
+  /** Reacts to an issue, or to a comment on it, with an emoji by its name ("thumbsup"). */
+  react(reference: string, reactionEmoji: string, commentId?: string): void {
+    const { world, payloads } = this.#simulation;
+    const issue = this.issue(reference);
+    if (commentId === undefined) {
+      const extra = { reactionEmoji };
+      emit(this.#simulation, payloads.notification('issueEmojiReaction', issue, world.person, extra));
+    } else {
+      const extra = { reactionEmoji, comment: this.#comment(issue, commentId) };
+      emit(this.#simulation, payloads.notification('issueCommentReaction', issue, world.person, extra));
+    }
+  }
+
+  /** Notifies the agent of something else about an issue; Linear has about 90 kinds ("issueDue", "issueThreadResolved"). */
+  notify(reference: string, kind: string): void {
+    const { world, payloads } = this.#simulation;
+    emit(this.#simulation, payloads.notification(kind, this.issue(reference), world.person));
   }
 
   /** Presses stop on a session (the issue's latest by default). */
@@ -136,7 +206,7 @@ export class People {
     const issue = this.issue(reference);
     const session = sessionId === undefined ? world.sessionsOf(issue.id).at(-1) : this.#session(issue, sessionId);
     if (!session) throw new RefusedError(409, `${world.identifier(issue)} has no agent session to stop`);
-    return this.#prompt(session, 'stop', null, 'stop');
+    return prompt(this.#simulation, session, { body: 'stop', commentId: null, signal: 'stop' });
   }
 
   /** @throws RefusedError 404 */
@@ -146,94 +216,44 @@ export class People {
     return issue;
   }
 
-  #reply(session: AgentSession, body: string): Comment {
-    const { world, payloads } = this.#simulation;
-    const comment = this.#addComment(session.issueId, body, session.commentId);
-    const issue = world.issue(session.issueId);
-    this.#prompt(session, body, comment.id, null);
-    emit(this.#simulation, payloads.notification('issueNewComment', issue, world.person, comment));
-    return comment;
-  }
-
   #replyTo(issue: Issue, commentId: string, body: string): Comment {
-    const { world } = this.#simulation;
-    const comment = world.comments.get(commentId);
-    if (comment?.issueId !== issue.id) {
-      throw new RefusedError(404, `${world.identifier(issue)} has no comment ${commentId}`);
-    }
+    const comment = this.#comment(issue, commentId);
     const rootId = comment.parentId ?? comment.id;
-    const session = world.sessionOfThread(rootId);
-    return session ? this.#reply(session, body) : this.#commentOnIssue(issue, body, rootId);
+    const session = this.#simulation.world.sessionOfThread(rootId);
+    return session ? reply(this.#simulation, session, body) : this.#commentOnIssue(issue, body, rootId);
   }
 
   #commentOnIssue(issue: Issue, body: string, parentId: string | null): Comment {
     const { world, payloads } = this.#simulation;
-    const comment = this.#addComment(issue.id, body, parentId);
-    if (this.#mentionsAgent(body)) {
+    const comment = addComment(this.#simulation, onIssue(issue), body, parentId);
+    if (!seesTeam(this.#simulation, issue.teamId)) return comment;
+    if (mentionsAgent(this.#simulation, body)) {
       // A later mention continues the latest session, working or completed (since 2026-09-24).
       const latest = world.sessionsOf(issue.id).at(-1);
-      if (latest) this.#prompt(latest, body, comment.id, null);
-      else this.#openSession(issue, { creatorId: world.person.id, source: comment });
-      emit(this.#simulation, payloads.notification('issueCommentMention', issue, world.person, comment));
+      if (latest) prompt(this.#simulation, latest, { body, commentId: comment.id, signal: null });
+      else startSession(this.#simulation, onIssue(issue), { creatorId: world.person.id, source: comment });
+      emit(this.#simulation, payloads.notification('issueCommentMention', issue, world.person, { comment }));
     } else if (issue.delegateId === world.appUser.id) {
-      emit(this.#simulation, payloads.notification('issueNewComment', issue, world.person, comment));
+      emit(this.#simulation, payloads.notification('issueNewComment', issue, world.person, { comment }));
     }
     return comment;
   }
 
-  #openSession(issue: Issue, origin: { creatorId: string | null; source: Comment | null }): AgentSession {
-    const session = openSession(this.#simulation, issue, origin);
-    emit(this.#simulation, this.#simulation.payloads.sessionCreated(session));
-    return session;
+  /** Like delegation: the session's thread begins with a placeholder, and the task stands in the issue. */
+  #mentionInDescription(issue: Issue): void {
+    const { world, payloads } = this.#simulation;
+    if (!seesTeam(this.#simulation, issue.teamId)) return;
+    if (world.sessionsOf(issue.id).length === 0) {
+      startSession(this.#simulation, onIssue(issue), { creatorId: world.person.id, source: null });
+    }
+    emit(this.#simulation, payloads.notification('issueMention', issue, world.person));
   }
 
-  #prompt(session: AgentSession, body: string, commentId: string | null, signal: Signal | null): Activity {
-    const { world, clock, payloads } = this.#simulation;
-    const now = clock.now();
-    const activity: Activity = {
-      id: randomUUID(),
-      content: { type: 'prompt', body },
-      ephemeral: false,
-      vanished: false,
-      signal,
-      signalMetadata: null,
-      commentId,
-      userId: world.person.id,
-      createdAt: now,
-    };
-    world.addActivity(session, activity);
-    session.updatedAt = now;
-    session.endedAt = null;
-    world.changed(session.issueId);
-    emit(this.#simulation, payloads.sessionPrompted(session, activity));
-    return activity;
-  }
-
-  #addComment(issueId: string, body: string, parentId: string | null): Comment {
-    const { world, clock } = this.#simulation;
-    const userId = world.person.id;
-    const comment = { id: randomUUID(), issueId, parentId, body, userId, createdAt: clock.now() };
-    world.addComment(comment);
-    world.changed(issueId);
-    return comment;
-  }
-
-  #can(scope: Scope): boolean {
-    return this.#simulation.installed()?.installation.scopes.includes(scope) ?? false;
-  }
-
-  /** @throws RefusedError 409 */
-  #mustBeAbleTo(scope: Scope, what: string): void {
-    if (this.#can(scope)) return;
-    const { world, installed } = this.#simulation;
-    const agent = world.appUser.name;
-    const reason = installed() ? `the scope ${scope} was not granted` : 'it is not installed';
-    throw new RefusedError(409, `${agent} cannot ${what} in ${world.workspace.name}: ${reason}`);
-  }
-
-  #mentionsAgent(body: string): boolean {
-    if (!this.#can('app:mentionable')) return false;
-    return mentionOf(this.#simulation.world.appUser.displayName).test(body);
+  #comment(issue: Issue, commentId: string): Comment {
+    const { world } = this.#simulation;
+    const comment = world.comments.get(commentId);
+    if (comment?.issueId === issue.id) return comment;
+    throw new RefusedError(404, `${world.identifier(issue)} has no comment ${commentId}`);
   }
 
   #session(issue: Issue, sessionId: string): AgentSession {
@@ -242,47 +262,29 @@ export class People {
     throw new RefusedError(404, `${this.#simulation.world.identifier(issue)} has no agent session ${sessionId}`);
   }
 
+  #labelIds(team: Team, names: readonly string[]): string[] {
+    return names.map((name) => {
+      const existing = team.labels.find((label) => label.name.toLowerCase() === name.toLowerCase());
+      if (existing) return existing.id;
+      const label = newLabel(name);
+      team.labels.push(label);
+      return label.id;
+    });
+  }
+
+  #projectId(name: string): string {
+    const { world, clock } = this.#simulation;
+    const existing = [...world.projects.values()].find((project) => project.name.toLowerCase() === name.toLowerCase());
+    if (existing) return existing.id;
+    const project = { id: randomUUID(), name, createdAt: clock.now() };
+    world.projects.set(project.id, project);
+    return project.id;
+  }
+
   #team(key: string | undefined): Team {
     const teams = [...this.#simulation.world.teams.values()];
     const team = key === undefined ? teams[0] : teams.find((candidate) => candidate.key === key);
     if (team) return team;
     throw new RefusedError(404, `there is no team ${key}; there is ${teams.map((one) => one.key).join(', ')}`);
   }
-}
-
-/**
- * Opens a session on an issue, with the thread it lives in. Tells nobody: that depends on who opens it.
- * @param origin who is behind it, and the comment that starts it, if one does
- */
-export function openSession(
-  { world, clock }: Simulation,
-  issue: Issue,
-  origin: { creatorId: string | null; source: Comment | null },
-): AgentSession {
-  const now = clock.now();
-  let thread = origin.source;
-  if (!thread) {
-    const body = `This thread is for an agent session with ${world.appUser.displayName}.`;
-    thread = { id: randomUUID(), issueId: issue.id, parentId: null, body, userId: null, createdAt: now };
-    world.addComment(thread);
-  }
-  const session: AgentSession = {
-    id: randomUUID(),
-    issueId: issue.id,
-    commentId: thread.parentId ?? thread.id,
-    sourceCommentId: origin.source?.id ?? null,
-    creatorId: origin.creatorId,
-    createdAt: now,
-    updatedAt: now,
-    startedAt: null,
-    endedAt: null,
-    acknowledgedAt: null,
-    summary: null,
-    plan: null,
-    externalUrls: [],
-    activities: [],
-  };
-  world.addSession(session);
-  world.changed(issue.id);
-  return session;
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LARGEST_UPLOAD_BYTES } from './agent/uploads.ts';
 import type { OauthRoutes } from './control/oauth-routes.ts';
 import { UNAUTHENTICATED } from './errors.ts';
+import type { FaultPlan } from './faults.ts';
 import type { GraphqlEndpoint } from './graphql/endpoint.ts';
 import { bearerToken, readBody, sendJson, sendText, TooLargeError } from './http.ts';
 import type { Oauth } from './oauth/oauth.ts';
@@ -16,6 +17,7 @@ export interface RouterParts {
   oauth: Oauth;
   oauthRoutes: OauthRoutes;
   workspaces: Workspaces;
+  faults: FaultPlan;
 }
 
 /** @returns a handler that answers every request, whatever goes wrong */
@@ -33,11 +35,8 @@ export function router(parts: RouterParts): Handler {
   };
 }
 
-async function route(
-  { graphql, oauth, oauthRoutes, workspaces }: RouterParts,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function route(parts: RouterParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { graphql, oauth, oauthRoutes, workspaces } = parts;
   const url = new URL(request.url ?? '/', 'http://simulator');
   const [, first = '', second = '', third = '', fourth = ''] = url.pathname.split('/');
   if (url.pathname === '/graphql' && request.method === 'POST') return graphql.handle(request, response);
@@ -53,30 +52,35 @@ async function route(
     return workspace.routes.handle(request, response, url);
   }
   if (first === 'control') return workspaces.first.routes.handle(request, response, url);
-  if (first === 'uploads') return handleUpload(request, response, second, oauth, workspaces);
+  if (first === 'uploads') return handleUpload(parts, request, response, second, url.searchParams.get('signature'));
   const isPage = url.pathname === '/' || workspaces.byUrlKey(first) !== undefined;
   const file = isPage ? 'index.html' : first === 'page' ? second : '';
   if (request.method === 'GET' && sendPageFile(response, file)) return;
   sendText(response, 404, `the Linear simulator has nothing at ${request.method} ${url.pathname}`);
 }
 
+/** PUT needs the headers that were given out with the address; GET the token, or a signed address. */
 async function handleUpload(
+  { oauth, workspaces, faults }: RouterParts,
   request: IncomingMessage,
   response: ServerResponse,
   id: string,
-  oauth: Oauth,
-  workspaces: Workspaces,
+  signature: string | null,
 ): Promise<void> {
+  const owner = workspaces.all().find(({ uploads }) => uploads.has(id));
   if (request.method === 'PUT') {
     const bytes = await readBody(request, LARGEST_UPLOAD_BYTES);
-    const { uploads } = workspaces.all().find((workspace) => workspace.uploads.has(id)) ?? workspaces.first;
-    const { status, text } = uploads.store(id, request.headers, bytes);
+    const { status, text } = owner?.uploads.store(id, request.headers, bytes) ?? {
+      status: 404,
+      text: 'no such upload',
+    };
     return sendText(response, status, text);
   }
-  const bearer = oauth.grants.bearer(bearerToken(request) ?? '');
-  const workspace = bearer && workspaces.byId(bearer.workspaceId);
-  if (!workspace) return sendJson(response, 401, UNAUTHENTICATED);
-  const file = workspace.uploads.read(id);
+  const isSigned = signature !== null && owner?.uploads.isSigned(id, signature) === true;
+  const bearer = faults.current.uploads.refuseTokens ? null : oauth.grants.bearer(bearerToken(request) ?? '');
+  if (!bearer && !isSigned) return sendJson(response, 401, UNAUTHENTICATED);
+  const mayRead = isSigned || owner?.world.workspace.id === bearer?.workspaceId;
+  const file = mayRead ? owner?.uploads.read(id) : null;
   if (!file) return sendText(response, 404, 'no such file');
   response.writeHead(200, { 'content-type': file.contentType, 'x-content-type-options': 'nosniff' }).end(file.bytes);
 }

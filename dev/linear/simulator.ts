@@ -146,7 +146,12 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
     const bearer = oauth.grants.bearer(token);
     const workspace = bearer && workspaces.byId(bearer.workspaceId);
     if (!bearer || !workspace) return null;
-    return { rootFields: workspace.rootFields(bearer.actor), limiter: workspace.limiter, scopes: bearer.scopes };
+    return {
+      rootFields: workspace.rootFields(bearer.actor),
+      limiter: workspace.limiter,
+      scopes: bearer.scopes,
+      signAddresses: (text, seconds) => workspace.uploads.signAddresses(text, seconds),
+    };
   };
   const graphql = new GraphqlEndpoint({ schema, clock, faults, caller });
   const rateLimits = { ...LINEAR_RATE_LIMITS, ...options.rateLimits };
@@ -169,7 +174,7 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
     control.setAccessToken(options.accessToken);
   }
   const oauthControl = new OauthControl(oauth, ownClientId);
-  handle = router({ graphql, oauth, oauthRoutes: new OauthRoutes(oauthControl, workspaces), workspaces });
+  handle = router({ graphql, oauth, oauthRoutes: new OauthRoutes(oauthControl, workspaces), workspaces, faults });
 
   dataFile?.saveFrom(() => {
     const [first, ...rest] = workspaces.all().map((workspace) => workspace.world.data());

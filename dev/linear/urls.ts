@@ -1,5 +1,5 @@
 /** Addresses of things in the workspace, laid out as at linear.app, on the simulator's own host. */
-import type { AgentSession, Issue, User } from './state/model.ts';
+import type { AgentSession, Comment, Document, Issue, Project, User } from './state/model.ts';
 import type { World } from './state/world.ts';
 
 export class LinearUrls {
@@ -18,11 +18,19 @@ export class LinearUrls {
   }
 
   session(session: AgentSession): string {
-    return `${this.issue(this.#world.issue(session.issueId))}#agent-session-${session.id.slice(0, 8)}`;
+    return `${this.#place(session)}#agent-session-${session.id.slice(0, 8)}`;
   }
 
-  comment(issue: Issue, commentId: string): string {
-    return `${this.issue(issue)}#comment-${commentId.slice(0, 8)}`;
+  comment(comment: Comment): string {
+    return `${this.#place(comment)}#comment-${comment.id.slice(0, 8)}`;
+  }
+
+  document({ id, title }: Document): string {
+    return `${this.#workspace()}/document/${[slugOf(title), id].filter(Boolean).join('-')}`;
+  }
+
+  project({ id, name }: Project): string {
+    return `${this.#workspace()}/project/${[slugOf(name), id.slice(0, 8)].filter(Boolean).join('-')}`;
   }
 
   user(user: User): string {
@@ -31,6 +39,17 @@ export class LinearUrls {
 
   asset(id: string, filename: string): string {
     return `${this.#origin}/uploads/${id}/${encodeURIComponent(filename)}`;
+  }
+
+  /** Matches addresses of `asset`; the first group is the id. */
+  assetPattern(): RegExp {
+    const origin = this.#origin.replace(/\W/g, '\\$&');
+    return new RegExp(`${origin}/uploads/([0-9a-f-]{36})/[^\\s)"'<>?\\]]*`, 'g');
+  }
+
+  #place({ issueId, documentId }: Pick<Comment, 'issueId' | 'documentId'>): string {
+    const issue = this.#world.issueOrNull(issueId);
+    return issue ? this.issue(issue) : this.document(this.#world.document(documentId));
   }
 
   #workspace(): string {

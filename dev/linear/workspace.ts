@@ -55,7 +55,7 @@ export class Workspace {
     this.#simulation = { world, clock, urls, payloads, webhooks, installed };
     this.world = world;
     world.onChange(parts.onChange);
-    this.uploads = new Uploads(urls);
+    this.uploads = new Uploads(urls, clock);
     this.limiter = new RateLimiter(parts.rateLimits, clock);
     this.#rootFields = {
       app: rootFields(this.#simulation, this.limiter, this.uploads, world.appUser),
@@ -64,7 +64,8 @@ export class Workspace {
     const views = new ControlViews(world, clock, urls);
     this.live = new Live(world, clock, views);
     const { graphql, ownClientId } = parts;
-    this.control = new Control({ simulation: this.#simulation, views, faults, graphql, oauth, ownClientId });
+    const { uploads } = this;
+    this.control = new Control({ simulation: this.#simulation, views, faults, graphql, oauth, uploads, ownClientId });
     this.routes = new ControlRoutes(this.control, this.live);
   }
 

@@ -13,6 +13,7 @@ import {
   type Signal,
   signalMetadataSchemas,
 } from '../state/model.ts';
+import { placeOf } from '../state/world.ts';
 import { clientId } from './client-id.ts';
 
 /** As graphql-js hands it over: checked against the schema, which leaves the JSON parts open. */
@@ -60,7 +61,7 @@ export function createActivity(simulation: Simulation, input: ActivityInput): Ac
   session.startedAt ??= now;
   session.acknowledgedAt ??= now;
   session.endedAt = content.type === 'response' || content.type === 'error' ? now : null;
-  world.changed(session.issueId);
+  world.changed(placeOf(session));
   return activity;
 }
 
@@ -98,6 +99,7 @@ function commentFor(simulation: Simulation, session: AgentSession, content: Acti
   world.addComment({
     id,
     issueId: session.issueId,
+    documentId: session.documentId,
     parentId: session.commentId,
     body: content.body,
     userId: world.appUser.id,

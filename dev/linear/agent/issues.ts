@@ -61,7 +61,7 @@ export interface RepositorySuggestion {
 
 /**
  * issueRepositorySuggestions. Linear's model guesses; here a repository is the likelier the more words of its name stand
- * in the issue's title, description, labels or team. Likeliest first; confidence is 0 to 1.
+ * in the issue's title, description, labels or team. Likeliest first; confidence is 0 to 1. A test may say what is suggested.
  */
 export function suggestRepositories(
   { world }: Simulation,
@@ -70,6 +70,10 @@ export function suggestRepositories(
 ): RepositorySuggestion[] {
   const issue = world.findIssue(reference);
   if (!issue) throw notFound('Issue', reference);
+  if (world.suggestedRepositories) {
+    const asked = new Set(candidates.map(({ hostname, repositoryFullName }) => `${hostname}/${repositoryFullName}`));
+    return world.suggestedRepositories.filter((one) => asked.has(`${one.hostname}/${one.repositoryFullName}`));
+  }
   const labels = world.labelsOf(issue).map((label) => label.name);
   const said = new Set(wordsOf([issue.title, issue.description, world.teamOf(issue).name, ...labels].join(' ')));
   return candidates

@@ -3,10 +3,11 @@
  * Source: linear.app/developers/agent-interaction, "Agent plans" and "External URLs".
  */
 import { z } from 'zod';
-import { forbidden, invalidArgument, invalidShape, notFound } from '../errors.ts';
-import { openSession } from '../people.ts';
+import { onIssue, openSession } from '../conversation.ts';
+import { forbidden, invalidArgument, invalidShape, notFound, notSimulated } from '../errors.ts';
 import type { Simulation } from '../simulation.ts';
 import { type AgentSession, type ExternalUrl, externalUrlSchema, type Plan, planSchema } from '../state/model.ts';
+import { placeOf } from '../state/world.ts';
 
 /** As graphql-js hands it over; `plan` is open JSON in the schema. */
 export interface SessionUpdateInput {
@@ -48,7 +49,7 @@ export function updateSession({ world, clock }: Simulation, id: string, input: S
   Object.assign(session, { plan, summary, externalUrls, updatedAt: now });
   // Setting a URL shows that the agent is alive; a summary does not.
   if (externalUrls.length > 0) session.acknowledgedAt ??= now;
-  world.changed(session.issueId);
+  world.changed(placeOf(session));
   return session;
 }
 
@@ -60,7 +61,7 @@ export function createSessionOnIssue(
   const issue = simulation.world.findIssue(input.issueId);
   if (!issue) throw notFound('Issue', input.issueId);
   const externalUrls = checkedUrls('externalUrls', input.externalUrls ?? []);
-  return opened(simulation, openSession(simulation, issue, { creatorId: null, source: null }), externalUrls);
+  return opened(simulation, openSession(simulation, onIssue(issue), { creatorId: null, source: null }), externalUrls);
 }
 
 /** agentSessionCreateOnComment; the comment must start a thread. */
@@ -78,14 +79,19 @@ export function createSessionOnComment(
     );
   }
   const externalUrls = checkedUrls('externalUrls', input.externalUrls ?? []);
-  const issue = simulation.world.issue(comment.issueId);
-  return opened(simulation, openSession(simulation, issue, { creatorId: null, source: comment }), externalUrls);
+  const issue = simulation.world.issueOrNull(comment.issueId);
+  if (!issue) throw notSimulated('a session on a comment of a document');
+  return opened(
+    simulation,
+    openSession(simulation, onIssue(issue), { creatorId: null, source: comment }),
+    externalUrls,
+  );
 }
 
 function opened({ world, clock }: Simulation, session: AgentSession, externalUrls: ExternalUrl[]): AgentSession {
   session.externalUrls = externalUrls;
   if (externalUrls.length > 0) session.acknowledgedAt = clock.now();
-  world.changed(session.issueId);
+  world.changed(placeOf(session));
   return session;
 }
 

@@ -1,18 +1,23 @@
 /**
- * Everything a test, a script or the page can do with the simulator, as methods. The HTTP control API (./routes.ts) is the same
- * over the wire. Issues are named by identifier ("ENG-1") or id.
+ * Everything a test, a script or the page can do in a workspace of the simulator, as methods. The HTTP control API (./routes.ts) is
+ * the same over the wire. Issues are named by identifier ("ENG-1") or id.
  */
-import { z } from 'zod';
-import type { FaultPlan, FaultSettings, Faults } from '../faults.ts';
-import type { CallCounts, GraphqlEndpoint } from '../graphql/endpoint.ts';
-import { AGENT_SCOPES, type Application, type Scope } from '../oauth/model.ts';
-import type { Oauth } from '../oauth/oauth.ts';
-import { type CommentPlace, type NewIssue, People } from '../people.ts';
+import { prompt, reply } from '../conversation.ts';
+import { Documents, type NewDocument } from '../documents.ts';
+import { type CommentPlace, type IssueEdit, type NewIssue, People } from '../people.ts';
 import { RefusedError } from '../refused.ts';
-import { emit, type Simulation } from '../simulation.ts';
-import type { Guidance } from '../state/model.ts';
-import type { Delivery, DeliveryState, ReleaseOrder } from '../webhooks/sender.ts';
-import type { ActivityView, CommentView, ControlViews, IssueSummary, SessionView, Thread } from './views.ts';
+import { type AgentSession, type Guidance, signalMetadataSchemas } from '../state/model.ts';
+import { type ControlParts, MachineryControl } from './machinery-control.ts';
+import type {
+  ActivityView,
+  CommentView,
+  ControlViews,
+  DocumentSummary,
+  DocumentThread,
+  IssueSummary,
+  SessionView,
+  Thread,
+} from './views.ts';
 
 /** What is not about one issue. */
 export interface SimulatorState {
@@ -27,45 +32,21 @@ export interface SimulatorState {
   issueCount: number;
 }
 
-export interface DeliveryFilter {
-  event?: string;
-  state?: DeliveryState;
-}
-
-const webhookUrlSchema = z.url({ protocol: /^https?$/, error: 'the webhook address must be http(s)' }).nullable();
-
-export interface ControlParts {
-  simulation: Simulation;
-  views: ControlViews;
-  faults: FaultPlan;
-  graphql: GraphqlEndpoint;
-  oauth: Oauth;
-  /** The simulator's own application: what is installed when nothing else is said. */
-  ownClientId: string;
-}
-
-export class Control {
-  readonly #simulation: Simulation;
+export class Control extends MachineryControl {
   readonly #people: People;
+  readonly #documents: Documents;
   readonly #views: ControlViews;
-  readonly #faults: FaultPlan;
-  readonly #graphql: GraphqlEndpoint;
-  readonly #oauth: Oauth;
-  readonly #ownClientId: string;
 
-  constructor({ simulation, views, faults, graphql, oauth, ownClientId }: ControlParts) {
-    this.#simulation = simulation;
-    this.#people = new People(simulation);
-    this.#views = views;
-    this.#faults = faults;
-    this.#graphql = graphql;
-    this.#oauth = oauth;
-    this.#ownClientId = ownClientId;
+  constructor(parts: ControlParts) {
+    super(parts);
+    this.#people = new People(parts.simulation);
+    this.#documents = new Documents(parts.simulation);
+    this.#views = parts.views;
   }
 
   state(): SimulatorState {
-    const { world, clock } = this.#simulation;
-    const here = this.#simulation.installed();
+    const { world, clock } = this.parts.simulation;
+    const here = this.parts.simulation.installed();
     const { id, name, urlKey } = world.workspace;
     const { appUser, person } = world;
     return {
@@ -83,14 +64,14 @@ export class Control {
         states: team.states.map((state) => ({ name: state.name, type: state.type })),
       })),
       clock: { now: clock.iso(), speed: clock.speed },
-      webhookUrl: this.#application().webhook.url,
+      webhookUrl: this.application().webhook.url,
       issueCount: world.issues.size,
     };
   }
 
   /** Newest first. @param limit at most this many */
   issues(limit = Number.POSITIVE_INFINITY): IssueSummary[] {
-    const newestFirst = [...this.#simulation.world.issues.values()].reverse();
+    const newestFirst = [...this.parts.simulation.world.issues.values()].filter((issue) => !issue.trashed).reverse();
     return newestFirst.slice(0, limit).map((issue) => this.#views.summary(issue));
   }
 
@@ -98,8 +79,19 @@ export class Control {
     return this.#views.summary(this.#people.createIssue(issue));
   }
 
-  createTeam(key: string, name: string): void {
-    this.#people.createTeam(key, name);
+  /** Changes what people change of an issue; the app is told with the former values. */
+  editIssue(issue: string, edit: IssueEdit): IssueSummary {
+    return this.#views.summary(this.#people.editIssue(issue, edit));
+  }
+
+  /** Moves the issue to the trash. */
+  removeIssue(issue: string): IssueSummary {
+    return this.#views.summary(this.#people.removeIssue(issue));
+  }
+
+  /** @param parentKey of the team it is a part of */
+  createTeam(key: string, name: string, parentKey?: string): void {
+    this.#people.createTeam(key, name, parentKey);
   }
 
   /** @throws RefusedError 404 for an unknown issue, as all methods that take one */
@@ -108,9 +100,7 @@ export class Control {
   }
 
   session(sessionId: string): SessionView {
-    const session = this.#simulation.world.sessions.get(sessionId);
-    if (!session) throw new RefusedError(404, `there is no agent session ${sessionId}`);
-    return this.#views.session(session);
+    return this.#views.session(this.#session(sessionId));
   }
 
   /** Assigns the issue to the agent. Returns the session this opens. */
@@ -143,124 +133,73 @@ export class Control {
     return this.#views.activity(this.#people.stop(issue, sessionId));
   }
 
+  /** Reacts to the issue, or to a comment on it, with an emoji by its name ("thumbsup"). */
+  react(issue: string, emoji: string, commentId?: string): void {
+    this.#people.react(issue, emoji, commentId);
+  }
+
+  /** Notifies the agent of something else about an issue ("issueDue"). */
+  notify(issue: string, kind: string): void {
+    this.#people.notify(issue, kind);
+  }
+
+  /** Newest first. */
+  documents(): DocumentSummary[] {
+    const documents = [...this.parts.simulation.world.documents.values()].reverse();
+    return documents.map((document) => this.#views.documentSummary(document));
+  }
+
+  createDocument(document: NewDocument): DocumentSummary {
+    return this.#views.documentSummary(this.#documents.create(document));
+  }
+
+  documentThread(documentId: string): DocumentThread {
+    return this.#views.documentThread(this.#documents.find(documentId));
+  }
+
+  /** Mentions the agent in a comment on a document. Returns the session this opens; it has no issue. */
+  mentionInDocument(documentId: string, body: string): SessionView {
+    return this.#views.session(this.#documents.mention(documentId, body));
+  }
+
+  /** Answers in a session's thread, wherever it is. */
+  replyToSession(sessionId: string, body: string): CommentView {
+    return this.#views.comment(reply(this.parts.simulation, this.#session(sessionId), body));
+  }
+
+  /** Presses stop in a session, wherever it is. */
+  stopSession(sessionId: string): ActivityView {
+    const said = { body: 'stop', commentId: null, signal: 'stop' as const };
+    return this.#views.activity(prompt(this.parts.simulation, this.#session(sessionId), said));
+  }
+
+  /**
+   * Answers the question a session waits with, by pressing one of its options.
+   * @param option its label or its value
+   * @throws RefusedError 409 when it does not wait with such an option
+   */
+  choose(sessionId: string, option: string): CommentView {
+    const session = this.session(sessionId);
+    const question = session.status === 'awaitingInput' ? session.activities.at(-1) : undefined;
+    const options = question?.signal === 'select' ? optionsOf(question.signalMetadata) : [];
+    const chosen = options.find(({ label, value }) => label === option || value === option);
+    if (chosen) return this.replyToSession(sessionId, chosen.value);
+    const known = options.map(({ label, value }) => label ?? value).join(', ') || 'none';
+    throw new RefusedError(409, `the session waits with no option "${option}"; it has: ${known}`);
+  }
+
   /** What people told agents about working here; goes into new sessions. */
   setGuidance(guidance: Guidance): void {
-    this.#simulation.world.guidance = guidance;
+    this.parts.simulation.world.guidance = guidance;
   }
 
-  setClockSpeed(speed: number): void {
-    this.#simulation.clock.setSpeed(speed);
+  #session(sessionId: string): AgentSession {
+    const session = this.parts.simulation.world.sessions.get(sessionId);
+    if (!session) throw new RefusedError(404, `there is no agent session ${sessionId}`);
+    return session;
   }
+}
 
-  /** Moves the clock forward; what falls due on the way has happened when this resolves. */
-  async advance(ms: number): Promise<void> {
-    // A delivery still in flight may be about to fail and plan its retry.
-    await this.#simulation.webhooks.settled();
-    await this.#simulation.clock.advance(ms);
-    await this.#simulation.webhooks.settled();
-  }
-
-  faults(): Faults {
-    return this.#faults.current;
-  }
-
-  /** Replaces all faults. */
-  setFaults(faults: FaultSettings): void {
-    this.#faults.set(faults);
-  }
-
-  clearFaults(): void {
-    this.#faults.clear();
-  }
-
-  /** From now on, events of the workspace's application go there. @throws z.ZodError when it is no http(s) address */
-  setWebhookUrl(url: string | null): void {
-    const application = this.#application();
-    this.#oauth.applications.change(application, {
-      webhook: { ...application.webhook, url: webhookUrlSchema.parse(url) },
-    });
-  }
-
-  /**
-   * The API takes this token, which does not expire, from now on, in the place of the one before; tokens got by OAuth stay good.
-   * @throws RefusedError 409 when no application is installed here
-   */
-  setAccessToken(token: string): void {
-    const { id: workspaceId, name } = this.#simulation.world.workspace;
-    const here = this.#simulation.installed();
-    if (!here) throw new RefusedError(409, `no application is installed in ${name}`);
-    const { clientId, scopes } = here.installation;
-    this.#oauth.grants.setFixed(token, { clientId, workspaceId, actor: 'app', scopes });
-  }
-
-  /**
-   * Installs an application without asking anybody: its user and its webhook are there, a token is not.
-   * @param clientId default: the simulator's own
-   * @throws RefusedError 404 when there is no such application
-   */
-  install(clientId = this.#ownClientId, scopes: readonly Scope[] = AGENT_SCOPES): void {
-    const application = this.#oauth.applications.find(clientId);
-    if (!application) throw new RefusedError(404, `there is no application ${clientId}`);
-    this.#oauth.install(application, this.#simulation.world.workspace.id, scopes);
-  }
-
-  /**
-   * Takes the application out of the workspace, as an admin does: it is told so, and its tokens are good no more.
-   * @throws RefusedError 409 when none is installed
-   */
-  uninstall(): void {
-    const { world, payloads } = this.#simulation;
-    if (!this.#simulation.installed()) {
-      throw new RefusedError(409, `no application is installed in ${world.workspace.name}`);
-    }
-    emit(this.#simulation, payloads.appRevoked());
-    this.#oauth.uninstall(world.workspace.id);
-    world.changed(null);
-  }
-
-  /** Whether the person at the page is an admin, who may install applications. */
-  setAdmin(isAdmin: boolean): void {
-    this.#simulation.world.person.admin = isAdmin;
-    this.#simulation.world.changed(null);
-  }
-
-  /** Sends what was held back, one after the other. Returns how many. */
-  releaseWebhooks(order: ReleaseOrder = 'in-order'): Promise<number> {
-    return this.#simulation.webhooks.release(order);
-  }
-
-  /** Those of this workspace, oldest first. */
-  deliveries(filter: DeliveryFilter = {}): Delivery[] {
-    const { id } = this.#simulation.world.workspace;
-    return this.#simulation.webhooks
-      .deliveries()
-      .filter(({ workspaceId }) => workspaceId === id)
-      .filter(({ event, state }) => (filter.event ?? event) === event && (filter.state ?? state) === state);
-  }
-
-  delivery(id: string): Delivery {
-    const delivery = this.#simulation.webhooks.delivery(id);
-    if (!delivery) throw new RefusedError(404, `there is no delivery ${id}`);
-    return delivery;
-  }
-
-  /** When no webhook is in flight; those waiting for their retry or held do not count. */
-  webhooksSettled(): Promise<void> {
-    return this.#simulation.webhooks.settled();
-  }
-
-  calls(): CallCounts {
-    return this.#graphql.calls;
-  }
-
-  resetCalls(): void {
-    this.#graphql.resetCalls();
-  }
-
-  /** The one installed here, or else the simulator's own. */
-  #application(): Application {
-    const application = this.#simulation.installed()?.application ?? this.#oauth.applications.find(this.#ownClientId);
-    if (!application) throw new Error('the simulator has lost its own application');
-    return application;
-  }
+function optionsOf(metadata: ActivityView['signalMetadata']): { label?: string | undefined; value: string }[] {
+  return signalMetadataSchemas.select.parse(metadata).options;
 }

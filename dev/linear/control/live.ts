@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { SimulatorClock } from '../clock.ts';
 import { sessionStatus } from '../state/session-status.ts';
-import type { World } from '../state/world.ts';
+import { placeOf, type World } from '../state/world.ts';
 import type { ControlViews } from './views.ts';
 
 const GATHER_MS = 40;
@@ -24,7 +24,7 @@ export class Live {
     this.#world = world;
     this.#clock = clock;
     this.#views = views;
-    world.onChange((issueId) => issueId !== null && this.#change(issueId));
+    world.onChange((placeId) => placeId !== null && this.#change(placeId));
   }
 
   /** Adds a page; it hears of changes until it goes away. */
@@ -53,17 +53,30 @@ export class Live {
     this.#told.clear();
   }
 
-  #change(issueId: string): void {
+  #change(placeId: string): void {
     if (this.#pages.size === 0) return;
-    this.#changed.add(issueId);
+    this.#changed.add(placeId);
     this.#gathering ??= setTimeout(() => this.#tell(), GATHER_MS);
   }
 
   #tell(): void {
     this.#gathering = undefined;
-    const summaries = [...this.#changed].map((issueId) => this.#views.summary(this.#world.issue(issueId)));
+    const changed = [...this.#changed];
     this.#changed.clear();
-    const message = `event: issues\ndata: ${JSON.stringify(summaries)}\n\n`;
+    const of = <Item>(items: ReadonlyMap<string, Item>) => changed.flatMap((id) => items.get(id) ?? []);
+    this.#send(
+      'issues',
+      of(this.#world.issues).map((issue) => this.#views.summary(issue)),
+    );
+    this.#send(
+      'documents',
+      of(this.#world.documents).map((document) => this.#views.documentSummary(document)),
+    );
+  }
+
+  #send(event: string, items: readonly object[]): void {
+    if (items.length === 0) return;
+    const message = `event: ${event}\ndata: ${JSON.stringify(items)}\n\n`;
     for (const page of this.#pages) page.write(message);
   }
 
@@ -75,7 +88,7 @@ export class Live {
       const told = this.#told.get(session.id);
       if (told === seen) continue;
       this.#told.set(session.id, seen);
-      if (told !== undefined) this.#change(session.issueId);
+      if (told !== undefined) this.#change(placeOf(session));
     }
   }
 }

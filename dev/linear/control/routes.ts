@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { faultsSchema } from '../faults.ts';
 import { guidanceSchema } from '../state/model.ts';
+import { appRoutes } from './app-routes.ts';
 import type { Control } from './control.ts';
 import type { Live } from './live.ts';
 import { answerControl, isFromThisMachine, type Route } from './routing.ts';
@@ -12,7 +13,17 @@ const newIssueSchema = z.strictObject({
   description: z.string().nullish(),
   team: z.string().optional(),
   labels: z.array(z.string().min(1)).optional(),
+  project: z.string().min(1).optional(),
 });
+const editSchema = z.strictObject({
+  title: z.string().optional(),
+  description: z.string().nullish(),
+  labels: z.array(z.string().min(1)).optional(),
+  project: z.string().min(1).nullish(),
+  assigned: z.boolean().optional(),
+});
+const reactionSchema = z.strictObject({ emoji: z.string().min(1), commentId: z.string().optional() });
+const notificationSchema = z.strictObject({ kind: z.string().min(1) });
 const delegateSchema = z.strictObject({ by: z.enum(['person', 'automation']).optional() });
 const commentSchema = z.strictObject({
   body: z.string(),
@@ -23,10 +34,13 @@ const commentSchema = z.strictObject({
 const mentionSchema = z.strictObject({ body: z.string() });
 const stopSchema = z.strictObject({ sessionId: z.string().optional() });
 const moveSchema = z.strictObject({ state: z.string() });
-const teamSchema = z.strictObject({ key: z.string().regex(/^[A-Z][A-Z0-9]*$/), name: z.string().min(1) });
+const teamSchema = z.strictObject({
+  key: z.string().regex(/^[A-Z][A-Z0-9]*$/),
+  name: z.string().min(1),
+  parent: z.string().optional(),
+});
 const speedSchema = z.strictObject({ speed: z.number().min(0) });
 const advanceSchema = z.strictObject({ ms: z.number().min(0) });
-const adminSchema = z.strictObject({ isAdmin: z.boolean() });
 const webhookUrlSchema = z.strictObject({ url: z.string().nullable() });
 const releaseSchema = z.strictObject({ order: z.enum(['in-order', 'reversed', 'shuffled']).optional() });
 const limitSchema = z.coerce.number().int().positive().default(500);
@@ -42,7 +56,7 @@ export class ControlRoutes {
 
   constructor(control: Control, live: Live) {
     this.#live = live;
-    this.#routes = [...issueRoutes(control), ...machineryRoutes(control)];
+    this.#routes = [...issueRoutes(control), ...appRoutes(control), ...machineryRoutes(control)];
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
@@ -88,14 +102,32 @@ function issueRoutes(control: Control): Route[] {
       /^\/control\/issues\/([^/]+)\/state$/,
       ({ path: [issue = ''], body }) => control.moveIssue(issue, moveSchema.parse(body).state),
     ],
-    ['GET', /^\/control\/sessions\/([^/]+)$/, ({ path: [session = ''] }) => control.session(session)],
+    [
+      'PATCH',
+      /^\/control\/issues\/([^/]+)$/,
+      ({ path: [issue = ''], body }) => control.editIssue(issue, editSchema.parse(body)),
+    ],
+    ['DELETE', /^\/control\/issues\/([^/]+)$/, ({ path: [issue = ''] }) => control.removeIssue(issue)],
+    [
+      'POST',
+      /^\/control\/issues\/([^/]+)\/reactions$/,
+      ({ path: [issue = ''], body }) => {
+        const { emoji, commentId } = reactionSchema.parse(body);
+        control.react(issue, emoji, commentId);
+      },
+    ],
+    [
+      'POST',
+      /^\/control\/issues\/([^/]+)\/notifications$/,
+      ({ path: [issue = ''], body }) => control.notify(issue, notificationSchema.parse(body).kind),
+    ],
     ['PUT', /^\/control\/guidance$/, ({ body }) => control.setGuidance(guidanceSchema.parse(body))],
     [
       'POST',
       /^\/control\/teams$/,
       ({ body }) => {
-        const { key, name } = teamSchema.parse(body);
-        control.createTeam(key, name);
+        const { key, name, parent } = teamSchema.parse(body);
+        control.createTeam(key, name, parent);
       },
     ],
   ];
@@ -104,9 +136,6 @@ function issueRoutes(control: Control): Route[] {
 function machineryRoutes(control: Control): Route[] {
   return [
     ['GET', /^\/control\/state$/, () => control.state()],
-    ['POST', /^\/control\/install$/, () => control.install()],
-    ['POST', /^\/control\/uninstall$/, () => control.uninstall()],
-    ['PUT', /^\/control\/admin$/, ({ body }) => control.setAdmin(adminSchema.parse(body).isAdmin)],
     ['PUT', /^\/control\/clock$/, ({ body }) => control.setClockSpeed(speedSchema.parse(body).speed)],
     ['POST', /^\/control\/clock\/advance$/, ({ body }) => control.advance(advanceSchema.parse(body).ms)],
     ['GET', /^\/control\/faults$/, () => control.faults()],

@@ -1,6 +1,16 @@
 /** The workspace as tests and the page read it: whole threads in one piece, with what Linear no longer shows. */
 import type { SimulatorClock } from '../clock.ts';
-import type { Activity, AgentSession, Attachment, Comment, ExternalUrl, Issue, Plan, User } from '../state/model.ts';
+import type {
+  Activity,
+  AgentSession,
+  Attachment,
+  Comment,
+  Document,
+  ExternalUrl,
+  Issue,
+  Plan,
+  User,
+} from '../state/model.ts';
 import { type SessionStatus, sessionStatus } from '../state/session-status.ts';
 import type { World } from '../state/world.ts';
 import type { LinearUrls } from '../urls.ts';
@@ -14,6 +24,11 @@ export interface IssueSummary {
   state: { name: string; type: string; color: string };
   team: string;
   labels: { name: string; color: string }[];
+  project: string | null;
+  /** Whether the person at the page has it. */
+  assigned: boolean;
+  /** It is in the trash. */
+  removed: boolean;
   /** The agent has it. */
   delegated: boolean;
   /** Of the latest session; null when there is none. */
@@ -45,7 +60,9 @@ export interface ActivityView {
 
 export interface SessionView {
   id: string;
-  issueId: string;
+  /** Null: it is about a document. */
+  issueId: string | null;
+  documentId: string | null;
   status: SessionStatus;
   /** More than ten seconds passed before the first sign of life (or still none came). */
   unresponsive: boolean;
@@ -81,6 +98,22 @@ export interface Thread {
   sessions: SessionView[];
 }
 
+export interface DocumentSummary {
+  id: string;
+  title: string;
+  url: string;
+  /** Of the latest session; null when there is none. */
+  session: IssueSummary['session'];
+  createdAt: string;
+}
+
+/** A document with everything on it; lists are oldest first. */
+export interface DocumentThread {
+  document: DocumentSummary & { content: string };
+  comments: CommentView[];
+  sessions: SessionView[];
+}
+
 export class ControlViews {
   readonly #world: World;
   readonly #clock: SimulatorClock;
@@ -94,7 +127,6 @@ export class ControlViews {
 
   summary(issue: Issue): IssueSummary {
     const { name, type, color } = this.#world.stateOf(issue);
-    const latest = this.#world.sessionsOf(issue.id).at(-1);
     return {
       id: issue.id,
       identifier: this.#world.identifier(issue),
@@ -103,8 +135,11 @@ export class ControlViews {
       state: { name, type, color },
       team: this.#world.teamOf(issue).key,
       labels: this.#world.labelsOf(issue).map((label) => ({ name: label.name, color: label.color })),
+      project: this.#world.projectOf(issue)?.name ?? null,
+      assigned: issue.assigneeId === this.#world.person.id,
+      removed: issue.trashed,
       delegated: issue.delegateId === this.#world.appUser.id,
-      session: latest ? { id: latest.id, ...sessionStatus(latest, this.#clock.now()) } : null,
+      session: this.#latestSession(issue.id),
       createdAt: iso(issue.createdAt),
       updatedAt: iso(issue.updatedAt),
     };
@@ -115,16 +150,26 @@ export class ControlViews {
     return {
       issue: { ...this.summary(issue), description: issue.description },
       attachments: attachments.map(({ id, url, title }) => ({ id, url, title })),
-      comments: this.#world.commentsOf(issue.id).map((comment) => this.comment(comment)),
-      sessions: this.#world.sessionsOf(issue.id).map((session) => this.session(session)),
+      ...this.#conversation(issue.id),
     };
   }
 
+  documentSummary(document: Document): DocumentSummary {
+    const { id, title, createdAt } = document;
+    const url = this.#urls.document(document);
+    return { id, title, url, session: this.#latestSession(id), createdAt: iso(createdAt) };
+  }
+
+  documentThread(document: Document): DocumentThread {
+    const { content } = document;
+    return { document: { ...this.documentSummary(document), content }, ...this.#conversation(document.id) };
+  }
+
   session(session: AgentSession): SessionView {
-    const { id, issueId, summary, plan, externalUrls, commentId, sourceCommentId } = session;
+    const { id, issueId, documentId, summary, plan, externalUrls, commentId, sourceCommentId } = session;
     const { creatorId, createdAt, startedAt, endedAt } = session;
     return {
-      ...{ id, issueId, summary, plan, externalUrls, commentId, sourceCommentId },
+      ...{ id, issueId, documentId, summary, plan, externalUrls, commentId, sourceCommentId },
       ...sessionStatus(session, this.#clock.now()),
       creator: this.#author(this.#world.userOrNull(creatorId)),
       createdAt: iso(createdAt),
@@ -153,6 +198,18 @@ export class ControlViews {
       author: this.#author(this.#world.userOrNull(userId)),
       sessionId: session?.id ?? null,
     };
+  }
+
+  #conversation(placeId: string): Pick<Thread, 'comments' | 'sessions'> {
+    return {
+      comments: this.#world.commentsOf(placeId).map((comment) => this.comment(comment)),
+      sessions: this.#world.sessionsOf(placeId).map((session) => this.session(session)),
+    };
+  }
+
+  #latestSession(placeId: string): IssueSummary['session'] {
+    const latest = this.#world.sessionsOf(placeId).at(-1);
+    return latest ? { id: latest.id, ...sessionStatus(latest, this.#clock.now()) } : null;
   }
 
   #author(user: User | null): Author | null {

@@ -45,6 +45,8 @@ export interface Caller {
   rootFields: RootFields;
   limiter: RateLimiter;
   scopes: readonly Scope[];
+  /** Makes the addresses of files in a text readable without a token, for so many seconds. */
+  signAddresses: (text: string, seconds: number) => string;
 }
 
 export interface GraphqlEndpointOptions {
@@ -82,12 +84,17 @@ export class GraphqlEndpoint {
       return;
     }
     this.#calls.total += 1;
-    const succeeded = await this.#answer(caller, body, response);
+    const succeeded = await this.#answer(caller, body, signedFor(request), response);
     if (!succeeded) this.#calls.failed += 1;
   }
 
   /** @returns whether the answer is one without errors */
-  async #answer({ limiter, rootFields, scopes }: Caller, body: Buffer, response: ServerResponse): Promise<boolean> {
+  async #answer(
+    { limiter, rootFields, scopes, signAddresses }: Caller,
+    body: Buffer,
+    signSeconds: number | null,
+    response: ServerResponse,
+  ): Promise<boolean> {
     const { schema, faults } = this.#options;
     const refuse = (code: string, errors: readonly { message: string }[]) => {
       sendJson(response, 400, requestErrors(code, errors));
@@ -119,7 +126,8 @@ export class GraphqlEndpoint {
     if (instead && this.#fail(instead, checked, complexity, limiter, response)) return false;
 
     const { document } = checked;
-    const operation = { schema, document, variables, operationName: request.operationName };
+    const rewriteMarkdown = signSeconds === null ? null : (text: string) => signAddresses(text, signSeconds);
+    const operation = { schema, document, variables, operationName: request.operationName, rewriteMarkdown };
     const { answer, rejected } = await carryOut(operation, rootFields);
     if (rejected) return refuse('BAD_USER_INPUT', rejected);
     const silent = hits.find(({ fault }) => fault === 'timeout-after-commit');
@@ -174,6 +182,12 @@ export class GraphqlEndpoint {
     this.#documents.set(query, checked);
     return checked;
   }
+}
+
+/** The header by which a caller asks for addresses of files that need no token. */
+function signedFor(request: IncomingMessage): number | null {
+  const seconds = Number(request.headers['public-file-urls-expire-in']);
+  return Number.isInteger(seconds) && seconds > 0 ? seconds : null;
 }
 
 function noCalls(): CallCounts {

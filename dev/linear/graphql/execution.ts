@@ -34,6 +34,8 @@ export interface Operation {
   document: DocumentNode;
   variables: Record<string, unknown> | null | undefined;
   operationName: string | null | undefined;
+  /** Applied to every Markdown text of the answer; null: as it is. */
+  rewriteMarkdown: ((text: string) => string) | null;
 }
 
 /**
@@ -49,6 +51,7 @@ export async function carryOut(
     rootValue: rootFields,
     variableValues: operation.variables,
     operationName: operation.operationName,
+    contextValue: operation.rewriteMarkdown,
     fieldResolver: resolveField,
   });
   if (result.errors && !('data' in result)) return { answer: {}, rejected: result.errors };
@@ -57,10 +60,14 @@ export async function carryOut(
   return { answer, rejected: null };
 }
 
-const resolveField: GraphQLFieldResolver<unknown, unknown> = (source, args, _context, info) => {
+/** Fields that hold Markdown. */
+const MARKDOWN_FIELDS = new Set(['description', 'body']);
+
+const resolveField: GraphQLFieldResolver<unknown, Operation['rewriteMarkdown']> = (source, args, rewrite, info) => {
   const { fieldName, parentType, returnType } = info;
   const value = (source as Record<string, unknown>)[fieldName];
   if (typeof value === 'function') return value(args);
+  if (rewrite && typeof value === 'string' && MARKDOWN_FIELDS.has(fieldName)) return rewrite(value);
   if (value !== undefined) return value;
   const isRoot = info.path.prev === undefined;
   if (isRoot) throw notSimulated(`${parentType.name}.${fieldName}`);

@@ -3,9 +3,10 @@ import { createActivity } from '../agent/activities.ts';
 import { linkAttachment, suggestRepositories, updateIssue } from '../agent/issues.ts';
 import { createSessionOnComment, createSessionOnIssue, updateSession } from '../agent/sessions.ts';
 import type { Uploads } from '../agent/uploads.ts';
+import { seesTeam } from '../conversation.ts';
 import { notFound } from '../errors.ts';
 import type { Simulation } from '../simulation.ts';
-import type { AgentSession, User } from '../state/model.ts';
+import type { AgentSession, Issue, User } from '../state/model.ts';
 import { connection, type PageArguments } from './connections.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Views } from './views.ts';
@@ -21,23 +22,36 @@ type WithInput<Act extends (simulation: Simulation, input: never) => unknown> = 
 export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads: Uploads, viewer: User) {
   const { world, clock, urls } = simulation;
   const views = new Views(world, clock, urls);
+  const sees = (issue: Issue) => viewer !== world.appUser || seesTeam(simulation, issue.teamId);
+  /** What the application may not see is not there for it. */
+  const issueOf = (id: string) => {
+    const issue = world.findIssue(id);
+    return found(issue && sees(issue) ? issue : undefined, 'Issue', id);
+  };
+  const sessionOf = (id: string) => {
+    const value = world.sessions.get(id);
+    const issue = value && world.issueOrNull(value.issueId);
+    return found(!issue || sees(issue) ? value : undefined, 'AgentSession', id);
+  };
+  const visibleTeams = () =>
+    [...world.teams.values()].filter(({ id }) => viewer !== world.appUser || seesTeam(simulation, id));
   const done = () => ({ success: true, lastSyncId: world.lastSyncId });
   const session = (value: AgentSession) => ({ ...done(), agentSession: views.session(value) });
 
   const queries = {
     viewer: () => views.user(viewer),
     organization: () => views.organization(),
-    teams: (page: PageArguments) => views.teams(page),
+    teams: (page: PageArguments) => views.teams(page, visibleTeams()),
     team: ({ id }: ById) => {
-      const team = world.teams.get(id) ?? [...world.teams.values()].find((candidate) => candidate.key === id);
+      const team = visibleTeams().find((candidate) => candidate.id === id || candidate.key === id);
       return views.team(found(team, 'Team', id));
     },
     user: ({ id }: ById) => views.user(found(world.users.get(id), 'User', id)),
-    issue: ({ id }: ById) => views.issue(found(world.findIssue(id), 'Issue', id)),
+    issue: ({ id }: ById) => views.issue(issueOf(id)),
     comment: ({ id }: { id?: string | null }) => {
       return views.comment(found(world.comments.get(id ?? ''), 'Comment', id ?? ''));
     },
-    agentSession: ({ id }: ById) => views.session(found(world.sessions.get(id), 'AgentSession', id)),
+    agentSession: ({ id }: ById) => views.session(sessionOf(id)),
     agentSessions: (page: PageArguments) => {
       return connection([...world.sessions.values()], page, (value) => views.session(value));
     },
@@ -51,7 +65,8 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
       candidateRepositories: { hostname: string; repositoryFullName: string }[];
     }) => {
       const { agentSessionId: id } = given;
-      if (id) found(world.sessions.get(id), 'AgentSession', id);
+      if (id) sessionOf(id);
+      issueOf(given.issueId);
       return { suggestions: suggestRepositories(simulation, given.issueId, given.candidateRepositories) };
     },
     rateLimitStatus: () => limiter.status(),
@@ -59,26 +74,31 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
 
   const mutations = {
     agentActivityCreate: ({ input }: WithInput<typeof createActivity>) => {
+      const owner = sessionOf(input.agentSessionId);
       const activity = createActivity(simulation, input);
-      const owner = found(world.sessions.get(input.agentSessionId), 'AgentSession', input.agentSessionId);
       return { ...done(), agentActivity: views.activity(activity, owner) };
     },
     agentSessionUpdate: ({ id, input }: ById & { input: Parameters<typeof updateSession>[2] }) => {
+      sessionOf(id);
       return session(updateSession(simulation, id, input));
     },
     agentSessionCreateOnIssue: ({ input }: WithInput<typeof createSessionOnIssue>) => {
+      issueOf(input.issueId);
       return session(createSessionOnIssue(simulation, input));
     },
     agentSessionCreateOnComment: ({ input }: WithInput<typeof createSessionOnComment>) => {
       return session(createSessionOnComment(simulation, input));
     },
     issueUpdate: ({ id, input }: ById & { input: Record<string, unknown> }) => {
+      issueOf(id);
       return { issue: views.issue(updateIssue(simulation, id, input)), ...done() };
     },
     attachmentLinkURL: (input: Parameters<typeof linkAttachment>[1]) => {
+      issueOf(input.issueId);
       return { attachment: views.attachment(linkAttachment(simulation, input)), ...done() };
     },
     attachmentLinkGitHubPR: (input: Parameters<typeof linkAttachment>[1]) => {
+      issueOf(input.issueId);
       return { attachment: views.attachment(linkAttachment(simulation, input)), ...done() };
     },
     fileUpload: (input: Parameters<Uploads['prepare']>[0]) => ({ ...done(), uploadFile: uploads.prepare(input) }),

@@ -11,6 +11,7 @@ import type {
   Comment,
   Issue,
   Label,
+  Project,
   Team,
   User,
   WorkflowState,
@@ -42,7 +43,7 @@ export class Views {
       __typename: 'Organization',
       ...{ id, name, urlKey, logoUrl: null, createdAt: iso(createdAt), updatedAt: iso(createdAt) },
       userCount: this.#world.users.size,
-      teams: (page: ListArguments) => this.teams(page),
+      teams: (page: ListArguments) => this.teams(page, [...this.#world.teams.values()]),
     };
   }
 
@@ -67,8 +68,8 @@ export class Views {
     };
   }
 
-  teams(page: ListArguments): View {
-    const teams = filtered([...this.#world.teams.values()], page.filter, {
+  teams(page: ListArguments, of: readonly Team[]): View {
+    const teams = filtered(of, page.filter, {
       id: (team) => team.id,
       key: (team) => team.key,
       name: (team) => team.name,
@@ -84,6 +85,10 @@ export class Views {
       private: false,
       visibility: 'public',
       organization: () => this.organization(),
+      parent: () => {
+        const parent = this.#world.teamAndParents(team)[1];
+        return parent ? this.team(parent) : null;
+      },
       states: (page: ListArguments) => this.#states(team, page),
       labels: (page: ListArguments) => this.#labels(team.labels, page),
     };
@@ -108,6 +113,11 @@ export class Views {
       canceledAt: isoOrNull(issue.canceledAt),
       priorityLabel: 'No priority',
       labelIds: issue.labelIds,
+      trashed: issue.trashed || null,
+      project: () => {
+        const project = world.projectOf(issue);
+        return project && this.#project(project);
+      },
       state: () => this.#state(world.stateOf(issue), world.teamOf(issue)),
       team: () => this.team(world.teamOf(issue)),
       creator: () => this.#userOrNull(issue.creatorId),
@@ -124,20 +134,19 @@ export class Views {
   }
 
   comment(comment: Comment): View {
-    const issue = this.#world.issue(comment.issueId);
     return {
       __typename: 'Comment',
       id: comment.id,
       body: comment.body,
       bodyData: JSON.stringify(richText(comment.body)),
-      url: this.#urls.comment(issue, comment.id),
+      url: this.#urls.comment(comment),
       issueId: comment.issueId,
       parentId: comment.parentId,
       createdAt: iso(comment.createdAt),
       updatedAt: iso(comment.createdAt),
       isArtificialAgentSessionRoot: comment.userId === null,
       user: () => this.#userOrNull(comment.userId),
-      issue: () => this.issue(issue),
+      issue: () => this.#issueOrNull(comment.issueId),
       parent: () => (comment.parentId === null ? null : this.comment(this.#world.comment(comment.parentId))),
       agentSession: () => {
         const session = this.#world.sessionOfThread(comment.id);
@@ -166,7 +175,7 @@ export class Views {
       dismissedAt: null,
       appUser: () => this.user(world.appUser),
       creator: () => this.#userOrNull(session.creatorId),
-      issue: () => this.issue(world.issue(session.issueId)),
+      issue: () => this.#issueOrNull(session.issueId),
       comment: () => this.comment(world.comment(session.commentId)),
       sourceComment: () =>
         session.sourceCommentId === null ? null : this.comment(world.comment(session.sourceCommentId)),
@@ -236,6 +245,17 @@ export class Views {
   #labels(labels: readonly Label[], page: ListArguments): View {
     const wanted = filtered(labels, page.filter, { id: (label) => label.id, name: (label) => label.name });
     return connection(wanted, page, (label) => ({ __typename: 'IssueLabel', ...label, isGroup: false }));
+  }
+
+  #issueOrNull(id: string | null): View | null {
+    const issue = this.#world.issueOrNull(id);
+    return issue && this.issue(issue);
+  }
+
+  #project(project: Project): View {
+    const { id, name, createdAt } = project;
+    const at = iso(createdAt);
+    return { __typename: 'Project', ...{ id, name, url: this.#urls.project(project), createdAt: at, updatedAt: at } };
   }
 
   #userOrNull(id: string | null): View | null {

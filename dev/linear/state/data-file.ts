@@ -10,6 +10,8 @@ const worldSchema = z.object({
   workspace: model.workspaceSchema,
   users: z.array(model.userSchema),
   teams: z.array(model.teamSchema),
+  projects: z.array(model.projectSchema).default([]),
+  documents: z.array(model.documentSchema).default([]),
   issues: z.array(model.issueSchema),
   comments: z.array(model.commentSchema),
   sessions: z.array(model.agentSessionSchema),

@@ -47,8 +47,17 @@ export const teamSchema = z.object({
   states: z.array(workflowStateSchema),
   labels: z.array(labelSchema),
   lastIssueNumber: z.number(),
+  /** The team this one is a part of. */
+  parentId: id.nullable().default(null),
 });
 export type Team = z.infer<typeof teamSchema>;
+
+export const projectSchema = z.object({ id, name: z.string(), createdAt: time });
+export type Project = z.infer<typeof projectSchema>;
+
+/** A page of text that belongs to no issue; people may mention the agent in it. */
+export const documentSchema = z.object({ id, title: z.string(), content: z.string(), createdAt: time });
+export type Document = z.infer<typeof documentSchema>;
 
 export const issueSchema = z.object({
   id,
@@ -61,6 +70,9 @@ export const issueSchema = z.object({
   assigneeId: id.nullable(),
   creatorId: id.nullable(),
   labelIds: z.array(id),
+  projectId: id.nullable().default(null),
+  /** Deleted, and in the trash still. */
+  trashed: z.boolean().default(false),
   createdAt: time,
   updatedAt: time,
   startedAt: time.nullable(),
@@ -71,7 +83,9 @@ export type Issue = z.infer<typeof issueSchema>;
 
 export const commentSchema = z.object({
   id,
-  issueId: id,
+  /** What it stands under: an issue, or else a document. */
+  issueId: id.nullable(),
+  documentId: id.nullable().default(null),
   /** The comment that started the thread; null: this one does. */
   parentId: id.nullable(),
   body: z.string(),
@@ -146,7 +160,9 @@ export type ExternalUrl = z.infer<typeof externalUrlSchema>;
 
 export const agentSessionSchema = z.object({
   id,
-  issueId: id,
+  /** What it is about: an issue, or else a document. */
+  issueId: id.nullable(),
+  documentId: id.nullable().default(null),
   /** Root of the session's thread. */
   commentId: id,
   /** The comment that mentioned the agent, when one did. */
@@ -170,5 +186,12 @@ export const attachmentSchema = z.object({ id, issueId: id, url: z.string(), tit
 export type Attachment = z.infer<typeof attachmentSchema>;
 
 /** Who instructs agents how: shown to the agent with each new session. */
-export const guidanceSchema = z.array(z.object({ body: z.string().min(1), origin: z.enum(['workspace', 'team']) }));
+export const guidanceSchema = z.array(
+  z.object({
+    body: z.string().min(1),
+    origin: z.enum(['workspace', 'team']),
+    /** Key of the team that says so to itself and the teams in it; without it, each team does. */
+    team: z.string().optional(),
+  }),
+);
 export type Guidance = z.infer<typeof guidanceSchema>;

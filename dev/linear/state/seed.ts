@@ -80,6 +80,7 @@ function firstTeam(now: number): Team {
     states: STATES.map(([id, name, type, position, color]) => ({ id, name, type, position, color })),
     labels: [newLabel('Bug', '#eb5757'), newLabel('Feature', '#bb87fc'), newLabel('Improvement', '#4ea7fc')],
     lastIssueNumber: 0,
+    parentId: null,
   };
 }
 
@@ -100,6 +101,8 @@ function workspaceOf(
       { ...agent, app: true, admin: false, createdAt: now },
     ],
     teams: [team],
+    projects: [],
+    documents: [],
     issues,
     comments: [],
     sessions: [],
@@ -109,11 +112,11 @@ function workspaceOf(
 }
 
 /** A further team, with the same workflow under ids of its own. */
-export function newTeam(key: string, name: string, now: number): Team {
+export function newTeam(key: string, name: string, now: number, parentId: string | null = null): Team {
   const states = STATES.map(([, stateName, type, position, color]) => {
     return { id: randomUUID(), name: stateName, type, position, color };
   });
-  return { id: randomUUID(), key, name, createdAt: now, states, labels: [], lastIssueNumber: 0 };
+  return { id: randomUUID(), key, name, createdAt: now, states, labels: [], lastIssueNumber: 0, parentId };
 }
 
 export function newLabel(name: string, color = '#6e7781'): Label {
@@ -124,7 +127,13 @@ export function newLabel(name: string, color = '#6e7781'): Label {
 export function newIssue(
   team: Team,
   now: number,
-  values: { title: string; description: string | null; creatorId: string | null; labelIds?: string[] },
+  values: {
+    title: string;
+    description: string | null;
+    creatorId: string | null;
+    labelIds?: string[];
+    projectId?: string | null;
+  },
 ): Issue {
   const state = team.states.find((candidate) => candidate.type === 'unstarted');
   if (!state) throw new Error(`team ${team.key} has no unstarted state`);
@@ -140,6 +149,8 @@ export function newIssue(
     assigneeId: null,
     creatorId: values.creatorId,
     labelIds: values.labelIds ?? [],
+    projectId: values.projectId ?? null,
+    trashed: false,
     createdAt: now,
     updatedAt: now,
     startedAt: null,

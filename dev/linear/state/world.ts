@@ -1,11 +1,25 @@
 /** Everything in the simulated workspace, with the indexes that keep a lookup cheap when there are thousands of issues. */
-import type { Activity, AgentSession, Attachment, Comment, Guidance, Issue, Team, User, Workspace } from './model.ts';
+import type {
+  Activity,
+  AgentSession,
+  Attachment,
+  Comment,
+  Document,
+  Guidance,
+  Issue,
+  Project,
+  Team,
+  User,
+  Workspace,
+} from './model.ts';
 
 /** What is saved and restored. */
 export interface WorldData {
   workspace: Workspace;
   users: User[];
   teams: Team[];
+  projects: Project[];
+  documents: Document[];
   issues: Issue[];
   comments: Comment[];
   sessions: AgentSession[];
@@ -17,22 +31,26 @@ export class World {
   readonly workspace: Workspace;
   readonly users = new Map<string, User>();
   readonly teams = new Map<string, Team>();
+  readonly projects = new Map<string, Project>();
+  readonly documents = new Map<string, Document>();
   readonly issues = new Map<string, Issue>();
   readonly comments = new Map<string, Comment>();
   readonly sessions = new Map<string, AgentSession>();
   readonly attachments = new Map<string, Attachment>();
   guidance: Guidance;
+  /** What Linear would suggest, whatever the issue; null: see `suggestRepositories`. Not kept across restarts. */
+  suggestedRepositories: { repositoryFullName: string; hostname: string; confidence: number }[] | null = null;
   /** The agent's user, and the person at the page. */
   readonly appUser: User;
   readonly person: User;
 
   readonly #issueByIdentifier = new Map<string, Issue>();
-  readonly #commentsByIssue = new Map<string, Comment[]>();
-  readonly #sessionsByIssue = new Map<string, AgentSession[]>();
+  readonly #commentsByPlace = new Map<string, Comment[]>();
+  readonly #sessionsByPlace = new Map<string, AgentSession[]>();
   readonly #attachmentsByIssue = new Map<string, Attachment[]>();
   readonly #sessionByComment = new Map<string, AgentSession>();
   readonly #activities = new Map<string, { activity: Activity; session: AgentSession }>();
-  readonly #listeners = new Set<(issueId: string | null) => void>();
+  readonly #listeners = new Set<(placeId: string | null) => void>();
   #syncId = 0;
 
   constructor(data: WorldData) {
@@ -40,6 +58,8 @@ export class World {
     this.guidance = data.guidance;
     for (const user of data.users) this.users.set(user.id, user);
     for (const team of data.teams) this.teams.set(team.id, team);
+    for (const project of data.projects) this.projects.set(project.id, project);
+    for (const document of data.documents) this.documents.set(document.id, document);
     for (const issue of data.issues) this.addIssue(issue);
     for (const comment of data.comments) this.addComment(comment);
     for (const session of data.sessions) this.addSession(session);
@@ -54,6 +74,8 @@ export class World {
       workspace: this.workspace,
       users: [...this.users.values()],
       teams: [...this.teams.values()],
+      projects: [...this.projects.values()],
+      documents: [...this.documents.values()],
       issues: [...this.issues.values()],
       comments: [...this.comments.values()],
       sessions: [...this.sessions.values()],
@@ -62,15 +84,15 @@ export class World {
     };
   }
 
-  /** Called with the issue's id after each change to it or to what hangs on it; null: to something else. */
-  onChange(listener: (issueId: string | null) => void): void {
+  /** Called with the id of an issue or document after each change to it or to what hangs on it; null: to something else. */
+  onChange(listener: (placeId: string | null) => void): void {
     this.#listeners.add(listener);
   }
 
   /** Announces a change, and counts it: Linear's `lastSyncId`. */
-  changed(issueId: string | null): number {
+  changed(placeId: string | null): number {
     this.#syncId += 1;
-    for (const listener of this.#listeners) listener(issueId);
+    for (const listener of this.#listeners) listener(placeId);
     return this.#syncId;
   }
 
@@ -85,13 +107,13 @@ export class World {
 
   addComment(comment: Comment): void {
     this.comments.set(comment.id, comment);
-    listOf(this.#commentsByIssue, comment.issueId).push(comment);
+    listOf(this.#commentsByPlace, placeOf(comment)).push(comment);
   }
 
   addSession(session: AgentSession): void {
     this.sessions.set(session.id, session);
     this.#sessionByComment.set(session.commentId, session);
-    listOf(this.#sessionsByIssue, session.issueId).push(session);
+    listOf(this.#sessionsByPlace, placeOf(session)).push(session);
     for (const activity of session.activities) this.#activities.set(activity.id, { activity, session });
   }
 
@@ -122,13 +144,13 @@ export class World {
     return this.#sessionByComment.get(commentId);
   }
 
-  /** Oldest first, as all the lists here. */
-  commentsOf(issueId: string): readonly Comment[] {
-    return this.#commentsByIssue.get(issueId) ?? [];
+  /** Of an issue or document; oldest first, as all the lists here. */
+  commentsOf(placeId: string): readonly Comment[] {
+    return this.#commentsByPlace.get(placeId) ?? [];
   }
 
-  sessionsOf(issueId: string): readonly AgentSession[] {
-    return this.#sessionsByIssue.get(issueId) ?? [];
+  sessionsOf(placeId: string): readonly AgentSession[] {
+    return this.#sessionsByPlace.get(placeId) ?? [];
   }
 
   attachmentsOf(issueId: string): readonly Attachment[] {
@@ -153,8 +175,28 @@ export class World {
     return this.teamOf(issue).labels.filter((label) => issue.labelIds.includes(label.id));
   }
 
+  projectOf(issue: Issue): Project | null {
+    return issue.projectId === null ? null : known(this.projects.get(issue.projectId), 'project', issue.projectId);
+  }
+
+  /** The team itself and those it is a part of, the nearest first. */
+  teamAndParents(team: Team): Team[] {
+    const parent = team.parentId === null ? undefined : this.teams.get(team.parentId);
+    return parent ? [team, ...this.teamAndParents(parent)] : [team];
+  }
+
   issue(issueId: string): Issue {
     return known(this.issues.get(issueId), 'issue', issueId);
+  }
+
+  /** Like `issue`, for ids that may be null. */
+  issueOrNull(issueId: string | null): Issue | null {
+    return issueId === null ? null : this.issue(issueId);
+  }
+
+  /** The document of something that is not about an issue. */
+  document(documentId: string | null): Document {
+    return known(this.documents.get(documentId ?? ''), 'document', String(documentId));
   }
 
   comment(commentId: string): Comment {
@@ -169,6 +211,11 @@ export class World {
   userOrNull(userId: string | null): User | null {
     return userId === null ? null : this.user(userId);
   }
+}
+
+/** The id of the issue, or else the document, that something belongs to. */
+export function placeOf({ issueId, documentId }: Pick<Comment, 'issueId' | 'documentId'>): string {
+  return known(issueId ?? documentId ?? undefined, 'place', 'none');
 }
 
 function listOf<Item>(map: Map<string, Item[]>, key: string): Item[] {

@@ -5,21 +5,17 @@
 import { randomUUID } from 'node:crypto';
 import type { SimulatorClock } from '../clock.ts';
 import type { ResourceType } from '../oauth/model.ts';
-import type { Activity, AgentSession, Comment, Issue, Team, User } from '../state/model.ts';
+import type { Activity, AgentSession, Comment, Document, Issue, Team, User } from '../state/model.ts';
 import { sessionStatus } from '../state/session-status.ts';
-import type { World } from '../state/world.ts';
+import { placeOf, type World } from '../state/world.ts';
 import type { LinearUrls } from '../urls.ts';
+import { guidanceFor } from './guidance.ts';
 import { promptContext } from './prompt-context.ts';
 
 /** Kinds of webhook that are simulated. To all but `OAuthApp` an application subscribes. */
-export type WebhookType = Extract<ResourceType, 'AgentSessionEvent' | 'AppUserNotification' | 'Issue'> | 'OAuthApp';
-
-export type NotificationKind =
-  | 'issueAssignedToYou'
-  | 'issueUnassignedFromYou'
-  | 'issueCommentMention'
-  | 'issueNewComment'
-  | 'issueStatusChanged';
+export type WebhookType =
+  | Extract<ResourceType, 'AgentSessionEvent' | 'AppUserNotification' | 'Issue' | 'PermissionChange'>
+  | 'OAuthApp';
 
 export interface WebhookPayload {
   type: WebhookType;
@@ -84,15 +80,32 @@ export class PayloadWriter {
     };
   }
 
-  /** AppUserNotification: what would show in the agent's inbox. */
-  notification(kind: NotificationKind, issue: Issue, actor: User | null, comment?: Comment): WebhookPayload {
+  /**
+   * AppUserNotification: what would show in the agent's inbox.
+   * @param kind "issueNewComment" or another of Linear's
+   */
+  notification(
+    kind: string,
+    issue: Issue,
+    actor: User | null,
+    { comment, reactionEmoji }: { comment?: Comment; reactionEmoji?: string } = {},
+  ): WebhookPayload {
+    return this.#notification(kind, actor, {
+      issueId: issue.id,
+      issue: this.#issue(issue),
+      ...(comment && this.#commentFields(comment)),
+      ...(reactionEmoji !== undefined && { reactionEmoji }),
+    });
+  }
+
+  /** The same about a document. */
+  documentNotification(kind: string, { id, title }: Document, actor: User | null, comment: Comment): WebhookPayload {
+    const document = { id, title };
+    return this.#notification(kind, actor, { documentId: id, document, ...this.#commentFields(comment) });
+  }
+
+  #notification(kind: string, actor: User | null, about: object): WebhookPayload {
     const at = this.#clock.iso();
-    const parent = comment?.parentId ? this.#world.comment(comment.parentId) : null;
-    const commentFields = comment && {
-      commentId: comment.id,
-      comment: this.#comment(comment),
-      ...(parent && { parentCommentId: parent.id, parentComment: this.#comment(parent) }),
-    };
     return {
       ...this.#envelope('AppUserNotification', kind),
       ...this.#appFields(),
@@ -106,10 +119,28 @@ export class PayloadWriter {
         actorId: actor?.id ?? null,
         actor: actor && this.#user(actor),
         externalUserActorId: null,
-        issueId: issue.id,
-        issue: this.#issue(issue),
-        ...commentFields,
+        ...about,
       },
+    };
+  }
+
+  #commentFields(comment: Comment) {
+    const parent = comment.parentId === null ? null : this.#world.comment(comment.parentId);
+    return {
+      commentId: comment.id,
+      comment: this.#comment(comment),
+      ...(parent && { parentCommentId: parent.id, parentComment: this.#comment(parent) }),
+    };
+  }
+
+  /** PermissionChange `teamAccessChanged`. @param change ids of teams */
+  teamAccessChanged(change: { added: string[]; removed: string[]; all: boolean }): WebhookPayload {
+    return {
+      ...this.#envelope('PermissionChange', 'teamAccessChanged'),
+      ...this.#appFields(),
+      canAccessAllPublicTeams: change.all,
+      addedTeamIds: change.added,
+      removedTeamIds: change.removed,
     };
   }
 
@@ -128,7 +159,12 @@ export class PayloadWriter {
     return { ...this.#issueEvent('update', issue, actor), updatedFrom };
   }
 
-  #issueEvent(action: 'create' | 'update', issue: Issue, actor: User | null): WebhookPayload {
+  /** Issue `remove`: it is in the trash. */
+  issueRemoved(issue: Issue, actor: User | null): WebhookPayload {
+    return this.#issueEvent('remove', issue, actor);
+  }
+
+  #issueEvent(action: 'create' | 'update' | 'remove', issue: Issue, actor: User | null): WebhookPayload {
     return {
       ...this.#envelope('Issue', action),
       actor: actor && this.#actor(actor),
@@ -150,6 +186,7 @@ export class PayloadWriter {
 
   #session(session: AgentSession) {
     const creator = this.#world.userOrNull(session.creatorId);
+    const issue = this.#world.issueOrNull(session.issueId);
     return {
       id: session.id,
       type: 'commentThread',
@@ -166,7 +203,8 @@ export class PayloadWriter {
       creatorId: creator?.id ?? null,
       creator: creator && this.#user(creator),
       issueId: session.issueId,
-      issue: this.#issue(this.#world.issue(session.issueId)),
+      // Left out when the agent was mentioned elsewhere than on an issue.
+      ...(issue && { issue: this.#issue(issue) }),
       commentId: session.commentId,
       comment: this.#comment(this.#world.comment(session.commentId)),
       sourceCommentId: session.sourceCommentId,
@@ -184,21 +222,20 @@ export class PayloadWriter {
     const source = this.#world.comment(session.sourceCommentId);
     if (source.parentId === null) return null;
     return this.#world
-      .commentsOf(source.issueId)
+      .commentsOf(placeOf(source))
       .filter((comment) => comment.id !== source.id)
       .filter((comment) => comment.id === source.parentId || comment.parentId === source.parentId)
       .map((comment) => this.#comment(comment));
   }
 
   #guidance(session: AgentSession) {
-    if (this.#world.guidance.length === 0) return null;
-    const team = this.#world.teamOf(this.#world.issue(session.issueId));
-    return this.#world.guidance.map(({ body, origin }) => ({
+    const rules = guidanceFor(this.#world, session);
+    if (rules.length === 0) return null;
+    return rules.map(({ body, team }) => ({
       body,
-      origin:
-        origin === 'team'
-          ? { type: 'Team', team: { ...teamChild(team), displayName: team.name, parentId: null } }
-          : { type: 'Organization' },
+      origin: team
+        ? { type: 'Team', team: { ...teamChild(team), displayName: team.name, parentId: team.parentId } }
+        : { type: 'Organization' },
     }));
   }
 
@@ -217,6 +254,7 @@ export class PayloadWriter {
 
   #issueData(issue: Issue) {
     const state = this.#world.stateOf(issue);
+    const project = this.#world.projectOf(issue);
     const person = (id: string | null) => {
       const user = this.#world.userOrNull(id);
       return user && this.#user(user);
@@ -240,7 +278,8 @@ export class PayloadWriter {
       creator: person(issue.creatorId),
       labelIds: issue.labelIds,
       labels: this.#world.labelsOf(issue).map(({ id, name, color }) => ({ id, name, color, parentId: null })),
-      projectId: null,
+      projectId: issue.projectId,
+      ...(project && { project: { id: project.id, name: project.name, url: this.#urls.project(project) } }),
       parentId: null,
       priority: 0,
       priorityLabel: 'No priority',
@@ -250,13 +289,14 @@ export class PayloadWriter {
       reactionData: [],
       releases: [],
       subscriberIds: issue.creatorId === null ? [] : [issue.creatorId],
-      trashed: null,
+      trashed: issue.trashed || null,
     };
   }
 
   #comment(comment: Comment) {
-    const { id, body, issueId, userId } = comment;
-    return { id, body, issueId, ...(userId !== null && { userId }) };
+    const { id, body, issueId, documentId, userId } = comment;
+    const place = issueId === null ? { documentContentId: documentId } : { issueId };
+    return { id, body, ...place, ...(userId !== null && { userId }) };
   }
 
   #user(user: User) {

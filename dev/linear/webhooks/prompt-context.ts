@@ -3,15 +3,16 @@
  * they wrote it, which is the worst case for a receiver that would parse it.
  * Source: linear.app/developers/agent-interaction, "promptContext example".
  */
-import type { AgentSession, Comment, Issue } from '../state/model.ts';
-import type { World } from '../state/world.ts';
+import type { AgentSession, Comment, Document, Issue } from '../state/model.ts';
+import { placeOf, type World } from '../state/world.ts';
+import { type GuidanceRule, guidanceFor } from './guidance.ts';
 
 /** @returns the `promptContext` of a `created` event */
 export function promptContext(world: World, session: AgentSession): string {
-  const issue = world.issue(session.issueId);
-  const threads = threadsOf(world, issue);
+  const issue = world.issueOrNull(session.issueId);
+  const threads = threadsOf(world, placeOf(session));
   const primaryId = rootOf(world, session.sourceCommentId ?? session.commentId).id;
-  const parts = [issueElement(world, issue)];
+  const parts = [issue ? issueElement(world, issue) : documentElement(world.document(session.documentId))];
   for (const [rootId, comments] of threads) {
     if (rootId === primaryId) parts.push(threadElement(world, 'primary-directive-thread', rootId, comments));
   }
@@ -19,26 +20,34 @@ export function promptContext(world: World, session: AgentSession): string {
     const shown = comments.filter((comment) => comment.userId !== null);
     if (rootId !== primaryId && shown.length > 0) parts.push(threadElement(world, 'other-thread', rootId, shown));
   }
-  if (world.guidance.length > 0) parts.push(guidanceElement(world, issue));
+  const guidance = guidanceFor(world, session);
+  if (guidance.length > 0) parts.push(guidanceElement(guidance));
   return parts.join('\n\n');
 }
 
 function issueElement(world: World, issue: Issue): string {
+  const project = world.projectOf(issue);
   const lines = [
     `<issue identifier="${attribute(world.identifier(issue))}">`,
     `<title>${issue.title}</title>`,
     ...(issue.description ? [`<description>${issue.description}</description>`] : []),
     `<team name="${attribute(world.teamOf(issue).name)}"/>`,
+    ...(project ? [`<project name="${attribute(project.name)}"/>`] : []),
     ...world.labelsOf(issue).map((label) => `<label>${label.name}</label>`),
     '</issue>',
   ];
   return lines.join('\n');
 }
 
+/** Linear does not say what it writes for a document; this is a guess. */
+function documentElement({ title, content }: Document): string {
+  return `<document title="${attribute(title)}">\n${content}\n</document>`;
+}
+
 /** Comments by the id of the one that started their thread; oldest first. */
-function threadsOf(world: World, issue: Issue): Map<string, Comment[]> {
+function threadsOf(world: World, placeId: string): Map<string, Comment[]> {
   const threads = new Map<string, Comment[]>();
-  for (const comment of world.commentsOf(issue.id)) {
+  for (const comment of world.commentsOf(placeId)) {
     const rootId = comment.parentId ?? comment.id;
     threads.set(rootId, [...(threads.get(rootId) ?? []), comment]);
   }
@@ -65,10 +74,10 @@ export function mentionOf(displayName: string): RegExp {
   return new RegExp(`(?<![\\w@/])@${name}(?![\\w-])`, 'gi');
 }
 
-function guidanceElement(world: World, issue: Issue): string {
-  const rules = world.guidance.map(({ body, origin }) => {
-    const team = origin === 'team' ? ` team-name="${attribute(world.teamOf(issue).name)}"` : '';
-    return `<guidance-rule origin="${origin}"${team}>${body}</guidance-rule>`;
+function guidanceElement(guidance: readonly GuidanceRule[]): string {
+  const rules = guidance.map(({ body, team }) => {
+    const origin = team ? `origin="team" team-name="${attribute(team.name)}"` : 'origin="workspace"';
+    return `<guidance-rule ${origin}>${body}</guidance-rule>`;
   });
   return `<guidance>\n${rules.join('\n')}\n</guidance>`;
 }

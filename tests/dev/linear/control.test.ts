@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LinearSimulator, ListenError, startLinearSimulator } from '../../../dev/linear/simulator.ts';
 import { DataFileError } from '../../../dev/linear/state/data-file.ts';
-import { addActivity, type Receiver, startWithReceiver, TOKEN, WEBHOOK_SECRET } from './api.ts';
+import { addActivity, call, OPERATIONS, type Receiver, startWithReceiver, TOKEN, WEBHOOK_SECRET } from './api.ts';
 
 let linear: LinearSimulator;
 let receiver: Receiver;
@@ -55,6 +55,47 @@ describe('The control API', () => {
     expect((await control('GET', 'issues')).body).toMatchObject([{ identifier: 'ENG-2' }, { identifier: 'ENG-1' }]);
   });
 
+  it('offers all that people do, and OAuth', async () => {
+    const file = { filename: 'log.txt', contentType: 'text/plain', base64: 'YSBsb2c=' };
+    const { url } = (await control('POST', 'files', file)).body;
+    expect(await (await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })).text()).toBe('a log');
+    await control('PATCH', 'issues/ENG-1', { title: 'Other', description: url, labels: ['Bug'], assigned: true });
+    expect((await control('GET', 'issues/ENG-1')).body.issue).toMatchObject({
+      title: 'Other',
+      labels: [{ name: 'Bug' }],
+    });
+    await control('POST', 'issues/ENG-1/reactions', { emoji: 'heart' });
+    await control('POST', 'issues/ENG-1/notifications', { kind: 'issueDue' });
+    await control('PUT', 'team-access', { teams: [] });
+    await control('PUT', 'repository-suggestions', { suggestions: null });
+    const document = (await control('POST', 'documents', { title: 'Plan' })).body;
+    const session = (await control('POST', `documents/${document.id}/mention`, { body: 'hi' })).body;
+    await control('POST', `sessions/${session.id}/comments`, { body: 'more' });
+    await control('POST', `sessions/${session.id}/stop`, {});
+    expect((await control('GET', `documents/${document.id}`)).body.sessions[0].activities).toHaveLength(2);
+    expect((await control('GET', 'documents')).body).toHaveLength(1);
+    expect((await control('DELETE', 'issues/ENG-1', {})).body).toMatchObject({ removed: true });
+    expect((await control('PUT', 'admin', { isAdmin: false })).status).toBe(200);
+    expect((await control('GET', 'state')).body.person).toMatchObject({ isAdmin: false });
+    await control('POST', 'uninstall', {});
+    expect((await control('GET', 'state')).body.installed).toBeNull();
+    await control('POST', 'install', {});
+    linear.oauth.issueTokens(linear.workspace.id);
+    expect((await control('GET', 'oauth/tokens')).body).toMatchObject([
+      { workspaceId: linear.workspace.id, actor: 'app' },
+    ]);
+    expect((await control('POST', 'oauth/tokens/expire', {})).body).toEqual({ expired: 1 });
+    expect((await control('POST', 'oauth/tokens/revoke', {})).body).toEqual({ revoked: 1 });
+    expect((await control('GET', 'oauth/applications')).body).toMatchObject([{ clientId: linear.oauthClientId }]);
+    await control('POST', 'oauth/workspaces', { name: 'Third', urlKey: 'third' });
+    expect((await control('GET', 'oauth/workspaces')).body).toHaveLength(3);
+    await linear.webhooksSettled();
+    const kinds = receiver.received.map(({ payload }) => `${payload.type} ${payload.action}`);
+    expect(kinds).toEqual(
+      expect.arrayContaining(['Issue remove', 'PermissionChange teamAccessChanged', 'OAuthApp revoked']),
+    );
+  });
+
   it('shows deliveries and calls, and sets clock, faults and address', async () => {
     expect((await control('PUT', 'clock', { speed: 60 })).status).toBe(200);
     expect((await control('POST', 'clock/advance', { ms: 1_000 })).status).toBe(200);
@@ -92,6 +133,13 @@ describe('The control API', () => {
     ['PUT', 'clock', { speed: -1 }, 400, 'speed'],
     ['PUT', 'faults', { graphql: [{ fault: 'gremlins' }] }, 400, 'fault'],
     ['PUT', 'webhook-url', { url: 'nonsense' }, 400, 'the webhook address must be http(s)'],
+    ['POST', 'sessions/none/comments', { body: 'x' }, 404, 'there is no agent session none'],
+    ['PUT', 'team-access', { teams: ['OPS'] }, 404, 'there is no team OPS'],
+    ['POST', 'files', { filename: 'x', contentType: 'text/plain', base64: '§' }, 400, 'must be the file in base64'],
+    ['POST', 'oauth/approve', { url: 'http://x.example/' }, 400, 'there is no application'],
+    ['POST', 'oauth/workspaces', { name: 'x', urlKey: 'UPPER' }, 400, 'urlKey'],
+    ['POST', 'oauth/applications', { manifest: {} }, 400, 'developer'],
+    ['GET', 'workspaces/none/state', undefined, 404, 'there is no workspace none'],
     ['GET', 'sessions/none', undefined, 404, 'there is no agent session none'],
     ['GET', 'deliveries?state=lost', undefined, 400, 'state'],
     ['DELETE', 'issues', {}, 404, 'no DELETE /control/issues; there is GET, POST'],
@@ -162,6 +210,58 @@ describe('The data file', () => {
       expect(withoutPort(after, second)).toBe(withoutPort(before, first));
       expect(second.workspace).toEqual(first.workspace);
       expect(second.createIssue({ title: 'Next' }).identifier).toBe('ENG-2');
+    } finally {
+      await second.close();
+    }
+  });
+
+  it('keeps applications, installations and tokens, in every workspace', async () => {
+    const first = await start();
+    const second = first.in('second');
+    second.install();
+    const secondId = second.state().workspace.id;
+    const tokens = first.oauth.issueTokens(secondId);
+    first.createWorkspace('Third', 'third');
+    await first.close();
+    const again = await start();
+    try {
+      expect(again.workspaces().map(({ urlKey }) => urlKey)).toEqual(['example', 'second', 'third']);
+      expect(again.in('second').state().installed).toMatchObject({ clientId: again.oauthClientId });
+      expect((await call(again, OPERATIONS.Identity, {}, tokens.access_token)).data.viewer.organization.id).toBe(
+        secondId,
+      );
+      expect(again.oauth.tokens()).toMatchObject([{ refreshToken: tokens.refresh_token, workspaceId: secondId }]);
+    } finally {
+      await again.close();
+    }
+  });
+
+  it('of an earlier version is read still', async () => {
+    const first = await start();
+    first.delegate('ENG-1');
+    await first.close();
+    const path = join(folder, 'state', 'linear.json');
+    const saved = JSON.parse(await readFile(path, 'utf8'));
+    const earlier = JSON.stringify(saved, (key, value) => {
+      const since = [
+        'otherWorlds',
+        'oauth',
+        'documents',
+        'projects',
+        'documentId',
+        'projectId',
+        'trashed',
+        'admin',
+        'clientId',
+      ];
+      return since.includes(key) ? undefined : value;
+    });
+    await writeFile(path, earlier);
+    const second = await start();
+    try {
+      expect(second.thread('ENG-1').sessions).toHaveLength(1);
+      expect(second.state()).toMatchObject({ installed: { name: 'Cyrus' }, person: { isAdmin: true } });
+      expect((await call(second, OPERATIONS.Identity)).status).toBe(200);
     } finally {
       await second.close();
     }
