@@ -120,9 +120,11 @@ function release(state: NarrationState): Told {
   };
 }
 
+/** Tools that the session tells in its own way: a question as an elicitation, tasks as the plan. */
+const TOLD_OTHERWISE = new Set(['AskUserQuestion', 'TaskCreate', 'TaskUpdate', 'TaskGet', 'TaskList']);
+
 function narrateCall(state: NarrationState, entry: Body<'tool-call'>): Told {
-  // Told as an elicitation by the session.
-  if (entry.name === 'AskUserQuestion') return { state, activities: [] };
+  if (TOLD_OTHERWISE.has(entry.name)) return { state, activities: [] };
   const { action, parameter } = toolWords(entry.name, entry.input, state.cwd);
   const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeText(parameter) };
   return {

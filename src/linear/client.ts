@@ -81,6 +81,14 @@ export class LinearClient {
     await this.#ask(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
   }
 
+  /** Shows a plan; Linear wants the whole of it every time. */
+  async showPlan(agentSessionId: string, plan: { content: string; status: string }[]): Promise<void> {
+    const input: LinearDocument.AgentSessionUpdateInput = {
+      plan: plan.map(({ content, status }) => ({ content, status })),
+    };
+    await this.#ask(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
+  }
+
   /** Opens an agent session on an issue or on a root comment. @returns its id */
   async openThread(on: { issueId: string } | { commentId: string }): Promise<string> {
     const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;

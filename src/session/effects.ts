@@ -2,11 +2,14 @@
  * Effects: what is to be done outside the issue session. They are written to the outbox in the same transaction as the
  * state that calls for them, and carried out until they succeed or are given up.
  */
+import type { PlanItem } from '../claude/plan.ts';
 import type { Activity } from '../linear/activities.ts';
 
 export type Effect =
   /** Post one activity to a Linear agent session. `id` is the UUID v4 that makes a repeat harmless. */
   | { kind: 'say'; agentSessionId: string; id: string; activity: Activity }
+  /** Show Claude's plan in the agent session, the whole of it. */
+  | { kind: 'show-plan'; agentSessionId: string; plan: Omit<PlanItem, 'id'>[] }
   /** Show the live page as external URL of the agent session. */
   | { kind: 'link-page'; agentSessionId: string }
   /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
@@ -34,6 +37,7 @@ export function laneOf(effect: Effect): string {
   switch (effect.kind) {
     case 'say':
     case 'link-page':
+    case 'show-plan':
       return `linear:${effect.agentSessionId}`;
     case 'open-thread':
     case 'start-issue':
@@ -75,6 +79,8 @@ export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
       return effect.activity.ephemeral && laterInLane.some((later) => later.kind === 'say');
     case 'index-session':
       return laterInLane.length > 0;
+    case 'show-plan':
+      return laterInLane.some((later) => later.kind === 'show-plan');
     default:
       return false;
   }
@@ -85,6 +91,8 @@ export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'say':
       return `Posting a ${effect.activity.content.type} to Linear`;
+    case 'show-plan':
+      return 'Showing the plan in Linear';
     case 'link-page':
       return 'Linking the live page in Linear';
     case 'open-thread':

@@ -34,6 +34,9 @@ export async function perform(effect: Effect, surroundings: Surroundings): Promi
       await linear(surroundings).addExternalUrl(effect.agentSessionId, 'Live session', url);
       return null;
     }
+    case 'show-plan':
+      await linear(surroundings).showPlan(effect.agentSessionId, effect.plan);
+      return null;
     case 'open-thread': {
       const client = linear(surroundings);
       const { commentId, issueId } = effect;

@@ -3,6 +3,7 @@
  * All times are milliseconds since the epoch.
  */
 
+import { initialPlan, type PlanState } from '../claude/plan.ts';
 import { initialReaderState, type ReaderState } from '../claude/stream.ts';
 import type { KnownLimit } from '../claude/words.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
@@ -129,6 +130,7 @@ export interface SessionState {
   sandbox: SandboxState;
   reader: ReaderState;
   narration: NarrationState;
+  plan: PlanState;
   model: string | null;
   /** The limit of the plan that was last reported. */
   limit: KnownLimit | null;
@@ -172,6 +174,7 @@ export function initialState(about: {
     sandbox: { generation: 0, streamId: null, cursor: 0, heardAt: now },
     reader: initialReaderState,
     narration: initialNarration,
+    plan: initialPlan,
     model: null,
     limit: null,
     usage: noUsage,

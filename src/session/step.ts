@@ -1,4 +1,5 @@
 /** One step of the lifecycle: collects what an event changes. No I/O, no clock, no randomness of its own. */
+import { readPlan } from '../claude/plan.ts';
 import type { Live } from '../claude/stream.ts';
 import { type Activity, type ActivityContent, narrate } from '../linear/activities.ts';
 import type { JournalBody } from '../protocol/journal.ts';
@@ -92,12 +93,24 @@ export class Step {
     const { state: narration, activities } = narrate(this.state.narration, body);
     this.set({ narration });
     const [follower, ...others] = threadsOf(turn);
+    this.#followPlan(body, follower);
     if (follower === undefined) return;
     for (const activity of activities) {
       if (this.state.arrangement?.verbosity === 'quiet' && !isClosing(activity)) continue;
       this.#post(follower, activity);
       if (isClosing(activity)) for (const other of others) this.#post(other, activity);
     }
+  }
+
+  /** Mirrors Claude's plan in the thread that follows the work. */
+  #followPlan(body: JournalBody, follower: string | undefined): void {
+    const before = this.state.plan;
+    const plan = readPlan(before, body);
+    if (plan === before) return;
+    this.set({ plan });
+    if (plan.items === before.items || follower === undefined) return;
+    const items = plan.items.map(({ content, status }) => ({ content, status }));
+    this.effect({ kind: 'show-plan', agentSessionId: follower, plan: items });
   }
 
   #post(agentSessionId: string, activity: Activity): void {

@@ -97,7 +97,7 @@ it('the system prompt names branch, base, repository and issue, and says what is
     'acme/shop',
     'ENG-1',
     'Do not push',
-    'Never wait for input',
+    'only where a wrong guess would waste the work',
     'never reveal credentials',
   ]) {
     expect(prompt).toContain(part);

@@ -624,3 +624,37 @@ describe("a question of Claude's", () => {
     expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^response: Stopped/)]);
   });
 });
+
+describe("Claude's plan", () => {
+  it('is mirrored in the thread, whole with every change, instead of one action for each task', () => {
+    const play = working();
+    const call = (id: string, name: string, input: object) =>
+      line({
+        type: 'assistant',
+        message: {
+          id: `msg-${id}`,
+          role: 'assistant',
+          model: 'claude-sonnet-5-5',
+          content: [{ type: 'tool_use', id, name, input }],
+        },
+        parent_tool_use_id: null,
+      });
+    const answer = (id: string, content: string) =>
+      line({
+        type: 'user',
+        message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content }] },
+        parent_tool_use_id: null,
+      });
+    play.report(
+      call('t1', 'TaskCreate', { subject: 'Mend it' }),
+      answer('t1', 'Task #1 created successfully: Mend it'),
+    );
+    const effects = play.report(
+      call('t2', 'TaskUpdate', { taskId: '1', status: 'completed' }),
+      answer('t2', 'Updated task #1 status'),
+    );
+    expect(effects).toEqual([
+      { kind: 'show-plan', agentSessionId: 'thread-1', plan: [{ content: 'Mend it', status: 'completed' }] },
+    ]);
+  });
+});

@@ -29,6 +29,12 @@ describe('a session token', () => {
     expect(await verifyToken(config, await mintToken(other, claims), now)).toBe('forged');
   });
 
+  it('signed with the key before is good while that key is kept: sessions outlive a rotation', async () => {
+    const token = await mintToken(other, claims, TOKEN_TTL_MS, now);
+    expect(await verifyToken({ ...config, oldEncryptionKey: other.encryptionKey }, token, now)).toEqual(claims);
+    expect(await verifyToken({ ...config, oldEncryptionKey: null }, token, now)).toBe('forged');
+  });
+
   it('altered in any character is refused', async () => {
     const token = await mintToken(config, claims, TOKEN_TTL_MS, now);
     for (let at = 0; at < token.length; at++) {
