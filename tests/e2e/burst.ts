@@ -1,17 +1,24 @@
-/** Many webhooks at once, each twice: Linear gives five seconds for an answer. */
+/**
+ * Many webhooks at once, each twice: Linear gives five seconds for an answer. The Worker runs in workerd alone, bundled as
+ * for a deploy: `wrangler dev` puts two proxies in front of it that a deployment does not have.
+ */
 import { createHmac } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Stack } from '../../dev/stack.ts';
-import { CyrusSession, isNumberedWithoutGaps } from './cyrus-session.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
+import { startLinearSimulator } from '../../dev/linear/simulator.ts';
+import { type LocalSecrets, localSecrets } from '../../dev/settings.ts';
+import { bundle, startWorkerd } from '../bench/workerd.ts';
 import { type Run, same, within } from './run.ts';
-import { setStack } from './stage.ts';
 
 const ISSUES = 100;
 /** Of one issue: one that opens its session, and comments. */
 const EACH = 10;
-export const ANSWER_LIMIT_MS = 5_000;
+const DELIVERIES = ISSUES * EACH;
+const ANSWER_LIMIT_MS = 5_000;
 
 /** For the flight record. Times in milliseconds. */
 export interface Burst {
@@ -19,8 +26,9 @@ export interface Burst {
   duplicate: number;
   medianMs: number;
   slowestMs: number;
-  totalMs: number;
 }
+
+const promptSchema = z.looseObject({ promptId: z.string() });
 
 interface Answer {
   status: number;
@@ -28,55 +36,70 @@ interface Answer {
   ms: number;
 }
 
-/** Runs on a stack of its own whose effects wait (`PAUSED`), so that a hundred sandboxes do not start. */
+/** Effects wait (`PAUSED`), so that a hundred sandboxes do not start. @param folder a place for files of its own */
 export async function burst(run: Run, folder: string): Promise<Burst> {
-  const stack = await setStack({
-    folder,
-    variables: { PAUSED: 'true' },
-    linear: { resourceTypes: ['AgentSessionEvent'] },
+  const secrets = localSecrets(folder);
+  const module = await bundle('wrangler.toml', 'index.ts', join(folder, 'bundle'));
+  const worker = await startWorkerd({
+    module,
+    objects: { ISSUE_SESSION: 'IssueSession', SANDBOX_CONTAINER: 'SandboxContainer' },
+    variables: variables(secrets),
   });
   try {
-    const deliveries = signedDeliveries(stack);
+    const deliveries = await signedDeliveries(secrets.webhookSecret);
     const answers = await run.promise('1,000 webhooks at once, each sent twice, are all answered in time', async () => {
-      same('Deliveries', deliveries.length, ISSUES * EACH);
+      same('Deliveries', deliveries.length, DELIVERIES);
       const agent = new Agent({ keepAlive: true });
-      const since = performance.now();
       const twice = deliveries.flatMap((delivery) => [delivery, delivery]);
-      const answers = await Promise.all(twice.map((delivery) => post(stack, agent, delivery)));
-      const totalMs = performance.now() - since;
+      const all = await Promise.all(twice.map((delivery) => post(`${worker.url}/webhooks/linear`, agent, delivery)));
       agent.destroy();
-      const statuses = new Set(answers.map((answer) => answer.status));
-      same('Statuses', [...statuses], [200]);
-      const times = answers.map((answer) => answer.ms).sort((one, other) => one - other);
-      const slowest = Math.round(times.at(-1) ?? 0);
-      within('The slowest answer', slowest, ANSWER_LIMIT_MS);
-      const count = (outcome: string) => answers.filter((answer) => answer.outcome === outcome).length;
-      const medianMs = Math.round(times[times.length / 2] ?? 0);
-      return {
-        accepted: count('accepted'),
-        duplicate: count('duplicate'),
-        medianMs,
-        slowestMs: slowest,
-        totalMs: Math.round(totalMs),
-      };
+      same('Statuses', [...new Set(all.map((answer) => answer.status))], [200]);
+      const times = all.map((answer) => answer.ms).sort((one, other) => one - other);
+      const count = (outcome: string) => all.filter((answer) => answer.outcome === outcome).length;
+      const [medianMs = 0, slowestMs = 0] = [times[DELIVERIES], times.at(-1)].map((ms) => Math.round(ms ?? 0));
+      within('The slowest answer', slowestMs, ANSWER_LIMIT_MS);
+      return { accepted: count('accepted'), duplicate: count('duplicate'), medianMs, slowestMs };
     });
-    await run.promise('Each of them is in a journal, once', async () => {
-      same('Accepted and duplicate', [answers.accepted, answers.duplicate], [ISSUES * EACH, ISSUES * EACH]);
-      const ids = sessionIds(stack);
-      same('Sessions', ids.length, ISSUES);
-      const seen: string[] = [];
-      for (const id of ids) {
-        const { entries } = await new CyrusSession(`${stack.url}/sessions/${id}`).read();
-        isNumberedWithoutGaps(entries);
-        seen.push(...entries.filter((entry) => entry.kind === 'prompt').map((entry) => entry.promptId));
+    await run.promise('Each of them is accepted once and in a journal once', async () => {
+      same('Accepted and duplicate', [answers.accepted, answers.duplicate], [DELIVERIES, DELIVERIES]);
+      const journals = journalFiles(tmpdir()).map(readJournal);
+      same('Journals', journals.length, ISSUES);
+      for (const { numbers } of journals) {
+        same(
+          'Numbers in a journal',
+          numbers,
+          numbers.map((_, index) => index + 1),
+        );
       }
-      same('Prompts in the journals', seen.length, ISSUES * EACH);
-      same('Different prompts in the journals', new Set(seen).size, ISSUES * EACH);
+      const prompts = journals.flatMap((journal) => journal.prompts);
+      same('Prompts in the journals', prompts.length, DELIVERIES);
+      same('Different prompts', new Set(prompts).size, DELIVERIES);
     });
     return answers;
   } finally {
-    await stack.close();
+    await worker.end();
   }
+}
+
+function variables(secrets: LocalSecrets): Record<string, string> {
+  return {
+    ENVIRONMENT: 'local',
+    PUBLIC_URL: 'http://localhost',
+    CLAUDE_CREDENTIAL: 'subscription',
+    CLAUDE_MODEL: 'sonnet',
+    SANDBOX: 'container',
+    SANDBOX_ENDPOINT_URL: '',
+    LINEAR_API_URL: 'http://localhost/graphql',
+    ANTHROPIC_API_URL: 'http://localhost',
+    WEBHOOK_MAX_AGE_HOURS: '8',
+    SCRIPTED_MODEL: 'true',
+    PAUSED: 'true',
+    LINEAR_WEBHOOK_SECRET: secrets.webhookSecret,
+    ENCRYPTION_KEY: secrets.encryptionKey,
+    ADMIN_TOKEN: secrets.adminToken,
+    ACCESS_PASSWORD: secrets.accessPassword,
+    CLAUDE_CODE_OAUTH_TOKEN: secrets.scriptedModelToken,
+  };
 }
 
 interface SignedDelivery {
@@ -87,27 +110,31 @@ interface SignedDelivery {
 }
 
 /** What Linear would send if people gave a hundred issues to Cyrus and wrote nine comments on each. */
-function signedDeliveries({ linear, secrets }: Stack): SignedDelivery[] {
-  linear.setFaults({ webhooks: { hold: true } });
+async function signedDeliveries(webhookSecret: string): Promise<SignedDelivery[]> {
+  const linear = await startLinearSimulator({
+    webhookUrl: null,
+    webhookSecret,
+    accessToken: 'nobody asks',
+    resourceTypes: ['AgentSessionEvent'],
+  });
   for (let number = 1; number <= ISSUES; number++) {
-    const { identifier } = linear.createIssue({ title: `Issue ${number}`, description: '[script: no-change]' });
+    const { identifier } = linear.createIssue({ title: `Issue ${number}` });
     linear.delegate(identifier);
     for (let comment = 1; comment < EACH; comment++) linear.comment(identifier, `Comment ${comment}`);
   }
-  return linear.deliveries().map(({ id, event, body }) => ({
-    id,
-    event,
-    body,
-    signature: createHmac('sha256', secrets.webhookSecret).update(body).digest('hex'),
-  }));
+  const deliveries = linear.deliveries();
+  await linear.close();
+  return deliveries.map(({ id, event, body }) => {
+    return { id, event, body, signature: createHmac('sha256', webhookSecret).update(body).digest('hex') };
+  });
 }
 
 /** @returns the answer; `ms` from the call until the last byte of it */
-function post(stack: Stack, agent: Agent, { id, event, body, signature }: SignedDelivery): Promise<Answer> {
+function post(url: string, agent: Agent, { id, event, body, signature }: SignedDelivery): Promise<Answer> {
   const since = performance.now();
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      `${stack.url}/webhooks/linear`,
+      url,
       {
         method: 'POST',
         agent,
@@ -136,11 +163,18 @@ function post(stack: Stack, agent: Agent, { id, event, body, signature }: Signed
   });
 }
 
-/** Ids of the sessions: the list in D1 is an effect and waits, but each session has a database named by its id. */
-function sessionIds(stack: Stack): string[] {
-  const root = join(stack.folder, 'worker');
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
-  return files.flatMap((file) => /IssueSession\/([0-9a-f]{64})\.sqlite$/.exec(file)?.[1] ?? []);
+/** The SQLite file of every issue session under a folder; workerd was given one in the temporary folder. */
+function journalFiles(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => /IssueSession\/[0-9a-f]{64}\.sqlite$/.test(file)).map((file) => join(folder, file));
+}
+
+function readJournal(file: string): { numbers: number[]; prompts: string[] } {
+  const database = new DatabaseSync(file, { readOnly: true });
+  const rows = database.prepare('SELECT seq, kind, body FROM journal ORDER BY seq').all();
+  database.close();
+  const prompts = rows.filter((row) => row.kind === 'prompt').map((row) => promptSchema.parse(parse(String(row.body))));
+  return { numbers: rows.map((row) => Number(row.seq)), prompts: prompts.map((prompt) => prompt.promptId) };
 }
 
 function parse(text: string): unknown {

@@ -31,7 +31,7 @@ async function mainJob(run: Run, folder: string): Promise<object> {
     await stage.closeBrowser();
     const first = await firstActivity(run, stage);
     await stage.close();
-    const stormed = await burst(run, join(folder, 'burst'));
+    const stormed = await burst(run, folder);
     await run.promise('Everything ends: no process is left', () => nothingRuns(folder));
     return { ...flight, ...first, ...stop, burst: stormed, workerKilled: killed };
   } catch (error) {
@@ -62,7 +62,7 @@ async function main(): Promise<void> {
   );
   endProcesses(folder);
   if (record.ok)
-    for (const part of ['git', 'sandbox', 'worker', 'burst', 'tmp', 'checkouts'])
+    for (const part of ['git', 'sandbox', 'worker', 'bundle', 'tmp', 'checkouts'])
       rmSync(join(folder, part), { recursive: true, force: true });
   console.log(
     `\n  ${record.ok ? 'All promises kept' : 'A promise was not kept'}, in ${Math.round((Date.now() - since) / 1000)} s.\n`,
