@@ -6,6 +6,8 @@ import { placeOf, type World } from '../state/world.ts';
 import type { ControlViews } from './views.ts';
 
 const GATHER_MS = 40;
+/** Stands for what is about no issue and no document. */
+const STATE = 'state';
 /** A session also changes by itself: it becomes unresponsive, or stale. */
 const LOOK_AT_CLOCK_MS = 1_000;
 
@@ -24,7 +26,7 @@ export class Live {
     this.#world = world;
     this.#clock = clock;
     this.#views = views;
-    world.onChange((placeId) => placeId !== null && this.#change(placeId));
+    world.onChange((placeId) => this.#change(placeId));
   }
 
   /** Adds a page; it hears of changes until it goes away. */
@@ -53,9 +55,9 @@ export class Live {
     this.#told.clear();
   }
 
-  #change(placeId: string): void {
+  #change(placeId: string | null): void {
     if (this.#pages.size === 0) return;
-    this.#changed.add(placeId);
+    this.#changed.add(placeId ?? STATE);
     this.#gathering ??= setTimeout(() => this.#tell(), GATHER_MS);
   }
 
@@ -63,6 +65,7 @@ export class Live {
     this.#gathering = undefined;
     const changed = [...this.#changed];
     this.#changed.clear();
+    if (changed.includes(STATE)) this.#send('state', [{}]);
     const of = <Item>(items: ReadonlyMap<string, Item>) => changed.flatMap((id) => items.get(id) ?? []);
     this.#send(
       'issues',

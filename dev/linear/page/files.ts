@@ -14,6 +14,8 @@ const FILES: Record<string, { type: string; at: URL }> = {
   'thread.css': { type: CSS, at: new URL('./thread.css', import.meta.url) },
   'page.js': { type: JAVASCRIPT, at: new URL('./page.js', import.meta.url) },
   'thread.js': { type: JAVASCRIPT, at: new URL('./thread.js', import.meta.url) },
+  'control-client.js': { type: JAVASCRIPT, at: new URL('./control-client.js', import.meta.url) },
+  'workspace.js': { type: JAVASCRIPT, at: new URL('./workspace.js', import.meta.url) },
   'markdown.js': { type: JAVASCRIPT, at: new URL('./markdown.js', import.meta.url) },
 };
 

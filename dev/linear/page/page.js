@@ -1,63 +1,52 @@
-/** The page: a list of issues, one of them open, and what people do with it. All data comes from /control. */
+/** The page: lists of issues and documents, one of them open, and what people do with it. All data comes from /control. */
+import { act, call, controlAddress, storeFiles } from './control-client.js';
 import { element, link, markdown } from './markdown.js';
 import { reconcile, showThread, statusBadge } from './thread.js';
+import { showApplication, showWorkspaces } from './workspace.js';
 
 const LISTED = 300;
 const $ = (id) => document.getElementById(id);
 
 const issues = new Map();
+const documents = new Map();
 let state = null;
-let openIdentifier = null;
+/** @type {{ kind: 'issue' | 'document', reference: string } | null} */
+let opened = null;
 let thread = null;
 let loadingThread = null;
 let reloadThread = false;
 
-/** Calls the control API. Shows what went wrong and throws. */
-async function call(method, path, body) {
-  const init = { method };
-  if (method !== 'GET') {
-    init.headers = { 'content-type': 'application/json' };
-    init.body = JSON.stringify(body ?? {});
-  }
-  const answer = await fetch(`/control/${path}`, init).catch(() => null);
-  const content = await answer?.json().catch(() => null);
-  if (answer?.ok && content) {
-    $('problem').hidden = true;
-    return content;
-  }
-  const message = content?.error ?? 'The simulator does not answer. Is it still running?';
-  $('problem').textContent = message;
-  $('problem').hidden = false;
-  throw new Error(message);
-}
-
-const onIssue = (method, path, body) => call(method, `issues/${openIdentifier}/${path}`, body).then(loadThread);
-
-/** Runs something a person asked for; the message is already on the page when it fails. */
-function act(work) {
-  return (event) => {
-    event?.preventDefault();
-    Promise.resolve(work(event)).catch((error) => console.error(error));
-  };
-}
+const onIssue = (method, path, body) => call(method, `issues/${opened.reference}/${path}`, body).then(loadThread);
+const onSession = (sessionId, path, body) => call('POST', `sessions/${sessionId}/${path}`, body).then(loadThread);
 
 async function start() {
-  state = await call('GET', 'state');
-  for (const place of document.querySelectorAll('[data-agent]')) place.textContent = state.appUser.name;
-  $('comment-hint').textContent = `Markdown. @${state.appUser.displayName} mentions the agent. Ctrl+Enter sends.`;
-  await loadIssues();
+  await loadState();
+  await showWorkspaces(state.workspace);
+  await loadLists();
   listen();
   openFromAddress();
 }
 
-async function loadIssues() {
+async function loadState() {
+  state = await call('GET', 'state');
+  for (const place of document.querySelectorAll('[data-agent]')) place.textContent = state.appUser.name;
+  $('comment-hint').textContent = `Markdown. @${state.appUser.displayName} mentions the agent. Ctrl+Enter sends.`;
+  showApplication(state);
+}
+
+async function loadLists() {
   for (const issue of await call('GET', `issues?limit=${LISTED}`)) issues.set(issue.identifier, issue);
+  for (const one of await call('GET', 'documents')) documents.set(one.id, one);
+  showLists();
+}
+
+function showLists() {
   showIssues();
+  showDocuments();
 }
 
 function showIssues() {
-  const newestFirst = [...issues.values()].sort((one, other) => other.createdAt.localeCompare(one.createdAt));
-  const listed = newestFirst.slice(0, LISTED).map((issue) => ({
+  const listed = newestFirst([...issues.values()].filter(({ removed }) => !removed)).map((issue) => ({
     key: issue.identifier,
     signature: JSON.stringify([issue.title, issue.state, issue.session, issue.delegated, isOpen(issue)]),
     render: () => issueItem(issue),
@@ -68,14 +57,32 @@ function showIssues() {
   $('more-issues').textContent = `and ${hidden} older`;
 }
 
-function isOpen(issue) {
-  return issue.identifier === openIdentifier;
+function showDocuments() {
+  const listed = newestFirst([...documents.values()]).map((one) => ({
+    key: one.id,
+    signature: JSON.stringify([one.title, one.session, isOpen(one)]),
+    render: () => documentItem(one),
+  }));
+  reconcile($('documents'), listed);
+}
+
+function newestFirst(items) {
+  return items.sort((one, other) => other.createdAt.localeCompare(one.createdAt)).slice(0, LISTED);
+}
+
+/** @param item an issue, which has an identifier, or a document */
+function isOpen(item) {
+  return opened !== null && opened.reference === (item.identifier ?? item.id);
+}
+
+function documentItem(one) {
+  const meta = element('span', { class: 'issue-meta' }, one.session ? statusBadge(one.session) : null);
+  return listItem(one, element('span', { class: 'issue-name' }, one.title), meta);
 }
 
 function issueItem(issue) {
-  const anchor = element(
-    'a',
-    { href: new URL(issue.url).pathname, 'aria-current': isOpen(issue) ? 'page' : null },
+  return listItem(
+    issue,
     element('span', { class: 'identifier' }, issue.identifier),
     element('span', { class: 'issue-name' }, issue.title),
     element(
@@ -86,6 +93,11 @@ function issueItem(issue) {
       issue.delegated ? element('span', { class: 'tag' }, state.appUser.name) : null,
     ),
   );
+}
+
+function listItem(item, ...content) {
+  const attributes = { href: new URL(item.url).pathname, 'aria-current': isOpen(item) ? 'page' : null };
+  const anchor = element('a', attributes, ...content);
   anchor.addEventListener('click', (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -95,18 +107,26 @@ function issueItem(issue) {
   return element('li', {}, anchor);
 }
 
-/** /example/issue/ENG-1/the-title opens ENG-1; / opens nothing. */
+const UUID_AT_END = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** /example/issue/ENG-1/the-title opens ENG-1, /example/document/the-title-<id> that document; / opens nothing. */
+function openedByAddress() {
+  const [, , kind, name = ''] = location.pathname.split('/');
+  if (kind === 'issue' && name) return { kind, reference: decodeURIComponent(name).toUpperCase() };
+  const [id] = UUID_AT_END.exec(name) ?? [];
+  return kind === 'document' && id ? { kind, reference: id } : null;
+}
+
 function openFromAddress() {
-  const [, , kind, identifier] = location.pathname.split('/');
-  openIdentifier = kind === 'issue' && identifier ? decodeURIComponent(identifier).toUpperCase() : null;
+  opened = openedByAddress();
   thread = null;
   $('timeline').replaceChildren();
   $('open-issue').hidden = true;
-  $('nothing').hidden = openIdentifier !== null;
+  $('nothing').hidden = opened !== null;
   $('composer').reset();
-  document.title = openIdentifier ? `${openIdentifier} · Linear simulator` : 'Linear simulator';
-  showIssues();
-  if (openIdentifier) loadThread().then(() => $('issue').focus(), console.error);
+  document.title = opened?.kind === 'issue' ? `${opened.reference} · Linear simulator` : 'Linear simulator';
+  showLists();
+  if (opened) loadThread().then(() => $('issue').focus(), console.error);
 }
 
 /** One request at a time; a change that comes meanwhile leads to one more. */
@@ -115,64 +135,74 @@ async function loadThread() {
     reloadThread = true;
     return loadingThread;
   }
-  const wanted = openIdentifier;
-  loadingThread = call('GET', `issues/${wanted}`);
+  const wanted = opened;
+  loadingThread = call('GET', `${wanted.kind}s/${wanted.reference}`);
   try {
     const loaded = await loadingThread;
-    if (wanted === openIdentifier) {
+    if (wanted === opened) {
       const first = thread === null;
       thread = loaded;
-      showIssue(first);
+      showOpened(first);
     }
   } finally {
     loadingThread = null;
   }
-  if (reloadThread || wanted !== openIdentifier) {
+  if (reloadThread || wanted !== opened) {
     reloadThread = false;
-    if (openIdentifier) await loadThread();
+    if (opened) await loadThread();
   }
 }
 
-function showIssue(first) {
-  const { issue, attachments, sessions } = thread;
+function showOpened(first) {
+  const isIssue = opened.kind === 'issue';
   $('open-issue').hidden = false;
-  $('issue-identifier').textContent = issue.identifier;
-  $('issue-title').textContent = issue.title;
-  $('issue-description').replaceChildren(markdown(issue.description ?? ''));
+  $('issue-identifier').textContent = isIssue ? thread.issue.identifier : 'Document';
+  $('issue-title').textContent = isIssue ? thread.issue.title : thread.document.title;
+  const text = isIssue ? thread.issue.description : thread.document.content;
+  $('issue-description').replaceChildren(markdown(text ?? ''));
+  $('issue-controls').hidden = !isIssue;
+  if (isIssue) showIssue(thread);
+  else $('issue-attachments').hidden = true;
+
+  const { sessions } = thread;
+  const [reply, beside] = $('composer').elements.thread;
+  $('beside').textContent = isIssue ? 'Comment on the issue' : `Mention @${state.appUser.displayName} in a new thread`;
+  reply.disabled = sessions.length === 0;
+  if (sessions.length === 0) beside.checked = true;
+  else if (first || !showOpened.hadSession) reply.checked = true;
+  showOpened.hadSession = sessions.length > 0;
+  showTimeline();
+}
+
+function showIssue({ issue, attachments }) {
   $('issue-labels').replaceChildren(...issue.labels.map(({ name }) => element('span', { class: 'tag' }, name)));
   $('delegate').hidden = issue.delegated;
   $('undelegate').hidden = !issue.delegated;
+  $('remove').hidden = issue.removed;
   const team = state.teams.find((candidate) => candidate.key === issue.team);
   const names = team.states.map(({ name }) => element('option', { selected: name === issue.state.name }, name));
   if (document.activeElement !== $('issue-state')) $('issue-state').replaceChildren(...names);
   $('issue-attachments').hidden = attachments.length === 0;
   $('issue-attachments').replaceChildren(...attachments.map(({ url, title }) => element('li', {}, link(url, title))));
-
-  const [reply, onTheIssue] = $('composer').elements.thread;
-  reply.disabled = sessions.length === 0;
-  if (sessions.length === 0) onTheIssue.checked = true;
-  else if (first || !showIssue.hadSession) reply.checked = true;
-  showIssue.hadSession = sessions.length > 0;
-  showTimeline();
 }
 
 function showTimeline() {
   showThread($('timeline'), thread, {
     showVanished: $('show-vanished').checked,
     agentName: state.appUser.name,
-    onStop: (sessionId) => act(() => onIssue('POST', 'stop', { sessionId }))(),
-    onChoose: (sessionId, body) => act(() => onIssue('POST', 'comments', { body, thread: 'agent', sessionId }))(),
+    onStop: (sessionId) => act(() => onSession(sessionId, 'stop'))(),
+    onChoose: (sessionId, body) => act(() => onSession(sessionId, 'comments', { body }))(),
   });
 }
 
 /** The browser reconnects by itself; what was missed meanwhile is loaded anew. */
 function listen() {
-  const events = new EventSource('/control/events');
+  const events = new EventSource(controlAddress('events'));
   let connected = false;
   events.addEventListener('ready', () => {
     $('connection').textContent = 'Live';
     $('connection').dataset.live = 'true';
-    if (connected) loadIssues().then(() => openIdentifier && loadThread(), console.error);
+    if (connected) loadLists().then(() => opened && loadThread(), console.error);
     connected = true;
   });
   events.addEventListener('issues', (event) => {
@@ -182,6 +212,13 @@ function listen() {
     if (changed.some(isOpen)) loadThread().catch(console.error);
     showDeliveriesSoon();
   });
+  events.addEventListener('documents', (event) => {
+    const changed = JSON.parse(event.data);
+    for (const one of changed) documents.set(one.id, one);
+    showDocuments();
+    if (changed.some(isOpen)) loadThread().catch(console.error);
+  });
+  events.addEventListener('state', () => loadState().catch(console.error));
   events.addEventListener('error', () => {
     $('connection').textContent = 'Disconnected, trying again…';
     $('connection').dataset.live = 'false';
@@ -220,14 +257,32 @@ async function showDeliveries() {
 $('new-issue').addEventListener(
   'submit',
   act(async () => {
-    const { title, description, assign } = $('new-issue').elements;
-    const issue = await call('POST', 'issues', { title: title.value, description: description.value || null });
+    const { title, description, files, assign } = $('new-issue').elements;
+    const text = [description.value, await storeFiles(files.files)].filter(Boolean).join('\n\n');
+    const issue = await call('POST', 'issues', { title: title.value, description: text || null });
     if (assign.checked) await call('POST', `issues/${issue.identifier}/delegate`);
     $('new-issue').reset();
     history.pushState(null, '', new URL(issue.url).pathname);
     openFromAddress();
   }),
 );
+$('new-document').addEventListener(
+  'submit',
+  act(async () => {
+    const { url } = await call('POST', 'documents', { title: $('new-document-name').value });
+    $('new-document').reset();
+    history.pushState(null, '', new URL(url).pathname);
+    openFromAddress();
+  }),
+);
+
+/** @param place `agent`: the latest session's thread */
+function send(body, place) {
+  if (opened.kind === 'issue') return onIssue('POST', 'comments', { body, thread: place });
+  if (place === 'agent') return onSession(thread.sessions.at(-1).id, 'comments', { body });
+  return call('POST', `documents/${opened.reference}/mention`, { body }).then(loadThread);
+}
+
 $('composer').addEventListener(
   'submit',
   act(async () => {
@@ -235,7 +290,7 @@ $('composer').addEventListener(
     const text = body.value;
     body.value = '';
     try {
-      await onIssue('POST', 'comments', { body: text, thread: place.value });
+      await send(text, place.value);
     } catch (error) {
       body.value = text;
       throw error;
@@ -252,6 +307,10 @@ $('delegate').addEventListener(
 $('undelegate').addEventListener(
   'click',
   act(() => onIssue('POST', 'undelegate')),
+);
+$('remove').addEventListener(
+  'click',
+  act(() => call('DELETE', `issues/${opened.reference}`).then(loadThread)),
 );
 $('issue-state').addEventListener(
   'change',

@@ -163,13 +163,29 @@ function commentCard(comment) {
   return element('div', { class: 'card' }, message('comment', comment.author, comment));
 }
 
+/** The options of a question, and beside them room for an answer that is none of them. */
 function choices(activity, session, answerable, view) {
   const buttons = activity.signalMetadata.options.map(({ label, value }) => {
     const button = element('button', { type: 'button', disabled: !answerable }, label ?? value);
     button.addEventListener('click', () => view.onChoose(session.id, value));
     return button;
   });
-  return element('div', { class: 'row choices', role: 'group', 'aria-label': 'Possible answers' }, ...buttons);
+  const options = element('div', { class: 'row', role: 'group', 'aria-label': 'Possible answers' }, ...buttons);
+  return element('div', { class: 'choices' }, options, answerable ? ownAnswer(session, view) : null);
+}
+
+function ownAnswer(session, view) {
+  const text = element('input', {
+    'aria-label': 'Another answer',
+    placeholder: 'Or in your own words',
+    required: true,
+  });
+  const form = element('form', { class: 'row' }, text, element('button', { type: 'submit' }, 'Answer'));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    view.onChoose(session.id, text.value);
+  });
+  return form;
 }
 
 function time({ createdAt }) {

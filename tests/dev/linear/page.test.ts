@@ -1,29 +1,23 @@
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LinearSimulator } from '../../../dev/linear/simulator.ts';
 import { addActivity, call, OPERATIONS, startWithReceiver } from './api.ts';
+import { hasBrowser, launchBrowser, openPage } from './browser.ts';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-
-describe.skipIf(executablePath === undefined)("The simulator's page", () => {
+describe.skipIf(!hasBrowser)("The simulator's page", () => {
   let browser: Browser;
   let page: Page;
   let linear: LinearSimulator;
   let stop: () => Promise<void>;
   const complaints: string[] = [];
   beforeAll(async () => {
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
-    browser = await chromium.launch({ ...(executablePath && { executablePath }), args });
+    browser = await launchBrowser();
   }, 30_000);
   afterAll(() => browser.close());
   beforeEach(async () => {
     ({ linear, stop } = await startWithReceiver());
-    page = await browser.newPage();
-    page.setDefaultTimeout(5_000);
     complaints.length = 0;
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page = await openPage(browser, complaints);
   });
   afterEach(async () => {
     await page.close();
