@@ -33,6 +33,9 @@ export interface StepContext {
   newId: () => string;
 }
 
+/** Longest thinking that is told in Linear, in UTF-16 code units; the page has the whole. */
+const MAX_THINKING = 2_000;
+
 export class Step {
   readonly transition: Transition;
   readonly context: StepContext;
@@ -95,11 +98,18 @@ export class Step {
     const [follower, ...others] = threadsOf(turn);
     this.#followPlan(body, follower);
     if (follower === undefined) return;
+    if (this.state.arrangement?.verbosity === 'verbose') this.#tellThinking(body, follower);
     for (const activity of activities) {
       if (this.state.arrangement?.verbosity === 'quiet' && !isClosing(activity)) continue;
       this.#post(follower, activity);
       if (isClosing(activity)) for (const other of others) this.#post(other, activity);
     }
+  }
+
+  #tellThinking(body: JournalBody, follower: string): void {
+    if (body.kind !== 'thinking' || body.parentToolUseId !== undefined) return;
+    const text = body.text.trim();
+    if (text !== '') this.think(follower, text.length > MAX_THINKING ? `${text.slice(0, MAX_THINKING)}…` : text);
   }
 
   /** Mirrors Claude's plan in the thread that follows the work. */

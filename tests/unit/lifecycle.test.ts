@@ -523,6 +523,20 @@ describe('a quiet repository', () => {
   });
 });
 
+describe('a verbose repository', () => {
+  it("is told Claude's thinking as well", () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started(undefined, undefined, { arrangement: arrangement({ verbosity: 'verbose' }) });
+    const content = [{ type: 'thinking', thinking: 'Quantities are ignored.', signature: 's' }];
+    play.report(
+      init,
+      line({ type: 'assistant', message: { id: 'm', role: 'assistant', content }, parent_tool_use_id: null }),
+    );
+    expect(play.said('thread-1')).toContain('thought: Quantities are ignored.');
+  });
+});
+
 function toolCall(name: string) {
   return line({
     type: 'assistant',
