@@ -132,7 +132,7 @@ export function applicationFormContent(
         ${checkbox('clientCredentials', 'on', 'Client credentials', form.clientCredentials)}
         ${checkbox('webhookEnabled', 'on', 'Webhooks', form.webhookEnabled)}
         ${field('Webhook URL', 'webhookUrl', form.webhookUrl)}
-        <fieldset>
+        <fieldset class="many">
           <legend>Events</legend>
           ${RESOURCE_TYPES.map((type) => checkbox('resourceTypes', type, type, form.resourceTypes.includes(type)))}
         </fieldset>

@@ -111,6 +111,7 @@ describe.skipIf(!hasBrowser)('In the browser of an admin', () => {
     await page.getByLabel('Name of a new document').fill('Plan');
     await page.getByRole('button', { name: 'Create document' }).click();
     await page.getByRole('heading', { name: 'Plan' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Assign to Cyrus' }).isVisible()).toBe(false);
     await page.getByLabel('Comment', { exact: true }).fill('what is missing?');
     await page.getByRole('button', { name: 'Send' }).click();
     await page.getByRole('region', { name: 'Agent session, Waiting for the agent' }).waitFor();
