@@ -5,6 +5,7 @@
 import { and, desc, eq, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { type RepositoryInput, repositoryInputSchema, type WorkspaceInput } from '../protocol/api.ts';
+import { type RepositorySettings, repositorySettingsSchema } from '../protocol/repository.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
 import { decryptText, encryptText, type KeyPurpose } from './encryption.ts';
 import { type InstalledBy, repositories, sessions, type WorkspaceStatus, workspaces } from './schema.ts';
@@ -71,6 +72,7 @@ export interface RepositorySummary {
   cloneUrl: string;
   baseBranch: string;
   hasCredential: boolean;
+  settings: RepositorySettings;
   createdAt: number;
   updatedAt: number;
 }
@@ -158,6 +160,11 @@ export async function sealTokens(
   };
 }
 
+/** Settings that were stored by an earlier version lack what is newer; the defaults stand in. */
+function readSettings(json: string): RepositorySettings {
+  return repositorySettingsSchema.parse(JSON.parse(json));
+}
+
 const repositoryColumns = {
   id: repositories.id,
   workspaceId: repositories.workspaceId,
@@ -165,6 +172,7 @@ const repositoryColumns = {
   cloneUrl: repositories.cloneUrl,
   baseBranch: repositories.baseBranch,
   hasCredential: sql<number>`${repositories.credential} is not null`.mapWith(Boolean),
+  settings: sql<RepositorySettings>`coalesce(${repositories.settings}, '{}')`.mapWith(readSettings),
   createdAt: repositories.createdAt,
   updatedAt: repositories.updatedAt,
 };
@@ -210,13 +218,14 @@ export async function upsertRepository(
   db: Database,
   workspaceId: string,
   fullName: string,
-  input: RepositoryInput,
+  input: Omit<RepositoryInput, 'settings'> & { settings?: RepositorySettings },
   now: number,
 ): Promise<void> {
-  const { cloneUrl, baseBranch, credential } = input;
+  const { cloneUrl, baseBranch, credential, settings } = input;
   const values = {
     cloneUrl,
     baseBranch,
+    settings: settings ? JSON.stringify(settings) : null,
     credential: credential
       ? await encryptText(
           db.encryptionKey,
