@@ -55,11 +55,12 @@ export async function mintToken(
 }
 
 /**
- * Checks a session token; the signature in constant time, before anything in the payload is believed.
+ * Checks a session token; the signature in constant time, before anything in the payload is believed. One signed with the key
+ * before is good as well, so that what runs outlives a rotation of the key.
  * @param now ms since the epoch
  */
 export async function verifyToken(
-  config: Pick<Config, 'encryptionKey'>,
+  config: Pick<Config, 'encryptionKey'> & Partial<Pick<Config, 'oldEncryptionKey'>>,
   token: string,
   now: number = Date.now(),
 ): Promise<Claims | TokenProblem> {
@@ -69,7 +70,12 @@ export async function verifyToken(
   const signature = fromBase64Url(signatureText ?? '');
   if (!payload || !signature || more.length > 0) return 'malformed';
   const signed = utf8.encode(`${TOKEN_PREFIX}${payloadText}`);
-  if (!(await crypto.subtle.verify('HMAC', await tokenKey(config), signature, signed))) return 'forged';
+  const { encryptionKey, oldEncryptionKey } = config;
+  const isGenuine =
+    (await crypto.subtle.verify('HMAC', await tokenKey({ encryptionKey }), signature, signed)) ||
+    (!!oldEncryptionKey &&
+      (await crypto.subtle.verify('HMAC', await tokenKey({ encryptionKey: oldEncryptionKey }), signature, signed)));
+  if (!isGenuine) return 'forged';
   // Signed by us: a payload that cannot be read was written by another version.
   const parsed = payloadSchema.safeParse(readJson(payload));
   if (!parsed.success) return 'malformed';
