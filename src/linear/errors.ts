@@ -30,7 +30,8 @@ const errorSchema = z.looseObject({
     })
     .nullish(),
 });
-export const answerSchema = z.looseObject({ data: z.unknown(), errors: z.array(errorSchema).nullish() });
+/** An answer without `data` is one too: that of a missing token, or over the limit. */
+export const answerSchema = z.looseObject({ data: z.unknown().optional(), errors: z.array(errorSchema).nullish() });
 export type GraphQLError = z.infer<typeof errorSchema>;
 
 /** What Linear's error means. The HTTP status alone does not tell: rate limits come as 400, conflicts as 200. */

@@ -1,6 +1,10 @@
 declare namespace Cloudflare {
+  /** What vitest.config.ts gives on top of wrangler.toml. */
   interface Env {
-    /** Migrations of the D1 database, given by vitest.config.ts. */
+    /** Migrations of the D1 database. */
     TEST_MIGRATIONS: import('cloudflare:test').D1Migration[];
+    LINEAR_CLIENT_ID: string;
+    LINEAR_CLIENT_SECRET: string;
+    ENCRYPTION_KEY_OLD: string;
   }
 }
