@@ -8,7 +8,9 @@ import type { ApiError } from './protocol/api.ts';
 import { access, securityHeaders } from './routes/access.ts';
 import { admin } from './routes/admin.ts';
 import { gateway, gatewayForContainers } from './routes/gateway.ts';
+import { install } from './routes/install.ts';
 import { linearWebhook } from './routes/linear-webhook.ts';
+import { oauth } from './routes/oauth.ts';
 import { sessions } from './routes/sessions.ts';
 import { GATEWAY_HOST, SandboxContainer } from './sandbox/container.ts';
 import { IssueSession } from './session/issue-session.ts';
@@ -26,6 +28,8 @@ app.get('/health', (c) => {
 
 app.use(securityHeaders, access);
 app.route('/api/sessions', sessions);
+app.route('/install', install);
+app.route('/oauth', oauth);
 app.all('/api/*', (c) => c.json({ error: 'not_found', message: 'There is no such address.' } satisfies ApiError, 404));
 app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
 
