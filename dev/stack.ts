@@ -79,6 +79,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       webhookUrl: `${url}/webhooks/linear`,
       webhookSecret: secrets.webhookSecret,
       accessToken: secrets.linearAccessToken,
+      application: {
+        redirectUris: [`${url}/oauth/callback`],
+        grantTypes: ['authorization_code', 'client_credentials'],
+      },
       ...(options.keepsIssues && { dataFile: join(folder, 'linear.json') }),
       ...options.linear,
     });
@@ -153,6 +157,11 @@ function variablesFor(
     PUBLIC_URL: `http://localhost:${ports.cyrus}`,
     LINEAR_API_URL: linear.graphqlUrl,
     LINEAR_WEBHOOK_SECRET: secrets.webhookSecret,
+    LINEAR_CLIENT_ID: linear.oauthClientId,
+    LINEAR_CLIENT_SECRET: linear.oauth.application().clientSecret,
+    LINEAR_AUTHORIZE_URL: `${linear.url}/oauth/authorize`,
+    LINEAR_TOKEN_URL: `${linear.url}/oauth/token`,
+    LINEAR_REVOKE_URL: `${linear.url}/oauth/revoke`,
     ENCRYPTION_KEY: secrets.encryptionKey,
     ADMIN_TOKEN: secrets.adminToken,
     ACCESS_PASSWORD: secrets.accessPassword,
@@ -172,7 +181,7 @@ function variablesFor(
   };
 }
 
-/** What an admin does on a real deployment: the workspace with its token, and a repository. */
+/** What an admin does on a real deployment, but without the detour by the page /install: the workspace with its token, and a repository. */
 async function register(url: string, secrets: LocalSecrets, linear: LinearSimulator, git: GitHost): Promise<void> {
   const { id, name, urlKey } = linear.workspace;
   const accessToken = secrets.linearAccessToken;

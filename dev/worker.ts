@@ -65,7 +65,7 @@ export async function startWorker(options: {
 function writeLocalConfig(names: string[]): string {
   const file = join(PROJECT, 'wrangler.local.toml');
   const production = readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
-  const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD/.test(name));
+  const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name) && !name.endsWith('_URL'));
   const local = production.replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`);
   writeFileSync(file, `# Written by dev/worker.ts from wrangler.toml.\n${local}`);
   return file;
