@@ -4,7 +4,7 @@ import { holds, type Run } from './run.ts';
 import type { Stage } from './stage.ts';
 
 const ISSUES = 20;
-export const MEDIAN_LIMIT_MS = 500;
+const MEDIAN_LIMIT_MS = 500;
 
 /** Assigns issues one after another, stopping each once it has shown life. @returns the median, in milliseconds */
 export async function firstActivity(run: Run, stage: Stage): Promise<{ firstActivityMedianMs: number }> {

@@ -5,7 +5,7 @@
  * Prints each promise as it is kept; the last line is the flight record as JSON. Exits with 1 at the first promise that
  * is not kept, having said which, what was expected, what was seen, and where the logs are.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { assignedIssue } from './assigned-issue.ts';
 import { burst } from './burst.ts';
@@ -13,9 +13,12 @@ import { firstActivity } from './first-activity.ts';
 import { Run, same } from './run.ts';
 import { endProcesses, makeFolder, nothingRuns, setStage } from './stage.ts';
 import { startProblems } from './start-problems.ts';
-import { stopping } from './stopping.ts';
+import { noCredentialIn, stopping } from './stopping.ts';
 import { watching } from './watching.ts';
 import { workerKilled } from './worker-killed.ts';
+
+/** Every wait has a limit of its own; this one is for what nobody thought of. */
+const LIMIT_MS = 10 * 60_000;
 
 async function mainJob(run: Run, folder: string): Promise<object> {
   await startProblems(run, folder);
@@ -30,6 +33,9 @@ async function mainJob(run: Run, folder: string): Promise<object> {
     });
     await stage.closeBrowser();
     const first = await firstActivity(run, stage);
+    await run.promise('After all of this there is still no real credential in the sandbox or the logs', async () => {
+      noCredentialIn(stage.stack);
+    });
     await stage.close();
     const stormed = await burst(run, folder);
     await run.promise('Everything ends: no process is left', () => nothingRuns(folder));
@@ -48,27 +54,38 @@ async function main(): Promise<void> {
   mkdirSync(pictures);
   const run = new Run();
   run.evidence.push({ name: 'logs', path: join(folder, 'logs') }, { name: 'pictures', path: pictures });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      endProcesses(folder);
-      process.exit(1);
-    });
-  }
+  const abandon = (why: string) => {
+    console.log(`\n  Ended by ${why} during: ${run.current}`);
+    endProcesses(folder);
+    process.exit(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abandon);
+  setTimeout(() => abandon(`its limit of ${LIMIT_MS / 60_000} minutes`), LIMIT_MS).unref();
   console.log(`\n  The main job, from end to end. Pictures: ${pictures}\n`);
   const since = Date.now();
   const record = await mainJob(run, folder).then(
     (times) => ({ ...times, ok: true }),
-    () => ({ ok: false, failed: run.current }),
+    (error: unknown) => {
+      run.explain(error);
+      return { ok: false, failed: run.current };
+    },
   );
   endProcesses(folder);
-  if (record.ok)
-    for (const part of ['git', 'sandbox', 'worker', 'bundle', 'tmp', 'checkouts'])
-      rmSync(join(folder, part), { recursive: true, force: true });
+  if (record.ok) keepEvidenceOnly(run, folder);
   console.log(
     `\n  ${record.ok ? 'All promises kept' : 'A promise was not kept'}, in ${Math.round((Date.now() - since) / 1000)} s.\n`,
   );
   console.log(JSON.stringify(record));
   process.exit(record.ok ? 0 : 1);
+}
+
+/** What a kept promise leaves behind: logs and pictures, no databases, checkouts or secrets. */
+function keepEvidenceOnly(run: Run, folder: string): void {
+  const kept = run.evidence.map((evidence) => evidence.path);
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (!kept.includes(path)) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 await main();

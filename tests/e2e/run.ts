@@ -24,6 +24,7 @@ export class Run {
   readonly evidence: Evidence[] = [];
   /** The promise at hand, for whoever ends the run from outside. */
   current = 'Everything starts';
+  readonly #explained = new WeakSet<object>();
 
   /**
    * Carries out one promise.
@@ -40,12 +41,17 @@ export class Run {
       return result;
     } catch (error) {
       console.log(`  ✗ ${seconds()}  ${promise}`);
-      this.#explain(error);
+      this.explain(error);
       throw error;
     }
   }
 
-  #explain(error: unknown): void {
+  /** Prints what went wrong and where to look; once for each error. */
+  explain(error: unknown): void {
+    if (error instanceof Error) {
+      if (this.#explained.has(error)) return;
+      this.#explained.add(error);
+    }
     if (error instanceof Unkept) {
       console.log(
         `\n    ${error.message}\n    expected: ${indent(error.expected)}\n    seen:     ${indent(error.seen)}`,

@@ -1,5 +1,6 @@
 /** A person presses stop while a tool runs; and before that: what may not be found in the sandbox. */
 import { join } from 'node:path';
+import type { Stack } from '../../dev/stack.ts';
 import { isClosing, isSaidOnce, LinearThread } from './linear-thread.ts';
 import { holds, type Run, same, until, within } from './run.ts';
 import { isAlive, SandboxSession } from './sandbox-session.ts';
@@ -7,7 +8,7 @@ import { findInFiles, findInProcesses, secretsOf } from './secrets.ts';
 import type { Stage } from './stage.ts';
 
 /** A stop must have ended every process by then. */
-export const STOP_LIMIT_MS = 2_000;
+const STOP_LIMIT_MS = 2_000;
 
 /** @returns milliseconds from the stop's webhook until the last process of the session was gone */
 export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number }> {
@@ -29,10 +30,9 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
   });
 
   await run.promise('No real credential is in the sandbox, its processes or the logs', async () => {
+    noCredentialIn(stack);
     const secrets = secretsOf(stack.secrets);
-    same('Credentials in the sandbox’s files', findInFiles(stack.sandboxRoot, secrets), []);
     same('Credentials in the session’s processes', findInProcesses(running, secrets), []);
-    same('Credentials in the logs', findInFiles(join(stack.folder, 'logs'), secrets), []);
     // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
     const token = [{ name: 'session token', text: await sandbox.token() }];
     const inFiles = findInFiles(sandbox.paths.dir, token);
@@ -75,4 +75,11 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
     same('Failed effects', (await session.read()).session.failedEffects, 0);
   });
   return { stopMs };
+}
+
+/** @throws Unkept naming each file of the sandbox or log that holds a real credential */
+export function noCredentialIn(stack: Stack): void {
+  const secrets = secretsOf(stack.secrets);
+  same('Credentials in the sandbox’s files', findInFiles(stack.sandboxRoot, secrets), []);
+  same('Credentials in the logs', findInFiles(join(stack.folder, 'logs'), secrets), []);
 }
