@@ -11,6 +11,7 @@ import {
   type PermissionWebhook,
   parseWebhook,
 } from '../linear/webhook.ts';
+import { uninstall } from '../linear/workspace.ts';
 import { log } from '../observability/log.ts';
 import { fromAgentSession, fromIssueChange, fromNotification, type SessionRequest } from '../session/from-linear.ts';
 import { findAppUserId, listRunningSessions, openDatabase } from '../store/database.ts';
@@ -95,6 +96,8 @@ async function withdrawAll(
   const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []) : [];
   if (webhook.type === 'PermissionChange' && teamIds.length === 0) return ignore(c, 'teams_added');
   const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';
+  // First of all the tokens: Linear must not be called any more.
+  if (webhook.type === 'OAuthApp') await uninstall(c.env, webhook.organizationId, webhook.webhookTimestamp);
   const running = await listRunningSessions(database, webhook.organizationId);
   await Promise.all(
     running.map((id) =>

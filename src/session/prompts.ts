@@ -11,6 +11,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const { promptId, author, person, source, text } = event;
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
+  step.set({ isMuted: false });
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
   if (thread !== null && !mayAsk(step.state.arrangement, person)) {
     step.say(thread, { type: 'response', body: NOT_ALLOWED });

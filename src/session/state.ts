@@ -129,6 +129,8 @@ export interface SessionState {
   turns: number;
   sandbox: SandboxState;
   reader: ReaderState;
+  /** Cyrus was uninstalled: nothing may be said in Linear until somebody asks again. */
+  isMuted: boolean;
   narration: NarrationState;
   plan: PlanState;
   model: string | null;
@@ -173,6 +175,7 @@ export function initialState(about: {
     turns: 0,
     sandbox: { generation: 0, streamId: null, cursor: 0, heardAt: now },
     reader: initialReaderState,
+    isMuted: false,
     narration: initialNarration,
     plan: initialPlan,
     model: null,

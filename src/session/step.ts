@@ -124,6 +124,7 @@ export class Step {
   }
 
   #post(agentSessionId: string, activity: Activity): void {
+    if (this.state.isMuted) return;
     this.effect({ kind: 'say', agentSessionId, id: this.context.newId(), activity });
     const since = this.state.agentSessions[agentSessionId]?.since ?? this.now;
     this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: { since, saidAt: this.now } } });

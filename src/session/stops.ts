@@ -62,7 +62,7 @@ const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
 export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const { phase, issue } = step.state;
   if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
-  step.set({ expectedThread: null });
+  step.set({ expectedThread: null, isMuted: event.why === 'uninstalled' });
   if (phase.name === 'waiting' || phase.name === 'stopping') return;
   const words = WITHDRAWAL_WORDS[event.why];
   step.record({ kind: 'notice', level: 'info', text: `${words}.` });

@@ -343,6 +343,16 @@ describe('work whose ground is gone', () => {
     expect(play.kinds(play.withdraw('no-access', ['team-1']))).toContain('stop-sandbox');
   });
 
+  it('stops without a word to Linear when Cyrus is uninstalled, until somebody asks again', () => {
+    const play = working();
+    const before = play.said('thread-1').length;
+    expect(play.kinds(play.withdraw('uninstalled'))).toContain('stop-sandbox');
+    play.report(aborted(['p1']), saved(1, 0));
+    expect(play.said('thread-1')).toHaveLength(before);
+    play.prompt('p2');
+    expect(play.said('thread-1').length).toBeGreaterThan(before);
+  });
+
   it('does not disturb a session in which nothing runs', () => {
     const play = new SessionPlay();
     expect(play.withdraw('completed')).toEqual([]);
