@@ -121,7 +121,7 @@ export function installedPage(
         ${first}
         <li>
           <h2>Choose the teams</h2>
-          <p>In Linear, Settings → Applications → Cyrus, an admin decides which teams Cyrus may see.</p>
+          <p>In Linear’s settings an admin decides which teams the app may see.</p>
         </li>
         <li>
           <h2>Give it an issue</h2>
@@ -129,7 +129,7 @@ export function installedPage(
         </li>
       </ol>
       <p class="workspaces"><a class="button quiet" href="/">See the sessions</a></p>`;
-  const title = `Cyrus is ${isNew ? '' : 'again '}installed in ${workspace.name}`;
+  const title = `Cyrus is installed ${isNew ? '' : 'again '}in ${workspace.name}`;
   const lead = isNew
     ? 'Linear will send its events here from now on.'
     : 'Its tokens are new; repositories and sessions are as they were.';

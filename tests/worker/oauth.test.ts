@@ -115,7 +115,7 @@ describe('an installation', () => {
       1,
     );
     const { text } = await browser.open(await consented({ ...workspace, name: 'Acme Inc' }));
-    expect(text).toContain('again installed in Acme Inc');
+    expect(text).toContain('installed again in Acme Inc');
     expect(text).not.toContain('Add a repository');
     expect(await readTokens(db, workspace.id)).not.toEqual(before);
     expect((await listAudit(db, 1))[0]?.action).toBe('workspace.reinstalled');
