@@ -48,7 +48,11 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
     const page = await stage.browser.newPage();
     await page.goto(`${stack.linear.url}/example/issue/${issue.issue}`);
     await page.getByRole('button', { name: 'Stop' }).click();
-    await until('the end of the processes', () => !running.some(isAlive), { everyMs: 5, limitMs: 10_000 });
+    await until('the end of the processes', () => !running.some(isAlive), {
+      everyMs: 5,
+      limitMs: 10_000,
+      describe: () => running.filter(isAlive),
+    });
     const gone = Date.now();
     same('Processes of the session', sandbox.processes(), []);
     const { at } = await issue.webhook('prompted');
