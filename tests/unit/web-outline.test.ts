@@ -249,6 +249,13 @@ describe('a tool call on one line', () => {
     ['Agent', { description: 'Look around', prompt: '…' }, 'Subagent', 'Look around'],
     ['WebFetch', { url: 'https://example.com' }, 'Fetch', 'https://example.com'],
     ['mcp__linear__get_issue', { id: 'SHOP-1' }, 'linear · get_issue', 'SHOP-1'],
+    [
+      'AskUserQuestion',
+      { questions: [{ question: 'Which colour?', options: [{ label: 'Red' }, { label: 'Blue' }] }] },
+      'Question',
+      'Which colour? Red · Blue',
+    ],
+    ['AskUserQuestion', { questions: 'hostile' }, 'Question', ''],
     ['Monitor', { every: 5 }, 'Monitor', '{"every":5}'],
     ['Bash', 'no object', 'Bash', ''],
     ['Read', null, 'Read', ''],

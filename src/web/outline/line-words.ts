@@ -1,6 +1,7 @@
 /** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
 import type { Entry, LineKind } from './model.ts';
+import { questionLines } from './questions.ts';
 import { toolLabel } from './tool-summary.ts';
 
 export type LineWords = {
@@ -32,7 +33,8 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
       return { level: 'quiet', text: `Background task ${entry.status}: ${entry.description}` };
     case 'question': {
       const asked = entry.status === 'asked' ? 'Claude asks' : 'Claude no longer asks';
-      return { level: 'info', text: `${asked}: ${toolLabel(entry.name)}`, more: JSON.stringify(entry.input, null, 2) };
+      const [first = toolLabel(entry.name), ...others] = questionLines(entry.input);
+      return { level: 'info', text: `${asked}: ${[first, ...others].join(' ')}` };
     }
     case 'notice':
       return { level: entry.level, ...split(entry.text) };

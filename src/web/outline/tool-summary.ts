@@ -1,5 +1,7 @@
 /** One line that says what a tool call does. Pure; the input is whatever Claude wrote and is never trusted to have a shape. */
 
+import { questionLines } from './questions.ts';
+
 export type ToolSummary = {
   /** What kind of thing is done: "Bash", "Read", or "server · tool" for an MCP tool. */
   readonly label: string;
@@ -40,6 +42,8 @@ export function toolSummary(name: string, input: unknown, cwd: string | null): T
       return { label: 'Fetch', subject: text('url'), style: 'code' };
     case 'WebSearch':
       return { label: 'Search the web', subject: text('query'), style: 'words' };
+    case 'AskUserQuestion':
+      return { label: 'Question', subject: questionLines(input).join(' '), style: 'words' };
     case 'Skill':
       return { label: 'Skill', subject: text('skill') || text('command'), style: 'code' };
     case 'TaskCreate':

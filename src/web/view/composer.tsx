@@ -1,4 +1,5 @@
 import { type KeyboardEvent, useEffect, useId, useState } from 'react';
+import type { Phase } from '../../protocol/viewer.ts';
 import { Icon } from './icons.tsx';
 import { useSession, useStore } from './session-context.ts';
 
@@ -52,7 +53,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
             value={text}
             aria-label="Message to Claude"
             aria-describedby={hint}
-            placeholder={canStop ? 'Add to what Claude is doing' : 'What should Claude do next?'}
+            placeholder={placeholderFor(phase, canStop)}
             onChange={(event) => setText(event.target.value)}
             onKeyDown={onKeyDown}
           />
@@ -112,4 +113,9 @@ function useDraft(session: string): [string, (text: string) => void] {
     }
   };
   return [text, change];
+}
+
+function placeholderFor(phase: Phase | undefined, isBusy: boolean): string {
+  if (phase === 'asking') return 'Your answer';
+  return isBusy ? 'Add to what Claude is doing' : 'What should Claude do next?';
 }
