@@ -12,6 +12,8 @@ import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens } fr
 
 /** How long before its end a token is renewed, in ms. */
 export const RENEW_BEFORE_MS = 5 * 60_000;
+/** After a renewal that failed, a token that still lasts is used without another try for so long, in ms. */
+const RENEW_PAUSE_MS = 30_000;
 
 export interface TokenKeeperOptions {
   workspaceId: string;
@@ -28,6 +30,8 @@ export class TokenKeeper {
   #unstored: { replaced: string; tokens: Tokens } | null = null;
   #renewal: Promise<StoredTokens | CallFailure> | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** When a renewal failed last, in ms since the epoch. */
+  #failedAt = 0;
   /** Counts what was stored past this keeper: what was read before is not held. */
   #epoch = 0;
 
@@ -39,10 +43,11 @@ export class TokenKeeper {
   async usable(): Promise<StoredTokens | CallFailure> {
     const tokens = this.#held ?? (await this.#load());
     if ('ok' in tokens || !isNearEnd(tokens) || !this.#canRenew(tokens)) return tokens;
+    const lasts = tokens.expiresAt !== null && tokens.expiresAt > Date.now();
+    if (lasts && Date.now() - this.#failedAt < RENEW_PAUSE_MS) return tokens;
     const renewed = await this.renew(tokens);
-    const isLost = 'ok' in renewed && renewed.kind === 'unreachable';
-    // What cannot be renewed right now is used as long as it lasts.
-    return isLost && tokens.expiresAt !== null && tokens.expiresAt > Date.now() ? tokens : renewed;
+    // What cannot be renewed right now, and was not given up, is used as long as it lasts.
+    return lasts && 'ok' in renewed && this.#held?.sealed === tokens.sealed ? tokens : renewed;
   }
 
   /**
@@ -182,6 +187,7 @@ export class TokenKeeper {
   }
 
   #failed(why: CallFailure): CallFailure {
+    this.#failedAt = Date.now();
     log('linear.tokens.not-renewed', { workspace: this.#options.workspaceId, kind: why.kind, reason: why.message });
     return why;
   }

@@ -4,6 +4,7 @@
  * governs how much of the workspace's allowance is spent on what.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
@@ -49,8 +50,7 @@ export class LinearWorkspace extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    if (ctx.id.name === undefined) throw new Error('a workspace is reached by its name, the id of the organization');
-    this.#id = ctx.id.name;
+    this.#id = ownName(ctx);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
     this.#keeper = new TokenKeeper({
@@ -215,6 +215,15 @@ export class LinearWorkspace extends DurableObject<Env> {
  */
 export function uninstall(env: Env, workspaceId: string, at: number): Promise<Uninstalled> {
   return env.LINEAR_WORKSPACE.getByName(workspaceId).uninstall(at);
+}
+
+/** Linear's organization id. It is kept, in case an alarm wakes the object without its name. */
+function ownName({ id, storage }: DurableObjectState): string {
+  const kept = z.string().safeParse(storage.kv.get('name'));
+  if (kept.success) return kept.data;
+  if (id.name === undefined) throw new Error('a workspace is reached by its name, the id of the organization');
+  storage.kv.put('name', id.name);
+  return id.name;
 }
 
 function asError(error: unknown): Error {

@@ -176,8 +176,15 @@ describe("a workspace's tokens", () => {
   it('are used as long as they last while they cannot be renewed', async () => {
     const workspace = await installed();
     await passTime(workspace, 60_000);
-    linear.interfere = (url) => (url.endsWith('/token') ? new Response('down', { status: 503 }) : null);
-    expect(await say(workspace)).toMatchObject({ ok: true });
+    let asked = 0;
+    linear.interfere = (url) => {
+      if (!url.endsWith('/token')) return null;
+      asked += 1;
+      return new Response('down', { status: 503 });
+    };
+    for (let i = 0; i < 5; i++) expect(await say(workspace)).toMatchObject({ ok: true });
+    // Asked once and once again: nobody waits for an endpoint that is down.
+    expect(asked).toBe(2);
     await passTime(workspace, -1);
     expect(await say(workspace)).toMatchObject({ ok: false, kind: 'unreachable' });
   });
@@ -228,6 +235,7 @@ describe("a workspace's tokens", () => {
     linear.interfere = (url) =>
       url.endsWith('/token') ? Response.json({ error: 'invalid_client' }, { status: 401 }) : null;
     expect(await say(workspace)).toMatchObject({ ok: false, message: expect.stringContaining('LINEAR_CLIENT_SECRET') });
+    expect(await findWorkspace(db, workspace.id)).toMatchObject({ status: 'active' });
     linear.interfere = () => null;
     expect(await say(workspace)).toMatchObject({ ok: true });
   });
