@@ -97,7 +97,11 @@ async function withdrawAll(
   if (webhook.type === 'PermissionChange' && teamIds.length === 0) return ignore(c, 'teams_added');
   const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';
   // First of all the tokens: Linear must not be called any more.
-  if (webhook.type === 'OAuthApp') await uninstall(c.env, webhook.organizationId, webhook.webhookTimestamp);
+  if (webhook.type === 'OAuthApp') {
+    const outcome = await uninstall(c.env, webhook.organizationId, webhook.webhookTimestamp);
+    // A late message about an installation that was followed by another one.
+    if (outcome === 'installed-since') return ignore(c, outcome);
+  }
   const running = await listRunningSessions(database, webhook.organizationId);
   await Promise.all(
     running.map((id) =>
