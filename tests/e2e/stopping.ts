@@ -17,7 +17,7 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
   const session = await issue.livePage();
   const sandbox = new SandboxSession(stack.sandboxRoot, session.id);
 
-  const running = await run.promise('Claude runs a tool that would never end', async () => {
+  const { tool, processes } = await run.promise('Claude runs a tool that would never end', async () => {
     const tool = await sandbox.longTool();
     const processes = sandbox.processes();
     holds(
@@ -26,32 +26,32 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
       tool,
       processes,
     );
-    return processes;
+    return { tool, processes };
   });
 
   await run.promise('No real credential is in the sandbox, its processes or the logs', async () => {
     noCredentialIn(stack);
     const secrets = secretsOf(stack.secrets);
-    same('Credentials in the session’s processes', findInProcesses(running, secrets), []);
+    same('Credentials in the session’s processes', findInProcesses(processes, secrets), []);
     // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
     const token = [{ name: 'session token', text: await sandbox.token() }];
     const inFiles = findInFiles(sandbox.paths.dir, token);
     const record = `${sandbox.paths.record}: session token`;
     holds('The session token is found on the disk', inFiles.includes(record), record, inFiles);
-    same('The session token in its processes', findInProcesses(running, token), []);
+    same('The session token in its processes', findInProcesses(processes, token), []);
     same('The session token in the logs', findInFiles(join(stack.folder, 'logs'), token), []);
-    const marked = findInProcesses(running, [{ name: 'marker', text: sandbox.paths.dir }]);
-    holds('Processes are searched', marked.length >= running.length, 'the marker of the session in each', marked);
+    const marker = [{ name: 'marker', text: sandbox.paths.dir }];
+    holds('Processes are searched', findInProcesses(tool, marker).length >= tool.length, 'the marker in each', tool);
   });
 
   const stopMs = await run.promise('Stop ends Claude and all it started within 2 s', async () => {
     const page = await stage.browser.newPage();
     await page.goto(`${stack.linear.url}/example/issue/${issue.issue}`);
     await page.getByRole('button', { name: 'Stop' }).click();
-    await until('the end of the processes', () => !running.some(isAlive), {
+    await until('the end of the processes', () => !processes.some(isAlive), {
       everyMs: 5,
       limitMs: 10_000,
-      describe: () => running.filter(isAlive),
+      describe: () => processes.filter(isAlive),
     });
     const gone = Date.now();
     same('Processes of the session', sandbox.processes(), []);
