@@ -1,5 +1,5 @@
 /** The Worker of a local run: `wrangler dev`, with local D1, R2 and Durable Objects kept in a folder. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binary, type Child, plainEnvironment, run, startProcess, waitFor } from './processes.ts';
 import { PROJECT } from './settings.ts';
@@ -67,6 +67,8 @@ function writeLocalConfig(names: string[]): string {
   const production = readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
   const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name) && !name.endsWith('_URL'));
   const local = production.replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`);
-  writeFileSync(file, `# Written by dev/worker.ts from wrangler.toml.\n${local}`);
+  const text = `# Written by dev/worker.ts from wrangler.toml.\n${local}`;
+  // Writing the same again would reload the Worker of another run from this folder.
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
   return file;
 }
