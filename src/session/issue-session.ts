@@ -51,15 +51,12 @@ export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
-  readonly #database: Database;
   readonly #deliveries: Deliveries;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #store: StateStore;
   readonly #viewers: Viewers;
   readonly #open = new OpenBlocks();
-  /** Effects that this life of the object is carrying out. */
-  readonly #underway = new Set<number>();
   #state: SessionState | null;
   #workspaceName = '';
   #lastView = '';
@@ -70,7 +67,6 @@ export class IssueSession extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#config = readConfig(env);
-    this.#database = openDatabase(env.DB, this.#config.encryptionKey);
     const { sql } = ctx.storage;
     this.#deliveries = new Deliveries(sql);
     this.#journal = new Journal(sql);
@@ -78,11 +74,11 @@ export class IssueSession extends DurableObject<Env> {
     this.#store = new StateStore(sql);
     this.#viewers = new Viewers(ctx);
     this.#hasForgotten = this.#viewers.count > 0;
-    this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
     this.#state = hasTables(sql) ? this.#store.load() : null;
     if (this.#state) {
-      // A new life: nothing is being carried out any more, and an alarm set by the last one may have been lost.
-      this.#outbox.releaseAll(Date.now());
+      this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
+      this.#outbox.load();
+      // An alarm set by the last life may have been lost with it.
       this.#arm();
     }
   }
@@ -203,11 +199,13 @@ export class IssueSession extends DurableObject<Env> {
         }
         for (const { promptId, text } of transition.prompts) this.#store.keepPrompt(promptId, text);
         for (const lane of transition.cancelledLanes) this.#outbox.cancel(lane);
-        for (const effect of transition.effects) this.#outbox.add(effect, context.now);
+        this.#outbox.add(transition.effects, context.now);
         this.#store.save(transition.state);
       });
     } catch (error) {
       this.#journal.reload();
+      if (this.#state) this.#outbox.load();
+      else this.#outbox.clear();
       throw error;
     }
     return transition ? this.#follow(transition, written) : false;
@@ -252,9 +250,13 @@ export class IssueSession extends DurableObject<Env> {
     return viewOf(state, { workspaceName: this.#workspaceName, scriptedModel: this.#config.claude.scripted });
   }
 
+  #database(): Database {
+    return openDatabase(this.env.DB, this.#config.encryptionKey);
+  }
+
   async #loadWorkspaceName(): Promise<void> {
     if (this.#workspaceName !== '' || !this.#state) return;
-    const workspace = await findWorkspace(this.#database, this.#state.workspaceId);
+    const workspace = await findWorkspace(this.#database(), this.#state.workspaceId);
     this.#workspaceName = workspace?.name ?? '';
     this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
   }
@@ -263,7 +265,7 @@ export class IssueSession extends DurableObject<Env> {
   async #carryOut(): Promise<void> {
     if (this.#config.paused) return;
     try {
-      const leased = this.#outbox.lease(Date.now()).filter((pending) => !this.#underway.has(pending.id));
+      const leased = this.#outbox.lease(Date.now());
       await Promise.all(leased.map((pending) => this.#tryOnce(pending)));
     } catch (error) {
       log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
@@ -273,13 +275,12 @@ export class IssueSession extends DurableObject<Env> {
   async #tryOnce(pending: Pending): Promise<void> {
     const state = this.#state;
     if (!state) return;
-    const { effect, attempts, id } = pending;
-    this.#underway.add(id);
+    const { effect, attempts } = pending;
     try {
       const result = await perform(effect, {
         env: this.env,
         config: this.#config,
-        database: this.#database,
+        database: this.#database(),
         state,
         journal: this.#journal,
         promptText: (promptId) => this.#store.promptText(promptId),
@@ -301,8 +302,6 @@ export class IssueSession extends DurableObject<Env> {
         const { message, hint } = failure;
         this.#settle(pending, { type: 'effect-failed', effect, attempts, error: message, hint });
       }
-    } finally {
-      this.#underway.delete(id);
     }
     await this.#carryOut();
   }
@@ -310,22 +309,26 @@ export class IssueSession extends DurableObject<Env> {
   /** Takes in the outcome of an effect, unless the effect was cancelled meanwhile. */
   #settle(pending: Pending, event: SessionEvent): void {
     this.#commit(() => {
-      if (!this.#state || !this.#outbox.has(pending.id)) return null;
-      this.#outbox.remove(pending.id);
+      if (!this.#state || !this.#outbox.has(pending)) return null;
+      this.#outbox.remove(pending);
       return { state: this.#state, event };
     });
   }
 
-  /** Sets the alarm to the next thing that is due. */
+  /**
+   * Has the alarm come in time for the next thing that is due. One that comes too early looks and is set anew, so it is
+   * moved only where something is due before it: most changes cost no write.
+   */
   #arm(): void {
-    const effects = this.#outbox.nextAt();
+    const now = Date.now();
+    const effects = this.#outbox.nextAt(now);
     const deadline = this.#state ? nextDeadline(this.#state) : null;
     const times = [effects, deadline].filter((time) => time !== null);
     if (times.length === 0) return;
     const soonest = Math.min(...times);
     // A paused session only looks now and then whether it still is.
-    const at = this.#config.paused ? Math.max(soonest, Date.now() + PAUSE_POLL_MS) : soonest;
-    if (at === this.#alarmAt) return;
+    const at = this.#config.paused ? Math.max(soonest, now + PAUSE_POLL_MS) : soonest;
+    if (this.#alarmAt !== null && this.#alarmAt > now && this.#alarmAt <= at) return;
     this.#alarmAt = at;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(at));
   }

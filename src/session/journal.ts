@@ -63,10 +63,14 @@ export class Journal {
     return entries;
   }
 
-  /** All entries of a turn, in order. */
+  /** All entries of a turn, in order. Turns follow each other in the journal, and the last one is asked for most. */
   ofTurn(turn: number): JournalEntry[] {
     return this.#sql
-      .exec<Row>('SELECT seq, at, turn, body FROM journal WHERE turn = ? ORDER BY seq', turn)
+      .exec<Row>(
+        `SELECT seq, at, turn, body FROM journal
+         WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal WHERE turn < ?1) AND turn = ?1 ORDER BY seq`,
+        turn,
+      )
       .toArray()
       .map(toEntry);
   }

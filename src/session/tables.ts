@@ -9,11 +9,9 @@ const TABLES = `
     delivery_id TEXT PRIMARY KEY, content_key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, turn INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
-  CREATE INDEX journal_turn ON journal (turn, seq);
   CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, effect TEXT NOT NULL, attempts INTEGER NOT NULL,
-    next_at INTEGER NOT NULL, leased INTEGER NOT NULL, last_error TEXT) STRICT;
-  CREATE INDEX outbox_lane ON outbox (lane, id);
+    id INTEGER PRIMARY KEY, effect TEXT NOT NULL, attempts INTEGER NOT NULL, next_at INTEGER NOT NULL,
+    last_error TEXT) STRICT;
 `;
 
 export function hasTables(sql: SqlStorage): boolean {

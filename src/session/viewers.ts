@@ -10,8 +10,6 @@ export class Viewers {
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
-    // Answered by the platform without waking the object.
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
   }
 
   get count(): number {
@@ -27,6 +25,8 @@ export class Viewers {
    */
   join(hello: ViewerFrame, after: number, entriesAfter: (after: number, limit: number) => JournalEntry[]): Response {
     const { 0: client, 1: server } = new WebSocketPair();
+    // Answered by the platform without waking the object.
+    this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     this.#ctx.acceptWebSocket(server);
     server.send(JSON.stringify(hello));
     for (let from = after; ; ) {
