@@ -9,7 +9,7 @@ import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
-import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type ViewerFrame } from '../protocol/viewer.ts';
+import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type SessionView, type ViewerFrame } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
@@ -28,6 +28,8 @@ import { Viewers } from './viewers.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';
+/** Shortest time between two headers that differ in their counts alone, in ms. */
+const COUNTS_EVERY_MS = 2_000;
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
 
@@ -59,7 +61,8 @@ export class IssueSession extends DurableObject<Env> {
   readonly #open = new OpenBlocks();
   #state: SessionState | null;
   #workspaceName = '';
-  #lastView = '';
+  /** The header as viewers have it: what it counts, and the rest. */
+  #told = { rest: '', counts: '', at: 0 };
   #alarmAt: number | null = null;
   /** Viewers are connected that saw blocks begin of which this life knows nothing; the next frame tells them. */
   #hasForgotten: boolean;
@@ -230,16 +233,24 @@ export class IssueSession extends DurableObject<Env> {
   #tell(state: SessionState, frames: ViewerFrame[]): void {
     if (this.#viewers.count === 0) return;
     const session = this.#view(state);
-    const { updatedAt: _, ...comparable } = session;
-    const view = JSON.stringify(comparable);
     const joined = joinFrames(frames);
     if (this.#hasForgotten) {
       joined.unshift(this.#hello(state, []));
       this.#hasForgotten = false;
     }
-    if (view !== this.#lastView) joined.push({ t: 'session', session });
-    this.#lastView = view;
+    if (this.#isWorthTelling(session)) joined.push({ t: 'session', session });
     this.#viewers.send(joined);
+  }
+
+  /** The header counts tokens with every message of Claude's; viewers need not see each step of that. */
+  #isWorthTelling({ usage, costUsd, updatedAt, ...session }: SessionView): boolean {
+    const rest = JSON.stringify(session);
+    const counts = JSON.stringify([usage, costUsd]);
+    const told = this.#told;
+    const isCountDue = counts !== told.counts && updatedAt - told.at >= COUNTS_EVERY_MS;
+    if (rest === told.rest && !isCountDue) return false;
+    this.#told = { rest, counts, at: updatedAt };
+    return true;
   }
 
   #hello(state: SessionState, open: OpenBlock[]): ViewerFrame {
@@ -254,11 +265,16 @@ export class IssueSession extends DurableObject<Env> {
     return openDatabase(this.env.DB, this.#config.encryptionKey);
   }
 
+  /** The workspace's name is for the page alone: without it the session can be watched all the same. Never rejects. */
   async #loadWorkspaceName(): Promise<void> {
     if (this.#workspaceName !== '' || !this.#state) return;
-    const workspace = await findWorkspace(this.#database(), this.#state.workspaceId);
-    this.#workspaceName = workspace?.name ?? '';
-    this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
+    try {
+      const workspace = await findWorkspace(this.#database, this.#state.workspaceId);
+      this.#workspaceName = workspace?.name ?? '';
+      this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
+    } catch (error) {
+      log('session.workspace-name.unknown', { session: this.ctx.id.toString(), error: asError(error) });
+    }
   }
 
   /** Carries out what is due, lane by lane, until nothing is. Never rejects. */
