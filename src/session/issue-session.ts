@@ -269,7 +269,7 @@ export class IssueSession extends DurableObject<Env> {
   async #loadWorkspaceName(): Promise<void> {
     if (this.#workspaceName !== '' || !this.#state) return;
     try {
-      const workspace = await findWorkspace(this.#database, this.#state.workspaceId);
+      const workspace = await findWorkspace(this.#database(), this.#state.workspaceId);
       this.#workspaceName = workspace?.name ?? '';
       this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
     } catch (error) {
