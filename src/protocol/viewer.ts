@@ -4,7 +4,8 @@
  * A viewer connects to `/api/sessions/:id/live?after=N` with the last number it has. It is sent one `hello`, the entries
  * after N in order, and then what happens. Streamed text travels once: as deltas; the finished block then arrives as a
  * `seal` that names the block instead of repeating it. Who missed a delta sees it by the offset and reconnects.
- * The client sends nothing but the text `ping`, answered `pong` by the platform without waking the object.
+ * A message holds one frame or several, each a line of JSON. The client sends nothing but the text `ping`, answered
+ * `pong` by the platform without waking the object.
  */
 import { z } from 'zod';
 import { journalEntrySchema, turnOutcomeSchema, usageSchema } from './journal.ts';

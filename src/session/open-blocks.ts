@@ -10,7 +10,9 @@ import type { OpenBlock, ViewerFrame } from '../protocol/viewer.ts';
 const MAX_OPEN_TEXT = 1024 * 1024;
 
 export class OpenBlocks {
+  /** By the stream's name of the block. Viewers know it by a shorter one: names are a good part of what they are sent. */
   readonly #blocks = new Map<string, OpenBlock>();
+  #count = 0;
 
   list(): OpenBlock[] {
     return [...this.#blocks.values()];
@@ -21,7 +23,8 @@ export class OpenBlocks {
     switch (live.type) {
       case 'open': {
         const { type: _type, ...about } = live;
-        const open: OpenBlock = { ...about, turn, text: '' };
+        this.#count += 1;
+        const open: OpenBlock = { ...about, block: this.#count.toString(36), turn, text: '' };
         this.#blocks.set(live.block, open);
         return { t: 'open', open: { ...open } };
       }
@@ -29,13 +32,15 @@ export class OpenBlocks {
         const open = this.#blocks.get(live.block);
         // The beginning was lost with an earlier life of the object.
         if (!open) return null;
-        if (open.text.length > MAX_OPEN_TEXT) return this.drop([live.block]);
+        if (open.text.length > MAX_OPEN_TEXT) return this.#drop(live.block, open);
         const offset = open.text.length;
         open.text += live.text;
-        return { t: 'd', b: live.block, o: offset, x: live.text };
+        return { t: 'd', b: open.block, o: offset, x: live.text };
       }
-      case 'drop':
-        return this.#blocks.has(live.block) ? this.drop([live.block]) : null;
+      case 'drop': {
+        const open = this.#blocks.get(live.block);
+        return open ? this.#drop(live.block, open) : null;
+      }
       default:
         return null;
     }
@@ -48,29 +53,37 @@ export class OpenBlocks {
     this.#blocks.delete(block);
     if ((entry.kind === 'text' || entry.kind === 'thinking') && entry.text === open.text) {
       const { seq, at, turn, kind, parentToolUseId } = entry;
-      return [{ t: 'seal', b: block, length: open.text.length, entry: { seq, at, turn, kind, parentToolUseId } }];
+      return [{ t: 'seal', b: open.block, length: open.text.length, entry: { seq, at, turn, kind, parentToolUseId } }];
     }
     return [
-      { t: 'drop', blocks: [block] },
+      { t: 'drop', blocks: [open.block] },
       { t: 'entries', entries: [entry] },
     ];
   }
 
-  /** Forgets blocks, and tells viewers to. */
-  drop(blocks: string[]): ViewerFrame {
-    for (const block of blocks) this.#blocks.delete(block);
-    return { t: 'drop', blocks };
+  /** Forgets a block, and tells viewers to. */
+  #drop(block: string, open: OpenBlock): ViewerFrame {
+    this.#blocks.delete(block);
+    return { t: 'drop', blocks: [open.block] };
   }
 }
 
-/** Joins neighbours that say the same kind of thing, so that a burst is few frames. */
+/** Joins neighbours that belong together, and leaves out blocks that came and went, so that a burst is few frames. */
 export function joinFrames(frames: ViewerFrame[]): ViewerFrame[] {
   const joined: ViewerFrame[] = [];
   for (const frame of frames) {
     const last = joined.at(-1);
     if (frame.t === 'entries' && last?.t === 'entries') last.entries.push(...frame.entries);
     else if (frame.t === 'd' && last?.t === 'd' && last.b === frame.b) last.x += frame.x;
-    else joined.push(frame.t === 'entries' ? { ...frame, entries: [...frame.entries] } : { ...frame });
+    else if (frame.t === 'd' && last?.t === 'open' && last.open.block === frame.b) last.open.text += frame.x;
+    else if (frame.t === 'drop' && last?.t === 'open' && isJust(frame.blocks, last.open.block)) joined.pop();
+    else if (frame.t === 'entries') joined.push({ ...frame, entries: [...frame.entries] });
+    else if (frame.t === 'open') joined.push({ ...frame, open: { ...frame.open } });
+    else joined.push({ ...frame });
   }
   return joined;
+}
+
+function isJust(blocks: string[], block: string): boolean {
+  return blocks.length === 1 && blocks[0] === block;
 }

@@ -39,15 +39,18 @@ export class Viewers {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** Sends frames to everyone. A socket that cannot be written to is closed; its viewer comes back by itself. */
+  /**
+   * Sends frames to everyone, as one message: many small ones cost more than what is in them. A socket that cannot be
+   * written to is closed; its viewer comes back by itself.
+   */
   send(frames: ViewerFrame[]): void {
     if (frames.length === 0) return;
     const sockets = this.#ctx.getWebSockets();
     if (sockets.length === 0) return;
-    const texts = frames.map((frame) => JSON.stringify(frame));
+    const text = frames.map((frame) => JSON.stringify(frame)).join('\n');
     for (const socket of sockets) {
       try {
-        for (const text of texts) socket.send(text);
+        socket.send(text);
       } catch {
         socket.close(1011, 'could not be written to');
       }

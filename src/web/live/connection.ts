@@ -85,7 +85,9 @@ export class LiveConnection {
     const deadline = setTimeout(() => this.#giveUp(socket, 'the server did not answer'), HELLO_DEADLINE_MS);
     this.#enter({ at: 'connecting', socket, deadline }, { at: 'connecting' });
     socket.onmessage = (event) => {
-      if (this.#isCurrent(socket)) this.#receive(socket, String(event.data));
+      for (const line of String(event.data).split('\n')) {
+        if (this.#isCurrent(socket)) this.#receive(socket, line);
+      }
     };
     socket.onclose = (event) => {
       if (!this.#isCurrent(socket)) return;

@@ -29,7 +29,7 @@ export function decodeEntry(value: unknown): JournalEntry | null {
   return { seq, at, turn, kind: 'unknown', type: kind, raw: JSON.stringify(value) };
 }
 
-/** The text of a WebSocket message as a frame; null where it is none. */
+/** A line of a WebSocket message as a frame; null where it is none. */
 export function decodeFrame(text: string): ViewerFrame | null {
   const value = parseJson(text);
   const frame = viewerFrameSchema.safeParse(value);

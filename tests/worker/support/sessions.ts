@@ -70,7 +70,7 @@ export async function watch(thread: Thread, after = 0): Promise<Viewer> {
   if (!socket) throw new Error(`no socket: ${response.status} ${await response.text()}`);
   const frames: ViewerFrame[] = [];
   socket.addEventListener('message', (event) => {
-    frames.push(JSON.parse(String(event.data)));
+    for (const line of String(event.data).split('\n')) frames.push(JSON.parse(line));
   });
   socket.accept();
   return { frames, socket };

@@ -1,0 +1,107 @@
+/** Cyrus in workerd itself, for benchmarks that play Linear and the sandbox. */
+import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { mintToken } from '../../src/gateway/token.ts';
+import { type Bundle, bundle, type Running, startWorkerd } from './workerd.ts';
+
+/** Secret that deliveries are signed with. */
+export const WEBHOOK_SECRET = 'lin_wh_bench-secret';
+const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+const ORGANIZATION = 'bench-organization';
+
+/**
+ * Bundles Cyrus for workerd. Effects wait (`PAUSED`, the operator's switch): what is measured is what Cyrus itself does,
+ * not how fast stand-ins for Linear and a sandbox answer on the same machine.
+ */
+export async function bundleCyrus(folder: string): Promise<Bundle> {
+  return {
+    module: await bundle('wrangler.toml', 'index.ts', join(folder, 'cyrus')),
+    objects: {
+      ISSUE_SESSION: 'IssueSession',
+      SANDBOX_CONTAINER: 'SandboxContainer',
+      LINEAR_WORKSPACE: 'LinearWorkspace',
+    },
+    variables: {
+      ENVIRONMENT: 'local',
+      PUBLIC_URL: '',
+      CLAUDE_CREDENTIAL: 'subscription',
+      CLAUDE_MODEL: 'sonnet',
+      SANDBOX: 'endpoint',
+      SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:9',
+      SANDBOX_ENDPOINT_SECRET: 'bench-endpoint-secret',
+      LINEAR_API_URL: 'https://api.linear.app/graphql',
+      ANTHROPIC_API_URL: 'https://api.anthropic.com',
+      WEBHOOK_MAX_AGE_HOURS: '8',
+      SCRIPTED_MODEL: 'false',
+      PAUSED: 'true',
+      LINEAR_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      ENCRYPTION_KEY,
+      ADMIN_TOKEN: 'bench-admin-token-0123456789',
+      ACCESS_PASSWORD: 'bench-password',
+      CLAUDE_CODE_OAUTH_TOKEN: 'bench-token',
+    },
+  };
+}
+
+/** A session that waits for its sandbox. */
+export interface StartedSession {
+  id: string;
+  generation: number;
+  bootId: string;
+  streamId: string;
+  /** Session token for the gateway. */
+  token: string;
+}
+
+export interface Cyrus extends Running {
+  /** Has Linear delegate a new issue. */
+  startSession(): Promise<StartedSession>;
+}
+
+/** Starts workerd with Cyrus and empty storage. */
+export async function startCyrus(folder: string): Promise<Cyrus> {
+  const running = await startWorkerd(await bundleCyrus(folder));
+  return {
+    ...running,
+    async startSession() {
+      const issueId = randomUUID();
+      await delegate(running.url, issueId);
+      const id = objectId('bench-IssueSession', `${ORGANIZATION}:issue:${issueId}`);
+      const claims = { s: id, w: ORGANIZATION, r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
+      const token = await mintToken({ encryptionKey: ENCRYPTION_KEY }, claims);
+      return { id, generation: 1, bootId: randomUUID(), streamId: randomUUID(), token };
+    },
+  };
+}
+
+async function delegate(url: string, issueId: string): Promise<void> {
+  const id = randomUUID();
+  const issue = { id: issueId, identifier: 'ENG-1', title: 'Bench', url: 'https://linear.app/acme/issue/ENG-1' };
+  const body = JSON.stringify({
+    type: 'AgentSessionEvent',
+    action: 'created',
+    organizationId: ORGANIZATION,
+    appUserId: 'app-user',
+    webhookTimestamp: Date.now(),
+    agentSession: { id, issueId, issue, creatorId: 'user', creator: { id: 'user', name: 'Ada' } },
+    promptContext: null,
+    guidance: null,
+  });
+  const response = await fetch(`${url}/webhooks/linear`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'linear-delivery': randomUUID(),
+      'linear-signature': createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex'),
+    },
+    body,
+  });
+  if (!response.ok) throw new Error(`the webhook was answered ${response.status}: ${await response.text()}`);
+}
+
+/** The id that workerd gives an object of this name (github.com/cloudflare/workerd, src/workerd/server/actor-id-impl.c++). */
+function objectId(uniqueKey: string, name: string): string {
+  const key = createHash('sha256').update(uniqueKey).digest();
+  const base = createHmac('sha256', key).update(name).digest().subarray(0, 16);
+  return Buffer.concat([base, createHmac('sha256', key).update(base).digest().subarray(0, 16)]).toString('hex');
+}
