@@ -17,7 +17,9 @@ for (const [what, command, args] of steps) {
   console.log(`\n${what}`);
   const { status, error } = spawnSync(binary(command), args, { cwd: PROJECT, stdio: 'inherit' });
   if (status !== 0) {
-    console.error(`cyrus: ${what} failed${error ? ` (${error.message})` : ''}. Nothing after it was done; mend it and run npm run deploy again.`);
+    console.error(
+      `cyrus: ${what} failed${error ? ` (${error.message})` : ''}. Nothing after it was done; mend it and run npm run deploy again.`,
+    );
     process.exit(1);
   }
 }

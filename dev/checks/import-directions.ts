@@ -59,7 +59,12 @@ function importsOf(file: string): Import[] {
   return importedFiles
     .map(({ fileName }) => fileName)
     .filter((name) => name.startsWith('.'))
-    .map((name) => ({ from: file, to: normalize(join(dirname(file), name)).split(sep).join('/') }));
+    .map((name) => ({
+      from: file,
+      to: normalize(join(dirname(file), name))
+        .split(sep)
+        .join('/'),
+    }));
 }
 
 function tierOf(file: string): number {
@@ -71,10 +76,13 @@ function problemOf({ from, to }: Import): string | null {
   const [root, part = ''] = from.split('/');
   const [toRoot, toPart = ''] = to.split('/');
   if (root === 'container') {
-    return toRoot === 'container' || to.startsWith('src/protocol/') ? null : 'container/ imports src/protocol and nothing else';
+    return toRoot === 'container' || to.startsWith('src/protocol/')
+      ? null
+      : 'container/ imports src/protocol and nothing else';
   }
   if (toRoot !== 'src') return 'src imports nothing from outside of src';
-  if (part === WEB) return toPart === WEB || toPart === 'protocol' ? null : 'the page imports src/protocol and nothing else of src';
+  if (part === WEB)
+    return toPart === WEB || toPart === 'protocol' ? null : 'the page imports src/protocol and nothing else of src';
   if (toPart === part) return null;
   if (PURE.some((pure) => from.startsWith(pure)) && !['protocol', 'claude', 'linear'].includes(toPart)) {
     return `${from} is pure and imports pure code alone`;
