@@ -4,30 +4,10 @@
 import { execFile } from 'node:child_process';
 import { readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StartSession } from '../src/protocol/sandbox.ts';
+import { SANDBOX_TOOLS, type StartSession } from '../src/protocol/sandbox.ts';
 import { sessionEnvironment } from './environment.ts';
 import { type GitRemote, gitEnvironmentForClaude } from './git.ts';
 import type { SessionPaths } from './paths.ts';
-
-/** Tools that make sense without a terminal, a person to ask, or a life beyond the turn. */
-const TOOLS = [
-  'Task',
-  'AskUserQuestion',
-  'Bash',
-  'TaskStop',
-  'Edit',
-  'Read',
-  'Write',
-  'NotebookEdit',
-  'Glob',
-  'Grep',
-  'WebFetch',
-  'WebSearch',
-  'TaskCreate',
-  'TaskGet',
-  'TaskList',
-  'TaskUpdate',
-];
 
 /** No Co-Authored-By line: commits are by the author the session was started with. */
 const SETTINGS = { includeCoAuthoredBy: false, attribution: { commit: '', pr: '' } };
@@ -51,7 +31,7 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     '--permission-prompt-tool',
     'stdio',
     '--tools',
-    (start.claude.tools ?? TOOLS).join(','),
+    (start.claude.tools ?? Object.values(SANDBOX_TOOLS).flat()).join(','),
     '--settings',
     JSON.stringify(SETTINGS),
     '--model',

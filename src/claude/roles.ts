@@ -1,5 +1,6 @@
 /** What labels make of Claude: the role, the model, the tools (pure). */
 import type { RepositorySettings, Role, ToolChoice } from '../protocol/repository.ts';
+import { SANDBOX_TOOLS } from '../protocol/sandbox.ts';
 
 /** How Claude is to work on one issue. */
 export interface Assignment {
@@ -12,21 +13,7 @@ export interface Assignment {
   instructions: string;
 }
 
-const LOOKING = [
-  'AskUserQuestion',
-  'Task',
-  'Read',
-  'Glob',
-  'Grep',
-  'WebFetch',
-  'WebSearch',
-  'TaskCreate',
-  'TaskGet',
-  'TaskList',
-  'TaskUpdate',
-];
-const EDITING = ['Edit', 'Write', 'NotebookEdit'];
-const RUNNING = ['Bash', 'TaskStop'];
+const { looking: LOOKING, editing: EDITING, running: RUNNING } = SANDBOX_TOOLS;
 
 const PRESETS: Record<'readOnly' | 'safe' | 'all', string[]> = {
   readOnly: LOOKING,

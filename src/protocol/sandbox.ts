@@ -16,6 +16,25 @@ export const BATCH_FLUSH_MS = 15;
 /** How often a sandbox with a turn in progress posts an empty batch, so that silence means trouble. */
 export const HEARTBEAT_MS = 10_000;
 
+/** Tools of the CLI that make sense without a terminal, a person beside it, or a life beyond the turn. */
+export const SANDBOX_TOOLS = {
+  looking: [
+    'AskUserQuestion',
+    'Task',
+    'Read',
+    'Glob',
+    'Grep',
+    'WebFetch',
+    'WebSearch',
+    'TaskCreate',
+    'TaskGet',
+    'TaskList',
+    'TaskUpdate',
+  ],
+  editing: ['Edit', 'Write', 'NotebookEdit'],
+  running: ['Bash', 'TaskStop'],
+};
+
 const time = z.number().int().nonnegative();
 const uuid = z.uuid();
 
