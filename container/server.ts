@@ -46,9 +46,16 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     const [, first, id, rest, ...more] = url.pathname.split('/');
     if (request.method === 'GET' && url.pathname === '/health') {
       const uptimeMs = Date.now() - startedAt;
+      const atWork = [...sessions.values()].filter(({ status }) => ['preparing', 'working'].includes(status.state));
       return {
         status: 200,
-        body: { version: SANDBOX_VERSION, claude: await cliVersion, uptimeMs, sessions: sessions.size },
+        body: {
+          version: SANDBOX_VERSION,
+          claude: await cliVersion,
+          uptimeMs,
+          sessions: sessions.size,
+          atWork: atWork.length,
+        },
       };
     }
     if (config.secret === null && isLoopback(config.host) && !isLoopback(hostOf(request))) {

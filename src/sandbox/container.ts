@@ -4,6 +4,8 @@
  * `schedule()` runs a task at most once, so nothing of the session lives here.
  */
 import { Container } from '@cloudflare/containers';
+import { z } from 'zod';
+import { log } from '../observability/log.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import { type SandboxFetch, sendCommand, startSession } from './http.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
@@ -11,6 +13,9 @@ import { type Sandbox, SandboxError } from './sandbox.ts';
 const PORT = 8080;
 /** The only host a sandbox reaches; plain http that never leaves the platform, so no certificate is needed inside. */
 export const GATEWAY_HOST = 'gateway.internal';
+
+/** `GET /health` of the server: how many sessions are being prepared or worked on. */
+const healthSchema = z.object({ atWork: z.number() });
 
 /** What crosses the RPC boundary: a response whose body is read already. */
 interface Reply {
@@ -38,17 +43,24 @@ export class SandboxContainer extends Container<Env> {
     return { status: response.status, text: await response.text() };
   }
 
-  /** What happens inside of a container is no activity to the platform; a turn in progress keeps it awake. */
+  /** What happens inside of a container is no activity to the platform; work in progress keeps it awake. */
   override async onActivityExpired(): Promise<void> {
-    const server = this.ctx.container?.getTcpPort(PORT);
-    const busy =
-      server &&
-      (await server.fetch('http://sandbox/busy').then(
-        (response) => response.status === 200,
-        () => false,
-      ));
-    if (busy) this.renewActivityTimeout();
+    const health = await this.#health();
+    if (health && health.atWork > 0) this.renewActivityTimeout();
     else await this.stop();
+  }
+
+  /** What the server says of itself; null where it does not answer. */
+  async #health(): Promise<z.infer<typeof healthSchema> | null> {
+    const server = this.ctx.container?.getTcpPort(PORT);
+    if (!server) return null;
+    try {
+      const response = await server.fetch('http://sandbox/health');
+      return healthSchema.parse(await response.json());
+    } catch (error) {
+      log('sandbox.container.silent', { error: error instanceof Error ? error : new Error(String(error)) });
+      return null;
+    }
   }
 }
 

@@ -15,7 +15,7 @@ describe('the server', () => {
 
   test('tells its health to anyone, and nothing else without the secret', async () => {
     const health = await fetch(`${stage.url}/health`);
-    expect(await health.json()).toMatchObject({ claude: '2.1.330', sessions: 0 });
+    expect(await health.json()).toMatchObject({ claude: '2.1.330', sessions: 0, atWork: 0 });
     for (const shown of ['', 'Bearer wrong', SERVER_SECRET]) {
       const headers = { authorization: shown };
       expect((await fetch(`${stage.url}/sessions/shop-1`, { headers })).status).toBe(401);
@@ -112,4 +112,20 @@ describe('the settings', () => {
     expect(problems({ HOST: '0.0.0.0', CYRUS_SANDBOX_SECRET: 'a-secret-of-length-24' })).toEqual([]);
     expect(problems({ HOST: '0.0.0.0', CLOUDFLARE_DURABLE_OBJECT_ID: 'abc' })).toEqual([]);
   });
+});
+
+test('its health counts the sessions at work, so that whoever pays for the machine knows whether to keep it', async () => {
+  const stage = await setStage();
+  try {
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', '[script: long-text 400 10]');
+    await stage.event('cli-started');
+    const atWork = async () => ((await (await fetch(`${stage.url}/health`)).json()) as { atWork: number }).atWork;
+    expect(await atWork()).toBe(1);
+    await stage.result();
+    await stage.event('saved');
+    await expect.poll(atWork, { timeout: 10_000 }).toBe(0);
+  } finally {
+    await stage.close();
+  }
 });
