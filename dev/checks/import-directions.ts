@@ -24,6 +24,7 @@ const PURE = [
   'src/protocol/',
   'src/claude/',
   'src/linear/activities.ts',
+  'src/linear/guidance.ts',
   'src/linear/webhook.ts',
   'src/session/lifecycle.ts',
   'src/session/turn.ts',

@@ -3,6 +3,7 @@
  * tolerated and dropped, unknown kinds are told apart from malformed ones (docs: linear.app/developers/agents, the payload types of @linear/sdk 98).
  */
 import { z } from 'zod';
+import { guidanceSchema } from './guidance.ts';
 
 const person = z.object({ id: z.string(), name: z.string(), email: z.string().nullish() });
 
@@ -13,6 +14,7 @@ const issueSchema = z.object({
   description: z.string().nullish(),
   url: z.string(),
   teamId: z.string().nullish(),
+  team: z.object({ id: z.string() }).nullish().catch(null),
 });
 
 const agentSessionSchema = z.object({
@@ -24,8 +26,6 @@ const agentSessionSchema = z.object({
   issue: issueSchema.nullish(),
   comment: z.object({ id: z.string(), body: z.string(), userId: z.string().nullish() }).nullish(),
 });
-
-const guidanceSchema = z.array(z.object({ body: z.string(), origin: z.unknown() })).nullish();
 
 const envelope = {
   organizationId: z.string().min(1),

@@ -1,5 +1,6 @@
 /** What a webhook means to an issue session (pure): which session it belongs to, and what it asks or tells. */
 import { contextPrompt, followUpPrompt, issuePrompt } from '../claude/prompts.ts';
+import { rankGuidance } from '../linear/guidance.ts';
 import {
   type AgentSessionWebhook,
   contentKey,
@@ -51,7 +52,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     // A delegation brings a placeholder that nobody wrote; a mention brings the comment of a person.
     const comment = agentSession.comment?.userId ? agentSession.comment.body : null;
     const promptContext = webhook.promptContext ?? null;
-    const guidance = webhook.guidance?.map((rule) => rule.body).join('\n\n') ?? null;
+    const guidance = rankGuidance(webhook.guidance, issue?.teamId ?? issue?.team?.id ?? null);
     const whole = issuePrompt({ ...introduction(issue), promptContext, guidance, comment, author });
     const source = comment === null ? 'delegation' : 'mention';
     const text = comment ?? requestOf(issue);
@@ -76,7 +77,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     promptText: {
       followUp: followUpPrompt({ author, text }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
-      first: issuePrompt({ ...introduction(issue), promptContext: null, guidance: null, comment: text, author }),
+      first: issuePrompt({ ...introduction(issue), promptContext: null, guidance: [], comment: text, author }),
     },
   };
 }
@@ -101,7 +102,7 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
     case 'issueAssignedToYou':
     case 'issueCommentMention': {
       const comment = action === 'issueCommentMention' ? (notification.comment ?? null) : null;
-      const ask = { promptContext: null, guidance: null, comment: comment?.body ?? null, author };
+      const ask = { promptContext: null, guidance: [], comment: comment?.body ?? null, author };
       const whole = issuePrompt({ ...introduction(issue), ...ask });
       const text = comment?.body ?? requestOf(issue);
       const person = toPerson(notification.actor);
@@ -164,8 +165,8 @@ function requestOf(issue: LinearIssue | null): string {
   return [issue?.title, issue?.description].filter(Boolean).join('\n\n') || 'Work on this.';
 }
 
-function toIssue({ id, identifier, title, url, teamId }: LinearIssue): Issue {
-  return { id, identifier, title, url, teamId: teamId ?? null };
+function toIssue({ id, identifier, title, url, teamId, team }: LinearIssue): Issue {
+  return { id, identifier, title, url, teamId: teamId ?? team?.id ?? null };
 }
 
 function toPerson(user: { id: string; email?: string | null } | null | undefined): Person | null {

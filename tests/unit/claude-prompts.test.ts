@@ -7,7 +7,7 @@ const ask: IssueAsk = {
   url: 'https://linear.app/acme/issue/ENG-1',
   description: 'The sum ignores discounts.',
   promptContext: '<issue identifier="ENG-1"><title>Totals are wrong</title></issue>',
-  guidance: 'Write tests.',
+  guidance: [{ from: 'the workspace', body: 'Write tests.' }],
   comment: null,
   author: 'Ada',
 };
@@ -39,7 +39,7 @@ describe('the first prompt of an issue', () => {
       url: null,
       description: null,
       promptContext: null,
-      guidance: ' ',
+      guidance: [],
       author: null,
     });
     expect(prompt).toContain('(no description)');
@@ -54,7 +54,7 @@ describe('the first prompt of an issue', () => {
         ...ask,
         title: attack,
         promptContext: attack,
-        guidance: attack,
+        guidance: [{ from: attack, body: attack }],
         description: attack,
         author: attack,
       });
@@ -69,6 +69,27 @@ describe('the first prompt of an issue', () => {
     const prompt = issuePrompt({ ...ask, promptContext: 'é'.repeat(3 * MAX_CONTEXT) });
     expect(prompt.length).toBeLessThan(MAX_CONTEXT + 5_000);
     expect(prompt).toContain(`[Cut here: ${2 * MAX_CONTEXT} more characters were left out.]`);
+  });
+
+  it('gives Claude the rules nearest first, and says that the earlier wins', () => {
+    const prompt = issuePrompt({
+      ...ask,
+      guidance: [
+        { from: "the issue's team Web", body: 'Use tabs.' },
+        { from: 'the workspace', body: 'Use spaces.' },
+      ],
+    });
+    expect(prompt).toContain('Where they contradict each other, the earlier wins.');
+    expect(prompt.indexOf("From the issue's team Web:")).toBeLessThan(prompt.indexOf('From the workspace:'));
+    expect(prompt.indexOf('Use tabs.')).toBeLessThan(prompt.indexOf('Use spaces.'));
+  });
+
+  it('keeps the nearest rule where all of them together are too long', () => {
+    const far = { from: 'the workspace', body: 'far '.repeat(MAX_CONTEXT) };
+    const prompt = issuePrompt({ ...ask, guidance: [{ from: 'the team Web', body: 'Use tabs.' }, far] });
+    expect(prompt).toContain('Use tabs.');
+    expect(prompt).toContain('[Cut here');
+    expect(prompt.length).toBeLessThan(MAX_CONTEXT + 5_000);
   });
 
   it('keeps a long or many-lined name from speaking outside of the tags', () => {
