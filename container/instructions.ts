@@ -1,6 +1,6 @@
 /**
  * What is appended to Claude's system prompt: the repository's CLAUDE.md (AGENTS.md where there is none), then the
- * session's own words. Claude does not read CLAUDE.md by itself here, because reading the project's settings would let
+ * session's own words with the repository's prompts. Claude does not read CLAUDE.md by itself here, because reading the project's settings would let
  * the repository start hooks and servers and redirect the API (measured with CLI 2.1.330).
  */
 import { open, writeFile } from 'node:fs/promises';

@@ -6,6 +6,7 @@ import { hasConversation } from './claude-command.ts';
 import { writeCredential } from './git.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
+import { readRepositoryPrompts } from './repository-prompts.ts';
 import { hasSetupScript, runSetupScript } from './setup-script.ts';
 import { PreparationError, prepareWorkspace } from './workspace.ts';
 
@@ -22,7 +23,9 @@ export async function prepare(context: LifeContext): Promise<void> {
   );
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUp(context);
-  await writeInstructions(paths, start.claude.systemPrompt, setupNote(context));
+  const own = await readRepositoryPrompts(context.plan, start.claude.role ?? null);
+  const systemPrompt = own === null ? start.claude.systemPrompt : `${start.claude.systemPrompt}\n\n${own}`;
+  await writeInstructions(paths, systemPrompt, setupNote(context));
   const resumed = await hasConversation(paths, start.claude.conversationId);
   record.baseCommit = prepared.commit;
   record.savedHead ??= prepared.commit;

@@ -64,11 +64,18 @@ export function assign(labels: string[], settings: RepositorySettings, model: st
     role,
     model: MODELS.find((name) => present.includes(name)) ?? settings.model ?? model,
     tools: toolsOf(settings.tools ?? tools),
-    instructions: [instructions, settings.instructions, settings.roleInstructions[role] ?? '']
-      .map((text) => text.trim())
+    instructions: [instructions, byAdmin([settings.instructions, settings.roleInstructions[role] ?? ''])]
       .filter((text) => text !== '')
       .join('\n\n'),
   };
+}
+
+/** What an admin set wins over the repository's own prompts, which the sandbox adds; those win over the role's words. */
+function byAdmin(texts: string[]): string {
+  const said = texts.map((text) => text.trim()).filter((text) => text !== '');
+  if (said.length === 0) return '';
+  const heading = 'An admin of Cyrus set this for the repository. It wins over what else is said on how to work in it:';
+  return [heading, ...said].join('\n\n');
 }
 
 function toolsOf(choice: ToolChoice): string[] {

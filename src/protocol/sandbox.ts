@@ -6,6 +6,7 @@
  * until acknowledged, and posts it in batches (`POST {gateway}/events`). All times are milliseconds since the epoch.
  */
 import { z } from 'zod';
+import { roleSchema } from './repository.ts';
 
 /** Largest number of events a sandbox puts into one batch. */
 export const MAX_BATCH_EVENTS = 500;
@@ -62,6 +63,8 @@ export const startSessionSchema = z.object({
   claude: z.object({
     credential: claudeCredentialSchema,
     model: z.string().min(1),
+    /** Which of the repository's own prompts are for Claude, besides those for every role. */
+    role: roleSchema.optional(),
     /** Names of the CLI's tools; left out: everything that makes sense in a sandbox. */
     tools: z
       .array(z.string().regex(/^[\w-]+$/))

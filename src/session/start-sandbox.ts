@@ -47,7 +47,7 @@ export async function startSandbox(
     g: generation,
   });
   const sandbox = sandboxFor(surroundings, state.id, generation);
-  const { model, tools, instructions } = arrangement.assignment;
+  const { role, model, tools, instructions } = arrangement.assignment;
   const about = {
     branch: state.branch,
     baseBranch,
@@ -61,6 +61,7 @@ export async function startSandbox(
     claude: {
       credential: config.claude.access.mode,
       model,
+      role,
       tools,
       conversationId: state.conversationId,
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),

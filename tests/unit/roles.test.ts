@@ -37,5 +37,7 @@ it("the repository's own labels, tools and instructions are honoured", () => {
   expect(role).toBe('debugger');
   expect(tools).toContain('Edit');
   expect(tools).not.toContain('Bash');
-  expect(instructions).toMatch(/Your role is debugger.*Speak French\..*Look into the dashboards\./s);
+  expect(instructions).toMatch(
+    /Your role is debugger.*An admin of Cyrus set this.*Speak French\..*Look into the dashboards\./s,
+  );
 });
