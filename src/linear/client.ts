@@ -2,16 +2,15 @@
 import type { LinearDocument } from '@linear/sdk';
 import { z } from 'zod';
 import type { Activity } from './activities.ts';
-import type { Call, Priority, Send } from './call.ts';
+import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
 import {
-  CREATE_ACTIVITY,
   ISSUE_FACTS,
   ISSUE_STATES,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
+  postDocument,
   SUGGEST_REPOSITORIES,
-  UPDATE_AGENT_SESSION,
   UPDATE_ISSUE,
 } from './operations.ts';
 
@@ -48,6 +47,17 @@ export interface IssueFacts {
   team: { key: string; name: string } | null;
 }
 
+/** What is posted to an agent session at once; activities in their order, each with a UUID v4 chosen once for it. */
+export interface ThreadPost {
+  activities: { id: string; activity: Activity }[];
+  /** Added to its external URLs; Linear keeps one entry for each address. */
+  urls?: { label: string; url: string }[];
+  /** Linear wants the whole of it every time. */
+  plan?: { content: string; status: string }[];
+  /** One line of at most 255 characters. */
+  title?: string;
+}
+
 const openedSchema = z.record(
   z.string(),
   z.object({ success: z.boolean(), agentSession: z.object({ id: z.string() }) }),
@@ -61,32 +71,29 @@ export class LinearClient {
   }
 
   /**
-   * Posts an activity.
-   * @param id UUID v4 chosen once for this activity; a repeat with the same id is no second activity
+   * Posts to an agent session, in one request.
+   * @throws LinearError; of several, some may have been carried out then: each activity by itself tells, for a repeat with the
+   * same id is no second activity
    */
-  async createActivity(agentSessionId: string, id: string, activity: Activity): Promise<void> {
-    const input: LinearDocument.AgentActivityCreateInput = { id, agentSessionId, content: activity.content };
-    if (activity.ephemeral) input.ephemeral = true;
-    if (activity.options) {
-      // The SDK declares signals as an enum at run time; the API takes its values.
-      input.signal = 'select' as LinearDocument.AgentActivitySignal;
-      input.signalMetadata = { options: activity.options };
-    }
-    await this.#ask(CREATE_ACTIVITY, { input }, { priority: priorityOf(activity), idempotent: true });
-  }
-
-  /** Adds an external URL to an agent session. Linear keeps one entry for each address. */
-  async addExternalUrl(agentSessionId: string, label: string, url: string): Promise<void> {
-    const input: LinearDocument.AgentSessionUpdateInput = { addedExternalUrls: [{ label, url }] };
-    await this.#ask(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
-  }
-
-  /** Shows a plan; Linear wants the whole of it every time. */
-  async showPlan(agentSessionId: string, plan: { content: string; status: string }[]): Promise<void> {
-    const input: LinearDocument.AgentSessionUpdateInput = {
-      plan: plan.map(({ content, status }) => ({ content, status })),
+  async post(agentSessionId: string, { activities, urls, plan, title }: ThreadPost): Promise<void> {
+    const change: LinearDocument.AgentSessionUpdateInput = {
+      ...(urls && { addedExternalUrls: urls }),
+      ...(plan && { plan: plan.map(({ content, status }) => ({ content, status })) }),
+      ...(title !== undefined && { summary: title }),
     };
-    await this.#ask(UPDATE_AGENT_SESSION, { id: agentSessionId, input });
+    const hasChange = Object.keys(change).length > 0;
+    const inputs = activities.map(({ id, activity }, index) => [`a${index}`, inputOf(agentSessionId, id, activity)]);
+    await this.#ask(
+      postDocument(activities.length, hasChange),
+      { ...Object.fromEntries(inputs), ...(hasChange && { id: agentSessionId, change }) },
+      {
+        priority: highest([
+          ...activities.map(({ activity }) => priorityOf(activity)),
+          ...(hasChange ? ['action' as const] : []),
+        ]),
+        idempotent: activities.length === 1 && !hasChange,
+      },
+    );
   }
 
   /** Opens an agent session on an issue or on a root comment. @returns its id */
@@ -136,6 +143,21 @@ export class LinearClient {
   ): Promise<unknown> {
     return this.#send({ document, variables, ...how });
   }
+}
+
+function inputOf(agentSessionId: string, id: string, activity: Activity): LinearDocument.AgentActivityCreateInput {
+  const input: LinearDocument.AgentActivityCreateInput = { id, agentSessionId, content: activity.content };
+  if (activity.ephemeral) input.ephemeral = true;
+  if (activity.options) {
+    // The SDK declares signals as an enum at run time; the API takes its values.
+    input.signal = 'select' as LinearDocument.AgentActivitySignal;
+    input.signalMetadata = { options: activity.options };
+  }
+  return input;
+}
+
+function highest(priorities: Priority[]): Priority {
+  return PRIORITIES.find((priority) => priorities.includes(priority)) ?? 'action';
 }
 
 /** What a person waits for goes first, what the next activity replaces goes last. */

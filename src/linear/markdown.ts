@@ -52,3 +52,24 @@ export function headAndTail(text: string, max: number): string {
   const tail = text.slice(text.length - (max - head.length)).replace(/^[\udc00-\udfff]/, '');
   return `${head}\n… ${text.length - head.length - tail.length} characters left out …\n${tail}`;
 }
+
+/** Longest title of an agent session; Linear takes 255 characters, its list shows fewer. */
+const MAX_HEADLINE = 120;
+
+/**
+ * What a text is about, in one line without Markdown: its first line or, where that is long, its first sentence.
+ * @returns '' for a text without words
+ */
+export function headline(text: string): string {
+  const line = text
+    .split('\n')
+    .map((raw) => raw.replace(/^\s*(#{1,6}|[-*+>]|\d+[.)])\s+/, '').trim())
+    .find((candidate) => /\p{L}/u.test(candidate) && !/^(```|~~~|!?\[[^\]]*\]\([^)]*\)$)/.test(candidate));
+  const plain = (line ?? '')
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/[*_`~]+/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  const sentence = /^.{12,}?[.!?](?=\s)/u.exec(plain)?.[0] ?? plain;
+  return cutText(sentence.replace(/[.:]$/, ''), MAX_HEADLINE);
+}

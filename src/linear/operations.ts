@@ -1,16 +1,21 @@
 /** Every GraphQL document that Cyrus sends to Linear. A test validates each against the schema of the pinned @linear/sdk. */
 
-export const CREATE_ACTIVITY = /* GraphQL */ `
-  mutation CreateActivity($input: AgentActivityCreateInput!) {
-    agentActivityCreate(input: $input) { success }
+/**
+ * Everything that is posted to an agent session at once. GraphQL carries out the fields of a mutation one after the other
+ * (spec.graphql.org, "Serial execution"), so activities keep their order.
+ * @param activities how many; their inputs are the variables `a0`, `a1` …
+ * @param hasChange whether the session itself is changed too, by the variables `id` and `change`
+ */
+export function postDocument(activities: number, hasChange: boolean): string {
+  const names = Array.from({ length: activities }, (_, index) => `a${index}`);
+  const variables = names.map((name) => `$${name}: AgentActivityCreateInput!`);
+  const fields = names.map((name) => `${name}: agentActivityCreate(input: $${name}) { success }`);
+  if (hasChange) {
+    variables.push('$id: String!', '$change: AgentSessionUpdateInput!');
+    fields.push('agentSessionUpdate(id: $id, input: $change) { success }');
   }
-`;
-
-export const UPDATE_AGENT_SESSION = /* GraphQL */ `
-  mutation UpdateAgentSession($id: String!, $input: AgentSessionUpdateInput!) {
-    agentSessionUpdate(id: $id, input: $input) { success }
-  }
-`;
+  return `mutation Post(${variables.join(', ')}) {\n  ${fields.join('\n  ')}\n}`;
+}
 
 export const OPEN_THREAD_ON_ISSUE = /* GraphQL */ `
   mutation OpenThreadOnIssue($input: AgentSessionCreateOnIssue!) {

@@ -5,13 +5,24 @@
 import type { PlanItem } from '../claude/plan.ts';
 import type { Activity } from '../linear/activities.ts';
 
+/** What an agent session shows beside its activities; what is left out stays as it is. */
+export interface ThreadChange {
+  /** Claude's plan, the whole of it. */
+  plan?: Omit<PlanItem, 'id'>[];
+  /** Added; Linear keeps one entry for each address. */
+  urls?: { label: string; url: string }[];
+  /** What the thread is about, in one line. */
+  title?: string;
+}
+
 export type Effect =
-  /** Post one activity to a Linear agent session. `id` is the UUID v4 that makes a repeat harmless. */
-  | { kind: 'say'; agentSessionId: string; id: string; activity: Activity }
-  /** Show Claude's plan in the agent session, the whole of it. */
-  | { kind: 'show-plan'; agentSessionId: string; plan: Omit<PlanItem, 'id'>[] }
-  /** Show the live page as external URL of the agent session. */
-  | { kind: 'link-page'; agentSessionId: string }
+  /**
+   * Post one activity to a Linear agent session. `id` is the UUID v4 that makes a repeat harmless. `dueAt`: not before,
+   * unless something that is due goes to the same thread; ms since the epoch.
+   */
+  | { kind: 'say'; agentSessionId: string; id: string; activity: Activity; dueAt?: number }
+  /** Change what an agent session shows beside its activities. */
+  | { kind: 'show'; agentSessionId: string; change: ThreadChange; dueAt?: number }
   /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
   | { kind: 'open-thread'; promptId: string; issueId: string; commentId: string | null }
   /** Move the issue to its team's first started state, unless it is started or finished already. */
@@ -24,6 +35,12 @@ export type Effect =
   | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
   /** `inOrder`: after the prompts before it and before those after it, instead of at once. */
   | { kind: 'stop-sandbox'; id: string; turn: number; inOrder?: boolean }
+  /** Ask when an account of Claude's has room for a parked session. */
+  | { kind: 'find-room' }
+  /** Ask for a place among the workspace's sessions that are at work; in line, it asks where it stands. */
+  | { kind: 'ask-place'; turn: number }
+  /** Give the place back, for this turn and those before it. */
+  | { kind: 'give-place'; turn: number }
   /** Write the session's row for lists into D1. */
   | { kind: 'index-session' }
   /** Write the turn's log to R2. */
@@ -36,8 +53,7 @@ export type Effect =
 export function laneOf(effect: Effect): string {
   switch (effect.kind) {
     case 'say':
-    case 'link-page':
-    case 'show-plan':
+    case 'show':
       return `linear:${effect.agentSessionId}`;
     case 'open-thread':
     case 'start-issue':
@@ -48,6 +64,11 @@ export function laneOf(effect: Effect): string {
       return SANDBOX_LANE;
     case 'stop-sandbox':
       return effect.inOrder ? SANDBOX_LANE : 'stop';
+    case 'find-room':
+      return 'room';
+    case 'ask-place':
+    case 'give-place':
+      return 'place';
     case 'index-session':
       return 'index';
     case 'archive-turn':
@@ -66,6 +87,9 @@ export function attemptLimit(effect: Effect): number {
       return 10;
     case 'stop-sandbox':
       return 5;
+    case 'say':
+      // What ends a turn or asks a person outlasts half a day of Linear being away.
+      return isAnswer(effect) ? 150 : 12;
     default:
       return 12;
   }
@@ -79,11 +103,31 @@ export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
       return effect.activity.ephemeral && laterInLane.some((later) => later.kind === 'say');
     case 'index-session':
       return laterInLane.length > 0;
-    case 'show-plan':
-      return laterInLane.some((later) => later.kind === 'show-plan');
     default:
       return false;
   }
+}
+
+/** What one request to Linear carries: activities of a thread in their order, and what changes beside them. */
+export type ThreadEffect = Extract<Effect, { kind: 'say' | 'show' }>;
+
+export function isThreadEffect(effect: Effect): effect is ThreadEffect {
+  return effect.kind === 'say' || effect.kind === 'show';
+}
+
+/** Whether a person waits for this: a response, an error, a question. */
+export function isAnswer(effect: Effect): boolean {
+  return effect.kind === 'say' && !['thought', 'action'].includes(effect.activity.content.type);
+}
+
+/** When an effect that was called for now is due, in ms since the epoch. */
+export function dueTime(effect: Effect, now: number): number {
+  return isThreadEffect(effect) ? (effect.dueAt ?? now) : now;
+}
+
+function describeChange({ plan, urls, title }: ThreadChange): string {
+  const parts = [plan && 'the plan', urls?.map(({ label }) => label).join(', '), title && 'the title'];
+  return `Showing ${parts.filter(Boolean).join(' and ')} in Linear`;
 }
 
 /** For people: what an effect was about. */
@@ -91,10 +135,8 @@ export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'say':
       return `Posting a ${effect.activity.content.type} to Linear`;
-    case 'show-plan':
-      return 'Showing the plan in Linear';
-    case 'link-page':
-      return 'Linking the live page in Linear';
+    case 'show':
+      return describeChange(effect.change);
     case 'open-thread':
       return 'Opening a thread in Linear';
     case 'start-issue':
@@ -107,6 +149,12 @@ export function describeEffect(effect: Effect): string {
       return 'Handing the answer to Claude';
     case 'stop-sandbox':
       return 'Stopping the sandbox';
+    case 'find-room':
+      return "Asking for room within Claude's limits";
+    case 'ask-place':
+      return "Asking for a place among the workspace's sessions";
+    case 'give-place':
+      return "Giving back the place among the workspace's sessions";
     case 'index-session':
       return 'Updating the list of sessions';
     case 'archive-turn':

@@ -18,7 +18,7 @@ import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
-import { perform, toFailure } from './perform.ts';
+import { performTogether, toFailure } from './perform.ts';
 import { type Issue, initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -201,6 +201,7 @@ export class IssueSession extends DurableObject<Env> {
           else written.push({ entry: this.#journal.append(output.entry), block: output.entry.block });
         }
         for (const { promptId, text } of transition.prompts) this.#store.keepPrompt(promptId, text);
+        for (const { promptId, of } of transition.copies) this.#store.copyPrompt(promptId, of);
         for (const lane of transition.cancelledLanes) this.#outbox.cancel(lane);
         this.#outbox.add(transition.effects, context.now);
         this.#store.save(transition.state);
@@ -282,51 +283,63 @@ export class IssueSession extends DurableObject<Env> {
     if (this.#config.paused) return;
     try {
       const leased = this.#outbox.lease(Date.now());
-      await Promise.all(leased.map((pending) => this.#tryOnce(pending)));
+      await Promise.all(leased.map((together) => this.#tryOnce(together)));
     } catch (error) {
       log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
     }
   }
 
-  async #tryOnce(pending: Pending): Promise<void> {
+  /** Tries effects that were leased together: one effect, or what one request to Linear carries. */
+  async #tryOnce(together: Pending[]): Promise<void> {
     const state = this.#state;
-    if (!state) return;
-    const { effect, attempts } = pending;
+    const [first] = together;
+    if (!state || !first) return;
     try {
-      const result = await perform(effect, {
-        env: this.env,
-        config: this.#config,
-        database: this.#database(),
-        state,
-        journal: this.#journal,
-        promptText: (promptId) => this.#store.promptText(promptId),
-      });
-      this.#settle(pending, { type: 'effect-done', effect, result });
+      const result = await performTogether(
+        together.map(({ effect }) => effect),
+        {
+          env: this.env,
+          config: this.#config,
+          database: this.#database(),
+          state,
+          journal: this.#journal,
+          promptText: (promptId) => this.#store.promptText(promptId),
+        },
+      );
+      this.#settle(together, { type: 'effect-done', effect: first.effect, result });
     } catch (error) {
-      const failure = toFailure(error);
-      log('session.effect.failed', {
-        session: state.id,
-        effect: effect.kind,
-        attempts,
-        retryable: failure.retryable,
-        error: asError(error),
-      });
-      if (failure.retryable && !isGivenUp(effect, attempts)) {
-        this.#outbox.retry(pending, failure.message, Date.now(), Math.random(), failure.retryAt);
-        this.#arm();
-      } else {
-        const { message, hint } = failure;
-        this.#settle(pending, { type: 'effect-failed', effect, attempts, error: message, hint });
-      }
+      this.#takeFailure(together, state.id, error);
     }
     await this.#carryOut();
   }
 
-  /** Takes in the outcome of an effect, unless the effect was cancelled meanwhile. */
-  #settle(pending: Pending, event: SessionEvent): void {
+  #takeFailure(together: Pending[], session: string, thrown: unknown): void {
+    const failure = toFailure(thrown);
+    const { message, hint, retryable } = failure;
+    const effects = together.map(({ effect }) => effect.kind).join(' ');
+    const attempts = Math.max(...together.map((pending) => pending.attempts));
+    log('session.effect.failed', { session, effect: effects, attempts, retryable, error: asError(thrown) });
+    if (!retryable && together.length > 1) {
+      // One of them is refused, or was done by a try that was cut off: each by itself tells which.
+      this.#outbox.separate(together, message, Date.now());
+      return;
+    }
+    const isOver = (pending: Pending) => !retryable || isGivenUp(pending.effect, pending.attempts);
+    const again = together.filter((pending) => !isOver(pending));
+    if (again.length > 0) this.#outbox.retry(again, message, Date.now(), Math.random(), failure.retryAt);
+    for (const pending of together.filter(isOver)) {
+      const { effect, attempts: tried } = pending;
+      this.#settle([pending], { type: 'effect-failed', effect, attempts: tried, error: message, hint });
+    }
+    this.#arm();
+  }
+
+  /** Takes in the outcome of effects, unless they were cancelled meanwhile. */
+  #settle(together: Pending[], event: SessionEvent): void {
     this.#commit(() => {
-      if (!this.#state || !this.#outbox.has(pending)) return null;
-      this.#outbox.remove(pending);
+      const known = together.filter((pending) => this.#outbox.has(pending));
+      if (!this.#state || known.length === 0) return null;
+      this.#outbox.remove(known);
       return { state: this.#state, event };
     });
   }

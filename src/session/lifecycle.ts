@@ -5,10 +5,13 @@
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
+import { remindOfParking } from './parking.ts';
 import { contextArrived, prompted, threadExpected } from './prompts.ts';
 import { answerUndelivered, park } from './questions.ts';
+import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
 import { sandboxReported } from './reports.ts';
 import { ask, refuse } from './repository-choice.ts';
+import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { stopRequested, withdrawn } from './stops.ts';
@@ -42,10 +45,14 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'effect-failed':
       effectFailed(step, event);
       break;
+    case 'place-changed':
+      placeChanged(step, event.place);
+      break;
     case 'deadline':
       deadlinePassed(step);
       break;
   }
+  giveUpPlace(step, state);
   step.set({ revision: state.revision + 1, updatedAt: context.now });
   return step.transition;
 }
@@ -61,8 +68,11 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
     return;
   }
+  if (result.kind === 'room') roomFound(step, result.at);
+  if (effect.kind === 'ask-place' && result.kind === 'place') placeChanged(step, result.place);
   if (effect.kind !== 'start-sandbox' || effect.generation !== step.state.sandbox.generation) return;
   if (result.kind === 'unsure') ask(step, result);
+  if (result.kind === 'place') standInLine(step, result.place);
   if (result.kind === 'refused') refuse(step, result);
   if (result.kind === 'started') sandboxStarted(step, result);
 }
@@ -141,10 +151,18 @@ function deadlinePassed(step: Step): void {
         startSandbox(step);
         break;
       case 'heartbeat':
-        step.think(due.agentSessionId, stillWorking(step), true);
+        step.reassure(due.agentSessionId, stillWorking(step));
         break;
     }
   }
+}
+
+/** A thread in which nothing was said for long is told how things are. */
+function remind(step: Step, agentSessionId: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'parked') remindOfParking(step, agentSessionId);
+  else if (phase.name === 'queued') step.think(agentSessionId, `${placeWords(phase.place)}.`, true);
+  else step.think(agentSessionId, stillWorking(step), true);
 }
 
 function stillWorking(step: Step): string {

@@ -3,7 +3,7 @@
  * effect is written in the transaction of the state that calls for it, leased while it is carried out, and removed in
  * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
  */
-import { attemptLimit, type Effect, isSuperseded, laneOf } from './effects.ts';
+import { attemptLimit, dueTime, type Effect, isAnswer, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
 
 /** Longest wait between two tries. */
 const MAX_BACKOFF_MS = 5 * 60_000;
@@ -11,6 +11,8 @@ const MAX_BACKOFF_MS = 5 * 60_000;
 const LEASE_MS = 60_000;
 /** Later effects of a lane that are looked at for making an earlier one pointless. */
 const LOOK_AHEAD = 50;
+/** Most effects of a thread in one request to Linear. */
+const MOST_TOGETHER = 20;
 /** Effects in one statement: with the longest bodies they stay below the 2 MB that a value may have. */
 const EFFECTS_AT_ONCE = 20;
 
@@ -20,6 +22,10 @@ export interface Pending {
   /** Tries so far, this one included once leased. */
   attempts: number;
   nextAt: number;
+  /** Together with others it was refused, so that it is sent by itself. */
+  isAlone?: boolean;
+  /** It was put off to save the workspace's allowance at Linear. */
+  isPutOff?: boolean;
 }
 
 interface Row extends Record<string, SqlStorageValue> {
@@ -61,14 +67,13 @@ export class Outbox {
     for (let from = 0; from < effects.length; from += EFFECTS_AT_ONCE) {
       const added = effects.slice(from, from + EFFECTS_AT_ONCE).map((effect) => {
         this.#lastId += 1;
-        return { id: this.#lastId, effect, attempts: 0, nextAt: now };
+        return { id: this.#lastId, effect, attempts: 0, nextAt: dueTime(effect, now) };
       });
       for (const pending of added) this.#keep(pending);
       this.#sql.exec(
         `INSERT INTO outbox (id, effect, attempts, next_at)
-         SELECT value ->> 0, value ->> 1, 0, ? FROM json_each(?)`,
-        now,
-        JSON.stringify(added.map(({ id, effect }) => [id, effect])),
+         SELECT value ->> 0, value ->> 1, 0, value ->> 2 FROM json_each(?)`,
+        JSON.stringify(added.map(({ id, effect, nextAt }) => [id, effect, nextAt])),
       );
     }
   }
@@ -87,41 +92,49 @@ export class Outbox {
   }
 
   /**
-   * Leases what may be carried out now: the first effect of each lane, if it is due and not under way. Effects that a
-   * later one has made pointless are removed on the way.
+   * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect; of a
+   * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way.
    */
-  lease(now: number): Pending[] {
-    const leased: Pending[] = [];
+  lease(now: number): Pending[][] {
+    const leased: Pending[][] = [];
     for (const lane of [...this.#lanes.values()]) {
       const [head] = lane;
       if (!head || this.#leased.has(head.id)) continue;
-      const pending = this.#skipSuperseded(lane) ?? head;
-      if (pending.nextAt > now) continue;
-      this.#leased.add(pending.id);
-      pending.attempts += 1;
-      leased.push(pending);
+      const together = this.#together(this.#withoutSuperseded(lane));
+      if (dueOf(together) > now) continue;
+      for (const pending of together) {
+        this.#leased.add(pending.id);
+        pending.attempts += 1;
+      }
+      leased.push(together);
     }
     if (leased.length > 0) {
       // Counted before it is tried: an effect that takes the object down with it is not tried for ever.
       this.#sql.exec(
         'UPDATE outbox SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?))',
-        JSON.stringify(leased.map((pending) => pending.id)),
+        JSON.stringify(leased.flat().map((pending) => pending.id)),
       );
     }
     return leased;
   }
 
-  #skipSuperseded(lane: Pending[]): Pending | undefined {
-    const effects = lane.slice(0, LOOK_AHEAD).map((pending) => pending.effect);
-    const first = effects.findIndex((effect, index) => !isSuperseded(effect, effects.slice(index + 1)));
-    const pending = lane[first];
-    if (first > 0) this.#remove(lane.slice(0, first));
-    return pending;
+  #withoutSuperseded(lane: Pending[]): Pending[] {
+    const near = lane.slice(0, LOOK_AHEAD);
+    const effects = near.map((pending) => pending.effect);
+    const left = near.filter((_, index) => !isSuperseded(effects[index] as Effect, effects.slice(index + 1)));
+    this.#remove(near.filter((pending) => !left.includes(pending)));
+    return left;
   }
 
-  /** Removes an effect that has an outcome. To be called inside of a transaction. */
-  remove(pending: Pending): void {
-    this.#remove([pending]);
+  /** The first effect of a lane, with those after it that travel in the same request. */
+  #together(lane: Pending[]): Pending[] {
+    const apart = lane.findIndex((pending) => !isThreadEffect(pending.effect) || pending.isAlone);
+    return lane.slice(0, apart === -1 ? MOST_TOGETHER : Math.min(MOST_TOGETHER, Math.max(1, apart)));
+  }
+
+  /** Removes effects that have an outcome. To be called inside of a transaction. */
+  remove(pending: Pending[]): void {
+    this.#remove(pending);
   }
 
   #remove(gone: Pending[]): void {
@@ -148,25 +161,63 @@ export class Outbox {
     return this.#lanes.get(laneOf(effect))?.find((pending) => pending.id === id);
   }
 
-  /** Puts an effect back for another try. `notBefore`: a time the other side asked us to wait for. */
-  retry(tried: Pending, error: string, now: number, random: number, notBefore: number | null): void {
-    const nextAt = Math.max(now + backoff(tried.attempts, random), notBefore ?? 0);
-    const pending = this.#find(tried);
-    if (pending) pending.nextAt = nextAt;
-    this.#leased.delete(tried.id);
-    this.#sql.exec('UPDATE outbox SET next_at = ?, last_error = ? WHERE id = ?', nextAt, error, tried.id);
+  /** Puts effects that were tried together back for another try. `notBefore`: a time the other side asked us to wait for. */
+  retry(tried: Pending[], error: string, now: number, random: number, notBefore: number | null): void {
+    const attempts = Math.max(...tried.map((pending) => pending.attempts));
+    for (const pending of tried) pending.isPutOff = notBefore !== null;
+    this.#putBack(tried, error, Math.max(now + backoff(attempts, random), notBefore ?? 0));
+  }
+
+  /** Puts effects that were refused together back, to be tried one after the other at once; that was no try of each. */
+  separate(tried: Pending[], error: string, now: number): void {
+    for (const pending of tried) {
+      pending.isAlone = true;
+      pending.attempts -= 1;
+    }
+    this.#putBack(tried, error, now);
+    this.#sql.exec(
+      'UPDATE outbox SET attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(?))',
+      JSON.stringify(tried.map((pending) => pending.id)),
+    );
+  }
+
+  #putBack(tried: Pending[], error: string, nextAt: number): void {
+    for (const pending of tried) {
+      pending.nextAt = nextAt;
+      this.#leased.delete(pending.id);
+    }
+    this.#sql.exec(
+      'UPDATE outbox SET next_at = ?, last_error = ? WHERE id IN (SELECT value FROM json_each(?))',
+      nextAt,
+      error,
+      JSON.stringify(tried.map((pending) => pending.id)),
+    );
   }
 
   /** When there is next something to look after; null for an empty outbox. Times in milliseconds since the epoch. */
   nextAt(now: number): number | null {
     let soonest: number | null = null;
-    for (const [head] of this.#lanes.values()) {
+    for (const lane of this.#lanes.values()) {
+      const [head] = lane;
       if (!head) continue;
-      const at = this.#leased.has(head.id) ? now + LEASE_MS : head.nextAt;
+      const at = this.#leased.has(head.id) ? now + LEASE_MS : dueOf(this.#together(lane));
       if (soonest === null || at < soonest) soonest = at;
     }
     return soonest;
   }
+}
+
+/**
+ * When effects that travel together are due: whichever is due first takes the others along. Once the first of them failed, it
+ * decides, for it knows how long to wait; but what was put off to save allowance goes along with an answer that is not.
+ */
+function dueOf(together: Pending[]): number {
+  const [head] = together;
+  if (!head) return Number.MAX_SAFE_INTEGER;
+  const fresh = together.filter(
+    (pending) => pending.attempts === 0 && (head.attempts === 0 || (head.isPutOff && isAnswer(pending.effect))),
+  );
+  return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
 }
 
 /** True when an effect that failed for the `attempts`-th time is given up. */

@@ -6,9 +6,10 @@ import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError } from '../sandbox/sandbox.ts';
 import { indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
-import type { Effect } from './effects.ts';
+import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { renderLog } from './log-document.ts';
+import { postToThread } from './post-to-thread.ts';
 import { SetupError } from './setup-error.ts';
 import { startSandbox } from './start-sandbox.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -22,21 +23,20 @@ export interface Failure {
   retryAt: number | null;
 }
 
-/** @throws LinearError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure` */
-export async function perform(effect: Effect, surroundings: Surroundings): Promise<EffectResult> {
+/**
+ * Carries out effects that travel together: one, or several of the same thread in Linear.
+ * @throws LinearError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure`
+ */
+export async function performTogether(effects: Effect[], surroundings: Surroundings): Promise<EffectResult> {
+  const [first] = effects;
+  if (first && !isThreadEffect(first)) return perform(first, surroundings);
+  await postToThread(effects.filter(isThreadEffect), linear(surroundings));
+  return null;
+}
+
+async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surroundings): Promise<EffectResult> {
   const { state, env, database } = surroundings;
   switch (effect.kind) {
-    case 'say':
-      await linear(surroundings).createActivity(effect.agentSessionId, effect.id, effect.activity);
-      return null;
-    case 'link-page': {
-      const url = `${state.origin}/sessions/${state.id}`;
-      await linear(surroundings).addExternalUrl(effect.agentSessionId, 'Live session', url);
-      return null;
-    }
-    case 'show-plan':
-      await linear(surroundings).showPlan(effect.agentSessionId, effect.plan);
-      return null;
     case 'open-thread': {
       const client = linear(surroundings);
       const { commentId, issueId } = effect;

@@ -4,7 +4,7 @@ import type { EventOf } from './events.ts';
 import { takeReply } from './questions.ts';
 import { changesMind, mayAsk, NOT_ALLOWED, takeRepository } from './repository-choice.ts';
 import type { SessionState, TurnPrompt } from './state.ts';
-import type { Step } from './step.ts';
+import { type Step, titleOf } from './step.ts';
 import { beginTurn } from './turn.ts';
 
 export function prompted(step: Step, event: EventOf<'prompted'>): void {
@@ -29,7 +29,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   if (changesMind(step, prompt, text)) return;
   if (thread !== null) {
     if (isNew && isRunaway(step, thread)) return;
-    acknowledge(step, thread, isNew, phase.name);
+    acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
     // A person's request moves the issue to started; an automation's leaves it (docs: linear.app/developers/agents).
     if (isNew && author !== null && step.state.issue) {
       step.effect({ kind: 'start-issue', issueId: step.state.issue.id });
@@ -43,6 +43,10 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
     case 'working':
       fold(step, prompt);
       return;
+    case 'queued':
+      step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
+      return;
+    case 'parked':
     case 'saving':
     case 'stopping':
       step.set({ queue: [...step.state.queue, { ...prompt, delivered: false }] });
@@ -78,17 +82,22 @@ function isRunaway(step: Step, thread: string): boolean {
 
 const MAX_THREADS_AN_HOUR = 10;
 
-/** Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents). */
-function acknowledge(step: Step, thread: string, isNew: boolean, phase: SessionState['phase']['name']): void {
-  if (isNew) {
+/**
+ * Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents).
+ * @param about what a new thread is about; null for one that is known
+ */
+function acknowledge(step: Step, thread: string, about: string | null): void {
+  const phase = step.state.phase.name;
+  if (about !== null) {
     const words = phase === 'waiting' ? 'On it. Starting a sandbox for Claude.' : 'On it. Claude is told at once.';
     step.think(thread, words);
-    step.effect({ kind: 'link-page', agentSessionId: thread });
+    const { origin, id } = step.state;
+    step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
     return;
   }
   if (phase === 'waiting') step.think(thread, 'Picking this up again.');
-  else if (phase === 'starting' || phase === 'working') step.think(thread, 'Passed on to Claude.', true);
-  else step.think(thread, 'Claude takes this up as soon as the work so far is saved.', true);
+  else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
+  else step.reassure(thread, 'Claude takes this up as soon as the work so far is saved.');
 }
 
 function latestThread(state: SessionState): string | null {

@@ -9,6 +9,7 @@ import type { KnownLimit } from '../claude/words.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
 import type { Arrangement, Person } from './arrangement.ts';
+import type { Pace } from './pace.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -40,6 +41,8 @@ export interface Turn {
   losses: number;
   /** Claude has edited a file: the repository is settled. */
   edited?: boolean;
+  /** How often it was parked because of a limit. */
+  parks?: number;
 }
 
 export type PhaseState =
@@ -50,6 +53,13 @@ export type PhaseState =
   | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | ClaudeQuestion }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
   | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
+  /**
+   * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
+   * limit in words; `left`: ids of prompts that Claude has not answered.
+   */
+  | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
+  /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
+  | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
   /** `words`: how the closing answer begins. */
   | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string };
 
@@ -118,8 +128,8 @@ export interface SessionState {
   baseBranch: string | null;
   /** What was decided when the repository was chosen; null before. */
   arrangement: Arrangement | null;
-  /** Each agent session: when it was first heard of, and when something was last said to it. */
-  agentSessions: Record<string, { since: number; saidAt: number }>;
+  /** Each agent session: when it was first heard of, when something was last said to it, and how often. */
+  agentSessions: Record<string, { since: number; saidAt: number; pace: Pace }>;
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */

@@ -2,8 +2,10 @@
 import { readPlan } from '../claude/plan.ts';
 import type { Live } from '../claude/stream.ts';
 import { type Activity, type ActivityContent, narrate } from '../linear/activities.ts';
+import { headline } from '../linear/markdown.ts';
 import type { JournalBody } from '../protocol/journal.ts';
-import type { Effect } from './effects.ts';
+import type { Effect, ThreadChange } from './effects.ts';
+import { initialPace, schedule, type Urgency } from './pace.ts';
 import { currentTurn, type PhaseState, type SessionState, threadsOf } from './state.ts';
 
 /** An entry that has no number yet. `block`: the streamed block it finishes. */
@@ -22,6 +24,8 @@ export interface Transition {
   effects: Effect[];
   /** Texts of prompts that the lifecycle itself asks, by id. */
   prompts: { promptId: string; text: string }[];
+  /** Prompts that are asked again under another id, with the text of `of`. */
+  copies: { promptId: string; of: string }[];
   /** Lanes of the outbox whose waiting effects have become pointless; emptied before `effects` are added. */
   cancelledLanes: string[];
 }
@@ -42,7 +46,7 @@ export class Step {
 
   constructor(state: SessionState, context: StepContext) {
     this.context = context;
-    this.transition = { state, output: [], effects: [], prompts: [], cancelledLanes: [] };
+    this.transition = { state, output: [], effects: [], prompts: [], copies: [], cancelledLanes: [] };
   }
 
   get state(): SessionState {
@@ -76,6 +80,24 @@ export class Step {
 
   think(agentSessionId: string, body: string, ephemeral = false): void {
     this.say(agentSessionId, { type: 'thought', body }, ephemeral);
+  }
+
+  /** Shows a thread at once that something happens, though the next activity will replace it. */
+  reassure(agentSessionId: string, body: string): void {
+    this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
+  }
+
+  /** Gives a thread the title that its text suggests; Linear's own stays where there are no words in it. */
+  entitle(agentSessionId: string, text: string): void {
+    const change = titleOf(text);
+    if (change.title !== undefined) this.show(agentSessionId, change);
+  }
+
+  /** Changes what a thread shows beside its activities. */
+  show(agentSessionId: string, change: ThreadChange): void {
+    if (this.state.isMuted) return;
+    const at = this.#schedule(agentSessionId, 'news');
+    if (at !== null) this.effect(paced({ kind: 'show', agentSessionId, change }, at, this.now));
   }
 
   /** Asks a thread something, with options to choose from. */
@@ -119,16 +141,50 @@ export class Step {
     if (plan === before) return;
     this.set({ plan });
     if (plan.items === before.items || follower === undefined) return;
-    const items = plan.items.map(({ content, status }) => ({ content, status }));
-    this.effect({ kind: 'show-plan', agentSessionId: follower, plan: items });
+    this.show(follower, { plan: plan.items.map(({ content, status }) => ({ content, status })) });
   }
 
-  #post(agentSessionId: string, activity: Activity): void {
+  #post(agentSessionId: string, activity: Activity, urgency = urgencyOf(activity)): void {
     if (this.state.isMuted) return;
-    this.effect({ kind: 'say', agentSessionId, id: this.context.newId(), activity });
-    const since = this.state.agentSessions[agentSessionId]?.since ?? this.now;
-    this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: { since, saidAt: this.now } } });
+    const at = this.#schedule(agentSessionId, urgency);
+    if (at === null) return;
+    this.effect(paced({ kind: 'say', agentSessionId, id: this.context.newId(), activity }, at, this.now));
+    const known = this.state.agentSessions[agentSessionId];
+    if (known) this.#remember(agentSessionId, { ...known, saidAt: this.now });
   }
+
+  /** When something is sent to a thread, in ms since the epoch; null: not at all. */
+  #schedule(agentSessionId: string, urgency: Urgency): number | null {
+    const verbosity = this.state.arrangement?.verbosity ?? 'normal';
+    const known = this.state.agentSessions[agentSessionId] ?? {
+      since: this.now,
+      saidAt: this.now,
+      pace: initialPace(verbosity, this.now),
+    };
+    const scheduled = schedule(known.pace, urgency, verbosity, this.now);
+    if (!scheduled) return null;
+    this.#remember(agentSessionId, { ...known, pace: scheduled.pace });
+    return scheduled.at;
+  }
+
+  #remember(agentSessionId: string, thread: SessionState['agentSessions'][string]): void {
+    this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: thread } });
+  }
+}
+
+/** The title that a text gives a thread, if there are words in it. */
+export function titleOf(text: string): Pick<ThreadChange, 'title'> {
+  const title = headline(text);
+  return title === '' ? {} : { title };
+}
+
+function paced<E extends Effect & { dueAt?: number }>(effect: E, at: number, now: number): E {
+  return at > now ? { ...effect, dueAt: at } : effect;
+}
+
+function urgencyOf({ content, ephemeral }: Activity): Urgency {
+  if (ephemeral) return 'passing';
+  return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';
 }
 
 function isClosing(activity: Activity): boolean {

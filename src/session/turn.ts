@@ -1,6 +1,7 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
 import { describeResult } from '../claude/words.ts';
 import { SANDBOX_LANE } from './effects.ts';
+import { isUsedUp, parkTurn } from './parking.ts';
 import {
   addUsage,
   currentTurn,
@@ -54,6 +55,8 @@ export function takeResult(step: Step, result: ResultBody): void {
   if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
   switch (phase.name) {
     case 'waiting':
+    case 'parked':
+    case 'queued':
       return;
     case 'saving':
       step.enter({ ...phase, early: result });
@@ -71,6 +74,15 @@ export function takeResult(step: Step, result: ResultBody): void {
       // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.
       if (prompts.length > 0 && !prompts.some((prompt) => answers(prompt.promptId))) return;
       const left = prompts.filter((prompt) => !prompt.inherited && !answers(prompt.promptId));
+      if (prompts.length > 0 && isUsedUp(result)) {
+        parkTurn(
+          step,
+          phase.turn,
+          left.map((prompt) => prompt.promptId),
+          result,
+        );
+        return;
+      }
       const turn = { ...phase.turn, prompts: prompts.filter((prompt) => !left.includes(prompt)) };
       if (left.length > 0) {
         step.set({ queue: [...left.map((prompt) => ({ ...prompt, delivered: true })), ...step.state.queue] });
@@ -124,6 +136,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
     costUsd: ending.result?.costUsd ?? null,
     numTurns: ending.result?.numTurns ?? null,
   });
+  if (ending.outcome === 'completed') for (const thread of threadsOf(turn)) step.entitle(thread, ending.text);
   // A turn that nobody asked for says nothing about how the work stands.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
   step.enter({ name: 'waiting', since: step.now });

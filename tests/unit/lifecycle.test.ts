@@ -17,7 +17,7 @@ describe('a turn', () => {
     const effects = play.prompt('p1');
     expect(play.kinds(effects)).toEqual([
       'say',
-      'link-page',
+      'show',
       'start-issue',
       'start-sandbox',
       'prompt-sandbox',
@@ -677,8 +677,8 @@ describe("Claude's plan", () => {
       call('t2', 'TaskUpdate', { taskId: '1', status: 'completed' }),
       answer('t2', 'Updated task #1 status'),
     );
-    expect(effects).toEqual([
-      { kind: 'show-plan', agentSessionId: 'thread-1', plan: [{ content: 'Mend it', status: 'completed' }] },
+    expect(effects).toMatchObject([
+      { kind: 'show', agentSessionId: 'thread-1', change: { plan: [{ content: 'Mend it', status: 'completed' }] } },
     ]);
   });
 });

@@ -132,7 +132,7 @@ describe('an effect', () => {
   it('that fails is tried again with the same id, until it succeeds', async () => {
     let failures = 2;
     outside.interfere = (url, body) =>
-      url.includes('linear.app') && body.includes('CreateActivity') && failures-- > 0
+      url.includes('linear.app') && body.includes('agentActivityCreate') && failures-- > 0
         ? new Response('oops', { status: 502 })
         : null;
     const thread = newThread();
@@ -149,8 +149,8 @@ describe('an effect', () => {
     const answer = outside;
     const thread = newThread();
     outside.interfere = (url, body) => {
-      if (!url.includes('linear.app') || !body.includes('CreateActivity') || lost-- <= 0) return null;
-      answer.said.push(JSON.parse(body).variables.input);
+      if (!url.includes('linear.app') || !body.includes('agentActivityCreate') || lost-- <= 0) return null;
+      answer.said.push(JSON.parse(body).variables.a0);
       throw new TypeError('connection reset');
     };
     await send(created(thread));
@@ -164,7 +164,7 @@ describe('an effect', () => {
 
   it('that is refused for good is given up at once, and the page says so', async () => {
     outside.interfere = (url, body) =>
-      url.includes('linear.app') && body.includes('CreateActivity')
+      url.includes('linear.app') && body.includes('agentActivityCreate')
         ? Response.json(
             { errors: [{ message: 'Entity not found: AgentSession', extensions: { type: 'invalid input' } }] },
             { status: 400 },

@@ -5,7 +5,14 @@ import * as operations from '../../../src/linear/operations.ts';
 
 const schema = await linearSchema();
 
-it.each(Object.entries(operations))(
+const { postDocument, ...documents } = operations;
+const posts = [
+  ['one activity', postDocument(1, false)],
+  ['a change of a session', postDocument(0, true)],
+  ['many activities with a change', postDocument(20, true)],
+];
+
+it.each([...Object.entries(documents), ...posts])(
   '%s is valid in the schema of the pinned SDK and uses nothing deprecated',
   (_name, document) => {
     expect(validate(schema, parse(document), [...specifiedRules, NoDeprecatedCustomRule])).toEqual([]);

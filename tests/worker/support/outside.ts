@@ -20,6 +20,8 @@ export class Outside {
   readonly starts: { sessionId: string; body: StartSession }[] = [];
   readonly commands: SandboxCommand[] = [];
   readonly linked: string[] = [];
+  /** Requests that posted to a thread. */
+  posts = 0;
   /** What Linear says of every issue. */
   facts: object = {
     description: 'The test in the repository fails.',
@@ -67,26 +69,27 @@ export class Outside {
     return new Response('nothing there', { status: 404 });
   }
 
-  #linear({
-    query,
-    variables,
-  }: {
-    query: string;
-    variables: { input: Said & { addedExternalUrls?: { url: string }[] } };
-  }): Response {
-    if (query.includes('agentActivityCreate')) {
-      const isRepeat = this.said.some((said) => said.id === variables.input.id);
-      this.said.push(variables.input);
-      if (isRepeat) return Response.json({ data: null, errors: [{ message: 'conflict on insert of AgentActivity' }] });
-      return Response.json({ data: { agentActivityCreate: { success: true } } });
+  #linear({ query, variables }: { query: string; variables: Record<string, unknown> }): Response {
+    const activities = Object.entries(variables).flatMap(([name, input]) =>
+      /^a\d+$/.test(name) ? [input as Said] : [],
+    );
+    const change = variables.change as { addedExternalUrls?: { url: string }[] } | undefined;
+    if (activities.length > 0 || change) {
+      this.posts += 1;
+      // As in Linear: carried out in order, until one is refused.
+      for (const activity of activities) {
+        const isRepeat = this.said.some((said) => said.id === activity.id);
+        this.said.push(activity);
+        if (isRepeat)
+          return Response.json({ data: null, errors: [{ message: 'conflict on insert of AgentActivity' }] });
+      }
+      for (const { url } of change?.addedExternalUrls ?? []) this.linked.push(url);
+      const names = [...activities.keys()].map((index) => `a${index}`);
+      return Response.json({ data: Object.fromEntries(names.map((name) => [name, { success: true }])) });
     }
     if (query.includes('agentSessionCreateOnIssue')) {
       const agentSession = { id: crypto.randomUUID() };
       return Response.json({ data: { agentSessionCreateOnIssue: { success: true, agentSession } } });
-    }
-    if (query.includes('agentSessionUpdate')) {
-      for (const { url } of variables.input.addedExternalUrls ?? []) this.linked.push(url);
-      return Response.json({ data: { agentSessionUpdate: { success: true } } });
     }
     if (query.includes('issueUpdate')) return Response.json({ data: { issueUpdate: { success: true } } });
     if (query.includes('IssueFacts')) return Response.json({ data: { issue: this.facts } });
