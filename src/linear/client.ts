@@ -18,8 +18,10 @@ import {
 const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];
 
 const issueStatesSchema = z.object({
+  viewer: z.object({ id: z.string() }),
   issue: z.object({
     state: z.object({ type: z.string() }),
+    delegate: z.object({ id: z.string() }).nullish(),
     team: z.object({ states: z.object({ nodes: z.array(z.object({ id: z.string(), position: z.number() })) }) }),
   }),
 });
@@ -125,14 +127,17 @@ export class LinearClient {
     return suggestions.map(({ repositoryFullName, confidence }) => ({ fullName: repositoryFullName, confidence }));
   }
 
-  /** Moves an issue to its team's first started state, unless it is started or over already. */
-  async startIssue(issueId: string): Promise<void> {
-    const { issue } = issueStatesSchema.parse(await this.#ask(ISSUE_STATES, { id: issueId }));
-    if (SETTLED_STATES.includes(issue.state.type)) return;
+  /**
+   * Moves an issue to its team's first started state, unless it is started or over already.
+   * @param delegate whether to become the issue's delegate, where it has none; its assignee stays who it is
+   */
+  async startIssue(issueId: string, delegate: boolean): Promise<void> {
+    const { issue, viewer } = issueStatesSchema.parse(await this.#ask(ISSUE_STATES, { id: issueId }));
     const [first] = issue.team.states.nodes.toSorted((a, b) => a.position - b.position);
-    if (!first) return;
-    const input: LinearDocument.IssueUpdateInput = { stateId: first.id };
-    await this.#ask(UPDATE_ISSUE, { id: issueId, input });
+    const input: LinearDocument.IssueUpdateInput = {};
+    if (first && !SETTLED_STATES.includes(issue.state.type)) input.stateId = first.id;
+    if (delegate && !issue.delegate) input.delegateId = viewer.id;
+    if (Object.keys(input).length > 0) await this.#ask(UPDATE_ISSUE, { id: issueId, input });
   }
 
   /** @returns the data; null where the thing was created by an earlier try, or left out to save allowance */

@@ -49,11 +49,13 @@ export const SUGGEST_REPOSITORIES = /* GraphQL */ `
   }
 `;
 
-/** The issue's state, and the started states of its team. */
+/** The issue's state and delegate, the started states of its team, and who asks. */
 export const ISSUE_STATES = /* GraphQL */ `
   query IssueStates($id: String!) {
+    viewer { id }
     issue(id: $id) {
       state { type }
+      delegate { id }
       team { states(first: 50, filter: { type: { eq: "started" } }) { nodes { id position } } }
     }
   }

@@ -25,8 +25,11 @@ export type Effect =
   | { kind: 'show'; agentSessionId: string; change: ThreadChange; dueAt?: number }
   /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
   | { kind: 'open-thread'; promptId: string; issueId: string; commentId: string | null }
-  /** Move the issue to its team's first started state, unless it is started or finished already. */
-  | { kind: 'start-issue'; issueId: string }
+  /**
+   * Move the issue to its team's first started state, unless it is started or finished already. `delegate`: become its
+   * delegate, where it has none.
+   */
+  | { kind: 'start-issue'; issueId: string; delegate: boolean }
   /** Bring up the sandbox of this generation, or find it running. */
   | { kind: 'start-sandbox'; generation: number }
   /** Hand a prompt to Claude. Its text is kept beside the outbox, by id. */

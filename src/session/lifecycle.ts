@@ -6,7 +6,7 @@ import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { remindOfParking } from './parking.ts';
-import { contextArrived, prompted, threadExpected } from './prompts.ts';
+import { contextArrived, prompted, takeUpIssue, threadExpected } from './prompts.ts';
 import { answerUndelivered, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
 import { sandboxReported } from './reports.ts';
@@ -80,7 +80,9 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
 function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>): void {
   const { sandbox } = step.state;
   const { repository, baseBranch, arrangement } = result;
+  const isDecidedNow = step.state.arrangement === null;
   step.set({ repository, baseBranch, arrangement });
+  if (isDecidedNow && currentTurn(step.state)?.prompts.some((prompt) => prompt.person)) takeUpIssue(step);
   if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {
     replaceSandbox(step);
     return;
@@ -150,8 +152,17 @@ function deadlinePassed(step: Step): void {
       case 'silence':
         startSandbox(step);
         break;
+      case 'resume':
+        resumeParked(step);
+        return;
+      case 'room':
+        askForRoom(step);
+        break;
+      case 'place':
+        askForPlace(step);
+        break;
       case 'heartbeat':
-        step.reassure(due.agentSessionId, stillWorking(step));
+        remind(step, due.agentSessionId);
         break;
     }
   }
@@ -161,8 +172,8 @@ function deadlinePassed(step: Step): void {
 function remind(step: Step, agentSessionId: string): void {
   const { phase } = step.state;
   if (phase.name === 'parked') remindOfParking(step, agentSessionId);
-  else if (phase.name === 'queued') step.think(agentSessionId, `${placeWords(phase.place)}.`, true);
-  else step.think(agentSessionId, stillWorking(step), true);
+  else if (phase.name === 'queued') step.reassure(agentSessionId, `${placeWords(phase.place)}.`);
+  else step.reassure(agentSessionId, stillWorking(step));
 }
 
 function stillWorking(step: Step): string {

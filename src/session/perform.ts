@@ -46,7 +46,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       };
     }
     case 'start-issue':
-      await linear(surroundings).startIssue(effect.issueId);
+      await linear(surroundings).startIssue(effect.issueId, effect.delegate);
       return null;
     case 'start-sandbox':
       return startSandbox(effect.generation, surroundings, linear(surroundings));

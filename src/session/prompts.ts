@@ -1,8 +1,10 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
 import { THREAD_LIMIT_MS } from './deadlines.ts';
 import type { EventOf } from './events.ts';
+import { parkedWords } from './parking.ts';
 import { takeReply } from './questions.ts';
 import { changesMind, mayAsk, NOT_ALLOWED, takeRepository } from './repository-choice.ts';
+import type { Role } from '../protocol/repository.ts';
 import type { SessionState, TurnPrompt } from './state.ts';
 import { type Step, titleOf } from './step.ts';
 import { beginTurn } from './turn.ts';
@@ -30,10 +32,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   if (thread !== null) {
     if (isNew && isRunaway(step, thread)) return;
     acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
-    // A person's request moves the issue to started; an automation's leaves it (docs: linear.app/developers/agents).
-    if (isNew && author !== null && step.state.issue) {
-      step.effect({ kind: 'start-issue', issueId: step.state.issue.id });
-    }
+    if (isNew && person !== null) takeUpIssue(step);
   }
   switch (phase.name) {
     case 'waiting':
@@ -52,6 +51,18 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
       step.set({ queue: [...step.state.queue, { ...prompt, delivered: false }] });
   }
 }
+
+/**
+ * A person's request moves the issue to started, an automation's leaves it; who implements an issue that is delegated to
+ * nobody becomes its delegate (docs: linear.app/developers/agents). To be decided once the role is known.
+ */
+export function takeUpIssue(step: Step): void {
+  const { issue, arrangement } = step.state;
+  if (!issue || !arrangement) return;
+  step.effect({ kind: 'start-issue', issueId: issue.id, delegate: implementing.includes(arrangement.assignment.role) });
+}
+
+const implementing: Role[] = ['builder', 'debugger'];
 
 /** Hands a prompt into the running turn. */
 function fold(step: Step, prompt: TurnPrompt): void {
@@ -82,6 +93,11 @@ function isRunaway(step: Step, thread: string): boolean {
 
 const MAX_THREADS_AN_HOUR = 10;
 
+const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> = {
+  waiting: 'On it. Starting a sandbox for Claude.',
+  queued: 'On it, as soon as a place is free for this session.',
+};
+
 /**
  * Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents).
  * @param about what a new thread is about; null for one that is known
@@ -89,13 +105,15 @@ const MAX_THREADS_AN_HOUR = 10;
 function acknowledge(step: Step, thread: string, about: string | null): void {
   const phase = step.state.phase.name;
   if (about !== null) {
-    const words = phase === 'waiting' ? 'On it. Starting a sandbox for Claude.' : 'On it. Claude is told at once.';
+    const words = NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
     step.think(thread, words);
     const { origin, id } = step.state;
     step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
     return;
   }
   if (phase === 'waiting') step.think(thread, 'Picking this up again.');
+  else if (phase === 'parked') step.think(thread, parkedWords(step));
+  else if (phase === 'queued') step.reassure(thread, 'Claude is told when it begins.');
   else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
   else step.reassure(thread, 'Claude takes this up as soon as the work so far is saved.');
 }

@@ -12,13 +12,12 @@ function working(): SessionPlay {
 }
 
 describe('a turn', () => {
-  it('begins with a thought, a link to the page, the issue moved to started, a sandbox and the prompt', () => {
+  it('begins with a thought, a link to the page, a sandbox and the prompt', () => {
     const play = new SessionPlay();
     const effects = play.prompt('p1');
     expect(play.kinds(effects)).toEqual([
       'say',
       'show',
-      'start-issue',
       'start-sandbox',
       'prompt-sandbox',
       'index-session',
@@ -26,9 +25,36 @@ describe('a turn', () => {
     expect(play.said('thread-1')).toEqual(['thought: On it. Starting a sandbox for Claude.']);
   });
 
+  it.each(['builder', 'debugger'] as const)(
+    'moves the issue to started and takes it over where nobody has it, in the role of %s',
+    (role) => {
+      const play = new SessionPlay();
+      play.prompt('p1');
+      const assignment = { ...arrangement().assignment, role };
+      const effects = play.started(undefined, undefined, { arrangement: arrangement({ assignment }) });
+      expect(effects).toContainEqual({ kind: 'start-issue', issueId: 'issue', delegate: true });
+    },
+  );
+
+  it.each(['scoper', 'reviewer'] as const)('leaves the issue to whom it belongs in the role of %s', (role) => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const assignment = { ...arrangement().assignment, role };
+    const effects = play.started(undefined, undefined, { arrangement: arrangement({ assignment }) });
+    expect(effects).toContainEqual({ kind: 'start-issue', issueId: 'issue', delegate: false });
+  });
+
+  it('that a person asks for in another thread moves the issue to started again', () => {
+    const play = working();
+    expect(play.kinds(play.prompt('p2', 'thread-2'))).toContain('start-issue');
+    expect(play.kinds(play.prompt('p3', 'thread-2'))).not.toContain('start-issue');
+  });
+
   it("leaves the issue's state alone when no person asked", () => {
     const play = new SessionPlay();
-    expect(play.kinds(play.prompt('p1', 'thread-1', null))).not.toContain('start-issue');
+    play.prompt('p1', 'thread-1', null);
+    expect(play.kinds(play.started())).not.toContain('start-issue');
+    expect(play.kinds(play.prompt('p2', 'thread-2', null))).not.toContain('start-issue');
   });
 
   it('ends with exactly one response, once the work is saved, and is archived', () => {

@@ -20,6 +20,8 @@ export class Outside {
   readonly starts: { sessionId: string; body: StartSession }[] = [];
   readonly commands: SandboxCommand[] = [];
   readonly linked: string[] = [];
+  /** What issues were changed to. */
+  readonly updated: object[] = [];
   /** Requests that posted to a thread. */
   posts = 0;
   /** What Linear says of every issue. */
@@ -91,12 +93,13 @@ export class Outside {
       const agentSession = { id: crypto.randomUUID() };
       return Response.json({ data: { agentSessionCreateOnIssue: { success: true, agentSession } } });
     }
+    if (query.includes('issueUpdate')) this.updated.push(variables.input as object);
     if (query.includes('issueUpdate')) return Response.json({ data: { issueUpdate: { success: true } } });
     if (query.includes('IssueFacts')) return Response.json({ data: { issue: this.facts } });
     if (query.includes('SuggestRepositories')) {
       return Response.json({ data: { issueRepositorySuggestions: { suggestions: [] } } });
     }
     const states = { nodes: [{ id: 'started', position: 1 }] };
-    return Response.json({ data: { issue: { state: { type: 'unstarted' }, team: { states } } } });
+    return Response.json({ data: { viewer: { id: 'app-user-1' }, issue: { state: { type: 'unstarted' }, team: { states } } } });
   }
 }
