@@ -31,6 +31,8 @@ export const workspaces = sqliteTable('workspaces', {
   installedBy: text('installed_by').$type<InstalledBy>(),
   /** When the app was last installed or its tokens stored by hand; null: before this was noted. */
   installedAt: integer('installed_at'),
+  /** Settings as JSON, see src/protocol/access-rules.ts. Null: nothing was set. */
+  settings: text('settings'),
   ...times,
 });
 
@@ -83,7 +85,7 @@ export const repositories = sqliteTable(
     fullName: text('full_name').notNull(),
     cloneUrl: text('clone_url').notNull(),
     baseBranch: text('base_branch').notNull(),
-    /** Encrypted JSON `{ username, password }`: purpose `repository-credential`, context [workspaceId, fullName, cloneUrl]. Null: public. */
+    /** Encrypted JSON, see credentialSchema in src/protocol/api.ts: purpose `repository-credential`, context [workspaceId, fullName, cloneUrl]. Null: public. */
     credential: text('credential'),
     /** Settings as JSON, see src/protocol/repository.ts. Null: nothing was set. */
     settings: text('settings'),
