@@ -22,18 +22,19 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     'stream-json',
     '--verbose',
     '--include-partial-messages',
-    // The repository's own settings could start programs and redirect the API: they are not read.
+    // The repository's own settings could start programs, redirect the API and allow what is not allowed (measured:
+    // `permissions.allow` of its settings.local.json counts), and Claude could write the user's: none are read.
     '--setting-sources',
-    'user',
+    '',
     '--strict-mcp-config',
-    '--dangerously-skip-permissions',
+    ...permissionMode(start),
     // Without a permission host there is no AskUserQuestion (measured with CLI 2.1.330).
     '--permission-prompt-tool',
     'stdio',
     '--tools',
-    (start.claude.tools ?? Object.values(SANDBOX_TOOLS).flat()).join(','),
+    offeredTools(start).join(','),
     '--settings',
-    JSON.stringify(SETTINGS),
+    JSON.stringify({ ...SETTINGS, permissions: permissionRules(start, paths) }),
     '--model',
     start.claude.model,
     '--append-system-prompt-file',
@@ -41,6 +42,43 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     resume ? '--resume' : '--session-id',
     start.claude.conversationId,
   ];
+}
+
+/** Tools of the CLI that this session is offered. */
+function offeredTools(start: StartSession): string[] {
+  return start.claude.tools ?? Object.values(SANDBOX_TOOLS).flat();
+}
+
+/**
+ * In `acceptEdits` files of the worktree are edited without asking; for those outside of it, and for git's and
+ * Claude's own, the CLI asks. Rules that ask hold in every mode, also for `cd x && npm publish` (measured with CLI 2.1.330).
+ */
+function permissionMode(start: StartSession): string[] {
+  const { permissions } = start.claude;
+  if (!permissions || permissions.others === 'allow') return ['--dangerously-skip-permissions'];
+  return ['--permission-mode', acceptsEdits(start) ? 'acceptEdits' : 'default'];
+}
+
+function acceptsEdits(start: StartSession): boolean {
+  const editing = offeredTools(start).filter((tool) => SANDBOX_TOOLS.editing.includes(tool));
+  return editing.length > 0 && editing.every((tool) => start.claude.permissions?.allow.includes(tool));
+}
+
+/** Rules of the CLI's settings. What is not offered is denied as well: two locks for the sessions that must not edit. */
+function permissionRules(start: StartSession, paths: SessionPaths): Record<string, string[]> {
+  const { allow = [], ask = [] } = start.claude.permissions ?? {};
+  const offered = offeredTools(start);
+  const isOffered = (tool: string) => offered.includes(tool);
+  const deny = [
+    // A rule on one editing tool counts for all of them.
+    ...(SANDBOX_TOOLS.editing.some(isOffered) ? [] : SANDBOX_TOOLS.editing),
+    ...SANDBOX_TOOLS.running.filter((tool) => !isOffered(tool)),
+  ];
+  // As a rule, an editing tool would be allowed outside of the worktree too.
+  const inWorktree = acceptsEdits(start) ? SANDBOX_TOOLS.editing : [];
+  // What Claude shares with people lies beside the worktree.
+  const additionalDirectories = acceptsEdits(start) ? [paths.share] : [];
+  return { allow: allow.filter((rule) => !inWorktree.includes(rule)), ask, deny, additionalDirectories };
 }
 
 /** The whole environment of the CLI, which its tools inherit. The token itself is written to file descriptor 3. */
@@ -56,6 +94,7 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
     [tokenFrom]: '3',
     CLAUDE_CONFIG_DIR: paths.claudeConfig,
     CLAUDE_CODE_TMPDIR: paths.tmp,
+    CYRUS_SHARE: paths.share,
     ANTHROPIC_BASE_URL: `${start.gateway.url}/anthropic`,
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
     CLAUDE_CODE_STARTUP_FAILURE_RESULTS: '1',

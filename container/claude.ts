@@ -133,6 +133,12 @@ export class ClaudeProcess {
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
   }
 
+  /** Tells a tool that asks to be let run that it may not, and why. */
+  deny(requestId: string, message: string): void {
+    const response = { behavior: 'deny', message };
+    this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
+  }
+
   /** Refuses a question the CLI asks its host; unanswered it would wait for ever. */
   refuse(requestId: string, error: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'error', request_id: requestId, error } });

@@ -17,6 +17,11 @@ const INTERRUPT_PATIENCE_MS = 1_000;
 /** Age after which a CLI is given a newer token before its next turn. */
 const TOKEN_AGE_MS = 30 * 60_000;
 
+/** Told to Claude where people are not even asked. */
+const NOT_IN_THIS_SESSION =
+  'This session may not do that, and nobody can allow it here: of commands only those run that change nothing, or that its settings name. ' +
+  'Do not try it another way; go on without it, and say in your answer what you would have done.';
+
 export interface ConversationOptions {
   /** Whether the worktree stands and is Claude's. */
   mayStart: () => boolean;
@@ -36,8 +41,8 @@ export class Conversation {
   readonly #tracker = new TurnTracker();
   readonly #sequence = new Sequence();
   #cli: ClaudeProcess | null = null;
-  /** Questions to people that the running CLI waits for. */
-  readonly #questions = new Set<string>();
+  /** What tools of the running CLI wait for people to answer or allow, by request, with their input. */
+  readonly #questions = new Map<string, Record<string, unknown>>();
   #token: { value: string; since: number; refused: boolean } | null = null;
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
@@ -83,6 +88,15 @@ export class Conversation {
   answer({ requestId, input }: Extract<SandboxCommand, { type: 'answer' }>): void {
     this.#questions.delete(requestId);
     this.#cli?.answer(requestId, input);
+  }
+
+  /** What is allowed runs with the very input that was shown to people. */
+  decide({ requestId, decision }: Extract<SandboxCommand, { type: 'decide' }>): void {
+    const input = this.#questions.get(requestId);
+    if (!input) return;
+    this.#questions.delete(requestId);
+    if (decision.allowed) this.#cli?.answer(requestId, input);
+    else this.#cli?.deny(requestId, decision.message);
   }
 
   /** Ends the CLI because the machine is going away; a turn in progress is reported as lost. */
@@ -188,8 +202,11 @@ export class Conversation {
       case 'started':
         return;
       case 'asks':
-        if (meaning.isQuestion) this.#questions.add(meaning.requestId);
-        else this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
+        this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
+        return;
+      case 'tool-asks':
+        if (this.#isForPeople(meaning)) this.#questions.set(meaning.requestId, meaning.input);
+        else this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
         return;
       case 'withdraws':
         this.#questions.delete(meaning.requestId);
@@ -206,6 +223,10 @@ export class Conversation {
         if (!this.#stopping) this.#options.onTurnEnd();
       }
     }
+  }
+
+  #isForPeople({ tool, byRule }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {
+    return tool === 'AskUserQuestion' || byRule || this.#context.start.claude.permissions?.others !== 'refuse';
   }
 
   #releaseHeld(): void {

@@ -113,7 +113,8 @@ export class Life {
   command(command: SandboxCommand): void {
     this.#poster.kick();
     const { commands } = this.#context;
-    if (command.type === 'answer' && !commands.knows(command.id) && !this.#conversation.waitsFor(command.requestId)) {
+    const isReply = command.type === 'answer' || command.type === 'decide';
+    if (isReply && !commands.knows(command.id) && !this.#conversation.waitsFor(command.requestId)) {
       throw new Refusal(409, 'not-asked', 'Claude does not wait for this answer any more; send it as a prompt.');
     }
     if (!commands.accept(command)) return;
@@ -123,6 +124,9 @@ export class Life {
         return;
       case 'answer':
         this.#conversation.answer(command);
+        return;
+      case 'decide':
+        this.#conversation.decide(command);
         return;
       case 'stop':
         this.#conversation.stopSoon(command);

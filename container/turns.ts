@@ -25,7 +25,13 @@ const lineSchema = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('control_request'),
     request_id: z.string(),
-    request: z.looseObject({ subtype: z.string(), tool_name: z.string().optional() }),
+    request: z.looseObject({
+      subtype: z.string(),
+      tool_name: z.string().optional(),
+      input: z.record(z.string(), z.unknown()).optional(),
+      decision_reason_type: z.string().optional(),
+      matched_ask_rule: z.unknown().optional(),
+    }),
   }),
   z.looseObject({ type: z.literal('control_cancel_request'), request_id: z.string() }),
 ]);
@@ -35,8 +41,10 @@ export type LineMeaning =
   | { kind: 'started' }
   /** `prompts`: ids this result answers. `refused`: the API did not accept the token. */
   | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean }
-  /** `isQuestion`: it is for people, who may take their time. */
-  | { kind: 'asks'; requestId: string; subtype: string; isQuestion: boolean }
+  /** A tool asks to be let run, or for people's answer; they may take their time. `byRule`: a rule says that it has to. */
+  | { kind: 'tool-asks'; requestId: string; tool: string; input: Record<string, unknown>; byRule: boolean }
+  /** Something else that the CLI asks its host. */
+  | { kind: 'asks'; requestId: string; subtype: string }
   | { kind: 'withdraws'; requestId: string };
 
 export class TurnTracker {
@@ -104,9 +112,11 @@ export class TurnTracker {
         if (event.state === 'started') this.#started.add(event.command_uuid);
         return null;
       case 'control_request': {
-        const { subtype, tool_name } = event.request;
-        const isQuestion = subtype === 'can_use_tool' && tool_name === 'AskUserQuestion';
-        return { kind: 'asks', requestId: event.request_id, subtype, isQuestion };
+        const { subtype, tool_name: tool, input = {}, decision_reason_type, matched_ask_rule } = event.request;
+        const requestId = event.request_id;
+        if (subtype !== 'can_use_tool' || tool === undefined) return { kind: 'asks', requestId, subtype };
+        const byRule = decision_reason_type === 'rule' || matched_ask_rule !== undefined;
+        return { kind: 'tool-asks', requestId, tool, input, byRule };
       }
       case 'control_cancel_request':
         return { kind: 'withdraws', requestId: event.request_id };

@@ -129,7 +129,13 @@ export const rateLimitLineSchema = z.object({
 
 export const controlRequestLineSchema = z.object({
   request_id: z.string(),
-  request: z.object({ subtype: z.string(), tool_name: text, tool_use_id: text, input: z.unknown().optional() }),
+  request: z.object({
+    subtype: z.string(),
+    tool_name: text,
+    tool_use_id: text,
+    input: z.unknown().optional(),
+    decision_reason: text,
+  }),
 });
 
 export const controlCancelLineSchema = z.object({ request_id: z.string() });

@@ -1,6 +1,7 @@
 /** What labels make of Claude: the role, the model, the tools (pure). */
-import type { RepositorySettings, Role, ToolChoice } from '../protocol/repository.ts';
-import { SANDBOX_TOOLS } from '../protocol/sandbox.ts';
+import type { RepositorySettings, Role } from '../protocol/repository.ts';
+import type { Permissions } from '../protocol/sandbox.ts';
+import { type RoleTools, toolAccess } from './tool-access.ts';
 
 /** How Claude is to work on one issue. */
 export interface Assignment {
@@ -9,37 +10,31 @@ export interface Assignment {
   model: string;
   /** Names of the CLI's tools, for `--tools`. */
   tools: string[];
+  /** Which of them are used without asking; left out in what older versions stored: all. */
+  permissions?: Permissions;
   /** What the role adds to the system prompt. */
   instructions: string;
 }
 
-const { looking: LOOKING, editing: EDITING, running: RUNNING } = SANDBOX_TOOLS;
-
-const PRESETS: Record<'readOnly' | 'safe' | 'all', string[]> = {
-  readOnly: LOOKING,
-  safe: [...LOOKING, ...EDITING],
-  all: [...LOOKING, ...EDITING, ...RUNNING],
-};
-
-const ROLES: Record<Role, { labels: string[]; tools: ToolChoice; instructions: string }> = {
-  builder: { labels: ['builder', 'feature', 'improvement'], tools: 'all', instructions: '' },
+const ROLES: Record<Role, { labels: string[]; tools: RoleTools; instructions: string }> = {
+  builder: { labels: ['builder', 'feature', 'improvement'], tools: 'everything', instructions: '' },
   debugger: {
     labels: ['debugger', 'bug'],
-    tools: 'all',
+    tools: 'everything',
     instructions: `Your role is debugger. First reproduce the fault, with a test that fails because of it. Then find the cause, not just the place
 where it shows, and say what it is. Mend it with the smallest change that removes the cause, and show that the test passes.`,
   },
   scoper: {
     labels: ['scoper', 'prd', 'plan'],
-    tools: 'readOnly',
+    tools: 'looking',
     instructions: `Your role is scoper. You change nothing. Read the code that matters, then answer with a plan: what is asked, what is
 unclear, which files and interfaces are concerned, the steps in an order in which each can be reviewed by itself, the risks, and how it will be tested.`,
   },
   reviewer: {
     labels: ['reviewer', 'review'],
-    tools: [...LOOKING, ...RUNNING],
-    instructions: `Your role is reviewer. You change no file. Look at what the branch and the issue are about, run the tests, and answer with your
-findings, the gravest first: where (file and line), what is wrong, in which case it fails, and what would mend it. Say so plainly where you find nothing.`,
+    tools: 'looking-commands',
+    instructions: `Your role is reviewer. You change no file. Look at what the branch and the issue are about (of commands only those run
+that change nothing, such as git diff and git log), and answer with your findings, the gravest first: where (file and line), what is wrong, in which case it fails, and what would mend it. Say so plainly where you find nothing.`,
   },
 };
 
@@ -49,7 +44,7 @@ const MODELS = ['opus', 'sonnet', 'haiku'];
 
 /**
  * @param labels names of the issue's labels
- * @param settings of the repository; its model, tools and instructions win over the role's
+ * @param settings of the repository; its model and instructions win over the role's, its tools over those of a role that may edit
  * @param model the deployment's usual model
  */
 export function assign(labels: string[], settings: RepositorySettings, model: string): Assignment {
@@ -63,7 +58,7 @@ export function assign(labels: string[], settings: RepositorySettings, model: st
   return {
     role,
     model: MODELS.find((name) => present.includes(name)) ?? settings.model ?? model,
-    tools: toolsOf(settings.tools ?? tools),
+    ...toolAccess(tools, settings),
     instructions: [instructions, byAdmin([settings.instructions, settings.roleInstructions[role] ?? ''])]
       .filter((text) => text !== '')
       .join('\n\n'),
@@ -76,8 +71,4 @@ function byAdmin(texts: string[]): string {
   if (said.length === 0) return '';
   const heading = 'An admin of Cyrus set this for the repository. It wins over what else is said on how to work in it:';
   return [heading, ...said].join('\n\n');
-}
-
-function toolsOf(choice: ToolChoice): string[] {
-  return typeof choice === 'string' ? PRESETS[choice] : choice;
 }

@@ -4,6 +4,7 @@
  * `unknown` entry with the raw line.
  */
 import type { z } from 'zod';
+import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundValue, boundWord } from './bounds.ts';
 import * as lines from './lines.ts';
 import { readAssistant, readUser } from './messages.ts';
@@ -152,12 +153,15 @@ function readControlRequest(state: ReaderState, line: z.infer<typeof lines.contr
   const requestId = boundWord(line.request_id);
   const name = boundWord(line.request.tool_name ?? subtype);
   const toolUseId = line.request.tool_use_id !== undefined ? boundWord(line.request.tool_use_id) : null;
-  const { value: input } = boundValue(line.request.input ?? null);
+  const { value: input, ...truncated } = boundValue(line.request.input ?? null);
   const questions = remember(
     state.questions.filter((question) => question.requestId !== requestId),
     { requestId, name, toolUseId },
   );
-  return entries({ ...state, questions }, { kind: 'question', requestId, name, input, status: 'asked' });
+  const why = line.request.decision_reason === undefined ? null : boundWord(line.request.decision_reason);
+  const permission = subtype === 'can_use_tool' && name !== 'AskUserQuestion' ? { permission: { why } } : {};
+  const asked: JournalBody = { kind: 'question', requestId, name, input, status: 'asked', ...permission, ...truncated };
+  return entries({ ...state, questions }, asked);
 }
 
 function readControlCancel(state: ReaderState, line: z.infer<typeof lines.controlCancelLineSchema>): ReadStep {

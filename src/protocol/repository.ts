@@ -1,20 +1,50 @@
 /** What an admin may set for a repository: which issues go to it, who may ask, and how Claude works on it. */
 import { z } from 'zod';
+import { accessRulesSchema } from './access-rules.ts';
 
 /** Roles that a label can give Claude. */
 export const roleSchema = z.enum(['builder', 'debugger', 'scoper', 'reviewer']);
 export type Role = z.infer<typeof roleSchema>;
 
 /**
- * Tools Claude may use: a preset, or a list of the CLI's tool names.
- * `readOnly` looks and searches; `safe` edits files too, but runs no command; `all` is everything a sandbox offers.
+ * A rule on tools as the CLI writes it: a tool's name (`WebFetch`), or a name with what it is called with
+ * (`Bash(npm publish:*)`, `WebFetch(domain:example.com)`; docs: code.claude.com/docs/en/iam).
  */
-export const toolChoiceSchema = z.union([z.enum(['readOnly', 'safe', 'all']), z.array(z.string().min(1)).min(1)]);
+export const toolRuleSchema = z
+  .string()
+  .trim()
+  .max(500)
+  .regex(/^[A-Za-z][\w-]*(\([^\n\r]+\))?$/, 'a tool\'s name, or one with a pattern, e.g. "Bash(npm publish:*)"');
+
+/**
+ * Tools Claude may use: a preset, or a list of the CLI's tools.
+ * - `readOnly` looks and searches; nothing else is offered
+ * - `safe` also edits files of the worktree, and asks people before each command
+ * - `all` is everything a sandbox offers, without asking
+ * - a list: these are used without asking; `otherTools` says what becomes of the rest
+ */
+export const toolChoiceSchema = z.union([z.enum(['readOnly', 'safe', 'all']), z.array(toolRuleSchema).min(1)]);
 export type ToolChoice = z.infer<typeof toolChoiceSchema>;
 
 /** How much of the work is told in Linear: `quiet` only results, `normal` also actions, `verbose` also every thought. */
 export const verbositySchema = z.enum(['quiet', 'normal', 'verbose']);
 export type Verbosity = z.infer<typeof verbositySchema>;
+
+/**
+ * The pull request that a turn ends in. Templates name in double braces: `identifier`, `title`, `summary` (Claude's
+ * answer), `issue` and `session` (links), `branch`, `closes` ("Fixes ENG-1", where `closesIssue` is on).
+ */
+export const pullRequestSettingsSchema = z.object({
+  /** `draft`: opened as draft where the host has drafts; `off`: the branch is pushed, and that is all. */
+  mode: z.enum(['ready', 'draft', 'off']).default('ready'),
+  /** Linear links a pull request whose title has the issue's key. */
+  titleTemplate: z.string().trim().min(1).max(250).default('{{identifier}}: {{title}}'),
+  /** The generated part of the body; what people write around it is kept. */
+  bodyTemplate: z.string().max(10_000).default('{{summary}}\n\n---\n\n{{closes}}\n\nIssue: {{issue}} · {{session}}'),
+  /** Merging closes the issue in Linear. */
+  closesIssue: z.boolean().default(true),
+});
+export type PullRequestSettings = z.infer<typeof pullRequestSettingsSchema>;
 
 const names = z.array(z.string().trim().min(1)).default([]);
 
@@ -25,12 +55,14 @@ export const repositorySettingsSchema = z.object({
   teams: names,
   /** Takes what no other rule sends elsewhere. */
   isDefault: z.boolean().default(false),
-  /** Emails or ids of people, and keys of teams; an empty list of allowed ones allows everyone. */
-  allowedUsers: names,
-  blockedUsers: names,
-  allowedTeams: names,
+  /** Who may ask, after what is set for the workspace. */
+  ...accessRulesSchema.shape,
   /** Overrides what the role gives. */
   tools: toolChoiceSchema.optional(),
+  /** Where `tools` is a list, the tools that are not in it: kept from Claude, or asked for each time. */
+  otherTools: z.enum(['withhold', 'ask']).default('withhold'),
+  /** People are asked before Claude uses these, whatever else allows it. Known by the call's words, so it is no wall. */
+  askFirst: z.array(toolRuleSchema).max(100).default([]),
   model: z.string().trim().min(1).optional(),
   verbosity: verbositySchema.default('normal'),
   /** Labels that give a role, besides the usual ones. */
@@ -38,6 +70,7 @@ export const repositorySettingsSchema = z.object({
   /** Added to what Claude is told, for every role or for one. */
   instructions: z.string().max(20_000).default(''),
   roleInstructions: z.partialRecord(roleSchema, z.string().max(20_000)).default({}),
+  pullRequest: pullRequestSettingsSchema.prefault({}),
 });
 export type RepositorySettings = z.infer<typeof repositorySettingsSchema>;
 

@@ -3,11 +3,13 @@ import { systemPrompt } from '../claude/prompts.ts';
 import { assign } from '../claude/roles.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
+import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
+import { readWorkspaceSettings } from '../store/workspace-settings.ts';
+import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
 import type { EffectResult } from './events.ts';
-import { mayAsk, NOT_ALLOWED } from './repository-choice.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
 import { currentTurn } from './state.ts';
@@ -22,6 +24,7 @@ interface Plan {
   repository: RepositorySummary;
   baseBranch: string;
   arrangement: Arrangement;
+  access: Access;
 }
 
 /**
@@ -37,7 +40,7 @@ export async function startSandbox(
   const { state, config } = surroundings;
   const plan = await planFor(surroundings, linear);
   if ('kind' in plan) return plan;
-  const { repository, baseBranch, arrangement } = plan;
+  const { repository, baseBranch, arrangement, access } = plan;
   const { fullName } = repository;
   const token = await mintToken(config, {
     s: state.id,
@@ -47,7 +50,7 @@ export async function startSandbox(
     g: generation,
   });
   const sandbox = sandboxFor(surroundings, state.id, generation);
-  const { role, model, tools, instructions } = arrangement.assignment;
+  const { role, model, tools, permissions, instructions } = arrangement.assignment;
   const about = {
     branch: state.branch,
     baseBranch,
@@ -63,13 +66,14 @@ export async function startSandbox(
       model,
       role,
       tools,
+      ...(permissions && { permissions }),
       conversationId: state.conversationId,
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },
     author: AUTHOR,
     setupTimeoutSeconds: SETUP_TIMEOUT_SECONDS,
   });
-  return { kind: 'started', repository: fullName, baseBranch, arrangement, status };
+  return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status };
 }
 
 async function planFor(
@@ -77,32 +81,53 @@ async function planFor(
   linear: LinearClient,
 ): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
   const { state, database, config } = surroundings;
-  const repositories = await listRepositories(database, state.workspaceId);
+  const [repositories, workspace] = await Promise.all([
+    listRepositories(database, state.workspaceId),
+    readWorkspaceSettings(database, state.workspaceId),
+  ]);
   const known = repositories.find((repository) => repository.fullName === state.repository);
-  if (known && state.arrangement) {
-    return { repository: known, baseBranch: state.baseBranch ?? known.baseBranch, arrangement: state.arrangement };
+  if (known && state.arrangement && state.access) {
+    const { arrangement } = state;
+    const access: Access = { ...state.access, workspace, repository: rulesOf(known) };
+    const text = refusalOfAll(state, access);
+    if (text !== null) return { kind: 'refused', text, access };
+    return { repository: known, baseBranch: state.baseBranch ?? known.baseBranch, arrangement, access };
   }
   const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
+  const team = facts.team && { id: state.issue?.teamId ?? null, ...facts.team };
+  const general: Access = { workspace, repository: null, team };
+  const refusal = refusalOfAll(state, general);
+  if (refusal !== null) return { kind: 'refused', text: refusal, access: general };
   const chosen = known
     ? { repository: known, baseBranch: state.baseBranch ?? known.baseBranch }
-    : await choose(surroundings, repositories, facts, linear);
-  if ('kind' in chosen) return chosen;
+    : await choose(surroundings, repositories, facts, general, linear);
+  if ('kind' in chosen) return { ...chosen, access: general };
+  const access: Access = { ...general, repository: rulesOf(chosen.repository) };
+  const text = refusalOfAll(state, access);
+  if (text !== null) return { kind: 'refused', text, access };
   const { settings } = chosen.repository;
-  const { allowedUsers, blockedUsers, allowedTeams } = settings;
-  const person = currentTurn(state)?.prompts[0]?.person ?? null;
-  const isTeamAllowed =
-    allowedTeams.length === 0 || (facts.team !== null && allowedTeams.some((key) => key === facts.team?.key));
-  if (!isTeamAllowed || !mayAsk({ allowedUsers, blockedUsers }, person)) return { kind: 'refused', text: NOT_ALLOWED };
   return {
     ...chosen,
+    access,
     arrangement: {
       assignment: assign(facts.labels, settings, config.claude.model),
       verbosity: settings.verbosity,
-      allowedUsers,
-      blockedUsers,
       repositories: repositories.map(({ fullName }) => fullName),
     },
   };
+}
+
+/** The rules among a repository's settings, to be kept with the session. */
+function rulesOf({ settings }: RepositorySummary): AccessRules {
+  return accessRulesSchema.parse(settings);
+}
+
+/** Why none of those who asked for this turn may, as the first of them is told; null where one may, or the turn was let in. */
+function refusalOfAll({ phase }: Surroundings['state'], access: Access): string | null {
+  if (phase.name !== 'starting' || phase.turn.losses > 0) return null;
+  const asked = phase.turn.prompts.filter(({ agentSessionId }) => agentSessionId !== null);
+  const refusals = asked.map(({ person }) => refusalOf(access, person));
+  return refusals.every((refusal) => refusal !== null) ? (refusals[0] ?? null) : null;
 }
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
@@ -111,9 +136,10 @@ async function choose(
   { state, promptText }: Surroundings,
   repositories: RepositorySummary[],
   facts: IssueFacts,
+  access: Access,
   linear: LinearClient,
-): Promise<Omit<Plan, 'arrangement'> | Extract<EffectResult, { kind: 'unsure' }>> {
-  const prompts = currentTurn(state)?.prompts ?? [];
+): Promise<Omit<Plan, 'arrangement' | 'access'> | Extract<Route, { kind: 'unsure' }>> {
+  const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
   const asked = prompts.map((prompt) => promptText(prompt.promptId) ?? '');
   const routing = { ...facts, texts: [facts.description, ...asked] };
   let chosen: Route = route(routing, repositories, []);
