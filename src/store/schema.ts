@@ -1,6 +1,6 @@
 /** Tables of the D1 database. `npm run db:generate` writes a migration for every change here. Times are milliseconds since the epoch. */
 import { desc } from 'drizzle-orm';
-import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { TurnOutcome } from '../protocol/journal.ts';
 import type { Phase } from '../protocol/viewer.ts';
 
@@ -119,3 +119,47 @@ export const sessions = sqliteTable(
     index('sessions_workspace_updated').on(table.workspaceId, desc(table.updatedAt), desc(table.id)),
   ],
 );
+
+/** Use of Claude, summed up by day, session, model and token. */
+export const claudeUsage = sqliteTable(
+  'claude_usage',
+  {
+    /** UTC, `2026-11-23`. */
+    day: text('day').notNull(),
+    /** The Durable Object's id, 64 hex digits. */
+    sessionId: text('session_id').notNull(),
+    model: text('model').notNull(),
+    /** Name of the token or key, see CLAUDE_CODE_OAUTH_TOKENS. */
+    token: text('token').notNull(),
+    workspaceId: text('workspace_id').notNull(),
+    repository: text('repository').notNull(),
+    requests: integer('requests').notNull(),
+    refused: integer('refused').notNull(),
+    inputTokens: integer('input_tokens').notNull(),
+    outputTokens: integer('output_tokens').notNull(),
+    cacheReadTokens: integer('cache_read_tokens').notNull(),
+    cacheCreationTokens: integer('cache_creation_tokens').notNull(),
+    /** Dollars by list prices: an estimate. */
+    costUsd: real('cost_usd').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.day, table.sessionId, table.model, table.token] }),
+    index('claude_usage_session').on(table.sessionId),
+  ],
+);
+
+/** What Claude's API last said of each token's limits, and whether it takes the token. Never holds a token. */
+export const claudeWindows = sqliteTable('claude_windows', {
+  /** Name of the token or key. */
+  token: text('token').primaryKey(),
+  /** JSON, see src/limits/windows.ts. Null: nothing was said. */
+  windows: text('windows'),
+  /** Why the API refused the token. Null: it takes it, as far as is known. */
+  problem: text('problem'),
+  /** SHA-256 of the refused token: another one under the same name is tried. */
+  fingerprint: text('fingerprint'),
+  problemSince: integer('problem_since'),
+  triedAt: integer('tried_at'),
+  updatedAt: integer('updated_at').notNull(),
+});
