@@ -33,14 +33,27 @@ export const workspaceInputSchema = z.object({
 });
 export type WorkspaceInput = z.infer<typeof workspaceInputSchema>;
 
+/**
+ * How a repository is reached; stored encrypted, never given back.
+ * - without `kind`: HTTP basic credential of any git host; for a token, what the host wants as user name with it
+ * - `github-app`: this deployment's GitHub App, which has to be installed on the repository
+ * - `github-token`: a personal access token of GitHub with write access to contents and pull requests
+ */
+export const credentialSchema = z.union([
+  z.object({ kind: z.literal('github-app') }),
+  z.object({ kind: z.literal('github-token'), token: z.string().trim().min(1) }),
+  z.object({ username: z.string().min(1), password: z.string().min(1) }),
+]);
+export type StoredCredential = z.infer<typeof credentialSchema>;
+
 /** `PUT /api/admin/workspaces/:id/repositories/:owner/:name` */
 export const repositoryInputSchema = z.object({
   /** Clone address over HTTP(S), without credentials, e.g. `https://github.com/acme/shop.git`. */
   cloneUrl: z.url({ protocol: /^https?$/ }),
   baseBranch: z.string().trim().min(1).default('main'),
-  /** HTTP basic credential of the git host; stored encrypted, never given back. */
-  credential: z.object({ username: z.string().min(1), password: z.string().min(1) }).optional(),
-  settings: repositorySettingsSchema.default(defaultSettings),
+  credential: credentialSchema.optional(),
+  /** A setting that is none is refused: a mistyped rule must not let everyone in. */
+  settings: repositorySettingsSchema.strict().default(defaultSettings),
 });
 export type RepositoryInput = z.infer<typeof repositoryInputSchema>;
 

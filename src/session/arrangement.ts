@@ -2,19 +2,18 @@
 import type { Assignment } from '../claude/roles.ts';
 import type { Verbosity } from '../protocol/repository.ts';
 
-/** A Linear user. */
+/** Somebody who asks in Linear. `id`: of the user, or `automation` where nobody is named (see admission.ts). */
 export interface Person {
   id: string;
   email: string | null;
+  /** No member of the workspace. */
+  outside?: true;
 }
 
 /** How the session works in its repository: decided once, from labels and settings. */
 export interface Arrangement {
   assignment: Assignment;
   verbosity: Verbosity;
-  /** Who may ask; see repositorySettingsSchema. */
-  allowedUsers: string[];
-  blockedUsers: string[];
   /** Every repository of the workspace, for a changed mind. */
   repositories: string[];
 }

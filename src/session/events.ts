@@ -1,5 +1,6 @@
 /** Everything that can happen to an issue session. */
 import type { EventBatch, SandboxStatus } from '../protocol/sandbox.ts';
+import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Effect } from './effects.ts';
 
@@ -47,15 +48,31 @@ export type SessionEvent =
   | { type: 'effect-done'; effect: Effect; result: EffectResult }
   /** An effect was given up. */
   | { type: 'effect-failed'; effect: Effect; attempts: number; error: string; hint: string | null }
+  /** The line before a session has moved: 0 is its place among those at work, 1 is next. */
+  | { type: 'place-changed'; place: number }
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 
 /** What an effect brings back. Of a start: the sandbox with what was decided, a question to a person, or a refusal. */
 export type EffectResult =
-  | { kind: 'started'; repository: string; baseBranch: string; arrangement: Arrangement; status: SandboxStatus }
-  | { kind: 'unsure'; options: string[] }
-  | { kind: 'refused'; text: string }
+  | {
+      kind: 'started';
+      repository: string;
+      baseBranch: string;
+      arrangement: Arrangement;
+      access: Access;
+      status: SandboxStatus;
+    }
+  | { kind: 'unsure'; options: string[]; access: Access }
+  | { kind: 'refused'; text: string; access: Access }
   | { kind: 'thread'; agentSessionId: string }
+  | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }
+  /** No pull request is opened here; the branch's page, where its address is known. */
+  | { kind: 'branch'; url: string | null }
+  /** Where a session stands in line; 0: it has its place. */
+  | { kind: 'place'; place: number }
+  /** When there is room within Claude's limits, in ms since the epoch; null: not known. */
+  | { kind: 'room'; at: number | null }
   | null;
 
 /** The events of one type. */

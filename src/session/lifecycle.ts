@@ -2,15 +2,18 @@
  * The lifecycle of an issue session: a pure function from a state and an event to the next state, the journal entries
  * and the effects. Everything that can happen is an event; time and ids are passed in.
  */
+import { isByPerson } from './admission.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, prompted, takeUpIssue, threadExpected } from './prompts.ts';
+import { notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
+import { admit, refuse } from './refusals.ts';
 import { sandboxReported } from './reports.ts';
-import { ask, refuse } from './repository-choice.ts';
+import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
@@ -58,6 +61,10 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
 }
 
 function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): void {
+  if (effect.kind === 'open-pull-request') {
+    proposed(step, effect, result);
+    return;
+  }
   if (!result) return;
   if (effect.kind === 'open-thread' && result.kind === 'thread') {
     const { expectedThread } = step.state;
@@ -79,10 +86,11 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
 
 function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>): void {
   const { sandbox } = step.state;
-  const { repository, baseBranch, arrangement } = result;
+  const { repository, baseBranch, arrangement, access } = result;
   const isDecidedNow = step.state.arrangement === null;
-  step.set({ repository, baseBranch, arrangement });
-  if (isDecidedNow && currentTurn(step.state)?.prompts.some((prompt) => prompt.person)) takeUpIssue(step);
+  step.set({ repository, baseBranch, arrangement, access });
+  admit(step, access);
+  if (isDecidedNow && currentTurn(step.state)?.prompts.some(isByPerson)) takeUpIssue(step);
   if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {
     replaceSandbox(step);
     return;
@@ -100,6 +108,10 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
 
 function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   const { effect, attempts, error, hint } = event;
+  if (effect.kind === 'open-pull-request') {
+    notProposed(step, effect, event);
+    return;
+  }
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   answerUndelivered(step, event);
@@ -138,6 +150,9 @@ function deadlinePassed(step: Step): void {
         endTurn(step, phase.ending, phase.early);
         return;
       }
+      case 'proposal':
+        waitNoLonger(step);
+        return;
       case 'thread': {
         const { issue, expectedThread } = step.state;
         if (!issue || !expectedThread) break;

@@ -1,10 +1,13 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
+
+import type { Role } from '../protocol/repository.ts';
+import { AUTOMATION, refusalOf } from './admission.ts';
 import { THREAD_LIMIT_MS } from './deadlines.ts';
 import type { EventOf } from './events.ts';
 import { parkedWords } from './parking.ts';
 import { takeReply } from './questions.ts';
-import { changesMind, mayAsk, NOT_ALLOWED, takeRepository } from './repository-choice.ts';
-import type { Role } from '../protocol/repository.ts';
+import { turnAway } from './refusals.ts';
+import { changesMind, takeRepository } from './repository-choice.ts';
 import type { SessionState, TurnPrompt } from './state.ts';
 import { type Step, titleOf } from './step.ts';
 import { beginTurn } from './turn.ts';
@@ -15,14 +18,18 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   step.set({ isMuted: false });
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
-  if (thread !== null && !mayAsk(step.state.arrangement, person)) {
-    step.say(thread, { type: 'response', body: NOT_ALLOWED });
+  const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
+  const refusal = refusalOf(step.state.access ?? null, asker);
+  // Where nothing is under way the start decides, by the rules as they are by then.
+  if (refusal !== null && step.state.phase.name !== 'waiting') {
+    step.set({ expectedThread: null });
+    turnAway(step, thread, refusal);
     return;
   }
   // Given to Claude along with this prompt, by the object.
   step.set({ context: [], expectedThread: null });
   const { phase } = step.state;
-  const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(person && { person }) };
+  const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(asker && { person: asker }) };
   if (phase.name === 'asking') {
     if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
     else takeReply(step, prompt, text);
@@ -31,8 +38,9 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   if (changesMind(step, prompt, text)) return;
   if (thread !== null) {
     if (isNew && isRunaway(step, thread)) return;
-    acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
-    if (isNew && person !== null) takeUpIssue(step);
+    if (refusal === null)
+      acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
+    if (isNew && person !== null && refusal === null) takeUpIssue(step);
   }
   switch (phase.name) {
     case 'waiting':
@@ -105,7 +113,8 @@ const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> =
 function acknowledge(step: Step, thread: string, about: string | null): void {
   const phase = step.state.phase.name;
   if (about !== null) {
-    const words = NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
+    const words =
+      NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
     step.think(thread, words);
     const { origin, id } = step.state;
     step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });

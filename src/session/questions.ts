@@ -57,12 +57,22 @@ function nextQuestion({ questions, answers }: ClaudeQuestion): ClaudeQuestion['q
 
 function askNext(step: Step, about: ClaudeQuestion): void {
   const { phase } = step.state;
+  if (phase.name === 'asking') for (const thread of threadsOf(phase.turn)) elicit(step, thread, about, '');
+}
+
+/** Asks a thread again, after something else was said there. */
+export function repeatClaudeQuestion(step: Step, thread: string, preface: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'asking' && phase.about.kind === 'claude') elicit(step, thread, phase.about, `${preface}\n\n`);
+}
+
+function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: string): void {
   const next = nextQuestion(about);
-  if (!next || phase.name !== 'asking') return;
+  if (!next) return;
   const list = next.options.map((option, index) => `${index + 1}. ${option}`).join('\n');
   const body = list === '' ? next.question : `${next.question}\n\n${list}`;
   const options = next.options.map((option) => ({ label: option, value: option }));
-  for (const thread of threadsOf(phase.turn)) step.elicit(thread, body, options);
+  step.elicit(thread, `${preface}${body}`, options);
 }
 
 /** A prompt while Claude asks is the answer: an option by number or name, or whatever was said. */

@@ -1,30 +1,14 @@
-/** Which repository a session works in, as far as people decide it: asked, answered, changed; and who may decide. */
-
-import type { Arrangement, Person } from './arrangement.ts';
+/** Which repository a session works in, as far as people decide it: asked, answered, changed. */
 import { SANDBOX_LANE } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { readAnswer, readTag } from './routing.ts';
 import { type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { endTurn, restartElsewhere, startSandbox } from './turn.ts';
-
-export const NOT_ALLOWED =
-  'Sorry, you are not among the people who may give work to Cyrus in this repository. An admin of Cyrus can change that.';
-
-/** Whether a person may ask. Before the repository is chosen everybody may; the start decides then. */
-export function mayAsk(
-  rules: Pick<Arrangement, 'allowedUsers' | 'blockedUsers'> | null,
-  person: Person | null,
-): boolean {
-  if (!rules || person === null) return true;
-  const names = [person.id, person.email ?? ''].map((name) => name.toLowerCase());
-  const isIn = (list: string[]) => list.some((one) => names.includes(one.toLowerCase()));
-  if (isIn(rules.blockedUsers)) return false;
-  return rules.allowedUsers.length === 0 || isIn(rules.allowedUsers);
-}
+import { restartElsewhere, startSandbox } from './turn.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
-export function ask(step: Step, { options }: Extract<EffectResult, { kind: 'unsure' }>): void {
+export function ask(step: Step, { options, access }: Extract<EffectResult, { kind: 'unsure' }>): void {
+  step.set({ access });
   const { phase } = step.state;
   if (phase.name !== 'starting') return;
   step.transition.cancelledLanes.push(SANDBOX_LANE);
@@ -32,6 +16,13 @@ export function ask(step: Step, { options }: Extract<EffectResult, { kind: 'unsu
   step.record({ kind: 'notice', level: 'info', text: `Which repository is it: ${options.join(', ')}?` });
   for (const thread of threadsOf(phase.turn)) elicit(step, thread, 'Which repository is this about?', options);
   step.effect({ kind: 'index-session' });
+}
+
+/** Asks a thread again, after something else was said there. */
+export function repeatRepositoryQuestion(step: Step, thread: string, preface: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
+  elicit(step, thread, `${preface}\n\nWhich repository is this about?`, phase.about.options);
 }
 
 function elicit(step: Step, thread: string, question: string, options: string[]): void {
@@ -99,10 +90,4 @@ function otherRepository(text: string, others: string[]): string | null {
   if (!/\b(use|switch|wrong|instead|meant)\b/i.test(text)) return null;
   const isTheOther = /\bother (repo|repository|one)\b/i.test(text) && others.length === 1;
   return readAnswer(text, others) ?? (isTheOther ? (others[0] ?? null) : null);
-}
-
-/** The person who asked may not: a kind answer, and nothing is started. */
-export function refuse(step: Step, { text }: Extract<EffectResult, { kind: 'refused' }>): void {
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
-  endTurn(step, { outcome: 'stopped', reason: 'not_allowed', text, result: null }, null);
 }

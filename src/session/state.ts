@@ -7,7 +7,9 @@ import { initialPlan, type PlanState } from '../claude/plan.ts';
 import { initialReaderState, type ReaderState } from '../claude/stream.ts';
 import type { KnownLimit } from '../claude/words.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
+import type { SharedFile } from '../protocol/files.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
+import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Pace } from './pace.ts';
 
@@ -25,7 +27,7 @@ export interface Ending {
 export interface TurnPrompt {
   promptId: string;
   agentSessionId: string | null;
-  /** Who asked; left out where nobody in particular did. */
+  /** Who asked; left out for the live page, whose password gives the right to, and for what Cyrus itself tells Claude. */
   person?: Person;
   /** A process that was given this prompt died; the prompt that continues its work answers for it. */
   inherited?: boolean;
@@ -52,7 +54,8 @@ export type PhaseState =
   /** A person has to answer before it goes on, days later if need be. */
   | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | ClaudeQuestion }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
-  | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null }
+  /** `proposes`: the work is saved, and the pull request is waited for. */
+  | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null; proposes?: boolean }
   /**
    * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
    * limit in words; `left`: ids of prompts that Claude has not answered.
@@ -113,6 +116,15 @@ export interface ExpectedThread {
   since: number;
 }
 
+/** What was proposed of the work. */
+export interface Proposal {
+  /** Commit for which everything was done that had to be; null: none yet. */
+  head: string | null;
+  pullRequest: { number: number; url: string; draft: boolean } | null;
+  /** Agent sessions in which it is linked. */
+  linked: string[];
+}
+
 export interface SessionState {
   version: 1;
   id: string;
@@ -128,6 +140,8 @@ export interface SessionState {
   baseBranch: string | null;
   /** What was decided when the repository was chosen; null before. */
   arrangement: Arrangement | null;
+  /** Who may ask, as of the last start; left out before. */
+  access?: Access;
   /** Each agent session: when it was first heard of, when something was last said to it, and how often. */
   agentSessions: Record<string, { since: number; saidAt: number; pace: Pace }>;
   /** A request whose thread has not arrived yet. */
@@ -152,6 +166,10 @@ export interface SessionState {
   costUsd: number | null;
   lastOutcome: TurnOutcome | null;
   failedEffects: number;
+  /** What Claude's share folder held at the last save. */
+  shared?: SharedFile[];
+  /** Left out before anything was proposed. */
+  proposal?: Proposal;
   /** Grows with every change; lets readers drop older copies. */
   revision: number;
   createdAt: number;

@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { aborted, arrangement, crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
+import {
+  aborted,
+  access,
+  arrangement,
+  crashed,
+  init,
+  line,
+  result,
+  SessionPlay,
+  saved,
+  text,
+} from './support/session-play.ts';
 
 /** A session in which Claude works on its first prompt. */
 function working(): SessionPlay {
@@ -15,13 +26,7 @@ describe('a turn', () => {
   it('begins with a thought, a link to the page, a sandbox and the prompt', () => {
     const play = new SessionPlay();
     const effects = play.prompt('p1');
-    expect(play.kinds(effects)).toEqual([
-      'say',
-      'show',
-      'start-sandbox',
-      'prompt-sandbox',
-      'index-session',
-    ]);
+    expect(play.kinds(effects)).toEqual(['say', 'show', 'start-sandbox', 'prompt-sandbox', 'index-session']);
     expect(play.said('thread-1')).toEqual(['thought: On it. Starting a sandbox for Claude.']);
   });
 
@@ -457,7 +462,7 @@ describe('several repositories', () => {
   function asking(): SessionPlay {
     const play = new SessionPlay();
     play.prompt('p1');
-    play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'] });
+    play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'], access: access({ repository: null }) });
     return play;
   }
 
@@ -523,26 +528,6 @@ describe('several repositories', () => {
     const play = working();
     play.prompt('p2', 'thread-1', 'Ada', 'acme/site has the same fault, but leave that.');
     expect(play.state.repository).toBe('acme/shop');
-  });
-});
-
-describe('who may ask', () => {
-  it('a person who may not is told so kindly, and nothing is started', () => {
-    const play = new SessionPlay();
-    play.prompt('p1');
-    play.startedWith({ kind: 'refused', text: 'Sorry.' });
-    expect(play.closings('thread-1')).toEqual([expect.stringContaining('Sorry.')]);
-    expect(play.state.phase.name).toBe('waiting');
-  });
-
-  it('a person who is blocked cannot steer the work of others either', () => {
-    const play = new SessionPlay();
-    play.prompt('p1');
-    play.started(undefined, undefined, { arrangement: arrangement({ blockedUsers: ['eve@example.com'] }) });
-    play.report(init);
-    expect(play.kinds(play.prompt('p2', 'thread-2', 'Eve'))).toEqual(['say']);
-    expect(play.closings('thread-2')).toEqual([expect.stringContaining('Sorry')]);
-    expect(play.kinds(play.prompt('p3', 'thread-1', 'Ada'))).toContain('prompt-sandbox');
   });
 });
 

@@ -1,7 +1,9 @@
 /** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
 import { assign } from '../../../src/claude/roles.ts';
+import { defaultWorkspaceSettings } from '../../../src/protocol/access-rules.ts';
 import { defaultSettings } from '../../../src/protocol/repository.ts';
 import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
+import type { Access } from '../../../src/session/admission.ts';
 import type { Arrangement } from '../../../src/session/arrangement.ts';
 import type { Effect } from '../../../src/session/effects.ts';
 import type { EffectResult, SessionEvent, Withdrawal } from '../../../src/session/events.ts';
@@ -19,11 +21,15 @@ export function arrangement(more: Partial<Arrangement> = {}): Arrangement {
   return {
     assignment: assign([], defaultSettings, 'sonnet'),
     verbosity: 'normal',
-    allowedUsers: [],
-    blockedUsers: [],
     repositories: ['acme/shop', 'acme/site'],
     ...more,
   };
+}
+
+/** Who may ask where nothing was set. */
+export function access(more: Partial<Access> = {}): Access {
+  const team = { id: 'team-1', key: 'ENG', name: 'Engineering' };
+  return { workspace: defaultWorkspaceSettings, repository: defaultWorkspaceSettings, team, ...more };
 }
 
 export class SessionPlay {
@@ -31,6 +37,7 @@ export class SessionPlay {
   readonly entries: Draft[] = [];
   readonly effects: Effect[] = [];
   readonly asked: { promptId: string; text: string }[] = [];
+  readonly copied: { promptId: string; of: string }[] = [];
   /** Lanes that the last event cancelled. */
   cancelledLanes: string[] = [];
   now = 1_000_000;
@@ -64,6 +71,7 @@ export class SessionPlay {
     for (const output of transition.output) if ('entry' in output) this.entries.push(output.entry);
     this.effects.push(...transition.effects);
     this.asked.push(...transition.prompts);
+    this.copied.push(...transition.copies);
     this.cancelledLanes = transition.cancelledLanes;
     return transition.effects;
   }
@@ -100,6 +108,7 @@ export class SessionPlay {
       repository: this.state.repository ?? 'acme/shop',
       baseBranch: this.state.baseBranch ?? 'main',
       arrangement: arrangement(),
+      access: access(),
       status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state },
       ...more,
     });
@@ -215,6 +224,15 @@ export const aborted = (promptIds: string[]) =>
     is_error: true,
     terminal_reason: 'aborted_tools',
     errors: ['[ede_diagnostic] result_type=user'],
+  });
+
+/** A limit of the plan ended the turn (measured with CLI 2.1.330). */
+export const usedUp = (promptIds: string[]) =>
+  result("You've hit your 5-hour limit · resets 1:19am (UTC)", promptIds, {
+    is_error: true,
+    terminal_reason: 'api_error',
+    api_error: 'usage_limit_reached',
+    api_error_status: 429,
   });
 
 export function saved(turn: number, newCommits = 1): SandboxEventBody {
