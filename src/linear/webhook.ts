@@ -106,7 +106,12 @@ const appRevokedSchema = z.object({
 });
 
 /** What every webhook has, whatever its kind. */
-const kindSchema = z.object({ type: z.string(), action: z.string(), webhookTimestamp: z.number() });
+const kindSchema = z.object({
+  type: z.string(),
+  action: z.string(),
+  webhookTimestamp: z.number(),
+  organizationId: z.string().min(1).nullish().catch(null),
+});
 
 export type AgentSessionWebhook = z.infer<typeof createdSchema> | z.infer<typeof promptedSchema>;
 type Prompted = z.infer<typeof promptedSchema>;
@@ -134,7 +139,7 @@ const KNOWN_KINDS: Readonly<Record<string, z.ZodType<Webhook>>> = {
 export type ParsedWebhook =
   | { kind: 'event'; webhook: Webhook }
   /** A kind that Cyrus does not act on. */
-  | { kind: 'ignored'; type: string; timestamp: number }
+  | { kind: 'ignored'; type: string; workspaceId: string | null }
   | { kind: 'malformed'; message: string };
 
 /** Reads a webhook body. Never throws. */
@@ -147,10 +152,10 @@ export function parseWebhook(body: string): ParsedWebhook {
   }
   const kind = kindSchema.safeParse(json);
   if (!kind.success) return { kind: 'malformed', message: z.prettifyError(kind.error) };
-  const { type, action, webhookTimestamp: timestamp } = kind.data;
+  const { type, action, organizationId } = kind.data;
   const name = `${type}.${action}`;
   const schema = Object.hasOwn(KNOWN_KINDS, name) ? KNOWN_KINDS[name] : undefined;
-  if (!schema) return { kind: 'ignored', type: name, timestamp };
+  if (!schema) return { kind: 'ignored', type: name, workspaceId: organizationId ?? null };
   const parsed = schema.safeParse(json);
   if (!parsed.success) return { kind: 'malformed', message: z.prettifyError(parsed.error) };
   return { kind: 'event', webhook: parsed.data };

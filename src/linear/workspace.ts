@@ -14,7 +14,9 @@ import { readTokens, type StoredTokens, wipeTokens } from '../store/installation
 import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
 import { type Allowance, allowanceSchema, unknownAllowance } from './allowance.ts';
 import { type Call, type CallFailure, type CallResult, failure } from './call.ts';
+import { type Download, download } from './download.ts';
 import { Governor } from './governor.ts';
+import { countIgnored, type IgnoredWebhooks, readIgnored } from './ignored-webhooks.ts';
 import { revokeToken } from './oauth.ts';
 import { request } from './request.ts';
 import { RENEW_BEFORE_MS, TokenKeeper } from './token-keeper.ts';
@@ -83,6 +85,31 @@ export class LinearWorkspace extends DurableObject<Env> {
       const message = asError(error).message;
       return failure(error instanceof DecryptionError ? 'unauthorized' : 'unreachable', message);
     }
+  }
+
+  /**
+   * Gets a file of the workspace from Linear's host for uploads, with the token; see download.ts. Never throws. Files cost
+   * nothing of the allowance. A token that this host refuses is not renewed for it: some workspaces' hosts take none.
+   */
+  async download(address: string): Promise<Download | CallFailure> {
+    try {
+      const tokens = await this.#keeper.usable();
+      if ('ok' in tokens) return tokens;
+      return await download(this.#config.linear.uploadsUrl, address, tokens.accessToken);
+    } catch (error) {
+      log('linear.download.failed', { workspace: this.#id, error: asError(error) });
+      return failure(error instanceof DecryptionError ? 'unauthorized' : 'unreachable', asError(error).message);
+    }
+  }
+
+  /** Counts a webhook that Cyrus does not act on. @param kind `type.action`, or a word for why; from outside */
+  countIgnored(kind: string): void {
+    countIgnored(this.ctx.storage.kv, kind, Date.now());
+  }
+
+  /** Webhooks that Cyrus did not act on, counted by kind. */
+  ignoredWebhooks(): IgnoredWebhooks {
+    return readIgnored(this.ctx.storage.kv, Date.now());
   }
 
   /** What is left of the workspace's allowance, as Linear said last. */

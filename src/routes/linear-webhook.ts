@@ -38,8 +38,9 @@ linearWebhook.post(
     }
     const parsed = parseWebhook(new TextDecoder().decode(body));
     if (parsed.kind === 'malformed') return c.json({ error: 'malformed', message: parsed.message }, 400);
-    if (parsed.kind === 'ignored') return ignore(c, parsed.type);
+    if (parsed.kind === 'ignored') return ignore(c, parsed.type, parsed.workspaceId);
     const { webhook } = parsed;
+    const { organizationId } = webhook;
     const age = Date.now() - webhook.webhookTimestamp;
     if (age < -MAX_SKEW_MS) {
       return c.json(
@@ -48,22 +49,22 @@ linearWebhook.post(
       );
     }
     // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
-    if (age > config.linear.webhookMaxAgeMs) return ignore(c, 'too_old');
+    if (age > config.linear.webhookMaxAgeMs) return ignore(c, 'too_old', organizationId);
     const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
     const delivery = { deliveryId, origin: new URL(c.req.url).origin };
     switch (webhook.type) {
       case 'AgentSessionEvent':
-        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered');
-        return deliver(c, fromAgentSession(webhook), delivery);
+        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
+        return deliver(c, fromAgentSession(webhook), organizationId, delivery);
       case 'AppUserNotification':
-        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered');
-        return deliver(c, fromNotification(webhook), delivery);
+        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
+        return deliver(c, fromNotification(webhook), organizationId, delivery);
       case 'Issue': {
-        if (!concernsWork(webhook)) return ignore(c, 'issue_change');
+        if (!concernsWork(webhook)) return ignore(c, 'issue_change', organizationId);
         const database = openDatabase(c.env.DB, config.encryptionKey);
-        const appUserId = await findAppUserId(database, webhook.organizationId);
-        if (webhook.actor?.id && webhook.actor.id === appUserId) return ignore(c, 'self_triggered');
-        return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), delivery);
+        const appUserId = await findAppUserId(database, organizationId);
+        if (webhook.actor?.id && webhook.actor.id === appUserId) return ignore(c, 'self_triggered', organizationId);
+        return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), organizationId, delivery);
       }
       case 'PermissionChange':
       case 'OAuthApp':
@@ -77,9 +78,10 @@ type WebhookContext = Context<{ Bindings: Env }>;
 async function deliver(
   c: WebhookContext,
   request: SessionRequest | null,
+  workspaceId: string,
   { deliveryId, origin }: { deliveryId: string; origin: string },
 ): Promise<Response> {
-  if (!request) return ignore(c, 'nothing_asked');
+  if (!request) return ignore(c, 'nothing_asked', workspaceId);
   const { sessionName, ...delivery } = request;
   const session = c.env.ISSUE_SESSION.getByName(sessionName);
   return c.json({ outcome: await session.accept({ ...delivery, deliveryId, origin }) });
@@ -94,13 +96,14 @@ async function withdrawAll(
   const { encryptionKey } = readConfig(c.env);
   const database = openDatabase(c.env.DB, encryptionKey);
   const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []) : [];
-  if (webhook.type === 'PermissionChange' && teamIds.length === 0) return ignore(c, 'teams_added');
+  if (webhook.type === 'PermissionChange' && teamIds.length === 0)
+    return ignore(c, 'teams_added', webhook.organizationId);
   const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';
   // First of all the tokens: Linear must not be called any more.
   if (webhook.type === 'OAuthApp') {
     const outcome = await uninstall(c.env, webhook.organizationId, webhook.webhookTimestamp);
     // A late message about an installation that was followed by another one.
-    if (outcome === 'installed-since') return ignore(c, outcome);
+    if (outcome === 'installed-since') return ignore(c, outcome, webhook.organizationId);
   }
   const running = await listRunningSessions(database, webhook.organizationId);
   await Promise.all(
@@ -116,8 +119,12 @@ async function withdrawAll(
   return c.json({ outcome: 'accepted', sessions: running.length });
 }
 
-/** Kinds that Cyrus does not act on are answered 200, so that Linear does not repeat them, and counted by the log. */
-function ignore(c: WebhookContext, reason: string): Response {
+/** What Cyrus does not act on is answered 200, so that Linear does not repeat it, and counted beside the answer. */
+function ignore(c: WebhookContext, reason: string, workspaceId: string | null): Response {
   log('linear.webhook.ignored', { reason });
+  if (workspaceId !== null) {
+    const counted = c.env.LINEAR_WORKSPACE.getByName(workspaceId).countIgnored(reason);
+    c.executionCtx.waitUntil(counted.catch((error: unknown) => log('linear.webhook.not-counted', { reason: String(error) })));
+  }
   return c.json({ outcome: 'ignored', reason }, 200);
 }

@@ -5,10 +5,12 @@ import type { Config } from '../config.ts';
 import { completeInstallation } from '../linear/installation.ts';
 import { clientCredentials, credentialsOf } from '../linear/oauth.ts';
 import { log } from '../observability/log.ts';
+import { workspaceSettingsSchema } from '../protocol/access-rules.ts';
 import { type ApiError, workspaceInputSchema } from '../protocol/api.ts';
 import { audit, listAudit } from '../store/audit.ts';
 import { type Database, findWorkspace, listWorkspaces } from '../store/database.ts';
 import { type Reencrypted, reencryptRepositories } from '../store/reencrypt.ts';
+import { readWorkspaceSettings, writeWorkspaceSettings } from '../store/workspace-settings.ts';
 
 const ACTOR = 'admin';
 const MOST_AUDIT_ENTRIES = 500;
@@ -54,6 +56,40 @@ workspaces.post('/workspaces', async (c) => {
   }
 });
 
+/** One workspace: how it stands, what was set for it, and which webhooks of it were passed over. */
+workspaces.get('/workspaces/:id', async (c) => {
+  const id = c.req.param('id');
+  const workspace = await findWorkspace(c.var.database, id);
+  if (!workspace) return c.json(noSuchWorkspace(id), 404);
+  const object = c.env.LINEAR_WORKSPACE.getByName(id);
+  const [settings, allowance, ignoredWebhooks] = await Promise.all([
+    readWorkspaceSettings(c.var.database, id),
+    object.allowance(),
+    object.ignoredWebhooks(),
+  ]);
+  return c.json({ ...workspace, settings, allowance, ignoredWebhooks });
+});
+
+workspaces.get('/workspaces/:id/settings', async (c) => {
+  const id = c.req.param('id');
+  if (!(await findWorkspace(c.var.database, id))) return c.json(noSuchWorkspace(id), 404);
+  return c.json(await readWorkspaceSettings(c.var.database, id));
+});
+
+/** What is left out is set to its default. A setting that is none is refused: a mistyped rule must not let everyone in. */
+workspaces.put('/workspaces/:id/settings', async (c) => {
+  const json: unknown = await c.req.json().catch(() => undefined);
+  if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
+  const settings = workspaceSettingsSchema.strict().safeParse(json);
+  if (!settings.success) return c.json(problem('bad_request', z.prettifyError(settings.error)), 400);
+  const id = c.req.param('id');
+  const isKnown = await writeWorkspaceSettings(c.var.database, id, settings.data, Date.now());
+  if (!isKnown) return c.json(noSuchWorkspace(id), 404);
+  const counts = Object.entries(settings.data).map(([name, list]) => [name, list.length]);
+  await note(c, 'workspace.settings-changed', id, Object.fromEntries(counts));
+  return c.json(settings.data);
+});
+
 workspaces.put('/workspaces/:id', async (c) => {
   const json: unknown = await c.req.json().catch(() => undefined);
   if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
@@ -68,9 +104,7 @@ workspaces.put('/workspaces/:id', async (c) => {
 
 workspaces.post('/workspaces/:id/revoke', async (c) => {
   const id = c.req.param('id');
-  if (!(await findWorkspace(c.var.database, id))) {
-    return c.json(problem('no_such_workspace', `There is no workspace ${id}.`), 404);
-  }
+  if (!(await findWorkspace(c.var.database, id))) return c.json(noSuchWorkspace(id), 404);
   const unconfirmed = await c.env.LINEAR_WORKSPACE.getByName(id).revoke();
   if (unconfirmed) {
     const message = `Linear did not confirm the end of the tokens (${unconfirmed}), and they are kept. Try again, or remove the app in Linear's settings.`;
@@ -107,6 +141,10 @@ async function note(
 ): Promise<void> {
   log(`admin.${action}`, { workspace: workspaceId });
   await audit(c.var.database, { at: Date.now(), actor: ACTOR, action, workspaceId, details });
+}
+
+function noSuchWorkspace(id: string): ApiError {
+  return problem('no_such_workspace', `There is no workspace ${id}.`);
 }
 
 function problem(error: string, message: string): ApiError {
