@@ -6,7 +6,8 @@ import { type Bundle, bundle, type Running, startWorkerd } from './workerd.ts';
 
 /** Secret that deliveries are signed with. */
 export const WEBHOOK_SECRET = 'lin_wh_bench-secret';
-const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+export const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+export const ADMIN_TOKEN = 'bench-admin-token-0123456789';
 const ORGANIZATION = 'bench-organization';
 
 /**
@@ -36,7 +37,7 @@ export async function bundleCyrus(folder: string): Promise<Bundle> {
       PAUSED: 'true',
       LINEAR_WEBHOOK_SECRET: WEBHOOK_SECRET,
       ENCRYPTION_KEY,
-      ADMIN_TOKEN: 'bench-admin-token-0123456789',
+      ADMIN_TOKEN,
       ACCESS_PASSWORD: 'bench-password',
       CLAUDE_CODE_OAUTH_TOKEN: 'bench-token',
     },
