@@ -67,6 +67,8 @@ const notificationSchema = z.object({
     id: z.string().min(1),
     actorId: z.string().nullish(),
     actor: person.nullish(),
+    /** Set in the place of `actorId` for people who are no members of the workspace. */
+    externalUserActorId: z.string().nullish().catch(null),
     issueId: z.string().nullish(),
     issue: issueSchema.nullish(),
     comment: z.object({ id: z.string(), body: z.string() }).nullish(),

@@ -48,7 +48,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   const agentSessionId = agentSession.id;
   if (webhook.action === 'created') {
     const author = agentSession.creator?.name ?? null;
-    const person = toPerson(agentSession.creator);
+    const person = toPerson(agentSession.creator, agentSession.creatorId);
     // A delegation brings a placeholder that nobody wrote; a mention brings the comment of a person.
     const comment = agentSession.comment?.userId ? agentSession.comment.body : null;
     const promptContext = webhook.promptContext ?? null;
@@ -65,7 +65,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   const { agentActivity } = webhook;
   const { id } = agentActivity;
   const author = agentActivity.user?.name ?? null;
-  const person = toPerson(agentActivity.user);
+  const person = toPerson(agentActivity.user, agentActivity.userId);
   if (agentActivity.signal === 'stop') {
     return { ...common, event: { type: 'stop-requested', id, agentSessionId, author, source: 'comment' } };
   }
@@ -105,7 +105,7 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
       const ask = { promptContext: null, guidance: [], comment: comment?.body ?? null, author };
       const whole = issuePrompt({ ...introduction(issue), ...ask });
       const text = comment?.body ?? requestOf(issue);
-      const person = toPerson(notification.actor);
+      const person = toPerson(notification.actor, notification.actorId) ?? outsider(notification.externalUserActorId);
       return {
         ...common,
         about: { workspaceId: organizationId, issue: toIssue(issue), fallbackName: issue.identifier },
@@ -169,6 +169,14 @@ function toIssue({ id, identifier, title, url, teamId, team }: LinearIssue): Iss
   return { id, identifier, title, url, teamId: teamId ?? team?.id ?? null };
 }
 
-function toPerson(user: { id: string; email?: string | null } | null | undefined): Person | null {
-  return user ? { id: user.id, email: user.email ?? null } : null;
+type Maybe<T> = T | null | undefined;
+
+/** @returns null where Linear names nobody */
+function toPerson(user: Maybe<{ id: string; email?: string | null }>, id: Maybe<string>): Person | null {
+  if (user) return { id: user.id, email: user.email ?? null };
+  return id ? { id, email: null } : null;
+}
+
+function outsider(id: Maybe<string>): Person | null {
+  return id ? { id, email: null, outside: true } : null;
 }
