@@ -21,6 +21,8 @@ export interface Call {
   priority: Priority;
   /** The variables bear an id that the caller chose, so that "conflict on insert" means: an earlier try did it. */
   idempotent: boolean;
+  /** Addresses of files in the answer are to be good without a token for this many seconds (header `public-file-urls-expire-in`). */
+  signFilesFor?: number;
 }
 
 /** Why a call failed, as in LinearError. `retryAt` in ms since the epoch; only for `rate-limited`. */

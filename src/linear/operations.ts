@@ -67,6 +67,40 @@ export const UPDATE_ISSUE = /* GraphQL */ `
   }
 `;
 
+/** The texts of an issue that may link files. */
+export const ISSUE_TEXTS = /* GraphQL */ `
+  query IssueTexts($id: String!) {
+    issue(id: $id) {
+      description
+      comments(first: 100) { nodes { body } }
+    }
+  }
+`;
+
+/** Where to put a file, and how, so that it can be shown in Markdown. */
+export const FILE_UPLOAD = /* GraphQL */ `
+  mutation FileUpload($contentType: String!, $filename: String!, $size: Int!) {
+    fileUpload(contentType: $contentType, filename: $filename, size: $size) {
+      success
+      uploadFile { uploadUrl assetUrl headers { key value } }
+    }
+  }
+`;
+
+/** Only for pull requests on a GitHub that the workspace has connected to Linear. */
+export const ATTACH_PULL_REQUEST = /* GraphQL */ `
+  mutation AttachPullRequest($issueId: String!, $url: String!, $title: String, $id: String) {
+    attachmentLinkGitHubPR(issueId: $issueId, url: $url, title: $title, id: $id, linkKind: links) { success }
+  }
+`;
+
+/** For every other address. */
+export const ATTACH_URL = /* GraphQL */ `
+  mutation AttachUrl($issueId: String!, $url: String!, $title: String, $id: String) {
+    attachmentLinkURL(issueId: $issueId, url: $url, title: $title, id: $id) { success }
+  }
+`;
+
 /** Who a token belongs to, and where. */
 export const IDENTITY = /* GraphQL */ `
   query Identity {

@@ -14,7 +14,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 export async function request(
   apiUrl: string,
   accessToken: string,
-  call: Pick<Call, 'document' | 'variables' | 'idempotent'>,
+  call: Pick<Call, 'document' | 'variables' | 'idempotent' | 'signFilesFor'>,
   timeoutMs: number = REQUEST_TIMEOUT_MS,
 ): Promise<{ result: CallResult; headers: Headers | null }> {
   let response: Response;
@@ -23,7 +23,11 @@ export async function request(
     [response, text] = await withTimeLimit(timeoutMs, async (signal) => {
       const answered = await fetch(apiUrl, {
         method: 'POST',
-        headers: { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' },
+        headers: {
+          authorization: `Bearer ${accessToken}`,
+          'content-type': 'application/json',
+          ...(call.signFilesFor !== undefined && { 'public-file-urls-expire-in': String(call.signFilesFor) }),
+        },
         body: JSON.stringify({ query: call.document, variables: call.variables }),
         signal,
       });
