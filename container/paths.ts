@@ -17,6 +17,10 @@ export interface SessionPaths {
   claudeConfig: string;
   tmp: string;
   worktree: string;
+  /** Files the session was given, e.g. those of its issue. */
+  files: string;
+  /** What Claude puts here is shown to people; Claude knows it as CYRUS_SHARE. */
+  share: string;
   instructions: string;
   setupLog: string;
   patch: string;
@@ -38,6 +42,8 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     worktree: join(dir, 'worktree'),
     instructions: join(dir, 'instructions.md'),
     setupLog: join(dir, 'setup.log'),
+    files: join(dir, 'files'),
+    share: join(dir, 'share'),
     patch: join(dir, 'work.patch'),
     excludes: join(dir, 'never-committed'),
     credential: join(dir, 'git-credential'),

@@ -8,7 +8,10 @@ import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { hasSetupScript, runSetupScript } from './setup-script.ts';
-import { PreparationError, prepareWorkspace } from './workspace.ts';
+import { makeShareFolder } from './share.ts';
+import { CheckpointStoreError } from './checkpoint-store.ts';
+import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
+import { PreparationError, prepareWorkspace, pushedCommit } from './workspace.ts';
 
 /**
  * Does whatever is missing, reports each step, and at the end `ready`.
@@ -17,6 +20,7 @@ import { PreparationError, prepareWorkspace } from './workspace.ts';
 export async function prepare(context: LifeContext): Promise<void> {
   const { paths, record, start } = context;
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeShareFolder(paths.share);
   await writeCredential(context.plan.remote);
   const prepared = await prepareWorkspace(context.plan, (step, status, detail, durationMs) =>
     context.emit({ type: 'step', step, status, detail, durationMs }),

@@ -6,6 +6,7 @@ import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
+import { type Shared, shareFiles } from './share.ts';
 
 const FIRST_LATER_PUSH_MS = 60_000;
 const MAX_LATER_PUSHES = 6;
@@ -26,6 +27,9 @@ export class Saving {
   #committing = 0;
   /** Pushes that failed for a reason that passes, in a row. */
   #failedPushes = 0;
+  /** Hashes of shared files that the gateway has. */
+  readonly #shared = new Set<string>();
+  readonly #toldProblems = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(context: LifeContext, options: SavingOptions) {
@@ -75,13 +79,26 @@ export class Saving {
     context.emit({ type: 'step', step: 'save', status: 'started', detail: 'Saving' });
     const { head, problems } = await this.#commits.run(() => this.#commit());
     await this.#publishing.run(async () => {
-      const { retry, problems: more, ...work } = await this.#publish(head);
+      const [published, { files: shared, problems: unshared }] = await Promise.all([
+        this.#publish(head),
+        this.#share(),
+      ]);
+      const { retry, problems: more, ...work } = published;
       if (context.isOver) return;
       this.#planPush(retry);
       context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
-      const problem = [...problems, ...more].join('\n');
+      const problem = [...problems, ...more, ...unshared].join('\n');
       const { branch } = context.start.repository;
-      context.emit({ type: 'saved', turn, branch, head, ...work, ...(problem ? { problem } : {}) });
+      context.emit({
+        type: 'saved',
+        turn,
+        branch,
+        head,
+        ...work,
+        ...(shared.length > 0 ? { shared } : {}),
+        ...(again ? { again } : {}),
+        ...(problem ? { problem } : {}),
+      });
       record.savedHead = head;
       await context.remember();
       await context.journal.flushed();
@@ -121,5 +138,14 @@ export class Saving {
     this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
     if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
     this.#timer = setTimeout(() => this.retryPush(), FIRST_LATER_PUSH_MS * 2 ** (this.#failedPushes - 1));
+  async #share(): Promise<Shared> {
+    const { paths, start, signal } = this.#context;
+    const { files, problems } = await shareFiles(paths.share, { ...start.gateway, signal }, this.#shared);
+    // A file that cannot be shared stays in the folder; it is told of once, not with every turn.
+    const fresh = problems.filter((problem) => !this.#toldProblems.has(problem));
+    for (const problem of fresh) this.#toldProblems.add(problem);
+    return { files, problems: fresh };
+  }
+
   }
 }

@@ -69,7 +69,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     if (!isAllowed(config.secret, request.headers.authorization)) {
       throw new Refusal(401, 'unauthorized', 'Authorization must be "Bearer" and the value of CYRUS_SANDBOX_SECRET.');
     }
-    if (first !== 'sessions' || id === undefined || more.length > 0) throw notFound();
+    if (first !== 'sessions' || id === undefined || more.length > (rest === 'files' ? 1 : 0)) throw notFound();
     if (!SESSION_ID.test(id)) {
       throw new Refusal(400, 'bad-session-id', 'A session id has 1 to 128 letters, digits, "-" and "_".');
     }
@@ -80,7 +80,21 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       known(id).command(command);
       return { status: 202, body: known(id).status };
     }
+    if (rest === 'files') return await filesRoute(request, known(id), more[0]);
     throw notFound();
+  }
+
+  /** `GET …/files`, and `PUT …/files/:name` with the file as body. */
+  async function filesRoute(request: IncomingMessage, session: Session, name: string | undefined) {
+    if (name === undefined && request.method === 'GET')
+      return { status: 200, body: { files: await session.givenFiles() } };
+    if (name !== undefined && request.method === 'PUT')
+      return { status: 201, body: await session.takeFile(name, request) };
+    throw new Refusal(
+      405,
+      'method-not-allowed',
+      'Files are listed with GET, and each is given with PUT under its name.',
+    );
   }
 
   async function sessionRoute(request: IncomingMessage, id: string, query: URLSearchParams) {

@@ -1,9 +1,12 @@
 /** A session of this server: its record on disk and its current life. Starts are taken one after the other. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import type { GivenFile } from '../src/protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
 import type { SandboxConfig } from './config.ts';
+import { listGivenFiles, takeGivenFile } from './given-files.ts';
 import { Life } from './life.ts';
 import { log } from './log.ts';
 import { mirrorPath, type SessionPaths, sessionPaths } from './paths.ts';
@@ -90,6 +93,16 @@ export class Session {
       throw new Refusal(409, state, `This session ${why}; start it again with PUT.`);
     }
     this.#life?.command(command);
+  }
+
+  /** The files this session was given. */
+  givenFiles(): Promise<GivenFile[]> {
+    return listGivenFiles(this.#paths.files);
+  }
+
+  /** Takes a file; the same name again replaces it. @throws Refusal */
+  takeFile(name: string, request: IncomingMessage): Promise<GivenFile> {
+    return takeGivenFile(this.#paths.files, name, request);
   }
 
   get status(): SandboxStatus {

@@ -3,6 +3,7 @@
  * all derive from it. Times are milliseconds since the epoch; `turn` is 0 for what happens outside of any turn.
  */
 import { z } from 'zod';
+import { sharedFileSchema } from './files.ts';
 import { changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox.ts';
 
 const time = z.number().int().nonnegative();
@@ -91,6 +92,8 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     newCommits: z.number(),
     pushed: z.boolean(),
     patchBytes: z.number().nullable(),
+    /** Files that Claude shared so far; left out where there are none. */
+    shared: z.array(sharedFileSchema).optional(),
     problem: z.string().optional(),
   }),
 

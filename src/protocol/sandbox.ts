@@ -6,6 +6,8 @@
  * until acknowledged, and posts it in batches (`POST {gateway}/events`). All times are milliseconds since the epoch.
  */
 import { z } from 'zod';
+import { checkpointManifestSchema } from './checkpoint.ts';
+import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
 import { roleSchema } from './repository.ts';
 
 /** Largest number of events a sandbox puts into one batch. */
@@ -221,6 +223,10 @@ export type EventBatchAnswer = z.infer<typeof eventBatchAnswerSchema>;
 
 /** 409: this life of the session is over (a later generation or another disk took over). Stop the CLI and post no more. */
 export const supersededAnswerSchema = z.object({ error: z.literal('superseded'), message: z.string() });
+    /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
+    shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
+    /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
+    again: z.boolean().optional(),
 
 /** Every other refusal of the sandbox server and the gateway's own routes. */
 export const refusalSchema = z.object({ error: z.string(), message: z.string() });

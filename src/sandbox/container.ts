@@ -6,8 +6,17 @@
 import { Container } from '@cloudflare/containers';
 import { z } from 'zod';
 import { log } from '../observability/log.ts';
+import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import { type SandboxFetch, sendCommand, startSession } from './http.ts';
+import {
+  bodyType,
+  listFiles,
+  putFile,
+  type SandboxBody,
+  type SandboxFetch,
+  sendCommand,
+  startSession,
+} from './http.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
 
 const PORT = 8080;
@@ -32,12 +41,12 @@ export class SandboxContainer extends Container<Env> {
    * Sends a request to the sandbox server, starting the container if need be. Not `containerFetch`, which counts a request
    * that its client gave up as in flight for ever (cloudflare/containers#241).
    */
-  async ask(path: string, method: string, body: string): Promise<Reply> {
+  async ask(path: string, method: string, body?: SandboxBody): Promise<Reply> {
     await this.startAndWaitForPorts({ ports: PORT });
     const server = this.ctx.container?.getTcpPort(PORT);
     if (!server) throw new Error('this object has no container');
     this.renewActivityTimeout();
-    const headers = { 'content-type': 'application/json' };
+    const headers = { 'content-type': bodyType(body) };
     const init = method === 'GET' ? { method } : { method, headers, body };
     const response = await server.fetch(`http://sandbox${path}`, init);
     return { status: response.status, text: await response.text() };
@@ -96,5 +105,13 @@ export class ContainerSandbox implements Sandbox {
 
   command(sessionId: string, command: SandboxCommand): Promise<void> {
     return sendCommand(this.#fetch, sessionId, command);
+  }
+
+  files(sessionId: string): Promise<GivenFile[]> {
+    return listFiles(this.#fetch, sessionId);
+  }
+
+  putFile(sessionId: string, name: string, body: ReadableStream<Uint8Array>): Promise<GivenFile> {
+    return putFile(this.#fetch, sessionId, name, body);
   }
 }

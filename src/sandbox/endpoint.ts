@@ -1,11 +1,14 @@
 /** A sandbox server at an address: a VPS, a build machine, or the local process that `npm start` runs. */
 import { withTimeLimit } from '../limits/time-limit.ts';
+import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import { type SandboxFetch, sendCommand, startSession } from './http.ts';
+import { bodyType, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** A start answers before the workspace is prepared, so nothing takes long. */
 const TIMEOUT_MS = 15_000;
+/** But for a file, which comes as fast as Linear gives it. */
+const FILE_TIMEOUT_MS = 90_000;
 
 export class EndpointSandbox implements Sandbox {
   readonly #fetch: SandboxFetch;
@@ -16,8 +19,8 @@ export class EndpointSandbox implements Sandbox {
    */
   constructor(url: string, secret: string) {
     this.#fetch = (path, init) =>
-      withTimeLimit(TIMEOUT_MS, async (signal) => {
-        const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+      withTimeLimit(typeof init.body === 'object' ? FILE_TIMEOUT_MS : TIMEOUT_MS, async (signal) => {
+        const headers = { authorization: `Bearer ${secret}`, 'content-type': bodyType(init.body) };
         const response = await fetch(url + path, { ...init, headers, signal });
         // Read within the limit too; every answer of a sandbox server is short.
         return new Response(await response.text(), { status: response.status });
@@ -34,5 +37,13 @@ export class EndpointSandbox implements Sandbox {
 
   command(sessionId: string, command: SandboxCommand): Promise<void> {
     return sendCommand(this.#fetch, sessionId, command);
+  }
+
+  files(sessionId: string): Promise<GivenFile[]> {
+    return listFiles(this.#fetch, sessionId);
+  }
+
+  putFile(sessionId: string, name: string, body: ReadableStream<Uint8Array>): Promise<GivenFile> {
+    return putFile(this.#fetch, sessionId, name, body);
   }
 }

@@ -1,4 +1,6 @@
 /** The sandbox server's HTTP interface, spoken the same way to a container and to an endpoint. */
+import type { z } from 'zod';
+import { type GivenFile, givenFileSchema, givenFilesSchema } from '../protocol/files.ts';
 import {
   refusalSchema,
   type SandboxCommand,
@@ -8,8 +10,16 @@ import {
 } from '../protocol/sandbox.ts';
 import { SandboxError } from './sandbox.ts';
 
+/** JSON as text, or a file's bytes: a stream that can be handed to another object, so one of bytes. */
+export type SandboxBody = string | ReadableStream<Uint8Array>;
+
 /** Sends a request to a sandbox server; `path` begins with a slash. */
-export type SandboxFetch = (path: string, init: { method: string; body: string }) => Promise<Response>;
+export type SandboxFetch = (path: string, init: { method: string; body?: SandboxBody }) => Promise<Response>;
+
+/** The media type of a body. */
+export function bodyType(body: SandboxBody | undefined): string {
+  return typeof body === 'object' ? 'application/octet-stream' : 'application/json';
+}
 
 /** `PUT /sessions/:id` @throws SandboxError */
 export async function startSession(fetch: SandboxFetch, sessionId: string, body: StartSession): Promise<SandboxStatus> {
@@ -28,10 +38,40 @@ export async function sendCommand(fetch: SandboxFetch, sessionId: string, comman
   await response.body?.cancel();
 }
 
-async function ask(fetch: SandboxFetch, path: string, method: string, body: unknown): Promise<Response> {
+/** `GET /sessions/:id/files` @throws SandboxError */
+export async function listFiles(fetch: SandboxFetch, sessionId: string): Promise<GivenFile[]> {
+  const response = await send(fetch, `/sessions/${sessionId}/files`, { method: 'GET' });
+  return filesOf(givenFilesSchema, response).then(({ files }) => files);
+}
+
+/** `PUT /sessions/:id/files/:name` @throws SandboxError, which is also what a body that fails ends in */
+export async function putFile(
+  fetch: SandboxFetch,
+  sessionId: string,
+  name: string,
+  body: ReadableStream<Uint8Array>,
+): Promise<GivenFile> {
+  const response = await send(fetch, `/sessions/${sessionId}/files/${name}`, { method: 'PUT', body });
+  return filesOf(givenFileSchema, response);
+}
+
+async function filesOf<T>(schema: z.ZodType<T>, response: Response): Promise<T> {
+  const parsed = schema.safeParse(await response.json().catch(() => null));
+  if (parsed.success) return parsed.data;
+  throw new SandboxError('the sandbox answered something that is no file', {
+    retryable: false,
+    hint: 'The sandbox server and this Worker are of different versions; deploy both from the same commit.',
+  });
+}
+
+function ask(fetch: SandboxFetch, path: string, method: string, body: unknown): Promise<Response> {
+  return send(fetch, path, { method, body: JSON.stringify(body) });
+}
+
+async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxFetch>[1]): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, { method, body: JSON.stringify(body) });
+    response = await fetch(path, init);
   } catch (cause) {
     if (cause instanceof SandboxError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);

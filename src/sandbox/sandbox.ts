@@ -1,4 +1,5 @@
 /** The one interface to a sandbox, whatever it runs on. Everything is idempotent: a repeat changes nothing. */
+import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 
 export interface Sandbox {
@@ -7,6 +8,10 @@ export interface Sandbox {
   /** Brings up the session, or finds it. Answers before the workspace is ready; progress comes as events. */
   start(sessionId: string, body: StartSession): Promise<SandboxStatus>;
   command(sessionId: string, command: SandboxCommand): Promise<void>;
+  /** The files that the session was given. */
+  files(sessionId: string): Promise<GivenFile[]>;
+  /** Gives the session a file; `name` is a FILE_NAME, the same name again replaces the file. */
+  putFile(sessionId: string, name: string, body: ReadableStream<Uint8Array>): Promise<GivenFile>;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Plays the Worker's gateway: takes events and patches, forwards to Claude's API and to the git host with the real credentials. */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
 import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
 
 export interface GatewayStandIn {
@@ -13,6 +14,13 @@ export interface GatewayStandIn {
   batches: { at: number; batch: EventBatch; bytes: number }[];
   /** Patches by commit. */
   patches: Map<string, string>;
+  /** Files that were shared, as often as they were sent. */
+  shared: { hash: string; content: Buffer }[];
+  /** The checkpoint that counts, and the objects of all of them by `generation/name`. */
+  checkpoint: CheckpointManifest | null;
+  checkpointObjects: Map<string, Buffer>;
+  /** 503 to checkpoints alone while true. */
+  checkpointsAway: boolean;
   /** 503 to everything while true. */
   away: boolean;
   /** 503 to events alone while true. */
@@ -37,6 +45,7 @@ export interface GatewayTargets {
 export async function startGatewayStandIn(token: string, targets: GatewayTargets): Promise<GatewayStandIn> {
   const streams = new Map<string, SandboxEvent[]>();
   let latest: SandboxEvent[] = [];
+  let latestGeneration = 1;
 
   const server = createServer((request, response) => {
     void handle(request, response).catch((error: unknown) => {
@@ -58,6 +67,12 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       gateway.patches.set(patch[1], (await read(request)).toString('utf8'));
       return send(response, 201, {});
     }
+    const shared = /^\/gateway\/shared\/([0-9a-f]{64})(\?|$)/.exec(path);
+    if (shared?.[1] && request.method === 'PUT') {
+      gateway.shared.push({ hash: shared[1], content: await read(request) });
+      return send(response, 201, {});
+    }
+    if (path.startsWith('/gateway/checkpoint')) return takeCheckpoint(request, response, path);
     if (path.startsWith('/gateway/anthropic/') && targets.model) {
       const { url, header, value } = targets.model;
       return forward(request, response, `${url}${path.slice('/gateway/anthropic'.length)}`, { [header]: value });
@@ -75,6 +90,30 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     send(response, 404, { error: 'not_found', message: path });
   }
 
+  async function takeCheckpoint(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const body = await read(request);
+    if (gateway.checkpointsAway) return send(response, 503, { error: 'away', message: 'away' });
+    const [, , , first = '', second = ''] = path.split('/');
+    if (request.method === 'GET') {
+      const found = gateway.checkpointObjects.get(`${first}/${second}`);
+      if (!found) return send(response, 404, { error: 'not_found', message: path });
+      response.writeHead(200, { 'content-length': found.length }).end(found);
+      return;
+    }
+    if (first !== '') {
+      // The life that sends it is known by its token; here there is one at a time.
+      gateway.checkpointObjects.set(`${latestGeneration}/${first}`, body);
+      return send(response, 201, {});
+    }
+    const manifest = checkpointManifestSchema.parse(JSON.parse(body.toString('utf8')));
+    const newest = gateway.checkpoint;
+    if (newest && newest.generation === manifest.generation && newest.sequence >= manifest.sequence) {
+      return send(response, 409, { error: 'stale', message: 'stale', sequence: newest.sequence });
+    }
+    gateway.checkpoint = manifest;
+    send(response, 201, {});
+  }
+
   function takeEvents(body: Buffer, response: ServerResponse): void {
     if (gateway.eventsAway) {
       send(response, 503, { error: 'away', message: 'away' });
@@ -85,6 +124,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       return;
     }
     const batch = eventBatchSchema.parse(JSON.parse(body.toString('utf8')));
+    latestGeneration = batch.generation;
     gateway.batches.push({ at: Date.now(), batch, bytes: body.length });
     const events = streams.get(batch.streamId) ?? [];
     if (!streams.has(batch.streamId)) {
@@ -112,6 +152,10 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     },
     batches: [],
     patches: new Map(),
+    checkpoint: null,
+    checkpointObjects: new Map(),
+    checkpointsAway: false,
+    shared: [],
     away: false,
     eventsAway: false,
     superseded: false,
