@@ -156,6 +156,7 @@ function variablesFor(
     ENVIRONMENT: 'local',
     PUBLIC_URL: `http://localhost:${ports.cyrus}`,
     LINEAR_API_URL: linear.graphqlUrl,
+    LINEAR_UPLOADS_URL: `${linear.url}/uploads`,
     LINEAR_WEBHOOK_SECRET: secrets.webhookSecret,
     LINEAR_CLIENT_ID: linear.oauthClientId,
     LINEAR_CLIENT_SECRET: linear.oauth.application().clientSecret,

@@ -41,6 +41,7 @@ const variablesSchema = z.object({
   LINEAR_CLIENT_SECRET: optionalText,
   LINEAR_CLIENT_CREDENTIALS: flag.default(false),
   OAUTH_CALLBACK_ALLOW: callbackList,
+  LINEAR_UPLOADS_URL: address.default('https://uploads.linear.app'),
   ANTHROPIC_API_URL: address,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
@@ -75,7 +76,14 @@ export interface Config {
   environment: 'production' | 'local';
   /** Address under which people and sandboxes reach this Worker; null: the address of the request at hand. */
   publicUrl: string | null;
-  linear: { apiUrl: string; webhookSecret: string; webhookMaxAgeMs: number; app: LinearApp };
+  linear: {
+    apiUrl: string;
+    /** Address under which Linear keeps the files of issues: the only one a workspace's token is shown to but the API. */
+    uploadsUrl: string;
+    webhookSecret: string;
+    webhookMaxAgeMs: number;
+    app: LinearApp;
+  };
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean };
   sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };
   /** 32 bytes, base64; keys for single purposes are derived from it. */
@@ -147,6 +155,7 @@ function checkConfig(env: object): Config {
       apiUrl: variables.ANTHROPIC_API_URL,
       model: variables.CLAUDE_MODEL,
       access,
+      uploadsUrl: variables.LINEAR_UPLOADS_URL,
       scripted: variables.SCRIPTED_MODEL,
     },
     sandbox,

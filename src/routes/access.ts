@@ -60,18 +60,21 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   const response = new Response(c.res.body, c.res);
   const { headers } = response;
   const secure = protocol === 'https:';
+  // What is no page of ours may have a stricter one.
+  const own = headers.get('content-security-policy');
   headers.set(
     'content-security-policy',
-    [
-      "default-src 'self'",
-      // Older Safari does not count the socket of the same host as 'self'.
-      `connect-src 'self' ${secure ? 'wss' : 'ws'}://${host}`,
-      "img-src 'self' data:",
-      "object-src 'none'",
-      "base-uri 'none'",
-      "form-action 'self'",
-      "frame-ancestors 'none'",
-    ].join('; '),
+    own ??
+      [
+        "default-src 'self'",
+        // Older Safari does not count the socket of the same host as 'self'.
+        `connect-src 'self' ${secure ? 'wss' : 'ws'}://${host}`,
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+      ].join('; '),
   );
   headers.set('x-content-type-options', 'nosniff');
   headers.set('x-frame-options', 'DENY');

@@ -1,5 +1,5 @@
 /**
- * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, and the ways out, `/anthropic/…` and `/git/…`.
+ * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, `/checkpoint`, `PUT /shared/:hash`, and the ways out, `/anthropic/…` and `/git/…`.
  * Who calls is known before anything is done: by the session token, and for a container also by what the platform says.
  */
 import { type Context, Hono } from 'hono';
@@ -15,6 +15,8 @@ import { type Claims, type TokenProblem, verifyToken } from '../gateway/token.ts
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
+import { checkpoints } from './gateway-checkpoints.ts';
+import { takeSharedFile } from './gateway-shared.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
 const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
@@ -80,6 +82,10 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     await putPatch(c.env.LOGS, c.var.claims.s, head, body, bytes);
     return c.json({ bytes }, 201);
   });
+
+  app.route('/checkpoint', checkpoints);
+
+  app.put('/shared/:hash', (c) => takeSharedFile(c.req.raw, c.env.LOGS, c.var.claims.s, c.req.param('hash')));
 
   app.all('/anthropic/*', (c) => {
     const path = below(c.req.raw, `${options.base}/anthropic`);

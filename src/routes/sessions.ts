@@ -7,6 +7,7 @@ import { type ApiError, pagePromptSchema, pageStopSchema, type SessionList } fro
 import type { Delivery, IssueSession } from '../session/issue-session.ts';
 import { listSessions, openDatabase } from '../store/database.ts';
 import { getPatch, getTurnMarkdown } from '../store/logs.ts';
+import { sharedFile } from './shared-file.ts';
 
 /** Entries in one page; a larger wish is cut to it. */
 const PAGE_LIMIT = 1_000;
@@ -88,6 +89,10 @@ sessions.get('/:id/log', async (c) => {
   const markdown = known.length > 0 ? known.join('\n\n') : 'No turn has ended yet.\n';
   return c.text(markdown, 200, { 'content-type': 'text/markdown; charset=utf-8' });
 });
+
+sessions.get('/:id/shared/:hash', (c) =>
+  sharedFile(c.env.LOGS, c.req.param('id'), c.req.param('hash'), c.req.query('name') ?? ''),
+);
 
 /** The session with this id; null for text that no session of this deployment can have as id. */
 function find(env: Env, id: string): DurableObjectStub<IssueSession> | null {

@@ -19,6 +19,7 @@ import { fence, reduce } from './lifecycle.ts';
 import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
+import type { Asset } from './shared-files.ts';
 import { type Issue, initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -304,6 +305,10 @@ export class IssueSession extends DurableObject<Env> {
           state,
           journal: this.#journal,
           promptText: (promptId) => this.#store.promptText(promptId),
+          assets: {
+            get: (hash) => this.ctx.storage.kv.get<Asset>(`asset:${hash}`),
+            put: (hash, asset) => this.ctx.storage.kv.put(`asset:${hash}`, asset),
+          },
         },
       );
       this.#settle(together, { type: 'effect-done', effect: first.effect, result });

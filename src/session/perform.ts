@@ -7,12 +7,14 @@ import { SandboxError } from '../sandbox/sandbox.ts';
 import { indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
+import { withAttachments } from './attachments.ts';
 import type { EffectResult } from './events.ts';
 import { renderLog } from './log-document.ts';
 import { postToThread } from './post-to-thread.ts';
 import { SetupError } from './setup-error.ts';
 import { startSandbox } from './start-sandbox.ts';
 import type { Surroundings } from './surroundings.ts';
+import { withAssets } from './shared-files.ts';
 import { rowOf } from './view.ts';
 
 /** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
@@ -30,7 +32,12 @@ export interface Failure {
 export async function performTogether(effects: Effect[], surroundings: Surroundings): Promise<EffectResult> {
   const [first] = effects;
   if (first && !isThreadEffect(first)) return perform(first, surroundings);
-  await postToThread(effects.filter(isThreadEffect), linear(surroundings));
+  const told: ThreadEffect[] = [];
+  for (const effect of effects.filter(isThreadEffect)) {
+    const isSay = effect.kind === 'say';
+    told.push(isSay ? { ...effect, activity: await withAssets(effect.activity, surroundings) } : effect);
+  }
+  await postToThread(told, linear(surroundings));
   return null;
 }
 
@@ -53,8 +60,10 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     case 'prompt-sandbox': {
       const text = surroundings.promptText(effect.promptId);
       if (text === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
-      const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text } as const;
-      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      const sandbox = sandboxFor(surroundings, state.id, state.sandbox.generation);
+      const whole = await withAttachments(text, surroundings, sandbox);
+      const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text: whole } as const;
+      await sandbox.command(state.id, command);
       return null;
     }
     case 'answer-sandbox': {

@@ -49,6 +49,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
     case 'saved': {
       const { type: _type, seq: _seq, at, turn: _turn, ...body } = event;
       step.record({ kind: 'saved', ...body }, undefined, at);
+      step.set({ shared: body.shared ?? [] });
       takeSaved(step);
       return;
     }

@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts';
 import type { Database } from '../store/database.ts';
 import type { Journal } from './journal.ts';
+import type { AssetMemory } from './shared-files.ts';
 import type { SessionState } from './state.ts';
 
 /** What an effect may need. `state` is the state at the time of the try. */
@@ -12,4 +13,5 @@ export interface Surroundings {
   state: SessionState;
   journal: Journal;
   promptText: (promptId: string) => string | null;
+  assets: AssetMemory;
 }

@@ -99,7 +99,8 @@ export async function getPatch(
   return stored ? { body: stored.body, size: stored.size } : null;
 }
 
-function sessionPrefix(sessionId: string): string {
+/** Beginning of the keys of a session. @throws LogKeyError */
+export function sessionPrefix(sessionId: string): string {
   if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');
   return `sessions/${sessionId}`;
 }

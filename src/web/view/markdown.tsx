@@ -3,6 +3,7 @@ import ReactMarkdown, { type Components } from 'react-markdown';
 import remarkGfm from 'remark-gfm';
 import { isCheapMarkdown } from '../text/markdown-cost.ts';
 import { webAddress } from '../text/web-address.ts';
+import { isSharedAddress, SharedLink } from './shared-link.tsx';
 
 const plugins = [remarkGfm];
 
@@ -18,9 +19,19 @@ export function OutLink({ href, children }: { href: string | null | undefined; c
 }
 
 const components: Components = {
-  a: ({ href, children }) => <OutLink href={href}>{children}</OutLink>,
-  // Nothing is loaded from elsewhere: an image would tell its host who reads, and when.
-  img: ({ src, alt }) => <OutLink href={typeof src === 'string' ? src : null}>{alt || 'image'}</OutLink>,
+  a: ({ href, children }) =>
+    href !== undefined && isSharedAddress(href) ? (
+      <SharedLink address={href} words={children} inPlace={false} />
+    ) : (
+      <OutLink href={href}>{children}</OutLink>
+    ),
+  // Files that Claude shared are here; nothing is loaded from elsewhere: an image would tell its host who reads, and when.
+  img: ({ src, alt }) =>
+    typeof src === 'string' && isSharedAddress(src) ? (
+      <SharedLink address={src} words={alt || 'image'} inPlace={true} />
+    ) : (
+      <OutLink href={typeof src === 'string' ? src : null}>{alt || 'image'}</OutLink>
+    ),
   table: ({ children }) => (
     <div className="table-scroll">
       <table>{children}</table>
@@ -42,14 +53,18 @@ class PlainOnFailure extends Component<{ text: string; children: ReactNode }, { 
 }
 
 /**
- * Untrusted Markdown: no markup of its own, no foreign images, links to the web only; plain where parsing it would take
+ * Untrusted Markdown: no markup of its own, no foreign images, links to the web and to shared files only; plain where parsing it would take
  * long. Drawn once for the same text.
  */
 export const Markdown = memo(function Markdown({ text }: { text: string }) {
   if (!isCheapMarkdown(text)) return <pre className="plain">{text}</pre>;
   return (
     <PlainOnFailure text={text}>
-      <ReactMarkdown remarkPlugins={plugins} components={components} urlTransform={(url) => webAddress(url) ?? ''}>
+      <ReactMarkdown
+        remarkPlugins={plugins}
+        components={components}
+        urlTransform={(url) => webAddress(url) ?? (isSharedAddress(url) ? url : '')}
+      >
         {text}
       </ReactMarkdown>
     </PlainOnFailure>

@@ -1,10 +1,12 @@
-import { memo, useId } from 'react';
+import { memo, useContext, useId, useMemo } from 'react';
 import type { Section } from '../outline/model.ts';
 import { duration, plural } from '../text/format.ts';
 import { outcomeTone, outcomeWord } from '../text/status.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { Items } from './items.tsx';
 import { fileCounts } from './saved-item.tsx';
+import { SessionContext } from './session-context.ts';
+import { SharedFiles } from './shared-link.tsx';
 import { Counts } from './tool-row.tsx';
 
 type SectionViewProps = {
@@ -20,6 +22,12 @@ const icons: Record<string, IconName> = { good: 'check', stopped: 'square', bad:
 export const SectionView = memo(function SectionView({ section, open, onToggle }: SectionViewProps) {
   const id = useId();
   const running = section.ended === null;
+  const sessionId = useContext(SessionContext)?.id;
+  const files = section.saved?.shared;
+  const shared = useMemo(
+    () => (sessionId !== undefined && files !== undefined ? { sessionId, files } : null),
+    [sessionId, files],
+  );
   return (
     <section
       className={open ? 'turn' : 'turn turn-folded'}
@@ -37,7 +45,7 @@ export const SectionView = memo(function SectionView({ section, open, onToggle }
         </button>
       )}
       <div id={id} hidden={!open} className="turn-body">
-        {open && <Items items={section.items} running={running} />}
+        <SharedFiles value={shared}>{open && <Items items={section.items} running={running} />}</SharedFiles>
       </div>
     </section>
   );

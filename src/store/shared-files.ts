@@ -1,0 +1,58 @@
+/**
+ * Files that Claude shared, kept in R2 by what they hold: `sessions/<id>/shared/<SHA-256>`. The same content again is the
+ * same file, whatever it is called.
+ */
+import { isFileHash, MAX_SHARED_BYTES } from '../protocol/files.ts';
+import { LogKeyError, sessionPrefix } from './logs.ts';
+
+/** Most different files that are kept of a session. */
+const MAX_KEPT = 500;
+
+/** The file was not stored: why, in words for people. */
+export class SharedFileError extends Error {
+  override readonly name = 'SharedFileError';
+}
+
+/**
+ * Stores a file; the same again changes nothing.
+ * @param type media type by content
+ * @throws SharedFileError where it is too large, not what its hash says, or one too many; LogKeyError; R2's errors as they are
+ */
+export async function putSharedFile(
+  bucket: R2Bucket,
+  sessionId: string,
+  hash: string,
+  content: ArrayBuffer,
+  type: string,
+): Promise<void> {
+  const key = sharedKey(sessionId, hash);
+  if (content.byteLength > MAX_SHARED_BYTES)
+    throw new SharedFileError(`a shared file has at most ${MAX_SHARED_BYTES} bytes`);
+  if ((await sha256(content)) !== hash) throw new SharedFileError('the file does not have this SHA-256');
+  if (await bucket.head(key)) return;
+  const kept = await bucket.list({ prefix: `${sessionPrefix(sessionId)}/shared/`, limit: MAX_KEPT });
+  if (kept.objects.length >= MAX_KEPT)
+    throw new SharedFileError(`the session has shared ${MAX_KEPT} files, which is all it may`);
+  await bucket.put(key, content, { httpMetadata: { contentType: type } });
+}
+
+/** A file with its media type and size in bytes, or null. @throws LogKeyError */
+export async function getSharedFile(
+  bucket: R2Bucket,
+  sessionId: string,
+  hash: string,
+): Promise<{ body: ReadableStream<Uint8Array>; type: string; size: number } | null> {
+  const stored = await bucket.get(sharedKey(sessionId, hash));
+  if (!stored) return null;
+  return { body: stored.body, type: stored.httpMetadata?.contentType ?? 'application/octet-stream', size: stored.size };
+}
+
+function sharedKey(sessionId: string, hash: string): string {
+  if (!isFileHash(hash)) throw new LogKeyError('a shared file is named by its SHA-256');
+  return `${sessionPrefix(sessionId)}/shared/${hash}`;
+}
+
+async function sha256(content: ArrayBuffer): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
