@@ -1,13 +1,17 @@
 /**
- * Questions that Claude asks by its tool AskUserQuestion: told as elicitations, answered by an option or in free words.
- * The answer returns to the same tool call while its sandbox runs; later it begins the work anew, as a prompt.
+ * What Claude's process asks people, one after the other: questions by its tool AskUserQuestion, and permissions (see
+ * deciding.ts). A question is told as an elicitation, and answered by an option or in free words. The answer returns to
+ * the same tool call while its sandbox runs; later it begins the work anew, as a prompt.
  */
 import { z } from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
+import type { Decision } from '../protocol/sandbox.ts';
+import { beginAnew, beginAnewElsewhere } from './begin-anew.ts';
+import { askPermission, decideByGrant, repeatPermission, takeDecision, withdrawPermission } from './deciding.ts';
 import type { EventOf } from './events.ts';
-import { type ClaudeQuestion, type Turn, type TurnPrompt, threadsOf } from './state.ts';
+import { readPermission, TOO_LONG, TOO_MANY } from './permissions.ts';
+import { type ClaudeQuestion, isLive, type PermissionQuestion, type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { resumeWith } from './turn.ts';
 
 /** Input of AskUserQuestion (measured with CLI 2.1.330). */
 const inputSchema = z.looseObject({
@@ -23,19 +27,43 @@ const inputSchema = z.looseObject({
 
 type QuestionEntry = Extract<JournalBody, { kind: 'question' }>;
 
-/** Claude asks, or takes a question back. Other tools that ask for permission are not let through by the sandbox. */
+/** Claude's process asks, or takes back what it asked. What several calls ask at once is asked one after the other. */
 export function takeQuestion(step: Step, entry: QuestionEntry): void {
-  const { phase } = step.state;
   if (entry.status === 'withdrawn') {
-    const isThis =
-      phase.name === 'asking' && phase.about.kind === 'claude' && phase.about.requestId === entry.requestId;
-    if (isThis) step.enter({ name: 'working', since: step.now, turn: phase.turn });
+    withdraw(step, entry.requestId);
     return;
   }
-  if (phase.name !== 'working' || entry.name !== 'AskUserQuestion') return;
+  const { phase, openQuestions = [], sandbox } = step.state;
+  const isAtWork = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
+  if (!isAtWork) return;
+  const about = entry.permission ? permissionOf(step, entry) : claudeQuestionOf(step, entry);
+  if (!about) return;
+  if (openQuestions.length < MAX_WAITING) {
+    step.set({ openQuestions: [...openQuestions, { generation: sandbox.generation, about }] });
+  } else refuseUnasked(step, entry, TOO_MANY);
+}
+
+/** Phases in which a process may ask: also while the turn before is saved, for the next one that runs already. */
+const AT_WORK = ['starting', 'working', 'saving'];
+const MAX_WAITING = 50;
+
+/** @returns null where nobody need be asked */
+function permissionOf(step: Step, entry: QuestionEntry): PermissionQuestion | null {
+  const about = readPermission(entry);
+  if (!about) refuseUnasked(step, entry, TOO_LONG);
+  return about && !decideByGrant(step, about) ? about : null;
+}
+
+/** @returns null for what is no question to people: the sandbox answers it */
+function claudeQuestionOf(step: Step, entry: QuestionEntry): ClaudeQuestion | null {
+  if (entry.name !== 'AskUserQuestion') return null;
   const input = inputSchema.safeParse(entry.input);
-  if (!input.success) return;
-  const about: ClaudeQuestion = {
+  if (!input.success) {
+    const message = 'This question could not be read. Ask it again: one or more questions, each with its text.';
+    refuseUnasked(step, entry, { allowed: false, message });
+    return null;
+  }
+  return {
     kind: 'claude',
     requestId: entry.requestId,
     input: input.data,
@@ -46,9 +74,50 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
     answers: {},
     isLive: true,
   };
+}
+
+/** Left unanswered, the call would hold Claude up for ever. */
+function refuseUnasked(step: Step, { requestId, name }: QuestionEntry, decision: Decision): void {
+  step.record({ kind: 'notice', level: 'info', text: `Claude was told no without asking anybody: ${name}` });
+  const id = step.context.newId();
+  step.effect({ kind: 'decide-sandbox', id, requestId, call: `use ${name}`, key: null, decision });
+}
+
+function withdraw(step: Step, requestId: string): void {
+  const { phase, openQuestions = [] } = step.state;
+  step.set({ openQuestions: openQuestions.filter(({ about }) => about.requestId !== requestId) });
+  if (phase.name !== 'asking' || phase.about.kind === 'repository' || phase.about.requestId !== requestId) return;
+  if (phase.about.kind === 'permission') withdrawPermission(step, 'Claude no longer asks to');
+  else step.enter({ name: 'working', since: step.now, turn: phase.turn });
+}
+
+/** Asks the next of what waits, where nothing else is asked. Done after every event. */
+export function askWhatWaits(step: Step): void {
+  const { phase, openQuestions, sandbox } = step.state;
+  if (!openQuestions || openQuestions.length === 0 || phase.name === 'saving') return;
+  const isRunning = phase.name === 'working' || phase.name === 'starting' || phase.name === 'asking';
+  // What an earlier process asked died with it.
+  const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];
+  const [next, ...rest] = open;
+  if (!next || phase.name === 'asking' || !isRunning) {
+    step.set({ openQuestions: open });
+    return;
+  }
+  step.set({ openQuestions: rest });
+  const { about } = next;
+  if (about.kind === 'permission' && decideByGrant(step, about)) {
+    askWhatWaits(step);
+    return;
+  }
   step.enter({ name: 'asking', since: step.now, turn: phase.turn, about });
-  askNext(step, about);
+  if (about.kind === 'permission') askPermission(step, about);
+  else askNext(step, about);
   step.effect({ kind: 'index-session' });
+}
+
+/** Forgets what waits to be asked. */
+export function forgetWaiting(step: Step): void {
+  if (step.state.openQuestions) step.set({ openQuestions: [] });
 }
 
 function nextQuestion({ questions, answers }: ClaudeQuestion): ClaudeQuestion['questions'][number] | undefined {
@@ -63,7 +132,9 @@ function askNext(step: Step, about: ClaudeQuestion): void {
 /** Asks a thread again, after something else was said there. */
 export function repeatClaudeQuestion(step: Step, thread: string, preface: string): void {
   const { phase } = step.state;
-  if (phase.name === 'asking' && phase.about.kind === 'claude') elicit(step, thread, phase.about, `${preface}\n\n`);
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'claude') elicit(step, thread, phase.about, `${preface}\n\n`);
+  if (phase.about.kind === 'permission') repeatPermission(step, thread, phase.about, preface);
 }
 
 function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: string): void {
@@ -76,8 +147,9 @@ function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: stri
 }
 
 /** A prompt while Claude asks is the answer: an option by number or name, or whatever was said. */
-export function takeReply(step: Step, prompt: TurnPrompt, text: string): void {
+export function takeReply(step: Step, prompt: TurnPrompt, text: string, author: string | null): void {
   const { phase } = step.state;
+  takeDecision(step, prompt, text, author);
   if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
   const { about } = phase;
   const next = nextQuestion(about);
@@ -91,7 +163,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, text: string): void {
     return;
   }
   if (!answered.isLive) {
-    beginAnew(step, turn, answered);
+    beginAnew(step, turn, answersInWords(answered.answers));
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });
@@ -105,6 +177,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, text: string): void {
 export function park(step: Step): void {
   const { phase } = step.state;
   if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
+  forgetWaiting(step);
   step.enter({ ...phase, about: { ...phase.about, isLive: false } });
   step.record({
     kind: 'notice',
@@ -115,11 +188,13 @@ export function park(step: Step): void {
   step.effect({ kind: 'archive-turn', turn: phase.turn.number });
 }
 
-/** The process that asked is gone: the answer will begin a new one. */
-export function loseQuestion(step: Step): void {
+/** The process that asked is gone: an answer will begin a new one, and what asked to be let run asks again. */
+export function loseQuestions(step: Step): void {
   const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
-  step.enter({ ...phase, about: { ...phase.about, isLive: false } });
+  forgetWaiting(step);
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'claude') step.enter({ ...phase, about: { ...phase.about, isLive: false } });
+  withdrawPermission(step, "Claude's process ended while it asked to");
 }
 
 /** The tool does not wait any more: what was answered is told as a prompt. */
@@ -127,21 +202,13 @@ export function answerUndelivered(step: Step, { effect }: EventOf<'effect-failed
   const { phase } = step.state;
   if (effect.kind !== 'answer-sandbox' || phase.name !== 'working') return;
   const answers = z.record(z.string(), z.string()).safeParse(effect.input.answers);
-  // The tool may be waiting all the same, and would hold up every prompt after it.
-  step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: phase.turn.number, inOrder: true });
-  beginAnew(step, phase.turn, { answers: answers.success ? answers.data : {} });
+  beginAnewElsewhere(step, phase.turn, answersInWords(answers.success ? answers.data : {}));
 }
 
-/** The turn goes on under a new number: a stop was sent for the old one, under which the prompt would be dropped. */
-function beginAnew(step: Step, turn: Turn, answered: Pick<ClaudeQuestion, 'answers'>): void {
-  const number = step.state.turns + 1;
-  step.set({ turns: number });
-  resumeWith(step, { ...turn, number }, laterPrompt(answered));
-}
-
-function laterPrompt({ answers }: Pick<ClaudeQuestion, 'answers'>): string {
-  const list = Object.entries(answers).map(([question, answer]) => `You asked: ${question}\nThe answer: ${answer}`);
-  return `Your process ended while you waited for an answer. Here it is.\n\n${list.join('\n\n')}\n\nGo on where you were.`;
+function answersInWords(answers: ClaudeQuestion['answers']): string {
+  return Object.entries(answers)
+    .map(([question, answer]) => `You asked: ${question}\nThe answer: ${answer}`)
+    .join('\n\n');
 }
 
 function readOption(text: string, options: string[]): string {

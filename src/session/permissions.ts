@@ -1,0 +1,178 @@
+/**
+ * Permission questions: what a tool that is not allowed without asking would do, in words that hide nothing; what people
+ * say to it; and what was allowed for the whole session. Pure.
+ */
+import { safeText } from '../linear/activities.ts';
+import { cutText, fence, inlineCode } from '../linear/markdown.ts';
+import type { JournalBody } from '../protocol/journal.ts';
+import type { Decision } from '../protocol/sandbox.ts';
+import { PERMISSION_LIMIT_MS } from './deadlines.ts';
+import type { Grant, PermissionQuestion } from './state.ts';
+
+/** Most characters of a call that Linear and the page's question show; the page's entry of the call has the whole. */
+export const MAX_SHOWN = 2_000;
+const MAX_GRANTS = 200;
+
+export const ALLOW_ONCE = 'Allow once';
+export const ALLOW_FOR_SESSION = 'Allow for this session';
+export const DENY = 'Deny';
+
+/** Time people have to answer, in minutes. */
+export const MINUTES_TO_ANSWER = PERMISSION_LIMIT_MS / 60_000;
+
+/** @returns the question; null where the call is too long to have been kept whole, so that nobody could judge it */
+export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>): PermissionQuestion | null {
+  if (entry.truncatedFrom !== undefined) return null;
+  const { title, text, words } = callWords(entry.name, entry.input);
+  const visible = withoutDisguise(text);
+  const isCut = visible.length > MAX_SHOWN;
+  return {
+    kind: 'permission',
+    requestId: entry.requestId,
+    title,
+    shown: cutText(visible, MAX_SHOWN),
+    cutFrom: isCut ? visible.length : null,
+    why: entry.permission?.why ?? null,
+    grant: isCut ? null : { key: `${entry.name}\n${text}`, words },
+  };
+}
+
+/** Answers to choose from, in their order. */
+export function optionsOf({ grant }: PermissionQuestion): string[] {
+  return grant ? [ALLOW_ONCE, ALLOW_FOR_SESSION, DENY] : [ALLOW_ONCE, DENY];
+}
+
+/** The question as Markdown. */
+export function askWords(about: PermissionQuestion): string {
+  const { title, shown, cutFrom, why, grant } = about;
+  const cut = cutFrom === null ? '' : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the live page shows the whole.`;
+  const list = optionsOf(about)
+    .map((option, index) => `${index + 1}. ${option}`)
+    .join('\n');
+  const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
+  const rest = `Anything else you write is a no, and Claude reads it. Without an answer in ${MINUTES_TO_ANSWER} minutes it is denied.`;
+  return [`Claude asks to ${title}:`, fence(shown), cut, why ?? '', list, `${forSession}${rest}`]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+/** Short words for journal and notices: "run a command: npm publish". */
+export function shortWords({ title, shown }: PermissionQuestion): string {
+  const line = shown.replace(/\s+/g, ' ').trim();
+  return `${title}: ${line.length > 200 ? `${cutText(line, 200)}…` : line}`;
+}
+
+/** The same as Markdown that calls nobody. */
+export function markdownWords({ title, shown }: PermissionQuestion): string {
+  const line = shown.replace(/\s+/g, ' ').trim();
+  return `${title}: ${inlineCode(safeText(line.length > 200 ? `${cutText(line, 200)}…` : line))}`;
+}
+
+export type Answer = 'once' | 'session' | 'deny' | 'words';
+
+/** What people mean: an option by number or name, a plain yes or no, or words for Claude, which are a no. */
+export function readAnswer(text: string, about: PermissionQuestion): Answer {
+  // In Linear an answer may begin by naming who it is for.
+  const said = text.replace(/^(@[\w.-]+\s+)+/, '').trim();
+  const options = optionsOf(about);
+  const number = /^#?(\d)[.)]?$/.exec(said)?.[1];
+  const plain = said.toLowerCase().replace(/[.!]+$/, '');
+  const option = number ? options[Number(number) - 1] : options.find((one) => one.toLowerCase() === plain);
+  if (option === ALLOW_ONCE || YES.has(plain)) return 'once';
+  if (option === ALLOW_FOR_SESSION) return 'session';
+  return option === DENY || NO.has(plain) ? 'deny' : 'words';
+}
+
+const YES = new Set([
+  'yes',
+  'y',
+  'ok',
+  'okay',
+  'allow',
+  'allow it',
+  'allowed',
+  'approve',
+  'approved',
+  'go ahead',
+  '👍',
+]);
+const NO = new Set(['no', 'n', 'nope', 'denied', "don't", 'do not', 'never', '👎']);
+
+/** @param who answered; null where that is not known */
+export function denied(who: string | null, words: string | null): Decision {
+  const name = who ?? 'The person who was asked';
+  const message =
+    words === null
+      ? `${name} did not allow this. Do not try it another way; go on without it, or say in your answer what you need it for.`
+      : `${name} did not allow this, and said: ${words}`;
+  return { allowed: false, message };
+}
+
+export const EXPIRED: Decision = {
+  allowed: false,
+  message: `Nobody answered within ${MINUTES_TO_ANSWER} minutes, so this was not allowed. Do not try it again or another way in this turn; go on without it as far as you can, and say in your answer what you would have run and why.`,
+};
+
+export const TOO_LONG: Decision = {
+  allowed: false,
+  message:
+    'This call is too long for people to read before they allow it, so it was not allowed. Do it in smaller steps, each of which can be judged by itself.',
+};
+
+export const TOO_MANY: Decision = {
+  allowed: false,
+  message: 'Too many calls wait for permission at once, so this was not allowed. Ask for a few at a time.',
+};
+
+/** The grant that lets a call pass; null: people are asked. */
+export function findGrant(grants: Grant[], repository: string | null, { grant }: PermissionQuestion): Grant | null {
+  return grants.find((one) => one.repository === repository && one.key === grant?.key) ?? null;
+}
+
+export function withGrant(grants: Grant[], grant: Grant): Grant[] {
+  return [...grants, grant].slice(-MAX_GRANTS);
+}
+
+/** Named in every call, and nothing that is run. */
+const NOT_RUN = new Set(['description', 'timeout']);
+
+function callWords(name: string, input: unknown): { title: string; text: string; words: string } {
+  const fields: Record<string, unknown> = typeof input === 'object' && input !== null ? { ...input } : { input };
+  const named = (key: string) => {
+    const value = fields[key];
+    return typeof value === 'string' ? value : null;
+  };
+  const rest = (...keys: string[]) => {
+    const others = Object.entries(fields).filter(([key]) => !keys.includes(key) && !NOT_RUN.has(key));
+    return others.length === 0 ? '' : `\n\n${others.map(([key, value]) => `${key}: ${plain(value)}`).join('\n\n')}`;
+  };
+  const command = named('command');
+  if (name === 'Bash' && command !== null) {
+    return {
+      title: 'run a command',
+      text: `${command}${rest('command')}`,
+      words: 'exactly this command, as often as Claude runs it',
+    };
+  }
+  const path = named('file_path') ?? named('notebook_path');
+  if (path !== null) {
+    const text = `${path}${rest('file_path', 'notebook_path')}`;
+    return { title: `use ${name} on a file`, text, words: 'exactly this change, as often as Claude makes it' };
+  }
+  const text = plain(input ?? {});
+  return { title: `use ${name}`, text, words: 'exactly this call, as often as Claude makes it' };
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+}
+
+/** Control, bidirectional and invisible characters, which could make a command look like another one. */
+const DISGUISES = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/gu;
+
+/** The text with such characters written out, e.g. `\u{202e}`; tabs and line ends stay. */
+export function withoutDisguise(text: string): string {
+  return text.replace(DISGUISES, (character) =>
+    character === '\n' || character === '\t' ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}
