@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SANDBOX_TOOLS, type StartSession } from '../src/protocol/sandbox.ts';
-import { sessionEnvironment } from './environment.ts';
+import { decoyVariable, sessionEnvironment } from './environment.ts';
 import { type GitRemote, gitEnvironmentForClaude } from './git.ts';
 import type { SessionPaths } from './paths.ts';
 
@@ -91,6 +91,7 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
   return {
     ...sessionEnvironment(paths),
     ...gitEnvironmentForClaude(remote),
+    ...decoyVariable(start),
     [tokenFrom]: '3',
     CLAUDE_CONFIG_DIR: paths.claudeConfig,
     CLAUDE_CODE_TMPDIR: paths.tmp,

@@ -1,4 +1,5 @@
 /** The environment of what runs inside a session. Nothing of the server's own environment but PATH gets in. */
+import type { StartSession } from '../src/protocol/sandbox.ts';
 import type { SessionPaths } from './paths.ts';
 import { SESSION_MARKER } from './processes.ts';
 
@@ -16,4 +17,9 @@ export function sessionEnvironment(paths: SessionPaths): Record<string, string> 
     GIT_CEILING_DIRECTORIES: paths.dir,
     [SESSION_MARKER]: paths.dir,
   };
+}
+
+/** The decoy credential as a variable, for everything that a repository's code may see. */
+export function decoyVariable({ decoy }: StartSession): Record<string, string> {
+  return decoy ? { [decoy.name]: decoy.value } : {};
 }

@@ -1,16 +1,17 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
 import { mkdir } from 'node:fs/promises';
 import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
+import { CheckpointStoreError } from './checkpoint-store.ts';
 import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
+import { decoyVariable } from './environment.ts';
 import { writeCredential } from './git.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
+import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
 import { hasSetupScript, runSetupScript } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
-import { CheckpointStoreError } from './checkpoint-store.ts';
-import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
 import { PreparationError, prepareWorkspace, pushedCommit } from './workspace.ts';
 
 /**
@@ -22,8 +23,10 @@ export async function prepare(context: LifeContext): Promise<void> {
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await makeShareFolder(paths.share);
   await writeCredential(context.plan.remote);
-  const prepared = await prepareWorkspace(context.plan, (step, status, detail, durationMs) =>
-    context.emit({ type: 'step', step, status, detail, durationMs }),
+  const prepared = await prepareWorkspace(
+    context.plan,
+    (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
+    restoring(context),
   );
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUp(context);
@@ -32,10 +35,29 @@ export async function prepare(context: LifeContext): Promise<void> {
   await writeInstructions(paths, systemPrompt, setupNote(context));
   const resumed = await hasConversation(paths, start.claude.conversationId);
   record.baseCommit = prepared.commit;
-  record.savedHead ??= prepared.commit;
+  record.savedHead ??= start.restore ? await pushedCommit(context.plan, prepared.commit) : prepared.commit;
   await context.remember();
   const { branch } = start.repository;
   context.emit({ type: 'ready', branch, baseCommit: prepared.commit, worktree: paths.worktree, resumed });
+}
+
+/** Takes up the checkpoint that the start names, unless this life has done so already. */
+function restoring(context: LifeContext): (() => Promise<void>) | null {
+  const { record, start, paths, sessionId } = context;
+  const { restore } = start;
+  if (!restore || record.baseCommit !== null) return null;
+  // On its way while the repository is fetched.
+  const fetched = fetchCheckpoint(context, restore);
+  fetched.catch(() => {});
+  return async () => {
+    const since = Date.now();
+    context.emit({ type: 'step', step: 'restore', status: 'started', detail: 'Restoring the work' });
+    const checkpoint = await fetched;
+    await restoreWorktree(context.plan, checkpoint, sessionId, paths.bundle);
+    await restoreFiles(context, checkpoint.files);
+    const detail = `Restored the work as of ${new Date(restore.at).toISOString().slice(0, 19)}Z`;
+    context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: Date.now() - since });
+  };
 }
 
 async function setUp(context: LifeContext): Promise<void> {
@@ -45,6 +67,7 @@ async function setUp(context: LifeContext): Promise<void> {
   context.emit({ type: 'step', step: 'setup', status: 'started', detail: 'Running cyrus-setup.sh' });
   const outcome = await runSetupScript(
     paths,
+    decoyVariable(start),
     start.setupTimeoutSeconds,
     (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
     context.signal,
@@ -66,6 +89,10 @@ function setupNote({ record, paths }: LifeContext): string | null {
 export function failureEvent(error: unknown, context: LifeContext): SandboxEventBody {
   if (error instanceof PreparationError) {
     return { type: 'failed', step: error.step, message: error.message, hint: error.hint };
+  }
+  if (error instanceof RestoreError || error instanceof CheckpointStoreError) {
+    const message = `The work could not be restored: ${error.message}`;
+    return { type: 'failed', step: 'restore', message, hint: 'What was pushed before is on the branch.' };
   }
   if (error instanceof ClaudeStartError) {
     const hint = `Install @anthropic-ai/claude-code in the sandbox, or set CLAUDE_BIN (now ${context.config.claudeBin}).`;

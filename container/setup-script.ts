@@ -24,10 +24,12 @@ export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
 /**
  * Runs the script with bash in the worktree, in a process group of its own, without any secret in its environment.
  * All output goes to `setup.log` in the session's directory; the first 64 KiB are reported.
+ * @param variables added to its environment
  * @param onOutput stdout and stderr as they come
  */
 export function runSetupScript(
   paths: SessionPaths,
+  variables: Record<string, string>,
   timeoutSeconds: number,
   onOutput: (text: string) => void,
   signal: AbortSignal,
@@ -35,7 +37,7 @@ export function runSetupScript(
   return new Promise((resolve) => {
     const child = spawn('bash', [SETUP_SCRIPT], {
       cwd: paths.worktree,
-      env: sessionEnvironment(paths),
+      env: { ...sessionEnvironment(paths), ...variables },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

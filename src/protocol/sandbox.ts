@@ -41,6 +41,25 @@ export const SANDBOX_TOOLS = {
 const time = z.number().int().nonnegative();
 const uuid = z.uuid();
 
+/**
+ * Which of the offered tools are used without asking, as rules of the CLI. `ask` goes before `allow`. `others`, what
+ * neither names: `allow` runs it, `ask` asks people (`can_use_tool`), `refuse` lets the sandbox say no. The CLI
+ * lets commands pass that it knows to change nothing, unless `ask` names them.
+ */
+export const permissionsSchema = z.object({
+  allow: z.array(z.string().min(1)),
+  ask: z.array(z.string().min(1)),
+  others: z.enum(['allow', 'ask', 'refuse']),
+});
+export type Permissions = z.infer<typeof permissionsSchema>;
+
+/** What people decide about a tool that asks; the message is for Claude. */
+export const decisionSchema = z.discriminatedUnion('allowed', [
+  z.object({ allowed: z.literal(true) }),
+  z.object({ allowed: z.literal(false), message: z.string().min(1) }),
+]);
+export type Decision = z.infer<typeof decisionSchema>;
+
 /** How the CLI authenticates towards the gateway; decides which environment variable carries the session token. */
 export const claudeCredentialSchema = z.enum(['subscription', 'api-key']);
 export type ClaudeCredential = z.infer<typeof claudeCredentialSchema>;
@@ -49,6 +68,12 @@ export type ClaudeCredential = z.infer<typeof claudeCredentialSchema>;
 export const startSessionSchema = z.object({
   /** Life number given by the issue session; a higher one supersedes every earlier life of this session. */
   generation: z.number().int().positive(),
+  /** Numbering of events that the issue session has seen of this generation: a sandbox without it answers 410 `lost`. */
+  knows: uuid.optional(),
+  /** Work of an earlier life, which this one takes up; without a disk that holds it. */
+  restore: checkpointManifestSchema.optional(),
+  /** Turn whose work is in `restore` and was not saved: it is saved once it is restored. */
+  saveTurn: z.number().int().positive().optional(),
   gateway: z.object({
     /** Base address, without trailing slash; `/events`, `/patch/…`, `/anthropic` and `/git/…` lie under it. */
     url: z.url(),
@@ -72,11 +97,18 @@ export const startSessionSchema = z.object({
       .array(z.string().regex(/^[\w-]+$/))
       .min(1)
       .optional(),
+    /** Left out: nothing is asked. */
+    permissions: permissionsSchema.optional(),
     /** Claude's own session id (`--session-id`, later `--resume`): one conversation for the life of the issue session. */
     conversationId: uuid,
     /** Appended to Claude's system prompt, after the repository's CLAUDE.md. */
     systemPrompt: z.string(),
   }),
+  /**
+   * A variable for the environment of Claude and the setup script that looks like a credential and opens nothing: the gateway
+   * ends the session when it meets it in a request.
+   */
+  decoy: z.object({ name: z.string().regex(/^[A-Z][A-Z_]*$/), value: z.string().min(1) }).optional(),
   /** Author and committer of commits made in the sandbox. */
   author: z.object({ name: z.string().min(1), email: z.string().min(1) }),
   /** Seconds the repository's optional `cyrus-setup.sh` may take. */
@@ -102,6 +134,8 @@ export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
  * Body of `POST /sessions/:id/commands`. The same id sent twice is carried out once.
  * - `prompt`: a user message; written to the CLI at once, also mid-turn. Its id is the message's uuid.
  * - `answer`: to a question of Claude's (`can_use_tool` of AskUserQuestion); refused with 409 where it is not open any more.
+ * - `decide`: on a tool that asks to be let run (`can_use_tool` of any other tool); refused with 409 likewise. It runs with the
+ *   input it asked with, or is told the message.
  * - `stop`: interrupt, then end the CLI's whole process tree; what was done is saved, and a `saved` event always closes
  *   the stop, also where nothing ran. It concerns its turn and earlier ones: their prompts are dropped when they arrive
  *   later, and the work of a later turn goes on undisturbed.
@@ -115,12 +149,18 @@ export const sandboxCommandSchema = z.discriminatedUnion('type', [
     /** The tool's input, completed by the answers, as the CLI wants it back. */
     input: z.record(z.string(), z.unknown()),
   }),
+  z.object({
+    type: z.literal('decide'),
+    id: uuid,
+    requestId: z.string().min(1),
+    decision: decisionSchema,
+  }),
   z.object({ type: z.literal('stop'), id: uuid, turn: z.number().int().nonnegative() }),
 ]);
 export type SandboxCommand = z.infer<typeof sandboxCommandSchema>;
 
-/** Preparations, in their order. `mirror` = clone or fetch, `worktree` = checkout, `setup` = cyrus-setup.sh, `claude` = CLI start. */
-export const sandboxStepSchema = z.enum(['mirror', 'worktree', 'setup', 'claude', 'save']);
+/** Preparations, in their order. `mirror` = clone or fetch, `worktree` = checkout, `restore` = taking up a checkpoint, `setup` = cyrus-setup.sh, `claude` = CLI start. */
+export const sandboxStepSchema = z.enum(['mirror', 'worktree', 'restore', 'setup', 'claude', 'save']);
 export type SandboxStep = z.infer<typeof sandboxStepSchema>;
 
 export const changedFileSchema = z.object({
@@ -188,9 +228,15 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     pushed: z.boolean(),
     /** Size of the patch at `{gateway}/patch/{head}`; null when the branch changes nothing or the patch could not be stored. */
     patchBytes: z.number().int().nonnegative().nullable(),
+    /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
+    shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
+    /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
+    again: z.boolean().optional(),
     /** What went wrong (e.g. the push was refused), in words for people. */
     problem: z.string().optional(),
   }),
+  /** Something people should know, in one line. */
+  z.object({ ...numbered, type: z.literal('notice'), text: z.string() }),
   /** The session cannot go on; preparations end here. */
   z.object({
     ...numbered,
@@ -223,10 +269,6 @@ export type EventBatchAnswer = z.infer<typeof eventBatchAnswerSchema>;
 
 /** 409: this life of the session is over (a later generation or another disk took over). Stop the CLI and post no more. */
 export const supersededAnswerSchema = z.object({ error: z.literal('superseded'), message: z.string() });
-    /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
-    shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
-    /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
-    again: z.boolean().optional(),
 
 /** Every other refusal of the sandbox server and the gateway's own routes. */
 export const refusalSchema = z.object({ error: z.string(), message: z.string() });

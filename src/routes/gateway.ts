@@ -2,20 +2,25 @@
  * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, `/checkpoint`, `PUT /shared/:hash`, and the ways out, `/anthropic/…` and `/git/…`.
  * Who calls is known before anything is done: by the session token, and for a container also by what the platform says.
  */
+import { waitUntil } from 'cloudflare:workers';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
-import { forwardToClaude } from '../gateway/anthropic.ts';
+import { foreignKey, forwardToClaude } from '../gateway/anthropic.ts';
+import { claudeAccount } from '../gateway/claude-account.ts';
+import { DecoyDetector, decoyOf } from '../gateway/decoy.ts';
+import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
-import { forwardToGit } from '../gateway/git.ts';
+import { forwardToGit, refusedByGit } from '../gateway/git.ts';
 import { Remotes } from '../gateway/remotes.ts';
-import { type Claims, type TokenProblem, verifyToken } from '../gateway/token.ts';
+import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
+import { egressObserver } from './gateway-egress.ts';
 import { takeSharedFile } from './gateway-shared.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
@@ -79,7 +84,11 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     }
     const { body } = c.req.raw;
     if (!body || bytes === 0) return c.json(refusal('malformed', 'the patch is empty'), 400);
-    await putPatch(c.env.LOGS, c.var.claims.s, head, body, bytes);
+    // A push is packed, so that it cannot be looked through; the patch says what is in it.
+    const { claims, config } = c.var;
+    const detector = new DecoyDetector(await decoyOf(config, claims.s));
+    const onDecoy = () => egressObserver(c.env, claims.s).onDecoy(`the branch ${claims.b}`);
+    await putPatch(c.env.LOGS, claims.s, head, detector.watching(body, onDecoy), bytes);
     return c.json({ bytes }, 201);
   });
 
@@ -89,14 +98,25 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
 
   app.all('/anthropic/*', (c) => {
     const path = below(c.req.raw, `${options.base}/anthropic`);
-    return forwardToClaude(c.req.raw, path, c.var.config, fetcher);
+    const { config, claims } = c.var;
+    const observer = egressObserver(c.env, claims.s);
+    const passage = { observer, decoy: null, host: new URL(config.claude.apiUrl).host, path };
+    return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
+      forwardToClaude(request, path, config, outgoing),
+    );
   });
 
   app.all('/git/*', async (c) => {
     const { claims, config } = c.var;
     const remote = await remotes.find(c.env.DB, config, claims);
-    if (typeof remote === 'string') return c.text(`Cyrus: ${remote}\n`, 403);
-    return forwardToGit(c.req.raw, below(c.req.raw, `${options.base}/git/`), claims, remote, fetcher);
+    if ('status' in remote) return refusedByGit(remote);
+    const path = below(c.req.raw, `${options.base}/git/`);
+    const observer = egressObserver(c.env, claims.s);
+    const { host } = new URL(remote.cloneUrl);
+    const passage = { observer, decoy: await decoyOf(config, claims.s), host, path: `/${path}` };
+    return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
+      forwardToGit(request, path, claims, remote, outgoing),
+    );
   });
 
   app.all('*', (c) => c.json(refusal('not_found', 'the gateway has no such address'), 404));
@@ -149,9 +169,16 @@ function tokenOf(request: Request): string | null {
   return bearer ?? request.headers.get('x-api-key') ?? basicAuth(request)?.password ?? null;
 }
 
+/** An API key where the session token belongs: it would be charged. */
+function showsForeignKey(request: Request): boolean {
+  const key = request.headers.get('x-api-key');
+  return key !== null && !key.startsWith(TOKEN_PREFIX);
+}
+
 function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
   log('gateway.unauthorized', { path: c.req.path, reason: why.error });
   if (c.req.path.startsWith(`${base}/anthropic/`)) {
+    if (c.var.config.claude.access.mode === 'subscription' && showsForeignKey(c.req.raw)) return foreignKey();
     // In the API's own shape, so that the CLI shows it; trying again cannot help.
     const error = { type: 'authentication_error', message: `Cyrus: ${why.message}` };
     return c.json({ type: 'error', error }, 401, { 'x-should-retry': 'false' });

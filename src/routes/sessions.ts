@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { followUpPrompt } from '../claude/prompts.ts';
 import { readConfig } from '../config.ts';
 import { type ApiError, pagePromptSchema, pageStopSchema, type SessionList } from '../protocol/api.ts';
+import type { EgressPage } from '../protocol/egress-log.ts';
 import type { Delivery, IssueSession } from '../session/issue-session.ts';
 import { listSessions, openDatabase } from '../store/database.ts';
 import { getPatch, getTurnMarkdown } from '../store/logs.ts';
@@ -12,6 +13,8 @@ import { sharedFile } from './shared-file.ts';
 /** Entries in one page; a larger wish is cut to it. */
 const PAGE_LIMIT = 1_000;
 const LIST_LIMIT = 100;
+/** Lines of the egress log that are shown. */
+const EGRESS_LIMIT = 500;
 
 const pageQuerySchema = z.object({
   after: z.coerce.number().int().nonnegative().default(0),
@@ -38,6 +41,11 @@ sessions.get('/:id', async (c) => {
   if (!query.success) return c.json(badRequest(query.error), 400);
   const page = await find(c.env, c.req.param('id'))?.page(query.data.after, query.data.limit);
   return page ? c.body(page, 200, { 'content-type': 'application/json' }) : c.json(NO_SUCH_SESSION, 404);
+});
+
+sessions.get('/:id/egress', async (c) => {
+  const page = await find(c.env, c.req.param('id'))?.egress(EGRESS_LIMIT);
+  return page ? c.json(page satisfies EgressPage) : c.json(NO_SUCH_SESSION, 404);
 });
 
 sessions.get('/:id/live', async (c) => {

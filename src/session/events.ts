@@ -32,6 +32,8 @@ export type SessionEvent =
     }
   /** The ground for the work is gone: what runs is stopped, and the thread is told why. */
   | { type: 'withdrawn'; id: string; why: Withdrawal; author: string | null; teamIds: string[] }
+  /** The decoy credential was about to leave the sandbox: something in there collects secrets. */
+  | { type: 'alarm-raised'; id: string; host: string }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
   | { type: 'context-arrived'; id: string; text: string; urgent: boolean }
   /** Linear notified the app user of a request; a thread should follow within seconds, and is opened where none does. */

@@ -7,12 +7,14 @@ import type { Live } from '../claude/stream.ts';
 import { type Config, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
+import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
 import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type SessionView, type ViewerFrame } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
+import { EgressLog } from './egress-log.ts';
 import type { SessionEvent } from './events.ts';
 import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
@@ -20,6 +22,7 @@ import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import type { Asset } from './shared-files.ts';
+import { needsPlace } from './queueing.ts';
 import { type Issue, initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -55,6 +58,7 @@ export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
   readonly #deliveries: Deliveries;
+  readonly #egress: EgressLog;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #store: StateStore;
@@ -73,6 +77,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#config = readConfig(env);
     const { sql } = ctx.storage;
     this.#deliveries = new Deliveries(sql);
+    this.#egress = new EgressLog(sql);
     this.#journal = new Journal(sql);
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
@@ -131,9 +136,37 @@ export class IssueSession extends DurableObject<Env> {
     return JSON.stringify(page);
   }
 
+  /** The line before this session has moved; 0: it is its turn. */
+  placeChanged(place: number): void {
+    const state = this.#state;
+    if (state) this.#commit(() => ({ state, event: { type: 'place-changed', place } }));
+  }
+
+  /** Whether this session needs a place among those at work, or in the line. */
+  needsPlace(): boolean {
+    return this.#state !== null && needsPlace(this.#state);
+  }
+
   /** How many turns have begun; null where there is no such session. */
   turns(): number | null {
     return this.#state?.turns ?? null;
+  }
+
+  /** Adds to the egress log what has left the sandbox, or was kept from it. */
+  noteEgress(lines: EgressLine[]): void {
+    if (this.#state) this.ctx.storage.transactionSync(() => this.#egress.add(lines));
+  }
+
+  /** The newest lines of the egress log; null where there is no such session. */
+  egress(limit: number): EgressPage | null {
+    return this.#state ? this.#egress.newest(limit) : null;
+  }
+
+  /** The gateway met the decoy credential on its way to a host. */
+  raiseAlarm(id: string, host: string): void {
+    const state = this.#state;
+    if (!state) return;
+    this.#commit(() => ({ state, event: { type: 'alarm-raised', id, host } }));
   }
 
   /** Where the newest patch is stored. */
@@ -264,7 +297,7 @@ export class IssueSession extends DurableObject<Env> {
   }
 
   #database(): Database {
-    return openDatabase(this.env.DB, this.#config.encryptionKey);
+    return openDatabase(this.env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
   }
 
   /** The workspace's name is for the page alone: without it the session can be watched all the same. Never rejects. */

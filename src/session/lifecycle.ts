@@ -4,12 +4,13 @@
  */
 import { isByPerson } from './admission.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
+import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, prompted, takeUpIssue, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
-import { answerUndelivered, park } from './questions.ts';
+import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
 import { admit, refuse } from './refusals.ts';
 import { sandboxReported } from './reports.ts';
@@ -17,7 +18,7 @@ import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
-import { stopRequested, withdrawn } from './stops.ts';
+import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
 import { endTurn, failTurn, replaceSandbox, startSandbox, stopped, takeLoss } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
@@ -32,6 +33,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'withdrawn':
       withdrawn(step, event);
+      break;
+    case 'alarm-raised':
+      alarmRaised(step, event);
       break;
     case 'context-arrived':
       contextArrived(step, event);
@@ -55,6 +59,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       deadlinePassed(step);
       break;
   }
+  askWhatWaits(step);
   giveUpPlace(step, state);
   step.set({ revision: state.revision + 1, updatedAt: context.now });
   return step.transition;
@@ -115,6 +120,7 @@ function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   answerUndelivered(step, event);
+  decisionUndelivered(step, event);
   if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
   const text = `${describeEffect(effect)} failed: ${error}\n\n${hint ?? 'Comment to try again.'}`;
   if (effect.kind === 'prompt-sandbox' && answerQueued(step, effect.promptId, text)) return;
@@ -163,6 +169,9 @@ function deadlinePassed(step: Step): void {
       }
       case 'park':
         park(step);
+        break;
+      case 'permission':
+        expire(step);
         break;
       case 'silence':
         startSandbox(step);

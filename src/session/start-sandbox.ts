@@ -1,6 +1,7 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
 import { systemPrompt } from '../claude/prompts.ts';
 import { assign } from '../claude/roles.ts';
+import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts';
@@ -70,6 +71,7 @@ export async function startSandbox(
       conversationId: state.conversationId,
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },
+    decoy: { name: DECOY_NAME, value: await decoyOf(config, state.id) },
     author: AUTHOR,
     setupTimeoutSeconds: SETUP_TIMEOUT_SECONDS,
   });

@@ -1,7 +1,7 @@
 /** Work that is called off: by a person's stop, or because its ground is gone. */
 import { SANDBOX_LANE } from './effects.ts';
 import type { EventOf, Withdrawal } from './events.ts';
-import { currentTurn, type PhaseState, type Turn, threadsOf } from './state.ts';
+import { currentTurn, isLive, type PhaseState, type Turn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { endTurn, stopped } from './turn.ts';
 
@@ -32,6 +32,12 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
       }
       stopWork(step, owing(phase.turn, event), event.id, author, 'Stopped');
       return;
+    case 'parked':
+    case 'queued':
+      dropQueue(step);
+      step.enter({ ...phase, turn: owing(phase.turn, event) });
+      endTurn(step, stopped(null, IDLE_WORDS[phase.name]), null);
+      return;
     case 'starting':
     case 'working':
       dropQueue(step);
@@ -50,6 +56,12 @@ function stopWork(step: Step, turn: Turn, id: string, author: string | null, wor
   step.effect({ kind: 'index-session' });
 }
 
+/** How a turn ends that was stopped while nothing ran for it. */
+const IDLE_WORDS = {
+  parked: "Stopped while it waited for Claude's limit.",
+  queued: 'Stopped while it waited in line.',
+};
+
 const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
   unassigned: 'Stopped, because the issue was taken away from Cyrus',
   completed: 'Stopped, because the issue was completed',
@@ -67,12 +79,28 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const words = WITHDRAWAL_WORDS[event.why];
   step.record({ kind: 'notice', level: 'info', text: `${words}.` });
   dropQueue(step);
-  if (phase.name === 'asking' && !isAtWork(phase)) endTurn(step, stopped(null, `${words}.`), null);
+  const isIdle = phase.name === 'parked' || phase.name === 'queued' || (phase.name === 'asking' && !isAtWork(phase));
+  if (isIdle) endTurn(step, stopped(null, `${words}.`), null);
   else if (phase.name !== 'saving') stopWork(step, phase.turn, event.id, event.author, words);
 }
+
+/** The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. */
+export function alarmRaised(step: Step, { id, host }: EventOf<'alarm-raised'>): void {
+  const { phase } = step.state;
+  const words = `Stopped, because something in the sandbox tried to send a credential to ${host}`;
+  step.record({
+    kind: 'notice',
+    level: 'error',
+    text: `${words}. It was a decoy that opens nothing, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
+  });
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  dropQueue(step);
+  stopWork(step, phase.turn, id, null, words);
+}
+
 /** Whether a sandbox waits for the answer to a question. */
 function isAtWork({ about }: Extract<PhaseState, { name: 'asking' }>): boolean {
-  return about.kind === 'claude' && about.isLive;
+  return isLive(about);
 }
 
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
+import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { decodePage } from './live/decode.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -29,6 +30,11 @@ export function fetchSessions(signal: AbortSignal): Promise<Answer<SessionList>>
 /** `GET /api/sessions/:id`: the entries after a number, and what the session does. */
 export function fetchPage(id: string, after: number, signal: AbortSignal): Promise<Answer<Page>> {
   return request(`${sessionPath(id)}?after=${after}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
+}
+
+/** `GET /api/sessions/:id/egress`: the newest requests by which something left the sandbox. */
+export function fetchEgress(id: string, signal: AbortSignal): Promise<Answer<EgressPage>> {
+  return request(`${sessionPath(id)}/egress`, { signal }, (body) => parsed(egressPageSchema.safeParse(body)));
 }
 
 /** `POST /api/sessions/:id/prompts`. Repeating it with the same id prompts once. */

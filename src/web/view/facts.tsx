@@ -5,6 +5,7 @@ import { bytes, compact, dollars, plural } from '../text/format.ts';
 import { statusOf } from '../text/status.ts';
 import { Fold } from './fold.tsx';
 import { Icon } from './icons.tsx';
+import { Network } from './network.tsx';
 import { CommitList, FileList, fileCounts } from './saved-item.tsx';
 import { useSession } from './session-context.ts';
 import { Elapsed } from './status-pill.tsx';
@@ -36,6 +37,7 @@ export function Facts({ session }: { session: SessionView }) {
         </dl>
         <Usage session={session} />
         <Log session={session} />
+        <Network session={session} />
       </div>
     </aside>
   );

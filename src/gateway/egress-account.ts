@@ -1,0 +1,136 @@
+/**
+ * What leaves a sandbox is accounted for: its bodies are counted and looked through for the decoy credential while they
+ * stream, and when the answer has ended there is one line for the egress log.
+ */
+import type { EgressLine } from '../protocol/egress-log.ts';
+import { DecoyDetector } from './decoy.ts';
+import type { Fetch } from './forwarding.ts';
+
+/** Who is told of what leaves a session's sandbox. */
+export interface EgressObserver {
+  /** A request is over. */
+  onLine(line: EgressLine): void;
+  /** The decoy was about to be sent to a host. */
+  onDecoy(host: string): void;
+}
+
+export interface Passage {
+  observer: EgressObserver;
+  /**
+   * The session's decoy; null where it is not looked for: Claude may read the sandbox's environment aloud to its own model.
+   */
+  decoy: string | null;
+  /** Where the request goes and what is told of the address. */
+  host: string;
+  path: string;
+}
+
+const CAUGHT =
+  'Cyrus: this request holds a credential that has no business leaving the sandbox. The session is stopped.\n';
+
+/**
+ * Carries out a request under observation.
+ * @param forward carries it out; what it sends by the fetcher it is given counts as forwarded, all else as refused
+ * @returns the answer to hand to the sandbox; 403 where the decoy is in the address or the headers
+ */
+export async function accountFor(
+  request: Request,
+  passage: Passage,
+  fetcher: Fetch,
+  forward: (request: Request, fetcher: Fetch) => Promise<Response>,
+): Promise<Response> {
+  const { observer, host, path } = passage;
+  const line: EgressLine = {
+    at: Date.now(),
+    host,
+    method: request.method,
+    path,
+    verdict: 'refused',
+    status: 0,
+    sent: 0,
+    received: 0,
+  };
+  const detector = passage.decoy === null ? null : new DecoyDetector(passage.decoy);
+  const alarm = () => {
+    if (line.verdict !== 'alarm') observer.onDecoy(host);
+    line.verdict = 'alarm';
+  };
+  const end = () => observer.onLine(line);
+  if (detector?.isIn([request.url, ...[...request.headers].flat()].join('\n'))) {
+    alarm();
+    line.status = 403;
+    end();
+    return new Response(CAUGHT, { status: 403, headers: { 'content-type': 'text/plain; charset=utf-8' } });
+  }
+  const watched = request.body ? new Request(request, bodyInit(watch(request.body, line, detector, alarm))) : request;
+  const counting: Fetch = (outgoing) => {
+    if (line.verdict === 'refused') line.verdict = 'allowed';
+    return fetcher(outgoing);
+  };
+  let answer: Response;
+  try {
+    answer = await forward(watched, counting);
+  } catch (error) {
+    line.status = 502;
+    end();
+    throw error;
+  }
+  line.status = answer.status;
+  if (!answer.body) {
+    end();
+    return answer;
+  }
+  return new Response(counted(answer.body, line, end), answer);
+}
+
+function bodyInit(body: ReadableStream<Uint8Array>): RequestInit & { duplex: 'half' } {
+  return { body, duplex: 'half' };
+}
+
+/** What the sandbox sends: counted, and broken off where the decoy is in it. */
+function watch(
+  body: ReadableStream<Uint8Array>,
+  line: EgressLine,
+  detector: DecoyDetector | null,
+  alarm: () => void,
+): ReadableStream<Uint8Array> {
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        line.sent += chunk.byteLength;
+        if (!detector?.isInNext(chunk)) {
+          controller.enqueue(chunk);
+          return;
+        }
+        alarm();
+        controller.error(new Error('the request held the decoy credential'));
+      },
+    }),
+  );
+}
+
+/** What the sandbox is sent: counted; the line is written however it ends. */
+function counted(body: ReadableStream<Uint8Array>, line: EgressLine, end: () => void): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) {
+          end();
+          controller.close();
+          return;
+        }
+        line.received += value.byteLength;
+        controller.enqueue(value);
+      } catch (error) {
+        end();
+        controller.error(error);
+      }
+    },
+    async cancel(reason) {
+      end();
+      await reader.cancel(reason);
+    },
+  });
+}

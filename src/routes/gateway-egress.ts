@@ -1,0 +1,56 @@
+/** From the gateway to a session's egress log: lines are gathered for a moment and handed over together. */
+import { waitUntil } from 'cloudflare:workers';
+import type { EgressObserver } from '../gateway/egress-account.ts';
+import { log } from '../observability/log.ts';
+import type { EgressLine } from '../protocol/egress-log.ts';
+
+/** How long lines are gathered, in ms. If the isolate ends meanwhile they are lost; the structured log has the refusals. */
+const GATHER_MS = 400;
+/** Lines handed over at once. */
+const MOST_LINES = 500;
+
+const gathered = new Map<string, EgressLine[]>();
+
+/** Tells the session about what leaves its sandbox. @param sessionId its object id */
+export function egressObserver(env: Env, sessionId: string): EgressObserver {
+  return {
+    onLine(line) {
+      const { host, method, path, verdict, status } = line;
+      if (verdict !== 'allowed') log('gateway.egress', { session: sessionId, host, method, path, verdict, status });
+      const lines = gathered.get(sessionId);
+      if (lines) {
+        if (lines.length < MOST_LINES) lines.push(line);
+        return;
+      }
+      gathered.set(sessionId, [line]);
+      waitUntil(handOver(env, sessionId));
+    },
+    onDecoy(host) {
+      log('alert.decoy-caught', { session: sessionId, host });
+      waitUntil(raiseAlarm(env, sessionId, host));
+    },
+  };
+}
+
+async function handOver(env: Env, sessionId: string): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+  const lines = gathered.get(sessionId) ?? [];
+  gathered.delete(sessionId);
+  try {
+    await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId)).noteEgress(lines);
+  } catch (error) {
+    log('gateway.egress.lost', { session: sessionId, lines: lines.length, error: asError(error) });
+  }
+}
+
+async function raiseAlarm(env: Env, sessionId: string, host: string): Promise<void> {
+  try {
+    await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId)).raiseAlarm(crypto.randomUUID(), host);
+  } catch (error) {
+    log('gateway.alarm.lost', { session: sessionId, host, error: asError(error) });
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

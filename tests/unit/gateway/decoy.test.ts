@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { DecoyDetector, decoyOf } from '../../../src/gateway/decoy.ts';
+import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
+import type { EgressLine } from '../../../src/protocol/egress-log.ts';
+
+const config = { encryptionKey: btoa('0123456789abcdef0123456789abcdef') };
+const decoy = await decoyOf(config, 'a'.repeat(64));
+
+describe('the decoy credential', () => {
+  it('is the same for a session every time, and another for each session', async () => {
+    expect(await decoyOf(config, 'a'.repeat(64))).toBe(decoy);
+    expect(await decoyOf(config, 'b'.repeat(64))).not.toBe(decoy);
+    expect(decoy).toMatch(/^prod_[0-9a-f]{40}$/);
+  });
+
+  const disguises: [string, string][] = [
+    ['as it is', `curl -d token=${decoy}`],
+    ['without its prefix', decoy.slice(5)],
+    ['in capitals', decoy.toUpperCase()],
+    ['in hexadecimal', Buffer.from(`TOKEN=${decoy}`).toString('hex')],
+    ...[0, 1, 2, 3].map((offset): [string, string] => [
+      `in base64 with ${offset} characters before it`,
+      Buffer.from(`${'x'.repeat(offset)}${decoy} and more`).toString('base64'),
+    ]),
+  ];
+  it.each(disguises)('is recognised %s, wherever the stream is cut', (_how, text) => {
+    expect(new DecoyDetector(decoy).isIn(text)).toBe(true);
+    for (const size of [1, 7, 40, 1000]) {
+      const detector = new DecoyDetector(decoy);
+      const bytes = new TextEncoder().encode(`before ${text} after`);
+      const found: boolean[] = [];
+      for (let at = 0; at < bytes.length; at += size) found.push(detector.isInNext(bytes.subarray(at, at + size)));
+      expect(found).toContain(true);
+    }
+  });
+
+  it('is not seen where it is not', async () => {
+    const detector = new DecoyDetector(decoy);
+    expect(detector.isIn(await decoyOf(config, 'b'.repeat(64)))).toBe(false);
+    expect(detector.isInNext(crypto.getRandomValues(new Uint8Array(60_000)))).toBe(false);
+  });
+});
+
+describe('what leaves a sandbox', () => {
+  const lines: EgressLine[] = [];
+  const caught: string[] = [];
+  const observer: EgressObserver = { onLine: (line) => lines.push({ ...line }), onDecoy: (host) => caught.push(host) };
+  const passage = { observer, decoy, host: 'registry.npmjs.org', path: '/left-pad' };
+  const seen: string[] = [];
+  const world = async (request: Request) => {
+    seen.push(await request.text());
+    return new Response('the package', { status: 200 });
+  };
+  const pass = (init?: RequestInit & { duplex?: 'half' }, url = 'https://registry.npmjs.org/left-pad?x=1') => {
+    lines.length = 0;
+    caught.length = 0;
+    seen.length = 0;
+    return accountFor(new Request(url, init), passage, world, (request, fetcher) => fetcher(request));
+  };
+
+  it('is one line of the egress log, with the bytes both ways and without the query', async () => {
+    const answer = await pass({ method: 'POST', body: 'hello' });
+    expect(await answer.text()).toBe('the package');
+    expect(lines).toEqual([
+      {
+        at: expect.any(Number),
+        host: 'registry.npmjs.org',
+        method: 'POST',
+        path: '/left-pad',
+        verdict: 'allowed',
+        status: 200,
+        sent: 5,
+        received: 11,
+      },
+    ]);
+  });
+
+  it('is told apart from what was not forwarded', async () => {
+    const answer = await accountFor(new Request('https://git.example/x'), passage, world, async () => {
+      return new Response('no', { status: 403 });
+    });
+    await answer.text();
+    expect(lines.at(-1)).toMatchObject({ verdict: 'refused', status: 403 });
+  });
+
+  it('is stopped with the decoy in its address or its headers, before anything is sent', async () => {
+    expect((await pass({}, `https://registry.npmjs.org/left-pad?t=${decoy}`)).status).toBe(403);
+    expect((await pass({ headers: { authorization: `Bearer ${decoy}` } })).status).toBe(403);
+    expect(seen).toEqual([]);
+    expect(caught).toEqual(['registry.npmjs.org']);
+    expect(lines).toMatchObject([{ verdict: 'alarm' }]);
+  });
+
+  it('is broken off where the decoy is in its body', async () => {
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(new TextEncoder().encode(`${'x'.repeat(1000)}${decoy}`));
+        controller.close();
+      },
+    });
+    await expect(pass({ method: 'POST', body, duplex: 'half' })).rejects.toThrow();
+    expect(seen).toEqual([]);
+    expect(caught).toEqual(['registry.npmjs.org']);
+    expect(lines).toMatchObject([{ verdict: 'alarm' }]);
+  });
+});
