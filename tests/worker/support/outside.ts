@@ -32,13 +32,21 @@ export class Outside {
     team: { key: 'ENG', name: 'Engineering' },
   };
   /** Called for every request before it is answered; a response given back is the answer. */
-  interfere: (url: string, body: string) => Response | null = () => null;
+  interfere: (url: string, body: string, request: Request) => Response | null | Promise<Response | null> = () => null;
+  /** Files of sandboxes, by name. */
+  readonly files = new Map<string, Uint8Array>();
+  /** What was uploaded to Linear, in order; the nth is shown at `assetUrl(n)`. */
+  readonly uploaded: { headers: Headers; bytes: Uint8Array }[] = [];
+  /** Files that were asked to be uploaded. */
+  readonly toUpload: { contentType: string; filename: string; size: number }[] = [];
 
   constructor() {
     vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
       const request = new Request(input, init);
-      const body = await request.text();
-      return this.interfere(request.url, body) ?? this.#answer(new URL(request.url), request.method, body);
+      const bytes = new Uint8Array(await request.arrayBuffer());
+      const body = new TextDecoder().decode(bytes);
+      const interfered = await this.interfere(request.url, body, request);
+      return interfered ?? this.#upload(request, bytes) ?? this.#answer(request, body, bytes);
     });
   }
 
@@ -47,10 +55,28 @@ export class Outside {
     return this.said.map((said) => said.id);
   }
 
-  #answer(url: URL, method: string, body: string): Response {
+  /** Where Linear shows the nth uploaded file, counted from 0. */
+  assetUrl(nth: number): string {
+    return `https://uploads.linear.app/workspace/asset-${nth}`;
+  }
+
+  #upload(request: Request, bytes: Uint8Array): Response | null {
+    if (request.method !== 'PUT' || !request.url.startsWith('https://storage.linear.test/')) return null;
+    this.uploaded.push({ headers: request.headers, bytes });
+    return new Response(null, { status: 200 });
+  }
+
+  #answer({ url: address, method }: Request, body: string, bytes: Uint8Array): Response {
+    const url = new URL(address);
     if (url.hostname === 'api.linear.app') return this.#linear(JSON.parse(body));
-    const [, kind, sessionId = '', sub] = url.pathname.split('/');
+    const [, kind, sessionId = '', sub, name = ''] = url.pathname.split('/');
     if (kind !== 'sessions') return new Response('nothing there', { status: 404 });
+    if (sub === 'files') {
+      const given = (file: string) => ({ name: file, path: `/side/${file}`, bytes: this.files.get(file)?.length ?? 0 });
+      if (method === 'GET') return Response.json({ files: [...this.files.keys()].map(given) });
+      this.files.set(name, bytes);
+      return Response.json(given(name), { status: 201 });
+    }
     if (method === 'PUT') {
       const start = JSON.parse(body) as StartSession;
       this.starts.push({ sessionId, body: start });
@@ -89,6 +115,13 @@ export class Outside {
       const names = [...activities.keys()].map((index) => `a${index}`);
       return Response.json({ data: Object.fromEntries(names.map((name) => [name, { success: true }])) });
     }
+    if (query.includes('FileUpload')) {
+      const assetUrl = this.assetUrl(this.toUpload.length);
+      this.toUpload.push(variables as (typeof this.toUpload)[number]);
+      const headers = [{ key: 'x-goog-content-length-range', value: String(variables.size) }];
+      const uploadFile = { uploadUrl: `https://storage.linear.test/${this.toUpload.length}`, assetUrl, headers };
+      return Response.json({ data: { fileUpload: { success: true, uploadFile } } });
+    }
     if (query.includes('agentSessionCreateOnIssue')) {
       const agentSession = { id: crypto.randomUUID() };
       return Response.json({ data: { agentSessionCreateOnIssue: { success: true, agentSession } } });
@@ -100,6 +133,8 @@ export class Outside {
       return Response.json({ data: { issueRepositorySuggestions: { suggestions: [] } } });
     }
     const states = { nodes: [{ id: 'started', position: 1 }] };
-    return Response.json({ data: { viewer: { id: 'app-user-1' }, issue: { state: { type: 'unstarted' }, team: { states } } } });
+    return Response.json({
+      data: { viewer: { id: 'app-user-1' }, issue: { state: { type: 'unstarted' }, team: { states } } },
+    });
   }
 }
