@@ -3,6 +3,13 @@
  * says what to do; nothing runs on a half-right configuration.
  */
 import { z } from 'zod';
+import {
+  type ClaudeLimits,
+  type ClaudeToken,
+  claudeLimitVariables,
+  readClaudeLimits,
+  subscriptionTokens,
+} from './limits/claude-settings.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
@@ -34,6 +41,7 @@ const variablesSchema = z.object({
   SANDBOX: z.enum(['container', 'endpoint']),
   SANDBOX_ENDPOINT_URL: z.union([z.literal('').transform(() => null), address]),
   LINEAR_API_URL: address,
+  LINEAR_UPLOADS_URL: address.default('https://uploads.linear.app'),
   LINEAR_AUTHORIZE_URL: address.default('https://linear.app/oauth/authorize'),
   LINEAR_TOKEN_URL: address.default('https://api.linear.app/oauth/token'),
   LINEAR_REVOKE_URL: address.default('https://api.linear.app/oauth/revoke'),
@@ -41,8 +49,10 @@ const variablesSchema = z.object({
   LINEAR_CLIENT_SECRET: optionalText,
   LINEAR_CLIENT_CREDENTIALS: flag.default(false),
   OAUTH_CALLBACK_ALLOW: callbackList,
-  LINEAR_UPLOADS_URL: address.default('https://uploads.linear.app'),
   ANTHROPIC_API_URL: address,
+  GITHUB_API_URL: address.default('https://api.github.com'),
+  GITHUB_APP_ID: optionalText,
+  GITHUB_APP_PRIVATE_KEY: optionalText,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
   PAUSED: flag,
@@ -54,6 +64,7 @@ const variablesSchema = z.object({
   SANDBOX_ENDPOINT_SECRET: optionalText,
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
+  ...claudeLimitVariables,
 });
 
 /** Cyrus as an OAuth application of Linear. Id and secret are null until someone created it, see the page /install. */
@@ -85,6 +96,10 @@ export interface Config {
     app: LinearApp;
   };
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean };
+  /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
+  github: { apiUrl: string; app: { id: string; privateKey: string } | null };
+  /** How much Claude may be used, and by which tokens. */
+  limits: ClaudeLimits;
   sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };
   /** 32 bytes, base64; keys for single purposes are derived from it. */
   encryptionKey: string;
@@ -133,12 +148,14 @@ function checkConfig(env: object): Config {
   const problems: string[] = [];
   const access = claudeAccess(variables, problems);
   const sandbox = sandboxChoice(variables, problems);
-  if (!access || !sandbox) throw new ConfigError(problems);
+  const app = gitHubApp(variables, problems);
+  if (!access || !sandbox || app === undefined) throw new ConfigError(problems);
   return {
     environment: variables.ENVIRONMENT,
     publicUrl: variables.PUBLIC_URL,
     linear: {
       apiUrl: variables.LINEAR_API_URL,
+      uploadsUrl: variables.LINEAR_UPLOADS_URL,
       webhookSecret: variables.LINEAR_WEBHOOK_SECRET,
       webhookMaxAgeMs: variables.WEBHOOK_MAX_AGE_HOURS * 3_600_000,
       app: {
@@ -154,10 +171,11 @@ function checkConfig(env: object): Config {
     claude: {
       apiUrl: variables.ANTHROPIC_API_URL,
       model: variables.CLAUDE_MODEL,
-      access,
-      uploadsUrl: variables.LINEAR_UPLOADS_URL,
+      access: { mode: access.mode, secret: access.secret },
       scripted: variables.SCRIPTED_MODEL,
     },
+    github: { apiUrl: variables.GITHUB_API_URL, app },
+    limits: readClaudeLimits(variables, access.mode, access.tokens),
     sandbox,
     encryptionKey: variables.ENCRYPTION_KEY,
     oldEncryptionKey: variables.ENCRYPTION_KEY_OLD,
@@ -170,10 +188,13 @@ function checkConfig(env: object): Config {
 type Variables = z.infer<typeof variablesSchema>;
 
 /** An API key that merely lies around would be charged; in subscription mode its presence is an error. */
-function claudeAccess(variables: Variables, problems: string[]): ClaudeAccess | null {
-  const { CLAUDE_CREDENTIAL: mode, CLAUDE_CODE_OAUTH_TOKEN: token, ANTHROPIC_API_KEY: key } = variables;
+function claudeAccess(
+  variables: Variables,
+  problems: string[],
+): (ClaudeAccess & { tokens: readonly ClaudeToken[] }) | null {
+  const { CLAUDE_CREDENTIAL: mode, ANTHROPIC_API_KEY: key } = variables;
   if (mode === 'api-key') {
-    if (key) return { mode, secret: key };
+    if (key) return { mode, secret: key, tokens: [{ name: 'api-key', secret: key }] };
     problems.push('CLAUDE_CREDENTIAL is "api-key" but ANTHROPIC_API_KEY is not set');
     return null;
   }
@@ -183,9 +204,25 @@ function claudeAccess(variables: Variables, problems: string[]): ClaudeAccess | 
     );
     return null;
   }
-  if (token) return { mode, secret: token };
+  const tokens = subscriptionTokens(variables, problems);
+  if (problems.length > 0) return null;
+  const [first] = tokens;
+  if (first) return { mode, secret: first.secret, tokens };
   problems.push('CLAUDE_CODE_OAUTH_TOKEN is not set: run `claude setup-token` and store what it prints as this secret');
   return null;
+}
+
+/** @returns undefined, with a problem noted, where one half of the app is missing */
+function gitHubApp(variables: Variables, problems: string[]): Config['github']['app'] | undefined {
+  const { GITHUB_APP_ID: id, GITHUB_APP_PRIVATE_KEY: privateKey } = variables;
+  if (id && privateKey) return { id, privateKey };
+  if (!id && !privateKey) return null;
+  problems.push(
+    id
+      ? 'GITHUB_APP_ID is set but GITHUB_APP_PRIVATE_KEY is not: store the app’s .pem file as this secret, or remove the id'
+      : 'GITHUB_APP_PRIVATE_KEY is set but GITHUB_APP_ID is not: set it to the number on the app’s settings page, or remove the key',
+  );
+  return undefined;
 }
 
 function sandboxChoice(variables: Variables, problems: string[]): Config['sandbox'] | null {

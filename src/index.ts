@@ -2,6 +2,7 @@
 import { ContainerProxy } from '@cloudflare/containers';
 import { Hono } from 'hono';
 import { ConfigError, readConfig } from './config.ts';
+import { ClaudeAccount } from './gateway/claude-account.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
 import type { ApiError } from './protocol/api.ts';
@@ -14,6 +15,7 @@ import { oauth } from './routes/oauth.ts';
 import { sessions } from './routes/sessions.ts';
 import { GATEWAY_HOST, SandboxContainer } from './sandbox/container.ts';
 import { IssueSession } from './session/issue-session.ts';
+import { WorkspaceQueue } from './session/workspace-queue.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
 
 const app = new Hono<{ Bindings: Env }>();
@@ -50,5 +52,5 @@ function describe(error: Error): [500 | 503, ApiError] {
 // Assigned after the class: as a static field the setter that registers the handlers would never run.
 SandboxContainer.outboundByHost = { [GATEWAY_HOST]: gatewayForContainers };
 
-export { ContainerProxy, IssueSession, LinearWorkspace, SandboxContainer };
+export { ClaudeAccount, ContainerProxy, IssueSession, LinearWorkspace, SandboxContainer, WorkspaceQueue };
 export default app;

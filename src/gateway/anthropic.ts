@@ -1,13 +1,18 @@
 /**
  * The way to Claude's API. The CLI in a sandbox holds a session token where its credential would be; here the real one
- * takes its place. Bodies are streamed both ways and never read, but for refusals.
+ * takes its place. Bodies are streamed both ways; what an answer has used is read from it as it passes.
  */
 import type { Config } from '../config.ts';
+import type { ClaudeToken } from '../limits/claude-settings.ts';
+import { withTimeLimit } from '../limits/time-limit.ts';
+import { readWindows } from '../limits/windows.ts';
 import { log } from '../observability/log.ts';
+import type { Answered, Asker, Grant } from './claude-account.ts';
+import { credentialHeaders } from './claude-credential.ts';
 import { type Fetch, handedOnHeaders, isConnectionHeader, readRefusal, streamedRequest } from './forwarding.ts';
-
-/** The beta that lets Claude's API accept a subscription's token (seen in every request of CLI 2.1.330 with such a token). */
-const OAUTH_BETA = 'oauth-2025-04-20';
+import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
+import { type AnswerUse, UsageReader } from './usage-reader.ts';
+import { watched } from './watched-stream.ts';
 
 /** What the CLI asks of its base address (measured with CLI 2.1.330), and the list of models. Nothing else goes out with the credential. */
 const allowed: readonly { methods: readonly string[]; path: RegExp }[] = [
@@ -30,55 +35,229 @@ const notTaken = new Set([
   'accept-encoding',
 ]);
 
+/** What the gateway asks of the Claude account. */
+export interface AccountPort {
+  choose: (asker: Asker, bytes: number | null) => Promise<Grant>;
+  record: (answered: Answered) => Promise<void>;
+  tokenRefused: (token: string, message: string) => Promise<boolean>;
+}
+
+/** Who calls, and what the way needs. */
+export interface ClaudeWay {
+  asker: Asker;
+  account: AccountPort;
+  fetcher: Fetch;
+  /** Lets work go on beside the answer. */
+  later: (work: Promise<unknown>) => void;
+}
+
+type ClaudeConfig = Pick<Config, 'claude' | 'limits'>;
+
+/** What a session has of the pool is asked for again after this long, in ms. */
+const REMEMBER_MS = 30_000;
+const MAX_REMEMBERED = 500;
+const remembered = new Map<string, { token: string; at: number }>();
+
 /**
  * Forwards a request of the CLI to Claude's API with the real credential.
  * @param request the CLI's request; its body is streamed on
  * @param path below the base address, e.g. `/v1/messages`
- * @returns the API's answer as it streams; or a refusal in the API's own error shape: 403 for what a sandbox may not ask, 502 when the API cannot be reached (the CLI tries again)
+ * @returns the API's answer as it streams; or a refusal in the API's own error shape: 403 for what a sandbox may not ask, 402
+ * where a budget is used up, 401 where the API takes no token of this deployment; and those the CLI tries again: 502 when
+ * the API cannot be reached, 504 when it does not answer in time, 503 when another token takes over
  */
 export async function forwardToClaude(
   request: Request,
   path: string,
-  config: Pick<Config, 'claude'>,
-  fetcher: Fetch,
+  config: ClaudeConfig,
+  way: ClaudeWay,
 ): Promise<Response> {
   const { access, apiUrl } = config.claude;
   if (!allowed.some((rule) => rule.methods.includes(request.method) && rule.path.test(path)) || path.includes('..')) {
     return refusal(403, 'permission_error', `Cyrus does not forward ${request.method} ${path} to Claude's API`);
   }
-  if (access.mode === 'subscription' && request.headers.has('x-api-key')) {
-    // An API key would silently win over the subscription and be charged.
-    return refusal(
-      403,
-      'permission_error',
-      'This Cyrus uses a Claude subscription and refuses requests with an API key (x-api-key): remove ANTHROPIC_API_KEY from the environment of the sandbox, e.g. from cyrus-setup.sh',
-    );
-  }
+  if (access.mode === 'subscription' && request.headers.has('x-api-key')) return foreignKey();
+  const grant = await grantFor(request, path, config, way);
+  if (grant instanceof Response) return grant;
+  const { token, reservation } = grant;
+  const url = `${apiUrl}${path}${new URL(request.url).search}`;
+  const headers = claudeHeaders(request.headers, access.mode, token.secret);
+  const passage: Passage = { path, config, way, token, reservation, asker: way.asker };
   let upstream: Response;
   try {
-    upstream = await fetcher(
-      streamedRequest(
-        `${apiUrl}${path}${new URL(request.url).search}`,
-        request.method,
-        claudeHeaders(request.headers, access),
-        request.body,
-      ),
+    upstream = await withTimeLimit(config.limits.answerMs, (signal) =>
+      inTime(way.fetcher(streamedRequest(url, request.method, headers, request.body, signal)), signal),
     );
   } catch (error) {
-    log('gateway.claude.unreachable', { path, error: error instanceof Error ? error : new Error(String(error)) });
-    return refusal(502, 'api_error', "Claude's API could not be reached from Cyrus's gateway; trying again may help");
+    settle(passage, { use: null, refused: true, windows: null });
+    return unanswered(path, config, error);
   }
-  const headers = handedOnHeaders(upstream.headers, [access.secret]);
+  return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
+}
+
+/** A request on its way, with the token it got and what was set aside for it. */
+interface Passage {
+  path: string;
+  config: ClaudeConfig;
+  way: ClaudeWay;
+  token: ClaudeToken;
+  reservation: string | null;
+  asker: Asker;
+}
+
+/**
+ * The refusal of a request that shows an API key in subscription mode: it would silently win over the subscription, and be
+ * charged.
+ */
+export function foreignKey(): Response {
+  return refusal(
+    403,
+    'permission_error',
+    'This Cyrus uses a Claude subscription and refuses requests with an API key (x-api-key): remove ANTHROPIC_API_KEY from the environment of the sandbox, e.g. from cyrus-setup.sh',
+  );
+}
+
+/** The token to use. One token without budgets needs nobody's word, so that most requests wait for nothing. */
+async function grantFor(
+  request: Request,
+  path: string,
+  { claude, limits }: ClaudeConfig,
+  { asker, account }: ClaudeWay,
+): Promise<{ token: ClaudeToken; reservation: string | null } | Response> {
+  const { tokens, budgets } = limits;
+  const [first] = tokens;
+  if (!first) throw new Error('there is no token');
+  const isCounted = claude.access.mode === 'api-key' && Object.values(budgets).some((budget) => budget !== null);
+  if (tokens.length === 1 && !isCounted) return { token: first, reservation: null };
+  const known = remembered.get(asker.session);
+  const isFresh = known !== undefined && Date.now() - known.at < REMEMBER_MS;
+  const before = isFresh && !isCounted ? tokens.find(({ name }) => name === known.token) : undefined;
+  if (before) return { token: before, reservation: null };
+  // What only counts or lists costs nothing.
+  if (isCounted && path !== '/v1/messages') return { token: first, reservation: null };
+  const length = Number(request.headers.get('content-length') ?? Number.NaN);
+  let grant: Grant;
+  try {
+    grant = await account.choose(asker, Number.isFinite(length) ? length : null);
+  } catch (error) {
+    log('gateway.account.silent', { session: asker.session, error: asError(error) });
+    return refusal(503, 'api_error', 'Cyrus could not look up its Claude account; trying again may help');
+  }
+  switch (grant.kind) {
+    case 'token': {
+      const { name, reservation } = grant;
+      if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+      remembered.set(asker.session, { token: name, at: Date.now() });
+      return { token: tokens.find((token) => token.name === name) ?? first, reservation };
+    }
+    case 'full': {
+      // The API itself says how long that is, in the headers that the CLI understands.
+      const { name } = grant;
+      return { token: tokens.find((token) => token.name === name) ?? first, reservation: null };
+    }
+    case 'over-budget':
+      return refusal(402, 'billing_error', grant.words);
+    case 'out':
+      return refusal(401, 'authentication_error', refusedTokenWords(claude.access.mode, null));
+  }
+}
+
+/** An answer that streams, with its use read on the way. */
+function passOn(upstream: Response, passage: Passage): Response {
+  const { path, config, token } = passage;
   const { status, statusText } = upstream;
-  if (status < 400) return new Response(upstream.body, { status, statusText, headers });
-  // A refusal is short: it is read, so that an upstream which echoes requests cannot hand the credential to the sandbox.
+  const headers = handedOnHeaders(upstream.headers, [token.secret]);
+  const windows = readWindows(upstream.headers, Date.now());
+  if (!upstream.body || path !== '/v1/messages') {
+    settle(passage, { use: null, refused: false, windows });
+    return new Response(upstream.body, { status, statusText, headers });
+  }
+  const usage = new UsageReader(upstream.headers.get('content-type'));
+  const body = watched(upstream.body, {
+    stallMs: config.limits.stallMs,
+    onPiece: (bytes) => usage.take(bytes),
+    onEnd: (how) => {
+      if (how === 'stalled' || how === 'broken') log(`gateway.claude.${how}`, { path, session: passage.asker.session });
+      settle(passage, { use: usage.end(), refused: false, windows });
+    },
+  });
+  return new Response(body, { status, statusText, headers });
+}
+
+/** A refusal is short: it is read, so that an upstream which echoes requests cannot hand the credential to the sandbox. */
+async function refused(upstream: Response, passage: Passage): Promise<Response> {
+  const { path, config, token, way, asker } = passage;
+  const { status, statusText } = upstream;
+  const secrets = config.limits.tokens.map(({ secret }) => secret);
+  const headers = handedOnHeaders(upstream.headers, secrets);
   log('gateway.claude.refused', { path, status, requestId: headers.get('request-id') });
-  const text = await readRefusal(upstream, [access.secret]);
+  const text = await readRefusal(upstream, secrets);
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
+  const windows = readWindows(upstream.headers, Date.now());
+  if (isRefusedToken(status, text)) {
+    remembered.delete(asker.session);
+    const words = refusedTokenWords(config.claude.access.mode, config.limits.tokens.length > 1 ? token.name : null);
+    if (await ask(way.account.tokenRefused(token.name, words), false)) return takenOver();
+    // Trying again cannot help: the turn ends at once.
+    headers.set('x-should-retry', 'false');
+  }
+  const settled = settle(passage, { use: null, refused: true, windows });
+  if (status === 429 && windows?.status === 'rejected') {
+    remembered.delete(asker.session);
+    // Whoever asks for room next must know of it.
+    await settled;
+    if (config.limits.tokens.length > 1) {
+      const other = await ask<Grant | null>(way.account.choose(asker, null), null);
+      if (other?.kind === 'token' && other.name !== token.name) return takenOver();
+    }
+  }
   return new Response(text, { status, statusText, headers });
 }
 
-function claudeHeaders(from: Headers, access: Config['claude']['access']): Headers {
+/** The CLI repeats the request, which then goes out with another token. */
+function takenOver(): Response {
+  return refusal(503, 'api_error', 'Cyrus goes on with another Claude account; the request is to be repeated');
+}
+
+function unanswered(path: string, config: ClaudeConfig, error: unknown): Response {
+  const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+  log(isLate ? 'gateway.claude.silent' : 'gateway.claude.unreachable', { path, error: asError(error) });
+  if (!isLate) {
+    return refusal(502, 'api_error', "Claude's API could not be reached from Cyrus's gateway; trying again may help");
+  }
+  const seconds = config.limits.answerMs / 1000;
+  return refusal(504, 'timeout_error', `Claude's API did not answer within ${seconds} s; trying again may help`);
+}
+
+/** Tells the account what became of a request, beside the answer. */
+function settle(passage: Passage, outcome: { use: AnswerUse | null; refused: boolean; windows: Answered['windows'] }) {
+  const { asker, token, reservation, way, path } = passage;
+  const isCounted = path === '/v1/messages' || outcome.windows !== null;
+  if (!isCounted && reservation === null) return Promise.resolve();
+  const told = ask(way.account.record({ asker, token: token.name, reservation, ...outcome }), undefined);
+  way.later(told);
+  return told;
+}
+
+/** What the account says; what it would have said, where it does not answer. Never rejects. */
+async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    log('gateway.account.silent', { error: asError(error) });
+    return otherwise;
+  }
+}
+
+/** Also where the one who fetches does not heed the signal. */
+function inTime(work: Promise<Response>, signal: AbortSignal): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}
+
+function claudeHeaders(from: Headers, mode: Config['claude']['access']['mode'], secret: string): Headers {
   const headers = new Headers();
   for (const [name, value] of from) {
     if (notTaken.has(name) || isConnectionHeader(name)) continue;
@@ -87,23 +266,22 @@ function claudeHeaders(from: Headers, access: Config['claude']['access']): Heade
   }
   // Streams of small events gain nothing from compression and would be held back by it.
   headers.set('accept-encoding', 'identity');
-  if (access.mode === 'api-key') {
-    headers.set('x-api-key', access.secret);
-    return headers;
-  }
-  headers.set('authorization', `Bearer ${access.secret}`);
-  const betas = (headers.get('anthropic-beta') ?? '').split(',').map((beta) => beta.trim());
-  if (!betas.includes(OAUTH_BETA)) {
-    headers.set('anthropic-beta', [OAUTH_BETA, ...betas.filter((beta) => beta !== '')].join(','));
-  }
+  for (const [name, value] of credentialHeaders(mode, secret, headers.get('anthropic-beta'))) headers.set(name, value);
   return headers;
 }
 
+type RefusalStatus = 401 | 402 | 403 | 502 | 503 | 504;
+type RefusalType = 'authentication_error' | 'billing_error' | 'permission_error' | 'api_error' | 'timeout_error';
+
 /** A refusal as Claude's API words its own, so that the CLI shows the message. */
-function refusal(status: 403 | 502, type: 'permission_error' | 'api_error', message: string): Response {
+function refusal(status: RefusalStatus, type: RefusalType, message: string): Response {
   return Response.json(
     { type: 'error', error: { type, message } },
     // Without this word the CLI would repeat a refusal that cannot change.
-    { status, headers: { 'x-should-retry': String(status === 502) } },
+    { status, headers: { 'x-should-retry': String(status >= 500) } },
   );
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

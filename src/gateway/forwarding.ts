@@ -28,15 +28,18 @@ export function isConnectionHeader(name: string): boolean {
 /**
  * A request whose body is streamed, not read. Redirects are never followed: the credential in its headers is meant for this address alone.
  * @param url where it goes
+ * @param signal gives it up
  */
 export function streamedRequest(
   url: string,
   method: string,
   headers: Headers,
   body: ReadableStream<Uint8Array> | null,
+  signal?: AbortSignal,
 ): Request {
   // Node demands to be told that an answer may come before the body is sent; workerd takes that for granted.
   const init: RequestInit & { duplex?: 'half' } = { method, headers, redirect: 'manual' };
+  if (signal) init.signal = signal;
   if (body) {
     init.body = body;
     init.duplex = 'half';

@@ -16,10 +16,35 @@ const time = z.number().int().nonnegative();
  * What a session is doing, in one word.
  * `waiting` nothing was asked yet or the next prompt is awaited; `starting` the sandbox is prepared; `working` Claude
  * works; `asking` a person has to answer before it goes on; `saving` the result is committed and pushed; `stopping` a stop
- * was asked for and not yet confirmed.
+ * was asked for and not yet confirmed; `queued` too many sessions of the workspace are at work; `parked` a limit of Claude's is
+ * used up, and it goes on by itself.
  */
-export const phaseSchema = z.enum(['waiting', 'starting', 'working', 'asking', 'saving', 'stopping']);
+export const phaseSchema = z.enum([
+  'waiting',
+  'queued',
+  'starting',
+  'working',
+  'asking',
+  'parked',
+  'saving',
+  'stopping',
+]);
 export type Phase = z.infer<typeof phaseSchema>;
+
+/** What people are asked while a session is `asking`; an option is answered by its name, anything else in words. */
+export const askedSchema = z.object({
+  /** New for each question. */
+  id: z.string(),
+  text: z.string(),
+  /** What exactly a tool would run, where one asks to be let run; visible characters alone. */
+  call: z.string().nullable(),
+  /** What there is to know before one answers. */
+  note: z.string(),
+  options: z.array(z.string()),
+  /** When it is denied without an answer; null where it stands. */
+  until: time.nullable(),
+});
+export type Asked = z.infer<typeof askedSchema>;
 
 export const sessionViewSchema = z.object({
   id: z.string(),
@@ -27,10 +52,13 @@ export const sessionViewSchema = z.object({
   workspaceName: z.string(),
   repository: z.string().nullable(),
   branch: z.string().nullable(),
+  /** The newest pull request of the branch; left out before there is one. */
+  pullRequest: z.object({ number: z.number().int().positive(), url: z.string(), draft: z.boolean() }).nullish(),
   phase: phaseSchema,
   /** Why it is in this phase, in plain words, e.g. "Cloning acme/shop". */
   reason: z.string(),
   phaseSince: time,
+  asked: askedSchema.nullable().default(null),
   /** Number of the current or last turn; 0 before the first. */
   turn: z.number().int().nonnegative(),
   /** Start of the current turn; null between turns. */

@@ -101,8 +101,10 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const { config, claims } = c.var;
     const observer = egressObserver(c.env, claims.s);
     const passage = { observer, decoy: null, host: new URL(config.claude.apiUrl).host, path };
+    const asker = { session: claims.s, workspace: claims.w, repository: claims.r };
+    const account = claudeAccount(c.env);
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
-      forwardToClaude(request, path, config, outgoing),
+      forwardToClaude(request, path, config, { asker, account, fetcher: outgoing, later: waitUntil }),
     );
   });
 

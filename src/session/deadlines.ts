@@ -7,6 +7,8 @@ export const SANDBOX_SILENCE_MS = 45_000;
 export const STOP_LIMIT_MS = 10_000;
 /** Committing and pushing may take this long. */
 export const SAVE_LIMIT_MS = 180_000;
+/** A turn's answer waits this long for its pull request. */
+export const PROPOSAL_LIMIT_MS = 60_000;
 /** Linear calls a session stale after 30 min without an activity (docs: linear.app/developers/agents). */
 export const LINEAR_HEARTBEAT_MS = 10 * 60_000;
 
@@ -16,8 +18,19 @@ export const THREAD_LIMIT_MS = 20_000;
 /** A sandbox is not kept running longer than this for the answer to a question. */
 export const PARK_MS = 15 * 60_000;
 
+/** A tool that asks to be let run is denied after this long. */
+export const PERMISSION_LIMIT_MS = 10 * 60_000;
+
+/** A parked session asks this often whether an account has room earlier than expected. */
+export const ROOM_POLL_MS = 10 * 60_000;
+/** Who stands in line asks this often where, in case the word of it was lost. */
+export const PLACE_POLL_MS = 60_000;
+
 export type Deadline =
-  | { name: 'stop' | 'save' | 'silence' | 'thread' | 'park'; at: number }
+  | {
+      name: 'stop' | 'save' | 'proposal' | 'silence' | 'thread' | 'park' | 'permission' | 'resume' | 'room' | 'place';
+      at: number;
+    }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
 
 /** Every deadline that the state implies; times in milliseconds since the epoch. */
@@ -33,22 +46,41 @@ function phaseDeadlines(state: SessionState): Deadline[] {
     case 'waiting':
       return [];
     case 'asking':
+      if (phase.about.kind === 'permission') return [{ name: 'permission', at: phase.since + PERMISSION_LIMIT_MS }];
       return phase.about.kind === 'claude' && phase.about.isLive ? [{ name: 'park', at: phase.since + PARK_MS }] : [];
+    case 'parked':
+      return [
+        { name: 'resume', at: phase.until },
+        { name: 'room', at: phase.askAt + ROOM_POLL_MS },
+        ...heartbeats(state, phase.since, 2 * LINEAR_HEARTBEAT_MS),
+      ];
+    case 'queued':
+      return [
+        { name: 'place', at: phase.askAt + PLACE_POLL_MS },
+        ...heartbeats(state, phase.since, 2 * LINEAR_HEARTBEAT_MS),
+      ];
     case 'stopping':
       return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
     case 'saving':
+      if (phase.proposes) return [{ name: 'proposal', at: phase.since + PROPOSAL_LIMIT_MS }];
       return [{ name: 'save', at: phase.since + SAVE_LIMIT_MS }];
     case 'starting':
-    case 'working': {
-      const turn = currentTurn(state);
-      const heartbeats: Deadline[] = (turn ? threadsOf(turn) : []).map((agentSessionId) => ({
-        name: 'heartbeat',
-        agentSessionId,
-        at: (state.agentSessions[agentSessionId]?.saidAt ?? phase.since) + LINEAR_HEARTBEAT_MS,
-      }));
-      return [{ name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS }, ...heartbeats];
-    }
+    case 'working':
+      return [
+        { name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS },
+        ...heartbeats(state, phase.since, LINEAR_HEARTBEAT_MS),
+      ];
   }
+}
+
+/** For every thread of the turn that nothing was said to for so long, in ms. */
+function heartbeats(state: SessionState, since: number, after: number): Deadline[] {
+  const turn = currentTurn(state);
+  return (turn ? threadsOf(turn) : []).map((agentSessionId) => ({
+    name: 'heartbeat',
+    agentSessionId,
+    at: (state.agentSessions[agentSessionId]?.saidAt ?? since) + after,
+  }));
 }
 
 /** The earliest deadline; null where nothing is awaited. */

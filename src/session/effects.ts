@@ -4,6 +4,7 @@
  */
 import type { PlanItem } from '../claude/plan.ts';
 import type { Activity } from '../linear/activities.ts';
+import type { Decision } from '../protocol/sandbox.ts';
 
 /** What an agent session shows beside its activities; what is left out stays as it is. */
 export interface ThreadChange {
@@ -36,6 +37,8 @@ export type Effect =
   | { kind: 'prompt-sandbox'; promptId: string; turn: number }
   /** Hand people's answer to a question of Claude's to the tool that waits for it. */
   | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
+  /** Hand what was decided to the tool that asks to be let run. `call`: what it would do, in short words; `key` names it for a grant. */
+  | { kind: 'decide-sandbox'; id: string; requestId: string; call: string; key: string | null; decision: Decision }
   /** `inOrder`: after the prompts before it and before those after it, instead of at once. */
   | { kind: 'stop-sandbox'; id: string; turn: number; inOrder?: boolean }
   /** Ask when an account of Claude's has room for a parked session. */
@@ -44,6 +47,13 @@ export type Effect =
   | { kind: 'ask-place'; turn: number }
   /** Give the place back, for this turn and those before it. */
   | { kind: 'give-place'; turn: number }
+  /**
+   * Open a pull request for the branch, or update the open one. `head`: commit it stands at; `subject`: of its first
+   * commit; `summary`: what Claude answered; `threads`: agent sessions that are told.
+   */
+  | { kind: 'open-pull-request'; turn: number; head: string; subject: string; summary: string; threads: string[] }
+  /** Attach a pull request to the issue. `id` is the UUID v4 that makes a repeat harmless. */
+  | { kind: 'attach-pull-request'; id: string; issueId: string; number: number; url: string }
   /** Write the session's row for lists into D1. */
   | { kind: 'index-session' }
   /** Write the turn's log to R2. */
@@ -60,10 +70,14 @@ export function laneOf(effect: Effect): string {
       return `linear:${effect.agentSessionId}`;
     case 'open-thread':
     case 'start-issue':
+    case 'attach-pull-request':
       return 'issue';
+    case 'open-pull-request':
+      return 'pull-request';
     case 'start-sandbox':
     case 'prompt-sandbox':
     case 'answer-sandbox':
+    case 'decide-sandbox':
       return SANDBOX_LANE;
     case 'stop-sandbox':
       return effect.inOrder ? SANDBOX_LANE : 'stop';
@@ -105,6 +119,7 @@ export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
       // Linear removes an ephemeral activity as soon as the next one arrives.
       return effect.activity.ephemeral && laterInLane.some((later) => later.kind === 'say');
     case 'index-session':
+    case 'open-pull-request':
       return laterInLane.length > 0;
     default:
       return false;
@@ -150,6 +165,8 @@ export function describeEffect(effect: Effect): string {
       return 'Handing the prompt to the sandbox';
     case 'answer-sandbox':
       return 'Handing the answer to Claude';
+    case 'decide-sandbox':
+      return 'Handing a permission to Claude';
     case 'stop-sandbox':
       return 'Stopping the sandbox';
     case 'find-room':
@@ -158,6 +175,10 @@ export function describeEffect(effect: Effect): string {
       return "Asking for a place among the workspace's sessions";
     case 'give-place':
       return "Giving back the place among the workspace's sessions";
+    case 'open-pull-request':
+      return 'Opening the pull request';
+    case 'attach-pull-request':
+      return 'Linking the pull request in Linear';
     case 'index-session':
       return 'Updating the list of sessions';
     case 'archive-turn':

@@ -101,6 +101,10 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     return;
   }
   step.set({ sandbox: { ...sandbox, streamId: result.status.streamId, heardAt: step.now } });
+  if (step.state.phase.name === 'starting') {
+    const { turn } = step.state.phase;
+    step.enter({ ...step.state.phase, turn: { ...turn, startedAs: turn.number } });
+  }
   // Looked for because it was silent, and found idle: prompts go before in the same lane, so it should be at work.
   const { phase } = step.state;
   const { state, lastSeq } = result.status;

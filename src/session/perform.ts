@@ -1,4 +1,7 @@
 /** Carries out one effect. What goes wrong is sorted into "try again" and "give up", with words for people. */
+
+import { claudeAccount } from '../gateway/claude-account.ts';
+import { GitHubError } from '../github/errors.ts';
 import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
@@ -6,15 +9,17 @@ import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError } from '../sandbox/sandbox.ts';
 import { indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
-import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
 import { withAttachments } from './attachments.ts';
+import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { renderLog } from './log-document.ts';
+import { openPullRequest } from './open-pull-request.ts';
+import { takePlace } from './places.ts';
 import { postToThread } from './post-to-thread.ts';
 import { SetupError } from './setup-error.ts';
+import { withAssets } from './shared-files.ts';
 import { startSandbox } from './start-sandbox.ts';
 import type { Surroundings } from './surroundings.ts';
-import { withAssets } from './shared-files.ts';
 import { rowOf } from './view.ts';
 
 /** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
@@ -27,7 +32,7 @@ export interface Failure {
 
 /**
  * Carries out effects that travel together: one, or several of the same thread in Linear.
- * @throws LinearError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure`
+ * @throws LinearError, GitHubError, SandboxError, SetupError, or whatever D1 and R2 throw; see `toFailure`
  */
 export async function performTogether(effects: Effect[], surroundings: Surroundings): Promise<EffectResult> {
   const [first] = effects;
@@ -72,12 +77,30 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
       return null;
     }
+    case 'decide-sandbox': {
+      const { id, requestId, decision } = effect;
+      const command = { type: 'decide', id, requestId, decision } as const;
+      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      return null;
+    }
     case 'stop-sandbox':
       await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, {
         type: 'stop',
         id: effect.id,
         turn: effect.turn,
       });
+      return null;
+    case 'open-pull-request':
+      return openPullRequest(effect, surroundings);
+    case 'attach-pull-request':
+      await linear(surroundings).attachPullRequest(effect);
+      return null;
+    case 'find-room':
+      return { kind: 'room', at: await claudeAccount(env).room(state.id) };
+    case 'ask-place':
+      return { kind: 'place', place: await takePlace(surroundings) };
+    case 'give-place':
+      await env.WORKSPACE_QUEUE.getByName(state.workspaceId).give(state.id, effect.turn);
       return null;
     case 'index-session': {
       const { identifier, repository, ...row } = rowOf(state);
@@ -118,6 +141,9 @@ export function toFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof SandboxError) {
     return { retryable: error.retryable, message, hint: error.hint, retryAt: null };
+  }
+  if (error instanceof GitHubError) {
+    return { retryable: error.retryable, message, hint: error.hint, retryAt: error.retryAt };
   }
   if (error instanceof LinearError) {
     const retryable = error.kind === 'unreachable' || error.kind === 'rate-limited';

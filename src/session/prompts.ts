@@ -32,7 +32,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(asker && { person: asker }) };
   if (phase.name === 'asking') {
     if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
-    else takeReply(step, prompt, text);
+    else takeReply(step, prompt, text, author);
     return;
   }
   if (changesMind(step, prompt, text)) return;

@@ -24,6 +24,11 @@ export class StateStore {
     this.#sql.exec('INSERT OR IGNORE INTO prompts (id, text) VALUES (?, ?)', id, text);
   }
 
+  /** Keeps the text of a prompt under another id as well. */
+  copyPrompt(id: string, of: string): void {
+    this.#sql.exec('INSERT OR IGNORE INTO prompts (id, text) SELECT ?, text FROM prompts WHERE id = ?', id, of);
+  }
+
   promptText(id: string): string | null {
     const [row] = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE id = ?', id).toArray();
     return row?.text ?? null;

@@ -43,6 +43,8 @@ export interface Turn {
   losses: number;
   /** Claude has edited a file: the repository is settled. */
   edited?: boolean;
+  /** The number under which its sandbox was started last: from then on it has its place. */
+  startedAs?: number;
   /** How often it was parked because of a limit. */
   parks?: number;
 }
@@ -52,7 +54,7 @@ export type PhaseState =
   | { name: 'starting'; since: number; reason: string; turn: Turn }
   | { name: 'working'; since: number; turn: Turn }
   /** A person has to answer before it goes on, days later if need be. */
-  | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | ClaudeQuestion }
+  | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | OpenQuestion }
   /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
   /** `proposes`: the work is saved, and the pull request is waited for. */
   | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null; proposes?: boolean }
@@ -81,6 +83,32 @@ export interface ClaudeQuestion {
   answers: Record<string, string>;
   /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
   isLive: boolean;
+}
+
+/** A tool asks to be let run. */
+export interface PermissionQuestion {
+  kind: 'permission';
+  requestId: string;
+  /** What it would do, in one line: "run a command". */
+  title: string;
+  /** What exactly it would run or write, in visible characters; at most `MAX_SHOWN` of them. */
+  shown: string;
+  /** Its whole length, where `shown` is cut. */
+  cutFrom: number | null;
+  /** What the CLI gives as its reason. */
+  why: string | null;
+  /** What "for this session" allows; null where it is too long to be shown whole. */
+  grant: { key: string; words: string } | null;
+}
+
+/** What Claude's process asks people. */
+export type OpenQuestion = ClaudeQuestion | PermissionQuestion;
+
+/** Allowed for the whole session, or once more where the process that asked was lost. */
+export interface Grant {
+  repository: string | null;
+  key: string;
+  once: boolean;
 }
 
 /** A prompt for the next turn. `delivered`: Claude has it already. */
@@ -149,6 +177,12 @@ export interface SessionState {
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: string[];
   phase: PhaseState;
+  /** What Claude's process of this generation asked while something else was asked or saved; oldest first. */
+  openQuestions?: { generation: number; about: OpenQuestion }[];
+  /** When people last answered a process of Claude's; left out before. */
+  answeredAt?: number;
+  /** What people allowed for good; left out before the first. */
+  grants?: Grant[];
   queue: QueuedPrompt[];
   turns: number;
   sandbox: SandboxState;
@@ -217,6 +251,11 @@ export function initialState(about: {
     createdAt: now,
     updatedAt: now,
   };
+}
+
+/** Whether a process of Claude's waits for the answer. */
+export function isLive(about: RepositoryQuestion | OpenQuestion): boolean {
+  return about.kind === 'permission' || (about.kind === 'claude' && about.isLive);
 }
 
 /** The running turn, if any. */

@@ -6,6 +6,7 @@ import {
   addUsage,
   currentTurn,
   type Ending,
+  isLive,
   noUsage,
   type QueuedPrompt,
   type ResultBody,
@@ -68,7 +69,7 @@ export function takeResult(step: Step, result: ResultBody): void {
     case 'asking':
     case 'working': {
       // The sandbox was let go while the question stands: what it interrupted is no answer.
-      if (phase.name === 'asking' && !(phase.about.kind === 'claude' && phase.about.isLive)) return;
+      if (phase.name === 'asking' && !isLive(phase.about)) return;
       const { prompts } = phase.turn;
       const answers = (id: string) => result.promptIds.length === 0 || result.promptIds.includes(id);
       // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.

@@ -1,6 +1,9 @@
 /** What pages show of a session, derived from its state. */
 
 import type { SessionRow, SessionView } from '../protocol/viewer.ts';
+import { askedOf } from './asked.ts';
+import { clockTime } from './clock-words.ts';
+import { placeWords } from './queueing.ts';
 import { addUsage, currentTurn, type SessionState } from './state.ts';
 
 /** What a state does not know of its session. */
@@ -17,14 +20,29 @@ export function reasonOf(state: SessionState): string {
       return phase.reason;
     case 'working':
       return 'Claude is working';
+    case 'parked':
+      return `Claude's ${phase.why} is used up; continues at ${clockTime(phase.until, state.updatedAt)}`;
+    case 'queued':
+      return placeWords(phase.place);
     case 'asking':
-      return phase.about.kind === 'repository' ? 'Which repository is it?' : 'Claude asks a question';
+      return askingReason(phase.about);
     case 'saving':
-      return 'Committing and pushing the work';
+      return phase.proposes ? 'Opening the pull request' : 'Committing and pushing the work';
     case 'stopping':
       return phase.author ? `Stopping, as ${phase.author} asked` : 'Stopping';
     case 'waiting':
       return waitingReason(state);
+  }
+}
+
+function askingReason(about: Extract<SessionState['phase'], { name: 'asking' }>['about']): string {
+  switch (about.kind) {
+    case 'repository':
+      return 'Which repository is it?';
+    case 'claude':
+      return 'Claude asks a question';
+    case 'permission':
+      return `Claude asks to ${about.title}`;
   }
 }
 
@@ -49,9 +67,11 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     workspaceName: context.workspaceName,
     repository: state.repository,
     branch: state.branch,
+    pullRequest: state.proposal?.pullRequest ?? null,
     phase: state.phase.name,
     reason: reasonOf(state),
     phaseSince: state.phase.since,
+    asked: askedOf(state),
     turn: state.turns,
     turnStartedAt: currentTurn(state)?.startedAt ?? null,
     lastOutcome: state.lastOutcome,

@@ -1,18 +1,25 @@
 import { expect, it } from 'vitest';
 import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { type Effect, laneOf } from '../../src/session/effects.ts';
+import type { EffectResult } from '../../src/session/events.ts';
+import { isUnderWay } from '../../src/session/queueing.ts';
 import { Random } from './support/random.ts';
 import {
   aborted,
   crashed,
   init,
+  permission,
   question,
   result,
   SessionPlay,
   STREAM_ID,
   saved,
+  takenBack,
   text,
+  usedUp,
 } from './support/session-play.ts';
+
+const COMMANDS = ['npm publish', 'npm test', 'rm -r dist'];
 
 /**
  * A model of the world around a session: an outbox that may fail, and a sandbox with a CLI that folds prompts, starts
@@ -25,8 +32,9 @@ class World {
   /** Prompts that the CLI has been given and not answered; those of the running turn first. */
   #queued: { promptId: string; turn: number }[] = [];
   #running: { promptId: string; turn: number }[] = [];
-  /** Claude waits for the answer to a question. */
-  #asks = false;
+  /** Requests of the CLI that people have not answered. */
+  #asks: string[] = [];
+  #requests = 0;
   #stopping = false;
   #stoppedTurn = 0;
   #prompts = 0;
@@ -37,6 +45,7 @@ class World {
   readonly seed: number;
 
   constructor(seed: number) {
+    this.play.hasPullRequests = true;
     this.seed = seed;
     this.random = new Random(seed);
   }
@@ -49,7 +58,8 @@ class World {
         const { type } = effect.activity.content;
         if (type === 'response' || type === 'error') this.#mark(effect.agentSessionId, 'closed');
       }
-      if (effect.kind.endsWith('-sandbox')) this.#pending.push(effect);
+      const isCarriedOut = effect.kind.endsWith('-sandbox') || ['ask-place', 'open-pull-request'].includes(effect.kind);
+      if (isCarriedOut) this.#pending.push(effect);
     }
   }
 
@@ -62,7 +72,8 @@ class World {
     const thread = `thread-${1 + this.random.below(3)}`;
     const asks = this.random.chance(0.85);
     this.#mark(thread, 'asked');
-    this.take(asks ? this.play.prompt(`p${++this.#prompts}`, thread) : this.play.stop(thread));
+    const words = this.random.pick(['Do it.', 'Do that.', 'Allow once', 'Allow for this session', 'Deny']);
+    this.take(asks ? this.play.prompt(`p${++this.#prompts}`, thread, 'Ada', words) : this.play.stop(thread));
   }
 
   /** One step of the sandbox or the outbox. */
@@ -81,14 +92,24 @@ class World {
       this.take(this.play.play({ type: 'effect-failed', effect, attempts: 10, error: 'unreachable', hint: null }));
       return;
     }
+    if (effect.kind === 'ask-place') {
+      const place = calm ? 0 : this.random.below(3);
+      this.take(this.play.play({ type: 'effect-done', effect, result: { kind: 'place', place } }));
+    }
+    if (effect.kind === 'open-pull-request') this.#propose(effect);
     if (effect.kind === 'start-sandbox') {
+      if (!isUnderWay(this.play.state) && this.random.chance(0.1)) {
+        this.take(this.play.startedWith({ kind: 'place', place: 1 + this.random.below(3) }));
+        return;
+      }
       const isIdle = this.#running.length + this.#queued.length === 0;
       this.take(this.play.started(STREAM_ID, isIdle ? 'ready' : 'working'));
     }
-    if (effect.kind === 'answer-sandbox') {
+    if (effect.kind === 'answer-sandbox' || effect.kind === 'decide-sandbox') {
       const refused = { attempts: 1, error: 'not asked', hint: null };
-      if (!this.#asks) this.take(this.play.play({ type: 'effect-failed', effect, ...refused }));
-      this.#asks = false;
+      const isAsked = this.#asks.includes(effect.requestId);
+      this.#asks = this.#asks.filter((requestId) => requestId !== effect.requestId);
+      if (!isAsked) this.take(this.play.play({ type: 'effect-failed', effect, ...refused }));
     }
     if (effect.kind === 'prompt-sandbox' && effect.turn > this.#stoppedTurn) this.#queued.push(effect);
     if (effect.kind === 'stop-sandbox') {
@@ -97,10 +118,25 @@ class World {
     }
   }
 
+  #propose(effect: Effect): void {
+    const url = 'https://github.test/acme/shop/pull/1';
+    const result = this.random.pick<EffectResult>([
+      { kind: 'pull-request', state: 'opened', number: 1, url, draft: false },
+      { kind: 'branch', url: null },
+      null,
+    ]);
+    this.take(this.play.play({ type: 'effect-done', effect, result }));
+  }
+
+  /** A commit that is new, or one from before again. */
+  #head(): string {
+    return `${this.random.below(4)}`.repeat(40);
+  }
+
   #sandboxStep(calm: boolean): boolean {
     if (this.#stopping) {
       this.#stopping = false;
-      this.#asks = false;
+      this.#asks = [];
       const running = this.#running;
       this.#running = [];
       this.#queued = this.#queued.filter(({ turn }) => turn > this.#stoppedTurn);
@@ -113,17 +149,29 @@ class World {
       this.#report(init);
       return true;
     }
-    if (!calm && this.random.chance(0.03)) {
-      this.#asks = false;
+    // A CLI that waits for an answer nobody will give falls silent, and is ended in the end.
+    const isForgotten = this.#asks.length > 0 && this.play.state.phase.name !== 'asking' && this.random.chance(0.05);
+    if (isForgotten || (!calm && this.random.chance(0.03))) {
+      this.#asks = [];
       this.#running = [];
       this.#queued = [];
       this.#report(crashed, saved(this.play.state.turns, 0));
       return true;
     }
-    if (this.#asks) return false;
-    if (this.random.chance(0.05)) {
-      this.#asks = true;
-      this.#report(question);
+    if (this.#asks.length > 0) {
+      // A call of several may be taken back, e.g. with the subagent that made it.
+      const [first] = this.#asks;
+      if (calm || first === undefined || !this.random.chance(0.02)) return false;
+      this.#asks = this.#asks.slice(1);
+      this.#report(takenBack(first));
+      return true;
+    }
+    if (this.random.chance(0.08)) {
+      const calls = Array.from({ length: this.random.pick([1, 1, 1, 3]) }, () => `request-${++this.#requests}`);
+      this.#asks = [...calls];
+      this.#report(
+        ...calls.map((id) => (this.random.chance(0.4) ? question(id) : permission(id, this.random.pick(COMMANDS)))),
+      );
       return true;
     }
     if (this.random.chance(0.4)) {
@@ -133,8 +181,12 @@ class World {
     }
     const answered = this.#running;
     this.#running = [];
+    if (this.random.chance(calm ? 0.02 : 0.1)) {
+      this.#report(usedUp(ids(answered)), saved(this.play.state.turns, 0));
+      return true;
+    }
     this.#report(result(`answer ${this.random.below(1e9)}`, ids(answered)));
-    this.#report(saved(this.play.state.turns));
+    this.#report(saved(this.play.state.turns, 1, this.#head()));
     return true;
   }
 
@@ -170,6 +222,9 @@ it('owes no thread an answer in the end, and gives none twice, in 2,000 random h
       if (world.random.chance(0.15)) world.ask();
       else world.step(false);
       if (world.random.chance(0.02)) world.take(world.play.deadline(world.random.below(60_000)));
+      if (world.random.chance(0.02)) world.take(world.play.deadline(world.random.below(600_000)));
+      if (world.random.chance(0.03))
+        world.take(world.play.play({ type: 'place-changed', place: world.random.below(3) }));
     }
     world.settle();
     for (const [thread, history] of world.threads) {

@@ -20,7 +20,14 @@ type Situation = { phase: Phase; reason: string; lastOutcome: TurnOutcome | null
 /** The status of a session or of a row of the list. */
 export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
   const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseWords[phase];
-  const tone = phase === 'waiting' ? outcomeTone(lastOutcome) : phase === 'asking' ? 'asking' : 'busy';
+  const tone =
+    phase === 'waiting'
+      ? outcomeTone(lastOutcome)
+      : phase === 'asking'
+        ? 'asking'
+        : RESTING.has(phase)
+          ? 'waiting'
+          : 'busy';
   return { word, detail: beyond(word, reason), tone, ticking: phase !== 'waiting' };
 }
 
@@ -39,10 +46,15 @@ export function pageTitle(status: Status, issue: string): string {
   return `${marks[status.tone]} ${status.word} · ${issue}`;
 }
 
+/** Nothing runs: it goes on by itself. */
+const RESTING: ReadonlySet<Phase> = new Set<Phase>(['queued', 'parked']);
+
 const phaseWords = {
   starting: 'Starting',
   working: 'Working',
   asking: 'Asks you',
+  queued: 'In line',
+  parked: 'Parked',
   saving: 'Saving',
   stopping: 'Stopping',
 } as const;

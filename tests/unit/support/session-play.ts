@@ -41,6 +41,8 @@ export class SessionPlay {
   /** Lanes that the last event cancelled. */
   cancelledLanes: string[] = [];
   now = 1_000_000;
+  /** Whether the host has pull requests; where it has none, a turn ends as soon as that is known. */
+  hasPullRequests = false;
   #ids = 0;
   #seq = 0;
 
@@ -73,7 +75,12 @@ export class SessionPlay {
     this.asked.push(...transition.prompts);
     this.copied.push(...transition.copies);
     this.cancelledLanes = transition.cancelledLanes;
-    return transition.effects;
+    if (this.hasPullRequests) return transition.effects;
+    const others = transition.effects.filter((effect) => effect.kind !== 'open-pull-request');
+    const after = transition.effects
+      .filter((effect) => effect.kind === 'open-pull-request')
+      .flatMap((effect) => this.play({ type: 'effect-done', effect, result: null }));
+    return [...others, ...after];
   }
 
   prompt(
@@ -235,13 +242,13 @@ export const usedUp = (promptIds: string[]) =>
     api_error_status: 429,
   });
 
-export function saved(turn: number, newCommits = 1): SandboxEventBody {
+export function saved(turn: number, newCommits = 1, head = 'a'.repeat(40)): SandboxEventBody {
   return {
     type: 'saved',
     turn,
     branch: 'cyrus/eng-1',
-    head: 'a'.repeat(40),
-    commits: [{ sha: 'a'.repeat(40), subject: 'Fix the cart' }],
+    head,
+    commits: [{ sha: head, subject: 'Fix the cart' }],
     files: [{ path: 'src/cart.js', additions: 1, deletions: 1 }],
     newCommits,
     pushed: true,
@@ -258,13 +265,39 @@ export const crashed: SandboxEventBody = {
 };
 
 /** Claude asks people something and waits. */
-export const question = line({
-  type: 'control_request',
-  request_id: 'question',
-  request: {
-    subtype: 'can_use_tool',
-    tool_name: 'AskUserQuestion',
-    input: { questions: [{ question: 'Which?', options: [{ label: 'This' }, { label: 'That' }] }] },
-    tool_use_id: 'toolu_q',
-  },
-});
+export function question(requestId = 'question'): SandboxEventBody {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: {
+      subtype: 'can_use_tool',
+      tool_name: 'AskUserQuestion',
+      input: { questions: [{ question: 'Which?', options: [{ label: 'This' }, { label: 'That' }] }] },
+      tool_use_id: `toolu_${requestId}`,
+    },
+  });
+}
+
+/** A tool asks to be let run, and waits. */
+export function permission(
+  requestId: string,
+  command = 'npm publish',
+  request: { tool_name?: string; input?: unknown; decision_reason?: string } = {},
+): SandboxEventBody {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: {
+      subtype: 'can_use_tool',
+      tool_name: 'Bash',
+      input: { command, description: 'Publish the package' },
+      tool_use_id: `toolu_${requestId}`,
+      ...request,
+    },
+  });
+}
+
+/** The CLI takes back what it asked. */
+export function takenBack(requestId: string): SandboxEventBody {
+  return line({ type: 'control_cancel_request', request_id: requestId });
+}

@@ -1,0 +1,447 @@
+/**
+ * The Claude account: one Durable Object for the deployment. It knows each token's limits and whether Claude's API takes it,
+ * chooses tokens for sessions, keeps budgets, and sums up what is used. Sums go to D1 every few seconds: a crash loses no more.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { type Config, readConfig } from '../config.ts';
+import { budgetWords, hasBudget, type Spent, usedUpBudget } from '../limits/budget.ts';
+import { costOf, expectedCost } from '../limits/prices.ts';
+import { withTimeLimit } from '../limits/time-limit.ts';
+import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
+import { leftOf, roomAt, type Windows } from '../limits/windows.ts';
+import { log } from '../observability/log.ts';
+import { audit } from '../store/audit.ts';
+import { type Database, openDatabase } from '../store/database.ts';
+import { addUsage, readSpending, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
+import { type AccountState, accountStateSchema } from './account-state.ts';
+import { credentialHeaders } from './claude-credential.ts';
+import type { AnswerUse } from './usage-reader.ts';
+
+/** Sums are written this long after the first use, in ms; and again after a failure. */
+const FLUSH_MS = 5_000;
+const FLUSH_AGAIN_MS = 30_000;
+/** A session keeps its token this long after it last used it. */
+const KEEP_ASSIGNED_MS = 7 * 24 * 3_600_000;
+const MAX_ASSIGNED = 2_000;
+/** A request that never reported back holds its part of a budget no longer than this. */
+const RESERVED_MS = 15 * 60_000;
+/** A refused token is tried again at most this often, and given a real request again after this long. */
+const PROBE_EVERY_MS = 60_000;
+const BELIEVE_REFUSAL_MS = 10 * 60_000;
+const PROBE_LIMIT_MS = 5_000;
+const STATE = 'state';
+
+/** Who asks. */
+export interface Asker {
+  session: string;
+  workspace: string;
+  /** `owner/name` */
+  repository: string;
+}
+
+/** What a request may do: go out with this token; or not, and why. */
+export type Grant =
+  | { kind: 'token'; name: string; reservation: string | null }
+  | Exclude<Choice, { kind: 'token' }>
+  | { kind: 'over-budget'; words: string };
+
+/** What became of a request. */
+export interface Answered {
+  asker: Asker;
+  token: string;
+  /** Null where nothing was used. */
+  use: AnswerUse | null;
+  refused: boolean;
+  windows: Windows | null;
+  reservation: string | null;
+}
+
+/** Whether a turn may begin, and with how much room. */
+export interface Readiness {
+  /** The limits of the token that the session would use; null: nothing is known. */
+  windows: Windows | null;
+  /** Why no turn may begin: Claude's API takes no token of this deployment. */
+  problem: string | null;
+}
+
+/** A token as the admin API shows it. */
+export interface TokenView extends TokenRecord {
+  /** Share left of the scarcest window, 0 to 1. */
+  left: number;
+  sessions: number;
+}
+
+export class ClaudeAccount extends DurableObject<Env> {
+  readonly #config: Config;
+  readonly #database: Database;
+  #state: AccountState;
+  #pending = new Map<string, UsageSum>();
+  #changed = new Set<string>();
+  readonly #spent = new Map<string, Promise<{ usd: number }>>();
+  readonly #reserved = new Map<string, { asker: Asker; usd: number; at: number }>();
+  readonly #models = new Map<string, string>();
+  readonly #fingerprints = new Map<string, string>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#config = readConfig(env);
+    this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
+    const kept = accountStateSchema.safeParse(ctx.storage.kv.get(STATE));
+    this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
+    ctx.blockConcurrencyWhile(async () => {
+      for (const { name, secret } of this.#config.limits.tokens) {
+        this.#fingerprints.set(name, await fingerprintOf(secret));
+      }
+    });
+  }
+
+  /**
+   * Chooses the token for a session's request and, where there are budgets, sets aside what the request may cost.
+   * @param bytes length of the request's body; null: not said
+   * @throws DatabaseError where a budget cannot be checked
+   */
+  async choose(asker: Asker, bytes: number | null): Promise<Grant> {
+    const now = Date.now();
+    const choice = this.#choice(asker.session, now);
+    if (choice.kind !== 'token') return choice;
+    this.#assign(asker.session, choice.name, now);
+    if (!this.#hasBudget) return { ...choice, reservation: null };
+    const expected = expectedCost(bytes, this.#modelOf(asker.session), this.#config.limits.prices);
+    const spent = await this.#spentBy(asker);
+    // Nothing is awaited between the look at what is reserved and the reservation.
+    const reserved = this.#reservedBy(asker, now);
+    const usedUp = usedUpBudget(
+      this.#config.limits.budgets,
+      {
+        session: spent.session + reserved.session,
+        repositoryThisMonth: spent.repositoryThisMonth + reserved.repositoryThisMonth,
+        month: spent.month + reserved.month,
+      },
+      expected,
+    );
+    if (usedUp) {
+      log('claude.budget.used-up', { session: asker.session, repository: asker.repository, budget: usedUp.which });
+      return { kind: 'over-budget', words: budgetWords(usedUp) };
+    }
+    const reservation = crypto.randomUUID();
+    this.#reserved.set(reservation, { asker, usd: expected, at: now });
+    return { ...choice, reservation };
+  }
+
+  /** Takes in what a request used and what the API said of the limits. */
+  async record({ asker, token, use, refused, windows, reservation }: Answered): Promise<void> {
+    const now = Date.now();
+    if (reservation !== null) this.#reserved.delete(reservation);
+    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
+    const isNewer = windows !== null && (known.windows === null || known.windows.at <= windows.at);
+    // An answer that is no refusal of the credential proves it good.
+    const isCleared = known.problem !== null && (use !== null || windows !== null);
+    if (isNewer || isCleared) {
+      this.#setToken(token, {
+        windows: isNewer ? windows : known.windows,
+        problem: isCleared ? null : known.problem,
+      });
+    }
+    if (use?.model) this.#models.set(asker.session, use.model);
+    if (use !== null || refused) await this.#add(asker, token, use, refused, now);
+    await this.#flushSoon();
+  }
+
+  /**
+   * Claude's API does not take a token: it is out until it is replaced or proves good. The admin is told once.
+   * @returns whether another token can be used instead
+   */
+  async tokenRefused(token: string, message: string): Promise<boolean> {
+    const now = Date.now();
+    const fingerprint = this.#fingerprints.get(token) ?? '';
+    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
+    const isNew = known.problem?.fingerprint !== fingerprint;
+    const since = isNew ? now : (known.problem?.since ?? now);
+    this.#setToken(token, { ...known, problem: { fingerprint, message, since, triedAt: now } });
+    if (isNew) {
+      log('alert.claude.token-refused', { alert: true, name: token, mode: this.#config.claude.access.mode, message });
+      this.ctx.waitUntil(this.#audit(now, token, message));
+    }
+    await this.#flushSoon();
+    return this.#choice('', now).kind === 'token';
+  }
+
+  /** Whether a session's turn may begin. Tokens that were refused are tried again now and then. */
+  async readiness(session: string): Promise<Readiness> {
+    let choice = this.#choice(session, Date.now());
+    if (choice.kind === 'out') {
+      await this.probe(PROBE_EVERY_MS);
+      choice = this.#choice(session, Date.now());
+    }
+    if (choice.kind === 'out') return { windows: null, problem: this.problem() };
+    const name = choice.kind === 'token' ? choice.name : this.#config.limits.tokens[0]?.name;
+    return { windows: this.#state.tokens[name ?? '']?.windows ?? null, problem: null };
+  }
+
+  /** When a session that met a limit finds room, in ms since the epoch; null where nothing is known of that. */
+  room(session: string): number | null {
+    const now = Date.now();
+    const isKnown = this.#tokens(now).some(({ windows, isOut }) => isOut || roomAt(windows, now) > now);
+    // That there is room is worth something only where there was none, or where there is another token.
+    if (!isKnown && this.#config.limits.tokens.length < 2) return null;
+    const choice = this.#choice(session, now);
+    if (choice.kind === 'full') return choice.until;
+    return choice.kind === 'token' ? now : null;
+  }
+
+  /** Why no token can be used, in words for whoever runs Cyrus; null where one can. */
+  problem(): string | null {
+    if (this.#choice('', Date.now()).kind !== 'out') return null;
+    const [first] = this.#config.limits.tokens;
+    return this.#state.tokens[first?.name ?? '']?.problem?.message ?? "Claude's API does not take the credential.";
+  }
+
+  /** Every token, with what is known of it. */
+  tokens(): TokenView[] {
+    const now = Date.now();
+    return this.#tokens(now).map(({ name, windows, sessions, isOut }) => ({
+      token: name,
+      windows,
+      problem: isOut ? (this.#state.tokens[name]?.problem ?? null) : null,
+      left: leftOf(windows, now),
+      sessions,
+    }));
+  }
+
+  /**
+   * Asks Claude's API whether it takes the refused tokens again. Nothing is used by that.
+   * @param atMostEvery ms since a token was last tried; 0: at once
+   */
+  async probe(atMostEvery: number): Promise<void> {
+    const { tokens } = this.#config.limits;
+    await Promise.all(
+      tokens.map(async ({ name, secret }) => {
+        const known = this.#state.tokens[name];
+        const problem = known?.problem;
+        if (!problem || problem.fingerprint !== this.#fingerprints.get(name)) return;
+        if (Date.now() - problem.triedAt < atMostEvery) return;
+        const status = await this.#statusOf(secret);
+        const isGood = status !== null && status >= 200 && status < 300;
+        // Whether such a token may ask for models at all is not certain: after a while a real request decides.
+        const mayTry = status !== 401 && status !== null && Date.now() - problem.since > BELIEVE_REFUSAL_MS;
+        const next = isGood || mayTry ? null : { ...problem, triedAt: Date.now() };
+        this.#setToken(name, { windows: known.windows, problem: next });
+      }),
+    );
+    await this.#flushSoon();
+  }
+
+  /** Writes what was used since the last time. Never throws. */
+  override async alarm(): Promise<void> {
+    const now = Date.now();
+    const sums = this.#pending;
+    const changed = this.#changed;
+    this.#pending = new Map();
+    this.#changed = new Set();
+    try {
+      await addUsage(this.#database, [...sums.values()], now);
+      sums.clear();
+      const records = [...changed].map((token) => ({
+        token,
+        windows: this.#state.tokens[token]?.windows ?? null,
+        problem: this.#state.tokens[token]?.problem ?? null,
+      }));
+      await saveTokenRecords(this.#database, records, now);
+    } catch (error) {
+      log('claude.usage.not-written', { sums: sums.size, error: asError(error) });
+      for (const sum of sums.values()) this.#merge(sum);
+      for (const token of changed) this.#changed.add(token);
+      await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
+    }
+  }
+
+  get #hasBudget(): boolean {
+    return this.#config.claude.access.mode === 'api-key' && hasBudget(this.#config.limits.budgets);
+  }
+
+  #choice(session: string, now: number): Choice {
+    return chooseToken(this.#tokens(now), this.#state.assigned[session]?.token ?? null, now);
+  }
+
+  #tokens(now: number): TokenState[] {
+    const counts = new Map<string, number>();
+    for (const { token, at } of Object.values(this.#state.assigned)) {
+      if (now - at < KEEP_ASSIGNED_MS) counts.set(token, (counts.get(token) ?? 0) + 1);
+    }
+    return this.#config.limits.tokens.map(({ name }) => {
+      const known = this.#state.tokens[name];
+      const fingerprint = known?.problem?.fingerprint;
+      return {
+        name,
+        windows: known?.windows ?? null,
+        isOut: fingerprint !== undefined && fingerprint === this.#fingerprints.get(name),
+        sessions: counts.get(name) ?? 0,
+      };
+    });
+  }
+
+  #assign(session: string, token: string, now: number): void {
+    const present = this.#state.assigned[session];
+    if (present?.token === token && now - present.at < 3_600_000) return;
+    const kept = Object.entries(this.#state.assigned)
+      .filter(([, { at }]) => now - at < KEEP_ASSIGNED_MS)
+      .slice(-MAX_ASSIGNED);
+    this.#state = { ...this.#state, assigned: { ...Object.fromEntries(kept), [session]: { token, at: now } } };
+    this.ctx.storage.kv.put(STATE, this.#state);
+  }
+
+  #setToken(name: string, known: AccountState['tokens'][string]): void {
+    this.#state = { ...this.#state, tokens: { ...this.#state.tokens, [name]: known } };
+    this.ctx.storage.kv.put(STATE, this.#state);
+    this.#changed.add(name);
+  }
+
+  #modelOf(session: string): string {
+    return this.#models.get(session) ?? this.#config.claude.model;
+  }
+
+  async #add(asker: Asker, token: string, use: AnswerUse | null, refused: boolean, now: number): Promise<void> {
+    const counts = use ?? { model: null, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
+    const { model: named, ...tokens } = counts;
+    const model = named ?? this.#modelOf(asker.session);
+    const costUsd = costOf(tokens, model, this.#config.limits.prices);
+    this.#merge({
+      day: new Date(now).toISOString().slice(0, 10),
+      sessionId: asker.session,
+      model,
+      token,
+      workspaceId: asker.workspace,
+      repository: asker.repository,
+      requests: 1,
+      refused: refused ? 1 : 0,
+      ...tokens,
+      costUsd,
+    });
+    if (!this.#hasBudget || costUsd === 0) return;
+    for (const key of spentKeys(asker, now)) {
+      const spent = await this.#spent.get(key);
+      if (spent) spent.usd += costUsd;
+    }
+  }
+
+  #merge(sum: UsageSum): void {
+    const key = [sum.day, sum.sessionId, sum.model, sum.token].join('\n');
+    const before = this.#pending.get(key);
+    this.#pending.set(
+      key,
+      before
+        ? {
+            ...sum,
+            requests: before.requests + sum.requests,
+            refused: before.refused + sum.refused,
+            inputTokens: before.inputTokens + sum.inputTokens,
+            outputTokens: before.outputTokens + sum.outputTokens,
+            cacheReadTokens: before.cacheReadTokens + sum.cacheReadTokens,
+            cacheCreationTokens: before.cacheCreationTokens + sum.cacheCreationTokens,
+            costUsd: before.costUsd + sum.costUsd,
+          }
+        : sum,
+    );
+  }
+
+  /** What was spent, read from the database once and counted on from there. @throws DatabaseError */
+  async #spentBy(asker: Asker): Promise<Spent> {
+    const [session, repository, month] = spentKeys(asker, Date.now());
+    const keys = [session, repository, month] as const;
+    if (keys.some((key) => !this.#spent.has(key))) {
+      const read = readSpending(this.#database, {
+        sessionId: asker.session,
+        workspaceId: asker.workspace,
+        repository: asker.repository,
+        month: new Date().toISOString().slice(0, 7),
+      });
+      const unwritten = [...this.#pending.values()];
+      const plus = (usd: number, isIn: (sum: UsageSum) => boolean) =>
+        usd + unwritten.filter(isIn).reduce((total, { costUsd }) => total + costUsd, 0);
+      const ofRepository = (sum: UsageSum) =>
+        sum.workspaceId === asker.workspace && sum.repository === asker.repository;
+      const values = [
+        read.then((spent) => ({ usd: plus(spent.session, ({ sessionId }) => sessionId === asker.session) })),
+        read.then((spent) => ({ usd: plus(spent.repositoryThisMonth, ofRepository) })),
+        read.then((spent) => ({ usd: plus(spent.month, () => true) })),
+      ];
+      for (const [index, key] of keys.entries()) {
+        const value = values[index];
+        if (this.#spent.has(key) || !value) continue;
+        this.#spent.set(key, value);
+        // A failed read is tried again by the next request.
+        value.catch(() => this.#spent.delete(key));
+      }
+    }
+    const usd = async (key: string) => (await this.#spent.get(key))?.usd ?? 0;
+    const [ofSession, ofRepository, ofMonth] = await Promise.all([usd(session), usd(repository), usd(month)]);
+    return { session: ofSession, repositoryThisMonth: ofRepository, month: ofMonth };
+  }
+
+  #reservedBy(asker: Asker, now: number): Spent {
+    const sums: Spent = { session: 0, repositoryThisMonth: 0, month: 0 };
+    for (const [id, { asker: other, usd, at }] of this.#reserved) {
+      if (now - at > RESERVED_MS) {
+        this.#reserved.delete(id);
+        continue;
+      }
+      sums.month += usd;
+      if (other.workspace === asker.workspace && other.repository === asker.repository) sums.repositoryThisMonth += usd;
+      if (other.session === asker.session) sums.session += usd;
+    }
+    return sums;
+  }
+
+  async #flushSoon(): Promise<void> {
+    if (this.#pending.size === 0 && this.#changed.size === 0) return;
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + FLUSH_MS);
+  }
+
+  /** Status of a request that costs nothing; null where the API cannot be reached. */
+  async #statusOf(secret: string): Promise<number | null> {
+    const { apiUrl, access } = this.#config.claude;
+    const headers = new Headers({ 'anthropic-version': '2023-06-01' });
+    for (const [name, value] of credentialHeaders(access.mode, secret, null)) headers.set(name, value);
+    try {
+      return await withTimeLimit(PROBE_LIMIT_MS, async (signal) => {
+        const response = await fetch(`${apiUrl}/v1/models?limit=1`, { headers, signal, redirect: 'manual' });
+        await response.body?.cancel();
+        return response.status;
+      });
+    } catch (error) {
+      log('claude.probe.failed', { error: asError(error) });
+      return null;
+    }
+  }
+
+  /** Never rejects. */
+  async #audit(at: number, token: string, message: string): Promise<void> {
+    const details = { name: token, message };
+    try {
+      const entry = { at, actor: 'cyrus', action: 'claude.token-refused', workspaceId: null, details } as const;
+      await audit(this.#database, entry);
+    } catch (error) {
+      log('claude.audit.failed', { error: asError(error) });
+    }
+  }
+}
+
+/** Under what the spending of a session, of a repository in a month and of a month is remembered. */
+function spentKeys({ session, workspace, repository }: Asker, now: number): [string, string, string] {
+  const month = new Date(now).toISOString().slice(0, 7);
+  return [`session ${session}`, `repository ${month} ${workspace} ${repository}`, `month ${month}`];
+}
+
+async function fingerprintOf(secret: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(secret));
+  return [...new Uint8Array(digest).slice(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The one object of the deployment. */
+export function claudeAccount(env: Pick<Env, 'CLAUDE_ACCOUNT'>) {
+  return env.CLAUDE_ACCOUNT.getByName('claude');
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,26 @@
+/** How a session asks the workspace's queue for its place, and gives it back. */
+import { log } from '../observability/log.ts';
+import { isUnderWay } from './queueing.ts';
+import { currentTurn } from './state.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/**
+ * Asks for a place for the session's turn, or where it stands.
+ * @returns 0: it may run; otherwise its position in line. Where the queue does not answer it may run: the cap is there for
+ * comfort, and nobody waits for a queue that is broken.
+ */
+export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'state'>): Promise<number> {
+  const turn = currentTurn(state);
+  const owner = turn?.prompts.find(({ person }) => person)?.person?.id ?? state.id;
+  try {
+    return await env.WORKSPACE_QUEUE.getByName(state.workspaceId).take({
+      session: state.id,
+      owner,
+      turn: turn?.number ?? state.turns,
+      isUnderWay: isUnderWay(state),
+    });
+  } catch (error) {
+    log('queue.take.failed', { session: state.id, error: error instanceof Error ? error : new Error(String(error)) });
+    return 0;
+  }
+}

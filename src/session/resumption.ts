@@ -1,0 +1,69 @@
+/** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
+import type { Turn, TurnPrompt } from './state.ts';
+import type { Step } from './step.ts';
+import { resumeWith } from './turn.ts';
+
+const RESUME_PROMPT =
+  'A usage limit of the Claude account interrupted this work; it has room again. Your process was ended meanwhile, and what ' +
+  'was not committed has been committed to the branch. Go on with what you were asked, where you were.';
+
+/** Goes on with a parked turn. A limit that stands all the same parks it again. */
+export function resumeParked(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked') return;
+  const number = step.state.turns + 1;
+  // Under a new number: a stop was sent for the old one, under which prompts would be dropped.
+  const prompts = phase.turn.prompts.map((prompt) =>
+    phase.left.includes(prompt.promptId) ? anew(step, prompt) : prompt,
+  );
+  const isLeft = (prompt: TurnPrompt) => !phase.turn.prompts.includes(prompt);
+  const turn: Turn = { ...phase.turn, number, losses: 0, prompts: prompts.filter((prompt) => !isLeft(prompt)) };
+  const asked = [...prompts.filter(isLeft), ...step.state.queue];
+  step.set({ turns: number, queue: [], limit: null });
+  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work goes on." });
+  resumeWith(step, turn, RESUME_PROMPT, 'Going on after the limit');
+  for (const { promptId } of asked) step.effect({ kind: 'prompt-sandbox', promptId, turn: number });
+  const resumed = step.state.phase;
+  if (resumed.name !== 'starting') return;
+  const joined = asked.map(({ promptId, agentSessionId, person }) => ({
+    promptId,
+    agentSessionId,
+    ...(person && { person }),
+  }));
+  step.enter({ ...resumed, turn: { ...resumed.turn, prompts: [...resumed.turn.prompts, ...joined] } });
+  step.effect({ kind: 'index-session' });
+}
+
+/** The sandbox takes no prompt twice, so one that Claude did not come to is asked under a new id. */
+function anew(step: Step, { promptId: of, ...prompt }: TurnPrompt): TurnPrompt {
+  const promptId = step.context.newId();
+  step.transition.copies.push({ promptId, of });
+  return { ...prompt, promptId };
+}
+
+/**
+ * Where room is for a parked session, as the account knows it.
+ * @param at ms since the epoch; null where nothing is known
+ */
+export function roomFound(step: Step, at: number | null): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked' || at === null) return;
+  if (at > step.now) {
+    // Never later than what Claude itself said.
+    if (at < phase.until) step.enter({ ...phase, until: at });
+    return;
+  }
+  // What ran is being ended; it goes on when that is over.
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+}
+
+/** Time for the sandbox to end what ran. */
+const ENDING_MS = 15_000;
+
+/** It is time to ask again whether there is room. */
+export function askForRoom(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked') return;
+  step.enter({ ...phase, askAt: step.now });
+  step.effect({ kind: 'find-room' });
+}

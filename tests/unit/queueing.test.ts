@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { placeWords } from '../../src/session/queueing.ts';
+import { init, result, SessionPlay, saved } from './support/session-play.ts';
+
+/** A session that stands in line with its first prompt. */
+function inLine(place = 3): SessionPlay {
+  const play = new SessionPlay();
+  play.prompt('p1');
+  play.startedWith({ kind: 'place', place });
+  return play;
+}
+
+describe('a session for which there is no place', () => {
+  it('stands in line and says where, and hands nothing to a sandbox', () => {
+    const play = inLine();
+    expect(play.state.phase).toMatchObject({ name: 'queued', place: 3 });
+    expect(play.cancelledLanes).toEqual(['sandbox']);
+    expect(play.said('thread-1').join()).toContain('3rd in line');
+    expect(play.closings('thread-1')).toEqual([]);
+  });
+
+  it('says so when the line moves, and only then', () => {
+    const play = inLine();
+    const moved = play.play({ type: 'place-changed', place: 2 });
+    expect(moved.filter((effect) => effect.kind === 'say')).toMatchObject([
+      { activity: { ephemeral: true, content: { body: '2nd in line.' } } },
+    ]);
+    expect(play.play({ type: 'place-changed', place: 2 })).toEqual([]);
+  });
+
+  it('begins when its place is free, with all that was asked meanwhile', () => {
+    const play = inLine();
+    play.prompt('p2', 'thread-2');
+    const effects = play.play({ type: 'place-changed', place: 0 });
+    expect(play.kinds(effects)).toEqual(['start-sandbox', 'prompt-sandbox', 'prompt-sandbox', 'index-session']);
+    play.started();
+    play.report(init, result('Both.', ['p1', 'p2']), saved(1));
+    expect(play.closings('thread-1')).toHaveLength(1);
+    expect(play.closings('thread-2')).toHaveLength(1);
+  });
+
+  it('asks where it stands, in case the word of it was lost', () => {
+    const play = inLine();
+    expect(play.kinds(play.deadline(60_000))).toEqual(['ask-place']);
+    play.play({ type: 'effect-done', effect: { kind: 'ask-place', turn: 1 }, result: { kind: 'place', place: 0 } });
+    expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('leaves the line when it is stopped, with one answer', () => {
+    const play = inLine();
+    expect(play.kinds(play.stop())).toContain('give-place');
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('waited in line')]);
+    expect(play.play({ type: 'place-changed', place: 0 })).toEqual([]);
+  });
+});
+
+describe('a place', () => {
+  it('is given back once when the turn has ended, and kept while a next one follows', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started();
+    play.report(init, result('Done.', ['p1']));
+    play.prompt('p2');
+    expect(play.kinds(play.report(saved(1)))).not.toContain('give-place');
+    play.started();
+    play.report(init, result('Done too.', ['p2']));
+    expect(play.report(saved(2)).filter((effect) => effect.kind === 'give-place')).toEqual([
+      { kind: 'give-place', turn: 2 },
+    ]);
+  });
+});
+
+it('names places as people do', () => {
+  expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(placeWords)).toEqual([
+    'Next in line',
+    '2nd in line',
+    '3rd in line',
+    '4th in line',
+    '11th in line',
+    '12th in line',
+    '13th in line',
+    '21st in line',
+    '22nd in line',
+    '111th in line',
+  ]);
+});
