@@ -57,11 +57,12 @@ function wholeTurn(
   const { name, script, args } = chooseScript(known, turn.prompt, conversation.turns.length === 1);
   const { directory } = conversation;
   function* all(): Generator<Step, Answer, ToolResult[]> {
-    const first = yield* script({ prompt: requestText(turn.prompt), args, directory });
+    const first = yield* script({ prompt: requestText(turn.prompt), whole: turn.prompt, args, directory });
     const texts = [first.text];
     for (const interjection of turn.interjections) {
       const more = chooseScript(known, interjection.text, false);
-      texts.push((yield* more.script({ prompt: requestText(interjection.text), args: more.args, directory })).text);
+      const asked = { prompt: requestText(interjection.text), whole: interjection.text };
+      texts.push((yield* more.script({ ...asked, args: more.args, directory })).text);
     }
     return { ...first, text: texts.join('\n\n') };
   }

@@ -37,6 +37,8 @@ export interface Answer extends Speech {
 export interface Task {
   /** What was asked for in this turn, or in the message that came while it was running. */
   prompt: string;
+  /** The whole of what the CLI was given for it, with what is said around it. */
+  whole: string;
   /** What the script's marker says after its name, e.g. `['20', '100']` for `[script: steps 20 100]`. */
   args: string[];
   /** Absolute path where the tools run. */

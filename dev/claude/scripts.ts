@@ -62,6 +62,15 @@ function* question(task: Task): Part<Answer> {
   return { text: `I noted the answer: ${said}` };
 }
 
+/** `[script: attachment]`: looks at the first file that the prompt says was saved, shares a copy of it and shows it in the answer. */
+function* attachment(task: Task): Part<Answer> {
+  const path = /^- (\/[\w./-]+) ← /m.exec(task.whole)?.[1];
+  if (path === undefined) return { text: 'The prompt names no file.' };
+  const sum = yield* bash(`sha256sum '${path}'`, 'Look at the file', { text: 'I look at the file first.' });
+  yield* bash(`cp '${path}' "$CYRUS_SHARE/seen.png"`, 'Share a copy');
+  return { text: `Its checksum is ${sum.text.split(' ')[0]}.\n\n![What I saw](share/seen.png)` };
+}
+
 const vocabulary =
   'the cart holds every item with its price and quantity while a coupon takes its share and shipping comes last so that the customer sees one total which is the sum of all parts in whole cents';
 
@@ -124,6 +133,7 @@ export const scripts: Record<string, Script> = {
   'push-main': repairAndPushMain,
   'no-change': noChange,
   question,
+  attachment,
   'long-tool': longTool,
   'long-text': longText,
   'many-tools': manyTools,

@@ -47,7 +47,7 @@ export type SharedFile = z.infer<typeof sharedFileSchema>;
  * @returns null for every other address
  */
 export function sharedName(address: string): string | null {
-  const name = /^(?:\.\/|\/(?:[^\s()]*\/)?)?share\/([^/\s()]+)$/.exec(address)?.[1];
+  const name = /^(?:\.\/|\/(?!\/)(?:[^\s()]*\/)?)?share\/([^/\s()]+)$/.exec(address)?.[1];
   return name !== undefined && FILE_NAME.test(name) ? name : null;
 }
 

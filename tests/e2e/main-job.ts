@@ -8,6 +8,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { assignedIssue } from './assigned-issue.ts';
+import { attachments } from './attachments.ts';
 import { burst } from './burst.ts';
 import { firstActivity } from './first-activity.ts';
 import { Run, same } from './run.ts';
@@ -26,6 +27,7 @@ async function mainJob(run: Run, folder: string): Promise<object> {
   try {
     const flight = await assignedIssue(run, stage);
     await watching(run, stage);
+    await attachments(run, stage);
     const stop = await stopping(run, stage);
     const killed = await workerKilled(run, stage);
     await run.promise('No page has complained in the browser’s console', async () => {

@@ -18,7 +18,7 @@ export interface ScriptedWork {
 export function workOf(name: string, args: (string | number)[], directory: string): ScriptedWork {
   const script = scripts[name];
   if (!script) throw new Error(`there is no script ${name}`);
-  const playing = script({ prompt: '', args: args.map(String), directory });
+  const playing = script({ prompt: '', whole: '', args: args.map(String), directory });
   const work: ScriptedWork = { texts: [], calls: [], answer: '' };
   let next: IteratorResult<Step, Answer> = playing.next([]);
   while (!next.done) {

@@ -10,7 +10,7 @@ import { Outside } from './support/outside.ts';
 import { journal, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
 const PNG = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1, 2, 3]);
-const utf8 = new TextEncoder();
+const bytesOf = (text: string) => new Uint8Array(new TextEncoder().encode(text));
 
 let outside: Outside;
 beforeEach(async () => {
@@ -119,7 +119,7 @@ describe('a shared file on the page', () => {
     ['paper.pdf', '%PDF-1.7 …', 'application/octet-stream'],
   ])('is downloaded where a browser could run it: %s', async (name, content, type) => {
     const { id } = await started();
-    const bytes = utf8.encode(content);
+    const bytes = bytesOf(content);
     await share(id, { content: bytes, name });
     const answer = await read(id, await hashOf(bytes), name);
     expect(answer.headers.get('content-type')).toBe(type);
@@ -147,7 +147,7 @@ describe('what Claude says about a shared file', () => {
   it('shows the file in Linear, uploaded once with the headers that Linear wants', async () => {
     const { thread, reporter, id } = await started();
     await share(id, { content: PNG });
-    const words = utf8.encode('one\n');
+    const words = bytesOf('one\n');
     await share(id, { content: words, name: 'words.txt' });
     const shared = [await file('shot.png', PNG, 'image/png'), await file('words.txt', words, 'text/plain')];
     await end(
