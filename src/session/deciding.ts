@@ -19,6 +19,9 @@ import {
 import { type PermissionQuestion, type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 
+/** Two people may answer one question; the second answer must not allow what is asked next, which nobody has read yet. */
+const HASTE_MS = 3_000;
+
 /** Asks the threads of the turn. */
 export function askPermission(step: Step, about: PermissionQuestion): void {
   const { phase } = step.state;
@@ -71,8 +74,15 @@ export function takeDecision(step: Step, prompt: TurnPrompt, text: string, autho
     if (thread !== null) repeatPermission(step, thread, about, 'Only people can allow this.');
     return;
   }
+  const isTooSoon = step.now - (step.state.answeredAt ?? 0) < HASTE_MS;
+  if (isTooSoon && (answer === 'once' || answer === 'session')) {
+    step.enter({ ...phase, turn });
+    if (thread !== null)
+      repeatPermission(step, thread, about, 'That came too soon after the last answer to be about this.');
+    return;
+  }
   step.enter({ name: 'working', since: step.now, turn });
-  step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
+  step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now }, answeredAt: step.now });
   const call = shortWords(about);
   const who = author ?? 'Somebody';
   if (answer === 'once' || answer === 'session') {

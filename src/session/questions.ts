@@ -43,8 +43,9 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
   } else refuseUnasked(step, entry, TOO_MANY);
 }
 
-/** Phases in which a process may ask: also while the turn before is saved, for the next one that runs already. */
-const AT_WORK = ['starting', 'working', 'saving'];
+/** Phases in which a process may ask, but nobody is asked yet: what asks is for a turn that goes on later. */
+const HOLDING: string[] = ['saving', 'queued', 'parked'];
+const AT_WORK: string[] = ['starting', 'working', ...HOLDING];
 const MAX_WAITING = 50;
 
 /** @returns null where nobody need be asked */
@@ -94,7 +95,7 @@ function withdraw(step: Step, requestId: string): void {
 /** Asks the next of what waits, where nothing else is asked. Done after every event. */
 export function askWhatWaits(step: Step): void {
   const { phase, openQuestions, sandbox } = step.state;
-  if (!openQuestions || openQuestions.length === 0 || phase.name === 'saving') return;
+  if (!openQuestions || openQuestions.length === 0 || HOLDING.includes(phase.name)) return;
   const isRunning = phase.name === 'working' || phase.name === 'starting' || phase.name === 'asking';
   // What an earlier process asked died with it.
   const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];

@@ -35,6 +35,7 @@ class World {
   /** Requests of the CLI that people have not answered. */
   #asks: string[] = [];
   #requests = 0;
+  #stopLost = false;
   #stopping = false;
   #stoppedTurn = 0;
   #prompts = 0;
@@ -89,6 +90,7 @@ class World {
 
   #carryOut(effect: Effect, calm: boolean): void {
     if (!calm && this.random.chance(0.02)) {
+      if (effect.kind === 'stop-sandbox') this.#stopLost = true;
       this.take(this.play.play({ type: 'effect-failed', effect, attempts: 10, error: 'unreachable', hint: null }));
       return;
     }
@@ -149,8 +151,8 @@ class World {
       this.#report(init);
       return true;
     }
-    // A CLI that waits for an answer nobody will give falls silent, and is ended in the end.
-    const isForgotten = this.#asks.length > 0 && this.play.state.phase.name !== 'asking' && this.random.chance(0.05);
+    // Only where a stop never arrived nobody answers any more: the CLI falls silent, and is ended in the end.
+    const isForgotten = this.#stopLost && this.#asks.length > 0 && this.random.chance(0.05);
     if (isForgotten || (!calm && this.random.chance(0.03))) {
       this.#asks = [];
       this.#running = [];

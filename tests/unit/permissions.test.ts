@@ -156,9 +156,20 @@ describe('several calls that ask together', () => {
     expect(asked(play)).toHaveLength(1);
     expect(decisions(play.prompt('a1', 'thread-1', 'Ada', '1'))).toEqual([['r1', true]]);
     expect(asked(play).at(-1)).toContain('two');
+    play.now += 5_000;
     expect(decisions(play.prompt('a2', 'thread-1', 'Ada', '3'))).toEqual([['r2', expect.stringContaining('Ada')]]);
+    play.now += 5_000;
     expect(decisions(play.prompt('a3', 'thread-1', 'Ada', '1'))).toEqual([['r3', true]]);
     expect(play.state.phase.name).toBe('working');
+  });
+
+  it('are not allowed by the answer of a second person to the first, which comes a moment later', () => {
+    const play = asking(...three);
+    play.prompt('a1', 'thread-1', 'Ada', 'Allow once');
+    expect(decisions(play.prompt('a2', 'thread-1', 'Bob', 'Allow once'))).toEqual([]);
+    expect(asked(play).at(-1)).toContain('too soon after the last answer');
+    play.now += 5_000;
+    expect(decisions(play.prompt('a3', 'thread-1', 'Bob', 'Allow once'))).toEqual([['r2', true]]);
   });
 
   it('and are the same pass together, once they are allowed for the session', () => {

@@ -11,6 +11,7 @@ const session: SessionView = {
   branch: null,
   phase: 'working',
   reason: '',
+  asked: null,
   phaseSince: 0,
   turn: 1,
   turnStartedAt: null,
