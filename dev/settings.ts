@@ -91,6 +91,7 @@ export const SERVICES = {
   git: { name: 'the git host', port: 8789, variable: 'GIT_PORT' },
   model: { name: 'the scripted model', port: 8790, variable: 'MODEL_PORT' },
   sandbox: { name: 'the sandbox', port: 8791, variable: 'SANDBOX_PORT' },
+  github: { name: 'the stand-in for GitHub', port: 8792, variable: 'GITHUB_PORT' },
 } as const;
 export type Service = keyof typeof SERVICES;
 export type Ports = Record<Service, number>;
@@ -100,7 +101,7 @@ export type Ports = Record<Service, number>;
  * @throws SetupProblem naming a port that is taken or is none
  */
 export async function usualPorts(environment: NodeJS.ProcessEnv): Promise<Ports> {
-  const ports = { cyrus: 0, linear: 0, git: 0, model: 0, sandbox: 0 };
+  const ports = { cyrus: 0, linear: 0, git: 0, model: 0, sandbox: 0, github: 0 };
   for (const service of Object.keys(SERVICES) as Service[]) {
     const { name, port, variable } = SERVICES[service];
     const wanted = environment[variable] === undefined ? port : Number(environment[variable]);
@@ -120,9 +121,9 @@ export async function usualPorts(environment: NodeJS.ProcessEnv): Promise<Ports>
 /** Ports that nothing listens on right now. */
 export async function freePorts(): Promise<Ports> {
   const listeners = await Promise.all(Object.keys(SERVICES).map(() => listen(0)));
-  const [cyrus = 0, linear = 0, git = 0, model = 0, sandbox = 0] = listeners.map(({ port }) => port);
+  const [cyrus = 0, linear = 0, git = 0, model = 0, sandbox = 0, github = 0] = listeners.map(({ port }) => port);
   await Promise.all(listeners.map(({ close }) => close()));
-  return { cyrus, linear, git, model, sandbox };
+  return { cyrus, linear, git, model, sandbox, github };
 }
 
 async function isFree(port: number): Promise<boolean> {

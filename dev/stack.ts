@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type ScriptedModel, startScriptedModel } from './claude/scripted-model.ts';
 import { type GitHost, startGitHost } from './git/git-host.ts';
 import { SAMPLE_REPOSITORY, sampleRepository } from './git/sample-repository.ts';
+import { type GitHub, startGitHub } from './github/github.ts';
 import { type LinearSimulator, type LinearSimulatorOptions, startLinearSimulator } from './linear/simulator.ts';
 import { binary, type Child, plainEnvironment, run, startProcess, waitFor } from './processes.ts';
 import { type ClaudeChoice, type LocalSecrets, localSecrets, type Ports, PROJECT } from './settings.ts';
@@ -34,6 +35,8 @@ export interface Stack {
   url: string;
   linear: LinearSimulator;
   git: GitHost;
+  /** Speaks GitHub's API for the git host's repositories. */
+  github: GitHub;
   /** Null where the real Claude answers. */
   model: ScriptedModel | null;
   secrets: LocalSecrets;
@@ -67,9 +70,25 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     );
     onProgress('the git host');
     const password = secrets.gitPassword;
-    const git = await startGitHost({ root: join(folder, 'git'), port: ports.git, username: 'cyrus', password });
+    const git = await startGitHost({
+      root: join(folder, 'git'),
+      port: ports.git,
+      username: 'cyrus',
+      password,
+      admits: (token, fullName, writes) => github.admitsGit(token, fullName, writes),
+    });
     closers.push(() => git.close());
     await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
+    onProgress('the stand-in for GitHub');
+    const github: GitHub = await startGitHub({
+      port: ports.github,
+      dataFile: join(folder, 'github.json'),
+      locate: git.directory,
+      cloneUrl: git.cloneUrl,
+      branchUrl: git.branchUrl,
+    });
+    closers.push(() => github.close());
+    github.install([SAMPLE_REPOSITORY]);
     const model = claude.kind === 'scripted' ? await startModel(ports.model, secrets, options.pace ?? 0) : null;
     if (model) closers.push(() => model.close());
     onProgress('the Linear simulator');
@@ -96,7 +115,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const worker = await startWorker({
       folder,
       port: ports.cyrus,
-      variables: { ...variablesFor(ports, secrets, claude, linear, model), ...options.variables },
+      variables: { ...variablesFor(ports, secrets, claude, linear, github, model), ...options.variables },
     });
     closers.push(() => worker.child.end());
     await register(url, secrets, linear, git);
@@ -104,6 +123,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       url,
       linear,
       git,
+      github,
       model,
       secrets,
       worker,
@@ -150,6 +170,7 @@ function variablesFor(
   secrets: LocalSecrets,
   claude: ClaudeChoice,
   linear: LinearSimulator,
+  github: GitHub,
   model: ScriptedModel | null,
 ): Record<string, string> {
   return {
@@ -163,6 +184,9 @@ function variablesFor(
     LINEAR_AUTHORIZE_URL: `${linear.url}/oauth/authorize`,
     LINEAR_TOKEN_URL: `${linear.url}/oauth/token`,
     LINEAR_REVOKE_URL: `${linear.url}/oauth/revoke`,
+    GITHUB_API_URL: github.apiUrl,
+    GITHUB_APP_ID: github.app.id,
+    GITHUB_APP_PRIVATE_KEY: github.app.privateKey,
     ENCRYPTION_KEY: secrets.encryptionKey,
     ADMIN_TOKEN: secrets.adminToken,
     ACCESS_PASSWORD: secrets.accessPassword,
@@ -190,7 +214,7 @@ async function register(url: string, secrets: LocalSecrets, linear: LinearSimula
   await put(`${url}/api/admin/workspaces/${id}/repositories/${SAMPLE_REPOSITORY}`, secrets, {
     cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
     baseBranch: 'main',
-    credential: { username: 'cyrus', password: secrets.gitPassword },
+    credential: { kind: 'github-app' },
   });
 }
 

@@ -45,6 +45,7 @@ function welcome(stack: Stack): string {
   return `
   Cyrus             ${stack.url}
   Linear simulator  ${stack.linear.url}
+  GitHub stand-in   ${stack.github.url}
 
 ${model.map((line) => `  ${line}`).join('\n')}
 
@@ -52,7 +53,8 @@ ${model.map((line) => `  ${line}`).join('\n')}
   1. Open the Linear simulator, take the issue that is there or create one, and assign it to Cyrus.
   2. Follow the link "Live session" that appears in the issue, and watch.
   3. Comment in the issue to continue the conversation; press Stop to stop it.
-  4. Look at the branch that came of it: ${stack.git.url}
+  4. Follow the link "Pull request #1" in the issue, look at the change, and merge it: ${stack.github.url}
+     All branches: ${stack.git.url}
 
   Logs are in .cyrus/logs; delete the folder .cyrus to begin anew. Ctrl-C ends everything.
 `;

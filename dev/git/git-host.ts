@@ -20,9 +20,11 @@ export interface GitHostOptions {
   root: string;
   /** 0 or left out: a free one. */
   port?: number;
-  /** The one basic credential that may fetch and push. */
+  /** The one basic credential that may fetch and push everything. */
   username: string;
   password: string;
+  /** Whether another credential may do this: `password` is a token, `writes` tells a push from a fetch. */
+  admits?: (password: string, fullName: string, writes: boolean) => boolean;
 }
 
 /** One request for git data (not for a page), as it was answered. */
@@ -38,6 +40,8 @@ interface GitHostRequest {
 export interface GitHost {
   /** `http://127.0.0.1:PORT` */
   url: string;
+  /** Directory of a bare repository; null where there is none. */
+  directory(fullName: string): Promise<string | null>;
   /** Address to clone from, without credentials. */
   cloneUrl(fullName: string): string;
   /** Page that shows a branch. */
@@ -95,8 +99,17 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     return join(root, owner, `${name}.git`);
   };
 
+  const isAdmitted = (authorization: string | undefined, { fullName, service, query }: GitRoute): boolean => {
+    const given = /^basic ([A-Za-z0-9+/=]+)$/i.exec(authorization ?? '')?.[1];
+    const [, password] = /^[^:]*:(.+)$/.exec(Buffer.from(given ?? '', 'base64').toString('utf8')) ?? [];
+    if (password === undefined) return false;
+    const writes = service === 'git-receive-pack' || query.includes('git-receive-pack');
+    return options.admits?.(password, fullName, writes) ?? false;
+  };
+
   const answerGit = async (request: IncomingMessage, response: ServerResponse, route: GitRoute): Promise<void> => {
-    if (!authorized(request.headers.authorization, options.username, options.password)) {
+    const { authorization } = request.headers;
+    if (!authorized(authorization, options.username, options.password) && !isAdmitted(authorization, route)) {
       response.setHeader('www-authenticate', 'Basic realm="git host", charset="UTF-8"');
       return refuse(response, 401, 'This git host needs a user name and a password.');
     }
@@ -174,6 +187,7 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
 
   const host: GitHost = {
     url,
+    directory: async (fullName) => ((await repositoryNames(root)).includes(fullName) ? directoryOf(fullName) : null),
     cloneUrl: (fullName) => `${url}/${fullName}.git`,
     branchUrl: (fullName, branch) => `${url}/${fullName}/tree/${branch.split('/').map(encodeURIComponent).join('/')}`,
     ensureRepository: async (fullName, seed) => seedRepository(directoryOf(fullName), seed),

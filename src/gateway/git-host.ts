@@ -1,13 +1,15 @@
 /** One request to the git host, with the repository's credential. What is no success becomes a refusal that says what to do. */
+import type { BasicCredential, GitAccess } from '../github/access.ts';
 import { log } from '../observability/log.ts';
-import type { RepositoryInput } from '../protocol/api.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 import type { Claims } from './token.ts';
 
 /** What is needed to reach a repository: its clone address, and a basic credential where it needs one. */
 export interface GitRemote {
   cloneUrl: string;
-  credential: NonNullable<RepositoryInput['credential']> | null;
+  credential: BasicCredential | null;
+  /** Gets another credential where the host refuses this one; left out or null: there is no other. */
+  renew?: GitAccess['renew'];
 }
 
 /** Why something was not done: an HTTP status, a sentence for people, and headers of the answer. */
@@ -15,6 +17,8 @@ export interface GitRefusal {
   status: number;
   message: string;
   retryAfter?: string;
+  /** The host did not accept the credential; another one might do. */
+  isStale?: boolean;
 }
 
 const takenHeaders = ['accept', 'content-type', 'git-protocol', 'user-agent'];
@@ -30,6 +34,29 @@ const MAX_WORDS = 500;
  * @returns the host's answer to hand on, streaming; or why there is none
  */
 export async function askGitHost(
+  request: Request,
+  resource: string,
+  body: ReadableStream<Uint8Array> | null,
+  claims: Claims,
+  remote: GitRemote,
+  fetcher: Fetch,
+): Promise<Response | GitRefusal> {
+  const answer = await askOnce(request, resource, body, claims, remote, fetcher);
+  // A streamed body cannot be sent twice; but git asks without one first.
+  if (answer instanceof Response || !answer.isStale || !remote.renew || body !== null) return answer;
+  try {
+    const renewed = { cloneUrl: remote.cloneUrl, credential: await remote.renew() };
+    return await askOnce(request, resource, body, claims, renewed, fetcher);
+  } catch (error) {
+    log('gateway.git.not-renewed', {
+      repository: claims.r,
+      error: error instanceof Error ? error : new Error(String(error)),
+    });
+    return answer;
+  }
+}
+
+async function askOnce(
   request: Request,
   resource: string,
   body: ReadableStream<Uint8Array> | null,
@@ -84,7 +111,7 @@ function refusalOfHost({ status, headers }: Response, said: string, fullName: st
     case 401: {
       // A 401 handed on would make git ask for a password.
       const message = `the git host does not accept the credential stored for ${fullName}: have it stored anew in Cyrus${words}`;
-      return { status: 403, message };
+      return { status: 403, message, isStale: true };
     }
     case 403:
       return { status, message: `the git host forbids this for the credential stored for ${fullName}${words}` };
@@ -109,7 +136,7 @@ function movedTo(location: string | null): string {
   }
 }
 
-function basicCredential(credential: NonNullable<GitRemote['credential']>): string {
+function basicCredential(credential: BasicCredential): string {
   const bytes = new TextEncoder().encode(`${credential.username}:${credential.password}`);
   return btoa(String.fromCharCode(...bytes));
 }

@@ -164,7 +164,12 @@ async function drain(reader: BodyReader, maxBytes: number): Promise<void> {
 }
 
 function handOn(answer: Response | GitRefusal): Response {
-  return answer instanceof Response ? answer : plain(answer.status, answer.message, answer.retryAfter);
+  return answer instanceof Response ? answer : refusedByGit(answer);
+}
+
+/** A refusal as an answer that git prints. */
+export function refusedByGit({ status, message, retryAfter }: GitRefusal): Response {
+  return plain(status, message, retryAfter);
 }
 
 function pushResult(report: Uint8Array<ArrayBuffer> | null): Response {

@@ -57,6 +57,16 @@ export const repositoryInputSchema = z.object({
 });
 export type RepositoryInput = z.infer<typeof repositoryInputSchema>;
 
+/** `PATCH /api/admin/workspaces/:id/repositories/:owner/:name`: what is left out stays as it is. */
+export const repositoryChangeSchema = z.strictObject({
+  cloneUrl: repositoryInputSchema.shape.cloneUrl.optional(),
+  baseBranch: z.string().trim().min(1).optional(),
+  /** Null: none is needed any more. */
+  credential: credentialSchema.nullable().optional(),
+  /** Merged into the settings, see merge-patch.ts; null sets one back to its default. */
+  settings: z.record(z.string(), z.unknown()).optional(),
+});
+
 /** Body of every refusal: a stable word for programs, a sentence for people that says what to do. */
 export const apiErrorSchema = z.object({ error: z.string(), message: z.string() });
 export type ApiError = z.infer<typeof apiErrorSchema>;

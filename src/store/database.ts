@@ -4,7 +4,7 @@
  */
 import { and, desc, eq, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
-import { type RepositoryInput, repositoryInputSchema, type WorkspaceInput } from '../protocol/api.ts';
+import { credentialSchema, type RepositoryInput, type StoredCredential, type WorkspaceInput } from '../protocol/api.ts';
 import { type RepositorySettings, repositorySettingsSchema } from '../protocol/repository.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
 import { decryptText, encryptText, type KeyPurpose } from './encryption.ts';
@@ -35,8 +35,8 @@ export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }
 
-/** HTTP basic credential of a git host. */
-export type GitCredential = NonNullable<RepositoryInput['credential']>;
+/** How a repository is reached. */
+export type GitCredential = StoredCredential;
 
 /** A workspace without its tokens; those are read by installations.ts, for the workspace's object alone. Times in ms. */
 export interface Workspace {
@@ -205,7 +205,7 @@ export async function findRepository(db: Database, workspaceId: string, fullName
   if (sealed === null) return { ...repository, credential: null };
   const context = [workspaceId, fullName, repository.cloneUrl];
   const plain = await decryptText(db.readKeys, 'repository-credential', context, sealed);
-  return { ...repository, credential: repositoryInputSchema.shape.credential.unwrap().parse(JSON.parse(plain)) };
+  return { ...repository, credential: credentialSchema.parse(JSON.parse(plain)) };
 }
 
 /**
@@ -231,7 +231,7 @@ export async function upsertRepository(
           db.encryptionKey,
           'repository-credential',
           [workspaceId, fullName, cloneUrl],
-          JSON.stringify({ username: credential.username, password: credential.password }),
+          JSON.stringify(credential),
         )
       : null,
     updatedAt: now,

@@ -1,0 +1,187 @@
+/** Pull requests: opened, changed, listed, merged, with GitHub's checks (docs.github.com/en/rest/pulls/pulls). */
+import { z } from 'zod';
+import { invalid, notFound, refused } from './answers.ts';
+import { commitsBetween, headOf, merge } from './repositories.ts';
+import type { GitHubState, Pull } from './state.ts';
+
+/** Where a repository is. */
+export interface Place {
+  fullName: string;
+  directory: string;
+}
+
+const createSchema = z.object({
+  title: z.string().min(1).max(256),
+  head: z.string().min(1),
+  base: z.string().min(1),
+  body: z.string().max(65_536).nullish(),
+  draft: z.boolean().default(false),
+  maintainer_can_modify: z.boolean().optional(),
+});
+
+const changeSchema = z.object({
+  title: z.string().min(1).max(256).optional(),
+  body: z.string().max(65_536).nullish(),
+  state: z.enum(['open', 'closed']).optional(),
+  base: z.string().min(1).optional(),
+});
+
+const listSchema = z.object({
+  state: z.enum(['open', 'closed', 'all']).default('open'),
+  head: z.string().optional(),
+  base: z.string().optional(),
+  per_page: z.coerce.number().int().min(1).max(100).default(30),
+  page: z.coerce.number().int().min(1).default(1),
+});
+
+export class Pulls {
+  readonly #state: GitHubState;
+  readonly #now: () => number;
+
+  constructor(state: GitHubState, now: () => number) {
+    this.#state = state;
+    this.#now = now;
+  }
+
+  /** Every pull request, the newest first. */
+  all(): Pull[] {
+    return this.#state.pulls.toReversed();
+  }
+
+  /** @throws Refused 404 */
+  find(fullName: string, number: number): Pull {
+    const pull = this.#state.pulls.find((one) => one.repository === fullName && one.number === number);
+    if (!pull) throw notFound();
+    return pull;
+  }
+
+  /** `GET /repos/:owner/:name/pulls`, the newest first. @throws Refused 422 */
+  list(fullName: string, query: URLSearchParams): Pull[] {
+    const parsed = listSchema.safeParse(Object.fromEntries(query));
+    if (!parsed.success) throw refused(422, z.prettifyError(parsed.error));
+    const { state, head, base, per_page: size, page } = parsed.data;
+    const [owner = ''] = fullName.split('/');
+    return (
+      this.all()
+        .filter((pull) => pull.repository === fullName)
+        .filter((pull) => state === 'all' || pull.state === state)
+        // As GitHub does, a head without its owner is no filter at all.
+        .filter((pull) => !head?.includes(':') || head.toLowerCase() === `${owner}:${pull.head}`.toLowerCase())
+        .filter((pull) => base === undefined || pull.base === base)
+        .slice((page - 1) * size, page * size)
+    );
+  }
+
+  /** `POST /repos/:owner/:name/pulls`. @throws Refused 422 */
+  async create({ fullName, directory }: Place, author: string, input: unknown): Promise<Pull> {
+    const { title, head: named, base, body, draft } = checked(createSchema, input);
+    const [owner = ''] = fullName.split('/');
+    const head = named.startsWith(`${owner}:`) ? named.slice(owner.length + 1) : named;
+    const baseHead = await headOf(directory, base);
+    if (baseHead === null) throw invalid('PullRequest', { field: 'base', code: 'invalid' });
+    const headHead = await headOf(directory, head);
+    if (headHead === null) throw invalid('PullRequest', { field: 'head', code: 'invalid' });
+    // Checked and stored without a pause in between, so that of two at once one is refused.
+    const commits = await commitsBetween(directory, baseHead, headHead);
+    const isOpen = (pull: Pull) => pull.repository === fullName && pull.state === 'open';
+    if (this.#state.pulls.some((pull) => isOpen(pull) && pull.head === head && pull.base === base)) {
+      const message = `A pull request already exists for ${owner}:${head}.`;
+      throw invalid('PullRequest', { code: 'custom', message });
+    }
+    if (commits.length === 0) {
+      throw invalid('PullRequest', { code: 'custom', message: `No commits between ${base} and ${head}` });
+    }
+    if (draft && this.#state.withoutDrafts.includes(fullName)) {
+      throw refused(422, 'Draft pull requests are not supported in this repository.');
+    }
+    const number = Math.max(0, ...this.#state.pulls.map((one) => (one.repository === fullName ? one.number : 0))) + 1;
+    const at = this.#now();
+    const pull: Pull = {
+      repository: fullName,
+      number,
+      title,
+      body: body ?? null,
+      author,
+      head,
+      base,
+      draft,
+      state: 'open',
+      mergedAt: null,
+      closedHead: null,
+      comments: [],
+      createdAt: at,
+      updatedAt: at,
+    };
+    this.#state.pulls.push(pull);
+    return pull;
+  }
+
+  /** `PATCH /repos/:owner/:name/pulls/:number`. @throws Refused */
+  async change({ fullName, directory }: Place, number: number, input: unknown): Promise<Pull> {
+    const pull = this.find(fullName, number);
+    const { title, body, state, base } = checked(changeSchema, input);
+    if (base !== undefined && (await headOf(directory, base)) === null) {
+      throw invalid('PullRequest', { field: 'base', code: 'invalid' });
+    }
+    if (state === 'open' && pull.state === 'closed') {
+      if (pull.mergedAt !== null) {
+        throw invalid('PullRequest', {
+          code: 'custom',
+          message: 'state cannot be changed. The pull request is merged.',
+        });
+      }
+      if (this.#state.pulls.some((other) => other.state === 'open' && isSameWay(other, pull))) {
+        const message = `state cannot be changed. There is already an open pull request from ${pull.head} to ${pull.base}.`;
+        throw invalid('PullRequest', { code: 'custom', message });
+      }
+    }
+    const closedHead = state === 'closed' ? await headOf(directory, pull.head) : pull.closedHead;
+    if (title !== undefined) pull.title = title;
+    if (body !== undefined) pull.body = body;
+    if (state !== undefined) pull.state = state;
+    if (base !== undefined) pull.base = base;
+    pull.closedHead = closedHead;
+    pull.updatedAt = this.#now();
+    return pull;
+  }
+
+  /** `PUT /repos/:owner/:name/pulls/:number/merge`. @throws Refused; GitCommandError where the branches conflict */
+  async merge({ fullName, directory }: Place, number: number): Promise<Pull> {
+    const pull = this.find(fullName, number);
+    const [baseHead, head] = await Promise.all([headOf(directory, pull.base), headOf(directory, pull.head)]);
+    if (pull.state !== 'open' || pull.draft || baseHead === null || head === null) {
+      throw refused(405, 'Pull Request is not mergeable');
+    }
+    const [owner = ''] = fullName.split('/');
+    const message = `Merge pull request #${number} from ${owner}/${pull.head}\n\n${pull.title}`;
+    await merge(directory, { base: pull.base, baseHead, head, message, at: this.#now() });
+    pull.state = 'closed';
+    pull.mergedAt = this.#now();
+    pull.closedHead = head;
+    pull.updatedAt = this.#now();
+    return pull;
+  }
+
+  /** `POST /repos/:owner/:name/issues/:number/comments`. @throws Refused */
+  comment(fullName: string, number: number, author: string, input: unknown): Pull['comments'][number] {
+    const pull = this.find(fullName, number);
+    const { body } = checked(z.object({ body: z.string().min(1).max(65_536) }), input);
+    this.#state.lastId += 1;
+    const comment = { id: this.#state.lastId, author, body, createdAt: this.#now() };
+    pull.comments.push(comment);
+    return comment;
+  }
+}
+
+function isSameWay(one: Pull, other: Pull): boolean {
+  return one.repository === other.repository && one.head === other.head && one.base === other.base;
+}
+
+/** A body that fits, or GitHub's 422 with the field that does not. */
+function checked<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const field = String(parsed.error.issues[0]?.path[0] ?? '');
+  const isMissing = typeof input !== 'object' || input === null || !(field in input);
+  throw invalid('PullRequest', { field, code: isMissing ? 'missing_field' : 'invalid' });
+}

@@ -1,0 +1,115 @@
+/** What the stand-in for GitHub knows: an app, where it is installed, tokens, pull requests. Times are ms since the epoch. */
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+
+export const accessLevelSchema = z.enum(['read', 'write']);
+/** The permissions that matter here (docs.github.com/en/rest/authentication/permissions-required-for-github-apps). */
+export const permissionsSchema = z.object({
+  metadata: accessLevelSchema.optional(),
+  contents: accessLevelSchema.optional(),
+  pull_requests: accessLevelSchema.optional(),
+  issues: accessLevelSchema.optional(),
+});
+export type Permissions = z.infer<typeof permissionsSchema>;
+
+const installationSchema = z.object({
+  id: z.number().int(),
+  account: z.string(),
+  /** `owner/name`; every repository the app may use there. */
+  repositories: z.array(z.string()),
+  permissions: permissionsSchema,
+  suspended: z.boolean(),
+});
+export type Installation = z.infer<typeof installationSchema>;
+
+const personalTokenSchema = z.object({
+  token: z.string(),
+  login: z.string(),
+  repositories: z.array(z.string()),
+  permissions: permissionsSchema,
+  expiresAt: z.number().nullable(),
+});
+export type PersonalToken = z.infer<typeof personalTokenSchema>;
+
+const commentSchema = z.object({ id: z.number().int(), author: z.string(), body: z.string(), createdAt: z.number() });
+
+const pullSchema = z.object({
+  repository: z.string(),
+  number: z.number().int(),
+  title: z.string(),
+  body: z.string().nullable(),
+  author: z.string(),
+  head: z.string(),
+  base: z.string(),
+  draft: z.boolean(),
+  state: z.enum(['open', 'closed']),
+  mergedAt: z.number().nullable(),
+  /** Where the branches stood when it was closed. */
+  closedHead: z.string().nullable(),
+  comments: z.array(commentSchema),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+});
+export type Pull = z.infer<typeof pullSchema>;
+
+const appSchema = z.object({
+  id: z.number().int(),
+  slug: z.string(),
+  /** PKCS#1 PEM, as GitHub gives it out. */
+  privateKey: z.string(),
+  /** SPKI PEM. */
+  publicKey: z.string(),
+});
+
+const stateSchema = z.object({
+  version: z.literal(1),
+  app: appSchema,
+  installations: z.array(installationSchema),
+  personalTokens: z.array(personalTokenSchema),
+  /** Private repositories of a free account, which have no drafts. */
+  withoutDrafts: z.array(z.string()),
+  pulls: z.array(pullSchema),
+  lastId: z.number().int(),
+});
+export type GitHubState = z.infer<typeof stateSchema>;
+
+/** A fresh app that is installed nowhere. */
+export function newState(): GitHubState {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  return {
+    version: 1,
+    app: { id: 1001, slug: 'cyrus-local', privateKey, publicKey },
+    installations: [],
+    personalTokens: [],
+    withoutDrafts: [],
+    pulls: [],
+    lastId: 1001,
+  };
+}
+
+/** Reads what an earlier run left. @throws Error where the file is damaged */
+export function loadState(file: string): GitHubState {
+  if (!existsSync(file)) return newState();
+  let json: unknown = null;
+  try {
+    json = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    // Told below, as every other damage.
+  }
+  const parsed = stateSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new Error(`${file} is damaged: delete it to begin with no pull requests`);
+}
+
+/** Keeps the state; a file that is half written is never seen. */
+export function saveState(file: string, state: GitHubState): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.new`, JSON.stringify(state, null, 1), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,126 @@
+/** The way to a repository: which credential its git host and GitHub's API are given. */
+
+import type { z } from 'zod';
+import type { Config } from '../config.ts';
+import type { StoredCredential } from '../protocol/api.ts';
+import { type GitHubRepository, gitHubHost, gitHubRepository } from './address.ts';
+import { GitHubError } from './errors.ts';
+import { type InstallationTokens, installationTokens } from './installation-tokens.ts';
+import { askGitHub, type GitHubRequest } from './request.ts';
+
+/** HTTP basic credential. */
+export interface BasicCredential {
+  username: string;
+  password: string;
+}
+
+/** User name under which GitHub takes a token as password (docs.github.com/…/authenticating-as-a-github-app-installation). */
+const TOKEN_USER = 'x-access-token';
+
+/** What is known of a repository's credential: see RepositoryInput. */
+export interface RepositoryAccess {
+  cloneUrl: string;
+  credential: StoredCredential | null;
+}
+
+/** A credential for git, with a way to replace it where the host refused it; null where it cannot be replaced. */
+export interface GitAccess {
+  credential: BasicCredential | null;
+  renew: (() => Promise<BasicCredential>) | null;
+}
+
+/**
+ * The credential for the repository's git host.
+ * @throws GitHubError where an app's token cannot be had
+ */
+export async function gitAccess(
+  config: Config,
+  { cloneUrl, credential }: RepositoryAccess,
+  tokens: InstallationTokens = installationTokens,
+): Promise<GitAccess> {
+  if (credential === null || !('kind' in credential)) return { credential, renew: null };
+  const repository = onGitHub(config, cloneUrl);
+  if (credential.kind === 'github-token') return { credential: asBasic(credential.token), renew: null };
+  const { apiUrl } = config.github;
+  const app = appOf(config);
+  const token = await tokens.tokenFor(apiUrl, app, repository);
+  return {
+    credential: asBasic(token),
+    renew: async () => {
+      tokens.forget(apiUrl, app, repository, token);
+      return asBasic(await tokens.tokenFor(apiUrl, app, repository));
+    },
+  };
+}
+
+/** GitHub's API for one repository. */
+export interface GitHubApi {
+  repository: GitHubRepository;
+  /** Sends a request. @throws GitHubError */
+  ask<Schema extends z.ZodType>(request: GitHubRequest<Schema>): Promise<z.output<Schema>>;
+}
+
+/**
+ * GitHub's API for a repository, or null where the repository is on no GitHub this deployment knows, or has no credential
+ * that could open a pull request. A user name and password for GitHub's own host are a token, for GitHub takes no passwords.
+ * @throws GitHubError where an app's token cannot be had
+ */
+export async function gitHubApi(
+  config: Config,
+  { cloneUrl, credential }: RepositoryAccess,
+  tokens: InstallationTokens = installationTokens,
+): Promise<GitHubApi | null> {
+  const { apiUrl } = config.github;
+  if (credential === null) return null;
+  if (!('kind' in credential)) {
+    const repository = gitHubRepository(apiUrl, cloneUrl);
+    return repository && isHosted(apiUrl) ? withToken(apiUrl, repository, credential.password) : null;
+  }
+  const repository = onGitHub(config, cloneUrl);
+  if (credential.kind === 'github-token') return withToken(apiUrl, repository, credential.token);
+  const app = appOf(config);
+  const token = await tokens.tokenFor(apiUrl, app, repository);
+  return {
+    repository,
+    ask: async (request) => {
+      try {
+        return await askGitHub(apiUrl, token, request);
+      } catch (error) {
+        // Tokens end early where the app's installation was changed.
+        if (!(error instanceof GitHubError) || error.kind !== 'unauthorized') throw error;
+        tokens.forget(apiUrl, app, repository, token);
+        return askGitHub(apiUrl, await tokens.tokenFor(apiUrl, app, repository), request);
+      }
+    },
+  };
+}
+
+function withToken(apiUrl: string, repository: GitHubRepository, token: string): GitHubApi {
+  return { repository, ask: (request) => askGitHub(apiUrl, token, request) };
+}
+
+/** GitHub's own cloud, where every password of git is a token. */
+function isHosted(apiUrl: string): boolean {
+  return gitHubHost(apiUrl) === 'github.com';
+}
+
+function asBasic(token: string): BasicCredential {
+  return { username: TOKEN_USER, password: token };
+}
+
+function onGitHub({ github }: Config, cloneUrl: string): GitHubRepository {
+  const repository = gitHubRepository(github.apiUrl, cloneUrl);
+  if (repository) return repository;
+  throw new GitHubError(
+    'refused',
+    `the repository has a credential for GitHub, but its clone address is not on ${gitHubHost(github.apiUrl)}`,
+    { hint: 'Ask an admin to correct the clone address, the credential, or GITHUB_API_URL.' },
+  );
+}
+
+function appOf({ github }: Config): { id: string; privateKey: string } {
+  if (github.app) return github.app;
+  throw new GitHubError('unauthorized', 'the repository is reached by a GitHub App, but none is configured', {
+    hint: 'Ask an admin to set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or to store a token for the repository.',
+  });
+}

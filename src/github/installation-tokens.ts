@@ -1,0 +1,195 @@
+/**
+ * Installation tokens of a GitHub App: minted for one repository with the least rights, and kept in the isolate until
+ * shortly before they end. They are never stored.
+ */
+import { z } from 'zod';
+import { withTimeLimit } from '../limits/time-limit.ts';
+import { log } from '../observability/log.ts';
+import type { GitHubRepository } from './address.ts';
+import { AppKeyError, importAppKey, signAppToken } from './app-key.ts';
+import { GitHubError } from './errors.ts';
+import { askGitHub } from './request.ts';
+
+/** A GitHub App as this deployment is configured. */
+export interface GitHubApp {
+  /** The app's id, or its client id. */
+  id: string;
+  /** Its private key, PEM. */
+  privateKey: string;
+}
+
+/** What every token may do, and nothing else. GitHub adds reading the repository's metadata. */
+const PERMISSIONS = { contents: 'write', pull_requests: 'write' } as const;
+/** A token is not used in its last minutes: a push that begins with it may take a while. */
+const SPARE_MS = 5 * 60_000;
+/** Longest wait for somebody else's minting; it may belong to a request that was cut off. */
+const JOIN_LIMIT_MS = 20_000;
+const MAX_KNOWN = 500;
+
+const installationSchema = z.object({ id: z.number().int() });
+const mintedSchema = z.object({
+  token: z.string().min(1),
+  expires_at: z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+});
+
+interface Minted {
+  token: string;
+  /** Milliseconds since the epoch. */
+  expiresAt: number;
+}
+
+export class InstallationTokens {
+  readonly #known = new Map<string, Minted>();
+  readonly #minting = new Map<string, Promise<Minted>>();
+  readonly #installations = new Map<string, number>();
+  readonly #now: () => number;
+
+  /** @param now the clock, in milliseconds since the epoch */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /**
+   * A token for this repository that is good for five minutes at least.
+   * @throws GitHubError
+   */
+  async tokenFor(apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<string> {
+    const key = keyOf(apiUrl, app, repository);
+    const known = this.#known.get(key);
+    if (known && known.expiresAt - SPARE_MS > this.#now()) return known.token;
+    const minted = (await this.#join(key)) ?? (await this.#mintOnce(key, apiUrl, app, repository));
+    return minted.token;
+  }
+
+  /** Forgets a token that GitHub or the git host refused; the next one is minted anew, from a fresh look at the installation. */
+  forget(apiUrl: string, app: GitHubApp, repository: GitHubRepository, token: string): void {
+    const key = keyOf(apiUrl, app, repository);
+    if (this.#known.get(key)?.token === token) this.#known.delete(key);
+    this.#installations.delete(key);
+  }
+
+  /** What a minting under way brings, unless it takes too long or fails for the one who began it. */
+  async #join(key: string): Promise<Minted | null> {
+    const under = this.#minting.get(key);
+    if (!under) return null;
+    try {
+      return await withTimeLimit(
+        JOIN_LIMIT_MS,
+        (signal) =>
+          new Promise<Minted>((resolve, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason));
+            under.then(resolve, reject);
+          }),
+      );
+    } catch (error) {
+      // GitHub's word counts for everybody; a request that was cut off does not.
+      if (error instanceof GitHubError) throw error;
+      this.#minting.delete(key);
+      return null;
+    }
+  }
+
+  async #mintOnce(key: string, apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<Minted> {
+    const minting = this.#mint(key, apiUrl, app, repository);
+    this.#minting.set(key, minting);
+    try {
+      const minted = await minting;
+      if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+      this.#known.set(key, minted);
+      return minted;
+    } finally {
+      if (this.#minting.get(key) === minting) this.#minting.delete(key);
+    }
+  }
+
+  async #mint(key: string, apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<Minted> {
+    const { owner, name } = repository;
+    const jwt = await appToken(app, this.#now());
+    const known = this.#installations.get(key);
+    const id = known ?? (await findInstallation(apiUrl, jwt, repository));
+    try {
+      const minted = await askGitHub(apiUrl, jwt, {
+        method: 'POST',
+        path: `/app/installations/${id}/access_tokens`,
+        what: `get a token for ${owner}/${name}`,
+        body: { repositories: [name], permissions: PERMISSIONS },
+        answer: mintedSchema,
+      });
+      if (this.#installations.size >= MAX_KNOWN) this.#installations.clear();
+      this.#installations.set(key, id);
+      log('github.token.minted', { repository: `${owner}/${name}`, expiresAt: minted.expires_at });
+      return { token: minted.token, expiresAt: minted.expires_at };
+    } catch (error) {
+      if (!(error instanceof GitHubError)) throw error;
+      this.#installations.delete(key);
+      // It may have been installed anew, under another id.
+      if (error.kind === 'not-found' && known !== undefined) return this.#mint(key, apiUrl, app, repository);
+      throw explained(error, repository);
+    }
+  }
+}
+
+/** The tokens of this isolate. */
+export const installationTokens = new InstallationTokens();
+
+function keyOf(apiUrl: string, { id }: GitHubApp, { owner, name }: GitHubRepository): string {
+  return JSON.stringify([apiUrl, id, `${owner}/${name}`.toLowerCase()]);
+}
+
+async function appToken(app: GitHubApp, now: number): Promise<string> {
+  try {
+    return await signAppToken(await importAppKey(app.privateKey), app.id, now);
+  } catch (error) {
+    if (!(error instanceof AppKeyError)) throw error;
+    throw new GitHubError('unauthorized', error.message, { cause: error, hint: 'Ask an admin to store the key anew.' });
+  }
+}
+
+async function findInstallation(apiUrl: string, jwt: string, { owner, name }: GitHubRepository): Promise<number> {
+  try {
+    const { id } = await askGitHub(apiUrl, jwt, {
+      method: 'GET',
+      path: `/repos/${encodeURIComponent(owner)}/${encodeURIComponent(name)}/installation`,
+      what: `find the GitHub App's installation on ${owner}/${name}`,
+      answer: installationSchema,
+    });
+    return id;
+  } catch (error) {
+    if (error instanceof GitHubError) throw explained(error, { owner, name });
+    throw error;
+  }
+}
+
+/** GitHub's refusals in terms of the app, whose admin reads them. */
+function explained(error: GitHubError, { owner, name }: GitHubRepository): GitHubError {
+  const { said } = error;
+  const words = said.length > 0 ? ` (${said.join('; ')})` : '';
+  switch (error.kind) {
+    case 'unauthorized':
+      return new GitHubError('unauthorized', `GitHub does not accept the key of the GitHub App${words}`, {
+        said,
+        cause: error,
+        hint: 'Ask an admin to check that GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY belong to the same app and that its key was not removed.',
+      });
+    case 'not-found':
+      return new GitHubError('not-found', `the GitHub App is not installed on ${owner}/${name}`, {
+        said,
+        cause: error,
+        hint: `Ask an owner of ${owner} to install the app there, or to add ${name} to the repositories it may use; or have a token stored for the repository.`,
+      });
+    case 'forbidden':
+      return new GitHubError('forbidden', `the GitHub App's installation on ${owner}/${name} is suspended${words}`, {
+        said,
+        cause: error,
+        hint: `Ask an owner of ${owner} to unsuspend it.`,
+      });
+    case 'refused':
+      return new GitHubError('refused', `GitHub gives the GitHub App no token for ${owner}/${name}${words}`, {
+        said,
+        cause: error,
+        hint: `The app needs write access to contents and to pull requests, and ${name} among its repositories: ask an owner of ${owner} to accept that.`,
+      });
+    default:
+      return error;
+  }
+}

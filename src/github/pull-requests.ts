@@ -1,0 +1,121 @@
+/** Pull requests: opened once for a branch, found again by the branch, and kept up to date. */
+import { z } from 'zod';
+import type { GitHubApi } from './access.ts';
+import { GitHubError } from './errors.ts';
+import { updatedBody } from './pull-request-text.ts';
+
+/** What is asked for. */
+export interface Proposal {
+  /** Branch with the work, in the repository itself. */
+  head: string;
+  base: string;
+  title: string;
+  /** The generated part of the body, with its markers. */
+  body: string;
+  draft: boolean;
+}
+
+/** What came of it. */
+export interface ProposedPullRequest {
+  state: 'opened' | 'updated';
+  number: number;
+  /** Its page. */
+  url: string;
+  draft: boolean;
+}
+
+const pullSchema = z.object({
+  number: z.number().int().positive(),
+  html_url: z.url({ protocol: /^https?$/ }),
+  draft: z.boolean().default(false),
+  body: z.string().nullable(),
+  state: z.enum(['open', 'closed']),
+  base: z.object({ ref: z.string() }),
+});
+type Pull = z.infer<typeof pullSchema>;
+
+/**
+ * Opens a pull request for a branch, or updates the one that is open. A repeat finds what an earlier try opened. What was
+ * closed or merged is left alone, and a new one opened. Of an open one, only the generated part of the body is changed:
+ * title, draft or not, and base may have been changed by people.
+ * @returns null where the branch has no commits that the base does not have
+ * @throws GitHubError
+ */
+export async function proposePullRequest(api: GitHubApi, proposal: Proposal): Promise<ProposedPullRequest | null> {
+  const open = await findOpen(api, proposal);
+  if (open) return update(api, open, proposal.body);
+  try {
+    return opened(await create(api, proposal));
+  } catch (error) {
+    if (!(error instanceof GitHubError) || error.kind !== 'refused') throw error;
+    if (says(error, /no commits between/i)) return null;
+    if (says(error, /pull request already exists/i)) {
+      // Opened by an earlier try whose answer was lost, or by a person at the same moment.
+      const found = await findOpen(api, proposal);
+      if (found) return update(api, found, proposal.body);
+    }
+    // Private repositories of free accounts have no drafts.
+    if (proposal.draft && says(error, /draft pull requests are not supported/i)) {
+      return opened(await create(api, { ...proposal, draft: false }));
+    }
+    throw explained(error, proposal);
+  }
+}
+
+async function findOpen(api: GitHubApi, { head, base }: Proposal): Promise<Pull | null> {
+  const { owner } = api.repository;
+  const query = new URLSearchParams({ state: 'open', head: `${owner}:${head}`, per_page: '20' });
+  const pulls = await api.ask({
+    method: 'GET',
+    path: `${pathOf(api)}/pulls?${query}`,
+    what: `look for the pull request of ${head}`,
+    answer: z.array(pullSchema),
+  });
+  return pulls.find((pull) => pull.base.ref === base) ?? pulls[0] ?? null;
+}
+
+function create(api: GitHubApi, { head, base, title, body, draft }: Proposal): Promise<Pull> {
+  return api.ask({
+    method: 'POST',
+    path: `${pathOf(api)}/pulls`,
+    what: `open a pull request for ${head}`,
+    body: { title, head, base, body, draft, maintainer_can_modify: true },
+    answer: pullSchema,
+  });
+}
+
+async function update(api: GitHubApi, pull: Pull, generated: string): Promise<ProposedPullRequest> {
+  const body = updatedBody(pull.body ?? '', generated);
+  if (body !== null) {
+    await api.ask({
+      method: 'PATCH',
+      path: `${pathOf(api)}/pulls/${pull.number}`,
+      what: `update pull request #${pull.number}`,
+      body: { body },
+      answer: pullSchema,
+    });
+  }
+  return { state: 'updated', number: pull.number, url: pull.html_url, draft: pull.draft };
+}
+
+function opened({ number, html_url: url, draft }: Pull): ProposedPullRequest {
+  return { state: 'opened', number, url, draft };
+}
+
+function pathOf({ repository: { owner, name } }: GitHubApi): string {
+  return `/repos/${encodeURIComponent(owner)}/${encodeURIComponent(name)}`;
+}
+
+function says({ said }: GitHubError, pattern: RegExp): boolean {
+  return said.some((text) => pattern.test(text));
+}
+
+/** GitHub names the field that it does not like: `base invalid`, `head invalid`. */
+function explained(error: GitHubError, { head, base }: Proposal): GitHubError {
+  const hint = says(error, /^base\b/i)
+    ? `The branch ${base} does not exist on GitHub: ask an admin to correct the repository's base branch.`
+    : says(error, /^head\b/i)
+      ? `The branch ${head} is not on GitHub any more: comment to have it pushed again.`
+      : error.hint;
+  return new GitHubError(error.kind, error.message, { said: error.said, cause: error, hint });
+}

@@ -1,0 +1,79 @@
+/** One request to GitHub's REST API: what it answered, checked, or why it did not. */
+import { z } from 'zod';
+import { withTimeLimit } from '../limits/time-limit.ts';
+import { GitHubError, toGitHubError } from './errors.ts';
+
+/** Longest wait for an answer. */
+const REQUEST_TIMEOUT_MS = 15_000;
+/** docs.github.com/en/rest/about-the-rest-api/api-versions */
+const API_VERSION = '2022-11-28';
+
+export interface GitHubRequest<Schema extends z.ZodType> {
+  method: 'GET' | 'POST' | 'PATCH';
+  /** Below the API's address, with its leading slash and encoded parts. */
+  path: string;
+  /** For people: what this does, e.g. "open a pull request in acme/shop". */
+  what: string;
+  body?: object;
+  /** What a success must look like. */
+  answer: Schema;
+}
+
+/**
+ * Sends a request. Redirects are not followed: the credential is meant for this address alone.
+ * @param apiUrl address of the REST API, without trailing slash
+ * @param token an installation token, a personal access token, or an app's JWT
+ * @throws GitHubError
+ */
+export async function askGitHub<Schema extends z.ZodType>(
+  apiUrl: string,
+  token: string,
+  request: GitHubRequest<Schema>,
+): Promise<z.output<Schema>> {
+  const { method, path, what, body, answer } = request;
+  let response: Response;
+  let text: string;
+  try {
+    [response, text] = await withTimeLimit(REQUEST_TIMEOUT_MS, async (signal) => {
+      const headers: Record<string, string> = {
+        accept: 'application/vnd.github+json',
+        authorization: `Bearer ${token}`,
+        'user-agent': 'cyrus',
+        'x-github-api-version': API_VERSION,
+      };
+      if (body) headers['content-type'] = 'application/json';
+      const answered = await fetch(`${apiUrl}${path}`, {
+        method,
+        headers,
+        ...(body && { body: JSON.stringify(body) }),
+        redirect: 'manual',
+        signal,
+      });
+      return [answered, await answered.text()];
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new GitHubError('unreachable', `GitHub cannot be reached, so Cyrus could not ${what}: ${why}`, { cause });
+  }
+  const json = parseJson(text);
+  if (response.status >= 300 && response.status < 400) {
+    throw new GitHubError('refused', `GitHub says that the repository has moved, so Cyrus could not ${what}`, {
+      hint: 'Ask an admin to change the clone address in Cyrus to where the repository is now.',
+    });
+  }
+  if (!response.ok) throw toGitHubError(what, response.status, response.headers, json, Date.now());
+  const parsed = answer.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new GitHubError(
+    'unreachable',
+    `GitHub's answer makes no sense, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

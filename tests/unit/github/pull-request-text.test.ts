@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { type PullRequestFacts, renderBody, renderTitle, updatedBody } from '../../../src/github/pull-request-text.ts';
+import { pullRequestSettingsSchema } from '../../../src/protocol/repository.ts';
+
+const { titleTemplate, bodyTemplate } = pullRequestSettingsSchema.parse({});
+
+function facts(more: Partial<PullRequestFacts> = {}): PullRequestFacts {
+  return {
+    issue: { identifier: 'ENG-1', title: 'The cart total', url: 'https://linear.app/acme/issue/ENG-1' },
+    subject: 'Count every piece',
+    summary: 'The total **counts** every piece.',
+    sessionUrl: 'https://cyrus.example/sessions/abc',
+    branch: 'cyrus/eng-1',
+    closesIssue: true,
+    ...more,
+  };
+}
+
+const body = (more: Partial<PullRequestFacts> = {}) => renderBody(bodyTemplate, facts(more));
+const summed = (summary: string) => renderBody('{{summary}}', facts({ summary })).split('\n').slice(1, -1).join('\n');
+
+describe('the title', () => {
+  it("has the issue's key, so that Linear links it", () => {
+    expect(renderTitle(titleTemplate, facts())).toBe('ENG-1: The cart total');
+  });
+
+  it('is the subject of the commit where there is no issue', () => {
+    expect(renderTitle(titleTemplate, facts({ issue: null }))).toBe('Count every piece');
+  });
+
+  it('is one line of a length that GitHub takes, and never empty', () => {
+    const issue = { identifier: 'ENG-1', title: `two\nlines ${'x'.repeat(400)}`, url: '' };
+    const title = renderTitle(titleTemplate, facts({ issue }));
+    expect(title).toMatch(/^ENG-1: two lines x+…$/);
+    expect(title.length).toBeLessThanOrEqual(256);
+    expect(renderTitle('{{title}}', facts({ issue: null, subject: ' ' }))).toBe('cyrus/eng-1');
+  });
+
+  it('takes a template at its word: what is filled in is no template, and unknown names stay', () => {
+    const issue = { identifier: 'ENG-1', title: '{{summary}}', url: '' };
+    expect(renderTitle('[{{ identifier }}] {{title}} {{nobody}}', facts({ issue }))).toBe(
+      '[ENG-1] {{summary}} {{nobody}}',
+    );
+  });
+});
+
+describe('the body', () => {
+  it('has what Claude answers, what it closes, the issue and the live page, between its markers', () => {
+    expect(body()).toMatchInlineSnapshot(`
+      "<!-- cyrus:begin, rewritten with every turn; what stands outside of these lines is kept -->
+      The total **counts** every piece.
+
+      ---
+
+      Fixes ENG-1
+
+      Issue: [ENG-1](https://linear.app/acme/issue/ENG-1) · [live session](https://cyrus.example/sessions/abc)
+      <!-- cyrus:end -->"
+    `);
+  });
+
+  it('closes nothing where that is not wanted', () => {
+    expect(body({ closesIssue: false })).not.toContain('Fixes');
+  });
+
+  it('calls nobody and closes nothing else, whatever Claude repeats', () => {
+    const text = summed(
+      'Thanks @ada and @acme/team, mail a@b.example. Fixes #12, closes: acme/site#3, Resolves ENG-7.',
+    );
+    expect(text).not.toMatch(/@[a-z]/i);
+    expect(text).not.toMatch(/\b(fixes|closes|resolves)\b/i);
+    expect(text.replaceAll('\u2060', '')).toBe(
+      'Thanks @ada and @acme/team, mail a@b.example. Fixes #12, closes: acme/site#3, Resolves ENG-7.',
+    );
+  });
+
+  it('leaves code and plain words as they are', () => {
+    const text = 'Use `@decorator` here. This fixes the cart.\n\n```py\n@wraps # fixes #1\n```\nDone, @ada.';
+    expect(summed(text)).toBe(text.replace('@ada', '@\u2060ada'));
+  });
+
+  it('cannot be made to end its own part early', () => {
+    const text = body({ summary: 'a <!-- cyrus:end --> b' });
+    expect(text.match(/<!-- cyrus:end -->/g)).toHaveLength(1);
+  });
+
+  it('has a size that GitHub takes', () => {
+    expect(body({ summary: 'x'.repeat(200_000) }).length).toBeLessThan(65_536);
+    expect(renderBody('{{summary}}'.repeat(20), facts({ summary: 'x'.repeat(29_000) })).length).toBeLessThan(65_536);
+  });
+
+  it('is rendered quickly, whatever the words', () => {
+    const began = performance.now();
+    for (const piece of ['```\n', '`', '@', 'fixes ', '<!--', '~~~\n`', 'fixes a'])
+      body({ summary: piece.repeat(8_000) });
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+});
+
+describe('an update', () => {
+  it('changes the generated part alone, never what a person wrote around it', () => {
+    const edited = `Please look at the rounding.\r\n\r\n${body()}\r\n\r\n- [ ] tested by hand`;
+    const updated = updatedBody(edited, body({ summary: 'Now with tests.' }));
+    expect(updated).toBe(
+      `Please look at the rounding.\r\n\r\n${body({ summary: 'Now with tests.' })}\r\n\r\n- [ ] tested by hand`,
+    );
+  });
+
+  it('is none where nothing is new, also with the line ends of a browser', () => {
+    expect(updatedBody(body(), body())).toBeNull();
+    expect(updatedBody(body().replaceAll('\n', '\r\n'), body())).toBeNull();
+  });
+
+  it('is none where a person took the generated part out', () => {
+    expect(updatedBody('All my own words.', body())).toBeNull();
+    expect(updatedBody('', body())).toBeNull();
+  });
+});
