@@ -35,6 +35,8 @@ export interface NarrationState {
   calls: { toolUseId: string; name: string; action: string; parameter: string }[];
   /** Where the work is, from the last save. */
   saved: { branch: string; commits: number; newCommits: number; pushed: boolean; problem: string | null } | null;
+  /** What became of the last pull request, or where the branch is shown; left out before there was one. */
+  proposed?: Body<'pull-request'> | Body<'branch-link'>;
 }
 
 /** The narration before anything happened. */
@@ -99,6 +101,9 @@ export function narrate(state: NarrationState, entry: JournalBody): Told {
         },
         activities: [],
       };
+    case 'pull-request':
+    case 'branch-link':
+      return { state: { ...state, proposed: entry }, activities: [] };
     case 'turn-ended':
       return narrateEnd(state, entry);
     default:
@@ -195,16 +200,18 @@ function narrateNotice(state: NarrationState, entry: Body<'notice'>): Told {
 
 function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
   const { held, heldError, saved } = state;
-  const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved };
+  // What came of a pull request is told once; where one is, again and again.
+  const known = state.proposed?.url ? { proposed: state.proposed } : {};
+  const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved, ...known };
   const isAnswer = held !== null && held === safeBody(entry.text, entry.truncatedFrom);
   const told = held === null || isAnswer ? [] : thought(held);
   // An error before a failed turn is its cause, which the end tells in better words.
   const errors = heldError === null || entry.outcome === 'failed' ? [] : thought(heldError);
-  return { state: next, activities: [...told, ...errors, { content: ending(entry, saved), ephemeral: false }] };
+  return { state: next, activities: [...told, ...errors, { content: ending(entry, state), ephemeral: false }] };
 }
 
-function ending(entry: Body<'turn-ended'>, saved: NarrationState['saved']): ActivityContent {
-  const where = whereWords(saved, entry.outcome);
+function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {
+  const where = whereWords(state, entry.outcome);
   const body = (text: string) => joined(safeBody(text, entry.truncatedFrom, MAX_BODY - MAX_WHERE), where);
   const text = entry.text.trim();
   switch (entry.outcome) {
@@ -218,17 +225,36 @@ function ending(entry: Body<'turn-ended'>, saved: NarrationState['saved']): Acti
 }
 
 /** One line that says where the work is. */
-function whereWords(saved: NarrationState['saved'], outcome: Body<'turn-ended'>['outcome']): string {
+function whereWords({ saved, proposed }: NarrationState, outcome: Body<'turn-ended'>['outcome']): string {
   if (saved === null) return '';
   const problem = saved.problem === null ? '' : ` ${safeText(cutText(saved.problem, 1_000))}`;
   if (saved.commits === 0) {
-    const nothing = outcome === 'completed' ? '' : 'The branch has no commits yet.';
+    const nothing = outcome === 'completed' ? 'Nothing was changed.' : 'The branch has no commits yet.';
     return `${nothing}${problem}`.trim();
   }
   const count = saved.commits >= LISTED_COMMITS ? `${LISTED_COMMITS} or more commits` : plural(saved.commits, 'commit');
   const fresh = saved.newCommits > 0 && saved.newCommits < saved.commits ? `, ${saved.newCommits} of them new` : '';
   const missing = saved.pushed ? '' : ' (not pushed)';
-  return `Branch ${inlineCode(saved.branch)}, ${count}${fresh}${missing}.${problem}`;
+  const page = proposed?.kind === 'branch-link' ? proposed.url : null;
+  const branch = page === null ? inlineCode(saved.branch) : `[${inlineCode(saved.branch)}](${page})`;
+  const rest = `ranch ${branch}, ${count}${fresh}${missing}.${problem}`;
+  const { before, after } = pullRequestWords(proposed);
+  return `${before === '' ? 'B' : `${before}: b`}${rest}${after}`;
+}
+
+/** What is said of a pull request before and after the words about its branch. */
+function pullRequestWords(proposed: NarrationState['proposed']): { before: string; after: string } {
+  if (proposed?.kind !== 'pull-request') return { before: '', after: '' };
+  const { state, number, url, draft, problem = '' } = proposed;
+  switch (state) {
+    case 'opened':
+    case 'updated':
+      return { before: `[Pull request #${number}](${url})${draft ? ' (draft)' : ''}`, after: '' };
+    case 'pending':
+      return { before: '', after: ' The pull request is not there yet; it will be linked here as soon as it is.' };
+    case 'failed':
+      return { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` };
+  }
 }
 
 function plural(count: number, word: string): string {
@@ -295,6 +321,6 @@ const JOINER = '\u2060';
  * Takes away what would call someone: the agent's own mention would start it again, and Linear turns the address of a
  * profile into a mention of that person.
  */
-function safeText(text: string): string {
+export function safeText(text: string): string {
   return text.replace(/@(?=cyrus\b)/gi, `@${JOINER}`).replace(/(linear\.app\/[\w-]+\/)(?=profiles\/)/gi, `$1${JOINER}`);
 }

@@ -5,6 +5,8 @@ import type { Activity } from './activities.ts';
 import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
 import {
+  ATTACH_PULL_REQUEST,
+  ATTACH_URL,
   ISSUE_FACTS,
   ISSUE_STATES,
   OPEN_THREAD_ON_COMMENT,
@@ -138,6 +140,23 @@ export class LinearClient {
     if (first && !SETTLED_STATES.includes(issue.state.type)) input.stateId = first.id;
     if (delegate && !issue.delegate) input.delegateId = viewer.id;
     if (Object.keys(input).length > 0) await this.#ask(UPDATE_ISSUE, { id: issueId, input });
+  }
+
+  /**
+   * Attaches a pull request to an issue: as one where Linear knows its GitHub, as a plain link otherwise. The same address
+   * on the same issue is one attachment.
+   * @param attachment `id`: UUID v4 chosen once, so that a repeat attaches nothing twice
+   */
+  async attachPullRequest(attachment: { id: string; issueId: string; number: number; url: string }): Promise<void> {
+    const { id, issueId, number, url } = attachment;
+    const variables = { id, issueId, url, title: `Pull request #${number}` };
+    const how = { priority: 'action', idempotent: true } as const;
+    try {
+      await this.#ask(ATTACH_PULL_REQUEST, variables, how);
+    } catch (error) {
+      if (!(error instanceof LinearError) || error.kind !== 'refused') throw error;
+      await this.#ask(ATTACH_URL, variables, how);
+    }
   }
 
   /** @returns the data; null where the thing was created by an earlier try, or left out to save allowance */

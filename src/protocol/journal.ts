@@ -97,6 +97,21 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     problem: z.string().optional(),
   }),
 
+  /**
+   * What became of the branch's pull request. `pending`: not there yet when the turn ended, and tried on; `failed`: given
+   * up, `problem` says why and what to do. Number and address are null for these two.
+   */
+  z.object({
+    kind: z.literal('pull-request'),
+    state: z.enum(['opened', 'updated', 'pending', 'failed']),
+    number: z.number().int().positive().nullable(),
+    url: z.string().nullable(),
+    draft: z.boolean(),
+    problem: z.string().optional(),
+  }),
+  /** The branch is left as it is: the host has no pull requests Cyrus can open, or none are wanted. Null: its page is not known. */
+  z.object({ kind: z.literal('branch-link'), branch: z.string(), url: z.string().nullable() }),
+
   // Claude's stream
   z.object({ kind: z.literal('text'), text: z.string(), ...parent, ...truncated }),
   z.object({ kind: z.literal('thinking'), text: z.string(), ...parent, ...truncated }),
@@ -178,6 +193,9 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     name: z.string(),
     input: z.unknown(),
     status: z.enum(['asked', 'withdrawn']),
+    /** Present where a tool asks to be let run; `why`: the CLI's reason, where it gives one in words. */
+    permission: z.object({ why: z.string().nullable() }).optional(),
+    ...truncated,
   }),
   /** Anything worth a line for people that has no kind of its own. */
   z.object({ kind: z.literal('notice'), level: z.enum(['info', 'warning', 'error']), text: z.string(), ...truncated }),

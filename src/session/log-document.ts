@@ -117,6 +117,10 @@ function renderEntry(entry: JournalEntry, context: Context): string {
       return folded(`Line of an unknown type: ${entry.type}`, block(entry.raw, entry.truncatedFrom));
     case 'saved':
       return renderSaved(entry);
+    case 'pull-request':
+      return small(pullRequestWords(entry), entry.at);
+    case 'branch-link':
+      return entry.url === null ? '' : small(`Branch: ${entry.url}`, entry.at);
     case 'turn-ended':
       return renderEnd(entry);
   }
@@ -163,6 +167,18 @@ function renderSaved(entry: Body<'saved'>): string {
     .join('\n\n');
 }
 
+function pullRequestWords({ state, number, url, draft, problem }: Body<'pull-request'>): string {
+  switch (state) {
+    case 'opened':
+    case 'updated':
+      return `Pull request #${number} ${state}${draft ? ' (draft)' : ''}: ${url}`;
+    case 'pending':
+      return 'The pull request was not there yet when the turn ended';
+    case 'failed':
+      return `No pull request was opened: ${problem ?? 'no reason is known'}`;
+  }
+}
+
 function renderEnd(entry: Body<'turn-ended'> & { at: number }): string {
   const outcome = { completed: 'Completed', stopped: 'Stopped', failed: 'Failed' }[entry.outcome];
   const facts = [
@@ -186,6 +202,8 @@ function stepWords(step: Body<'step'>['step']): string {
       return 'Repository fetched';
     case 'worktree':
       return 'Branch checked out';
+    case 'restore':
+      return 'Work restored';
     case 'setup':
       return 'cyrus-setup.sh done';
     case 'claude':

@@ -3,7 +3,8 @@ import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import type { EventOf } from './events.ts';
-import { loseQuestion, takeQuestion } from './questions.ts';
+import { propose, waitNoLonger } from './proposing.ts';
+import { forgetWaiting, loseQuestions, takeQuestion } from './questions.ts';
 import type { Step } from './step.ts';
 import { beginTurn, failTurn, takeLoss, takeResult, takeSaved } from './turn.ts';
 
@@ -43,14 +44,14 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       return;
     case 'cli-exited':
       forgetOpenBlocks(step);
-      loseQuestion(step);
+      loseQuestions(step);
       if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
       return;
     case 'saved': {
       const { type: _type, seq: _seq, at, turn: _turn, ...body } = event;
-      step.record({ kind: 'saved', ...body }, undefined, at);
       step.set({ shared: body.shared ?? [] });
-      takeSaved(step);
+      step.record({ kind: 'saved', ...body }, undefined, at);
+      if (!propose(step, { kind: 'saved', ...body })) takeSaved(step);
       return;
     }
     case 'failed':
@@ -68,6 +69,7 @@ function forgetOpenBlocks(step: Step): void {
 const STEP_WORDS: Record<SandboxStep, string> = {
   mirror: 'Fetching the repository',
   worktree: 'Checking out the branch',
+  restore: 'Restoring the work',
   setup: 'Running cyrus-setup.sh',
   claude: 'Starting Claude',
   save: 'Committing and pushing',
@@ -97,6 +99,8 @@ function claudeLine(step: Step, line: string, at: number): void {
 
 function claudeEntry(step: Step, body: JournalBody, block: string | undefined, at: number): void {
   if (body.kind === 'claude-started') {
+    // The next turn begins: this one waits for its pull request no longer.
+    waitNoLonger(step);
     step.set({ model: body.model });
     const { phase } = step.state;
     // Claude speaks unasked, e.g. because a background task ended: a turn of its own, which the page shows. No thread is
@@ -111,7 +115,11 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
   step.record(body, block, at);
   if (body.kind === 'tool-call' && EDITS.includes(body.name)) settleRepository(step);
   if (body.kind === 'question') takeQuestion(step, body);
-  if (body.kind === 'result') takeResult(step, body);
+  if (body.kind === 'result') {
+    // What was asked before it is asked no longer.
+    forgetWaiting(step);
+    takeResult(step, body);
+  }
 }
 
 const EDITS = ['Edit', 'Write', 'NotebookEdit'];

@@ -190,9 +190,9 @@ describe('the end of a turn says where the work is', () => {
     ).toContain('2 commits (not pushed). The git host refused the push.');
   });
 
-  it('and nothing about commits where there was only a question to answer', () => {
+  it('and that nothing was changed where there was only a question to answer', () => {
     expect(last(saved({ commits: [], newCommits: 0 }), ended({ outcome: 'completed', text: 'It is 4.' }))).toBe(
-      'response: It is 4.',
+      'response: It is 4.\n\nNothing was changed.',
     );
   });
 });

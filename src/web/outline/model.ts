@@ -50,6 +50,7 @@ export type Item =
       readonly entry: Entry<'saved'>;
       readonly durationMs: number | null;
     }
+  | { readonly type: 'proposed'; readonly key: number; readonly entry: Entry<'pull-request' | 'branch-link'> }
   | {
       readonly type: 'ended';
       readonly key: number;

@@ -97,6 +97,11 @@ export function sectionOf(entries: JournalEntry[]): Section {
         addSaved(items, entry, saveMs);
         saveMs = null;
         break;
+      case 'pull-request':
+      case 'branch-link':
+        if (entry.kind === 'pull-request' || entry.url !== null)
+          items.push({ type: 'proposed', key: entry.seq, entry });
+        break;
       case 'turn-ended':
         section.ended = entry;
         section.turn = entry.turn || section.turn;

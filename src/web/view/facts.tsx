@@ -5,6 +5,7 @@ import { bytes, compact, dollars, plural } from '../text/format.ts';
 import { statusOf } from '../text/status.ts';
 import { Fold } from './fold.tsx';
 import { Icon } from './icons.tsx';
+import { OutLink } from './markdown.tsx';
 import { Network } from './network.tsx';
 import { CommitList, FileList, fileCounts } from './saved-item.tsx';
 import { useSession } from './session-context.ts';
@@ -30,6 +31,14 @@ export function Facts({ session }: { session: SessionView }) {
           {session.branch !== null && (
             <Fact name="Branch">
               <code className="breakable">{session.branch}</code>
+            </Fact>
+          )}
+          {session.pullRequest != null && (
+            <Fact name="Pull request">
+              <OutLink href={session.pullRequest.url}>
+                #{session.pullRequest.number}
+                {session.pullRequest.draft && ' (draft)'}
+              </OutLink>
             </Fact>
           )}
           {session.model !== null && <Fact name="Model">{session.scriptedModel ? 'scripted' : session.model}</Fact>}

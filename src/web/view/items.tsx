@@ -4,6 +4,7 @@ import { plural } from '../text/format.ts';
 import { EndedItem } from './ended-item.tsx';
 import { MessageItem } from './message-item.tsx';
 import { OpenBlocks } from './open-blocks.tsx';
+import { ProposedItem } from './proposed-item.tsx';
 import { Prose } from './prose.tsx';
 import { SavedItem } from './saved-item.tsx';
 import { StepsItem } from './steps-item.tsx';
@@ -57,6 +58,8 @@ const ItemView = memo(function ItemView({ item, running }: { item: Item; running
       return <StepsItem entries={item.entries} running={running} />;
     case 'saved':
       return <SavedItem entry={item.entry} durationMs={item.durationMs} />;
+    case 'proposed':
+      return <ProposedItem entry={item.entry} />;
     case 'ended':
       return <EndedItem entry={item.entry} repeats={item.repeats} />;
   }

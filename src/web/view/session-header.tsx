@@ -7,7 +7,7 @@ import { StatusPill } from './status-pill.tsx';
 
 /** The bar at the top: where one is, and what goes on. */
 export function SessionHeader({ session }: { session: SessionView }) {
-  const { issue } = session;
+  const { issue, pullRequest } = session;
   return (
     <header className="bar">
       <div className="bar-inner">
@@ -27,6 +27,14 @@ export function SessionHeader({ session }: { session: SessionView }) {
           <span className="bar-words" title={issue?.title}>
             {issue?.title ?? 'Session without an issue'}
           </span>
+          {pullRequest != null && (
+            <span className="bar-issue">
+              <OutLink href={pullRequest.url}>
+                <span className="visually-hidden">Pull request </span>#{pullRequest.number}
+                <Icon name="out" />
+              </OutLink>
+            </span>
+          )}
         </h1>
         <LinkStatus />
         <StatusPill session={session} />
