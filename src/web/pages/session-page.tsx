@@ -3,6 +3,7 @@ import { SessionStore } from '../live/session-store.ts';
 import { pageTitle, statusOf } from '../text/status.ts';
 import { ActivityPill } from '../view/activity-pill.tsx';
 import { Announcer } from '../view/announcer.tsx';
+import { AskedPanel } from '../view/asked-panel.tsx';
 import { Composer } from '../view/composer.tsx';
 import { Facts } from '../view/facts.tsx';
 import { Spinner } from '../view/icons.tsx';
@@ -86,6 +87,7 @@ function LiveSession() {
           </main>
           <footer className="dock">
             <ActivityPill atEnd={atEnd} toEnd={toEnd} />
+            {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} />}
             <Composer onSent={toEnd} />
           </footer>
         </div>
