@@ -1,0 +1,94 @@
+import { exports } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { egressPageSchema } from '../../src/protocol/egress-log.ts';
+import { init, text } from '../unit/support/session-play.ts';
+import { created, newThread, send, type Thread } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { journal, Reporter, registerWorkspace, session } from './support/sessions.ts';
+
+let outside: Outside;
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+});
+
+/** A session in which Claude works, and what its sandbox was given. */
+async function working(): Promise<{ thread: Thread; token: string; decoy: string }> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  await new Reporter(thread).report(init, text('Looking around.'));
+  const start = outside.starts[0]?.body;
+  return { thread, token: start?.gateway.token ?? '', decoy: start?.decoy?.value ?? '' };
+}
+
+function gateway(token: string, path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = { authorization: `Bearer ${token}`, ...init.headers };
+  return exports.default.fetch(`http://cyrus.test/gateway${path}`, { ...init, headers });
+}
+
+async function egress(thread: Thread) {
+  const response = await exports.default.fetch(
+    `http://cyrus.test/api/sessions/${session(thread).id.toString()}/egress`,
+  );
+  return egressPageSchema.parse(await response.json());
+}
+
+describe('the egress log', () => {
+  it('has a line for every request that left the sandbox, or was kept in it, newest first', async () => {
+    const { thread, token } = await working();
+    await (await gateway(token, '/git/acme/shop.git/info/refs?service=git-upload-pack')).text();
+    await (await gateway(token, '/git/acme/secrets.git/info/refs?service=git-upload-pack')).text();
+    await (await gateway(token, '/anthropic/v1/files')).text();
+    await vi.waitFor(async () => {
+      const { lines, total } = await egress(thread);
+      expect(total).toBe(3);
+      expect(lines).toMatchObject([
+        { host: 'api.anthropic.com', path: '/v1/files', verdict: 'refused', status: 403 },
+        { host: 'git.test', path: '/acme/secrets.git/info/refs', verdict: 'refused', status: 403 },
+        { host: 'git.test', method: 'GET', path: '/acme/shop.git/info/refs', verdict: 'allowed' },
+      ]);
+      expect(JSON.stringify(lines)).not.toContain('service=');
+    });
+  });
+
+  it('is empty for a session whose sandbox asked for nothing', async () => {
+    const { thread } = await working();
+    expect(await egress(thread)).toEqual({ lines: [], total: 0 });
+  });
+});
+
+describe('the decoy credential', () => {
+  it('ends the session where it is about to leave the sandbox, and nothing is sent', async () => {
+    const { thread, token, decoy } = await working();
+    const asked: string[] = [];
+    outside.interfere = (url) => {
+      if (url.includes('git.test')) asked.push(url);
+      return null;
+    };
+    const response = await gateway(token, `/git/acme/shop.git/info/refs?service=git-upload-pack&stolen=${decoy}`);
+    expect(response.status).toBe(403);
+    expect(asked).toEqual([]);
+    await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
+    const notices = (await journal(thread)).filter((entry) => entry.kind === 'notice' && entry.level === 'error');
+    expect(notices).toMatchObject([{ text: expect.stringContaining('tried to send a credential to git.test') }]);
+    await vi.waitFor(async () => expect((await egress(thread)).lines).toMatchObject([{ verdict: 'alarm' }]));
+  });
+
+  it('is found in what Claude commits', async () => {
+    const { token, decoy } = await working();
+    const body = `+++ b/config.js\n+const token = '${decoy}';\n`;
+    const headers = { 'content-length': String(body.length) };
+    const response = await gateway(token, `/patch/${'a'.repeat(40)}`, { method: 'PUT', body, headers });
+    expect(response.status).toBe(201);
+    await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
+  });
+
+  it('does not end it where Claude reads its environment to its own model', async () => {
+    const { token, decoy } = await working();
+    const body = JSON.stringify({ model: 'claude-sonnet-5-5', messages: [{ role: 'user', content: decoy }] });
+    await (await gateway(token, '/anthropic/v1/messages', { method: 'POST', body })).text();
+    expect(outside.commands).not.toContainEqual(expect.objectContaining({ type: 'stop' }));
+  });
+});
