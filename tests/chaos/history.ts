@@ -1,0 +1,291 @@
+/** One history: a workspace of its own in Linear, where people speak to the agent until everything has come to rest. */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { type LinearSimulator, startLinearSimulator } from '../../dev/linear/simulator.ts';
+import { sessionPageSchema } from '../../src/protocol/api.ts';
+import type { JournalEntry } from '../../src/protocol/journal.ts';
+import { Random } from '../unit/support/random.ts';
+import { type Cyrus, sessionIdOf, WEBHOOK_SECRET } from './cyrus.ts';
+import { People } from './people.ts';
+import { Mailbox, type PostOffice } from './post-office.ts';
+import type { RunClock } from './run-clock.ts';
+import { type ScriptedSandboxes, SessionSandbox } from './scripted-sandboxes.ts';
+import { type Evidence, judge } from './verdict.ts';
+
+/** Of all calls to Linear, about 30 of 100 fail. Real milliseconds for `slow` and `timeout-after-commit`. */
+const FAULTS = [
+  { fault: 'slow', probability: 0.1, ms: 30 },
+  { fault: 'http-error', probability: 0.09, status: 503 },
+  { fault: 'http-error', probability: 0.03, status: 500 },
+  { fault: 'rate-limited', probability: 0.03, ms: 4_000 },
+  { fault: 'success-false', probability: 0.1 },
+  { fault: 'timeout-after-commit', probability: 0.12, ms: 3 },
+] as const;
+
+const LOOK_EVERY_MS = 100;
+
+export interface Surroundings {
+  clock: RunClock;
+  cyrus: Cyrus;
+  office: PostOffice;
+  sandboxes: ScriptedSandboxes;
+  /** Simulators whose clocks have to leap along. */
+  simulators: Set<LinearSimulator>;
+  /** Longest a history may take to come to rest, in real ms. */
+  patience: number;
+}
+
+export interface HistoryReport {
+  seed: number;
+  violations: string[];
+  givenUp: string[];
+  threads: number;
+  closings: number;
+  activities: number;
+  prompts: number;
+  deliveries: number;
+  attempts: number;
+  duplicates: number;
+  lost: number;
+  delayed: number;
+  calls: number;
+  failedCalls: number;
+  reposts: number;
+  lives: number;
+}
+
+/** Plays one history and judges it. @param seed decides what people do, what the sandbox does, and what fails */
+export async function playHistory(seed: number, surroundings: Surroundings): Promise<HistoryReport> {
+  const history = await History.begin(seed, surroundings);
+  try {
+    return await history.play();
+  } finally {
+    await history.end();
+  }
+}
+
+const inspectionSchema = z.object({ state: z.string(), outbox: z.array(z.string()) }).nullable();
+const stateSchema = z.looseObject({ phase: z.looseObject({ name: z.string() }) });
+const notificationSchema = z.looseObject({
+  type: z.string(),
+  action: z.string(),
+  notification: z.looseObject({ id: z.string() }).optional(),
+});
+
+class History {
+  readonly #seed: number;
+  readonly #surroundings: Surroundings;
+  readonly #linear: LinearSimulator;
+  readonly #people: People;
+  readonly #random: Random;
+  readonly #box: Mailbox;
+  readonly #sandbox: SessionSandbox;
+  #sessionId = '';
+
+  private constructor(seed: number, surroundings: Surroundings, linear: LinearSimulator, box: Mailbox) {
+    this.#seed = seed;
+    this.#surroundings = surroundings;
+    this.#linear = linear;
+    this.#box = box;
+    this.#random = new Random(seed);
+    this.#people = People.meet(linear, this.#random);
+    this.#sandbox = new SessionSandbox(`h${seed}`, surroundings.clock, new Random(seed * 31 + 7));
+  }
+
+  static async begin(seed: number, surroundings: Surroundings): Promise<History> {
+    const { clock, cyrus, office, simulators } = surroundings;
+    const box = new Mailbox(new Random(seed * 37 + 11));
+    const faults = new Random(seed * 41 + 13);
+    const workspace = { id: randomUUID(), name: `History ${seed}`, urlKey: `history-${seed}` };
+    const linear = await startLinearSimulator({
+      workspace,
+      webhookUrl: null,
+      webhookSecret: WEBHOOK_SECRET,
+      accessToken: 'replaced as soon as the port is known',
+      random: () => faults.next(),
+    });
+    // The worker's clock may have leapt since the machine's clock was the same.
+    await linear.advance(Math.max(0, clock.now() - Date.now()));
+    linear.setClockSpeed(clock.speed);
+    const accessToken = `chaos.${new URL(linear.url).port}.${workspace.id}`;
+    linear.setAccessToken(accessToken);
+    linear.setWebhookUrl(office.addressFor(String(seed), box));
+    linear.setFaults({ graphql: [...FAULTS] });
+    simulators.add(linear);
+    await cyrus.register({ ...workspace, appUserId: linear.appUserId, accessToken }, ['acme/shop']);
+    return new History(seed, surroundings, linear, box);
+  }
+
+  async end(): Promise<void> {
+    const { office, sandboxes, simulators } = this.#surroundings;
+    simulators.delete(this.#linear);
+    sandboxes.remove(this.#sessionId);
+    office.forget(String(this.#seed));
+    await this.#linear.close();
+  }
+
+  async play(): Promise<HistoryReport> {
+    const { clock } = this.#surroundings;
+    const random = this.#random;
+    this.#begin();
+    for (let left = random.below(7); left > 0; left -= 1) {
+      await clock.sleep(random.next() * (random.chance(0.3) ? 2_000 : 30_000));
+      if (random.chance(0.03)) this.#sandbox.loseDisk();
+      this.#people.act();
+    }
+    const stuck = await this.#rest();
+    if (stuck) return this.#report([stuck], []);
+    const { evidence, head } = await this.#evidence();
+    const { violations, givenUp } = judge(evidence);
+    if (violations.length === 0) violations.push(...(await this.#repeatDeliveries(head)));
+    return this.#report(violations, givenUp);
+  }
+
+  /** The sandbox is put up before anybody asks: its address is the session's id. */
+  #begin(): void {
+    const { scene } = this.#people;
+    const { sandboxes } = this.#surroundings;
+    const workspaceId = this.#linear.workspace.id;
+    if (scene.kind === 'document') this.#people.begin();
+    const [thread] = this.#people.sessions();
+    const name =
+      scene.kind === 'issue' ? `${workspaceId}:issue:${scene.id}` : `${workspaceId}:agent-session:${thread?.id}`;
+    this.#sessionId = sessionIdOf(name);
+    sandboxes.add(this.#sessionId, this.#sandbox);
+    if (scene.kind === 'issue') this.#people.begin();
+  }
+
+  /**
+   * Waits until nothing is under way any more; questions are answered meanwhile. The object is asked only once all looks
+   * done from outside: to be asked wakes it, and it has to wake by itself.
+   * @returns null, or what never came to rest
+   */
+  async #rest(): Promise<string | null> {
+    const deadline = Date.now() + this.#surroundings.patience;
+    let why = '';
+    while (Date.now() < deadline) {
+      why = this.#unrest() ?? (await this.#innerUnrest()) ?? '';
+      if (why === '') return null;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      if (this.#random.chance(0.05)) this.#people.answer();
+    }
+    const inspection = await this.#inspect().catch(String);
+    return `never came to rest: ${why}; ${JSON.stringify(inspection).slice(0, 3_000)}`;
+  }
+
+  #unrest(): string | null {
+    const undelivered = this.#linear.deliveries().find(({ state }) => state !== 'delivered');
+    if (undelivered) return `the delivery ${undelivered.event}.${undelivered.action} is ${undelivered.state}`;
+    if (this.#box.underway > 0) return 'copies of deliveries are under way';
+    for (const { id, activities } of this.#people.sessions()) {
+      const last = activities.findLast(({ ephemeral }) => !ephemeral);
+      if (last?.type !== 'response' && last?.type !== 'error') return `the thread ${id} waits after ${last?.type}`;
+    }
+    return this.#sandbox.isAtRest ? null : 'the sandbox is at work';
+  }
+
+  async #innerUnrest(): Promise<string | null> {
+    const inspection = await this.#inspect().catch((error: unknown) => String(error));
+    if (typeof inspection === 'string') return `the object does not answer: ${inspection}`;
+    if (!inspection) return 'there is no session';
+    const { phase } = stateSchema.parse(JSON.parse(inspection.state));
+    if (phase.name !== 'waiting') return `the session is ${phase.name}`;
+    return inspection.outbox.length > 0 ? `the outbox holds ${inspection.outbox.join(', ')}` : null;
+  }
+
+  async #inspect() {
+    return inspectionSchema.parse(await this.#surroundings.cyrus.get(`/chaos/sessions/${this.#sessionId}`));
+  }
+
+  async #evidence(): Promise<{ evidence: Evidence; head: number }> {
+    const { journal, head } = await this.#journal();
+    const threads = this.#people.sessions();
+    const mustBe = new Set<string>();
+    const mayBe = new Set<string>();
+    for (const { id, creator, activities } of threads) {
+      if (creator?.app) mayBe.add(id);
+      else mustBe.add(id);
+      for (const { id: prompt, type, signal } of activities) {
+        if (type === 'prompt' && signal === null) mustBe.add(prompt);
+      }
+    }
+    for (const { body } of this.#linear.deliveries({ event: 'AppUserNotification' })) {
+      const { notification } = notificationSchema.parse(JSON.parse(body));
+      if (notification) mayBe.add(notification.id);
+    }
+    const acknowledged = this.#sandbox.lives.map((life) => life.acknowledged);
+    return { evidence: { threads, journal, acknowledged, asked: { mustBe, mayBe } }, head };
+  }
+
+  async #journal(): Promise<{ journal: JournalEntry[]; head: number }> {
+    const journal: JournalEntry[] = [];
+    for (;;) {
+      const after = journal.at(-1)?.seq ?? 0;
+      const page = sessionPageSchema.parse(await this.#persist(`/api/sessions/${this.#sessionId}?after=${after}`));
+      journal.push(...page.entries);
+      if (page.entries.length === 0 || journal.at(-1)?.seq === page.head) return { journal, head: page.head };
+    }
+  }
+
+  /** Workerd may just be down. */
+  async #persist(path: string): Promise<unknown> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#surroundings.cyrus.get(path);
+      } catch (error) {
+        if (attempt === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      }
+    }
+  }
+
+  /** Linear repeats, hours later, what was taken in long ago: nothing may come of it. */
+  async #repeatDeliveries(head: number): Promise<string[]> {
+    const activities = this.#countActivities();
+    const letters = [...this.#box.sent.values()];
+    for (let left = 3; left > 0; left -= 1) {
+      const letter = this.#random.pick(letters);
+      for (let status = 0; status !== 200; ) {
+        status = await this.#surroundings.office.repeat(this.#box, letter);
+        if (status !== 200) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      }
+    }
+    const stuck = await this.#rest();
+    if (stuck) return [`after a repeated delivery: ${stuck}`];
+    const after = await this.#journal();
+    if (after.head !== head) {
+      const news = after.journal.filter(({ seq }) => seq > head).map((entry) => JSON.stringify(entry).slice(0, 200));
+      return [`a repeated delivery changed the journal: ${news.join(', ')}`];
+    }
+    return this.#countActivities() === activities ? [] : ['a repeated delivery was told in Linear'];
+  }
+
+  #countActivities(): number {
+    return this.#people.sessions().reduce((sum, thread) => sum + thread.activities.length, 0);
+  }
+
+  #report(violations: string[], givenUp: string[]): HistoryReport {
+    const threads = this.#people.sessions();
+    const all = threads.flatMap(({ activities }) => activities);
+    const { attempts, duplicates, lost, answersLost, delayed } = this.#box.counts;
+    const { total, failed } = this.#linear.calls();
+    return {
+      seed: this.#seed,
+      violations,
+      givenUp,
+      threads: threads.length,
+      closings: all.filter(({ type }) => type === 'response' || type === 'error').length,
+      activities: all.filter(({ type }) => type !== 'prompt').length,
+      prompts: threads.length + all.filter(({ type }) => type === 'prompt').length,
+      deliveries: this.#linear.deliveries().length,
+      attempts,
+      duplicates,
+      lost: lost + answersLost,
+      delayed,
+      calls: total,
+      failedCalls: failed,
+      reposts: this.#sandbox.reposts,
+      lives: this.#sandbox.lives.length,
+    };
+  }
+}

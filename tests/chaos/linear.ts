@@ -1,0 +1,139 @@
+/**
+ * `npm run chaos:linear`: random histories of what people do in Linear, with deliveries that are lost, doubled, late and
+ * out of order, a Linear that fails 30 of 100 calls, objects that break down between any two steps, and a workerd that is
+ * killed now and then. In the end everybody has been answered, once. See docs/benchmarks.md.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Random } from '../unit/support/random.ts';
+import { Cyrus, SANDBOX_SECRET } from './cyrus.ts';
+import { type HistoryReport, playHistory, type Surroundings } from './history.ts';
+import { PostOffice } from './post-office.ts';
+import { RunClock } from './run-clock.ts';
+import { ScriptedSandboxes } from './scripted-sandboxes.ts';
+
+/** Milliseconds of the run's clock for each real one. */
+const SPEED = 20;
+/** Probability of a crash at each of an object's crash points. */
+const CRASHES = 0.01;
+const HOUR_MS = 3_600_000;
+
+const { values } = parseArgs({
+  options: {
+    histories: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    /** Histories under way at once. */
+    concurrency: { type: 'string', default: '60' },
+    /** Real seconds in which a history has to come to rest: far more than the slowest retry needs. */
+    patience: { type: 'string', default: '240' },
+    /** Keep the log. */
+    keep: { type: 'boolean', default: false },
+  },
+});
+const count = Number(values.histories);
+const firstSeed = Number(values.seed);
+
+const startedAt = Date.now();
+const folder = mkdtempSync(join(tmpdir(), 'cyrus-chaos-'));
+const clock = new RunClock(SPEED);
+const sandboxes = await ScriptedSandboxes.open(SANDBOX_SECRET);
+const cyrus = await Cyrus.start({ folder, clock, seed: firstSeed, crashes: CRASHES, sandboxUrl: sandboxes.url });
+const office = await PostOffice.open(clock, () => `${cyrus.url}/webhooks/linear`);
+const surroundings: Surroundings = { clock, cyrus, office, sandboxes, simulators: new Set(), patience: Number(values.patience) * 1000 };
+
+const reports: HistoryReport[] = [];
+const run = { isOver: false, leaps: 0 };
+const killing = killNowAndThen(new Random(firstSeed));
+await Promise.all(Array.from({ length: Math.min(count, Number(values.concurrency)) }, (_, lane) => playLane(lane)));
+run.isOver = true;
+await killing;
+await cyrus.end();
+await office.close();
+await sandboxes.close();
+report();
+
+/** Histories one after the other, as many lanes as there are. */
+async function playLane(lane: number): Promise<void> {
+  const lanes = Math.min(count, Number(values.concurrency));
+  for (let index = lane; index < count; index += lanes) {
+    const seed = firstSeed + index;
+    const done = await playHistory(seed, surroundings).catch((error: unknown) => failed(seed, error));
+    reports.push(done);
+    for (const violation of done.violations) console.error(`seed ${seed}: ${violation}`);
+    if (reports.length % 50 === 0) progress();
+  }
+}
+
+function failed(seed: number, error: unknown): HistoryReport {
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const nothing = { threads: 0, closings: 0, activities: 0, prompts: 0, deliveries: 0, attempts: 0, duplicates: 0 };
+  const more = { lost: 0, delayed: 0, calls: 0, failedCalls: 0, reposts: 0, lives: 0 };
+  return { seed, violations: [`could not be played: ${message}`], givenUp: [], ...nothing, ...more };
+}
+
+/** Cuts the power of workerd; half of the time it stays away for an hour, in which Linear repeats what it did not get. */
+async function killNowAndThen(random: Random): Promise<void> {
+  for (;;) {
+    const until = Date.now() + 4_000 + random.next() * 16_000;
+    while (Date.now() < until && !run.isOver) await clock.sleep(1_000);
+    if (run.isOver) return;
+    await cyrus.kill();
+    if (random.chance(0.5)) {
+      run.leaps += 1;
+      clock.leap(HOUR_MS);
+      await Promise.all([...surroundings.simulators].map((linear) => linear.advance(HOUR_MS)));
+    }
+    await cyrus.restart();
+  }
+}
+
+function progress(): void {
+  const violations = reports.reduce((sum, done) => sum + done.violations.length, 0);
+  const seconds = Math.round((Date.now() - startedAt) / 1000);
+  console.error(`${reports.length} of ${count} histories, ${violations} violations, ${cyrus.kills} kills, ${seconds} s`);
+}
+
+function report(): void {
+  const sum = (pick: (done: HistoryReport) => number) => reports.reduce((total, done) => total + pick(done), 0);
+  const violated = reports.filter(({ violations }) => violations.length > 0);
+  const objectCrashes = [...cyrus.crashes.values()].reduce((total, times) => total + times, 0);
+  const calls = sum((done) => done.calls);
+  const failedCalls = sum((done) => done.failedCalls);
+  const figures = {
+    chaos: 'linear',
+    histories: reports.length,
+    seeds: [firstSeed, firstSeed + count - 1],
+    threads: sum((done) => done.threads),
+    prompts: sum((done) => done.prompts),
+    activities: sum((done) => done.activities),
+    closings: sum((done) => done.closings),
+    deliveries: sum((done) => done.deliveries),
+    attempts: sum((done) => done.attempts),
+    duplicates: sum((done) => done.duplicates),
+    lost: sum((done) => done.lost),
+    delayed: sum((done) => done.delayed),
+    calls,
+    failedCalls,
+    failedShare: Number((failedCalls / Math.max(1, calls)).toFixed(3)),
+    sandboxLives: sum((done) => done.lives),
+    repostedBatches: sum((done) => done.reposts),
+    objectCrashes,
+    crashesByPlace: Object.fromEntries([...cyrus.crashes].toSorted()),
+    kills: cyrus.kills,
+    leaps: run.leaps,
+    givenUp: reports.flatMap((done) => done.givenUp),
+    selfTriggersIgnored: cyrus.logged.get('linear.webhook.ignored') ?? 0,
+    logged: Object.fromEntries([...cyrus.logged].toSorted()),
+    violations: sum((done) => done.violations.length),
+    violatedSeeds: violated.map(({ seed }) => seed),
+    seconds: Math.round((Date.now() - startedAt) / 1000),
+    ok: violated.length === 0,
+  };
+  for (const { seed } of violated) console.error(`repeat with: npm run chaos:linear -- --seed ${seed} --histories 1`);
+  if (violated.length === 0 && !values.keep) rmSync(folder, { recursive: true, force: true });
+  else console.error(`what Cyrus logged: ${join(folder, 'worker.log')}`);
+  console.log(JSON.stringify(figures));
+  if (violated.length > 0) process.exitCode = 1;
+}

@@ -1,0 +1,230 @@
+/** What must be so at the end of a history: what people see in Linear, held against what was asked and what the journal says. */
+import { z } from 'zod';
+import type { ActivityView, SessionView } from '../../dev/linear/control/views.ts';
+import type { JournalEntry } from '../../src/protocol/journal.ts';
+
+/** A history that has come to rest. */
+export interface Evidence {
+  /** The agent sessions as Linear shows them, oldest first. */
+  threads: SessionView[];
+  journal: JournalEntry[];
+  /** For each life of the sandbox the CLI's lines that Cyrus said to have stored, in their order. */
+  acknowledged: string[][];
+  /** Ids by which people's requests are known: of threads, prompts and notifications. `mustBe`: each has to be in the journal. */
+  asked: { mustBe: Set<string>; mayBe: Set<string> };
+}
+
+export interface Verdict {
+  violations: string[];
+  /** Effects that were given up, as the journal says. */
+  givenUp: string[];
+  closings: number;
+}
+
+const MARK = /h\d+x\d+x/g;
+
+export function judge(evidence: Evidence): Verdict {
+  const givenUp = evidence.journal.flatMap((entry) =>
+    entry.kind === 'effect-failed' ? [`${entry.effect} (${entry.attempts} tries): ${entry.error}`] : [],
+  );
+  // The tool that waited was gone, or the sandbox: what followed from that is told in the thread.
+  const isLinearQuiet = givenUp.some((what) => !/sandbox|answer to Claude/.test(what));
+  const violations = [...asking(evidence), ...lines(evidence), ...evidence.threads.flatMap(order)];
+  if (!isLinearQuiet) {
+    violations.push(...evidence.threads.flatMap(answered), ...owed(evidence, givenUp.length > 0), ...told(evidence));
+  }
+  const closings = evidence.threads.flatMap((thread) => agents(thread).filter(isClosing)).length;
+  return { violations, givenUp: isLinearQuiet ? givenUp : [], closings };
+}
+
+/** Everything that was asked is in the journal once, and nothing else is. */
+function asking({ journal, asked }: Evidence): string[] {
+  const prompts = journal.flatMap((entry) => (entry.kind === 'prompt' ? [entry.promptId] : []));
+  const twice = prompts.filter((id, index) => prompts.indexOf(id) !== index);
+  return [
+    ...twice.map((id) => `the prompt ${id} was taken in twice`),
+    ...[...asked.mustBe].filter((id) => !prompts.includes(id)).map((id) => `the prompt ${id} was lost`),
+    ...prompts
+      .filter((id) => !asked.mustBe.has(id) && !asked.mayBe.has(id))
+      .map((id) => `nobody asked the prompt ${id}`),
+  ];
+}
+
+/** A thread's last word is the agent's answer, and there are no more answers than requests. */
+function answered(thread: SessionView): string[] {
+  const name = `thread ${thread.id}`;
+  const last = thread.activities.findLast((activity) => !activity.ephemeral);
+  if (!last || !isClosing(last)) return [`${name} ends without an answer: ${story(thread)}`];
+  let open = 1;
+  for (const activity of thread.activities) {
+    if (activity.type === 'prompt') open += 1;
+    if (isClosing(activity)) open -= 1;
+    if (open < 0) return [`${name} was answered more often than it was asked: ${story(thread)}`];
+  }
+  return [];
+}
+
+/** The number of closing activities of each thread is that which follows from the journal's turns. */
+function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
+  const { byThread, stopsOutside, open } = turnsOf(journal);
+  const violations = open ? ['a turn in the journal never ended'] : [];
+  for (const thread of threads) {
+    const closings = agents(thread).filter(isClosing).length;
+    const least = (byThread.get(thread.id) ?? 0) + (threads.length === 1 ? stopsOutside : 0);
+    const stops = thread.activities.filter(({ signal }) => signal === 'stop').length;
+    const most = threads.length === 1 && !isSandboxGivenUp ? least : least + stops + (isSandboxGivenUp ? 5 : 0);
+    if (closings >= least && closings <= most) continue;
+    violations.push(
+      `thread ${thread.id} has ${closings} closing activities where the journal has ${least === most ? least : `${least} to ${most}`}: ${story(thread)} | ${journalStory(journal)}`,
+    );
+  }
+  return violations;
+}
+
+/** How many turns owe each thread an answer; and how many stops came when nothing ran. */
+function turnsOf(journal: JournalEntry[]): { byThread: Map<string, number>; stopsOutside: number; open: boolean } {
+  const threadOf = new Map<string, string>();
+  for (const entry of journal) {
+    if (entry.kind === 'prompt' && entry.agentSessionId !== null) threadOf.set(entry.promptId, entry.agentSessionId);
+  }
+  const byThread = new Map<string, number>();
+  let turn: Set<string> | null = null;
+  let stopsOutside = 0;
+  const starts = journal.filter((entry) => entry.kind === 'turn-started');
+  for (const entry of journal) {
+    if (entry.kind === 'turn-started') turn = new Set(entry.promptIds);
+    else if (entry.kind === 'prompt') turn?.add(entry.promptId);
+    else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
+    else if (entry.kind === 'turn-ended' && turn !== null) {
+      // What the next turn begins with was not answered by this one.
+      const next = starts.find(({ seq }) => seq > entry.seq);
+      const answered = [...turn].filter((id) => !next?.promptIds.includes(id));
+      const threads = new Set(answered.flatMap((id) => threadOf.get(id) ?? []));
+      for (const thread of threads) byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
+      turn = null;
+    }
+  }
+  return { byThread, stopsOutside, open: turn !== null };
+}
+
+/** What Claude said and did is told once in a thread, and in the order in which it happened. */
+function order(thread: SessionView): string[] {
+  const told = agents(thread)
+    .filter((activity) => !activity.ephemeral)
+    .flatMap((activity) => marksIn(JSON.stringify(activity.content)).slice(0, 1));
+  const twice = told.filter((mark, index) => told.indexOf(mark) !== index);
+  const numbers = told.map((mark) => Number(mark.split('x')[1]));
+  const isDisordered = numbers.some((number, index) => number < (numbers[index - 1] ?? 0));
+  return [
+    ...twice.map((mark) => `${mark} was posted twice in thread ${thread.id}: ${story(thread)}`),
+    ...(isDisordered ? [`thread ${thread.id} is out of order: ${told.join(' ')}`] : []),
+  ];
+}
+
+/** What the journal has of a turn that somebody asked for is told in a thread. */
+function told({ threads, journal }: Evidence): string[] {
+  const seen = new Set(
+    threads.flatMap((thread) =>
+      agents(thread).flatMap((activity) => (activity.ephemeral ? [] : marksIn(JSON.stringify(activity.content)))),
+    ),
+  );
+  const missing: string[] = [];
+  let calls: Set<string> | null = null;
+  for (const entry of journal) {
+    if (entry.kind === 'turn-started') calls = entry.promptIds.length > 0 ? new Set() : null;
+    else if (entry.kind === 'turn-ended') calls = null;
+    if (calls === null) continue;
+    if (entry.kind === 'tool-call' && entry.name === 'Bash') calls.add(entry.toolUseId);
+    const isTold = entry.kind === 'text' || (entry.kind === 'tool-result' && calls.has(entry.toolUseId));
+    if (!isTold) continue;
+    const [mark] = marksIn(entry.text);
+    if (mark && !seen.has(mark)) missing.push(mark);
+  }
+  return missing.map((mark) => `${mark} is in the journal and in no thread: ${threads.map(story).join(' || ')}`);
+}
+
+/** What the sandbox was told to be stored is in the journal once, in its order. */
+function lines({ journal, acknowledged }: Evidence): string[] {
+  const kept = journal.flatMap((entry) => {
+    switch (entry.kind) {
+      case 'text':
+      case 'tool-result':
+      case 'result':
+        return marksIn(entry.text)
+          .slice(0, 1)
+          .map((mark) => `${entry.kind} ${mark}`);
+      case 'tool-call':
+        return [`tool-call ${entry.toolUseId.replace('toolu_', '')}`];
+      default:
+        return [];
+    }
+  });
+  const twice = kept.filter((line, index) => kept.indexOf(line) !== index);
+  const stored = acknowledged.flat().flatMap(nameOfLine);
+  const known = new Set(kept);
+  return [
+    ...twice.map((line) => `${line} is in the journal twice`),
+    ...stored.filter((line) => !known.has(line)).map((line) => `${line} was acknowledged and is not in the journal`),
+  ];
+}
+
+const lineSchema = z.object({
+  type: z.string(),
+  message: z.object({ content: z.array(z.object({ type: z.string() })) }).optional(),
+});
+
+function nameOfLine(line: string): string[] {
+  const { type, message } = lineSchema.parse(JSON.parse(line));
+  const [mark] = marksIn(line);
+  if (!mark) return [];
+  const block = message?.content[0]?.type;
+  const kinds: Record<string, string> = { text: 'text', tool_use: 'tool-call', tool_result: 'tool-result' };
+  const kind = type === 'result' ? 'result' : kinds[block ?? ''];
+  return kind ? [`${kind} ${mark}`] : [];
+}
+
+function marksIn(text: string): string[] {
+  return text.match(MARK) ?? [];
+}
+
+function agents(thread: SessionView): ActivityView[] {
+  return thread.activities.filter(({ type }) => type !== 'prompt');
+}
+
+function isClosing({ type }: ActivityView): boolean {
+  return type === 'response' || type === 'error';
+}
+
+/** A thread in one line, for whoever looks for the cause. */
+function story({ activities }: SessionView): string {
+  return activities
+    .filter(({ ephemeral }) => !ephemeral)
+    .map(({ type, content, signal }) => {
+      const words = 'body' in content ? content.body.replace(/\s+/g, ' ').slice(0, 40) : content.parameter.slice(-12);
+      return `${signal ?? type}(${words})`;
+    })
+    .join(' → ');
+}
+
+function journalStory(journal: JournalEntry[]): string {
+  return journal
+    .flatMap((entry) => {
+      switch (entry.kind) {
+        case 'prompt':
+          return [`prompt(${entry.promptId.slice(0, 4)} in ${entry.agentSessionId?.slice(0, 4)})`];
+        case 'turn-started':
+          return [`turn ${entry.turn}(${entry.promptIds.map((id) => id.slice(0, 4)).join(' ')})`];
+        case 'turn-ended':
+          return [`ended(${entry.reason})`];
+        case 'stop-requested':
+        case 'question':
+          return [entry.kind];
+        case 'notice':
+        case 'effect-failed':
+          return [`${entry.kind}(${'text' in entry ? entry.text.slice(0, 40) : entry.effect})`];
+        default:
+          return [];
+      }
+    })
+    .join(' → ');
+}
