@@ -14,6 +14,7 @@ const entrySchema = z.union([
   z.object({ answered: z.array(z.string()) }),
   z.object({ dropped: z.array(z.string()) }),
   z.object({ saved: z.number() }),
+  z.object({ unsaved: z.number() }),
 ]);
 type Entry = z.infer<typeof entrySchema>;
 
@@ -107,6 +108,11 @@ export class CommandLog {
     this.#note({ saved: turn });
   }
 
+  /** An earlier life did this turn's work and did not save it. */
+  unsaved(turn: number): void {
+    this.#note({ unsaved: turn });
+  }
+
   #prompts(wanted: State): Prompt[] {
     const found: Prompt[] = [];
     for (const { command, state } of this.#known.values()) {
@@ -133,6 +139,8 @@ export class CommandLog {
         found.state = 'delivered';
         if (found.command.type === 'prompt') this.#unsavedTurn = Math.max(this.#unsavedTurn, found.command.turn);
       }
+    } else if ('unsaved' in entry) {
+      this.#unsavedTurn = Math.max(this.#unsavedTurn, entry.unsaved);
     } else if ('saved' in entry) {
       if (entry.saved >= this.#unsavedTurn) this.#unsavedTurn = 0;
     } else {

@@ -43,7 +43,7 @@ const environmentSchema = z.object({
   CYRUS_IDLE_MINUTES: minutes(5),
   CYRUS_SILENCE_MINUTES: minutes(15),
   CYRUS_TOOL_SILENCE_MINUTES: minutes(60),
-  CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(20),
+  CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
 
 /** The settings are wrong. `problems` has one line for each wrong value, naming it. */

@@ -8,6 +8,7 @@ import { type ClaudeExit, ClaudeProcess } from './claude.ts';
 import { claudeArguments, claudeEnvironment, forgetConversation, hasConversation } from './claude-command.ts';
 import type { Prompt } from './commands.ts';
 import type { LifeContext } from './life-context.ts';
+import { isLookingCommand } from './looking-commands.ts';
 import { killSessionProcesses } from './processes.ts';
 import { Sequence } from './sequence.ts';
 import { type LineMeaning, TurnTracker } from './turns.ts';
@@ -27,6 +28,8 @@ export interface ConversationOptions {
   mayStart: () => boolean;
   /** Whether prompts may be handed over now: they wait for a commit. */
   mayDeliver: () => boolean;
+  /** A batch of tools is done; `results` are the ids of Claude's own calls in it. */
+  onBatch: (results: string[]) => void;
   /** Claude gave a result, was stopped, or is gone: its work is to be saved. */
   onTurnEnd: () => void;
   /** The CLI cannot be started. */
@@ -43,6 +46,8 @@ export class Conversation {
   #cli: ClaudeProcess | null = null;
   /** What tools of the running CLI wait for people to answer or allow, by request, with their input. */
   readonly #questions = new Map<string, Record<string, unknown>>();
+  /** The running CLI was started with it. */
+  #model = '';
   #token: { value: string; since: number; refused: boolean } | null = null;
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
@@ -125,7 +130,7 @@ export class Conversation {
     if (!this.#options.mayStart() || !this.#options.mayDeliver()) return;
     const { commands } = this.#context;
     if (commands.waiting.length === 0) return;
-    if (this.#tokenIsStale()) await this.#end('idle');
+    if (this.#tokenIsStale() || this.#modelIsStale()) await this.#end('idle');
     if (!this.#cli) await this.#start();
     this.#handOver(commands.waiting);
   }
@@ -147,6 +152,11 @@ export class Conversation {
     if (!this.#cli || !given || this.#tracker.busy) return false;
     if (given.value === this.#context.start.gateway.token) return false;
     return given.refused || Date.now() - given.since > TOKEN_AGE_MS;
+  }
+
+  /** A turn may be asked for with another model than the one before. */
+  #modelIsStale(): boolean {
+    return this.#cli !== null && !this.#tracker.busy && this.#model !== this.#context.start.claude.model;
   }
 
   async #start(): Promise<void> {
@@ -172,6 +182,7 @@ export class Conversation {
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),
     });
     this.#cli = cli;
+    this.#model = start.claude.model;
     this.#token = { value: token, since: Date.now(), refused: false };
     this.#idleSince = Date.now();
     context.emit({ type: 'cli-started', pid: cli.pid, resumed });
@@ -206,7 +217,11 @@ export class Conversation {
         return;
       case 'tool-asks':
         if (this.#isForPeople(meaning)) this.#questions.set(meaning.requestId, meaning.input);
+        else if (onlyLooks(meaning)) this.#cli?.answer(meaning.requestId, meaning.input);
         else this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
+        return;
+      case 'batch':
+        this.#options.onBatch(meaning.results);
         return;
       case 'withdraws':
         this.#questions.delete(meaning.requestId);
@@ -346,6 +361,10 @@ export class Conversation {
     if (this.#ticker) clearInterval(this.#ticker);
     this.#ticker = null;
   }
+}
+
+function onlyLooks({ tool, input }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {
+  return tool === 'Bash' && typeof input.command === 'string' && isLookingCommand(input.command);
 }
 
 async function waitUntil(done: () => boolean, limitMs: number): Promise<void> {

@@ -177,6 +177,10 @@ export interface GitOptions {
   settings?: [string, string][];
   /** Receives stdout instead of the result. */
   onData?: (chunk: Buffer) => void;
+  /** Another index than the worktree's own. */
+  indexFile?: string;
+  /** Time that new commits bear, so that the same content gives the same commit. */
+  dates?: string;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -207,7 +211,11 @@ export function git(args: string[], options: GitOptions): Promise<string> {
     }
     const child: ChildProcess = spawn('git', args, {
       cwd: options.cwd,
-      env: gitEnvironment(options.cwd, options.remote, options.settings ?? []),
+      env: {
+        ...gitEnvironment(options.cwd, options.remote, options.settings ?? []),
+        ...(options.indexFile !== undefined && { GIT_INDEX_FILE: options.indexFile }),
+        ...(options.dates !== undefined && { GIT_AUTHOR_DATE: options.dates, GIT_COMMITTER_DATE: options.dates }),
+      },
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });

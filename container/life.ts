@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { CommandLog } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
 import { Conversation } from './conversation.ts';
@@ -42,6 +43,7 @@ export class Life {
   readonly #poster: EventPoster;
   readonly #conversation: Conversation;
   readonly #saving: Saving;
+  readonly #checkpoints: Checkpoints;
   #state: 'preparing' | 'prepared' | 'failed' = 'preparing';
   /** The machine is going away: nothing new is begun. */
   #leaving = false;
@@ -54,11 +56,16 @@ export class Life {
     this.#saving = new Saving(context, {
       isClaudeBusy: () => this.#conversation.isBusy,
       onCommitted: () => this.#conversation.deliverSoon(),
+      onSaved: () => this.#checkpoints.soon(null),
     });
     this.#conversation = new Conversation(context, {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
       mayDeliver: () => !this.#saving.isCommitting,
-      onTurnEnd: () => this.#saveSoon(),
+      onBatch: (results) => this.#checkpoints.soon(results),
+      onTurnEnd: () => {
+        this.#checkpoints.soon(null);
+        this.#saveSoon();
+      },
       onFailure: (error) => void this.#fail(error),
     });
     const { start, streamId } = context.record;
@@ -76,6 +83,10 @@ export class Life {
       isBusy: () => this.#isBusy,
       onSuperseded: options.onSuperseded,
       onReconnected: () => this.#saving.retryPush(),
+    });
+    this.#checkpoints = new Checkpoints(context, {
+      mayStart: () => this.#state === 'prepared',
+      stored: (seq, limitMs) => this.#poster.stored(seq, limitMs),
     });
   }
 
@@ -137,22 +148,25 @@ export class Life {
   async end(): Promise<void> {
     this.#context.close();
     this.#saving.close();
+    this.#checkpoints.close();
     await this.#poster.stop();
     await this.#conversation.kill();
-    await this.#saving.settled();
+    await Promise.all([this.#saving.settled(), this.#checkpoints.settled()]);
     await this.#context.journal.close();
   }
 
   /**
-   * The machine is going away: ends the CLI, saves, and posts what is left. A turn in progress is reported as lost (no
-   * result is made up for it), so that it can be taken up elsewhere.
+   * The machine is going away: ends the CLI, saves, makes a checkpoint, and posts what is left. A turn in progress is
+   * reported as lost (no result is made up for it), so that it can be taken up elsewhere.
    */
   async shutDown(limitMs: number): Promise<void> {
     const deadline = Date.now() + limitMs;
     this.#leaving = true;
     await within(limitMs * 0.6, async () => {
       await this.#conversation.lose();
-      await this.#saving.settled();
+      // A push may wait for a git host that is away; the checkpoint does not wait for it.
+      await Promise.all([this.#saving.settled(), this.#checkpoints.now()]);
+      await this.#checkpoints.now();
     });
     await this.#poster.flush(Math.max(100, deadline - Date.now()));
     await this.end();
@@ -169,11 +183,15 @@ export class Life {
       return;
     }
     await this.#tellInterruption();
+    const isRestored = context.record.baseCommit === null && context.start.restore !== undefined;
     const isKept = context.record.baseCommit !== null && (await this.#isWorktreeWhole());
     if (!isKept) await prepare(context);
     if (context.isOver) return;
     this.#state = 'prepared';
-    if (this.#saveWhenPrepared || (isKept && context.commands.unsavedTurn > 0)) this.#saving.soon();
+    const { saveTurn } = context.start;
+    if (isRestored && saveTurn !== undefined) context.commands.unsaved(saveTurn);
+    const isUnsaved = (isKept || isRestored) && context.commands.unsavedTurn > 0;
+    if (this.#saveWhenPrepared || isUnsaved) this.#saving.soon();
     // A prompt follows a start: the CLI may as well be up by then.
     if (!isKept) this.#conversation.startSoon();
     this.#conversation.deliverSoon();

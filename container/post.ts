@@ -96,11 +96,21 @@ export class EventPoster {
    * @returns true when everything is stored
    */
   async flush(limitMs: number): Promise<boolean> {
-    const deadline = Date.now() + limitMs;
     await this.#journal.flushed();
     this.kick();
-    while (!this.#stopped && Date.now() < deadline) {
-      if (this.#stored !== null && this.#stored >= this.#journal.lastSeq) return true;
+    return await this.stored(this.#journal.lastSeq, limitMs);
+  }
+
+  /**
+   * Waits until everything up to a number is stored.
+   * @param limitMs gives up after this time
+   * @returns whether it is
+   */
+  async stored(seq: number, limitMs: number): Promise<boolean> {
+    const deadline = Date.now() + limitMs;
+    while (!this.#stopped) {
+      if (this.#stored !== null && this.#stored >= seq) return true;
+      if (Date.now() >= deadline) return false;
       await new Promise((done) => setTimeout(done, 10));
     }
     return false;

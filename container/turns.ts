@@ -11,8 +11,8 @@ const messageSchema = z.object({ content: z.union([z.string(), z.array(blockSche
 
 const lineSchema = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('system'), subtype: z.string().optional(), tasks: z.array(z.unknown()).optional() }),
-  z.looseObject({ type: z.literal('assistant'), message: messageSchema }),
-  z.looseObject({ type: z.literal('user'), message: messageSchema }),
+  z.looseObject({ type: z.literal('assistant'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
+  z.looseObject({ type: z.literal('user'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
   z.looseObject({ type: z.literal('command_lifecycle'), command_uuid: z.string(), state: z.string() }),
   z.looseObject({
     type: z.literal('result'),
@@ -45,12 +45,17 @@ export type LineMeaning =
   | { kind: 'tool-asks'; requestId: string; tool: string; input: Record<string, unknown>; byRule: boolean }
   /** Something else that the CLI asks its host. */
   | { kind: 'asks'; requestId: string; subtype: string }
-  | { kind: 'withdraws'; requestId: string };
+  | { kind: 'withdraws'; requestId: string }
+  /** A batch of tools is done. `results`: ids of its calls, as far as they are Claude's own and not a subagent's. */
+  | { kind: 'batch'; results: string[] };
 
 export class TurnTracker {
   readonly #open = new Set<string>();
   readonly #started = new Set<string>();
-  readonly #tools = new Set<string>();
+  /** Calls that run, and the call of the subagent that made them; empty for Claude's own. */
+  readonly #tools = new Map<string, string>();
+  /** Results of Claude's own calls since its last batch was done. */
+  #results: string[] = [];
   #running = false;
   #backgroundTasks = 0;
 
@@ -80,6 +85,7 @@ export class TurnTracker {
     this.#open.clear();
     this.#started.clear();
     this.#tools.clear();
+    this.#results = [];
     this.#running = false;
     this.#backgroundTasks = 0;
     return prompts;
@@ -100,14 +106,11 @@ export class TurnTracker {
         return { kind: 'started' };
       case 'assistant':
         for (const block of blocks(event.message.content)) {
-          if (block.type === 'tool_use' && block.id) this.#tools.add(block.id);
+          if (block.type === 'tool_use' && block.id) this.#tools.set(block.id, event.parent_tool_use_id ?? '');
         }
         return null;
       case 'user':
-        for (const block of blocks(event.message.content)) {
-          if (block.type === 'tool_result' && block.tool_use_id) this.#tools.delete(block.tool_use_id);
-        }
-        return null;
+        return this.#finishTools(event.message.content, event.parent_tool_use_id ?? '');
       case 'command_lifecycle':
         if (event.state === 'started') this.#started.add(event.command_uuid);
         return null;
@@ -133,6 +136,20 @@ export class TurnTracker {
         };
       }
     }
+  }
+
+  #finishTools(content: z.infer<typeof messageSchema>['content'], parent: string): LineMeaning | null {
+    let found = false;
+    for (const block of blocks(content)) {
+      if (block.type !== 'tool_result' || !block.tool_use_id) continue;
+      found = true;
+      this.#tools.delete(block.tool_use_id);
+      if (parent === '') this.#results.push(block.tool_use_id);
+    }
+    if (!found || [...this.#tools.values()].includes(parent)) return null;
+    const results = this.#results;
+    if (parent === '') this.#results = [];
+    return { kind: 'batch', results: parent === '' ? results : [] };
   }
 
   /** A result without names answers what was begun. */

@@ -68,10 +68,15 @@ export interface PreparedWorkspace {
 
 /**
  * Brings the mirror up to date and makes the worktree stand. What is there already is kept: a second call costs one fetch.
- * @throws PreparationError in words for people
+ * @param restore makes the worktree, which does not exist then, from what was kept elsewhere
+ * @throws PreparationError in words for people; what `restore` throws
  */
-export async function prepareWorkspace(plan: WorkspacePlan, report: StepReporter): Promise<PreparedWorkspace> {
-  const standing = await isWorktree(plan);
+export async function prepareWorkspace(
+  plan: WorkspacePlan,
+  report: StepReporter,
+  restore: (() => Promise<void>) | null = null,
+): Promise<PreparedWorkspace> {
+  const standing = restore === null && (await isWorktree(plan));
   await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o600 });
   const since = Date.now();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
@@ -84,7 +89,13 @@ export async function prepareWorkspace(plan: WorkspacePlan, report: StepReporter
 
   const checkoutSince = Date.now();
   report('worktree', 'started', `Checking out ${plan.branch}`);
-  const detail = await withLock(plan.mirror, () => (standing ? catchUp(plan) : addWorktree(plan)));
+  const detail = await withLock(plan.mirror, async () => {
+    if (standing) return await catchUp(plan);
+    if (restore === null) return await addWorktree(plan);
+    await putAside(plan);
+    await restore();
+    return await catchUp(plan);
+  });
   const commit = (await git(['rev-parse', 'HEAD'], inWorktree(plan))).trim();
   report('worktree', 'done', detail, Date.now() - checkoutSince);
   return { commit, created: !standing };
@@ -259,11 +270,7 @@ async function addWorktree(plan: WorkspacePlan): Promise<string> {
   const remoteBranch = `refs/remotes/origin/${branch}`;
   const mirror = inMirror(plan);
   try {
-    // What git does not take for a worktree any more may still hold work: it is put aside, not deleted.
-    if (await exists(plan.worktree)) {
-      await rm(`${plan.worktree}.aside`, { recursive: true, force: true });
-      await rename(plan.worktree, `${plan.worktree}.aside`);
-    }
+    await putAside(plan);
     await git(['worktree', 'prune'], mirror);
     const onRemote = await gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror);
     const here = await gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror);
@@ -283,6 +290,23 @@ async function addWorktree(plan: WorkspacePlan): Promise<string> {
       'Check that the branch name is valid for git and that the sandbox has disk space.',
     );
   }
+}
+
+/** What git does not take for a worktree any more may still hold work: it is put aside, not deleted. */
+async function putAside(plan: WorkspacePlan): Promise<void> {
+  if (!(await exists(plan.worktree))) return;
+  await rm(`${plan.worktree}.aside`, { recursive: true, force: true });
+  await rename(plan.worktree, `${plan.worktree}.aside`);
+}
+
+/** Commit up to which a branch that stands at `head` is on the git host. */
+export async function pushedCommit(plan: WorkspacePlan, head: string): Promise<string> {
+  const options = inWorktree(plan);
+  for (const name of [plan.branch, plan.baseBranch]) {
+    const found = await git(['merge-base', `refs/remotes/origin/${name}`, head], options).catch(() => '');
+    if (found !== '') return found.trim();
+  }
+  return head;
 }
 
 /** Takes over what others pushed to the branch since, where that is a plain step forward. */

@@ -9,13 +9,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSandboxConfig, type SandboxConfig } from '../../container/config.ts';
 import { logTo } from '../../container/log.ts';
-import { sessionProcesses } from '../../container/processes.ts';
+import { killSessionProcesses, sessionProcesses } from '../../container/processes.ts';
 import { type SandboxServer, startSandboxServer } from '../../container/server.ts';
 import { bash } from '../../dev/claude/script.ts';
 import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripted-model.ts';
 import { scripts } from '../../dev/claude/scripts.ts';
 import { type GitHost, startGitHost } from '../../dev/git/git-host.ts';
 import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
+import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import {
   type SandboxCommand,
   type SandboxEvent,
@@ -76,6 +77,8 @@ export interface Stage {
   result(nth?: number): Promise<Record<string, unknown>>;
   /** Ends the server gracefully and starts it again on the same disk. */
   restart(): Promise<void>;
+  /** Kills what runs of a session and empties the server's disk, as when a container is gone; another server starts. */
+  vanish(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -118,6 +121,18 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
     ...client(() => stage, gateway, conversationId, options.credential ?? 'subscription'),
     restart: async () => {
       await server.close();
+      server = await startSandboxServer(config);
+      stage.url = server.url;
+    },
+    vanish: async (id) => {
+      // As far as the gateway can tell, the sandbox has fallen silent in the middle of its work.
+      const { checkpoint } = gateway;
+      gateway.away = true;
+      await killSessionProcesses(stage.sessionDir(id));
+      await server.close();
+      await rm(config.root, { recursive: true, force: true });
+      gateway.away = false;
+      gateway.checkpoint = checkpoint;
       server = await startSandboxServer(config);
       stage.url = server.url;
     },
@@ -169,6 +184,10 @@ function client(
     },
     author: { name: 'Cyrus', email: 'cyrus@cyrus.test', ...overrides.author },
     setupTimeoutSeconds: overrides.setupTimeoutSeconds ?? 60,
+    ...(overrides.knows !== undefined && { knows: overrides.knows }),
+    ...(overrides.saveTurn !== undefined && { saveTurn: overrides.saveTurn }),
+    // Taken as a whole: whoever gives one gives all of it.
+    ...(overrides.restore !== undefined && { restore: overrides.restore as CheckpointManifest }),
   });
   return {
     sessionDir: (id: string) => join(stage().root, 'sessions', id),

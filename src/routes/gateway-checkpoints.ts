@@ -1,0 +1,116 @@
+/**
+ * The gateway's checkpoints, mounted at `/checkpoint`: `PUT /:name` and `GET /:generation/:name` for objects, `PUT /` for the
+ * manifest, which comes last and makes them count.
+ */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { z } from 'zod';
+import type { Claims } from '../gateway/token.ts';
+import { log } from '../observability/log.ts';
+import {
+  checkpointManifestSchema,
+  checkpointObjectName,
+  MAX_CHECKPOINT_OBJECT_BYTES,
+  type staleCheckpointSchema,
+} from '../protocol/checkpoint.ts';
+import type { Refusal } from '../protocol/sandbox.ts';
+import {
+  getCheckpointObject,
+  putCheckpointManifest,
+  putCheckpointObject,
+  removeObsoleteObjects,
+} from '../store/checkpoints.ts';
+
+const MAX_MANIFEST_BYTES = 1024 * 1024;
+
+type CheckpointEnv = { Bindings: Env; Variables: { claims: Claims } };
+
+/** Its routes; who calls is known by then. */
+export const checkpoints = new Hono<CheckpointEnv>();
+
+checkpoints.put(
+  '/',
+  bodyLimit({
+    maxSize: MAX_MANIFEST_BYTES,
+    onError: (c) => c.json(refusal('too_large', `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`), 413),
+  }),
+  async (c) => {
+    const parsed = checkpointManifestSchema.safeParse(await c.req.json().catch(() => null));
+    if (!parsed.success) return c.json(refusal('malformed', z.prettifyError(parsed.error)), 400);
+    const manifest = parsed.data;
+    const { claims } = c.var;
+    if (manifest.generation !== claims.g || manifest.repository !== claims.r || manifest.branch !== claims.b) {
+      return c.json(refusal('wrong_generation', 'this token is for another life, repository or branch'), 403);
+    }
+    const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
+    const noted = await session.noteCheckpoint(manifest);
+    switch (noted.kind) {
+      case 'superseded':
+        return c.json(refusal('superseded', noted.message), 409);
+      case 'stale': {
+        const stale: z.infer<typeof staleCheckpointSchema> = {
+          error: 'stale',
+          message: 'a newer checkpoint is known',
+          sequence: noted.sequence,
+        };
+        return c.json(stale, 409);
+      }
+      case 'noted':
+        await tidy(c, claims.s, manifest, noted.before);
+        return c.json({ sequence: manifest.sequence }, 201);
+    }
+  },
+);
+
+checkpoints.put('/:name', async (c) => {
+  const name = c.req.param('name');
+  if (!checkpointObjectName.safeParse(name).success) {
+    return c.json(refusal('malformed', 'this is no name of a checkpoint object'), 400);
+  }
+  const length = c.req.header('content-length');
+  if (length === undefined || !/^\d+$/.test(length)) {
+    return c.json(refusal('length_required', 'an object is sent with its Content-Length'), 411);
+  }
+  const bytes = Number(length);
+  if (bytes > MAX_CHECKPOINT_OBJECT_BYTES) {
+    return c.json(refusal('too_large', `an object has at most ${MAX_CHECKPOINT_OBJECT_BYTES} bytes`), 413);
+  }
+  const { body } = c.req.raw;
+  if (!body || bytes === 0) return c.json(refusal('malformed', 'the object is empty'), 400);
+  const { s, g } = c.var.claims;
+  await putCheckpointObject(c.env.LOGS, s, g, name, body, bytes);
+  return c.json({ bytes }, 201);
+});
+
+checkpoints.get('/:generation{[1-9][0-9]{0,8}}/:name', async (c) => {
+  const { generation, name } = c.req.param();
+  const isName = checkpointObjectName.safeParse(name).success;
+  // A life restores what one before it kept.
+  const stored = isName ? await getCheckpointObject(c.env.LOGS, c.var.claims.s, Number(generation), name) : null;
+  if (!stored) return c.json(refusal('not_found', 'this object of a checkpoint is not stored'), 404);
+  return new Response(stored.body, {
+    headers: { 'content-type': 'application/octet-stream', 'content-length': String(stored.size) },
+  });
+});
+
+/** What is left undone here costs a little space, and is found by the first checkpoint of the next life. */
+async function tidy(
+  c: Context<CheckpointEnv>,
+  sessionId: string,
+  manifest: z.infer<typeof checkpointManifestSchema>,
+  before: z.infer<typeof checkpointManifestSchema> | null,
+): Promise<void> {
+  try {
+    await putCheckpointManifest(c.env.LOGS, sessionId, manifest);
+    await removeObsoleteObjects(c.env.LOGS, sessionId, manifest, before);
+  } catch (error) {
+    log('gateway.checkpoint.untidy', {
+      session: sessionId,
+      error: error instanceof Error ? error : new Error(String(error)),
+    });
+  }
+}
+
+function refusal(error: string, message: string): Refusal {
+  return { error, message };
+}

@@ -1,0 +1,108 @@
+/**
+ * The objects of checkpoints in R2: bundles of git and parts of Claude's files, by session and generation, and beside them
+ * the newest manifest, for people. Which checkpoint counts is decided by the issue session, which holds the manifest too.
+ *
+ * `sessions/<id>/checkpoint/<generation>/<name>`, `sessions/<id>/checkpoint/manifest.json`
+ */
+import {
+  type CheckpointManifest,
+  checkpointObjectName,
+  checkpointObjects,
+  MAX_CHECKPOINT_OBJECT_BYTES,
+} from '../protocol/checkpoint.ts';
+import { LogKeyError } from './logs.ts';
+
+/** R2 deletes at most this many objects in one call. */
+const MAX_DELETED_TOGETHER = 1_000;
+
+/**
+ * Stores an object of a checkpoint, streamed through.
+ * @param generation the life of the sandbox that sends it
+ * @param name as `checkpointObjectName` allows
+ * @param size exact size in bytes
+ * @throws LogKeyError; RangeError for a size past MAX_CHECKPOINT_OBJECT_BYTES; R2's errors as they are
+ */
+export async function putCheckpointObject(
+  bucket: R2Bucket,
+  sessionId: string,
+  generation: number,
+  name: string,
+  body: ReadableStream<Uint8Array>,
+  size: number,
+): Promise<void> {
+  const key = objectKey(sessionId, generation, name);
+  if (!Number.isSafeInteger(size) || size < 0 || size > MAX_CHECKPOINT_OBJECT_BYTES) {
+    throw new RangeError(`an object of a checkpoint has at most ${MAX_CHECKPOINT_OBJECT_BYTES} bytes`);
+  }
+  const { readable, writable } = new FixedLengthStream(size);
+  const outcomes = await Promise.allSettled([bucket.put(key, readable), body.pipeTo(writable)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** An object of a checkpoint with its size in bytes, or null. @throws LogKeyError */
+export async function getCheckpointObject(
+  bucket: R2Bucket,
+  sessionId: string,
+  generation: number,
+  name: string,
+): Promise<{ body: ReadableStream<Uint8Array>; size: number } | null> {
+  const stored = await bucket.get(objectKey(sessionId, generation, name));
+  return stored ? { body: stored.body, size: stored.size } : null;
+}
+
+/** Notes which checkpoint is the newest, for people who look into the bucket. @throws LogKeyError; R2's errors */
+export async function putCheckpointManifest(
+  bucket: R2Bucket,
+  sessionId: string,
+  manifest: CheckpointManifest,
+): Promise<void> {
+  const httpMetadata = { contentType: 'application/json; charset=utf-8' };
+  await bucket.put(`${prefix(sessionId)}/manifest.json`, JSON.stringify(manifest), { httpMetadata });
+}
+
+/**
+ * Removes what a new checkpoint has made pointless: objects of the one before it and, with the first checkpoint of a life,
+ * everything of earlier lives.
+ * @param before the checkpoint that counted until now; null where there was none
+ * @throws LogKeyError; R2's errors as they are
+ */
+export async function removeObsoleteObjects(
+  bucket: R2Bucket,
+  sessionId: string,
+  manifest: CheckpointManifest,
+  before: CheckpointManifest | null,
+): Promise<void> {
+  const { generation } = manifest;
+  const isNewLife = before?.generation !== generation;
+  const gone: string[] = [];
+  if (isNewLife) {
+    const own = `${prefix(sessionId)}/${generation}/`;
+    for (let cursor: string | undefined, more = true; more; ) {
+      const page = await bucket.list({ prefix: `${prefix(sessionId)}/`, ...(cursor !== undefined && { cursor }) });
+      for (const { key } of page.objects) {
+        if (!key.startsWith(own) && !key.endsWith('/manifest.json')) gone.push(key);
+      }
+      more = page.truncated;
+      cursor = page.truncated ? page.cursor : undefined;
+    }
+  } else {
+    const kept = new Set(checkpointObjects(manifest).map(({ name }) => name));
+    for (const { name } of checkpointObjects(before)) {
+      if (!kept.has(name)) gone.push(objectKey(sessionId, generation, name));
+    }
+  }
+  for (let at = 0; at < gone.length; at += MAX_DELETED_TOGETHER) {
+    await bucket.delete(gone.slice(at, at + MAX_DELETED_TOGETHER));
+  }
+}
+
+function prefix(sessionId: string): string {
+  if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');
+  return `sessions/${sessionId}/checkpoint`;
+}
+
+function objectKey(sessionId: string, generation: number, name: string): string {
+  if (!Number.isSafeInteger(generation) || generation < 1) throw new LogKeyError('a generation is a number from 1');
+  if (!checkpointObjectName.safeParse(name).success) throw new LogKeyError('this is no name of a checkpoint object');
+  return `${prefix(sessionId)}/${generation}/${name}`;
+}
