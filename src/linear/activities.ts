@@ -3,6 +3,7 @@
  * https://linear.app/developers/agent-interaction: activities are append-only, so a tool call is an ephemeral action
  * when it begins and a final one with its result; a turn ends in exactly one response or error.
  */
+import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import { cutText, fence, headAndTail, inlineCode, plainOutput } from './markdown.ts';
 import { relativePath, toolWords } from './tool-words.ts';
@@ -19,6 +20,8 @@ export type ActivityContent =
 export interface Activity {
   content: ActivityContent;
   ephemeral: boolean;
+  /** The shared files it links, as they were when it was said. */
+  files?: SharedFile[];
   /** Offered with an elicitation; people may answer in their own words all the same. */
   options?: { label: string; value: string }[];
 }

@@ -62,6 +62,16 @@ export interface SharedLink {
   isImage: boolean;
 }
 
+/** Names of the shared files that a Markdown text links, each once. */
+export function sharedNames(text: string): string[] {
+  const names = new Set<string>();
+  replaceSharedLinks(text, ({ name, words }) => {
+    names.add(name);
+    return words;
+  });
+  return [...names];
+}
+
 /** Replaces each link to a shared file in a Markdown text; everything else stays as it is. */
 export function replaceSharedLinks(text: string, replacement: (link: SharedLink) => string): string {
   if (!text.includes('share/')) return text;

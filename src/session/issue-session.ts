@@ -12,6 +12,7 @@ import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
 import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type SessionView, type ViewerFrame } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
+import { AssetMemory } from './asset-memory.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
 import { EgressLog } from './egress-log.ts';
@@ -22,7 +23,6 @@ import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import { needsPlace } from './queueing.ts';
-import type { Asset } from './shared-files.ts';
 import { type Issue, initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -57,6 +57,7 @@ export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
+  readonly #assets: AssetMemory;
   readonly #deliveries: Deliveries;
   readonly #egress: EgressLog;
   readonly #journal: Journal;
@@ -76,6 +77,7 @@ export class IssueSession extends DurableObject<Env> {
     super(ctx, env);
     this.#config = readConfig(env);
     const { sql } = ctx.storage;
+    this.#assets = new AssetMemory(ctx.storage.kv);
     this.#deliveries = new Deliveries(sql);
     this.#egress = new EgressLog(sql);
     this.#journal = new Journal(sql);
@@ -338,10 +340,7 @@ export class IssueSession extends DurableObject<Env> {
           state,
           journal: this.#journal,
           promptText: (promptId) => this.#store.promptText(promptId),
-          assets: {
-            get: (hash) => this.ctx.storage.kv.get<Asset>(`asset:${hash}`),
-            put: (hash, asset) => this.ctx.storage.kv.put(`asset:${hash}`, asset),
-          },
+          assets: this.#assets,
         },
       );
       this.#settle(together, { type: 'effect-done', effect: first.effect, result });

@@ -162,6 +162,9 @@ function renderSaved(entry: Body<'saved'>): string {
     entry.problem === undefined ? '' : `Problem: ${line(entry.problem)}`,
     commits.join('\n'),
     files.length > 0 ? `Files changed:\n\n${files.join('\n')}` : '',
+    entry.shared
+      ? `Files shared:\n\n${entry.shared.map(({ name, type }) => `- ${inlineCode(name)} ${type}`).join('\n')}`
+      : '',
   ]
     .filter((part) => part !== '')
     .join('\n\n');

@@ -8,7 +8,7 @@ import { LinearError } from '../linear/errors.ts';
 import { prepareUpload } from '../linear/files.ts';
 import { sendThrough } from '../linear/send.ts';
 import { log } from '../observability/log.ts';
-import { replaceSharedLinks, type SharedFile } from '../protocol/files.ts';
+import { replaceSharedLinks, type SharedFile, sharedNames } from '../protocol/files.ts';
 import { getSharedFile } from '../store/shared-files.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -18,15 +18,6 @@ const PUT_TIMEOUT_MS = 30_000;
 /** Linear wants this beside the headers it gives (docs: linear.app/developers/how-to-upload-a-file-to-linear). */
 const CACHE_CONTROL = 'public, max-age=31536000';
 
-/** What is remembered of a file's way to Linear, by its hash. */
-export interface AssetMemory {
-  get(hash: string): Asset | undefined;
-  put(hash: string, asset: Asset): void;
-}
-
-/** `url`: where Linear shows it. Otherwise how often it was tried in vain. */
-export type Asset = { url: string } | { tries: number };
-
 /**
  * An activity as it is posted: with Linear's addresses in the place of links to shared files.
  * @throws LinearError where a file may be taken later: then nothing is to be posted yet
@@ -34,16 +25,12 @@ export type Asset = { url: string } | { tries: number };
 export async function withAssets(activity: Activity, surroundings: Surroundings): Promise<Activity> {
   const { content } = activity;
   if (content.type === 'action') return activity;
-  const names = new Set<string>();
-  replaceSharedLinks(content.body, ({ name, words }) => {
-    names.add(name);
-    return words;
-  });
-  if (names.size === 0) return activity;
-  const { shared = [], origin, id } = surroundings.state;
+  const names = sharedNames(content.body);
+  if (names.length === 0) return activity;
+  const { origin, id } = surroundings.state;
   const assets = new Map<string, string | null>();
   for (const name of names) {
-    const file = shared.find((candidate) => candidate.name === name);
+    const file = activity.files?.find((candidate) => candidate.name === name);
     if (file) assets.set(name, await assetOf(file, surroundings));
   }
   const body = replaceSharedLinks(content.body, ({ name, words, isImage }) => {

@@ -3,6 +3,7 @@ import { readPlan } from '../claude/plan.ts';
 import type { Live } from '../claude/stream.ts';
 import { type Activity, type ActivityContent, narrate } from '../linear/activities.ts';
 import { headline } from '../linear/markdown.ts';
+import { type SharedFile, sharedNames } from '../protocol/files.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { Effect, ThreadChange } from './effects.ts';
 import { initialPace, schedule, type Urgency } from './pace.ts';
@@ -148,7 +149,8 @@ export class Step {
     if (this.state.isMuted) return;
     const at = this.#schedule(agentSessionId, urgency);
     if (at === null) return;
-    this.effect(paced({ kind: 'say', agentSessionId, id: this.context.newId(), activity }, at, this.now));
+    const told = withFiles(activity, this.state.shared ?? []);
+    this.effect(paced({ kind: 'say', agentSessionId, id: this.context.newId(), activity: told }, at, this.now));
     const known = this.state.agentSessions[agentSessionId];
     if (known) this.#remember(agentSessionId, { ...known, saidAt: this.now });
   }
@@ -185,6 +187,15 @@ function paced<E extends Effect & { dueAt?: number }>(effect: E, at: number, now
 function urgencyOf({ content, ephemeral }: Activity): Urgency {
   if (ephemeral) return 'passing';
   return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';
+}
+
+/** What ends a turn comes after the save, so the files it links are there; a later turn may change them. */
+function withFiles(activity: Activity, shared: SharedFile[]): Activity {
+  const { content } = activity;
+  if (shared.length === 0 || (content.type !== 'response' && content.type !== 'error')) return activity;
+  const names = sharedNames(content.body);
+  const files = shared.filter(({ name }) => names.includes(name));
+  return files.length > 0 ? { ...activity, files } : activity;
 }
 
 function isClosing(activity: Activity): boolean {

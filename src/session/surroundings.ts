@@ -1,8 +1,8 @@
 /** What carrying out effects needs of the object around it. */
 import type { Config } from '../config.ts';
 import type { Database } from '../store/database.ts';
+import type { AssetMemory } from './asset-memory.ts';
 import type { Journal } from './journal.ts';
-import type { AssetMemory } from './shared-files.ts';
 import type { SessionState } from './state.ts';
 
 /** What an effect may need. `state` is the state at the time of the try. */

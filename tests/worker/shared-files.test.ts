@@ -192,6 +192,22 @@ describe('what Claude says about a shared file', () => {
     expect(outside.uploaded).toHaveLength(1);
   });
 
+  it('shows the file as it was then, though a later turn has changed it before Linear was back', async () => {
+    const { thread, reporter, id } = await started();
+    await share(id, { content: PNG });
+    let isAway = true;
+    outside.interfere = (url) =>
+      isAway && url.includes('api.linear.app') ? new Response('away', { status: 502 }) : null;
+    await end(reporter, thread, '![shot](share/shot.png)', [await file('shot.png', PNG, 'image/png')]);
+    const later = new Uint8Array([...PNG, 4]);
+    await share(id, { content: later });
+    const shared = [await file('shot.png', later, 'image/png')];
+    await reporter.report({ ...saved(1), shared } as never);
+    isAway = false;
+    expect(await response(thread)).toContain(`![shot](${outside.assetUrl(0)})`);
+    expect(outside.uploaded.map(({ bytes }) => bytes)).toEqual([PNG]);
+  });
+
   it("points to the live page where Linear's storage does not take the file", async () => {
     const { thread, reporter, id } = await started();
     await share(id, { content: PNG });

@@ -3,6 +3,7 @@ import type { Entry } from '../outline/model.ts';
 import { duration, plural } from '../text/format.ts';
 import { Fold } from './fold.tsx';
 import { Icon } from './icons.tsx';
+import { SharedLink } from './shared-link.tsx';
 import { Counts } from './tool-row.tsx';
 
 type Saved = Entry<'saved'>;
@@ -24,6 +25,9 @@ export const SavedItem = memo(function SavedItem({ entry, durationMs }: { entry:
             </span>
             <span className="row-words">{words}</span>
             {files.length > 0 && <span className="tool-note">{plural(files.length, 'file')}</span>}
+            {entry.shared !== undefined && (
+              <span className="tool-note">{plural(entry.shared.length, 'shared file')}</span>
+            )}
             {files.length > 0 && <Counts {...fileCounts(files)} />}
             {durationMs !== null && <span className="row-time">{duration(durationMs)}</span>}
           </>
@@ -33,6 +37,7 @@ export const SavedItem = memo(function SavedItem({ entry, durationMs }: { entry:
           <div className="saved-body">
             <CommitList commits={entry.commits} />
             <FileList files={files} />
+            {entry.shared !== undefined && <SharedList files={entry.shared} />}
           </div>
         )}
       </Fold>
@@ -66,6 +71,20 @@ export function FileList({ files }: Pick<Saved, 'files'>) {
           ) : (
             <Counts added={file.additions} removed={file.deletions} />
           )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Files that Claude shared, whether or not it speaks of them. */
+function SharedList({ files }: { files: NonNullable<Saved['shared']> }) {
+  return (
+    <ul className="files" aria-label="Shared files">
+      {files.map(({ name }) => (
+        <li key={name}>
+          <SharedLink address={`share/${name}`} words={name} inPlace={false} />
+          <span className="faint">shared</span>
         </li>
       ))}
     </ul>
