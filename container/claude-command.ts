@@ -12,6 +12,9 @@ import type { SessionPaths } from './paths.ts';
 /** No Co-Authored-By line: commits are by the author the session was started with. */
 const SETTINGS = { includeCoAuthoredBy: false, attribution: { commit: '', pr: '' } };
 
+/** The gateway notices a silent API first, and says so; the CLI notices a silent gateway. 10 s is the least it takes for a stream. */
+const GATEWAY_LEAD_MS = 10_000;
+
 /** @param resume continue the conversation, instead of beginning it under this id */
 export function claudeArguments(start: StartSession, paths: SessionPaths, resume: boolean): string[] {
   return [
@@ -37,6 +40,7 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     JSON.stringify({ ...SETTINGS, permissions: permissionRules(start, paths) }),
     '--model',
     start.claude.model,
+    ...(start.claude.fallbackModel ? ['--fallback-model', start.claude.fallbackModel] : []),
     '--append-system-prompt-file',
     paths.instructions,
     resume ? '--resume' : '--session-id',
@@ -90,7 +94,7 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
       : 'CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR';
   return {
     ...sessionEnvironment(paths),
-    ...gitEnvironmentForClaude(remote),
+    ...gitEnvironment(start, remote),
     ...decoyVariable(start),
     [tokenFrom]: '3',
     CLAUDE_CONFIG_DIR: paths.claudeConfig,
@@ -104,9 +108,25 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
     ...(process.getuid?.() === 0 ? { IS_SANDBOX: '1' } : {}),
     CLAUDE_CODE_MAX_RETRIES: '10',
     // A request that is never answered would else block for six minutes at a time.
-    API_TIMEOUT_MS: '300000',
-    CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: '120000',
+    API_TIMEOUT_MS: String(start.claude.answerSeconds * 1000 + GATEWAY_LEAD_MS),
+    CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: String(start.claude.stallSeconds * 1000 + GATEWAY_LEAD_MS),
     BASH_MAX_TIMEOUT_MS: '1800000',
+  };
+}
+
+/**
+ * Where only looking is allowed, git must not take a directory of the repository's files for a repository of its own, whose
+ * configuration names programs (docs: git-scm.com/docs/git-config, safe.bareRepository).
+ */
+function gitEnvironment(start: StartSession, remote: GitRemote): Record<string, string> {
+  const environment = gitEnvironmentForClaude(remote);
+  if (start.claude.permissions?.others !== 'refuse') return environment;
+  const count = Number(environment.GIT_CONFIG_COUNT ?? 0);
+  return {
+    ...environment,
+    GIT_CONFIG_COUNT: String(count + 1),
+    [`GIT_CONFIG_KEY_${count}`]: 'safe.bareRepository',
+    [`GIT_CONFIG_VALUE_${count}`]: 'explicit',
   };
 }
 

@@ -192,10 +192,29 @@ describe('a role that only looks edits nothing', () => {
   test('a reviewer reads the history and the changes', async () => {
     stage = await setStage();
     await startAs({}, ['review']);
-    await stage.prompt('shop-1', run('git log --oneline -1', 'git diff HEAD --stat; echo seen'));
+    await stage.prompt('shop-1', run('git log --oneline -1', 'git show --stat HEAD | head -n 20'));
     const { result } = await stage.result();
     expect(result).not.toContain('may not do that');
-    expect(result).toContain('seen');
+    expect(result).toContain('1 file changed');
+  });
+
+  test('a directory that looks like a repository, with programs in its configuration, runs none of them', async () => {
+    stage = await setStage();
+    const made = `/tmp/cyrus-${randomUUID()}`;
+    const files = {
+      'trap/HEAD': 'ref: refs/heads/main\n',
+      'trap/objects/keep': '',
+      'trap/refs/keep': '',
+      'trap/config': `[core]\n\tbare = false\n\tworktree = .\n\tfsmonitor = "touch ${made}; false"\n`,
+    };
+    const commits = [
+      { message: 'Begin', author: { name: 'Ada', email: 'ada@acme.example' }, at: 1_780_000_000, files },
+    ];
+    await stage.host.ensureRepository('acme/hostile', { branch: 'main', commits });
+    await startAs({}, ['reviewer'], { repository: { fullName: 'acme/hostile' } });
+    await stage.prompt('shop-1', run('cd trap', 'git status', 'git diff'));
+    await stage.result();
+    expect(existsSync(made)).toBe(false);
   });
 });
 
