@@ -5,11 +5,14 @@ import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
-import { type ApiError, repositoryInputSchema } from '../protocol/api.ts';
+import { type ApiError, repositoryChangeSchema, repositoryInputSchema } from '../protocol/api.ts';
+import { mergePatch } from '../protocol/merge-patch.ts';
 import { startSessionSchema } from '../protocol/sandbox.ts';
+import { audit } from '../store/audit.ts';
 import {
   type Database,
   deleteRepository,
+  findRepository,
   findWorkspace,
   listRepositories,
   openDatabase,
@@ -73,19 +76,50 @@ admin.put(REPOSITORY, async (c) => {
     return c.json(problem('no_such_workspace', `There is no workspace ${id}: store it first.`), 404);
   }
   await upsertRepository(c.var.database, id, fullName.data, input.data, Date.now());
-  log('admin.repository.stored', { workspace: id, repository: fullName.data });
+  await note(c, 'repository.stored', id, fullName.data);
   const { cloneUrl, baseBranch, credential } = input.data;
   return c.json({ fullName: fullName.data, cloneUrl, baseBranch, hasCredential: credential !== undefined });
 });
 
+/** Changes what is given, and keeps the rest: also the credential, which nobody can read to give it again. */
+admin.patch(REPOSITORY, async (c) => {
+  const change = await readBody(c, repositoryChangeSchema);
+  if (!change.success) return c.json(change.problem, 400);
+  const id = c.req.param('id');
+  const before = await findRepository(c.var.database, id, fullNameOf(c));
+  if (!before) return c.json(noSuchRepository(c), 404);
+  const { credential, settings, ...changed } = change.data;
+  const { cloneUrl = before.cloneUrl, baseBranch = before.baseBranch } = changed;
+  const addressProblem = problemOfAddress(cloneUrl, c.var.config);
+  if (addressProblem) return c.json(problem('bad_request', addressProblem), 400);
+  if (cloneUrl !== before.cloneUrl && before.credential && credential === undefined) {
+    const message = 'The credential was given for another address: give one with the new address, or null for none.';
+    return c.json(problem('credential_needed', message), 409);
+  }
+  const merged = repositoryInputSchema.shape.settings.safeParse(mergePatch(before.settings, settings ?? {}));
+  if (!merged.success) return c.json(problem('bad_request', `settings: ${z.prettifyError(merged.error)}`), 400);
+  const kept = credential === undefined ? before.credential : credential;
+  const input = { cloneUrl, baseBranch, settings: merged.data, ...(kept && { credential: kept }) };
+  await upsertRepository(c.var.database, id, before.fullName, input, Date.now());
+  await note(c, 'repository.changed', id, before.fullName);
+  const { credential: _, ...shown } = { ...before, cloneUrl, baseBranch, settings: merged.data };
+  return c.json({ ...shown, hasCredential: kept !== null });
+});
+
 admin.delete(REPOSITORY, async (c) => {
-  const deleted = await deleteRepository(c.var.database, c.req.param('id') ?? '', fullNameOf(c));
+  const id = c.req.param('id');
+  const deleted = await deleteRepository(c.var.database, id, fullNameOf(c));
   if (!deleted) return c.json(noSuchRepository(c), 404);
-  log('admin.repository.deleted', { workspace: c.req.param('id'), repository: fullNameOf(c) });
+  await note(c, 'repository.deleted', id, fullNameOf(c));
   return c.body(null, 204);
 });
 
 admin.all('*', (c) => c.json(problem('not_found', 'There is no such address.'), 404));
+
+async function note(c: AdminContext, action: `repository.${string}`, workspaceId: string, repository: string) {
+  log(`admin.${action}`, { workspace: workspaceId, repository });
+  await audit(c.var.database, { at: Date.now(), actor: 'admin', action, workspaceId, details: { repository } });
+}
 
 function fullNameOf(c: AdminContext): string {
   return `${c.req.param('owner')}/${c.req.param('name')}`;

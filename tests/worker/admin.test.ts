@@ -126,3 +126,65 @@ describe('the admin API', () => {
     expect(await findWorkspace(db, 'w6')).toBeNull();
   });
 });
+
+describe('a change of a repository', () => {
+  const path = (workspaceId: string) => `/workspaces/${workspaceId}/repositories/acme/shop`;
+  const stored = (workspaceId: string) => findRepository(db, workspaceId, 'acme/shop');
+
+  async function added(): Promise<string> {
+    const id = crypto.randomUUID();
+    await ask('PUT', `/workspaces/${id}`, workspace);
+    await ask('PUT', path(id), { ...repository, settings: { labels: ['shop'], pullRequest: { mode: 'draft' } } });
+    return id;
+  }
+
+  it('keeps what is not named: the credential, and other settings', async () => {
+    const id = await added();
+    const { status, json, text } = await ask('PATCH', path(id), { settings: { teams: ['ENG'], labels: null } });
+    expect({ status, json }).toMatchObject({
+      status: 200,
+      json: { hasCredential: true, settings: { teams: ['ENG'] } },
+    });
+    expect(text).not.toContain(credential.password);
+    expect(await stored(id)).toMatchObject({
+      ...repository,
+      settings: { teams: ['ENG'], labels: [], pullRequest: { mode: 'draft' } },
+    });
+  });
+
+  it.each([
+    ['a setting that is none', { settings: { lables: ['x'] } }, 400],
+    ['a value that is none', { settings: { verbosity: 'loud' } }, 400],
+    ['something else than settings', { settings: [] }, 400],
+    ['a field that is none', { colour: 'red' }, 400],
+    ['a credential in the address', { cloneUrl: 'https://me:hunter2@git.example/x.git' }, 400],
+    ['another address without its credential', { cloneUrl: 'https://elsewhere.example/x.git' }, 409],
+  ])('with %s is refused, and changes nothing', async (_what, body, status) => {
+    const id = await added();
+    const before = await stored(id);
+    expect((await ask('PATCH', path(id), body)).status).toBe(status);
+    expect(await stored(id)).toEqual(before);
+  });
+
+  it('takes another address with a credential for it, or with none', async () => {
+    const id = await added();
+    const cloneUrl = 'https://elsewhere.example/x.git';
+    expect((await ask('PATCH', path(id), { cloneUrl, credential: null })).status).toBe(200);
+    expect(await stored(id)).toMatchObject({ cloneUrl, credential: null, baseBranch: 'trunk' });
+  });
+
+  it('is noted in the audit log, like a repository that is added or deleted', async () => {
+    const id = await added();
+    await ask('PATCH', path(id), { baseBranch: 'main' });
+    await ask('DELETE', path(id));
+    const { json } = await ask('GET', '/audit?limit=500');
+    const entries = (json as { entries: { action: string; workspaceId: string }[] }).entries;
+    expect(entries.filter(({ workspaceId }) => workspaceId === id).map(({ action }) => action)).toEqual([
+      'repository.deleted',
+      'repository.changed',
+      'repository.stored',
+      'workspace.stored',
+    ]);
+    expect((await ask('PATCH', path(id), {})).status).toBe(404);
+  });
+});

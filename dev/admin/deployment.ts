@@ -1,0 +1,124 @@
+/** A deployment of Cyrus as its admin API shows it, and how an admin proves to be one. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { apiErrorSchema } from '../../src/protocol/api.ts';
+import { localSecrets, PROJECT, SERVICES } from '../settings.ts';
+import { askHidden } from './secrets.ts';
+import { UsageProblem } from './usage.ts';
+
+/** The deployment refused, or does not answer. The message is a sentence for people. */
+export class DeploymentProblem extends Error {
+  override readonly name = 'DeploymentProblem';
+  /** HTTP status; null: there was no answer. */
+  readonly status: number | null;
+  constructor(message: string, status: number | null) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const PATIENCE_MS = 30_000;
+
+export class Deployment {
+  readonly url: string;
+  readonly #token: string;
+
+  constructor(url: string, token: string) {
+    this.url = url;
+    this.#token = token;
+  }
+
+  /**
+   * Asks the admin API. @param path below `/api/admin`
+   * @throws DeploymentProblem
+   */
+  async ask<Schema extends z.ZodType>(
+    method: string,
+    path: string,
+    schema: Schema,
+    body?: unknown,
+  ): Promise<z.output<Schema>> {
+    const response = await fetch(new URL(`/api/admin${path}`, this.url), {
+      method,
+      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+      redirect: 'error',
+      signal: AbortSignal.timeout(PATIENCE_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw new DeploymentProblem(`${this.url} does not answer (${reasonOf(error)}): is it the right --url?`, null);
+    });
+    const text = await response.text();
+    const json = text === '' ? null : parseJson(text);
+    if (!response.ok) {
+      const problem = apiErrorSchema.safeParse(json);
+      throw new DeploymentProblem(this.#words(response.status, problem.data?.message), response.status);
+    }
+    const answer = schema.safeParse(json);
+    if (answer.success) return answer.data;
+    throw new DeploymentProblem(
+      `${this.url} answered something else than an admin API of Cyrus does.`,
+      response.status,
+    );
+  }
+
+  #words(status: number, message: string | undefined): string {
+    if (status === 401) return `${this.url} does not accept the ADMIN_TOKEN.`;
+    return message ?? `${this.url} answered ${status}: is it a deployment of Cyrus?`;
+  }
+}
+
+/**
+ * The deployment that is meant, with the token for it.
+ * @param url as given; undefined: CYRUS_URL, or the local run
+ * @throws UsageProblem
+ */
+export async function openDeployment(url: string | undefined, environment: NodeJS.ProcessEnv): Promise<Deployment> {
+  const port = environment[SERVICES.cyrus.variable] ?? String(SERVICES.cyrus.port);
+  const local = `http://localhost:${port}`;
+  const address = readAddress(url ?? (environment.CYRUS_URL || local));
+  const given = environment.ADMIN_TOKEN?.trim();
+  if (given) return new Deployment(address.origin, given);
+  const folder = join(PROJECT, '.cyrus');
+  const isLocal = isLoopback(address) && address.port === port;
+  if (isLocal && existsSync(join(folder, 'secrets.json'))) {
+    return new Deployment(address.origin, localSecrets(folder).adminToken);
+  }
+  const asked = await askHidden(`ADMIN_TOKEN of ${address.origin}: `);
+  if (asked) return new Deployment(address.origin, asked);
+  throw new UsageProblem(
+    isLocal
+      ? `There is no local run here: say which deployment by --url or CYRUS_URL, and set ADMIN_TOKEN.`
+      : `Prove that you are an admin of ${address.origin}: set the environment variable ADMIN_TOKEN.`,
+  );
+}
+
+function readAddress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    throw new UsageProblem(`"${text}" is no address of a deployment: give one like https://cyrus.example.workers.dev.`);
+  }
+  if (url.protocol === 'http:' && !isLoopback(url)) {
+    throw new UsageProblem(`${url.origin} is not https: the ADMIN_TOKEN would travel in the open.`);
+  }
+  return url;
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === 'TimeoutError') return `not within ${PATIENCE_MS / 1000} s`;
+  const { cause } = error;
+  return cause instanceof Error ? ('code' in cause && String(cause.code)) || cause.message : error.message;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/** What `npm run repositories` says of itself. */
+
+/** The command was called in a way that means nothing. The message is one line that says what to do. */
+export class UsageProblem extends Error {
+  override readonly name = 'UsageProblem';
+}
+
+export const HELP = `npm run repositories -- COMMAND [options]
+
+Tells a deployment of Cyrus which repositories it works in, and who may give it work there.
+
+Commands
+  list                        the repositories of a workspace
+  show OWNER/NAME             one of them, with all its settings
+  add OWNER/NAME              adds one; needs --clone-url
+  set OWNER/NAME              changes what is given, and keeps the rest
+  remove OWNER/NAME           removes it; sessions that are at work there end on their own
+  workspaces                  the workspaces that installed Cyrus
+  workspace                   who may give work in the whole workspace, and what else is known of it
+  workspace set               changes that: --allow-user, --block-user, --allow-team, --block-team
+
+Which deployment
+  --url URL                   or CYRUS_URL; without either: the one that \`npm start\` runs here
+  ADMIN_TOKEN                 an environment variable; asked for where it is not set. Never an option: others
+                              can read the options of a process
+  --workspace ID              Linear's id, URL key or name; needed only where there are several
+  --json                      the API's answer, for programs
+
+Repository
+  --clone-url URL             https://…/owner/name.git
+  --base-branch NAME          main where nothing is said
+  --credential KIND           basic (with --username, x-access-token where nothing is said), github-token, github-app or none
+  --username NAME
+  --secret-stdin              read the credential's secret from standard input; otherwise from CYRUS_GIT_SECRET, or it is asked for
+
+Which issues go there (repeat an option for several; it replaces the list that was there, --no-… empties it)
+  --label NAME  --project NAME  --team KEY
+  --default, --no-default     takes what no other rule sends elsewhere
+
+Who may give work (emails or Linear ids; automation: nobody in particular; outside: no member of the workspace)
+  --allow-user WHO  --block-user WHO  --allow-team KEY  --block-team KEY
+
+How Claude works
+  --tools CHOICE              readOnly, safe, all, or names: Read,Grep,Edit
+  --model NAME                opus, sonnet, haiku or a full name
+  --verbosity HOW             quiet, normal or verbose
+  --role-label ROLE=LABEL     a label that gives a role, besides the usual ones
+  --instructions TEXT         or --instructions-file FILE; for every role
+  --role-instructions ROLE=TEXT
+
+Everything else, and all of it
+  --setting NAME=VALUE        any setting by its name, e.g. pullRequest.mode=draft; null sets it back
+  --settings FILE             a JSON object of settings; options win over it
+`;
