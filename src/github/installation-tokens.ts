@@ -57,8 +57,11 @@ export class InstallationTokens {
     const key = keyOf(apiUrl, app, repository);
     const known = this.#known.get(key);
     if (known && known.expiresAt - SPARE_MS > this.#now()) return known.token;
-    const minted = (await this.#join(key)) ?? (await this.#mintOnce(key, apiUrl, app, repository));
-    return minted.token;
+    for (;;) {
+      const underWay = this.#minting.get(key);
+      const minted = await (underWay ? this.#join(key, underWay) : this.#mintOnce(key, apiUrl, app, repository));
+      if (minted) return minted.token;
+    }
   }
 
   /** Forgets a token that GitHub or the git host refused; the next one is minted anew, from a fresh look at the installation. */
@@ -69,22 +72,20 @@ export class InstallationTokens {
   }
 
   /** What a minting under way brings, unless it takes too long or fails for the one who began it. */
-  async #join(key: string): Promise<Minted | null> {
-    const under = this.#minting.get(key);
-    if (!under) return null;
+  async #join(key: string, underWay: Promise<Minted>): Promise<Minted | null> {
     try {
       return await withTimeLimit(
         JOIN_LIMIT_MS,
         (signal) =>
           new Promise<Minted>((resolve, reject) => {
             signal.addEventListener('abort', () => reject(signal.reason));
-            under.then(resolve, reject);
+            underWay.then(resolve, reject);
           }),
       );
     } catch (error) {
       // GitHub's word counts for everybody; a request that was cut off does not.
       if (error instanceof GitHubError) throw error;
-      this.#minting.delete(key);
+      if (this.#minting.get(key) === underWay) this.#minting.delete(key);
       return null;
     }
   }

@@ -1,46 +1,19 @@
-import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { gitEnvironment } from '../../dev/git/git-command.ts';
-import { type GitHost, startGitHost } from '../../dev/git/git-host.ts';
-import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
-import { type GitHub, startGitHub } from '../../dev/github/github.ts';
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
+import { startGitHub } from '../../dev/github/github.ts';
 import { importAppKey, signAppToken } from '../../src/github/app-key.ts';
+import { type GitHubStage, setGitHubStage } from './github-stage.ts';
 
-const run = promisify(execFile);
 const HOUR_MS = 3_600_000;
 
-let folder: string;
-let git: GitHost;
-let github: GitHub;
-let later = 0;
+let stage: GitHubStage;
 
-const now = () => Date.now() + later;
-
-/** git as a client of the host with this token, or with a credential of its own. */
-async function asGit(args: string[], credential: string, cwd = folder): Promise<string> {
-  const person = { GIT_AUTHOR_NAME: 'T', GIT_AUTHOR_EMAIL: 't@x.example', GIT_COMMITTER_NAME: 'T' };
-  const header = `http.extraHeader=Authorization: Basic ${Buffer.from(credential).toString('base64')}`;
-  const environment = gitEnvironment({ ...person, GIT_COMMITTER_EMAIL: 't@x.example', HOME: folder });
-  return (await run('git', ['-c', header, ...args], { cwd, env: environment })).stdout;
-}
-
-/** A branch with one commit that main does not have. */
-async function pushBranch(branch: string): Promise<void> {
-  const clone = await mkdtemp(join(folder, 'clone-'));
-  const owner = 'cyrus:host-password';
-  await asGit(['clone', '--quiet', git.cloneUrl(SAMPLE_REPOSITORY), clone], owner);
-  await asGit(['checkout', '--quiet', '-b', branch], owner, clone);
-  await asGit(['commit', '--quiet', '--allow-empty', '-m', `Work on ${branch}`], owner, clone);
-  await asGit(['push', '--quiet', 'origin', branch], owner, clone);
-}
+const now = () => stage.now();
 
 async function call(method: string, path: string, token: string, body?: object) {
-  const response = await fetch(`${github.apiUrl}${path}`, {
+  const response = await fetch(`${stage.github.apiUrl}${path}`, {
     method,
     headers: { authorization: `Bearer ${token}` },
     ...(body && { body: JSON.stringify(body) }),
@@ -51,7 +24,7 @@ async function call(method: string, path: string, token: string, body?: object) 
 }
 
 async function appToken(at = now()): Promise<string> {
-  return signAppToken(await importAppKey(github.app.privateKey), github.app.id, at);
+  return signAppToken(await importAppKey(stage.github.app.privateKey), stage.github.app.id, at);
 }
 
 async function mint(body: object = { repositories: ['shop'] }): Promise<string> {
@@ -61,30 +34,13 @@ async function mint(body: object = { repositories: ['shop'] }): Promise<string> 
 }
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'github-'));
-  git = await startGitHost({
-    root: join(folder, 'git'),
-    username: 'cyrus',
-    password: 'host-password',
-    admits: (token, fullName, writes) => github.admitsGit(token, fullName, writes),
-  });
-  await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
-  await git.ensureRepository('acme/site', await sampleRepository());
-  await pushBranch('cyrus/eng-1');
+  stage = await setGitHubStage();
+  await stage.push('cyrus/eng-1');
 });
 
-beforeEach(async () => {
-  await github?.close();
-  later = 0;
-  github = await startGitHub({ locate: git.directory, cloneUrl: git.cloneUrl, branchUrl: git.branchUrl, now });
-  github.install([SAMPLE_REPOSITORY]);
-});
+beforeEach(() => stage.anew());
 
-afterAll(async () => {
-  await github.close();
-  await git.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => stage.close());
 
 const PULLS = '/repos/acme/shop/pulls';
 const proposal = { title: 'ENG-1: The cart', head: 'cyrus/eng-1', base: 'main', body: 'Mended.' };
@@ -115,10 +71,12 @@ describe("an App's token", () => {
     };
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const foreign = await importAppKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-    expect(await ask(await signAppToken(foreign, github.app.id, now()))).toMatch(/^401 A JSON web token could not/);
+    expect(await ask(await signAppToken(foreign, stage.github.app.id, now()))).toMatch(
+      /^401 A JSON web token could not/,
+    );
     expect(await ask(await appToken(now() - HOUR_MS))).toMatch(/^401 'Expiration time'/);
     expect(await ask(await appToken(now() + HOUR_MS))).toMatch(/^401 'Expiration time'.*too far/);
-    const own = await importAppKey(github.app.privateKey);
+    const own = await importAppKey(stage.github.app.privateKey);
     expect(await ask(await signAppToken(own, '77', now()))).toBe('404 Integration not found');
     expect(await ask('ghs_nothing')).toMatch(/^401/);
   });
@@ -131,45 +89,49 @@ describe("an App's token", () => {
     expect((await call('POST', path, jwt, { permissions: { issues: 'write' } })).status).toBe(422);
     expect((await call('GET', '/repos/acme/site/installation', jwt)).status).toBe(404);
     expect((await call('POST', '/app/installations/9/access_tokens', jwt, {})).status).toBe(404);
-    github.suspend('acme', true);
+    stage.github.suspend('acme', true);
     expect((await call('POST', path, jwt, {})).status).toBe(403);
   });
 
   it('opens the repository to git too, until it ends or is revoked', async () => {
-    const url = git.cloneUrl(SAMPLE_REPOSITORY);
+    const url = stage.git.cloneUrl(SAMPLE_REPOSITORY);
     const token = await mint();
-    expect(await asGit(['ls-remote', url, 'refs/heads/main'], `x-access-token:${token}`)).toContain('refs/heads/main');
-    await expect(asGit(['ls-remote', git.cloneUrl('acme/site')], `x-access-token:${token}`)).rejects.toThrow();
-    later = HOUR_MS + 1_000;
-    await expect(asGit(['ls-remote', url], `x-access-token:${token}`)).rejects.toThrow();
+    expect(await stage.runGit(['ls-remote', url, 'refs/heads/main'], `x-access-token:${token}`)).toContain(
+      'refs/heads/main',
+    );
+    await expect(
+      stage.runGit(['ls-remote', stage.git.cloneUrl('acme/site')], `x-access-token:${token}`),
+    ).rejects.toThrow();
+    stage.ahead = HOUR_MS + 1_000;
+    await expect(stage.runGit(['ls-remote', url], `x-access-token:${token}`)).rejects.toThrow();
     const second = await mint();
-    github.revokeInstallationTokens();
-    await expect(asGit(['ls-remote', url], `x-access-token:${second}`)).rejects.toThrow();
+    stage.github.revokeInstallationTokens();
+    await expect(stage.runGit(['ls-remote', url], `x-access-token:${second}`)).rejects.toThrow();
   });
 
   it('that may only read contents cannot push', async () => {
     const token = await mint({ permissions: { contents: 'read' } });
-    expect(github.admitsGit(token, SAMPLE_REPOSITORY, false)).toBe(true);
-    expect(github.admitsGit(token, SAMPLE_REPOSITORY, true)).toBe(false);
+    expect(stage.github.admitsGit(token, SAMPLE_REPOSITORY, false)).toBe(true);
+    expect(stage.github.admitsGit(token, SAMPLE_REPOSITORY, true)).toBe(false);
   });
 });
 
 describe("a person's token", () => {
   it('works for API and git until it is removed', async () => {
-    const token = github.addToken({ repositories: [SAMPLE_REPOSITORY] });
+    const token = stage.github.addToken({ repositories: [SAMPLE_REPOSITORY] });
     expect((await call('GET', '/repos/acme/shop', token)).body).toMatchObject({
       full_name: 'acme/shop',
       default_branch: 'main',
       permissions: { push: true },
     });
-    expect(github.admitsGit(token, SAMPLE_REPOSITORY, true)).toBe(true);
-    github.removeToken(token);
+    expect(stage.github.admitsGit(token, SAMPLE_REPOSITORY, true)).toBe(true);
+    stage.github.removeToken(token);
     expect((await call('GET', '/repos/acme/shop', token)).body).toMatchObject({ message: 'Bad credentials' });
-    expect(github.admitsGit(token, SAMPLE_REPOSITORY, false)).toBe(false);
+    expect(stage.github.admitsGit(token, SAMPLE_REPOSITORY, false)).toBe(false);
   });
 
   it('does not see what it has no access to', async () => {
-    const token = github.addToken({ repositories: ['acme/site'] });
+    const token = stage.github.addToken({ repositories: ['acme/site'] });
     expect((await call('GET', '/repos/acme/shop', token)).status).toBe(404);
     expect((await call('POST', PULLS, token, proposal)).status).toBe(404);
   });
@@ -184,7 +146,7 @@ describe('a pull request', () => {
       number: 1,
       state: 'open',
       draft: true,
-      html_url: `${github.url}/acme/shop/pull/1`,
+      html_url: `${stage.github.url}/acme/shop/pull/1`,
       user: { login: 'cyrus-local[bot]' },
       head: { ref: 'cyrus/eng-1', label: 'acme:cyrus/eng-1' },
     });
@@ -211,7 +173,7 @@ describe('a pull request', () => {
     expect((await refusal({ head: 'nowhere' })).errors).toMatchObject([{ field: 'head', code: 'invalid' }]);
     expect((await refusal({ title: undefined })).errors).toMatchObject([{ field: 'title', code: 'missing_field' }]);
     expect((await refusal({ head: 'main' })).errors).toMatchObject([{ message: 'No commits between main and main' }]);
-    github.withoutDrafts(SAMPLE_REPOSITORY);
+    stage.github.withoutDrafts(SAMPLE_REPOSITORY);
     expect((await refusal({ draft: true })).message).toMatch(/^Draft pull requests are not supported/);
     await call('POST', PULLS, token, proposal);
     expect((await refusal({})).errors).toMatchObject([
@@ -220,7 +182,7 @@ describe('a pull request', () => {
   });
 
   it('has a page that shows what it changes, and from which it can be merged', async () => {
-    await pushBranch('to-merge');
+    await stage.push('to-merge');
     const token = await mint();
     const { body } = await call('POST', PULLS, token, {
       ...proposal,
@@ -233,9 +195,11 @@ describe('a pull request', () => {
     expect(page).not.toContain('<b>[it]');
     const merged = await fetch(`${body.html_url}/merge`, { method: 'POST', redirect: 'manual' });
     expect(merged.status).toBe(303);
-    expect(github.pulls()[0]).toMatchObject({ state: 'closed', mergedAt: expect.any(Number) });
-    expect((await git.log(SAMPLE_REPOSITORY, 'main'))[0]?.subject).toBe('Merge pull request #1 from acme/to-merge');
-    expect(await (await fetch(github.url)).text()).toContain('Merged');
+    expect(stage.github.pulls()[0]).toMatchObject({ state: 'closed', mergedAt: expect.any(Number) });
+    expect((await stage.git.log(SAMPLE_REPOSITORY, 'main'))[0]?.subject).toBe(
+      'Merge pull request #1 from acme/to-merge',
+    );
+    expect(await (await fetch(stage.github.url)).text()).toContain('Merged');
   });
 
   it('can be commented on', async () => {
@@ -253,7 +217,7 @@ describe('on request the stand-in', () => {
     const well = await call('GET', PULLS, token);
     expect(well.headers.get('x-ratelimit-limit')).toBe('5000');
     expect(Number(well.headers.get('x-ratelimit-remaining'))).toBeLessThan(5000);
-    github.misbehave(
+    stage.github.misbehave(
       { kind: 'primary-limit', times: 1, seconds: 90 },
       { kind: 'secondary-limit', times: 1, seconds: 7 },
     );
@@ -267,41 +231,47 @@ describe('on request the stand-in', () => {
 
   it('fails, dawdles, talks nonsense, and loses the answer to what it has done', async () => {
     const token = await mint();
-    github.misbehave({ kind: 'server-error', times: 1 });
+    stage.github.misbehave({ kind: 'server-error', times: 1 });
     expect(await call('GET', PULLS, token)).toMatchObject({ status: 502, body: '<h1>Unicorn!</h1>' });
-    github.misbehave({ kind: 'slow', times: 1, seconds: 0.2 });
+    stage.github.misbehave({ kind: 'slow', times: 1, seconds: 0.2 });
     const began = performance.now();
     expect((await call('GET', PULLS, token)).status).toBe(200);
     expect(performance.now() - began).toBeGreaterThan(150);
-    github.misbehave({ kind: 'nonsense', times: 1 });
+    stage.github.misbehave({ kind: 'nonsense', times: 1 });
     expect((await call('GET', PULLS, token)).body).toEqual({ hello: 'world' });
-    github.misbehave({ kind: 'lost-answer', times: 1, match: 'POST /repos' });
+    stage.github.misbehave({ kind: 'lost-answer', times: 1, match: 'POST /repos' });
     await expect(call('POST', PULLS, token, proposal)).rejects.toThrow();
-    expect(github.pulls()).toHaveLength(1);
-    expect(github.requests().at(-1)).toMatchObject({ method: 'POST', status: 0 });
+    expect(stage.github.pulls()).toHaveLength(1);
+    expect(stage.github.requests().at(-1)).toMatchObject({ method: 'POST', status: 0 });
   });
 
   it('is told so over HTTP too', async () => {
     const faults = [{ kind: 'server-error', match: '', seconds: 1 }];
-    const put = (body: object) => fetch(`${github.url}/control/faults`, { method: 'PUT', body: JSON.stringify(body) });
+    const put = (body: object) =>
+      fetch(`${stage.github.url}/control/faults`, { method: 'PUT', body: JSON.stringify(body) });
     expect((await put({ faults })).status).toBe(200);
     expect((await call('GET', PULLS, 'x')).status).toBe(502);
     expect((await put({ faults: [{ kind: 'flood' }] })).status).toBe(400);
-    expect(await (await fetch(`${github.url}/control/pulls`)).json()).toEqual({ pulls: [] });
+    expect(await (await fetch(`${stage.github.url}/control/pulls`)).json()).toEqual({ pulls: [] });
   });
 });
 
 it('keeps app, installations and pull requests across a restart', async () => {
-  const dataFile = join(folder, 'github.json');
-  const options = { dataFile, locate: git.directory, cloneUrl: git.cloneUrl, branchUrl: git.branchUrl };
+  const dataFile = join(stage.folder, 'github.json');
+  const options = {
+    dataFile,
+    locate: stage.git.directory,
+    cloneUrl: stage.git.cloneUrl,
+    branchUrl: stage.git.branchUrl,
+  };
   const first = await startGitHub(options);
-  await github.close();
-  github = first;
+  await stage.github.close();
+  stage.github = first;
   first.install([SAMPLE_REPOSITORY]);
   await call('POST', PULLS, await mint(), proposal);
   await first.close();
-  github = await startGitHub(options);
-  expect(github.app).toEqual(first.app);
-  expect(github.pulls()).toMatchObject([{ number: 1, title: proposal.title }]);
+  stage.github = await startGitHub(options);
+  expect(stage.github.app).toEqual(first.app);
+  expect(stage.github.pulls()).toMatchObject([{ number: 1, title: proposal.title }]);
   expect(await mint()).toMatch(/^ghs_/);
 });
