@@ -163,3 +163,20 @@ export const claudeWindows = sqliteTable('claude_windows', {
   triedAt: integer('tried_at'),
   updatedAt: integer('updated_at').notNull(),
 });
+
+/** The secret of the sandbox server that a repository names. */
+export const sandboxSecrets = sqliteTable(
+  'sandbox_secrets',
+  {
+    workspaceId: text('workspace_id')
+      .notNull()
+      .references(() => workspaces.id, { onDelete: 'cascade' }),
+    fullName: text('full_name').notNull(),
+    /** Address of the server the secret is for, and for no other. */
+    url: text('url').notNull(),
+    /** Encrypted: purpose `sandbox-secret`, context [workspaceId, fullName, url]. */
+    secret: text('secret').notNull(),
+    ...times,
+  },
+  (table) => [primaryKey({ columns: [table.workspaceId, table.fullName] })],
+);
