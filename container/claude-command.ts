@@ -115,12 +115,12 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
 }
 
 /**
- * Where only looking is allowed, git must not take a directory of the repository's files for a repository of its own, whose
+ * Where not every command is allowed, git must not take a directory of the repository's files for a repository of its own, whose
  * configuration names programs (docs: git-scm.com/docs/git-config, safe.bareRepository).
  */
 function gitEnvironment(start: StartSession, remote: GitRemote): Record<string, string> {
   const environment = gitEnvironmentForClaude(remote);
-  if (start.claude.permissions?.others !== 'refuse') return environment;
+  if ((start.claude.permissions?.others ?? 'allow') === 'allow') return environment;
   const count = Number(environment.GIT_CONFIG_COUNT ?? 0);
   return {
     ...environment,

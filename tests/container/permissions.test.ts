@@ -205,7 +205,7 @@ describe('a role that only looks edits nothing', () => {
       'trap/HEAD': 'ref: refs/heads/main\n',
       'trap/objects/keep': '',
       'trap/refs/keep': '',
-      'trap/config': `[core]\n\tbare = false\n\tworktree = .\n\tfsmonitor = "touch ${made}; false"\n`,
+      'trap/config': `[core]\n\tbare = false\n\tworktree = ..\n\tfsmonitor = "touch ${made}; false"\n`,
     };
     const commits = [
       { message: 'Begin', author: { name: 'Ada', email: 'ada@acme.example' }, at: 1_780_000_000, files },

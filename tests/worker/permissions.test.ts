@@ -1,0 +1,87 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import type { SandboxCommand } from '../../src/protocol/sandbox.ts';
+import { PERMISSION_LIMIT_MS } from '../../src/session/deadlines.ts';
+import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { init, permission } from '../unit/support/session-play.ts';
+import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
+
+let outside: Outside;
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+  const cloneUrl = 'https://git.test/acme/shop.git';
+  const settings = repositorySettingsSchema.parse({ tools: 'safe', askFirst: ['WebFetch'] });
+  const input = { cloneUrl, baseBranch: 'main', settings };
+  await upsertRepository(openDatabase(env.DB, env.ENCRYPTION_KEY), ORGANIZATION, 'acme/shop', input, 1);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A session in which a command asks, and its question is in the thread. */
+async function asking(): Promise<{ thread: Thread; reporter: Reporter }> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const reporter = new Reporter(thread);
+  await reporter.report(init, permission('r1', 'npm publish'));
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+  return { thread, reporter };
+}
+
+function decisions(): SandboxCommand[] {
+  return outside.commands.filter(({ type }) => type === 'decide');
+}
+
+it('the settings of a repository reach the sandbox as tools and rules', async () => {
+  await asking();
+  const { claude } = outside.starts[0]?.body ?? {};
+  expect(claude?.tools).toContain('Bash');
+  expect(claude?.permissions).toMatchObject({ ask: ['Bash', 'WebFetch'], others: 'ask' });
+});
+
+it('a command that asks is answered from the thread, also after the object was evicted', async () => {
+  const { thread } = await asking();
+  expect(outside.said.at(-1)?.content.body).toContain('npm publish');
+  expect((await page(thread))?.session).toMatchObject({
+    phase: 'asking',
+    reason: 'Claude asks to run a command',
+    asked: { id: 'r1', call: 'npm publish', options: ['Allow once', 'Allow for this session', 'Deny'] },
+  });
+  await evictDurableObject(session(thread));
+  await send(prompted(thread, 'Allow once'));
+  await vi.waitFor(() => expect(decisions()).toHaveLength(1));
+  expect(decisions()[0]).toMatchObject({ requestId: 'r1', decision: { allowed: true } });
+  expect((await page(thread))?.session).toMatchObject({ phase: 'working', asked: null });
+});
+
+it('any other words reach Claude as the reason why not', async () => {
+  const { thread } = await asking();
+  await send(prompted(thread, 'Use the staging registry.'));
+  await vi.waitFor(() => expect(decisions()).toHaveLength(1));
+  expect(decisions()[0]).toMatchObject({
+    decision: { allowed: false, message: expect.stringContaining('Use the staging registry.') },
+  });
+});
+
+it('without an answer it is denied by the alarm after ten minutes, and the thread is told', async () => {
+  const { thread } = await asking();
+  const alarm = await runInDurableObject(session(thread), (_, state) => state.storage.getAlarm());
+  const asked = (await page(thread))?.session.asked;
+  expect(asked?.until).not.toBeNull();
+  expect(alarm ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(asked?.until ?? 0);
+  vi.setSystemTime(Date.now() + PERMISSION_LIMIT_MS + 1_000);
+  await runDurableObjectAlarm(session(thread));
+  await vi.waitFor(() => expect(decisions()).toHaveLength(1));
+  expect(decisions()[0]).toMatchObject({ decision: { allowed: false } });
+  const told = 'Nobody answered within 10 minutes, so Claude was not allowed to run a command';
+  expect((await journal(thread)).some((entry) => entry.kind === 'notice' && entry.text.startsWith(told))).toBe(true);
+  await vi.waitFor(() => expect(outside.said.some(({ content }) => content.body?.startsWith(told))).toBe(true));
+});
