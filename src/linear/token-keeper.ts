@@ -72,7 +72,7 @@ export class TokenKeeper {
     const now = Date.now();
     // Told once: by whoever changes the status.
     if (await markTokens(database, workspaceId, sealed, 'reinstall-needed', now)) {
-      log('linear.workspace.reinstall-needed', { workspace: workspaceId, reason: why });
+      log('alert.linear.reinstall-needed', { alert: true, workspace: workspaceId, reason: why });
       const action = 'workspace.reinstall-needed';
       await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
     }

@@ -4,8 +4,13 @@ import { journalEntrySchema } from './journal.ts';
 import { defaultSettings, repositorySettingsSchema } from './repository.ts';
 import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 
-/** `GET /api/sessions` */
-export const sessionListSchema = z.object({ sessions: z.array(sessionRowSchema), scriptedModel: z.boolean() });
+/** `GET /api/sessions?limit=M`: the newest, at most 100. */
+export const sessionListSchema = z.object({
+  sessions: z.array(sessionRowSchema),
+  scriptedModel: z.boolean(),
+  /** Names of workspaces in which Linear takes Cyrus's tokens no more. */
+  reinstallNeeded: z.array(z.string()).default([]),
+});
 export type SessionList = z.infer<typeof sessionListSchema>;
 
 /** `GET /api/sessions/:id?after=N&limit=M`: readable without a socket. */

@@ -7,6 +7,7 @@ import { type ApiError, pagePromptSchema, pageStopSchema, type SessionList } fro
 import type { EgressPage } from '../protocol/egress-log.ts';
 import type { Delivery, IssueSession } from '../session/issue-session.ts';
 import { listSessions, openDatabase } from '../store/database.ts';
+import { listReinstallNeeded } from '../store/installations.ts';
 import { getPatch, getTurnMarkdown } from '../store/logs.ts';
 import { sharedFile } from './shared-file.ts';
 
@@ -26,14 +27,23 @@ const pageQuerySchema = z.object({
     .transform((limit) => Math.min(limit, PAGE_LIMIT)),
 });
 
+const listQuerySchema = z.object({ limit: z.coerce.number().int().min(0).max(LIST_LIMIT).default(LIST_LIMIT) });
+
 const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };
 
 export const sessions = new Hono<{ Bindings: Env }>();
 
 sessions.get('/', async (c) => {
+  const query = listQuerySchema.safeParse(c.req.query());
+  if (!query.success) return c.json(badRequest(query.error), 400);
+  const { limit } = query.data;
   const config = readConfig(c.env);
-  const rows = await listSessions(openDatabase(c.env.DB, config.encryptionKey), { limit: LIST_LIMIT });
-  return c.json({ sessions: rows, scriptedModel: config.claude.scripted } satisfies SessionList);
+  const database = openDatabase(c.env.DB, config.encryptionKey);
+  const [rows, reinstallNeeded] = await Promise.all([
+    limit === 0 ? [] : listSessions(database, { limit }),
+    listReinstallNeeded(database),
+  ]);
+  return c.json({ sessions: rows, scriptedModel: config.claude.scripted, reinstallNeeded } satisfies SessionList);
 });
 
 sessions.get('/:id', async (c) => {

@@ -93,6 +93,13 @@ export async function markTokens(
   return changed.length > 0;
 }
 
+/** Names of the workspaces whose tokens Linear takes no more, by name. @throws NotMigratedError, DatabaseError */
+export async function listReinstallNeeded(db: Database): Promise<string[]> {
+  const query = db.orm.select({ name: workspaces.name }).from(workspaces);
+  const rows = await run(() => query.where(eq(workspaces.status, 'reinstall-needed')).orderBy(workspaces.name));
+  return rows.map(({ name }) => name);
+}
+
 /**
  * Wipes a workspace's tokens; the workspace, its repositories and its sessions stay.
  * @param now ms

@@ -27,6 +27,13 @@ export function fetchSessions(signal: AbortSignal): Promise<Answer<SessionList>>
   return request('/api/sessions', { signal }, (body) => parsed(sessionListSchema.safeParse(body)));
 }
 
+/** `GET /api/sessions?limit=0`: names of the workspaces that have to install Cyrus again. */
+export function fetchReinstallNeeded(signal: AbortSignal): Promise<Answer<string[]>> {
+  return request('/api/sessions?limit=0', { signal }, (body) => {
+    return parsed(sessionListSchema.safeParse(body))?.reinstallNeeded ?? null;
+  });
+}
+
 /** `GET /api/sessions/:id`: the entries after a number, and what the session does. */
 export function fetchPage(id: string, after: number, signal: AbortSignal): Promise<Answer<Page>> {
   return request(`${sessionPath(id)}?after=${after}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);

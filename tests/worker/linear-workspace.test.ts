@@ -1,9 +1,10 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
-import { env } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CallResult, Priority } from '../../src/linear/call.ts';
 import { MOST_AT_ONCE } from '../../src/linear/governor.ts';
 import { LinearWorkspace, uninstall } from '../../src/linear/workspace.ts';
+import { sessionListSchema } from '../../src/protocol/api.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { findWorkspace, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
@@ -227,6 +228,25 @@ describe("a workspace's tokens", () => {
     });
     expect(await say(workspace)).toMatchObject({ ok: true });
     expect(await findWorkspace(db, workspace.id)).toMatchObject({ status: 'active' });
+  });
+
+  it('that Linear takes no more are shown on the pages, until the app is installed again', async () => {
+    const workspace = { ...(await installed()), name: 'Shut out' };
+    const { access, refresh, ...input } = workspace;
+    const tokens = { accessToken: access, refreshToken: refresh, installedBy: 'oauth' as const };
+    await object(workspace.id).install({ ...input, ...tokens });
+    const shown = async () => {
+      const response = await exports.default.fetch('http://cyrus.test/api/sessions?limit=0');
+      return sessionListSchema.parse(await response.json());
+    };
+    expect((await shown()).reinstallNeeded).not.toContain('Shut out');
+    linear.forgetAll();
+    await say(workspace);
+    expect(await shown()).toMatchObject({ sessions: [], reinstallNeeded: expect.arrayContaining(['Shut out']) });
+    const granted = linear.grant(workspace);
+    const renewed = { accessToken: granted.access, refreshToken: granted.refresh, installedBy: 'oauth' as const };
+    await object(workspace.id).install({ ...input, ...renewed });
+    expect((await shown()).reinstallNeeded).not.toContain('Shut out');
   });
 
   it('are not given up because the secret of the application is wrong', async () => {

@@ -4,6 +4,7 @@ import { followLink, sessionHref } from '../route.ts';
 import { ago } from '../text/format.ts';
 import { statusOf } from '../text/status.ts';
 import { Spinner } from '../view/icons.tsx';
+import { ReinstallBanner } from '../view/reinstall-banner.tsx';
 import { ScriptedBanner } from '../view/scripted-banner.tsx';
 import { useNow } from '../view/session-context.ts';
 import { groupsOf } from './session-groups.ts';
@@ -29,6 +30,7 @@ export function ListPage() {
         </p>
       </header>
       <main>
+        <ReinstallBanner workspaces={list?.reinstallNeeded ?? []} />
         {list?.scriptedModel && <ScriptedBanner />}
         {list === null && problem === null && (
           <p className="soft appear-late">

@@ -1,18 +1,21 @@
 import { useEffect, useRef, useState } from 'react';
 import { SessionStore } from '../live/session-store.ts';
 import { pageTitle, statusOf } from '../text/status.ts';
+import { AccountBanner } from '../view/account-banner.tsx';
 import { ActivityPill } from '../view/activity-pill.tsx';
 import { Announcer } from '../view/announcer.tsx';
 import { AskedPanel } from '../view/asked-panel.tsx';
 import { Composer } from '../view/composer.tsx';
 import { Facts } from '../view/facts.tsx';
 import { Spinner } from '../view/icons.tsx';
+import { ReinstallBanner } from '../view/reinstall-banner.tsx';
 import { ScriptedBanner } from '../view/scripted-banner.tsx';
 import { SessionContext, useSession } from '../view/session-context.ts';
 import { SessionHeader } from '../view/session-header.tsx';
 import { useStickToBottom } from '../view/stick-to-bottom.ts';
 import { TimelineView } from '../view/timeline-view.tsx';
 import { MessagePage } from './message-page.tsx';
+import { useReinstall } from './use-reinstall.ts';
 
 /** `/sessions/:id`: one session, live. */
 export function SessionPage({ id }: { id: string }) {
@@ -61,6 +64,7 @@ function LoadedSession() {
 function LiveSession() {
   const session = useSession((state) => state.session);
   const empty = useSession((state) => state.timeline.lastSeq === 0);
+  const reinstall = useReinstall();
   const content = useRef<HTMLDivElement>(null);
   const { atEnd, toEnd } = useStickToBottom(content);
 
@@ -77,7 +81,9 @@ function LiveSession() {
       <div className="columns">
         <div className="main-column">
           <main className="timeline">
+            <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
             {session.scriptedModel && <ScriptedBanner />}
+            {session.alert !== undefined && <AccountBanner alert={session.alert} />}
             <div ref={content}>
               {empty && (
                 <p className="soft empty">Nothing has happened yet. What Claude does shows here as it happens.</p>
