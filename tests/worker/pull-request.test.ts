@@ -1,0 +1,173 @@
+import { runDurableObjectAlarm } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { InstallationTokens } from '../../src/github/installation-tokens.ts';
+import type { RepositoryInput } from '../../src/protocol/api.ts';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { init, result, saved } from '../unit/support/session-play.ts';
+import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
+
+const TOKEN = 'github_pat_of_the_test';
+const PULLS = 'https://api.github.com/repos/acme/shop/pulls';
+
+let outside: Outside;
+/** What GitHub holds, and what it was asked; `answer` may answer instead. */
+let github: {
+  open: object[];
+  asked: { url: string; body: string }[];
+  answer: (url: string, body: string) => Response | null;
+};
+
+function pull(number: number, body: string) {
+  const html_url = `https://github.com/acme/shop/pull/${number}`;
+  return { number, html_url, draft: false, body, state: 'open', base: { ref: 'main' } };
+}
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+  github = { open: [], asked: [], answer: () => null };
+  outside.interfere = (url, body) => {
+    if (!url.startsWith('https://api.github.com/')) return null;
+    github.asked.push({ url, body });
+    const answered = github.answer(url, body);
+    if (answered) return answered;
+    if (body === '') return Response.json(github.open);
+    const made = pull(12, JSON.parse(body).body);
+    github.open = [made];
+    return Response.json(made, { status: 201 });
+  };
+});
+
+async function configure(change: Partial<RepositoryInput> = {}): Promise<void> {
+  const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+  const repository = {
+    cloneUrl: 'https://github.com/acme/shop.git',
+    baseBranch: 'main',
+    credential: { kind: 'github-token', token: TOKEN } as const,
+    ...change,
+  };
+  await upsertRepository(database, ORGANIZATION, 'acme/shop', repository, 1);
+}
+
+/** A session whose first turn has changed something and is saved. */
+async function worked(): Promise<Thread> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  await new Reporter(thread).report(init, result('Mended.', [thread.agentSessionId]), saved(1));
+  return thread;
+}
+
+const answer = () =>
+  vi.waitFor(() => {
+    const closing = outside.said.find(({ content }) => ['response', 'error'].includes(content.type));
+    expect(closing).toBeDefined();
+    return closing?.content;
+  });
+
+describe('the end of a turn that changed something', () => {
+  it('opens a pull request, links it in Linear and on the page, and names it in the answer', async () => {
+    await configure();
+    const thread = await worked();
+    expect(await answer()).toMatchObject({
+      type: 'response',
+      body: expect.stringContaining('[Pull request #12](https://github.com/acme/shop/pull/12)'),
+    });
+    const [found, opened] = github.asked;
+    expect(found?.url).toBe(`${PULLS}?state=open&head=acme%3Acyrus%2Feng-7&per_page=20`);
+    expect(JSON.parse(opened?.body ?? '')).toMatchObject({ base: 'main', draft: false });
+    expect(outside.linked).toContain('https://github.com/acme/shop/pull/12');
+    expect((await page(thread))?.session.pullRequest).toEqual({
+      number: 12,
+      url: 'https://github.com/acme/shop/pull/12',
+      draft: false,
+    });
+  });
+
+  it('is told what went wrong where GitHub refuses for good', async () => {
+    await configure();
+    github.answer = () =>
+      Response.json({ message: 'Resource not accessible by personal access token' }, { status: 403 });
+    const thread = await worked();
+    const { body } = (await answer()) ?? {};
+    expect(body).toContain('No pull request was opened: GitHub answered 403');
+    expect(body).toContain('write access to contents and to pull requests');
+    expect(JSON.stringify(await journal(thread))).not.toContain(TOKEN);
+  });
+
+  it('tries again where GitHub does not answer, and finds what the lost try opened', async () => {
+    await configure();
+    let isLost = false;
+    github.answer = (_, body) => {
+      if (body === '' || isLost) return null;
+      isLost = true;
+      github.open = [pull(12, JSON.parse(body).body)];
+      return new Response('<h1>Unicorn!</h1>', { status: 502 });
+    };
+    const thread = await worked();
+    await vi.waitFor(
+      async () => {
+        await runDurableObjectAlarm(session(thread));
+        expect(outside.said.some(({ content }) => content.body?.includes('[Pull request #12]'))).toBe(true);
+      },
+      { timeout: 10_000 },
+    );
+    expect(github.asked.filter(({ body }) => body !== '')).toHaveLength(1);
+  });
+
+  it.each([
+    ['wants none', { mode: 'off' }, undefined],
+    ['has no credential for GitHub', {}, null],
+  ])('leaves it at the branch, with its page, where the repository %s', async (_, pullRequest, credential) => {
+    const settings = repositorySettingsSchema.parse({ pullRequest });
+    await configure({ settings, ...(credential === null && { credential: undefined }) });
+    await worked();
+    expect((await answer())?.body).toContain('](https://github.com/acme/shop/tree/cyrus/');
+    expect(github.asked).toEqual([]);
+  });
+
+  it('opens a draft with title and body of its own where the repository says so', async () => {
+    const pullRequest = {
+      mode: 'draft',
+      titleTemplate: '[{{identifier}}] work',
+      bodyTemplate: 'By Cyrus: {{summary}}',
+    };
+    await configure({ settings: repositorySettingsSchema.parse({ pullRequest }) });
+    await worked();
+    await answer();
+    const opened = JSON.parse(github.asked[1]?.body ?? '{}');
+    expect(opened).toMatchObject({ title: '[ENG-7] work', draft: true });
+    expect(opened.body).toContain('\nBy Cyrus: Mended.\n');
+  });
+});
+
+it("an app's token is minted once for many requests of an isolate, with WebCrypto alone", async () => {
+  // A pair, for the algorithm is one of pairs.
+  const { privateKey } = (await crypto.subtle.generateKey(
+    { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
+    true,
+    ['sign', 'verify'],
+  )) as CryptoKeyPair;
+  const der = new Uint8Array((await crypto.subtle.exportKey('pkcs8', privateKey)) as ArrayBuffer);
+  const base64 = btoa(String.fromCharCode(...der));
+  const pem = `-----BEGIN PRIVATE KEY-----\n${base64}\n-----END PRIVATE KEY-----\n`;
+  const calls: string[] = [];
+  outside.interfere = (url) => {
+    calls.push(url);
+    if (url.endsWith('/installation')) return Response.json({ id: 7 });
+    const expires_at = new Date(Date.now() + 3_600_000).toISOString();
+    return Response.json({ token: 'ghs_test', expires_at }, { status: 201 });
+  };
+  const tokens = new InstallationTokens();
+  const app = { id: '1', privateKey: pem };
+  const ask = () => tokens.tokenFor('https://api.github.com', app, { owner: 'acme', name: 'shop' });
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual(['ghs_test', 'ghs_test', 'ghs_test']);
+  expect(calls).toEqual([
+    'https://api.github.com/repos/acme/shop/installation',
+    'https://api.github.com/app/installations/7/access_tokens',
+  ]);
+});
