@@ -56,7 +56,7 @@ export class Session {
 
   /**
    * A start for a session that is known. A higher generation supersedes. The same generation brings up what is missing
-   * (it was closed, or its preparations failed and may succeed now); else it changes nothing but the token.
+   * (it was closed, or its preparations failed and may succeed now); else it changes nothing but the token and the model.
    * @throws Refusal 409 for an earlier generation
    */
   start(start: StartSession): Promise<SandboxStatus> {
@@ -73,6 +73,8 @@ export class Session {
         await this.#beginLife(true);
       } else if (this.#life && this.#life.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
+        const { model, fallbackModel } = start.claude;
+        Object.assign(this.#record.start.claude, { model, fallbackModel });
         await this.#remember();
         this.#life.renew(start.gateway);
       } else {

@@ -123,7 +123,7 @@ export const rateLimitLineSchema = z.object({
     resetsAt: number,
     rateLimitType: text,
     utilization: number,
-    unifiedWindows: wish(z.record(z.string(), z.object({ utilization: number }))),
+    unifiedWindows: wish(z.record(z.string(), z.object({ utilization: number, resetsAt: number, status: text }))),
   }),
 });
 

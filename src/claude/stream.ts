@@ -122,6 +122,13 @@ function withShape<T extends z.ZodType>(
 /** Last second a JavaScript date can hold; a later reset is no date. */
 const LATEST_SECOND = 8.64e12;
 
+const MAX_WINDOWS = 10;
+
+/** The CLI counts seconds, the journal milliseconds. */
+function inMs(seconds: number | undefined): number | null {
+  return seconds !== undefined && seconds >= 0 && seconds <= LATEST_SECOND ? Math.round(seconds * 1000) : null;
+}
+
 function readRateLimit(state: ReaderState, line: z.infer<typeof lines.rateLimitLineSchema>): ReadStep {
   const info = line.rate_limit_info;
   const windows = info.unifiedWindows ?? {};
@@ -129,15 +136,21 @@ function readRateLimit(state: ReaderState, line: z.infer<typeof lines.rateLimitL
     info.rateLimitType !== undefined && Object.hasOwn(windows, info.rateLimitType)
       ? windows[info.rateLimitType]?.utilization
       : undefined;
-  // The CLI counts seconds, the journal milliseconds.
-  const seconds = info.resetsAt ?? -1;
-  const resetsAt = seconds >= 0 && seconds <= LATEST_SECOND ? Math.round(seconds * 1000) : null;
+  const told = Object.entries(windows)
+    .slice(0, MAX_WINDOWS)
+    .map(([name, window]) => ({
+      name: boundWord(name),
+      utilization: window.utilization ?? null,
+      resetsAt: inMs(window.resetsAt),
+      status: window.status === undefined ? null : boundWord(window.status),
+    }));
   return entries(state, {
     kind: 'rate-limit',
     status: boundWord(info.status),
     limit: boundWord(info.rateLimitType ?? 'unknown'),
-    resetsAt,
+    resetsAt: inMs(info.resetsAt),
     utilization: info.utilization ?? inWindow ?? null,
+    ...(told.length > 0 && { windows: told }),
   });
 }
 

@@ -1,4 +1,5 @@
 /** How a turn ended, in plain words for people. */
+import { BUDGET_MARK } from '../limits/budget.ts';
 import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
 
 type Result = Extract<JournalBody, { kind: 'result' }>;
@@ -24,6 +25,7 @@ interface Failure {
   todo: string;
 }
 
+const BUDGET = new RegExp(`${BUDGET_MARK}[^"\\\\]{1,400}?\\(CLAUDE_BUDGET_\\w+\\)\\.`);
 const KEPT = 'The work so far is kept on the branch.';
 const AGAIN = 'Comment here to try again.';
 const LATER = 'Comment here in a few minutes to try again.';
@@ -49,6 +51,9 @@ export function describeResult(result: Result, limit?: KnownLimit): Description 
 }
 
 function describeFailure(reason: string, result: Result, limit: KnownLimit | undefined): Failure {
+  // The gateway's own refusal, whichever way Claude Code puts it.
+  const budget = BUDGET.exec(result.text)?.[0];
+  if (budget) return { what: budget, todo: 'Comment here to go on after that.' };
   switch (reason) {
     case 'usage_limit_reached':
       return usageLimit(result.text, limit);
@@ -58,7 +63,7 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
     case 'oauth_org_not_allowed':
       return {
         what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
-        todo: 'Whoever runs Cyrus has to store a new one (CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY); then comment here to go on.',
+        todo: 'Whoever runs Cyrus has to run `claude setup-token` and store what it prints as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to go on.',
       };
     case 'account_on_hold':
     case 'verification_required':

@@ -2,10 +2,17 @@
 import type { ClaudeLimits } from './claude-settings.ts';
 import { leftOf, type Windows } from './windows.ts';
 
-/** `fellBack`: the model that was wanted, and the share left that decided against it; null where it is the one wanted. */
+/** A model was wanted that the limits do not allow. `left`: the share left of the scarcest window, 0 to 1. */
+export interface FellBack {
+  from: string;
+  to: string;
+  left: number;
+}
+
+/** `fellBack`: null where it is the model that was wanted. */
 export interface ModelChoice {
   model: string;
-  fellBack: { from: string; left: number } | null;
+  fellBack: FellBack | null;
 }
 
 /** The family of a model: `opus` of `claude-opus-5-5`, of `opus[1m]`, and of `opus`. */
@@ -30,7 +37,7 @@ export function modelFor(
   const model = family === undefined ? undefined : limits.limitFallbacks[family];
   if (model === undefined || model === wanted) return same;
   const left = leftOf(windows, now);
-  return left <= limits.fallBackAt ? { model, fellBack: { from: wanted, left } } : same;
+  return left <= limits.fallBackAt ? { model, fellBack: { from: wanted, to: model, left } } : same;
 }
 
 /** The model that the CLI takes where Claude's API is overloaded; null for none. The CLI refuses one that is the same. */

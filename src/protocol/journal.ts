@@ -164,6 +164,17 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     resetsAt: time.nullable(),
     /** Share used, 0 to 1, where known. */
     utilization: z.number().nullable(),
+    /** Every window that was told of. Times in ms since the epoch. */
+    windows: z
+      .array(
+        z.object({
+          name: z.string(),
+          utilization: z.number().nullable(),
+          resetsAt: time.nullable(),
+          status: z.string().nullable(),
+        }),
+      )
+      .optional(),
   }),
   z.object({ kind: z.literal('model-changed'), from: z.string(), to: z.string(), reason: z.string() }),
   z.object({

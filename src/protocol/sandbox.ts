@@ -90,6 +90,11 @@ export const startSessionSchema = z.object({
   claude: z.object({
     credential: claudeCredentialSchema,
     model: z.string().min(1),
+    /** Taken by the CLI where Claude's API is overloaded. */
+    fallbackModel: z.string().min(1).optional(),
+    /** The gateway gives up on a request without an answer, and on a pause in one, after so many seconds; the CLI a little later. */
+    answerSeconds: z.number().int().positive().default(300),
+    stallSeconds: z.number().int().positive().default(120),
     /** Which of the repository's own prompts are for Claude, besides those for every role. */
     role: roleSchema.optional(),
     /** Names of the CLI's tools; left out: everything that makes sense in a sandbox. */

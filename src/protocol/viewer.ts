@@ -70,6 +70,12 @@ export const sessionViewSchema = z.object({
   costUsd: z.number().nullable(),
   /** True where a scripted model answers instead of Claude. */
   scriptedModel: z.boolean(),
+  /** Windows of Claude's limits: `5h`, `7d`, …; how much of each is used, 0 to 1, and when it is reset. */
+  windows: z
+    .array(z.object({ name: z.string(), utilization: z.number().nullable(), resetsAt: time.nullable() }))
+    .optional(),
+  /** Trouble with the Claude account that whoever runs Cyrus has to see to. */
+  alert: z.string().optional(),
   /** Effects that were given up. */
   failedEffects: z.number().int().nonnegative(),
   createdAt: time,

@@ -18,6 +18,7 @@ import {
   openDatabase,
   upsertRepository,
 } from '../store/database.ts';
+import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -53,6 +54,7 @@ admin.use(
 );
 
 admin.route('/', workspaces);
+admin.route('/', usage);
 
 admin.get('/workspaces/:id/repositories', async (c) =>
   c.json({ repositories: await listRepositories(c.var.database, c.req.param('id')) }),

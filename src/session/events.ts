@@ -1,8 +1,11 @@
 /** Everything that can happen to an issue session. */
+import type { FellBack } from '../limits/model-choice.ts';
+import type { Window } from '../limits/windows.ts';
 import type { EventBatch, SandboxStatus } from '../protocol/sandbox.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Effect } from './effects.ts';
+import type { CheckpointNote } from './state.ts';
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
@@ -52,6 +55,10 @@ export type SessionEvent =
   | { type: 'effect-failed'; effect: Effect; attempts: number; error: string; hint: string | null }
   /** The line before a session has moved: 0 is its place among those at work, 1 is next. */
   | { type: 'place-changed'; place: number }
+  /** The sandbox keeps its work elsewhere too. Fencing has been done by `fence`. */
+  | { type: 'checkpointed'; checkpoint: CheckpointNote }
+  /** The platform says that the sandbox of this life has ended. */
+  | { type: 'sandbox-ended'; generation: number }
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 
@@ -64,10 +71,18 @@ export type EffectResult =
       arrangement: Arrangement;
       access: Access;
       status: SandboxStatus;
+      /** Claude's limits as known at the start. */
+      windows?: Window[];
+      /** The limits do not allow the model that was wanted. */
+      fellBack?: FellBack | null;
     }
+  /** No turn can begin until whoever runs Cyrus does something. */
+  | { kind: 'blocked'; text: string }
   | { kind: 'unsure'; options: string[]; access: Access }
   | { kind: 'refused'; text: string; access: Access }
   | { kind: 'thread'; agentSessionId: string }
+  /** The sandbox of this life is there no more, or has nothing of the session. */
+  | { kind: 'lost'; generation: number }
   | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }
   /** No pull request is opened here; the branch's page, where its address is known. */
   | { kind: 'branch'; url: string | null }

@@ -3,15 +3,18 @@
  * and the effects. Everything that can happen is an event; time and ids are passed in.
  */
 import { isByPerson } from './admission.ts';
+import { tellFallback } from './claude-limits.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
+import { replaceSandbox, takeLoss } from './losses.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, prompted, takeUpIssue, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
+import { callsSince } from './recent-calls.ts';
 import { admit, refuse } from './refusals.ts';
 import { sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
@@ -19,7 +22,7 @@ import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
-import { endTurn, failTurn, replaceSandbox, startSandbox, stopped, takeLoss } from './turn.ts';
+import { endTurn, failTurn, startSandbox, stopped } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -55,6 +58,12 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'place-changed':
       placeChanged(step, event.place);
       break;
+    case 'checkpointed':
+      checkpointed(step, event);
+      break;
+    case 'sandbox-ended':
+      sandboxEnded(step, event);
+      break;
     case 'deadline':
       deadlinePassed(step);
       break;
@@ -82,8 +91,10 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
   }
   if (result.kind === 'room') roomFound(step, result.at);
   if (effect.kind === 'ask-place' && result.kind === 'place') placeChanged(step, result.place);
+  if (result.kind === 'lost' && result.generation === step.state.sandbox.generation) replaceSandbox(step);
   if (effect.kind !== 'start-sandbox' || effect.generation !== step.state.sandbox.generation) return;
   if (result.kind === 'unsure') ask(step, result);
+  if (result.kind === 'blocked') failTurn(step, 'authentication_failed', result.text);
   if (result.kind === 'place') standInLine(step, result.place);
   if (result.kind === 'refused') refuse(step, result);
   if (result.kind === 'started') sandboxStarted(step, result);
@@ -101,6 +112,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     return;
   }
   step.set({ sandbox: { ...sandbox, streamId: result.status.streamId, heardAt: step.now } });
+  tellFallback(step, result);
   if (step.state.phase.name === 'starting') {
     const { turn } = step.state.phase;
     step.enter({ ...step.state.phase, turn: { ...turn, startedAs: turn.number } });
@@ -113,6 +125,21 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
     takeLoss(step, 'The sandbox had dropped the work');
   }
+}
+
+/** From now on a new sandbox can go on from there. */
+function checkpointed(step: Step, { checkpoint }: EventOf<'checkpointed'>): void {
+  const { calls = [], queue } = step.state;
+  const asked = new Set([...(currentTurn(step.state)?.prompts ?? []), ...queue].map(({ promptId }) => promptId));
+  const prompts = checkpoint.prompts.filter((id) => asked.has(id));
+  step.set({ checkpoint: { ...checkpoint, prompts }, calls: callsSince(calls, checkpoint) });
+}
+
+/** Looked for at once, instead of after the silence. */
+function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): void {
+  const { phase, sandbox } = step.state;
+  if (generation !== sandbox.generation) return;
+  if (phase.name === 'working' || (phase.name === 'saving' && !phase.proposes)) startSandbox(step);
 }
 
 function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {

@@ -2,11 +2,14 @@
 import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
+import { takeWindows } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
+import { noteProgress, replaceSandbox, takeLoss } from './losses.ts';
 import { propose, waitNoLonger } from './proposing.ts';
 import { forgetWaiting, loseQuestions, takeQuestion } from './questions.ts';
+import { noteCall } from './recent-calls.ts';
 import type { Step } from './step.ts';
-import { beginTurn, failTurn, takeLoss, takeResult, takeSaved } from './turn.ts';
+import { beginTurn, failTurn, takeResult, takeSaved } from './turn.ts';
 
 export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
@@ -48,13 +51,23 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
       return;
     case 'saved': {
-      const { type: _type, seq: _seq, at, turn: _turn, ...body } = event;
+      const { type: _type, seq: _seq, at, turn: _turn, again, ...body } = event;
       step.set({ shared: body.shared ?? [] });
       step.record({ kind: 'saved', ...body }, undefined, at);
-      if (!propose(step, { kind: 'saved', ...body })) takeSaved(step);
+      // A repeated save, e.g. of a push that had failed, ends no turn: the turn it belongs to ended with the first.
+      if (!propose(step, { kind: 'saved', ...body }) && !again) takeSaved(step);
       return;
     }
+    case 'notice':
+      step.record({ kind: 'notice', level: 'warning', text: event.text }, undefined, event.at);
+      return;
     case 'failed':
+      // The work cannot be restored: then it begins from what is on the branch.
+      if (event.step === 'restore') {
+        step.record({ kind: 'notice', level: 'warning', text: event.message }, undefined, event.at);
+        replaceSandbox(step, null);
+        return;
+      }
       failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
   }
 }
@@ -111,8 +124,12 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
       step.effect({ kind: 'index-session' });
     }
   }
-  if (body.kind === 'rate-limit') step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
+  if (body.kind === 'rate-limit') {
+    step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
+    takeWindows(step, body);
+  }
   step.record(body, block, at);
+  noteTools(step, body);
   if (body.kind === 'tool-call' && EDITS.includes(body.name)) settleRepository(step);
   if (body.kind === 'question') takeQuestion(step, body);
   if (body.kind === 'result') {
@@ -120,6 +137,14 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
     forgetWaiting(step);
     takeResult(step, body);
   }
+}
+
+/** What Claude's tools do is remembered until it is in a checkpoint: it is told after a loss. */
+function noteTools(step: Step, body: JournalBody): void {
+  if (body.kind !== 'tool-call' && body.kind !== 'tool-result') return;
+  const { calls = [], sandbox } = step.state;
+  step.set({ calls: noteCall(calls, body, { generation: sandbox.generation, seq: sandbox.cursor }) });
+  if (body.kind === 'tool-result') noteProgress(step);
 }
 
 const EDITS = ['Edit', 'Write', 'NotebookEdit'];

@@ -5,12 +5,15 @@ import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts';
+import type { StartSession } from '../protocol/sandbox.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
+import { claudeReadiness } from './claude-readiness.ts';
 import type { EffectResult } from './events.ts';
+import { takePlace } from './places.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
 import { currentTurn } from './state.ts';
@@ -30,7 +33,8 @@ interface Plan {
 
 /**
  * Brings up the sandbox of a generation, or finds it running.
- * @returns the sandbox; or that a person has to say which repository it is; or that the one who asked may not
+ * @returns the sandbox; or that a person has to say which repository it is; or that the one who asked may not; or where the
+ * session stands in line; or why Claude cannot be reached at all
  * @throws SetupError, SandboxError, LinearError, DatabaseError
  */
 export async function startSandbox(
@@ -42,6 +46,10 @@ export async function startSandbox(
   const plan = await planFor(surroundings, linear);
   if ('kind' in plan) return plan;
   const { repository, baseBranch, arrangement, access } = plan;
+  const place = await takePlace(surroundings);
+  if (place > 0) return { kind: 'place', place };
+  const ready = await claudeReadiness(surroundings, arrangement.assignment.model);
+  if ('problem' in ready) return { kind: 'blocked', text: ready.problem };
   const { fullName } = repository;
   const token = await mintToken(config, {
     s: state.id,
@@ -51,7 +59,7 @@ export async function startSandbox(
     g: generation,
   });
   const sandbox = sandboxFor(surroundings, state.id, generation);
-  const { role, model, tools, permissions, instructions } = arrangement.assignment;
+  const { role, tools, permissions, instructions } = arrangement.assignment;
   const about = {
     branch: state.branch,
     baseBranch,
@@ -60,11 +68,12 @@ export async function startSandbox(
   };
   const status = await sandbox.start(state.id, {
     generation,
+    ...takingUp(generation, surroundings),
     gateway: sandbox.gateway(state.origin, token),
     repository: { fullName, baseBranch, branch: state.branch },
     claude: {
       credential: config.claude.access.mode,
-      model,
+      ...ready.claude,
       role,
       tools,
       ...(permissions && { permissions }),
@@ -75,7 +84,22 @@ export async function startSandbox(
     author: AUTHOR,
     setupTimeoutSeconds: SETUP_TIMEOUT_SECONDS,
   });
-  return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status };
+  const { windows, fellBack } = ready;
+  return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status, windows, fellBack };
+}
+
+/** What a start says of what was before: which numbering is expected, or which work another life is to take up. */
+function takingUp(
+  generation: number,
+  { state, checkpoint }: Surroundings,
+): Pick<StartSession, 'knows' | 'restore' | 'saveTurn'> {
+  const { sandbox, phase } = state;
+  if (sandbox.generation === generation && sandbox.streamId !== null) return { knows: sandbox.streamId };
+  const restore = checkpoint();
+  // Of another conversation or repository, or of this very life: then it is of no use.
+  if (!state.checkpoint || !restore || restore.generation >= generation) return {};
+  if (restore.conversationId !== state.conversationId) return {};
+  return { restore, ...(phase.name === 'saving' && { saveTurn: phase.turn.number }) };
 }
 
 async function planFor(

@@ -6,12 +6,14 @@
 import { initialPlan, type PlanState } from '../claude/plan.ts';
 import { initialReaderState, type ReaderState } from '../claude/stream.ts';
 import type { KnownLimit } from '../claude/words.ts';
+import type { Window } from '../limits/windows.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Pace } from './pace.ts';
+import type { RecentCall } from './recent-calls.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -31,6 +33,8 @@ export interface TurnPrompt {
   person?: Person;
   /** A process that was given this prompt died; the prompt that continues its work answers for it. */
   inherited?: boolean;
+  /** Cyrus itself asks to go on after a loss. */
+  continues?: boolean;
 }
 
 /** A turn: from a prompt until Claude's result; prompts that arrive in between are folded into it. */
@@ -39,8 +43,12 @@ export interface Turn {
   startedAt: number;
   /** What it answers, in order. The thread of the first one follows the work; every thread is owed an answer. */
   prompts: TurnPrompt[];
-  /** How often Claude's process or the sandbox was lost in this turn. */
+  /** How often Claude's process or the sandbox was lost in this turn, in a row: without any progress in between. */
   losses: number;
+  /** The tool call that ran at the last loss, and how often it did. */
+  interrupted?: { call: string; times: number };
+  /** Life of the sandbox that was begun for this turn because the one before was gone. */
+  lifeOf?: number;
   /** Claude has edited a file: the repository is settled. */
   edited?: boolean;
   /** The number under which its sandbox was started last: from then on it has its place. */
@@ -126,6 +134,17 @@ export interface SandboxState {
   heardAt: number;
 }
 
+/** The last checkpoint, as far as the lifecycle needs it; the manifest is kept beside the state. */
+export interface CheckpointNote {
+  generation: number;
+  sequence: number;
+  at: number;
+  /** Last event of its life that it comprises. */
+  eventSeq: number;
+  /** Those of the turn's prompts that are in it. */
+  prompts: string[];
+}
+
 export interface Issue {
   id: string;
   identifier: string;
@@ -186,6 +205,10 @@ export interface SessionState {
   queue: QueuedPrompt[];
   turns: number;
   sandbox: SandboxState;
+  /** Null or left out: there is none. */
+  checkpoint?: CheckpointNote | null;
+  /** What Claude's tools did in this turn, newest last; left out before the first turn. */
+  calls?: readonly RecentCall[];
   reader: ReaderState;
   /** Cyrus was uninstalled: nothing may be said in Linear until somebody asks again. */
   isMuted: boolean;
@@ -194,6 +217,10 @@ export interface SessionState {
   model: string | null;
   /** The limit of the plan that was last reported. */
   limit: KnownLimit | null;
+  /** The windows of Claude's limits as last heard of. */
+  windows?: Window[];
+  /** Trouble with the Claude account that somebody has to see to. */
+  alert?: string | null;
   /** Sum over the finished turns, and what the running one has used so far. */
   usage: Usage;
   turnUsage: Usage;

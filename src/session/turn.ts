@@ -1,5 +1,6 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
 import { describeResult } from '../claude/words.ts';
+import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { isUsedUp, parkTurn } from './parking.ts';
 import {
@@ -11,12 +12,10 @@ import {
   type QueuedPrompt,
   type ResultBody,
   type Turn,
+  type TurnPrompt,
   threadsOf,
 } from './state.ts';
 import type { Step } from './step.ts';
-
-/** A lost process or sandbox is replaced this often in one turn; after that the turn fails. */
-const MAX_LOSSES = 2;
 
 /** Begins a turn for these prompts, and has the ones that Claude does not have yet delivered. */
 export function beginTurn(step: Step, prompts: QueuedPrompt[]): void {
@@ -27,7 +26,7 @@ export function beginTurn(step: Step, prompts: QueuedPrompt[]): void {
     losses: 0,
   };
   const undelivered = prompts.filter((prompt) => !prompt.delivered);
-  step.set({ turns: turn.number, turnUsage: noUsage, queue: [] });
+  step.set({ turns: turn.number, turnUsage: noUsage, queue: [], calls: [] });
   step.enter(
     undelivered.length > 0
       ? { name: 'starting', since: step.now, reason: 'Starting the sandbox', turn }
@@ -107,6 +106,18 @@ export function takeSaved(step: Step): void {
   if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words), null);
 }
 
+/** Claude's process is gone while it is stopped: what it has done is still saved. */
+export function saveStopped(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name === 'stopping') save(step, phase.turn, stopped(null, phase.words));
+}
+
+/** The sandbox is gone while it is stopped. */
+export function endStopped(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words), null);
+}
+
 /** Ends the turn without waiting for anything more from the sandbox. */
 export function failTurn(step: Step, reason: string, text: string): void {
   const turn = currentTurn(step.state);
@@ -138,6 +149,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
     numTurns: ending.result?.numTurns ?? null,
   });
   if (ending.outcome === 'completed') for (const thread of threadsOf(turn)) step.entitle(thread, ending.text);
+  noteTrouble(step, ending);
   // A turn that nobody asked for says nothing about how the work stands.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
   step.enter({ name: 'waiting', since: step.now });
@@ -150,67 +162,25 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
 }
 
 /**
- * Claude's process ended in the middle of a turn. The conversation is on the sandbox's disk, so Claude is asked to go
- * on; it is told that the outcome of what it was doing is not known.
+ * Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for those before it.
+ * @param again prompts that are not in the conversation, and are asked again after it
  */
-export function takeLoss(step: Step, what: string): void {
-  const { phase } = step.state;
-  if (phase.name === 'stopping') {
-    save(step, phase.turn, stopped(null, phase.words));
-    return;
-  }
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
-  const losses = phase.turn.losses + 1;
-  if (losses > MAX_LOSSES || phase.turn.prompts.length === 0) {
-    failTurn(
-      step,
-      'process_lost',
-      `${what} ${losses} times in this turn, so Cyrus gave up. What was committed is on the branch \`${step.state.branch}\`. Comment to try again.`,
-    );
-    return;
-  }
-  step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
-  resumeWith(step, { ...phase.turn, losses }, CONTINUE_PROMPT, `${what}; continuing`);
-}
-
-/** Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for those before it. */
-export function resumeWith(step: Step, turn: Turn, text: string, reason = 'Starting the sandbox again'): void {
+export function resumeWith(
+  step: Step,
+  turn: Turn,
+  text: string,
+  reason = 'Starting the sandbox again',
+  again: readonly TurnPrompt[] = [],
+): void {
   const promptId = step.context.newId();
-  const inherited = turn.prompts.map((prompt) => ({ ...prompt, inherited: true }));
-  const prompts = [...inherited, { promptId, agentSessionId: null }];
+  const isAgain = (id: string) => again.some((prompt) => prompt.promptId === id);
+  const inherited = turn.prompts.map((prompt) => ({ ...prompt, inherited: !isAgain(prompt.promptId) }));
+  const prompts = [...inherited, { promptId, agentSessionId: null, continues: true }];
   step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, prompts } });
   step.transition.prompts.push({ promptId, text });
   startSandbox(step);
   step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
-}
-
-/**
- * The sandbox lost its disk: a new life begins from the branch, and Claude is asked everything of this turn again, in a
- * new conversation.
- */
-export function replaceSandbox(step: Step): void {
-  const { sandbox, phase } = step.state;
-  const generation = sandbox.generation + 1;
-  step.set({
-    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
-    conversationId: step.context.newId(),
-  });
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
-  const losses = phase.turn.losses + 1;
-  if (losses > MAX_LOSSES) {
-    failTurn(step, 'sandbox_lost', 'The sandbox was lost repeatedly, so Cyrus gave up. Comment to try again.');
-    return;
-  }
-  const turn = { ...phase.turn, losses };
-  step.enter({ name: 'starting', since: step.now, reason: 'The sandbox was lost; starting another', turn });
-  step.record({
-    kind: 'notice',
-    level: 'warning',
-    text: 'The sandbox was lost. A new one starts from what is on the branch.',
-  });
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
-  step.effect({ kind: 'start-sandbox', generation });
-  for (const { promptId } of turn.prompts) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+  for (const prompt of again) step.effect({ kind: 'prompt-sandbox', promptId: prompt.promptId, turn: turn.number });
 }
 
 /** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
@@ -222,6 +192,7 @@ export function restartElsewhere(step: Step, reason: string): void {
   step.set({
     sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
     conversationId: step.context.newId(),
+    checkpoint: null,
   });
   step.enter({ name: 'starting', since: step.now, reason, turn: phase.turn });
   step.effect({ kind: 'start-sandbox', generation });
@@ -229,7 +200,3 @@ export function restartElsewhere(step: Step, reason: string): void {
     step.effect({ kind: 'prompt-sandbox', promptId, turn: phase.turn.number });
   }
 }
-
-const CONTINUE_PROMPT =
-  'Your process ended unexpectedly in the middle of this work, so the outcome of the last tool call is unknown. ' +
-  'Look at the state of the worktree (git status, git log), then continue where you were.';

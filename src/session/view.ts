@@ -2,6 +2,7 @@
 
 import type { SessionRow, SessionView } from '../protocol/viewer.ts';
 import { askedOf } from './asked.ts';
+import { limitsView } from './claude-limits.ts';
 import { clockTime } from './clock-words.ts';
 import { placeWords } from './queueing.ts';
 import { addUsage, currentTurn, type SessionState } from './state.ts';
@@ -80,6 +81,7 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     costUsd: state.costUsd,
     scriptedModel: context.scriptedModel,
     failedEffects: state.failedEffects,
+    ...limitsView(state),
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
   };

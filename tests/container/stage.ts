@@ -180,6 +180,8 @@ function client(
       model: 'sonnet',
       conversationId,
       systemPrompt: 'You are Cyrus.',
+      answerSeconds: 300,
+      stallSeconds: 120,
       ...overrides.claude,
     },
     author: { name: 'Cyrus', email: 'cyrus@cyrus.test', ...overrides.author },

@@ -141,7 +141,17 @@ describe('what a stream becomes', () => {
   it('when a limit is used up: its time in milliseconds, then an error for people', () => {
     const { entries } = run(fixtureLines('err-usage-limit-5h.jsonl'));
     expect(ofKind(entries, 'rate-limit')).toEqual([
-      { kind: 'rate-limit', status: 'rejected', limit: 'five_hour', resetsAt: 1_795_396_781_000, utilization: 1 },
+      {
+        kind: 'rate-limit',
+        status: 'rejected',
+        limit: 'five_hour',
+        resetsAt: 1_795_396_781_000,
+        utilization: 1,
+        windows: [
+          { name: 'five_hour', utilization: 1, resetsAt: 1_795_396_781_000, status: 'rejected' },
+          { name: 'seven_day', utilization: 0.5, resetsAt: 1_795_793_181_000, status: 'allowed' },
+        ],
+      },
     ]);
     expect(ofKind(entries, 'notice')).toMatchObject([{ level: 'error' }]);
     expect(ofKind(entries, 'text')).toEqual([]);

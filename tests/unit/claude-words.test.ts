@@ -42,7 +42,7 @@ describe('a failed turn says what failed, what became of the work, and what to d
       'usage_limit_reached',
       /5-hour limit is used up; it resets at 01:19 UTC.*Comment here after that/s,
     ],
-    ['err-401-oauth.jsonl', 'authentication_failed', /does not accept the credential.*store a new one/s],
+    ['err-401-oauth.jsonl', 'authentication_failed', /does not accept the credential.*`claude setup-token`/s],
     ['06-no-credentials.jsonl', 'authentication_failed', /credential/],
     ['err-400-credit.jsonl', 'billing_error', /credit balance.*add credit/s],
     ['err-529-forever.jsonl', 'overloaded', /overloaded.*few minutes/s],

@@ -5,6 +5,9 @@ import { useSession, useStore } from './session-context.ts';
 
 const MOST_CHARACTERS = 50_000;
 
+/** In these phases a stop ends something. */
+const STOPPABLE: ReadonlySet<Phase> = new Set<Phase>(['queued', 'starting', 'working', 'asking', 'parked']);
+
 /** Where one writes to Claude. What is being written survives a reload. */
 export function Composer({ onSent }: { onSent: () => void }) {
   const store = useStore();
@@ -12,7 +15,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const stop = useSession((state) => state.stop);
   const [text, setText] = useDraft(store.id);
   const hint = useId();
-  const canStop = phase === 'starting' || phase === 'working' || phase === 'asking';
+  const canStop = phase !== undefined && STOPPABLE.has(phase);
   const stopping = phase === 'stopping' || (canStop && stop.at === 'asked');
 
   useEffect(() => {
@@ -117,5 +120,6 @@ function useDraft(session: string): [string, (text: string) => void] {
 
 function placeholderFor(phase: Phase | undefined, isBusy: boolean): string {
   if (phase === 'asking') return 'Your answer';
+  if (phase === 'queued' || phase === 'parked') return 'Claude reads this when it begins';
   return isBusy ? 'Add to what Claude is doing' : 'What should Claude do next?';
 }

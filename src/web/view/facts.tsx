@@ -2,6 +2,7 @@ import { type ReactNode, useState } from 'react';
 import type { SessionView } from '../../protocol/viewer.ts';
 import { sessionPath } from '../api.ts';
 import { bytes, compact, dollars, plural } from '../text/format.ts';
+import { windowTitle, windowUse } from '../text/limits.ts';
 import { statusOf } from '../text/status.ts';
 import { Fold } from './fold.tsx';
 import { Icon } from './icons.tsx';
@@ -45,6 +46,7 @@ export function Facts({ session }: { session: SessionView }) {
           <Fact name="Turns">{session.turn}</Fact>
         </dl>
         <Usage session={session} />
+        <Limits session={session} />
         <Log session={session} />
         <Network session={session} />
       </div>
@@ -132,6 +134,23 @@ function Usage({ session }: { session: SessionView }) {
         <Fact name="From cache">{compact(usage.cacheReadTokens)}</Fact>
         <Fact name="Into cache">{compact(usage.cacheCreationTokens)}</Fact>
         {costUsd !== null && <Fact name="Cost, at list prices">{dollars(costUsd)}</Fact>}
+      </dl>
+    </section>
+  );
+}
+
+/** How much of the plan's windows is used. */
+function Limits({ session: { windows, updatedAt } }: { session: SessionView }) {
+  if (windows === undefined) return null;
+  return (
+    <section aria-labelledby="limits">
+      <h2 id="limits">Claude's limits</h2>
+      <dl>
+        {windows.map((window) => (
+          <Fact key={window.name} name={windowTitle(window.name)}>
+            {windowUse(window, Math.max(updatedAt, Date.now()))}
+          </Fact>
+        ))}
       </dl>
     </section>
   );

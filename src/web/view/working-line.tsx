@@ -12,6 +12,8 @@ export function WorkingLine() {
     session === null ||
     session.phase === 'waiting' ||
     session.phase === 'asking' ||
+    session.phase === 'parked' ||
+    session.phase === 'queued' ||
     speaking ||
     showsWork(items?.at(-1))
   )
