@@ -25,6 +25,8 @@ export interface SandboxConfig {
   toolSilenceMs: number;
   /** Longest time a graceful end (SIGTERM) takes for saving and posting what is left. */
   shutdownMs: number;
+  /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
+  hasApiKey: boolean;
 }
 
 const minutes = (standard: number) =>
@@ -43,6 +45,7 @@ const environmentSchema = z.object({
   CYRUS_IDLE_MINUTES: minutes(5),
   CYRUS_SILENCE_MINUTES: minutes(15),
   CYRUS_TOOL_SILENCE_MINUTES: minutes(60),
+  ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
 
@@ -86,6 +89,7 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     silenceMs: values.CYRUS_SILENCE_MINUTES,
     toolSilenceMs: values.CYRUS_TOOL_SILENCE_MINUTES,
     shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
+    hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };
 }
 

@@ -39,6 +39,7 @@ export class Session {
   /** Begins a session that this disk does not know. */
   static async create(config: SandboxConfig, bootId: string, id: string, start: StartSession): Promise<Session> {
     checkRepository(config, start);
+    checkCredential(config, start);
     await mkdir(sessionPaths(config.root, id).dir, { recursive: true, mode: 0o700 });
     const session = new Session(config, bootId, id, newRecord(start, null));
     await session.#beginLife(true);
@@ -67,6 +68,7 @@ export class Session {
         throw new Refusal(409, 'superseded', message);
       }
       checkRepository(this.#config, start);
+      checkCredential(this.#config, start);
       if (start.generation > generation) {
         this.#endLife();
         this.#record = newRecord(start, this.#record);
@@ -195,6 +197,16 @@ function newRecord(start: StartSession, before: SessionRecord | null): SessionRe
     savedHead: before?.savedHead ?? null,
     setup: before?.setup ?? null,
   };
+}
+
+/** No charge by accident: where a subscription pays, an API key has no business anywhere near. */
+function checkCredential(config: SandboxConfig, start: StartSession): void {
+  if (start.claude.credential !== 'subscription' || !config.hasApiKey) return;
+  throw new Refusal(
+    400,
+    'api-key-set',
+    "ANTHROPIC_API_KEY is set in the environment of the sandbox server (the container's image, its start, or the machine), but this Cyrus uses a Claude subscription: remove it there, for it could be charged; or set CLAUDE_CREDENTIAL to api-key.",
+  );
 }
 
 /** The name becomes a path under `mirrors/`. */

@@ -12,11 +12,11 @@ import type { Step } from './step.ts';
 const FIRST_WAIT_MS = 5 * 60_000;
 const LONGEST_WAIT_MS = 3_600_000;
 /** Shortest time parked: what ran must have ended before it goes on. */
-const SHORTEST_MS = 30_000;
+const SHORTEST_MS = 20_000;
 /** A reset later than this is no reset that the plan has. */
 const LATEST_RESET_MS = 32 * 24 * 3_600_000;
 /** Sessions that meet one limit do not all come back in the same second. */
-const SPREAD_MS = 60_000;
+const SPREAD_MS = 20_000;
 
 /** Whether a result says that a limit of the plan is used up (measured with CLI 2.1.330). */
 export function isUsedUp(result: ResultBody): boolean {
