@@ -6,6 +6,7 @@ import { safeText } from '../linear/activities.ts';
 import { cutText, fence, inlineCode } from '../linear/markdown.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { Decision } from '../protocol/sandbox.ts';
+import { withoutDisguise } from '../protocol/visible-text.ts';
 import { PERMISSION_LIMIT_MS } from './deadlines.ts';
 import type { Grant, PermissionQuestion } from './state.ts';
 
@@ -119,6 +120,12 @@ export const TOO_LONG: Decision = {
     'This call is too long for people to read before they allow it, so it was not allowed. Do it in smaller steps, each of which can be judged by itself.',
 };
 
+export const TURN_OVER: Decision = {
+  allowed: false,
+  message:
+    'The turn is over, so nobody can be asked, and this was not allowed. What needs permission has to be done while the turn runs, not by a helper in the background.',
+};
+
 export const TOO_MANY: Decision = {
   allowed: false,
   message: 'Too many calls wait for permission at once, so this was not allowed. Ask for a few at a time.',
@@ -165,14 +172,4 @@ function callWords(name: string, input: unknown): { title: string; text: string;
 
 function plain(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
-}
-
-/** Control, bidirectional and invisible characters, which could make a command look like another one. */
-const DISGUISES = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/gu;
-
-/** The text with such characters written out, e.g. `\u{202e}`; tabs and line ends stay. */
-export function withoutDisguise(text: string): string {
-  return text.replace(DISGUISES, (character) =>
-    character === '\n' || character === '\t' ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }

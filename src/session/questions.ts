@@ -9,7 +9,7 @@ import type { Decision } from '../protocol/sandbox.ts';
 import { beginAnew, beginAnewElsewhere } from './begin-anew.ts';
 import { askPermission, decideByGrant, repeatPermission, takeDecision, withdrawPermission } from './deciding.ts';
 import type { EventOf } from './events.ts';
-import { readPermission, TOO_LONG, TOO_MANY } from './permissions.ts';
+import { readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
 import { type ClaudeQuestion, isLive, type PermissionQuestion, type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -34,6 +34,10 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
     return;
   }
   const { phase, openQuestions = [], sandbox } = step.state;
+  if (phase.name === 'waiting') {
+    refuseUnasked(step, entry, TURN_OVER);
+    return;
+  }
   const isAtWork = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
   if (!isAtWork) return;
   const about = entry.permission ? permissionOf(step, entry) : claudeQuestionOf(step, entry);
@@ -78,7 +82,11 @@ function claudeQuestionOf(step: Step, entry: QuestionEntry): ClaudeQuestion | nu
 }
 
 /** Left unanswered, the call would hold Claude up for ever. */
-function refuseUnasked(step: Step, { requestId, name }: QuestionEntry, decision: Decision): void {
+function refuseUnasked(
+  step: Step,
+  { requestId, name }: Pick<QuestionEntry, 'requestId' | 'name'>,
+  decision: Decision,
+): void {
   step.record({ kind: 'notice', level: 'info', text: `Claude was told no without asking anybody: ${name}` });
   const id = step.context.newId();
   step.effect({ kind: 'decide-sandbox', id, requestId, call: `use ${name}`, key: null, decision });
@@ -100,6 +108,10 @@ export function askWhatWaits(step: Step): void {
   // What an earlier process asked died with it.
   const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];
   const [next, ...rest] = open;
+  if (phase.name === 'waiting') {
+    endQuestions(step);
+    return;
+  }
   if (!next || phase.name === 'asking' || !isRunning) {
     step.set({ openQuestions: open });
     return;
@@ -116,8 +128,24 @@ export function askWhatWaits(step: Step): void {
   step.effect({ kind: 'index-session' });
 }
 
-/** Forgets what waits to be asked. */
-export function forgetWaiting(step: Step): void {
+/**
+ * Claude gave its result. What asks on is a helper that works in the background: it is told no, because it would wait for
+ * ever otherwise, and keep the sandbox from coming to rest.
+ */
+export function endQuestions(step: Step): void {
+  const { phase, openQuestions = [], sandbox } = step.state;
+  const asked =
+    phase.name === 'asking' && phase.about.kind !== 'repository' && isLive(phase.about) ? [phase.about] : [];
+  const waiting = openQuestions.filter(({ generation }) => generation === sandbox.generation).map(({ about }) => about);
+  forgetWaiting(step);
+  for (const { requestId, ...about } of [...asked, ...waiting]) {
+    const name = about.kind === 'permission' ? about.title : 'ask a question';
+    refuseUnasked(step, { requestId, name }, TURN_OVER);
+  }
+}
+
+/** Forgets what waits to be asked: the process that asked is gone. */
+function forgetWaiting(step: Step): void {
   if (step.state.openQuestions) step.set({ openQuestions: [] });
 }
 
@@ -157,7 +185,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, text: string, author: 
   if (!next) return;
   const answered = { ...about, answers: { ...about.answers, [next.question]: readOption(text, next.options) } };
   // The tool call takes the answer in, so no result will name this prompt; its thread is owed the result all the same.
-  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true }] };
+  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
   step.enter({ ...phase, turn, about: answered });
   if (nextQuestion(answered)) {
     askNext(step, answered);

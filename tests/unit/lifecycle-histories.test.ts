@@ -19,6 +19,7 @@ import {
   usedUp,
 } from './support/session-play.ts';
 
+const TO_CLAUDE: string[] = ['stop-sandbox', 'answer-sandbox', 'decide-sandbox'];
 const COMMANDS = ['npm publish', 'npm test', 'rm -r dist'];
 
 /**
@@ -35,7 +36,7 @@ class World {
   /** Requests of the CLI that people have not answered. */
   #asks: string[] = [];
   #requests = 0;
-  #stopLost = false;
+  #wordLost = false;
   #stopping = false;
   #stoppedTurn = 0;
   #prompts = 0;
@@ -90,7 +91,7 @@ class World {
 
   #carryOut(effect: Effect, calm: boolean): void {
     if (!calm && this.random.chance(0.02)) {
-      if (effect.kind === 'stop-sandbox') this.#stopLost = true;
+      if (TO_CLAUDE.includes(effect.kind)) this.#wordLost = true;
       this.take(this.play.play({ type: 'effect-failed', effect, attempts: 10, error: 'unreachable', hint: null }));
       return;
     }
@@ -151,8 +152,8 @@ class World {
       this.#report(init);
       return true;
     }
-    // Only where a stop never arrived nobody answers any more: the CLI falls silent, and is ended in the end.
-    const isForgotten = this.#stopLost && this.#asks.length > 0 && this.random.chance(0.05);
+    // Only where a stop or an answer never arrived nobody answers any more: the CLI falls silent, and is ended in the end.
+    const isForgotten = this.#wordLost && this.#asks.length > 0 && this.random.chance(0.05);
     if (isForgotten || (!calm && this.random.chance(0.03))) {
       this.#asks = [];
       this.#running = [];
@@ -163,6 +164,13 @@ class World {
     if (this.#asks.length > 0) {
       // A call of several may be taken back, e.g. with the subagent that made it.
       const [first] = this.#asks;
+      // Or it was made by a helper in the background, and goes on asking after the result.
+      if (!calm && this.random.chance(0.02)) {
+        const ended = this.#running;
+        this.#running = [];
+        this.#report(result(`answer ${this.random.below(1e9)}`, ids(ended)), saved(this.play.state.turns, 0));
+        return true;
+      }
       if (calm || first === undefined || !this.random.chance(0.02)) return false;
       this.#asks = this.#asks.slice(1);
       this.#report(takenBack(first));
@@ -205,7 +213,10 @@ class World {
   settle(): void {
     for (let i = 0; i < 2_000; i++) {
       if (this.step(true)) continue;
-      if (this.play.state.phase.name === 'waiting') return;
+      if (this.play.state.phase.name === 'waiting') {
+        if (!this.#wordLost) expect(this.#asks, `seed ${this.seed}: nobody answered`).toEqual([]);
+        return;
+      }
       if (this.play.state.phase.name === 'asking') this.ask();
       this.take(this.play.deadline(50_000));
     }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { withoutDisguise } from '../../src/protocol/visible-text.ts';
 import type { Effect } from '../../src/session/effects.ts';
-import { readAnswer, readPermission, withoutDisguise } from '../../src/session/permissions.ts';
+import { readAnswer, readPermission } from '../../src/session/permissions.ts';
 import { crashed, init, permission, question, result, SessionPlay, saved, takenBack } from './support/session-play.ts';
 
 const MINUTE = 60_000;
@@ -240,10 +241,22 @@ describe('while a tool asks', () => {
     expect(decisions(play.report(permission('r10')))).toEqual([]);
   });
 
-  it('the end of the turn leaves nothing asked', () => {
+  it('the end of the turn leaves nothing asked: a helper in the background is told no', () => {
     const play = asking(permission('r1'), permission('r2'));
-    play.report(result('Done.', ['p1']));
+    const effects = play.report(result('Done.', ['p1']));
+    expect(decisions(effects)).toEqual([
+      ['r1', expect.stringContaining('The turn is over')],
+      ['r2', expect.stringContaining('The turn is over')],
+    ]);
     expect(play.state).toMatchObject({ phase: { name: 'saving' }, openQuestions: [] });
+  });
+
+  it('after the end of the turn nobody is asked', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1, 0));
+    expect(play.state.phase.name).toBe('waiting');
+    expect(decisions(play.report(permission('r1')))).toEqual([['r1', expect.stringContaining('The turn is over')]]);
+    expect(play.state.phase.name).toBe('waiting');
   });
 
   it('its sandbox is not let go before the ten minutes are over', () => {

@@ -317,6 +317,19 @@ describe('a diff', () => {
 });
 
 describe('entries in plain words', () => {
+  test('a tool that asks to be let run is shown with the whole call, and nothing in it is invisible', () => {
+    const asked = {
+      ...({ seq: 1, at: 0, turn: 1, kind: 'question', requestId: 'r1', name: 'Bash', status: 'asked' } as const),
+      input: { command: 'rm\u202e -r dist\nls', run_in_background: true },
+      permission: { why: null },
+    };
+    expect(lineWords(asked, 0)).toEqual({
+      level: 'info',
+      text: 'Claude asks to use Bash',
+      more: 'rm\\u{202e} -r dist\nls\n\n{\n  "run_in_background": true\n}',
+    });
+  });
+
   const head = { seq: 1, at: 0, turn: 1 };
 
   test('say how full a limit is and when it resets', () => {

@@ -23,6 +23,7 @@ function view(change: Partial<SessionView> = {}): SessionView {
     branch: 'cyrus/shop-1',
     phase: 'working',
     reason: '',
+    asked: null,
     phaseSince: 0,
     turn: 1,
     turnStartedAt: 0,

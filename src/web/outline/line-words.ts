@@ -1,4 +1,5 @@
 /** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
+import { withoutDisguise } from '../../protocol/visible-text.ts';
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
 import type { Entry, LineKind } from './model.ts';
 import { questionLines } from './questions.ts';
@@ -33,6 +34,7 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
       return { level: 'quiet', text: `Background task ${entry.status}: ${entry.description}` };
     case 'question': {
       const asked = entry.status === 'asked' ? 'Claude asks' : 'Claude no longer asks';
+      if (entry.permission) return permissionWords(entry);
       const [first = toolLabel(entry.name), ...others] = questionLines(entry.input);
       return { level: 'info', text: `${asked}: ${[first, ...others].join(' ')}` };
     }
@@ -86,6 +88,17 @@ function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineWords {
 function split(text: string): { text: string; more?: string } {
   const [first = '', ...rest] = text.trim().split('\n');
   return rest.length === 0 && first.length <= 400 ? { text: first } : { text: first.slice(0, 400), more: text };
+}
+
+/** The whole call, since what a subagent calls is nowhere else on the page. */
+function permissionWords({ name, input, status }: Entry<'question'>): LineWords {
+  if (status === 'withdrawn') return { level: 'info', text: `Claude no longer asks to use ${toolLabel(name)}` };
+  const { command, ...rest } =
+    typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : { input };
+  const fields = typeof command === 'string' ? rest : { command, ...rest };
+  const others = Object.keys(fields).length > 0 ? JSON.stringify(fields, null, 2) : '';
+  const parts = [typeof command === 'string' ? command : '', others].filter((part) => part !== '');
+  return { level: 'info', text: `Claude asks to use ${toolLabel(name)}`, more: withoutDisguise(parts.join('\n\n')) };
 }
 
 function prettyJson(raw: string): string {
