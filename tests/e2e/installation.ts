@@ -89,6 +89,27 @@ export async function installation(run: Run, stage: Stage): Promise<void> {
     same('Status', workspace?.status, 'active');
     holds('The allowance is known', !!workspace?.allowance.requests, 'what is left', workspace?.allowance);
   });
+
+  await run.promise(
+    'A workspace that Linear shuts Cyrus out of is shown on the pages, with the way back in',
+    async () => {
+      linear.oauth.revokeTokens({ workspaceId: linear.workspace.id });
+      linear.comment(issue.issue, 'Are you there?');
+      await page.goto(stack.url);
+      const banner = page.getByRole('alert').filter({ hasText: linear.workspace.name });
+      await banner.waitFor({ timeout: 30_000 });
+      await page.getByText('Mend the cart after an installation').first().click();
+      await banner.waitFor();
+      await stage.picture('shut-out');
+      await banner.getByRole('link', { name: 'install Cyrus again' }).click();
+      await page.locator('.workspaces .pill', { hasText: 'has to be installed again' }).waitFor();
+      await consent(page, stack.url, 'Allow');
+      await page.getByRole('heading', { name: `installed again in ${linear.workspace.name}` }).waitFor();
+      await page.goto(stack.url);
+      await page.getByText('Mend the cart after an installation').first().waitFor();
+      same('Banners', await banner.count(), 0);
+    },
+  );
   await page.close();
 }
 
