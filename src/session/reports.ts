@@ -6,7 +6,7 @@ import { takeWindows } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
 import { noteProgress, replaceSandbox, takeLoss } from './losses.ts';
 import { propose, waitNoLonger } from './proposing.ts';
-import { forgetWaiting, loseQuestions, takeQuestion } from './questions.ts';
+import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
 import type { Step } from './step.ts';
 import { beginTurn, failTurn, takeResult, takeSaved } from './turn.ts';
@@ -133,8 +133,7 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
   if (body.kind === 'tool-call' && EDITS.includes(body.name)) settleRepository(step);
   if (body.kind === 'question') takeQuestion(step, body);
   if (body.kind === 'result') {
-    // What was asked before it is asked no longer.
-    forgetWaiting(step);
+    endQuestions(step);
     takeResult(step, body);
   }
 }
