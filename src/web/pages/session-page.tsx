@@ -81,7 +81,6 @@ function LiveSession() {
       <div className="columns">
         <div className="main-column">
           <main className="timeline">
-            <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
             {session.scriptedModel && <ScriptedBanner />}
             {session.alert !== undefined && <AccountBanner alert={session.alert} />}
             <div ref={content}>
@@ -93,6 +92,7 @@ function LiveSession() {
           </main>
           <footer className="dock">
             <ActivityPill atEnd={atEnd} toEnd={toEnd} />
+            <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
             {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} />}
             <Composer onSent={toEnd} />
           </footer>
