@@ -11,7 +11,7 @@ import { type GitHub, startGitHub } from './github/github.ts';
 import { type LinearSimulator, type LinearSimulatorOptions, startLinearSimulator } from './linear/simulator.ts';
 import { binary, type Child, plainEnvironment, run, startProcess, waitFor } from './processes.ts';
 import { type ClaudeChoice, type LocalSecrets, localSecrets, type Ports, PROJECT } from './settings.ts';
-import { type LocalWorker, startWorker } from './worker.ts';
+import { type ContainerEngine, type LocalWorker, startWorker } from './worker.ts';
 
 export interface StackOptions {
   /** Where everything is kept: databases, repositories, logs, the run's own secrets. */
@@ -27,6 +27,8 @@ export interface StackOptions {
   linear?: Partial<LinearSimulatorOptions>;
   /** Variables of the Worker that differ. */
   variables?: Record<string, string>;
+  /** Given where the sandbox is to be a container instead of a process. */
+  containers?: ContainerEngine;
 }
 
 /** A running stack. */
@@ -41,7 +43,8 @@ export interface Stack {
   model: ScriptedModel | null;
   secrets: LocalSecrets;
   worker: LocalWorker;
-  sandbox: Child;
+  /** The sandbox's process. @throws where the sandbox is a container */
+  readonly sandbox: Child;
   sandboxUrl: string;
   /** Where the sandbox keeps its sessions. */
   sandboxRoot: string;
@@ -106,16 +109,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ...options.linear,
     });
     closers.push(() => linear.close());
-    onProgress('the sandbox');
     const sandboxRoot = join(folder, 'sandbox');
-    let sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
-    closers.push(() => sandbox.end());
+    let sandbox: Child | null = null;
+    if (!options.containers) {
+      onProgress('the sandbox');
+      sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
+    }
+    closers.push(async () => sandbox?.end());
     onProgress('the Worker');
     await built;
     const worker = await startWorker({
       folder,
       port: ports.cyrus,
-      variables: { ...variablesFor(ports, secrets, claude, linear, github, model), ...options.variables },
+      variables: {
+        ...variablesFor(ports, secrets, claude, linear, github, model),
+        ...(options.containers && { SANDBOX: 'container' }),
+        ...options.variables,
+      },
+      ...(options.containers && { containers: options.containers }),
     });
     closers.push(() => worker.child.end());
     await register(url, secrets, linear, git);
@@ -128,13 +139,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       secrets,
       worker,
       get sandbox() {
+        if (!sandbox) throw new Error('the sandbox of this stack is a container, not a process');
         return sandbox;
       },
       sandboxUrl: `http://127.0.0.1:${ports.sandbox}`,
       sandboxRoot,
       folder,
       async restartSandbox() {
-        await sandbox.end('SIGKILL');
+        await sandbox?.end('SIGKILL');
         sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
       },
       close,

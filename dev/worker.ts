@@ -9,21 +9,37 @@ export interface LocalWorker {
   child: Child;
 }
 
+/** A container engine for `wrangler dev`. */
+export interface ContainerEngine {
+  /** How wrangler finds it: `DOCKER_HOST`, `WRANGLER_DOCKER_BIN` and the like. */
+  environment: Record<string, string>;
+}
+
+/** How long wrangler may take to answer; longer where it builds the containers' image first. */
+const UP_LIMIT_MS = 60_000;
+const UP_LIMIT_WITH_IMAGE_MS = 600_000;
+
 /**
  * Starts the Worker and waits until it answers.
- * @param variables every variable and secret that differs from wrangler.toml
+ * @param options `variables`: every variable and secret that differs from wrangler.toml; `containers`: run them too
  */
 export async function startWorker(options: {
   folder: string;
   port: number;
   variables: Record<string, string>;
+  containers?: ContainerEngine;
 }): Promise<LocalWorker> {
-  const { folder, port, variables } = options;
-  const config = writeLocalConfig(Object.keys(variables));
+  const { folder, port, variables, containers } = options;
+  const config = writeLocalConfig(Object.keys(variables), containers !== undefined);
   const environmentFile = join(folder, 'worker.env');
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   writeFileSync(environmentFile, `${lines.join('\n')}\n`, { mode: 0o600 });
-  const environment = { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' };
+  const environment = {
+    ...plainEnvironment(),
+    CI: 'true',
+    WRANGLER_SEND_METRICS: 'false',
+    ...containers?.environment,
+  };
   const common = ['--config', config, '--persist-to', join(folder, 'worker')];
   await run(binary('wrangler'), ['d1', 'migrations', 'apply', 'DB', '--local', ...common], environment);
   const child = startProcess(
@@ -53,20 +69,23 @@ export async function startWorker(options: {
       if (hasEnded) throw new Error('wrangler has ended');
       return (await fetch(`${url}/health`)).ok;
     },
-    60_000,
+    containers ? UP_LIMIT_WITH_IMAGE_MS : UP_LIMIT_MS,
   );
   return { url, child };
 }
 
 /**
  * A local Worker is given only the secrets that its configuration requires by name, and production requires no more than
- * every deployment has. So the local configuration is wrangler.toml with a longer list.
+ * every deployment has. So the local configuration is wrangler.toml with a longer list. With containers it is another file
+ * that switches them on: by the flag `--enable-containers` alone, wrangler 4.164 does not ask for the engine's address.
  */
-function writeLocalConfig(names: string[]): string {
-  const file = join(PROJECT, 'wrangler.local.toml');
+function writeLocalConfig(names: string[], withContainers: boolean): string {
+  const file = join(PROJECT, withContainers ? 'wrangler.local-containers.toml' : 'wrangler.local.toml');
   const production = readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
   const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name) && !name.endsWith('_URL'));
-  const local = production.replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`);
+  const local = production
+    .replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`)
+    .replace(/^enable_containers = false\b/m, `enable_containers = ${withContainers}`);
   const text = `# Written by dev/worker.ts from wrangler.toml.\n${local}`;
   // Writing the same again would reload the Worker of another run from this folder.
   if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);

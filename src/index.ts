@@ -1,5 +1,5 @@
 /** The Worker: its routes, and the Durable Object classes it exports. */
-import { ContainerProxy } from '@cloudflare/containers';
+import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
 import { ConfigError, readConfig } from './config.ts';
 import { ClaudeAccount } from './gateway/claude-account.ts';
@@ -12,8 +12,16 @@ import { gateway, gatewayForContainers } from './routes/gateway.ts';
 import { install } from './routes/install.ts';
 import { linearWebhook } from './routes/linear-webhook.ts';
 import { oauth } from './routes/oauth.ts';
+import { outbound, refuseOutbound } from './routes/outbound.ts';
 import { sessions } from './routes/sessions.ts';
-import { GATEWAY_HOST, SandboxContainer } from './sandbox/container.ts';
+import {
+  type ContainerRules,
+  GATEWAY_HOST,
+  LargeSandboxContainer,
+  OUTBOUND_HANDLER,
+  SandboxContainer,
+  SmallSandboxContainer,
+} from './sandbox/sandbox-container.ts';
 import { IssueSession } from './session/issue-session.ts';
 import { WorkspaceQueue } from './session/workspace-queue.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
@@ -49,8 +57,25 @@ function describe(error: Error): [500 | 503, ApiError] {
   return [500, { error: 'internal', message: 'Something went wrong here; the log has the details.' }];
 }
 
-// Assigned after the class: as a static field the setter that registers the handlers would never run.
-SandboxContainer.outboundByHost = { [GATEWAY_HOST]: gatewayForContainers };
+/** The object behind a container gives its rules along; nothing in the container can change them. */
+const byRules: OutboundHandler<Env, ContainerRules> = (request, env, { params }) => outbound(request, env, params);
 
-export { ClaudeAccount, ContainerProxy, IssueSession, LinearWorkspace, SandboxContainer, WorkspaceQueue };
+// Assigned after the class: as a static field the setter that registers the handlers would never run. It goes by the
+// class's name, so each size has its own.
+for (const container of [SandboxContainer, SmallSandboxContainer, LargeSandboxContainer]) {
+  container.outboundByHost = { [GATEWAY_HOST]: gatewayForContainers };
+  container.outbound = refuseOutbound;
+  container.outboundHandlers = { [OUTBOUND_HANDLER]: byRules };
+}
+
+export {
+  ClaudeAccount,
+  ContainerProxy,
+  IssueSession,
+  LargeSandboxContainer,
+  LinearWorkspace,
+  SandboxContainer,
+  SmallSandboxContainer,
+  WorkspaceQueue,
+};
 export default app;

@@ -20,6 +20,8 @@ export interface Passage {
    * The session's decoy; null where it is not looked for: Claude may read the sandbox's environment aloud to its own model.
    */
   decoy: string | null;
+  /** What it counts as where it was not forwarded; left out: `refused`. */
+  notForwarded?: 'refused' | 'blocked';
   /** Where the request goes and what is told of the address. */
   host: string;
   path: string;
@@ -45,7 +47,7 @@ export async function accountFor(
     host,
     method: request.method,
     path,
-    verdict: 'refused',
+    verdict: passage.notForwarded ?? 'refused',
     status: 0,
     sent: 0,
     received: 0,
@@ -64,7 +66,7 @@ export async function accountFor(
   }
   const watched = request.body ? new Request(request, bodyInit(watch(request.body, line, detector, alarm))) : request;
   const counting: Fetch = (outgoing) => {
-    if (line.verdict === 'refused') line.verdict = 'allowed';
+    if (line.verdict !== 'alarm') line.verdict = 'allowed';
     return fetcher(outgoing);
   };
   let answer: Response;

@@ -1,6 +1,7 @@
 /** Bodies of Cyrus's own HTTP API (`/api/…`). Times are milliseconds since the epoch. */
 import { z } from 'zod';
 import { journalEntrySchema } from './journal.ts';
+import { endpointAddressSchema } from './placement.ts';
 import { defaultSettings, repositorySettingsSchema } from './repository.ts';
 import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 
@@ -70,6 +71,13 @@ export const repositoryChangeSchema = z.strictObject({
   credential: credentialSchema.nullable().optional(),
   /** Merged into the settings, see merge-patch.ts; null sets one back to its default. */
   settings: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** `PUT /api/admin/workspaces/:id/sandbox-secrets/:owner/:name`: the secret of the server in the setting `sandbox`. */
+export const sandboxSecretInputSchema = z.object({
+  url: endpointAddressSchema,
+  /** What the server has as CYRUS_SANDBOX_SECRET; stored encrypted, never given back. */
+  secret: z.string().min(16, 'must have at least 16 characters').max(1_000),
 });
 
 /** Body of every refusal: a stable word for programs, a sentence for people that says what to do. */

@@ -1,6 +1,8 @@
 /** What an admin may set for a repository: which issues go to it, who may ask, and how Claude works on it. */
 import { z } from 'zod';
 import { accessRulesSchema } from './access-rules.ts';
+import { defaultEgress, egressSchema } from './egress.ts';
+import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
 
 /** Roles that a label can give Claude. */
 export const roleSchema = z.enum(['builder', 'debugger', 'scoper', 'reviewer']);
@@ -49,6 +51,12 @@ export type PullRequestSettings = z.infer<typeof pullRequestSettingsSchema>;
 const names = z.array(z.string().trim().min(1)).default([]);
 
 export const repositorySettingsSchema = z.object({
+  /** Where its sandboxes run; left out: as the deployment says (`SANDBOX`). A change counts from the next start. */
+  sandbox: sandboxChoiceSchema.optional(),
+  /** How large its containers are. */
+  instance: instanceSizeSchema.default('standard'),
+  /** Which hosts its containers may reach besides the gateway. */
+  egress: egressSchema.default(defaultEgress),
   /** Names of labels and projects, keys or names of teams, whose issues go to this repository; compared without case. */
   labels: names,
   projects: names,

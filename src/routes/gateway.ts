@@ -18,6 +18,7 @@ import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
+import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver } from './gateway-egress.ts';
@@ -160,8 +161,7 @@ async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
 async function byContainer(c: GatewayContext): Promise<Claims | Refusal> {
   const claims = await byToken(c);
   if ('error' in claims) return claims;
-  const expected = c.env.SANDBOX_CONTAINER.idFromName(`${claims.s}:${claims.g}`).toString();
-  return c.env.CALLING_CONTAINER === expected
+  return isContainerOf(c.env, c.env.CALLING_CONTAINER ?? '', claims.s, claims.g)
     ? claims
     : refusal('token_of_another', 'this session token belongs to another container');
 }

@@ -9,8 +9,9 @@ import { workspaceSettingsSchema } from '../protocol/access-rules.ts';
 import { type ApiError, workspaceInputSchema } from '../protocol/api.ts';
 import { audit, listAudit } from '../store/audit.ts';
 import { type Database, findWorkspace, listWorkspaces } from '../store/database.ts';
-import { type Reencrypted, reencryptRepositories } from '../store/reencrypt.ts';
+import { type Reencrypted, reencryptRepositories, reencryptSandboxSecrets } from '../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../store/workspace-settings.ts';
+import { sandboxes } from './sandboxes.ts';
 
 const ACTOR = 'admin';
 const MOST_AUDIT_ENTRIES = 500;
@@ -19,6 +20,8 @@ type Bindings = { Bindings: Env; Variables: { config: Config; database: Database
 
 /** Mounted by admin.ts, behind its guard. */
 export const workspaces = new Hono<Bindings>();
+
+workspaces.route('/', sandboxes);
 
 workspaces.get('/workspaces', async (c) => {
   const known = await listWorkspaces(c.var.database);
@@ -115,7 +118,10 @@ workspaces.post('/workspaces/:id/revoke', async (c) => {
 });
 
 workspaces.post('/reencrypt', async (c) => {
-  const parts: Reencrypted[] = [await reencryptRepositories(c.var.database)];
+  const parts: Reencrypted[] = [
+    await reencryptRepositories(c.var.database),
+    await reencryptSandboxSecrets(c.var.database),
+  ];
   for (const { id } of await listWorkspaces(c.var.database)) {
     parts.push(await c.env.LINEAR_WORKSPACE.getByName(id).reencrypt());
   }

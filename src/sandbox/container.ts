@@ -1,97 +1,61 @@
-/**
- * The sandbox as a Cloudflare Container. One object for each life of a session's sandbox, so that a broken container is
- * left behind with its object. The class is kept to lifecycle and egress: @cloudflare/containers owns its alarm, and its
- * `schedule()` runs a task at most once, so nothing of the session lives here.
- */
-import { Container } from '@cloudflare/containers';
-import { z } from 'zod';
-import { log } from '../observability/log.ts';
+/** The sandbox as a Cloudflare Container. */
+import type { Egress } from '../protocol/egress.ts';
 import type { GivenFile } from '../protocol/files.ts';
+import type { InstanceSize } from '../protocol/placement.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import {
-  bodyType,
-  listFiles,
-  putFile,
-  type SandboxBody,
-  type SandboxFetch,
-  sendCommand,
-  startSession,
-} from './http.ts';
+import { listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
+import { GATEWAY_HOST, type Reply, type SandboxContainer } from './sandbox-container.ts';
+import { explainStartFailure } from './start-failure.ts';
 
-const PORT = 8080;
-/** The only host a sandbox reaches; plain http that never leaves the platform, so no certificate is needed inside. */
-export const GATEWAY_HOST = 'gateway.internal';
+type Namespace = DurableObjectNamespace<SandboxContainer>;
 
-/** `GET /health` of the server: how many sessions are being prepared or worked on. */
-const healthSchema = z.object({ atWork: z.number() });
-
-/** What crosses the RPC boundary: a response whose body is read already. */
-interface Reply {
-  status: number;
-  text: string;
+/** The objects behind containers of a size. */
+export function containersOf(env: Env, size: InstanceSize): Namespace {
+  switch (size) {
+    case 'small':
+      return env.SANDBOX_CONTAINER_SMALL;
+    case 'standard':
+      return env.SANDBOX_CONTAINER;
+    case 'large':
+      return env.SANDBOX_CONTAINER_LARGE;
+  }
 }
 
-export class SandboxContainer extends Container<Env> {
-  override defaultPort = PORT;
-  override sleepAfter = '5m';
-  override enableInternet = false;
+/** Whether a container, by its object's id, is the one of this life of a session. */
+export function isContainerOf(env: Env, containerId: string, sessionId: string, generation: number): boolean {
+  const name = nameOf(sessionId, generation);
+  const sizes: InstanceSize[] = ['standard', 'small', 'large'];
+  return sizes.some((size) => containersOf(env, size).idFromName(name).toString() === containerId);
+}
 
-  /**
-   * Sends a request to the sandbox server, starting the container if need be. Not `containerFetch`, which counts a request
-   * that its client gave up as in flight for ever (cloudflare/containers#241).
-   */
-  async ask(path: string, method: string, body?: SandboxBody): Promise<Reply> {
-    await this.startAndWaitForPorts({ ports: PORT });
-    const server = this.ctx.container?.getTcpPort(PORT);
-    if (!server) throw new Error('this object has no container');
-    this.renewActivityTimeout();
-    const headers = { 'content-type': bodyType(body) };
-    const init = method === 'GET' ? { method } : { method, headers, body };
-    const response = await server.fetch(`http://sandbox${path}`, init);
-    return { status: response.status, text: await response.text() };
-  }
-
-  /** What happens inside of a container is no activity to the platform; work in progress keeps it awake. */
-  override async onActivityExpired(): Promise<void> {
-    const health = await this.#health();
-    if (health && health.atWork > 0) this.renewActivityTimeout();
-    else await this.stop();
-  }
-
-  /** What the server says of itself; null where it does not answer. */
-  async #health(): Promise<z.infer<typeof healthSchema> | null> {
-    const server = this.ctx.container?.getTcpPort(PORT);
-    if (!server) return null;
-    try {
-      const response = await server.fetch('http://sandbox/health');
-      return healthSchema.parse(await response.json());
-    } catch (error) {
-      log('sandbox.container.silent', { error: error instanceof Error ? error : new Error(String(error)) });
-      return null;
-    }
-  }
+/** Each life has an object, and so a container, of its own. */
+function nameOf(sessionId: string, generation: number): string {
+  return `${sessionId}:${generation}`;
 }
 
 export class ContainerSandbox implements Sandbox {
+  readonly #container: DurableObjectStub<SandboxContainer>;
+  readonly #rules: { repository: string; egress: Egress };
   readonly #fetch: SandboxFetch;
 
-  /** @param generation each life has an object, and so a container, of its own */
-  constructor(containers: DurableObjectNamespace<SandboxContainer>, sessionId: string, generation: number) {
-    const container = containers.getByName(`${sessionId}:${generation}`);
+  /** @param rules what the container may reach, from its next start on */
+  constructor(
+    containers: Namespace,
+    sessionId: string,
+    generation: number,
+    rules: { repository: string; egress: Egress },
+  ) {
+    this.#container = containers.getByName(nameOf(sessionId, generation));
+    this.#rules = rules;
     this.#fetch = async (path, init) => {
-      try {
-        const reply = await container.ask(path, init.method, init.body);
-        return new Response(reply.text, { status: reply.status });
-      } catch (cause) {
-        // No capacity, a start that failed, an image that is being pulled: all of them may pass.
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new SandboxError(`the container did not start: ${why}`, {
-          retryable: true,
-          hint: "Look at the container's state in the Cloudflare dashboard, then comment to try again.",
-          cause,
-        });
-      }
+      const reply = await inWords('answer', () => this.#container.ask(path, init.method, init.body));
+      if (reply) return asResponse(reply);
+      throw new SandboxError('its container does not run', {
+        retryable: true,
+        hint: 'Comment to start it again.',
+        reason: 'The container has ended',
+      });
     };
   }
 
@@ -100,7 +64,10 @@ export class ContainerSandbox implements Sandbox {
   }
 
   start(sessionId: string, body: StartSession): Promise<SandboxStatus> {
-    return startSession(this.#fetch, sessionId, body);
+    const rules = { session: sessionId, ...this.#rules };
+    const begin: SandboxFetch = async (path, init) =>
+      asResponse(await inWords('start', () => this.#container.begin(rules, path, String(init.body))));
+    return startSession(begin, sessionId, body);
   }
 
   command(sessionId: string, command: SandboxCommand): Promise<void> {
@@ -113,5 +80,20 @@ export class ContainerSandbox implements Sandbox {
 
   putFile(sessionId: string, name: string, body: ReadableStream<Uint8Array>): Promise<GivenFile> {
     return putFile(this.#fetch, sessionId, name, body);
+  }
+}
+
+function asResponse({ status, text }: Reply): Response {
+  return new Response(text, { status });
+}
+
+/** No capacity, a start that failed, an image that is being pulled: all of them may pass. @throws SandboxError */
+async function inWords<T>(what: 'start' | 'answer', call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const { reason, hint } = explainStartFailure(why);
+    throw new SandboxError(`the container did not ${what}: ${why}`, { retryable: true, hint, reason, cause });
   }
 }

@@ -15,12 +15,12 @@ export class EndpointSandbox implements Sandbox {
 
   /**
    * @param url address of the server, without trailing slash
-   * @param secret shared with the server (`CYRUS_SANDBOX_SECRET` there)
+   * @param secret finds what is shared with the server (`CYRUS_SANDBOX_SECRET` there); asked for each request
    */
-  constructor(url: string, secret: string) {
+  constructor(url: string, secret: () => Promise<string>) {
     this.#fetch = (path, init) =>
       withTimeLimit(typeof init.body === 'object' ? FILE_TIMEOUT_MS : TIMEOUT_MS, async (signal) => {
-        const headers = { authorization: `Bearer ${secret}`, 'content-type': bodyType(init.body) };
+        const headers = { authorization: `Bearer ${await secret()}`, 'content-type': bodyType(init.body) };
         const response = await fetch(url + path, { ...init, headers, signal });
         // Read within the limit too; every answer of a sandbox server is short.
         return new Response(await response.text(), { status: response.status });

@@ -78,6 +78,7 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
     throw new SandboxError(`the sandbox cannot be reached (${why})`, {
       retryable: true,
       hint: 'Check that the sandbox runs and that this Worker can reach it, then comment to try again.',
+      reason: 'Waiting for the sandbox: it cannot be reached',
       cause,
     });
   }
@@ -88,7 +89,8 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
     retryable: response.status >= 500 || response.status === 429 || response.status === 404,
     hint:
       response.status === 401
-        ? 'SANDBOX_ENDPOINT_SECRET of this Worker and CYRUS_SANDBOX_SECRET of the sandbox server differ.'
+        ? 'The secret that this Worker has for the sandbox server (SANDBOX_ENDPOINT_SECRET, or what was stored for the repository) and CYRUS_SANDBOX_SECRET of the server differ.'
         : 'Look into the log of the sandbox server, then comment to try again.',
+    ...(response.status === 503 && { reason: 'Waiting for the sandbox: its server is ending or busy' }),
   });
 }

@@ -17,15 +17,17 @@ export interface Sandbox {
 /**
  * The sandbox could not do what was asked.
  * `retryable`: it may succeed later (unreachable, busy, starting); otherwise it is refused for good.
- * `hint` says what a person can do.
+ * `hint` says what a person can do; `reason`, what is waited for meanwhile, for the page and Linear.
  */
 export class SandboxError extends Error {
   override readonly name = 'SandboxError';
   readonly retryable: boolean;
   readonly hint: string;
-  constructor(message: string, options: { retryable: boolean; hint: string; cause?: unknown }) {
+  readonly reason: string | null;
+  constructor(message: string, options: { retryable: boolean; hint: string; reason?: string; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.retryable = options.retryable;
     this.hint = options.hint;
+    this.reason = options.reason ?? null;
   }
 }

@@ -1,5 +1,7 @@
 /** What is decided about a session once its repository is known. */
 import type { Assignment } from '../claude/roles.ts';
+import type { Egress } from '../protocol/egress.ts';
+import type { Placement } from '../protocol/placement.ts';
 import type { Verbosity } from '../protocol/repository.ts';
 
 /** Somebody who asks in Linear. `id`: of the user, or `automation` where nobody is named (see admission.ts). */
@@ -14,6 +16,9 @@ export interface Person {
 export interface Arrangement {
   assignment: Assignment;
   verbosity: Verbosity;
+  /** Where the sandbox was last started, and what it may reach; left out before that was noted. */
+  placement?: Placement;
+  egress?: Egress;
   /** Every repository of the workspace, for a changed mind. */
   repositories: string[];
 }

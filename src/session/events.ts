@@ -59,6 +59,8 @@ export type SessionEvent =
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
   /** The platform says that the sandbox of this life has ended. */
   | { type: 'sandbox-ended'; generation: number }
+  /** An effect failed and is tried again. `reason`: what is waited for, for people. */
+  | { type: 'effect-delayed'; effect: Effect; attempts: number; reason: string }
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 

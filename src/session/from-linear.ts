@@ -19,7 +19,10 @@ export interface SessionRequest {
   contentKey: string;
   /** What a session that begins with this is about; null for what only a session that exists wants to know. */
   about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
-  event: Exclude<SessionEvent, { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'deadline' }>;
+  event: Exclude<
+    SessionEvent,
+    { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'effect-delayed' | 'deadline' }
+  >;
   promptText?: { followUp: string; first: string };
 }
 

@@ -15,6 +15,7 @@ import { type Database, findWorkspace, openDatabase } from '../store/database.ts
 import { AssetMemory } from './asset-memory.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
+import type { Effect } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
 import type { SessionEvent } from './events.ts';
 import { Journal } from './journal.ts';
@@ -47,7 +48,10 @@ export interface Delivery {
   origin: string;
   /** What a session that begins with this delivery is about; null for one that only an existing session takes. */
   about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
-  event: Exclude<SessionEvent, { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'deadline' }>;
+  event: Exclude<
+    SessionEvent,
+    { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'effect-delayed' | 'deadline' }
+  >;
   /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
   promptText?: { followUp: string; first: string };
 }
@@ -364,11 +368,18 @@ export class IssueSession extends DurableObject<Env> {
     const isOver = (pending: Pending) => !retryable || isGivenUp(pending.effect, pending.attempts);
     const again = together.filter((pending) => !isOver(pending));
     if (again.length > 0) this.#outbox.retry(again, message, Date.now(), Math.random(), failure.retryAt);
+    for (const { effect, attempts: tried } of again) {
+      if (failure.reason !== undefined) this.#tellDelay({ effect, attempts: tried, reason: failure.reason });
+    }
     for (const pending of together.filter(isOver)) {
       const { effect, attempts: tried } = pending;
       this.#settle([pending], { type: 'effect-failed', effect, attempts: tried, error: message, hint });
     }
     this.#arm();
+  }
+
+  #tellDelay(delay: { effect: Effect; attempts: number; reason: string }): void {
+    this.#commit(() => (this.#state ? { state: this.#state, event: { type: 'effect-delayed', ...delay } } : null));
   }
 
   /** Takes in the outcome of effects, unless they were cancelled meanwhile. */

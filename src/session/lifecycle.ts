@@ -19,6 +19,7 @@ import { admit, refuse } from './refusals.ts';
 import { sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
+import { effectDelayed } from './start-delays.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
@@ -51,6 +52,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'effect-done':
       effectDone(step, event);
+      break;
+    case 'effect-delayed':
+      effectDelayed(step, event);
       break;
     case 'effect-failed':
       effectFailed(step, event);

@@ -28,6 +28,8 @@ export interface Failure {
   message: string;
   hint: string | null;
   retryAt: number | null;
+  /** What is waited for until the next try, for people; left out where they need not know. */
+  reason?: string;
 }
 
 /**
@@ -140,7 +142,8 @@ function linear({ env, state }: Surroundings): LinearClient {
 export function toFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof SandboxError) {
-    return { retryable: error.retryable, message, hint: error.hint, retryAt: null };
+    const { retryable, hint, reason } = error;
+    return { retryable, message, hint, retryAt: null, ...(reason !== null && { reason }) };
   }
   if (error instanceof GitHubError) {
     return { retryable: error.retryable, message, hint: error.hint, retryAt: error.retryAt };

@@ -1,12 +1,13 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
 import { systemPrompt } from '../claude/prompts.ts';
 import { assign } from '../claude/roles.ts';
+import type { Config } from '../config.ts';
 import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
-import { sandboxFor } from '../sandbox/choose.ts';
+import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
@@ -43,7 +44,7 @@ export async function startSandbox(
   linear: LinearClient,
 ): Promise<EffectResult> {
   const { state, config } = surroundings;
-  const plan = await planFor(surroundings, linear);
+  const plan = placed(await planFor(surroundings, linear), config);
   if ('kind' in plan) return plan;
   const { repository, baseBranch, arrangement, access } = plan;
   const place = await takePlace(surroundings);
@@ -58,7 +59,8 @@ export async function startSandbox(
     b: state.branch,
     g: generation,
   });
-  const sandbox = sandboxFor(surroundings, state.id, generation);
+  const begun = { ...state, repository: fullName, arrangement };
+  const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
   const { role, tools, permissions, instructions } = arrangement.assignment;
   const about = {
     branch: state.branch,
@@ -100,6 +102,14 @@ function takingUp(
   if (!state.checkpoint || !restore || restore.generation >= generation) return {};
   if (restore.conversationId !== state.conversationId) return {};
   return { restore, ...(phase.name === 'saving' && { saveTurn: phase.turn.number }) };
+}
+
+/** Where it runs and what it may reach is as it is set now, also for a session that began before. */
+function placed<Other extends { kind: string }>(plan: Plan | Other, config: Config): Plan | Other {
+  if ('kind' in plan) return plan;
+  const { settings } = plan.repository;
+  const placement = placementOf(settings, config);
+  return { ...plan, arrangement: { ...plan.arrangement, placement, egress: settings.egress } };
 }
 
 async function planFor(

@@ -9,6 +9,7 @@ export type KeyPurpose =
   | 'workspace-access-token'
   | 'workspace-refresh-token'
   | 'repository-credential'
+  | 'sandbox-secret'
   | 'oauth-verifier'
   | 'oauth-cookie'
   | 'gateway-token'

@@ -5,7 +5,7 @@
 import { and, eq, isNotNull } from 'drizzle-orm';
 import { type Database, run } from './database.ts';
 import { DecryptionError, decryptText, encryptText, isEncryptedWith, type KeyPurpose } from './encryption.ts';
-import { repositories, workspaces } from './schema.ts';
+import { repositories, sandboxSecrets, workspaces } from './schema.ts';
 
 /** What came of it: how many values were moved, and which could not be read by either key. */
 export interface Reencrypted {
@@ -55,6 +55,23 @@ export async function reencryptRepositories(db: Database): Promise<Reencrypted> 
         .update(repositories)
         .set({ credential: sealed })
         .where(and(eq(repositories.id, id), eq(repositories.credential, credential))),
+    );
+  }
+  return done;
+}
+
+/** Re-encrypts the secrets of repositories' sandbox servers. @throws NotMigratedError, DatabaseError */
+export async function reencryptSandboxSecrets(db: Database): Promise<Reencrypted> {
+  const done: Reencrypted = { moved: 0, unreadable: [] };
+  for (const { workspaceId, fullName, url, secret } of await run(() => db.orm.select().from(sandboxSecrets))) {
+    const name = `secret of the sandbox server of ${fullName} in workspace ${workspaceId}`;
+    const sealed = await move(db, 'sandbox-secret', [workspaceId, fullName, url], secret, name, done);
+    if (sealed === secret) continue;
+    await run(() =>
+      db.orm
+        .update(sandboxSecrets)
+        .set({ secret: sealed })
+        .where(and(eq(sandboxSecrets.workspaceId, workspaceId), eq(sandboxSecrets.secret, secret))),
     );
   }
   return done;

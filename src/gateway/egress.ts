@@ -1,0 +1,69 @@
+/**
+ * The way out of a container besides the gateway's own routes: what may pass is let through, what may not is answered in
+ * words that Claude can act on.
+ */
+import { type Egress, type EgressDecision, explainBlocked, judge } from '../protocol/egress.ts';
+import { type Fetch, isConnectionHeader } from './forwarding.ts';
+
+/** What a container's outbound handler is given by the object that started it; the container cannot change it. */
+export interface EgressRules {
+  /** Id of the issue session. */
+  session: string;
+  /** `owner/name`, for the words. */
+  repository: string;
+  egress: Egress;
+}
+
+/** What may be done where a container's session is not known: nothing. */
+export const NOTHING_ALLOWED: EgressRules = {
+  session: '',
+  repository: 'the repository',
+  egress: { preset: 'none', hosts: [] },
+};
+
+/** Judges a container's request to any host but the gateway. */
+export function decide(request: Request, rules: EgressRules): EgressDecision {
+  return judge(rules.egress, request.method, new URL(request.url));
+}
+
+/**
+ * Answers a request of a container to any host but the gateway.
+ * @param fetcher the way into the world
+ * @returns the host's answer, redirects not followed: where they lead is judged when the container asks for it; or 403 with
+ * words for Claude, or 502 where the host cannot be reached
+ */
+export async function forwardOut(request: Request, rules: EgressRules, fetcher: Fetch): Promise<Response> {
+  const url = new URL(request.url);
+  const { method } = request;
+  const decision = decide(request, rules);
+  if (decision !== 'allowed') {
+    await request.body?.cancel();
+    return inWords(403, decision, explainBlocked(decision, { method, url }, rules));
+  }
+  try {
+    return await fetcher(new Request(request, { headers: sentOnHeaders(request.headers), redirect: 'manual' }));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return inWords(
+      502,
+      'unreachable',
+      `Cyrus could not reach ${url.hostname}, which is allowed: ${why}. Try again later.\n`,
+    );
+  }
+}
+
+function inWords(status: number, word: string, text: string): Response {
+  return new Response(text, {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'x-cyrus-egress': word },
+  });
+}
+
+/** Without the headers of the connection, and without those by which Cloudflare's network speaks to a Worker. */
+function sentOnHeaders(headers: Headers): Headers {
+  const sent = new Headers();
+  for (const [name, value] of headers) {
+    if (!isConnectionHeader(name) && !name.startsWith('cf-')) sent.append(name, value);
+  }
+  return sent;
+}

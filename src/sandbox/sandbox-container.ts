@@ -1,0 +1,168 @@
+/**
+ * The object behind a container. One for each life of a session's sandbox, so that a broken container is left behind with
+ * its object. The class is kept to lifecycle and egress: @cloudflare/containers owns its alarm, and its `schedule()` runs a
+ * task at most once, so nothing of the session lives here.
+ */
+import { Container } from '@cloudflare/containers';
+import { z } from 'zod';
+import { withTimeLimit } from '../limits/time-limit.ts';
+import { log } from '../observability/log.ts';
+import type { Egress } from '../protocol/egress.ts';
+import { bodyType, type SandboxBody } from './http.ts';
+
+const PORT = 8080;
+/** The one name that always leads to the gateway; plain http that never leaves the platform, so it needs no certificate. */
+export const GATEWAY_HOST = 'gateway.internal';
+/** The outbound handler that a container's rules are given to; see src/index.ts. */
+export const OUTBOUND_HANDLER = 'byRules';
+
+/** Getting an instance and the server's first answer; together below the outbox's lease of an effect (60 s). */
+const INSTANCE_LIMIT_MS = 15_000;
+const PORT_LIMIT_MS = 30_000;
+/** Answers of the server; a file comes as fast as Linear gives it. */
+const ANSWER_LIMIT_MS = 30_000;
+const FILE_LIMIT_MS = 90_000;
+const HEALTH_LIMIT_MS = 5_000;
+/** No container lives longer, whatever goes wrong elsewhere. Its session continues in the next one. */
+const LIFE_LIMIT_MS = 12 * 3_600_000;
+/** After SIGTERM the platform waits 15 min (developers.cloudflare.com/containers/platform-details/architecture); so does this. */
+const GRACE_MS = 15 * 60_000;
+
+/** `GET /health` of the server: how many sessions are being prepared or worked on. */
+const healthSchema = z.object({ atWork: z.number() });
+
+/** What crosses the RPC boundary: a response whose body is read already. */
+export interface Reply {
+  status: number;
+  text: string;
+}
+
+/** Whose container it is, and what it may reach: the outbound handler is given this with every request. */
+export interface ContainerRules {
+  session: string;
+  repository: string;
+  egress: Egress;
+}
+
+/** Times in ms since the epoch; kept, for the object forgets. */
+const STARTED_AT = 'cyrus-started-at';
+const STOPPING_SINCE = 'cyrus-stopping-since';
+
+export class SandboxContainer extends Container<Env> {
+  override defaultPort = PORT;
+  override sleepAfter = '5m';
+  override enableInternet = false;
+  override interceptHttps = true;
+
+  /**
+   * Sends the request that starts a session, starting the container if need be, under these rules from its first packet on.
+   * @throws whatever the platform says of a container that does not start
+   */
+  async begin(rules: ContainerRules, path: string, body: string): Promise<Reply> {
+    await this.setOutboundHandler(OUTBOUND_HANDLER, rules);
+    await this.#start();
+    return this.#send(path, 'PUT', body);
+  }
+
+  /** Sends a request to the sandbox server. Null where no container runs: none is started for a command it knows nothing of. */
+  async ask(path: string, method: string, body?: SandboxBody): Promise<Reply | null> {
+    if (!this.ctx.container?.running) return null;
+    return this.#send(path, method, body);
+  }
+
+  async #start(): Promise<void> {
+    const { container, storage } = this.ctx;
+    if (!container) throw new Error('this object has no container');
+    if (!container.running) {
+      storage.kv.put(STARTED_AT, Date.now());
+      storage.kv.delete(STOPPING_SINCE);
+    }
+    try {
+      await this.startAndWaitForPorts({
+        ports: PORT,
+        cancellationOptions: { instanceGetTimeoutMS: INSTANCE_LIMIT_MS, portReadyTimeoutMS: PORT_LIMIT_MS },
+      });
+    } catch (error) {
+      // What is half up refuses the next start ("start() cannot be called on a container that is already running").
+      await container.destroy().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Not by `containerFetch`, which counts a request that its client gave up as in flight for ever (cloudflare/containers#241). */
+  async #send(path: string, method: string, body?: SandboxBody): Promise<Reply> {
+    const server = this.ctx.container?.getTcpPort(PORT);
+    if (!server) throw new Error('this object has no container');
+    this.renewActivityTimeout();
+    return withTimeLimit(typeof body === 'object' ? FILE_LIMIT_MS : ANSWER_LIMIT_MS, async (signal) => {
+      const headers = { 'content-type': bodyType(body) };
+      const init = method === 'GET' ? { method, signal } : { method, headers, body, signal };
+      const response = await server.fetch(`http://sandbox${path}`, init);
+      return { status: response.status, text: await response.text() };
+    });
+  }
+
+  /** The class's own engine, which runs at least every 3 min while the container does, so it is also where its life is limited. */
+  override async alarm(...invocation: Parameters<Container['alarm']>): Promise<void> {
+    await this.#limitLife();
+    await super.alarm(...invocation);
+  }
+
+  async #limitLife(): Promise<void> {
+    const startedAt = this.ctx.storage.kv.get<number>(STARTED_AT);
+    if (!this.ctx.container?.running || startedAt === undefined) return;
+    if (Date.now() - startedAt > LIFE_LIMIT_MS) await this.#end('its longest life is over');
+  }
+
+  /** What happens inside of a container is no activity to the platform; work in progress keeps it awake. */
+  override async onActivityExpired(): Promise<void> {
+    const health = await this.#health();
+    if (health && health.atWork > 0 && this.ctx.storage.kv.get(STOPPING_SINCE) === undefined) {
+      this.renewActivityTimeout();
+    } else {
+      await this.#end(health ? 'nothing is done in it' : 'it does not answer');
+    }
+  }
+
+  /** SIGTERM, so that the server saves and reports; what does not end within the grace is ended. */
+  async #end(why: string): Promise<void> {
+    const { kv } = this.ctx.storage;
+    const since = kv.get<number>(STOPPING_SINCE);
+    if (since === undefined) {
+      kv.put(STOPPING_SINCE, Date.now());
+      log('sandbox.container.stopping', { container: this.ctx.id.toString(), why });
+      await this.stop('SIGTERM');
+    } else if (Date.now() - since > GRACE_MS) {
+      log('sandbox.container.destroyed', { container: this.ctx.id.toString(), why });
+      await this.destroy();
+    }
+  }
+
+  override onStop({ exitCode }: { exitCode: number }): void {
+    log('sandbox.container.stopped', { container: this.ctx.id.toString(), exitCode });
+  }
+
+  override onError(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    log('sandbox.container.failed', { container: this.ctx.id.toString(), error: cause });
+  }
+
+  /** What the server says of itself; null where it does not answer. */
+  async #health(): Promise<z.infer<typeof healthSchema> | null> {
+    const server = this.ctx.container?.getTcpPort(PORT);
+    if (!server) return null;
+    try {
+      return await withTimeLimit(HEALTH_LIMIT_MS, async (signal) => {
+        const response = await server.fetch('http://sandbox/health', { signal });
+        return healthSchema.parse(await response.json());
+      });
+    } catch (error) {
+      log('sandbox.container.silent', { error: error instanceof Error ? error : new Error(String(error)) });
+      return null;
+    }
+  }
+}
+
+/** An instance type belongs to a class in wrangler.toml, so each size is a class. */
+export class SmallSandboxContainer extends SandboxContainer {}
+export class LargeSandboxContainer extends SandboxContainer {}
