@@ -24,6 +24,8 @@ export interface SessionPaths {
   instructions: string;
   setupLog: string;
   patch: string;
+  /** A checkpoint's bundle on its way out or in. */
+  bundle: string;
   excludes: string;
   /** The session's token for Claude's git (mode 0600). */
   credential: string;
@@ -40,11 +42,12 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     claudeConfig: join(dir, 'home', '.claude'),
     tmp: join(dir, 'tmp'),
     worktree: join(dir, 'worktree'),
-    instructions: join(dir, 'instructions.md'),
-    setupLog: join(dir, 'setup.log'),
     files: join(dir, 'files'),
     share: join(dir, 'share'),
+    instructions: join(dir, 'instructions.md'),
+    setupLog: join(dir, 'setup.log'),
     patch: join(dir, 'work.patch'),
+    bundle: join(dir, 'checkpoint.bundle'),
     excludes: join(dir, 'never-committed'),
     credential: join(dir, 'git-credential'),
   };

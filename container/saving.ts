@@ -16,6 +16,8 @@ export interface SavingOptions {
   isClaudeBusy: () => boolean;
   /** The worktree is Claude's again. */
   onCommitted: () => void;
+  /** The work is saved, or what could not be is reported. */
+  onSaved: () => void;
 }
 
 export class Saving {
@@ -25,11 +27,11 @@ export class Saving {
   readonly #publishing = new Sequence();
   readonly #running = new Set<Promise<void>>();
   #committing = 0;
-  /** Pushes that failed for a reason that passes, in a row. */
-  #failedPushes = 0;
   /** Hashes of shared files that the gateway has. */
   readonly #shared = new Set<string>();
   readonly #toldProblems = new Set<string>();
+  /** Pushes that failed for a reason that passes, in a row. */
+  #failedPushes = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(context: LifeContext, options: SavingOptions) {
@@ -46,18 +48,21 @@ export class Saving {
     return this.#running.size > 0;
   }
 
-  /** Saves in the background; reported by one `saved`. */
-  soon(): void {
+  /**
+   * Saves in the background; reported by one `saved`.
+   * @param again a save that was reported before is repeated: it ends no turn
+   */
+  soon(again = false): void {
     if (this.#context.isOver) return;
     this.#committing += 1;
-    const save = this.#save().catch((error) => this.#context.broken('save', error));
+    const save = this.#save(again).catch((error) => this.#context.broken('save', error));
     this.#running.add(save);
     void save.then(() => this.#running.delete(save));
   }
 
   /** The gateway is back after it was away: what could not be pushed may be now. */
   retryPush(): void {
-    if (this.#failedPushes > 0 && !this.isBusy && !this.#options.isClaudeBusy()) this.soon();
+    if (this.#failedPushes > 0 && !this.isBusy && !this.#options.isClaudeBusy()) this.soon(true);
   }
 
   /** Resolves when all saves asked for so far are done. */
@@ -71,7 +76,7 @@ export class Saving {
     this.#timer = null;
   }
 
-  async #save(): Promise<void> {
+  async #save(again: boolean): Promise<void> {
     const context = this.#context;
     const { commands, record } = context;
     const turn = Math.max(1, commands.unsavedTurn || commands.lastTurn);
@@ -103,6 +108,7 @@ export class Saving {
       await context.remember();
       await context.journal.flushed();
       commands.saved(turn);
+      this.#options.onSaved();
     });
   }
 
@@ -132,12 +138,6 @@ export class Saving {
     }
   }
 
-  /** Work that could not be pushed does not wait for the next turn: it is tried again, ever more rarely. */
-  #planPush(failed: boolean): void {
-    this.close();
-    this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
-    if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
-    this.#timer = setTimeout(() => this.retryPush(), FIRST_LATER_PUSH_MS * 2 ** (this.#failedPushes - 1));
   async #share(): Promise<Shared> {
     const { paths, start, signal } = this.#context;
     const { files, problems } = await shareFiles(paths.share, { ...start.gateway, signal }, this.#shared);
@@ -147,5 +147,11 @@ export class Saving {
     return { files, problems: fresh };
   }
 
+  /** Work that could not be pushed does not wait for the next turn: it is tried again, ever more rarely. */
+  #planPush(failed: boolean): void {
+    this.close();
+    this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
+    if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
+    this.#timer = setTimeout(() => this.retryPush(), FIRST_LATER_PUSH_MS * 2 ** (this.#failedPushes - 1));
   }
 }

@@ -24,7 +24,7 @@ export const SANDBOX_VERSION = '0.1.0';
 export interface SandboxServer {
   /** `http://host:port`, the port really taken. */
   url: string;
-  /** Ends gracefully: saves every session and posts what is left, within `shutdownMs`. */
+  /** Ends gracefully: saves every session, makes a checkpoint, and posts what is left, within `shutdownMs`. */
   close: () => Promise<void>;
 }
 
@@ -122,6 +122,9 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     if (session) return await session.start(start);
     const running = creating.get(id);
     if (running) return await (await running).start(start);
+    if (start.knows !== undefined) {
+      throw new Refusal(410, 'lost', 'What there was of this session is not here any more; begin another life of it.');
+    }
     const created = Session.create(config, bootId, id, start);
     creating.set(id, created);
     try {

@@ -109,8 +109,8 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     draft: z.boolean(),
     problem: z.string().optional(),
   }),
-  /** The branch is left as it is: the host has no pull requests Cyrus can open, or none are wanted. Null: its page is not known. */
-  z.object({ kind: z.literal('branch-link'), branch: z.string(), url: z.string().nullable() }),
+  /** Where the branch is shown: the host has no pull requests that Cyrus can open, or none are wanted. */
+  z.object({ kind: z.literal('branch-link'), branch: z.string(), url: z.string() }),
 
   // Claude's stream
   z.object({ kind: z.literal('text'), text: z.string(), ...parent, ...truncated }),

@@ -8,7 +8,7 @@ import {
   type StartSession,
   sandboxStatusSchema,
 } from '../protocol/sandbox.ts';
-import { SandboxError } from './sandbox.ts';
+import { SandboxError, SandboxLostError } from './sandbox.ts';
 
 /** JSON as text, or a file's bytes: a stream that can be handed to another object, so one of bytes. */
 export type SandboxBody = string | ReadableStream<Uint8Array>;
@@ -20,6 +20,9 @@ export type SandboxFetch = (path: string, init: { method: string; body?: Sandbox
 export function bodyType(body: SandboxBody | undefined): string {
   return typeof body === 'object' ? 'application/octet-stream' : 'application/json';
 }
+
+/** How a sandbox server says that it has nothing of a session. */
+const LOST = ['410 lost', '404 no-session'];
 
 /** `PUT /sessions/:id` @throws SandboxError */
 export async function startSession(fetch: SandboxFetch, sessionId: string, body: StartSession): Promise<SandboxStatus> {
@@ -84,6 +87,8 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
   }
   if (response.ok) return response;
   const refusal = refusalSchema.safeParse(await response.json().catch(() => null));
+  const word = refusal.success ? refusal.data.error : '';
+  if (LOST.includes(`${response.status} ${word}`)) throw new SandboxLostError();
   const message = refusal.success ? refusal.data.message : `HTTP ${response.status}`;
   throw new SandboxError(`the sandbox refused: ${message}`, {
     retryable: response.status >= 500 || response.status === 429 || response.status === 404,

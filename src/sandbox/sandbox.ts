@@ -5,7 +5,10 @@ import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sa
 export interface Sandbox {
   /** Address under which this kind of sandbox reaches the gateway, and what its start message carries as token. */
   gateway(origin: string, token: string): StartSession['gateway'];
-  /** Brings up the session, or finds it. Answers before the workspace is ready; progress comes as events. */
+  /**
+   * Brings up the session, or finds it. Answers before the workspace is ready; progress comes as events.
+   * @throws SandboxError; SandboxLostError, as everything below, where what there was of the session is gone
+   */
   start(sessionId: string, body: StartSession): Promise<SandboxStatus>;
   command(sessionId: string, command: SandboxCommand): Promise<void>;
   /** The files that the session was given. */
@@ -29,5 +32,15 @@ export class SandboxError extends Error {
     this.retryable = options.retryable;
     this.hint = options.hint;
     this.reason = options.reason ?? null;
+  }
+}
+
+/** The sandbox runs, but has nothing of the session: its disk is not the one of before. Another life has to begin. */
+export class SandboxLostError extends SandboxError {
+  constructor() {
+    super('the sandbox has nothing of this session any more', {
+      retryable: false,
+      hint: 'Comment: another sandbox takes its place.',
+    });
   }
 }

@@ -63,7 +63,10 @@ function phaseDeadlines(state: SessionState): Deadline[] {
       return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
     case 'saving':
       if (phase.proposes) return [{ name: 'proposal', at: phase.since + PROPOSAL_LIMIT_MS }];
-      return [{ name: 'save', at: phase.since + SAVE_LIMIT_MS }];
+      return [
+        { name: 'save', at: phase.since + SAVE_LIMIT_MS },
+        { name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS },
+      ];
     case 'starting':
     case 'working':
       return [

@@ -68,7 +68,7 @@ export function takeDecision(step: Step, prompt: TurnPrompt, text: string, autho
     return;
   }
   // The tool call takes the answer in, so no result will name this prompt; its thread is owed the result all the same.
-  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true }] };
+  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
   if (prompt.person?.id === AUTOMATION.id && answer !== 'deny') {
     step.enter({ ...phase, turn });
     if (thread !== null) repeatPermission(step, thread, about, 'Only people can allow this.');

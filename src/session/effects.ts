@@ -33,8 +33,8 @@ export type Effect =
   | { kind: 'start-issue'; issueId: string; delegate: boolean }
   /** Bring up the sandbox of this generation, or find it running. */
   | { kind: 'start-sandbox'; generation: number }
-  /** Hand a prompt to Claude. Its text is kept beside the outbox, by id. */
-  | { kind: 'prompt-sandbox'; promptId: string; turn: number }
+  /** Hand a prompt to Claude. Its text is kept beside the outbox, by id; `preface` is put in front of it. */
+  | { kind: 'prompt-sandbox'; promptId: string; turn: number; preface?: string }
   /** Hand people's answer to a question of Claude's to the tool that waits for it. */
   | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
   /** Hand what was decided to the tool that asks to be let run. `call`: what it would do, in short words; `key` names it for a grant. */
@@ -102,6 +102,10 @@ export function attemptLimit(effect: Effect): number {
     case 'start-sandbox':
     case 'prompt-sandbox':
       return 10;
+    case 'answer-sandbox':
+    case 'decide-sandbox':
+      // Half a minute: after that the turn goes on in another process, which is told.
+      return 6;
     case 'stop-sandbox':
       return 5;
     case 'say':

@@ -7,6 +7,7 @@ import type { Live } from '../claude/stream.ts';
 import { type Config, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
+import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
@@ -33,6 +34,8 @@ import { Viewers } from './viewers.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';
+/** Key of the last checkpoint's manifest. */
+const CHECKPOINT = 'checkpoint';
 /** Shortest time between two headers that differ in their counts alone, in ms. */
 const COUNTS_EVERY_MS = 2_000;
 /** Shortest time between two alarms that only look whether something is due. */
@@ -58,6 +61,12 @@ export interface Delivery {
 
 export type Accepted = 'accepted' | 'duplicate' | 'no-such-session';
 export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'; message: string };
+
+/** What became of a checkpoint: it counts from now on, instead of `before`; or a newer one does; or its life is over. */
+export type NotedCheckpoint =
+  | { kind: 'noted'; before: CheckpointManifest | null }
+  | { kind: 'stale'; sequence: number }
+  | { kind: 'superseded'; message: string };
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
@@ -128,6 +137,37 @@ export class IssueSession extends DurableObject<Env> {
     if (refusal) return { kind: 'superseded', message: refusal.message };
     this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
     return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0 };
+  }
+
+  /** From now on another sandbox goes on from this checkpoint; its objects are stored. */
+  noteCheckpoint(manifest: CheckpointManifest): NotedCheckpoint {
+    const state = this.#state;
+    if (!state) return { kind: 'superseded', message: 'there is no such session' };
+    const { generation, sequence, at, eventSeq, prompts } = manifest;
+    if (generation !== state.sandbox.generation || manifest.conversationId !== state.conversationId) {
+      return { kind: 'superseded', message: 'another life of this session has taken over' };
+    }
+    const before = this.#checkpoint();
+    if (before?.generation === generation && before.sequence >= sequence) {
+      return { kind: 'stale', sequence: before.sequence };
+    }
+    // What it comprises has to be in the journal, or Claude would remember what nobody can read.
+    if (eventSeq > state.sandbox.cursor) return { kind: 'superseded', message: 'events before it are missing' };
+    this.#commit(() => {
+      this.ctx.storage.kv.put(CHECKPOINT, manifest);
+      return { state, event: { type: 'checkpointed', checkpoint: { generation, sequence, at, eventSeq, prompts } } };
+    });
+    return { kind: 'noted', before };
+  }
+
+  /** The platform says that the sandbox of this life has ended. */
+  noteSandboxEnded(generation: number): void {
+    const state = this.#state;
+    if (state) this.#commit(() => ({ state, event: { type: 'sandbox-ended', generation } }));
+  }
+
+  #checkpoint(): CheckpointManifest | null {
+    return this.ctx.storage.kv.get<CheckpointManifest>(CHECKPOINT) ?? null;
   }
 
   /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */
@@ -344,6 +384,7 @@ export class IssueSession extends DurableObject<Env> {
           state,
           journal: this.#journal,
           promptText: (promptId) => this.#store.promptText(promptId),
+          checkpoint: () => this.#checkpoint(),
           assets: this.#assets,
         },
       );

@@ -105,7 +105,7 @@ function renderEntry(entry: JournalEntry, context: Context): string {
       return small(`Task ${entry.status}: ${entry.description}`, entry.at);
     case 'question':
       return entry.status === 'asked'
-        ? folded(`Claude asks: ${entry.name}`, fence(json(entry.input), 'json'))
+        ? folded(`Claude asks${entry.permission ? ' to use' : ''}: ${entry.name}`, fence(json(entry.input), 'json'))
         : small(`Claude withdrew its question (${entry.name})`, entry.at);
     case 'notice':
       return entry.text.length <= 300 && !entry.text.includes('\n')
@@ -120,7 +120,7 @@ function renderEntry(entry: JournalEntry, context: Context): string {
     case 'pull-request':
       return small(pullRequestWords(entry), entry.at);
     case 'branch-link':
-      return entry.url === null ? '' : small(`Branch: ${entry.url}`, entry.at);
+      return small(`Branch: ${entry.url}`, entry.at);
     case 'turn-ended':
       return renderEnd(entry);
   }

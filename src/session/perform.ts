@@ -6,7 +6,7 @@ import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
-import { SandboxError } from '../sandbox/sandbox.ts';
+import { SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
 import { indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import { withAttachments } from './attachments.ts';
@@ -63,15 +63,19 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       await linear(surroundings).startIssue(effect.issueId, effect.delegate);
       return null;
     case 'start-sandbox':
-      return startSandbox(effect.generation, surroundings, linear(surroundings));
+      return orLost(effect.generation, () => startSandbox(effect.generation, surroundings, linear(surroundings)));
     case 'prompt-sandbox': {
-      const text = surroundings.promptText(effect.promptId);
-      if (text === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
-      const sandbox = sandboxFor(surroundings, state.id, state.sandbox.generation);
-      const whole = await withAttachments(text, surroundings, sandbox);
-      const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text: whole } as const;
-      await sandbox.command(state.id, command);
-      return null;
+      const kept = surroundings.promptText(effect.promptId);
+      if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
+      const text = effect.preface === undefined ? kept : `${effect.preface}\n\n${kept}`;
+      const { generation } = state.sandbox;
+      return orLost(generation, async () => {
+        const sandbox = sandboxFor(surroundings, state.id, generation);
+        const whole = await withAttachments(text, surroundings, sandbox);
+        const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text: whole } as const;
+        await sandbox.command(state.id, command);
+        return null;
+      });
     }
     case 'answer-sandbox': {
       const { id, requestId, input } = effect;
@@ -131,6 +135,16 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       await putTurnLog(env.LOGS, state.id, effect.turn, entries, markdown);
       return null;
     }
+  }
+}
+
+/** A sandbox that has nothing of the session any more is an outcome: another one takes its place. */
+async function orLost(generation: number, attempt: () => Promise<EffectResult>): Promise<EffectResult> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof SandboxLostError) return { kind: 'lost', generation };
+    throw error;
   }
 }
 

@@ -54,7 +54,8 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
     step.set({ narration: { ...step.state.narration, proposed: { kind: 'pull-request', ...pullRequest } } });
     link(step, effect, pullRequest);
   }
-  if (result?.kind === 'branch') step.record({ kind: 'branch-link', branch: step.state.branch, url: result.url });
+  if (result?.kind === 'branch' && result.url !== null)
+    step.record({ kind: 'branch-link', branch: step.state.branch, url: result.url });
   finish(step, effect.turn);
 }
 

@@ -33,8 +33,8 @@ export interface TurnPrompt {
   person?: Person;
   /** A process that was given this prompt died; the prompt that continues its work answers for it. */
   inherited?: boolean;
-  /** Cyrus itself asks to go on after a loss. */
-  continues?: boolean;
+  /** No request of its own: Cyrus asks to go on after a loss, or people answer a question. It is never asked again. */
+  aside?: boolean;
 }
 
 /** A turn: from a prompt until Claude's result; prompts that arrive in between are folded into it. */

@@ -1,5 +1,6 @@
 /** What carrying out effects needs of the object around it. */
 import type { Config } from '../config.ts';
+import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { Database } from '../store/database.ts';
 import type { AssetMemory } from './asset-memory.ts';
 import type { Journal } from './journal.ts';
@@ -13,5 +14,7 @@ export interface Surroundings {
   state: SessionState;
   journal: Journal;
   promptText: (promptId: string) => string | null;
+  /** The last checkpoint; null where there is none. */
+  checkpoint: () => CheckpointManifest | null;
   assets: AssetMemory;
 }

@@ -175,7 +175,7 @@ export function resumeWith(
   const promptId = step.context.newId();
   const isAgain = (id: string) => again.some((prompt) => prompt.promptId === id);
   const inherited = turn.prompts.map((prompt) => ({ ...prompt, inherited: !isAgain(prompt.promptId) }));
-  const prompts = [...inherited, { promptId, agentSessionId: null, continues: true }];
+  const prompts = [...inherited, { promptId, agentSessionId: null, aside: true }];
   step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, prompts } });
   step.transition.prompts.push({ promptId, text });
   startSandbox(step);

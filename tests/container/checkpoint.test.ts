@@ -134,7 +134,7 @@ describe('work outlives its sandbox', () => {
     stage = await setStage();
     await stage.start('shop-1');
     await stage.prompt('shop-1', run('echo one > one', `echo two > two; ${WAIT_FOR_GO}`));
-    await eventually(async () => (await readdir(stage.worktree('shop-1')).catch(() => [])).includes('running'), 'two');
+    await eventually(async () => (await readdir(stage.worktree('shop-1')).catch((): string[] => [])).includes('running'), 'two');
     await stage.restart();
     const manifest = await checkpoint(() => true);
     const held = git('ls-tree', '-r', '--name-only', manifest.worktree.commit).split('\n');

@@ -282,7 +282,7 @@ describe('the sandbox', () => {
     const play = working();
     play.report(crashed);
     expect(play.asked).toHaveLength(1);
-    expect(play.asked[0]?.text).toContain('outcome of the last tool call is unknown');
+    expect(play.asked[0]?.text).toContain('ended unexpectedly');
     play.report(init, crashed);
     play.report(init);
     expect(play.closings('thread-1')).toEqual([]);

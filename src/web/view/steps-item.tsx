@@ -11,6 +11,7 @@ import { useServerNow } from './session-context.ts';
 const words: Record<SandboxStep, { doing: string; done: string }> = {
   mirror: { doing: 'Fetching the repository', done: 'Repository fetched' },
   worktree: { doing: 'Checking out the branch', done: 'Branch checked out' },
+  restore: { doing: 'Restoring the work', done: 'Work restored' },
   setup: { doing: 'Running cyrus-setup.sh', done: 'cyrus-setup.sh ran' },
   claude: { doing: 'Starting Claude', done: 'Claude started' },
   save: { doing: 'Saving the work', done: 'Work saved' },

@@ -1,0 +1,174 @@
+/**
+ * Claude's process or its sandbox is gone in the middle of a turn. The process comes back where its sandbox is; a sandbox
+ * is replaced by another one that takes up the last checkpoint. Either way the turn goes on, in the same conversation, and
+ * Claude is told what is known of its last calls and what is not.
+ */
+import { clockTime } from './clock-words.ts';
+import { SANDBOX_LANE } from './effects.ts';
+import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from './recent-calls.ts';
+import type { CheckpointNote, Turn, TurnPrompt } from './state.ts';
+import type { Step } from './step.ts';
+import { endStopped, failTurn, resumeWith, saveStopped } from './turn.ts';
+
+/** So many losses in a row, without progress in between, are made good; then the turn fails. */
+const MAX_LOSSES = 2;
+/** The same call may take the process or the sandbox down with it so often. */
+const MAX_SAME_CALL = 3;
+
+/**
+ * Claude's process ended in the middle of a turn. Its conversation is on the sandbox's disk.
+ * @param what what happened, as the beginning of a sentence
+ */
+export function takeLoss(step: Step, what: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'stopping') {
+    saveStopped(step);
+    return;
+  }
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const turn = countLoss(step, phase.turn);
+  if (isHopeless(turn) || turn.prompts.length === 0) {
+    failTurn(step, 'process_lost', givingUp(step, what, turn));
+    return;
+  }
+  step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
+  const text = `Your process ended unexpectedly in the middle of this work; the conversation goes on here.\n\n${lastCalls(step)}`;
+  step.set({ calls: loseCalls(step.state.calls ?? []) });
+  resumeWith(step, turn, `${text}\n\n${LOOK_FIRST}`, `${what}; continuing`);
+}
+
+/**
+ * The sandbox is gone with its disk. Another life begins: from the last checkpoint, with the conversation, or where there
+ * is none from what is on the branch, and then Claude is asked everything of this turn again.
+ * @param checkpoint null: there is none, or it turned out to be of no use
+ */
+export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = step.state.checkpoint ?? null): void {
+  const { sandbox, phase } = step.state;
+  const generation = sandbox.generation + 1;
+  step.set({
+    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    ...(checkpoint === null && { conversationId: step.context.newId(), checkpoint: null }),
+  });
+  switch (phase.name) {
+    case 'saving':
+      if (phase.proposes) return;
+      step.record({ kind: 'notice', level: 'warning', text: noticeOf(step, checkpoint) });
+      step.transition.cancelledLanes.push(SANDBOX_LANE);
+      // Without a checkpoint there is nothing to save; the deadline ends the turn.
+      if (checkpoint) step.effect({ kind: 'start-sandbox', generation });
+      return;
+    case 'stopping':
+      endStopped(step);
+      return;
+    case 'starting':
+    case 'working':
+      replaceAtWork(step, phase.turn, generation, checkpoint);
+      return;
+    default:
+      // The next start finds out by itself what it can go on from.
+      return;
+  }
+}
+
+function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint: CheckpointNote | null): void {
+  const { phase } = step.state;
+  // A sandbox that ended while nothing ran in it is no loss: containers sleep between turns.
+  const wasAtWork = phase.name === 'working' || before.lifeOf === generation - 1;
+  const turn = wasAtWork ? countLoss(step, before) : before;
+  if (isHopeless(turn)) {
+    failTurn(step, 'sandbox_lost', givingUp(step, 'The sandbox was lost', turn));
+    return;
+  }
+  const known = new Set(checkpoint?.prompts);
+  const isBegun = turn.prompts.some(({ promptId }) => known.has(promptId));
+  const asked = turn.prompts.filter((prompt) => !prompt.aside && !known.has(prompt.promptId));
+  const level = wasAtWork || checkpoint === null ? 'warning' : 'info';
+  step.record({ kind: 'notice', level, text: noticeOf(step, checkpoint) });
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  const prompts = turn.prompts.map((prompt): TurnPrompt => ({ ...prompt, inherited: !asked.includes(prompt) }));
+  const reason = wasAtWork ? 'The sandbox was lost; starting another' : 'Starting the sandbox';
+  const next = { ...turn, prompts, lifeOf: generation };
+  const preface = lostWork(step, checkpoint);
+  step.set({ calls: loseCalls(step.state.calls ?? []) });
+  if (isBegun) {
+    const text = [RESTORED, preface, LOOK_FIRST].filter((part) => part !== '').join('\n\n');
+    resumeWith(step, next, text, reason, asked);
+    return;
+  }
+  step.enter({ name: 'starting', since: step.now, reason, turn: next });
+  step.effect({ kind: 'start-sandbox', generation });
+  const first = asked[0];
+  for (const prompt of asked) {
+    const { promptId } = prompt;
+    const note = prompt === first && preface !== '' ? { preface: `${preface}\n\n${LOOK_FIRST}` } : {};
+    step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number, ...note });
+  }
+}
+
+/** Claude has finished a call: what was lost before did not stand in its way. */
+export function noteProgress(step: Step): void {
+  const { phase } = step.state;
+  if ((phase.name !== 'working' && phase.name !== 'starting') || phase.turn.losses === 0) return;
+  step.enter({ ...phase, turn: { ...phase.turn, losses: 0 } });
+}
+
+function countLoss(step: Step, turn: Turn): Turn {
+  const call = runningCall(step.state.calls ?? []);
+  const { interrupted } = turn;
+  const times = call !== null && interrupted?.call === call ? interrupted.times + 1 : 1;
+  return { ...turn, losses: turn.losses + 1, ...(call !== null && { interrupted: { call, times } }) };
+}
+
+function isHopeless({ losses, interrupted }: Turn): boolean {
+  return losses > MAX_LOSSES || (interrupted?.times ?? 0) >= MAX_SAME_CALL;
+}
+
+function givingUp(step: Step, what: string, { losses, interrupted }: Turn): string {
+  const { branch, checkpoint, id } = step.state;
+  const isSame = losses <= MAX_LOSSES && interrupted !== undefined;
+  const why = isSame
+    ? `${what} ${interrupted.times} times during the same tool call (\`${interrupted.call.slice(0, 100).replaceAll('`', "'")}\`), so Cyrus gave up.`
+    : `${what} ${losses} times in a row, so Cyrus gave up.`;
+  const where = `What was pushed is on the branch \`${branch}\``;
+  const rest = checkpoint
+    ? `; the rest is in the checkpoint of ${clockTime(checkpoint.at, step.now)} (\`sessions/${id}/checkpoint\` in the bucket), from which the next prompt goes on.`
+    : '.';
+  return `${why} ${where}${rest} Comment to try again.`;
+}
+
+function noticeOf(step: Step, checkpoint: CheckpointNote | null): string {
+  if (checkpoint === null) return 'The sandbox was lost. A new one starts from what is on the branch.';
+  const at = clockTime(checkpoint.at, step.now);
+  return `The sandbox was lost. A new one restores the work as of ${at} and continues the conversation.`;
+}
+
+const RESTORED =
+  'The sandbox you worked in was lost. This is another one: the repository, its worktree and this conversation were ' +
+  'restored from a checkpoint. Processes you had started are gone.';
+const LOOK_FIRST = 'Look at the state of the worktree (git status, git log), then continue where you were.';
+
+/** Of a process that is gone while its disk is there. */
+function lastCalls(step: Step): string {
+  const calls = step.state.calls ?? [];
+  const open = calls.filter(({ outcome }) => outcome === 'running');
+  if (open.length > 0) {
+    return `The outcome of what was running is unknown; it may have had its effect, so look before you repeat it:\n${listCalls(open)}`;
+  }
+  const last = calls.at(-1);
+  if (!last) return 'No tool was running.';
+  return `No tool was running. The last one had finished, even if its result is missing above; do not repeat it:\n${listCalls([last])}`;
+}
+
+/** Of a sandbox that is gone: what was done after the checkpoint. */
+function lostWork(step: Step, checkpoint: CheckpointNote | null): string {
+  const all = step.state.calls ?? [];
+  const calls: readonly RecentCall[] = checkpoint ? callsSince(all, checkpoint) : all;
+  if (calls.length === 0) return '';
+  const since = checkpoint
+    ? 'These tool calls came after the checkpoint'
+    : 'The sandbox in which you began this work was lost with what was not pushed. There you had made these tool calls';
+  return (
+    `${since}. What they changed in the worktree is gone and has to be done again; what they did outside of it ` +
+    `(pushed, sent, created elsewhere) stands, so do not repeat that:\n${listCalls(calls)}`
+  );
+}
