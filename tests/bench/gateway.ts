@@ -76,6 +76,8 @@ async function startWorker(apiUrl: string): Promise<{ url: string; end(): Promis
         ISSUE_SESSION: objects('IssueSession'),
         SANDBOX_CONTAINER: objects('SandboxContainer'),
         LINEAR_WORKSPACE: objects('LinearWorkspace'),
+        CLAUDE_ACCOUNT: objects('ClaudeAccount'),
+        WORKSPACE_QUEUE: objects('WorkspaceQueue'),
       },
       d1Databases: ['DB'],
       r2Buckets: ['LOGS'],
