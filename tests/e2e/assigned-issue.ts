@@ -1,5 +1,6 @@
 /** The main job: an issue is assigned, watched, mended, looked at, and followed up. */
 import type { Page } from 'playwright-core';
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import { type CyrusSession, isNumberedWithoutGaps } from './cyrus-session.ts';
 import { GitCheckout } from './git-checkout.ts';
 import { isByCyrus, isSaidOnce, LinearThread } from './linear-thread.ts';
@@ -19,6 +20,8 @@ export interface FlightTimes {
 
 const BRANCH = 'cyrus/eng-1';
 const FAILING = 'the total counts every piece of an item';
+const PULL_REQUEST = 'Pull request #1';
+const REMARK = 'Looked at by Ada.';
 const MENDED = 'Count every piece in the cart total';
 
 /** The simulated workspace holds one issue, ENG-1, about the failing test of the sample repository. */
@@ -96,7 +99,52 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     same('The state of the session', issue.session.status, 'complete');
     const { state } = stack.linear.thread('ENG-1').issue;
     same('The state of the issue', [state.name, state.type], ['In Progress', 'started']);
-    await linear.getByText('The cart total counts every piece').waitFor();
+    await linear.getByRole('heading', { name: 'The cart total counts every piece' }).waitFor();
+  });
+
+  await run.promise('A pull request carries the work; the answer, the issue and the page link it', async () => {
+    const [pull, ...others] = stack.github.pulls();
+    if (!pull) throw new Error('GitHub has no pull request');
+    same('Other pull requests', others, []);
+    const { title, head, base, state, draft } = pull;
+    same(
+      'The pull request',
+      { title, head, base, state, draft },
+      {
+        title: 'ENG-1: The cart total ignores quantities',
+        head: BRANCH,
+        base: 'main',
+        state: 'open',
+        draft: false,
+      },
+    );
+    for (const words of ['The cart total counts every piece', 'Fixes ENG-1', session.pageUrl]) {
+      holds(`Its description has ${words}`, pull.body?.includes(words) === true, words, pull.body);
+    }
+    const url = `${stack.github.url}/acme/shop/pull/1`;
+    const { body } = (await issue.closing()).content as { body: string };
+    holds('The answer names it', body.includes(`[Pull request #1](${url})`), url, body);
+    same(
+      'The links of the thread',
+      issue.session.externalUrls.map((link) => link.label),
+      ['Live session', PULL_REQUEST],
+    );
+    await until('the attachment of the issue', () =>
+      stack.linear.thread('ENG-1').attachments.some((one) => one.url === url),
+    );
+    await live.page.getByRole('banner').getByRole('link', { name: PULL_REQUEST }).waitFor();
+    const [opened] = await Promise.all([
+      stage.browser.waitForEvent('page'),
+      live.page.getByLabel('Turn 1', { exact: true }).getByRole('link', { name: PULL_REQUEST }).click(),
+    ]);
+    await opened.getByRole('heading', { name: 'ENG-1: The cart total ignores quantities' }).waitFor();
+    await opened
+      .getByText('return cart.items.reduce((total, item) => total + item.price * item.quantity, 0);')
+      .waitFor();
+    await stage.picture('1-pull-request');
+    await opened.close();
+    // A person adds something of their own, which has to stay.
+    await stack.github.change(SAMPLE_REPOSITORY, 1, { body: `${pull.body}\n\n${REMARK}` });
   });
 
   await run.promise('The page shows outcome, diff and commit, and the same again when it is loaded anew', async () => {
@@ -149,6 +197,11 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     await checkout.checkOut(BRANCH);
     same('The tests on the branch', (await checkout.npmTest()).code, 0);
     isSaidOnce(issue.activities);
+    const [pull, ...others] = stack.github.pulls();
+    same('Other pull requests', others, []);
+    for (const words of ['Please also count the pieces in the cart.', REMARK]) {
+      holds(`The pull request has ${words}`, pull?.body?.includes(words) === true, words, pull?.body);
+    }
     await live.turnEnded(2);
     await stage.picture('2-followed-up');
   });

@@ -1,7 +1,7 @@
 /** Looks for credentials where none may be. */
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LocalSecrets } from '../../dev/settings.ts';
+import type { Stack } from '../../dev/stack.ts';
 
 /** A text that must not be found, and what to call it: the report must not repeat the secret. */
 export interface Secret {
@@ -9,12 +9,18 @@ export interface Secret {
   text: string;
 }
 
-/** All secrets of a run, also in the form in which git would send one. */
-export function secretsOf(secrets: LocalSecrets): Secret[] {
+/** All secrets of a run, also in the form in which git would send one: its own, and those of the stand-in for GitHub. */
+export function secretsOf({ secrets, github }: Pick<Stack, 'secrets' | 'github'>): Secret[] {
   const basic = Buffer.from(`cyrus:${secrets.gitPassword}`).toString('base64');
   return [
     ...Object.entries(secrets).map(([name, text]) => ({ name, text })),
     { name: 'gitPassword, as basic authentication', text: basic },
+    // A line of it, for line breaks may be written in several ways.
+    { name: "the GitHub App's private key", text: github.app.privateKey.split('\n')[2] ?? '' },
+    ...github.installationTokens().flatMap((token) => [
+      { name: 'an installation token', text: token },
+      { name: 'an installation token, as basic authentication', text: btoa(`x-access-token:${token}`) },
+    ]),
   ];
 }
 

@@ -31,7 +31,7 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
 
   await run.promise('No real credential is in the sandbox, its processes or the logs', async () => {
     noCredentialIn(stack);
-    const secrets = secretsOf(stack.secrets);
+    const secrets = secretsOf(stack);
     same('Credentials in the session’s processes', findInProcesses(processes, secrets), []);
     // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
     const token = [{ name: 'session token', text: await sandbox.token() }];
@@ -83,7 +83,7 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
 
 /** @throws Unkept naming each file of the sandbox or log that holds a real credential */
 export function noCredentialIn(stack: Stack): void {
-  const secrets = secretsOf(stack.secrets);
+  const secrets = secretsOf(stack);
   same('Credentials in the sandbox’s files', findInFiles(stack.sandboxRoot, secrets), []);
   same('Credentials in the logs', findInFiles(join(stack.folder, 'logs'), secrets), []);
 }

@@ -80,17 +80,19 @@ describe("the sandbox's reports", () => {
       await reporter.report(body);
       await evictDurableObject(session(thread));
     }
-    const kinds = (await journal(thread)).map((entry) => entry.kind);
-    expect(kinds).toEqual([
-      'prompt',
-      'turn-started',
-      'claude-started',
-      'text',
-      'text',
-      'result',
-      'saved',
-      'turn-ended',
-    ]);
+    await vi.waitFor(async () => {
+      const kinds = (await journal(thread)).map((entry) => entry.kind);
+      expect(kinds).toEqual([
+        'prompt',
+        'turn-started',
+        'claude-started',
+        'text',
+        'text',
+        'result',
+        'saved',
+        'turn-ended',
+      ]);
+    });
     await vi.waitFor(() => expect(outside.said.filter((said) => said.content.type === 'response')).toHaveLength(1));
   });
 

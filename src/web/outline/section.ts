@@ -99,8 +99,7 @@ export function sectionOf(entries: JournalEntry[]): Section {
         break;
       case 'pull-request':
       case 'branch-link':
-        if (entry.kind === 'pull-request' || entry.url !== null)
-          items.push({ type: 'proposed', key: entry.seq, entry });
+        items.push({ type: 'proposed', key: entry.seq, entry });
         break;
       case 'turn-ended':
         section.ended = entry;
