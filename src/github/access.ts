@@ -53,6 +53,19 @@ export async function gitAccess(
   };
 }
 
+/** Why a repository cannot be reached as it is to be stored, a sentence; null where nothing is known against it. */
+export function problemOfAccess(config: Config, { cloneUrl, credential }: RepositoryAccess): string | null {
+  if (credential === null || !('kind' in credential)) return null;
+  if (gitHubRepository(config.github.apiUrl, cloneUrl) === null) {
+    const host = gitHubHost(config.github.apiUrl);
+    return `credential: ${credential.kind} is for repositories at https://${host}/OWNER/NAME.git; for another host give user name and password, or set GITHUB_API_URL`;
+  }
+  if (credential.kind === 'github-app' && !config.github.app) {
+    return 'credential: this deployment has no GitHub App: set GITHUB_APP_ID and the secret GITHUB_APP_PRIVATE_KEY, or give a token';
+  }
+  return null;
+}
+
 /** GitHub's API for one repository. */
 export interface GitHubApi {
   repository: GitHubRepository;

@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
+import { problemOfAccess } from '../github/access.ts';
 import { log } from '../observability/log.ts';
 import { type ApiError, repositoryChangeSchema, repositoryInputSchema } from '../protocol/api.ts';
 import { mergePatch } from '../protocol/merge-patch.ts';
@@ -71,7 +72,9 @@ admin.put(REPOSITORY, async (c) => {
   if (!fullName.success) return c.json(problem('bad_request', z.prettifyError(fullName.error)), 400);
   const input = await readBody(c, repositoryInputSchema);
   if (!input.success) return c.json(input.problem, 400);
-  const addressProblem = problemOfAddress(input.data.cloneUrl, c.var.config);
+  const { config } = c.var;
+  const access = { cloneUrl: input.data.cloneUrl, credential: input.data.credential ?? null };
+  const addressProblem = problemOfAddress(input.data.cloneUrl, config) ?? problemOfAccess(config, access);
   if (addressProblem) return c.json(problem('bad_request', addressProblem), 400);
   const id = c.req.param('id');
   if (!(await findWorkspace(c.var.database, id))) {
@@ -101,6 +104,8 @@ admin.patch(REPOSITORY, async (c) => {
   const merged = repositoryInputSchema.shape.settings.safeParse(mergePatch(before.settings, settings ?? {}));
   if (!merged.success) return c.json(problem('bad_request', `settings: ${z.prettifyError(merged.error)}`), 400);
   const kept = credential === undefined ? before.credential : credential;
+  const accessProblem = problemOfAccess(c.var.config, { cloneUrl, credential: kept });
+  if (accessProblem) return c.json(problem('bad_request', accessProblem), 400);
   const input = { cloneUrl, baseBranch, settings: merged.data, ...(kept && { credential: kept }) };
   await upsertRepository(c.var.database, id, before.fullName, input, Date.now());
   await note(c, 'repository.changed', id, before.fullName);

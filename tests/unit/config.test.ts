@@ -64,3 +64,15 @@ it('refuses a sandbox endpoint over plain http unless it is on loopback', () => 
   ]);
   expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:8790' })).toEqual([]);
 });
+
+it('takes a GitHub App whole or not at all', () => {
+  expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null });
+  const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };
+  expect(readConfig({ ...valid, ...app }).github.app).toEqual({ id: '1001', privateKey: '-----BEGIN…' });
+  expect(problems({ ...valid, GITHUB_APP_ID: '1001' })).toEqual([
+    expect.stringContaining('GITHUB_APP_PRIVATE_KEY is not'),
+  ]);
+  expect(problems({ ...valid, GITHUB_APP_PRIVATE_KEY: 'x' })).toEqual([
+    expect.stringContaining('GITHUB_APP_ID is not'),
+  ]);
+});

@@ -96,6 +96,14 @@ describe('the admin API', () => {
     ['a credential in the address', { cloneUrl: 'https://me:hunter2@git.example/acme/shop.git' }],
     ['a query in the address', { cloneUrl: 'https://git.example/acme/shop.git?token=hunter2' }],
     ['half a credential', { cloneUrl: 'https://git.example/x.git', credential: { username: 'x' } }],
+    [
+      'a token of GitHub for another host',
+      { cloneUrl: 'https://git.example/a/x.git', credential: { kind: 'github-token', token: 'hunter2' } },
+    ],
+    [
+      'a GitHub App where none is configured',
+      { cloneUrl: 'https://github.com/a/x.git', credential: { kind: 'github-app' } },
+    ],
   ])('refuses a repository with %s, names what is wrong, and stores nothing', async (_what, body) => {
     await ask('PUT', '/workspaces/w3', workspace);
     const { status, json, text } = await ask('PUT', '/workspaces/w3/repositories/acme/shop', body);
@@ -103,6 +111,17 @@ describe('the admin API', () => {
     expect(apiErrorSchema.safeParse(json).success).toBe(true);
     expect(text).not.toContain('hunter2');
     expect(await findRepository(db, 'w3', 'acme/shop')).toBeNull();
+  });
+
+  it('takes a token of GitHub, keeps it encrypted, and never gives it back', async () => {
+    await ask('PUT', '/workspaces/w3', workspace);
+    const token = { kind: 'github-token', token: 'github_pat_hunter2' } as const;
+    const body = { cloneUrl: 'https://github.com/acme/shop.git', credential: token };
+    const stored = await ask('PUT', '/workspaces/w3/repositories/acme/shop', body);
+    expect([stored.status, stored.json]).toMatchObject([200, { hasCredential: true }]);
+    const shown = await ask('GET', '/workspaces/w3/repositories/acme/shop');
+    expect(stored.text + shown.text).not.toContain('hunter2');
+    expect((await findRepository(db, 'w3', 'acme/shop'))?.credential).toEqual(token);
   });
 
   it.each(['acme/shop.git', 'acme/..%2fx', 'acme/%2e%2e%2fx', 'acme/sh%20op', 'acme/x%0ay', 'acme/%00'])(

@@ -9,7 +9,7 @@ type Proposed = Entry<'pull-request' | 'branch-link'>;
 export const ProposedItem = memo(function ProposedItem({ entry }: { entry: Proposed }) {
   const isFailed = entry.kind === 'pull-request' && entry.state === 'failed';
   return (
-    <p className={`row row-plain ${isFailed ? 'level-error' : 'level-info'}`}>
+    <p className={`row row-plain proposed ${isFailed ? 'level-error' : 'level-info'}`}>
       <span className="row-icon">
         <Icon name={isFailed ? 'cross' : 'branch'} />
       </span>
