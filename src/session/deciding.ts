@@ -20,7 +20,7 @@ import { type PermissionQuestion, type TurnPrompt, threadsOf } from './state.ts'
 import type { Step } from './step.ts';
 
 /** Two people may answer one question; the second answer must not allow what is asked next, which nobody has read yet. */
-const HASTE_MS = 3_000;
+const HASTE_MS = 2_000;
 
 /** Asks the threads of the turn. */
 export function askPermission(step: Step, about: PermissionQuestion): void {
@@ -77,8 +77,9 @@ export function takeDecision(step: Step, prompt: TurnPrompt, text: string, autho
   const isTooSoon = step.now - (step.state.answeredAt ?? 0) < HASTE_MS;
   if (isTooSoon && (answer === 'once' || answer === 'session')) {
     step.enter({ ...phase, turn });
-    if (thread !== null)
-      repeatPermission(step, thread, about, 'That came too soon after the last answer to be about this.');
+    const why = 'That came too soon after the last answer to be about this';
+    step.record({ kind: 'notice', level: 'info', text: `${why}, so it still asks: ${shortWords(about)}` });
+    if (thread !== null) repeatPermission(step, thread, about, `${why}.`);
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });

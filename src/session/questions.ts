@@ -187,6 +187,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, text: string, author: 
   // The tool call takes the answer in, so no result will name this prompt; its thread is owed the result all the same.
   const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
   step.enter({ ...phase, turn, about: answered });
+  step.set({ answeredAt: step.now });
   if (nextQuestion(answered)) {
     askNext(step, answered);
     return;

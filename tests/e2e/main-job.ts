@@ -11,6 +11,7 @@ import { assignedIssue } from './assigned-issue.ts';
 import { attachments } from './attachments.ts';
 import { burst } from './burst.ts';
 import { firstActivity } from './first-activity.ts';
+import { permissions } from './permissions.ts';
 import { Run, same } from './run.ts';
 import { endProcesses, makeFolder, nothingRuns, setStage } from './stage.ts';
 import { startProblems } from './start-problems.ts';
@@ -28,6 +29,7 @@ async function mainJob(run: Run, folder: string): Promise<object> {
     const flight = await assignedIssue(run, stage);
     await watching(run, stage);
     await attachments(run, stage);
+    await permissions(run, stage);
     const stop = await stopping(run, stage);
     const killed = await workerKilled(run, stage);
     await run.promise('No page has complained in the browser’s console', async () => {

@@ -192,6 +192,9 @@ describe('several calls that ask together', () => {
     expect(asked(play).at(-1)).toContain('Which?');
     expect(play.kinds(play.prompt('a1', 'thread-1', 'Ada', 'This'))).toContain('answer-sandbox');
     expect(asked(play).at(-1)).toContain('npm publish');
+    // Bob meant the question before.
+    expect(decisions(play.prompt('b1', 'thread-1', 'Bob', '1'))).toEqual([]);
+    play.now += 5_000;
     expect(decisions(play.prompt('a2', 'thread-1', 'Ada', '1'))).toEqual([['r1', true]]);
   });
 

@@ -1,13 +1,22 @@
-import { useId, useState } from 'react';
+import { useEffect, useId, useState } from 'react';
 import type { Asked } from '../../protocol/viewer.ts';
 import { clock } from '../text/format.ts';
 import { useServerNow, useStore } from './session-context.ts';
+
+/** After this long a question that is still there may be answered again. */
+const STAYS_MS = 5_000;
 
 /** The question that stands, above the field for the answer: what would be run, and the options as buttons. */
 export function AskedPanel({ asked }: { asked: Asked }) {
   const store = useStore();
   const [chosen, setChosen] = useState<string | null>(null);
   const heading = useId();
+  useEffect(() => {
+    if (chosen === null) return;
+    // The question goes once it is answered; one that stays did not take the answer.
+    const timer = setTimeout(() => setChosen(null), STAYS_MS);
+    return () => clearTimeout(timer);
+  }, [chosen]);
   const choose = (option: string) => {
     setChosen(option);
     store.prompt(option);

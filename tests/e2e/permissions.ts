@@ -1,0 +1,67 @@
+/** Commands that ask before they run: answered on the live page, in Linear, and once for the whole session. */
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
+import type { Stack } from '../../dev/stack.ts';
+import { LinearThread } from './linear-thread.ts';
+import { LivePage } from './live-page.ts';
+import { holds, type Run, same, until } from './run.ts';
+import type { Stage } from './stage.ts';
+
+export async function permissions(run: Run, stage: Stage): Promise<void> {
+  const { stack } = stage;
+  await setTools(stack, { tools: 'safe' });
+  const issue = LinearThread.assign(stack.linear, 'Say something twice', '[script: parallel-tools 2]');
+  const session = await issue.livePage();
+  const live = await LivePage.open(stage.browser, stage.console, session.pageUrl);
+  const panel = live.page.getByRole('region', { name: 'Claude asks to run a command' });
+
+  await run.promise(
+    'A command that is not allowed asks in Linear and on the page, and runs after "Allow once"',
+    async () => {
+      const question = await until('the question in Linear', () => questions(issue)[0]);
+      holds('It shows the command', question.includes('```\necho "parallel 1"\n```'), 'the command', question);
+      await panel.getByText('echo "parallel 1"').waitFor();
+      await stage.picture('3-asked');
+      await panel.getByRole('button', { name: 'Allow once' }).click();
+      await panel.getByText('echo "parallel 2"').waitFor();
+    },
+  );
+
+  await run.promise(
+    'The next command, which asked together with it, is denied by words, and Claude reads them',
+    async () => {
+      same(
+        'Questions in Linear',
+        (await until('the second question', () => questions(issue)[1] && questions(issue))).length,
+        2,
+      );
+      stack.linear.comment(issue.issue, 'Once is enough.');
+      await session.turnEnded(1);
+      const [ended] = await session.entries('turn-ended');
+      const isBoth = ended?.text.includes('- parallel 1') === true && ended.text.includes('and said: Once is enough.');
+      holds('The answer tells of both', isBoth, 'the first output, and the words of the second', ended?.text);
+      await panel.waitFor({ state: 'detached' });
+    },
+  );
+
+  await live.page.close();
+  await setTools(stack, {});
+}
+
+function questions(issue: LinearThread): string[] {
+  return issue.shown.filter((line) => line.startsWith('elicitation '));
+}
+
+/** What an admin sets for the sample repository, which keeps its address and credential. */
+async function setTools({ url, secrets, linear, git }: Stack, settings: object): Promise<void> {
+  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
+      baseBranch: 'main',
+      credential: { kind: 'github-app' },
+      settings,
+    }),
+  });
+  same('The settings of the repository are taken', response.status, 200);
+}
