@@ -36,6 +36,17 @@ const PURE = [
   'src/session/proposing.ts',
   'src/session/questions.ts',
   'src/session/repository-choice.ts',
+  'src/session/parking.ts',
+  'src/session/resumption.ts',
+  'src/session/queueing.ts',
+  'src/session/claude-limits.ts',
+  'src/session/clock-words.ts',
+  'src/limits/windows.ts',
+  'src/limits/token-pool.ts',
+  'src/limits/model-choice.ts',
+  'src/limits/fair-line.ts',
+  'src/limits/budget.ts',
+  'src/limits/prices.ts',
   'src/session/admission.ts',
   'src/session/refusals.ts',
   'src/session/routing.ts',
@@ -90,7 +101,7 @@ function problemOf({ from, to }: Import): string | null {
   if (part === WEB)
     return toPart === WEB || toPart === 'protocol' ? null : 'the page imports src/protocol and nothing else of src';
   if (toPart === part) return null;
-  if (PURE.some((pure) => from.startsWith(pure)) && !['protocol', 'claude', 'linear'].includes(toPart)) {
+  if (PURE.some((pure) => from.startsWith(pure)) && !['protocol', 'claude', 'linear', 'limits'].includes(toPart)) {
     return `${from} is pure and imports pure code alone`;
   }
   const [fromTier, toTier] = [tierOf(from), tierOf(to)];

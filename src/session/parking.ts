@@ -37,7 +37,7 @@ export function parkTurn(step: Step, turn: Turn, left: string[], result: ResultB
   step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
   const text = `Claude's ${why} is used up. The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
   step.record({ kind: 'notice', level: 'info', text });
-  for (const thread of threadsOf(turn)) step.think(thread, text);
+  for (const thread of threadsOf(turn)) step.announce(thread, text);
   step.enter({ name: 'parked', since: step.now, turn: { ...turn, parks }, until, askAt: step.now, why, left });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.

@@ -121,7 +121,7 @@ function acknowledge(step: Step, thread: string, about: string | null): void {
     return;
   }
   if (phase === 'waiting') step.think(thread, 'Picking this up again.');
-  else if (phase === 'parked') step.think(thread, parkedWords(step));
+  else if (phase === 'parked') step.announce(thread, parkedWords(step));
   else if (phase === 'queued') step.reassure(thread, 'Claude is told when it begins.');
   else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
   else step.reassure(thread, 'Claude takes this up as soon as the work so far is saved.');

@@ -50,7 +50,7 @@ export function standInLine(step: Step, place: number): void {
     text: `${placeWords(place)}: other sessions of the workspace go first.`,
   });
   for (const thread of threadsOf(phase.turn)) {
-    step.think(
+    step.announce(
       thread,
       `${placeWords(place)}: as many sessions as this workspace may run at once are at work. It begins by itself.`,
     );

@@ -88,6 +88,11 @@ export class Step {
     this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
   }
 
+  /** Tells a thread at once what stays to be read there. */
+  announce(agentSessionId: string, body: string): void {
+    this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
+  }
+
   /** Gives a thread the title that its text suggests; Linear's own stays where there are no words in it. */
   entitle(agentSessionId: string, text: string): void {
     const change = titleOf(text);
