@@ -31,7 +31,7 @@ const personalTokenSchema = z.object({
   permissions: permissionsSchema,
   expiresAt: z.number().nullable(),
 });
-export type PersonalToken = z.infer<typeof personalTokenSchema>;
+type PersonalToken = z.infer<typeof personalTokenSchema>;
 
 const commentSchema = z.object({ id: z.number().int(), author: z.string(), body: z.string(), createdAt: z.number() });
 

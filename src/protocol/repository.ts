@@ -46,7 +46,6 @@ export const pullRequestSettingsSchema = z.object({
   /** Merging closes the issue in Linear. */
   closesIssue: z.boolean().default(true),
 });
-export type PullRequestSettings = z.infer<typeof pullRequestSettingsSchema>;
 
 const names = z.array(z.string().trim().min(1)).default([]);
 
