@@ -108,3 +108,19 @@ it('an empty turn still has a log', () => {
     '# Totals are wrong\n\nturn 2\n',
   );
 });
+
+describe('what was proposed', () => {
+  it.each<[JournalBody, string]>([
+    [
+      { kind: 'pull-request', state: 'opened', number: 12, url: 'https://github.com/acme/shop/pull/12', draft: true },
+      'Pull request \\#12 opened (draft): https://github.com/acme/shop/pull/12',
+    ],
+    [
+      { kind: 'pull-request', state: 'failed', number: null, url: null, draft: false, problem: 'GitHub answered 403.' },
+      'No pull request was opened: GitHub answered 403.',
+    ],
+    [{ kind: 'branch-link', branch: 'b', url: 'https://gitlab.com/a/b' }, 'Branch: https://gitlab.com/a/b'],
+  ])('is told in one line', (body, line) => {
+    expect(renderLog(meta, numbered([body]))).toContain(line);
+  });
+});

@@ -375,3 +375,11 @@ describe('preparations', () => {
     ]);
   });
 });
+
+test('a pull request is an item of its own, between what was saved and the end', () => {
+  const journal = new Journal().prompt('p1').begin(1, 'p1').text('Done.');
+  const url = 'https://github.com/acme/shop/pull/12';
+  journal.add({ kind: 'pull-request', state: 'opened', number: 12, url, draft: false }).end();
+  const [section] = outlineOf(journal.entries).sections;
+  expect(drawn(section?.items ?? [])).toBe('message text proposed ended');
+});
