@@ -201,6 +201,12 @@ export class Conversation {
       this.#held = null;
     }
     if (this.#nothingToResume) return;
+    // What is answered here is not told: whoever reads it would ask people.
+    if (meaning?.kind === 'tool-asks' && !this.#isForPeople(meaning)) {
+      if (onlyLooks(meaning)) this.#cli?.answer(meaning.requestId, meaning.input);
+      else this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
+      return;
+    }
     if (this.#held) {
       this.#held.push(line);
       if (meaning?.kind === 'started' || meaning?.kind === 'result') this.#releaseHeld();
@@ -216,9 +222,7 @@ export class Conversation {
         this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
         return;
       case 'tool-asks':
-        if (this.#isForPeople(meaning)) this.#questions.set(meaning.requestId, meaning.input);
-        else if (onlyLooks(meaning)) this.#cli?.answer(meaning.requestId, meaning.input);
-        else this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
+        this.#questions.set(meaning.requestId, meaning.input);
         return;
       case 'batch':
         this.#options.onBatch(meaning.results);

@@ -169,6 +169,7 @@ test('a list of tools with patterns: the rest is refused in words that Claude ca
   const { result } = await stage.result();
   expect(result).toContain('listed');
   expect(result).toContain('say in your answer what you would have done');
+  expect(asked()).toEqual([]);
   expect(isWritten('made.txt')).toBe(false);
 });
 
@@ -185,7 +186,7 @@ describe('a role that only looks edits nothing', () => {
     await stage.prompt('shop-1', '[script: helper steps 1]', 3);
     const saved = await stage.event('saved', (event) => event.turn === 3);
     expect(saved).toMatchObject({ files: [], commits: [] });
-    expect(asked().filter(({ request }) => request.tool_name !== 'Bash')).toEqual([]);
+    expect(asked()).toEqual([]);
     expect(isWritten('made.txt')).toBe(false);
   });
 

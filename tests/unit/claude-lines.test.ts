@@ -189,6 +189,23 @@ describe('text in the user’s place', () => {
 });
 
 describe('a question', () => {
+  const asks = (request: object) =>
+    JSON.stringify({ type: 'control_request', request_id: 'r1', request: { subtype: 'can_use_tool', ...request } });
+
+  it('of a tool that asks to be let run says so, with the reason of the CLI; one of Claude to people does not', () => {
+    const input = { file_path: '/etc/hosts', content: '' };
+    const decision_reason = 'Path is outside allowed working directories';
+    const write = run([asks({ tool_name: 'Write', input, decision_reason })]);
+    expect(ofKind(write.entries, 'question')).toMatchObject([{ name: 'Write', permission: { why: decision_reason } }]);
+    const question = run([asks({ tool_name: 'AskUserQuestion', input: { questions: [] } })]);
+    expect(ofKind(question.entries, 'question')[0]).not.toHaveProperty('permission');
+  });
+
+  it('too long to be kept whole says how long it was', () => {
+    const { entries } = run([asks({ tool_name: 'Bash', input: { command: 'x'.repeat(100_000) } })]);
+    expect(ofKind(entries, 'question')[0]?.truncatedFrom).toBeGreaterThan(100_000);
+  });
+
   it('that is withdrawn names what was asked', () => {
     const asked =
       '{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{}}}';
