@@ -8,8 +8,11 @@ import { openDatabase, upsertRepository, upsertWorkspace } from '../../../src/st
 import { ORGANIZATION, type Thread } from './linear-webhook.ts';
 import { BOOT_ID, STREAM_ID } from './outside.ts';
 
-/** The workspace whose webhooks the tests send, with one repository. */
+/** The workspace whose webhooks the tests send, with one repository, and with all its places free. */
 export async function registerWorkspace(): Promise<void> {
+  const queue = env.WORKSPACE_QUEUE.getByName(ORGANIZATION);
+  const { working, waiting } = await queue.line();
+  for (const { session: id, turn } of [...waiting, ...working]) await queue.give(id, turn);
   const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
   const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app-user-1', accessToken: 'lin_oauth_test' };
   await upsertWorkspace(database, ORGANIZATION, workspace, 1);
