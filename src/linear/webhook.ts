@@ -39,6 +39,11 @@ const createdSchema = z.object({
   action: z.literal('created'),
   agentSession: agentSessionSchema,
   promptContext: z.string().nullish(),
+  /** What was said in the thread before the agent was mentioned there. */
+  previousComments: z
+    .array(z.object({ body: z.string() }))
+    .nullish()
+    .catch(null),
   guidance: guidanceSchema,
 });
 
@@ -88,6 +93,8 @@ const issueChangeSchema = z.object({
     description: z.string().nullish(),
     updatedAt: z.string().nullish(),
     delegateId: z.string().nullish(),
+    /** People remove an issue by putting it into the trash. */
+    trashed: z.boolean().nullish().catch(null),
     state: z.object({ type: z.string() }).nullish(),
   }),
   updatedFrom: z.record(z.string(), z.unknown()).nullish(),
@@ -177,7 +184,7 @@ function actorOf(webhook: AgentSessionWebhook | NotificationWebhook): string | n
 /** True for a change that may matter to work on the issue: its text, its state, whose it is, whether it is. */
 export function concernsWork({ action, updatedFrom }: IssueWebhook): boolean {
   if (action === 'remove') return true;
-  return ['title', 'description', 'stateId', 'delegateId'].some((key) => key in (updatedFrom ?? {}));
+  return ['title', 'description', 'stateId', 'delegateId', 'trashed'].some((key) => key in (updatedFrom ?? {}));
 }
 
 /** Key of the content, the same for every delivery of it. `webhookId` names the subscription and is no key. */

@@ -14,7 +14,8 @@ import {
 import { uninstall } from '../linear/workspace.ts';
 import { log } from '../observability/log.ts';
 import { fromAgentSession, fromIssueChange, fromNotification, type SessionRequest } from '../session/from-linear.ts';
-import { findAppUserId, listRunningSessions, openDatabase } from '../store/database.ts';
+import { findAppUserId, openDatabase } from '../store/database.ts';
+import { withdrawSessions } from './withdraw-sessions.ts';
 
 /** Largest body that is read, as in Linear's own SDK. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
@@ -105,18 +106,9 @@ async function withdrawAll(
     // A late message about an installation that was followed by another one.
     if (outcome === 'installed-since') return ignore(c, outcome, webhook.organizationId);
   }
-  const running = await listRunningSessions(database, webhook.organizationId);
-  await Promise.all(
-    running.map((id) =>
-      c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(id)).accept({
-        ...delivery,
-        contentKey: contentKey(webhook),
-        about: null,
-        event: { type: 'withdrawn', id: crypto.randomUUID(), why, author: null, teamIds },
-      }),
-    ),
-  );
-  return c.json({ outcome: 'accepted', sessions: running.length });
+  const keys = { ...delivery, contentKey: contentKey(webhook) };
+  const sessions = await withdrawSessions(c.env, database, webhook.organizationId, { why, teamIds }, keys);
+  return c.json({ outcome: 'accepted', sessions });
 }
 
 /** What Cyrus does not act on is answered 200, so that Linear does not repeat it, and counted beside the answer. */
@@ -124,7 +116,9 @@ function ignore(c: WebhookContext, reason: string, workspaceId: string | null): 
   log('linear.webhook.ignored', { reason });
   if (workspaceId !== null) {
     const counted = c.env.LINEAR_WORKSPACE.getByName(workspaceId).countIgnored(reason);
-    c.executionCtx.waitUntil(counted.catch((error: unknown) => log('linear.webhook.not-counted', { reason: String(error) })));
+    c.executionCtx.waitUntil(
+      counted.catch((error: unknown) => log('linear.webhook.not-counted', { reason: String(error) })),
+    );
   }
   return c.json({ outcome: 'ignored', reason }, 200);
 }

@@ -12,6 +12,7 @@ import { type Database, findWorkspace, listWorkspaces } from '../store/database.
 import { type Reencrypted, reencryptRepositories, reencryptSandboxSecrets } from '../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../store/workspace-settings.ts';
 import { sandboxes } from './sandboxes.ts';
+import { withdrawSessions } from './withdraw-sessions.ts';
 
 const ACTOR = 'admin';
 const MOST_AUDIT_ENTRIES = 500;
@@ -113,8 +114,16 @@ workspaces.post('/workspaces/:id/revoke', async (c) => {
     const message = `Linear did not confirm the end of the tokens (${unconfirmed}), and they are kept. Try again, or remove the app in Linear's settings.`;
     return c.json(problem('unreachable', message), 502);
   }
-  log('admin.workspace.revoked', { workspace: id });
-  return c.json({ id, status: 'revoked' });
+  const delivery = { deliveryId: crypto.randomUUID(), contentKey: `revoked:${crypto.randomUUID()}` };
+  const sessions = await withdrawSessions(
+    c.env,
+    c.var.database,
+    id,
+    { why: 'uninstalled', teamIds: [] },
+    { ...delivery, origin: new URL(c.req.url).origin },
+  );
+  log('admin.workspace.revoked', { workspace: id, sessions });
+  return c.json({ id, status: 'revoked', sessions });
 });
 
 workspaces.post('/reencrypt', async (c) => {

@@ -37,9 +37,10 @@ export function issueSessionName(workspaceId: string, issueId: string): string {
 export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest | null {
   const { agentSession, organizationId } = webhook;
   const issue = agentSession.issue ?? null;
+  const issueId = issue?.id ?? agentSession.issueId;
   const common = {
-    sessionName: issue
-      ? issueSessionName(organizationId, issue.id)
+    sessionName: issueId
+      ? issueSessionName(organizationId, issueId)
       : `${organizationId}:agent-session:${agentSession.id}`,
     contentKey: contentKey(webhook),
     about: {
@@ -54,7 +55,9 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     const person = toPerson(agentSession.creator, agentSession.creatorId);
     // A delegation brings a placeholder that nobody wrote; a mention brings the comment of a person.
     const comment = agentSession.comment?.userId ? agentSession.comment.body : null;
-    const promptContext = webhook.promptContext ?? null;
+    // Linear's own context holds them; it is not promised that there is one.
+    const previous = webhook.previousComments?.map(({ body }) => body).join('\n\n');
+    const promptContext = webhook.promptContext || previous || null;
     const guidance = rankGuidance(webhook.guidance, issue?.teamId ?? issue?.team?.id ?? null);
     const whole = issuePrompt({ ...introduction(issue), promptContext, guidance, comment, author });
     const source = comment === null ? 'delegation' : 'mention';
@@ -112,7 +115,15 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
       return {
         ...common,
         about: { workspaceId: organizationId, issue: toIssue(issue), fallbackName: issue.identifier },
-        event: { type: 'thread-expected', promptId: id, commentId: comment?.id ?? null, author, person, text },
+        event: {
+          type: 'thread-expected',
+          promptId: id,
+          commentId: comment?.id ?? null,
+          author,
+          person,
+          text,
+          at: webhook.webhookTimestamp,
+        },
         promptText: { followUp: whole, first: whole },
       };
     }
@@ -130,7 +141,8 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
     contentKey: contentKey(webhook),
     about: null,
   };
-  const why = action === 'remove' ? 'removed' : withdrawalOf(webhook, appUserId);
+  const isRemoved = action === 'remove' || ('trashed' in (webhook.updatedFrom ?? {}) && data.trashed === true);
+  const why = isRemoved ? 'removed' : withdrawalOf(webhook, appUserId);
   if (why) return { ...common, event: { type: 'withdrawn', id, why, author, teamIds: [] } };
   const changed = webhook.updatedFrom ?? {};
   if (!('title' in changed) && !('description' in changed)) return null;

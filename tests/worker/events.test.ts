@@ -1,4 +1,5 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   appRevoked,
@@ -71,6 +72,26 @@ describe('the run is stopped', () => {
   });
 });
 
+it('an admin who revokes the workspace stops what runs there, and nothing is said to Linear any more', async () => {
+  const thread = await running();
+  outside.interfere = (url) => (url.endsWith('/oauth/revoke') ? new Response(null, { status: 200 }) : null);
+  await vi.waitFor(async () => expect(await indexed(thread)).not.toBe('waiting'));
+  const said = outside.said.length;
+  const response = await exports.default.fetch('http://cyrus.test/api/admin/workspaces/org-1/revoke', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${env.ADMIN_TOKEN}` },
+  });
+  expect(await response.json()).toMatchObject({ status: 'revoked', sessions: expect.any(Number) });
+  await vi.waitFor(() => expect(stops()).toBe(1));
+  expect(outside.said.slice(said).filter(({ agentSessionId }) => agentSessionId === thread.agentSessionId)).toEqual([]);
+});
+
+/** The session's phase in the list. */
+async function indexed(thread: Thread): Promise<string> {
+  const query = env.DB.prepare('SELECT phase FROM sessions WHERE id = ?').bind(session(thread).id.toString());
+  return (await query.first<string>('phase')) ?? 'waiting';
+}
+
 describe('the run goes on', () => {
   it('when an issue moves between states that are not its end, or another team is lost', async () => {
     const thread = await running();
@@ -115,6 +136,29 @@ describe('a comment that does not call the agent', () => {
 });
 
 describe('an older workspace', () => {
+  it('that only notifies of a mention has a thread opened on the comment, with what it asks', async () => {
+    const thread = newThread();
+    const opened: string[] = [];
+    outside.interfere = (_url, body) => {
+      if (body.includes('CommentThread')) {
+        return Response.json({ data: { viewer: { id: 'app-user-1' }, comment: { agentSession: null } } });
+      }
+      if (!body.includes('agentSessionCreateOnComment')) return null;
+      opened.push(body);
+      const agentSession = { id: crypto.randomUUID() };
+      return Response.json({ data: { agentSessionCreateOnComment: { success: true, agentSession } } });
+    };
+    const comment = { id: 'comment-9', body: '@cyrus round half up' };
+    await send(notification(thread, 'issueCommentMention', { comment }));
+    vi.useFakeTimers({ now: Date.now() + 21_000, toFake: ['Date'] });
+    await runDurableObjectAlarm(session(thread));
+    vi.useRealTimers();
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    expect(opened).toEqual([expect.stringContaining('comment-9')]);
+    const [prompt] = outside.commands;
+    expect(prompt?.type === 'prompt' && prompt.text).toContain('round half up');
+  });
+
   it('that only notifies of an assignment has a thread opened, once it is clear that none comes', async () => {
     const thread = newThread();
     await send(notification(thread, 'issueAssignedToYou'));

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
@@ -62,4 +62,49 @@ it('a person who is not allowed is refused kindly, and no sandbox is started', a
   await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('response'));
   expect(outside.said.at(-1)?.content.body).toContain('Sorry');
   expect(outside.starts).toHaveLength(0);
+});
+
+describe('where no rule decides', () => {
+  const suggest = (answer: () => Response) => {
+    outside.interfere = (_url, body) => (body.includes('SuggestRepositories') ? answer() : null);
+  };
+
+  it('Linear’s own suggestion does, where it is sure', async () => {
+    await addRepository('acme/site');
+    suggest(() => {
+      const suggestions = [{ repositoryFullName: 'acme/site', confidence: 0.95 }];
+      return Response.json({ data: { issueRepositorySuggestions: { suggestions } } });
+    });
+    await send(created(newThread()));
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
+    expect(outside.starts[0]?.body.repository.fullName).toBe('acme/site');
+  });
+
+  it('and Linear cannot say, people are asked', async () => {
+    await addRepository('acme/site');
+    suggest(() => Response.json({ errors: [{ message: 'Feature not accessible' }] }, { status: 400 }));
+    await send(created(newThread()));
+    await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+    expect(outside.starts).toHaveLength(0);
+  });
+});
+
+it('the rules of the issue’s team come before those of the workspace, in what Claude is given', async () => {
+  const team = { id: 'team-1', key: 'ENG', name: 'Engineering', displayName: 'Engineering', parentId: null };
+  const guidance = [
+    { body: 'Use spaces.', origin: { type: 'Organization' } },
+    { body: 'Use tabs.', origin: { type: 'Team', team } },
+  ];
+  await send(created(newThread(), { guidance }));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const [prompt] = outside.commands;
+  const text = prompt?.type === 'prompt' ? prompt.text : '';
+  expect(text).toMatch(/From the issue's team Engineering:.*Use tabs\..*From the workspace:.*Use spaces\./s);
+});
+
+it('the sandbox is told the role, for which the repository may have a prompt of its own', async () => {
+  outside.facts = { ...outside.facts, labels: { nodes: [{ name: 'Bug' }] } };
+  await send(created(newThread()));
+  await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
+  expect(outside.starts[0]?.body.claude.role).toBe('debugger');
 });
