@@ -214,6 +214,11 @@ function claudeAccess(
 
 /** @returns undefined, with a problem noted, where one half of the app is missing */
 function gitHubApp(variables: Variables, problems: string[]): Config['github']['app'] | undefined {
+  const { GITHUB_API_URL: apiUrl } = variables;
+  if (apiUrl.startsWith('http:') && !isLoopback(apiUrl)) {
+    problems.push('GITHUB_API_URL must be https unless it is a loopback address: tokens travel with every request');
+    return undefined;
+  }
   const { GITHUB_APP_ID: id, GITHUB_APP_PRIVATE_KEY: privateKey } = variables;
   if (id && privateKey) return { id, privateKey };
   if (!id && !privateKey) return null;

@@ -72,6 +72,9 @@ it('takes a GitHub App whole or not at all', () => {
   expect(problems({ ...valid, GITHUB_APP_ID: '1001' })).toEqual([
     expect.stringContaining('GITHUB_APP_PRIVATE_KEY is not'),
   ]);
+  expect(problems({ ...valid, GITHUB_API_URL: 'http://git.acme.example/api/v3' })).toEqual([
+    expect.stringContaining('GITHUB_API_URL must be https'),
+  ]);
   expect(problems({ ...valid, GITHUB_APP_PRIVATE_KEY: 'x' })).toEqual([
     expect.stringContaining('GITHUB_APP_ID is not'),
   ]);

@@ -88,6 +88,25 @@ describe('the end of a turn that changed something', () => {
     });
   });
 
+  it('is attached to the issue as a plain link where Linear does not know that GitHub', async () => {
+    await configure();
+    const { interfere } = outside;
+    const attached: object[] = [];
+    outside.interfere = (url, body, request) => {
+      if (body.includes('attachmentLinkGitHubPR')) {
+        const errors = [{ message: 'Integration not found', extensions: { type: 'invalid input' } }];
+        return Response.json({ data: null, errors });
+      }
+      if (!body.includes('attachmentLinkURL')) return interfere(url, body, request);
+      attached.push(JSON.parse(body).variables);
+      return Response.json({ data: { attachmentLinkURL: { success: true } } });
+    };
+    const thread = await worked();
+    await vi.waitFor(() => expect(attached).toHaveLength(1));
+    expect(attached).toMatchObject([{ issueId: thread.issueId, title: 'Pull request #12' }]);
+    expect((await page(thread))?.session.failedEffects).toBe(0);
+  });
+
   it('is told what went wrong where GitHub refuses for good', async () => {
     await configure();
     github.answer = () =>
