@@ -2,9 +2,12 @@
  * `node tests/e2e/installation.ts`: an admin installs Cyrus in Linear by the page /install, in a real browser, against the
  * simulator; it is used, its tokens are renewed, revoked, and it is installed again.
  */
+import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
+import { PROJECT } from '../../dev/settings.ts';
 import { LinearThread } from './linear-thread.ts';
 import { holds, Run, same, until } from './run.ts';
 import { endProcesses, makeFolder, type Stage, setStage } from './stage.ts';
@@ -111,6 +114,29 @@ export async function installation(run: Run, stage: Stage): Promise<void> {
     },
   );
   await page.close();
+
+  await run.promise('The command for repositories finds the deployment, adds one to it and shows it', async () => {
+    const clone = ['--clone-url', 'https://git.example/acme/docs.git', '--label', 'Docs', '--tools', 'safe'];
+    await repositories(stage, 'add', 'acme/docs', ...clone);
+    const listed = (await repositories(stage, 'list')) as { repositories: { fullName: string; settings: object }[] };
+    const added = listed.repositories.find(({ fullName }) => fullName === 'acme/docs');
+    same('Labels and tools', added && pick(added.settings, ['labels', 'tools']), { labels: ['Docs'], tools: 'safe' });
+    await repositories(stage, 'workspace', 'set', '--block-user', 'eve@example.com');
+    const { settings } = (await repositories(stage, 'workspace')) as { settings: { blockedUsers: string[] } };
+    same('Blocked', settings.blockedUsers, ['eve@example.com']);
+  });
+}
+
+/** Runs `npm run repositories` as a process. @returns its JSON */
+async function repositories({ stack }: Stage, ...args: string[]): Promise<unknown> {
+  const env = { PATH: process.env.PATH ?? '', CYRUS_URL: stack.url, ADMIN_TOKEN: stack.secrets.adminToken };
+  const script = join(PROJECT, 'dev', 'repositories.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...args, '--json'], { env });
+  return JSON.parse(stdout);
+}
+
+function pick(object: object, keys: string[]): object {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => keys.includes(key)));
 }
 
 /** From the installation page to Linear's question, and the answer to it. */
