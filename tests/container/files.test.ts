@@ -4,6 +4,8 @@ import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { read } from '../../dev/claude/script.ts';
+import { scripts } from '../../dev/claude/scripts.ts';
 import { givenFileSchema, givenFilesSchema, MAX_GIVEN_BYTES } from '../../src/protocol/files.ts';
 import { eventually, run, SERVER_SECRET, type Stage, setStage } from './stage.ts';
 
@@ -51,6 +53,18 @@ describe('a file that a session is given', () => {
     expect(JSON.stringify(result)).toContain(createHash('sha256').update(PNG).digest('hex'));
     const saved = await stage.event('saved');
     expect(saved.files.map((file) => file.path)).toEqual(['done.txt']);
+  });
+
+  test('is read without asking also where Claude has to ask for other things', async () => {
+    scripts['read-file'] = function* (task) {
+      const seen = yield* read(/(\/\S+\.txt)/.exec(task.prompt)?.[1] ?? '');
+      return { text: seen.text };
+    };
+    await stage.start(ID, { claude: { permissions: { allow: ['Read'], ask: [], others: 'refuse' } } });
+    await stage.event('ready');
+    const { path } = givenFileSchema.parse(await (await put('ab12-log.txt', 'words of the log')).json());
+    await stage.prompt(ID, `[script: read-file] ${path}`);
+    expect(JSON.stringify(await stage.result())).toContain('words of the log');
   });
 
   test('replaces one of the same name, and stays over a restart of the server', async () => {
