@@ -113,11 +113,12 @@ async function stopsAtOnce(stack: Stack): Promise<void> {
   const model = scripted(stack);
   const warm = await assign(stack, 'Lose the token');
   await warm.thread.closing();
-  model.failNext({ status: 401 });
+  model.failNext({ status: 401, times: 100 });
   const since = Date.now();
   stack.linear.comment(warm.thread.issue, LOOK);
   const closing = await warm.thread.closing(2);
   within('Ended after', Date.now() - since, 5_000);
+  model.clearFaults();
   const words = JSON.stringify(closing.content);
   holds('It names what to do', words.includes('claude setup-token'), 'claude setup-token', words);
   const { session } = await warm.session.read();

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../src/config.ts';
+
+const valid = {
+  ENVIRONMENT: 'production',
+  PUBLIC_URL: '',
+  CLAUDE_CREDENTIAL: 'subscription',
+  CLAUDE_MODEL: 'sonnet',
+  SANDBOX: 'container',
+  SANDBOX_ENDPOINT_URL: '',
+  LINEAR_API_URL: 'https://api.linear.app/graphql',
+  ANTHROPIC_API_URL: 'https://api.anthropic.com/',
+  WEBHOOK_MAX_AGE_HOURS: '8',
+  SCRIPTED_MODEL: 'false',
+  PAUSED: 'false',
+  LINEAR_WEBHOOK_SECRET: 'lin_wh_0123456789',
+  ENCRYPTION_KEY: btoa('0123456789abcdef0123456789abcdef'),
+  ADMIN_TOKEN: 'an-admin-token-of-some-length',
+  ACCESS_PASSWORD: 'a password',
+  CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat-1',
+};
+
+const limits = (more: object = {}) => readConfig({ ...valid, ...more }).limits;
+
+function problems(more: object): string {
+  try {
+    limits(more);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.join('\n');
+    throw error;
+  }
+  return '';
+}
+
+describe('an API key', () => {
+  it('is an error wherever the Worker has it, as a secret or a variable, while a subscription pays', () => {
+    const said = problems({ ANTHROPIC_API_KEY: 'sk-ant-api03-of-someone' });
+    expect(said).toMatch(/ANTHROPIC_API_KEY is set although CLAUDE_CREDENTIAL is "subscription"/);
+    expect(said).not.toContain('sk-ant-api03-of-someone');
+  });
+});
+
+describe('the plan', () => {
+  it('decides when a cheaper model is taken', () => {
+    expect(limits()).toMatchObject({ plan: '5x', fallBackAt: 0.2, limitFallbacks: { opus: 'sonnet' } });
+    expect(limits({ CLAUDE_PLAN: '20x' })).toMatchObject({ plan: '20x', fallBackAt: 0.5 });
+    const key = { CLAUDE_CREDENTIAL: 'api-key', CLAUDE_CODE_OAUTH_TOKEN: '', ANTHROPIC_API_KEY: 'k' };
+    expect(limits(key)).toMatchObject({ plan: 'api', fallBackAt: 0 });
+  });
+
+  it('gives way to a percentage of one’s own', () => {
+    expect(limits({ CLAUDE_FALLBACK_AT: '35' }).fallBackAt).toBe(0.35);
+    expect(limits({ CLAUDE_FALLBACK_AT: '0' }).fallBackAt).toBe(0);
+    expect(problems({ CLAUDE_FALLBACK_AT: '101' })).toContain('CLAUDE_FALLBACK_AT');
+    expect(problems({ CLAUDE_PLAN: 'max' })).toContain('CLAUDE_PLAN');
+    expect(problems({ CLAUDE_LIMIT_FALLBACKS: 'opus' })).toContain('pairs of models');
+  });
+});
+
+describe('several tokens', () => {
+  it('are named, the one by itself first', () => {
+    expect(limits({ CLAUDE_CODE_OAUTH_TOKENS: 'work=token-w, home=token-h' }).tokens.map(({ name }) => name)).toEqual([
+      'default',
+      'work',
+      'home',
+    ]);
+    const more = { CLAUDE_CODE_OAUTH_TOKEN: '', CLAUDE_CODE_OAUTH_TOKENS: 'work=token=with=signs' };
+    expect(limits(more).tokens).toEqual([{ name: 'work', secret: 'token=with=signs' }]);
+    expect(readConfig({ ...valid, ...more }).claude.access).toEqual({
+      mode: 'subscription',
+      secret: 'token=with=signs',
+    });
+  });
+
+  it.each([
+    ['a-token-without-a-name', 'must be name=token'],
+    ['work=a, work=b', 'work is given twice'],
+    ['default=a', 'CLAUDE_CODE_OAUTH_TOKEN has it'],
+    ['work=sk-ant-oat-1', 'work is the same token'],
+  ])('given as %j are refused, without being shown', (list, why) => {
+    const said = problems({ CLAUDE_CODE_OAUTH_TOKENS: list });
+    expect(said).toContain(why);
+    expect(said).not.toContain('sk-ant-oat-1');
+  });
+});
+
+describe('budgets and prices', () => {
+  it('are dollars, or none', () => {
+    expect(limits().budgets).toEqual({ session: null, repositoryPerMonth: null, month: null });
+    expect(limits({ CLAUDE_BUDGET_SESSION_USD: '2.5', CLAUDE_BUDGET_MONTH_USD: '' }).budgets).toEqual({
+      session: 2.5,
+      repositoryPerMonth: null,
+      month: null,
+    });
+    expect(problems({ CLAUDE_BUDGET_MONTH_USD: '-1' })).toContain('CLAUDE_BUDGET_MONTH_USD');
+  });
+
+  it('of an admin’s own derive what the cache costs', () => {
+    expect(limits({ CLAUDE_PRICES: '{"opus": {"input": 4, "output": 20}}' }).prices).toEqual([
+      { model: 'opus', input: 4, output: 20, cacheRead: 0.4, cacheCreation: 5 },
+    ]);
+    expect(problems({ CLAUDE_PRICES: 'opus: 4' })).toContain('must be JSON');
+  });
+});
