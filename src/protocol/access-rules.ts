@@ -20,7 +20,7 @@ export const accessRulesSchema = z.object({
 export type AccessRules = z.infer<typeof accessRulesSchema>;
 
 /** What an admin may set for a workspace (`PUT /api/admin/workspaces/:id/settings`); it comes before what repositories say. */
-export const workspaceSettingsSchema = accessRulesSchema;
+export const workspaceSettingsSchema = z.object({ ...accessRulesSchema.shape });
 export type WorkspaceSettings = z.infer<typeof workspaceSettingsSchema>;
 
 /** The settings of a workspace for which nothing was set. */

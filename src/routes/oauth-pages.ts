@@ -105,7 +105,9 @@ export function installedPage(
   origin: string,
 ): Response | Promise<Response> {
   const address = `${origin}/api/admin/workspaces/${workspace.id}/repositories/OWNER/NAME`;
-  const command = `curl -X PUT ${address} \\
+  const command = `CYRUS_URL=${origin} CYRUS_GIT_SECRET=TOKEN npm run repositories -- add OWNER/NAME \\
+  --workspace ${workspace.id} --clone-url https://github.com/OWNER/NAME.git --credential basic`;
+  const request = `curl -X PUT ${address} \\
   -H "Authorization: Bearer $ADMIN_TOKEN" -H 'Content-Type: application/json' \\
   -d '{"cloneUrl":"https://github.com/OWNER/NAME.git","baseBranch":"main",
        "credential":{"username":"x-access-token","password":"TOKEN"}}'`;
@@ -115,6 +117,8 @@ export function installedPage(
           <h2>Add a repository</h2>
           <p>Cyrus needs to know where the code is. Whoever holds the ADMIN_TOKEN of this deployment runs:</p>
           <pre>${command}</pre>
+          <p>or, where this project is not at hand:</p>
+          <pre>${request}</pre>
         </li>`
       : '';
   const body = html`<ol class="steps">

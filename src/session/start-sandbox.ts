@@ -191,7 +191,7 @@ async function choose(
     case 'none':
       throw new SetupError(
         'no repository is configured for this workspace',
-        'Ask an admin to add one (PUT /api/admin/workspaces/:id/repositories/:owner/:name), then comment to try again.',
+        'Ask an admin of Cyrus to add one (`npm run repositories -- add`, or the admin API), then comment to try again.',
       );
     case 'unknown':
       throw new SetupError(
