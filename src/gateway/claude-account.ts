@@ -29,7 +29,9 @@ const RESERVED_MS = 15 * 60_000;
 const PROBE_EVERY_MS = 60_000;
 const BELIEVE_REFUSAL_MS = 10 * 60_000;
 const PROBE_LIMIT_MS = 5_000;
-const STATE = 'state';
+/** Kept apart: the tokens change with every answer, the long list of sessions rarely. */
+const TOKENS = 'tokens';
+const ASSIGNED = 'assigned';
 
 /** Who asks. */
 export interface Asker {
@@ -86,7 +88,8 @@ export class ClaudeAccount extends DurableObject<Env> {
     super(ctx, env);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
-    const kept = accountStateSchema.safeParse(ctx.storage.kv.get(STATE));
+    const { kv } = ctx.storage;
+    const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
     this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
     ctx.blockConcurrencyWhile(async () => {
       for (const { name, secret } of this.#config.limits.tokens) {
@@ -287,12 +290,12 @@ export class ClaudeAccount extends DurableObject<Env> {
       .filter(([, { at }]) => now - at < KEEP_ASSIGNED_MS)
       .slice(-MAX_ASSIGNED);
     this.#state = { ...this.#state, assigned: { ...Object.fromEntries(kept), [session]: { token, at: now } } };
-    this.ctx.storage.kv.put(STATE, this.#state);
+    this.ctx.storage.kv.put(ASSIGNED, this.#state.assigned);
   }
 
   #setToken(name: string, known: AccountState['tokens'][string]): void {
     this.#state = { ...this.#state, tokens: { ...this.#state.tokens, [name]: known } };
-    this.ctx.storage.kv.put(STATE, this.#state);
+    this.ctx.storage.kv.put(TOKENS, this.#state.tokens);
     this.#changed.add(name);
   }
 

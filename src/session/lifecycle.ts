@@ -86,10 +86,15 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
   if (!result) return;
   if (effect.kind === 'open-thread' && result.kind === 'thread') {
     const { expectedThread } = step.state;
-    if (expectedThread?.promptId !== effect.promptId) return;
+    const { agentSessionId } = result;
+    if (expectedThread?.promptId !== effect.promptId) {
+      // Linear's own thread came meanwhile, or the request was withdrawn: this one is not left without a word.
+      const isKnown = agentSessionId in step.state.agentSessions;
+      if (!isKnown) step.say(agentSessionId, { type: 'response', body: 'This was seen to in another thread.' });
+      return;
+    }
     const { promptId, commentId, author, person, text } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
-    const { agentSessionId } = result;
     prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
     return;
   }
@@ -152,6 +157,8 @@ function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
     notProposed(step, effect, event);
     return;
   }
+  // Asked again before long, and nobody's concern.
+  if (effect.kind === 'find-room' || effect.kind === 'ask-place' || effect.kind === 'give-place') return;
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   answerUndelivered(step, event);
