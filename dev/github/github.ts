@@ -1,6 +1,10 @@
 /**
  * A stand-in for GitHub: its REST API with an App's tokens, its errors and limits, and pages that show pull requests. The
  * repositories themselves are the git host's, which takes this stand-in's tokens. It listens on the loopback interface alone.
+ *
+ * `/` shows the pull requests, `/api/v3` is the API. `/control` is for people and tests: `GET /control/pulls` and `/control/requests`
+ * list them, `PUT /control/faults` with `{"faults":[{"kind":"server-error","times":2,"match":"POST /repos"}]}` has it misbehave
+ * (kinds: faults.ts), an empty list ends that, `POST /control/revoke` ends every installation token.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -31,7 +31,6 @@ const personalTokenSchema = z.object({
   permissions: permissionsSchema,
   expiresAt: z.number().nullable(),
 });
-type PersonalToken = z.infer<typeof personalTokenSchema>;
 
 const commentSchema = z.object({ id: z.number().int(), author: z.string(), body: z.string(), createdAt: z.number() });
 

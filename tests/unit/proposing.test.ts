@@ -203,7 +203,8 @@ describe('no pull request is asked for', () => {
     play.hasPullRequests = true;
     play.prompt('p1');
     play.started();
-    const effects = play.report(init, result('Mended.', ['p1']), { ...saved(1), pushed: false, problem: 'Refused.' });
+    const refused = { ...saved(1), pushed: false, problem: 'Refused.' };
+    const effects = play.report(init, result('Mended.', ['p1']), refused);
     expect(play.kinds(effects)).not.toContain('open-pull-request');
     expect(play.closings('thread-1')).toHaveLength(1);
   });
