@@ -30,24 +30,32 @@ const MIB = 1024 * 1024;
 type Missing = { why: string; isPassing: boolean };
 
 /**
- * Completes a prompt by the files it links.
+ * Completes a prompt by the files it links, and sees to it that those of earlier prompts are there.
  * @returns the prompt, with a list of the files after it where it links any
  * @throws SandboxError where the sandbox may take them later
  */
 export async function withAttachments(text: string, surroundings: Surroundings, sandbox: Sandbox): Promise<string> {
-  const uploads = findUploads(text, surroundings.config.linear.uploadsUrl);
-  if (uploads.length === 0) return text;
+  const { uploadsUrl } = surroundings.config.linear;
+  const uploads = findUploads(text, uploadsUrl);
+  const isNew = ({ address }: Upload) => uploads.some((upload) => upload.address === address);
+  const before = surroundings.promptsWith(new URL(uploadsUrl).host);
+  const earlier = findUploads(before.join('\n\n'), uploadsUrl).filter((upload) => !isNew(upload));
+  if (uploads.length + earlier.length === 0) return text;
   const delivery = new Delivery(surroundings, sandbox, await sandbox.files(surroundings.state.id));
   const given: FileNote[] = [];
   const missing: { address: string; why: string }[] = [];
   const outcomes = await eachAtMost(AT_ONCE, uploads.slice(0, MAX_FILES), (upload) => delivery.bring(upload));
+  // The conversation may go on in another sandbox than the one that was given these.
+  const again = earlier.slice(0, Math.max(0, MAX_FILES - uploads.length));
+  await eachAtMost(AT_ONCE, again, (upload) => delivery.bring(upload));
   for (const [index, { address }] of uploads.entries()) {
     const outcome = outcomes[index];
     if (!outcome) missing.push({ address, why: `only the first ${MAX_FILES} files of a prompt are handed over` });
     else if ('why' in outcome) missing.push({ address, why: outcome.why });
     else given.push({ address, path: outcome.path, bytes: outcome.bytes, type: typeOfName(outcome.name) });
   }
-  return `${text}\n\n${filesNote(given, missing)}`;
+  const note = filesNote(given, missing);
+  return note === '' ? text : `${text}\n\n${note}`;
 }
 
 /** The files of one prompt on their way. */

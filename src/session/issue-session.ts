@@ -384,6 +384,7 @@ export class IssueSession extends DurableObject<Env> {
           state,
           journal: this.#journal,
           promptText: (promptId) => this.#store.promptText(promptId),
+          promptsWith: (words) => this.#store.promptsWith(words),
           checkpoint: () => this.#checkpoint(),
           assets: this.#assets,
         },

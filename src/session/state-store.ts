@@ -29,6 +29,12 @@ export class StateStore {
     this.#sql.exec('INSERT OR IGNORE INTO prompts (id, text) SELECT ?, text FROM prompts WHERE id = ?', id, of);
   }
 
+  /** Texts of prompts that hold these words. */
+  promptsWith(words: string): string[] {
+    const rows = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE instr(text, ?) > 0', words);
+    return rows.toArray().map(({ text }) => text);
+  }
+
   promptText(id: string): string | null {
     const [row] = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE id = ?', id).toArray();
     return row?.text ?? null;

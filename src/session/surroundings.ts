@@ -14,6 +14,8 @@ export interface Surroundings {
   state: SessionState;
   journal: Journal;
   promptText: (promptId: string) => string | null;
+  /** Texts of this session's prompts that hold these words. */
+  promptsWith: (words: string) => string[];
   /** The last checkpoint; null where there is none. */
   checkpoint: () => CheckpointManifest | null;
   assets: AssetMemory;

@@ -111,6 +111,22 @@ describe('a file that a prompt links', () => {
     expect(outside.files.size).toBe(0);
   });
 
+  it('is there for later prompts too: another sandbox is given it again, without a word', async () => {
+    const address = upload('1234');
+    const thread = newThread();
+    await send(prompted(thread, `![a](${address})`));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const names = [...outside.files.keys()];
+    await send(prompted(thread, 'Once more.'));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    expect(asked).toHaveLength(1);
+    outside.files.clear();
+    await send(prompted(thread, 'And again.'));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(3));
+    expect([...outside.files.keys()]).toEqual(names);
+    expect(JSON.stringify(outside.commands.slice(1))).not.toContain('Files linked');
+  });
+
   it('with a signature in its address is fetched without the token', async () => {
     const address = `${HOST}/workspace/signed`;
     uploads.set(`${address}?signature=abc`, () => new Response(PNG));
