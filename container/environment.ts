@@ -1,5 +1,7 @@
 /** The environment of what runs inside a session. Nothing of the server's own environment but PATH gets in. */
+import { join } from 'node:path';
 import type { StartSession } from '../src/protocol/sandbox.ts';
+import { trustVariables } from './certificates.ts';
 import type { SessionPaths } from './paths.ts';
 import { SESSION_MARKER } from './processes.ts';
 
@@ -16,6 +18,7 @@ export function sessionEnvironment(paths: SessionPaths): Record<string, string> 
     // Whatever lies around the server's root is no repository of the session.
     GIT_CEILING_DIRECTORIES: paths.dir,
     [SESSION_MARKER]: paths.dir,
+    ...trustVariables(join(paths.dir, 'certificates.crt')),
   };
 }
 

@@ -12,6 +12,7 @@ import type { z } from 'zod';
 import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
 import { claudeVersion } from './claude-command.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
+import { imageDigest } from './digest.ts';
 import { log } from './log.ts';
 import { SESSION_ID } from './paths.ts';
 import { Refusal } from './refusal.ts';
@@ -36,6 +37,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   const bootId = randomUUID();
   const startedAt = Date.now();
   const cliVersion = claudeVersion(config.claudeBin);
+  const digest = imageDigest();
   const sessions = await takeUpSessions(config, bootId);
   const creating = new Map<string, Promise<Session>>();
   let closing = false;
@@ -51,6 +53,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
         status: 200,
         body: {
           version: SANDBOX_VERSION,
+          digest: await digest,
           claude: await cliVersion,
           uptimeMs,
           sessions: sessions.size,

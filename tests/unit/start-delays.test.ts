@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { reasonOf } from '../../src/session/view.ts';
+import { SessionPlay } from './support/session-play.ts';
+
+const start = { kind: 'start-sandbox', generation: 1 } as const;
+const reason = 'Waiting for a free container';
+
+/** Thoughts that the thread was told by these effects. */
+function thoughts(play: SessionPlay): string[] {
+  return play.effects.flatMap((effect) => {
+    if (effect.kind !== 'say' || effect.activity.content.type !== 'thought') return [];
+    return effect.activity.content.body;
+  });
+}
+
+describe('A sandbox that cannot be started yet', () => {
+  it('shows on the page why, at once', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const { since } = play.state.phase;
+    play.play({ type: 'effect-delayed', effect: start, attempts: 1, reason });
+    expect(reasonOf(play.state)).toBe(reason);
+    expect(play.state.phase.since).toBe(since);
+  });
+
+  it('is told in Linear from the second try on, and again only where the reason is another', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    for (const attempts of [1, 2, 3, 4]) play.play({ type: 'effect-delayed', effect: start, attempts, reason });
+    play.play({ type: 'effect-delayed', effect: start, attempts: 5, reason: 'Waiting for the image' });
+    const told = thoughts(play).filter((thought) => thought.includes('keep trying'));
+    expect(told).toEqual([`${reason}. I keep trying.`, 'Waiting for the image. I keep trying.']);
+  });
+
+  it('of an earlier life says nothing', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const before = reasonOf(play.state);
+    play.play({ type: 'effect-delayed', effect: { kind: 'start-sandbox', generation: 7 }, attempts: 2, reason });
+    expect(reasonOf(play.state)).toBe(before);
+  });
+});
