@@ -176,8 +176,8 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
   });
 
   await run.promise('A follow-up comment makes a second commit on the branch, in the same conversation', async () => {
-    const sandbox = new SandboxSession(stack.sandboxRoot, session.id);
-    const before = sandbox.conversations();
+    const sandbox = new SandboxSession(stage.machine, session.id);
+    const before = await sandbox.conversations();
     same('Conversations after the first turn', before.length, 1);
     await linear.getByLabel('Comment', { exact: true }).fill('Please also count the pieces in the cart.');
     await linear.getByRole('button', { name: 'Send' }).click();
@@ -190,7 +190,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
       answer.content,
     );
     await session.turnEnded(2);
-    same('Conversations after the second turn', sandbox.conversations(), before);
+    same('Conversations after the second turn', await sandbox.conversations(), before);
     const commits = await checkout.commitsOf(BRANCH);
     same('Commits of the branch', commits.length, 2);
     same('The first commit', commits[0]?.subject, MENDED);

@@ -1,7 +1,5 @@
 /** An image goes from the issue into the sandbox, and from there to the live page and back into Linear. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { LinearThread } from './linear-thread.ts';
 import { LivePage } from './live-page.ts';
 import { holds, type Run, same, until } from './run.ts';
@@ -27,10 +25,9 @@ export async function attachments(run: Run, stage: Stage): Promise<void> {
 
   await run.promise('The image of an issue lies beside the worktree, and Claude is told where', async () => {
     await session.turnEnded(1);
-    const { files } = new SandboxSession(stack.sandboxRoot, session.id).paths;
-    const names = readdirSync(files);
-    same('Files of the session', names.length, 1);
-    same('The bytes in the sandbox', readFileSync(join(files, names[0] ?? '')).equals(PNG), true);
+    const files = await new SandboxSession(stage.machine, session.id).files();
+    same('Files of the session', files.length, 1);
+    same('The bytes in the sandbox', files[0]?.base64, PNG.toString('base64'));
     const [ended] = await session.entries('turn-ended');
     const checksum = createHash('sha256').update(PNG).digest('hex');
     holds('Claude has read it', ended?.text.includes(checksum) === true, checksum, ended?.text);

@@ -5,19 +5,15 @@
  * Prints each promise as it is kept; the last line is the flight record as JSON. Exits with 1 at the first promise that
  * is not kept, having said which, what was expected, what was seen, and where the logs are.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { assignedIssue } from './assigned-issue.ts';
-import { attachments } from './attachments.ts';
 import { burst } from './burst.ts';
 import { firstActivity } from './first-activity.ts';
-import { permissions } from './permissions.ts';
-import { Run, same } from './run.ts';
-import { endProcesses, makeFolder, nothingRuns, setStage } from './stage.ts';
+import { Run } from './run.ts';
+import { scenario } from './scenario.ts';
+import { endProcesses, keepEvidenceOnly, makeFolder, nothingRuns, setStage } from './stage.ts';
 import { startProblems } from './start-problems.ts';
-import { noCredentialIn, stopping } from './stopping.ts';
-import { watching } from './watching.ts';
-import { workerKilled } from './worker-killed.ts';
+import { noCredentialIn } from './stopping.ts';
 
 /** Every wait has a limit of its own; this one is for what nobody thought of. */
 const LIMIT_MS = 10 * 60_000;
@@ -26,24 +22,16 @@ async function mainJob(run: Run, folder: string): Promise<object> {
   await startProblems(run, folder);
   const stage = await run.promise('Everything starts, as with `npm start`', () => setStage(folder));
   try {
-    const flight = await assignedIssue(run, stage);
-    await watching(run, stage);
-    await attachments(run, stage);
-    await permissions(run, stage);
-    const stop = await stopping(run, stage);
-    const killed = await workerKilled(run, stage);
-    await run.promise('No page has complained in the browser’s console', async () => {
-      same('Errors in the console', stage.console.errors, []);
-    });
+    const flight = await scenario(run, stage);
     await stage.closeBrowser();
     const first = await firstActivity(run, stage);
     await run.promise('After all of this there is still no real credential in the sandbox or the logs', async () => {
-      noCredentialIn(stage.stack);
+      await noCredentialIn(stage);
     });
     await stage.close();
     const stormed = await burst(run, folder);
     await run.promise('Everything ends: no process is left', () => nothingRuns(folder));
-    return { ...flight, ...first, ...stop, burst: stormed, workerKilled: killed };
+    return { ...flight, ...first, burst: stormed };
   } catch (error) {
     await stage.picture('failed').catch(() => {});
     throw error;
@@ -81,15 +69,6 @@ async function main(): Promise<void> {
   );
   console.log(JSON.stringify(record));
   process.exit(record.ok ? 0 : 1);
-}
-
-/** What a kept promise leaves behind: logs and pictures, no databases, checkouts or secrets. */
-function keepEvidenceOnly(run: Run, folder: string): void {
-  const kept = run.evidence.map((evidence) => evidence.path);
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name);
-    if (!kept.includes(path)) rmSync(path, { recursive: true, force: true });
-  }
 }
 
 await main();

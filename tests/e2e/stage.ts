@@ -1,12 +1,14 @@
 /** Where the run takes place: the whole of Cyrus as `npm start` has it, in a folder of its own, with a real browser beside it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium } from 'playwright-core';
 import { freePorts } from '../../dev/settings.ts';
 import { type Stack, type StackOptions, startStack } from '../../dev/stack.ts';
 import { type Console, watchConsole } from './console.ts';
-import { until } from './run.ts';
+import type { ContainerMachine } from './container-machine.ts';
+import { type Run, until } from './run.ts';
+import { type SandboxMachine, thisMachine } from './sandbox-machine.ts';
 
 const BROWSER_ARGUMENTS = [
   '--no-sandbox',
@@ -18,6 +20,8 @@ const BROWSER_ARGUMENTS = [
 
 export interface Stage {
   stack: Stack;
+  /** Where the sandboxes are. */
+  machine: SandboxMachine;
   browser: BrowserContext;
   /** What the browser's pages complained about. */
   console: Console;
@@ -38,9 +42,9 @@ export function makeFolder(): string {
   return folder;
 }
 
-/** Starts all of it. @param folder databases, repositories, logs and pictures go there */
-export async function setStage(folder: string): Promise<Stage> {
-  const stack = await setStack({ folder });
+/** Starts all of it. @param folder databases, repositories, logs and pictures go there. @param containers see StackOptions */
+export async function setStage(folder: string, containers?: ContainerMachine): Promise<Stage> {
+  const stack = await setStack({ folder, ...(containers && { containers: containers.engine }) });
   let browser: Browser | null = null;
   try {
     browser = await launchBrowser();
@@ -52,6 +56,7 @@ export async function setStage(folder: string): Promise<Stage> {
     };
     return {
       stack,
+      machine: containers ?? thisMachine(stack.sandboxRoot),
       browser: context,
       console: watchConsole(context),
       picture: async (name) => {
@@ -123,5 +128,14 @@ export function endProcesses(folder: string): void {
     } catch {
       // Gone meanwhile.
     }
+  }
+}
+
+/** What a kept promise leaves behind: logs and pictures, no databases, checkouts or secrets. */
+export function keepEvidenceOnly(run: Run, folder: string): void {
+  const kept = run.evidence.map((evidence) => evidence.path);
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (!kept.includes(path)) rmSync(path, { recursive: true, force: true });
   }
 }

@@ -1,10 +1,9 @@
 /** A person presses stop while a tool runs; and before that: what may not be found in the sandbox. */
 import { join } from 'node:path';
-import type { Stack } from '../../dev/stack.ts';
 import { isClosing, isSaidOnce, LinearThread } from './linear-thread.ts';
 import { holds, type Run, same, until, within } from './run.ts';
-import { isAlive, SandboxSession } from './sandbox-session.ts';
-import { findInFiles, findInProcesses, secretsOf } from './secrets.ts';
+import { SandboxSession } from './sandbox-session.ts';
+import { findInFiles, secretsOf } from './secrets.ts';
 import type { Stage } from './stage.ts';
 
 /** A stop must have ended every process by then. */
@@ -15,11 +14,11 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
   const { stack } = stage;
   const issue = LinearThread.assign(stack.linear, 'A tool that never ends', '[script: long-tool]');
   const session = await issue.livePage();
-  const sandbox = new SandboxSession(stack.sandboxRoot, session.id);
+  const sandbox = new SandboxSession(stage.machine, session.id);
 
   const { tool, processes } = await run.promise('Claude runs a tool that would never end', async () => {
     const tool = await sandbox.longTool();
-    const processes = sandbox.processes();
+    const processes = await sandbox.processes();
     holds(
       'Its processes are known',
       tool.every((pid) => processes.includes(pid)),
@@ -30,35 +29,33 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
   });
 
   await run.promise('No real credential is in the sandbox, its processes or the logs', async () => {
-    noCredentialIn(stack);
+    await noCredentialIn(stage);
     const secrets = secretsOf(stack);
-    same('Credentials in the session’s processes', findInProcesses(processes, secrets), []);
+    same('Credentials in the session’s processes', await sandbox.inProcesses(processes, secrets), []);
     // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
     const token = [{ name: 'session token', text: await sandbox.token() }];
-    const inFiles = findInFiles(sandbox.paths.dir, token);
+    const inFiles = await sandbox.inFiles(token);
     const record = `${sandbox.paths.record}: session token`;
     holds('The session token is found on the disk', inFiles.includes(record), record, inFiles);
-    same('The session token in its processes', findInProcesses(processes, token), []);
+    same('The session token in its processes', await sandbox.inProcesses(processes, token), []);
     same('The session token in the logs', findInFiles(join(stack.folder, 'logs'), token), []);
     const marker = [{ name: 'marker', text: sandbox.paths.dir }];
-    holds('Processes are searched', findInProcesses(tool, marker).length >= tool.length, 'the marker in each', tool);
+    const marked = await sandbox.inProcesses(tool, marker);
+    holds('Processes are searched', marked.length >= tool.length, 'the marker in each', marked);
   });
 
   const stopMs = await run.promise('Stop ends Claude and all it started within 2 s', async () => {
     const page = await stage.browser.newPage();
     await page.goto(`${stack.linear.url}/example/issue/${issue.issue}`);
+    const watched = sandbox.gone(processes);
     await page.getByRole('button', { name: 'Stop' }).click();
-    await until('the end of the processes', () => !processes.some(isAlive), {
-      everyMs: 5,
-      limitMs: 10_000,
-      describe: () => processes.filter(isAlive),
-    });
-    const gone = Date.now();
-    same('Processes of the session', sandbox.processes(), []);
+    const gone = await watched;
+    same('Processes that are left', gone.left, []);
+    same('Processes of the session', await sandbox.processes(), []);
     const { at } = await issue.webhook('prompted');
-    within('From the webhook to the end of the last process', gone - at, STOP_LIMIT_MS);
+    within('From the webhook to the end of the last process', gone.at - at, STOP_LIMIT_MS);
     await page.close();
-    return gone - at;
+    return gone.at - at;
   });
 
   await run.promise('The stop is answered once, by a response', async () => {
@@ -82,8 +79,8 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
 }
 
 /** @throws Unkept naming each file of the sandbox or log that holds a real credential */
-export function noCredentialIn(stack: Stack): void {
+export async function noCredentialIn({ stack, machine }: Pick<Stage, 'stack' | 'machine'>): Promise<void> {
   const secrets = secretsOf(stack);
-  same('Credentials in the sandbox’s files', findInFiles(stack.sandboxRoot, secrets), []);
+  same('Credentials in the sandbox', await machine.search(secrets), []);
   same('Credentials in the logs', findInFiles(join(stack.folder, 'logs'), secrets), []);
 }

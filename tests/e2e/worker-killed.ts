@@ -61,8 +61,8 @@ export async function workerKilled(run: Run, stage: Stage): Promise<Killed> {
   await run.promise('The journal has every step once, numbered without gaps', async () => {
     isNumberedWithoutGaps(entries);
     hasEveryStepOnce(entries, work);
-    const sandbox = new SandboxSession(stack.sandboxRoot, session.id);
-    same('Files of the steps', readdirSync(`${sandbox.paths.worktree}/steps`).length, STEPS);
+    const sandbox = new SandboxSession(stage.machine, session.id);
+    same('Files of the steps', (await sandbox.steps()).length, STEPS);
   });
 
   await run.promise('The page that was open all the time shows every step once, as one opened afterwards', async () => {
