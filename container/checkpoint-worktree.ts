@@ -128,6 +128,8 @@ export async function writeBundle(plan: WorkspacePlan, known: string[], path: st
     signal: plan.signal,
     timeoutMs: SNAPSHOT_TIMEOUT_MS,
   };
+  // Of a git that was killed with an earlier server.
+  await rm(`${path}.lock`, { force: true });
   const args = ['bundle', 'create', '--quiet', path, CHECKPOINT_REF, ...known.map((commit) => `^${commit}`)];
   try {
     await git(args, options);

@@ -30,6 +30,8 @@ const compress = promisify(gzip);
 /** A chain of more bundles, or a file of more parts, is made anew as one. */
 const MAX_CHAIN = 24;
 const MAX_PARTS = 48;
+/** Of a longer conversation only the last prompts matter: those of the turn. */
+const MAX_PROMPTS = 500;
 /** Longest wait for the issue session to have stored what a checkpoint comprises. */
 const STORED_PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 2_000;
@@ -75,6 +77,8 @@ export class Checkpoints {
   constructor(context: LifeContext, options: CheckpointOptions) {
     this.#context = context;
     this.#options = options;
+    // What an earlier life was asked is in the conversation that this one took up.
+    for (const id of context.start.restore?.prompts ?? []) this.#prompts.add(id);
     this.#files = new ConversationFiles(context.paths.claudeConfig, context.start.claude.conversationId);
   }
 
@@ -175,7 +179,7 @@ export class Checkpoints {
       repository: start.repository.fullName,
       branch: start.repository.branch,
       eventSeq: moment.eventSeq,
-      prompts: context.commands.open.map(({ id }) => id).filter((id) => this.#prompts.has(id)),
+      prompts: [...this.#prompts].slice(-MAX_PROMPTS),
       worktree: {
         commit: chain.commit,
         index: snapshot.index,
@@ -236,6 +240,8 @@ export class Checkpoints {
     this.#stored.set(path, { path, bytes, sha256, parts: [...parts, object] });
     change.keep();
     if (parts.length + 1 >= MAX_PARTS) this.#files.forget(path);
-    for (const { id } of this.#context.commands.open) if (content.includes(id)) this.#prompts.add(id);
+    for (const id of this.#context.commands.promptIds) {
+      if (!this.#prompts.has(id) && content.includes(id)) this.#prompts.add(id);
+    }
   }
 }

@@ -73,6 +73,13 @@ export class CommandLog {
     return this.#prompts('delivered');
   }
 
+  /** Ids of all prompts, whatever became of them, in their order. */
+  get promptIds(): string[] {
+    const found: string[] = [];
+    for (const [id, { command }] of this.#known) if (command.type === 'prompt') found.push(id);
+    return found;
+  }
+
   /** Highest turn of any prompt; 0 before the first. */
   get lastTurn(): number {
     return this.#lastTurn;

@@ -53,6 +53,9 @@ const notFromPeople = [
   'Continue from where you left off.',
 ];
 
+/** How Cyrus asks to go on after Claude's process or its sandbox was lost (src/session/losses.ts): no new request. */
+const goesOn = ['Your process ended unexpectedly', 'The sandbox you worked in was lost.'];
+
 const interjected =
   /The user sent a new message while you were working:\n([\s\S]*?)(?=\n\nThis is how Claude Code surfaces|\n\nThe user sent a new message while you were working:|\n<\/system-reminder>|$)/g;
 
@@ -90,6 +93,7 @@ export function readConversation(request: MessagesRequest): Conversation {
     if (message.role === 'system') continue;
     const asked = texts.filter((text) => !notFromPeople.some((start) => text.trimStart().startsWith(start)));
     const prompt = asked.join('\n\n').trim();
+    if (turn && goesOn.some((start) => prompt.startsWith(start))) continue;
     if (prompt !== '') turns.push({ prompt, steps: [], interjections: [], cutOff: null });
   }
   return { directory, turns };

@@ -46,7 +46,7 @@ export const checkpointManifestSchema = z.object({
   branch: z.string().min(1),
   /** Last event of the life's stream that it comprises; the issue session has stored it. */
   eventSeq: count,
-  /** Prompts without an answer that Claude's files hold. */
+  /** Prompts that Claude's files hold, the last ones at least: they are not asked again. */
   prompts: z.array(z.uuid()).max(1_000),
   worktree: z.object({
     /** Everything in the worktree: tracked, changed, untracked; not what git ignores. */

@@ -1,6 +1,5 @@
 /** `kill -9` of the Worker's runtime in the middle of a turn: nothing may be missing afterwards, and nothing twice. */
-import { readdirSync, readFileSync } from 'node:fs';
-import type { Stack } from '../../dev/stack.ts';
+import { readdirSync } from 'node:fs';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
 import { type CyrusSession, isNumberedWithoutGaps } from './cyrus-session.ts';
 import { isSaidOnce, LinearThread } from './linear-thread.ts';
@@ -9,6 +8,7 @@ import { holds, type Run, same, until } from './run.ts';
 import { SandboxSession } from './sandbox-session.ts';
 import { type ScriptedWork, workOf } from './script-steps.ts';
 import type { Stage } from './stage.ts';
+import { killWorker } from './worker-runtime.ts';
 
 const STEPS = 12;
 const PAUSE_MS = 250;
@@ -142,51 +142,6 @@ async function toldEveryStepOnce(issue: LinearThread, session: CyrusSession, wor
   const closing = closings[0] ?? '';
   holds('The response', closing.startsWith(`response ${work.answer}`), work.answer, closing);
   same('Failed effects', (await session.read()).session.failedEffects, 0);
-}
-
-/** Kills the process that runs the Worker's code and its Durable Objects, and waits until another answers. */
-async function killWorker(stack: Stack): Promise<void> {
-  const killed = workerRuntime(stack);
-  process.kill(killed, 'SIGKILL');
-  await until(
-    'wrangler to start the Worker again',
-    async () => {
-      const health = await fetch(`${stack.url}/health`, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
-      return health?.ok;
-    },
-    { limitMs: 20_000 },
-  );
-}
-
-/**
- * wrangler runs two workerd processes: one listens on the port and passes requests on, the other, which it starts again
- * when it dies, runs the Worker.
- */
-function workerRuntime(stack: Stack): number {
-  const port = new URL(stack.url).port;
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => look(Number(name)));
-  const ours = new Set([stack.worker.child.process.pid]);
-  for (let size = 0; size < ours.size; ) {
-    size = ours.size;
-    for (const { pid, parent } of all) if (ours.has(parent)) ours.add(pid);
-  }
-  const runtimes = all.filter(({ pid, command }) => ours.has(pid) && /\bworkerd serve\b/.test(command));
-  const [worker, ...more] = runtimes.filter(({ command }) => !command.includes(`:${port} `));
-  if (!worker || more.length > 0) throw new Error(`cannot tell the Worker's runtime: ${JSON.stringify(runtimes)}`);
-  return worker.pid;
-}
-
-function look(pid: number): { pid: number; parent: number; command: string }[] {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-    return [{ pid, parent: Number(parent), command }];
-  } catch {
-    return [];
-  }
 }
 
 function pause(ms: number): Promise<void> {

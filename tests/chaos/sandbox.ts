@@ -1,0 +1,316 @@
+/**
+ * `npm run chaos:sandbox`: tasks of many small steps, whose sandboxes are killed with -9 at random moments, every other one
+ * with its disk; then the same with the Worker killed; then with both at once. Each task finishes, with the tree of one that
+ * nobody disturbed, no entry of its journal lost or doubled, and at most one batch of tools repeated for each kill. See
+ * docs/benchmarks.md.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { scripts } from '../../dev/claude/scripts.ts';
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
+import type { Stack } from '../../dev/stack.ts';
+import type { JournalEntry } from '../../src/protocol/journal.ts';
+import type { CyrusSession } from '../e2e/cyrus-session.ts';
+import { LinearThread } from '../e2e/linear-thread.ts';
+import { until } from '../e2e/run.ts';
+import { endProcesses, makeFolder, setStack } from '../e2e/stage.ts';
+import { killWorker } from '../e2e/worker-runtime.ts';
+import { Random } from '../unit/support/random.ts';
+import { Machines } from './sandbox-machines.ts';
+import { chaos } from './sandbox-task.ts';
+import { type Disturbance, judge, type TaskFigures } from './sandbox-verdict.ts';
+
+/** From the line in the journal that tells of a loss until Claude is back. */
+const RESTORED_LIMIT_MS = 15_000;
+/** A task that nobody finishes: far more than a lost disk takes to be noticed and restored, several times. */
+const TASK_LIMIT_MS = 6 * 60_000;
+const MAX_KILLS_A_TASK = 4;
+const MODES = ['sandbox', 'worker', 'both'] as const;
+type Mode = (typeof MODES)[number];
+
+const { values } = parseArgs({
+  options: {
+    /** Kills of each mode. */
+    kills: { type: 'string', default: '100' },
+    seed: { type: 'string', default: '1' },
+    /** Tasks under way at once. */
+    concurrency: { type: 'string', default: '6' },
+    rounds: { type: 'string', default: '4' },
+    /** Milliseconds of thought before each call: about what the fastest models take. */
+    thought: { type: 'string', default: '700' },
+    modes: { type: 'string', default: MODES.join(',') },
+    /** Keep the folder with its logs. */
+    keep: { type: 'boolean', default: false },
+  },
+});
+const wantedKills = Number(values.kills);
+const rounds = Number(values.rounds);
+const seed = Number(values.seed);
+
+/** A task under way. */
+interface Task {
+  session: CyrusSession;
+  ledger: string;
+  disturbances: Disturbance[];
+  isOver: boolean;
+}
+
+interface ModeFigures {
+  mode: Mode;
+  kills: number;
+  wiped: number;
+  tasks: number;
+  repeatedBatches: number;
+  repeatedEffects: number;
+  restoredMs: { median: number; most: number; count: number };
+  noticedMs: { median: number; most: number };
+  seconds: number;
+}
+
+scripts.chaos = chaos;
+const folder = makeFolder();
+mkdirSync(join(folder, 'ledgers'));
+const problems: string[] = [];
+let ledgers = 0;
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    endProcesses(folder);
+    process.exit(130);
+  });
+}
+
+async function main(): Promise<void> {
+  const secret = 'secret-of-the-machines-0123456789';
+  const machines = new Machines(folder, secret);
+  await machines.open();
+  const stack = await setStack({
+    folder,
+    variables: { SANDBOX_ENDPOINT_URL: machines.url, SANDBOX_ENDPOINT_SECRET: secret },
+  });
+  const figures: ModeFigures[] = [];
+  try {
+    const undisturbed = await playUndisturbed(stack, machines);
+    const modes = MODES.filter((mode) => values.modes.split(',').includes(mode));
+    for (const mode of modes) figures.push(await playMode(mode, stack, machines, undisturbed));
+  } finally {
+    await machines.close();
+    await stack.close();
+    endProcesses(folder);
+    if (values.keep || problems.length > 0) console.log(`Logs and disks are in ${folder}.`);
+    else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+  for (const problem of problems) console.log(`✗ ${problem}`);
+  console.log(JSON.stringify({ ok: problems.length === 0, seed, figures }));
+  if (problems.length > 0) process.exitCode = 1;
+}
+
+type Undisturbed = Parameters<typeof judge>[2];
+
+async function playUndisturbed(stack: Stack, machines: Machines): Promise<Undisturbed> {
+  const task = await begin(stack, 'Undisturbed');
+  await task.session.turnEnded(1, TASK_LIMIT_MS);
+  const { entries, session } = await task.session.read();
+  const calls = entries.filter((entry) => entry.kind === 'tool-call').map(({ name, input }) => ({ name, input }));
+  const reference = {
+    calls: calls.map((call) => normalized(call, entries, task)),
+    tree: treeOf(session.branch),
+    ledger: readLedger(task),
+  };
+  await machines.end(task.session.id);
+  console.log(`Undisturbed: ${calls.length} calls, tree ${reference.tree.slice(0, 10)}`);
+  return reference;
+}
+
+/** Plays tasks until so many kills have hit one, and lets all of them finish. */
+async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbed: Undisturbed): Promise<ModeFigures> {
+  const since = Date.now();
+  const random = new Random(seed + MODES.indexOf(mode) * 7_919);
+  const state = { kills: 0, wiped: 0, workerKills: Promise.resolve() };
+  const all: TaskFigures[] = [];
+  const running = new Set<Task>();
+  let tasks = 0;
+
+  const lane = async () => {
+    while (state.kills < wantedKills) {
+      const number = ++tasks;
+      const task = await begin(stack, `Task ${number} (${mode})`);
+      running.add(task);
+      try {
+        if (mode !== 'worker') await disturb(task);
+        await settled(task);
+        all.push(await verdictOf(task));
+      } catch (error) {
+        problems.push(`${mode}, task ${number} (${task.session.pageUrl}): ${inWords(error)}`);
+      }
+      task.isOver = true;
+      running.delete(task);
+      await machines.end(task.session.id).catch(() => {});
+    }
+  };
+
+  /** Kills at random moments until the task is over, or has had its share. */
+  const disturb = async (task: Task) => {
+    while (task.disturbances.length < MAX_KILLS_A_TASK && state.kills < wantedKills) {
+      if (!(await atWork(task))) return;
+      await pause(random.next() * 2_500);
+      const { phase } = (await read(task)).session;
+      if (phase === 'waiting' || state.kills >= wantedKills) return;
+      state.kills += 1;
+      const wipes = state.kills % 2 === 0;
+      if (wipes) state.wiped += 1;
+      const kind = mode === 'both' ? (wipes ? 'worker-and-disk' : 'worker-and-process') : wipes ? 'disk' : 'process';
+      const at = Date.now();
+      for (const each of mode === 'both' ? running : [task]) {
+        if (each !== task) each.disturbances.push({ at, kind: 'worker' });
+      }
+      task.disturbances.push({ at, kind });
+      await Promise.all([machines.kill(task.session.id, wipes), mode === 'both' ? killWorkerOnce(stack, state) : null]);
+    }
+  };
+
+  const killingWorkers = async () => {
+    while (state.kills < wantedKills) {
+      await pause(500 + random.next() * 2_000);
+      if (running.size === 0) continue;
+      state.kills += 1;
+      for (const task of running) task.disturbances.push({ at: Date.now(), kind: 'worker' });
+      await killWorker(stack);
+    }
+  };
+
+  const verdictOf = async (task: Task): Promise<TaskFigures> => {
+    const { entries, session } = await read(task);
+    const seen = { tree: treeOf(session.branch), ledger: readLedger(task) };
+    const plain = entries.map((entry) =>
+      entry.kind === 'tool-call' ? { ...entry, ...normalized(entry, entries, task) } : entry,
+    );
+    return judge(plain, task.disturbances, undisturbed, seen);
+  };
+
+  const lanes = Array.from({ length: Number(values.concurrency) }, lane);
+  await Promise.all([...lanes, ...(mode === 'worker' ? [killingWorkers()] : [])]);
+
+  const restored = all.flatMap((each) => each.restoredMs);
+  const noticed = all.flatMap((each) => each.noticedMs);
+  const most = Math.max(0, ...restored);
+  if (most > RESTORED_LIMIT_MS) problems.push(`${mode}: restored after ${most} ms, allowed are ${RESTORED_LIMIT_MS}`);
+  const figures: ModeFigures = {
+    mode,
+    kills: state.kills,
+    wiped: state.wiped,
+    tasks,
+    repeatedBatches: sum(all.map((each) => each.repeatedBatches)),
+    repeatedEffects: sum(all.map((each) => each.repeatedEffects)),
+    restoredMs: { median: median(restored), most, count: restored.length },
+    noticedMs: { median: median(noticed), most: Math.max(0, ...noticed) },
+    seconds: Math.round((Date.now() - since) / 1000),
+  };
+  console.log(JSON.stringify(figures));
+  return figures;
+}
+
+async function begin(stack: Stack, title: string): Promise<Task> {
+  const ledger = join(folder, 'ledgers', String(++ledgers));
+  const description = `[script: chaos ${rounds} ${values.thought} ${ledger}]`;
+  const issue = await again(() => LinearThread.assign(stack.linear, title, description));
+  return { session: await issue.livePage(), ledger, disturbances: [], isOver: false };
+}
+
+/** Waits until Claude has made a call since the last disturbance. @returns false when the task is over */
+function atWork(task: Task): Promise<boolean> {
+  const since = task.disturbances.at(-1)?.at ?? 0;
+  return until(
+    'the task to be at work',
+    async () => {
+      const { session, entries } = await read(task);
+      if (session.phase === 'waiting' && entries.some((entry) => entry.kind === 'turn-ended')) return 'over';
+      return entries.some((entry) => entry.kind === 'tool-call' && entry.at > since) ? 'working' : null;
+    },
+    { limitMs: TASK_LIMIT_MS, everyMs: 200, describe: () => task.session.pageUrl },
+  ).then((found) => found === 'working');
+}
+
+async function settled(task: Task): Promise<void> {
+  let last: unknown = null;
+  await until(
+    'the end of the task',
+    async () => {
+      const { session, entries } = await read(task);
+      last = { phase: session.phase, reason: session.reason, entry: entries.at(-1) };
+      return session.phase === 'waiting' && entries.some((entry) => entry.kind === 'turn-ended');
+    },
+    { limitMs: TASK_LIMIT_MS, everyMs: 250, describe: () => last },
+  );
+}
+
+/** The Worker may just be away. */
+function read(task: Task): ReturnType<CyrusSession['read']> {
+  return again(() => task.session.read());
+}
+
+async function again<T>(attempt: () => T | Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries > 100) throw error;
+      await pause(200);
+    }
+  }
+}
+
+/** Two kills of the Worker at once are one. */
+function killWorkerOnce(stack: Stack, state: { workerKills: Promise<void> }): Promise<void> {
+  state.workerKills = state.workerKills
+    .then(() => killWorker(stack))
+    .catch((error) => {
+      problems.push(`the Worker did not come back: ${inWords(error)}`);
+    });
+  return state.workerKills;
+}
+
+/** A call without what differs from task to task: its worktree and its ledger. */
+function normalized(
+  { name, input }: { name: string; input: unknown },
+  entries: readonly JournalEntry[],
+  task: Task,
+): { name: string; input: unknown } {
+  const cwd = entries.find((entry) => entry.kind === 'claude-started')?.cwd ?? '';
+  const text = JSON.stringify(input).replaceAll(task.ledger, 'LEDGER').replaceAll(cwd, 'WORKTREE');
+  return { name, input: JSON.parse(text) };
+}
+
+function readLedger(task: Task): string[] {
+  return readFileSync(task.ledger, 'utf8').split('\n').filter(Boolean);
+}
+
+function treeOf(branch: string | null): string {
+  const repository = join(folder, 'git', `${SAMPLE_REPOSITORY}.git`);
+  const args = ['--git-dir', repository, 'rev-parse', '--verify', `refs/heads/${branch}^{tree}`];
+  return execFileSync('git', args, { encoding: 'utf8' }).trim();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+function median(numbers: number[]): number {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+}
+
+function inWords(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { expected, seen }: { expected?: unknown; seen?: unknown } = Object(error);
+  const more =
+    expected === undefined ? '' : ` expected ${String(expected).slice(0, 800)}, seen ${String(seen).slice(0, 1_500)}`;
+  return `${error.message}${more}`;
+}
+
+await main();
