@@ -18,6 +18,8 @@ const OPTIONS = {
   credential: { type: 'string' },
   username: { type: 'string' },
   'secret-stdin': { type: 'boolean' },
+  endpoint: { type: 'string' },
+  container: { type: 'boolean' },
 } as const;
 
 /** Options that people may try for a secret; others can read the options of a process. */

@@ -61,6 +61,8 @@ export async function carryOut(words: string[], given: Given, deployment: Deploy
       return add(deployment, given, await chosenWorkspace(deployment, given), argument);
     case 'set':
       return change(deployment, given, await chosenWorkspace(deployment, given), argument);
+    case 'sandbox':
+      return sandbox(deployment, given, await chosenWorkspace(deployment, given), argument);
     case 'remove': {
       await deployment.ask('DELETE', repositoryPath(await chosenWorkspace(deployment, given), argument), z.null());
       return { kind: 'removed', fullName: argument ?? '' };
@@ -119,6 +121,28 @@ async function change(
   if (Object.keys(body).length === 0) throw new UsageProblem('Say what to change; see --help.');
   const repository = await deployment.ask('PATCH', path, repositorySchema, body);
   return { kind: 'repository', repository, done: `${fullName} in ${name} is changed.` };
+}
+
+async function sandbox(
+  deployment: Deployment,
+  given: Given,
+  { id }: ShownWorkspace,
+  fullName: string | undefined,
+): Promise<Outcome> {
+  const path = repositoryPath({ id }, fullName);
+  const { endpoint, container } = given;
+  if ((typeof endpoint === 'string') === (container === true)) {
+    throw new UsageProblem('Say where its sandboxes run: --endpoint URL, or --container.');
+  }
+  if (typeof endpoint === 'string') {
+    // The secret first: a sandbox is never looked for at an address whose secret is not there.
+    const secret = await secretOf(given, 'CYRUS_SANDBOX_SECRET');
+    const secretPath = path.replace('/repositories/', '/sandbox-secrets/');
+    await deployment.ask('PUT', secretPath, z.looseObject({}), { url: endpoint, secret });
+  }
+  const choice = typeof endpoint === 'string' ? { kind: 'endpoint', url: endpoint } : { kind: 'container' };
+  const repository = await deployment.ask('PATCH', path, repositorySchema, { settings: { sandbox: choice } });
+  return { kind: 'repository', repository, done: `Sandboxes of ${fullName} run there from the next start on.` };
 }
 
 async function workspace(deployment: Deployment, given: Given, isChange: boolean): Promise<Outcome> {
@@ -197,15 +221,16 @@ async function credentialOf(given: Given): Promise<object | null | undefined> {
   }
 }
 
-async function secretOf(given: Given): Promise<string> {
+/** @param variable of the environment that may hold it */
+async function secretOf(given: Given, variable = 'CYRUS_GIT_SECRET'): Promise<string> {
   const secret = given['secret-stdin']
     ? await readStdin()
-    : process.env.CYRUS_GIT_SECRET || (await askHidden('Secret of the credential: '));
+    : process.env[variable] || (await askHidden(`${variable}: `));
   if (secret) return secret;
   throw new UsageProblem(
     given['secret-stdin']
       ? 'There is no secret on standard input.'
-      : 'The credential has a secret: set CYRUS_GIT_SECRET, or give it on standard input with --secret-stdin.',
+      : `There is no secret: set ${variable}, or give it on standard input with --secret-stdin.`,
   );
 }
 

@@ -15,6 +15,7 @@ Commands
   add OWNER/NAME              adds one; needs --clone-url
   set OWNER/NAME              changes what is given, and keeps the rest
   remove OWNER/NAME           removes it; sessions that are at work there end on their own
+  sandbox OWNER/NAME          where its sandboxes run: --endpoint URL, a sandbox server with its secret, or --container
   workspaces                  the workspaces that installed Cyrus
   workspace                   who may give work in the whole workspace, and what else is known of it
   workspace set               changes that: --allow-user, --block-user, --allow-team, --block-team
@@ -31,7 +32,8 @@ Repository
   --base-branch NAME          main where nothing is said
   --credential KIND           basic (with --username, x-access-token where nothing is said), github-token, github-app or none
   --username NAME
-  --secret-stdin              read the credential's secret from standard input; otherwise from CYRUS_GIT_SECRET, or it is asked for
+  --secret-stdin              read the credential's secret from standard input; otherwise from CYRUS_GIT_SECRET, or it is
+                              asked for. A sandbox server's: the same way, with CYRUS_SANDBOX_SECRET
 
 Which issues go there (repeat an option for several; it replaces the list that was there, --no-… empties it)
   --label NAME  --project NAME  --team KEY

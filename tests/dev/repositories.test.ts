@@ -7,9 +7,13 @@ import { PROJECT } from '../../dev/settings.ts';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { ADMIN_TOKEN, type AdminHost, startAdminHost } from '../unit/support/admin-host.ts';
 
+// The platform's own module: what the admin API imports has classes of objects in it, which are not made here.
+vi.mock('cloudflare:workers', () => ({ DurableObject: class {}, WorkerEntrypoint: class {}, env: {} }));
+
 let host: AdminHost;
 const folder = mkdtempSync(join(tmpdir(), 'cyrus-repositories-'));
 const CLONE_URL = 'https://git.example/acme/shop.git';
+const AT_GITHUB = 'https://github.com/acme/shop.git';
 
 beforeAll(async () => {
   vi.spyOn(console, 'log').mockImplementation(() => {});
@@ -120,7 +124,7 @@ describe('in a workspace of its own', () => {
 
   it('a credential comes from standard input or the environment, stays through later changes, and is never shown', async () => {
     const secret = 'git-secret-of-the-test';
-    const added = await run(at('add', 'acme/shop', '--clone-url', CLONE_URL, '--username', 'cyrus', '--secret-stdin'), {
+    const added = await run(at('add', 'acme/shop', '--clone-url', AT_GITHUB, '--username', 'cyrus', '--secret-stdin'), {
       stdin: `${secret}\n`,
     });
     expect(added.out).toContain('with credential');
@@ -132,8 +136,11 @@ describe('in a workspace of its own', () => {
     const env = { CYRUS_GIT_SECRET: 'ghp_of_the_test' };
     await json(at('set', 'acme/shop', '--credential', 'github-token'), { env });
     expect(given().credential).toEqual({ kind: 'github-token', token: 'ghp_of_the_test' });
-    await json(at('set', 'acme/shop', '--credential', 'github-app'));
+    // There is no GitHub App in this deployment, and what it says about that is passed on.
+    const refused = await run(at('set', 'acme/shop', '--credential', 'github-app'));
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('GITHUB_APP_ID') });
     expect(given().credential).toEqual({ kind: 'github-app' });
+    expect(await shown()).toMatchObject({ hasCredential: true });
     await json(at('set', 'acme/shop', '--credential', 'none'));
     expect(await shown()).toMatchObject({ hasCredential: false });
   });
@@ -148,6 +155,20 @@ describe('in a workspace of its own', () => {
     expect(await shown()).toMatchObject({ cloneUrl: CLONE_URL });
     await json(at(...moved, '--credential', 'none'));
     expect(await shown()).toMatchObject({ cloneUrl: 'https://elsewhere.example/shop.git', hasCredential: false });
+  });
+
+  it('its sandboxes run on a server of one’s own, whose secret is given but never shown, or in a container', async () => {
+    await json(at('add', 'acme/shop', '--clone-url', CLONE_URL));
+    const env = { CYRUS_SANDBOX_SECRET: 'secret-of-the-server-0123' };
+    const { code, out, err } = await run(at('sandbox', 'acme/shop', '--endpoint', 'https://build.example'), { env });
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).not.toContain(env.CYRUS_SANDBOX_SECRET);
+    expect(await shown()).toMatchObject({ settings: { sandbox: { kind: 'endpoint', url: 'https://build.example' } } });
+    const given = host.asked.find(({ path }) => path.includes(`${workspace}/sandbox-secrets/acme/shop`));
+    expect(given?.body).toEqual({ url: 'https://build.example', secret: env.CYRUS_SANDBOX_SECRET });
+    await json(at('sandbox', 'acme/shop', '--container'));
+    expect(await shown()).toMatchObject({ settings: { sandbox: { kind: 'container' } } });
+    expect((await run(at('sandbox', 'acme/shop'))).code).toBe(2);
   });
 
   it('who may give work is set for the whole workspace', async () => {
