@@ -32,6 +32,8 @@ export interface NarrationState {
   cwd: string | null;
   /** Claude's last text (cut), not told yet: it may turn out to be the answer. */
   held: string | null;
+  /** What the end of the turn will tell, once that is known to be Claude's last text; left out before. */
+  answer?: string;
   /** The last error, not told yet: it may turn out to be why the turn failed. */
   heldError: string | null;
   /** Tool calls without a result yet. */
@@ -128,6 +130,17 @@ function release(state: NarrationState): Told {
   };
 }
 
+/**
+ * To be called when it is known how a turn ends. Claude may go on before it is saved and ended: the answer is kept apart
+ * from what follows it.
+ * @param text with which the turn will end
+ */
+export function keepAnswer(state: NarrationState, text: string): NarrationState {
+  const { held, answer } = state;
+  const isAnswer = held !== null && answer === undefined && held === safeBody(text);
+  return isAnswer ? { ...state, held: null, answer: held } : state;
+}
+
 /** Tools that the session tells in its own way: a question as an elicitation, tasks as the plan. */
 const TOLD_OTHERWISE = new Set(['AskUserQuestion', 'TaskCreate', 'TaskUpdate', 'TaskGet', 'TaskList']);
 
@@ -202,15 +215,25 @@ function narrateNotice(state: NarrationState, entry: Body<'notice'>): Told {
 }
 
 function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
-  const { held, heldError, saved } = state;
+  const { held, heldError, saved, answer } = state;
   // What came of a pull request is told once; where one is, again and again.
   const known = state.proposed?.url ? { proposed: state.proposed } : {};
   const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved, ...known };
-  const isAnswer = held !== null && held === safeBody(entry.text, entry.truncatedFrom);
+  const end = safeBody(entry.text, entry.truncatedFrom);
+  const closing: Activity = { content: ending(entry, state), ephemeral: false };
+  if (answer !== undefined) {
+    // What came after the answer belongs to the turn that follows.
+    const { calls } = state;
+    return {
+      state: { ...next, held, heldError, calls },
+      activities: [...(answer === end ? [] : thought(answer)), closing],
+    };
+  }
+  const isAnswer = held !== null && held === end;
   const told = held === null || isAnswer ? [] : thought(held);
   // An error before a failed turn is its cause, which the end tells in better words.
   const errors = heldError === null || entry.outcome === 'failed' ? [] : thought(heldError);
-  return { state: next, activities: [...told, ...errors, { content: ending(entry, state), ephemeral: false }] };
+  return { state: next, activities: [...told, ...errors, closing] };
 }
 
 function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {

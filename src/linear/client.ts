@@ -7,8 +7,10 @@ import { LinearError } from './errors.ts';
 import {
   ATTACH_PULL_REQUEST,
   ATTACH_URL,
+  COMMENT_THREAD,
   ISSUE_FACTS,
   ISSUE_STATES,
+  ISSUE_THREADS,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
   postDocument,
@@ -62,6 +64,17 @@ export interface ThreadPost {
   title?: string;
 }
 
+const threadSchema = z.object({ id: z.string(), appUser: z.object({ id: z.string() }).nullish() });
+const viewerSchema = z.object({ id: z.string() });
+const issueThreadsSchema = z.object({
+  viewer: viewerSchema,
+  issue: z.object({ agentSessions: z.object({ nodes: z.array(threadSchema) }) }),
+});
+const commentThreadSchema = z.object({
+  viewer: viewerSchema,
+  comment: z.object({ agentSession: threadSchema.nullish() }),
+});
+
 const openedSchema = z.record(
   z.string(),
   z.object({ success: z.boolean(), agentSession: z.object({ id: z.string() }) }),
@@ -100,12 +113,31 @@ export class LinearClient {
     );
   }
 
-  /** Opens an agent session on an issue or on a root comment. @returns its id */
-  async openThread(on: { issueId: string } | { commentId: string }): Promise<string> {
+  /**
+   * Opens an agent session on an issue or on a root comment, unless there is one that is not known: an earlier try opened
+   * it, or Linear did and its webhook is late. Linear takes no id of ours here by which a repeat would be recognised.
+   * @param known ids of agent sessions that are about something else
+   * @returns its id
+   */
+  async openThread(on: { issueId: string } | { commentId: string }, known: string[]): Promise<string> {
+    const threads = await this.#threadsOn(on);
+    const open = threads.find((id) => !known.includes(id));
+    if (open !== undefined) return open;
     const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
     const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input: on })));
     if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
     return payload.agentSession.id;
+  }
+
+  /** Ids of our own agent sessions there, oldest first. */
+  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<string[]> {
+    if ('issueId' in on) {
+      const { viewer, issue } = issueThreadsSchema.parse(await this.#ask(ISSUE_THREADS, { id: on.issueId }));
+      return issue.agentSessions.nodes.filter(({ appUser }) => appUser?.id === viewer.id).map(({ id }) => id);
+    }
+    const { viewer, comment } = commentThreadSchema.parse(await this.#ask(COMMENT_THREAD, { id: on.commentId }));
+    const thread = comment.agentSession;
+    return thread?.appUser?.id === viewer.id ? [thread.id] : [];
   }
 
   async issueFacts(issueId: string): Promise<IssueFacts> {

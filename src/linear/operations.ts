@@ -17,6 +17,22 @@ export function postDocument(activities: number, hasChange: boolean): string {
   return `mutation Post(${variables.join(', ')}) {\n  ${fields.join('\n  ')}\n}`;
 }
 
+/** The agent sessions on an issue, and who asks. */
+export const ISSUE_THREADS = /* GraphQL */ `
+  query IssueThreads($id: String!) {
+    viewer { id }
+    issue(id: $id) { agentSessions(first: 50) { nodes { id appUser { id } } } }
+  }
+`;
+
+/** The agent session in the thread of a root comment, and who asks. */
+export const COMMENT_THREAD = /* GraphQL */ `
+  query CommentThread($id: String!) {
+    viewer { id }
+    comment(id: $id) { agentSession { id appUser { id } } }
+  }
+`;
+
 export const OPEN_THREAD_ON_ISSUE = /* GraphQL */ `
   mutation OpenThreadOnIssue($input: AgentSessionCreateOnIssue!) {
     agentSessionCreateOnIssue(input: $input) { success agentSession { id } }

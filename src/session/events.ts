@@ -47,6 +47,8 @@ export type SessionEvent =
       author: string | null;
       person: Person | null;
       text: string;
+      /** When Linear sent it first, in ms since the epoch; left out: just now. */
+      at?: number;
     }
   /** The sandbox reports; an empty batch says that it lives. Fencing has been done by `fence`. */
   | { type: 'sandbox-reported'; batch: EventBatch }

@@ -54,10 +54,8 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     case 'open-thread': {
       const client = linear(surroundings);
       const { commentId, issueId } = effect;
-      return {
-        kind: 'thread',
-        agentSessionId: await client.openThread(commentId === null ? { issueId } : { commentId }),
-      };
+      const on = commentId === null ? { issueId } : { commentId };
+      return { kind: 'thread', agentSessionId: await client.openThread(on, Object.keys(state.agentSessions)) };
     }
     case 'start-issue':
       await linear(surroundings).startIssue(effect.issueId, effect.delegate);

@@ -146,7 +146,8 @@ const MAX_CONTEXT_ITEMS = 20;
 
 /** Linear sends an agent session beside the notification, except in older workspaces. */
 export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {
-  const { type: _type, ...expected } = event;
-  const arrived = Object.values(step.state.agentSessions).some(({ since }) => since > step.now - THREAD_LIMIT_MS);
+  const { type: _type, at = step.now, ...expected } = event;
+  // A notification that comes late, as Linear's repeats do, is about a thread that came in its time.
+  const arrived = Object.values(step.state.agentSessions).some(({ since }) => since > at - THREAD_LIMIT_MS);
   if (!arrived) step.set({ expectedThread: { ...expected, since: step.now } });
 }

@@ -10,7 +10,14 @@ import { beginAnew, beginAnewElsewhere } from './begin-anew.ts';
 import { askPermission, decideByGrant, repeatPermission, takeDecision, withdrawPermission } from './deciding.ts';
 import type { EventOf } from './events.ts';
 import { readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
-import { type ClaudeQuestion, isLive, type PermissionQuestion, type TurnPrompt, threadsOf } from './state.ts';
+import {
+  type ClaudeQuestion,
+  isLive,
+  type PermissionQuestion,
+  type Turn,
+  type TurnPrompt,
+  threadsOf,
+} from './state.ts';
 import type { Step } from './step.ts';
 
 /** Input of AskUserQuestion (measured with CLI 2.1.330). */
@@ -122,7 +129,7 @@ export function askWhatWaits(step: Step): void {
     askWhatWaits(step);
     return;
   }
-  step.enter({ name: 'asking', since: step.now, turn: phase.turn, about });
+  step.enter({ name: 'asking', since: step.now, turn: withSomebodyToAsk(step, phase.turn, about), about });
   if (about.kind === 'permission') askPermission(step, about);
   else askNext(step, about);
   step.effect({ kind: 'index-session' });
@@ -147,6 +154,17 @@ export function endQuestions(step: Step): void {
 /** Forgets what waits to be asked: the process that asked is gone. */
 function forgetWaiting(step: Step): void {
   if (step.state.openQuestions) step.set({ openQuestions: [] });
+}
+
+/**
+ * A turn that no thread asked for, such as one about a change of the issue, asks in the latest thread, and answers there:
+ * a question that nobody sees would hold the session up for ever. A permission is denied after a while.
+ */
+function withSomebodyToAsk(step: Step, turn: Turn, about: ClaudeQuestion | PermissionQuestion): Turn {
+  const thread = Object.keys(step.state.agentSessions).at(-1);
+  if (about.kind !== 'claude' || thread === undefined || threadsOf(turn).length > 0) return turn;
+  const prompt = { promptId: step.context.newId(), agentSessionId: thread, inherited: true, aside: true };
+  return { ...turn, prompts: [...turn.prompts, prompt] };
 }
 
 function nextQuestion({ questions, answers }: ClaudeQuestion): ClaudeQuestion['questions'][number] | undefined {

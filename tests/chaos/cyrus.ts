@@ -81,7 +81,9 @@ export class Cyrus {
     const cyrus = new Cyrus(options, module, await freePort());
     await cyrus.restart();
     const folder = join(PROJECT, 'migrations');
-    for (const name of readdirSync(folder).filter((file) => file.endsWith('.sql')).toSorted()) {
+    for (const name of readdirSync(folder)
+      .filter((file) => file.endsWith('.sql'))
+      .toSorted()) {
       await cyrus.#ask('POST', '/chaos/migrations', readFileSync(join(folder, name), 'utf8'));
     }
     return cyrus;
@@ -201,7 +203,9 @@ export class Cyrus {
     const text = (value: string) => JSON.stringify(value);
     const bindings = [
       ...Object.entries(this.#variables()).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
-      ...Object.entries(OBJECTS).map(([name, type]) => `(name = ${text(name)}, durableObjectNamespace = ${text(type)})`),
+      ...Object.entries(OBJECTS).map(
+        ([name, type]) => `(name = ${text(name)}, durableObjectNamespace = ${text(type)})`,
+      ),
     ];
     const namespaces = Object.values(OBJECTS).map(
       (type) => `(className = ${text(type)}, uniqueKey = ${text(uniqueKey(type))}, enableSql = true)`,

@@ -12,7 +12,7 @@ import type { RunClock } from './run-clock.ts';
 import { type ScriptedSandboxes, SessionSandbox } from './scripted-sandboxes.ts';
 import { type Evidence, judge } from './verdict.ts';
 
-/** Of all calls to Linear, about 30 of 100 fail. Real milliseconds for `slow` and `timeout-after-commit`. */
+/** Of all calls to Linear, about 30 of 100 fail or are carried out without an answer. Real milliseconds for `slow` and `timeout-after-commit`. */
 const FAULTS = [
   { fault: 'slow', probability: 0.1, ms: 30 },
   { fault: 'http-error', probability: 0.09, status: 503 },
@@ -64,13 +64,47 @@ export async function playHistory(seed: number, surroundings: Surroundings): Pro
   }
 }
 
+/** Moves a simulator's clock to where the run's has leapt. */
+export async function catchUp(linear: LinearSimulator, clock: RunClock): Promise<void> {
+  const behind = clock.now() - Date.parse(linear.state().clock.now);
+  if (behind > 0) await linear.advance(behind);
+}
+
 const inspectionSchema = z.object({ state: z.string(), outbox: z.array(z.string()) }).nullable();
 const stateSchema = z.looseObject({ phase: z.looseObject({ name: z.string() }) });
-const notificationSchema = z.looseObject({
+const eventSchema = z.looseObject({
   type: z.string(),
   action: z.string(),
   notification: z.looseObject({ id: z.string() }).optional(),
+  agentSession: z.looseObject({ id: z.string() }).optional(),
 });
+
+/** The chance that decides which of `FAULTS` hit a call, which the simulator asks once for each of them. */
+class CountedFaults {
+  calls = 0;
+  failed = 0;
+  readonly #random: Random;
+  #rule = 0;
+  #isHit = false;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  next(): number {
+    const value = this.#random.next();
+    const rule = FAULTS[this.#rule];
+    if (rule && rule.fault !== 'slow' && value < rule.probability) this.#isHit = true;
+    this.#rule += 1;
+    if (this.#rule === FAULTS.length) {
+      this.calls += 1;
+      if (this.#isHit) this.failed += 1;
+      this.#rule = 0;
+      this.#isHit = false;
+    }
+    return value;
+  }
+}
 
 class History {
   readonly #seed: number;
@@ -80,9 +114,15 @@ class History {
   readonly #random: Random;
   readonly #box: Mailbox;
   readonly #sandbox: SessionSandbox;
+  readonly #faults: CountedFaults;
   #sessionId = '';
 
-  private constructor(seed: number, surroundings: Surroundings, linear: LinearSimulator, box: Mailbox) {
+  private constructor(
+    seed: number,
+    surroundings: Surroundings,
+    { linear, box, faults }: { linear: LinearSimulator; box: Mailbox; faults: CountedFaults },
+  ) {
+    this.#faults = faults;
     this.#seed = seed;
     this.#surroundings = surroundings;
     this.#linear = linear;
@@ -95,25 +135,26 @@ class History {
   static async begin(seed: number, surroundings: Surroundings): Promise<History> {
     const { clock, cyrus, office, simulators } = surroundings;
     const box = new Mailbox(new Random(seed * 37 + 11));
-    const faults = new Random(seed * 41 + 13);
+    const faults = new CountedFaults(new Random(seed * 41 + 13));
     const workspace = { id: randomUUID(), name: `History ${seed}`, urlKey: `history-${seed}` };
     const linear = await startLinearSimulator({
       workspace,
       webhookUrl: null,
+      // The machine may be busy; that answers are lost is up to the post.
+      webhookTimeoutMs: 60_000,
       webhookSecret: WEBHOOK_SECRET,
       accessToken: 'replaced as soon as the port is known',
       random: () => faults.next(),
     });
-    // The worker's clock may have leapt since the machine's clock was the same.
-    await linear.advance(Math.max(0, clock.now() - Date.now()));
     linear.setClockSpeed(clock.speed);
+    await catchUp(linear, clock);
     const accessToken = `chaos.${new URL(linear.url).port}.${workspace.id}`;
     linear.setAccessToken(accessToken);
     linear.setWebhookUrl(office.addressFor(String(seed), box));
     linear.setFaults({ graphql: [...FAULTS] });
     simulators.add(linear);
     await cyrus.register({ ...workspace, appUserId: linear.appUserId, accessToken }, ['acme/shop']);
-    return new History(seed, surroundings, linear, box);
+    return new History(seed, surroundings, { linear, box, faults });
   }
 
   async end(): Promise<void> {
@@ -169,8 +210,9 @@ class History {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
       if (this.#random.chance(0.05)) this.#people.answer();
     }
-    const inspection = await this.#inspect().catch(String);
-    return `never came to rest: ${why}; ${JSON.stringify(inspection).slice(0, 3_000)}`;
+    const inspection = await this.#inspect().catch(() => null);
+    const phase = inspection && JSON.stringify(stateSchema.parse(JSON.parse(inspection.state)).phase);
+    return `never came to rest: ${why}; phase ${phase}, outbox ${inspection?.outbox.join(', ')}`;
   }
 
   #unrest(): string | null {
@@ -202,16 +244,13 @@ class History {
     const threads = this.#people.sessions();
     const mustBe = new Set<string>();
     const mayBe = new Set<string>();
-    for (const { id, creator, activities } of threads) {
-      if (creator?.app) mayBe.add(id);
-      else mustBe.add(id);
-      for (const { id: prompt, type, signal } of activities) {
-        if (type === 'prompt' && signal === null) mustBe.add(prompt);
-      }
+    for (const { activities } of threads) {
+      for (const { id, type, signal } of activities) if (type === 'prompt' && signal === null) mustBe.add(id);
     }
-    for (const { body } of this.#linear.deliveries({ event: 'AppUserNotification' })) {
-      const { notification } = notificationSchema.parse(JSON.parse(body));
-      if (notification) mayBe.add(notification.id);
+    for (const { body } of this.#linear.deliveries()) {
+      const { type, action, notification, agentSession } = eventSchema.parse(JSON.parse(body));
+      if (type === 'AgentSessionEvent' && action === 'created' && agentSession) mustBe.add(agentSession.id);
+      if (type === 'AppUserNotification' && notification) mayBe.add(notification.id);
     }
     const acknowledged = this.#sandbox.lives.map((life) => life.acknowledged);
     return { evidence: { threads, journal, acknowledged, asked: { mustBe, mayBe } }, head };
@@ -268,7 +307,6 @@ class History {
     const threads = this.#people.sessions();
     const all = threads.flatMap(({ activities }) => activities);
     const { attempts, duplicates, lost, answersLost, delayed } = this.#box.counts;
-    const { total, failed } = this.#linear.calls();
     return {
       seed: this.#seed,
       violations,
@@ -282,8 +320,8 @@ class History {
       duplicates,
       lost: lost + answersLost,
       delayed,
-      calls: total,
-      failedCalls: failed,
+      calls: this.#faults.calls,
+      failedCalls: this.#faults.failed,
       reposts: this.#sandbox.reposts,
       lives: this.#sandbox.lives.length,
     };

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../unit/support/random.ts';
 import { Cyrus, SANDBOX_SECRET } from './cyrus.ts';
-import { type HistoryReport, playHistory, type Surroundings } from './history.ts';
+import { catchUp, type HistoryReport, playHistory, type Surroundings } from './history.ts';
 import { PostOffice } from './post-office.ts';
 import { RunClock } from './run-clock.ts';
 import { ScriptedSandboxes } from './scripted-sandboxes.ts';
@@ -41,7 +41,14 @@ const clock = new RunClock(SPEED);
 const sandboxes = await ScriptedSandboxes.open(SANDBOX_SECRET);
 const cyrus = await Cyrus.start({ folder, clock, seed: firstSeed, crashes: CRASHES, sandboxUrl: sandboxes.url });
 const office = await PostOffice.open(clock, () => `${cyrus.url}/webhooks/linear`);
-const surroundings: Surroundings = { clock, cyrus, office, sandboxes, simulators: new Set(), patience: Number(values.patience) * 1000 };
+const surroundings: Surroundings = {
+  clock,
+  cyrus,
+  office,
+  sandboxes,
+  simulators: new Set(),
+  patience: Number(values.patience) * 1000,
+};
 
 const reports: HistoryReport[] = [];
 const run = { isOver: false, leaps: 0 };
@@ -73,26 +80,29 @@ function failed(seed: number, error: unknown): HistoryReport {
   return { seed, violations: [`could not be played: ${message}`], givenUp: [], ...nothing, ...more };
 }
 
-/** Cuts the power of workerd; half of the time it stays away for an hour, in which Linear repeats what it did not get. */
+/** Cuts the power of workerd; half of the time an hour has passed when it is back, and Linear repeats what it did not take. */
 async function killNowAndThen(random: Random): Promise<void> {
   for (;;) {
-    const until = Date.now() + 4_000 + random.next() * 16_000;
-    while (Date.now() < until && !run.isOver) await clock.sleep(1_000);
+    const until = Date.now() + 20_000;
+    const enough = office.attempts + 200 + random.below(600);
+    while (Date.now() < until && office.attempts < enough && !run.isOver) await clock.sleep(1_000);
     if (run.isOver) return;
     await cyrus.kill();
-    if (random.chance(0.5)) {
-      run.leaps += 1;
-      clock.leap(HOUR_MS);
-      await Promise.all([...surroundings.simulators].map((linear) => linear.advance(HOUR_MS)));
-    }
+    const leaps = random.chance(0.5);
+    if (leaps) clock.leap(HOUR_MS);
     await cyrus.restart();
+    if (!leaps) continue;
+    run.leaps += 1;
+    await Promise.all([...surroundings.simulators].map((linear) => catchUp(linear, clock)));
   }
 }
 
 function progress(): void {
   const violations = reports.reduce((sum, done) => sum + done.violations.length, 0);
   const seconds = Math.round((Date.now() - startedAt) / 1000);
-  console.error(`${reports.length} of ${count} histories, ${violations} violations, ${cyrus.kills} kills, ${seconds} s`);
+  console.error(
+    `${reports.length} of ${count} histories, ${violations} violations, ${cyrus.kills} kills, ${seconds} s`,
+  );
 }
 
 function report(): void {

@@ -38,15 +38,16 @@ export function judge(evidence: Evidence): Verdict {
 }
 
 /** Everything that was asked is in the journal once, and nothing else is. */
-function asking({ journal, asked }: Evidence): string[] {
+function asking({ journal, asked, threads }: Evidence): string[] {
+  const context = () => `${threads.map(story).join(' || ')} | ${journalStory(journal)}`;
   const prompts = journal.flatMap((entry) => (entry.kind === 'prompt' ? [entry.promptId] : []));
   const twice = prompts.filter((id, index) => prompts.indexOf(id) !== index);
   return [
     ...twice.map((id) => `the prompt ${id} was taken in twice`),
-    ...[...asked.mustBe].filter((id) => !prompts.includes(id)).map((id) => `the prompt ${id} was lost`),
+    ...[...asked.mustBe].filter((id) => !prompts.includes(id)).map((id) => `the prompt ${id} was lost: ${context()}`),
     ...prompts
       .filter((id) => !asked.mustBe.has(id) && !asked.mayBe.has(id))
-      .map((id) => `nobody asked the prompt ${id}`),
+      .map((id) => `nobody asked the prompt ${id}: ${context()}`),
   ];
 }
 
@@ -58,6 +59,8 @@ function answered(thread: SessionView): string[] {
   let open = 1;
   for (const activity of thread.activities) {
     if (activity.type === 'prompt') open += 1;
+    // A turn that nobody asked for may ask, and then answers where it asked.
+    if (activity.type === 'elicitation' && open === 0) open = 1;
     if (isClosing(activity)) open -= 1;
     if (open < 0) return [`${name} was answered more often than it was asked: ${story(thread)}`];
   }
@@ -68,9 +71,12 @@ function answered(thread: SessionView): string[] {
 function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
   const { byThread, stopsOutside, open } = turnsOf(journal);
   const violations = open ? ['a turn in the journal never ended'] : [];
+  const isAsked = new Set(threadsByPrompt(journal).values());
   for (const thread of threads) {
     const closings = agents(thread).filter(isClosing).length;
     const least = (byThread.get(thread.id) ?? 0) + (threads.length === 1 ? stopsOutside : 0);
+    // A thread that was opened in vain is told so.
+    if (closings === 1 && !isAsked.has(thread.id)) continue;
     const stops = thread.activities.filter(({ signal }) => signal === 'stop').length;
     const most = threads.length === 1 && !isSandboxGivenUp ? least : least + stops + (isSandboxGivenUp ? 5 : 0);
     if (closings >= least && closings <= most) continue;
@@ -83,28 +89,41 @@ function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string
 
 /** How many turns owe each thread an answer; and how many stops came when nothing ran. */
 function turnsOf(journal: JournalEntry[]): { byThread: Map<string, number>; stopsOutside: number; open: boolean } {
-  const threadOf = new Map<string, string>();
-  for (const entry of journal) {
-    if (entry.kind === 'prompt' && entry.agentSessionId !== null) threadOf.set(entry.promptId, entry.agentSessionId);
-  }
+  const threadOf = threadsByPrompt(journal);
   const byThread = new Map<string, number>();
   let turn: Set<string> | null = null;
   let stopsOutside = 0;
+  /** The prompt that began the latest thread, where a turn asks that no thread asked for. */
+  let latest = '';
+  const threads = new Set<string>();
   const starts = journal.filter((entry) => entry.kind === 'turn-started');
   for (const entry of journal) {
     if (entry.kind === 'turn-started') turn = new Set(entry.promptIds);
-    else if (entry.kind === 'prompt') turn?.add(entry.promptId);
+    else if (entry.kind === 'prompt') {
+      turn?.add(entry.promptId);
+      const thread = threadOf.get(entry.promptId);
+      if (thread !== undefined && !threads.has(thread)) latest = entry.promptId;
+      if (thread !== undefined) threads.add(thread);
+    } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) turn.add(latest);
     else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
     else if (entry.kind === 'turn-ended' && turn !== null) {
       // What the next turn begins with was not answered by this one.
       const next = starts.find(({ seq }) => seq > entry.seq);
       const answered = [...turn].filter((id) => !next?.promptIds.includes(id));
-      const threads = new Set(answered.flatMap((id) => threadOf.get(id) ?? []));
-      for (const thread of threads) byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
+      for (const thread of new Set(answered.flatMap((id) => threadOf.get(id) ?? [])))
+        byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
       turn = null;
     }
   }
   return { byThread, stopsOutside, open: turn !== null };
+}
+
+function threadsByPrompt(journal: JournalEntry[]): Map<string, string> {
+  const threadOf = new Map<string, string>();
+  for (const entry of journal) {
+    if (entry.kind === 'prompt' && entry.agentSessionId !== null) threadOf.set(entry.promptId, entry.agentSessionId);
+  }
+  return threadOf;
 }
 
 /** What Claude said and did is told once in a thread, and in the order in which it happened. */
@@ -128,10 +147,11 @@ function told({ threads, journal }: Evidence): string[] {
       agents(thread).flatMap((activity) => (activity.ephemeral ? [] : marksIn(JSON.stringify(activity.content)))),
     ),
   );
+  const threadOf = threadsByPrompt(journal);
   const missing: string[] = [];
   let calls: Set<string> | null = null;
   for (const entry of journal) {
-    if (entry.kind === 'turn-started') calls = entry.promptIds.length > 0 ? new Set() : null;
+    if (entry.kind === 'turn-started') calls = entry.promptIds.some((id) => threadOf.has(id)) ? new Set() : null;
     else if (entry.kind === 'turn-ended') calls = null;
     if (calls === null) continue;
     if (entry.kind === 'tool-call' && entry.name === 'Bash') calls.add(entry.toolUseId);

@@ -59,6 +59,9 @@ class World {
       if (effect.kind === 'say') {
         const { type } = effect.activity.content;
         if (type === 'response' || type === 'error') this.#mark(effect.agentSessionId, 'closed');
+        // A turn that nobody asked for may ask in a thread, and then closes there.
+        const isOwed = balance(this.threads.get(effect.agentSessionId) ?? []) > 0;
+        if (type === 'elicitation' && !isOwed) this.#mark(effect.agentSessionId, 'asked');
       }
       const isCarriedOut = effect.kind.endsWith('-sandbox') || ['ask-place', 'open-pull-request'].includes(effect.kind);
       if (isCarriedOut) this.#pending.push(effect);
@@ -222,6 +225,11 @@ class World {
     }
     throw new Error(`seed ${this.seed} never came to rest: ${JSON.stringify(this.play.state.phase)}`);
   }
+}
+
+/** How many answers a thread is owed. */
+function balance(history: ('asked' | 'closed')[]): number {
+  return history.reduce((owed, what) => owed + (what === 'asked' ? 1 : -1), 0);
 }
 
 function ids(prompts: { promptId: string }[]): string[] {

@@ -431,6 +431,25 @@ describe('a request that only a notification told of', () => {
     expect(play.state.phase.name).toBe('starting');
   });
 
+  it('is not taken for another request where it comes late, long after its thread', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const sentAt = play.now;
+    play.report(result('Done.', ['p1']), saved(1));
+    play.now += 60_000;
+    play.play({ ...noticed, at: sentAt });
+    expect(play.kinds(play.deadline(20_000))).not.toContain('open-thread');
+  });
+
+  it('leaves no thread without a word that it opened in vain, because Linear sent one meanwhile', () => {
+    const play = new SessionPlay();
+    play.play(noticed);
+    const [effect] = play.deadline(20_000);
+    play.prompt('p1');
+    if (effect) play.play({ type: 'effect-done', effect, result: { kind: 'thread', agentSessionId: 'thread-9' } });
+    expect(play.said('thread-9')).toEqual(['response: This was seen to in another thread.']);
+  });
+
   it('is the same request as the agent session that arrives beside it, in either order', () => {
     const before = new SessionPlay();
     before.play(noticed);
@@ -571,6 +590,21 @@ function toolCall(name: string) {
   });
 }
 
+describe('the answer of a turn', () => {
+  it('is told once, also where Claude goes on to the next request before the work is saved', () => {
+    const play = working();
+    play.prompt('p2');
+    play.report(text('One.'), result('One.', ['p1']), init, text('On to the other.'), saved(1));
+    play.report(text('Two.'), result('Two.', ['p2']), saved(2));
+    const words = play.said('thread-1').filter((said) => /One|other|Two/.test(said));
+    expect(words.map((said) => said.split('\n')[0])).toEqual([
+      'response: One.',
+      'thought: On to the other.',
+      'response: Two.',
+    ]);
+  });
+});
+
 describe("a question of Claude's", () => {
   const questions = [
     { question: 'Which colour?', options: [{ label: 'Red' }, { label: 'Blue' }] },
@@ -609,6 +643,18 @@ describe("a question of Claude's", () => {
     play.report(result('Blue it is.', ['p1']), saved(1));
     expect(play.closings('thread-1')).toHaveLength(1);
     expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
+  });
+
+  it('is asked in the latest thread where no thread asked for the turn, and answered there once', () => {
+    const play = working();
+    play.play({ type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true });
+    play.report(result('Done.', ['p1']), saved(1));
+    play.report(init, asks());
+    expect(elicitations(play)).toHaveLength(1);
+    play.prompt('answer', 'thread-1', 'Ada', '2');
+    play.report(result('Blue it is.', ['c1']), saved(2));
+    expect(play.closings('thread-1')).toHaveLength(2);
+    expect(play.state.phase.name).toBe('waiting');
   });
 
   it('may be answered in free words, and several are asked one after the other', () => {

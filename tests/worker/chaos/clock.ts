@@ -11,13 +11,19 @@ export interface ClockSettings {
   origin: number;
 }
 
+/**
+ * Timers from this length on, in ms, guard against answers that never come. They go by the real clock: an answer takes
+ * real time, and on a busy machine more of it.
+ */
+const GUARD_MS = 5_000;
+
 /** Puts the clock in the place of `Date.now` and `setTimeout`. @returns what object alarms need */
 export function turnClock({ speed, realOrigin, origin }: ClockSettings): { toReal: (at: number) => number } {
   const realNow = Date.now.bind(Date);
   const realTimeout = globalThis.setTimeout;
   Date.now = () => Math.floor(origin + (realNow() - realOrigin) * speed);
   const timeout = (run: (...values: unknown[]) => void, ms = 0, ...values: unknown[]) =>
-    realTimeout(run, ms / speed, ...values);
+    realTimeout(run, ms < GUARD_MS ? ms / speed : ms, ...values);
   globalThis.setTimeout = timeout as typeof setTimeout;
   return { toReal: (at) => Math.ceil(realOrigin + (at - origin) / speed) };
 }

@@ -122,6 +122,9 @@ export class Outside {
       const uploadFile = { uploadUrl: `https://storage.linear.test/${this.toUpload.length}`, assetUrl, headers };
       return Response.json({ data: { fileUpload: { success: true, uploadFile } } });
     }
+    if (query.includes('IssueThreads')) {
+      return Response.json({ data: { viewer: { id: 'app-user-1' }, issue: { agentSessions: { nodes: [] } } } });
+    }
     if (query.includes('agentSessionCreateOnIssue')) {
       const agentSession = { id: crypto.randomUUID() };
       return Response.json({ data: { agentSessionCreateOnIssue: { success: true, agentSession } } });
