@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { SANDBOX_TOOLS, type StartSession } from '../src/protocol/sandbox.ts';
 import { decoyVariable, sessionEnvironment } from './environment.ts';
 import { type GitRemote, gitEnvironmentForClaude } from './git.ts';
+import { mcpArguments, mcpAskRules } from './mcp.ts';
 import type { SessionPaths } from './paths.ts';
 
 /** No Co-Authored-By line: commits are by the author the session was started with. */
@@ -29,7 +30,7 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     // `permissions.allow` of its settings.local.json counts), and Claude could write the user's: none are read.
     '--setting-sources',
     '',
-    '--strict-mcp-config',
+    ...mcpArguments(start, paths),
     ...permissionMode(start),
     // Without a permission host there is no AskUserQuestion (measured with CLI 2.1.330).
     '--permission-prompt-tool',
@@ -82,7 +83,8 @@ function permissionRules(start: StartSession, paths: SessionPaths): Record<strin
   const inWorktree = acceptsEdits(start) ? SANDBOX_TOOLS.editing : [];
   // What Claude shares with people lies beside the worktree.
   const additionalDirectories = acceptsEdits(start) ? [paths.share] : [];
-  return { allow: allow.filter((rule) => !inWorktree.includes(rule)), ask, deny, additionalDirectories };
+  const asked = [...ask, ...mcpAskRules(start)];
+  return { allow: allow.filter((rule) => !inWorktree.includes(rule)), ask: asked, deny, additionalDirectories };
 }
 
 /** The whole environment of the CLI, which its tools inherit. The token itself is written to file descriptor 3. */

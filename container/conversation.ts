@@ -9,6 +9,7 @@ import { claudeArguments, claudeEnvironment, forgetConversation, hasConversation
 import type { Prompt } from './commands.ts';
 import type { LifeContext } from './life-context.ts';
 import { isLookingCommand } from './looking-commands.ts';
+import { mcpVerdict, writeMcpConfig, writeMcpHeaders } from './mcp.ts';
 import { killSessionProcesses } from './processes.ts';
 import { Sequence } from './sequence.ts';
 import { type LineMeaning, TurnTracker } from './turns.ts';
@@ -171,6 +172,7 @@ export class Conversation {
     this.#nothingToResume = false;
     this.#held = resumed ? [] : null;
     const { token } = start.gateway;
+    await Promise.all([writeMcpConfig(start, paths), writeMcpHeaders(start, paths)]);
     const cli = await ClaudeProcess.start({
       bin: context.config.claudeBin,
       args: claudeArguments(start, paths, resumed),
@@ -203,7 +205,8 @@ export class Conversation {
     if (this.#nothingToResume) return;
     // What is answered here is not told: whoever reads it would ask people.
     if (meaning?.kind === 'tool-asks' && !this.#isForPeople(meaning)) {
-      if (onlyLooks(meaning)) this.#cli?.answer(meaning.requestId, meaning.input);
+      if (onlyLooks(meaning) || mcpVerdict(this.#context.start, meaning.tool) === 'run')
+        this.#cli?.answer(meaning.requestId, meaning.input);
       else this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
       return;
     }
@@ -245,6 +248,9 @@ export class Conversation {
   }
 
   #isForPeople({ tool, byRule }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {
+    // All calls of a server with restrictions come here.
+    const verdict = mcpVerdict(this.#context.start, tool);
+    if (verdict !== null) return verdict === 'ask';
     return tool === 'AskUserQuestion' || byRule || this.#context.start.claude.permissions?.others !== 'refuse';
   }
 

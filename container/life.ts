@@ -12,6 +12,7 @@ import { Conversation } from './conversation.ts';
 import { GitError, writeCredential } from './git.ts';
 import { EventJournal } from './journal.ts';
 import { LifeContext } from './life-context.ts';
+import { writeMcpHeaders } from './mcp.ts';
 import type { SessionPaths } from './paths.ts';
 import { EventPoster } from './post.ts';
 import { failureEvent, prepare } from './preparation.ts';
@@ -117,7 +118,9 @@ export class Life {
   /** A start of the same generation came: its token and address count from now on. */
   renew(gateway: StartSession['gateway']): void {
     this.#poster.renew(gateway);
-    void writeCredential(this.#context.plan.remote).catch((error) => this.#context.broken('renew', error));
+    const { plan, start, paths } = this.#context;
+    void writeCredential(plan.remote).catch((error) => this.#context.broken('renew', error));
+    void writeMcpHeaders(start, paths).catch((error) => this.#context.broken('renew', error));
   }
 
   /** Takes a command; one that is known already changes nothing. @throws Refusal 409 for an answer nobody waits for */

@@ -29,6 +29,9 @@ export interface SessionPaths {
   excludes: string;
   /** The session's token for Claude's git (mode 0600). */
   credential: string;
+  /** The CLI's file of MCP servers, and their headers for the gateway, which hold the token (mode 0600). */
+  mcpConfig: string;
+  mcpHeaders: string;
 }
 
 /** @param root the server's root directory. @param id checked against SESSION_ID by the caller */
@@ -50,6 +53,8 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     bundle: join(dir, 'checkpoint.bundle'),
     excludes: join(dir, 'never-committed'),
     credential: join(dir, 'git-credential'),
+    mcpConfig: join(dir, 'mcp-servers.json'),
+    mcpHeaders: join(dir, 'mcp-headers.json'),
   };
 }
 

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { checkpointManifestSchema } from './checkpoint.ts';
 import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
+import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './mcp.ts';
 import { roleSchema } from './repository.ts';
 
 /** Largest number of events a sandbox puts into one batch. */
@@ -104,6 +105,8 @@ export const startSessionSchema = z.object({
       .optional(),
     /** Left out: nothing is asked. */
     permissions: permissionsSchema.optional(),
+    /** MCP servers besides the CLI's own tools; left out: none. */
+    mcpServers: z.array(sandboxMcpServerSchema).max(MAX_MCP_SERVERS).optional(),
     /** Claude's own session id (`--session-id`, later `--resume`): one conversation for the life of the issue session. */
     conversationId: uuid,
     /** Appended to Claude's system prompt, after the repository's CLAUDE.md. */

@@ -31,6 +31,8 @@ export interface GatewayStandIn {
   loseAnswers: number;
   /** Requests to the git host are answered with this instead, when it is set. */
   refuseGit: { status: number; text: string } | null;
+  /** MCP servers by name: where they are, and the Authorization that the gateway adds. */
+  mcpServers: Map<string, { url: string; authorization: string }>;
   /** From now on `events` are those of a stream that is yet to begin. */
   awaitNewStream(): void;
   close(): Promise<void>;
@@ -77,6 +79,8 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       const { url, header, value } = targets.model;
       return forward(request, response, `${url}${path.slice('/gateway/anthropic'.length)}`, { [header]: value });
     }
+    const mcp = gateway.mcpServers.get(/^\/gateway\/mcp\/([a-z0-9-]+)$/.exec(path)?.[1] ?? '');
+    if (mcp) return forward(request, response, mcp.url, { authorization: mcp.authorization });
     if (path.startsWith('/gateway/git/') && targets.git) {
       const { refuseGit } = gateway;
       if (refuseGit) {
@@ -161,6 +165,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     superseded: false,
     loseAnswers: 0,
     refuseGit: null,
+    mcpServers: new Map(),
     awaitNewStream: () => {
       latest = [];
     },

@@ -1,0 +1,65 @@
+/**
+ * MCP servers of the session: the file that tells the CLI of them, and what becomes of a call that it asks about. No other
+ * servers are loaded (`--strict-mcp-config`). Measured with CLI 2.1.330.
+ */
+import { writeFile } from 'node:fs/promises';
+import { judgeMcpCall, type McpRules, readMcpToolName, type SandboxMcpServer } from '../src/protocol/mcp.ts';
+import type { StartSession } from '../src/protocol/sandbox.ts';
+import type { SessionPaths } from './paths.ts';
+
+/**
+ * Writes the CLI's file of servers. The session token is in neither of the two: for servers behind the gateway the CLI runs a
+ * command that prints the headers from a file of their own, so a renewed token counts at once.
+ */
+export async function writeMcpConfig(start: StartSession, paths: SessionPaths): Promise<void> {
+  const servers = serversOf(start);
+  if (servers.length === 0) return;
+  const mcpServers = Object.fromEntries(servers.map((server) => [server.name, entryOf(server, start, paths)]));
+  await writeFile(paths.mcpConfig, JSON.stringify({ mcpServers }), { mode: 0o600 });
+}
+
+/** Writes the headers for the gateway; to be called whenever the token changes. */
+export async function writeMcpHeaders(start: StartSession, paths: SessionPaths): Promise<void> {
+  if (!serversOf(start).some(({ kind }) => kind === 'gateway')) return;
+  const headers = { Authorization: `Bearer ${start.gateway.token}` };
+  await writeFile(paths.mcpHeaders, JSON.stringify(headers), { mode: 0o600 });
+}
+
+/** Flags of the CLI. */
+export function mcpArguments(start: StartSession, paths: SessionPaths): string[] {
+  return ['--strict-mcp-config', ...(serversOf(start).length > 0 ? ['--mcp-config', paths.mcpConfig] : [])];
+}
+
+/** Rules by which the CLI asks about every call of a server that has restrictions: also where nothing else is asked. */
+export function mcpAskRules(start: StartSession): string[] {
+  return serversOf(start)
+    .filter(({ rules }) => !runsEverything(rules))
+    .map(({ name }) => `mcp__${name}`);
+}
+
+/** What becomes of a call that the CLI asks about; null for a tool that is of no server. */
+export function mcpVerdict(start: StartSession, toolName: string): McpRules['others'] | null {
+  if (!toolName.startsWith('mcp__')) return null;
+  const name = readMcpToolName(toolName);
+  const server = name && serversOf(start).find((candidate) => candidate.name === name.server);
+  return name && server ? judgeMcpCall(server.rules, name.tool) : 'refuse';
+}
+
+function runsEverything({ offered, ask, others }: McpRules): boolean {
+  return offered.includes('*') && ask.length === 0 && others === 'run';
+}
+
+function serversOf({ claude }: StartSession): SandboxMcpServer[] {
+  return claude.mcpServers ?? [];
+}
+
+function entryOf(server: SandboxMcpServer, start: StartSession, paths: SessionPaths): object {
+  // Otherwise the tools are to be looked for by a tool that is not offered.
+  const alwaysLoad = true;
+  if (server.kind === 'gateway') {
+    const headersHelper = `cat '${paths.mcpHeaders.replaceAll("'", "'\\''")}'`;
+    return { type: 'http', url: `${start.gateway.url}/mcp/${server.name}`, headersHelper, alwaysLoad };
+  }
+  const { command, args, env } = server;
+  return { type: 'stdio', command, args, env, alwaysLoad };
+}
