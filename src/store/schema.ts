@@ -180,3 +180,22 @@ export const sandboxSecrets = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.workspaceId, table.fullName] })],
 );
+
+/** An MCP server that an admin gave a repository. */
+export const mcpServers = sqliteTable(
+  'mcp_servers',
+  {
+    repositoryId: text('repository_id')
+      .notNull()
+      .references(() => repositories.id, { onDelete: 'cascade' }),
+    name: text('name').notNull(),
+    /** JSON, see src/protocol/mcp.ts. Never holds a secret. */
+    settings: text('settings').notNull(),
+    /** Encrypted JSON object: purpose `mcp-headers`, context [repositoryId, name, url]. Null: there are none. */
+    headers: text('headers'),
+    /** JSON list of the names of the headers. */
+    headerNames: text('header_names').notNull(),
+    ...times,
+  },
+  (table) => [primaryKey({ columns: [table.repositoryId, table.name] })],
+);
