@@ -12,7 +12,7 @@ export function isLoopbackAddress(url: string): boolean {
 
 /** Address of a sandbox server: https, for commands, code and the secret travel over it; http on a loopback host alone. */
 export const endpointAddressSchema = z
-  .url({ protocol: /^https?$/, error: 'must be an http(s) address' })
+  .url({ protocol: /^https?$/, error: 'must be an http(s) address', abort: true })
   .refine(isPlain, { error: 'must have no user, password, query or fragment' })
   .refine((url) => url.startsWith('https:') || isLoopbackAddress(url), {
     error: 'must be https unless it is a loopback address: commands and code travel over it',

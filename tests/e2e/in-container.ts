@@ -19,8 +19,8 @@ async function inContainer(run: Run, folder: string, machine: ContainerMachine):
   const image = await run.promise('The image builds', () => machine.build());
   const stage = await run.promise('`wrangler dev` starts, with containers', () => setStage(folder, machine));
   try {
-    const inside = await confined(run, stage, machine);
     const flight = await scenario(run, stage);
+    const inside = await confined(run, stage, machine);
     await stage.close();
     await run.promise('Everything ends: no process is left', () => nothingRuns(folder));
     return { ...flight, ...inside, image };
