@@ -191,18 +191,23 @@ export class Checkpoints {
       },
       files: [...this.#stored.values()],
     };
-    const outcome = await putManifest(access, manifest);
-    if (outcome !== 'stored') {
-      // A server before this one, on the same disk, counted further.
-      this.#sequence = outcome.newer;
-      throw new CheckpointStoreError('a newer checkpoint is known', { passes: true, status: 409 });
-    }
+    await this.#count(access, manifest);
     this.#chain = chain;
     if (snapshot.skipped.length > 0) {
       const few = snapshot.skipped.slice(0, 5).join(', ');
       const more = snapshot.skipped.length > 5 ? ` and ${snapshot.skipped.length - 5} more` : '';
       this.#tell(`Not kept outside of the sandbox, being too large or a repository of its own: ${few}${more}`);
     }
+  }
+
+  /** Makes a checkpoint count. A server before this one, on the same disk, may have counted further than this one knows. */
+  async #count(access: CheckpointAccess, manifest: CheckpointManifest): Promise<void> {
+    const outcome = await putManifest(access, manifest);
+    if (outcome === 'stored') return;
+    this.#sequence = outcome.newer + 1;
+    const again = await putManifest(access, { ...manifest, sequence: this.#sequence });
+    if (again !== 'stored')
+      throw new CheckpointStoreError('a newer checkpoint is known', { passes: true, status: 409 });
   }
 
   async #ship(

@@ -4,7 +4,7 @@ import type { GivenFile } from '../protocol/files.ts';
 import type { InstanceSize } from '../protocol/placement.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import { listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
-import { type Sandbox, SandboxError } from './sandbox.ts';
+import { type Sandbox, SandboxError, SandboxLostError } from './sandbox.ts';
 import { GATEWAY_HOST, type Reply, type SandboxContainer } from './sandbox-container.ts';
 import { explainStartFailure } from './start-failure.ts';
 
@@ -51,11 +51,8 @@ export class ContainerSandbox implements Sandbox {
     this.#fetch = async (path, init) => {
       const reply = await inWords('answer', () => this.#container.ask(path, init.method, init.body));
       if (reply) return asResponse(reply);
-      throw new SandboxError('its container does not run', {
-        retryable: true,
-        hint: 'Comment to start it again.',
-        reason: 'The container has ended',
-      });
+      // It was started before, so it has ended, and its disk with it.
+      throw new SandboxLostError();
     };
   }
 

@@ -138,8 +138,17 @@ export class SandboxContainer extends Container<Env> {
     }
   }
 
-  override onStop({ exitCode }: { exitCode: number }): void {
+  override async onStop({ exitCode }: { exitCode: number }): Promise<void> {
     log('sandbox.container.stopped', { container: this.ctx.id.toString(), exitCode });
+    // Named `session:generation`. The session would find out by itself, later.
+    const [session = '', generation = ''] = (this.ctx.id.name ?? '').split(':');
+    try {
+      const { ISSUE_SESSION } = this.env;
+      await ISSUE_SESSION.get(ISSUE_SESSION.idFromString(session)).noteSandboxEnded(Number(generation));
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      log('sandbox.container.end-untold', { container: this.ctx.id.toString(), error: cause });
+    }
   }
 
   override onError(error: unknown): void {

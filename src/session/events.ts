@@ -59,7 +59,7 @@ export type SessionEvent =
   | { type: 'place-changed'; place: number }
   /** The sandbox keeps its work elsewhere too. Fencing has been done by `fence`. */
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
-  /** The platform says that the sandbox of this life has ended. */
+  /** The platform says that the sandbox of this life has ended, and its disk with it. */
   | { type: 'sandbox-ended'; generation: number }
   /** An effect failed and is tried again. `reason`: what is waited for, for people. */
   | { type: 'effect-delayed'; effect: Effect; attempts: number; reason: string }

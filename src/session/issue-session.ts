@@ -160,10 +160,16 @@ export class IssueSession extends DurableObject<Env> {
     return { kind: 'noted', before };
   }
 
-  /** The platform says that the sandbox of this life has ended. */
+  /** The platform says that the sandbox of this life has ended, and its disk with it. */
   noteSandboxEnded(generation: number): void {
     const state = this.#state;
     if (state) this.#commit(() => ({ state, event: { type: 'sandbox-ended', generation } }));
+  }
+
+  /** Whether this is the life that counts and Claude was not started in it yet: what it holds is the repository's alone. */
+  isBeforeClaude(generation: number): boolean {
+    const state = this.#state;
+    return state !== null && state.sandbox.generation === generation && state.claudeSince !== generation;
   }
 
   #checkpoint(): CheckpointManifest | null {

@@ -144,11 +144,10 @@ function checkpointed(step: Step, { checkpoint }: EventOf<'checkpointed'>): void
   step.set({ checkpoint: { ...checkpoint, prompts }, calls: callsSince(calls, checkpoint) });
 }
 
-/** Looked for at once, instead of after the silence. */
+/** Its disk is gone with it; the next life need not find that out. A start that is under way will. */
 function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): void {
   const { phase, sandbox } = step.state;
-  if (generation !== sandbox.generation) return;
-  if (phase.name === 'working' || (phase.name === 'saving' && !phase.proposes)) startSandbox(step);
+  if (generation === sandbox.generation && phase.name !== 'starting') replaceSandbox(step);
 }
 
 function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {

@@ -87,13 +87,14 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
       return null;
     }
-    case 'stop-sandbox':
-      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, {
-        type: 'stop',
-        id: effect.id,
-        turn: effect.turn,
+    case 'stop-sandbox': {
+      const command = { type: 'stop', id: effect.id, turn: effect.turn } as const;
+      const { generation } = state.sandbox;
+      return orLost(generation, async () => {
+        await sandboxFor(surroundings, state.id, generation).command(state.id, command);
+        return null;
       });
-      return null;
+    }
     case 'open-pull-request':
       return openPullRequest(effect, surroundings);
     case 'attach-pull-request':

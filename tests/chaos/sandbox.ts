@@ -147,6 +147,9 @@ async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbe
       }
       task.isOver = true;
       running.delete(task);
+      const { kills, wiped } = state;
+      if (process.stderr.isTTY || number % 10 === 0)
+        console.log(`  ${mode}: ${kills} kills, ${wiped} with the disk, ${number} tasks`);
       await machines.end(task.session.id).catch(() => {});
     }
   };

@@ -199,10 +199,24 @@ describe('a sandbox that is gone with its disk', () => {
     expect(effects).toContainEqual({ kind: 'start-sandbox', generation: 2 });
   });
 
-  it('is looked for at once when the platform says that it has ended', () => {
+  it('is replaced at once when the platform says that it has ended', () => {
     const play = working();
-    expect(play.play({ type: 'sandbox-ended', generation: 1 })).toEqual([{ kind: 'start-sandbox', generation: 1 }]);
+    play.report(call('a', 'make one'), outcome('a', 'made'));
+    keep(play);
     expect(play.play({ type: 'sandbox-ended', generation: 7 })).toEqual([]);
+    expect(play.play({ type: 'sandbox-ended', generation: 1 })).toContainEqual({
+      kind: 'start-sandbox',
+      generation: 2,
+    });
+  });
+
+  it('and ended between turns is not started only to find that it is empty', () => {
+    const play = working();
+    play.report(result('one', ['p1']), saved(1));
+    keep(play);
+    play.play({ type: 'sandbox-ended', generation: 1 });
+    expect(play.prompt('p2')).toContainEqual({ kind: 'start-sandbox', generation: 2 });
+    expect(play.state.conversationId).toBe('conversation-1');
   });
 });
 
