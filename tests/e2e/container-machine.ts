@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROJECT } from '../../dev/settings.ts';
 import type { ContainerEngine } from '../../dev/worker.ts';
+import { until } from './run.ts';
 import type { SandboxMachine } from './sandbox-machine.ts';
 import { type ProbeAnswer, type ProbeInput, type ProbeName, probes } from './sandbox-probe.ts';
 import type { Secret } from './secrets.ts';
@@ -99,8 +100,7 @@ export class ContainerMachine implements SandboxMachine {
     id: string,
     { pids = [], secrets = [] }: Partial<Pick<ProbeInput, 'pids' | 'secrets'>> = {},
   ): Promise<ProbeAnswer<Name>> {
-    const container = await this.containerOf(id);
-    if (container === null) throw new Error(`no container holds the session ${id}`);
+    const container = await until(`a container with the session ${id}`, () => this.containerOf(id));
     return this.#probe(container, name, { root: ROOT, id, pids, secrets });
   }
 

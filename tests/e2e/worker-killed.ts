@@ -1,5 +1,4 @@
 /** `kill -9` of the Worker's runtime in the middle of a turn: nothing may be missing afterwards, and nothing twice. */
-import { readdirSync } from 'node:fs';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
 import { type CyrusSession, isNumberedWithoutGaps } from './cyrus-session.ts';
 import { isSaidOnce, LinearThread } from './linear-thread.ts';
