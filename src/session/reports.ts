@@ -38,6 +38,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       reasonForStarting(step, 'Starting Claude');
       return;
     case 'cli-started':
+      step.set({ claudeSince: step.state.sandbox.generation });
       return;
     case 'stderr':
       step.record({ kind: 'output', source: 'stderr', text: event.text }, undefined, event.at);

@@ -200,6 +200,8 @@ export interface SessionState {
   openQuestions?: { generation: number; about: OpenQuestion }[];
   /** When people last answered a process of Claude's; left out before. */
   answeredAt?: number;
+  /** Life of the sandbox in which Claude was last started; left out before. */
+  claudeSince?: number;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
   queue: QueuedPrompt[];
