@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import { claudeAccount } from '../gateway/claude-account.ts';
 import type { ApiError } from '../protocol/api.ts';
 import type { Database } from '../store/database.ts';
-import { reportUsage, USAGE_GROUPS } from '../store/usage.ts';
+import { readTokenRecords, reportUsage, type TokenProblem, USAGE_GROUPS } from '../store/usage.ts';
 
 const USUAL_DAYS = 30;
 const DAY_MS = 24 * 3_600_000;
@@ -20,18 +20,20 @@ const usageQuerySchema = z.object({
 
 export const usage = new Hono<{ Bindings: Env; Variables: { config: Config; database: Database } }>();
 
-/** `?by=day|workspace|repository|session|model|token&since=2026-11-01`; the last 30 days where nothing is said. */
+/** As the database has it, a few seconds old. `?by=day|workspace|repository|session|model|token&since=2026-11-01`; the last 30 days where nothing is said. */
 usage.get('/usage', async (c) => {
   const query = usageQuerySchema.safeParse(c.req.query());
   if (!query.success) {
     return c.json({ error: 'bad_request', message: z.prettifyError(query.error) } satisfies ApiError, 400);
   }
   const { by, since = new Date(Date.now() - USUAL_DAYS * DAY_MS).toISOString().slice(0, 10) } = query.data;
-  const sums = await reportUsage(c.var.database, by, since);
-  return c.json({ by, since, usage: sums, ...(await account(c.env, c.var.config)) });
+  const [sums, records] = await Promise.all([reportUsage(c.var.database, by, since), readTokenRecords(c.var.database)]);
+  const { claude, limits } = c.var.config;
+  const tokens = records.map(({ token, windows, problem }) => ({ token, windows, problem: shown(problem) }));
+  return c.json({ by, since, usage: sums, mode: claude.access.mode, plan: limits.plan, tokens });
 });
 
-/** Plan, thresholds, and each token with its limits and whether it is taken. */
+/** As of now: plan, thresholds, and each token with its limits and whether it is taken. */
 usage.get('/claude', async (c) => c.json(await account(c.env, c.var.config)));
 
 /** Asks Claude's API at once whether it takes the tokens that it refused. Nothing is used by that. */
@@ -53,10 +55,11 @@ async function account(env: Env, { claude, limits }: Config) {
     plan: limits.plan,
     fallBackAt: limits.fallBackAt,
     budgets: limits.budgets,
-    // The fingerprint is of use to Cyrus alone.
-    tokens: tokens.map(({ problem, ...token }) => ({
-      ...token,
-      problem: problem && { message: problem.message, since: problem.since, triedAt: problem.triedAt },
-    })),
+    tokens: tokens.map(({ problem, ...token }) => ({ ...token, problem: shown(problem) })),
   };
+}
+
+/** The fingerprint is of use to Cyrus alone. */
+function shown(problem: TokenProblem | null): Omit<TokenProblem, 'fingerprint'> | null {
+  return problem && { message: problem.message, since: problem.since, triedAt: problem.triedAt };
 }

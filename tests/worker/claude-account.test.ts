@@ -6,7 +6,7 @@ import { type ClaudeWay, forwardToClaude } from '../../src/gateway/anthropic.ts'
 import { type Asker, ClaudeAccount } from '../../src/gateway/claude-account.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { reportUsage } from '../../src/store/usage.ts';
+import { readTokenRecords, reportUsage } from '../../src/store/usage.ts';
 
 const POOL = {
   ...env,
@@ -134,6 +134,7 @@ describe('what is used', () => {
         cacheCreationTokens: 0,
         costUsd: expect.closeTo((2_000 * 3 + 100 * 15) / 1e6),
       });
+      expect(await readTokenRecords(database)).toMatchObject([{ token: 'default', windows: { status: 'allowed' } }]);
       expect(account.tokens()).toMatchObject([
         { token: 'default', left: expect.closeTo(0.37), windows: { windows: [{ name: '5h', utilization: 0.63 }] } },
       ]);
