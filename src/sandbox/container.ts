@@ -48,12 +48,8 @@ export class ContainerSandbox implements Sandbox {
   ) {
     this.#container = containers.getByName(nameOf(sessionId, generation));
     this.#rules = rules;
-    this.#fetch = async (path, init) => {
-      const reply = await inWords('answer', () => this.#container.ask(path, init.method, init.body));
-      if (reply) return asResponse(reply);
-      // It was started before, so it has ended, and its disk with it.
-      throw new SandboxLostError();
-    };
+    this.#fetch = async (path, init) =>
+      asResponse(await inWords('answer', () => this.#container.ask(path, init.method, init.body)));
   }
 
   gateway(_origin: string, token: string): StartSession['gateway'] {
@@ -80,8 +76,10 @@ export class ContainerSandbox implements Sandbox {
   }
 }
 
-function asResponse({ status, text }: Reply): Response {
-  return new Response(text, { status });
+/** @throws SandboxLostError for null: the container was started before, so it has ended, and its disk is gone with it */
+function asResponse(reply: Reply | null): Response {
+  if (reply) return new Response(reply.text, { status: reply.status });
+  throw new SandboxLostError();
 }
 
 /** No capacity, a start that failed, an image that is being pulled: all of them may pass. @throws SandboxError */

@@ -44,9 +44,11 @@ export interface ContainerRules {
   egress: Egress;
 }
 
-/** Times in ms since the epoch; kept, for the object forgets. */
+/** What is kept, for the object forgets. Times in ms since the epoch. */
 const STARTED_AT = 'cyrus-started-at';
 const STOPPING_SINCE = 'cyrus-stopping-since';
+/** Set once the session has begun in this life. */
+const BEGUN = 'cyrus-begun';
 
 export class SandboxContainer extends Container<Env> {
   override defaultPort = PORT;
@@ -56,12 +58,18 @@ export class SandboxContainer extends Container<Env> {
 
   /**
    * Sends the request that starts a session, starting the container if need be, under these rules from its first packet on.
+   * @returns null where the session has begun in this life and the container is gone, its disk with it: what comes next is
+   * another life, with an object of its own
    * @throws whatever the platform says of a container that does not start
    */
-  async begin(rules: ContainerRules, path: string, body: string): Promise<Reply> {
+  async begin(rules: ContainerRules, path: string, body: string): Promise<Reply | null> {
+    const { kv } = this.ctx.storage;
+    if (!this.ctx.container?.running && kv.get(BEGUN) !== undefined) return null;
     await this.setOutboundHandler(OUTBOUND_HANDLER, rules);
     await this.#start();
-    return this.#send(path, 'PUT', body);
+    const reply = await this.#send(path, 'PUT', body);
+    if (reply.status < 300) kv.put(BEGUN, true);
+    return reply;
   }
 
   /** Sends a request to the sandbox server. Null where no container runs: none is started for a command it knows nothing of. */
