@@ -36,7 +36,10 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     '--permission-prompt-tool',
     'stdio',
     '--tools',
-    offeredTools(start).join(','),
+    // Tools of MCP servers come with their server.
+    offeredTools(start)
+      .filter((tool) => !tool.startsWith('mcp__'))
+      .join(','),
     '--settings',
     JSON.stringify({ ...SETTINGS, permissions: permissionRules(start, paths) }),
     '--model',

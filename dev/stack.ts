@@ -190,6 +190,7 @@ function variablesFor(
     PUBLIC_URL: `http://localhost:${ports.cyrus}`,
     LINEAR_API_URL: linear.graphqlUrl,
     LINEAR_UPLOADS_URL: `${linear.url}/uploads`,
+    LINEAR_MCP_URL: `${linear.url}/mcp`,
     LINEAR_WEBHOOK_SECRET: secrets.webhookSecret,
     LINEAR_CLIENT_ID: linear.oauthClientId,
     LINEAR_CLIENT_SECRET: linear.oauth.application().clientSecret,

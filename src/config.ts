@@ -42,6 +42,7 @@ const variablesSchema = z.object({
   SANDBOX_ENDPOINT_URL: z.union([z.literal('').transform(() => null), address]),
   LINEAR_API_URL: address,
   LINEAR_UPLOADS_URL: address.default('https://uploads.linear.app'),
+  LINEAR_MCP_URL: address.default('https://mcp.linear.app/mcp'),
   LINEAR_AUTHORIZE_URL: address.default('https://linear.app/oauth/authorize'),
   LINEAR_TOKEN_URL: address.default('https://api.linear.app/oauth/token'),
   LINEAR_REVOKE_URL: address.default('https://api.linear.app/oauth/revoke'),
@@ -91,6 +92,8 @@ export interface Config {
     apiUrl: string;
     /** Address under which Linear keeps the files of issues: the only one a workspace's token is shown to but the API. */
     uploadsUrl: string;
+    /** Linear's own MCP server, which takes the token as well (linear.app/docs/mcp). */
+    mcpUrl: string;
     webhookSecret: string;
     webhookMaxAgeMs: number;
     app: LinearApp;
@@ -156,6 +159,7 @@ function checkConfig(env: object): Config {
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,
+      mcpUrl: variables.LINEAR_MCP_URL,
       webhookSecret: variables.LINEAR_WEBHOOK_SECRET,
       webhookMaxAgeMs: variables.WEBHOOK_MAX_AGE_HOURS * 3_600_000,
       app: {

@@ -40,6 +40,8 @@ that change nothing, such as git diff and git log), and answer with your finding
 
 /** Roles in the order in which their labels are looked for: one that changes nothing wins over one that does. */
 const ORDER: Role[] = ['scoper', 'reviewer', 'debugger', 'builder'];
+/** Roles that change nothing. */
+export const rolesThatLook: readonly Role[] = ORDER.filter((role) => ROLES[role].tools !== 'everything');
 const MODELS = ['opus', 'sonnet', 'haiku'];
 
 /**

@@ -17,6 +17,7 @@ import { type Call, type CallFailure, type CallResult, failure } from './call.ts
 import { type Download, download } from './download.ts';
 import { Governor } from './governor.ts';
 import { countIgnored, type IgnoredWebhooks, readIgnored } from './ignored-webhooks.ts';
+import { askLinearMcp, type McpRequest } from './mcp.ts';
 import { revokeToken } from './oauth.ts';
 import { request } from './request.ts';
 import { RENEW_BEFORE_MS, TokenKeeper } from './token-keeper.ts';
@@ -99,6 +100,27 @@ export class LinearWorkspace extends DurableObject<Env> {
     } catch (error) {
       log('linear.download.failed', { workspace: this.#id, error: asError(error) });
       return failure(error instanceof DecryptionError ? 'unauthorized' : 'unreachable', asError(error).message);
+    }
+  }
+
+  /**
+   * Sends a request to Linear's MCP server, with the token; see mcp.ts. A token that it refuses is renewed once. Never throws:
+   * what goes wrong is an answer 502 or 503 in words.
+   */
+  async mcp(asked: McpRequest): Promise<Response> {
+    try {
+      const tokens = await this.#keeper.usable();
+      if ('ok' in tokens) return new Response(tokens.message, { status: 503 });
+      const { mcpUrl } = this.#config.linear;
+      const first = await askLinearMcp(mcpUrl, tokens.accessToken, asked);
+      if (first.status !== 401) return first;
+      await first.body?.cancel();
+      const renewed = await this.#keeper.renew(tokens);
+      if ('ok' in renewed) return new Response(renewed.message, { status: 503 });
+      return await askLinearMcp(mcpUrl, renewed.accessToken, asked);
+    } catch (error) {
+      log('linear.mcp.failed', { workspace: this.#id, error: asError(error) });
+      return new Response("Linear's MCP server cannot be reached", { status: 502 });
     }
   }
 

@@ -19,6 +19,7 @@ import {
   openDatabase,
   upsertRepository,
 } from '../store/database.ts';
+import { mcpServers } from './mcp-servers.ts';
 import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
 
@@ -56,6 +57,7 @@ admin.use(
 
 admin.route('/', workspaces);
 admin.route('/', usage);
+admin.route('/', mcpServers);
 
 admin.get('/workspaces/:id/repositories', async (c) =>
   c.json({ repositories: await listRepositories(c.var.database, c.req.param('id')) }),

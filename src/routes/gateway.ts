@@ -1,5 +1,5 @@
 /**
- * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, `/checkpoint`, `PUT /shared/:hash`, and the ways out, `/anthropic/…` and `/git/…`.
+ * The gateway's own surface, for sandboxes: `POST /events`, `PUT /patch/:head`, `/checkpoint`, `PUT /shared/:hash`, and the ways out, `/anthropic/…`, `/git/…` and `/mcp/…`.
  * Who calls is known before anything is done: by the session token, and for a container also by what the platform says.
  */
 import { waitUntil } from 'cloudflare:workers';
@@ -20,9 +20,9 @@ import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
 import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
-import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver } from './gateway-egress.ts';
+import { passToMcp } from './gateway-mcp.ts';
 import { takeSharedFile } from './gateway-shared.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
@@ -97,8 +97,6 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
   app.route('/checkpoint', checkpoints);
 
   app.put('/shared/:hash', (c) => takeSharedFile(c.req.raw, c.env.LOGS, c.var.claims.s, c.req.param('hash')));
-  app.route('/cache', cache);
-
 
   app.all('/anthropic/*', (c) => {
     const path = below(c.req.raw, `${options.base}/anthropic`);
@@ -123,6 +121,12 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
       forwardToGit(request, path, claims, remote, outgoing),
     );
+  });
+
+  app.all('/mcp/:server', (c) => {
+    const { claims, config } = c.var;
+    const observer = egressObserver(c.env, claims.s);
+    return passToMcp(c.req.raw, c.req.param('server'), { env: c.env, config, claims, observer, fetcher });
   });
 
   app.all('*', (c) => c.json(refusal('not_found', 'the gateway has no such address'), 404));

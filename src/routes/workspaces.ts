@@ -9,7 +9,12 @@ import { workspaceSettingsSchema } from '../protocol/access-rules.ts';
 import { type ApiError, workspaceInputSchema } from '../protocol/api.ts';
 import { audit, listAudit } from '../store/audit.ts';
 import { type Database, findWorkspace, listWorkspaces } from '../store/database.ts';
-import { type Reencrypted, reencryptRepositories, reencryptSandboxSecrets } from '../store/reencrypt.ts';
+import {
+  type Reencrypted,
+  reencryptMcpHeaders,
+  reencryptRepositories,
+  reencryptSandboxSecrets,
+} from '../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../store/workspace-settings.ts';
 import { sandboxes } from './sandboxes.ts';
 import { withdrawSessions } from './withdraw-sessions.ts';
@@ -130,6 +135,7 @@ workspaces.post('/reencrypt', async (c) => {
   const parts: Reencrypted[] = [
     await reencryptRepositories(c.var.database),
     await reencryptSandboxSecrets(c.var.database),
+    await reencryptMcpHeaders(c.var.database),
   ];
   for (const { id } of await listWorkspaces(c.var.database)) {
     parts.push(await c.env.LINEAR_WORKSPACE.getByName(id).reencrypt());

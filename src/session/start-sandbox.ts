@@ -1,4 +1,5 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
+import { mcpAccess } from '../claude/mcp-access.ts';
 import { systemPrompt } from '../claude/prompts.ts';
 import { assign } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
@@ -9,6 +10,7 @@ import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
+import { listMcpServers } from '../store/mcp-servers.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
@@ -62,6 +64,8 @@ export async function startSandbox(
   const begun = { ...state, repository: fullName, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
   const { role, tools, permissions, instructions } = arrangement.assignment;
+  const servers = await listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName });
+  const mcpServers = mcpAccess(servers, role, repository.settings);
   const about = {
     branch: state.branch,
     baseBranch,
@@ -79,6 +83,7 @@ export async function startSandbox(
       role,
       tools,
       ...(permissions && { permissions }),
+      ...(mcpServers.length > 0 && { mcpServers }),
       conversationId: state.conversationId,
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },

@@ -244,6 +244,14 @@ export async function upsertRepository(
   );
 }
 
+/** The id of a repository, or null where the workspace has no such one. @throws NotMigratedError, DatabaseError */
+export async function findRepositoryId(db: Database, workspaceId: string, fullName: string): Promise<string | null> {
+  const [row] = await run(() =>
+    db.orm.select({ id: repositories.id }).from(repositories).where(ofRepository(workspaceId, fullName)).limit(1),
+  );
+  return row?.id ?? null;
+}
+
 /** Deletes a repository. @returns false when there was none. @throws NotMigratedError, DatabaseError */
 export async function deleteRepository(db: Database, workspaceId: string, fullName: string): Promise<boolean> {
   const deleted = await run(() =>

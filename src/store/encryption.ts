@@ -10,6 +10,7 @@ export type KeyPurpose =
   | 'workspace-refresh-token'
   | 'repository-credential'
   | 'sandbox-secret'
+  | 'mcp-headers'
   | 'oauth-verifier'
   | 'oauth-cookie'
   | 'gateway-token'

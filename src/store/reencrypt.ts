@@ -5,7 +5,8 @@
 import { and, eq, isNotNull } from 'drizzle-orm';
 import { type Database, run } from './database.ts';
 import { DecryptionError, decryptText, encryptText, isEncryptedWith, type KeyPurpose } from './encryption.ts';
-import { repositories, sandboxSecrets, workspaces } from './schema.ts';
+import { headersContext, readMcpSettings } from './mcp-servers.ts';
+import { mcpServers, repositories, sandboxSecrets, workspaces } from './schema.ts';
 
 /** What came of it: how many values were moved, and which could not be read by either key. */
 export interface Reencrypted {
@@ -72,6 +73,26 @@ export async function reencryptSandboxSecrets(db: Database): Promise<Reencrypted
         .update(sandboxSecrets)
         .set({ secret: sealed })
         .where(and(eq(sandboxSecrets.workspaceId, workspaceId), eq(sandboxSecrets.secret, secret))),
+    );
+  }
+  return done;
+}
+
+/** Re-encrypts the headers of repositories' MCP servers. @throws NotMigratedError, DatabaseError */
+export async function reencryptMcpHeaders(db: Database): Promise<Reencrypted> {
+  const done: Reencrypted = { moved: 0, unreadable: [] };
+  const rows = await run(() => db.orm.select().from(mcpServers).where(isNotNull(mcpServers.headers)));
+  for (const { repositoryId, name, settings, headers } of rows) {
+    if (headers === null) continue;
+    const context = headersContext(repositoryId, name, readMcpSettings(settings));
+    const what = `headers of the MCP server ${name} of the repository ${repositoryId}`;
+    const sealed = await move(db, 'mcp-headers', context, headers, what, done);
+    if (sealed === headers) continue;
+    await run(() =>
+      db.orm
+        .update(mcpServers)
+        .set({ headers: sealed })
+        .where(and(eq(mcpServers.repositoryId, repositoryId), eq(mcpServers.headers, headers))),
     );
   }
   return done;

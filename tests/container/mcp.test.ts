@@ -80,20 +80,23 @@ test('a server with restrictions: what is not offered is refused, what asks wait
 test.each([
   ['ask', 'safe'],
   ['refuse', 'a role that only looks'],
-] as const)('where others %s (%s), tools that only look run, and the others do not by themselves', async (others) => {
-  const rules: McpRules = { offered: ['*'], ask: [], free: ['read_*'], others };
-  await start([{ kind: 'gateway', name: 'notes', rules }], { permissions: { allow: ['Read'], ask: [], others } });
-  await stage.prompt('mcp-1', '[script: call mcp__notes__read_note mcp__notes__write_note]');
-  if (others === 'ask') {
-    const request = await eventually(() => asked()[0], 'a request for permission');
-    const decision = { allowed: false, message: 'Ada said no' } as const;
-    await stage.command('mcp-1', { type: 'decide', id: randomUUID(), requestId: request.request_id, decision });
-  }
-  const { result } = await stage.result();
-  expect(result).toContain('read_note is done');
-  expect(result).toContain(others === 'ask' ? 'Ada said no' : 'This session may not do that');
-  expect(notes.requests.some(({ tool }) => tool === 'write_note')).toBe(false);
-});
+] as const)(
+  'where others %s (%s), tools that only look run, and the others do not by themselves',
+  async (others, _what) => {
+    const rules: McpRules = { offered: ['*'], ask: [], free: ['read_*'], others };
+    await start([{ kind: 'gateway', name: 'notes', rules }], { permissions: { allow: ['Read'], ask: [], others } });
+    await stage.prompt('mcp-1', '[script: call mcp__notes__read_note mcp__notes__write_note]');
+    if (others === 'ask') {
+      const request = await eventually(() => asked()[0], 'a request for permission');
+      const decision = { allowed: false, message: 'Ada said no' } as const;
+      await stage.command('mcp-1', { type: 'decide', id: randomUUID(), requestId: request.request_id, decision });
+    }
+    const { result } = await stage.result();
+    expect(result).toContain('read_note is done');
+    expect(result).toContain(others === 'ask' ? 'Ada said no' : 'This session may not do that');
+    expect(notes.requests.some(({ tool }) => tool === 'write_note')).toBe(false);
+  },
+);
 
 test('a server that cannot be started is told, and Claude works without it', async () => {
   await start([calculator(runs, '/nonexistent/server'), { kind: 'gateway', name: 'unknown', rules: runs }]);
