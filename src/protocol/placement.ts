@@ -24,7 +24,6 @@ export const sandboxChoiceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('container') }),
   z.object({ kind: z.literal('endpoint'), url: endpointAddressSchema }),
 ]);
-export type SandboxChoice = z.infer<typeof sandboxChoiceSchema>;
 
 /** Where one session's sandbox runs, decided when it is started. `deployment`: the endpoint that the variables name. */
 export type Placement =

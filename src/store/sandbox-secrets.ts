@@ -46,18 +46,6 @@ export async function findSandboxSecret(
   return row ? decryptText(db.readKeys, 'sandbox-secret', [workspaceId, fullName, url], row.secret) : null;
 }
 
-/** For which address a secret is stored; null for none. @throws NotMigratedError, DatabaseError */
-export async function sandboxSecretAddress(
-  db: Database,
-  workspaceId: string,
-  fullName: string,
-): Promise<string | null> {
-  const [row] = await run(() =>
-    db.orm.select({ url: sandboxSecrets.url }).from(sandboxSecrets).where(ofRepository(workspaceId, fullName)).limit(1),
-  );
-  return row?.url ?? null;
-}
-
 /** Forgets a secret. @returns false when there was none. @throws NotMigratedError, DatabaseError */
 export async function deleteSandboxSecret(db: Database, workspaceId: string, fullName: string): Promise<boolean> {
   const deleted = await run(() =>
