@@ -18,12 +18,18 @@ import {
 import { log } from './log.ts';
 import { mirrorPath, type SessionPaths } from './paths.ts';
 import { killServerChildren } from './processes.ts';
+import { seedFromBundle } from './repository-bundle.ts';
+import type { WorkspacePlan } from './workspace-plan.ts';
+
+export type { WorkspacePlan } from './workspace-plan.ts';
 
 const REMOTE_TRIES = 4;
 const FIRST_PAUSE_MS = 500;
 /** Fetching two branches writes their refs in a moment. */
 const LOCK_AGE_MS = 3_000;
 const LIST_TIMEOUT_MS = 60_000;
+/** Commits that a first fetch brings of a new session's base branch; what is before them follows while Claude works. */
+const FIRST_DEPTH = 50;
 const FETCH_TIMEOUT_MS = 30 * 60_000;
 const CHECKOUT_TIMEOUT_MS = 10 * 60_000;
 
@@ -37,18 +43,6 @@ export class PreparationError extends Error {
     this.step = step;
     this.hint = hint;
   }
-}
-
-/** What a working copy is made of. */
-export interface WorkspacePlan {
-  /** `<root>/mirrors/<owner>/<name>.git` */
-  mirror: string;
-  worktree: string;
-  fullName: string;
-  baseBranch: string;
-  branch: string;
-  remote: GitRemote;
-  signal: AbortSignal;
 }
 
 /** Reports a step; `detail` is one line for people. */
@@ -80,7 +74,8 @@ export async function prepareWorkspace(
   await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o600 });
   const since = Date.now();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
-  const fetched = await withLock(plan.mirror, () => updateMirror(plan)).catch((error: unknown) => {
+  const wholeHistory = standing || restore !== null;
+  const fetched = await withLock(plan.mirror, () => updateMirror(plan, wholeHistory)).catch((error: unknown) => {
     // Work that is already here can go on without the git host; saving will say if it stays away.
     if (standing && error instanceof PreparationError) return error;
     throw error;
@@ -161,31 +156,116 @@ function withLock<T>(mirror: string, task: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-/** Fetches the two branches that matter. @returns a line for people */
-async function updateMirror(plan: WorkspacePlan): Promise<string> {
+/**
+ * Fetches the two branches that matter, or finds that they stand as on the host. A disk without the repository begins with
+ * the bundle that the gateway keeps, else with the newest commits.
+ * @param wholeHistory false: a branch that does not exist yet may begin on newest commits alone, see `completeHistory`
+ * @returns a line for people
+ */
+async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): Promise<string> {
   const { baseBranch, branch, fullName } = plan;
-  // `init` is idempotent, and an interrupted fetch leaves nothing but rubbish files: no clone that is half there.
   await mkdir(plan.mirror, { recursive: true });
-  await git(['init', '--quiet', '--bare', plan.mirror], inMirror(plan));
   const wanted = [`refs/heads/${baseBranch}`, `refs/heads/${branch}`];
-  const listed = await fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted], LIST_TIMEOUT_MS);
-  const refs = listed.split('\n').map((line) => line.split('\t')[1]);
-  if (!refs.includes(`refs/heads/${baseBranch}`)) throw await missingBase(plan, refs.includes('HEAD'));
-  const specs = wanted
-    .filter((ref) => refs.includes(ref))
-    .map((ref) => `+${ref}:${ref.replace('refs/heads/', 'refs/remotes/origin/')}`);
-  const before = await baseCommitCount(plan);
-  await fromRemote(
-    plan,
-    ['fetch', '--quiet', '--no-write-fetch-head', '--prune', plan.remote.url, ...specs],
-    FETCH_TIMEOUT_MS,
-  );
-  if (!refs.includes(`refs/heads/${branch}`)) {
+  const listing = fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted], LIST_TIMEOUT_MS);
+  // Waited for below; a failure before that is not unhandled.
+  listing.catch(() => {});
+  let here = await originRefs(plan);
+  let seeded: 'seeded' | null = null;
+  if (!here.has(baseBranch)) {
+    // `init` is idempotent, and an interrupted fetch leaves nothing but rubbish files: no clone that is half there.
+    await git(['init', '--quiet', '--bare', plan.mirror], inMirror(plan));
+    seeded = await seedFromBundle(plan);
+    if (seeded) here = await originRefs(plan);
+  }
+  const there = readListing(await listing);
+  const base = there.get(`refs/heads/${baseBranch}`);
+  if (base === undefined) throw await missingBase(plan, there.has('HEAD'));
+  const onHost = there.get(`refs/heads/${branch}`);
+  const before = here.get(baseBranch);
+  if (onHost === undefined && here.has(branch)) {
     await git(['update-ref', '-d', `refs/remotes/origin/${branch}`], inMirror(plan));
   }
-  const news = (await baseCommitCount(plan)) - before;
-  if (before === 0) return `${fullName}: ${countOf(news, 'commit')} fetched`;
-  return news > 0 ? `${countOf(news, 'new commit')} on ${baseBranch}` : `${baseBranch} is up to date`;
+  const depth = await depthOf(plan, before === undefined, wholeHistory || onHost !== undefined);
+  const stale = [...(before === base ? [] : [baseBranch]), ...(here.get(branch) === onHost ? [] : [branch])];
+  const specs = [baseBranch, ...(onHost === undefined ? [] : [branch])].map(trackingSpec);
+  if (stale.length > 0 || depth.includes('--unshallow')) {
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--prune', ...depth];
+    await fromRemote(plan, [...fetch, plan.remote.url, ...specs], FETCH_TIMEOUT_MS);
+  }
+  if (before === undefined) {
+    const count = Number(await git(['rev-list', '--count', `refs/remotes/origin/${baseBranch}`], inMirror(plan)));
+    const isPart = await isShallow(plan);
+    return `${fullName}: ${isPart ? 'the newest ' : ''}${countOf(count, 'commit')} fetched`;
+  }
+  const news = before === base ? 0 : await countNew(plan, before, base);
+  const words = news > 0 ? `${countOf(news, 'new commit')} on ${baseBranch}` : `${baseBranch} is up to date`;
+  return seeded ? `${fullName}: from the cache, ${words}` : words;
+}
+
+/** Options of the fetch that decide how much history comes. */
+async function depthOf(plan: WorkspacePlan, isFirst: boolean, wholeHistory: boolean): Promise<string[]> {
+  if (isFirst) return wholeHistory ? [] : [`--depth=${FIRST_DEPTH}`];
+  // Where the branch left the base may lie further back than what is here.
+  return wholeHistory && (await isShallow(plan)) ? ['--unshallow'] : [];
+}
+
+/**
+ * Fetches what a first fetch left out, once for all sessions of the mirror.
+ * @returns false where the host could not be reached: the work goes on without, and the next start tries again
+ */
+export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
+  if (!(await isShallow(plan))) return true;
+  return await withLock(plan.mirror, async () => {
+    if (!(await isShallow(plan))) return true;
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--unshallow'];
+    try {
+      await fromRemote(plan, [...fetch, plan.remote.url, trackingSpec(plan.baseBranch)], FETCH_TIMEOUT_MS);
+      return true;
+    } catch (error) {
+      if (!plan.signal.aborted) log('warning', 'older history not fetched', { repository: plan.fullName, error });
+      return false;
+    }
+  });
+}
+
+function isShallow(plan: WorkspacePlan): Promise<boolean> {
+  return exists(join(plan.mirror, 'shallow'));
+}
+
+/** A host's branch as it is known here, whatever it was before. */
+function trackingSpec(branch: string): string {
+  return `+refs/heads/${branch}:refs/remotes/origin/${branch}`;
+}
+
+/** Commits of the two branches as they were last fetched, by branch; empty where there is no repository yet. */
+async function originRefs(plan: WorkspacePlan): Promise<Map<string, string>> {
+  const prefix = 'refs/remotes/origin/';
+  const names = [plan.baseBranch, plan.branch].map((name) => prefix + name);
+  const args = [`--git-dir=${plan.mirror}`, 'for-each-ref', '--format=%(objectname) %(refname)', ...names];
+  const listed = await git(args, inMirror(plan)).catch((error: unknown) => {
+    if (error instanceof GitError && !plan.signal.aborted) return '';
+    throw error;
+  });
+  const refs = new Map<string, string>();
+  for (const line of listed.split('\n')) {
+    const [commit = '', name = ''] = line.split(' ');
+    if (names.includes(name)) refs.set(name.slice(prefix.length), commit);
+  }
+  return refs;
+}
+
+/** Commits by name, as `ls-remote` prints them. */
+function readListing(listed: string): Map<string, string> {
+  const refs = new Map<string, string>();
+  for (const line of listed.split('\n')) {
+    const [commit = '', name] = line.split('\t');
+    if (name !== undefined) refs.set(name, commit);
+  }
+  return refs;
+}
+
+async function countNew(plan: WorkspacePlan, before: string, after: string): Promise<number> {
+  return Number(await git(['rev-list', '--count', after, `^${before}`], inMirror(plan)));
 }
 
 async function missingBase(plan: WorkspacePlan, hasHead: boolean): Promise<PreparationError> {
@@ -272,13 +352,16 @@ async function addWorktree(plan: WorkspacePlan): Promise<string> {
   try {
     await putAside(plan);
     await git(['worktree', 'prune'], mirror);
-    const onRemote = await gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror);
-    const here = await gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror);
+    const [onRemote, here, settings] = await Promise.all([
+      gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror),
+      gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror),
+      withoutFilters(mirror),
+    ]);
     const start = onRemote ? remoteBranch : `refs/remotes/origin/${baseBranch}`;
     // A branch that is here and holds all of that has commits which were never pushed: go on from them.
     const keep = here && (await gitSays(['merge-base', '--is-ancestor', start, `refs/heads/${branch}`], mirror));
     const onto = keep ? `refs/heads/${branch}` : start;
-    const checkout = { ...mirror, settings: await withoutFilters(mirror), timeoutMs: CHECKOUT_TIMEOUT_MS };
+    const checkout = { ...mirror, settings, timeoutMs: CHECKOUT_TIMEOUT_MS };
     await git(['worktree', 'add', '--force', '--no-track', '-B', branch, plan.worktree, onto], checkout);
     if (keep || onRemote) return `Continuing ${branch}`;
     return `New branch ${branch} from ${baseBranch}`;
@@ -338,12 +421,6 @@ async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
   }
 }
 
-async function baseCommitCount(plan: WorkspacePlan): Promise<number> {
-  const base = `refs/remotes/origin/${plan.baseBranch}`;
-  if (!(await gitSays(['show-ref', '--quiet', '--verify', base], inMirror(plan)))) return 0;
-  return Number(await git(['rev-list', '--count', base], inMirror(plan)));
-}
-
 function inMirror(plan: WorkspacePlan): GitOptions {
   return { cwd: plan.mirror, remote: plan.remote, signal: plan.signal };
 }
@@ -374,7 +451,10 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** What a repository without a .gitignore for it would otherwise have committed by `git add -A`. */
-const neverCommitted = `# Made by tools, never meant to be committed. A repository that tracks such files keeps them.
+const hex = '[0-9a-f]';
+const neverCommitted = `# What the CLI was writing when it was killed (name.tmp.<process>.<random>, measured with CLI 2.1.330).
+*.tmp.[0-9]*.${hex.repeat(12)}
+# Made by tools, never meant to be committed. A repository that tracks such files keeps them.
 node_modules/
 __pycache__/
 *.pyc

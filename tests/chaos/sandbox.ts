@@ -36,7 +36,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
     /** Tasks under way at once. */
-    concurrency: { type: 'string', default: '6' },
+    concurrency: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '4' },
     /** Milliseconds of thought before each call: about what the fastest models take. */
     thought: { type: 'string', default: '700' },

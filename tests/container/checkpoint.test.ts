@@ -134,7 +134,10 @@ describe('work outlives its sandbox', () => {
     stage = await setStage();
     await stage.start('shop-1');
     await stage.prompt('shop-1', run('echo one > one', `echo two > two; ${WAIT_FOR_GO}`));
-    await eventually(async () => (await readdir(stage.worktree('shop-1')).catch((): string[] => [])).includes('running'), 'two');
+    await eventually(
+      async () => (await readdir(stage.worktree('shop-1')).catch((): string[] => [])).includes('running'),
+      'two',
+    );
     await stage.restart();
     const manifest = await checkpoint(() => true);
     const held = git('ls-tree', '-r', '--name-only', manifest.worktree.commit).split('\n');
@@ -170,6 +173,17 @@ describe('work outlives its sandbox', () => {
     await vanish();
     await stage.start('shop-1', { generation: 2, restore: manifest, saveTurn: 3 });
     expect(await stage.event('saved')).toMatchObject({ turn: 3, pushed: true, newCommits: 1 });
+  });
+
+  test('what the CLI was writing when it was killed is neither kept nor committed', async () => {
+    stage = await setStage();
+    await stage.start('shop-1');
+    const leftOver = 'notes.md.tmp.21954.d4909708a0f4';
+    await stage.prompt('shop-1', run(`echo half > ${leftOver} && echo kept > notes.tmp.md && git add -A`));
+    const saved = await stage.event('saved');
+    expect(saved.files.map((file) => file.path)).toEqual(['notes.tmp.md']);
+    const manifest = await checkpoint((found) => found.worktree.branchHead === saved.head);
+    expect(git('ls-tree', '-r', '--name-only', manifest.worktree.commit)).not.toContain(leftOver);
   });
 
   test('a file that is too large is left out and named; the rest is kept', async () => {
