@@ -212,7 +212,8 @@ class History {
     }
     const inspection = await this.#inspect().catch(() => null);
     const phase = inspection && JSON.stringify(stateSchema.parse(JSON.parse(inspection.state)).phase);
-    return `never came to rest: ${why}; phase ${phase}, outbox ${inspection?.outbox.join(', ')}`;
+    const outbox = why.includes('outbox') ? '' : `, outbox ${inspection?.outbox.join(', ')}`;
+    return `session ${this.#sessionId} never came to rest: ${why}; phase ${phase}${outbox}`;
   }
 
   #unrest(): string | null {

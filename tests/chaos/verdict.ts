@@ -148,19 +148,26 @@ function told({ threads, journal }: Evidence): string[] {
     ),
   );
   const threadOf = threadsByPrompt(journal);
+  const isAskedFor = (entry: JournalEntry) =>
+    entry.kind === 'turn-started' && entry.promptIds.some((id) => threadOf.has(id));
   const missing: string[] = [];
   let calls: Set<string> | null = null;
   for (const entry of journal) {
-    if (entry.kind === 'turn-started') calls = entry.promptIds.some((id) => threadOf.has(id)) ? new Set() : null;
+    if (entry.kind === 'turn-started') calls = isAskedFor(entry) ? new Set() : null;
+    else if (entry.kind === 'result' && calls !== null) {
+      // What comes after the answer belongs to the next turn, which nobody may have asked for.
+      const next = journal.find(({ kind, seq }) => kind === 'turn-started' && seq > entry.seq);
+      if (!next || !isAskedFor(next)) calls = null;
+    }
     else if (entry.kind === 'turn-ended') calls = null;
     if (calls === null) continue;
     if (entry.kind === 'tool-call' && entry.name === 'Bash') calls.add(entry.toolUseId);
     const isTold = entry.kind === 'text' || (entry.kind === 'tool-result' && calls.has(entry.toolUseId));
     if (!isTold) continue;
     const [mark] = marksIn(entry.text);
-    if (mark && !seen.has(mark)) missing.push(mark);
+    if (mark && !seen.has(mark)) missing.push(`${entry.kind} ${mark}`);
   }
-  return missing.map((mark) => `${mark} is in the journal and in no thread: ${threads.map(story).join(' || ')}`);
+  return missing.map((mark) => `${mark} is in the journal and in no thread: ${threads.map(story).join(' || ')} | ${journalStory(journal)}`);
 }
 
 /** What the sandbox was told to be stored is in the journal once, in its order. */
@@ -236,6 +243,10 @@ function journalStory(journal: JournalEntry[]): string {
           return [`turn ${entry.turn}(${entry.promptIds.map((id) => id.slice(0, 4)).join(' ')})`];
         case 'turn-ended':
           return [`ended(${entry.reason})`];
+        case 'text':
+        case 'tool-result':
+        case 'result':
+          return [`${entry.kind}(${marksIn(entry.text)[0] ?? ''})`];
         case 'stop-requested':
         case 'question':
           return [entry.kind];

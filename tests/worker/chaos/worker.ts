@@ -118,8 +118,17 @@ export class IssueSession extends CyrusIssueSession {
     const tables = sql.exec("SELECT name FROM sqlite_master WHERE name = 'state'").toArray();
     if (tables.length === 0) return null;
     const [row] = sql.exec<{ json: string }>('SELECT json FROM state').toArray();
-    const outbox = sql.exec<{ effect: string }>('SELECT effect FROM outbox ORDER BY id').toArray();
-    return row ? { state: row.json, outbox: outbox.map(({ effect }) => effect) } : null;
+    const outbox = sql
+      .exec<{ effect: string; attempts: number; wait: number; last_error: string | null }>(
+        'SELECT effect, attempts, next_at - ? AS wait, last_error FROM outbox ORDER BY id',
+        Date.now(),
+      )
+      .toArray()
+      .map(
+        ({ effect, attempts, wait, last_error }) =>
+          `${effect.slice(0, 150)} (${attempts} tries, due in ${wait} ms, ${last_error ?? 'no error'})`,
+      );
+    return row ? { state: row.json, outbox } : null;
   }
 }
 
