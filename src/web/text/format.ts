@@ -52,7 +52,10 @@ export function ago(at: number, now: number): string {
 export function timeOfDay(at: number, now: number): string {
   const date = new Date(at);
   const time = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  return date.toDateString() === new Date(now).toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
+  if (date.toDateString() === new Date(now).toDateString()) return time;
+  // Within a week the day of the week says it, and is shorter.
+  const isNear = Math.abs(at - now) < 6 * 86_400_000;
+  return `${isNear ? date.toLocaleDateString([], { weekday: 'short' }) : date.toLocaleDateString()} ${time}`;
 }
 
 /** "1 file", "3 files". */
