@@ -52,11 +52,24 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
     return workspace.routes.handle(request, response, url);
   }
   if (first === 'control') return workspaces.first.routes.handle(request, response, url);
+  if (url.pathname === '/mcp') return handleMcp(parts, request, response);
   if (first === 'uploads') return handleUpload(parts, request, response, second, url.searchParams.get('signature'));
   const isPage = url.pathname === '/' || workspaces.byUrlKey(first) !== undefined;
   const file = isPage ? 'index.html' : first === 'page' ? second : '';
   if (request.method === 'GET' && sendPageFile(response, file)) return;
   sendText(response, 404, `the Linear simulator has nothing at ${request.method} ${url.pathname}`);
+}
+
+/** Linear's MCP server takes the token of the API. */
+async function handleMcp(
+  { oauth, workspaces }: RouterParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const bearer = oauth.grants.bearer(bearerToken(request) ?? '');
+  const workspace = bearer && workspaces.byId(bearer.workspaceId);
+  if (!bearer || !workspace) return sendJson(response, 401, UNAUTHENTICATED, { 'www-authenticate': 'Bearer' });
+  await workspace.mcp.handle(request, response, workspace.user(bearer.actor));
 }
 
 /** PUT needs the headers that were given out with the address; GET the token, or a signed address. */

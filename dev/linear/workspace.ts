@@ -10,9 +10,11 @@ import type { GraphqlEndpoint } from './graphql/endpoint.ts';
 import type { RootFields } from './graphql/execution.ts';
 import { RateLimiter, type RateLimits } from './graphql/rate-limit.ts';
 import { rootFields } from './graphql/root-fields.ts';
+import { McpEndpoint } from './mcp.ts';
 import type { Bearer } from './oauth/grants.ts';
 import type { Oauth } from './oauth/oauth.ts';
 import type { Simulation } from './simulation.ts';
+import type { User } from './state/model.ts';
 import { World, type WorldData } from './state/world.ts';
 import { LinearUrls } from './urls.ts';
 import { PayloadWriter } from './webhooks/payloads.ts';
@@ -36,6 +38,7 @@ export class Workspace {
   readonly world: World;
   readonly uploads: Uploads;
   readonly limiter: RateLimiter;
+  readonly mcp: McpEndpoint;
   readonly control: Control;
   readonly routes: ControlRoutes;
   readonly live: Live;
@@ -57,6 +60,7 @@ export class Workspace {
     world.onChange(parts.onChange);
     this.uploads = new Uploads(urls, clock);
     this.limiter = new RateLimiter(parts.rateLimits, clock);
+    this.mcp = new McpEndpoint(this.#simulation);
     this.#rootFields = {
       app: rootFields(this.#simulation, this.limiter, this.uploads, world.appUser),
       user: rootFields(this.#simulation, this.limiter, this.uploads, world.person),
@@ -79,6 +83,11 @@ export class Workspace {
   summary(): { id: string; name: string; urlKey: string } {
     const { id, name, urlKey } = this.world.workspace;
     return { id, name, urlKey };
+  }
+
+  /** Whom a token of an application acts for. */
+  user(actor: Bearer['actor']): User {
+    return actor === 'app' ? this.world.appUser : this.world.person;
   }
 
   /** What the API offers to an application, or to a person through one. */

@@ -42,6 +42,8 @@ export interface ReaderState {
   permissionMode: string | null;
   /** Cost the CLI had counted up to the last result, in US dollars; its totals only grow. */
   costTotal: number;
+  /** MCP servers that did not connect, as told last; left out by older versions: none. */
+  unusableServers?: string[];
 }
 
 const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };

@@ -31,7 +31,13 @@ const readers = new Map<string, Read>([
       // Sent at the start of every turn: nothing of an earlier one is being written any more.
       const dropped = dropBlocks(state, (block) => block.parent === null);
       const next = { ...dropped.state, permissionMode: line.permissionMode ?? state.permissionMode };
-      const step = entries(next, {
+      const unusableServers = (line.mcp_servers ?? [])
+        .filter(({ status }) => UNUSABLE.includes(status))
+        .map(({ name, status }) => boundWord(`${name} (${status})`))
+        .slice(0, MAX_LIST);
+      // Said once, not in every turn.
+      const news = unusableServers.filter((server) => !(state.unusableServers ?? []).includes(server));
+      const started: JournalBody = {
         kind: 'claude-started',
         model: boundWord(line.model),
         version: boundWord(line.claude_code_version ?? 'unknown'),
@@ -40,7 +46,8 @@ const readers = new Map<string, Read>([
         mcpServers: (line.mcp_servers ?? [])
           .slice(0, MAX_LIST)
           .map((server) => ({ name: boundWord(server.name), status: boundWord(server.status) })),
-      });
+      };
+      const step = entries({ ...next, ...(line.mcp_servers && { unusableServers }) }, started, ...serverNotices(news));
       return { state: step.state, read: { ...step.read, live: dropped.live } };
     }),
   ],
@@ -199,6 +206,15 @@ const readers = new Map<string, Read>([
  */
 export function readSystem(state: ReaderState, subtype: string, line: unknown): ReadStep | null {
   return readers.get(subtype)?.(state, line) ?? null;
+}
+
+/** States of an MCP server in which Claude has none of its tools (measured with CLI 2.1.330; `pending` may still connect). */
+const UNUSABLE = ['failed', 'needs-auth'];
+
+function serverNotices(servers: string[]): JournalBody[] {
+  if (servers.length === 0) return [];
+  const text = `Claude works without the tools of these MCP servers, which could not be connected: ${servers.join(', ')}`;
+  return [{ kind: 'notice', level: 'warning', ...boundText(text) }];
 }
 
 function readStatus(state: ReaderState, line: z.infer<typeof schemas.status>): ReadStep {

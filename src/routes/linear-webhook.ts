@@ -64,7 +64,9 @@ linearWebhook.post(
         if (!concernsWork(webhook)) return ignore(c, 'issue_change', organizationId);
         const database = openDatabase(c.env.DB, config.encryptionKey);
         const appUserId = await findAppUserId(database, organizationId);
-        if (webhook.actor?.id && webhook.actor.id === appUserId) return ignore(c, 'self_triggered', organizationId);
+        // What the app does, Claude's work with Linear's MCP server included, Linear says of the app's user or of its OAuth client.
+        const own = [appUserId, config.linear.app.clientId];
+        if (webhook.actor?.id && own.includes(webhook.actor.id)) return ignore(c, 'self_triggered', organizationId);
         return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), organizationId, delivery);
       }
       case 'PermissionChange':

@@ -5,6 +5,7 @@
 import { safeText } from '../linear/activities.ts';
 import { cutText, fence, inlineCode } from '../linear/markdown.ts';
 import type { JournalBody } from '../protocol/journal.ts';
+import { readMcpToolName } from '../protocol/mcp.ts';
 import type { Decision } from '../protocol/sandbox.ts';
 import { withoutDisguise } from '../protocol/visible-text.ts';
 import { PERMISSION_LIMIT_MS } from './deadlines.ts';
@@ -160,6 +161,11 @@ function callWords(name: string, input: unknown): { title: string; text: string;
       text: `${command}${rest('command')}`,
       words: 'exactly this command, as often as Claude runs it',
     };
+  }
+  const ofServer = readMcpToolName(name);
+  if (ofServer) {
+    const title = `use ${ofServer.tool} of the MCP server ${ofServer.server}`;
+    return { title, text: plain(input ?? {}), words: 'exactly this call, as often as Claude makes it' };
   }
   const path = named('file_path') ?? named('notebook_path');
   if (path !== null) {
