@@ -1,4 +1,5 @@
 /** What the parts of a life share: its files, its settings, and the way to report. */
+import { join } from 'node:path';
 import type { SandboxEventBody, StartSession } from '../src/protocol/sandbox.ts';
 import type { CommandLog } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
@@ -91,6 +92,7 @@ export class LifeContext {
       baseBranch: repository.baseBranch,
       branch: repository.branch,
       remote: remoteOf(this.paths, this.start),
+      bundlePath: join(this.paths.cache, 'base.bundle'),
       signal: this.signal,
     };
   }

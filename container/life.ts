@@ -19,6 +19,7 @@ import { failureEvent, prepare } from './preparation.ts';
 import { killSessionProcesses } from './processes.ts';
 import type { SessionRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
+import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
 
@@ -45,6 +46,7 @@ export class Life {
   readonly #conversation: Conversation;
   readonly #saving: Saving;
   readonly #checkpoints: Checkpoints;
+  readonly #upkeep: RepositoryUpkeep;
   #state: 'preparing' | 'prepared' | 'failed' = 'preparing';
   /** The machine is going away: nothing new is begun. */
   #leaving = false;
@@ -57,7 +59,10 @@ export class Life {
     this.#saving = new Saving(context, {
       isClaudeBusy: () => this.#conversation.isBusy,
       onCommitted: () => this.#conversation.deliverSoon(),
-      onSaved: () => this.#checkpoints.soon(null),
+      onSaved: () => {
+        this.#checkpoints.soon(null);
+        this.#upkeep.refreshBundleSoon();
+      },
     });
     this.#conversation = new Conversation(context, {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
@@ -89,6 +94,7 @@ export class Life {
       mayStart: () => this.#state === 'prepared',
       stored: (seq, limitMs) => this.#poster.stored(seq, limitMs),
     });
+    this.#upkeep = new RepositoryUpkeep(context, () => this.#isBusy);
   }
 
   /** Opens the life's files and goes to work in the background. */
@@ -154,7 +160,7 @@ export class Life {
     this.#checkpoints.close();
     await this.#poster.stop();
     await this.#conversation.kill();
-    await Promise.all([this.#saving.settled(), this.#checkpoints.settled()]);
+    await Promise.all([this.#saving.settled(), this.#checkpoints.settled(), this.#upkeep.settled()]);
     await this.#context.journal.close();
   }
 
@@ -198,6 +204,7 @@ export class Life {
     // A prompt follows a start: the CLI may as well be up by then.
     if (!isKept) this.#conversation.startSoon();
     this.#conversation.deliverSoon();
+    this.#upkeep.completeHistorySoon();
   }
 
   /** After a restart of the server: what was going on when it ended is over. */

@@ -26,6 +26,8 @@ export interface SessionPaths {
   patch: string;
   /** A checkpoint's bundle on its way out or in. */
   bundle: string;
+  /** Something of the repository's cache on its way out or in. */
+  cache: string;
   excludes: string;
   /** The session's token for Claude's git (mode 0600). */
   credential: string;
@@ -51,6 +53,7 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     setupLog: join(dir, 'setup.log'),
     patch: join(dir, 'work.patch'),
     bundle: join(dir, 'checkpoint.bundle'),
+    cache: join(dir, 'cache'),
     excludes: join(dir, 'never-committed'),
     credential: join(dir, 'git-credential'),
     mcpConfig: join(dir, 'mcp-servers.json'),

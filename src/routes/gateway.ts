@@ -20,6 +20,7 @@ import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
 import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
+import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver } from './gateway-egress.ts';
 import { passToMcp } from './gateway-mcp.ts';
@@ -95,6 +96,8 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
   });
 
   app.route('/checkpoint', checkpoints);
+
+  app.route('/cache', cache);
 
   app.put('/shared/:hash', (c) => takeSharedFile(c.req.raw, c.env.LOGS, c.var.claims.s, c.req.param('hash')));
 

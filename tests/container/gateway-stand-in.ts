@@ -21,6 +21,8 @@ export interface GatewayStandIn {
   checkpointObjects: Map<string, Buffer>;
   /** 503 to checkpoints alone while true. */
   checkpointsAway: boolean;
+  /** What is kept of repositories: manifests by entry, parts by `entry/version/part`. */
+  cache: Map<string, Buffer>;
   /** 503 to everything while true. */
   away: boolean;
   /** 503 to events alone while true. */
@@ -75,6 +77,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       return send(response, 201, {});
     }
     if (path.startsWith('/gateway/checkpoint')) return takeCheckpoint(request, response, path);
+    if (path.startsWith('/gateway/cache/')) return keep(request, response, path.slice('/gateway/cache/'.length));
     if (path.startsWith('/gateway/anthropic/') && targets.model) {
       const { url, header, value } = targets.model;
       return forward(request, response, `${url}${path.slice('/gateway/anthropic'.length)}`, { [header]: value });
@@ -118,6 +121,25 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     send(response, 201, {});
   }
 
+  async function keep(request: IncomingMessage, response: ServerResponse, key: string): Promise<void> {
+    const body = await read(request);
+    if (request.method === 'DELETE') {
+      gateway.cache.delete(key);
+      return void response.writeHead(204).end();
+    }
+    if (request.method === 'PUT') {
+      if (key.startsWith('setup-') && gateway.cache.has(key))
+        return send(response, 409, { error: 'taken', message: key });
+      const isManifest = !key.includes('/');
+      const manifest = () => Buffer.from(JSON.stringify({ ...JSON.parse(body.toString('utf8')), at: Date.now() }));
+      gateway.cache.set(key, isManifest ? manifest() : body);
+      return send(response, 201, {});
+    }
+    const kept = gateway.cache.get(key);
+    if (!kept) return send(response, 404, { error: 'not_found', message: key });
+    response.writeHead(200, { 'content-length': kept.length }).end(kept);
+  }
+
   function takeEvents(body: Buffer, response: ServerResponse): void {
     if (gateway.eventsAway) {
       send(response, 503, { error: 'away', message: 'away' });
@@ -159,6 +181,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     checkpoint: null,
     checkpointObjects: new Map(),
     checkpointsAway: false,
+    cache: new Map(),
     shared: [],
     away: false,
     eventsAway: false,

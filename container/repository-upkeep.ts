@@ -1,0 +1,68 @@
+/**
+ * What is done for the repository beside the work, and never in its way: the history that a first fetch left out is fetched,
+ * and after a save the bundle at the gateway is brought up to date.
+ */
+import { GitError } from './git.ts';
+import type { LifeContext } from './life-context.ts';
+import { log } from './log.ts';
+import { refreshBundle } from './repository-bundle.ts';
+import { CacheError } from './repository-cache.ts';
+import { completeHistory } from './workspace.ts';
+
+/** The save has just been told: whoever was told may have the next prompt ready. */
+const PAUSE_MS = 1_000;
+
+export class RepositoryUpkeep {
+  readonly #context: LifeContext;
+  readonly #isBusy: () => boolean;
+  #history: Promise<boolean> | null = null;
+  #refreshing: Promise<void> | null = null;
+  /** The bundle is brought up to date once in a life. */
+  #isRefreshed = false;
+
+  /** @param isBusy whether Claude or a save is at work */
+  constructor(context: LifeContext, isBusy: () => boolean) {
+    this.#context = context;
+    this.#isBusy = isBusy;
+  }
+
+  /** To be called when the worktree stands. Nothing waits for it. */
+  completeHistorySoon(): void {
+    this.#history ??= completeHistory(this.#context.plan).catch((error: unknown) => {
+      this.#context.broken('history', error);
+      return false;
+    });
+  }
+
+  /** To be called when the work was saved. Nothing waits for it. */
+  refreshBundleSoon(): void {
+    if (this.#isRefreshed || this.#refreshing || this.#context.isOver) return;
+    this.#refreshing = this.#refresh()
+      .catch((error: unknown) => {
+        if (this.#context.isOver) return;
+        if (!(error instanceof CacheError || error instanceof GitError)) this.#context.broken('bundle', error);
+        log('warning', 'the bundle of the repository was not brought up to date', { error });
+      })
+      .finally(() => {
+        this.#refreshing = null;
+      });
+  }
+
+  /** Resolves when nothing runs; soon once the life is over, whose end cuts off gits and requests. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#history, this.#refreshing]);
+  }
+
+  async #refresh(): Promise<void> {
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, PAUSE_MS);
+      this.#context.signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve(null);
+      });
+    });
+    if (this.#context.isOver || this.#isBusy() || !(await (this.#history ?? true))) return;
+    this.#isRefreshed = true;
+    await refreshBundle(this.#context.plan);
+  }
+}

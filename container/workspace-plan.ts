@@ -1,0 +1,16 @@
+/** What a working copy is made of, for everyone who has to do with it. */
+import type { GitRemote } from './git.ts';
+
+/** What a working copy is made of. */
+export interface WorkspacePlan {
+  /** `<root>/mirrors/<owner>/<name>.git` */
+  mirror: string;
+  worktree: string;
+  fullName: string;
+  baseBranch: string;
+  branch: string;
+  remote: GitRemote;
+  /** File for a bundle on its way out of the cache. */
+  bundlePath: string;
+  signal: AbortSignal;
+}
