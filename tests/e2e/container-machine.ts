@@ -109,10 +109,11 @@ export class ContainerMachine implements SandboxMachine {
     const found: string[] = [];
     for (const container of await this.running()) {
       const input = { root: ROOT, id: '', pids: [], secrets: [...secrets] };
-      const inside = await this.#probe(container, 'anywhere', input);
+      const inFiles = await this.#probe(container, 'everyFile', input, 'root');
+      const inProcesses = await this.#probe(container, 'everyProcess', input);
       const { output } = await this.docker(['inspect', container]);
       const outside = secrets.filter(({ text }) => output.includes(text)).map(({ name }) => `configuration: ${name}`);
-      found.push(...[...inside, ...outside].map((place) => `${container}: ${place}`));
+      found.push(...[...inFiles, ...inProcesses, ...outside].map((place) => `${container}: ${place}`));
     }
     return found;
   }
@@ -151,7 +152,12 @@ export class ContainerMachine implements SandboxMachine {
     return output.split('\n').filter((name) => name.startsWith('workerd-'));
   }
 
-  async #probe<Name extends ProbeName>(container: string, name: Name, input: ProbeInput): Promise<ProbeAnswer<Name>> {
+  async #probe<Name extends ProbeName>(
+    container: string,
+    name: Name,
+    input: ProbeInput,
+    user = 'node',
+  ): Promise<ProbeAnswer<Name>> {
     if (!this.#prepared.has(container)) {
       for (const file of PROBE) {
         const text = readFileSync(join(PROJECT, file), 'utf8');
@@ -162,7 +168,7 @@ export class ContainerMachine implements SandboxMachine {
     }
     const node = ['node', `${HOME}/${PROBE[0]}`];
     const question = JSON.stringify({ name, input });
-    const { code, output } = await this.docker(['exec', '-i', '-u', 'root', container, ...node], question);
+    const { code, output } = await this.docker(['exec', '-i', '-u', user, container, ...node], question);
     if (code !== 0) throw new Error(`the probe ${name} failed in ${container}: ${lastLines(output)}`);
     return probes[name].answer.parse(JSON.parse(output)) as ProbeAnswer<Name>;
   }

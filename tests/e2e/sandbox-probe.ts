@@ -88,13 +88,20 @@ export const probes = {
   },
   /** Secrets in all files of the sandboxes. */
   inSandboxes: { answer: texts, look: ({ root, secrets }: ProbeInput) => findInFiles(root, secrets) },
-  /** Secrets in every file and every process of the machine. For containers: elsewhere it would be all of somebody's disk. */
-  anywhere: {
+  /** Secrets in every file of the machine. For containers: elsewhere it would be all of somebody's disk. */
+  everyFile: {
     answer: texts,
     look: ({ secrets }: ProbeInput) => {
       const folders = readdirSync('/').filter((name) => !NO_FILES.includes(name));
+      return folders.flatMap((name) => findInFiles(`/${name}`, secrets));
+    },
+  },
+  /** Secrets in every process. Of another user's, root of a container may not read the environment. */
+  everyProcess: {
+    answer: texts,
+    look: ({ secrets }: ProbeInput) => {
       const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
-      return [...folders.flatMap((name) => findInFiles(`/${name}`, secrets)), ...findInProcesses(pids, secrets)];
+      return findInProcesses(pids, secrets);
     },
   },
 } as const;
