@@ -20,7 +20,11 @@ export const accessRulesSchema = z.object({
 export type AccessRules = z.infer<typeof accessRulesSchema>;
 
 /** What an admin may set for a workspace (`PUT /api/admin/workspaces/:id/settings`); it comes before what repositories say. */
-export const workspaceSettingsSchema = z.object({ ...accessRulesSchema.shape });
+export const workspaceSettingsSchema = z.object({
+  ...accessRulesSchema.shape,
+  /** Sessions that may be at work at once; left out: what MAX_SESSIONS_AT_ONCE says. */
+  sessionsAtOnce: z.number().int().min(1).max(1_000).optional(),
+});
 export type WorkspaceSettings = z.infer<typeof workspaceSettingsSchema>;
 
 /** The settings of a workspace for which nothing was set. */

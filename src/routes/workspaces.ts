@@ -94,7 +94,7 @@ workspaces.put('/workspaces/:id/settings', async (c) => {
   const id = c.req.param('id');
   const isKnown = await writeWorkspaceSettings(c.var.database, id, settings.data, Date.now());
   if (!isKnown) return c.json(noSuchWorkspace(id), 404);
-  const counts = Object.entries(settings.data).map(([name, list]) => [name, list.length]);
+  const counts = Object.entries(settings.data).map(([name, set]) => [name, typeof set === 'number' ? set : set.length]);
   await note(c, 'workspace.settings-changed', id, Object.fromEntries(counts));
   return c.json(settings.data);
 });

@@ -1,10 +1,10 @@
 /** Who may give work to Cyrus, and be heard while it works (pure). Rules: src/protocol/access-rules.ts. */
-import type { AccessRules } from '../protocol/access-rules.ts';
+import type { AccessRules, WorkspaceSettings } from '../protocol/access-rules.ts';
 import type { Person } from './arrangement.ts';
 
 /** What is known of who may ask in a session, since its sandbox was last started. */
 export interface Access {
-  workspace: AccessRules;
+  workspace: WorkspaceSettings;
   /** Null: which repository it is has not been decided. */
   repository: AccessRules | null;
   /** Of the issue; null: it has none, or there is no issue. */

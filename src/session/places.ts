@@ -1,15 +1,20 @@
 /** How a session asks the workspace's queue for its place, and gives it back. */
 import { log } from '../observability/log.ts';
+import type { WorkspaceSettings } from '../protocol/access-rules.ts';
 import { isUnderWay } from './queueing.ts';
 import { currentTurn } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /**
  * Asks for a place for the session's turn, or where it stands.
+ * @param settings of the workspace; null where they are not at hand
  * @returns 0: it may run; otherwise its position in line. Where the queue does not answer it may run: the cap is there for
  * comfort, and nobody waits for a queue that is broken.
  */
-export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'state'>): Promise<number> {
+export async function takePlace(
+  { env, state }: Pick<Surroundings, 'env' | 'state'>,
+  settings: Pick<WorkspaceSettings, 'sessionsAtOnce'> | null,
+): Promise<number> {
   const turn = currentTurn(state);
   const owner = turn?.prompts.find(({ person }) => person)?.person?.id ?? state.id;
   try {
@@ -18,6 +23,7 @@ export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'stat
       owner,
       turn: turn?.number ?? state.turns,
       isUnderWay: isUnderWay(state),
+      ...(settings && { cap: settings.sessionsAtOnce ?? null }),
     });
   } catch (error) {
     log('queue.take.failed', { session: state.id, error: error instanceof Error ? error : new Error(String(error)) });

@@ -49,7 +49,7 @@ export async function startSandbox(
   const plan = placed(await planFor(surroundings, linear), config);
   if ('kind' in plan) return plan;
   const { repository, baseBranch, arrangement, access } = plan;
-  const place = await takePlace(surroundings);
+  const place = await takePlace(surroundings, access.workspace);
   if (place > 0) return { kind: 'place', place };
   const ready = await claudeReadiness(surroundings, arrangement.assignment.model);
   if ('problem' in ready) return { kind: 'blocked', text: ready.problem };

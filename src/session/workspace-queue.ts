@@ -4,6 +4,7 @@
  * asks them.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { z } from 'zod';
 import { readConfig } from '../config.ts';
 import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from '../limits/fair-line.ts';
 import { log } from '../observability/log.ts';
@@ -11,11 +12,14 @@ import { log } from '../observability/log.ts';
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
 const LINE = 'line';
+const OWN_CAP = 'own-cap';
 
 /** A session that asks for a place. */
 export interface Asking extends Omit<LineEntry, 'since'> {
   /** Something runs for it already: it cannot be held up. */
   isUnderWay: boolean;
+  /** How many the workspace's settings allow; null: they do not say; left out: the session does not know. */
+  cap?: number | null;
 }
 
 export class WorkspaceQueue extends DurableObject<Env> {
@@ -28,7 +32,8 @@ export class WorkspaceQueue extends DurableObject<Env> {
   }
 
   /** Asks for a place, or where one stands in line. @returns 0: the place is given; 1: next in line, and so on */
-  async take({ isUnderWay, ...entry }: Asking): Promise<number> {
+  async take({ isUnderWay, cap, ...entry }: Asking): Promise<number> {
+    if (cap !== undefined) this.ctx.storage.kv.put(OWN_CAP, cap);
     this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), entry.session);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
     return placesOf(this.#line).get(entry.session) ?? 0;
@@ -69,7 +74,9 @@ export class WorkspaceQueue extends DurableObject<Env> {
   /** @param asking who knows the outcome by the answer */
   #change(next: Line, asking: string | null): void {
     const before = placesOf(this.#line);
-    const line = admit(next, readConfig(this.env).limits.sessionsAtOnce, Date.now());
+    const own = z.number().int().min(1).safeParse(this.ctx.storage.kv.get(OWN_CAP));
+    const cap = own.success ? own.data : readConfig(this.env).limits.sessionsAtOnce;
+    const line = admit(next, cap, Date.now());
     this.#line = line;
     this.ctx.storage.kv.put(LINE, line);
     const after = placesOf(line);

@@ -34,6 +34,16 @@ describe('the queue of a workspace', () => {
     expect(await queue.take(asking(ids.at(-2) ?? ''))).toBe(0);
   });
 
+  it('follows what an admin set for the workspace, and the deployment where nothing is set any more', async () => {
+    const queue = newQueue();
+    const ids = Array.from({ length: 4 }, newId);
+    const take = (index: number, cap?: number | null) =>
+      queue.take({ ...asking(ids[index] ?? ''), ...(cap !== undefined && { cap }) });
+    expect([await take(0, 2), await take(1, 2), await take(2, 2), await take(3)]).toEqual([0, 0, 1, 2]);
+    await take(0, null);
+    expect((await queue.line()).working).toHaveLength(4);
+  });
+
   it('outlives its object', async () => {
     const queue = newQueue();
     const id = newId();
