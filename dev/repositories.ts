@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { carryOut, type Outcome } from './admin/commands.ts';
 import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
+import { MCP_OPTIONS } from './admin/mcp-commands.ts';
 import { describeOutcome } from './admin/print.ts';
 import { SETTINGS_OPTIONS } from './admin/settings-options.ts';
 import { HELP, UsageProblem } from './admin/usage.ts';
@@ -9,6 +10,7 @@ import { SetupProblem } from './settings.ts';
 
 const OPTIONS = {
   ...SETTINGS_OPTIONS,
+  ...MCP_OPTIONS,
   help: { type: 'boolean', short: 'h' },
   json: { type: 'boolean' },
   url: { type: 'string' },
@@ -61,6 +63,12 @@ function dataOf(outcome: Outcome): unknown {
       return outcome.repository;
     case 'removed':
       return { removed: outcome.fullName };
+    case 'mcp-servers':
+      return { servers: outcome.servers };
+    case 'mcp-server':
+      return outcome.server;
+    case 'mcp-removed':
+      return { removed: outcome.name };
     case 'workspaces':
       return { workspaces: outcome.workspaces };
     case 'workspace':

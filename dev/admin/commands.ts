@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { workspaceSettingsSchema } from '../../src/protocol/access-rules.ts';
 import { mergePatch } from '../../src/protocol/merge-patch.ts';
 import { type Deployment, DeploymentProblem } from './deployment.ts';
+import { carryOutMcp, type McpOutcome } from './mcp-commands.ts';
 import { askHidden, readStdin } from './secrets.ts';
 import { foreignToWorkspace, type Given, settingsFrom, settingsPatch } from './settings-options.ts';
 import { UsageProblem } from './usage.ts';
@@ -34,12 +35,18 @@ export type Outcome =
   | { kind: 'repositories'; repositories: ShownRepository[]; workspace: ShownWorkspace }
   | { kind: 'repository'; repository: ShownRepository; done: string | null }
   | { kind: 'removed'; fullName: string }
+  | McpOutcome
   | { kind: 'workspaces'; workspaces: ShownWorkspace[] }
   | { kind: 'workspace'; workspace: z.infer<typeof wholeWorkspaceSchema>; done: string | null };
 
 /** @param words the command and its arguments @throws UsageProblem, DeploymentProblem */
 export async function carryOut(words: string[], given: Given, deployment: Deployment): Promise<Outcome> {
   const [command, argument, ...more] = words;
+  if (command === 'mcp') {
+    const pathOf = async (fullName: string | undefined) =>
+      repositoryPath(await chosenWorkspace(deployment, given), fullName);
+    return carryOutMcp(words.slice(1), given, deployment, pathOf);
+  }
   if (more.length > 0) throw new UsageProblem(`"${more.join(' ')}" is too much; see --help.`);
   switch (command) {
     case 'workspaces':

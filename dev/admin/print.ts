@@ -1,6 +1,7 @@
 /** Outcomes of `npm run repositories`, for people. */
 import { defaultSettings } from '../../src/protocol/repository.ts';
 import type { Outcome, ShownRepository } from './commands.ts';
+import { describeMcpOutcome } from './mcp-commands.ts';
 
 /** @returns lines to be printed */
 export function describeOutcome(outcome: Outcome): string {
@@ -13,6 +14,10 @@ export function describeOutcome(outcome: Outcome): string {
       return [outcome.done, describeRepository(outcome.repository)].filter((part) => part !== null).join('\n\n');
     case 'removed':
       return `${outcome.fullName} is removed.`;
+    case 'mcp-servers':
+    case 'mcp-server':
+    case 'mcp-removed':
+      return describeMcpOutcome(outcome);
     case 'workspaces':
       return outcome.workspaces.length === 0
         ? 'No workspace has installed Cyrus yet.'

@@ -16,6 +16,9 @@ Commands
   set OWNER/NAME              changes what is given, and keeps the rest
   remove OWNER/NAME           removes it; sessions that are at work there end on their own
   sandbox OWNER/NAME          where its sandboxes run: --endpoint URL, a sandbox server with its secret, or --container
+  mcp list OWNER/NAME         its MCP servers
+  mcp add OWNER/NAME SERVER   adds or replaces one; see below
+  mcp remove OWNER/NAME SERVER
   workspaces                  the workspaces that installed Cyrus
   workspace                   who may give work in the whole workspace, and what else is known of it
   workspace set               changes that: --allow-user, --block-user, --allow-team, --block-team
@@ -49,6 +52,15 @@ How Claude works
   --role-label ROLE=LABEL     a label that gives a role, besides the usual ones
   --instructions TEXT         or --instructions-file FILE; for every role
   --role-instructions ROLE=TEXT
+
+MCP servers (a repository's own files name none)
+  --http URL                  streamable HTTP, reached through the gateway, which adds the credential
+  --bearer, --header NAME     what the credential goes into; its secret from CYRUS_MCP_SECRET, --secret-stdin, or asked for.
+                              Without either the one that is stored is kept; --no-header forgets it
+  --linear                    Linear's own, with the rights of the app
+  --command PROGRAM           runs in the sandbox; --arg=ARG and --env NAME=VALUE (no secret: Claude can read it), repeated
+  --tool NAME                 only these tools, repeated; a * at the end stands for the rest (get_*)
+  --looking-tool NAME         these change nothing: never asked for, and had also by roles that only look
 
 Everything else, and all of it
   --setting NAME=VALUE        any setting by its name, e.g. pullRequest.mode=draft; null sets it back
