@@ -31,7 +31,7 @@ export interface Surroundings {
   sandboxes: ScriptedSandboxes;
   /** Simulators whose clocks have to leap along. */
   simulators: Set<LinearSimulator>;
-  /** Longest a history may take to come to rest, in real ms. */
+  /** Longest a history may be without rest while nothing happens in it, in real ms. */
   patience: number;
 }
 
@@ -202,9 +202,15 @@ class History {
    * @returns null, or what never came to rest
    */
   async #rest(): Promise<string | null> {
-    const deadline = Date.now() + this.#surroundings.patience;
+    let seen = '';
+    let since = Date.now();
     let why = '';
-    while (Date.now() < deadline) {
+    while (Date.now() - since < this.#surroundings.patience) {
+      const now = this.#progress();
+      if (now !== seen) {
+        seen = now;
+        since = Date.now();
+      }
       why = this.#unrest() ?? (await this.#innerUnrest()) ?? '';
       if (why === '') return null;
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
@@ -214,6 +220,12 @@ class History {
     const phase = inspection && JSON.stringify(stateSchema.parse(JSON.parse(inspection.state)).phase);
     const outbox = why.includes('outbox') ? '' : `, outbox ${inspection?.outbox.join(', ')}`;
     return `session ${this.#sessionId} never came to rest: ${why}; phase ${phase}${outbox}`;
+  }
+
+  /** Changes whenever something happens. */
+  #progress(): string {
+    const delivered = this.#linear.deliveries({ state: 'delivered' }).length;
+    return `${delivered} ${this.#countActivities()} ${this.#faults.calls}`;
   }
 
   #unrest(): string | null {

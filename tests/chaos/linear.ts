@@ -17,7 +17,9 @@ import { ScriptedSandboxes } from './scripted-sandboxes.ts';
 /** Milliseconds of the run's clock for each real one. */
 const SPEED = 20;
 /** Probability of a crash at each of an object's crash points. */
-const CRASHES = 0.01;
+const CRASHES = 0.006;
+/** Real time without a delivery after which everybody waits for the clock. */
+const QUIET_MS = 8_000;
 const HOUR_MS = 3_600_000;
 
 const { values } = parseArgs({
@@ -25,9 +27,9 @@ const { values } = parseArgs({
     histories: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     /** Histories under way at once. */
-    concurrency: { type: 'string', default: '60' },
-    /** Real seconds in which a history has to come to rest: far more than the slowest retry needs. */
-    patience: { type: 'string', default: '240' },
+    concurrency: { type: 'string', default: '50' },
+    /** Real seconds after which a history in which nothing happens any more will never come to rest. */
+    patience: { type: 'string', default: '120' },
     /** Keep the log. */
     keep: { type: 'boolean', default: false },
   },
@@ -80,15 +82,20 @@ function failed(seed: number, error: unknown): HistoryReport {
   return { seed, violations: [`could not be played: ${message}`], givenUp: [], ...nothing, ...more };
 }
 
-/** Cuts the power of workerd; half of the time an hour has passed when it is back, and Linear repeats what it did not take. */
+/** Cuts the power of workerd; mostly an hour has passed when it is back, and Linear repeats what it did not take. */
 async function killNowAndThen(random: Random): Promise<void> {
   for (;;) {
-    const until = Date.now() + 20_000;
     const enough = office.attempts + 200 + random.below(600);
-    while (Date.now() < until && office.attempts < enough && !run.isOver) await clock.sleep(1_000);
+    let seen = { attempts: office.attempts, at: Date.now() };
+    const isQuiet = () => Date.now() - seen.at > QUIET_MS;
+    while (office.attempts < enough && !isQuiet() && !run.isOver) {
+      await clock.sleep(1_000);
+      if (office.attempts !== seen.attempts) seen = { attempts: office.attempts, at: Date.now() };
+    }
     if (run.isOver) return;
     await cyrus.kill();
-    const leaps = random.chance(0.5);
+    // Where nothing is delivered, it is the retries after an hour that are waited for.
+    const leaps = isQuiet() || random.chance(0.5);
     if (leaps) clock.leap(HOUR_MS);
     await cyrus.restart();
     if (!leaps) continue;
