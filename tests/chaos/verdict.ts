@@ -88,9 +88,17 @@ function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string
 }
 
 /** How many turns owe each thread an answer; and how many stops came when nothing ran. */
-function turnsOf(journal: JournalEntry[]): { byThread: Map<string, number>; stopsOutside: number; open: boolean } {
+function turnsOf(journal: JournalEntry[]): {
+  byThread: Map<string, number>;
+  stopsOutside: number;
+  open: boolean;
+  /** Marks of answers to what no thread asked. */
+  unheard: Set<string>;
+} {
   const threadOf = threadsByPrompt(journal);
   const byThread = new Map<string, number>();
+  const unheard = new Set<string>();
+  let answers: string[] = [];
   let turn: Set<string> | null = null;
   let stopsOutside = 0;
   /** The prompt that began the latest thread, where a turn asks that no thread asked for. */
@@ -105,17 +113,20 @@ function turnsOf(journal: JournalEntry[]): { byThread: Map<string, number>; stop
       if (thread !== undefined && !threads.has(thread)) latest = entry.promptId;
       if (thread !== undefined) threads.add(thread);
     } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) turn.add(latest);
+    else if (entry.kind === 'result') answers.push(...marksIn(entry.text));
     else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
     else if (entry.kind === 'turn-ended' && turn !== null) {
       // What the next turn begins with was not answered by this one.
       const next = starts.find(({ seq }) => seq > entry.seq);
       const answered = [...turn].filter((id) => !next?.promptIds.includes(id));
-      for (const thread of new Set(answered.flatMap((id) => threadOf.get(id) ?? [])))
-        byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
+      const asking = new Set(answered.flatMap((id) => threadOf.get(id) ?? []));
+      for (const thread of asking) byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
+      if (asking.size === 0) for (const mark of answers) unheard.add(mark);
+      answers = [];
       turn = null;
     }
   }
-  return { byThread, stopsOutside, open: turn !== null };
+  return { byThread, stopsOutside, open: turn !== null, unheard };
 }
 
 function threadsByPrompt(journal: JournalEntry[]): Map<string, string> {
@@ -128,16 +139,24 @@ function threadsByPrompt(journal: JournalEntry[]): Map<string, string> {
 
 /** What Claude said and did is told once in a thread, and in the order in which it happened. */
 function order(thread: SessionView): string[] {
-  const told = agents(thread)
-    .filter((activity) => !activity.ephemeral)
-    .flatMap((activity) => marksIn(JSON.stringify(activity.content)).slice(0, 1));
+  const lasting = agents(thread).filter((activity) => !activity.ephemeral);
+  const marks = (activities: ActivityView[]) =>
+    activities.flatMap((activity) => marksIn(JSON.stringify(activity.content)).slice(0, 1));
+  const told = marks(lasting);
   const twice = told.filter((mark, index) => told.indexOf(mark) !== index);
-  const numbers = told.map((mark) => Number(mark.split('x')[1]));
-  const isDisordered = numbers.some((number, index) => number < (numbers[index - 1] ?? 0));
+  // An answer is told once the work is saved; Claude may be at the next request by then.
+  const isDisordered =
+    !isRising(marks(lasting.filter((activity) => !isClosing(activity)))) || !isRising(marks(lasting.filter(isClosing)));
   return [
     ...twice.map((mark) => `${mark} was posted twice in thread ${thread.id}: ${story(thread)}`),
     ...(isDisordered ? [`thread ${thread.id} is out of order: ${told.join(' ')}`] : []),
   ];
+}
+
+/** Marks are numbered as the lines were printed. */
+function isRising(marks: string[]): boolean {
+  const numbers = marks.map((mark) => Number(mark.split('x')[1]));
+  return numbers.every((number, index) => number >= (numbers[index - 1] ?? 0));
 }
 
 /** What the journal has of a turn that somebody asked for is told in a thread. */
@@ -148,6 +167,7 @@ function told({ threads, journal }: Evidence): string[] {
     ),
   );
   const threadOf = threadsByPrompt(journal);
+  const { unheard } = turnsOf(journal);
   const isAskedFor = (entry: JournalEntry) =>
     entry.kind === 'turn-started' && entry.promptIds.some((id) => threadOf.has(id));
   const missing: string[] = [];
@@ -158,16 +178,18 @@ function told({ threads, journal }: Evidence): string[] {
       // What comes after the answer belongs to the next turn, which nobody may have asked for.
       const next = journal.find(({ kind, seq }) => kind === 'turn-started' && seq > entry.seq);
       if (!next || !isAskedFor(next)) calls = null;
-    }
-    else if (entry.kind === 'turn-ended') calls = null;
+    } else if (entry.kind === 'turn-ended') calls = null;
     if (calls === null) continue;
     if (entry.kind === 'tool-call' && entry.name === 'Bash') calls.add(entry.toolUseId);
     const isTold = entry.kind === 'text' || (entry.kind === 'tool-result' && calls.has(entry.toolUseId));
     if (!isTold) continue;
     const [mark] = marksIn(entry.text);
-    if (mark && !seen.has(mark)) missing.push(`${entry.kind} ${mark}`);
+    if (mark && !seen.has(mark) && !unheard.has(mark)) missing.push(`${entry.kind} ${mark}`);
   }
-  return missing.map((mark) => `${mark} is in the journal and in no thread: ${threads.map(story).join(' || ')} | ${journalStory(journal)}`);
+  return missing.map(
+    (mark) =>
+      `${mark} is in the journal and in no thread: ${threads.map(story).join(' || ')} | ${journalStory(journal)}`,
+  );
 }
 
 /** What the sandbox was told to be stored is in the journal once, in its order. */
