@@ -125,6 +125,22 @@ function* steps(task: Task): Part<Answer> {
   return { text: `Done: ${count} steps, ${count} files in \`steps/\`, nothing committed.` };
 }
 
+/**
+ * `[script: tool NAME {"a":1}]`: calls one tool with this input, e.g. one of an MCP server: `mcp__linear__get_issue {"id":"ENG-1"}`.
+ * What it gave is the answer.
+ */
+function* tool(task: Task): Part<Answer> {
+  const [name = '', ...rest] = task.args;
+  let input: unknown;
+  try {
+    input = JSON.parse(rest.join(' ') || '{}');
+  } catch {
+    return { text: 'The input of the tool is not JSON.' };
+  }
+  const result = yield* use(name, { ...(typeof input === 'object' ? input : {}) }, { text: `I call ${name}.` });
+  return { text: result.text };
+}
+
 /** All scripts by the name that a marker gives. */
 export const scripts: Record<string, Script> = {
   repair,
@@ -139,6 +155,7 @@ export const scripts: Record<string, Script> = {
   'many-tools': manyTools,
   'parallel-tools': parallelTools,
   steps,
+  tool,
 };
 
 /** What a person asked for: what stands inside `<cyrus-request>`, without that tag the whole prompt. */
