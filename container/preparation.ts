@@ -1,5 +1,6 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
 import { CheckpointStoreError } from './checkpoint-store.ts';
 import { ClaudeStartError } from './claude.ts';
@@ -10,7 +11,8 @@ import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
-import { hasSetupScript, runSetupScript } from './setup-script.ts';
+import { keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
+import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
 import { PreparationError, prepareWorkspace, pushedCommit } from './workspace.ts';
 
@@ -60,24 +62,69 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
   };
 }
 
+/** The scripts that an admin set, then what the repository brings: run, or got from the cache. */
 async function setUp(context: LifeContext): Promise<void> {
   const { paths, record, start } = context;
-  if (!(await hasSetupScript(paths))) return;
+  const given = start.setupScripts ?? [];
+  const hasOwn = await hasSetupScript(paths);
+  if (given.length === 0 && !hasOwn) return;
+  await rm(paths.setupLog, { force: true });
+  const outcomes: SetupOutcome[] = [];
+  for (const { of, script } of given) {
+    const path = join(paths.dir, `setup-${of}.sh`);
+    await writeFile(path, `${script}\n`, { mode: 0o600 });
+    const outcome = await runStep(context, { name: `the ${of}’s setup script`, path });
+    if (outcome) outcomes.push(outcome);
+  }
+  if (hasOwn) {
+    const outcome = await setUpOwn(context, given);
+    if (outcome) outcomes.push(outcome);
+  }
+  // Cut off by the end of this life: the next one runs it again.
+  if (context.isOver) return;
+  const failed = outcomes.filter(({ ok }) => !ok);
+  const told = (failed.length > 0 ? failed : outcomes).map(({ summary }) => summary);
+  record.setup = { ok: failed.length === 0, summary: told.join('; ') };
+  await context.remember();
+}
+
+async function setUpOwn(
+  context: LifeContext,
+  given: NonNullable<LifeContext['start']['setupScripts']>,
+): Promise<SetupOutcome | null> {
+  const before = given.map(({ script }) => script);
+  const cache = await setupCacheOf(context, SETUP_SCRIPT, before);
   const since = Date.now();
-  context.emit({ type: 'step', step: 'setup', status: 'started', detail: 'Running cyrus-setup.sh' });
+  const restored = cache && (await restoreSetup(context, cache));
+  if (restored !== null) {
+    const summary = `${SETUP_SCRIPT}: ${restored}`;
+    context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Getting what ${SETUP_SCRIPT} makes` });
+    context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: Date.now() - since });
+    return { ok: true, summary };
+  }
+  const outcome = await runStep(context, { name: SETUP_SCRIPT, path: SETUP_SCRIPT });
+  // Before Claude is started: by then nobody else has touched it.
+  if (cache && outcome?.ok) await keepSetup(context, cache);
+  return outcome;
+}
+
+async function runStep(context: LifeContext, script: { name: string; path: string }): Promise<SetupOutcome | null> {
+  if (context.isOver) return null;
+  const { paths, start } = context;
+  const since = Date.now();
+  context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Running ${script.name}` });
   const outcome = await runSetupScript(
     paths,
+    script,
     decoyVariable(start),
     start.setupTimeoutSeconds,
     (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
     context.signal,
   );
-  // Cut off by the end of this life: the next one runs it again.
-  if (context.isOver) return;
-  record.setup = outcome;
+  if (context.isOver) return null;
   const durationMs = Date.now() - since;
   context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs });
-  await context.remember();
+  return outcome;
 }
 
 function setupNote({ record, paths }: LifeContext): string | null {

@@ -1,4 +1,7 @@
-/** The repository's optional `cyrus-setup.sh`: run once for each worktree, to install what the work needs. */
+/**
+ * Setup scripts, run once for each worktree to install what the work needs: those that an admin set, then the repository's
+ * optional `cyrus-setup.sh`.
+ */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { sessionEnvironment } from './environment.ts';
@@ -22,26 +25,28 @@ export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
 }
 
 /**
- * Runs the script with bash in the worktree, in a process group of its own, without any secret in its environment.
- * All output goes to `setup.log` in the session's directory; the first 64 KiB are reported.
+ * Runs a script with bash in the worktree, in a process group of its own, without any secret in its environment.
+ * All output goes to `setup.log` in the session's directory, after what is there; the first 64 KiB are reported.
+ * @param script `name`: for people; `path`: of the file, absolute or in the worktree
  * @param variables added to its environment
  * @param onOutput stdout and stderr as they come
  */
 export function runSetupScript(
   paths: SessionPaths,
+  { name, path }: { name: string; path: string },
   variables: Record<string, string>,
   timeoutSeconds: number,
   onOutput: (text: string) => void,
   signal: AbortSignal,
 ): Promise<SetupOutcome> {
   return new Promise((resolve) => {
-    const child = spawn('bash', [SETUP_SCRIPT], {
+    const child = spawn('bash', [path], {
       cwd: paths.worktree,
       env: { ...sessionEnvironment(paths), ...variables },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const logFile = createWriteStream(paths.setupLog, { mode: 0o600 });
+    const logFile = createWriteStream(paths.setupLog, { flags: 'a', mode: 0o600 });
     logFile.on('error', () => {});
     let reported = 0;
     let logged = 0;
@@ -70,15 +75,15 @@ export function runSetupScript(
       logFile.end();
       resolve({ ok, summary });
     };
-    child.on('error', (error) => finish(false, `${SETUP_SCRIPT} could not be run: ${error.message}`));
+    child.on('error', (error) => finish(false, `${name} could not be run: ${error.message}`));
     // A background process the script leaves behind may hold the pipes open for ever, so the exit counts.
     child.on('exit', (code, killedBy) => {
       setTimeout(() => {
         child.stdout.destroy();
         child.stderr.destroy();
-        if (timedOut) finish(false, `${SETUP_SCRIPT} was ended: it took longer than ${timeoutSeconds} seconds`);
-        else if (code === 0) finish(true, `${SETUP_SCRIPT} succeeded`);
-        else finish(false, `${SETUP_SCRIPT} failed with ${code === null ? `signal ${killedBy}` : `exit code ${code}`}`);
+        if (timedOut) finish(false, `${name} was ended: it took longer than ${timeoutSeconds} seconds`);
+        else if (code === 0) finish(true, `${name} succeeded`);
+        else finish(false, `${name} failed with ${code === null ? `signal ${killedBy}` : `exit code ${code}`}`);
       }, 50);
     });
   });

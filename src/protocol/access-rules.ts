@@ -19,11 +19,16 @@ export const accessRulesSchema = z.object({
 });
 export type AccessRules = z.infer<typeof accessRulesSchema>;
 
+/** A setup script that an admin sets. */
+export const setupScriptSchema = z.string().trim().min(1).max(20_000);
+
 /** What an admin may set for a workspace (`PUT /api/admin/workspaces/:id/settings`); it comes before what repositories say. */
 export const workspaceSettingsSchema = z.object({
   ...accessRulesSchema.shape,
   /** Sessions that may be at work at once; left out: what MAX_SESSIONS_AT_ONCE says. */
   sessionsAtOnce: z.number().int().min(1).max(1_000).optional(),
+  /** Run with bash in each new worktree, before everything that a repository brings. */
+  setupScript: setupScriptSchema.optional(),
 });
 export type WorkspaceSettings = z.infer<typeof workspaceSettingsSchema>;
 

@@ -1,6 +1,6 @@
 /** What an admin may set for a repository: which issues go to it, who may ask, and how Claude works on it. */
 import { z } from 'zod';
-import { accessRulesSchema } from './access-rules.ts';
+import { accessRulesSchema, setupScriptSchema } from './access-rules.ts';
 import { defaultEgress, egressSchema } from './egress.ts';
 import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
 
@@ -78,6 +78,10 @@ export const repositorySettingsSchema = z.object({
   instructions: z.string().max(20_000).default(''),
   roleInstructions: z.partialRecord(roleSchema, z.string().max(20_000)).default({}),
   pullRequest: pullRequestSettingsSchema.prefault({}),
+  /** Run with bash in each new worktree, after the workspace's script and before the repository's own `cyrus-setup.sh`. */
+  setupScript: setupScriptSchema.optional(),
+  /** How long each of them may take; 600 where nothing is set. */
+  setupTimeoutSeconds: z.number().int().min(1).max(3_600).optional(),
 });
 export type RepositorySettings = z.infer<typeof repositorySettingsSchema>;
 

@@ -119,7 +119,12 @@ export const startSessionSchema = z.object({
   decoy: z.object({ name: z.string().regex(/^[A-Z][A-Z_]*$/), value: z.string().min(1) }).optional(),
   /** Author and committer of commits made in the sandbox. */
   author: z.object({ name: z.string().min(1), email: z.string().min(1) }),
-  /** Seconds the repository's optional `cyrus-setup.sh` may take. */
+  /** Setup scripts that an admin set, in their order; they run before the repository's optional `cyrus-setup.sh`. */
+  setupScripts: z
+    .array(z.object({ of: z.enum(['workspace', 'repository']), script: z.string().min(1) }))
+    .max(2)
+    .optional(),
+  /** Seconds that each setup script may take. */
   setupTimeoutSeconds: z.number().int().positive().default(600),
 });
 export type StartSession = z.infer<typeof startSessionSchema>;
@@ -167,7 +172,7 @@ export const sandboxCommandSchema = z.discriminatedUnion('type', [
 ]);
 export type SandboxCommand = z.infer<typeof sandboxCommandSchema>;
 
-/** Preparations, in their order. `mirror` = clone or fetch, `worktree` = checkout, `restore` = taking up a checkpoint, `setup` = cyrus-setup.sh, `claude` = CLI start. */
+/** Preparations, in their order. `mirror` = clone or fetch, `worktree` = checkout, `restore` = taking up a checkpoint, `setup` = the setup scripts, `claude` = CLI start. */
 export const sandboxStepSchema = z.enum(['mirror', 'worktree', 'restore', 'setup', 'claude', 'save']);
 export type SandboxStep = z.infer<typeof sandboxStepSchema>;
 

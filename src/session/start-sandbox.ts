@@ -32,6 +32,8 @@ interface Plan {
   baseBranch: string;
   arrangement: Arrangement;
   access: Access;
+  /** The setup script that is set for the workspace. */
+  workspaceScript: string | undefined;
 }
 
 /**
@@ -89,7 +91,7 @@ export async function startSandbox(
     },
     decoy: { name: DECOY_NAME, value: await decoyOf(config, state.id) },
     author: AUTHOR,
-    setupTimeoutSeconds: SETUP_TIMEOUT_SECONDS,
+    ...setupOf(plan),
   });
   const { windows, fellBack } = ready;
   return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status, windows, fellBack };
@@ -97,6 +99,16 @@ export async function startSandbox(
 
 /** What a start says of what was before: which numbering is expected, or which work another life is to take up. */
 function takingUp(
+/** The workspace's script comes before the repository's. */
+function setupOf({ workspaceScript, repository }: Plan): Pick<StartSession, 'setupScripts' | 'setupTimeoutSeconds'> {
+  const { setupScript, setupTimeoutSeconds = SETUP_TIMEOUT_SECONDS } = repository.settings;
+  const setupScripts = [
+    ...(workspaceScript === undefined ? [] : [{ of: 'workspace' as const, script: workspaceScript }]),
+    ...(setupScript === undefined ? [] : [{ of: 'repository' as const, script: setupScript }]),
+  ];
+  return { ...(setupScripts.length > 0 && { setupScripts }), setupTimeoutSeconds };
+}
+
   generation: number,
   { state, checkpoint }: Surroundings,
 ): Pick<StartSession, 'knows' | 'restore' | 'saveTurn'> {
@@ -122,7 +134,7 @@ async function planFor(
   linear: LinearClient,
 ): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
   const { state, database, config } = surroundings;
-  const [repositories, workspace] = await Promise.all([
+  const [repositories, { setupScript: workspaceScript, ...workspace }] = await Promise.all([
     listRepositories(database, state.workspaceId),
     readWorkspaceSettings(database, state.workspaceId),
   ]);
@@ -132,7 +144,13 @@ async function planFor(
     const access: Access = { ...state.access, workspace, repository: rulesOf(known) };
     const text = refusalOfAll(state, access);
     if (text !== null) return { kind: 'refused', text, access };
-    return { repository: known, baseBranch: state.baseBranch ?? known.baseBranch, arrangement, access };
+    return {
+      repository: known,
+      baseBranch: state.baseBranch ?? known.baseBranch,
+      arrangement,
+      access,
+      workspaceScript,
+    };
   }
   const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
   const team = facts.team && { id: state.issue?.teamId ?? null, ...facts.team };
@@ -152,6 +170,7 @@ async function planFor(
     access,
     arrangement: {
       assignment: assign(facts.labels, settings, config.claude.model),
+    workspaceScript,
       verbosity: settings.verbosity,
       repositories: repositories.map(({ fullName }) => fullName),
     },
@@ -179,7 +198,7 @@ async function choose(
   facts: IssueFacts,
   access: Access,
   linear: LinearClient,
-): Promise<Omit<Plan, 'arrangement' | 'access'> | Extract<Route, { kind: 'unsure' }>> {
+): Promise<Pick<Plan, 'repository' | 'baseBranch'> | Extract<Route, { kind: 'unsure' }>> {
   const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
   const asked = prompts.map((prompt) => promptText(prompt.promptId) ?? '');
   const routing = { ...facts, texts: [facts.description, ...asked] };

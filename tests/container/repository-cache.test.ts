@@ -111,6 +111,7 @@ describe('the bundle of a repository', () => {
       repository: { ...large.repository, branch: 'cyrus/other' },
     });
     expect(await mirrorDetail()).toBe('acme/large: from the cache, main is up to date');
+    await stage.event('ready');
     expect(git('rev-list', '--count', 'HEAD')).toBe('110');
   });
 

@@ -186,6 +186,9 @@ function client(
     },
     author: { name: 'Cyrus', email: 'cyrus@cyrus.test', ...overrides.author },
     setupTimeoutSeconds: overrides.setupTimeoutSeconds ?? 60,
+    ...(overrides.setupScripts !== undefined && {
+      setupScripts: overrides.setupScripts as NonNullable<StartSession['setupScripts']>,
+    }),
     ...(overrides.knows !== undefined && { knows: overrides.knows }),
     ...(overrides.saveTurn !== undefined && { saveTurn: overrides.saveTurn }),
     // Taken as a whole: whoever gives one gives all of it.

@@ -1,0 +1,239 @@
+/**
+ * What the repository's setup script made, kept by the hash of what it depends on. The script says by itself what may be kept:
+ * a line `# cyrus-cache: node_modules vendor/bundle` names directories inside of the repository that git does not track.
+ * Whatever goes wrong here, the script is run.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { lstat, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
+import { MAX_SETUP_CACHE_BYTES } from '../src/protocol/repository-cache.ts';
+import { GitError, git, gitSays } from './git.ts';
+import type { LifeContext } from './life-context.ts';
+import { log } from './log.ts';
+import { repositoryFile } from './paths.ts';
+import { type CacheAccess, dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+
+/** Files at the repository's root that say which packages are installed. */
+const LOCK_FILES = [
+  'package-lock.json',
+  'npm-shrinkwrap.json',
+  'pnpm-lock.yaml',
+  'yarn.lock',
+  'bun.lock',
+  'requirements.txt',
+  'requirements-dev.txt',
+  'poetry.lock',
+  'uv.lock',
+  'Pipfile.lock',
+  'Gemfile.lock',
+  'go.sum',
+  'Cargo.lock',
+  'composer.lock',
+];
+const DIRECTIVE = /^#\s*cyrus-cache:(.*)$/m;
+const MAX_DIRECTORIES = 10;
+/** Unpacked; what is larger is not worth the wait. */
+const MAX_UNPACKED_BYTES = 4_000_000_000;
+const PACK_LIMIT_MS = 2 * 60_000;
+const UNPACK_LIMIT_MS = 5 * 60_000;
+
+/** What may be kept, and under which name. */
+export interface SetupCache {
+  entry: string;
+  /** Relative to the worktree, with slashes. */
+  directories: string[];
+}
+
+/**
+ * Reads what the script says of itself, and hashes what its result depends on: the scripts, the lock files, the platform.
+ * @param script name of the repository's own script
+ * @param before scripts that an admin set, which run before it
+ * @returns null where nothing may be kept
+ */
+export async function setupCacheOf(context: LifeContext, script: string, before: string[]): Promise<SetupCache | null> {
+  const { worktree } = context.paths;
+  const path = await repositoryFile(worktree, script);
+  const text = path === null ? '' : await readFile(path, 'utf8');
+  const named = DIRECTIVE.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
+  const directories = [...new Set(named.map((name) => name.replace(/\/+$/, '')))].filter(isInside);
+  if (directories.length === 0 || directories.length > MAX_DIRECTORIES) return null;
+  const tracked = await git(['ls-files', '-z', '--', ...directories.map((name) => `:(top,literal)${name}`)], {
+    cwd: worktree,
+    remote: context.plan.remote,
+    signal: context.signal,
+  }).catch((error: unknown) => {
+    if (error instanceof GitError) return 'unknown';
+    throw error;
+  });
+  if (tracked !== '') {
+    log('info', 'setup is not kept: git tracks what it names', { sessionId: context.sessionId, directories });
+    return null;
+  }
+  const hash = createHash('sha256');
+  const add = (name: string, content: string | Buffer) => hash.update(`${name}\0${content.length}\0`).update(content);
+  add('platform', `${process.platform} ${process.arch} ${process.version}`);
+  for (const one of before) add('script', one);
+  add(script, text);
+  for (const name of LOCK_FILES) {
+    const file = await repositoryFile(worktree, name);
+    if (file !== null) add(name, await readFile(file));
+  }
+  return { entry: `setup-${hash.digest('hex')}`, directories };
+}
+
+/**
+ * Puts what was kept into the worktree.
+ * @returns a line for people; null where nothing is kept, or it cannot be used: then the script has to run
+ */
+export async function restoreSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<string | null> {
+  const access = accessOf(context, UNPACK_LIMIT_MS);
+  const { worktree, cache } = context.paths;
+  const archive = join(cache, 'setup.tar.gz');
+  const unpacked = join(cache, 'setup');
+  try {
+    const kept = await findEntry(access, entry);
+    if (!kept) return null;
+    await rm(unpacked, { recursive: true, force: true });
+    await mkdir(unpacked, { recursive: true, mode: 0o700 });
+    await getEntry(access, entry, kept, archive);
+    await unpack(archive, unpacked, access.signal);
+    const found: string[] = [];
+    for (const name of directories) {
+      if (!(await isDirectory(join(unpacked, name)))) continue;
+      const target = join(worktree, name);
+      await mkdir(dirname(target), { recursive: true });
+      if (!(await liesInside(worktree, dirname(target)))) throw new ArchiveError(`${name} leads out of the repository`);
+      await rm(target, { recursive: true, force: true });
+      await rename(join(unpacked, name), target);
+      found.push(name);
+    }
+    const day = new Date(kept.at).toISOString().slice(0, 10);
+    return `${found.join(', ')} from the cache, made on ${day} at ${kept.commit.slice(0, 7)}`;
+  } catch (error) {
+    if (context.isOver) return null;
+    log('warning', 'what the setup script had made could not be restored', { sessionId: context.sessionId, error });
+    // One that cannot be unpacked now cannot be later, and nothing else may take its place.
+    if (error instanceof ArchiveError) await dropEntry(access, entry);
+    return null;
+  } finally {
+    await rm(cache, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Keeps what the script made, before anybody else has touched it: only then it is taken. Not of a branch that holds more than
+ * its base: what a session does is not to run in others.
+ * @returns its size in bytes; null where it is not kept
+ */
+export async function keepSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<number | null> {
+  const { worktree, cache } = context.paths;
+  const { plan } = context;
+  const options = { cwd: worktree, remote: plan.remote, signal: context.signal };
+  const archive = join(cache, 'setup.tar.gz');
+  const access = accessOf(context, PACK_LIMIT_MS);
+  try {
+    const base = `refs/remotes/origin/${plan.baseBranch}`;
+    if (!(await gitSays(['merge-base', '--is-ancestor', 'HEAD', base], options))) return null;
+    const made: string[] = [];
+    for (const name of directories) if (await isDirectory(join(worktree, name))) made.push(name);
+    if (made.length === 0) return null;
+    await mkdir(cache, { recursive: true, mode: 0o700 });
+    const bytes = await pack(worktree, made, archive, access.signal);
+    const commit = (await git(['rev-parse', 'HEAD'], options)).trim();
+    return (await putEntry(access, entry, archive, commit)) ? bytes : null;
+  } catch (error) {
+    if (!context.isOver)
+      log('warning', 'what the setup script made is not kept', { sessionId: context.sessionId, error });
+    return null;
+  } finally {
+    await rm(cache, { recursive: true, force: true });
+  }
+}
+
+/** The archive cannot be made, or not be used. */
+class ArchiveError extends Error {
+  override readonly name = 'ArchiveError';
+}
+
+async function pack(worktree: string, directories: string[], archive: string, signal: AbortSignal): Promise<number> {
+  const tar = startTar(['-cf', '-', '--', ...directories], worktree, signal);
+  const counted = limitedTo(MAX_SETUP_CACHE_BYTES);
+  const file = createWriteStream(archive, { mode: 0o600 });
+  if (!tar.child.stdout) throw new ArchiveError('tar has no output');
+  await Promise.all([
+    pipeline(tar.child.stdout, createGzip({ level: 1 }), counted.stream, file, { signal }),
+    tar.ended,
+  ]);
+  return counted.bytes();
+}
+
+async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
+  // Owners and modes as for everything that the session makes.
+  const tar = startTar(['-xf', '-', '--no-same-owner'], into, signal);
+  if (!tar.child.stdin) throw new ArchiveError('tar has no input');
+  const limit = limitedTo(MAX_UNPACKED_BYTES).stream;
+  const fed = pipeline(createReadStream(archive), createGunzip(), limit, tar.child.stdin, { signal });
+  await Promise.all([fed, tar.ended]).catch((error: unknown) => {
+    if (signal.aborted) throw error;
+    throw new ArchiveError(`it cannot be unpacked: ${error instanceof Error ? error.message : String(error)}`);
+  });
+}
+
+/** The system's tar, without anything of the server's environment but PATH. */
+function startTar(args: string[], cwd: string, signal: AbortSignal): { child: ChildProcess; ended: Promise<void> } {
+  const env = { PATH: process.env.PATH ?? '/usr/bin:/bin', LANG: 'C.UTF-8' };
+  const child = spawn('tar', args, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
+  let complaint = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString('utf8')).slice(-500);
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new ArchiveError(`tar ended with ${code}: ${complaint.trim()}`));
+    });
+  });
+  return { child, ended };
+}
+
+function limitedTo(most: number): { stream: Transform; bytes: () => number } {
+  let bytes = 0;
+  const stream = new Transform({
+    transform(chunk: Buffer, _, done) {
+      bytes += chunk.length;
+      if (bytes > most) done(new ArchiveError(`it has more than ${most} bytes`));
+      else done(null, chunk);
+    },
+  });
+  return { stream, bytes: () => bytes };
+}
+
+function isInside(name: string): boolean {
+  const segments = name.split('/');
+  return segments.every(
+    (segment) => segment !== '' && segment !== '.' && segment !== '..' && !/^-|^\.git$/i.test(segment),
+  );
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+/** A link in the repository may lead anywhere. */
+async function liesInside(worktree: string, directory: string): Promise<boolean> {
+  const way = relative(await realpath(worktree), await realpath(directory));
+  return way !== '..' && !way.startsWith('../');
+}
+
+function accessOf({ start, signal }: LifeContext, limitMs: number): CacheAccess {
+  return { gateway: start.gateway, signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]) };
+}
