@@ -104,20 +104,19 @@ export class LinearWorkspace extends DurableObject<Env> {
   }
 
   /**
-   * Sends a request to Linear's MCP server, with the token; see mcp.ts. A token that it refuses is renewed once. Never throws:
-   * what goes wrong is an answer 502 or 503 in words.
+   * Sends a request to Linear's MCP server, with the token; see mcp.ts. A token that this server refuses is not renewed for it:
+   * what the API says of the token counts. Never throws: what goes wrong is an answer 502 or 503 in words.
    */
   async mcp(asked: McpRequest): Promise<Response> {
     try {
       const tokens = await this.#keeper.usable();
       if ('ok' in tokens) return new Response(tokens.message, { status: 503 });
-      const { mcpUrl } = this.#config.linear;
-      const first = await askLinearMcp(mcpUrl, tokens.accessToken, asked);
-      if (first.status !== 401) return first;
-      await first.body?.cancel();
-      const renewed = await this.#keeper.renew(tokens);
-      if ('ok' in renewed) return new Response(renewed.message, { status: 503 });
-      return await askLinearMcp(mcpUrl, renewed.accessToken, asked);
+      const answer = await askLinearMcp(this.#config.linear.mcpUrl, tokens.accessToken, asked);
+      if (answer.status !== 401 && answer.status !== 403) return answer;
+      await answer.body?.cancel();
+      log('linear.mcp.refused', { workspace: this.#id, status: answer.status });
+      const words = `Linear's MCP server does not take the app's token (HTTP ${answer.status})`;
+      return new Response(words, { status: 502 });
     } catch (error) {
       log('linear.mcp.failed', { workspace: this.#id, error: asError(error) });
       return new Response("Linear's MCP server cannot be reached", { status: 502 });

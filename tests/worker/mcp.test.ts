@@ -7,7 +7,13 @@ import type { Fetch } from '../../src/gateway/forwarding.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { admin } from '../../src/routes/admin.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
-import { deleteRepository, openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import {
+  deleteRepository,
+  findWorkspace,
+  openDatabase,
+  upsertRepository,
+  upsertWorkspace,
+} from '../../src/store/database.ts';
 import { findMcpServer } from '../../src/store/mcp-servers.ts';
 
 const SECRET = 'credential-of-the-notes-that-must-not-come-out';
@@ -276,6 +282,22 @@ describe("Linear's own server", () => {
       expect(await (await pass('linear', call('delete_issue'))).json()).toHaveProperty('error');
       expect(asked).toHaveLength(1);
       expect(sent).toEqual([]);
+    } finally {
+      spy.mockRestore();
+    }
+  });
+
+  it('that does not take the app’s token is told in words, and the workspace stays as it is', async () => {
+    await ask('PUT', `${PATH}/linear`, { kind: 'linear' });
+    const spy = vi
+      .spyOn(globalThis, 'fetch')
+      .mockImplementation(async () => new Response('no', { status: 401, headers: { 'www-authenticate': 'Bearer' } }));
+    try {
+      const response = await pass('linear', call('get_issue'));
+      expect(response.status).toBe(502);
+      expect(await response.text()).toContain("Linear's MCP server does not take the app's token");
+      expect(spy).toHaveBeenCalledTimes(1);
+      expect(await findWorkspace(db, key.workspaceId)).toMatchObject({ status: 'active' });
     } finally {
       spy.mockRestore();
     }
