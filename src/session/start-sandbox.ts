@@ -53,9 +53,12 @@ export async function startSandbox(
   const { repository, baseBranch, arrangement, access } = plan;
   const place = await takePlace(surroundings, access.workspace);
   if (place > 0) return { kind: 'place', place };
-  const ready = await claudeReadiness(surroundings, arrangement.assignment.model);
-  if ('problem' in ready) return { kind: 'blocked', text: ready.problem };
   const { fullName } = repository;
+  const [ready, servers] = await Promise.all([
+    claudeReadiness(surroundings, arrangement.assignment.model),
+    listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName }),
+  ]);
+  if ('problem' in ready) return { kind: 'blocked', text: ready.problem };
   const token = await mintToken(config, {
     s: state.id,
     w: state.workspaceId,
@@ -66,7 +69,6 @@ export async function startSandbox(
   const begun = { ...state, repository: fullName, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
   const { role, tools, permissions, instructions } = arrangement.assignment;
-  const servers = await listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName });
   const mcpServers = mcpAccess(servers, role, repository.settings);
   const about = {
     branch: state.branch,
@@ -97,8 +99,6 @@ export async function startSandbox(
   return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status, windows, fellBack };
 }
 
-/** What a start says of what was before: which numbering is expected, or which work another life is to take up. */
-function takingUp(
 /** The workspace's script comes before the repository's. */
 function setupOf({ workspaceScript, repository }: Plan): Pick<StartSession, 'setupScripts' | 'setupTimeoutSeconds'> {
   const { setupScript, setupTimeoutSeconds = SETUP_TIMEOUT_SECONDS } = repository.settings;
@@ -109,6 +109,8 @@ function setupOf({ workspaceScript, repository }: Plan): Pick<StartSession, 'set
   return { ...(setupScripts.length > 0 && { setupScripts }), setupTimeoutSeconds };
 }
 
+/** What a start says of what was before: which numbering is expected, or which work another life is to take up. */
+function takingUp(
   generation: number,
   { state, checkpoint }: Surroundings,
 ): Pick<StartSession, 'knows' | 'restore' | 'saveTurn'> {
@@ -168,9 +170,9 @@ async function planFor(
   return {
     ...chosen,
     access,
+    workspaceScript,
     arrangement: {
       assignment: assign(facts.labels, settings, config.claude.model),
-    workspaceScript,
       verbosity: settings.verbosity,
       repositories: repositories.map(({ fullName }) => fullName),
     },
