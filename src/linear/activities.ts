@@ -32,10 +32,10 @@ export interface NarrationState {
   cwd: string | null;
   /** Claude's last text (cut), not told yet: it may turn out to be the answer. */
   held: string | null;
-  /** What the end of the turn will tell, once that is known to be Claude's last text; left out before. */
-  answer?: string;
   /** The last error, not told yet: it may turn out to be why the turn failed. */
   heldError: string | null;
+  /** What was held back when it became known how the turn ends; what comes later belongs to the next. Left out before. */
+  atEnd?: Pick<NarrationState, 'held' | 'heldError'>;
   /** Tool calls without a result yet. */
   calls: { toolUseId: string; name: string; action: string; parameter: string }[];
   /** Where the work is, from the last save. */
@@ -131,14 +131,12 @@ function release(state: NarrationState): Told {
 }
 
 /**
- * To be called when it is known how a turn ends. Claude may go on before it is saved and ended: the answer is kept apart
- * from what follows it.
- * @param text with which the turn will end
+ * To be called when it is known how a turn ends. Claude may go on to the next request before this one's work is saved: what
+ * it says from then on is kept apart.
  */
-export function keepAnswer(state: NarrationState, text: string): NarrationState {
-  const { held, answer } = state;
-  const isAnswer = held !== null && answer === undefined && held === safeBody(text);
-  return isAnswer ? { ...state, held: null, answer: held } : state;
+export function awaitEnd(state: NarrationState): NarrationState {
+  const { held, heldError } = state;
+  return { ...state, held: null, heldError: null, atEnd: { held, heldError } };
 }
 
 /** Tools that the session tells in its own way: a question as an elicitation, tasks as the plan. */
@@ -215,25 +213,17 @@ function narrateNotice(state: NarrationState, entry: Body<'notice'>): Told {
 }
 
 function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
-  const { held, heldError, saved, answer } = state;
+  const { atEnd, saved, calls } = state;
+  const { held, heldError } = atEnd ?? state;
   // What came of a pull request is told once; where one is, again and again.
   const known = state.proposed?.url ? { proposed: state.proposed } : {};
-  const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved, ...known };
-  const end = safeBody(entry.text, entry.truncatedFrom);
-  const closing: Activity = { content: ending(entry, state), ephemeral: false };
-  if (answer !== undefined) {
-    // What came after the answer belongs to the turn that follows.
-    const { calls } = state;
-    return {
-      state: { ...next, held, heldError, calls },
-      activities: [...(answer === end ? [] : thought(answer)), closing],
-    };
-  }
-  const isAnswer = held !== null && held === end;
+  const later = atEnd ? { held: state.held, heldError: state.heldError, calls } : {};
+  const next: NarrationState = { ...initialNarration, cwd: state.cwd, saved, ...known, ...later };
+  const isAnswer = held !== null && held === safeBody(entry.text, entry.truncatedFrom);
   const told = held === null || isAnswer ? [] : thought(held);
   // An error before a failed turn is its cause, which the end tells in better words.
   const errors = heldError === null || entry.outcome === 'failed' ? [] : thought(heldError);
-  return { state: next, activities: [...told, ...errors, closing] };
+  return { state: next, activities: [...told, ...errors, { content: ending(entry, state), ephemeral: false }] };
 }
 
 function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {

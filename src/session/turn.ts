@@ -1,6 +1,6 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
 import { describeResult } from '../claude/words.ts';
-import { keepAnswer } from '../linear/activities.ts';
+import { awaitEnd } from '../linear/activities.ts';
 import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { isUsedUp, parkTurn } from './parking.ts';
@@ -98,7 +98,7 @@ function save(step: Step, turn: Turn, ending: Ending): void {
   const used = ending.result?.usage ?? step.state.turnUsage;
   step.set({ usage: addUsage(step.state.usage, used), turnUsage: noUsage });
   step.enter({ name: 'saving', since: step.now, turn, ending, early: null });
-  step.set({ narration: keepAnswer(step.state.narration, ending.text) });
+  step.set({ narration: awaitEnd(step.state.narration) });
 }
 
 /** The sandbox has committed and pushed (or said why not): the turn is over. */

@@ -591,6 +591,14 @@ function toolCall(name: string) {
 }
 
 describe('the answer of a turn', () => {
+  it('is told once also where the turn before it failed and is saved only then', () => {
+    const play = working();
+    play.prompt('p2');
+    const overloaded = { is_error: true, terminal_reason: 'api_error', api_error: 'overloaded' };
+    play.report(result('', ['p1'], overloaded), init, text('Two.'), result('Two.', ['p2']), saved(1), saved(2));
+    expect(play.said('thread-1').filter((said) => said.includes('Two.'))).toHaveLength(1);
+  });
+
   it('is told once, also where Claude goes on to the next request before the work is saved', () => {
     const play = working();
     play.prompt('p2');
