@@ -1,6 +1,7 @@
 /** The main job as people live through it, the same wherever the sandboxes are. */
 import { assignedIssue } from './assigned-issue.ts';
 import { attachments } from './attachments.ts';
+import { mcp } from './mcp.ts';
 import { permissions } from './permissions.ts';
 import { type Run, same } from './run.ts';
 import type { Stage } from './stage.ts';
@@ -14,6 +15,7 @@ export async function scenario(run: Run, stage: Stage): Promise<object> {
   await watching(run, stage);
   await attachments(run, stage);
   await permissions(run, stage);
+  await mcp(run, stage);
   const stop = await stopping(run, stage);
   const killed = await workerKilled(run, stage);
   await run.promise('No page has complained in the browser’s console', async () => {
