@@ -54,7 +54,7 @@ function serversOf({ claude }: StartSession): SandboxMcpServer[] {
 }
 
 function entryOf(server: SandboxMcpServer, start: StartSession, paths: SessionPaths): object {
-  // Otherwise the tools are to be looked for by a tool that is not offered.
+  // So that they are never left to be looked for by ToolSearch, which is not offered. With few tools it makes no difference (measured).
   const alwaysLoad = true;
   if (server.kind === 'gateway') {
     const headersHelper = `cat '${paths.mcpHeaders.replaceAll("'", "'\\''")}'`;

@@ -50,6 +50,8 @@ interface ModelRequest {
   status: number;
   stream: boolean;
   model: string | null;
+  /** Names of the tools that it was offered. */
+  tools: string[];
   /** Script that answered, and how many of its steps were done before; null for other requests. */
   script: string | null;
   step: number | null;
@@ -97,6 +99,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     const request = readBody(messagesRequestSchema, text);
     entry.model = request.model;
     entry.stream = request.stream ?? false;
+    entry.tools = (request.tools ?? []).flatMap(({ name }) => name ?? []);
     checkConversation(request.messages);
     const next = nextMessage(request, { ...scripts, ...options.scripts });
     entry.script = next.script;
@@ -228,6 +231,7 @@ function logEntry(request: IncomingMessage, expected: ScriptedModelOptions['expe
     status: 0,
     stream: false,
     model: null,
+    tools: [],
     script: null,
     step: null,
   };

@@ -59,6 +59,10 @@ test('Claude uses a server that runs in the sandbox, and one behind the gateway,
   expect(notes.requests.filter(({ call }) => call === 'tools/call')).toHaveLength(2);
   expect(notes.requests.every(({ headers }) => headers.authorization === CREDENTIAL)).toBe(true);
   expect(asked()).toEqual([]);
+  const offered = stage.model.requests().find(({ script }) => script === 'call')?.tools;
+  expect(offered).toEqual(
+    expect.arrayContaining(['mcp__calculator__add', 'mcp__notes__read_note', 'mcp__notes__write_note']),
+  );
 });
 
 test('a server with restrictions: what is not offered is refused, what asks waits for people, the rest runs, also where nothing else asks', async () => {
