@@ -64,7 +64,11 @@ export interface ThreadPost {
   title?: string;
 }
 
-const threadSchema = z.object({ id: z.string(), appUser: z.object({ id: z.string() }).nullish() });
+const threadSchema = z.object({
+  id: z.string(),
+  appUser: z.object({ id: z.string() }).nullish(),
+  externalLinks: z.array(z.object({ url: z.string() })),
+});
 const viewerSchema = z.object({ id: z.string() });
 const issueThreadsSchema = z.object({
   viewer: viewerSchema,
@@ -115,29 +119,32 @@ export class LinearClient {
 
   /**
    * Opens an agent session on an issue or on a root comment, unless there is one that is not known: an earlier try opened
-   * it, or Linear did and its webhook is late. Linear takes no id of ours here by which a repeat would be recognised.
-   * @param known ids of agent sessions that are about something else
-   * @returns its id
+   * it, or Linear did and its webhook is late. Linear takes no id of ours here; the page's address tells whose it is.
+   * @param about `known`: ids of agent sessions that are about something else; `page`: the live page, which is linked
+   * @returns its id, and whether Linear opened it
    */
-  async openThread(on: { issueId: string } | { commentId: string }, known: string[]): Promise<string> {
-    const threads = await this.#threadsOn(on);
-    const open = threads.find((id) => !known.includes(id));
-    if (open !== undefined) return open;
+  async openThread(
+    on: { issueId: string } | { commentId: string },
+    { known, page }: { known: string[]; page: { label: string; url: string } },
+  ): Promise<{ id: string; isLinears: boolean }> {
+    const open = (await this.#threadsOn(on)).find(({ id }) => !known.includes(id));
+    if (open) return { id: open.id, isLinears: !open.externalLinks.some(({ url }) => url === page.url) };
     const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
-    const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input: on })));
+    const input = { ...on, externalUrls: [page] };
+    const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input })));
     if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
-    return payload.agentSession.id;
+    return { id: payload.agentSession.id, isLinears: false };
   }
 
-  /** Ids of our own agent sessions there, oldest first. */
-  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<string[]> {
+  /** Our own agent sessions there, oldest first. */
+  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<z.infer<typeof threadSchema>[]> {
     if ('issueId' in on) {
       const { viewer, issue } = issueThreadsSchema.parse(await this.#ask(ISSUE_THREADS, { id: on.issueId }));
-      return issue.agentSessions.nodes.filter(({ appUser }) => appUser?.id === viewer.id).map(({ id }) => id);
+      return issue.agentSessions.nodes.filter(({ appUser }) => appUser?.id === viewer.id);
     }
     const { viewer, comment } = commentThreadSchema.parse(await this.#ask(COMMENT_THREAD, { id: on.commentId }));
     const thread = comment.agentSession;
-    return thread?.appUser?.id === viewer.id ? [thread.id] : [];
+    return thread?.appUser?.id === viewer.id ? [thread] : [];
   }
 
   async issueFacts(issueId: string): Promise<IssueFacts> {

@@ -21,7 +21,7 @@ export function postDocument(activities: number, hasChange: boolean): string {
 export const ISSUE_THREADS = /* GraphQL */ `
   query IssueThreads($id: String!) {
     viewer { id }
-    issue(id: $id) { agentSessions(first: 50) { nodes { id appUser { id } } } }
+    issue(id: $id) { agentSessions(first: 50) { nodes { id appUser { id } externalLinks { url } } } }
   }
 `;
 
@@ -29,7 +29,7 @@ export const ISSUE_THREADS = /* GraphQL */ `
 export const COMMENT_THREAD = /* GraphQL */ `
   query CommentThread($id: String!) {
     viewer { id }
-    comment(id: $id) { agentSession { id appUser { id } } }
+    comment(id: $id) { agentSession { id appUser { id } externalLinks { url } } }
   }
 `;
 

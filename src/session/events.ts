@@ -84,7 +84,8 @@ export type EffectResult =
   | { kind: 'blocked'; text: string }
   | { kind: 'unsure'; options: string[]; access: Access }
   | { kind: 'refused'; text: string; access: Access }
-  | { kind: 'thread'; agentSessionId: string }
+  /** `isLinears`: Linear had opened it, and will tell of it. */
+  | { kind: 'thread'; agentSessionId: string; isLinears: boolean }
   /** The sandbox of this life is there no more, or has nothing of the session. */
   | { kind: 'lost'; generation: number }
   | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }

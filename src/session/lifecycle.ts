@@ -10,7 +10,7 @@ import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { replaceSandbox, takeLoss } from './losses.ts';
 import { remindOfParking } from './parking.ts';
-import { contextArrived, prompted, takeUpIssue, threadExpected } from './prompts.ts';
+import { contextArrived, expectEvent, prompted, takeUpIssue, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
@@ -90,12 +90,14 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     if (expectedThread?.promptId !== effect.promptId) {
       // Linear's own thread came meanwhile, or the request was withdrawn: this one is not left without a word.
       const isKnown = agentSessionId in step.state.agentSessions;
-      if (!isKnown) step.say(agentSessionId, { type: 'response', body: 'This was seen to in another thread.' });
+      if (!isKnown && !result.isLinears)
+        step.say(agentSessionId, { type: 'response', body: 'This was seen to in another thread.' });
       return;
     }
     const { promptId, commentId, author, person, text } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
     prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
+    if (result.isLinears) expectEvent(step, agentSessionId);
     return;
   }
   if (result.kind === 'room') roomFound(step, result.at);

@@ -55,7 +55,9 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const client = linear(surroundings);
       const { commentId, issueId } = effect;
       const on = commentId === null ? { issueId } : { commentId };
-      return { kind: 'thread', agentSessionId: await client.openThread(on, Object.keys(state.agentSessions)) };
+      const page = { label: 'Live session', url: `${state.origin}/sessions/${state.id}` };
+      const { id, isLinears } = await client.openThread(on, { known: Object.keys(state.agentSessions), page });
+      return { kind: 'thread', agentSessionId: id, isLinears };
     }
     case 'start-issue':
       await linear(surroundings).startIssue(effect.issueId, effect.delegate);

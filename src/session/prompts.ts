@@ -17,6 +17,8 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   step.set({ isMuted: false });
+  // The request that was known by its notification already. A thread's own event bears the thread's id.
+  if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
   const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
   const refusal = refusalOf(step.state.access ?? null, asker);
@@ -143,6 +145,12 @@ export function contextArrived(step: Step, event: EventOf<'context-arrived'>): v
 }
 
 const MAX_CONTEXT_ITEMS = 20;
+
+/** A thread was looked up for a notification: Linear's late event about it is the same request. */
+export function expectEvent(step: Step, thread: string): void {
+  const known = step.state.agentSessions[thread];
+  if (known) step.set({ agentSessions: { ...step.state.agentSessions, [thread]: { ...known, isExpected: true } } });
+}
 
 /** Linear sends an agent session beside the notification, except in older workspaces. */
 export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {

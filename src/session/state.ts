@@ -189,8 +189,9 @@ export interface SessionState {
   arrangement: Arrangement | null;
   /** Who may ask, as of the last start; left out before. */
   access?: Access;
-  /** Each agent session: when it was first heard of, when something was last said to it, and how often. */
-  agentSessions: Record<string, { since: number; saidAt: number; pace: Pace }>;
+  /** Each agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it
+   * was looked up for a notification, and Linear's own event about it, which is late, asks for nothing new. */
+  agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */

@@ -39,12 +39,17 @@ export function judge(evidence: Evidence): Verdict {
 
 /** Everything that was asked is in the journal once, and nothing else is. */
 function asking({ journal, asked, threads }: Evidence): string[] {
+  // A thread that was looked up for a notification: Linear's own event about it is the same request.
+  const isExpected = (id: string) =>
+    journal.some((entry) => entry.kind === 'prompt' && entry.agentSessionId === id && asked.mayBe.has(entry.promptId));
   const context = () => `${threads.map(story).join(' || ')} | ${journalStory(journal)}`;
   const prompts = journal.flatMap((entry) => (entry.kind === 'prompt' ? [entry.promptId] : []));
   const twice = prompts.filter((id, index) => prompts.indexOf(id) !== index);
   return [
     ...twice.map((id) => `the prompt ${id} was taken in twice`),
-    ...[...asked.mustBe].filter((id) => !prompts.includes(id)).map((id) => `the prompt ${id} was lost: ${context()}`),
+    ...[...asked.mustBe]
+      .filter((id) => !prompts.includes(id) && !isExpected(id))
+      .map((id) => `the prompt ${id} was lost: ${context()}`),
     ...prompts
       .filter((id) => !asked.mustBe.has(id) && !asked.mayBe.has(id))
       .map((id) => `nobody asked the prompt ${id}: ${context()}`),
@@ -101,6 +106,7 @@ function turnsOf(journal: JournalEntry[]): {
   let answers: string[] = [];
   let turn: Set<string> | null = null;
   let stopsOutside = 0;
+  let stopsInside = 0;
   /** The prompt that began the latest thread, where a turn asks that no thread asked for. */
   let latest = '';
   const threads = new Set<string>();
@@ -115,6 +121,7 @@ function turnsOf(journal: JournalEntry[]): {
     } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) turn.add(latest);
     else if (entry.kind === 'result') answers.push(...marksIn(entry.text));
     else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
+    else if (entry.kind === 'stop-requested') stopsInside += 1;
     else if (entry.kind === 'turn-ended' && turn !== null) {
       // What the next turn begins with was not answered by this one.
       const next = starts.find(({ seq }) => seq > entry.seq);
@@ -122,6 +129,9 @@ function turnsOf(journal: JournalEntry[]): {
       const asking = new Set(answered.flatMap((id) => threadOf.get(id) ?? []));
       for (const thread of asking) byThread.set(thread, (byThread.get(thread) ?? 0) + 1);
       if (asking.size === 0) for (const mark of answers) unheard.add(mark);
+      // Who stops what nobody asked for is told that it was stopped.
+      if (asking.size === 0 && stopsInside > 0) stopsOutside += 1;
+      stopsInside = 0;
       answers = [];
       turn = null;
     }

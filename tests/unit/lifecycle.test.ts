@@ -426,7 +426,12 @@ describe('a request that only a notification told of', () => {
     const effects = play.deadline(20_000);
     expect(effects).toEqual([{ kind: 'open-thread', promptId: 'n1', issueId: 'issue', commentId: null }]);
     const [effect] = effects;
-    if (effect) play.play({ type: 'effect-done', effect, result: { kind: 'thread', agentSessionId: 'thread-9' } });
+    if (effect)
+      play.play({
+        type: 'effect-done',
+        effect,
+        result: { kind: 'thread', agentSessionId: 'thread-9', isLinears: false },
+      });
     expect(play.said('thread-9')).toEqual([expect.stringContaining('On it.')]);
     expect(play.state.phase.name).toBe('starting');
   });
@@ -441,12 +446,27 @@ describe('a request that only a notification told of', () => {
     expect(play.kinds(play.deadline(20_000))).not.toContain('open-thread');
   });
 
+  it('is not asked twice where the thread it found is told of later', () => {
+    const play = new SessionPlay();
+    play.play(noticed);
+    const [effect] = play.deadline(20_000);
+    const result = { kind: 'thread', agentSessionId: 'thread-9', isLinears: true } as const;
+    if (effect) play.play({ type: 'effect-done', effect, result });
+    expect(play.prompt('thread-9', 'thread-9')).toEqual([]);
+    expect(play.entries.filter(({ body }) => body.kind === 'prompt')).toHaveLength(1);
+  });
+
   it('leaves no thread without a word that it opened in vain, because Linear sent one meanwhile', () => {
     const play = new SessionPlay();
     play.play(noticed);
     const [effect] = play.deadline(20_000);
     play.prompt('p1');
-    if (effect) play.play({ type: 'effect-done', effect, result: { kind: 'thread', agentSessionId: 'thread-9' } });
+    if (effect)
+      play.play({
+        type: 'effect-done',
+        effect,
+        result: { kind: 'thread', agentSessionId: 'thread-9', isLinears: false },
+      });
     expect(play.said('thread-9')).toEqual(['response: This was seen to in another thread.']);
   });
 
