@@ -2,7 +2,7 @@
  * The base branch as a bundle at the gateway: unpacked where the disk has none of the repository, and brought up to date after
  * a save. Nothing of it is believed: git checks every object by its hash, and which commit counts is what the git host says.
  */
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MAX_CACHE_PART_BYTES, MAX_CACHE_PARTS } from '../src/protocol/repository-cache.ts';
 import { GitError, type GitOptions, git, gitSays } from './git.ts';
@@ -24,6 +24,8 @@ const LEAST_KIBIBYTES = 256;
 const SMALL_BYTES = 8 * 1024 * 1024;
 const WORTH_COMMITS = 50;
 const WORTH_AGE_MS = 24 * 3_600_000;
+/** File in a mirror that was begun with a bundle, until everything in it was looked through. */
+const UNVERIFIED = 'cyrus-unverified';
 const UNPACK_TIMEOUT_MS = 10 * 60_000;
 const PACK_TIMEOUT_MS = 30 * 60_000;
 
@@ -41,8 +43,10 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
     await getEntry(access, entry, kept, plan.bundlePath);
     const options: GitOptions = { ...inMirror(plan), timeoutMs: UNPACK_TIMEOUT_MS };
     await git(['bundle', 'unbundle', plan.bundlePath], options);
-    // A bundle that lacks something would fail checkouts, now and later: everything it leads to has to be there.
-    await git(['rev-list', '--objects', '--quiet', kept.commit], options);
+    // What the checkout needs has to be there, and every commit; the rest is looked through once Claude is at work.
+    await git(['rev-list', '--objects', '--quiet', '--no-walk', kept.commit], options);
+    await git(['rev-list', '--quiet', kept.commit], options);
+    await writeFile(join(plan.mirror, UNVERIFIED), '');
     await git(['update-ref', `refs/remotes/origin/${plan.baseBranch}`, kept.commit], options);
     return 'seeded';
   } catch (error) {
@@ -58,13 +62,39 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
 }
 
 /**
+ * Looks through everything that a mirror got from a bundle, once.
+ * @returns false where something is missing; the bundle is dropped then
+ */
+export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
+  const mark = join(plan.mirror, UNVERIFIED);
+  if (!(await exists(mark))) return true;
+  const ref = `refs/remotes/origin/${plan.baseBranch}`;
+  try {
+    await git(['rev-list', '--objects', '--quiet', ref], { ...inMirror(plan), timeoutMs: UNPACK_TIMEOUT_MS });
+    await rm(mark, { force: true });
+    return true;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (plan.signal.aborted) return true;
+    log('warning', 'the bundle of the repository lacks something', { repository: plan.fullName, error });
+    await dropEntry(accessOf(plan), baseEntry(plan.baseBranch));
+    return false;
+  }
+}
+
+/** Everything was fetched from the git host again. */
+export async function forgetSeed(plan: WorkspacePlan): Promise<void> {
+  await rm(join(plan.mirror, UNVERIFIED), { force: true });
+}
+
+/**
  * Stores a bundle of the base branch as it was last fetched, where that is worth it.
  * @throws CacheError, GitError
  */
 export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
   const options: GitOptions = { ...inMirror(plan), timeoutMs: PACK_TIMEOUT_MS };
   // Part of a history is no ground for others.
-  if (await exists(join(plan.mirror, 'shallow'))) return;
+  if ((await exists(join(plan.mirror, 'shallow'))) || (await exists(join(plan.mirror, UNVERIFIED)))) return;
   if ((await kibibytes(options)) < LEAST_KIBIBYTES) return;
   const ref = `refs/remotes/origin/${plan.baseBranch}`;
   const commit = (await git(['rev-parse', '--verify', `${ref}^{commit}`], options)).trim();

@@ -9,7 +9,7 @@ import { refreshBundle } from './repository-bundle.ts';
 import { CacheError } from './repository-cache.ts';
 import { completeHistory } from './workspace.ts';
 
-/** The save has just been told: whoever was told may have the next prompt ready. */
+/** The CLI is just being started, or a save was just told: whoever was told may have the next prompt ready. */
 const PAUSE_MS = 1_000;
 
 export class RepositoryUpkeep {
@@ -28,7 +28,7 @@ export class RepositoryUpkeep {
 
   /** To be called when the worktree stands. Nothing waits for it. */
   completeHistorySoon(): void {
-    this.#history ??= completeHistory(this.#context.plan).catch((error: unknown) => {
+    this.#history ??= this.#completeHistory().catch((error: unknown) => {
       this.#context.broken('history', error);
       return false;
     });
@@ -53,16 +53,28 @@ export class RepositoryUpkeep {
     await Promise.all([this.#history, this.#refreshing]);
   }
 
+  async #completeHistory(): Promise<boolean> {
+    await this.#pause();
+    return this.#context.isOver || (await completeHistory(this.#context.plan));
+  }
+
   async #refresh(): Promise<void> {
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, PAUSE_MS);
-      this.#context.signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve(null);
-      });
-    });
+    await this.#pause();
     if (this.#context.isOver || this.#isBusy() || !(await (this.#history ?? true))) return;
     this.#isRefreshed = true;
     await refreshBundle(this.#context.plan);
+  }
+
+  #pause(): Promise<void> {
+    const { signal } = this.#context;
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, PAUSE_MS);
+      signal.addEventListener('abort', done);
+    });
   }
 }

@@ -18,7 +18,7 @@ import {
 import { log } from './log.ts';
 import { mirrorPath, type SessionPaths } from './paths.ts';
 import { killServerChildren } from './processes.ts';
-import { seedFromBundle } from './repository-bundle.ts';
+import { forgetSeed, seedFromBundle, verifySeed } from './repository-bundle.ts';
 import type { WorkspacePlan } from './workspace-plan.ts';
 
 export type { WorkspacePlan } from './workspace-plan.ts';
@@ -210,16 +210,19 @@ async function depthOf(plan: WorkspacePlan, isFirst: boolean, wholeHistory: bool
 }
 
 /**
- * Fetches what a first fetch left out, once for all sessions of the mirror.
+ * Fetches what a first fetch left out or a bundle did not hold, once for all sessions of the mirror.
  * @returns false where the host could not be reached: the work goes on without, and the next start tries again
  */
 export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
-  if (!(await isShallow(plan))) return true;
+  const isWhole = await verifySeed(plan);
+  if (isWhole && !(await isShallow(plan))) return true;
   return await withLock(plan.mirror, async () => {
-    if (!(await isShallow(plan))) return true;
-    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--unshallow'];
+    const missing = isWhole ? ((await isShallow(plan)) ? '--unshallow' : null) : '--refetch';
+    if (missing === null) return true;
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', missing];
     try {
       await fromRemote(plan, [...fetch, plan.remote.url, trackingSpec(plan.baseBranch)], FETCH_TIMEOUT_MS);
+      await forgetSeed(plan);
       return true;
     } catch (error) {
       if (!plan.signal.aborted) log('warning', 'older history not fetched', { repository: plan.fullName, error });
@@ -361,7 +364,9 @@ async function addWorktree(plan: WorkspacePlan): Promise<string> {
     // A branch that is here and holds all of that has commits which were never pushed: go on from them.
     const keep = here && (await gitSays(['merge-base', '--is-ancestor', start, `refs/heads/${branch}`], mirror));
     const onto = keep ? `refs/heads/${branch}` : start;
-    const checkout = { ...mirror, settings, timeoutMs: CHECKOUT_TIMEOUT_MS };
+    // As many processes as processors; a checkout of many files is the longest step of a start.
+    const parallel: [string, string] = ['checkout.workers', '0'];
+    const checkout = { ...mirror, settings: [...settings, parallel], timeoutMs: CHECKOUT_TIMEOUT_MS };
     await git(['worktree', 'add', '--force', '--no-track', '-B', branch, plan.worktree, onto], checkout);
     if (keep || onRemote) return `Continuing ${branch}`;
     return `New branch ${branch} from ${baseBranch}`;

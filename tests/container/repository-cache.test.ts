@@ -127,6 +127,25 @@ describe('the bundle of a repository', () => {
     expect(stage.gateway.cache.has(BASE)).toBe(false);
   });
 
+  test('that lacks older files is dropped once that is found, and they come from the git host', async () => {
+    await stageWithLarge();
+    const cwd = (await stage.host.directory('acme/large')) ?? '';
+    const commits = await runGit(['rev-list', 'main'], { cwd });
+    const newest = await runGit(['rev-list', '--objects', '--no-walk', 'main'], { cwd });
+    await keep(await bundleOf(`${commits}${newest.replace(/ .*$/gm, '')}`));
+    await stage.start('large-1', large);
+    expect(await mirrorDetail()).toBe('acme/large: from the cache, main is up to date');
+    await stage.event('ready');
+    await eventually(() => !stage.gateway.cache.has(BASE), 'the end of the bundle');
+    await eventually(() => {
+      try {
+        return git('rev-list', '--objects', '--count', 'refs/remotes/origin/main~100');
+      } catch {
+        return null;
+      }
+    }, 'the older files');
+  });
+
   test('whose parts are gone, or others than were stored, is not used', async () => {
     await stageWithLarge();
     await keep(Buffer.from('nonsense'), { sha256: '0'.repeat(64) });
@@ -156,7 +175,13 @@ async function keep(content: Buffer, more: object = {}): Promise<void> {
 /** A well-formed bundle that has the newest commit, and neither its files nor what was before it. */
 async function incomplete(): Promise<Buffer> {
   const cwd = (await stage.host.directory('acme/large')) ?? '';
+  return bundleOf(await runGit(['rev-parse', 'main'], { cwd }));
+}
+
+/** @param objects their ids, one a line */
+async function bundleOf(objects: string): Promise<Buffer> {
+  const cwd = (await stage.host.directory('acme/large')) ?? '';
   const commit = (await runGit(['rev-parse', 'main'], { cwd })).trim();
-  const pack = execFileSync('git', ['pack-objects', '--stdout'], { cwd, input: `${commit}\n`, stdio: 'pipe' });
+  const pack = execFileSync('git', ['pack-objects', '--stdout', '--quiet'], { cwd, input: objects, stdio: 'pipe' });
   return Buffer.concat([Buffer.from(`# v2 git bundle\n${commit} refs/remotes/origin/main\n\n`), pack]);
 }
