@@ -56,6 +56,10 @@ export class ContainerSandbox implements Sandbox {
     return { url: `http://${GATEWAY_HOST}`, token };
   }
 
+  async warm(sessionId: string): Promise<void> {
+    await inWords('start', () => this.#container.warm(sessionId));
+  }
+
   start(sessionId: string, body: StartSession): Promise<SandboxStatus> {
     const rules = { session: sessionId, ...this.#rules };
     const begin: SandboxFetch = async (path, init) =>

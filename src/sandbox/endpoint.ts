@@ -31,6 +31,9 @@ export class EndpointSandbox implements Sandbox {
     return { url: `${origin}/gateway`, token };
   }
 
+  /** It runs already. */
+  async warm(): Promise<void> {}
+
   start(sessionId: string, body: StartSession): Promise<SandboxStatus> {
     return startSession(this.#fetch, sessionId, body);
   }

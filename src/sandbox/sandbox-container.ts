@@ -55,6 +55,8 @@ export class SandboxContainer extends Container<Env> {
   override sleepAfter = '5m';
   override enableInternet = false;
   override interceptHttps = true;
+  #isBegun = false;
+  #starting: Promise<void> | null = null;
 
   /**
    * Sends the request that starts a session, starting the container if need be, under these rules from its first packet on.
@@ -65,11 +67,24 @@ export class SandboxContainer extends Container<Env> {
   async begin(rules: ContainerRules, path: string, body: string): Promise<Reply | null> {
     const { kv } = this.ctx.storage;
     if (!this.ctx.container?.running && kv.get(BEGUN) !== undefined) return null;
+    this.#isBegun = true;
     await this.setOutboundHandler(OUTBOUND_HANDLER, rules);
     await this.#start();
     const reply = await this.#send(path, 'PUT', body);
     if (reply.status < 300) kv.put(BEGUN, true);
     return reply;
+  }
+
+  /**
+   * Starts the container before it is known what for: nothing of the session is in it, and it reaches nothing but the
+   * gateway until `begin` says what it may. Where nothing begins it goes to sleep like any other.
+   * @throws as `begin`
+   */
+  async warm(session: string): Promise<void> {
+    if (this.#isBegun || this.ctx.container?.running || this.ctx.storage.kv.get(BEGUN) !== undefined) return;
+    const rules: ContainerRules = { session, repository: '', egress: { preset: 'none', hosts: [] } };
+    await this.setOutboundHandler(OUTBOUND_HANDLER, rules);
+    if (!this.#isBegun) await this.#start();
   }
 
   /** Sends a request to the sandbox server. Null where no container runs: none is started for a command it knows nothing of. */
@@ -78,7 +93,15 @@ export class SandboxContainer extends Container<Env> {
     return this.#send(path, method, body);
   }
 
-  async #start(): Promise<void> {
+  /** One start at a time: a failed one destroys what is half up. */
+  #start(): Promise<void> {
+    this.#starting ??= this.#startOnce().finally(() => {
+      this.#starting = null;
+    });
+    return this.#starting;
+  }
+
+  async #startOnce(): Promise<void> {
     const { container, storage } = this.ctx;
     if (!container) throw new Error('this object has no container');
     if (!container.running) {
@@ -148,6 +171,8 @@ export class SandboxContainer extends Container<Env> {
 
   override async onStop({ exitCode }: { exitCode: number }): Promise<void> {
     log('sandbox.container.stopped', { container: this.ctx.id.toString(), exitCode });
+    // Started early, and nothing came of it.
+    if (this.ctx.storage.kv.get(BEGUN) === undefined) return;
     // Named `session:generation`. The session would find out by itself, later.
     const [session = '', generation = ''] = (this.ctx.id.name ?? '').split(':');
     try {

@@ -6,6 +6,12 @@ export interface Sandbox {
   /** Address under which this kind of sandbox reaches the gateway, and what its start message carries as token. */
   gateway(origin: string, token: string): StartSession['gateway'];
   /**
+   * Brings up what the session will need anyway, as far as that is possible before it is known how it works: it saves the next
+   * start the wait, and changes nothing else.
+   * @throws SandboxError; then the start says why
+   */
+  warm(sessionId: string): Promise<void>;
+  /**
    * Brings up the session, or finds it. Answers before the workspace is ready; progress comes as events.
    * @throws SandboxError; SandboxLostError, as everything below, where what there was of the session is gone
    */

@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
-import { type AccessRules, accessRulesSchema } from '../protocol/access-rules.ts';
+import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
@@ -21,6 +21,7 @@ import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
 import { currentTurn } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Author of the commits made in sandboxes. */
 const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
@@ -48,10 +49,13 @@ export async function startSandbox(
   linear: LinearClient,
 ): Promise<EffectResult> {
   const { state, config } = surroundings;
-  const plan = placed(await planFor(surroundings, linear), config);
+  const early: { place: Promise<number> | null } = { place: null };
+  const plan = await planFor(surroundings, linear, (...known) => {
+    early.place = warmUp(generation, surroundings, ...known);
+  }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
   const { repository, baseBranch, arrangement, access } = plan;
-  const place = await takePlace(surroundings, access.workspace);
+  const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
   const { fullName } = repository;
   const [ready, servers] = await Promise.all([
@@ -131,9 +135,11 @@ function placed<Other extends { kind: string }>(plan: Plan | Other, config: Conf
   return { ...plan, arrangement: { ...plan.arrangement, placement, egress: settings.egress } };
 }
 
+/** @param onReading called before the issue is read */
 async function planFor(
   surroundings: Surroundings,
   linear: LinearClient,
+  onReading: (repositories: RepositorySummary[], workspace: WorkspaceSettings) => void,
 ): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
   const { state, database, config } = surroundings;
   const [repositories, { setupScript: workspaceScript, ...workspace }] = await Promise.all([
@@ -154,6 +160,7 @@ async function planFor(
       workspaceScript,
     };
   }
+  onReading(repositories, workspace);
   const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
   const team = facts.team && { id: state.issue?.teamId ?? null, ...facts.team };
   const general: Access = { workspace, repository: null, team };

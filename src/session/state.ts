@@ -289,7 +289,7 @@ export function isLive(about: RepositoryQuestion | OpenQuestion): boolean {
 }
 
 /** The running turn, if any. */
-export function currentTurn(state: SessionState): Turn | null {
+export function currentTurn(state: Pick<SessionState, 'phase'>): Turn | null {
   return state.phase.name === 'waiting' ? null : state.phase.turn;
 }
 
