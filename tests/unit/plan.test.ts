@@ -46,3 +46,32 @@ it('is not disturbed by other tools, subagents or nonsense', () => {
   }));
   expect(plan(first, other, strange, nested)).toEqual(['Read the code: pending']);
 });
+
+const said = (text: string): JournalBody[] => [{ kind: 'text', text }];
+
+it('is what Claude states as a checklist, and as it ticks it off', () => {
+  const stated = said('I do it like this:\n\n- [ ] Read `src/cart.js`\n- [ ] **Mend** it\n- [ ] Test');
+  expect(plan(stated)).toEqual(['Read src/cart.js: pending', 'Mend it: pending', 'Test: pending']);
+  const ticked = said('- [x] Read `src/cart.js`\n- [X] **Mend** it\n- [ ] Test');
+  expect(plan(stated, ticked)).toEqual(['Read src/cart.js: completed', 'Mend it: completed', 'Test: pending']);
+});
+
+it.each(['## Plan', 'Plan:', 'My plan:', "Here's the plan:", '**Plan**', '### Plan for the cart'])(
+  'is what Claude lists under the word "%s"',
+  (heading) => {
+    const text = `Let me see.\n\n${heading}\n\n1. Read the code\n   with care\n2. Mend it\n\nThen I begin.\n\n1. No step`;
+    expect(plan(said(text))).toEqual(['Read the code: pending', 'Mend it: pending']);
+  },
+);
+
+it('is not every list, nor a sentence that speaks of plans', () => {
+  expect(plan(said('Files:\n\n1. a.js\n2. b.js'))).toEqual([]);
+  expect(plan(said('I plan to mend it. It fails because:\n- one\n- two'))).toEqual([]);
+  expect(plan(said('Plan:\n\n1. Only one step'))).toEqual([]);
+});
+
+it('follows the tasks, once there are any, and no longer what is said', () => {
+  const stated = said('Plan:\n1. Read\n2. Mend');
+  expect(plan(stated, first)).toEqual(['Read the code: pending']);
+  expect(plan(first, stated)).toEqual(['Read the code: pending']);
+});
