@@ -21,6 +21,7 @@ export interface Verdict {
   closings: number;
 }
 
+const OPENED_IN_VAIN = 'This was seen to in another thread.';
 const MARK = /h\d+x\d+x/g;
 
 export function judge(evidence: Evidence): Verdict {
@@ -74,16 +75,17 @@ function answered(thread: SessionView): string[] {
 
 /** The number of closing activities of each thread is that which follows from the journal's turns. */
 function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
-  const { byThread, stopsOutside, open } = turnsOf(journal);
+  const { byThread, stopsOutside, open, unaskedQuestions } = turnsOf(journal);
   const violations = open ? ['a turn in the journal never ended'] : [];
-  const isAsked = new Set(threadsByPrompt(journal).values());
   for (const thread of threads) {
     const closings = agents(thread).filter(isClosing).length;
-    const least = (byThread.get(thread.id) ?? 0) + (threads.length === 1 ? stopsOutside : 0);
-    // A thread that was opened in vain is told so.
-    if (closings === 1 && !isAsked.has(thread.id)) continue;
+    // A thread that Cyrus opened in vain is told so.
+    const vain = agents(thread).some(({ content }) => 'body' in content && content.body.startsWith(OPENED_IN_VAIN));
+    const turns = (byThread.get(thread.id) ?? 0) + Number(vain);
+    const least = turns + (threads.length === 1 ? stopsOutside : 0);
     const stops = thread.activities.filter(({ signal }) => signal === 'stop').length;
-    const most = threads.length === 1 && !isSandboxGivenUp ? least : least + stops + (isSandboxGivenUp ? 5 : 0);
+    const most =
+      threads.length === 1 && !isSandboxGivenUp ? least : least + stops + unaskedQuestions + (isSandboxGivenUp ? 5 : 0);
     if (closings >= least && closings <= most) continue;
     violations.push(
       `thread ${thread.id} has ${closings} closing activities where the journal has ${least === most ? least : `${least} to ${most}`}: ${story(thread)} | ${journalStory(journal)}`,
@@ -97,6 +99,8 @@ function turnsOf(journal: JournalEntry[]): {
   byThread: Map<string, number>;
   stopsOutside: number;
   open: boolean;
+  /** Turns that no thread asked for and that put a question. */
+  unaskedQuestions: number;
   /** Marks of answers to what no thread asked. */
   unheard: Set<string>;
 } {
@@ -107,18 +111,15 @@ function turnsOf(journal: JournalEntry[]): {
   let turn: Set<string> | null = null;
   let stopsOutside = 0;
   let stopsInside = 0;
-  /** The prompt that began the latest thread, where a turn asks that no thread asked for. */
-  let latest = '';
-  const threads = new Set<string>();
+  /** Whether a turn that no thread asked for put a question, in one of the threads, and closes there. */
+  let isAsking = false;
+  let unaskedQuestions = 0;
   const starts = journal.filter((entry) => entry.kind === 'turn-started');
   for (const entry of journal) {
     if (entry.kind === 'turn-started') turn = new Set(entry.promptIds);
     else if (entry.kind === 'prompt') {
       turn?.add(entry.promptId);
-      const thread = threadOf.get(entry.promptId);
-      if (thread !== undefined && !threads.has(thread)) latest = entry.promptId;
-      if (thread !== undefined) threads.add(thread);
-    } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) turn.add(latest);
+    } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) isAsking = true;
     else if (entry.kind === 'result') answers.push(...marksIn(entry.text));
     else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
     else if (entry.kind === 'stop-requested') stopsInside += 1;
@@ -133,10 +134,12 @@ function turnsOf(journal: JournalEntry[]): {
       if (asking.size === 0 && stopsInside > 0) stopsOutside += 1;
       stopsInside = 0;
       answers = [];
+      if (isAsking) unaskedQuestions += 1;
+      isAsking = false;
       turn = null;
     }
   }
-  return { byThread, stopsOutside, open: turn !== null, unheard };
+  return { byThread, stopsOutside, open: turn !== null, unaskedQuestions, unheard };
 }
 
 function threadsByPrompt(journal: JournalEntry[]): Map<string, string> {
