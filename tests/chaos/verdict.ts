@@ -30,10 +30,15 @@ export function judge(evidence: Evidence): Verdict {
   );
   // The tool that waited was gone, or the sandbox: what followed from that is told in the thread.
   const isLinearQuiet = givenUp.some((what) => !/sandbox|answer to Claude/.test(what));
-  const violations = [...asking(evidence), ...lines(evidence), ...evidence.threads.flatMap(order)];
-  if (!isLinearQuiet) {
-    violations.push(...evidence.threads.flatMap(answered), ...owed(evidence, givenUp.length > 0), ...told(evidence));
-  }
+  const violations = [
+    ...asking(evidence),
+    ...lines(evidence),
+    ...evidence.threads.flatMap(order),
+    ...evidence.threads.flatMap(answered),
+    ...owed(evidence, givenUp.length > 0),
+    // What was given up after all its tries is lost for the thread, and the journal says so.
+    ...(isLinearQuiet ? [] : told(evidence)),
+  ];
   const closings = evidence.threads.flatMap((thread) => agents(thread).filter(isClosing)).length;
   return { violations, givenUp: isLinearQuiet ? givenUp : [], closings };
 }
