@@ -44,8 +44,10 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
     const options: GitOptions = { ...inMirror(plan), timeoutMs: UNPACK_TIMEOUT_MS };
     await git(['bundle', 'unbundle', plan.bundlePath], options);
     // What the checkout needs has to be there, and every commit; the rest is looked through once Claude is at work.
-    await git(['rev-list', '--objects', '--quiet', '--no-walk', kept.commit], options);
-    await git(['rev-list', '--quiet', kept.commit], options);
+    await Promise.all([
+      git(['rev-list', '--objects', '--quiet', '--no-walk', kept.commit], options),
+      git(['rev-list', '--quiet', kept.commit], options),
+    ]);
     await writeFile(join(plan.mirror, UNVERIFIED), '');
     await git(['update-ref', `refs/remotes/origin/${plan.baseBranch}`, kept.commit], options);
     return 'seeded';

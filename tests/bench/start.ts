@@ -5,7 +5,7 @@
  * scripted model. See docs/benchmarks.md.
  */
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,7 +104,7 @@ try {
     const bundle = await takeBundle(size);
     const times: Record<Way | 'cli' | 'worktree', number[]> = { cold: [], bundle: [], warm: [], cli: [], worktree: [] };
     for (let at = 0; at < ROUNDS; at += 1) {
-      const floor = await measureFloor(size, first.session);
+      const floor = await measureFloor(size, first.example);
       times.cli.push(floor.cli);
       times.worktree.push(floor.worktree);
       for (const way of WAYS) {
@@ -128,9 +128,9 @@ try {
   /**
    * One issue, from the moment that Linear sends its webhook.
    * @param waitsForBundle until the sandbox has stored one
-   * @returns ms until the model was asked first, and the session's directory
+   * @returns ms until the model was asked first, and how its CLI was started
    */
-  async function start(size: Size, disk: string, waitsForBundle: boolean): Promise<{ ms: number; session: string }> {
+  async function start(size: Size, disk: string, waitsForBundle: boolean): Promise<{ ms: number; example: Example }> {
     const sandbox = await startSandbox(disk);
     try {
       const before = new Set(readSessions(disk));
@@ -142,7 +142,11 @@ try {
       await linear.waitFor('the answer', () => linear.session(id).status === 'complete', LIMIT_MS);
       if (waitsForBundle) await waitFor('the bundle', async () => (await takeBundle(size)).length > 0, LIMIT_MS);
       const session = readSessions(disk).find((name) => !before.has(name)) ?? '';
-      return { ms, session: join(disk, 'sessions', session) };
+      const example = await readExample(disk, session);
+      // A server takes up the sessions on its disk when it starts; here that would run beside the next measurement.
+      const headers = { authorization: `Bearer ${SANDBOX_SECRET}` };
+      await fetch(`http://127.0.0.1:${sandboxPort}/sessions/${session}?purge=true`, { method: 'DELETE', headers });
+      return { ms, example };
     } finally {
       await sandbox.end();
     }
@@ -176,10 +180,8 @@ try {
   }
 
   /** The CLI as a session starts it, asked at once and straight at the model; and a worktree of a clone on the same disk. */
-  async function measureFloor(size: Size, session: string): Promise<{ cli: number; worktree: number }> {
+  async function measureFloor(size: Size, example: Example): Promise<{ cli: number; worktree: number }> {
     const disk = newDisk();
-    const record = await readRecord(sessionPaths(join(session, '..', '..'), session.split('/').at(-1) ?? ''));
-    if (!record) throw new Error(`${session} has no record`);
     const paths = sessionPaths(disk, 'floor');
     for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) mkdirSync(dir, { recursive: true });
     await makeShareFolder(paths.share);
@@ -190,18 +192,16 @@ try {
     const worktreeSince = performance.now();
     await runGit(['worktree', 'add', '--quiet', '-B', `floor-${disks}`, paths.worktree, 'main'], { cwd: clone });
     const worktree = performance.now() - worktreeSince;
-    const cli = await cliStart(
-      { ...record.start, claude: { ...record.start.claude, conversationId: randomUUID() } },
-      paths,
-      session,
-    );
+    const conversationId = randomUUID();
+    const startBody = { ...example.start, claude: { ...example.start.claude, conversationId } };
+    const cli = await cliStart({ ...example, start: startBody }, paths);
     await runGit(['worktree', 'remove', '--force', paths.worktree], { cwd: clone });
     rmSync(disk, { recursive: true, force: true });
     return { cli, worktree };
   }
 
-  async function cliStart(startBody: StartSession, paths: SessionPaths, session: string): Promise<number> {
-    copyFileSync(join(session, 'instructions.md'), paths.instructions);
+  async function cliStart({ start: startBody, instructions }: Example, paths: SessionPaths): Promise<number> {
+    writeFileSync(paths.instructions, instructions);
     await Promise.all([writeMcpConfig(startBody, paths), writeMcpHeaders(startBody, paths)]);
     const environment = claudeEnvironment(startBody, paths, remoteOf(paths, startBody));
     const since = Date.now();
@@ -294,6 +294,19 @@ try {
   }
 } finally {
   for (const close of closers.reverse()) await close();
+}
+
+/** How the CLI of a session was started. */
+interface Example {
+  start: StartSession;
+  instructions: string;
+}
+
+async function readExample(disk: string, session: string): Promise<Example> {
+  const paths = sessionPaths(disk, session);
+  const record = await readRecord(paths);
+  if (!record) throw new Error(`${paths.record} cannot be read`);
+  return { start: record.start, instructions: readFileSync(paths.instructions, 'utf8') };
 }
 
 /** A free port that no outgoing connection is given meanwhile: the sandbox is started on it again and again. */
