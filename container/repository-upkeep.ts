@@ -55,7 +55,14 @@ export class RepositoryUpkeep {
 
   async #completeHistory(): Promise<boolean> {
     await this.#pause();
-    return this.#context.isOver || (await completeHistory(this.#context.plan));
+    if (this.#context.isOver) return false;
+    // It may wait for another session that uses the mirror; the end of this one does not.
+    return await Promise.race([completeHistory(this.#context.plan), this.#end()]);
+  }
+
+  #end(): Promise<false> {
+    const { signal } = this.#context;
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(false), { once: true }));
   }
 
   async #refresh(): Promise<void> {

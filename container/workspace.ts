@@ -217,6 +217,7 @@ export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
   const isWhole = await verifySeed(plan);
   if (isWhole && !(await isShallow(plan))) return true;
   return await withLock(plan.mirror, async () => {
+    if (plan.signal.aborted) return false;
     const missing = isWhole ? ((await isShallow(plan)) ? '--unshallow' : null) : '--refetch';
     if (missing === null) return true;
     const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', missing];
