@@ -113,6 +113,8 @@ function turnsOf(journal: JournalEntry[]): {
   const byThread = new Map<string, number>();
   const unheard = new Set<string>();
   let answers: string[] = [];
+  /** What Claude said last before a failure is told with it: to nobody, where nobody asked. */
+  let lastWords: string[] = [];
   let turn: Set<string> | null = null;
   let stopsOutside = 0;
   let stopsInside = 0;
@@ -125,7 +127,8 @@ function turnsOf(journal: JournalEntry[]): {
     else if (entry.kind === 'prompt') {
       turn?.add(entry.promptId);
     } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) isAsking = true;
-    else if (entry.kind === 'result') answers.push(...marksIn(entry.text));
+    else if (entry.kind === 'text') lastWords = marksIn(entry.text);
+    else if (entry.kind === 'result') answers.push(...marksIn(entry.text), ...lastWords);
     else if (entry.kind === 'stop-requested' && turn === null) stopsOutside += 1;
     else if (entry.kind === 'stop-requested') stopsInside += 1;
     else if (entry.kind === 'turn-ended' && turn !== null) {
