@@ -16,8 +16,8 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
       return;
     case 'saving':
       // Claude is done; the closing answer is on its way. What was waiting for the next turn is not begun.
-      dropQueue(step);
       step.enter({ ...phase, turn: owing(phase.turn, event) });
+      dropQueue(step);
       return;
     case 'stopping':
       step.enter({ ...phase, turn: owing(phase.turn, event) });
@@ -34,12 +34,13 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
       return;
     case 'parked':
     case 'queued':
-      dropQueue(step);
       step.enter({ ...phase, turn: owing(phase.turn, event) });
+      dropQueue(step);
       endTurn(step, stopped(null, IDLE_WORDS[phase.name]), null);
       return;
     case 'starting':
     case 'working':
+      step.enter({ ...phase, turn: owing(phase.turn, event) });
       dropQueue(step);
       stopWork(step, owing(phase.turn, event), event.id, author, 'Stopped');
   }

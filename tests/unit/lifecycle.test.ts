@@ -611,6 +611,17 @@ function toolCall(name: string) {
 }
 
 describe('the answer of a turn', () => {
+  it('is the only one to a stop that also gives up what the same thread was waiting for', () => {
+    const play = working();
+    play.play({ type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true });
+    play.report(result('Done.', ['p1']), saved(1));
+    play.prompt('p2');
+    play.report(init, result('Read.', ['c1']));
+    play.stop();
+    play.report(saved(2));
+    expect(play.closings('thread-1')).toHaveLength(2);
+  });
+
   it('is told once also where the turn before it failed and is saved only then', () => {
     const play = working();
     play.prompt('p2');
