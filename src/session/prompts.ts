@@ -16,7 +16,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   const { promptId, author, person, source, text } = event;
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
-  step.set({ isMuted: false });
+  step.set({ isMuted: false, ...(event.agentSessionId !== null && { askedAt: step.now }) });
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
@@ -156,6 +156,7 @@ export function expectEvent(step: Step, thread: string): void {
 export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {
   const { type: _type, at = step.now, ...expected } = event;
   // A notification that comes late, as Linear's repeats do, is about a thread that came in its time.
-  const arrived = Object.values(step.state.agentSessions).some(({ since }) => since > at - THREAD_LIMIT_MS);
+  // A mention may go on in a thread that is old.
+  const arrived = (step.state.askedAt ?? 0) > at - THREAD_LIMIT_MS;
   if (!arrived) step.set({ expectedThread: { ...expected, since: step.now } });
 }

@@ -192,6 +192,8 @@ export interface SessionState {
   /** Each agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it
    * was looked up for a notification, and Linear's own event about it, which is late, asks for nothing new. */
   agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
+  /** When a thread was last written to by people; left out before. */
+  askedAt?: number;
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */

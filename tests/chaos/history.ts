@@ -66,12 +66,22 @@ export async function playHistory(seed: number, surroundings: Surroundings): Pro
 
 /** Moves a simulator's clock to where the run's has leapt. */
 export async function catchUp(linear: LinearSimulator, clock: RunClock): Promise<void> {
-  const behind = clock.now() - Date.parse(linear.state().clock.now);
-  if (behind > 0) await linear.advance(behind);
+  const moved = (moving.get(linear) ?? Promise.resolve()).then(async () => {
+    const behind = clock.now() - Date.parse(linear.state().clock.now);
+    if (behind > 0) await linear.advance(behind);
+  });
+  moving.set(linear, moved);
+  await moved;
 }
 
+/** Moves under way: one that waits for another must not go the same way again. */
+const moving = new WeakMap<LinearSimulator, Promise<void>>();
+
 const inspectionSchema = z.object({ state: z.string(), outbox: z.array(z.string()) }).nullable();
-const stateSchema = z.looseObject({ phase: z.looseObject({ name: z.string() }) });
+const stateSchema = z.looseObject({
+  phase: z.looseObject({ name: z.string() }),
+  expectedThread: z.looseObject({}).nullable(),
+});
 const eventSchema = z.looseObject({
   type: z.string(),
   action: z.string(),
@@ -243,8 +253,9 @@ class History {
     const inspection = await this.#inspect().catch((error: unknown) => String(error));
     if (typeof inspection === 'string') return `the object does not answer: ${inspection}`;
     if (!inspection) return 'there is no session';
-    const { phase } = stateSchema.parse(JSON.parse(inspection.state));
+    const { phase, expectedThread } = stateSchema.parse(JSON.parse(inspection.state));
     if (phase.name !== 'waiting') return `the session is ${phase.name}`;
+    if (expectedThread !== null) return 'a thread is expected';
     return inspection.outbox.length > 0 ? `the outbox holds ${inspection.outbox.join(', ')}` : null;
   }
 

@@ -11,6 +11,9 @@ import type { RunClock } from './run-clock.ts';
 /** Longest a delivery is held back, in ms of the run's clock; past it the simulator has given up waiting. */
 const LONGEST_DELAY_MS = 25_000;
 
+/** Longest wait for the Worker's answer, in real ms. */
+const PATIENCE_MS = 10_000;
+
 interface Letter {
   headers: Record<string, string>;
   body: string;
@@ -132,7 +135,12 @@ export class PostOffice {
 
   async #post({ headers, body }: Letter): Promise<number> {
     try {
-      const response = await fetch(this.#target(), { method: 'POST', headers, body });
+      const response = await fetch(this.#target(), {
+        method: 'POST',
+        headers,
+        body,
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      });
       await response.arrayBuffer();
       return response.status;
     } catch {

@@ -456,6 +456,21 @@ describe('a request that only a notification told of', () => {
     expect(play.entries.filter(({ body }) => body.kind === 'prompt')).toHaveLength(1);
   });
 
+  it('is the same request as a comment in a thread that is old, in either order', () => {
+    const before = new SessionPlay();
+    before.prompt('p1');
+    before.report(result('Done.', ['p1']), saved(1));
+    before.now += 3_600_000;
+    const after = structuredClone(before.state);
+    before.play(noticed);
+    before.prompt('p2');
+    expect(before.kinds(before.deadline(20_000))).not.toContain('open-thread');
+    before.state = after;
+    before.prompt('p2');
+    before.play(noticed);
+    expect(before.kinds(before.deadline(20_000))).not.toContain('open-thread');
+  });
+
   it('leaves no thread without a word that it opened in vain, because Linear sent one meanwhile', () => {
     const play = new SessionPlay();
     play.play(noticed);
