@@ -16,6 +16,8 @@ export async function serve(handle: (request: Request) => Promise<Response>): Pr
   const server = createServer((message, response) => {
     answer(message, response, handle).catch((error) => response.destroy(error));
   });
+  // Git cannot send a streamed push again when the connection it keeps turns out to be closed.
+  server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
