@@ -206,7 +206,8 @@ function narrateNotice(state: NarrationState, entry: Body<'notice'>): Told {
     case 'info':
       return { state, activities: [] };
     case 'warning':
-      return after(release(state), (next) => ({ state: next, activities: thought(entry.text) }));
+      // It says nothing about what Claude is doing: the text before it may be the answer all the same.
+      return { state, activities: thought(entry.text) };
     case 'error':
       return after(release(state), (next) => ({ state: { ...next, heldError: safeBody(entry.text) }, activities: [] }));
   }

@@ -107,10 +107,12 @@ export function attemptLimit(effect: Effect): number {
       // Half a minute: after that the turn goes on in another process, which is told.
       return 6;
     case 'stop-sandbox':
-      return 5;
+      // It concerns its turn and those before, so that a late one does no harm; without it Claude would work on unseen.
+      return 12;
     case 'say':
-      // What ends a turn or asks a person outlasts half a day of Linear being away.
-      return isAnswer(effect) ? 150 : 12;
+    case 'show':
+      // Nothing that was done or said goes missing because Linear is away for half a day.
+      return 150;
     default:
       return 12;
   }

@@ -145,6 +145,14 @@ describe('Claude’s last text', () => {
     expect(activities.map(({ content }) => content.type)).toEqual(['response']);
   });
 
+  it('is told once, also where a warning comes between it and the end', () => {
+    const warning: JournalBody = { kind: 'notice', level: 'warning', text: 'The sandbox does not answer.' };
+    expect(short(tell(text('All done.'), warning, ended({ outcome: 'completed', text: 'All done.' })))).toEqual([
+      'thought: The sandbox does not answer.',
+      'response: All done.',
+    ]);
+  });
+
   it('waits through what is not told, such as a retry or a task', () => {
     const retry: JournalBody = {
       kind: 'retry',
