@@ -3,10 +3,10 @@
  * own, so that neither Claude's index nor its branches are touched; kept from garbage collection by a ref that only this
  * worktree has (https://git-scm.com/docs/git-worktree#_refs).
  */
-import { copyFile, lstat, rm, stat } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_CHECKPOINT_OBJECT_BYTES } from '../src/protocol/checkpoint.ts';
-import { complaint, GitError, type GitOptions, git, withoutFilters } from './git.ts';
+import { complaint, GitError, type GitOptions, git } from './git.ts';
 import { log } from './log.ts';
 import type { WorkspacePlan } from './workspace.ts';
 
@@ -38,11 +38,10 @@ export interface WorktreeSnapshot {
  */
 export async function snapshotWorktree(plan: WorkspacePlan, before: string | null): Promise<WorktreeSnapshot> {
   const plain: GitOptions = { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
-  const [facts, branch, settings] = await Promise.all([
+  const [facts, branch] = await Promise.all([
     git(['rev-parse', '--absolute-git-dir', 'HEAD'], plain),
     // Claude may have removed it.
     git(['rev-parse', '--verify', '--quiet', `refs/heads/${plan.branch}`], plain).catch(() => ''),
-    withoutFilters(plain),
   ]);
   const [gitDirectory = '', head = ''] = facts.split('\n');
   const branchHead = branch.trim() || head;
@@ -52,7 +51,8 @@ export async function snapshotWorktree(plan: WorkspacePlan, before: string | nul
     if (error.code === 'ENOENT') return rm(indexFile, { force: true });
     throw error;
   });
-  const options: GitOptions = { ...plain, settings, indexFile, timeoutMs: SNAPSHOT_TIMEOUT_MS };
+  const repository = await ownRepository(gitDirectory, plan, head.length);
+  const options: GitOptions = { ...plain, repository, indexFile, timeoutMs: SNAPSHOT_TIMEOUT_MS };
   try {
     const [headRef, staged] = await Promise.all([
       git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
@@ -67,16 +67,36 @@ export async function snapshotWorktree(plan: WorkspacePlan, before: string | nul
     ]);
     const skipped = await addEverything(plan, options);
     const tree = (await git(['write-tree'], options)).trim();
-    const index = await commitTree(options, staged ?? `${head}^{tree}`, [head], 'What was staged');
+    const index = await commitTree(plain, staged ?? `${head}^{tree}`, [head], 'What was staged');
     // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
     const parents = [...new Set([index, head, branchHead, ...(before ? [before] : [])])];
-    const commit = await commitTree(options, tree, parents, 'Checkpoint');
+    const commit = await commitTree(plain, tree, parents, 'Checkpoint');
     await git(['update-ref', CHECKPOINT_REF, commit], plain);
     const work = [tree, index, head, headRef, branchHead].join(' ');
     return { commit, work, index, head, headRef, branchHead, skipped };
   } finally {
     await rm(indexFile, { force: true });
   }
+}
+
+/**
+ * A repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the worktree's own a
+ * filter program at any moment, which git would run for every file it reads. Its objects are the mirror's.
+ */
+async function ownRepository(
+  gitDirectory: string,
+  plan: WorkspacePlan,
+  idLength: number,
+): Promise<NonNullable<GitOptions['repository']>> {
+  const gitDir = join(gitDirectory, 'cyrus-checkpoint');
+  const format =
+    idLength === 64
+      ? 'repositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = sha256'
+      : 'repositoryFormatVersion = 0';
+  for (const directory of ['refs', 'objects']) await mkdir(join(gitDir, directory), { recursive: true });
+  await writeFile(join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
+  await writeFile(join(gitDir, 'config'), `[core]\n\tbare = false\n\t${format}\n`);
+  return { gitDir, objects: join(plan.mirror, 'objects') };
 }
 
 /** Always of the same time, so that two snapshots of the same work are the same commits. */

@@ -179,6 +179,8 @@ export interface GitOptions {
   onData?: (chunk: Buffer) => void;
   /** Another index than the worktree's own. */
   indexFile?: string;
+  /** Another repository for the files in `cwd`, with a configuration of its own, and where its objects lie. */
+  repository?: { gitDir: string; objects: string };
   /** Time that new commits bear, so that the same content gives the same commit. */
   dates?: string;
 }
@@ -214,6 +216,11 @@ export function git(args: string[], options: GitOptions): Promise<string> {
       env: {
         ...gitEnvironment(options.cwd, options.remote, options.settings ?? []),
         ...(options.indexFile !== undefined && { GIT_INDEX_FILE: options.indexFile }),
+        ...(options.repository && {
+          GIT_DIR: options.repository.gitDir,
+          GIT_WORK_TREE: options.cwd,
+          GIT_OBJECT_DIRECTORY: options.repository.objects,
+        }),
         ...(options.dates !== undefined && { GIT_AUTHOR_DATE: options.dates, GIT_COMMITTER_DATE: options.dates }),
       },
       detached: true,
