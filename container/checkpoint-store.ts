@@ -7,6 +7,7 @@ import {
   MAX_CHECKPOINT_OBJECT_BYTES,
   staleCheckpointSchema,
 } from '../src/protocol/checkpoint.ts';
+import { parseJson } from '../src/protocol/parse-json.ts';
 
 const REQUEST_TIMEOUT_MS = 60_000;
 /** Pauses between tries of a request that failed for a reason that passes. */
@@ -119,13 +120,5 @@ async function ask(
       const why = error instanceof Error ? error.message : String(error);
       return new CheckpointStoreError(`the gateway did not answer: ${why}`, { passes: true, status: null });
     }
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { parseJson } from '../src/protocol/parse-json.ts';
 import { type SandboxCommand, sandboxCommandSchema } from '../src/protocol/sandbox.ts';
 
 export type Prompt = Extract<SandboxCommand, { type: 'prompt' }>;
@@ -161,13 +162,5 @@ export class CommandLog {
     if (!found) return;
     found.state = 'done';
     if (found.command.type === 'prompt') found.command = { ...found.command, text: '…' };
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

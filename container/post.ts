@@ -2,6 +2,8 @@
  * Posts a stream's events to the gateway: in order, one request in flight, from the number after the last one stored.
  * The gateway may be away for hours; the journal's files are the buffer.
  */
+
+import { parseJson } from '../src/protocol/parse-json.ts';
 import {
   BATCH_FLUSH_MS,
   eventBatchAnswerSchema,
@@ -264,14 +266,6 @@ export class EventPoster {
 
 function delay(ms: number): Promise<void> {
   return new Promise((done) => setTimeout(done, ms));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** `fetch` hides what happened in the cause. */

@@ -1,6 +1,7 @@
 /** Reading a request's JSON body: bounded, of the right type, checked. */
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
+import { parseJson } from '../src/protocol/parse-json.ts';
 import { Refusal } from './refusal.ts';
 
 /** An issue with a long history makes a long prompt, but not a longer one. */
@@ -27,12 +28,4 @@ export async function readJson<T>(request: IncomingMessage, schema: z.ZodType<T>
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
   throw new Refusal(400, 'bad-request', problems.join('; '));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

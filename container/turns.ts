@@ -4,6 +4,7 @@
  * that was not folded stays open and gets a turn of its own. Pure: no clock, no I/O.
  */
 import { z } from 'zod';
+import { parseJson } from '../src/protocol/parse-json.ts';
 
 const uuids = z.array(z.string()).optional();
 const blockSchema = z.looseObject({ type: z.string(), id: z.string().optional(), tool_use_id: z.string().optional() });
@@ -166,12 +167,4 @@ export class TurnTracker {
 
 function blocks(content: z.infer<typeof messageSchema>['content']): z.infer<typeof blockSchema>[] {
   return typeof content === 'string' ? [] : content;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { parseJson } from '../src/protocol/parse-json.ts';
 
 /** The project's root folder. */
 export const PROJECT = dirname(import.meta.dirname);
@@ -145,12 +146,4 @@ function listen(port: number): Promise<{ port: number; close: () => Promise<void
       resolve({ port: bound, close: () => new Promise((closed) => server.close(() => closed())) });
     });
   });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

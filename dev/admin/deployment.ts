@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
+import { parseJson } from '../../src/protocol/parse-json.ts';
 import { localSecrets, PROJECT, SERVICES } from '../settings.ts';
 import { askHidden } from './secrets.ts';
 import { UsageProblem } from './usage.ts';
@@ -113,12 +114,4 @@ function reasonOf(error: unknown): string {
   if (error.name === 'TimeoutError') return `not within ${PATIENCE_MS / 1000} s`;
   const { cause } = error;
   return cause instanceof Error ? ('code' in cause && String(cause.code)) || cause.message : error.message;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { z } from 'zod';
 import { mergePatch } from '../../src/protocol/merge-patch.ts';
+import { parseJson } from '../../src/protocol/parse-json.ts';
 import { UsageProblem } from './usage.ts';
 
 /** Options that make a list, by the setting they make. */
@@ -154,15 +155,6 @@ function readText(file: string): string {
     return readFileSync(file, 'utf8');
   } catch (error) {
     throw new UsageProblem(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-/** @returns undefined for what is no JSON */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

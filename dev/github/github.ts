@@ -9,6 +9,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { parseJson } from '../../src/protocol/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
 import type { Html } from '../git/html.ts';
 import { readBody, readForm, sendJson, TooLargeError } from '../linear/http.ts';
@@ -305,14 +306,6 @@ function refusalOf(error: unknown): [status: number, message: string] {
   if (error instanceof TooLargeError) return [413, error.message];
   if (error instanceof URIError) return [400, 'This address cannot be read.'];
   return [500, error instanceof Error ? error.message : String(error)];
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function sendPage(response: ServerResponse, status: number, content: Html): void {

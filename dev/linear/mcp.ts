@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { parseJson } from '../../src/protocol/parse-json.ts';
 import { updateIssue } from './agent/issues.ts';
 import { LinearError } from './errors.ts';
 import { readBody, sendJson, sendText } from './http.ts';
@@ -207,12 +208,4 @@ function describe({ world, urls }: Simulation, issue: Issue): object {
     createdAt: new Date(issue.createdAt).toISOString(),
     updatedAt: new Date(issue.updatedAt).toISOString(),
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

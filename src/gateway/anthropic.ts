@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { ClaudeToken } from '../limits/claude-settings.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { readWindows } from '../limits/windows.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Answered, Asker, Grant } from './claude-account.ts';
 import { credentialHeaders } from './claude-credential.ts';
@@ -280,8 +281,4 @@ function refusal(status: RefusalStatus, type: RefusalType, message: string): Res
     // Without this word the CLI would repeat a refusal that cannot change.
     { status, headers: { 'x-should-retry': String(status >= 500) } },
   );
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -9,6 +9,7 @@ import { costOf, expectedCost } from '../limits/prices.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../limits/windows.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -443,8 +444,4 @@ async function fingerprintOf(secret: string): Promise<string> {
 /** The one object of the deployment. */
 export function claudeAccount(env: Pick<Env, 'CLAUDE_ACCOUNT'>) {
   return env.CLAUDE_ACCOUNT.getByName('claude');
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

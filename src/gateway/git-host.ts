@@ -1,5 +1,6 @@
 /** One request to the git host, with the repository's credential. What is no success becomes a refusal that says what to do. */
 import type { BasicCredential, GitAccess } from '../github/access.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 import type { Claims } from './token.ts';
@@ -50,7 +51,7 @@ export async function askGitHost(
   } catch (error) {
     log('gateway.git.not-renewed', {
       repository: claims.r,
-      error: error instanceof Error ? error : new Error(String(error)),
+      error: asError(error),
     });
     return answer;
   }
@@ -83,7 +84,7 @@ async function askOnce(
     log('gateway.git.unreachable', {
       session: claims.s,
       repository: claims.r,
-      error: error instanceof Error ? error : new Error(String(error)),
+      error: asError(error),
     });
     return { status: 502, message: `the git host of ${claims.r} could not be reached, or broke off; try again` };
   }

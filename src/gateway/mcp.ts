@@ -3,8 +3,10 @@
  * adds the credential. The answer is streamed; a request is read whole, to see which tools it calls.
  */
 import { withTimeLimit } from '../limits/time-limit.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { matchesTool } from '../protocol/mcp.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 
 /** Largest request, in bytes. */
@@ -52,7 +54,7 @@ export async function forwardToMcp(request: Request, target: McpTarget, fetcher:
       ),
     );
   } catch (error) {
-    log('gateway.mcp.unreachable', { server: name, error: error instanceof Error ? error : new Error(String(error)) });
+    log('gateway.mcp.unreachable', { server: name, error: asError(error) });
     return refuse(502, 'unreachable', `the MCP server ${name} could not be reached, or broke off; try again later`);
   }
   if (answer.ok) {
@@ -143,14 +145,6 @@ function refusalOf({ status, headers }: Response, said: string, name: string): R
 
 function refuse(status: number, error: string, message: string, headers: Record<string, string> = {}): Response {
   return Response.json({ error, message: `Cyrus: ${message}` }, { status, headers });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 /** How Claude's API says that it does not take a credential, and how Cyrus says it to people (pure). */
 import { z } from 'zod';
 import type { ClaudeAccess } from '../config.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 
 const errorSchema = z.object({ error: z.object({ type: z.string(), message: z.string() }) });
 
@@ -27,12 +28,4 @@ export function refusedTokenWords(mode: ClaudeAccess['mode'], name: string | nul
   const variable =
     name === null || name === 'default' ? 'CLAUDE_CODE_OAUTH_TOKEN' : `CLAUDE_CODE_OAUTH_TOKENS (under ${name})`;
   return `Claude's API does not accept ${which} of this Cyrus: it may have expired or been revoked. Whoever runs Cyrus has to run \`claude setup-token\` and store what it prints as the secret ${variable}.`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

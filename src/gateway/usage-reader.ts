@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { TokenCounts } from '../limits/prices.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 
 /** Longest line of a stream that is looked at, and longest whole answer; what is longer passes unread. In characters. */
 const MAX_LINE = 256 * 1024;
@@ -95,13 +96,5 @@ export class UsageReader {
       cacheReadTokens: usage.cache_read_input_tokens ?? use.cacheReadTokens,
       cacheCreationTokens: usage.cache_creation_input_tokens ?? use.cacheCreationTokens,
     };
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

@@ -1,6 +1,7 @@
 /** One request to GitHub's REST API: what it answered, checked, or why it did not. */
 import { z } from 'zod';
 import { withTimeLimit } from '../limits/time-limit.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { GitHubError, toGitHubError } from './errors.ts';
 
 /** Longest wait for an answer. */
@@ -55,7 +56,7 @@ export async function askGitHub<Schema extends z.ZodType>(
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new GitHubError('unreachable', `GitHub cannot be reached, so Cyrus could not ${what}: ${why}`, { cause });
   }
-  const json = parseJson(text);
+  const json = parseJson(text) ?? null;
   if (response.status >= 300 && response.status < 400) {
     throw new GitHubError('refused', `GitHub says that the repository has moved, so Cyrus could not ${what}`, {
       hint: 'Ask an admin to change the clone address in Cyrus to where the repository is now.',
@@ -68,12 +69,4 @@ export async function askGitHub<Schema extends z.ZodType>(
     'unreachable',
     `GitHub's answer makes no sense, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

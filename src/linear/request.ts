@@ -1,5 +1,6 @@
 /** One GraphQL request to Linear over HTTP: what it answered, sorted by what to do about it. */
 import { withTimeLimit } from '../limits/time-limit.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { type Call, type CallResult, failure } from './call.ts';
 import { answerSchema, isConflictOnInsert, toLinearError } from './errors.ts';
 
@@ -61,12 +62,4 @@ function isUnsuccessful(data: unknown): boolean {
     (payload: unknown) =>
       typeof payload === 'object' && payload !== null && 'success' in payload && payload.success === false,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -3,6 +3,7 @@
  * them. Part of the workspace's object, which is their one writer; changes run one after the other.
  */
 import type { LinearApp } from '../config.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
@@ -172,9 +173,7 @@ export class TokenKeeper {
   async #store(replaced: StoredTokens, tokens: Tokens): Promise<StoredTokens | CallFailure> {
     const { database, workspaceId } = this.#options;
     this.#unstored = { replaced: replaced.sealed, tokens };
-    const stored = await replaceTokens(database, workspaceId, replaced.sealed, tokens, Date.now()).catch(
-      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-    );
+    const stored = await replaceTokens(database, workspaceId, replaced.sealed, tokens, Date.now()).catch(asError);
     if (stored instanceof Error) {
       log('linear.tokens.not-stored', { workspace: workspaceId, error: stored });
       return failure('unreachable', "the workspace's new token cannot be stored: the database does not answer");

@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, findWorkspace, type Installation, openDatabase, upsertWorkspace } from '../store/database.ts';
@@ -272,8 +273,4 @@ function ownName({ id, storage }: DurableObjectState): string {
   if (id.name === undefined) throw new Error('a workspace is reached by its name, the id of the organization');
   storage.kv.put('name', id.name);
   return id.name;
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -6,6 +6,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import type { Claims } from '../gateway/token.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import {
   checkpointManifestSchema,
@@ -106,7 +107,7 @@ async function tidy(
   } catch (error) {
     log('gateway.checkpoint.untidy', {
       session: sessionId,
-      error: error instanceof Error ? error : new Error(String(error)),
+      error: asError(error),
     });
   }
 }

@@ -1,6 +1,7 @@
 /** From the gateway to a session's egress log: lines are gathered for a moment and handed over together. */
 import { waitUntil } from 'cloudflare:workers';
 import type { EgressObserver } from '../gateway/egress-account.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { EgressLine } from '../protocol/egress-log.ts';
 
@@ -49,8 +50,4 @@ async function raiseAlarm(env: Env, sessionId: string, host: string): Promise<vo
   } catch (error) {
     log('gateway.alarm.lost', { session: sessionId, host, error: asError(error) });
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

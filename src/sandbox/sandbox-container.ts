@@ -6,6 +6,7 @@
 import { Container } from '@cloudflare/containers';
 import { z } from 'zod';
 import { withTimeLimit } from '../limits/time-limit.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Egress } from '../protocol/egress.ts';
 import { bodyType, type SandboxBody } from './http.ts';
@@ -179,13 +180,13 @@ export class SandboxContainer extends Container<Env> {
       const { ISSUE_SESSION } = this.env;
       await ISSUE_SESSION.get(ISSUE_SESSION.idFromString(session)).noteSandboxEnded(Number(generation));
     } catch (error) {
-      const cause = error instanceof Error ? error : new Error(String(error));
+      const cause = asError(error);
       log('sandbox.container.end-untold', { container: this.ctx.id.toString(), error: cause });
     }
   }
 
   override onError(error: unknown): void {
-    const cause = error instanceof Error ? error : new Error(String(error));
+    const cause = asError(error);
     log('sandbox.container.failed', { container: this.ctx.id.toString(), error: cause });
   }
 
@@ -199,7 +200,7 @@ export class SandboxContainer extends Container<Env> {
         return healthSchema.parse(await response.json());
       });
     } catch (error) {
-      log('sandbox.container.silent', { error: error instanceof Error ? error : new Error(String(error)) });
+      log('sandbox.container.silent', { error: asError(error) });
       return null;
     }
   }

@@ -2,6 +2,7 @@
 import { claudeAccount } from '../gateway/claude-account.ts';
 import { type FellBack, modelFor, overloadModel } from '../limits/model-choice.ts';
 import { current, type Window, type Windows } from '../limits/windows.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -30,7 +31,7 @@ export async function claudeReadiness(
     windows = readiness.windows;
   } catch (error) {
     // Without it the turn begins as usual; what is wrong shows soon enough.
-    log('session.account.silent', { session: state.id, error: error instanceof Error ? error : String(error) });
+    log('session.account.silent', { session: state.id, error: asError(error) });
   }
   const { model, fellBack } = modelFor(wanted, windows, config.limits, now);
   const fallbackModel = overloadModel(model, config.limits);

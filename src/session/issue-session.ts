@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Live } from '../claude/stream.ts';
 import { type Config, readConfig } from '../config.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
@@ -465,8 +466,4 @@ function refuseSocket(): Response {
   server.accept();
   server.close(CLOSE_NO_SUCH_SESSION, 'no such session');
   return new Response(null, { status: 101, webSocket: client });
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

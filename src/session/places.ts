@@ -1,4 +1,5 @@
 /** How a session asks the workspace's queue for its place, and gives it back. */
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { WorkspaceSettings } from '../protocol/access-rules.ts';
 import { isUnderWay } from './queueing.ts';
@@ -26,7 +27,7 @@ export async function takePlace(
       ...(settings && { cap: settings.sessionsAtOnce ?? null }),
     });
   } catch (error) {
-    log('queue.take.failed', { session: state.id, error: error instanceof Error ? error : new Error(String(error)) });
+    log('queue.take.failed', { session: state.id, error: asError(error) });
     return 0;
   }
 }

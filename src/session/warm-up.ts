@@ -2,6 +2,7 @@
  * The container starts while the issue is still being read, where nothing that the issue says could forbid or change it: then
  * the first start waits for the longer of the two instead of for both.
  */
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { WorkspaceSettings } from '../protocol/access-rules.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
@@ -34,7 +35,7 @@ export function warmUp(
   void begin().catch((error: unknown) => {
     log('sandbox.warm.failed', {
       session: state.id,
-      error: error instanceof Error ? error : new Error(String(error)),
+      error: asError(error),
     });
   });
   return place;

@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { readConfig } from '../config.ts';
 import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from '../limits/fair-line.ts';
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 
 /** Sessions are asked this often whether they still need what they have. */
@@ -99,8 +100,4 @@ export class WorkspaceQueue extends DurableObject<Env> {
   #session(id: string) {
     return this.env.ISSUE_SESSION.get(this.env.ISSUE_SESSION.idFromString(id));
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

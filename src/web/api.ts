@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { decodePage } from './live/decode.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -114,12 +115,4 @@ function clockSkew(response: Response, began: number): number {
   if (Number.isNaN(server)) return 0;
   const skew = server + 500 - (began + Date.now()) / 2;
   return Math.abs(skew) < 2_000 ? 0 : Math.round(skew);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

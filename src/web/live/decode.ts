@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import { type SessionView, sessionViewSchema, type ViewerFrame, viewerFrameSchema } from '../../protocol/viewer.ts';
 
 const numbered = z.looseObject({
@@ -56,12 +57,4 @@ function decodeEntries(values: unknown[]): JournalEntry[] | null {
     entries.push(entry);
   }
   return entries;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
