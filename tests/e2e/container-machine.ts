@@ -6,7 +6,7 @@ import { PROJECT } from '../../dev/settings.ts';
 import type { ContainerEngine } from '../../dev/worker.ts';
 import { until } from './run.ts';
 import type { SandboxMachine } from './sandbox-machine.ts';
-import { type ProbeAnswer, type ProbeInput, type ProbeName, probes } from './sandbox-probe.ts';
+import { LOOKING, type ProbeAnswer, type ProbeInput, type ProbeName, probes } from './sandbox-probe.ts';
 import type { Secret } from './secrets.ts';
 
 /** There is no container engine here. The message says why, and what to do. */
@@ -72,6 +72,8 @@ export class ContainerMachine implements SandboxMachine {
   readonly #before: ReadonlySet<string>;
   /** Containers that the probe was put into. */
   readonly #prepared = new Set<string>();
+  /** The session that a container holds: it never holds another. */
+  readonly #sessions = new Map<string, string>();
 
   private constructor(engine: ContainerEngine & { command: string }, before: ReadonlySet<string>) {
     this.engine = engine;
@@ -99,17 +101,22 @@ export class ContainerMachine implements SandboxMachine {
     name: Name,
     id: string,
     { pids = [], secrets = [] }: Partial<Pick<ProbeInput, 'pids' | 'secrets'>> = {},
+    onLooking?: () => void,
   ): Promise<ProbeAnswer<Name>> {
     const container = await until(`a container with the session ${id}`, () => this.containerOf(id));
-    return this.#probe(container, name, { root: ROOT, id, pids, secrets });
+    return this.#probe(container, name, { root: ROOT, id, pids, secrets, changedSince: 0 }, { onLooking });
   }
 
-  /** Everywhere in every running container of the run: all files, all processes, and the configuration it was started with. */
+  /**
+   * Everywhere in every running container of the run: all files, all processes, and the configuration it was started with.
+   * The files of the image are the same in all of them, and searched in one.
+   */
   async search(secrets: readonly Secret[]): Promise<string[]> {
     const found: string[] = [];
-    for (const container of await this.running()) {
-      const input = { root: ROOT, id: '', pids: [], secrets: [...secrets] };
-      const inFiles = await this.#probe(container, 'everyFile', input, 'root');
+    for (const [index, container] of (await this.running()).entries()) {
+      const changedSince = index === 0 ? 0 : await this.#createdAt(container);
+      const input = { root: ROOT, id: '', pids: [], secrets: [...secrets], changedSince };
+      const inFiles = await this.#probe(container, 'everyFile', input, { user: 'root' });
       const inProcesses = await this.#probe(container, 'everyProcess', input);
       const { output } = await this.docker(['inspect', container]);
       const outside = secrets.filter(({ text }) => output.includes(text)).map(({ name }) => `configuration: ${name}`);
@@ -126,8 +133,13 @@ export class ContainerMachine implements SandboxMachine {
   /** The container that holds a session; the newest where several do. Null for none. */
   async containerOf(id: string): Promise<string | null> {
     for (const container of await this.running()) {
+      const known = this.#sessions.get(container);
+      if (known === id) return container;
+      if (known !== undefined) continue;
       const { code } = await this.execute(container, ['test', '-d', `${ROOT}/sessions/${id}`]);
-      if (code === 0) return container;
+      if (code !== 0) continue;
+      this.#sessions.set(container, id);
+      return container;
     }
     return null;
   }
@@ -143,8 +155,15 @@ export class ContainerMachine implements SandboxMachine {
     if (left.length > 0) await this.docker(['rm', '-f', ...left]);
   }
 
-  docker(args: string[], input = ''): Promise<Ended> {
-    return run(this.#command, args, this.engine.environment, input);
+  /** @param onOutput called with all that was printed so far, whenever it is more */
+  docker(args: string[], input = '', onOutput: (sofar: string) => void = () => {}): Promise<Ended> {
+    return run(this.#command, args, this.engine.environment, input, onOutput);
+  }
+
+  /** When a container was made, in ms since the epoch. */
+  async #createdAt(container: string): Promise<number> {
+    const { output } = await this.docker(['inspect', '--format', '{{json .Created}}', container]);
+    return Date.parse(JSON.parse(output));
   }
 
   async #all(ended = false): Promise<string[]> {
@@ -156,7 +175,7 @@ export class ContainerMachine implements SandboxMachine {
     container: string,
     name: Name,
     input: ProbeInput,
-    user = 'node',
+    { user = 'node', onLooking = () => {} }: { user?: string; onLooking?: (() => void) | undefined } = {},
   ): Promise<ProbeAnswer<Name>> {
     if (!this.#prepared.has(container)) {
       for (const file of PROBE) {
@@ -168,18 +187,27 @@ export class ContainerMachine implements SandboxMachine {
     }
     const node = ['node', `${HOME}/${PROBE[0]}`];
     const question = JSON.stringify({ name, input });
-    const { code, output } = await this.docker(['exec', '-i', '-u', user, container, ...node], question);
+    const { code, output } = await this.docker(['exec', '-i', '-u', user, container, ...node], question, (sofar) => {
+      if (sofar.startsWith(`${LOOKING}\n`)) onLooking();
+    });
     if (code !== 0) throw new Error(`the probe ${name} failed in ${container}: ${lastLines(output)}`);
-    return probes[name].answer.parse(JSON.parse(output)) as ProbeAnswer<Name>;
+    return probes[name].answer.parse(JSON.parse(output.slice(LOOKING.length))) as ProbeAnswer<Name>;
   }
 }
 
-function run(command: string, args: string[], environment: Record<string, string> = {}, input = ''): Promise<Ended> {
+function run(
+  command: string,
+  args: string[],
+  environment: Record<string, string> = {},
+  input = '',
+  onOutput: (sofar: string) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: 'pipe' });
     let output = '';
     const collect = (chunk: Buffer) => {
       output += chunk.toString();
+      onOutput(output);
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);

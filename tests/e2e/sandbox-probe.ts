@@ -16,6 +16,8 @@ export interface ProbeInput {
   id: string;
   pids: number[];
   secrets: Secret[];
+  /** Of files that were last changed before, in ms since the epoch, nothing is asked. */
+  changedSince: number;
 }
 
 const numbers = z.array(z.number());
@@ -24,6 +26,8 @@ const longToolSchema = z.object({ shell: z.number(), parent: z.number(), child: 
 const ANSWER_LIMIT_MS = 10_000;
 /** Not files of anybody. */
 const NO_FILES = ['proc', 'sys', 'dev'];
+/** First line of the program's output: from now on nothing escapes it. */
+export const LOOKING = 'looking';
 
 /** Each question with the shape of its answer. */
 export const probes = {
@@ -91,9 +95,9 @@ export const probes = {
   /** Secrets in every file of the machine. For containers: elsewhere it would be all of somebody's disk. */
   everyFile: {
     answer: texts,
-    look: ({ secrets }: ProbeInput) => {
+    look: ({ secrets, changedSince }: ProbeInput) => {
       const folders = readdirSync('/').filter((name) => !NO_FILES.includes(name));
-      return folders.flatMap((name) => findInFiles(`/${name}`, secrets));
+      return folders.flatMap((name) => findInFiles(`/${name}`, secrets, changedSince));
     },
   },
   /** Secrets in every process. Of another user's, root of a container may not read the environment. */
@@ -121,5 +125,6 @@ function isAlive(pid: number): boolean {
 
 if (import.meta.main) {
   const { name, input }: { name: ProbeName; input: ProbeInput } = JSON.parse(readFileSync(0, 'utf8'));
+  console.log(LOOKING);
   console.log(JSON.stringify(await probes[name].look(input)));
 }

@@ -26,9 +26,15 @@ export class SandboxSession {
     return until('the long tool to run', () => this.#machine.ask('longTool', this.#id));
   }
 
-  /** Waits until none of these processes lives, at most 10 s. @returns when that was, and which are left */
-  gone(pids: number[]): Promise<{ at: number; left: number[] }> {
-    return this.#machine.ask('gone', this.#id, { pids });
+  /**
+   * Watches these processes, for at most 10 s. Resolves when the watch is kept.
+   * @returns when none of them lived any more, and which are left
+   */
+  async watch(pids: number[]): Promise<{ gone: Promise<{ at: number; left: number[] }> }> {
+    const looking = Promise.withResolvers<void>();
+    const gone = this.#machine.ask('gone', this.#id, { pids }, looking.resolve);
+    await Promise.race([looking.promise, gone]);
+    return { gone };
   }
 
   /** Ids of the conversations that Claude keeps on this disk. */

@@ -24,13 +24,17 @@ export function secretsOf({ secrets, github }: Pick<Stack, 'secrets' | 'github'>
   ];
 }
 
-/** Every file under a folder (links are not followed) that holds one of the secrets, as "path: name". */
-export function findInFiles(folder: string, secrets: readonly Secret[]): string[] {
+/**
+ * Every file under a folder (links are not followed) that holds one of the secrets, as "path: name".
+ * @param changedSince in ms since the epoch: files whose content and attributes are older are passed over
+ */
+export function findInFiles(folder: string, secrets: readonly Secret[], changedSince = 0): string[] {
   const found: string[] = [];
-  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    const path = join(folder, file);
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, name);
     try {
-      if (!lstatSync(path).isFile()) continue;
+      const file = lstatSync(path);
+      if (!file.isFile() || file.ctimeMs < changedSince) continue;
       found.push(...findIn(readFileSync(path), secrets).map((name) => `${path}: ${name}`));
     } catch (error) {
       // Claude and git remove files of their own while this reads.

@@ -47,9 +47,9 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
   const stopMs = await run.promise('Stop ends Claude and all it started within 2 s', async () => {
     const page = await stage.browser.newPage();
     await page.goto(`${stack.linear.url}/example/issue/${issue.issue}`);
-    const watched = sandbox.gone(processes);
+    const watch = await sandbox.watch(processes);
     await page.getByRole('button', { name: 'Stop' }).click();
-    const gone = await watched;
+    const gone = await watch.gone;
     same('Processes that are left', gone.left, []);
     same('Processes of the session', await sandbox.processes(), []);
     const { at } = await issue.webhook('prompted');
