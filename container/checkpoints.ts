@@ -1,8 +1,8 @@
 /**
- * When checkpoints are made, and of what. After each batch of tools and each turn, one at a time, the latest moment wins:
- * nothing waits for them but the end of the server. First the objects are stored, then the issue session has to know every
- * event the checkpoint comprises, and only then the manifest makes it count: so whatever Claude remembers after a restore
- * is in the journal too.
+ * When checkpoints are made, and of what. After each batch of tools and each turn, one at a time, the latest moment wins.
+ * Claude thinks on meanwhile; its next tool that could change something waits for them, and so does the end of the server.
+ * First the objects are stored, then the issue session has to know every event the checkpoint comprises, and only then the
+ * manifest makes it count: so whatever Claude remembers after a restore is in the journal too.
  */
 import { readFile, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -32,6 +32,8 @@ const MAX_CHAIN = 24;
 const MAX_PARTS = 48;
 /** Of a longer conversation only the last prompts matter: those of the turn. */
 const MAX_PROMPTS = 500;
+/** Longest time that the next tool waits for the checkpoint of those before it. */
+const KEPT_PATIENCE_MS = 10_000;
 /** Longest wait for the issue session to have stored what a checkpoint comprises. */
 const STORED_PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 2_000;
@@ -72,6 +74,8 @@ export class Checkpoints {
   #running: Promise<void> | null = null;
   #failures = 0;
   #retry: NodeJS.Timeout | null = null;
+  /** The last one failed or took too long: until one succeeds, nothing waits for them. */
+  #isAwaitedInVain = false;
   #told = '';
 
   constructor(context: LifeContext, options: CheckpointOptions) {
@@ -96,6 +100,20 @@ export class Checkpoints {
     await this.#running;
   }
 
+  /** Resolves when nothing is on its way, or after a while: where checkpoints fail, work goes on without them. Never rejects. */
+  async kept(): Promise<void> {
+    if (!this.#running || this.#isAwaitedInVain) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.#isAwaitedInVain = true;
+        resolve();
+      }, KEPT_PATIENCE_MS);
+    });
+    await Promise.race([this.#running, patience]);
+    clearTimeout(timer);
+  }
+
   /** No later tries. What runs ends with the life. */
   close(): void {
     this.#stopWaiting();
@@ -114,6 +132,7 @@ export class Checkpoints {
       try {
         await this.#make(moment);
         this.#failures = 0;
+        this.#isAwaitedInVain = false;
       } catch (error) {
         this.#failed(moment, error);
       }
@@ -135,6 +154,7 @@ export class Checkpoints {
     this.#chain = null;
     const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     this.#failures += 1;
+    this.#isAwaitedInVain = true;
     this.#stopWaiting();
     this.#retry = setTimeout(() => this.soon(moment.results === null ? null : []), delay);
     this.#retry.unref();

@@ -109,6 +109,20 @@ export class ClaudeProcess {
     else this.#child.stdout.resume();
   }
 
+  /**
+   * Has the CLI ask before each use of these tools, by `callback`; it waits for `goOn`, at most a minute.
+   * @param tools as in the matcher of a hook (docs: code.claude.com/docs/en/hooks)
+   */
+  askBefore(tools: string, callback: string): void {
+    const hooks = { PreToolUse: [{ matcher: tools, hookCallbackIds: [callback] }] };
+    this.#write({ type: 'control_request', request_id: randomUUID(), request: { subtype: 'initialize', hooks } });
+  }
+
+  /** Answers a callback: decides nothing, the CLI goes on as it would without. */
+  goOn(requestId: string): void {
+    this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response: {} } });
+  }
+
   /** A user message; the CLI takes it at once, also during a turn. */
   prompt(id: string, text: string): void {
     this.lastOutputAt = Date.now();

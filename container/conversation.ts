@@ -19,6 +19,10 @@ const INTERRUPT_PATIENCE_MS = 1_000;
 /** Age after which a CLI is given a newer token before its next turn. */
 const TOKEN_AGE_MS = 30 * 60_000;
 
+/** Tools that only look are not waited for: what they did need not be kept. */
+const CHANGING_TOOLS = '^(?!(Read|Glob|Grep|WebFetch|WebSearch|ToolSearch|AskUserQuestion)$).*';
+const BEFORE_CHANGE = 'before-change';
+
 /** Told to Claude where people are not even asked. */
 const NOT_IN_THIS_SESSION =
   'This session may not do that, and nobody can allow it here: of commands only those run that change nothing, or that its settings name. ' +
@@ -29,6 +33,8 @@ export interface ConversationOptions {
   mayStart: () => boolean;
   /** Whether prompts may be handed over now: they wait for a commit. */
   mayDeliver: () => boolean;
+  /** Resolves, after a while at most, when what earlier tools did is kept outside of the sandbox. Never rejects. */
+  whenKept: () => Promise<void>;
   /** A batch of tools is done; `results` are the ids of Claude's own calls in it. */
   onBatch: (results: string[]) => void;
   /** Claude gave a result, was stopped, or is gone: its work is to be saved. */
@@ -183,6 +189,7 @@ export class Conversation {
       onLine: (line) => this.#readLine(line),
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),
     });
+    cli.askBefore(CHANGING_TOOLS, BEFORE_CHANGE);
     this.#cli = cli;
     this.#model = start.claude.model;
     this.#token = { value: token, since: Date.now(), refused: false };
@@ -203,6 +210,12 @@ export class Conversation {
       this.#held = null;
     }
     if (this.#nothingToResume) return;
+    // Between the CLI and its host; it says nothing to anybody else.
+    if (meaning?.kind === 'carried-out') return;
+    if (meaning?.kind === 'calls-back') {
+      void this.#allowWhenKept(this.#cli, meaning.requestId);
+      return;
+    }
     // What is answered here is not told: whoever reads it would ask people.
     if (meaning?.kind === 'tool-asks' && !this.#isForPeople(meaning)) {
       if (onlyLooks(meaning) || mcpVerdict(this.#context.start, meaning.tool) === 'run')
@@ -245,6 +258,12 @@ export class Conversation {
         if (!this.#stopping) this.#options.onTurnEnd();
       }
     }
+  }
+
+  /** No tool begins while the work of those before it could still be lost: after a loss at most one batch is made again. */
+  async #allowWhenKept(cli: ClaudeProcess | null, requestId: string): Promise<void> {
+    await this.#options.whenKept();
+    cli?.goOn(requestId);
   }
 
   #isForPeople({ tool, byRule }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {

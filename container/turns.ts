@@ -28,6 +28,7 @@ const lineSchema = z.discriminatedUnion('type', [
     request_id: z.string(),
     request: z.looseObject({
       subtype: z.string(),
+      callback_id: z.string().optional(),
       tool_name: z.string().optional(),
       input: z.record(z.string(), z.unknown()).optional(),
       decision_reason_type: z.string().optional(),
@@ -35,6 +36,10 @@ const lineSchema = z.discriminatedUnion('type', [
     }),
   }),
   z.looseObject({ type: z.literal('control_cancel_request'), request_id: z.string() }),
+  z.looseObject({
+    type: z.literal('control_response'),
+    response: z.looseObject({ subtype: z.string(), request_id: z.string() }),
+  }),
 ]);
 
 /** What a line means to the driver; most mean nothing. */
@@ -44,6 +49,10 @@ export type LineMeaning =
   | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean }
   /** A tool asks to be let run, or for people's answer; they may take their time. `byRule`: a rule says that it has to. */
   | { kind: 'tool-asks'; requestId: string; tool: string; input: Record<string, unknown>; byRule: boolean }
+  /** The CLI waits for this callback, by the name it was given when the CLI was started. */
+  | { kind: 'calls-back'; requestId: string; callback: string }
+  /** The CLI has carried out what it was told by a control request. */
+  | { kind: 'carried-out'; requestId: string }
   /** Something else that the CLI asks its host. */
   | { kind: 'asks'; requestId: string; subtype: string }
   | { kind: 'withdraws'; requestId: string }
@@ -117,13 +126,19 @@ export class TurnTracker {
         return null;
       case 'control_request': {
         const { subtype, tool_name: tool, input = {}, decision_reason_type, matched_ask_rule } = event.request;
+        const { callback_id: callback } = event.request;
         const requestId = event.request_id;
+        if (subtype === 'hook_callback' && callback !== undefined) return { kind: 'calls-back', requestId, callback };
         if (subtype !== 'can_use_tool' || tool === undefined) return { kind: 'asks', requestId, subtype };
         const byRule = decision_reason_type === 'rule' || matched_ask_rule !== undefined;
         return { kind: 'tool-asks', requestId, tool, input, byRule };
       }
       case 'control_cancel_request':
         return { kind: 'withdraws', requestId: event.request_id };
+      case 'control_response': {
+        const { subtype, request_id: requestId } = event.response;
+        return subtype === 'success' ? { kind: 'carried-out', requestId } : null;
+      }
       case 'result': {
         const prompts = this.#answered(event.user_message_uuids);
         this.#running = false;

@@ -119,6 +119,20 @@ describe('work outlives its sandbox', () => {
     expect(stage.gateway.events.length).toBeGreaterThanOrEqual(last.eventSeq);
   });
 
+  test('a tool that could change something begins only when the work of those before it is kept', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    stage.gateway.checkpointDelayMs = 1_000;
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one.txt', `node -p 'Date.now()' > begun.txt; ${WAIT_FOR_GO}`));
+    const begunAt = await eventually(async () => {
+      const text = await readFile(join(stage.worktree('shop-1'), 'begun.txt'), 'utf8').catch(() => '');
+      return Number(text) || null;
+    }, 'the second command');
+    const kept = stage.gateway.checkpoint;
+    expect(git('ls-tree', '--name-only', kept?.worktree.commit ?? '')).toContain('one.txt');
+    expect(begunAt).toBeGreaterThanOrEqual(stage.gateway.checkpointStoredAt);
+  });
+
   test('a gateway that stores no checkpoint disturbs no turn, and gets one when it is back', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     stage.gateway.checkpointsAway = true;

@@ -19,6 +19,9 @@ export interface GatewayStandIn {
   /** The checkpoint that counts, and the objects of all of them by `generation/name`. */
   checkpoint: CheckpointManifest | null;
   checkpointObjects: Map<string, Buffer>;
+  /** How long a checkpoint takes to be stored, in ms, and when the one that counts was. */
+  checkpointDelayMs: number;
+  checkpointStoredAt: number;
   /** 503 to checkpoints alone while true. */
   checkpointsAway: boolean;
   /** What is kept of repositories: manifests by entry, parts by `entry/version/part`. */
@@ -117,7 +120,9 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     if (newest && newest.generation === manifest.generation && newest.sequence >= manifest.sequence) {
       return send(response, 409, { error: 'stale', message: 'stale', sequence: newest.sequence });
     }
+    await new Promise((resolve) => setTimeout(resolve, gateway.checkpointDelayMs));
     gateway.checkpoint = manifest;
+    gateway.checkpointStoredAt = Date.now();
     send(response, 201, {});
   }
 
@@ -180,6 +185,8 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     patches: new Map(),
     checkpoint: null,
     checkpointObjects: new Map(),
+    checkpointDelayMs: 0,
+    checkpointStoredAt: 0,
     checkpointsAway: false,
     cache: new Map(),
     shared: [],
