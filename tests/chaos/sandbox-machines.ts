@@ -16,13 +16,26 @@ import { join } from 'node:path';
 import { type Child, plainEnvironment, startProcess, waitFor } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
 
+/** Where sandboxes are, as what kills them sees it. */
+export interface Killable {
+  /**
+   * Kills everything of a session's sandbox with SIGKILL.
+   * @param wipes its disk is gone too, also where it could have stayed
+   * @returns false where there was none
+   */
+  kill(session: string, wipes: boolean): Promise<boolean>;
+  /** The session is over. */
+  end(session: string): Promise<void>;
+  close(): Promise<void>;
+}
+
 interface Machine {
   root: string;
   port: number;
   child: Child;
 }
 
-export class Machines {
+export class Machines implements Killable {
   readonly #folder: string;
   readonly #secret: string;
   readonly #machines = new Map<string, Promise<Machine>>();
@@ -55,11 +68,8 @@ export class Machines {
     return started;
   }
 
-  /**
-   * Kills everything on a machine with SIGKILL, and starts it again.
-   * @param wipes its disk is gone too
-   */
-  async kill(session: string, wipes: boolean): Promise<void> {
+  /** Starts the machine again afterwards. */
+  async kill(session: string, wipes: boolean): Promise<boolean> {
     const { root, child } = await this.machine(session);
     for (const pid of this.#processes(root, child)) kill(pid);
     await child.ended;
@@ -68,9 +78,9 @@ export class Machines {
     if (wipes) rmSync(root, { recursive: true, force: true, maxRetries: 5 });
     this.#machines.set(session, this.#start(root));
     await this.machine(session);
+    return true;
   }
 
-  /** A session that is over needs its machine no more. */
   async end(session: string): Promise<void> {
     const { root, child } = await this.machine(session);
     for (const pid of this.#processes(root, child)) kill(pid);

@@ -5,15 +5,18 @@ import { bash, edit, type Part, read, type Script, type Task, write } from '../.
 export const CALLS_A_ROUND = 5;
 
 /**
- * `[script: chaos N ms file]`: N rounds of a command, a new file, an edit and a commit, with ms of thought before each. Each
- * command notes in the file, which lies outside of the sandbox, that it was carried out.
+ * `[script: chaos N ms ledger]`: N rounds of a command, a new file, an edit and a commit, with ms of thought before each. Each
+ * command notes in the ledger, a file or a URL outside of the sandbox, that it was carried out.
  */
 export const chaos: Script = function* (task: Task): Part<{ text: string }> {
   const [rounds = '3', pause = '500', ledger = '/dev/null'] = task.args;
   const { directory } = task;
   const pauseMs = Number(pause);
   for (let round = 1; round <= Number(rounds); round++) {
-    const note = (step: string) => `echo ${round}-${step} >> ${ledger}`;
+    const note = (step: string) =>
+      ledger.startsWith('http')
+        ? `curl -s -m 5 -o /dev/null ${ledger}/${round}-${step}`
+        : `echo ${round}-${step} >> ${ledger}`;
     const think = (words: string) => ({ text: `${words} ${round}.`, pauseMs });
     yield* insist(() =>
       bash(

@@ -1,24 +1,28 @@
 /**
  * `npm run chaos:sandbox`: tasks of many small steps, whose sandboxes are killed with -9 at random moments, every other one
  * with its disk; then the same with the Worker killed; then with both at once. Each task finishes, with the tree of one that
- * nobody disturbed, no entry of its journal lost or doubled, and at most one batch of tools repeated for each kill. See
+ * nobody disturbed, no entry of its journal lost or doubled, and at most one batch of tools repeated for each kill. With
+ * `--containers` the sandboxes are containers (see in-container.ts for the engine), which are killed whole. See
  * docs/benchmarks.md.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { scripts } from '../../dev/claude/scripts.ts';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Stack } from '../../dev/stack.ts';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
+import { ContainerMachine, findEngine } from '../e2e/container-machine.ts';
 import type { CyrusSession } from '../e2e/cyrus-session.ts';
 import { LinearThread } from '../e2e/linear-thread.ts';
 import { until } from '../e2e/run.ts';
 import { endProcesses, makeFolder, setStack } from '../e2e/stage.ts';
 import { killWorker } from '../e2e/worker-runtime.ts';
 import { Random } from '../unit/support/random.ts';
-import { Machines } from './sandbox-machines.ts';
+import { Containers } from './sandbox-containers.ts';
+import { egressLedger, fileLedger, type Ledger } from './sandbox-ledger.ts';
+import { type Killable, Machines } from './sandbox-machines.ts';
 import { chaos } from './sandbox-task.ts';
 import { type Disturbance, judge, type TaskFigures } from './sandbox-verdict.ts';
 
@@ -40,7 +44,9 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '4' },
     /** Milliseconds of thought before each call: about what the fastest models take. */
     thought: { type: 'string', default: '700' },
+    /** What is killed; in containers the sandbox alone. */
     modes: { type: 'string', default: MODES.join(',') },
+    containers: { type: 'boolean', default: false },
     /** Keep the folder with its logs. */
     keep: { type: 'boolean', default: false },
   },
@@ -52,7 +58,7 @@ const seed = Number(values.seed);
 /** A task under way. */
 interface Task {
   session: CyrusSession;
-  ledger: string;
+  ledger: Ledger;
   disturbances: Disturbance[];
   isOver: boolean;
 }
@@ -71,7 +77,6 @@ interface ModeFigures {
 
 scripts.chaos = chaos;
 const folder = makeFolder();
-mkdirSync(join(folder, 'ledgers'));
 const problems: string[] = [];
 let ledgers = 0;
 
@@ -83,17 +88,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 async function main(): Promise<void> {
-  const secret = 'secret-of-the-machines-0123456789';
-  const machines = new Machines(folder, secret);
-  await machines.open();
-  const stack = await setStack({
-    folder,
-    variables: { SANDBOX_ENDPOINT_URL: machines.url, SANDBOX_ENDPOINT_SECRET: secret },
-  });
+  const { stack, machines } = values.containers ? await inContainers() : await onThisMachine();
   const figures: ModeFigures[] = [];
   try {
     const undisturbed = await playUndisturbed(stack, machines);
-    const modes = MODES.filter((mode) => values.modes.split(',').includes(mode));
+    const modes = values.containers
+      ? MODES.slice(0, 1)
+      : MODES.filter((mode) => values.modes.split(',').includes(mode));
     for (const mode of modes) figures.push(await playMode(mode, stack, machines, undisturbed));
   } finally {
     await machines.close();
@@ -107,9 +108,28 @@ async function main(): Promise<void> {
   if (problems.length > 0) process.exitCode = 1;
 }
 
+interface Place {
+  stack: Stack;
+  machines: Killable;
+}
+
+async function onThisMachine(): Promise<Place> {
+  const secret = 'secret-of-the-machines-0123456789';
+  const machines = new Machines(folder, secret);
+  await machines.open();
+  const variables = { SANDBOX_ENDPOINT_URL: machines.url, SANDBOX_ENDPOINT_SECRET: secret };
+  return { stack: await setStack({ folder, variables }), machines };
+}
+
+async function inContainers(): Promise<Place> {
+  const machine = await ContainerMachine.over(await findEngine());
+  await machine.build();
+  return { stack: await setStack({ folder, containers: machine.engine }), machines: new Containers(machine) };
+}
+
 type Undisturbed = Parameters<typeof judge>[2];
 
-async function playUndisturbed(stack: Stack, machines: Machines): Promise<Undisturbed> {
+async function playUndisturbed(stack: Stack, machines: Killable): Promise<Undisturbed> {
   const task = await begin(stack, 'Undisturbed');
   await task.session.turnEnded(1, TASK_LIMIT_MS);
   const { entries, session } = await task.session.read();
@@ -117,7 +137,7 @@ async function playUndisturbed(stack: Stack, machines: Machines): Promise<Undist
   const reference = {
     calls: calls.map((call) => normalized(call, entries, task)),
     tree: treeOf(session.branch),
-    ledger: readLedger(task),
+    ledger: await task.ledger.read(task.session),
   };
   await machines.end(task.session.id);
   console.log(`Undisturbed: ${calls.length} calls, tree ${reference.tree.slice(0, 10)}`);
@@ -125,7 +145,7 @@ async function playUndisturbed(stack: Stack, machines: Machines): Promise<Undist
 }
 
 /** Plays tasks until so many kills have hit one, and lets all of them finish. */
-async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbed: Undisturbed): Promise<ModeFigures> {
+async function playMode(mode: Mode, stack: Stack, machines: Killable, undisturbed: Undisturbed): Promise<ModeFigures> {
   const since = Date.now();
   const random = new Random(seed + MODES.indexOf(mode) * 7_919);
   const state = { kills: 0, wiped: 0, workerKills: Promise.resolve() };
@@ -161,16 +181,24 @@ async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbe
       await pause(random.next() * 2_500);
       const { phase } = (await read(task)).session;
       if (phase === 'waiting' || state.kills >= wantedKills) return;
-      state.kills += 1;
-      const wipes = state.kills % 2 === 0;
-      if (wipes) state.wiped += 1;
+      const wipes = values.containers || state.kills % 2 === 1;
       const kind = mode === 'both' ? (wipes ? 'worker-and-disk' : 'worker-and-process') : wipes ? 'disk' : 'process';
       const at = Date.now();
+      state.kills += 1;
+      if (wipes) state.wiped += 1;
       for (const each of mode === 'both' ? running : [task]) {
         if (each !== task) each.disturbances.push({ at, kind: 'worker' });
       }
       task.disturbances.push({ at, kind });
-      await Promise.all([machines.kill(task.session.id, wipes), mode === 'both' ? killWorkerOnce(stack, state) : null]);
+      const [isKilled] = await Promise.all([
+        machines.kill(task.session.id, wipes),
+        mode === 'both' ? killWorkerOnce(stack, state) : null,
+      ]);
+      // A container may just be on its way.
+      if (isKilled) continue;
+      state.kills -= 1;
+      if (wipes) state.wiped -= 1;
+      task.disturbances.pop();
     }
   };
 
@@ -186,7 +214,7 @@ async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbe
 
   const verdictOf = async (task: Task): Promise<TaskFigures> => {
     const { entries, session } = await read(task);
-    const seen = { tree: treeOf(session.branch), ledger: readLedger(task) };
+    const seen = { tree: treeOf(session.branch), ledger: await task.ledger.read(task.session) };
     const plain = entries.map((entry) =>
       entry.kind === 'tool-call' ? { ...entry, ...normalized(entry, entries, task) } : entry,
     );
@@ -216,8 +244,9 @@ async function playMode(mode: Mode, stack: Stack, machines: Machines, undisturbe
 }
 
 async function begin(stack: Stack, title: string): Promise<Task> {
-  const ledger = join(folder, 'ledgers', String(++ledgers));
-  const description = `[script: chaos ${rounds} ${values.thought} ${ledger}]`;
+  ledgers += 1;
+  const ledger = values.containers ? egressLedger() : fileLedger(join(folder, 'ledgers'), ledgers);
+  const description = `[script: chaos ${rounds} ${values.thought} ${ledger.address}]`;
   const issue = await again(() => LinearThread.assign(stack.linear, title, description));
   return { session: await issue.livePage(), ledger, disturbances: [], isOver: false };
 }
@@ -282,12 +311,8 @@ function normalized(
   task: Task,
 ): { name: string; input: unknown } {
   const cwd = entries.find((entry) => entry.kind === 'claude-started')?.cwd ?? '';
-  const text = JSON.stringify(input).replaceAll(task.ledger, 'LEDGER').replaceAll(cwd, 'WORKTREE');
+  const text = JSON.stringify(input).replaceAll(task.ledger.address, 'LEDGER').replaceAll(cwd, 'WORKTREE');
   return { name, input: JSON.parse(text) };
-}
-
-function readLedger(task: Task): string[] {
-  return readFileSync(task.ledger, 'utf8').split('\n').filter(Boolean);
 }
 
 function treeOf(branch: string | null): string {

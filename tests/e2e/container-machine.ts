@@ -20,6 +20,8 @@ export interface Ended {
   output: string;
 }
 
+/** How the name of a container ends that the engine itself runs beside each. */
+const PROXY = '-proxy';
 /** Folder of the server in the image, and of the project's files. */
 const ROOT = '/workspace';
 const HOME = '/opt/cyrus';
@@ -127,7 +129,7 @@ export class ContainerMachine implements SandboxMachine {
 
   /** Names of the run's containers that run, newest first, without the engine's own. */
   async running(): Promise<string[]> {
-    return (await this.#all()).filter((name) => !this.#before.has(name) && !name.endsWith('-proxy'));
+    return (await this.#all()).filter((name) => !this.#before.has(name) && !name.endsWith(PROXY));
   }
 
   /** The container that holds a session; the newest where several do. Null for none. */
@@ -149,10 +151,24 @@ export class ContainerMachine implements SandboxMachine {
     return this.docker(['exec', container, ...command]);
   }
 
+  /** Removes the containers that were seen to hold a session. */
+  async remove(id: string): Promise<void> {
+    const seen = [...this.#sessions].filter(([, session]) => session === id).map(([container]) => container);
+    await this.#remove((name) => seen.includes(name.replace(PROXY, '')));
+  }
+
   /** Removes what a run has left. */
-  async clear(): Promise<void> {
-    const left = (await this.#all(true)).filter((name) => name.startsWith('workerd-') && !this.#before.has(name));
-    if (left.length > 0) await this.docker(['rm', '-f', ...left]);
+  clear(): Promise<void> {
+    return this.#remove(() => true);
+  }
+
+  async #remove(isMeant: (name: string) => boolean): Promise<void> {
+    const left = (await this.#all(true)).filter((name) => !this.#before.has(name) && isMeant(name));
+    // A container lives in the network of its proxy, which goes last.
+    for (const isProxy of [false, true]) {
+      const names = left.filter((name) => name.endsWith(PROXY) === isProxy);
+      if (names.length > 0) await this.docker(['rm', '-f', ...names]);
+    }
   }
 
   /** @param onOutput called with all that was printed so far, whenever it is more */
