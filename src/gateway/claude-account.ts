@@ -13,6 +13,7 @@ import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import { sha256 } from '../store/hex.ts';
 import { addUsage, readSpending, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
 import { type AccountState, accountStateSchema } from './account-state.ts';
 import { credentialHeaders } from './claude-credential.ts';
@@ -437,8 +438,7 @@ function spentKeys({ session, workspace, repository }: Asker, now: number): [str
 }
 
 async function fingerprintOf(secret: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(secret));
-  return [...new Uint8Array(digest).slice(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return (await sha256(secret)).slice(0, 32);
 }
 
 /** The one object of the deployment. */

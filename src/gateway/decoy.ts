@@ -3,6 +3,7 @@
  * turns up on its way out, something in the sandbox collects secrets and sends them away.
  */
 import type { Config } from '../config.ts';
+import { toHex } from '../store/hex.ts';
 
 /** Under this name it lies in the environment. */
 export const DECOY_NAME = 'PRODUCTION_API_TOKEN';
@@ -14,7 +15,7 @@ export async function decoyOf(config: Pick<Config, 'encryptionKey'>, sessionId: 
   const bytes = Uint8Array.from(atob(config.encryptionKey), (character) => character.charCodeAt(0));
   const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
   const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, utf8.encode(`decoy:${sessionId}`)));
-  return PREFIX + [...mac.subarray(0, 20)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return PREFIX + toHex(mac.subarray(0, 20));
 }
 
 /** Looks for a decoy in what passes: as it is, in hexadecimal, in base64 whatever stands around it. */
@@ -60,7 +61,7 @@ export class DecoyDetector {
 const latin1 = new TextDecoder('latin1');
 
 function hex(text: string): string {
-  return [...utf8.encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHex(utf8.encode(text));
 }
 
 /** The characters of base64 that a text gives when `offset` bytes (mod 3) stand before it and anything after. */

@@ -5,6 +5,7 @@
 import type { EgressLine } from '../protocol/egress-log.ts';
 import { DecoyDetector } from './decoy.ts';
 import type { Fetch } from './forwarding.ts';
+import { watched } from './watched-stream.ts';
 
 /** Who is told of what leaves a session's sandbox. */
 export interface EgressObserver {
@@ -68,7 +69,7 @@ export async function accountFor(
   // Passed on as it is where nothing is looked for and its size is known: each step in between costs time.
   const isPlain = detector === null && Number.isSafeInteger(announced) && announced >= 0;
   if (isPlain) line.sent = announced;
-  const watched =
+  const observed =
     request.body && !isPlain ? new Request(request, bodyInit(watch(request.body, line, detector, alarm))) : request;
   const counting: Fetch = (outgoing) => {
     if (line.verdict !== 'alarm') line.verdict = 'allowed';
@@ -76,7 +77,7 @@ export async function accountFor(
   };
   let answer: Response;
   try {
-    answer = await forward(watched, counting);
+    answer = await forward(observed, counting);
   } catch (error) {
     line.status = 502;
     end();
@@ -87,7 +88,10 @@ export async function accountFor(
     end();
     return answer;
   }
-  return new Response(counted(answer.body, line, end), answer);
+  const count = (bytes: Uint8Array) => {
+    line.received += bytes.byteLength;
+  };
+  return new Response(watched(answer.body, { onPiece: count, onEnd: end }), answer);
 }
 
 function bodyInit(body: ReadableStream<Uint8Array>): RequestInit & { duplex: 'half' } {
@@ -114,30 +118,4 @@ function watch(
       },
     }),
   );
-}
-
-/** What the sandbox is sent: counted; the line is written however it ends. */
-function counted(body: ReadableStream<Uint8Array>, line: EgressLine, end: () => void): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) {
-          end();
-          controller.close();
-          return;
-        }
-        line.received += value.byteLength;
-        controller.enqueue(value);
-      } catch (error) {
-        end();
-        controller.error(error);
-      }
-    },
-    async cancel(reason) {
-      end();
-      await reader.cancel(reason);
-    },
-  });
 }

@@ -8,12 +8,13 @@ export interface Watcher {
   onPiece: (bytes: Uint8Array) => void;
   /** Called once. Must not throw. */
   onEnd: (how: StreamEnd) => void;
-  /** Longest pause between two pieces while somebody waits for the next, in ms. */
-  stallMs: number;
+  /** Longest pause between two pieces while somebody waits for the next, in ms; left out: any. */
+  stallMs?: number;
 }
 
 /** Watches a body. Pieces are handed on as they come; at most one is held. */
 export function watched(body: ReadableStream<Uint8Array>, watcher: Watcher): ReadableStream<Uint8Array> {
+  const { stallMs } = watcher;
   const reader = body.getReader();
   let hasEnded = false;
   const end = (how: StreamEnd) => {
@@ -24,12 +25,12 @@ export function watched(body: ReadableStream<Uint8Array>, watcher: Watcher): Rea
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const pause = pauseOf(watcher.stallMs);
+        const pause = stallMs === undefined ? null : pauseOf(stallMs);
         try {
-          const read = await Promise.race([reader.read(), pause.over]);
+          const read = await (pause ? Promise.race([reader.read(), pause.over]) : reader.read());
           if (read === 'stalled') {
             end('stalled');
-            controller.error(new Error(`the answer paused for ${watcher.stallMs / 1000} s`));
+            controller.error(new Error(`the answer paused for ${(stallMs ?? 0) / 1000} s`));
             await reader.cancel('stalled');
           } else if (read.done) {
             end('whole');
@@ -42,7 +43,7 @@ export function watched(body: ReadableStream<Uint8Array>, watcher: Watcher): Rea
           end('broken');
           controller.error(error);
         } finally {
-          pause.end();
+          pause?.end();
         }
       },
       async cancel(reason) {

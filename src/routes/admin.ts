@@ -1,17 +1,15 @@
 /** `/api/admin`: repositories, and through workspaces.ts workspaces, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { problemOfAccess } from '../github/access.ts';
 import { log } from '../observability/log.ts';
-import { type ApiError, repositoryChangeSchema, repositoryInputSchema } from '../protocol/api.ts';
+import { repositoryChangeSchema, repositoryInputSchema } from '../protocol/api.ts';
 import { mergePatch } from '../protocol/merge-patch.ts';
 import { startSessionSchema } from '../protocol/sandbox.ts';
-import { audit } from '../store/audit.ts';
 import {
-  type Database,
   deleteRepository,
   findRepository,
   findWorkspace,
@@ -19,6 +17,7 @@ import {
   openDatabase,
   upsertRepository,
 } from '../store/database.ts';
+import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './admin-request.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
@@ -26,14 +25,12 @@ import { workspaces } from './workspaces.ts';
 const MAX_BODY_BYTES = 64 * 1024;
 const REPOSITORY = '/workspaces/:id/repositories/:owner/:name{.+}';
 
-type AdminContext = Context<{ Bindings: Env; Variables: { config: Config; database: Database } }>;
-
 const fullNameSchema = startSessionSchema.shape.repository.shape.fullName.refine(
   (name) => !name.endsWith('.git') && !name.split('/').some((part) => /^\.+$/.test(part)),
   'must be owner/name as on the git host, without .git',
 );
 
-export const admin = new Hono<{ Bindings: Env; Variables: { config: Config; database: Database } }>();
+export const admin = new Hono<AdminEnv>();
 
 admin.use(async (c, next) => {
   const config = readConfig(c.env);
@@ -66,7 +63,7 @@ admin.get('/workspaces/:id/repositories', async (c) =>
 admin.get(REPOSITORY, async (c) => {
   const repositories = await listRepositories(c.var.database, c.req.param('id'));
   const repository = repositories.find(({ fullName }) => fullName === fullNameOf(c));
-  return repository ? c.json(repository) : c.json(noSuchRepository(c), 404);
+  return repository ? c.json(repository) : c.json(noSuchRepository(c.req.param('id'), fullNameOf(c)), 404);
 });
 
 admin.put(REPOSITORY, async (c) => {
@@ -83,7 +80,7 @@ admin.put(REPOSITORY, async (c) => {
     return c.json(problem('no_such_workspace', `There is no workspace ${id}: store it first.`), 404);
   }
   await upsertRepository(c.var.database, id, fullName.data, input.data, Date.now());
-  await note(c, 'repository.stored', id, fullName.data);
+  await note(c, 'repository.stored', id, { repository: fullName.data });
   const { cloneUrl, baseBranch, credential } = input.data;
   return c.json({ fullName: fullName.data, cloneUrl, baseBranch, hasCredential: credential !== undefined });
 });
@@ -94,7 +91,7 @@ admin.patch(REPOSITORY, async (c) => {
   if (!change.success) return c.json(change.problem, 400);
   const id = c.req.param('id');
   const before = await findRepository(c.var.database, id, fullNameOf(c));
-  if (!before) return c.json(noSuchRepository(c), 404);
+  if (!before) return c.json(noSuchRepository(c.req.param('id'), fullNameOf(c)), 404);
   const { credential, settings, ...changed } = change.data;
   const { cloneUrl = before.cloneUrl, baseBranch = before.baseBranch } = changed;
   const addressProblem = problemOfAddress(cloneUrl, c.var.config);
@@ -110,7 +107,7 @@ admin.patch(REPOSITORY, async (c) => {
   if (accessProblem) return c.json(problem('bad_request', accessProblem), 400);
   const input = { cloneUrl, baseBranch, settings: merged.data, ...(kept && { credential: kept }) };
   await upsertRepository(c.var.database, id, before.fullName, input, Date.now());
-  await note(c, 'repository.changed', id, before.fullName);
+  await note(c, 'repository.changed', id, { repository: before.fullName });
   const { credential: _, ...shown } = { ...before, cloneUrl, baseBranch, settings: merged.data };
   return c.json({ ...shown, hasCredential: kept !== null });
 });
@@ -118,25 +115,12 @@ admin.patch(REPOSITORY, async (c) => {
 admin.delete(REPOSITORY, async (c) => {
   const id = c.req.param('id');
   const deleted = await deleteRepository(c.var.database, id, fullNameOf(c));
-  if (!deleted) return c.json(noSuchRepository(c), 404);
-  await note(c, 'repository.deleted', id, fullNameOf(c));
+  if (!deleted) return c.json(noSuchRepository(c.req.param('id'), fullNameOf(c)), 404);
+  await note(c, 'repository.deleted', id, { repository: fullNameOf(c) });
   return c.body(null, 204);
 });
 
 admin.all('*', (c) => c.json(problem('not_found', 'There is no such address.'), 404));
-
-async function note(c: AdminContext, action: `repository.${string}`, workspaceId: string, repository: string) {
-  log(`admin.${action}`, { workspace: workspaceId, repository });
-  await audit(c.var.database, { at: Date.now(), actor: 'admin', action, workspaceId, details: { repository } });
-}
-
-function fullNameOf(c: AdminContext): string {
-  return `${c.req.param('owner')}/${c.req.param('name')}`;
-}
-
-function noSuchRepository(c: AdminContext): ApiError {
-  return problem('no_such_repository', `The workspace ${c.req.param('id')} has no repository ${fullNameOf(c)}.`);
-}
 
 /** Why a clone address is refused, or null. What is in an address ends up in logs, so no secret may be in it. */
 function problemOfAddress(cloneUrl: string, config: Config): string | null {
@@ -147,19 +131,4 @@ function problemOfAddress(cloneUrl: string, config: Config): string | null {
     return `cloneUrl: must be https, for the credential of ${hostname} travels with every request`;
   }
   return null;
-}
-
-async function readBody<Schema extends z.ZodType>(
-  c: AdminContext,
-  schema: Schema,
-): Promise<{ success: true; data: z.output<Schema> } | { success: false; problem: ApiError }> {
-  const json: unknown = await c.req.json().catch(() => undefined);
-  if (json === undefined) return { success: false, problem: problem('bad_request', 'The body must be JSON.') };
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return { success: true, data: parsed.data };
-  return { success: false, problem: problem('bad_request', z.prettifyError(parsed.error)) };
-}
-
-function problem(error: string, message: string): ApiError {
-  return { error, message };
 }

@@ -23,6 +23,8 @@ import {
   readCacheEntry,
   removeCacheEntry,
 } from '../store/repository-cache.ts';
+import { refuse } from './gateway-refusal.ts';
+import { sizedBody } from './sized-body.ts';
 
 const MAX_MANIFEST_BYTES = 4_096;
 
@@ -37,13 +39,13 @@ cache.use('/:entry', checkNames);
 
 cache.get('/:entry', async (c) => {
   const kept = await readCacheEntry(c.env.LOGS, placeOf(c), c.req.param('entry'));
-  return kept ? c.json(kept) : c.json(refusal('not_found', 'nothing of this name is kept'), 404);
+  return kept ? c.json(kept) : refuse(404, 'not_found', 'nothing of this name is kept');
 });
 
 cache.get('/:entry/:version/:part', async (c) => {
   const { entry, version, part } = c.req.param();
   const stored = await getCachePart(c.env.LOGS, placeOf(c), entry, version, Number(part));
-  if (!stored) return c.json(refusal('not_found', 'this part is not kept'), 404);
+  if (!stored) return refuse(404, 'not_found', 'this part is not kept');
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(stored.size) };
   return new Response(stored.body, { headers });
 });
@@ -52,16 +54,9 @@ cache.put('/:entry/:version/:part', async (c) => {
   const { entry, version, part } = c.req.param();
   const forbidden = await whyNotWritten(c, entry);
   if (forbidden) return c.json(forbidden, 403);
-  const length = c.req.header('content-length');
-  if (length === undefined || !/^\d+$/.test(length)) {
-    return c.json(refusal('length_required', 'a part is sent with its Content-Length'), 411);
-  }
-  const bytes = Number(length);
-  if (bytes > MAX_CACHE_PART_BYTES) {
-    return c.json(refusal('too_large', `a part has at most ${MAX_CACHE_PART_BYTES} bytes`), 413);
-  }
-  const { body } = c.req.raw;
-  if (!body || bytes === 0) return c.json(refusal('malformed', 'the part is empty'), 400);
+  const sized = sizedBody(c.req.raw, 'a part', MAX_CACHE_PART_BYTES);
+  if (sized instanceof Response) return sized;
+  const { body, bytes } = sized;
   await putCachePart(c.env.LOGS, placeOf(c), { entry, version, part: Number(part) }, body, bytes);
   return c.json({ bytes }, 201);
 });
@@ -70,23 +65,23 @@ cache.put(
   '/:entry',
   bodyLimit({
     maxSize: MAX_MANIFEST_BYTES,
-    onError: (c) => c.json(refusal('too_large', `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`), 413),
+    onError: () => refuse(413, 'too_large', `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`),
   }),
   async (c) => {
     const entry = c.req.param('entry');
     const forbidden = await whyNotWritten(c, entry);
     if (forbidden) return c.json(forbidden, 403);
     const parsed = cacheManifestSchema.safeParse(await c.req.json().catch(() => null));
-    if (!parsed.success) return c.json(refusal('malformed', z.prettifyError(parsed.error)), 400);
+    if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
     switch (await publishCacheEntry(c.env.LOGS, placeOf(c), entry, parsed.data, Date.now())) {
       case 'published':
         return c.json({ version: parsed.data.version }, 201);
       case 'taken':
-        return c.json(refusal('taken', 'this is kept already'), 409);
+        return refuse(409, 'taken', 'this is kept already');
       case 'incomplete':
-        return c.json(refusal('incomplete', 'not all of its parts are stored'), 409);
+        return refuse(409, 'incomplete', 'not all of its parts are stored');
       case 'too-large':
-        return c.json(refusal('too_large', 'what a setup script makes is kept up to 500 MB'), 413);
+        return refuse(413, 'too_large', 'what a setup script makes is kept up to 500 MB');
     }
   },
 );
@@ -105,7 +100,7 @@ async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<R
     cacheEntrySchema.safeParse(entry).success &&
     (version === undefined || cacheVersionSchema.safeParse(version).success) &&
     (part === undefined || (/^\d{1,2}$/.test(part) && Number(part) < MAX_CACHE_PARTS));
-  if (!isNamed) return c.json(refusal('malformed', 'this is no name of something that is kept'), 400);
+  if (!isNamed) return refuse(400, 'malformed', 'this is no name of something that is kept');
   await next();
 }
 
@@ -118,15 +113,11 @@ async function whyNotWritten(c: CacheContext, entry: string): Promise<Refusal | 
   if (!entry.startsWith('setup-')) return null;
   const { s, g } = c.var.claims;
   const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(s));
-  const isUntouched = await session.isBeforeClaude(g);
-  return isUntouched ? null : refusal('too_late', 'what a setup script made is taken only before Claude is started');
+  if (await session.isBeforeClaude(g)) return null;
+  return { error: 'too_late', message: 'what a setup script made is taken only before Claude is started' };
 }
 
 function placeOf(c: CacheContext): CachePlace {
   const { w, r } = c.var.claims;
   return { workspaceId: w, fullName: r };
-}
-
-function refusal(error: string, message: string): Refusal {
-  return { error, message };
 }

@@ -14,13 +14,14 @@ import {
   MAX_CHECKPOINT_OBJECT_BYTES,
   type staleCheckpointSchema,
 } from '../protocol/checkpoint.ts';
-import type { Refusal } from '../protocol/sandbox.ts';
 import {
   getCheckpointObject,
   putCheckpointManifest,
   putCheckpointObject,
   removeObsoleteObjects,
 } from '../store/checkpoints.ts';
+import { refuse } from './gateway-refusal.ts';
+import { sizedBody } from './sized-body.ts';
 
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 
@@ -33,21 +34,21 @@ checkpoints.put(
   '/',
   bodyLimit({
     maxSize: MAX_MANIFEST_BYTES,
-    onError: (c) => c.json(refusal('too_large', `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`), 413),
+    onError: () => refuse(413, 'too_large', `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`),
   }),
   async (c) => {
     const parsed = checkpointManifestSchema.safeParse(await c.req.json().catch(() => null));
-    if (!parsed.success) return c.json(refusal('malformed', z.prettifyError(parsed.error)), 400);
+    if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
     const manifest = parsed.data;
     const { claims } = c.var;
     if (manifest.generation !== claims.g || manifest.repository !== claims.r || manifest.branch !== claims.b) {
-      return c.json(refusal('wrong_generation', 'this token is for another life, repository or branch'), 403);
+      return refuse(403, 'wrong_generation', 'this token is for another life, repository or branch');
     }
     const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
     const noted = await session.noteCheckpoint(manifest);
     switch (noted.kind) {
       case 'superseded':
-        return c.json(refusal('superseded', noted.message), 409);
+        return refuse(409, 'superseded', noted.message);
       case 'stale': {
         const stale: z.infer<typeof staleCheckpointSchema> = {
           error: 'stale',
@@ -66,18 +67,11 @@ checkpoints.put(
 checkpoints.put('/:name', async (c) => {
   const name = c.req.param('name');
   if (!checkpointObjectName.safeParse(name).success) {
-    return c.json(refusal('malformed', 'this is no name of a checkpoint object'), 400);
+    return refuse(400, 'malformed', 'this is no name of a checkpoint object');
   }
-  const length = c.req.header('content-length');
-  if (length === undefined || !/^\d+$/.test(length)) {
-    return c.json(refusal('length_required', 'an object is sent with its Content-Length'), 411);
-  }
-  const bytes = Number(length);
-  if (bytes > MAX_CHECKPOINT_OBJECT_BYTES) {
-    return c.json(refusal('too_large', `an object has at most ${MAX_CHECKPOINT_OBJECT_BYTES} bytes`), 413);
-  }
-  const { body } = c.req.raw;
-  if (!body || bytes === 0) return c.json(refusal('malformed', 'the object is empty'), 400);
+  const sized = sizedBody(c.req.raw, 'an object', MAX_CHECKPOINT_OBJECT_BYTES);
+  if (sized instanceof Response) return sized;
+  const { body, bytes } = sized;
   const { s, g } = c.var.claims;
   await putCheckpointObject(c.env.LOGS, s, g, name, body, bytes);
   return c.json({ bytes }, 201);
@@ -88,7 +82,7 @@ checkpoints.get('/:generation{[1-9][0-9]{0,8}}/:name', async (c) => {
   const isName = checkpointObjectName.safeParse(name).success;
   // A life restores what one before it kept.
   const stored = isName ? await getCheckpointObject(c.env.LOGS, c.var.claims.s, Number(generation), name) : null;
-  if (!stored) return c.json(refusal('not_found', 'this object of a checkpoint is not stored'), 404);
+  if (!stored) return refuse(404, 'not_found', 'this object of a checkpoint is not stored');
   return new Response(stored.body, {
     headers: { 'content-type': 'application/octet-stream', 'content-length': String(stored.size) },
   });
@@ -110,8 +104,4 @@ async function tidy(
       error: asError(error),
     });
   }
-}
-
-function refusal(error: string, message: string): Refusal {
-  return { error, message };
 }

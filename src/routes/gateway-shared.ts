@@ -1,8 +1,9 @@
 /** `PUT /shared/:hash?name=N` of the gateway: a file that Claude shared, named by the SHA-256 of its content. */
 import { fileType, KNOWN_TYPES } from '../protocol/file-type.ts';
 import { isFileHash, MAX_SHARED_BYTES } from '../protocol/files.ts';
-import type { Refusal } from '../protocol/sandbox.ts';
 import { putSharedFile, SharedFileError } from '../store/shared-files.ts';
+import { refuse } from './gateway-refusal.ts';
+import { sizedBody } from './sized-body.ts';
 
 /**
  * Stores a file of the session that calls. What it is, is told by its content; the name decides between kinds of text.
@@ -16,15 +17,9 @@ export async function takeSharedFile(
   hash: string,
 ): Promise<Response> {
   if (!isFileHash(hash)) return refuse(400, 'malformed', 'a shared file is named by its SHA-256, 64 hex digits');
-  const length = request.headers.get('content-length');
-  if (length === null || !/^\d+$/.test(length)) {
-    return refuse(411, 'length_required', 'a file is sent with its Content-Length');
-  }
-  if (Number(length) > MAX_SHARED_BYTES) {
-    return refuse(413, 'too_large', `a shared file has at most ${MAX_SHARED_BYTES} bytes`);
-  }
+  const sized = sizedBody(request, 'a shared file', MAX_SHARED_BYTES);
+  if (sized instanceof Response) return sized;
   const content = await request.arrayBuffer();
-  if (content.byteLength === 0) return refuse(400, 'malformed', 'the file is empty');
   const type = fileType(new Uint8Array(content), new URL(request.url).searchParams.get('name') ?? '');
   if (type === null) return refuse(415, 'unknown_type', `the file is none of ${KNOWN_TYPES}`);
   try {
@@ -34,8 +29,4 @@ export async function takeSharedFile(
     throw error;
   }
   return Response.json({ bytes: content.byteLength, type }, { status: 201 });
-}
-
-function refuse(status: number, error: string, message: string): Response {
-  return Response.json({ error, message } satisfies Refusal, { status });
 }

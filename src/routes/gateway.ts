@@ -24,7 +24,9 @@ import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver } from './gateway-egress.ts';
 import { passToMcp } from './gateway-mcp.ts';
+import { refuse } from './gateway-refusal.ts';
 import { takeSharedFile } from './gateway-shared.ts';
+import { sizedBody } from './sized-body.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
 const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
@@ -58,35 +60,28 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     '/events',
     bodyLimit({
       maxSize: MAX_EVENTS_BYTES,
-      onError: (c) => c.json(refusal('too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`), 413),
+      onError: () => refuse(413, 'too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`),
     }),
     async (c) => {
       const parsed = eventBatchSchema.safeParse(await c.req.json().catch(() => null));
-      if (!parsed.success) return c.json(refusal('malformed', z.prettifyError(parsed.error)), 400);
+      if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
       const { claims } = c.var;
       if (parsed.data.generation !== claims.g) {
-        return c.json(refusal('wrong_generation', `this token is for generation ${claims.g} of the session`), 403);
+        return refuse(403, 'wrong_generation', `this token is for generation ${claims.g} of the session`);
       }
       const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
       const ingested = await session.ingest(parsed.data);
-      if (ingested.kind === 'superseded') return c.json(refusal('superseded', ingested.message), 409);
+      if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       return c.json({ stored: ingested.stored } satisfies EventBatchAnswer);
     },
   );
 
   app.put('/patch/:head', async (c) => {
     const head = c.req.param('head');
-    if (!isCommitId(head)) return c.json(refusal('malformed', 'a patch is named by a full commit id'), 400);
-    const length = c.req.header('content-length');
-    if (length === undefined || !/^\d+$/.test(length)) {
-      return c.json(refusal('length_required', 'a patch is sent with its Content-Length'), 411);
-    }
-    const bytes = Number(length);
-    if (bytes > MAX_PATCH_BYTES) {
-      return c.json(refusal('too_large', `a patch has at most ${MAX_PATCH_BYTES} bytes`), 413);
-    }
-    const { body } = c.req.raw;
-    if (!body || bytes === 0) return c.json(refusal('malformed', 'the patch is empty'), 400);
+    if (!isCommitId(head)) return refuse(400, 'malformed', 'a patch is named by a full commit id');
+    const sized = sizedBody(c.req.raw, 'a patch', MAX_PATCH_BYTES);
+    if (sized instanceof Response) return sized;
+    const { body, bytes } = sized;
     // A push is packed, so that it cannot be looked through; the patch says what is in it.
     const { claims, config } = c.var;
     const detector = new DecoyDetector(await decoyOf(config, claims.s));
@@ -132,7 +127,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     return passToMcp(c.req.raw, c.req.param('server'), { env: c.env, config, claims, observer, fetcher });
   });
 
-  app.all('*', (c) => c.json(refusal('not_found', 'the gateway has no such address'), 404));
+  app.all('*', () => refuse(404, 'not_found', 'the gateway has no such address'));
   return app;
 }
 
@@ -142,7 +137,7 @@ export const gateway = gatewayApp({ base: '/gateway' });
 const containerGateway = gatewayApp({ base: '', identify: byContainer });
 containerGateway.onError((error, c) => {
   log('gateway.failed', { path: c.req.path, error });
-  return c.json(refusal('internal', 'the gateway failed; its log has the details'), 500);
+  return refuse(500, 'internal', 'the gateway failed; its log has the details');
 });
 
 /**
@@ -164,7 +159,7 @@ const problems: Record<TokenProblem | 'missing', string> = {
 async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
   const token = tokenOf(c.req.raw);
   const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
-  return typeof claims === 'string' ? refusal(`token_${claims}`, problems[claims]) : claims;
+  return typeof claims === 'string' ? { error: `token_${claims}`, message: problems[claims] } : claims;
 }
 
 /** The token says which session; the platform says which container. Both must agree, so a stolen token opens nothing. */
@@ -173,7 +168,7 @@ async function byContainer(c: GatewayContext): Promise<Claims | Refusal> {
   if ('error' in claims) return claims;
   return isContainerOf(c.env, c.env.CALLING_CONTAINER ?? '', claims.s, claims.g)
     ? claims
-    : refusal('token_of_another', 'this session token belongs to another container');
+    : { error: 'token_of_another', message: 'this session token belongs to another container' };
 }
 
 function tokenOf(request: Request): string | null {
@@ -203,8 +198,4 @@ function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
 function below(request: Request, prefix: string): string {
   const { pathname } = new URL(request.url);
   return pathname.startsWith(prefix) ? pathname.slice(prefix.length) : '';
-}
-
-function refusal(error: string, message: string): Refusal {
-  return { error, message };
 }

@@ -2,34 +2,29 @@
  * `/api/admin/workspaces/:id/repositories/:owner/:name/mcp-servers[/:server]`: the MCP servers of a repository. Headers go in
  * and never come out. Mounted by admin.ts, behind its guard.
  */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { z } from 'zod';
-import type { Config } from '../config.ts';
-import { log } from '../observability/log.ts';
 import type { ApiError } from '../protocol/api.ts';
 import { MAX_MCP_SERVERS, type McpServerInput, mcpServerInputSchema, mcpServerNameSchema } from '../protocol/mcp.ts';
-import { audit } from '../store/audit.ts';
-import { type Database, findRepositoryId } from '../store/database.ts';
+import { findRepositoryId } from '../store/database.ts';
 import { deleteMcpServer, listMcpServers, putMcpServer } from '../store/mcp-servers.ts';
-
-type Bindings = { Bindings: Env; Variables: { config: Config; database: Database } };
-type McpContext = Context<Bindings>;
+import { type AdminContext, type AdminEnv, noSuchRepository, note, problem, readBody } from './admin-request.ts';
 
 /** A name of a repository may have slashes in it; the last of the address decide. */
 const ALL = '/workspaces/:id/repositories/:owner/:rest{.+/mcp-servers}';
 const ONE = '/workspaces/:id/repositories/:owner/:rest{.+/mcp-servers/[^/]+}';
 
-export const mcpServers = new Hono<Bindings>();
+export const mcpServers = new Hono<AdminEnv>();
 
 mcpServers.get(ALL, async (c) => {
   const { key, repositoryId } = await repositoryOf(c);
-  if (repositoryId === null) return c.json(noSuchRepository(key), 404);
+  if (repositoryId === null) return c.json(noSuchRepository(key.workspaceId, key.fullName), 404);
   return c.json({ servers: await listMcpServers(c.var.database, key) });
 });
 
 mcpServers.get(ONE, async (c) => {
   const { key, repositoryId, name } = await repositoryOf(c);
-  if (repositoryId === null) return c.json(noSuchRepository(key), 404);
+  if (repositoryId === null) return c.json(noSuchRepository(key.workspaceId, key.fullName), 404);
   const server = (await listMcpServers(c.var.database, key)).find((candidate) => candidate.name === name);
   return server ? c.json(server) : c.json(noSuchServer(key, name), 404);
 });
@@ -39,11 +34,9 @@ mcpServers.put(ONE, async (c) => {
   const { key, repositoryId, name } = await repositoryOf(c);
   const nameProblem = mcpServerNameSchema.safeParse(name);
   if (!nameProblem.success) return c.json(problem('bad_request', `name: ${z.prettifyError(nameProblem.error)}`), 400);
-  const json: unknown = await c.req.json().catch(() => undefined);
-  if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
-  const input = mcpServerInputSchema.safeParse(json);
-  if (!input.success) return c.json(problem('bad_request', z.prettifyError(input.error)), 400);
-  if (repositoryId === null) return c.json(noSuchRepository(key), 404);
+  const input = await readBody(c, mcpServerInputSchema);
+  if (!input.success) return c.json(input.problem, 400);
+  if (repositoryId === null) return c.json(noSuchRepository(key.workspaceId, key.fullName), 404);
   const { database } = c.var;
   const servers = await listMcpServers(database, key);
   const before = servers.find((candidate) => candidate.name === name);
@@ -69,7 +62,7 @@ mcpServers.put(ONE, async (c) => {
 
 mcpServers.delete(ONE, async (c) => {
   const { key, repositoryId, name } = await repositoryOf(c);
-  if (repositoryId === null) return c.json(noSuchRepository(key), 404);
+  if (repositoryId === null) return c.json(noSuchRepository(key.workspaceId, key.fullName), 404);
   if (!(await deleteMcpServer(c.var.database, repositoryId, name))) return c.json(noSuchServer(key, name), 404);
   await note(c, 'mcp-server.deleted', key.workspaceId, { repository: key.fullName, server: name });
   return c.body(null, 204);
@@ -82,7 +75,7 @@ interface Addressed {
   name: string;
 }
 
-async function repositoryOf(c: McpContext): Promise<Addressed> {
+async function repositoryOf(c: AdminContext): Promise<Addressed> {
   const { id: workspaceId = '', owner = '', rest = '' } = c.req.param() as Record<string, string | undefined>;
   const [, repository = '', name = ''] = /^(.+)\/mcp-servers(?:\/([^/]+))?$/.exec(rest) ?? [];
   const key = { workspaceId, fullName: `${owner}/${repository}` };
@@ -93,24 +86,6 @@ function addressOf(settings: McpServerInput['settings']): string {
   return settings.kind === 'http' ? settings.url : settings.kind;
 }
 
-async function note(
-  c: McpContext,
-  action: `mcp-server.${string}`,
-  workspaceId: string,
-  details: Record<string, string>,
-): Promise<void> {
-  log(`admin.${action}`, { workspace: workspaceId, ...details });
-  await audit(c.var.database, { at: Date.now(), actor: 'admin', action, workspaceId, details });
-}
-
-function noSuchRepository({ workspaceId, fullName }: Addressed['key']): ApiError {
-  return problem('no_such_repository', `The workspace ${workspaceId} has no repository ${fullName}.`);
-}
-
 function noSuchServer({ fullName }: Addressed['key'], name: string): ApiError {
   return problem('no_such_server', `The repository ${fullName} has no MCP server ${name}.`);
-}
-
-function problem(error: string, message: string): ApiError {
-  return { error, message };
 }

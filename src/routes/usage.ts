@@ -7,8 +7,8 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { claudeAccount } from '../gateway/claude-account.ts';
 import type { ApiError } from '../protocol/api.ts';
-import type { Database } from '../store/database.ts';
 import { readTokenRecords, reportUsage, type TokenProblem, USAGE_GROUPS } from '../store/usage.ts';
+import type { AdminEnv } from './admin-request.ts';
 
 const USUAL_DAYS = 30;
 const DAY_MS = 24 * 3_600_000;
@@ -18,7 +18,7 @@ const usageQuerySchema = z.object({
   since: z.iso.date().optional(),
 });
 
-export const usage = new Hono<{ Bindings: Env; Variables: { config: Config; database: Database } }>();
+export const usage = new Hono<AdminEnv>();
 
 /** As the database has it, a few seconds old. `?by=day|workspace|repository|session|model|token&since=2026-11-01`; the last 30 days where nothing is said. */
 usage.get('/usage', async (c) => {

@@ -1,14 +1,12 @@
 /** `/api/admin/workspaces` and what belongs to it: workspaces with their tokens and allowance, key rotation, the audit log. */
-import { type Context, Hono } from 'hono';
-import { z } from 'zod';
-import type { Config } from '../config.ts';
+import { Hono } from 'hono';
 import { completeInstallation } from '../linear/installation.ts';
 import { clientCredentials, credentialsOf } from '../linear/oauth.ts';
 import { log } from '../observability/log.ts';
 import { workspaceSettingsSchema } from '../protocol/access-rules.ts';
 import { type ApiError, workspaceInputSchema } from '../protocol/api.ts';
-import { audit, listAudit } from '../store/audit.ts';
-import { type Database, findWorkspace, listWorkspaces } from '../store/database.ts';
+import { listAudit } from '../store/audit.ts';
+import { findWorkspace, listWorkspaces } from '../store/database.ts';
 import {
   type Reencrypted,
   reencryptMcpHeaders,
@@ -16,16 +14,14 @@ import {
   reencryptSandboxSecrets,
 } from '../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../store/workspace-settings.ts';
+import { type AdminEnv, note, problem, readBody } from './admin-request.ts';
 import { sandboxes } from './sandboxes.ts';
 import { withdrawSessions } from './withdraw-sessions.ts';
 
-const ACTOR = 'admin';
 const MOST_AUDIT_ENTRIES = 500;
 
-type Bindings = { Bindings: Env; Variables: { config: Config; database: Database } };
-
 /** Mounted by admin.ts, behind its guard. */
-export const workspaces = new Hono<Bindings>();
+export const workspaces = new Hono<AdminEnv>();
 
 workspaces.route('/', sandboxes);
 
@@ -48,7 +44,7 @@ workspaces.post('/workspaces', async (c) => {
   if (outcome.kind !== 'granted') return c.json(problem(outcome.kind.replace('-', '_'), outcome.message), 502);
   const installed = await completeInstallation(c.env, outcome.grant, {
     installedBy: 'client-credentials',
-    actor: ACTOR,
+    actor: 'admin',
   });
   switch (installed.kind) {
     case 'installed':
@@ -87,10 +83,8 @@ workspaces.get('/workspaces/:id/settings', async (c) => {
 
 /** What is left out is set to its default. A setting that is none is refused: a mistyped rule must not let everyone in. */
 workspaces.put('/workspaces/:id/settings', async (c) => {
-  const json: unknown = await c.req.json().catch(() => undefined);
-  if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
-  const settings = workspaceSettingsSchema.strict().safeParse(json);
-  if (!settings.success) return c.json(problem('bad_request', z.prettifyError(settings.error)), 400);
+  const settings = await readBody(c, workspaceSettingsSchema.strict());
+  if (!settings.success) return c.json(settings.problem, 400);
   const id = c.req.param('id');
   const isKnown = await writeWorkspaceSettings(c.var.database, id, settings.data, Date.now());
   if (!isKnown) return c.json(noSuchWorkspace(id), 404);
@@ -100,10 +94,8 @@ workspaces.put('/workspaces/:id/settings', async (c) => {
 });
 
 workspaces.put('/workspaces/:id', async (c) => {
-  const json: unknown = await c.req.json().catch(() => undefined);
-  if (json === undefined) return c.json(problem('bad_request', 'The body must be JSON.'), 400);
-  const input = workspaceInputSchema.safeParse(json);
-  if (!input.success) return c.json(problem('bad_request', z.prettifyError(input.error)), 400);
+  const input = await readBody(c, workspaceInputSchema);
+  if (!input.success) return c.json(input.problem, 400);
   const id = c.req.param('id');
   await c.env.LINEAR_WORKSPACE.getByName(id).install({ ...input.data, installedBy: 'admin' });
   const { name, urlKey, appUserId } = input.data;
@@ -154,20 +146,6 @@ workspaces.get('/audit', async (c) => {
   return c.json({ entries: await listAudit(c.var.database, limit) });
 });
 
-async function note(
-  c: Context<Bindings>,
-  action: `${string}.${string}`,
-  workspaceId: string | null,
-  details: Record<string, string | number>,
-): Promise<void> {
-  log(`admin.${action}`, { workspace: workspaceId });
-  await audit(c.var.database, { at: Date.now(), actor: ACTOR, action, workspaceId, details });
-}
-
 function noSuchWorkspace(id: string): ApiError {
   return problem('no_such_workspace', `There is no workspace ${id}.`);
-}
-
-function problem(error: string, message: string): ApiError {
-  return { error, message };
 }

@@ -12,6 +12,7 @@ import { findUploads, type Upload } from '../linear/uploads.ts';
 import { fileType, isTextType, KNOWN_TYPES, nameForType, TYPE_BYTES, typeOfName } from '../protocol/file-type.ts';
 import { type GivenFile, MAX_GIVEN_BYTES } from '../protocol/files.ts';
 import { type Sandbox, SandboxError } from '../sandbox/sandbox.ts';
+import { sha256 } from '../store/hex.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Most files of one prompt, and most bytes of all of them together. */
@@ -255,11 +256,6 @@ function fileName(key: string, name: string, type: string): string {
     .slice(-80)
     .replace(/^[.-]+/, '');
   return `${key}-${nameForType(clean || 'file', type)}`;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Works on some at a time. @returns what came of each, in their order */

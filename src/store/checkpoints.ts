@@ -11,6 +11,7 @@ import {
   MAX_CHECKPOINT_OBJECT_BYTES,
 } from '../protocol/checkpoint.ts';
 import { LogKeyError } from './logs.ts';
+import { putStream } from './put-stream.ts';
 
 /** R2 deletes at most this many objects in one call. */
 const MAX_DELETED_TOGETHER = 1_000;
@@ -34,9 +35,7 @@ export async function putCheckpointObject(
   if (!Number.isSafeInteger(size) || size < 0 || size > MAX_CHECKPOINT_OBJECT_BYTES) {
     throw new RangeError(`an object of a checkpoint has at most ${MAX_CHECKPOINT_OBJECT_BYTES} bytes`);
   }
-  const { readable, writable } = new FixedLengthStream(size);
-  const outcomes = await Promise.allSettled([bucket.put(key, readable), body.pipeTo(writable)]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await putStream(bucket, key, body, size);
 }
 
 /** An object of a checkpoint with its size in bytes, or null. @throws LogKeyError */

@@ -4,6 +4,7 @@
  *
  * `sessions/<id>/turn-0001.jsonl.gz`, `sessions/<id>/turn-0001.md`, `sessions/<id>/patch/<head>.patch`
  */
+import { putStream } from './put-stream.ts';
 
 /** Largest patch that is stored, in bytes. */
 export const MAX_PATCH_BYTES = 50 * 1024 * 1024;
@@ -80,13 +81,7 @@ export async function putPatch(
   if (size > MAX_PATCH_BYTES) {
     throw new PatchSizeError(`the patch has ${size} bytes, more than the ${MAX_PATCH_BYTES} that are stored`);
   }
-  const { readable, writable } = new FixedLengthStream(size);
-  // Both are awaited: a put that fails must not leave the pipe behind as an unhandled rejection, nor the other way round.
-  const outcomes = await Promise.allSettled([
-    bucket.put(key, readable, { httpMetadata: { contentType: 'text/x-patch; charset=utf-8' } }),
-    body.pipeTo(writable),
-  ]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await putStream(bucket, key, body, size, { httpMetadata: { contentType: 'text/x-patch; charset=utf-8' } });
 }
 
 /** The patch of a head with its size in bytes, or null. @throws LogKeyError */

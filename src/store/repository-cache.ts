@@ -15,6 +15,7 @@ import {
   MAX_SETUP_CACHE_BYTES,
 } from '../protocol/repository-cache.ts';
 import { LogKeyError } from './logs.ts';
+import { putStream } from './put-stream.ts';
 
 /** Entries of a kind that are kept of a repository; beyond them the oldest go. */
 const MAX_KEPT = { base: 5, setup: 10 } as const;
@@ -66,9 +67,7 @@ export async function putCachePart(
   if (!Number.isSafeInteger(size) || size < 1 || size > MAX_CACHE_PART_BYTES) {
     throw new RangeError(`a part has at most ${MAX_CACHE_PART_BYTES} bytes`);
   }
-  const { readable, writable } = new FixedLengthStream(size);
-  const outcomes = await Promise.allSettled([bucket.put(key, readable), body.pipeTo(writable)]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await putStream(bucket, key, body, size);
 }
 
 /**

@@ -3,6 +3,7 @@
  * same file, whatever it is called.
  */
 import { isFileHash, MAX_SHARED_BYTES } from '../protocol/files.ts';
+import { sha256 } from './hex.ts';
 import { LogKeyError, sessionPrefix } from './logs.ts';
 
 /** Most different files that are kept of a session. */
@@ -50,9 +51,4 @@ export async function getSharedFile(
 function sharedKey(sessionId: string, hash: string): string {
   if (!isFileHash(hash)) throw new LogKeyError('a shared file is named by its SHA-256');
   return `${sessionPrefix(sessionId)}/shared/${hash}`;
-}
-
-async function sha256(content: ArrayBuffer): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
