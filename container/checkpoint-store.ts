@@ -8,16 +8,11 @@ import {
   staleCheckpointSchema,
 } from '../src/protocol/checkpoint.ts';
 import { parseJson } from '../src/protocol/parse-json.ts';
+import { askGateway, type GatewayAccess, GatewayRequestError } from './gateway-request.ts';
 
 const REQUEST_TIMEOUT_MS = 60_000;
 /** Pauses between tries of a request that failed for a reason that passes. */
 const RETRY_PAUSES_MS = [300, 1_000, 3_000, 6_000];
-
-/** Where the gateway is, and what it is shown. */
-export interface CheckpointAccess {
-  gateway: { url: string; token: string };
-  signal: AbortSignal;
-}
 
 /** The gateway refused, or did not answer in several tries. `passes`: another try later may succeed. */
 export class CheckpointStoreError extends Error {
@@ -37,7 +32,7 @@ export class CheckpointStoreError extends Error {
  * @throws CheckpointStoreError
  */
 export async function putObject(
-  access: CheckpointAccess,
+  access: GatewayAccess,
   sequence: number,
   kind: 'bundle' | 'part',
   content: Buffer<ArrayBuffer>,
@@ -54,7 +49,7 @@ export async function putObject(
  * @throws CheckpointStoreError; with status 409 when another life has taken over
  */
 export async function putManifest(
-  access: CheckpointAccess,
+  access: GatewayAccess,
   manifest: CheckpointManifest,
 ): Promise<'stored' | { newer: number }> {
   const headers = { 'content-type': 'application/json' };
@@ -72,7 +67,7 @@ export async function putManifest(
  * @throws CheckpointStoreError, with `passes` false when it is gone or not what was stored
  */
 export async function getObject(
-  access: CheckpointAccess,
+  access: GatewayAccess,
   generation: number,
   object: CheckpointObject,
 ): Promise<Buffer<ArrayBuffer>> {
@@ -89,36 +84,19 @@ export function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-async function ask(
-  { gateway, signal }: CheckpointAccess,
-  path: string,
-  init: RequestInit,
-  accepted: number[] = [],
-): Promise<Response> {
+async function ask(access: GatewayAccess, path: string, init: RequestInit, accepted: number[] = []): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
-    const problem = await once();
-    if (problem instanceof Response) return problem;
-    const wait = RETRY_PAUSES_MS[attempt];
-    if (!problem.passes || wait === undefined || signal.aborted) throw problem;
-    await sleep(wait * (0.75 + Math.random() / 2), undefined, { ref: false });
-  }
-
-  async function once(): Promise<Response | CheckpointStoreError> {
     try {
-      const answer = await fetch(`${gateway.url}/checkpoint${path}`, {
-        ...init,
-        headers: { ...init.headers, authorization: `Bearer ${gateway.token}` },
-        redirect: 'error',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
-      });
-      if (answer.ok || accepted.includes(answer.status)) return answer;
-      const { status } = answer;
-      const text = (await answer.text()).slice(0, 300);
-      const passes = status >= 500 || status === 429 || status === 408;
-      return new CheckpointStoreError(`the gateway answered ${status} ${text}`, { passes, status });
+      return await askGateway(access, `/checkpoint${path}`, init, REQUEST_TIMEOUT_MS, accepted);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return new CheckpointStoreError(`the gateway did not answer: ${why}`, { passes: true, status: null });
+      if (!(error instanceof GatewayRequestError)) throw error;
+      const { status, message } = error;
+      const passes = status === null || status >= 500 || status === 429 || status === 408;
+      const wait = RETRY_PAUSES_MS[attempt];
+      if (!passes || wait === undefined || access.signal.aborted) {
+        throw new CheckpointStoreError(message, { passes, status });
+      }
+      await sleep(wait * (0.75 + Math.random() / 2), undefined, { ref: false });
     }
   }
 }

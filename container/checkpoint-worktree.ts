@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { MAX_CHECKPOINT_OBJECT_BYTES } from '../src/protocol/checkpoint.ts';
 import { complaint, GitError, type GitOptions, git } from './git.ts';
 import { log } from './log.ts';
-import type { WorkspacePlan } from './workspace.ts';
+import type { WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files, and so does the end of a turn: such a file would never leave the sandbox. */
 const MAX_FILE_BYTES = 50 * 1024 * 1024;

@@ -14,7 +14,7 @@ import {
   MAX_CHECKPOINT_OBJECT_BYTES,
 } from '../src/protocol/checkpoint.ts';
 import { ConversationFiles, type FileChange } from './checkpoint-files.ts';
-import { type CheckpointAccess, CheckpointStoreError, putManifest, putObject } from './checkpoint-store.ts';
+import { CheckpointStoreError, putManifest, putObject } from './checkpoint-store.ts';
 import {
   BundleTooLargeError,
   commitsOnHost,
@@ -22,6 +22,7 @@ import {
   type WorktreeSnapshot,
   writeBundle,
 } from './checkpoint-worktree.ts';
+import type { GatewayAccess } from './gateway-request.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
@@ -175,7 +176,7 @@ export class Checkpoints {
   async #make(moment: Moment): Promise<void> {
     const context = this.#context;
     const { start } = context;
-    const access: CheckpointAccess = { gateway: start.gateway, signal: context.signal };
+    const access: GatewayAccess = { gateway: start.gateway, signal: context.signal };
     this.#sequence += 1;
     const sequence = this.#sequence;
     const before = this.#chain && this.#chain.bundles.length < MAX_CHAIN ? this.#chain : null;
@@ -221,7 +222,7 @@ export class Checkpoints {
   }
 
   /** Makes a checkpoint count. A server before this one, on the same disk, may have counted further than this one knows. */
-  async #count(access: CheckpointAccess, manifest: CheckpointManifest): Promise<void> {
+  async #count(access: GatewayAccess, manifest: CheckpointManifest): Promise<void> {
     const outcome = await putManifest(access, manifest);
     if (outcome === 'stored') return;
     this.#sequence = outcome.newer + 1;
@@ -231,7 +232,7 @@ export class Checkpoints {
   }
 
   async #ship(
-    access: CheckpointAccess,
+    access: GatewayAccess,
     sequence: number,
     { commit, work }: WorktreeSnapshot,
     before: Chain | null,
@@ -251,7 +252,7 @@ export class Checkpoints {
   }
 
   /** Stores what is new of a file. */
-  async #shipFile(access: CheckpointAccess, sequence: number, change: FileChange): Promise<void> {
+  async #shipFile(access: GatewayAccess, sequence: number, change: FileChange): Promise<void> {
     const before = change.from > 0 ? this.#stored.get(change.path) : undefined;
     const parts = before?.parts ?? [];
     const { content } = change;

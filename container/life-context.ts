@@ -6,8 +6,10 @@ import type { SandboxConfig } from './config.ts';
 import type { EventJournal } from './journal.ts';
 import { log } from './log.ts';
 import { mirrorPath, type SessionPaths } from './paths.ts';
+import { PreparationError } from './preparation-error.ts';
 import type { SessionRecord } from './record.ts';
-import { PreparationError, remoteOf, type WorkspacePlan } from './workspace.ts';
+import { remoteOf } from './workspace.ts';
+import type { WorkspacePlan } from './workspace-plan.ts';
 
 export interface LifeContextParts {
   config: SandboxConfig;

@@ -1,5 +1,5 @@
 /** Where a session's files lie under the server's root. */
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 
 /** Session ids become directory names: nothing but these characters. */
@@ -85,4 +85,12 @@ export async function repositoryFile(worktree: string, name: string): Promise<st
   } catch {
     return null;
   }
+}
+
+/** Whether there is something; links are followed. */
+export async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
 }

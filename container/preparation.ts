@@ -9,12 +9,13 @@ import { decoyVariable } from './environment.ts';
 import { writeCredential } from './git.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
+import { PreparationError } from './preparation-error.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
 import { keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
-import { PreparationError, prepareWorkspace, pushedCommit } from './workspace.ts';
+import { prepareWorkspace, pushedCommit } from './workspace.ts';
 
 /**
  * Does whatever is missing, reports each step, and at the end `ready`.

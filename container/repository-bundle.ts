@@ -5,18 +5,12 @@
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MAX_CACHE_PART_BYTES, MAX_CACHE_PARTS } from '../src/protocol/repository-cache.ts';
+import type { GatewayAccess } from './gateway-request.ts';
 import { GitError, type GitOptions, git, gitSays } from './git.ts';
 import { log } from './log.ts';
-import {
-  baseEntry,
-  type CacheAccess,
-  CacheError,
-  dropEntry,
-  findEntry,
-  getEntry,
-  putEntry,
-} from './repository-cache.ts';
-import type { WorkspacePlan } from './workspace-plan.ts';
+import { exists } from './paths.ts';
+import { baseEntry, CacheError, dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import { inMirror, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Smaller repositories are fetched from their host as fast. */
 const LEAST_KIBIBYTES = 256;
@@ -121,7 +115,7 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
   }
 }
 
-async function isWorthIt(access: CacheAccess, entry: string, commit: string, options: GitOptions): Promise<boolean> {
+async function isWorthIt(access: GatewayAccess, entry: string, commit: string, options: GitOptions): Promise<boolean> {
   const kept = await findEntry(access, entry);
   if (!kept) return true;
   if (kept.commit === commit) return false;
@@ -145,17 +139,6 @@ async function kibibytes(options: GitOptions): Promise<number> {
   return sizes.reduce((sum, [, size]) => sum + Number(size), 0);
 }
 
-function accessOf({ remote, signal }: WorkspacePlan): CacheAccess {
+function accessOf({ remote, signal }: WorkspacePlan): GatewayAccess {
   return { gateway: { url: remote.gatewayUrl, token: remote.token }, signal };
-}
-
-function inMirror(plan: WorkspacePlan): GitOptions {
-  return { cwd: plan.mirror, remote: plan.remote, signal: plan.signal };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }

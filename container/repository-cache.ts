@@ -12,17 +12,12 @@ import {
   MAX_CACHE_PART_BYTES,
   MAX_CACHE_PARTS,
 } from '../src/protocol/repository-cache.ts';
+import { askGateway, type GatewayAccess, GatewayRequestError } from './gateway-request.ts';
 
 const MANIFEST_TIMEOUT_MS = 5_000;
 const PART_TIMEOUT_MS = 120_000;
 /** A part is small enough to be sent again. */
 const PART_TRIES = 2;
-
-/** Where the gateway is, and what it is shown. */
-export interface CacheAccess {
-  gateway: { url: string; token: string };
-  signal: AbortSignal;
-}
 
 /** The cache refused, did not answer, or gave something else than was stored. */
 export class CacheError extends Error {
@@ -40,7 +35,7 @@ export function baseEntry(baseBranch: string): string {
 }
 
 /** What is kept under a name; null: nothing. @throws CacheError */
-export async function findEntry(access: CacheAccess, entry: string): Promise<KeptCache | null> {
+export async function findEntry(access: GatewayAccess, entry: string): Promise<KeptCache | null> {
   const answer = await ask(access, `/${entry}`, { method: 'GET' }, MANIFEST_TIMEOUT_MS, [404]);
   const body: unknown = await answer.json().catch(() => null);
   if (answer.status === 404) return null;
@@ -53,7 +48,7 @@ export async function findEntry(access: CacheAccess, entry: string): Promise<Kep
  * Gets an entry into a file, which is removed again where something is wrong with it.
  * @throws CacheError
  */
-export async function getEntry(access: CacheAccess, entry: string, kept: KeptCache, path: string): Promise<void> {
+export async function getEntry(access: GatewayAccess, entry: string, kept: KeptCache, path: string): Promise<void> {
   const hash = createHash('sha256');
   const file = await open(path, 'w', 0o600);
   let bytes = 0;
@@ -86,7 +81,7 @@ export async function getEntry(access: CacheAccess, entry: string, kept: KeptCac
  * @returns false where another was stored first, and counts
  * @throws CacheError
  */
-export async function putEntry(access: CacheAccess, entry: string, path: string, commit: string): Promise<boolean> {
+export async function putEntry(access: GatewayAccess, entry: string, path: string, commit: string): Promise<boolean> {
   const { size } = await stat(path);
   const parts = Math.ceil(size / MAX_CACHE_PART_BYTES);
   if (size === 0 || parts > MAX_CACHE_PARTS) throw new CacheError(`${size} bytes are not kept`);
@@ -105,11 +100,11 @@ export async function putEntry(access: CacheAccess, entry: string, path: string,
 }
 
 /** Removes an entry that turned out to be of no use; whatever becomes of that. */
-export async function dropEntry(access: CacheAccess, entry: string): Promise<void> {
+export async function dropEntry(access: GatewayAccess, entry: string): Promise<void> {
   await ask(access, `/${entry}`, { method: 'DELETE' }, MANIFEST_TIMEOUT_MS).catch(() => {});
 }
 
-async function putPart(access: CacheAccess, path: string, body: Blob): Promise<void> {
+async function putPart(access: GatewayAccess, path: string, body: Blob): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await (await ask(access, path, { method: 'PUT', body }, PART_TIMEOUT_MS)).body?.cancel();
@@ -128,27 +123,13 @@ async function digestOf(path: string): Promise<string> {
 }
 
 /** @throws CacheError */
-async function ask(
-  { gateway, signal }: CacheAccess,
-  path: string,
-  init: RequestInit,
-  timeoutMs: number,
-  accepted: number[] = [],
-): Promise<Response> {
-  let answer: Response;
+async function ask(...[access, path, ...rest]: Parameters<typeof askGateway>): Promise<Response> {
   try {
-    answer = await fetch(`${gateway.url}/cache${path}`, {
-      ...init,
-      headers: { ...init.headers, authorization: `Bearer ${gateway.token}` },
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    });
+    return await askGateway(access, `/cache${path}`, ...rest);
   } catch (error) {
-    throw new CacheError(`the gateway did not answer: ${wordsOf(error)}`);
+    if (error instanceof GatewayRequestError) throw new CacheError(error.message, error.status);
+    throw error;
   }
-  if (answer.ok || accepted.includes(answer.status)) return answer;
-  const text = (await answer.text().catch(() => '')).slice(0, 300);
-  throw new CacheError(`the gateway answered ${answer.status} ${text}`, answer.status);
 }
 
 function wordsOf(error: unknown): string {

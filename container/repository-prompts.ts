@@ -6,7 +6,7 @@
 import type { Role } from '../src/protocol/repository.ts';
 import { GitError, type GitOptions, git, gitSays } from './git.ts';
 import { log } from './log.ts';
-import type { WorkspacePlan } from './workspace.ts';
+import type { WorkspacePlan } from './workspace-plan.ts';
 
 const FOLDER = '.cyrus/prompts';
 /** Largest part of a file that is given to Claude. */

@@ -5,9 +5,9 @@
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
+import { completeHistory } from './mirror.ts';
 import { refreshBundle } from './repository-bundle.ts';
 import { CacheError } from './repository-cache.ts';
-import { completeHistory } from './workspace.ts';
 
 /** The CLI is just being started, or a save was just told: whoever was told may have the next prompt ready. */
 const PAUSE_MS = 1_000;

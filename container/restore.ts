@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../src/protocol/checkpoint.ts';
-import { type CheckpointAccess, CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
+import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
 import { CHECKPOINT_REF } from './checkpoint-worktree.ts';
+import type { GatewayAccess } from './gateway-request.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
 import type { LifeContext } from './life-context.ts';
-import type { WorkspacePlan } from './workspace.ts';
+import type { WorkspacePlan } from './workspace-plan.ts';
 
 const decompress = promisify(gunzip);
 /** Against parts that unpack to more than the disk holds. */
@@ -37,7 +38,7 @@ export interface FetchedCheckpoint {
  * @throws RestoreError where it is incomplete; CheckpointStoreError where the gateway stays away
  */
 export async function fetchCheckpoint(context: LifeContext, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
-  const access: CheckpointAccess = { gateway: context.start.gateway, signal: context.signal };
+  const access: GatewayAccess = { gateway: context.start.gateway, signal: context.signal };
   const deadline = Date.now() + FETCH_PATIENCE_MS;
   for (;;) {
     try {
@@ -50,7 +51,7 @@ export async function fetchCheckpoint(context: LifeContext, manifest: Checkpoint
   }
 }
 
-async function fetchOnce(access: CheckpointAccess, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
+async function fetchOnce(access: GatewayAccess, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
   const { generation } = manifest;
   const [bundles, files] = await Promise.all([
     Promise.all(manifest.worktree.bundles.map((object) => getObject(access, generation, object))),
@@ -61,7 +62,7 @@ async function fetchOnce(access: CheckpointAccess, manifest: CheckpointManifest)
   return { manifest, bundles, files };
 }
 
-async function wholeFile(access: CheckpointAccess, generation: number, file: CheckpointFile): Promise<Buffer> {
+async function wholeFile(access: GatewayAccess, generation: number, file: CheckpointFile): Promise<Buffer> {
   const parts = await Promise.all(
     file.parts.map(async (part) => {
       const content = await getObject(access, generation, part);

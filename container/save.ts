@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure, withoutFilters } from './git.ts';
 import { log } from './log.ts';
-import type { WorkspacePlan } from './workspace.ts';
+import { exists } from './paths.ts';
+import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
 const MAX_FILE_BYTES = 50 * 1024 * 1024;
@@ -112,20 +113,9 @@ export async function publishWork(
   return { commits, files, newCommits, pushed, patchBytes, problems, retry };
 }
 
-function inWorktree(plan: WorkspacePlan): GitOptions {
-  return { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
-}
-
 async function gitPath(options: GitOptions, name: string): Promise<string> {
   const path = (await git(['rev-parse', '--git-path', name], options)).trim();
   return join(path.startsWith('/') ? '' : options.cwd, path);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** A git that was killed leaves its lock behind. One that merely runs in the background gets a moment to finish. */

@@ -14,11 +14,11 @@ import { claudeVersion } from './claude-command.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { imageDigest } from './digest.ts';
 import { log } from './log.ts';
+import { removeStaleLocks } from './mirror.ts';
 import { SESSION_ID } from './paths.ts';
 import { Refusal } from './refusal.ts';
 import { readJson } from './request-body.ts';
 import { Session } from './session.ts';
-import { removeStaleLocks } from './workspace.ts';
 
 export const SANDBOX_VERSION = '0.1.0';
 

@@ -12,11 +12,12 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { MAX_SETUP_CACHE_BYTES } from '../src/protocol/repository-cache.ts';
+import type { GatewayAccess } from './gateway-request.ts';
 import { GitError, git, gitSays } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { repositoryFile } from './paths.ts';
-import { type CacheAccess, dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import { dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
 
 /** Files at the repository's root that say which packages are installed. */
 const LOCK_FILES = [
@@ -234,6 +235,6 @@ async function liesInside(worktree: string, directory: string): Promise<boolean>
   return way !== '..' && !way.startsWith('../');
 }
 
-function accessOf({ start, signal }: LifeContext, limitMs: number): CacheAccess {
+function accessOf({ start, signal }: LifeContext, limitMs: number): GatewayAccess {
   return { gateway: start.gateway, signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]) };
 }

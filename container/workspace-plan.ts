@@ -1,5 +1,5 @@
 /** What a working copy is made of, for everyone who has to do with it. */
-import type { GitRemote } from './git.ts';
+import type { GitOptions, GitRemote } from './git.ts';
 
 /** What a working copy is made of. */
 export interface WorkspacePlan {
@@ -13,4 +13,14 @@ export interface WorkspacePlan {
   /** File for a bundle on its way out of the cache. */
   bundlePath: string;
   signal: AbortSignal;
+}
+
+/** Where and how git works on the mirror. */
+export function inMirror(plan: WorkspacePlan): GitOptions {
+  return { cwd: plan.mirror, remote: plan.remote, signal: plan.signal };
+}
+
+/** The same for the worktree. */
+export function inWorktree(plan: WorkspacePlan): GitOptions {
+  return { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
 }

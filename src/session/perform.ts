@@ -5,6 +5,7 @@ import { GitHubError } from '../github/errors.ts';
 import { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
+import type { SandboxCommand } from '../protocol/sandbox.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
 import { indexSession } from '../store/database.ts';
@@ -50,6 +51,9 @@ export async function performTogether(effects: Effect[], surroundings: Surroundi
 
 async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surroundings): Promise<EffectResult> {
   const { state, env, database } = surroundings;
+  const { generation } = state.sandbox;
+  const toSandbox = (command: SandboxCommand) =>
+    sandboxFor(surroundings, state.id, generation).command(state.id, command);
   switch (effect.kind) {
     case 'open-thread': {
       const client = linear(surroundings);
@@ -68,7 +72,6 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const kept = surroundings.promptText(effect.promptId);
       if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
       const text = effect.preface === undefined ? kept : `${effect.preface}\n\n${kept}`;
-      const { generation } = state.sandbox;
       return orLost(generation, async () => {
         const sandbox = sandboxFor(surroundings, state.id, generation);
         const whole = await withAttachments(text, surroundings, sandbox);
@@ -79,21 +82,17 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     }
     case 'answer-sandbox': {
       const { id, requestId, input } = effect;
-      const command = { type: 'answer', id, requestId, input } as const;
-      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      await toSandbox({ type: 'answer', id, requestId, input });
       return null;
     }
     case 'decide-sandbox': {
       const { id, requestId, decision } = effect;
-      const command = { type: 'decide', id, requestId, decision } as const;
-      await sandboxFor(surroundings, state.id, state.sandbox.generation).command(state.id, command);
+      await toSandbox({ type: 'decide', id, requestId, decision });
       return null;
     }
     case 'stop-sandbox': {
-      const command = { type: 'stop', id: effect.id, turn: effect.turn } as const;
-      const { generation } = state.sandbox;
       return orLost(generation, async () => {
-        await sandboxFor(surroundings, state.id, generation).command(state.id, command);
+        await toSandbox({ type: 'stop', id: effect.id, turn: effect.turn });
         return null;
       });
     }
