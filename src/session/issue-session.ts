@@ -3,71 +3,40 @@
  * one transaction each (dedupe, journal, state, outbox), then carries out effects and tells viewers.
  */
 import { DurableObject } from 'cloudflare:workers';
-import type { Live } from '../claude/stream.ts';
 import { type Config, readConfig } from '../config.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
-import type { JournalEntry } from '../protocol/journal.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
-import { CLOSE_NO_SUCH_SESSION, type OpenBlock, type SessionView, type ViewerFrame } from '../protocol/viewer.ts';
+import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { AssetMemory } from './asset-memory.ts';
+import { Audience, type Written } from './audience.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
+import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
 import type { Effect } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
 import type { SessionEvent } from './events.ts';
 import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
-import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import { needsPlace } from './queueing.ts';
-import { type Issue, initialState, type SessionState } from './state.ts';
+import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
 import { createTables, hasTables } from './tables.ts';
 import { viewOf } from './view.ts';
-import { Viewers } from './viewers.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';
 /** Key of the last checkpoint's manifest. */
 const CHECKPOINT = 'checkpoint';
-/** Shortest time between two headers that differ in their counts alone, in ms. */
-const COUNTS_EVERY_MS = 2_000;
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
-
-/** What a route hands over; `receivedAt` in milliseconds since the epoch. */
-export interface Delivery {
-  /** Unique for each delivery; a repeat bears it again. */
-  deliveryId: string;
-  /** The same for every delivery of the same content. */
-  contentKey: string;
-  /** Address of this deployment as the caller reached it. */
-  origin: string;
-  /** What a session that begins with this delivery is about; null for one that only an existing session takes. */
-  about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
-  event: Exclude<
-    SessionEvent,
-    { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'effect-delayed' | 'deadline' }
-  >;
-  /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
-  promptText?: { followUp: string; first: string };
-}
-
-export type Accepted = 'accepted' | 'duplicate' | 'no-such-session';
-export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'; message: string };
-
-/** What became of a checkpoint: it counts from now on, instead of `before`; or a newer one does; or its life is over. */
-export type NotedCheckpoint =
-  | { kind: 'noted'; before: CheckpointManifest | null }
-  | { kind: 'stale'; sequence: number }
-  | { kind: 'superseded'; message: string };
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
@@ -77,15 +46,10 @@ export class IssueSession extends DurableObject<Env> {
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #store: StateStore;
-  readonly #viewers: Viewers;
-  readonly #open = new OpenBlocks();
+  readonly #audience: Audience;
   #state: SessionState | null;
   #workspaceName = '';
-  /** The header as viewers have it: what it counts, and the rest. */
-  #told = { rest: '', counts: '', at: 0 };
   #alarmAt: number | null = null;
-  /** Viewers are connected that saw blocks begin of which this life knows nothing; the next frame tells them. */
-  #hasForgotten: boolean;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -97,8 +61,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#journal = new Journal(sql);
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
-    this.#viewers = new Viewers(ctx);
-    this.#hasForgotten = this.#viewers.count > 0;
+    this.#audience = new Audience(ctx, this.#journal, (state) => this.#view(state));
     this.#state = hasTables(sql) ? this.#store.load() : null;
     if (this.#state) {
       this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
@@ -233,9 +196,7 @@ export class IssueSession extends DurableObject<Env> {
     const after = Number(new URL(request.url).searchParams.get('after') ?? 0);
     if (!this.#state) return refuseSocket();
     await this.#loadWorkspaceName();
-    const hello = this.#hello(this.#state, this.#open.list());
-    const from = Number.isSafeInteger(after) && after > 0 ? after : 0;
-    return this.#viewers.join(hello, from, (number, limit) => this.#journal.after(number, limit));
+    return this.#audience.join(this.#state, after);
   }
 
   override webSocketClose(): void {
@@ -276,7 +237,7 @@ export class IssueSession extends DurableObject<Env> {
    */
   #commit(take: () => { state: SessionState; event: SessionEvent } | null): boolean {
     const context: StepContext = { now: Date.now(), newId: () => crypto.randomUUID() };
-    const written: ({ entry: JournalEntry; block: string | undefined } | { live: Live })[] = [];
+    const written: Written[] = [];
     let transition: Transition | null = null;
     try {
       this.ctx.storage.transactionSync(() => {
@@ -303,46 +264,13 @@ export class IssueSession extends DurableObject<Env> {
   }
 
   /** What comes after a transaction: viewers are told, effects set going, the alarm set. */
-  #follow(
-    { state, effects }: Transition,
-    written: ({ entry: JournalEntry; block: string | undefined } | { live: Live })[],
-  ): true {
+  #follow({ state, effects }: Transition, written: readonly Written[]): true {
     this.#state = state;
-    const frames = written.flatMap((item) =>
-      'live' in item ? (this.#open.frame(item.live, state.turns) ?? []) : this.#open.entry(item.entry, item.block),
-    );
-    this.#tell(state, frames);
+    this.#audience.tell(state, written);
     // Effects run beside the request that caused them; the alarm stands by in case the object dies meanwhile.
     if (effects.length > 0) this.ctx.waitUntil(this.#carryOut());
     this.#arm();
     return true;
-  }
-
-  #tell(state: SessionState, frames: ViewerFrame[]): void {
-    if (this.#viewers.count === 0) return;
-    const session = this.#view(state);
-    const joined = joinFrames(frames);
-    if (this.#hasForgotten) {
-      joined.unshift(this.#hello(state, []));
-      this.#hasForgotten = false;
-    }
-    if (this.#isWorthTelling(session)) joined.push({ t: 'session', session });
-    this.#viewers.send(joined);
-  }
-
-  /** The header counts tokens with every message of Claude's; viewers need not see each step of that. */
-  #isWorthTelling({ usage, costUsd, updatedAt, ...session }: SessionView): boolean {
-    const rest = JSON.stringify(session);
-    const counts = JSON.stringify([usage, costUsd]);
-    const told = this.#told;
-    const isCountDue = counts !== told.counts && updatedAt - told.at >= COUNTS_EVERY_MS;
-    if (rest === told.rest && !isCountDue) return false;
-    this.#told = { rest, counts, at: updatedAt };
-    return true;
-  }
-
-  #hello(state: SessionState, open: OpenBlock[]): ViewerFrame {
-    return { t: 'hello', session: this.#view(state), head: this.#journal.head, open };
   }
 
   #view(state: SessionState) {

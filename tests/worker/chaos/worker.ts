@@ -7,7 +7,7 @@ import { z } from 'zod';
 import app, { IssueSession as CyrusIssueSession, LinearWorkspace as CyrusLinearWorkspace } from '../../../src/index.ts';
 import type { Call, CallResult } from '../../../src/linear/call.ts';
 import type { EventBatch } from '../../../src/protocol/sandbox.ts';
-import type { Accepted, Delivery, Ingested } from '../../../src/session/issue-session.ts';
+import type { Accepted, Delivery, Ingested } from '../../../src/session/delivery.ts';
 import { turnAlarms, turnClock } from './clock.ts';
 import { CrashPoints } from './crash-points.ts';
 import { bucketOver, ChaosStore, databaseOver, type Store } from './stores.ts';

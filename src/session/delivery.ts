@@ -1,0 +1,31 @@
+/** What an issue session is handed, and what it answers. */
+import type { CheckpointManifest } from '../protocol/checkpoint.ts';
+import type { SessionEvent } from './events.ts';
+import type { Issue } from './state.ts';
+
+/** What a route hands over. */
+export interface Delivery {
+  /** Unique for each delivery; a repeat bears it again. */
+  deliveryId: string;
+  /** The same for every delivery of the same content. */
+  contentKey: string;
+  /** Address of this deployment as the caller reached it. */
+  origin: string;
+  /** What a session that begins with this delivery is about; null for one that only an existing session takes. */
+  about: { workspaceId: string; issue: Issue | null; fallbackName: string } | null;
+  event: Exclude<
+    SessionEvent,
+    { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'effect-delayed' | 'deadline' }
+  >;
+  /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
+  promptText?: { followUp: string; first: string };
+}
+
+export type Accepted = 'accepted' | 'duplicate' | 'no-such-session';
+export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'; message: string };
+
+/** What became of a checkpoint: it counts from now on, instead of `before`; or a newer one does; or its life is over. */
+export type NotedCheckpoint =
+  | { kind: 'noted'; before: CheckpointManifest | null }
+  | { kind: 'stale'; sequence: number }
+  | { kind: 'superseded'; message: string };
