@@ -4,7 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type Config, readConfig } from '../config.ts';
-import { budgetWords, hasBudget, type Spent, usedUpBudget } from '../limits/budget.ts';
+import { budgetWords, hasBudget, usedUpBudget } from '../limits/budget.ts';
 import { costOf, expectedCost } from '../limits/prices.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
@@ -14,9 +14,11 @@ import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { sha256 } from '../store/hex.ts';
-import { addUsage, readSpending, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
+import { addUsage, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
 import { type AccountState, accountStateSchema } from './account-state.ts';
+import type { Asker } from './asker.ts';
 import { credentialHeaders } from './claude-credential.ts';
+import { Spending } from './spending.ts';
 import type { AnswerUse } from './usage-reader.ts';
 
 /** Sums are written this long after the first use, in ms; and again after a failure. */
@@ -25,8 +27,6 @@ const FLUSH_AGAIN_MS = 30_000;
 /** A session keeps its token this long after it last used it. */
 const KEEP_ASSIGNED_MS = 7 * 24 * 3_600_000;
 const MAX_ASSIGNED = 2_000;
-/** A request that never reported back holds its part of a budget no longer than this. */
-const RESERVED_MS = 15 * 60_000;
 /** A refused token is tried again at most this often, and given a real request again after this long. */
 const PROBE_EVERY_MS = 60_000;
 const BELIEVE_REFUSAL_MS = 10 * 60_000;
@@ -34,14 +34,6 @@ const PROBE_LIMIT_MS = 5_000;
 /** Kept apart: the tokens change with every answer, the long list of sessions rarely. */
 const TOKENS = 'tokens';
 const ASSIGNED = 'assigned';
-
-/** Who asks. */
-export interface Asker {
-  session: string;
-  workspace: string;
-  /** `owner/name` */
-  repository: string;
-}
 
 /** What a request may do: go out with this token; or not, and why. */
 export type Grant =
@@ -81,8 +73,7 @@ export class ClaudeAccount extends DurableObject<Env> {
   #state: AccountState;
   #pending = new Map<string, UsageSum>();
   #changed = new Set<string>();
-  readonly #spent = new Map<string, Promise<{ usd: number }>>();
-  readonly #reserved = new Map<string, { asker: Asker; usd: number; at: number }>();
+  readonly #spending: Spending;
   readonly #models = new Map<string, string>();
   readonly #fingerprints = new Map<string, string>();
 
@@ -90,6 +81,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     super(ctx, env);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
+    this.#spending = new Spending(this.#database, () => [...this.#pending.values()]);
     const { kv } = ctx.storage;
     const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
     this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
@@ -112,31 +104,20 @@ export class ClaudeAccount extends DurableObject<Env> {
     this.#assign(asker.session, choice.name, now);
     if (!this.#hasBudget) return { ...choice, reservation: null };
     const expected = expectedCost(bytes, this.#modelOf(asker.session), this.#config.limits.prices);
-    const spent = await this.#spentBy(asker);
+    const spent = await this.#spending.spentBy(asker);
     // Nothing is awaited between the look at what is reserved and the reservation.
-    const reserved = this.#reservedBy(asker, now);
-    const usedUp = usedUpBudget(
-      this.#config.limits.budgets,
-      {
-        session: spent.session + reserved.session,
-        repositoryThisMonth: spent.repositoryThisMonth + reserved.repositoryThisMonth,
-        month: spent.month + reserved.month,
-      },
-      expected,
-    );
+    const usedUp = usedUpBudget(this.#config.limits.budgets, this.#spending.withReserved(spent, asker, now), expected);
     if (usedUp) {
       log('claude.budget.used-up', { session: asker.session, repository: asker.repository, budget: usedUp.which });
       return { kind: 'over-budget', words: budgetWords(usedUp) };
     }
-    const reservation = crypto.randomUUID();
-    this.#reserved.set(reservation, { asker, usd: expected, at: now });
-    return { ...choice, reservation };
+    return { ...choice, reservation: this.#spending.reserve(asker, expected, now) };
   }
 
   /** Takes in what a request used and what the API said of the limits. */
   async record({ asker, token, use, refused, windows, reservation }: Answered): Promise<void> {
     const now = Date.now();
-    if (reservation !== null) this.#reserved.delete(reservation);
+    if (reservation !== null) this.#spending.release(reservation);
     const known = this.#state.tokens[token] ?? { windows: null, problem: null };
     const isNewer = windows !== null && (known.windows === null || known.windows.at <= windows.at);
     // An answer that is no refusal of the credential proves it good.
@@ -322,11 +303,7 @@ export class ClaudeAccount extends DurableObject<Env> {
       ...tokens,
       costUsd,
     });
-    if (!this.#hasBudget || costUsd === 0) return;
-    for (const key of spentKeys(asker, now)) {
-      const spent = await this.#spent.get(key);
-      if (spent) spent.usd += costUsd;
-    }
+    if (this.#hasBudget && costUsd > 0) await this.#spending.add(asker, costUsd, now);
   }
 
   #merge(sum: UsageSum): void {
@@ -347,54 +324,6 @@ export class ClaudeAccount extends DurableObject<Env> {
           }
         : sum,
     );
-  }
-
-  /** What was spent, read from the database once and counted on from there. @throws DatabaseError */
-  async #spentBy(asker: Asker): Promise<Spent> {
-    const [session, repository, month] = spentKeys(asker, Date.now());
-    const keys = [session, repository, month] as const;
-    if (keys.some((key) => !this.#spent.has(key))) {
-      const read = readSpending(this.#database, {
-        sessionId: asker.session,
-        workspaceId: asker.workspace,
-        repository: asker.repository,
-        month: new Date().toISOString().slice(0, 7),
-      });
-      const unwritten = [...this.#pending.values()];
-      const plus = (usd: number, isIn: (sum: UsageSum) => boolean) =>
-        usd + unwritten.filter(isIn).reduce((total, { costUsd }) => total + costUsd, 0);
-      const ofRepository = (sum: UsageSum) =>
-        sum.workspaceId === asker.workspace && sum.repository === asker.repository;
-      const values = [
-        read.then((spent) => ({ usd: plus(spent.session, ({ sessionId }) => sessionId === asker.session) })),
-        read.then((spent) => ({ usd: plus(spent.repositoryThisMonth, ofRepository) })),
-        read.then((spent) => ({ usd: plus(spent.month, () => true) })),
-      ];
-      for (const [index, key] of keys.entries()) {
-        const value = values[index];
-        if (this.#spent.has(key) || !value) continue;
-        this.#spent.set(key, value);
-        // A failed read is tried again by the next request.
-        value.catch(() => this.#spent.delete(key));
-      }
-    }
-    const usd = async (key: string) => (await this.#spent.get(key))?.usd ?? 0;
-    const [ofSession, ofRepository, ofMonth] = await Promise.all([usd(session), usd(repository), usd(month)]);
-    return { session: ofSession, repositoryThisMonth: ofRepository, month: ofMonth };
-  }
-
-  #reservedBy(asker: Asker, now: number): Spent {
-    const sums: Spent = { session: 0, repositoryThisMonth: 0, month: 0 };
-    for (const [id, { asker: other, usd, at }] of this.#reserved) {
-      if (now - at > RESERVED_MS) {
-        this.#reserved.delete(id);
-        continue;
-      }
-      sums.month += usd;
-      if (other.workspace === asker.workspace && other.repository === asker.repository) sums.repositoryThisMonth += usd;
-      if (other.session === asker.session) sums.session += usd;
-    }
-    return sums;
   }
 
   async #flushSoon(): Promise<void> {
@@ -429,12 +358,6 @@ export class ClaudeAccount extends DurableObject<Env> {
       log('claude.audit.failed', { error: asError(error) });
     }
   }
-}
-
-/** Under what the spending of a session, of a repository in a month and of a month is remembered. */
-function spentKeys({ session, workspace, repository }: Asker, now: number): [string, string, string] {
-  const month = new Date(now).toISOString().slice(0, 7);
-  return [`session ${session}`, `repository ${month} ${workspace} ${repository}`, `month ${month}`];
 }
 
 async function fingerprintOf(secret: string): Promise<string> {

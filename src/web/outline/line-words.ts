@@ -47,7 +47,7 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
         more: prettyJson(entry.raw),
       };
     case 'output': {
-      const from = entry.source === 'setup' ? 'cyrus-setup.sh printed' : 'Claude Code printed to stderr';
+      const from = entry.source === 'setup' ? 'The setup printed' : 'Claude Code printed to stderr';
       return { level: 'quiet', text: from, more: entry.text };
     }
   }
