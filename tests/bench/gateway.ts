@@ -10,12 +10,12 @@ import { Agent, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { runGit } from '../../dev/git/git-command.ts';
 import { startGitHost } from '../../dev/git/git-host.ts';
 import { mintToken } from '../../src/gateway/token.ts';
-import { ADMIN_TOKEN, bundleCyrus, ENCRYPTION_KEY } from './cyrus.ts';
+import { ADMIN_TOKEN, ENCRYPTION_KEY } from './cyrus.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
+import { startWorker } from './miniflare.ts';
 
 const REQUESTS = 400;
 const WARM_UP = 50;
@@ -34,7 +34,7 @@ const folder = mkdtempSync(join(tmpdir(), 'cyrus-bench-'));
 const upstream = fork(join(import.meta.dirname, 'gateway-upstream.ts'));
 const [{ port }] = (await once(upstream, 'message')) as [{ port: number }];
 const host = await startGitHost({ root: join(folder, 'git'), ...GIT });
-const worker = await startWorker(`http://127.0.0.1:${port}`);
+const worker = await startWorker(folder, { ANTHROPIC_API_URL: `http://127.0.0.1:${port}`, PAUSED: 'false' });
 try {
   await makeRepository();
   await configureRepository();
@@ -57,43 +57,9 @@ try {
   conclude({ bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching }, bars);
 } finally {
   upstream.kill();
-  await worker.end();
+  await worker.miniflare.dispose();
   await host.close();
   rmSync(folder, { recursive: true, force: true });
-}
-
-/** The Worker in workerd, reached past the layers that development tools put in front of it. */
-async function startWorker(apiUrl: string): Promise<{ url: string; end(): Promise<void> }> {
-  const { module, variables } = await bundleCyrus(folder);
-  const objects = (className: string) => ({ className, useSQLite: true });
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      name: 'cyrus',
-      modules: [{ type: 'ESModule', path: module, contents: readFileSync(module, 'utf8') }],
-      modulesRoot: join(folder, 'cyrus'),
-      compatibilityDate: '2026-10-01',
-      durableObjects: {
-        ISSUE_SESSION: objects('IssueSession'),
-        SANDBOX_CONTAINER: objects('SandboxContainer'),
-        LINEAR_WORKSPACE: objects('LinearWorkspace'),
-        CLAUDE_ACCOUNT: objects('ClaudeAccount'),
-        WORKSPACE_QUEUE: objects('WorkspaceQueue'),
-      },
-      d1Databases: ['DB'],
-      r2Buckets: ['LOGS'],
-      bindings: { ...variables, ANTHROPIC_API_URL: apiUrl, PAUSED: 'false' },
-      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-    }),
-  );
-  const database = await miniflare.getD1Database('DB');
-  for (const file of readdirSync('migrations')
-    .filter((name) => name.endsWith('.sql'))
-    .toSorted()) {
-    const statements = readFileSync(join('migrations', file), 'utf8').split('--> statement-breakpoint');
-    for (const statement of statements) await database.prepare(statement).run();
-  }
-  const url = await miniflare.unsafeGetDirectURL('cyrus');
-  return { url: url.origin, end: () => miniflare.dispose() };
 }
 
 async function makeRepository(): Promise<void> {

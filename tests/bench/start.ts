@@ -9,7 +9,6 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { ClaudeProcess } from '../../container/claude.ts';
 import { claudeArguments, claudeEnvironment } from '../../container/claude-command.ts';
 import { readSandboxConfig } from '../../container/config.ts';
@@ -28,8 +27,9 @@ import { startLinearSimulator } from '../../dev/linear/simulator.ts';
 import { type Child, plainEnvironment, startProcess, waitFor } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
 import type { StartSession } from '../../src/protocol/sandbox.ts';
-import { ADMIN_TOKEN, bundleCyrus, WEBHOOK_SECRET } from './cyrus.ts';
+import { ADMIN_TOKEN, WEBHOOK_SECRET } from './cyrus.ts';
 import { type Bar, conclude, median, round } from './figures.ts';
+import { startWorker } from './miniflare.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const LARGE_COMMITS = 20_000;
@@ -71,7 +71,7 @@ try {
   });
   closers.push(() => linear.close());
   const sandboxPort = await quietPort();
-  const worker = await startWorker({
+  const worker = await startWorker(folder, {
     LINEAR_API_URL: linear.graphqlUrl,
     ANTHROPIC_API_URL: model.url,
     CLAUDE_CODE_OAUTH_TOKEN: MODEL_TOKEN,
@@ -80,7 +80,8 @@ try {
     SANDBOX_ENDPOINT_SECRET: SANDBOX_SECRET,
     PAUSED: 'false',
   });
-  closers.push(() => worker.end());
+  closers.push(() => worker.miniflare.dispose());
+  const bucket = await worker.miniflare.getR2Bucket('LOGS');
   await configure();
   linear.setWebhookUrl(`${worker.url}/webhooks/linear`);
 
@@ -221,39 +222,6 @@ try {
     return ms;
   }
 
-  async function startWorker(variables: Record<string, string>) {
-    const { module, variables: usual } = await bundleCyrus(folder);
-    const objects = (className: string) => ({ className, useSQLite: true });
-    const miniflare = new Miniflare(
-      convertV4MiniflareOptions({
-        name: 'cyrus',
-        modules: [{ type: 'ESModule', path: module, contents: readFileSync(module, 'utf8') }],
-        modulesRoot: join(folder, 'cyrus'),
-        compatibilityDate: '2026-10-01',
-        durableObjects: {
-          ISSUE_SESSION: objects('IssueSession'),
-          SANDBOX_CONTAINER: objects('SandboxContainer'),
-          LINEAR_WORKSPACE: objects('LinearWorkspace'),
-          CLAUDE_ACCOUNT: objects('ClaudeAccount'),
-          WORKSPACE_QUEUE: objects('WorkspaceQueue'),
-        },
-        d1Databases: ['DB'],
-        r2Buckets: ['LOGS'],
-        bindings: { ...usual, ...variables },
-        unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-      }),
-    );
-    const database = await miniflare.getD1Database('DB');
-    const files = readdirSync('migrations').filter((name) => name.endsWith('.sql'));
-    for (const file of files.toSorted()) {
-      const statements = readFileSync(join('migrations', file), 'utf8').split('--> statement-breakpoint');
-      for (const statement of statements) await database.prepare(statement).run();
-    }
-    const bucket = await miniflare.getR2Bucket('LOGS');
-    const { origin } = await miniflare.unsafeGetDirectURL('cyrus');
-    return { url: origin, bucket, end: () => miniflare.dispose() };
-  }
-
   async function configure(): Promise<void> {
     const { id, name, urlKey } = linear.workspace;
     const workspace = `/api/admin/workspaces/${id}`;
@@ -276,21 +244,21 @@ try {
   /** What the gateway keeps of a repository, once its manifest is there. */
   async function takeBundle(size: Size): Promise<{ key: string; content: ArrayBuffer }[]> {
     const prefix = `repositories/${linear.workspace.id}/${encodeURIComponent(SIZES[size])}/`;
-    const { objects } = await worker.bucket.list({ prefix });
+    const { objects } = await bucket.list({ prefix });
     if (!objects.some(({ key }) => key.endsWith('.json'))) return [];
     return Promise.all(
       objects.map(async ({ key }) => ({
         key,
-        content: (await (await worker.bucket.get(key))?.arrayBuffer()) as ArrayBuffer,
+        content: (await (await bucket.get(key))?.arrayBuffer()) as ArrayBuffer,
       })),
     );
   }
 
   /** Has the gateway keep exactly this. */
   async function putBundle(objects: { key: string; content: ArrayBuffer }[]): Promise<void> {
-    const kept = await worker.bucket.list({ prefix: 'repositories/' });
-    await worker.bucket.delete(kept.objects.map(({ key }) => key));
-    for (const { key, content } of objects) await worker.bucket.put(key, content);
+    const kept = await bucket.list({ prefix: 'repositories/' });
+    await bucket.delete(kept.objects.map(({ key }) => key));
+    for (const { key, content } of objects) await bucket.put(key, content);
   }
 } finally {
   for (const close of closers.reverse()) await close();

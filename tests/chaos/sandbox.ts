@@ -152,11 +152,26 @@ async function playMode(mode: Mode, stack: Stack, machines: Killable, undisturbe
   const all: TaskFigures[] = [];
   const running = new Set<Task>();
   let tasks = 0;
+  let beginning = 0;
+
+  /**
+   * Nobody is killed meanwhile: Linear delivers a webhook that was refused a minute later, and then an hour later. What
+   * becomes of that is tried by chaos:linear.
+   */
+  const beginUndisturbed = async (title: string) => {
+    beginning += 1;
+    try {
+      await again(() => isUp(stack));
+      return await begin(stack, title);
+    } finally {
+      beginning -= 1;
+    }
+  };
 
   const lane = async () => {
     while (state.kills < wantedKills) {
       const number = ++tasks;
-      const task = await begin(stack, `Task ${number} (${mode})`);
+      const task = await beginUndisturbed(`Task ${number} (${mode})`);
       running.add(task);
       try {
         if (mode !== 'worker') await disturb(task);
@@ -179,6 +194,7 @@ async function playMode(mode: Mode, stack: Stack, machines: Killable, undisturbe
     while (task.disturbances.length < MAX_KILLS_A_TASK && state.kills < wantedKills) {
       if (!(await atWork(task))) return;
       await pause(random.next() * 2_500);
+      while (mode === 'both' && beginning > 0) await pause(100);
       const { phase } = (await read(task)).session;
       if (phase === 'waiting' || state.kills >= wantedKills) return;
       const wipes = values.containers || state.kills % 2 === 1;
@@ -205,7 +221,7 @@ async function playMode(mode: Mode, stack: Stack, machines: Killable, undisturbe
   const killingWorkers = async () => {
     while (state.kills < wantedKills) {
       await pause(500 + random.next() * 2_000);
-      if (running.size === 0) continue;
+      if (running.size === 0 || beginning > 0) continue;
       state.kills += 1;
       for (const task of running) task.disturbances.push({ at: Date.now(), kind: 'worker' });
       await killWorker(stack);
@@ -276,6 +292,12 @@ async function settled(task: Task): Promise<void> {
     },
     { limitMs: TASK_LIMIT_MS, everyMs: 250, describe: () => last },
   );
+}
+
+/** @throws where the Worker is away */
+async function isUp(stack: Stack): Promise<void> {
+  const { ok, status } = await fetch(`${stack.url}/health`, { signal: AbortSignal.timeout(5_000) });
+  if (!ok) throw new Error(`the Worker answers ${status}`);
 }
 
 /** The Worker may just be away. */

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { PROJECT } from '../../dev/settings.ts';
-import { ADMIN_TOKEN, type AdminHost, startAdminHost } from '../unit/support/admin-host.ts';
+import { type AdminHost, startAdminHost } from '../unit/support/admin-host.ts';
+import { type RunOptions, runRepositories } from './repositories-command.ts';
 
 // The platform's own module: what the admin API imports has classes of objects in it, which are not made here.
 vi.mock('cloudflare:workers', () => ({ DurableObject: class {}, WorkerEntrypoint: class {}, env: {} }));
@@ -22,21 +20,7 @@ beforeEach(() => {
 
 const addRepository = () => run(['add', 'acme/shop', '--clone-url', 'https://git.example/acme/shop.git']);
 
-async function run(args: string[], more: { env?: Record<string, string>; stdin?: string } = {}) {
-  const env = { PATH: process.env.PATH ?? '', CYRUS_URL: host.url, ADMIN_TOKEN, ...more.env };
-  const command = [join(PROJECT, 'dev', 'repositories.ts'), ...args, '--workspace', workspace];
-  const child = spawn(process.execPath, command, { env });
-  const ran = { code: null as number | null, out: '', err: '' };
-  child.stdout.on('data', (chunk) => {
-    ran.out += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    ran.err += chunk;
-  });
-  child.stdin.end(more.stdin ?? '');
-  ran.code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return ran;
-}
+const run = (args: string[], more: RunOptions = {}) => runRepositories(host, [...args, '--workspace', workspace], more);
 
 it('MCP servers are added, listed and removed; their secrets go in by the environment or standard input', async () => {
   await addRepository();

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { PROJECT } from '../../dev/settings.ts';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { ADMIN_TOKEN, type AdminHost, startAdminHost } from '../unit/support/admin-host.ts';
+import { type RunOptions, runRepositories } from './repositories-command.ts';
 
 // The platform's own module: what the admin API imports has classes of objects in it, which are not made here.
 vi.mock('cloudflare:workers', () => ({ DurableObject: class {}, WorkerEntrypoint: class {}, env: {} }));
@@ -21,27 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 
-interface Ran {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
 /** Runs the command as a process, as npm does. */
-async function run(args: string[], more: { env?: Record<string, string>; stdin?: string } = {}): Promise<Ran> {
-  const env = { PATH: process.env.PATH ?? '', CYRUS_URL: host.url, ADMIN_TOKEN, ...more.env };
-  const child = spawn(process.execPath, [join(PROJECT, 'dev', 'repositories.ts'), ...args], { env });
-  const ran: Ran = { code: null, out: '', err: '' };
-  child.stdout.on('data', (chunk) => {
-    ran.out += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    ran.err += chunk;
-  });
-  child.stdin.end(more.stdin ?? '');
-  ran.code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return ran;
-}
+const run = (args: string[], more: RunOptions = {}) => runRepositories(host, args, more);
 
 /** Runs the command, which has to succeed, and reads its JSON. */
 async function json(args: string[], more?: Parameters<typeof run>[1]): Promise<Record<string, unknown>> {
