@@ -2,15 +2,18 @@
  * The way to the git host. A sandbox's remote is the gateway; a push is read as far as its commands: only the session's
  * own branch may be created or moved. Packs are streamed, never held.
  */
+import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { type BodyReader, bodyReader, PIECE_BYTES } from './body-reader.ts';
 import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
-import { type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
+import { joined, type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
 import type { Claims } from './token.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
 export const MAX_PUSH_BYTES = 1024 ** 3;
+/** Largest report of a push, in bytes: a line for each ref, and what the host's hooks have to say. */
+const MAX_REPORT_BYTES = 16 * 1024 ** 2;
 
 /**
  * Forwards a request of git's smart HTTP protocol (gitprotocol-http(5)) to the git host.
@@ -93,12 +96,34 @@ async function forwardPush(
 
   const rest = restOf(read, reader, maxBytes);
   const answer = await askGitHost(request, 'git-receive-pack', rest.stream, claims, remote, fetcher);
-  if (rest.tooLarge()) {
-    if (answer instanceof Response) await answer.body?.cancel().catch(ignored);
-    return refuse(tooLarge);
-  }
   // Git shows no text of a failed POST; a report it shows.
-  return answer instanceof Response ? answer : refuse(answer.message);
+  if (!(answer instanceof Response)) return refuse(rest.tooLarge() ? tooLarge : answer.message);
+  // A host may begin its answer long before it has the whole push, so it is kept until it is certain that nothing was refused.
+  const report = await readReport(answer, claims);
+  if (rest.tooLarge()) return refuse(tooLarge);
+  if (report === null) {
+    return refuse(
+      `the git host of ${claims.r} broke off before it said what became of the push: fetch, then push again`,
+    );
+  }
+  return new Response(report, { status: answer.status, headers: answer.headers });
+}
+
+/** The host's report on a push, which is short; null where it breaks off, or is no report by its size. */
+async function readReport(answer: Response, claims: Claims): Promise<Uint8Array<ArrayBuffer> | null> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const piece of answer.body ?? []) {
+      size += piece.byteLength;
+      if (size > MAX_REPORT_BYTES) return null;
+      pieces.push(piece);
+    }
+  } catch (error) {
+    log('gateway.git.report-broken', { session: claims.s, repository: claims.r, error: asError(error) });
+    return null;
+  }
+  return joined(pieces);
 }
 
 /** Why the push as a whole is refused, or null. One ref that is not allowed refuses them all: a push is not split. */

@@ -15,6 +15,7 @@ import { startGitHost } from '../../dev/git/git-host.ts';
 import { mintToken } from '../../src/gateway/token.ts';
 import { ADMIN_TOKEN, ENCRYPTION_KEY } from './cyrus.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
+import { pushTooLarge } from './gateway-large-push.ts';
 import { startWorker } from './miniflare.ts';
 
 const REQUESTS = 400;
@@ -42,6 +43,7 @@ try {
   const token = await mintToken({ encryptionKey: ENCRYPTION_KEY }, claims);
   const latency = await measureLatency(token);
   const fetching = await measureFetch(token);
+  const largePush = await pushTooLarge(folder, `${worker.url}/gateway/git/${FULL_NAME}.git`, basic('cyrus', token));
   const bars: Bar[] = [
     {
       bar: `less than ${MOST_ADDED_MS} ms added to the first streamed byte (median)`,
@@ -53,8 +55,13 @@ try {
       measured: fetching.share,
       holds: fetching.share >= LEAST_THROUGHPUT,
     },
+    {
+      bar: 'a push of more than 1 GiB is refused in words that git prints',
+      measured: largePush.isRefusedInWords ? 1 : 0,
+      holds: largePush.isRefusedInWords,
+    },
   ];
-  conclude({ bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching }, bars);
+  conclude({ bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching, largePush }, bars);
 } finally {
   upstream.kill();
   await worker.miniflare.dispose();
@@ -160,7 +167,6 @@ function firstByte(url: string, agent: Agent, token: string, body: string): Prom
 }
 
 async function measureFetch(token: string) {
-  const basic = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64');
   const ways = {
     direct: { url: host.cloneUrl(FULL_NAME), credential: basic(GIT.username, GIT.password), seconds: [] as number[] },
     gateway: {
@@ -207,6 +213,10 @@ async function measureFetch(token: string) {
     gatewayMiBPerSecond: perSecond(ways.gateway.seconds),
     share: round(median(shares)),
   };
+}
+
+function basic(user: string, password: string): string {
+  return Buffer.from(`${user}:${password}`).toString('base64');
 }
 
 function packBytes(clone: string): number {

@@ -192,6 +192,19 @@ describe('with a real git', { timeout: 60_000 }, () => {
     expect(await refsOfHost()).toEqual(['refs/heads/main']);
   });
 
+  it('a push over the size limit is refused in words also where the host has begun its answer by then', async () => {
+    maxPushBytes = 96 * 1024 * 1024;
+    // Written without compression: git only copies.
+    await git('config', 'core.compression', '0');
+    await writeFile(join(work, 'large.bin'), randomBytes(maxPushBytes));
+    await git('add', '.');
+    await git('commit', '--quiet', '-m', 'Large');
+    const { code, output } = await git('push', 'origin', 'HEAD:cyrus/eng-1');
+    expect(code).toBe(1);
+    expect(output).toContain('(Cyrus: a push may have at most 96 MiB)');
+    expect(await refsOfHost()).toEqual(['refs/heads/main']);
+  });
+
   it('a push from a shallow clone works', async () => {
     await git('clone', '--quiet', '--depth=1', `${gateway.url}/git/acme/shop.git`, 'shallow');
     await git('-C', 'shallow', 'commit', '--quiet', '--allow-empty', '-m', 'More');
