@@ -33,7 +33,7 @@ const MAX_CHAIN = 24;
 const MAX_PARTS = 48;
 /** Of a longer conversation only the last prompts matter: those of the turn. */
 const MAX_PROMPTS = 500;
-/** Longest time that the next tool waits for the checkpoint of those before it. */
+/** Longest time that the next tool, or the end of a turn, waits for the checkpoint of the tools before it. */
 const KEPT_PATIENCE_MS = 10_000;
 /** Longest wait for the issue session to have stored what a checkpoint comprises. */
 const STORED_PATIENCE_MS = 30_000;
@@ -101,18 +101,12 @@ export class Checkpoints {
     await this.#running;
   }
 
-  /** Resolves when nothing is on its way, or after a while: where checkpoints fail, work goes on without them. Never rejects. */
-  async kept(): Promise<void> {
-    if (!this.#running || this.#isAwaitedInVain) return;
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        this.#isAwaitedInVain = true;
-        resolve();
-      }, KEPT_PATIENCE_MS);
-    });
-    await Promise.race([this.#running, patience]);
-    clearTimeout(timer);
+  /**
+   * What is on its way: resolves when it is kept, or after a while. Never rejects.
+   * @returns null where nothing is, or where checkpoints fail: work goes on without them
+   */
+  get pending(): Promise<void> | null {
+    return this.#running === null || this.#isAwaitedInVain ? null : this.#keptWithin(this.#running);
   }
 
   /** No later tries. What runs ends with the life. */
@@ -124,6 +118,18 @@ export class Checkpoints {
   /** Resolves when nothing runs. */
   async settled(): Promise<void> {
     await this.#running;
+  }
+
+  async #keptWithin(running: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.#isAwaitedInVain = true;
+        resolve();
+      }, KEPT_PATIENCE_MS);
+    });
+    await Promise.race([running, patience]);
+    clearTimeout(timer);
   }
 
   async #run(): Promise<void> {

@@ -33,8 +33,8 @@ export interface ConversationOptions {
   mayStart: () => boolean;
   /** Whether prompts may be handed over now: they wait for a commit. */
   mayDeliver: () => boolean;
-  /** Resolves, after a while at most, when what earlier tools did is kept outside of the sandbox. Never rejects. */
-  whenKept: () => Promise<void>;
+  /** Resolves, after a while at most, when what earlier tools did is kept outside of the sandbox; null: it is. Never rejects. */
+  unkept: () => Promise<void> | null;
   /** A batch of tools is done; `results` are the ids of Claude's own calls in it. */
   onBatch: (results: string[]) => void;
   /** Claude gave a result, was stopped, or is gone: its work is to be saved. */
@@ -59,6 +59,8 @@ export class Conversation {
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
   #nothingToResume = false;
+  /** Lines from a result on, which is not told before the work it speaks of is kept. */
+  #withheld: { line: string; meaning: LineMeaning | null }[] | null = null;
   /** A stop is being carried out: it tells the end of the turn itself. */
   #stopping = false;
   #idleSince = Date.now();
@@ -226,8 +228,38 @@ export class Conversation {
     if (this.#held) {
       this.#held.push(line);
       if (meaning?.kind === 'started' || meaning?.kind === 'result') this.#releaseHeld();
-    } else this.#emitLine(line);
+      if (meaning) this.#react(meaning);
+    } else if (this.#withheld) this.#withheld.push({ line, meaning });
+    else if (meaning?.kind === 'result') this.#tellWhenKept(line, meaning);
+    else this.#tell(line, meaning);
+  }
+
+  #tell(line: string, meaning: LineMeaning | null): void {
+    this.#emitLine(line);
     if (meaning) this.#react(meaning);
+  }
+
+  /**
+   * A turn whose end is known is not gone on with: were the sandbox lost now, what its last tools did would be missing, and
+   * nobody would do it again.
+   */
+  #tellWhenKept(line: string, meaning: LineMeaning): void {
+    const unkept = this.#stopping ? null : this.#options.unkept();
+    if (!unkept) {
+      this.#tell(line, meaning);
+      return;
+    }
+    const withheld = [{ line, meaning }];
+    this.#withheld = withheld;
+    void unkept.then(() => {
+      if (this.#withheld === withheld) this.#releaseWithheld();
+    });
+  }
+
+  #releaseWithheld(): void {
+    const withheld = this.#withheld ?? [];
+    this.#withheld = null;
+    for (const { line, meaning } of withheld) this.#tell(line, meaning);
   }
 
   #react(meaning: LineMeaning): void {
@@ -262,7 +294,7 @@ export class Conversation {
 
   /** No tool begins while the work of those before it could still be lost: after a loss at most one batch is made again. */
   async #allowWhenKept(cli: ClaudeProcess | null, requestId: string): Promise<void> {
-    await this.#options.whenKept();
+    await this.#options.unkept();
     cli?.goOn(requestId);
   }
 
@@ -319,6 +351,7 @@ export class Conversation {
     const { journal, commands } = this.#context;
     this.#stopTicking();
     this.#releaseHeld();
+    this.#releaseWithheld();
     const unanswered = this.#tracker.abandon();
     this.#questions.clear();
     this.#context.emit({ type: 'cli-exited', ...exit, duringTurn, cause });

@@ -67,7 +67,7 @@ export class Life {
     this.#conversation = new Conversation(context, {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
       mayDeliver: () => !this.#saving.isCommitting,
-      whenKept: () => this.#checkpoints.kept(),
+      unkept: () => this.#checkpoints.pending,
       onBatch: (results) => this.#checkpoints.soon(results),
       onTurnEnd: () => {
         this.#checkpoints.soon(null);

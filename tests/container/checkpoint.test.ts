@@ -133,6 +133,17 @@ describe('work outlives its sandbox', () => {
     expect(begunAt).toBeGreaterThanOrEqual(stage.gateway.checkpointStoredAt);
   });
 
+  test('a turn has ended only when the work of its last tools is kept', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    stage.gateway.checkpointDelayMs = 1_500;
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one.txt'));
+    expect(await stage.result()).toMatchObject({ is_error: false });
+    const kept = stage.gateway.checkpoint;
+    expect(git('ls-tree', '--name-only', kept?.worktree.commit ?? 'none')).toContain('one.txt');
+    expect(await stage.event('saved')).toMatchObject({ pushed: true });
+  });
+
   test('a gateway that stores no checkpoint disturbs no turn, and gets one when it is back', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     stage.gateway.checkpointsAway = true;
