@@ -267,7 +267,11 @@ async function begin(stack: Stack, title: string): Promise<Task> {
   return { session: await issue.livePage(), ledger, disturbances: [], isOver: false };
 }
 
-/** Waits until Claude has made a call since the last disturbance. @returns false when the task is over */
+/**
+ * Waits until Claude has made a call since the last disturbance; after two that let no call finish, until one has finished:
+ * three losses in a row end a turn, as they should.
+ * @returns false when the task is over
+ */
 function atWork(task: Task): Promise<boolean> {
   const since = task.disturbances.at(-1)?.at ?? 0;
   return until(
@@ -275,7 +279,10 @@ function atWork(task: Task): Promise<boolean> {
     async () => {
       const { session, entries } = await read(task);
       if (session.phase === 'waiting' && entries.some((entry) => entry.kind === 'turn-ended')) return 'over';
-      return entries.some((entry) => entry.kind === 'tool-call' && entry.at > since) ? 'working' : null;
+      const finishedAt = entries.findLast(({ kind }) => kind === 'tool-result')?.at ?? 0;
+      const isNearTheEnd = task.disturbances.filter(({ at }) => at > finishedAt).length >= 2;
+      const awaited = isNearTheEnd ? 'tool-result' : 'tool-call';
+      return entries.some((entry) => entry.kind === awaited && entry.at > since) ? 'working' : null;
     },
     { limitMs: TASK_LIMIT_MS, everyMs: 200, describe: () => task.session.pageUrl },
   ).then((found) => found === 'working');
