@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
-  const { uuid, message } = JSON.parse(line) as { uuid: string; message: { content: string } };
+  const { type, uuid, message } = JSON.parse(line) as { type: string; uuid: string; message: { content: string } };
+  if (type !== 'user') return;
   const out: string[] = [JSON.stringify({ type: 'system', subtype: 'init' })];
   for (let index = 0; index < Number(message.content); index++) {
     const delta = { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: `word ${index} ` } };

@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline';
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
-  const { uuid, message } = JSON.parse(line) as { uuid: string; message: { content: string } };
+  const { type, uuid, message } = JSON.parse(line) as { type: string; uuid: string; message: { content: string } };
+  if (type !== 'user') return;
   writeFileSync(message.content, 'written without a network\n');
   console.log(JSON.stringify({ type: 'system', subtype: 'init' }));
   console.log(JSON.stringify({ type: 'result', is_error: false, user_message_uuids: [uuid] }));
