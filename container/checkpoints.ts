@@ -1,6 +1,7 @@
 /**
  * When checkpoints are made, and of what. After each batch of tools and each turn, one at a time, the latest moment wins.
- * Claude thinks on meanwhile; its next tool that could change something waits for them, and so does the end of the server.
+ * Claude thinks on meanwhile; its next tool that could change something waits for them, and so do the word that a turn has
+ * ended and the end of the server.
  * First the objects are stored, then the issue session has to know every event the checkpoint comprises, and only then the
  * manifest makes it count: so whatever Claude remembers after a restore is in the journal too.
  */

@@ -2,7 +2,6 @@
  * Posts a stream's events to the gateway: in order, one request in flight, from the number after the last one stored.
  * The gateway may be away for hours; the journal's files are the buffer.
  */
-
 import { parseJson } from '../src/protocol/parse-json.ts';
 import {
   BATCH_FLUSH_MS,

@@ -35,7 +35,7 @@ export function findInFiles(folder: string, secrets: readonly Secret[], changedS
     try {
       const file = lstatSync(path);
       if (!file.isFile() || file.ctimeMs < changedSince) continue;
-      found.push(...findIn(readFileSync(path), secrets).map((name) => `${path}: ${name}`));
+      found.push(...findIn(readFileSync(path), secrets).map((secret) => `${path}: ${secret}`));
     } catch (error) {
       // Claude and git remove files of their own while this reads.
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;

@@ -231,6 +231,23 @@ describe('with a real git', { timeout: 60_000 }, () => {
     expect(output).toContain('(Cyrus: the git host answered 503; try again later: maintenance)');
   });
 
+  it('a host that breaks off in the middle of its report is named, for what became of the push is not known', async () => {
+    fetcher = async (request) => {
+      if (request.method === 'GET') return fetch(request);
+      await request.arrayBuffer();
+      const body = new ReadableStream({
+        start(controller) {
+          controller.enqueue(new TextEncoder().encode('0030'));
+          controller.error(new Error('reset'));
+        },
+      });
+      return new Response(body, { headers: { 'content-type': 'application/x-git-receive-pack-result' } });
+    };
+    const { code, output } = await git('push', 'origin', 'HEAD:cyrus/eng-1');
+    expect(code).toBe(1);
+    expect(output).toContain('broke off before it said what became of the push: fetch, then push again');
+  });
+
   it("what the host itself refuses is told in the host's words", async () => {
     await writeFile(join(root, 'acme/shop.git/hooks/pre-receive'), '#!/bin/sh\necho no pushes on Fridays\nexit 1\n', {
       mode: 0o755,
