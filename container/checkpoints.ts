@@ -27,6 +27,7 @@ import type { GatewayAccess } from './gateway-request.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
+import { within } from './within.ts';
 
 const compress = promisify(gzip);
 /** A chain of more bundles, or a file of more parts, is made anew as one. */
@@ -106,8 +107,8 @@ export class Checkpoints {
    * What is on its way: resolves when it is kept, or after a while. Never rejects.
    * @returns null where nothing is, or where checkpoints fail: work goes on without them
    */
-  get pending(): Promise<void> | null {
-    return this.#running === null || this.#isAwaitedInVain ? null : this.#keptWithin(this.#running);
+  unkept(): Promise<void> | null {
+    return this.#running === null || this.#isAwaitedInVain ? null : this.#awaitFor(this.#running);
   }
 
   /** No later tries. What runs ends with the life. */
@@ -121,16 +122,8 @@ export class Checkpoints {
     await this.#running;
   }
 
-  async #keptWithin(running: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        this.#isAwaitedInVain = true;
-        resolve();
-      }, KEPT_PATIENCE_MS);
-    });
-    await Promise.race([running, patience]);
-    clearTimeout(timer);
+  async #awaitFor(running: Promise<void>): Promise<void> {
+    if (!(await within(KEPT_PATIENCE_MS, running))) this.#isAwaitedInVain = true;
   }
 
   async #run(): Promise<void> {

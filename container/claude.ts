@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { LineSplitter } from './lines.ts';
 import { killSessionProcesses, signalProcess } from './processes.ts';
+import { within } from './within.ts';
 
 /** Time for a CLI whose input was closed to end by itself; measured: 38 ms when idle. */
 const END_PATIENCE_MS = 250;
@@ -165,12 +166,12 @@ export class ClaudeProcess {
   async end(politely: boolean): Promise<ClaudeExit> {
     if (this.#alive && politely) {
       this.#child.stdin.end();
-      await this.#exitWithin(END_PATIENCE_MS);
+      await within(END_PATIENCE_MS, this.exited);
     }
     if (this.#alive) {
       // The CLI ends its tools before itself when it is given the time.
       signalProcess(this.pid, 'SIGTERM');
-      await this.#exitWithin(TERM_PATIENCE_MS);
+      await within(TERM_PATIENCE_MS, this.exited);
     }
     signalProcess(-this.pid, 'SIGKILL');
     await killSessionProcesses(this.#sessionDir);
@@ -179,14 +180,5 @@ export class ClaudeProcess {
 
   #write(message: unknown): void {
     this.#child.stdin.write(`${JSON.stringify(message)}\n`);
-  }
-
-  async #exitWithin(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((done) => {
-      timer = setTimeout(done, ms);
-    });
-    await Promise.race([this.exited, patience]);
-    clearTimeout(timer);
   }
 }

@@ -22,6 +22,7 @@ import { Refusal } from './refusal.ts';
 import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
+import { within } from './within.ts';
 
 export interface LifeOptions {
   config: SandboxConfig;
@@ -67,7 +68,7 @@ export class Life {
     this.#conversation = new Conversation(context, {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
       mayDeliver: () => !this.#saving.isCommitting,
-      unkept: () => this.#checkpoints.pending,
+      unkept: () => this.#checkpoints.unkept(),
       onBatch: (results) => this.#checkpoints.soon(results),
       onTurnEnd: () => {
         this.#checkpoints.soon(null);
@@ -172,12 +173,13 @@ export class Life {
   async shutDown(limitMs: number): Promise<void> {
     const deadline = Date.now() + limitMs;
     this.#leaving = true;
-    await within(limitMs * 0.6, async () => {
+    const kept = async () => {
       await this.#conversation.lose();
       // A push may wait for a git host that is away; the checkpoint does not wait for it.
       await Promise.all([this.#saving.settled(), this.#checkpoints.now()]);
       await this.#checkpoints.now();
-    });
+    };
+    await within(limitMs * 0.6, kept());
     await this.#poster.flush(Math.max(100, deadline - Date.now()));
     await this.end();
   }
@@ -263,14 +265,4 @@ export class Life {
     if (this.#state === 'preparing') return true;
     return this.#conversation.isBusy || this.#saving.isBusy || this.#context.commands.waiting.length > 0;
   }
-}
-
-/** Waits for a task, but not longer than this. */
-async function within(limitMs: number, task: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs);
-  });
-  await Promise.race([task(), limit]);
-  clearTimeout(timer);
 }
