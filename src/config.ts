@@ -18,10 +18,24 @@ const optionalText = z
   .optional()
   .transform((value) => (value === undefined || value === '' ? null : value));
 const address = z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).transform(withoutTrailingSlash);
-const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`);
+/** A secret that somebody could guess is refused: too short, or made of a few characters again and again. */
+const secret = (least: number) =>
+  z
+    .string()
+    .min(least, `must have at least ${least} characters: openssl rand -base64 32`)
+    .refine((value) => isVaried(value, MIN_DISTINCT_CHARACTERS), {
+      error: 'repeats a few characters, so it can be guessed: make one by openssl rand -base64 32',
+    });
+const MIN_DISTINCT_CHARACTERS = 6;
+const MIN_DISTINCT_KEY_BYTES = 12;
 
 const key = () =>
-  z.string().refine(isKey, { error: 'must be 32 random bytes in base64: openssl rand -base64 32', abort: true });
+  z
+    .string()
+    .refine(isKey, { error: 'must be 32 random bytes in base64: openssl rand -base64 32', abort: true })
+    .refine((value) => isVaried(atob(value), MIN_DISTINCT_KEY_BYTES), {
+      error: 'repeats a few bytes, so it is not random: openssl rand -base64 32',
+    });
 /** An address or, without a path, a whole origin; `*` in the host stands for one label or a part of one. */
 const callbackPattern = /^https?:\/\/[\w.*-]+(:\d+)?(\/[^\s?#*]*)?$/;
 const callbackList = z
@@ -57,12 +71,12 @@ const variablesSchema = z.object({
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
   PAUSED: flag,
-  LINEAR_WEBHOOK_SECRET: secret(8),
+  LINEAR_WEBHOOK_SECRET: secret(16),
   ENCRYPTION_KEY: key(),
   ENCRYPTION_KEY_OLD: z.union([z.literal('').transform(() => null), key()]).default(null),
   ADMIN_TOKEN: secret(24),
-  ACCESS_PASSWORD: secret(8),
-  SANDBOX_ENDPOINT_SECRET: optionalText,
+  ACCESS_PASSWORD: secret(12),
+  SANDBOX_ENDPOINT_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
   ...claudeLimitVariables,
@@ -152,7 +166,8 @@ function checkConfig(env: object): Config {
   const access = claudeAccess(variables, problems);
   const sandbox = sandboxChoice(variables, problems);
   const app = gitHubApp(variables, problems);
-  if (!access || !sandbox || app === undefined) throw new ConfigError(problems);
+  problems.push(...unsafeAddresses(variables));
+  if (!access || !sandbox || app === undefined || problems.length > 0) throw new ConfigError(problems);
   return {
     environment: variables.ENVIRONMENT,
     publicUrl: variables.PUBLIC_URL,
@@ -218,11 +233,6 @@ function claudeAccess(
 
 /** @returns undefined, with a problem noted, where one half of the app is missing */
 function gitHubApp(variables: Variables, problems: string[]): Config['github']['app'] | undefined {
-  const { GITHUB_API_URL: apiUrl } = variables;
-  if (apiUrl.startsWith('http:') && !isLoopback(apiUrl)) {
-    problems.push('GITHUB_API_URL must be https unless it is a loopback address: tokens travel with every request');
-    return undefined;
-  }
   const { GITHUB_APP_ID: id, GITHUB_APP_PRIVATE_KEY: privateKey } = variables;
   if (id && privateKey) return { id, privateKey };
   if (!id && !privateKey) return null;
@@ -240,17 +250,42 @@ function sandboxChoice(variables: Variables, problems: string[]): Config['sandbo
   if (!url) problems.push('SANDBOX is "endpoint" but SANDBOX_ENDPOINT_URL is not set');
   if (!endpointSecret) problems.push('SANDBOX is "endpoint" but SANDBOX_ENDPOINT_SECRET is not set');
   if (!url || !endpointSecret) return null;
-  if (url.startsWith('http:') && !isLoopback(url)) {
-    problems.push(
-      'SANDBOX_ENDPOINT_URL must be https unless it is a loopback address: commands and code travel over it',
-    );
-    return null;
-  }
   return { kind: 'endpoint', url, secret: endpointSecret };
 }
 
-function isLoopback(url: string): boolean {
-  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
+/** Variables that name where tokens, code or people are sent. */
+const OUTGOING = [
+  'LINEAR_API_URL',
+  'LINEAR_UPLOADS_URL',
+  'LINEAR_MCP_URL',
+  'LINEAR_AUTHORIZE_URL',
+  'LINEAR_TOKEN_URL',
+  'LINEAR_REVOKE_URL',
+  'ANTHROPIC_API_URL',
+  'GITHUB_API_URL',
+  'SANDBOX_ENDPOINT_URL',
+] as const;
+
+/** A problem for each address over which a token could be read on its way. */
+function unsafeAddresses(variables: Variables): string[] {
+  return OUTGOING.filter((name) => {
+    const url = variables[name];
+    return url?.startsWith('http:') && !isLoopback(new URL(url).hostname);
+  }).map((name) => `${name} must be https unless it is a loopback address: credentials travel over it`);
+}
+
+/** Whether a host name, as URL gives it, can only mean this machine. */
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127(\.\d+){3}$/.test(hostname)
+  );
+}
+
+function isVaried(value: string, least: number): boolean {
+  return new Set(value).size >= least;
 }
 
 /** A star in the last two labels would allow addresses of anybody. */

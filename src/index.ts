@@ -1,7 +1,7 @@
 /** The Worker: its routes, and the Durable Object classes it exports. */
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError, isLoopback, readConfig } from './config.ts';
 import { ClaudeAccount } from './gateway/claude-account.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
@@ -28,6 +28,7 @@ import { DatabaseError, NotMigratedError } from './store/database.ts';
 
 const app = new Hono<{ Bindings: Env }>();
 
+app.use(securityHeaders);
 app.route('/webhooks/linear', linearWebhook);
 app.route('/gateway', gateway);
 app.route('/api/admin', admin);
@@ -36,7 +37,7 @@ app.get('/health', (c) => {
   return c.json({ ok: true, paused: config.paused, scriptedModel: config.claude.scripted });
 });
 
-app.use(securityHeaders, access);
+app.use(access);
 app.route('/api/sessions', sessions);
 app.route('/install', install);
 app.route('/oauth', oauth);
@@ -45,11 +46,15 @@ app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
 
 app.onError((error, c) => {
   const [status, problem] = describe(error);
-  log('request.failed', { method: c.req.method, path: new URL(c.req.url).pathname, status, error });
-  return c.json(problem, status);
+  const { hostname, pathname } = new URL(c.req.url);
+  log('request.failed', { method: c.req.method, path: pathname, status, error });
+  return c.json(isLoopback(hostname) ? problem : { ...problem, message: OUTSIDE_MESSAGE }, status);
 });
 
-/** What went wrong in words for whoever runs this deployment; nothing of an unknown error is shown. */
+/** Told to strangers: which variable, table or service it is stands in the log alone. */
+const OUTSIDE_MESSAGE = 'Cyrus cannot answer this now. The log of the Worker says why.';
+
+/** What went wrong, for the person who runs this deployment. Nothing of an unknown error is shown. */
 function describe(error: Error): [500 | 503, ApiError] {
   if (error instanceof ConfigError) return [503, { error: 'not_configured', message: error.message }];
   if (error instanceof NotMigratedError) return [503, { error: 'not_migrated', message: error.message }];

@@ -6,7 +6,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { timingSafeEqual } from 'hono/utils/buffer';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, isLoopback, readConfig } from '../config.ts';
 import { log } from '../observability/log.ts';
 import type { ApiError } from '../protocol/api.ts';
 import { fromBase64Url, toBase64Url } from '../store/base64url.ts';
@@ -60,8 +60,9 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   const response = new Response(c.res.body, c.res);
   const { headers } = response;
   const secure = protocol === 'https:';
-  // What is no page of ours may have a stricter one.
-  const own = headers.get('content-security-policy');
+  const isPage = headers.get('content-type')?.startsWith('text/html') ?? false;
+  // An answer that is not a page may have a stricter one of its own.
+  const own = isPage ? null : headers.get('content-security-policy');
   headers.set(
     'content-security-policy',
     own ??
@@ -81,6 +82,8 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   headers.set('referrer-policy', 'no-referrer');
   headers.set('cross-origin-opener-policy', 'same-origin');
   headers.set('cross-origin-resource-policy', 'same-origin');
+  // What an answer says is true for one person and one moment, unless it says otherwise.
+  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
   if (secure) headers.set('strict-transport-security', 'max-age=31536000');
   c.res = undefined;
   c.res = response;
@@ -111,15 +114,6 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
     return { error: 'not_json', message: 'Send JSON, with the content type application/json.' };
   }
   return null;
-}
-
-function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname.endsWith('.localhost') ||
-    hostname === '[::1]' ||
-    /^127(\.\d+){3}$/.test(hostname)
-  );
 }
 
 /** `<expiry in epoch seconds>.<signature>`. The password is signed along: a new password ends every cookie. */

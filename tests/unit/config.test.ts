@@ -47,6 +47,41 @@ it('refuses a sandbox endpoint over plain http unless it is on loopback', () => 
   expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:8790' })).toEqual([]);
 });
 
+it('refuses an address that credentials travel to in plain http, whichever variable names it', () => {
+  for (const name of [
+    'LINEAR_API_URL',
+    'LINEAR_UPLOADS_URL',
+    'LINEAR_MCP_URL',
+    'LINEAR_AUTHORIZE_URL',
+    'LINEAR_TOKEN_URL',
+    'LINEAR_REVOKE_URL',
+    'ANTHROPIC_API_URL',
+    'GITHUB_API_URL',
+  ]) {
+    expect(problems({ ...valid, [name]: 'http://upstream.example' }), name).toEqual([
+      `${name} must be https unless it is a loopback address: credentials travel over it`,
+    ]);
+    expect(problems({ ...valid, [name]: 'http://localhost:1' }), name).toEqual([]);
+  }
+});
+
+it('refuses secrets that can be guessed: too short, or the same characters again and again', () => {
+  for (const [name, value, problem] of [
+    ['ADMIN_TOKEN', 'a'.repeat(40), 'repeats a few characters'],
+    ['ADMIN_TOKEN', 'short', 'at least 24 characters'],
+    ['ACCESS_PASSWORD', 'hunter2', 'at least 12 characters'],
+    ['ACCESS_PASSWORD', 'abababababab', 'repeats a few characters'],
+    ['LINEAR_WEBHOOK_SECRET', 'lin_wh_', 'at least 16 characters'],
+    ['SANDBOX_ENDPOINT_SECRET', 'secret', 'at least 16 characters'],
+    ['ENCRYPTION_KEY', btoa('\0'.repeat(32)), 'repeats a few bytes'],
+    ['ENCRYPTION_KEY_OLD', btoa('ab'.repeat(16)), 'repeats a few bytes'],
+  ] as const) {
+    expect(problems({ ...valid, [name]: value })).toEqual(
+      expect.arrayContaining([expect.stringMatching(new RegExp(`^${name}: .*${problem}`))]),
+    );
+  }
+});
+
 it('takes a GitHub App whole or not at all', () => {
   expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null });
   const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };

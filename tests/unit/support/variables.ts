@@ -14,6 +14,6 @@ export const valid = {
   LINEAR_WEBHOOK_SECRET: 'lin_wh_0123456789',
   ENCRYPTION_KEY: btoa('0123456789abcdef0123456789abcdef'),
   ADMIN_TOKEN: 'an-admin-token-of-some-length',
-  ACCESS_PASSWORD: 'a password',
+  ACCESS_PASSWORD: 'a long password',
   CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat-1',
 };

@@ -1,0 +1,42 @@
+import { env, exports } from 'cloudflare:workers';
+import { describe, expect, it, vi } from 'vitest';
+import worker from '../../src/index.ts';
+
+vi.spyOn(console, 'log').mockImplementation(() => {});
+vi.spyOn(console, 'error').mockImplementation(() => {});
+
+describe('every answer of the Worker', () => {
+  it.each([
+    ['GET', '/health'],
+    ['GET', '/api/sessions'],
+    ['GET', '/api/nothing'],
+    ['GET', '/api/admin/workspaces'],
+    ['POST', '/webhooks/linear'],
+    ['POST', '/gateway/events'],
+    ['GET', '/gateway/git/acme/shop.git/info/refs'],
+    ['GET', '/install'],
+    ['GET', '/oauth/callback'],
+  ])('may not be framed, sniffed or kept by a cache: %s %s', async (method, path) => {
+    const response = await exports.default.fetch(`https://localhost${path}`, { method });
+    await response.body?.cancel();
+    expect(response.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('x-frame-options')).toBe('DENY');
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(response.headers.get('strict-transport-security')).toContain('max-age');
+  });
+
+  it('names to strangers neither the variable, the table nor the service that is wrong', async () => {
+    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} } as unknown as ExecutionContext;
+    const broken = { ...env, ADMIN_TOKEN: 'short' };
+    const ask = async (address: string) => {
+      const response = await worker.fetch(new Request(address), broken, context);
+      return { status: response.status, text: await response.text() };
+    };
+    const outside = await ask('https://cyrus.example/health');
+    expect(outside.status).toBe(503);
+    expect(outside.text).not.toContain('ADMIN_TOKEN');
+    expect(outside.text).toContain('The log of the Worker says why');
+    expect((await ask('http://localhost:8787/health')).text).toContain('ADMIN_TOKEN');
+  });
+});
