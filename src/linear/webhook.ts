@@ -25,12 +25,14 @@ const agentSessionSchema = z.object({
   issueId: z.string().nullish(),
   issue: issueSchema.nullish(),
   comment: z.object({ id: z.string(), body: z.string(), userId: z.string().nullish() }).nullish(),
+  createdAt: z.string().nullish().catch(null),
 });
 
 const envelope = {
   organizationId: z.string().min(1),
   appUserId: z.string().min(1),
   webhookTimestamp: z.number(),
+  createdAt: z.string().nullish().catch(null),
 };
 
 const createdSchema = z.object({
@@ -60,6 +62,7 @@ const promptedSchema = z.object({
     signal: z.string().nullish(),
     userId: z.string().nullish(),
     user: person.nullish(),
+    createdAt: z.string().nullish().catch(null),
   }),
 });
 
@@ -77,6 +80,7 @@ const notificationSchema = z.object({
     issueId: z.string().nullish(),
     issue: issueSchema.nullish(),
     comment: z.object({ id: z.string(), body: z.string() }).nullish(),
+    createdAt: z.string().nullish().catch(null),
   }),
 });
 
@@ -86,6 +90,7 @@ const issueChangeSchema = z.object({
   action: z.enum(['create', 'update', 'remove']),
   organizationId: z.string().min(1),
   webhookTimestamp: z.number(),
+  createdAt: z.string().nullish().catch(null),
   actor: z.object({ id: z.string().nullish(), name: z.string().nullish() }).nullish(),
   data: z.object({
     id: z.string().min(1),
@@ -202,6 +207,27 @@ export function contentKey(webhook: Webhook): string {
       return `permission:${webhook.webhookTimestamp}`;
     case 'OAuthApp':
       return `revoked:${webhook.webhookTimestamp}`;
+  }
+}
+
+/**
+ * When what a webhook tells of happened at Linear, in ms since the epoch: as the session, activity or notification says, else
+ * the event, else when it was first sent. A repeat bears the same time.
+ */
+export function occurredAt(webhook: AgentSessionWebhook | NotificationWebhook | IssueWebhook): number {
+  const times = [thingOf(webhook)?.createdAt, webhook.createdAt].map((time) => Date.parse(time ?? ''));
+  return times.find((time) => Number.isFinite(time)) ?? webhook.webhookTimestamp;
+}
+
+function thingOf(webhook: AgentSessionWebhook | NotificationWebhook | IssueWebhook) {
+  switch (webhook.type) {
+    case 'AgentSessionEvent':
+      return webhook.action === 'created' ? webhook.agentSession : webhook.agentActivity;
+    case 'AppUserNotification':
+      return webhook.notification;
+    case 'Issue':
+      // Its `createdAt` is the issue's, not the change's.
+      return null;
   }
 }
 

@@ -109,7 +109,8 @@ async function withdrawAll(
     if (outcome === 'installed-since') return ignore(c, outcome, webhook.organizationId);
   }
   const keys = { ...delivery, contentKey: contentKey(webhook) };
-  const sessions = await withdrawSessions(c.env, database, webhook.organizationId, { why, teamIds }, keys);
+  const withdrawal = { why, teamIds, at: webhook.webhookTimestamp } as const;
+  const sessions = await withdrawSessions(c.env, database, webhook.organizationId, withdrawal, keys);
   return c.json({ outcome: 'accepted', sessions });
 }
 

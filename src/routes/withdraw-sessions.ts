@@ -3,7 +3,7 @@ import type { Withdrawal } from '../session/events.ts';
 import { type Database, listRunningSessions } from '../store/database.ts';
 
 /**
- * @param why with `teamIds` for `no-access`: only the sessions of these teams are stopped
+ * @param why with `teamIds` for `no-access`: only the sessions of these teams are stopped; `at`: when it happened, in ms since the epoch
  * @param delivery what the sessions know it by: told again with the same keys, it changes nothing
  * @returns how many sessions were told
  * @throws NotMigratedError, DatabaseError
@@ -12,7 +12,7 @@ export async function withdrawSessions(
   env: Env,
   database: Database,
   workspaceId: string,
-  { why, teamIds }: { why: Withdrawal; teamIds: string[] },
+  { why, teamIds, at }: { why: Withdrawal; teamIds: string[]; at?: number },
   delivery: { deliveryId: string; contentKey: string; origin: string },
 ): Promise<number> {
   const running = await listRunningSessions(database, workspaceId);
@@ -21,7 +21,14 @@ export async function withdrawSessions(
       env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id)).accept({
         ...delivery,
         about: null,
-        event: { type: 'withdrawn', id: crypto.randomUUID(), why, author: null, teamIds },
+        event: {
+          type: 'withdrawn',
+          id: crypto.randomUUID(),
+          why,
+          author: null,
+          teamIds,
+          ...(at !== undefined && { at }),
+        },
       }),
     ),
   );

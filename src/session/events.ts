@@ -25,6 +25,8 @@ export type SessionEvent =
       source: PromptSource;
       /** What the journal shows. What Claude is given is kept beside the outbox. */
       text: string;
+      /** When it was asked, by Linear's clock, in ms since the epoch; left out: just now. */
+      at?: number;
     }
   | {
       type: 'stop-requested';
@@ -32,9 +34,19 @@ export type SessionEvent =
       agentSessionId: string | null;
       author: string | null;
       source: 'comment' | 'page';
+      /** When it was asked, by Linear's clock, in ms since the epoch; left out: just now. */
+      at?: number;
     }
   /** The ground for the work is gone: what runs is stopped, and the thread is told why. */
-  | { type: 'withdrawn'; id: string; why: Withdrawal; author: string | null; teamIds: string[] }
+  | {
+      type: 'withdrawn';
+      id: string;
+      why: Withdrawal;
+      author: string | null;
+      teamIds: string[];
+      /** When it happened, by Linear's clock, in ms since the epoch; left out: just now. */
+      at?: number;
+    }
   /** The decoy credential was about to leave the sandbox: something in there collects secrets. */
   | { type: 'alarm-raised'; id: string; host: string }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */

@@ -6,6 +6,7 @@ import {
   contentKey,
   type IssueWebhook,
   type NotificationWebhook,
+  occurredAt,
   promptText,
 } from '../linear/webhook.ts';
 import type { Person } from './arrangement.ts';
@@ -50,6 +51,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     },
   };
   const agentSessionId = agentSession.id;
+  const at = occurredAt(webhook);
   if (webhook.action === 'created') {
     const author = agentSession.creator?.name ?? null;
     const person = toPerson(agentSession.creator, agentSession.creatorId);
@@ -64,7 +66,7 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     const text = comment ?? requestOf(issue);
     return {
       ...common,
-      event: { type: 'prompted', promptId: agentSessionId, agentSessionId, author, person, source, text },
+      event: { type: 'prompted', promptId: agentSessionId, agentSessionId, author, person, source, text, at },
       promptText: { followUp: whole, first: whole },
     };
   }
@@ -73,13 +75,13 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   const author = agentActivity.user?.name ?? null;
   const person = toPerson(agentActivity.user, agentActivity.userId);
   if (agentActivity.signal === 'stop') {
-    return { ...common, event: { type: 'stop-requested', id, agentSessionId, author, source: 'comment' } };
+    return { ...common, event: { type: 'stop-requested', id, agentSessionId, author, source: 'comment', at } };
   }
   const text = promptText(webhook).trim();
   if (text === '') return null;
   return {
     ...common,
-    event: { type: 'prompted', promptId: id, agentSessionId, author, person, source: 'comment', text },
+    event: { type: 'prompted', promptId: id, agentSessionId, author, person, source: 'comment', text, at },
     promptText: {
       followUp: followUpPrompt({ author, text }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
@@ -94,11 +96,12 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
   const issue = notification.issue ?? null;
   if (!issue) return null;
   const { id } = notification;
+  const at = occurredAt(webhook);
   const author = notification.actor?.name ?? null;
   const common = { sessionName: issueSessionName(organizationId, issue.id), contentKey: contentKey(webhook) };
   switch (action) {
     case 'issueUnassignedFromYou':
-      return { ...common, about: null, event: { type: 'withdrawn', id, why: 'unassigned', author, teamIds: [] } };
+      return { ...common, about: null, event: { type: 'withdrawn', id, why: 'unassigned', author, teamIds: [], at } };
     case 'issueNewComment': {
       const text = notification.comment?.body.trim();
       if (!text) return null;
@@ -122,7 +125,7 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
           author,
           person,
           text,
-          at: webhook.webhookTimestamp,
+          at,
         },
         promptText: { followUp: whole, first: whole },
       };
@@ -143,7 +146,7 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
   };
   const isRemoved = action === 'remove' || ('trashed' in (webhook.updatedFrom ?? {}) && data.trashed === true);
   const why = isRemoved ? 'removed' : withdrawalOf(webhook, appUserId);
-  if (why) return { ...common, event: { type: 'withdrawn', id, why, author, teamIds: [] } };
+  if (why) return { ...common, event: { type: 'withdrawn', id, why, author, teamIds: [], at: occurredAt(webhook) } };
   const changed = webhook.updatedFrom ?? {};
   if (!('title' in changed) && !('description' in changed)) return null;
   const now = `Title: ${data.title}\n\n${data.description?.trim() || '(no description)'}`;

@@ -145,6 +145,22 @@ describe('a prompt in a thread', () => {
   });
 });
 
+describe('what happened in Linear', () => {
+  const at = '2026-11-28T14:12:20.592Z';
+  it('is told with its own time there, which a repeat bears again, not with the time of its arrival', () => {
+    const time = Date.parse(at);
+    expect(created({ createdAt: at })?.event).toMatchObject({ at: time });
+    expect(prompted({ createdAt: at })?.event).toMatchObject({ at: time });
+    expect(prompted({ createdAt: at, signal: 'stop' })?.event).toMatchObject({ type: 'stop-requested', at: time });
+    expect(notified('issueUnassignedFromYou', { createdAt: at })?.event).toMatchObject({ type: 'withdrawn', at: time });
+  });
+
+  it('without a readable time of its own has the time of the webhook', () => {
+    expect(created({ createdAt: 'yesterday' })?.event).toMatchObject({ at: 1 });
+    expect(prompted({ createdAt: 7 })?.event).toMatchObject({ at: 1 });
+  });
+});
+
 describe('a notification', () => {
   it('of an assignment or a mention expects a thread, and asks the same', () => {
     expect(notified('issueAssignedToYou')?.event).toMatchObject({ type: 'thread-expected', commentId: null });
