@@ -14,6 +14,7 @@ import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { sha256 } from '../store/hex.ts';
+import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { addUsage, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
 import { type AccountState, accountStateSchema } from './account-state.ts';
 import type { Asker } from './asker.ts';
@@ -79,6 +80,7 @@ export class ClaudeAccount extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    migrateValues(ctx.storage, 'claude-account', [firstValues]);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
     this.#spending = new Spending(this.#database, () => [...this.#pending.values()]);

@@ -12,6 +12,7 @@ import { audit } from '../store/audit.ts';
 import { type Database, findWorkspace, type Installation, openDatabase, upsertWorkspace } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
 import { readTokens, type StoredTokens, wipeTokens } from '../store/installations.ts';
+import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
 import { type Allowance, allowanceSchema, unknownAllowance } from './allowance.ts';
 import { type Call, type CallFailure, type CallResult, failure } from './call.ts';
@@ -54,6 +55,7 @@ export class LinearWorkspace extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    migrateValues(ctx.storage, 'linear-workspace', [firstValues]);
     this.#id = ownName(ctx);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);

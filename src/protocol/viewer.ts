@@ -76,6 +76,8 @@ export const sessionViewSchema = z.object({
     .optional(),
   /** Trouble with the Claude account that whoever runs Cyrus has to see to. */
   alert: z.string().optional(),
+  /** Why nothing can be asked of this session for now, where this version cannot go on with it. */
+  readOnly: z.string().optional(),
   /** Effects that were given up. */
   failedEffects: z.number().int().nonnegative(),
   createdAt: time,

@@ -49,6 +49,8 @@ checkpoints.put(
     switch (noted.kind) {
       case 'superseded':
         return refuse(409, 'superseded', noted.message);
+      case 'read-only':
+        return refuse(503, 'read_only', noted.message);
       case 'stale': {
         const stale: z.infer<typeof staleCheckpointSchema> = {
           error: 'stale',

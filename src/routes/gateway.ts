@@ -72,6 +72,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
       const ingested = await session.ingest(parsed.data);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
+      if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
       return c.json({ stored: ingested.stored } satisfies EventBatchAnswer);
     },
   );

@@ -32,6 +32,11 @@ const listQuerySchema = z.object({ limit: z.coerce.number().int().min(0).max(LIS
 
 const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };
 
+const READ_ONLY: ApiError = {
+  error: 'read_only',
+  message: 'This session can only be read until a version of Cyrus that knows it is deployed; nothing was changed.',
+};
+
 export const sessions = new Hono<{ Bindings: Env }>();
 
 sessions.get('/', async (c) => {
@@ -138,6 +143,7 @@ async function deliver(
     about: null,
   });
   if (outcome === undefined || outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
+  if (outcome === 'read-only') return Response.json(READ_ONLY, { status: 409 });
   return Response.json({ outcome }, { status: 202 });
 }
 

@@ -9,6 +9,7 @@ import { withTimeLimit } from '../limits/time-limit.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Egress } from '../protocol/egress.ts';
+import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { bodyType, type SandboxBody } from './http.ts';
 
 const PORT = 8080;
@@ -58,6 +59,11 @@ export class SandboxContainer extends Container<Env> {
   override interceptHttps = true;
   #isBegun = false;
   #starting: Promise<void> | null = null;
+
+  constructor(ctx: DurableObjectState<object>, env: Env) {
+    super(ctx, env);
+    migrateValues(ctx.storage, 'sandbox-container', [firstValues]);
+  }
 
   /**
    * Sends the request that starts a session, starting the container if need be, under these rules from its first packet on.

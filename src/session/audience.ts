@@ -36,9 +36,9 @@ export class Audience {
   }
 
   /** Takes in a viewer. @param after number of the last entry it has; anything but a positive one: none */
-  join(state: SessionState, after: number): Response {
+  join(session: SessionView, after: number): Response {
     const from = Number.isSafeInteger(after) && after > 0 ? after : 0;
-    const hello = this.#hello(state, this.#open.list());
+    const hello = this.#hello(session, this.#open.list());
     return this.#viewers.join(hello, from, (number, limit) => this.#journal.after(number, limit));
   }
 
@@ -52,7 +52,7 @@ export class Audience {
     const session = this.#view(state);
     const joined = joinFrames(frames);
     if (this.#hasForgotten) {
-      joined.unshift(this.#hello(state, []));
+      joined.unshift(this.#hello(session, []));
       this.#hasForgotten = false;
     }
     if (this.#isWorthTelling(session)) joined.push({ t: 'session', session });
@@ -70,7 +70,7 @@ export class Audience {
     return true;
   }
 
-  #hello(state: SessionState, open: OpenBlock[]): ViewerFrame {
-    return { t: 'hello', session: this.#view(state), head: this.#journal.head, open };
+  #hello(session: SessionView, open: OpenBlock[]): ViewerFrame {
+    return { t: 'hello', session, head: this.#journal.head, open };
   }
 }

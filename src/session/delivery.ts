@@ -21,11 +21,17 @@ export interface Delivery {
   promptText?: { followUp: string; first: string };
 }
 
-export type Accepted = 'accepted' | 'duplicate' | 'no-such-session';
-export type Ingested = { kind: 'stored'; stored: number } | { kind: 'superseded'; message: string };
+/** `read-only`: a newer version of Cyrus stored the session, and this one cannot take anything in; its thread is told. */
+export type Accepted = 'accepted' | 'duplicate' | 'no-such-session' | 'read-only';
+/** `read-only`: to be posted again later; nothing was taken in. */
+export type Ingested =
+  | { kind: 'stored'; stored: number }
+  | { kind: 'superseded'; message: string }
+  | { kind: 'read-only'; message: string };
 
 /** What became of a checkpoint: it counts from now on, instead of `before`; or a newer one does; or its life is over. */
 export type NotedCheckpoint =
+  | { kind: 'read-only'; message: string }
   | { kind: 'noted'; before: CheckpointManifest | null }
   | { kind: 'stale'; sequence: number }
   | { kind: 'superseded'; message: string };

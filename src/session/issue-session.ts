@@ -4,13 +4,15 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type Config, readConfig } from '../config.ts';
+import { LinearClient } from '../linear/client.ts';
+import { sendThrough } from '../linear/send.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
-import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
+import { CLOSE_NO_SUCH_SESSION, type SessionView } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { AssetMemory } from './asset-memory.ts';
 import { Audience, type Written } from './audience.ts';
@@ -25,10 +27,11 @@ import { fence, reduce } from './lifecycle.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import { needsPlace } from './queueing.ts';
+import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
 import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
-import { createTables, hasTables } from './tables.ts';
+import { createTables, hasTables, problemOf, updateTables } from './tables.ts';
 import { viewOf } from './view.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
@@ -37,6 +40,8 @@ const WORKSPACE_NAME = 'workspace-name';
 const CHECKPOINT = 'checkpoint';
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
+/** How often a read-only session is woken: by then a version that knows it may be deployed. */
+const LOOK_AGAIN_MS = 10 * 60_000;
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
@@ -48,6 +53,8 @@ export class IssueSession extends DurableObject<Env> {
   readonly #store: StateStore;
   readonly #audience: Audience;
   #state: SessionState | null;
+  /** Set where what is stored cannot be gone on from; `#state` is null then. */
+  #readOnly: ReadOnly | null = null;
   #workspaceName = '';
   #alarmAt: number | null = null;
 
@@ -62,13 +69,39 @@ export class IssueSession extends DurableObject<Env> {
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
     this.#audience = new Audience(ctx, this.#journal, (state) => this.#view(state));
-    this.#state = hasTables(sql) ? this.#store.load() : null;
-    if (this.#state) {
-      this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
-      this.#outbox.load();
-      // An alarm set by the last life may have been lost with it.
-      this.#arm();
+    this.#state = this.#load();
+    if (!this.#state) return;
+    this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
+    // An alarm set by the last life may have been lost with it.
+    this.#arm();
+  }
+
+  /**
+   * Reads what is stored. What cannot be gone on from makes the session read-only; nothing is thrown, for an object whose
+   * constructor throws cannot say what is wrong.
+   * @returns null: nothing is stored, or the session is read-only
+   */
+  #load(): SessionState | null {
+    const { storage } = this.ctx;
+    let stored: unknown = null;
+    let why: string | null;
+    try {
+      if (!hasTables(storage.sql)) return null;
+      why = problemOf(updateTables(storage));
+      const loaded = this.#store.load();
+      if (loaded === null) return null;
+      stored = loaded.stored;
+      if (why === null && loaded.state.ok) {
+        this.#outbox.load();
+        return loaded.state.value;
+      }
+      if (!loaded.state.ok) why = loaded.state.why;
+    } catch (error) {
+      why = `its storage cannot be read (${asError(error).message})`;
     }
+    this.#readOnly = readOnly(this.ctx.id.toString(), stored, why ?? '');
+    log('session.read-only', { session: this.ctx.id.toString(), why });
+    return null;
   }
 
   /**
@@ -76,12 +109,13 @@ export class IssueSession extends DurableObject<Env> {
    * `no-such-session`: nothing has begun here, and this delivery does not begin anything.
    */
   accept(delivery: Delivery): Accepted {
+    if (this.#readOnly) return this.#refuse(this.#readOnly, delivery);
     const now = Date.now();
     const isFirst = this.#state === null;
     const state = this.#state ?? this.#begin(delivery, now);
     if (!state) return 'no-such-session';
     const outcome = this.#commit(() => {
-      if (isFirst) createTables(this.ctx.storage.sql);
+      if (isFirst) createTables(this.ctx.storage);
       if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       const { event, promptText } = delivery;
       if ('promptId' in event && promptText) {
@@ -95,6 +129,7 @@ export class IssueSession extends DurableObject<Env> {
 
   /** Takes in a batch of the sandbox's events; answers when they are durable. */
   ingest(batch: EventBatch): Ingested {
+    if (this.#readOnly) return { kind: 'read-only', message: this.#readOnly.words };
     const state = this.#state;
     if (!state) return { kind: 'superseded', message: 'there is no such session' };
     const refusal = fence(state, batch);
@@ -105,6 +140,7 @@ export class IssueSession extends DurableObject<Env> {
 
   /** From now on another sandbox goes on from this checkpoint; its objects are stored. */
   noteCheckpoint(manifest: CheckpointManifest): NotedCheckpoint {
+    if (this.#readOnly) return { kind: 'read-only', message: this.#readOnly.words };
     const state = this.#state;
     if (!state) return { kind: 'superseded', message: 'there is no such session' };
     const { generation, sequence, at, eventSeq, prompts } = manifest;
@@ -142,10 +178,10 @@ export class IssueSession extends DurableObject<Env> {
 
   /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */
   async page(after: number, limit: number): Promise<string | null> {
-    if (!this.#state) return null;
-    await this.#loadWorkspaceName();
+    const session = await this.#shown();
+    if (!session) return null;
     const page: SessionPage = {
-      session: this.#view(this.#state),
+      session,
       entries: this.#journal.after(after, limit),
       head: this.#journal.head,
     };
@@ -160,22 +196,23 @@ export class IssueSession extends DurableObject<Env> {
 
   /** Whether this session needs a place among those at work, or in the line. */
   needsPlace(): boolean {
-    return this.#state !== null && needsPlace(this.#state);
+    // What a newer version stored may be at work: its place is not given away.
+    return this.#readOnly !== null || (this.#state !== null && needsPlace(this.#state));
   }
 
   /** How many turns have begun; null where there is no such session. */
   turns(): number | null {
-    return this.#state?.turns ?? null;
+    return (this.#state ?? this.#readOnly?.shown)?.turns ?? null;
   }
 
   /** Adds to the egress log what has left the sandbox, or was kept from it. */
   noteEgress(lines: EgressLine[]): void {
-    if (this.#state) this.ctx.storage.transactionSync(() => this.#egress.add(lines));
+    if (this.#state || this.#readOnly) this.ctx.storage.transactionSync(() => this.#egress.add(lines));
   }
 
   /** The newest lines of the egress log; null where there is no such session. */
   egress(limit: number): EgressPage | null {
-    return this.#state ? this.#egress.newest(limit) : null;
+    return this.#state || this.#readOnly ? this.#egress.newest(limit) : null;
   }
 
   /** The gateway met the decoy credential on its way to a host. */
@@ -194,9 +231,8 @@ export class IssueSession extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get('upgrade') !== 'websocket') return new Response('a WebSocket is wanted', { status: 426 });
     const after = Number(new URL(request.url).searchParams.get('after') ?? 0);
-    if (!this.#state) return refuseSocket();
-    await this.#loadWorkspaceName();
-    return this.#audience.join(this.#state, after);
+    const session = await this.#shown();
+    return session ? this.#audience.join(session, after) : refuseSocket();
   }
 
   override webSocketClose(): void {
@@ -206,6 +242,7 @@ export class IssueSession extends DurableObject<Env> {
   /** Whatever is due: effects to try again, deadlines, what a crash left behind. Never throws. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
+    if (this.#readOnly) await this.ctx.storage.setAlarm(Date.now() + LOOK_AGAIN_MS);
     const state = this.#state;
     if (!state) return;
     const deadline = nextDeadline(state);
@@ -214,6 +251,34 @@ export class IssueSession extends DurableObject<Env> {
     }
     await this.#carryOut();
     this.#arm();
+  }
+
+  /** What a page shows; null where there is no such session. */
+  async #shown(): Promise<SessionView | null> {
+    const known = this.#state ?? this.#readOnly?.shown;
+    if (!known) return null;
+    await this.#loadWorkspaceName(known.workspaceId);
+    if (this.#readOnly) return readOnlyView(this.#readOnly, this.#workspaceName, this.#config.claude.scripted);
+    return this.#view(this.#state ?? known);
+  }
+
+  /** Nothing can be taken in for now: whoever asked is told in the thread. */
+  #refuse({ shown, words }: ReadOnly, { event, about }: Delivery): 'read-only' {
+    const agentSessionId = askedIn(event);
+    const workspaceId = about?.workspaceId ?? shown.workspaceId;
+    if (agentSessionId !== null) this.ctx.waitUntil(this.#tellReadOnly(workspaceId, agentSessionId, words));
+    return 'read-only';
+  }
+
+  /** Not by the outbox, which a newer version may have changed. Never rejects. */
+  async #tellReadOnly(workspaceId: string, agentSessionId: string, words: string): Promise<void> {
+    try {
+      const client = new LinearClient(sendThrough(this.env, workspaceId));
+      const activity = { content: { type: 'error', body: words }, ephemeral: false } as const;
+      await client.post(agentSessionId, { activities: [{ id: crypto.randomUUID(), activity }] });
+    } catch (error) {
+      log('session.read-only.not-told', { session: this.ctx.id.toString(), error: asError(error) });
+    }
   }
 
   #begin(delivery: Delivery, now: number): SessionState | null {
@@ -282,12 +347,12 @@ export class IssueSession extends DurableObject<Env> {
   }
 
   /** The workspace's name is for the page alone: without it the session can be watched all the same. Never rejects. */
-  async #loadWorkspaceName(): Promise<void> {
-    if (this.#workspaceName !== '' || !this.#state) return;
+  async #loadWorkspaceName(workspaceId: string): Promise<void> {
+    if (this.#workspaceName !== '') return;
     try {
-      const workspace = await findWorkspace(this.#database(), this.#state.workspaceId);
+      const workspace = await findWorkspace(this.#database(), workspaceId);
       this.#workspaceName = workspace?.name ?? '';
-      this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
+      if (!this.#readOnly) this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
     } catch (error) {
       log('session.workspace-name.unknown', { session: this.ctx.id.toString(), error: asError(error) });
     }

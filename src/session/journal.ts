@@ -1,6 +1,7 @@
 /** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
-import type { JournalBody, JournalEntry } from '../protocol/journal.ts';
+import type { JournalEntry } from '../protocol/journal.ts';
 import type { Draft } from './step.ts';
+import { upgradeEntry } from './upgrade.ts';
 
 /** Longest JSON text of entries that is given out at once, in UTF-16 code units. */
 const MAX_PAGE_LENGTH = 1024 * 1024;
@@ -16,6 +17,8 @@ export class Journal {
   readonly #sql: SqlStorage;
   /** Number of the last entry; null while it has not been looked up. */
   #head: number | null = null;
+  /** Turn of the last entry that was appended in this life. */
+  #turn: number | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -39,12 +42,20 @@ export class Journal {
       JSON.stringify(draft.body),
     );
     this.#head = seq;
+    this.#noteTurn(draft.turn, seq);
     return { seq, at: draft.at, turn: draft.turn, ...draft.body };
   }
 
-  /** After a transaction that was rolled back: the number in memory may be ahead of what is stored. */
+  #noteTurn(turn: number, seq: number): void {
+    if (turn === this.#turn) return;
+    this.#sql.exec('INSERT OR IGNORE INTO turns (turn, first) VALUES (?, ?)', turn, seq);
+    this.#turn = turn;
+  }
+
+  /** After a transaction that was rolled back: what is in memory may be ahead of what is stored. */
   reload(): void {
     this.#head = null;
+    this.#turn = null;
   }
 
   /** Entries after number `after`, in order: at most `limit`, and no more than fit into one message (but always one). */
@@ -68,7 +79,8 @@ export class Journal {
     return this.#sql
       .exec<Row>(
         `SELECT seq, at, turn, body FROM journal
-         WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal WHERE turn < ?1) AND turn = ?1 ORDER BY seq`,
+         WHERE seq >= (SELECT first FROM turns WHERE turn = ?1) AND turn = ?1
+           AND seq < (SELECT coalesce(min(first), 9e15) FROM turns WHERE turn > ?1) ORDER BY seq`,
         turn,
       )
       .toArray()
@@ -90,6 +102,5 @@ export class Journal {
 }
 
 function toEntry({ seq, at, turn, body }: Row): JournalEntry {
-  // Written by `append` and nobody else, so its shape is known.
-  return { seq, at, turn, ...(JSON.parse(body) as JournalBody) };
+  return { seq, at, turn, ...upgradeEntry(body) };
 }

@@ -3,7 +3,9 @@
  * effect is written in the transaction of the state that calls for it, leased while it is carried out, and removed in
  * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
  */
+import { log } from '../observability/log.ts';
 import { attemptLimit, dueTime, type Effect, isAnswer, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
+import { upgradeEffect } from './upgrade.ts';
 
 /** Longest wait between two tries. */
 const MAX_BACKOFF_MS = 5 * 60_000;
@@ -51,9 +53,11 @@ export class Outbox {
   load(): void {
     this.clear();
     for (const row of this.#sql.exec<Row>('SELECT id, effect, attempts, next_at FROM outbox ORDER BY id')) {
-      // Written by `add` and nobody else, so its shape is known.
-      const effect = JSON.parse(row.effect) as Effect;
-      this.#keep({ id: row.id, effect, attempts: row.attempts, nextAt: row.next_at });
+      const effect = upgradeEffect(row.effect);
+      // One of a newer version stays where it is, for that version to carry out.
+      this.#lastId = Math.max(this.#lastId, row.id);
+      if (!effect.ok) log('session.effect.unknown', { id: row.id, why: effect.why });
+      else this.#keep({ id: row.id, effect: effect.value, attempts: row.attempts, nextAt: row.next_at });
     }
   }
 

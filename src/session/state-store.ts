@@ -1,5 +1,6 @@
 /** The session's state, one row, and the texts of prompts that may have to be delivered again. */
 import type { SessionState } from './state.ts';
+import { type Upgraded, upgradeState } from './upgrade.ts';
 
 export class StateStore {
   readonly #sql: SqlStorage;
@@ -8,11 +9,16 @@ export class StateStore {
     this.#sql = sql;
   }
 
-  /** The state as last saved; null for an object to which nothing has happened. */
-  load(): SessionState | null {
+  /** The state as last saved, and what was stored as it is; null for an object to which nothing has happened. */
+  load(): { state: Upgraded<SessionState>; stored: unknown } | null {
     const [row] = this.#sql.exec<{ json: string }>('SELECT json FROM state').toArray();
-    // Written by `save` and nobody else, so its shape is known.
-    return row ? (JSON.parse(row.json) as SessionState) : null;
+    if (!row) return null;
+    try {
+      const stored: unknown = JSON.parse(row.json);
+      return { state: upgradeState(stored), stored };
+    } catch {
+      return { state: { ok: false, why: 'its state is no JSON' }, stored: null };
+    }
   }
 
   save(state: SessionState): void {

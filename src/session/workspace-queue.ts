@@ -9,6 +9,7 @@ import { readConfig } from '../config.ts';
 import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from '../limits/fair-line.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
+import { firstValues, migrateValues } from '../store/object-schema.ts';
 
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
@@ -28,6 +29,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    migrateValues(ctx.storage, 'workspace-queue', [firstValues]);
     const kept = lineSchema.safeParse(ctx.storage.kv.get(LINE));
     this.#line = kept.success ? kept.data : emptyLine;
   }

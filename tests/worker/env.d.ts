@@ -8,3 +8,9 @@ declare namespace Cloudflare {
     ENCRYPTION_KEY_OLD: string;
   }
 }
+
+/** A file as text. */
+declare module '*?raw' {
+  const text: string;
+  export default text;
+}

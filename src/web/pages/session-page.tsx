@@ -8,6 +8,7 @@ import { AskedPanel } from '../view/asked-panel.tsx';
 import { Composer } from '../view/composer.tsx';
 import { Facts } from '../view/facts.tsx';
 import { Spinner } from '../view/icons.tsx';
+import { ReadOnlyBanner } from '../view/read-only-banner.tsx';
 import { ReinstallBanner } from '../view/reinstall-banner.tsx';
 import { ScriptedBanner } from '../view/scripted-banner.tsx';
 import { SessionContext, useSession } from '../view/session-context.ts';
@@ -83,6 +84,7 @@ function LiveSession() {
           <main className="timeline">
             {session.scriptedModel && <ScriptedBanner />}
             {session.alert !== undefined && <AccountBanner alert={session.alert} />}
+            {session.readOnly !== undefined && <ReadOnlyBanner words={session.readOnly} />}
             <div ref={content}>
               {empty && (
                 <p className="soft empty">Nothing has happened yet. What Claude does shows here as it happens.</p>
@@ -94,7 +96,7 @@ function LiveSession() {
             <ActivityPill atEnd={atEnd} toEnd={toEnd} />
             <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
             {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} />}
-            <Composer onSent={toEnd} />
+            {session.readOnly === undefined && <Composer onSent={toEnd} />}
           </footer>
         </div>
         <Facts session={session} />
