@@ -3,6 +3,7 @@
  * says what to do; nothing runs on a half-right configuration.
  */
 import { z } from 'zod';
+import { type ClaudeAllowance, readAllowance } from './limits/claude-allowance.ts';
 import {
   type ClaudeLimits,
   type ClaudeToken,
@@ -65,6 +66,17 @@ const variablesSchema = z.object({
   LINEAR_CLIENT_CREDENTIALS: flag.default(false),
   OAUTH_CALLBACK_ALLOW: callbackList,
   ANTHROPIC_API_URL: address,
+  CLAUDE_API_ALLOW: z
+    .string()
+    .default('')
+    .transform((value, context) => {
+      const allowance = readAllowance(value);
+      if (allowance) return allowance;
+      context.addIssue(
+        'must be entries like "beta:some-beta-2026-01-01, key:some_field, tool:some_tool, model:some-model"',
+      );
+      return z.NEVER;
+    }),
   GITHUB_API_URL: address.default('https://api.github.com'),
   GITHUB_APP_ID: optionalText,
   GITHUB_APP_PRIVATE_KEY: optionalText,
@@ -112,7 +124,8 @@ export interface Config {
     webhookMaxAgeMs: number;
     app: LinearApp;
   };
-  claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean };
+  /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
+  claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
   /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
   github: { apiUrl: string; app: { id: string; privateKey: string } | null };
   /** How much Claude may be used, and by which tokens. */
@@ -192,6 +205,7 @@ function checkConfig(env: object): Config {
       model: variables.CLAUDE_MODEL,
       access: { mode: access.mode, secret: access.secret },
       scripted: variables.SCRIPTED_MODEL,
+      allowance: variables.CLAUDE_API_ALLOW,
     },
     github: { apiUrl: variables.GITHUB_API_URL, app },
     limits: readClaudeLimits(variables, access.mode, access.tokens),

@@ -11,6 +11,7 @@ import { log } from '../observability/log.ts';
 import type { Asker } from './asker.ts';
 import type { Answered, Grant } from './claude-account.ts';
 import { credentialHeaders } from './claude-credential.ts';
+import { ClaudeRequestReader, checkBetas, modelsOf, RequestRefused, readWhilePassing } from './claude-request.ts';
 import { type Fetch, handedOnHeaders, isConnectionHeader, readRefusal, streamedRequest } from './forwarding.ts';
 import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';
@@ -47,6 +48,8 @@ export interface AccountPort {
 /** Who calls, and what the way needs. */
 export interface ClaudeWay {
   asker: Asker;
+  /** Models that the session was started with; left out, for tokens of before: any of Claude's. */
+  models?: readonly string[];
   account: AccountPort;
   fetcher: Fetch;
   /** Lets work go on beside the answer. */
@@ -79,6 +82,8 @@ export async function forwardToClaude(
     return refusal(403, 'permission_error', `Cyrus does not forward ${request.method} ${path} to Claude's API`);
   }
   if (access.mode === 'subscription' && request.headers.has('x-api-key')) return foreignKey();
+  const read = readRequest(request, path, config, way);
+  if (read instanceof Response) return read;
   const grant = await grantFor(request, path, config, way);
   if (grant instanceof Response) return grant;
   const { token, reservation } = grant;
@@ -88,13 +93,61 @@ export async function forwardToClaude(
   let upstream: Response;
   try {
     upstream = await withTimeLimit(config.limits.answerMs, (signal) =>
-      inTime(way.fetcher(streamedRequest(url, request.method, headers, request.body, signal)), signal),
+      inTime(way.fetcher(streamedRequest(url, request.method, headers, read.body, signal)), signal),
     );
   } catch (error) {
     settle(passage, { use: null, refused: true, windows: null });
-    return unanswered(path, config, error);
+    return read.refusal() ?? unanswered(path, config, error);
+  }
+  const refusalOfBody = read.refusal();
+  if (refusalOfBody) {
+    // The API answered before it had the whole of a body that was broken off.
+    await upstream.body?.cancel();
+    settle(passage, { use: null, refused: true, windows: null });
+    return refusalOfBody;
   }
   return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
+}
+
+/** A body on its way to the API, and the refusal once something in it is not allowed. */
+interface ReadBody {
+  body: ReadableStream<Uint8Array> | null;
+  refusal: () => Response | null;
+}
+
+/** Reads what the request asks for. @returns the refusal where its header already holds something that is not allowed */
+function readRequest(
+  request: Request,
+  path: string,
+  { claude }: ClaudeConfig,
+  { asker, models }: ClaudeWay,
+): ReadBody | Response {
+  const refuseIt = ({ message }: RequestRefused) => {
+    log('gateway.claude.request_refused', { path, session: asker.session, reason: message });
+    return refusal(403, 'permission_error', `Cyrus does not forward ${message}`);
+  };
+  try {
+    const { search } = new URL(request.url);
+    if (search !== '' && search !== '?beta=true') throw new RequestRefused(`the query ${search.slice(0, 80)}`);
+    checkBetas(request.headers.get('anthropic-beta'), claude.allowance);
+    if (request.method !== 'POST') return { body: null, refusal: () => null };
+    if (!request.body) throw new RequestRefused('a request without a body');
+  } catch (error) {
+    if (error instanceof RequestRefused) return refuseIt(error);
+    throw error;
+  }
+  let refused: Response | null = null;
+  const reader = new ClaudeRequestReader(claude.allowance, modelsOf(models));
+  const passing = readWhilePassing(request.body, reader, (why) => {
+    refused = refuseIt(why);
+  });
+  return { body: withLength(passing, request.headers.get('content-length')), refusal: () => refused };
+}
+
+/** A body of known length is sent with it, as it came. Node, where some tests run, has no such stream. */
+function withLength(body: ReadableStream<Uint8Array>, length: string | null): ReadableStream<Uint8Array> {
+  const isKnown = length !== null && /^\d{1,12}$/.test(length) && typeof FixedLengthStream === 'function';
+  return isKnown ? body.pipeThrough(new FixedLengthStream(Number(length))) : body;
 }
 
 /** A request on its way, with the token it got and what was set aside for it. */

@@ -24,6 +24,8 @@ const claimsSchema = z.object({
   b: z.string(),
   /** Generation of the session's sandbox. */
   g: z.number().int().positive(),
+  /** Models that Claude was started with, by alias or name; left out in tokens of before. */
+  m: z.array(z.string()).optional(),
 });
 /** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
 export type Claims = z.infer<typeof claimsSchema>;
@@ -47,8 +49,10 @@ export async function mintToken(
   ttl: number = TOKEN_TTL_MS,
   now: number = Date.now(),
 ): Promise<string> {
-  const { s, w, r, b, g } = claims;
-  const payload = toBase64Url(utf8.encode(JSON.stringify({ s, w, r, b, g, e: Math.ceil((now + ttl) / 1000) })));
+  const { s, w, r, b, g, m } = claims;
+  const payload = toBase64Url(
+    utf8.encode(JSON.stringify({ s, w, r, b, g, ...(m && { m }), e: Math.ceil((now + ttl) / 1000) })),
+  );
   const signed = `${TOKEN_PREFIX}${payload}`;
   const signature = await crypto.subtle.sign('HMAC', await tokenKey(config), utf8.encode(signed));
   return `${signed}.${toBase64Url(new Uint8Array(signature))}`;

@@ -105,7 +105,13 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const asker = { session: claims.s, workspace: claims.w, repository: claims.r };
     const account = claudeAccount(c.env);
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
-      forwardToClaude(request, path, config, { asker, account, fetcher: outgoing, later: waitUntil }),
+      forwardToClaude(request, path, config, {
+        asker,
+        ...(claims.m && { models: claims.m }),
+        account,
+        fetcher: outgoing,
+        later: waitUntil,
+      }),
     );
   });
 

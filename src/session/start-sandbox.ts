@@ -69,6 +69,7 @@ export async function startSandbox(
     r: fullName,
     b: state.branch,
     g: generation,
+    m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
   });
   const begun = { ...state, repository: fullName, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);

@@ -119,7 +119,10 @@ async function measureLatency(token: string) {
       times: [] as number[],
     },
   };
-  const body = JSON.stringify({ model: 'claude-sonnet-5-5', stream: true, messages: 'x'.repeat(BODY_BYTES) });
+  // A conversation of many short blocks, as the CLI sends it: the gateway reads each of them.
+  const block = { type: 'text', text: 'x'.repeat(380) };
+  const content = Array.from({ length: BODY_BYTES / 400 }, () => block);
+  const body = JSON.stringify({ model: 'claude-sonnet-5-5', stream: true, messages: [{ role: 'user', content }] });
   for (let sent = 0; sent < REQUESTS + WARM_UP; sent += 1) {
     for (const way of Object.values(ways)) {
       const time = await firstByte(way.url, way.agent, token, body);

@@ -20,6 +20,7 @@ it('reads a whole configuration into one typed value', () => {
     model: 'sonnet',
     access: { mode: 'subscription', secret: 'sk-ant-oat-1' },
     scripted: false,
+    allowance: { betas: [], keys: [], tools: [], models: [] },
   });
   expect(config.linear.webhookMaxAgeMs).toBe(8 * 60 * 60 * 1000);
 });
@@ -45,6 +46,21 @@ it('refuses a sandbox endpoint over plain http unless it is on loopback', () => 
     expect.stringContaining('must be https'),
   ]);
   expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:8790' })).toEqual([]);
+});
+
+it('takes what sandboxes may ask of the API beyond the CLI as entries by kind, and nothing else', () => {
+  const CLAUDE_API_ALLOW = 'beta:new-beta-2027-01-01, key:speed tool:code_execution_20270101,model:claude-next[1m]';
+  expect(readConfig({ ...valid, CLAUDE_API_ALLOW }).claude.allowance).toEqual({
+    betas: ['new-beta-2027-01-01'],
+    keys: ['speed'],
+    tools: ['code_execution_20270101'],
+    models: ['claude-next[1m]'],
+  });
+  for (const wrong of ['everything', 'beta:', 'header:x', 'beta:a b']) {
+    expect(problems({ ...valid, CLAUDE_API_ALLOW: wrong })).toEqual([
+      expect.stringContaining('CLAUDE_API_ALLOW: must be'),
+    ]);
+  }
 });
 
 it('refuses an address that credentials travel to in plain http, whichever variable names it', () => {

@@ -112,16 +112,19 @@ describe("the way to Claude's API", () => {
 
   it("puts the subscription's token where the session token was, and the beta it needs", async () => {
     upstream = async (request) => Response.json({ got: await request.text() });
-    const response = await post({ 'anthropic-version': '2023-06-01', 'anthropic-beta': 'one-2025, two-2025' });
+    const response = await post({
+      'anthropic-version': '2023-06-01',
+      'anthropic-beta': 'claude-code-20250219, effort-2025-11-24',
+    });
     expect(await response.json()).toEqual({ got: '{"stream":true}' });
     const [request] = sent;
     expect(request?.url).toBe('https://api.anthropic.com/v1/messages?beta=true');
     expect(request?.headers.get('authorization')).toBe(`Bearer ${OAUTH_TOKEN}`);
-    expect(request?.headers.get('anthropic-beta')).toBe('oauth-2025-04-20,one-2025,two-2025');
+    expect(request?.headers.get('anthropic-beta')).toBe('oauth-2025-04-20,claude-code-20250219,effort-2025-11-24');
     expect(request?.headers.get('anthropic-version')).toBe('2023-06-01');
     expect(request?.headers.get('x-api-key')).toBeNull();
-    await post({ 'anthropic-beta': 'one-2025,oauth-2025-04-20' });
-    expect(sent[1]?.headers.get('anthropic-beta')).toBe('one-2025,oauth-2025-04-20');
+    await post({ 'anthropic-beta': 'effort-2025-11-24,oauth-2025-04-20' });
+    expect(sent[1]?.headers.get('anthropic-beta')).toBe('effort-2025-11-24,oauth-2025-04-20');
   });
 
   it('puts the API key there in api-key mode', async () => {
@@ -185,9 +188,52 @@ describe("the way to Claude's API", () => {
     ['GET', '/v1/models'],
     ['GET', '/v1/models/claude-sonnet-5-5'],
   ])('forwards %s %s', async (method, path) => {
-    expect((await ask(`/anthropic${path}`, { method })).status).toBe(200);
+    const body = method === 'POST' ? '{"model":"claude-sonnet-5-5","messages":[]}' : null;
+    expect((await ask(`/anthropic${path}`, { method, body })).status).toBe(200);
     expect(sent[0]?.url).toBe(`https://api.anthropic.com${path}`);
   });
+
+  it('breaks a request off that would have the API fetch an address, and says so in its shape', async () => {
+    const received: string[] = [];
+    upstream = async (request) => {
+      const reader = request.body?.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const piece = await reader?.read();
+        if (!piece || piece.done) break;
+        received.push(piece.value);
+      }
+      return Response.json({});
+    };
+    const picture = { type: 'image', source: { type: 'url', url: 'https://evil.example/?secret' } };
+    const text = { type: 'text', text: 'x'.repeat(200_000) };
+    const messages = [{ role: 'user', content: [text, picture, text] }];
+    const body = JSON.stringify({ model: 'claude-sonnet-5-5', messages });
+    for (const headers of [{}, { 'content-length': String(body.length) }] as Record<string, string>[]) {
+      const response = await ask('/anthropic/v1/messages', { method: 'POST', body, headers });
+      expect(response.status).toBe(403);
+      expect(response.headers.get('x-should-retry')).toBe('false');
+      const { error } = await response.json<{ error: { type: string; message: string } }>();
+      expect(error.type).toBe('permission_error');
+      expect(error.message).toContain('by its address');
+    }
+    expect(received.join('')).not.toContain('evil.example');
+  });
+
+  it.each([
+    ['a model that the session was not started with', { body: '{"model":"claude-opus-5-5"}' }],
+    ['a beta that the CLI does not use', { headers: { 'anthropic-beta': 'mcp-client-2025-11-20' } }],
+    ['a query that the CLI does not send', { query: '?beta=true&other=1' }],
+  ] as [string, { body?: string; headers?: Record<string, string>; query?: string }][])(
+    'is refused for %s',
+    async (_what, { body = '{"model":"claude-sonnet-5-5"}', headers = {}, query = '' }) => {
+      const by = { m: ['sonnet'] };
+      upstream = async (request) => Response.json({ got: await request.text() });
+      const response = await ask(`/anthropic/v1/messages${query}`, { method: 'POST', body, headers }, env, by);
+      expect(response.status).toBe(403);
+      expect(await response.json()).toMatchObject({ error: { type: 'permission_error' } });
+      expect((await ask('/anthropic/v1/messages', { method: 'POST', body: '{}' }, env, by)).status).toBe(200);
+    },
+  );
 
   it('streams: the first event is there before the last is written', async () => {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();

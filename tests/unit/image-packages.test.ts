@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+
+interface Manifest {
+  dependencies: Record<string, string>;
+  devDependencies?: Record<string, string>;
+}
+
+const read = (path: string) => JSON.parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'));
+
+it("the sandbox image installs the versions that the project's own package.json names", () => {
+  const project: Manifest = read('package.json');
+  const image: Manifest = read('container/package.json');
+  const versions = { ...project.devDependencies, ...project.dependencies };
+  for (const [name, version] of Object.entries(image.dependencies)) expect(versions[name], name).toBe(version);
+});
+
+it('the sandbox image installs no package whose content is not known by its hash', () => {
+  const { packages }: { packages: Record<string, { integrity?: string; link?: boolean }> } =
+    read('container/package-lock.json');
+  const unverified = Object.entries(packages).filter(([path, { integrity }]) => path !== '' && !integrity);
+  expect(unverified).toEqual([]);
+});
+
+it('the sandbox image begins with a base that is named by its digest', () => {
+  const dockerfile = readFileSync(new URL('../../container/Dockerfile', import.meta.url), 'utf8');
+  for (const [line] of dockerfile.matchAll(/^FROM .*$/gm)) expect(line).toMatch(/@sha256:[0-9a-f]{64}( AS \w+)?$/);
+});
