@@ -39,11 +39,11 @@ export interface WorktreeSnapshot {
 export async function snapshotWorktree(plan: WorkspacePlan, before: string | null): Promise<WorktreeSnapshot> {
   const plain: GitOptions = { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
   const [facts, branch] = await Promise.all([
-    git(['rev-parse', '--absolute-git-dir', 'HEAD'], plain),
+    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir', 'HEAD'], plain),
     // Claude may have removed it.
     git(['rev-parse', '--verify', '--quiet', `refs/heads/${plan.branch}`], plain).catch(() => ''),
   ]);
-  const [gitDirectory = '', head = ''] = facts.split('\n');
+  const [gitDirectory = '', common = '', head = ''] = facts.split('\n');
   const branchHead = branch.trim() || head;
   const indexFile = join(gitDirectory, 'cyrus-checkpoint-index');
   await rm(`${indexFile}.lock`, { force: true });
@@ -51,7 +51,7 @@ export async function snapshotWorktree(plan: WorkspacePlan, before: string | nul
     if (error.code === 'ENOENT') return rm(indexFile, { force: true });
     throw error;
   });
-  const repository = await ownRepository(gitDirectory, plan, head.length);
+  const repository = await ownRepository(gitDirectory, common, head.length);
   const options: GitOptions = { ...plain, repository, indexFile, timeoutMs: SNAPSHOT_TIMEOUT_MS };
   try {
     const [headRef, staged] = await Promise.all([
@@ -81,11 +81,11 @@ export async function snapshotWorktree(plan: WorkspacePlan, before: string | nul
 
 /**
  * A repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the worktree's own a
- * filter program at any moment, which git would run for every file it reads. Its objects are the mirror's.
+ * filter program at any moment, which git would run for every file it reads. Its objects are those of the worktree's.
  */
 async function ownRepository(
   gitDirectory: string,
-  plan: WorkspacePlan,
+  common: string,
   idLength: number,
 ): Promise<NonNullable<GitOptions['repository']>> {
   const gitDir = join(gitDirectory, 'cyrus-checkpoint');
@@ -96,7 +96,7 @@ async function ownRepository(
   for (const directory of ['refs', 'objects']) await mkdir(join(gitDir, directory), { recursive: true });
   await writeFile(join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
   await writeFile(join(gitDir, 'config'), `[core]\n\tbare = false\n\t${format}\n`);
-  return { gitDir, objects: join(plan.mirror, 'objects') };
+  return { gitDir, objects: join(common, 'objects') };
 }
 
 /** Always of the same time, so that two snapshots of the same work are the same commits. */

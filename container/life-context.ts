@@ -82,7 +82,7 @@ export class LifeContext {
    */
   get plan(): WorkspacePlan {
     const { repository } = this.start;
-    const mirror = mirrorPath(this.config.root, repository.fullName);
+    const mirror = mirrorPath(this.config.root, repository);
     if (!mirror) {
       const message = `"${repository.fullName}" is no name of a repository.`;
       throw new PreparationError('mirror', message, 'Correct it in Cyrus.');
@@ -91,6 +91,7 @@ export class LifeContext {
       mirror,
       worktree: this.paths.worktree,
       fullName: repository.fullName,
+      identity: repository.identity ?? null,
       baseBranch: repository.baseBranch,
       branch: repository.branch,
       remote: remoteOf(this.paths, this.start),

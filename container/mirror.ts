@@ -1,5 +1,5 @@
 /** The bare mirror of a repository, shared by all its sessions on a disk: brought up to date from the git host, one git at a time. */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { complaint, GitError, git, remoteFailure } from './git.ts';
 import { log } from './log.ts';
@@ -17,6 +17,9 @@ const LIST_TIMEOUT_MS = 60_000;
 /** Commits that a first fetch brings of a new session's base branch; what is before them follows while Claude works. */
 const FIRST_DEPTH = 50;
 const FETCH_TIMEOUT_MS = 30 * 60_000;
+const SHA1_LENGTH = 40;
+/** File in a mirror that lacks tags of the host. */
+const TAGS_DUE = 'cyrus-tags-due';
 
 /**
  * Removes what gits that were killed with an earlier server left behind; to be called before any is started. A git that
@@ -51,7 +54,7 @@ export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): 
   const { baseBranch, branch, fullName } = plan;
   await mkdir(plan.mirror, { recursive: true });
   const wanted = [`refs/heads/${baseBranch}`, `refs/heads/${branch}`];
-  const listing = fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted], LIST_TIMEOUT_MS);
+  const listing = fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted, 'refs/tags/*'], LIST_TIMEOUT_MS);
   // Waited for below; a failure before that is not unhandled.
   listing.catch(() => {});
   let here = await originRefs(plan);
@@ -63,6 +66,7 @@ export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): 
     if (seeded) here = await originRefs(plan);
   }
   const there = readListing(await listing);
+  if ([...there.values()].some((object) => object.length > SHA1_LENGTH)) throw wrongFormat(plan);
   const base = there.get(`refs/heads/${baseBranch}`);
   if (base === undefined) throw await missingBase(plan, there.has('HEAD'));
   const onHost = there.get(`refs/heads/${branch}`);
@@ -77,6 +81,7 @@ export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): 
     const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--prune', ...depth];
     await fromRemote(plan, [...fetch, plan.remote.url, ...specs], FETCH_TIMEOUT_MS);
   }
+  await noteTags(plan, there);
   if (before === undefined) {
     const count = Number(await git(['rev-list', '--count', `refs/remotes/origin/${baseBranch}`], inMirror(plan)));
     const isPart = await isShallow(plan);
@@ -94,27 +99,45 @@ async function depthOf(plan: WorkspacePlan, isFirst: boolean, wholeHistory: bool
   return wholeHistory && (await isShallow(plan)) ? ['--unshallow'] : [];
 }
 
+/** Tags are not waited for by a start: that some are missing is noted, and `completeHistory` fetches them. */
+async function noteTags(plan: WorkspacePlan, there: Map<string, string>): Promise<void> {
+  const wanted = [...there].filter(([name]) => name.startsWith('refs/tags/') && !name.endsWith('^{}'));
+  if (wanted.length === 0) return;
+  const listed = await git(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/tags'], inMirror(plan));
+  const here = new Set(listed.split('\n'));
+  if (wanted.some(([name, object]) => !here.has(`${object} ${name}`))) await writeFile(join(plan.mirror, TAGS_DUE), '');
+}
+
 /**
- * Fetches what a first fetch left out or a bundle did not hold, once for all sessions of the mirror.
+ * Fetches what a first fetch left out or a bundle did not hold (older commits, tags), once for all sessions of the mirror.
  * @returns false where the host could not be reached: the work goes on without, and the next start tries again
  */
 export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
   const isWhole = await verifySeed(plan);
-  if (isWhole && !(await isShallow(plan))) return true;
+  if (isWhole && !(await isShallow(plan)) && !(await lacksTags(plan))) return true;
   return await withLock(plan.mirror, async () => {
     if (plan.signal.aborted) return false;
     const missing = isWhole ? ((await isShallow(plan)) ? '--unshallow' : null) : '--refetch';
-    if (missing === null) return true;
-    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', missing];
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags'];
     try {
-      await fromRemote(plan, [...fetch, plan.remote.url, trackingSpec(plan.baseBranch)], FETCH_TIMEOUT_MS);
-      await forgetSeed(plan);
+      if (missing !== null) {
+        await fromRemote(plan, [...fetch, missing, plan.remote.url, trackingSpec(plan.baseBranch)], FETCH_TIMEOUT_MS);
+        await forgetSeed(plan);
+      }
+      if (await lacksTags(plan)) {
+        await fromRemote(plan, [...fetch, '--prune', plan.remote.url, '+refs/tags/*:refs/tags/*'], FETCH_TIMEOUT_MS);
+        await rm(join(plan.mirror, TAGS_DUE), { force: true });
+      }
       return true;
     } catch (error) {
       if (!plan.signal.aborted) log('warning', 'older history not fetched', { repository: plan.fullName, error });
       return false;
     }
   });
+}
+
+function lacksTags(plan: WorkspacePlan): Promise<boolean> {
+  return exists(join(plan.mirror, TAGS_DUE));
 }
 
 function isShallow(plan: WorkspacePlan): Promise<boolean> {
@@ -229,8 +252,17 @@ function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailu
         'Check that the git host is up, then prompt again.',
       );
     case 'other':
+      if (said.includes('mismatched algorithms')) return wrongFormat(plan);
       return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.');
   }
+}
+
+function wrongFormat({ fullName }: WorkspacePlan): PreparationError {
+  return new PreparationError(
+    'mirror',
+    `${fullName} names its objects by SHA-256, which Cyrus does not support.`,
+    'Convert the repository to SHA-1 (git init --object-format=sha1), or set another one in Cyrus.',
+  );
 }
 
 async function removeLocksUnder(directory: string): Promise<void> {

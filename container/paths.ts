@@ -26,6 +26,8 @@ export interface SessionPaths {
   patch: string;
   /** A checkpoint's bundle on its way out or in. */
   bundle: string;
+  /** The repository in which checkpoints are made: an index and a configuration that are the server's alone. */
+  checkpoint: string;
   /** Something of the repository's cache on its way out or in. */
   cache: string;
   excludes: string;
@@ -53,6 +55,7 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     setupLog: join(dir, 'setup.log'),
     patch: join(dir, 'work.patch'),
     bundle: join(dir, 'checkpoint.bundle'),
+    checkpoint: join(dir, 'checkpoint'),
     cache: join(dir, 'cache'),
     excludes: join(dir, 'never-committed'),
     credential: join(dir, 'git-credential'),
@@ -62,13 +65,19 @@ export function sessionPaths(root: string, id: string): SessionPaths {
 }
 
 /**
- * A path under `mirrors/` for a repository's name.
+ * A path under `mirrors/` for a repository: by the identity that a start gives it, so that workspaces, and repositories of
+ * one name at two addresses, share nothing.
  * @returns null for a name that would leave the directory or that git would take for an option
  */
-export function mirrorPath(root: string, fullName: string): string | null {
-  const segments = fullName.split('/');
+export function mirrorPath(
+  root: string,
+  repository: { fullName: string; identity?: string | undefined },
+): string | null {
+  const segments = repository.fullName.split('/');
   if (segments.some((segment) => segment.startsWith('.') || segment.startsWith('-') || segment === '')) return null;
-  return `${join(root, 'mirrors', ...segments)}.git`;
+  const { identity } = repository;
+  if (identity !== undefined && !/^[0-9a-f]{64}$/.test(identity)) return null;
+  return `${join(root, 'mirrors', ...(identity === undefined ? [] : [identity]), ...segments)}.git`;
 }
 
 /**

@@ -6,7 +6,7 @@ import { CheckpointStoreError } from './checkpoint-store.ts';
 import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
 import { decoyVariable } from './environment.ts';
-import { writeCredential } from './git.ts';
+import { git, writeCredential } from './git.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -15,7 +15,8 @@ import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './
 import { keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
-import { prepareWorkspace, pushedCommit } from './workspace.ts';
+import { prepareWorkspace, pushedCommit, wholeHistory } from './workspace.ts';
+import { inWorktree } from './workspace-plan.ts';
 
 /**
  * Does whatever is missing, reports each step, and at the end `ready`.
@@ -46,7 +47,7 @@ export async function prepare(context: LifeContext): Promise<void> {
 
 /** Takes up the checkpoint that the start names, unless this life has done so already. */
 function restoring(context: LifeContext): (() => Promise<void>) | null {
-  const { record, start, paths, sessionId } = context;
+  const { record, start, paths } = context;
   const { restore } = start;
   if (!restore || record.baseCommit !== null) return null;
   // On its way while the repository is fetched.
@@ -56,7 +57,7 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
     const since = Date.now();
     context.emit({ type: 'step', step: 'restore', status: 'started', detail: 'Restoring the work' });
     const checkpoint = await fetched;
-    await restoreWorktree(context.plan, checkpoint, sessionId, paths.bundle);
+    await restoreWorktree(context.plan, checkpoint, paths.bundle);
     await restoreFiles(context, checkpoint.files);
     const detail = `Restored the work as of ${new Date(restore.at).toISOString().slice(0, 19)}Z`;
     context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: Date.now() - since });
@@ -114,10 +115,11 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
   const { paths, start } = context;
   const since = Date.now();
   context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Running ${script.name}` });
+  const history = await historyVariable(context);
   const outcome = await runSetupScript(
     paths,
     script,
-    decoyVariable(start),
+    { ...decoyVariable(start), ...history },
     start.setupTimeoutSeconds,
     (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
     context.signal,
@@ -126,6 +128,19 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
   const durationMs = Date.now() - since;
   context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs });
   return outcome;
+}
+
+/**
+ * Setup scripts see the whole history with its tags, as in any clone. Where the git host does not give it now, they are told
+ * how many commits there are.
+ */
+async function historyVariable(context: LifeContext): Promise<Record<string, string>> {
+  const { plan } = context;
+  if (await wholeHistory(plan)) return {};
+  const count = (await git(['rev-list', '--count', 'HEAD'], inWorktree(plan))).trim();
+  const text = `The git host did not give older history: this repository has its newest ${count} commits (CYRUS_HISTORY_DEPTH).\n`;
+  context.emit({ type: 'setup-output', text });
+  return { CYRUS_HISTORY_DEPTH: count };
 }
 
 function setupNote({ record, paths }: LifeContext): string | null {

@@ -29,7 +29,7 @@ const PACK_TIMEOUT_MS = 30 * 60_000;
  */
 export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | null> {
   const access = accessOf(plan);
-  const entry = baseEntry(plan.baseBranch);
+  const entry = baseEntry(plan.baseBranch, plan.identity);
   try {
     const kept = await findEntry(access, entry);
     if (!kept) return null;
@@ -73,7 +73,7 @@ export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
     if (!(error instanceof GitError)) throw error;
     if (plan.signal.aborted) return true;
     log('warning', 'the bundle of the repository lacks something', { repository: plan.fullName, error });
-    await dropEntry(accessOf(plan), baseEntry(plan.baseBranch));
+    await dropEntry(accessOf(plan), baseEntry(plan.baseBranch, plan.identity));
     return false;
   }
 }
@@ -95,7 +95,7 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
   const ref = `refs/remotes/origin/${plan.baseBranch}`;
   const commit = (await git(['rev-parse', '--verify', `${ref}^{commit}`], options)).trim();
   const access = accessOf(plan);
-  const entry = baseEntry(plan.baseBranch);
+  const entry = baseEntry(plan.baseBranch, plan.identity);
   if (!(await isWorthIt(access, entry, commit, options))) return;
   await mkdir(dirname(plan.bundlePath), { recursive: true, mode: 0o700 });
   try {

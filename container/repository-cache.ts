@@ -29,9 +29,10 @@ export class CacheError extends Error {
   }
 }
 
-/** Name of the entry that holds a base branch. */
-export function baseEntry(baseBranch: string): string {
-  return `base-${createHash('sha256').update(baseBranch).digest('hex')}`;
+/** Name of the entry that holds a base branch of a repository of this identity (null: not told). */
+export function baseEntry(baseBranch: string, identity: string | null): string {
+  const of = identity === null ? baseBranch : `${identity}\0${baseBranch}`;
+  return `base-${createHash('sha256').update(of).digest('hex')}`;
 }
 
 /** What is kept under a name; null: nothing. @throws CacheError */

@@ -5,9 +5,9 @@
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
-import { completeHistory } from './mirror.ts';
 import { refreshBundle } from './repository-bundle.ts';
 import { CacheError } from './repository-cache.ts';
+import { wholeHistory } from './workspace.ts';
 
 /** The CLI is just being started, or a save was just told: whoever was told may have the next prompt ready. */
 const PAUSE_MS = 1_000;
@@ -57,7 +57,7 @@ export class RepositoryUpkeep {
     await this.#pause();
     if (this.#context.isOver) return false;
     // It may wait for another session that uses the mirror; the end of this one does not.
-    return await Promise.race([completeHistory(this.#context.plan), this.#end()]);
+    return await Promise.race([wholeHistory(this.#context.plan), this.#end()]);
   }
 
   #end(): Promise<false> {

@@ -8,11 +8,11 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../src/protocol/checkpoint.ts';
 import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
-import { CHECKPOINT_REF } from './checkpoint-worktree.ts';
+import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
-import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
+import { complaint, GitError, type GitOptions, git, gitSays } from './git.ts';
 import type { LifeContext } from './life-context.ts';
-import type { WorkspacePlan } from './workspace-plan.ts';
+import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const decompress = promisify(gunzip);
 /** Against parts that unpack to more than the disk holds. */
@@ -85,47 +85,53 @@ export async function restoreFiles(context: LifeContext, files: FetchedCheckpoin
 }
 
 /**
- * Makes the worktree, which must not exist, in the mirror that was just brought up to date.
+ * Makes the worktree, which must not exist, as a clone of the mirror that was just brought up to date.
  * @param bundlePath file for a bundle on its way
  * @throws RestoreError where the git host has lost what the bundles build on
  */
 export async function restoreWorktree(
   plan: WorkspacePlan,
-  { manifest, bundles }: FetchedCheckpoint,
-  sessionId: string,
+  checkpoint: FetchedCheckpoint,
   bundlePath: string,
 ): Promise<void> {
-  const mirror: GitOptions = {
-    cwd: plan.mirror,
-    remote: plan.remote,
-    signal: plan.signal,
-    timeoutMs: CHECKOUT_TIMEOUT_MS,
-  };
-  const { commit, index, head, headRef, branchHead } = manifest.worktree;
-  const ref = `refs/cyrus/restore/${sessionId}`;
+  const { commit, index } = checkpoint.manifest.worktree;
+  const worktree = inWorktree(plan);
+  await rebuild(plan, checkpoint, bundlePath, async () => {
+    const options: GitOptions = { ...worktree, settings: [['checkout.workers', '0']], timeoutMs: CHECKOUT_TIMEOUT_MS };
+    await git(['read-tree', '--reset', '-u', commit], options);
+    await git(['read-tree', index], options);
+    await gitSays(['update-index', '-q', '--refresh'], options);
+  });
+}
+
+/** @param fill what is done once HEAD and the branches stand */
+async function rebuild(
+  plan: WorkspacePlan,
+  { manifest, bundles }: FetchedCheckpoint,
+  bundlePath: string,
+  fill: () => Promise<void>,
+): Promise<void> {
+  const { head, headRef, branchHead } = manifest.worktree;
+  const worktree: GitOptions = { ...inWorktree(plan), timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const base = ['rev-parse', '--verify', `refs/remotes/origin/${plan.baseBranch}^{commit}`];
+  // What the next bundle builds on must be reachable.
+  const ref = 'refs/cyrus/restore';
   try {
+    await makeClone(plan, (await git(base, inMirror(plan))).trim());
     for (const bundle of bundles) {
       await writeFile(bundlePath, bundle, { mode: 0o600 });
-      const [found = ''] = (await git(['bundle', 'unbundle', bundlePath], mirror)).split(' ');
-      // What the next one builds on must be reachable.
-      await git(['update-ref', ref, found], mirror);
+      const [found = ''] = (await git(['bundle', 'unbundle', bundlePath], worktree)).split(' ');
+      await git(['update-ref', ref, found], worktree);
     }
-    await git(['worktree', 'prune'], mirror);
-    const add = ['worktree', 'add', '--force', '--no-track', '--no-checkout', '-B', plan.branch, plan.worktree];
-    await git([...add, branchHead], mirror);
-    const worktree: GitOptions = { ...mirror, cwd: plan.worktree };
+    await git(['update-ref', `refs/heads/${plan.branch}`, branchHead], worktree);
     await standAt(worktree, plan, head, headRef);
-    const settings = await withoutFilters(worktree);
-    await git(['read-tree', '--reset', '-u', commit], { ...worktree, settings });
-    await git(['read-tree', index], { ...worktree, settings });
-    await gitSays(['update-index', '-q', '--refresh'], { ...worktree, settings });
-    await git(['update-ref', CHECKPOINT_REF, commit], worktree);
+    await fill();
+    await git(['update-ref', '-d', ref], worktree);
   } catch (error) {
     if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
     throw new RestoreError(`the worktree could not be made from its checkpoint: ${complaint(error)}`, { cause: error });
   } finally {
     await rm(bundlePath, { force: true });
-    await git(['update-ref', '-d', ref], mirror).catch(() => {});
   }
 }
 

@@ -14,7 +14,6 @@ import { killSessionProcesses } from './processes.ts';
 import { readRecord, type SessionRecord, writeRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { Sequence } from './sequence.ts';
-import { removeWorkspace } from './workspace.ts';
 
 export class Session {
   readonly id: string;
@@ -121,7 +120,7 @@ export class Session {
     return this.#starts.run(async () => {
       await this.#close();
       if (!purge) return;
-      await removeWorkspace(this.#config.root, this.#paths, this.#record.start);
+      await rm(this.#paths.worktree, { recursive: true, force: true });
       await rm(this.#paths.dir, { recursive: true, force: true });
     });
   }
@@ -211,7 +210,7 @@ function checkCredential(config: SandboxConfig, start: StartSession): void {
 
 /** The name becomes a path under `mirrors/`. */
 function checkRepository(config: SandboxConfig, start: StartSession): void {
-  if (mirrorPath(config.root, start.repository.fullName)) return;
+  if (mirrorPath(config.root, start.repository)) return;
   throw new Refusal(
     400,
     'bad-repository',

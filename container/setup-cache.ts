@@ -78,6 +78,8 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const hash = createHash('sha256');
   const add = (name: string, content: string | Buffer) => hash.update(`${name}\0${content.length}\0`).update(content);
   add('platform', `${process.platform} ${process.arch} ${process.version}`);
+  // Of this workspace's repository at this address alone.
+  if (context.plan.identity !== null) add('identity', context.plan.identity);
   for (const one of before) add('script', one);
   add(script, text);
   for (const name of LOCK_FILES) {

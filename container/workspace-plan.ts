@@ -3,10 +3,12 @@ import type { GitOptions, GitRemote } from './git.ts';
 
 /** What a working copy is made of. */
 export interface WorkspacePlan {
-  /** `<root>/mirrors/<owner>/<name>.git` */
+  /** `<root>/mirrors/<identity>/<owner>/<name>.git` */
   mirror: string;
   worktree: string;
   fullName: string;
+  /** See `identity` of a start; null: not told. */
+  identity: string | null;
   baseBranch: string;
   branch: string;
   remote: GitRemote;

@@ -1,14 +1,15 @@
 /**
- * A session's working copy: a bare mirror shared by all sessions of a repository, and a git worktree of the session's
- * own on its branch, always at the same path because Claude's transcripts are keyed by it.
+ * A session's working copy: a bare mirror that all sessions of a repository read objects from, and a clone of the session's own
+ * on its branch, always at the same path because Claude's transcripts are keyed by it.
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
+import { makeClone, syncClone } from './clone.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
 import { log } from './log.ts';
-import { updateMirror, withLock } from './mirror.ts';
-import { exists, mirrorPath, type SessionPaths } from './paths.ts';
+import { completeHistory, updateMirror, withLock } from './mirror.ts';
+import { exists, type SessionPaths } from './paths.ts';
 import { PreparationError } from './preparation-error.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
@@ -54,8 +55,11 @@ export async function prepareWorkspace(
   const checkoutSince = Date.now();
   report('worktree', 'started', `Checking out ${plan.branch}`);
   const detail = await withLock(plan.mirror, async () => {
-    if (standing) return await catchUp(plan);
-    if (restore === null) return await addWorktree(plan);
+    if (standing) {
+      if (!(fetched instanceof PreparationError)) await syncClone(plan);
+      return await catchUp(plan);
+    }
+    if (restore === null) return await checkOut(plan);
     await putAside(plan);
     await restore();
     return await catchUp(plan);
@@ -65,19 +69,20 @@ export async function prepareWorkspace(
   return { commit, created: !standing };
 }
 
-/** Removes a session's worktree and its local branch. The mirror stays for other sessions. */
-export async function removeWorkspace(root: string, paths: SessionPaths, start: StartSession): Promise<void> {
-  await rm(paths.worktree, { recursive: true, force: true });
-  const mirror = mirrorPath(root, start.repository.fullName);
-  if (!mirror || !(await exists(mirror))) return;
-  const remote = remoteOf(paths, start);
-  await withLock(mirror, async () => {
-    await git(['worktree', 'prune'], { cwd: mirror, remote });
-    // Never made, or in use elsewhere: either way there is nothing to remove.
-    await git(['branch', '-D', '--', start.repository.branch], { cwd: mirror, remote }).catch((error: unknown) => {
-      log('info', 'branch not removed', { error });
-    });
-  });
+/**
+ * Gives the session's clone the whole history and the tags.
+ * @returns false where the host could not be reached, or Claude holds a lock: the clone stays as it is
+ */
+export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
+  if (!(await completeHistory(plan)) || plan.signal.aborted) return false;
+  try {
+    await withLock(plan.mirror, () => syncClone(plan));
+    return true;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (!plan.signal.aborted) log('warning', 'the clone did not take over what the mirror has', { error });
+    return false;
+  }
 }
 
 /** The remote of a session as git is told of it. */
@@ -93,28 +98,23 @@ export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
   };
 }
 
-/** Makes the worktree: on the branch as it stands here or on the remote, else on a new branch from the base. */
-async function addWorktree(plan: WorkspacePlan): Promise<string> {
+/** Makes the worktree: on the branch as it stands on the remote, else on a new branch from the base. */
+async function checkOut(plan: WorkspacePlan): Promise<string> {
   const { branch, baseBranch } = plan;
   const remoteBranch = `refs/remotes/origin/${branch}`;
   const mirror = inMirror(plan);
   try {
     await putAside(plan);
-    await git(['worktree', 'prune'], mirror);
-    const [onRemote, here, settings] = await Promise.all([
+    const [onRemote] = await Promise.all([
       gitSays(['show-ref', '--quiet', '--verify', remoteBranch], mirror),
-      gitSays(['show-ref', '--quiet', '--verify', `refs/heads/${branch}`], mirror),
-      withoutFilters(mirror),
+      git(['check-ref-format', '--branch', branch], mirror),
     ]);
     const start = onRemote ? remoteBranch : `refs/remotes/origin/${baseBranch}`;
-    // A branch that is here and holds all of that has commits which were never pushed: go on from them.
-    const keep = here && (await gitSays(['merge-base', '--is-ancestor', start, `refs/heads/${branch}`], mirror));
-    const onto = keep ? `refs/heads/${branch}` : start;
+    await makeClone(plan, (await git(['rev-parse', '--verify', `${start}^{commit}`], mirror)).trim());
     // As many processes as processors; a checkout of many files is the longest step of a start.
-    const parallel: [string, string] = ['checkout.workers', '0'];
-    const checkout = { ...mirror, settings: [...settings, parallel], timeoutMs: CHECKOUT_TIMEOUT_MS };
-    await git(['worktree', 'add', '--force', '--no-track', '-B', branch, plan.worktree, onto], checkout);
-    if (keep || onRemote) return `Continuing ${branch}`;
+    const settings: [string, string][] = [['checkout.workers', '0']];
+    await git(['reset', '--quiet', '--hard'], { ...inWorktree(plan), settings, timeoutMs: CHECKOUT_TIMEOUT_MS });
+    if (onRemote) return `Continuing ${branch}`;
     return `New branch ${branch} from ${baseBranch}`;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
@@ -162,7 +162,7 @@ async function catchUp(plan: WorkspacePlan): Promise<string> {
 
 /** The worktree is there and git knows it. */
 async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
-  if (!(await exists(join(plan.worktree, '.git'))) || !(await exists(plan.mirror))) return false;
+  if (!(await exists(join(plan.worktree, '.git')))) return false;
   try {
     await git(['rev-parse', '--verify', '--quiet', 'HEAD'], inWorktree(plan));
     return true;

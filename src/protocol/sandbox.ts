@@ -84,6 +84,14 @@ export const startSessionSchema = z.object({
   repository: z.object({
     /** `owner/name`; the clone address is `{gateway.url}/git/{fullName}.git`. */
     fullName: z.string().regex(/^(?!\.)[\w.-]+(\/(?!\.)[\w.-]+)+$/),
+    /**
+     * Digest of the workspace and the clone address behind the name: what a sandbox server keeps of a repository is for those
+     * alone that have the same. Left out by a Worker before this was known.
+     */
+    identity: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
     baseBranch: z.string().min(1),
     /** The one branch this session may push. */
     branch: z.string().min(1),

@@ -10,6 +10,7 @@ import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
+import { sha256 } from '../store/hex.ts';
 import { listMcpServers } from '../store/mcp-servers.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
@@ -57,7 +58,9 @@ export async function startSandbox(
   const { repository, baseBranch, arrangement, access } = plan;
   const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
-  const { fullName } = repository;
+  const { fullName, cloneUrl } = repository;
+  // Sandbox servers keep what they know of a repository by it.
+  const identity = await sha256(`${state.workspaceId}\n${cloneUrl}`);
   const [ready, servers] = await Promise.all([
     claudeReadiness(surroundings, arrangement.assignment.model),
     listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName }),
@@ -85,7 +88,7 @@ export async function startSandbox(
     generation,
     ...takingUp(generation, surroundings),
     gateway: sandbox.gateway(state.origin, token),
-    repository: { fullName, baseBranch, branch: state.branch },
+    repository: { fullName, identity, baseBranch, branch: state.branch },
     claude: {
       credential: config.claude.access.mode,
       ...ready.claude,

@@ -1,9 +1,10 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
+import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import type { RepositorySeed } from '../../dev/git/seed.ts';
 import { eventually, processesOf, REAL_GIT_PASSWORD, type Stage, setStage } from './stage.ts';
 
@@ -103,19 +104,119 @@ test('a branch that exists on the git host is continued', async () => {
   expect(await readFile(join(stage.worktree('shop-1'), 'from-before.txt'), 'utf8')).toBe('pushed\n');
 });
 
-test('two sessions of a repository share its mirror and have a worktree each', async () => {
-  stage = await setStage();
-  await Promise.all([
-    stage.start('shop-1'),
-    stage.put('shop-2', {
-      ...stage.startBody(),
-      repository: { fullName: 'acme/shop', baseBranch: 'main', branch: 'cyrus/shop-2' },
-    }),
-  ]);
-  for (const id of ['shop-1', 'shop-2']) {
-    await eventually(async () => (await stage.status(id)).state === 'ready', `${id} to be ready`);
-    expect(await readFile(join(stage.worktree(id), 'README.md'), 'utf8')).toContain('shop');
+describe('sessions of one repository on one server', () => {
+  /** Starts a second session beside `shop-1`. */
+  async function startTwo(identities: [string?, string?] = []): Promise<void> {
+    const start = (id: string, identity: string | undefined) =>
+      stage.put(id, {
+        ...stage.startBody(),
+        repository: { fullName: 'acme/shop', baseBranch: 'main', branch: `cyrus/${id}`, ...(identity && { identity }) },
+      });
+    await Promise.all([start('shop-1', identities[0]), start('shop-2', identities[1])]);
+    for (const id of ['shop-1', 'shop-2'])
+      await eventually(async () => (await stage.status(id)).state === 'ready', `${id} to be ready`);
   }
+  const git = (id: string, ...args: string[]) =>
+    execFileSync('git', args, { cwd: stage.worktree(id), encoding: 'utf8' }).trim();
+
+  test('have a clone each: no stash, configuration, tag or branch of one is seen in the other', async () => {
+    stage = await setStage();
+    await startTwo();
+    await writeFile(join(stage.worktree('shop-1'), 'README.md'), 'secret of the first\n');
+    for (const command of [
+      ['stash'],
+      ['config', 'alias.x', '!echo from the first'],
+      ['tag', 'a-tag'],
+      ['branch', 'a-branch'],
+    ])
+      git('shop-1', ...command);
+    expect(git('shop-2', 'stash', 'list')).toBe('');
+    expect(git('shop-2', 'tag')).toBe('');
+    expect(git('shop-2', 'branch', '--format=%(refname:short)')).toBe('cyrus/shop-2\nmain');
+    expect(() => git('shop-2', 'x')).toThrow();
+    expect(await readFile(join(stage.worktree('shop-2'), 'README.md'), 'utf8')).toContain('shop');
+    expect(git('shop-1', 'fsck', '--connectivity-only')).toBe('');
+  });
+
+  test('share a mirror only where workspace and clone address are the same', async () => {
+    stage = await setStage();
+    await startTwo(['a'.repeat(64), 'b'.repeat(64)]);
+    expect((await readdir(join(stage.root, 'mirrors'))).sort()).toEqual(['a'.repeat(64), 'b'.repeat(64)]);
+  });
+});
+
+describe('the checkout is a clone', () => {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' }).trim();
+
+  /** A repository of 80 commits, of which the 20th has a tag. */
+  async function withHistory(files: Record<string, string> = {}): Promise<void> {
+    const author = { name: 'A', email: 'a@example.com' };
+    const commits = Array.from({ length: 80 }, (_, index) => ({
+      message: `Change ${index}`,
+      author,
+      at: 1_500_000_000 + index,
+      files: { 'file.txt': `${index}\n`, ...(index === 79 ? files : {}) },
+    }));
+    await stage.host.ensureRepository('acme/old', { branch: 'main', commits });
+    const cwd = (await stage.host.directory('acme/old')) ?? '';
+    execFileSync('git', ['tag', 'v1.0.0', 'main~60'], { cwd });
+  }
+
+  test('with the base branch, origin/HEAD, and soon the whole history and its tags', async () => {
+    stage = await setStage();
+    await withHistory();
+    await stage.start('shop-1', { repository: { fullName: 'acme/old' } });
+    await stage.event('ready');
+    expect(git('rev-parse', '--abbrev-ref', 'origin/HEAD')).toBe('origin/main');
+    expect(git('rev-parse', 'main')).toBe(git('rev-parse', 'origin/main'));
+    await eventually(() => git('tag') === 'v1.0.0', 'the tag');
+    expect(git('describe', '--tags')).toMatch(/^v1\.0\.0-60-g/);
+    expect(git('rev-list', '--count', 'HEAD')).toBe('80');
+  });
+
+  test('for a setup script too, which begins when history and tags are there', async () => {
+    stage = await setStage();
+    await withHistory({
+      'cyrus-setup.sh': 'git rev-list --count HEAD; git describe --tags; git rev-parse --is-shallow-repository\n',
+    });
+    await stage.start('shop-1', { repository: { fullName: 'acme/old' } });
+    await stage.event('ready');
+    const printed = stage.eventsOf('setup-output').map(({ text }) => text);
+    expect(printed.join('')).toMatch(/^80\nv1\.0\.0-60-g[0-9a-f]+\nfalse\n$/);
+  });
+
+  test('that follows the base branch when another life begins, as does a local branch nobody worked on', async () => {
+    stage = await setStage();
+    await withHistory();
+    await stage.start('shop-1', { repository: { fullName: 'acme/old' } });
+    await stage.event('ready');
+    await pushCommit(stage, 'main', 'later.txt', 'acme/old');
+    stage.gateway.awaitNewStream();
+    await stage.start('shop-1', { repository: { fullName: 'acme/old' }, generation: 2 });
+    await stage.event('ready');
+    const [newest] = await stage.host.log('acme/old', 'main');
+    expect(git('rev-parse', 'origin/main')).toBe(newest?.sha);
+    expect(git('rev-parse', 'main')).toBe(newest?.sha);
+  });
+});
+
+test('a repository of SHA-256 objects is refused in one clear sentence', async () => {
+  stage = await setStage();
+  await stage.host.ensureRepository('acme/sha256', await sampleRepository());
+  const cwd = (await stage.host.directory('acme/sha256')) ?? '';
+  await rm(cwd, { recursive: true, force: true });
+  const source = `${cwd}.source`;
+  execFileSync('git', ['init', '--quiet', '--bare', '--object-format=sha256', '-b', 'main', cwd]);
+  execFileSync('git', ['init', '--quiet', '--object-format=sha256', '-b', 'main', source]);
+  const author = ['-c', 'user.name=P', '-c', 'user.email=p@example.com'];
+  execFileSync('git', [...author, 'commit', '--quiet', '--allow-empty', '-m', 'One'], { cwd: source });
+  execFileSync('git', ['push', '--quiet', cwd, 'main'], { cwd: source });
+  await stage.start('shop-1', { repository: { fullName: 'acme/sha256' } });
+  expect(await stage.event('failed')).toMatchObject({
+    step: 'mirror',
+    message: 'acme/sha256 names its objects by SHA-256, which Cyrus does not support.',
+  });
 });
 
 test('a higher generation supersedes: the old CLI is gone, numbering begins anew, the worktree is kept', async () => {
@@ -198,15 +299,15 @@ describe('cyrus-setup.sh', () => {
 });
 
 /** Somebody else's push, straight to the git host. */
-async function pushCommit(on: Stage, branch: string, file: string): Promise<void> {
+async function pushCommit(on: Stage, branch: string, file: string, fullName = 'acme/shop'): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'cyrus-other-'));
-  const url = new URL(on.host.cloneUrl('acme/shop'));
+  const url = new URL(on.host.cloneUrl(fullName));
   url.username = 'cyrus';
   url.password = REAL_GIT_PASSWORD;
   const git = (...args: string[]) => promisify(execFile)('git', ['-C', directory, ...args]);
   try {
     await git('clone', '--quiet', url.href, '.');
-    await git('checkout', '--quiet', '-b', branch);
+    await git('checkout', '--quiet', '-B', branch);
     await writeFile(join(directory, file), 'pushed\n');
     await git('add', '-A');
     await git(

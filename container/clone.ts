@@ -1,0 +1,190 @@
+/**
+ * A session's own repository: a clone of the mirror that shares nothing with other sessions but objects, which it reads
+ * through `objects/info/alternates`. Branches, tags, stash, configuration and new objects are the session's alone. The mirror is
+ * never pruned, so what a clone borrows from it stays.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GitError, git, gitSays } from './git.ts';
+import { log } from './log.ts';
+import { exists } from './paths.ts';
+import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
+
+const ORIGIN = 'refs/remotes/origin/';
+
+/** A ref as the mirror has it. */
+interface MirrorRef {
+  name: string;
+  object: string;
+  /** What an annotated tag leads to; empty for everything else. */
+  peeled: string;
+}
+
+/**
+ * Makes the session's repository at `<worktree>/.git`, with HEAD on its branch and without any file checked out. It has the
+ * mirror's base branch (as `origin/<base>`, `origin/HEAD` and a local branch), the session's own branch and the tags.
+ * To be called under the mirror's lock; what is at `<worktree>/.git` must have been put aside.
+ * @param head commit at which the session's branch begins
+ * @throws GitError where the mirror cannot be read
+ */
+export async function makeClone(plan: WorkspacePlan, head: string): Promise<void> {
+  const { branch, baseBranch } = plan;
+  const [refs, shallow] = await Promise.all([mirrorRefs(plan), shallowFile(plan.mirror)]);
+  const gitDir = join(plan.worktree, '.git');
+  // Put in its place when it is whole: a server killed in between leaves nothing that looks like a repository.
+  const unfinished = join(plan.worktree, '.git.unfinished');
+  await rm(unfinished, { recursive: true, force: true });
+  for (const directory of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags', 'refs/remotes/origin', 'info'])
+    await mkdir(join(unfinished, directory), { recursive: true });
+  const base = refs.find(({ name }) => name === `${ORIGIN}${baseBranch}`);
+  const hasLocalBase = base !== undefined && !isInTheWay(baseBranch, branch);
+  const local = [
+    ...(hasLocalBase ? [{ name: `refs/heads/${baseBranch}`, object: base.object, peeled: '' }] : []),
+    { name: `refs/heads/${branch}`, object: head, peeled: '' },
+  ];
+  const put = (name: string, text: string) => writeFile(join(unfinished, name), text);
+  await Promise.all([
+    put('HEAD', `ref: refs/heads/${branch}\n`),
+    put('config', configuration(plan)),
+    put('objects/info/alternates', `${join(plan.mirror, 'objects')}\n`),
+    put('packed-refs', packedRefs([...refs, ...local])),
+    ...(base ? [put('refs/remotes/origin/HEAD', `ref: ${base.name}\n`)] : []),
+    ...(shallow === null ? [] : [put('shallow', shallow)]),
+  ]);
+  await rename(unfinished, gitDir);
+}
+
+/**
+ * Takes over what the mirror has learned since: `origin/<base>`, `origin/<branch>`, new tags, and older history. A local base
+ * branch on which nobody has worked follows. To be called under the mirror's lock.
+ * @throws GitError
+ */
+export async function syncClone(plan: WorkspacePlan): Promise<void> {
+  const { branch, baseBranch } = plan;
+  const options = inWorktree(plan);
+  await borrowFrom(plan);
+  await deepen(plan);
+  const [theirs, listed, on] = await Promise.all([
+    mirrorRefs(plan),
+    git(
+      ['for-each-ref', '--format=%(objectname) %(refname)', ORIGIN, 'refs/tags', `refs/heads/${baseBranch}`],
+      options,
+    ),
+    git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => ''),
+  ]);
+  const ours = new Map(listed.split('\n').map((line) => [line.slice(line.indexOf(' ') + 1), line.split(' ')[0] ?? '']));
+  const commands: string[] = [];
+  const set = (name: string, object: string) => {
+    if (ours.get(name) !== object) commands.push(`update ${name}\0${object}\0\0`);
+  };
+  for (const { name, object } of theirs) {
+    // A tag that is here may be Claude's own.
+    if (!name.startsWith('refs/tags/') || !ours.has(name)) set(name, object);
+  }
+  const gone = `${ORIGIN}${branch}`;
+  if (ours.has(gone) && !theirs.some(({ name }) => name === gone)) commands.push(`delete ${gone}\0\0`);
+  const base = theirs.find(({ name }) => name === `${ORIGIN}${baseBranch}`);
+  const localBase = `refs/heads/${baseBranch}`;
+  const isUntouched = !ours.has(localBase) || ours.get(localBase) === ours.get(`${ORIGIN}${baseBranch}`);
+  if (base && !isInTheWay(baseBranch, branch) && isUntouched && on.trim() !== localBase) set(localBase, base.object);
+  if (commands.length > 0) await updateRefs(plan, commands);
+  if (base) await git(['symbolic-ref', `${ORIGIN}HEAD`, base.name], options);
+}
+
+/** Git keeps no two branches of which one is a folder of the other, and here they may also be the same. */
+function isInTheWay(baseBranch: string, branch: string): boolean {
+  return `${branch}/`.startsWith(`${baseBranch}/`) || `${baseBranch}/`.startsWith(`${branch}/`);
+}
+
+/** One transaction; where one ref is in the way of another, those that fit are set one by one. */
+async function updateRefs(plan: WorkspacePlan, commands: string[]): Promise<void> {
+  const update = (input: string) => git(['update-ref', '--no-deref', '-z', '--stdin'], { ...inWorktree(plan), input });
+  try {
+    await update(commands.join(''));
+  } catch (error) {
+    if (!(error instanceof GitError) || plan.signal.aborted || commands.length > 100) throw error;
+    for (const command of commands) {
+      await update(command).catch((cause: unknown) => log('warning', 'ref not taken over', { error: cause }));
+    }
+  }
+}
+
+/** Commits behind which history is missing here. */
+export async function shallowFile(gitDir: string): Promise<string | null> {
+  return await readFile(join(gitDir, 'shallow'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+}
+
+/** Where a repository keeps what its worktrees share: `.git`, or the mirror for a worktree that an earlier version made. */
+async function commonDirectory(plan: WorkspacePlan): Promise<string> {
+  return (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], inWorktree(plan))).trim();
+}
+
+/** A session that was begun with another mirror, e.g. by an earlier version, sees the objects of this one too. */
+async function borrowFrom(plan: WorkspacePlan): Promise<void> {
+  const directory = await commonDirectory(plan);
+  if (directory === plan.mirror) return;
+  const file = join(directory, 'objects', 'info', 'alternates');
+  const objects = join(plan.mirror, 'objects');
+  const before = await readFile(file, 'utf8').catch(() => '');
+  if (before.split('\n').includes(objects)) return;
+  await mkdir(join(directory, 'objects', 'info'), { recursive: true });
+  await writeFile(`${file}.new`, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${objects}\n`);
+  await rename(`${file}.new`, file);
+}
+
+/** Where the mirror has its whole history by now, so has the clone. What Claude itself fetched in part stays as it is. */
+async function deepen(plan: WorkspacePlan): Promise<void> {
+  if (await exists(join(plan.mirror, 'shallow'))) return;
+  const gitDir = await commonDirectory(plan);
+  const shallow = await shallowFile(gitDir);
+  if (shallow === null) return;
+  const left: string[] = [];
+  for (const commit of shallow.split('\n').filter((line) => line !== '')) {
+    const isInMirror = await gitSays(['cat-file', '-e', `${commit}^{commit}`], inMirror(plan)).catch(() => false);
+    if (!isInMirror) left.push(commit);
+  }
+  const file = join(gitDir, 'shallow');
+  // Git's own lock of this file.
+  const lock = await writeFile(`${file}.lock`, left.map((commit) => `${commit}\n`).join(''), { flag: 'wx' }).then(
+    () => true,
+    () => false,
+  );
+  if (!lock) return;
+  if (left.length > 0) await rename(`${file}.lock`, file);
+  else {
+    await rm(file, { force: true });
+    await rm(`${file}.lock`, { force: true });
+  }
+}
+
+/** The base branch, the session's branch and the tags, as the mirror has them. */
+async function mirrorRefs(plan: WorkspacePlan): Promise<MirrorRef[]> {
+  const names = [`${ORIGIN}${plan.baseBranch}`, `${ORIGIN}${plan.branch}`];
+  const args = ['for-each-ref', '--format=%(objectname) %(refname) %(*objectname)', ...names, 'refs/tags'];
+  const listed = await git(args, inMirror(plan));
+  const refs: MirrorRef[] = [];
+  for (const line of listed.split('\n')) {
+    const [object = '', name = '', peeled = ''] = line.split(' ');
+    // A pattern also lists what is below a branch of that name.
+    if (names.includes(name) || name.startsWith('refs/tags/')) refs.push({ name, object, peeled });
+  }
+  return refs;
+}
+
+/** As git writes it (https://git-scm.com/docs/git-pack-refs; sorted by bytes). */
+function packedRefs(refs: MirrorRef[]): string {
+  const sorted = [...refs].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  const lines = sorted.map(({ name, object, peeled }) => `${object} ${name}\n${peeled === '' ? '' : `^${peeled}\n`}`);
+  return `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`;
+}
+
+/** The remote itself comes with the environment, because its address and the token may change while the session lives. */
+function configuration({ branch, baseBranch }: WorkspacePlan): string {
+  const upstream = (name: string) =>
+    `[branch ${JSON.stringify(name)}]\n\tremote = origin\n\tmerge = ${JSON.stringify(`refs/heads/${name}`)}\n`;
+  const core = '[core]\n\trepositoryFormatVersion = 0\n\tfileMode = true\n\tbare = false\n\tlogAllRefUpdates = true\n';
+  return core + (isInTheWay(baseBranch, branch) ? '' : upstream(baseBranch));
+}
