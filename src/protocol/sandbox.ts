@@ -232,12 +232,21 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     duringTurn: z.boolean(),
     /** Why, where the driver knows: it was stopped, it idled out, it went silent. */
     cause: z.enum(['idle', 'stop', 'silent', 'crash']),
+    /** Highest turn of the prompts it had not answered, or of the stop; left out where there is none. */
+    turn: z.number().int().nonnegative().optional(),
+    /**
+     * What became of the prompts it had not answered, by their ids: `read` are in the conversation on this disk, `unread`
+     * are gone with it, or were dropped by the stop. Those that wait for the next process are in neither.
+     */
+    prompts: z.object({ read: z.array(z.string()), unread: z.array(z.string()) }).optional(),
   }),
   /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
   z.object({
     ...numbered,
     type: z.literal('saved'),
     turn: z.number().int().positive(),
+    /** Number of the last event before the work that is saved had ended: its result, or the end of its process. */
+    after: z.number().int().nonnegative().optional(),
     branch: z.string(),
     head: z.string(),
     /** Commits of the branch that the base branch does not have, newest first, at most 50. */

@@ -19,7 +19,9 @@ export function beginAnew(step: Step, turn: Turn, told: string): void {
   step.set({ turns: number });
   resumeWith(
     step,
-    { ...turn, number },
+    { ...turn, number, first: turn.first ?? turn.number },
     `Your process ended while you waited for people. Here is what they said.\n\n${told}\n\nGo on where you were.`,
+    undefined,
+    true,
   );
 }

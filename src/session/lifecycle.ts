@@ -8,7 +8,7 @@ import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
-import { replaceSandbox, takeLoss } from './losses.ts';
+import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, expectEvent, prompted, takeUpIssue, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
@@ -23,11 +23,14 @@ import { effectDelayed } from './start-delays.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
-import { endTurn, failTurn, startSandbox, stopped } from './turn.ts';
+import { close, endTurn, failTurn, startSandbox, stopped } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
   const step = new Step(state, context);
+  if ('at' in event && event.at !== undefined) {
+    step.set({ linearNow: Math.max(state.linearNow ?? 0, event.at) });
+  }
   switch (event.type) {
     case 'prompted':
       prompted(step, event);
@@ -134,7 +137,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   const isAwaited =
     phase.name === 'working' || (phase.name === 'starting' && step.now - phase.since >= SANDBOX_SILENCE_MS);
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
-    takeLoss(step, 'The sandbox had dropped the work');
+    takeUnseenLoss(step);
   }
 }
 
@@ -167,8 +170,14 @@ function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
   const text = `${describeEffect(effect)} failed: ${error}\n\n${hint ?? 'Comment to try again.'}`;
   if (effect.kind === 'prompt-sandbox' && answerQueued(step, effect.promptId, text)) return;
-  const { phase } = step.state;
-  if (phase.name === 'starting' || phase.name === 'working') failTurn(step, 'sandbox_unreachable', text);
+  const { phase, sandbox } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  // What was meant for an earlier life or turn changes nothing now.
+  const isCurrent =
+    effect.kind === 'start-sandbox'
+      ? effect.generation === sandbox.generation
+      : phase.turn.prompts.some(({ promptId }) => promptId === effect.promptId);
+  if (isCurrent) failTurn(step, 'sandbox_unreachable', text);
 }
 
 /** A prompt that waits for the next turn and cannot be delivered is answered by itself. @returns whether it was one */
@@ -176,6 +185,7 @@ function answerQueued(step: Step, promptId: string, text: string): boolean {
   const queued = step.state.queue.find((prompt) => prompt.promptId === promptId);
   if (!queued) return false;
   step.set({ queue: step.state.queue.filter((prompt) => prompt !== queued) });
+  close(step, [queued], 'failed');
   if (queued.agentSessionId !== null) step.say(queued.agentSessionId, { type: 'error', body: text });
   return true;
 }
@@ -185,7 +195,8 @@ function deadlinePassed(step: Step): void {
     switch (due.name) {
       case 'stop': {
         const text = 'Stopped. The sandbox did not confirm in time; what was committed before is on the branch.';
-        endTurn(step, stopped(null, text), null);
+        const { phase } = step.state;
+        endTurn(step, stopped(null, text, phase.name === 'stopping' ? phase.how : undefined), null);
         return;
       }
       case 'save': {

@@ -3,12 +3,15 @@
  * is replaced by another one that takes up the last checkpoint. Either way the turn goes on, in the same conversation, and
  * Claude is told what is known of its last calls and what is not.
  */
+import type { SandboxEvent } from '../protocol/sandbox.ts';
 import { clockTime } from './clock-words.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from './recent-calls.ts';
-import type { CheckpointNote, Turn, TurnPrompt } from './state.ts';
+import { afterExit, afterLoss, inherited, isAtClaude, type Request, read, stageOf } from './requests.ts';
+import type { CheckpointNote, SavingPhase, Turn } from './state.ts';
 import type { Step } from './step.ts';
-import { endStopped, failTurn, resumeWith, saveStopped } from './turn.ts';
+import { confirmHalt } from './stops.ts';
+import { endStopped, failTurn, handOver, handOverWaiting, resumeWith, saveStopped, startSandbox } from './turn.ts';
 
 /** So many losses in a row, without progress in between, are made good; then the turn fails. */
 const MAX_LOSSES = 2;
@@ -32,9 +35,58 @@ export function takeLoss(step: Step, what: string): void {
     return;
   }
   step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
-  const text = `Your process ended unexpectedly in the middle of this work; the conversation goes on here.\n\n${lastCalls(step)}`;
+  const text = processLost(step);
   step.set({ calls: loseCalls(step.state.calls ?? []) });
-  resumeWith(step, turn, `${text}\n\n${LOOK_FIRST}`, `${what}; continuing`);
+  if (turn.prompts.some((prompt) => stageOf(prompt) === 'read')) {
+    resumeWith(step, turn, text, `${what}; continuing`);
+    return;
+  }
+  // Nothing of this turn is in the conversation: it is asked once more.
+  step.enter({ name: 'starting', since: step.now, reason: `${what}; continuing`, turn });
+  startSandbox(step);
+  handOverWaiting(step);
+}
+
+function processLost(step: Step): string {
+  const text = 'Your process ended unexpectedly in the middle of this work; the conversation goes on here.';
+  return `${text}\n\n${lastCalls(step)}\n\n${LOOK_FIRST}`;
+}
+
+/**
+ * Claude's process ended: every request it had was read or not, whatever phase this is. What was not goes back, and is
+ * handed over again.
+ */
+export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+  const told = event.prompts ?? null;
+  const tells = step.state.sandbox.tellsReading === true && event.duringTurn;
+  // Between turns it had nothing; an older sandbox says no more than that.
+  const settle = (request: Request) => (told || event.duringTurn ? afterExit(request, told, tells) : request);
+  const { phase, queue } = step.state;
+  const next = queue.map(settle);
+  step.set({ queue: next });
+  if (phase.name === 'saving') loseNext(step, phase, event);
+  else if (phase.name !== 'waiting') {
+    step.enter({ ...phase, turn: { ...phase.turn, prompts: phase.turn.prompts.map(settle) } });
+  }
+}
+
+/** The sandbox stands and has nothing to do, though it was given something: a process of it was lost unseen. */
+export function takeUnseenLoss(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const tells = step.state.sandbox.tellsReading === true;
+  const prompts = phase.turn.prompts.map((prompt) => afterExit(prompt, null, tells));
+  step.enter({ ...phase, turn: { ...phase.turn, prompts } });
+  takeLoss(step, 'The sandbox had dropped the work');
+}
+
+/** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
+function loseNext(step: Step, phase: SavingPhase, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+  const { begun: _, ...rest } = phase;
+  const { early, later = [] } = phase;
+  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const isLost = step.state.queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
+  step.enter({ ...rest, ...(isLost && event.cause !== 'stop' && { resume: processLost(step) }) });
 }
 
 /**
@@ -49,8 +101,16 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
     sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
     ...(checkpoint === null && { conversationId: step.context.newId(), checkpoint: null }),
   });
+  const known = new Set(checkpoint?.prompts);
   switch (phase.name) {
+    case 'asking':
+    case 'parked':
+    case 'queued':
+      // The next start finds out by itself what it can go on from.
+      step.enter({ ...phase, turn: withLoss(phase.turn, known) });
+      return;
     case 'saving':
+      loseNextWithDisk(step, phase, known);
       if (phase.proposes) return;
       step.record({ kind: 'notice', level: 'warning', text: noticeOf(step, checkpoint) });
       step.transition.cancelledLanes.push(SANDBOX_LANE);
@@ -64,10 +124,26 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
     case 'working':
       replaceAtWork(step, phase.turn, generation, checkpoint);
       return;
-    default:
-      // The next start finds out by itself what it can go on from.
+    case 'waiting':
       return;
   }
+}
+
+function withLoss(turn: Turn, known: ReadonlySet<string>): Turn {
+  return { ...turn, prompts: turn.prompts.map((prompt) => afterLoss(prompt, known)) };
+}
+
+function loseNextWithDisk(step: Step, before: SavingPhase, known: ReadonlySet<string>): void {
+  const { early, later = [] } = before;
+  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const queue = step.state.queue.map((one) => (answered.has(one.promptId) ? read(one) : afterLoss(one, known)));
+  step.set({ queue });
+  confirmHalt(step);
+  const { phase } = step.state;
+  if (phase.name !== 'saving') return;
+  const { begun: _, endedAt: _ended, resultsAt: _results, ...rest } = phase;
+  const isLost = queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
+  step.enter({ ...rest, ...(isLost && { resume: `${RESTORED}\n\n${LOOK_FIRST}` }) });
 }
 
 function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint: CheckpointNote | null): void {
@@ -81,28 +157,35 @@ function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint:
   }
   const known = new Set(checkpoint?.prompts);
   const isBegun = turn.prompts.some(({ promptId }) => known.has(promptId));
-  const asked = turn.prompts.filter((prompt) => !prompt.aside && !known.has(prompt.promptId));
   const level = wasAtWork || checkpoint === null ? 'warning' : 'info';
   step.record({ kind: 'notice', level, text: noticeOf(step, checkpoint) });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  const prompts = turn.prompts.map((prompt): TurnPrompt => ({ ...prompt, inherited: !asked.includes(prompt) }));
+  const prompts = withLoss(turn, known).prompts.map((one) =>
+    one.aside && !one.carries && !isAtClaude(one) ? inherited(one) : one,
+  );
   const reason = wasAtWork ? 'The sandbox was lost; starting another' : 'Starting the sandbox';
   const next = { ...turn, prompts, lifeOf: generation };
   const preface = lostWork(step, checkpoint);
   step.set({ calls: loseCalls(step.state.calls ?? []) });
-  if (isBegun) {
-    const text = [RESTORED, preface, LOOK_FIRST].filter((part) => part !== '').join('\n\n');
-    resumeWith(step, next, text, reason, asked);
+  // Nobody asked for it, and nothing of it is left: what waits behind it begins.
+  if (next.unasked && prompts.length === 0) {
+    failTurn(step, 'sandbox_lost', 'The sandbox was lost.');
     return;
   }
-  step.enter({ name: 'starting', since: step.now, reason, turn: next });
-  step.effect({ kind: 'start-sandbox', generation });
-  const first = asked[0];
-  for (const prompt of asked) {
-    const { promptId } = prompt;
-    const note = prompt === first && preface !== '' ? { preface: `${preface}\n\n${LOOK_FIRST}` } : {};
-    step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number, ...note });
+  if (isBegun) {
+    const text = [RESTORED, preface, LOOK_FIRST].filter((part) => part !== '').join('\n\n');
+    resumeWith(step, next, text, reason);
+    return;
   }
+  step.effect({ kind: 'start-sandbox', generation });
+  let note = preface === '' ? undefined : `${preface}\n\n${LOOK_FIRST}`;
+  const asked = prompts.map((prompt) => {
+    if (isAtClaude(prompt)) return prompt;
+    const handed = handOver(step, prompt, turn.number, note);
+    note = undefined;
+    return handed;
+  });
+  step.enter({ name: 'starting', since: step.now, reason, turn: { ...next, prompts: asked } });
 }
 
 /** Claude has finished a call: what was lost before did not stand in its way. */

@@ -5,6 +5,7 @@
 import { limitName } from '../claude/words.ts';
 import { clockTime } from './clock-words.ts';
 import { SANDBOX_LANE } from './effects.ts';
+import { isAtClaude } from './requests.ts';
 import { addUsage, noUsage, type ResultBody, type Turn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -23,11 +24,8 @@ export function isUsedUp(result: ResultBody): boolean {
   return result.isError && result.apiError === 'usage_limit_reached';
 }
 
-/**
- * Parks the turn that a limit ended.
- * @param left ids of prompts that Claude has not answered; they are asked again when it goes on
- */
-export function parkTurn(step: Step, turn: Turn, left: string[], result: ResultBody): void {
+/** Parks the turn that a limit ended. What Claude did not come to is handed over again when it goes on. */
+export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   const { limit, usage, turnUsage } = step.state;
   const parks = (turn.parks ?? 0) + 1;
   const until = resumptionTime(step, limit?.resetsAt ?? null, parks);
@@ -38,6 +36,7 @@ export function parkTurn(step: Step, turn: Turn, left: string[], result: ResultB
   const text = `Claude's ${why} is used up. The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
   step.record({ kind: 'notice', level: 'info', text });
   for (const thread of threadsOf(turn)) step.announce(thread, text);
+  const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
   step.enter({ name: 'parked', since: step.now, turn: { ...turn, parks }, until, askAt: step.now, why, left });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.

@@ -8,30 +8,43 @@ import { parkedWords } from './parking.ts';
 import { takeReply } from './questions.ts';
 import { turnAway } from './refusals.ts';
 import { changesMind, takeRepository } from './repository-choice.ts';
-import type { SessionState, TurnPrompt } from './state.ts';
+import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
-import { beginTurn } from './turn.ts';
+import { beginTurn, close, handOver } from './turn.ts';
 
 export function prompted(step: Step, event: EventOf<'prompted'>): void {
-  const { promptId, author, person, source, text } = event;
+  const { promptId, author, person, source, text, at } = event;
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
-  step.set({ isMuted: false, ...(event.agentSessionId !== null && { askedAt: step.now }) });
+  const askedAt = at ?? step.now;
+  if (event.agentSessionId !== null) step.set({ askedAt: Math.max(step.state.askedAt ?? 0, askedAt) });
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
   const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
+  const prompt: TurnPrompt = {
+    promptId,
+    agentSessionId: thread,
+    ...(asker && { person: asker }),
+    askedAt,
+    stage: 'received',
+  };
+  if (isStoppedBefore(step, at)) {
+    tellStopped(step, prompt);
+    return;
+  }
+  step.set({ isMuted: false });
   const refusal = refusalOf(step.state.access ?? null, asker);
   // Where nothing is under way the start decides, by the rules as they are by then.
   if (refusal !== null && step.state.phase.name !== 'waiting') {
     step.set({ expectedThread: null });
+    close(step, [prompt], 'refused');
     turnAway(step, thread, refusal);
     return;
   }
   // Given to Claude along with this prompt, by the object.
   step.set({ context: [], expectedThread: null });
   const { phase } = step.state;
-  const prompt: TurnPrompt = { promptId, agentSessionId: thread, ...(asker && { person: asker }) };
   if (phase.name === 'asking') {
     if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
     else takeReply(step, prompt, text, author);
@@ -46,7 +59,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
   }
   switch (phase.name) {
     case 'waiting':
-      beginTurn(step, [{ ...prompt, delivered: false }]);
+      beginTurn(step, [prompt]);
       return;
     case 'starting':
     case 'working':
@@ -58,7 +71,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
     case 'parked':
     case 'saving':
     case 'stopping':
-      step.set({ queue: [...step.state.queue, { ...prompt, delivered: false }] });
+      step.set({ queue: [...step.state.queue, prompt] });
   }
 }
 
@@ -74,12 +87,32 @@ export function takeUpIssue(step: Step): void {
 
 const implementing: Role[] = ['builder', 'debugger'];
 
-/** Hands a prompt into the running turn. */
+/** Hands a prompt into the running turn. One that nobody asked for answers it only if Claude reads it meanwhile. */
 function fold(step: Step, prompt: TurnPrompt): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' && phase.name !== 'working') return;
-  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
-  step.effect({ kind: 'prompt-sandbox', promptId: prompt.promptId, turn: phase.turn.number });
+  const handed = handOver(step, prompt, phase.turn.number);
+  if (phase.turn.unasked) step.set({ queue: [...step.state.queue, handed] });
+  else step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, handed] } });
+}
+
+/** Whether something was asked before the last stop, and arrives after it. @param at by Linear's clock; undefined: just now */
+export function isStoppedBefore(step: Step, at: number | undefined): boolean {
+  return at !== undefined && at < (step.state.stoppedAt ?? 0);
+}
+
+/** A prompt that was overtaken by a stop is not begun; whoever asked is told. */
+function tellStopped(step: Step, prompt: TurnPrompt): void {
+  close(step, [prompt], 'stopped');
+  const { agentSessionId: thread } = prompt;
+  if (thread === null) return;
+  const turn = currentTurn(step.state);
+  const isOwed =
+    (turn !== null && threadsOf(turn).includes(thread)) ||
+    step.state.queue.some(({ agentSessionId }) => agentSessionId === thread);
+  const body = 'This was asked before the work was stopped, so it is not begun. Comment again to begin it.';
+  if (isOwed) step.think(thread, body);
+  else step.say(thread, { type: 'response', body });
 }
 
 /** So many threads on one issue within an hour are no people: two agents may be calling each other. */
@@ -138,7 +171,7 @@ export function contextArrived(step: Step, event: EventOf<'context-arrived'>): v
   if (event.urgent && (phase.name === 'starting' || phase.name === 'working')) {
     step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
     step.transition.prompts.push({ promptId: event.id, text: event.text });
-    fold(step, { promptId: event.id, agentSessionId: null });
+    fold(step, { promptId: event.id, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
     return;
   }
   step.set({ context: [...step.state.context, event.text].slice(-MAX_CONTEXT_ITEMS) });
@@ -155,8 +188,9 @@ export function expectEvent(step: Step, thread: string): void {
 /** Linear sends an agent session beside the notification, except in older workspaces. */
 export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {
   const { type: _type, at = step.now, ...expected } = event;
+  if (isStoppedBefore(step, event.at)) return;
   // A notification that comes late, as Linear's repeats do, is about a thread that came in its time.
   // A mention may go on in a thread that is old.
   const arrived = (step.state.askedAt ?? 0) > at - THREAD_LIMIT_MS;
-  if (!arrived) step.set({ expectedThread: { ...expected, since: step.now } });
+  if (!arrived) step.set({ expectedThread: { ...expected, since: step.now, at } });
 }

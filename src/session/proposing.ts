@@ -2,6 +2,7 @@
 import type { JournalBody } from '../protocol/journal.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult, EventOf } from './events.ts';
+import { isAtClaude } from './requests.ts';
 import { type Proposal, type Turn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { endTurn } from './turn.ts';
@@ -39,7 +40,7 @@ export function propose(step: Step, saved: Saved): boolean {
     threads: threadsOf(phase.turn),
   });
   // Claude is at work on the next turn already.
-  if (step.state.queue.some((prompt) => prompt.delivered)) waitNoLonger(step);
+  if (phase.begun || phase.halt || step.state.queue.some(isAtClaude)) waitNoLonger(step);
   return true;
 }
 

@@ -3,9 +3,10 @@
  * all are taken it stands in line, and says where.
  */
 import { SANDBOX_LANE } from './effects.ts';
+import { stageOf, unread } from './requests.ts';
 import { isLive, type SessionState, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { startSandbox } from './turn.ts';
+import { handOverWaiting, startSandbox } from './turn.ts';
 
 /** "Next in line", "3rd in line". @param place 1 is next */
 export function placeWords(place: number): string {
@@ -41,9 +42,10 @@ export function isUnderWay({ phase }: SessionState): boolean {
 export function standInLine(step: Step, place: number): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || place < 1) return;
-  // Prompts are handed over again once it is started.
+  // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  step.enter({ name: 'queued', since: step.now, turn: phase.turn, place, askAt: step.now });
+  const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
+  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, place, askAt: step.now });
   step.record({
     kind: 'notice',
     level: 'info',
@@ -74,9 +76,7 @@ export function placeChanged(step: Step, place: number): void {
   step.enter({ name: 'starting', since: step.now, reason: 'Starting the sandbox', turn });
   step.record({ kind: 'notice', level: 'info', text: 'A place is free; the sandbox is started.' });
   startSandbox(step);
-  for (const { promptId, inherited } of turn.prompts) {
-    if (!inherited) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
-  }
+  handOverWaiting(step);
   step.effect({ kind: 'index-session' });
 }
 

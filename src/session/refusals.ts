@@ -6,7 +6,7 @@ import { repeatClaudeQuestion } from './questions.ts';
 import { repeatRepositoryQuestion } from './repository-choice.ts';
 import { currentTurn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { endTurn } from './turn.ts';
+import { close, endTurn, handAllOver } from './turn.ts';
 
 /** Nobody of those who asked may: their threads are told why, and nothing is started. */
 export function refuse(step: Step, { text, access }: Extract<EffectResult, { kind: 'refused' }>): void {
@@ -29,7 +29,12 @@ export function admit(step: Step, access: Access): void {
   const prompts = judged.filter(({ refusal }) => refusal === null).map(({ prompt }) => prompt);
   step.enter({ ...phase, turn: { ...phase.turn, prompts } });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  for (const { promptId } of prompts) step.effect({ kind: 'prompt-sandbox', promptId, turn: phase.turn.number });
+  handAllOver(step);
+  close(
+    step,
+    refused.map(({ prompt }) => prompt),
+    'refused',
+  );
   for (const { prompt, refusal } of refused) turnAway(step, prompt.agentSessionId, refusal ?? '');
 }
 

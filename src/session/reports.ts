@@ -1,15 +1,18 @@
 /** What the sandbox reports: its steps, Claude's lines, and how things ended. */
+import { promptsRead } from '../claude/reading.ts';
 import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import { takeWindows } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
-import { noteProgress, replaceSandbox, takeLoss } from './losses.ts';
+import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
 import { propose, waitNoLonger } from './proposing.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
+import { isAtClaude } from './requests.ts';
 import type { Step } from './step.ts';
-import { beginTurn, failTurn, takeResult, takeSaved } from './turn.ts';
+import { confirmHalt } from './stops.ts';
+import { beginUnasked, failTurn, handOverWaiting, isOfEarlierTurn, noteRead, takeResult, takeSaved } from './turn.ts';
 
 export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
@@ -47,14 +50,14 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       step.record({ kind: 'output', source: 'setup', text: event.text }, undefined, event.at);
       return;
     case 'cli-exited':
-      forgetOpenBlocks(step);
-      loseQuestions(step);
-      if (event.duringTurn) takeLoss(step, EXIT_WORDS[event.cause]);
+      cliExited(step, event);
       return;
     case 'saved': {
-      const { type: _type, seq: _seq, at, turn: _turn, again, ...body } = event;
+      const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, ...body } = event;
       step.set({ shared: body.shared ?? [] });
       step.record({ kind: 'saved', ...body }, undefined, at);
+      // The save of an earlier turn, whose time was up, ends no later one.
+      if (isEarlierSave(step, event)) return;
       // A repeated save, e.g. of a push that had failed, ends no turn: the turn it belongs to ended with the first.
       if (!propose(step, { kind: 'saved', ...body }) && !again) takeSaved(step);
       return;
@@ -71,6 +74,26 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       }
       failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
   }
+}
+
+/** Claude's process ended. What it was doing for an earlier turn, e.g. one whose stop is late, is no loss of this one. */
+function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+  forgetOpenBlocks(step);
+  loseQuestions(step);
+  takeExit(step, event);
+  confirmHalt(step);
+  const { phase } = step.state;
+  const isEarlier =
+    event.cause === 'stop' ? phase.name !== 'stopping' : event.turn !== undefined && isOfEarlierTurn(step, event.turn);
+  if (event.duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[event.cause]);
+  else handOverWaiting(step);
+}
+
+/** Whether a save is of a turn that ended here already: it says what it followed, or at least which turn it was. */
+function isEarlierSave(step: Step, { turn, after }: Extract<SandboxEvent, { type: 'saved' }>): boolean {
+  const { phase } = step.state;
+  if (phase.name === 'saving' && phase.endedAt !== undefined && after !== undefined) return after < phase.endedAt;
+  return isOfEarlierTurn(step, turn);
 }
 
 /** What Claude was writing when its process ended will not be finished. */
@@ -102,16 +125,28 @@ function reasonForStarting(step: Step, reason: string): void {
 }
 
 function claudeLine(step: Step, line: string, at: number): void {
+  const heard = promptsRead(line);
+  if (heard !== null) {
+    if (!step.state.sandbox.tellsReading) step.set({ sandbox: { ...step.state.sandbox, tellsReading: true } });
+    noteRead(step, heard);
+  }
   const { state: reader, read } = readLine(step.state.reader, line);
   step.set({ reader });
-  for (const { body, block } of read.entries) claudeEntry(step, body, block, at);
+  for (const { body, block } of read.entries) claudeEntry(step, body, block, at, heard ?? []);
   for (const live of read.live) {
     if (live.type === 'usage') step.set({ turnUsage: live.usage });
     else step.live(live);
   }
 }
 
-function claudeEntry(step: Step, body: JournalBody, block: string | undefined, at: number): void {
+/** @param prompts ids that the line names */
+function claudeEntry(
+  step: Step,
+  body: JournalBody,
+  block: string | undefined,
+  at: number,
+  prompts: readonly string[],
+): void {
   if (body.kind === 'claude-started') {
     // The next turn begins: this one waits for its pull request no longer.
     waitNoLonger(step);
@@ -119,7 +154,8 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
     const { phase } = step.state;
     // Claude speaks unasked, e.g. because a background task ended: a turn of its own, which the page shows. No thread is
     // owed an answer, and one that had its answer gets no second.
-    if (phase.name === 'waiting') beginTurn(step, []);
+    if (phase.name === 'waiting') beginUnasked(step);
+    if (phase.name === 'saving') step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
     if (phase.name === 'starting') {
       step.enter({ name: 'working', since: step.now, turn: phase.turn });
       step.effect({ kind: 'index-session' });
@@ -137,6 +173,15 @@ function claudeEntry(step: Step, body: JournalBody, block: string | undefined, a
     endQuestions(step);
     takeResult(step, body);
   }
+}
+
+/** Whether what Claude begins is for requests in the queue. A CLI that does not name them begins with what it was given. */
+function isAsked(step: Step, prompts: readonly string[]): boolean {
+  const given = step.state.queue.filter(isAtClaude);
+  if (prompts.length > 0 || step.state.sandbox.tellsReading) {
+    return given.some(({ promptId }) => prompts.includes(promptId));
+  }
+  return given.length > 0;
 }
 
 /** What Claude's tools do is remembered until it is in a checkpoint: it is told after a loss. */

@@ -4,7 +4,7 @@ import type { EffectResult } from './events.ts';
 import { readAnswer, readTag } from './routing.ts';
 import { type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { restartElsewhere, startSandbox } from './turn.ts';
+import { handAllOver, restartElsewhere, startSandbox } from './turn.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
 export function ask(step: Step, { options, access }: Extract<EffectResult, { kind: 'unsure' }>): void {
@@ -55,7 +55,7 @@ export function takeRepository(step: Step, prompt: TurnPrompt, text: string): vo
   step.enter({ name: 'starting', since: step.now, reason: `Starting the sandbox for ${chosen}`, turn });
   for (const thread of threads) step.think(thread, `Working in ${chosen}.`);
   startSandbox(step);
-  for (const { promptId } of turn.prompts) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+  handAllOver(step);
   step.effect({ kind: 'index-session' });
 }
 

@@ -1,5 +1,6 @@
 /** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
-import type { Turn, TurnPrompt } from './state.ts';
+import { unread } from './requests.ts';
+import type { Turn } from './state.ts';
 import type { Step } from './step.ts';
 import { resumeWith } from './turn.ts';
 
@@ -13,32 +14,14 @@ export function resumeParked(step: Step): void {
   if (phase.name !== 'parked') return;
   const number = step.state.turns + 1;
   // Under a new number: a stop was sent for the old one, under which prompts would be dropped.
-  const prompts = phase.turn.prompts.map((prompt) =>
-    phase.left.includes(prompt.promptId) ? anew(step, prompt) : prompt,
-  );
-  const isLeft = (prompt: TurnPrompt) => !phase.turn.prompts.includes(prompt);
-  const turn: Turn = { ...phase.turn, number, losses: 0, prompts: prompts.filter((prompt) => !isLeft(prompt)) };
-  const asked = [...prompts.filter(isLeft), ...step.state.queue];
+  const { left } = phase;
+  const prompts = phase.turn.prompts.map((one) => (left.includes(one.promptId) ? unread(one, true) : one));
+  const first = phase.turn.first ?? phase.turn.number;
+  const turn: Turn = { ...phase.turn, number, first, losses: 0, prompts: [...prompts, ...step.state.queue] };
   step.set({ turns: number, queue: [], limit: null });
   step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work goes on." });
   resumeWith(step, turn, RESUME_PROMPT, 'Going on after the limit');
-  for (const { promptId } of asked) step.effect({ kind: 'prompt-sandbox', promptId, turn: number });
-  const resumed = step.state.phase;
-  if (resumed.name !== 'starting') return;
-  const joined = asked.map(({ promptId, agentSessionId, person }) => ({
-    promptId,
-    agentSessionId,
-    ...(person && { person }),
-  }));
-  step.enter({ ...resumed, turn: { ...resumed.turn, prompts: [...resumed.turn.prompts, ...joined] } });
   step.effect({ kind: 'index-session' });
-}
-
-/** The sandbox takes no prompt twice, so one that Claude did not come to is asked under a new id. */
-function anew(step: Step, { promptId: of, ...prompt }: TurnPrompt): TurnPrompt {
-  const promptId = step.context.newId();
-  step.transition.copies.push({ promptId, of });
-  return { ...prompt, promptId };
 }
 
 /**

@@ -14,6 +14,7 @@ import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Pace } from './pace.ts';
 import type { RecentCall } from './recent-calls.ts';
+import type { ClosedRequest, Request } from './requests.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -25,17 +26,8 @@ export interface Ending {
   result: ResultBody | null;
 }
 
-/** A prompt and the agent session it came from; null where no thread asked. */
-export interface TurnPrompt {
-  promptId: string;
-  agentSessionId: string | null;
-  /** Who asked; left out for the live page, whose password gives the right to, and for what Cyrus itself tells Claude. */
-  person?: Person;
-  /** A process that was given this prompt died; the prompt that continues its work answers for it. */
-  inherited?: boolean;
-  /** No request of its own: Cyrus asks to go on after a loss, or people answer a question. It is never asked again. */
-  aside?: boolean;
-}
+/** A request among a turn's; see requests.ts. */
+export type TurnPrompt = Request;
 
 /** A turn: from a prompt until Claude's result; prompts that arrive in between are folded into it. */
 export interface Turn {
@@ -55,6 +47,10 @@ export interface Turn {
   startedAs?: number;
   /** How often it was parked because of a limit. */
   parks?: number;
+  /** The number under which it began, where it goes on under another. */
+  first?: number;
+  /** Claude began it by itself, e.g. because a command in the background ended. */
+  unasked?: boolean;
 }
 
 export type PhaseState =
@@ -63,18 +59,48 @@ export type PhaseState =
   | { name: 'working'; since: number; turn: Turn }
   /** A person has to answer before it goes on, days later if need be. */
   | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | OpenQuestion }
-  /** Claude is done; `early` is the result of the next turn where that came before this one was saved. */
-  /** `proposes`: the work is saved, and the pull request is waited for. */
-  | { name: 'saving'; since: number; turn: Turn; ending: Ending; early: ResultBody | null; proposes?: boolean }
+  /** Claude is done, and its work is saved. */
+  | SavingPhase
   /**
    * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
-   * limit in words; `left`: ids of prompts that Claude has not answered.
+   * limit in words; `left`: ids of prompts that Claude did not come to.
    */
   | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
   /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
   | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
   /** `words`: how the closing answer begins. */
-  | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string };
+  | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string; how?: Halt['how'] };
+
+export interface SavingPhase {
+  name: 'saving';
+  since: number;
+  turn: Turn;
+  ending: Ending;
+  /** Result of the next turn, where that came before this one was saved; `later`: of those after it. */
+  early: ResultBody | null;
+  later?: ResultBody[];
+  /** Numbers of the events that brought these results; left out by older versions. */
+  resultsAt?: number[];
+  /** Number of the event that ended the turn, in this life of the sandbox; left out where that is another, or not known. */
+  endedAt?: number;
+  /** The work is saved, and the pull request is waited for. */
+  proposes?: boolean;
+  /** Claude is at work on the next turn: on what is in the queue, or unasked. */
+  begun?: 'asked' | 'unasked';
+  /** Claude's process was lost after it had begun the next turn: what it is told when that goes on. */
+  resume?: string;
+  /** What Claude has of the next turn was stopped, and that is not confirmed yet. */
+  halt?: Halt;
+}
+
+/** A stop that was sent for work of the next turn. */
+export interface Halt {
+  since: number;
+  author: string | null;
+  /** How the closing answer begins. */
+  words: string;
+  how: 'stopped' | 'withdrawn';
+}
 
 /** Which repository is it? Nothing runs until that is known. */
 export interface RepositoryQuestion {
@@ -119,11 +145,6 @@ export interface Grant {
   once: boolean;
 }
 
-/** A prompt for the next turn. `delivered`: Claude has it already. */
-export interface QueuedPrompt extends TurnPrompt {
-  delivered: boolean;
-}
-
 export interface SandboxState {
   /** Life number; 0 before the first. */
   generation: number;
@@ -132,6 +153,8 @@ export interface SandboxState {
   /** Last event number stored. */
   cursor: number;
   heardAt: number;
+  /** Its CLI tells which prompts it reads; left out until it did. */
+  tellsReading?: boolean;
 }
 
 /** The last checkpoint, as far as the lifecycle needs it; the manifest is kept beside the state. */
@@ -161,6 +184,8 @@ export interface ExpectedThread {
   person: Person | null;
   text: string;
   since: number;
+  /** When it was asked, by Linear's clock; left out by older versions. */
+  at?: number;
 }
 
 /** What was proposed of the work. */
@@ -192,8 +217,12 @@ export interface SessionState {
   /** Each agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it
    * was looked up for a notification, and Linear's own event about it, which is late, asks for nothing new. */
   agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
-  /** When a thread was last written to by people; left out before. */
+  /** When a thread was last written to by people, by Linear's clock; left out before. */
   askedAt?: number;
+  /** What was asked in Linear before this was stopped or withdrawn; by Linear's clock, left out before the first stop. */
+  stoppedAt?: number;
+  /** The latest time that Linear gave for anything, by its clock. */
+  linearNow?: number;
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */
@@ -207,7 +236,10 @@ export interface SessionState {
   claudeSince?: number;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
-  queue: QueuedPrompt[];
+  /** Requests for the next turn, oldest first. */
+  queue: Request[];
+  /** Requests that were closed last, newest last; left out before the first. */
+  closed?: readonly ClosedRequest[];
   turns: number;
   sandbox: SandboxState;
   /** Null or left out: there is none. */

@@ -1,67 +1,42 @@
-/** Work that is called off: by a person's stop, or because its ground is gone. */
+/**
+ * Work that is called off: by a person's stop, or because its ground is gone. It concerns what was asked before, wherever
+ * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
+ */
 import { SANDBOX_LANE } from './effects.ts';
 import type { EventOf, Withdrawal } from './events.ts';
-import { currentTurn, isLive, type PhaseState, type Turn, threadsOf } from './state.ts';
+import { isAskedBy, isAtClaude, isOwn, type Request, unread } from './requests.ts';
+import { currentTurn, type Halt, isLive, type PhaseState, type SavingPhase, type Turn, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
-import { endTurn, stopped } from './turn.ts';
+import { close, endTurn, stopped } from './turn.ts';
+
+interface Stop {
+  id: string;
+  /** It concerns what was asked until then, by Linear's clock; null: just now, which is everything. */
+  at: number | null;
+  /** The thread that asks for it and is owed an answer; null: none. */
+  thread: string | null;
+  author: string | null;
+  /** How the closing answer begins, without its full stop. */
+  words: string;
+  how: Halt['how'];
+}
 
 export function stopRequested(step: Step, event: EventOf<'stop-requested'>): void {
-  const { author, source } = event;
+  const { id, author, source, agentSessionId: thread } = event;
   step.record({ kind: 'stop-requested', author, source });
-  const thread = event.agentSessionId;
-  const { phase } = step.state;
-  switch (phase.name) {
-    case 'waiting':
-      if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
-      return;
-    case 'saving':
-      // Claude is done; the closing answer is on its way. What was waiting for the next turn is not begun.
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      dropQueue(step);
-      return;
-    case 'stopping':
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      return;
-    case 'asking':
-      if (!isAtWork(phase)) {
-        step.enter({ ...phase, turn: owing(phase.turn, event) });
-        const text =
-          phase.about.kind === 'repository' ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
-        endTurn(step, stopped(null, text), null);
-        return;
-      }
-      stopWork(step, owing(phase.turn, event), event.id, author, 'Stopped');
-      return;
-    case 'parked':
-    case 'queued':
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      dropQueue(step);
-      endTurn(step, stopped(null, IDLE_WORDS[phase.name]), null);
-      return;
-    case 'starting':
-    case 'working':
-      step.enter({ ...phase, turn: owing(phase.turn, event) });
-      dropQueue(step);
-      stopWork(step, owing(phase.turn, event), event.id, author, 'Stopped');
+  noteStop(step, event.at);
+  if (step.state.phase.name === 'waiting') {
+    if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
+    return;
   }
+  const stop: Stop = { id, at: event.at ?? null, thread, author, words: 'Stopped', how: 'stopped' };
+  if (halt(step, stop) || thread === null) return;
+  const body = 'What this stop was for has ended already. What was asked after it goes on.';
+  const turn = currentTurn(step.state);
+  const isOwed = turn !== null && threadsOf(turn).includes(thread);
+  if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
+  else step.say(thread, { type: 'response', body });
 }
-
-/** Ends what runs: the sandbox is told, and the closing answer follows once it has saved. */
-function stopWork(step: Step, turn: Turn, id: string, author: string | null, words: string): void {
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
-  step.enter({ name: 'stopping', since: step.now, turn, author, words: `${words}.` });
-  if (step.state.sandbox.streamId === null) {
-    endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`), null);
-  }
-  step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
-  step.effect({ kind: 'index-session' });
-}
-
-/** How a turn ends that was stopped while nothing ran for it. */
-const IDLE_WORDS = {
-  parked: "Stopped while it waited for Claude's limit.",
-  queued: 'Stopped while it waited in line.',
-};
 
 const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
   unassigned: 'Stopped, because the issue was taken away from Cyrus',
@@ -73,50 +48,182 @@ const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
 };
 
 export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
-  const { phase, issue } = step.state;
+  const { issue, expectedThread, askedAt = 0 } = step.state;
   if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
-  step.set({ expectedThread: null, isMuted: event.why === 'uninstalled' });
-  if (phase.name === 'waiting' || phase.name === 'stopping') return;
-  const words = WITHDRAWAL_WORDS[event.why];
-  step.record({ kind: 'notice', level: 'info', text: `${words}.` });
-  dropQueue(step);
-  const isIdle = phase.name === 'parked' || phase.name === 'queued' || (phase.name === 'asking' && !isAtWork(phase));
-  if (isIdle) endTurn(step, stopped(null, `${words}.`), null);
-  else if (phase.name !== 'saving') stopWork(step, phase.turn, event.id, event.author, words);
+  noteStop(step, event.at);
+  const at = event.at ?? null;
+  if (expectedThread && isAskedBy({ askedAt: expectedThread.at ?? expectedThread.since }, at)) {
+    step.set({ expectedThread: null });
+  }
+  // Whoever asked after that has Cyrus installed again.
+  if (isAskedBy({ askedAt }, at)) step.set({ isMuted: event.why === 'uninstalled' });
+  const { id, author, why } = event;
+  halt(step, { id, at, thread: null, author, words: WITHDRAWAL_WORDS[why], how: 'withdrawn' });
 }
 
 /** The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. */
 export function alarmRaised(step: Step, { id, host }: EventOf<'alarm-raised'>): void {
-  const { phase } = step.state;
   const words = `Stopped, because something in the sandbox tried to send a credential to ${host}`;
   step.record({
     kind: 'notice',
     level: 'error',
     text: `${words}. It was a decoy that opens nothing, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
   });
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
-  dropQueue(step);
-  stopWork(step, phase.turn, id, null, words);
+  const { phase } = step.state;
+  if (isRunning(phase)) halt(step, { id, at: null, thread: null, author: null, words, how: 'stopped' });
 }
 
-/** Whether a sandbox waits for the answer to a question. */
-function isAtWork({ about }: Extract<PhaseState, { name: 'asking' }>): boolean {
-  return isLive(about);
+/** Whether something runs in the sandbox for this phase's turn, and is not being stopped yet. */
+function isRunning(phase: PhaseState): boolean {
+  if (phase.name === 'asking') return isLive(phase.about);
+  return phase.name === 'starting' || phase.name === 'working' || phase.name === 'saving';
+}
+
+/**
+ * Requests from Linear that arrive later, and were asked before this, are not begun. A stop of the page has no time by
+ * Linear's clock but the last that was heard of, which is before it.
+ */
+function noteStop(step: Step, at: number | undefined): void {
+  const { stoppedAt = 0, linearNow = 0 } = step.state;
+  step.set({ stoppedAt: Math.max(stoppedAt, at ?? linearNow) });
+}
+
+/** How a turn ends that was stopped while nothing ran for it. */
+const IDLE_WORDS = {
+  parked: "Stopped while it waited for Claude's limit.",
+  queued: 'Stopped while it waited in line.',
+};
+
+/** Stops what was asked before. @returns whether there was any of it */
+function halt(step: Step, stop: Stop): boolean {
+  const { phase, queue } = step.state;
+  if (phase.name === 'waiting') return false;
+  const isEarlier = (request: Request) => isAskedBy(request, stop.at);
+  // What Claude has been given meanwhile is in the same process.
+  const isOver = isTurnAskedBy(phase.turn, stop.at) || queue.some((one) => isEarlier(one) && isAtClaude(one));
+  if (!isOver && !queue.some(isEarlier)) return false;
+  if (stop.how === 'withdrawn' && phase.name !== 'stopping')
+    step.record({ kind: 'notice', level: 'info', text: `${stop.words}.` });
+  if (phase.name === 'saving') {
+    haltNext(step, phase, stop);
+    return true;
+  }
+  if (isOver) step.enter({ ...phase, turn: owing(phase.turn, stop) });
+  dropWaiting(step, isEarlier, stop.how);
+  if (!isOver || phase.name === 'stopping') return true;
+  const turn = withoutLater(step, owing(phase.turn, stop), stop.at);
+  step.enter({ ...phase, turn });
+  switch (phase.name) {
+    case 'asking':
+      if (isLive(phase.about)) stopWork(step, turn, stop);
+      else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
+      return true;
+    case 'parked':
+    case 'queued':
+      endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
+      return true;
+    default:
+      stopWork(step, turn, stop);
+      return true;
+  }
+}
+
+function idleWords(phase: PhaseState, { how, words }: Stop): string {
+  if (how === 'withdrawn') return `${words}.`;
+  if (phase.name === 'parked' || phase.name === 'queued') return IDLE_WORDS[phase.name];
+  const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
+  return isBeforeClaude ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
+}
+
+/** Whether a turn was asked for by then; one that nobody asked for counts from its beginning. */
+function isTurnAskedBy({ prompts, startedAt }: Turn, at: number | null): boolean {
+  const own = prompts.filter(isOwn);
+  return own.length === 0 ? isAskedBy({ askedAt: startedAt }, at) : own.some((request) => isAskedBy(request, at));
+}
+
+/** What was asked after a stop goes on in the next turn: Claude's process, which has it, is ended. */
+function withoutLater(step: Step, turn: Turn, at: number | null): Turn {
+  const isLater = (request: Request) => isOwn(request) && !isAskedBy(request, at);
+  const inQueue = step.state.queue.filter((request) => !isLater(request));
+  const later = [...turn.prompts.filter(isLater), ...step.state.queue.filter(isLater)];
+  step.set({ queue: later.map((request) => (isAtClaude(request) ? unread(request, true) : request)) });
+  return { ...turn, prompts: [...turn.prompts.filter((prompt) => !isLater(prompt)), ...inQueue] };
+}
+
+/** Ends what runs: the sandbox is told, and the closing answer follows once it has saved. */
+function stopWork(step: Step, turn: Turn, { id, author, words, how }: Stop): void {
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.enter({ name: 'stopping', since: step.now, turn, author, words: `${words}.`, how });
+  step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
+  if (step.state.sandbox.streamId === null) {
+    endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`, how), null);
+  }
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * Claude is done with the turn that is saved, and its answer is on its way. What Claude has of the next one, or began by
+ * itself, is stopped; its threads are told so when that is confirmed.
+ */
+function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
+  const { early, later = [] } = phase;
+  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const turn = owing(phase.turn, stop);
+  const isHalted = (request: Request) =>
+    isAskedBy(request, stop.at) && isAtClaude(request) && !answered.has(request.promptId);
+  const { queue } = step.state;
+  const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: phase.since }, stop.at);
+  const isAtWork = isBegun || queue.some(isHalted);
+  const halted: Halt = { since: step.now, author: stop.author, words: `${stop.words}.`, how: stop.how };
+  step.enter({ ...phase, turn, ...(isAtWork && { halt: phase.halt ?? halted }) });
+  step.set({
+    queue: queue.map((request) => {
+      if (isHalted(request)) return { ...request, halted: true };
+      // Its process ends with the rest.
+      const isLost = isAtWork && isAtClaude(request) && !request.halted && !answered.has(request.promptId);
+      return isLost ? unread(request, true) : request;
+    }),
+  });
+  dropWaiting(step, (request) => isAskedBy(request, stop.at), stop.how);
+  if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
+}
+
+/** What Claude had of the next turn has ended: its threads are told. */
+export function confirmHalt(step: Step): void {
+  const { phase, queue } = step.state;
+  if (phase.name !== 'saving' || !phase.halt) return;
+  const { halt: halted, begun: _, ...rest } = phase;
+  step.enter(rest);
+  const ended = queue.filter((request) => request.halted);
+  step.set({ queue: queue.filter((request) => !request.halted) });
+  drop(step, ended, halted.how, halted.words);
 }
 
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
-function owing(turn: Turn, { id, agentSessionId }: EventOf<'stop-requested'>): Turn {
-  if (agentSessionId === null || threadsOf(turn).includes(agentSessionId)) return turn;
-  return { ...turn, prompts: [...turn.prompts, { promptId: id, agentSessionId }] };
+function owing(turn: Turn, { id, thread, at }: Stop): Turn {
+  if (thread === null || threadsOf(turn).includes(thread)) return turn;
+  const asked: Request = { promptId: id, agentSessionId: thread, aside: true, stage: 'read' };
+  return { ...turn, prompts: [...turn.prompts, at === null ? asked : { ...asked, askedAt: at }] };
 }
 
-/** Prompts that wait for the next turn are given up by a stop; each of their threads gets its closing answer. */
-function dropQueue(step: Step): void {
-  const answered = new Set(currentTurn(step.state)?.prompts.map((prompt) => prompt.agentSessionId));
-  for (const thread of new Set(step.state.queue.map((prompt) => prompt.agentSessionId))) {
-    if (thread !== null && !answered.has(thread)) {
-      step.say(thread, { type: 'response', body: 'Stopped before Claude took this up.' });
-    }
+/** Requests that Claude does not have yet are closed by a stop; each of their threads gets its closing answer. */
+function dropWaiting(step: Step, which: (request: Request) => boolean, how: Halt['how']): void {
+  const dropped = step.state.queue.filter((request) => which(request) && !isAtClaude(request));
+  step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
+  drop(step, dropped, how, 'Stopped before Claude took this up.');
+}
+
+/** A thread that is owed an answer for something else gets that, later. */
+function drop(step: Step, requests: readonly Request[], how: Halt['how'], body: string): void {
+  close(step, requests, how);
+  const turn = currentTurn(step.state);
+  const owed = new Set([
+    ...(turn ? threadsOf(turn) : []),
+    ...step.state.queue.map(({ agentSessionId }) => agentSessionId),
+  ]);
+  for (const thread of new Set(requests.map(({ agentSessionId }) => agentSessionId))) {
+    if (thread === null) continue;
+    if (owed.has(thread)) step.think(thread, body);
+    else step.say(thread, { type: 'response', body });
   }
-  step.set({ queue: [] });
 }

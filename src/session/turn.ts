@@ -5,38 +5,91 @@ import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { isUsedUp, parkTurn } from './parking.ts';
 import {
+  type Closing,
+  handedOver,
+  idOf,
+  inherited,
+  isAtClaude,
+  type Request,
+  read,
+  stageOf,
+  underId,
+  unread,
+  withClosed,
+} from './requests.ts';
+import {
   addUsage,
   currentTurn,
   type Ending,
   isLive,
   noUsage,
-  type QueuedPrompt,
+  type PhaseState,
   type ResultBody,
   type Turn,
-  type TurnPrompt,
   threadsOf,
 } from './state.ts';
 import type { Step } from './step.ts';
 
-/** Begins a turn for these prompts, and has the ones that Claude does not have yet delivered. */
-export function beginTurn(step: Step, prompts: QueuedPrompt[]): void {
-  const turn: Turn = {
-    number: step.state.turns + 1,
-    startedAt: step.now,
-    prompts: prompts.map(({ delivered: _, ...prompt }) => prompt),
-    losses: 0,
-  };
-  const undelivered = prompts.filter((prompt) => !prompt.delivered);
-  step.set({ turns: turn.number, turnUsage: noUsage, queue: [], calls: [] });
+/**
+ * Begins a turn for these requests, and has the ones that Claude does not have yet handed over.
+ * @param resume what Claude is told where a process that had read some of them is gone
+ */
+export function beginTurn(step: Step, requests: readonly Request[], resume?: string): void {
+  const number = step.state.turns + 1;
+  const turn: Turn = { number, startedAt: step.now, prompts: [...requests], losses: 0 };
+  step.set({ turns: number, turnUsage: noUsage, queue: [], calls: [] });
+  const isWaiting = resume !== undefined || requests.some((request) => !isAtClaude(request));
   step.enter(
-    undelivered.length > 0
+    isWaiting
       ? { name: 'starting', since: step.now, reason: 'Starting the sandbox', turn }
       : { name: 'working', since: step.now, turn },
   );
-  step.record({ kind: 'turn-started', promptIds: prompts.map((prompt) => prompt.promptId) });
-  if (undelivered.length > 0) startSandbox(step);
-  for (const { promptId } of undelivered) step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
+  step.record({ kind: 'turn-started', promptIds: requests.map(idOf) });
+  if (resume !== undefined) resumeWith(step, turn, resume);
+  else if (isWaiting) {
+    startSandbox(step);
+    handOverWaiting(step);
+  }
   step.effect({ kind: 'index-session' });
+}
+
+/** Claude is at work without being asked: a turn of its own. What people ask meanwhile gets its own answer after it. */
+export function beginUnasked(step: Step): void {
+  const { queue } = step.state;
+  beginTurn(step, []);
+  const { phase } = step.state;
+  if (phase.name !== 'working') return;
+  const { number } = phase.turn;
+  step.enter({ ...phase, turn: { ...phase.turn, unasked: true } });
+  step.set({ queue: queue.map((request) => (isAtClaude(request) ? request : handOver(step, request, number))) });
+}
+
+/**
+ * Has a request given to Claude.
+ * @param preface is put in front of its text
+ * @returns the request as it stands then
+ */
+export function handOver(step: Step, request: Request, turn: number, preface?: string): Request {
+  const { promptId: before } = request;
+  const next = request.returned ? underId(request, step.context.newId()) : request;
+  if (next.promptId !== before) step.transition.copies.push({ promptId: next.promptId, of: before });
+  const { promptId } = next;
+  step.effect({ kind: 'prompt-sandbox', promptId, turn, ...(preface !== undefined && { preface }) });
+  return handedOver(next, turn);
+}
+
+/** Hands over what Claude does not have of the turn. */
+export function handOverWaiting(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const { turn } = phase;
+  const prompts = turn.prompts.map((prompt) => (isAtClaude(prompt) ? prompt : handOver(step, prompt, turn.number)));
+  step.enter({ ...phase, turn: { ...turn, prompts } });
+}
+
+/** The requests are closed in the ledger; telling their threads is the caller's part. */
+export function close(step: Step, requests: readonly Request[], how: Closing): void {
+  step.set({ closed: withClosed(step.state.closed ?? [], requests, how, step.now) });
 }
 
 /**
@@ -50,20 +103,30 @@ export function startSandbox(step: Step): void {
   step.effect({ kind: 'start-sandbox', generation });
 }
 
-/** Claude gave its result. Prompts it did not answer begin the next turn, which the CLI starts by itself. */
-export function takeResult(step: Step, result: ResultBody): void {
-  const { phase } = step.state;
+/**
+ * Claude gave its result. Requests it did not answer begin the next turn, which the CLI starts by itself.
+ * @param at number of the event that brought it
+ */
+export function takeResult(step: Step, result: ResultBody, at: number | undefined = step.state.sandbox.cursor): void {
   if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
+  // What is named was read, whatever was heard of it before.
+  noteRead(step, result.promptIds);
+  const { phase } = step.state;
   switch (phase.name) {
     case 'waiting':
     case 'parked':
     case 'queued':
       return;
-    case 'saving':
-      step.enter({ ...phase, early: result });
+    case 'saving': {
+      // Of what is being stopped: its threads are told that.
+      if (phase.halt) return;
+      const { begun: _, ...before } = phase;
+      const rest = { ...before, resultsAt: [...(phase.resultsAt ?? []), ...(at === undefined ? [] : [at])] };
+      step.enter(phase.early ? { ...rest, later: [...(phase.later ?? []), result] } : { ...rest, early: result });
       return;
+    }
     case 'stopping':
-      save(step, phase.turn, stopped(result, phase.words));
+      save(step, phase.turn, stopped(result, phase.words, phase.how), at);
       return;
     case 'starting':
     case 'asking':
@@ -71,53 +134,86 @@ export function takeResult(step: Step, result: ResultBody): void {
       // The sandbox was let go while the question stands: what it interrupted is no answer.
       if (phase.name === 'asking' && !isLive(phase.about)) return;
       const { prompts } = phase.turn;
-      const answers = (id: string) => result.promptIds.length === 0 || result.promptIds.includes(id);
+      const answers = (prompt: Request) => isAnswered(step, phase.turn, prompt, result);
       // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.
-      if (prompts.length > 0 && !prompts.some((prompt) => answers(prompt.promptId))) return;
-      const left = prompts.filter((prompt) => !prompt.inherited && !answers(prompt.promptId));
+      if (prompts.length > 0 && !phase.turn.unasked && !prompts.some(answers)) return;
+      const left = prompts.filter((prompt) => !prompt.inherited && !answers(prompt));
       if (prompts.length > 0 && isUsedUp(result)) {
-        parkTurn(
-          step,
-          phase.turn,
-          left.map((prompt) => prompt.promptId),
-          result,
-        );
+        // Its process is ended, and with it what it was given and did not come to.
+        const parked = prompts.map((prompt) => (left.includes(prompt) ? unread(prompt, true) : inherited(prompt)));
+        parkTurn(step, { ...phase.turn, prompts: parked }, result);
         return;
       }
       const turn = { ...phase.turn, prompts: prompts.filter((prompt) => !left.includes(prompt)) };
-      if (left.length > 0) {
-        step.set({ queue: [...left.map((prompt) => ({ ...prompt, delivered: true })), ...step.state.queue] });
-      }
-      save(step, turn, { ...describeResult(result, step.state.limit ?? undefined), result });
+      if (left.length > 0) step.set({ queue: [...left, ...step.state.queue] });
+      save(step, turn, { ...describeResult(result, step.state.limit ?? undefined), result }, at);
       return;
     }
   }
 }
 
-function save(step: Step, turn: Turn, ending: Ending): void {
+/** A result names what it answers. One that names nothing answers what was read, where the CLI tells that, or all. */
+function isAnswered(step: Step, turn: Turn, prompt: Request, { promptIds }: ResultBody): boolean {
+  if (promptIds.length > 0) return promptIds.includes(prompt.promptId);
+  return step.state.sandbox.tellsReading || turn.unasked ? stageOf(prompt) === 'read' : true;
+}
+
+/** Claude has these prompts in its conversation. What it reads in a turn that nobody asked for is answered by that turn. */
+export function noteRead(step: Step, ids: readonly string[]): void {
+  if (ids.length === 0) return;
+  const { phase, queue } = step.state;
+  const mark = (request: Request) =>
+    ids.includes(request.promptId) && stageOf(request) === 'handed-over' ? read(request) : request;
+  const heard = queue.filter(({ promptId }) => ids.includes(promptId));
+  const turn = currentTurn(step.state);
+  if (phase.name !== 'waiting' && turn?.prompts.some((prompt) => mark(prompt) !== prompt)) {
+    step.enter({ ...phase, turn: { ...turn, prompts: turn.prompts.map(mark) } });
+  }
+  if (heard.length === 0) return;
+  const isAtWork = phase.name === 'working' || phase.name === 'asking';
+  if (isAtWork && phase.turn.unasked) {
+    step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, ...heard.map(mark)] } });
+    step.set({ queue: queue.filter((request) => !heard.includes(request)) });
+  } else step.set({ queue: queue.map(mark) });
+}
+
+/** @param endedAt number of the event that ended the turn */
+function save(step: Step, turn: Turn, ending: Ending, endedAt: number | undefined): void {
   const used = ending.result?.usage ?? step.state.turnUsage;
   step.set({ usage: addUsage(step.state.usage, used), turnUsage: noUsage });
-  step.enter({ name: 'saving', since: step.now, turn, ending, early: null });
+  step.enter({ name: 'saving', since: step.now, turn, ending, early: null, ...(endedAt !== undefined && { endedAt }) });
   step.set({ narration: awaitEnd(step.state.narration) });
+}
+
+/**
+ * Whether the sandbox means a turn that has ended here already, e.g. because its time was up.
+ * @param number of the turn as the sandbox knows it: the highest under which it was given a prompt
+ */
+export function isOfEarlierTurn(step: Step, number: number): boolean {
+  const turn = currentTurn(step.state);
+  if (!turn) return false;
+  const given = Math.max(0, ...turn.prompts.map((prompt) => prompt.turn ?? 0));
+  return number < Math.min(turn.first ?? turn.number, given);
 }
 
 /** The sandbox has committed and pushed (or said why not): the turn is over. */
 export function takeSaved(step: Step): void {
   const { phase } = step.state;
   if (phase.name === 'saving') endTurn(step, phase.ending, phase.early);
-  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words), null);
+  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words, phase.how), null);
 }
 
 /** Claude's process is gone while it is stopped: what it has done is still saved. */
 export function saveStopped(step: Step): void {
   const { phase } = step.state;
-  if (phase.name === 'stopping') save(step, phase.turn, stopped(null, phase.words));
+  if (phase.name === 'stopping')
+    save(step, phase.turn, stopped(null, phase.words, phase.how), step.state.sandbox.cursor);
 }
 
 /** The sandbox is gone while it is stopped. */
 export function endStopped(step: Step): void {
   const { phase } = step.state;
-  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words), null);
+  if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words, phase.how), null);
 }
 
 /** Ends the turn without waiting for anything more from the sandbox. */
@@ -125,19 +221,25 @@ export function failTurn(step: Step, reason: string, text: string): void {
   const turn = currentTurn(step.state);
   if (!turn) return;
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
-  // Nobody follows what Claude may still be doing there.
-  if (step.state.sandbox.streamId !== null && step.state.phase.name === 'waiting') {
+  // Nobody follows what Claude may still be doing there. What it has of the next turn is handed over again.
+  if (step.state.sandbox.streamId !== null) {
     step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
+    step.set({ queue: step.state.queue.map((one) => (isAtClaude(one) ? unread(one, true) : one)) });
   }
+  endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
 }
 
 /** How a turn that a person stopped ends. The place of the work is added by the narration. */
-export function stopped(result: ResultBody | null, text: string): Ending {
-  return { outcome: 'stopped', reason: 'stopped', text, result };
+export function stopped(result: ResultBody | null, text: string, how: 'stopped' | 'withdrawn' = 'stopped'): Ending {
+  return { outcome: 'stopped', reason: how, text, result };
 }
 
+/**
+ * Ends the turn: its threads get their closing answer, its requests are closed, and what is in the queue begins the next.
+ * @param early the next turn's result, where it is known
+ */
 export function endTurn(step: Step, ending: Ending, early: ResultBody | null): void {
+  const { phase } = step.state;
   const turn = currentTurn(step.state);
   if (!turn) return;
   step.record({
@@ -154,35 +256,86 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
   noteTrouble(step, ending);
   // A turn that nobody asked for says nothing about how the work stands.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
+  close(step, turn.prompts, closingOf(ending));
   step.enter({ name: 'waiting', since: step.now });
   step.effect({ kind: 'archive-turn', turn: turn.number });
   step.effect({ kind: 'index-session' });
+  beginNext(step, phase, early);
+}
+
+function closingOf({ outcome, reason }: Ending): Closing {
+  if (outcome === 'completed') return 'answered';
+  if (outcome === 'failed') return 'failed';
+  if (reason === 'not_allowed') return 'refused';
+  return reason === 'withdrawn' ? 'withdrawn' : 'stopped';
+}
+
+/** @param ended the phase in which the turn before ended */
+function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): void {
+  const saving = ended.name === 'saving' ? ended : null;
   const { queue } = step.state;
-  if (queue.length === 0) return;
-  beginTurn(step, queue);
-  if (early) takeResult(step, early);
+  if (saving?.halt) {
+    // It was stopped before it was this one's turn to be told of.
+    const { since, author, words, how } = saving.halt;
+    const halted = queue.filter((request) => request.halted);
+    beginTurn(step, halted);
+    const { phase } = step.state;
+    if (phase.name !== 'working') return;
+    step.enter({ name: 'stopping', since, turn: { ...phase.turn, unasked: halted.length === 0 }, author, words, how });
+    step.set({ queue: queue.filter((request) => !request.halted) });
+    return;
+  }
+  const later = saving?.later ?? [];
+  // What a later result answers is of a later turn.
+  const isLater = ({ promptId }: Request) => later.some(({ promptIds }) => promptIds.includes(promptId));
+  const next = queue.filter((request) => !isLater(request));
+  const isUnasked = early === null ? saving?.begun === 'unasked' : !isFor(next, early);
+  if (isUnasked) beginUnasked(step);
+  else if (next.length > 0) {
+    beginTurn(step, next, saving?.resume);
+    step.set({ queue: queue.filter(isLater) });
+  }
+  if (early === null) return;
+  for (const [index, result] of [early, ...later].entries()) takeResult(step, result, saving?.resultsAt?.[index]);
+}
+
+/** Whether a result is about requests in the queue. */
+function isFor(queue: readonly Request[], { promptIds }: ResultBody): boolean {
+  const given = queue.filter(isAtClaude);
+  return promptIds.length === 0 ? given.length > 0 : given.some(({ promptId }) => promptIds.includes(promptId));
 }
 
 /**
- * Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for those before it.
- * @param again prompts that are not in the conversation, and are asked again after it
+ * Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for what that process had
+ * read. What it had not read is handed over again after it.
+ * @param carries whether the text holds what people said, so that it must not be lost
  */
 export function resumeWith(
   step: Step,
   turn: Turn,
   text: string,
   reason = 'Starting the sandbox again',
-  again: readonly TurnPrompt[] = [],
+  carries = false,
 ): void {
   const promptId = step.context.newId();
-  const isAgain = (id: string) => again.some((prompt) => prompt.promptId === id);
-  const inherited = turn.prompts.map((prompt) => ({ ...prompt, inherited: !isAgain(prompt.promptId) }));
-  const prompts = [...inherited, { promptId, agentSessionId: null, aside: true }];
-  step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, prompts } });
   step.transition.prompts.push({ promptId, text });
   startSandbox(step);
-  step.effect({ kind: 'prompt-sandbox', promptId, turn: turn.number });
-  for (const prompt of again) step.effect({ kind: 'prompt-sandbox', promptId: prompt.promptId, turn: turn.number });
+  const asked: Request = { promptId, agentSessionId: null, aside: true, ...(carries && { carries }) };
+  const resumption = handOver(step, asked, turn.number);
+  // What was handed over and may still wait in the sandbox is answered by itself, where the CLI tells which that is.
+  const tells = step.state.sandbox.tellsReading === true;
+  const before = turn.prompts
+    .filter(isAtClaude)
+    .map((prompt) => (!tells || stageOf(prompt) === 'read' ? inherited(prompt) : prompt));
+  const again = turn.prompts
+    .filter((prompt) => !isAtClaude(prompt))
+    .map((prompt) => handOver(step, prompt, turn.number));
+  step.enter({
+    name: 'starting',
+    since: step.now,
+    reason,
+    turn: { ...turn, prompts: [...before, resumption, ...again] },
+  });
 }
 
 /** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
@@ -198,7 +351,14 @@ export function restartElsewhere(step: Step, reason: string): void {
   });
   step.enter({ name: 'starting', since: step.now, reason, turn: phase.turn });
   step.effect({ kind: 'start-sandbox', generation });
-  for (const { promptId } of phase.turn.prompts) {
-    step.effect({ kind: 'prompt-sandbox', promptId, turn: phase.turn.number });
-  }
+  handAllOver(step);
+}
+
+/** Hands over the whole turn, to a sandbox that has none of it or takes it for a repetition. */
+export function handAllOver(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const { turn } = phase;
+  const prompts = turn.prompts.map((prompt) => handOver(step, prompt, turn.number));
+  step.enter({ ...phase, turn: { ...turn, prompts } });
 }
