@@ -92,7 +92,9 @@ export class ContainerMachine implements SandboxMachine {
   async build(): Promise<{ ms: number; bytes: number }> {
     const tag = 'cyrus-sandbox-test';
     const since = Date.now();
-    const built = await this.docker(['build', '-t', tag, '-f', join(PROJECT, 'container/Dockerfile'), PROJECT]);
+    // By standard input, as wrangler hands it over.
+    const dockerfile = readFileSync(join(PROJECT, 'container/Dockerfile'), 'utf8');
+    const built = await this.docker(['build', '-t', tag, '-f', '-', PROJECT], dockerfile);
     if (built.code !== 0) throw new Error(`the image cannot be built:\n${lastLines(built.output, 30)}`);
     const ms = Date.now() - since;
     const size = await this.docker(['image', 'inspect', '--format', '{{.Size}}', tag]);
