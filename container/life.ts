@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { CommandLog } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
@@ -114,6 +115,7 @@ export class Life {
     const { sessionId, record, journal, isOver } = this.#context;
     const working = this.#isBusy ? 'working' : 'ready';
     return {
+      protocol: SANDBOX_PROTOCOL,
       sessionId,
       generation: record.start.generation,
       bootId: this.#bootId,

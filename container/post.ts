@@ -10,7 +10,9 @@ import {
   MAX_BATCH_BYTES,
   MAX_BATCH_EVENTS,
   supersededAnswerSchema,
+  UNWATCHED_FLUSH_MS,
 } from '../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import type { EventJournal } from './journal.ts';
 import { log } from './log.ts';
 
@@ -62,6 +64,8 @@ export class EventPoster {
   /** Last number known to be stored; null until the gateway told a restarted server. */
   #stored: number | null;
   #lastPostAt = Date.now() - BATCH_FLUSH_MS;
+  /** How long events are held back; a session that nobody watches is posted for less often. */
+  #flushMs = BATCH_FLUSH_MS;
   #stopped = false;
   #failures = 0;
   /** A kick came since the last look. */
@@ -109,6 +113,7 @@ export class EventPoster {
    */
   async stored(seq: number, limitMs: number): Promise<boolean> {
     const deadline = Date.now() + limitMs;
+    this.kick();
     while (!this.#stopped) {
       if (this.#stored !== null && this.#stored >= seq) return true;
       if (Date.now() >= deadline) return false;
@@ -133,13 +138,22 @@ export class EventPoster {
         await this.#sleep(this.#options.isBusy() ? Math.max(1, untilHeartbeat) : HEARTBEAT_MS);
         continue;
       }
-      const sinceLast = Date.now() - this.#lastPostAt;
       // The first event after a pause goes out at once; what follows closely travels together.
-      if (sinceLast < BATCH_FLUSH_MS) await delay(BATCH_FLUSH_MS - sinceLast);
+      await this.#gather();
       if (this.#stopped) return;
       this.#hurry = false;
       const outcome = await this.#post();
       await this.#settle(outcome);
+    }
+  }
+
+  /** Lets events join the batch, until it is full, its time is over or somebody waits for it. */
+  async #gather(): Promise<void> {
+    const isFull = () => this.#stored !== null && this.#journal.written - this.#stored >= MAX_BATCH_EVENTS;
+    while (!this.#stopped && !this.#hurry && !isFull()) {
+      const left = this.#flushMs - (Date.now() - this.#lastPostAt);
+      if (left <= 0 || left > this.#flushMs) return;
+      await this.#sleep(left);
     }
   }
 
@@ -150,7 +164,7 @@ export class EventPoster {
 
   async #post(): Promise<Outcome> {
     const { sessionId, generation, bootId, streamId, gatewayUrl, token } = this.#address;
-    const head = { generation, bootId, streamId };
+    const head = { protocol: SANDBOX_PROTOCOL, generation, bootId, streamId };
     try {
       const batch = await this.#batch(head);
       this.#lastPostAt = Date.now();
@@ -162,7 +176,8 @@ export class EventPoster {
         signal: AbortSignal.any([this.#abort.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
       });
       if (answer.ok) {
-        const { stored } = eventBatchAnswerSchema.parse(await answer.json());
+        const { stored, watched } = eventBatchAnswerSchema.parse(await answer.json());
+        this.#flushMs = watched === false ? UNWATCHED_FLUSH_MS : BATCH_FLUSH_MS;
         const outcome = await this.#advance(stored);
         // An answer that takes nothing of what was sent would otherwise be repeated without a pause.
         return outcome === 'stored' && batch.last > 0 && stored < batch.first ? 'retry' : outcome;
@@ -261,10 +276,6 @@ export class EventPoster {
     const failures = this.#failures + 1;
     if ((failures & (failures - 1)) === 0) log('warning', 'events were not accepted', { ...fields, failures });
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, ms));
 }
 
 /** `fetch` hides what happened in the cause. */

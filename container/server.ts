@@ -8,8 +8,9 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
+import { protocolMismatch, protocolSchema, SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { claudeVersion } from './claude-command.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { imageDigest } from './digest.ts';
@@ -21,6 +22,19 @@ import { readJson } from './request-body.ts';
 import { Session } from './session.ts';
 
 export const SANDBOX_VERSION = '0.1.0';
+
+/** A start, of which the version is looked at first: one that is too far away may have any shape. */
+const startSchema = z
+  .looseObject({ protocol: protocolSchema })
+  .transform((body) => {
+    const mismatch = protocolMismatch(
+      { name: 'this sandbox server', protocol: SANDBOX_PROTOCOL },
+      { name: 'the Worker', protocol: body.protocol },
+    );
+    if (mismatch !== null) throw new Refusal(409, 'protocol', `${mismatch}.`);
+    return body;
+  })
+  .pipe(startSessionSchema);
 
 export interface SandboxServer {
   /** `http://host:port`, the port really taken. */
@@ -103,7 +117,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   async function sessionRoute(request: IncomingMessage, id: string, query: URLSearchParams) {
     switch (request.method) {
       case 'PUT': {
-        const start = await readJson(request, startSessionSchema);
+        const start = await readJson(request, startSchema);
         return { status: 200, body: await startSession(id, start) };
       }
       case 'GET':

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { GivenFile } from '../src/protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import type { SandboxConfig } from './config.ts';
 import { listGivenFiles, takeGivenFile } from './given-files.ts';
 import { Life } from './life.ts';
@@ -112,7 +113,8 @@ export class Session {
     if (this.#life) return this.#life.status;
     const { start, streamId } = this.#record;
     const { generation } = start;
-    return { sessionId: this.id, generation, bootId: this.#bootId, streamId, lastSeq: 0, state: 'closed' };
+    const identity = { sessionId: this.id, generation, bootId: this.#bootId, streamId };
+    return { protocol: SANDBOX_PROTOCOL, ...identity, lastSeq: 0, state: 'closed' };
   }
 
   /** Ends every process; `purge` also deletes the session's files and its worktree. */

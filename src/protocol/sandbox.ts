@@ -10,13 +10,16 @@ import { checkpointManifestSchema } from './checkpoint.ts';
 import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
 import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './mcp.ts';
 import { roleSchema } from './repository.ts';
+import { protocolSchema } from './version.ts';
 
 /** Largest number of events a sandbox puts into one batch. */
 export const MAX_BATCH_EVENTS = 500;
 /** Size, in bytes of JSON, past which a sandbox closes a batch (a single larger event still travels alone). */
 export const MAX_BATCH_BYTES = 1024 * 1024;
-/** Longest time the sandbox holds an event back to let others join its batch. */
+/** Longest time the sandbox holds an event back to let others join its batch, while somebody watches. */
 export const BATCH_FLUSH_MS = 15;
+/** The same while nobody does. */
+export const UNWATCHED_FLUSH_MS = 1_000;
 /** How often a sandbox with a turn in progress posts an empty batch, so that silence means trouble. */
 export const HEARTBEAT_MS = 10_000;
 
@@ -67,6 +70,8 @@ export type ClaudeCredential = z.infer<typeof claudeCredentialSchema>;
 
 /** Body of `PUT /sessions/:id`. A second start of the same generation is the same session and changes nothing but the token. */
 export const startSessionSchema = z.object({
+  /** Version of the protocol that the Worker speaks; see version.ts. */
+  protocol: protocolSchema,
   /** Life number given by the issue session; a higher one supersedes every earlier life of this session. */
   generation: z.number().int().positive(),
   /** Numbering of events that the issue session has seen of this generation: a sandbox without it answers 410 `lost`. */
@@ -139,6 +144,8 @@ export type StartSession = z.infer<typeof startSessionSchema>;
 
 /** Answer to `PUT /sessions/:id` and `GET /sessions/:id`. */
 export const sandboxStatusSchema = z.object({
+  /** Version of the protocol that the server speaks. */
+  protocol: protocolSchema,
   sessionId: z.string(),
   generation: z.number().int().positive(),
   /** New for each life of the server process. */
@@ -147,7 +154,8 @@ export const sandboxStatusSchema = z.object({
   streamId: uuid,
   /** Last number given to an event. */
   lastSeq: z.number().int().nonnegative(),
-  state: z.enum(['preparing', 'ready', 'working', 'failed', 'closed']),
+  /** One that a newer server has is work of some kind. */
+  state: z.enum(['preparing', 'ready', 'working', 'failed', 'closed']).catch('working'),
 });
 export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
 
@@ -286,6 +294,8 @@ export type SandboxEventBody = SandboxEvent extends infer E
 
 /** Body of `POST {gateway}/events`. An empty batch is a heartbeat. Events are consecutive. */
 export const eventBatchSchema = z.object({
+  /** Version of the protocol that the server speaks. */
+  protocol: protocolSchema,
   generation: z.number().int().positive(),
   bootId: uuid,
   streamId: uuid,
@@ -293,8 +303,15 @@ export const eventBatchSchema = z.object({
 });
 export type EventBatch = z.infer<typeof eventBatchSchema>;
 
-/** 200: everything up to `stored` is durable; go on from `stored + 1`. */
-export const eventBatchAnswerSchema = z.object({ stored: z.number().int().nonnegative() });
+/**
+ * 200: everything up to `stored` is durable; go on from `stored + 1`. `watched`: whether somebody watches the session, so
+ * that events should come at once; left out by the first version, which wants them so always.
+ */
+export const eventBatchAnswerSchema = z.object({
+  stored: z.number().int().nonnegative(),
+  watched: z.boolean().optional(),
+  protocol: protocolSchema,
+});
 export type EventBatchAnswer = z.infer<typeof eventBatchAnswerSchema>;
 
 /** 409: this life of the session is over (a later generation or another disk took over). Stop the CLI and post no more. */

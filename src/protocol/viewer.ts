@@ -1,7 +1,7 @@
 /**
  * What crosses the WebSocket between an issue session and a viewer, and the view of a session that pages show.
  *
- * A viewer connects to `/api/sessions/:id/live?after=N` with the last number it has. It is sent one `hello`, the entries
+ * A viewer connects to `/api/sessions/:id/live?after=N&protocol=P` with the last number it has and its protocol version. It is sent one `hello`, the entries
  * after N in order, and then what happens. Streamed text travels once: as deltas; the finished block then arrives as a
  * `seal` that names the block instead of repeating it. Who missed a delta sees it by the offset and reconnects.
  * A message holds one frame or several, each a line of JSON. The client sends nothing but the text `ping`, answered
@@ -9,6 +9,7 @@
  */
 import { z } from 'zod';
 import { journalEntrySchema, turnOutcomeSchema, usageSchema } from './journal.ts';
+import { protocolSchema } from './version.ts';
 
 const time = z.number().int().nonnegative();
 
@@ -54,7 +55,8 @@ export const sessionViewSchema = z.object({
   branch: z.string().nullable(),
   /** The newest pull request of the branch; left out before there is one. */
   pullRequest: z.object({ number: z.number().int().positive(), url: z.string(), draft: z.boolean() }).nullish(),
-  phase: phaseSchema,
+  /** One that only a newer server has is work of some kind. */
+  phase: phaseSchema.catch('working'),
   /** Why it is in this phase, in plain words, e.g. "Cloning acme/shop". */
   reason: z.string(),
   phaseSince: time,
@@ -106,6 +108,8 @@ export const viewerFrameSchema = z.discriminatedUnion('t', [
    */
   z.object({
     t: z.literal('hello'),
+    /** Version of the protocol that the Worker speaks; see version.ts. */
+    protocol: protocolSchema,
     session: sessionViewSchema,
     head: z.number().int().nonnegative(),
     open: z.array(openBlockSchema),
@@ -138,6 +142,8 @@ export type ViewerFrame = z.infer<typeof viewerFrameSchema>;
 
 /** Close codes of the live socket. 4404: no such session; a client does not try again. */
 export const CLOSE_NO_SUCH_SESSION = 4404;
+/** 4426: page and Worker are of versions that do not work together; the reason names both. */
+export const CLOSE_PROTOCOL = 4426;
 
 /** A row of the list at `/`. */
 export const sessionRowSchema = z.object({
@@ -146,7 +152,7 @@ export const sessionRowSchema = z.object({
   title: z.string(),
   url: z.string().nullable(),
   repository: z.string().nullable(),
-  phase: phaseSchema,
+  phase: phaseSchema.catch('working'),
   reason: z.string(),
   lastOutcome: turnOutcomeSchema.nullable(),
   turn: z.number().int(),

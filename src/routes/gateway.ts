@@ -18,6 +18,7 @@ import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
+import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { cache } from './gateway-cache.ts';
@@ -65,6 +66,11 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     async (c) => {
       const parsed = eventBatchSchema.safeParse(await c.req.json().catch(() => null));
       if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
+      const mismatch = protocolMismatch(
+        { name: 'this Worker', protocol: SANDBOX_PROTOCOL },
+        { name: 'the sandbox server', protocol: parsed.data.protocol },
+      );
+      if (mismatch !== null) return refuse(409, 'protocol', mismatch);
       const { claims } = c.var;
       if (parsed.data.generation !== claims.g) {
         return refuse(403, 'wrong_generation', `this token is for generation ${claims.g} of the session`);
@@ -73,7 +79,8 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       const ingested = await session.ingest(parsed.data);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
-      return c.json({ stored: ingested.stored } satisfies EventBatchAnswer);
+      const { stored, watched } = ingested;
+      return c.json({ stored, watched, protocol: SANDBOX_PROTOCOL } satisfies EventBatchAnswer);
     },
   );
 

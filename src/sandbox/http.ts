@@ -8,6 +8,7 @@ import {
   type StartSession,
   sandboxStatusSchema,
 } from '../protocol/sandbox.ts';
+import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { SandboxError, SandboxLostError } from './sandbox.ts';
 
 /** JSON as text, or a file's bytes: a stream that can be handed to another object, so one of bytes. */
@@ -24,14 +25,24 @@ export function bodyType(body: SandboxBody | undefined): string {
 /** How a sandbox server says that it has nothing of a session. */
 const LOST = ['410 lost', '404 no-session'];
 
-/** `PUT /sessions/:id` @throws SandboxError */
+const SAME_COMMIT =
+  'The sandbox server and this Worker are of different versions; deploy both from the same commit, then comment to try again.';
+
+/** `PUT /sessions/:id` @throws SandboxError, also where the server speaks a version of the protocol that is too far away */
 export async function startSession(fetch: SandboxFetch, sessionId: string, body: StartSession): Promise<SandboxStatus> {
-  const response = await ask(fetch, `/sessions/${sessionId}`, 'PUT', body);
+  const response = await ask(fetch, `/sessions/${sessionId}`, 'PUT', { ...body, protocol: SANDBOX_PROTOCOL });
   const parsed = sandboxStatusSchema.safeParse(await response.json().catch(() => null));
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const mismatch = protocolMismatch(
+      { name: 'this Worker', protocol: SANDBOX_PROTOCOL },
+      { name: 'the sandbox server', protocol: parsed.data.protocol },
+    );
+    if (mismatch !== null) throw new SandboxError(mismatch, { retryable: false, hint: SAME_COMMIT });
+    return parsed.data;
+  }
   throw new SandboxError('the sandbox answered something that is no status', {
     retryable: false,
-    hint: 'The sandbox server and this Worker are of different versions; deploy both from the same commit.',
+    hint: SAME_COMMIT,
   });
 }
 
@@ -63,7 +74,7 @@ async function filesOf<T>(schema: z.ZodType<T>, response: Response): Promise<T> 
   if (parsed.success) return parsed.data;
   throw new SandboxError('the sandbox answered something that is no file', {
     retryable: false,
-    hint: 'The sandbox server and this Worker are of different versions; deploy both from the same commit.',
+    hint: SAME_COMMIT,
   });
 }
 
@@ -92,10 +103,13 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
   const message = refusal.success ? refusal.data.message : `HTTP ${response.status}`;
   throw new SandboxError(`the sandbox refused: ${message}`, {
     retryable: response.status >= 500 || response.status === 429 || response.status === 404,
-    hint:
-      response.status === 401
-        ? 'The secret that this Worker has for the sandbox server (SANDBOX_ENDPOINT_SECRET, or what was stored for the repository) and CYRUS_SANDBOX_SECRET of the server differ.'
-        : 'Look into the log of the sandbox server, then comment to try again.',
+    hint: hintOf(response.status, word),
     ...(response.status === 503 && { reason: 'Waiting for the sandbox: its server is ending or busy' }),
   });
+}
+
+function hintOf(status: number, word: string): string {
+  if (word === 'protocol') return SAME_COMMIT;
+  if (status !== 401) return 'Look into the log of the sandbox server, then comment to try again.';
+  return 'The secret that this Worker has for the sandbox server (SANDBOX_ENDPOINT_SECRET, or what was stored for the repository) and CYRUS_SANDBOX_SECRET of the server differ.';
 }

@@ -1,6 +1,7 @@
 /** What those who watch a session are told: the journal as it grows, what is still being written, and the header. */
 import type { Live } from '../claude/stream.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
+import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import type { OpenBlock, SessionView, ViewerFrame } from '../protocol/viewer.ts';
 import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import type { SessionState } from './state.ts';
@@ -33,6 +34,11 @@ export class Audience {
     this.#journal = journal;
     this.#view = view;
     this.#hasForgotten = this.#viewers.count > 0;
+  }
+
+  /** Whether somebody watches. */
+  get isThere(): boolean {
+    return this.#viewers.count > 0;
   }
 
   /** Takes in a viewer. @param after number of the last entry it has; anything but a positive one: none */
@@ -71,6 +77,6 @@ export class Audience {
   }
 
   #hello(session: SessionView, open: OpenBlock[]): ViewerFrame {
-    return { t: 'hello', session, head: this.#journal.head, open };
+    return { t: 'hello', protocol: PAGE_PROTOCOL, session, head: this.#journal.head, open };
   }
 }

@@ -23,9 +23,9 @@ export interface Delivery {
 
 /** `read-only`: a newer version of Cyrus stored the session, and this one cannot take anything in; its thread is told. */
 export type Accepted = 'accepted' | 'duplicate' | 'no-such-session' | 'read-only';
-/** `read-only`: to be posted again later; nothing was taken in. */
+/** `watched`: somebody looks on. `read-only`: to be posted again later; nothing was taken in. */
 export type Ingested =
-  | { kind: 'stored'; stored: number }
+  | { kind: 'stored'; stored: number; watched: boolean }
   | { kind: 'superseded'; message: string }
   | { kind: 'read-only'; message: string };
 

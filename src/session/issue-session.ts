@@ -12,7 +12,8 @@ import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { EventBatch } from '../protocol/sandbox.ts';
-import { CLOSE_NO_SUCH_SESSION, type SessionView } from '../protocol/viewer.ts';
+import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
+import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { AssetMemory } from './asset-memory.ts';
 import { Audience, type Written } from './audience.ts';
@@ -135,7 +136,7 @@ export class IssueSession extends DurableObject<Env> {
     const refusal = fence(state, batch);
     if (refusal) return { kind: 'superseded', message: refusal.message };
     this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
-    return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0 };
+    return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0, watched: this.#audience.isThere };
   }
 
   /** From now on another sandbox goes on from this checkpoint; its objects are stored. */
@@ -230,9 +231,15 @@ export class IssueSession extends DurableObject<Env> {
   /** A viewer's WebSocket: `?after=N` is the last number it has. */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get('upgrade') !== 'websocket') return new Response('a WebSocket is wanted', { status: 426 });
-    const after = Number(new URL(request.url).searchParams.get('after') ?? 0);
+    const { searchParams } = new URL(request.url);
+    const mismatch = protocolMismatch(
+      { name: 'Cyrus', protocol: PAGE_PROTOCOL },
+      { name: 'this page', protocol: Number(searchParams.get('protocol') ?? 1) },
+    );
+    if (mismatch !== null) return refuseSocket(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
     const session = await this.#shown();
-    return session ? this.#audience.join(session, after) : refuseSocket();
+    if (!session) return refuseSocket(CLOSE_NO_SUCH_SESSION, 'no such session');
+    return this.#audience.join(session, Number(searchParams.get('after') ?? 0));
   }
 
   override webSocketClose(): void {
@@ -454,9 +461,9 @@ export class IssueSession extends DurableObject<Env> {
 }
 
 /** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
-function refuseSocket(): Response {
+function refuseSocket(code: number, reason: string): Response {
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
-  server.close(CLOSE_NO_SUCH_SESSION, 'no such session');
+  server.close(code, reason);
   return new Response(null, { status: 101, webSocket: client });
 }

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { parseJson } from '../protocol/parse-json.ts';
+import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import { decodePage } from './live/decode.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -57,7 +58,7 @@ export function postStop(id: string, stopId: string): Promise<Answer<true>> {
 
 /** Address of the live socket, sending what comes after a number. */
 export function liveUrl(id: string, after: number): string {
-  const url = new URL(`${sessionPath(id)}/live?after=${after}`, location.href);
+  const url = new URL(`${sessionPath(id)}/live?after=${after}&protocol=${PAGE_PROTOCOL}`, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return url.href;
 }

@@ -83,8 +83,8 @@ function fold(frames: string[]): unknown[] | null {
   let timeline = emptyTimeline;
   for (const text of frames) {
     const frame = decodeFrame(text);
-    const applied = frame && applyFrame(timeline, frame);
-    if (!applied?.ok) return null;
+    const applied = frame !== null && frame !== 'unknown' && applyFrame(timeline, frame);
+    if (applied === false || !applied.ok) return null;
     timeline = applied.timeline;
   }
   return [...timeline.entries];

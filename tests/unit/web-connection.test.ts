@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { SessionView, ViewerFrame } from '../../src/protocol/viewer.ts';
+import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
+import { CLOSE_PROTOCOL, type SessionView, type ViewerFrame } from '../../src/protocol/viewer.ts';
 import { retryDelay } from '../../src/web/live/backoff.ts';
 import { HELLO_DEADLINE_MS, type LinkState, LiveConnection, type Socket } from '../../src/web/live/connection.ts';
 
@@ -52,8 +53,8 @@ class Line implements Socket {
     this.onmessage?.call(this.#socket(), new MessageEvent('message', { data }));
   }
 
-  breaks(code = 1006): void {
-    this.onclose?.call(this.#socket(), Object.assign(new Event('close'), { code, reason: '', wasClean: false }));
+  breaks(code = 1006, reason = ''): void {
+    this.onclose?.call(this.#socket(), Object.assign(new Event('close'), { code, reason, wasClean: false }));
   }
 }
 
@@ -75,7 +76,7 @@ function connect(onFrame: (frame: ViewerFrame) => string | null = () => null) {
     if (found === undefined) throw new Error(`there are ${lines.length} sockets so far`);
     return found;
   };
-  return { connection, lines, line, state: () => states.at(-1)?.at };
+  return { connection, lines, line, states, state: () => states.at(-1)?.at };
 }
 
 beforeEach(() => {
@@ -234,5 +235,34 @@ describe('the live connection', () => {
     expect(line(0).closed).toBe(true);
     expect(state()).toBe('closed');
     expect(lines.length).toBe(1);
+  });
+});
+
+describe('page and server of different versions', () => {
+  test('work together when they are one apart, and frames of an unknown kind are passed over', () => {
+    const frames: ViewerFrame[] = [];
+    const { lines, states } = connect((frame) => {
+      frames.push(frame);
+      return null;
+    });
+    lines[0]?.says({ ...hello, protocol: PAGE_PROTOCOL + 1 });
+    lines[0]?.says('{"t":"confetti"}');
+    lines[0]?.says(drop);
+    expect(states.at(-1)).toEqual({ at: 'live' });
+    expect(frames.map(({ t }) => t)).toEqual(['hello', 'drop']);
+  });
+
+  test('say that the page has to be loaded again when they are further apart, naming both', () => {
+    const { lines, states } = connect();
+    lines[0]?.says({ ...hello, protocol: PAGE_PROTOCOL + 2 });
+    const words = `version ${PAGE_PROTOCOL} of the protocol and Cyrus version ${PAGE_PROTOCOL + 2}`;
+    expect(states.at(-1)).toMatchObject({ at: 'waiting', problem: expect.stringContaining(words) });
+    expect(states.at(-1)).toMatchObject({ problem: expect.stringContaining('reload the page') });
+  });
+
+  test('show the reason that the server gives for closing', () => {
+    const { lines, states } = connect();
+    lines[0]?.breaks(CLOSE_PROTOCOL, 'Cyrus speaks version 4');
+    expect(states.at(-1)).toMatchObject({ at: 'waiting', problem: 'Cyrus speaks version 4' });
   });
 });

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { EventBatch } from '../../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
@@ -401,7 +402,7 @@ describe('the way to the git host', () => {
 
 describe("a sandbox's events", () => {
   const ingested: EventBatch[] = [];
-  let answer: unknown = { kind: 'stored', stored: 7 };
+  let answer: unknown = { kind: 'stored', stored: 7, watched: false };
   const object = {
     ingest: async (batch: EventBatch) => {
       ingested.push(batch);
@@ -421,14 +422,33 @@ describe("a sandbox's events", () => {
 
   beforeEach(() => {
     ingested.length = 0;
-    answer = { kind: 'stored', stored: 7 };
+    answer = { kind: 'stored', stored: 7, watched: false };
   });
 
   it('reach the session, and the answer is the last number stored', async () => {
     const response = await post(batch);
     expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({ stored: 7 });
+    expect(await response.json()).toEqual({ stored: 7, watched: false, protocol: SANDBOX_PROTOCOL });
     expect(ingested).toEqual([batch]);
+  });
+
+  it('say whether somebody watches, so that a session nobody watches is posted for less often', async () => {
+    answer = { kind: 'stored', stored: 7, watched: true };
+    expect(await (await post(batch)).json()).toMatchObject({ watched: true });
+  });
+
+  it('of a server whose protocol is too far away are refused, naming both versions, and reach nothing', async () => {
+    const response = await post({ ...batch, protocol: SANDBOX_PROTOCOL + 2 });
+    expect(response.status).toBe(409);
+    const refusal = await response.json();
+    expect(refusal).toMatchObject({ error: 'protocol' });
+    expect(JSON.stringify(refusal)).toContain(`version ${SANDBOX_PROTOCOL + 2}`);
+    expect(ingested).toEqual([]);
+  });
+
+  it('of a session that can only be read are to be posted again later', async () => {
+    answer = { kind: 'read-only', message: 'stored by a newer version' };
+    expect((await post(batch)).status).toBe(503);
   });
 
   it('of a life that is over are answered 409', async () => {

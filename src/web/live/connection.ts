@@ -2,7 +2,8 @@
  * The live socket: a thin shell that keeps one WebSocket to the session alive for as long as the page is open. It knows
  * nothing of what frames mean; who reads them says whether they can be trusted.
  */
-import { CLOSE_NO_SUCH_SESSION, type ViewerFrame } from '../../protocol/viewer.ts';
+import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
+import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type ViewerFrame } from '../../protocol/viewer.ts';
 import { retryDelay } from './backoff.ts';
 import { decodeFrame } from './decode.ts';
 
@@ -51,6 +52,8 @@ export class LiveConnection {
   readonly #options: ConnectionOptions;
   #state: State = { at: 'closed' };
   #failures = 0;
+  /** The server speaks a later version of the protocol than this page. */
+  #isNewer = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -95,7 +98,7 @@ export class LiveConnection {
         this.#leave();
         this.#enter({ at: 'gone' }, { at: 'gone' });
       } else {
-        this.#giveUp(socket, 'the connection was closed');
+        this.#giveUp(socket, event.code === CLOSE_PROTOCOL ? event.reason : 'the connection was closed');
       }
     };
     // An error is always followed by a close, which is what is acted on.
@@ -112,7 +115,9 @@ export class LiveConnection {
       return;
     }
     const frame = decodeFrame(text);
-    if (frame === null) {
+    // A newer server may tell more than this page knows of.
+    if (frame === 'unknown' && this.#state.at === 'live' && this.#isNewer) return;
+    if (frame === null || frame === 'unknown') {
       this.#giveUp(socket, 'the server sent something this page does not understand; reloading may help');
       return;
     }
@@ -120,7 +125,8 @@ export class LiveConnection {
       this.#giveUp(socket, 'the server did not begin with its greeting');
       return;
     }
-    const problem = this.#options.onFrame(frame);
+    if (frame.t === 'hello') this.#isNewer = (frame.protocol ?? 1) > PAGE_PROTOCOL;
+    const problem = mismatchOf(frame) ?? this.#options.onFrame(frame);
     if (!this.#isCurrent(socket)) return; // The reader closed the connection.
     if (problem !== null) {
       this.#giveUp(socket, problem);
@@ -172,4 +178,14 @@ export class LiveConnection {
   #isCurrent(socket: Socket): boolean {
     return (this.#state.at === 'connecting' || this.#state.at === 'live') && this.#state.socket === socket;
   }
+}
+
+/** Why page and server do not work together, as the first frame tells; null where they do. */
+function mismatchOf(frame: ViewerFrame): string | null {
+  if (frame.t !== 'hello') return null;
+  const mismatch = protocolMismatch(
+    { name: 'this page', protocol: PAGE_PROTOCOL },
+    { name: 'Cyrus', protocol: frame.protocol },
+  );
+  return mismatch === null ? null : `${mismatch}: reload the page`;
 }

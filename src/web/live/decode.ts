@@ -13,6 +13,8 @@ const numbered = z.looseObject({
   turn: z.number().int().nonnegative(),
   kind: z.string(),
 });
+const anyFrame = z.looseObject({ t: z.string() });
+const KNOWN_FRAMES = new Set<string>(viewerFrameSchema.options.map((option) => option.shape.t.value));
 const entriesFrame = z.object({ t: z.literal('entries'), entries: z.array(z.unknown()) });
 const page = z.object({
   session: sessionViewSchema,
@@ -30,9 +32,11 @@ export function decodeEntry(value: unknown): JournalEntry | null {
   return { seq, at, turn, kind: 'unknown', type: kind, raw: JSON.stringify(value) };
 }
 
-/** A line of a WebSocket message as a frame; null where it is none. */
-export function decodeFrame(text: string): ViewerFrame | null {
+/** A line of a WebSocket message as a frame; `unknown`: one of a kind that this page does not know; null where it is none. */
+export function decodeFrame(text: string): ViewerFrame | 'unknown' | null {
   const value = parseJson(text);
+  const kind = anyFrame.safeParse(value);
+  if (kind.success && !KNOWN_FRAMES.has(kind.data.t)) return 'unknown';
   const frame = viewerFrameSchema.safeParse(value);
   if (frame.success) return frame.data;
   const lenient = entriesFrame.safeParse(value);

@@ -1,0 +1,112 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { EventJournal } from '../../container/journal.ts';
+import { EventPoster } from '../../container/post.ts';
+import { type EventBatch, eventBatchSchema } from '../../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
+import { eventually, type Stage, setStage } from './stage.ts';
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** A poster, and a gateway that answers every batch like this. */
+async function post(answer: object) {
+  const batches: EventBatch[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const batch = eventBatchSchema.parse(JSON.parse(Buffer.concat(chunks).toString()));
+    batches.push(batch);
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ stored: batch.events.at(-1)?.seq ?? 0, ...answer }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(async () => server.close());
+  const dir = await mkdtemp(join(tmpdir(), 'cyrus-posting-'));
+  ends.push(() => rm(dir, { recursive: true, force: true }));
+  const journal = await EventJournal.open(dir);
+  const poster = new EventPoster({
+    journal,
+    fresh: true,
+    address: {
+      sessionId: 's',
+      generation: 1,
+      bootId: crypto.randomUUID(),
+      streamId: crypto.randomUUID(),
+      gatewayUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      token: 't',
+    },
+    isBusy: () => true,
+    onSuperseded: () => {},
+    onReconnected: () => {},
+  });
+  ends.push(() => poster.stop());
+  return { journal, poster, batches };
+}
+
+/** Events as Claude streams: one every 20 ms for this long. */
+async function stream(journal: EventJournal, ms: number): Promise<void> {
+  for (const until = performance.now() + ms; performance.now() < until; ) {
+    journal.append({ type: 'line', line: '{"type":"stream_event"}' });
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+describe('events', () => {
+  test('go out about once a second while nobody watches', async () => {
+    const { journal, batches } = await post({ watched: false });
+    await stream(journal, 1_500);
+    expect(batches.length).toBeLessThanOrEqual(4);
+    await eventually(() => batches.flatMap(({ events }) => events).at(-1)?.seq === journal.lastSeq, 'the last event');
+  });
+
+  test.each([
+    ['somebody watches', { watched: true }],
+    ['a Worker of the first version does not say', {}],
+  ])('go out at once while %s', async (_, answer) => {
+    const { journal, batches } = await post(answer);
+    await stream(journal, 600);
+    expect(batches.length).toBeGreaterThan(8);
+  });
+
+  test('go out at once when somebody waits for them to be stored, such as a checkpoint', async () => {
+    const { journal, poster, batches } = await post({ watched: false });
+    journal.append({ type: 'notice', text: 'first' });
+    await eventually(() => batches.length === 1, 'the first batch');
+    journal.append({ type: 'notice', text: 'second' });
+    await journal.flushed();
+    const since = performance.now();
+    expect(await poster.stored(2, 5_000)).toBe(true);
+    expect(performance.now() - since).toBeLessThan(700);
+  });
+
+  test('say the version of the protocol', async () => {
+    const { journal, batches } = await post({});
+    journal.append({ type: 'notice', text: 'first' });
+    await eventually(() => batches.length > 0, 'a batch');
+    expect(batches[0]?.protocol).toBe(SANDBOX_PROTOCOL);
+  });
+});
+
+describe('a start', () => {
+  let stage: Stage;
+  test('of a Worker that is too far away is refused in words that name both versions, whatever its shape', async () => {
+    stage = await setStage();
+    ends.push(() => stage.close());
+    const start = { ...stage.startBody(), protocol: SANDBOX_PROTOCOL + 2, claude: 'of another shape' };
+    const refused = await stage.put('far-1', start);
+    expect(refused.status).toBe(409);
+    const refusal = await refused.text();
+    expect(JSON.parse(refusal)).toMatchObject({ error: 'protocol' });
+    expect(refusal).toContain(`version ${SANDBOX_PROTOCOL + 2}`);
+    const near = await stage.put('near-1', { ...stage.startBody(), protocol: SANDBOX_PROTOCOL - 1 });
+    expect(await near.json()).toMatchObject({ protocol: SANDBOX_PROTOCOL });
+    await stage.event('cli-started');
+  });
+});
