@@ -22,8 +22,11 @@ export interface IssueAsk {
   promptContext: string | null;
   /** Rules of the team or workspace for agents, nearest first; `from` says whose a rule is. */
   guidance: { from: string; body: string }[];
-  /** The comment that mentioned the agent; null where the issue was delegated, so that the issue is the request. */
-  comment: string | null;
+  /**
+   * The comment that mentioned the agent, or where it is still to be read (see `fillRequest`); null where the issue was
+   * delegated, so that the issue is the request.
+   */
+  comment: string | { unread: string } | null;
   author: string | null;
 }
 
@@ -42,7 +45,7 @@ export function issuePrompt(ask: IssueAsk): string {
       ? [`${who} delegated this issue to you. Do what it asks for.`, section('request', issue)]
       : [
           `${who} mentioned you in a comment. Do what the comment asks for; the issue tells what it is about.`,
-          section('request', ask.comment),
+          typeof ask.comment === 'string' ? section('request', ask.comment) : unreadRequest(ask.comment.unread),
           section('issue', issue),
         ];
   const context = ask.promptContext?.trim()
@@ -52,6 +55,27 @@ export function issuePrompt(ask: IssueAsk): string {
       ]
     : [];
   return [...request, ...guidanceSections(ask.guidance), ...context].join('\n\n');
+}
+
+/** Stands in a prompt for a request that Linear has yet to be asked for. No content can look like it: `<cyrus-` is escaped. */
+const UNREAD = /<cyrus-unread ref="([\w:.-]+)" \/>/;
+
+function unreadRequest(ref: string): string {
+  return `<cyrus-unread ref="${ref.replace(/[^\w:.-]/g, '')}" />`;
+}
+
+/** What a prompt's request is to be read from; null where the prompt holds its request. */
+export function unreadIn(prompt: string): string | null {
+  return UNREAD.exec(prompt)?.[1] ?? null;
+}
+
+/** Puts the request into a prompt that was made without it. @param request null: Linear has no such comment any more */
+export function fillRequest(prompt: string, request: { author: string | null; text: string } | null): string {
+  const filled =
+    request === null
+      ? 'The comment itself could not be read; it may have been deleted. Do what the thread in the context leaves no doubt about, and ask where it does.'
+      : `${nameOf(request.author)} wrote it:\n\n${section('request', request.text)}`;
+  return prompt.replace(UNREAD, () => filled);
 }
 
 /** What rules there is room for, in their rank: the nearest are never the ones that are cut. */

@@ -4,16 +4,20 @@ import { z } from 'zod';
 import type { Activity } from './activities.ts';
 import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
+import type { Speaker } from './mention.ts';
 import {
   ATTACH_PULL_REQUEST,
   ATTACH_URL,
+  COMMENT_TEXT,
   COMMENT_THREAD,
   ISSUE_FACTS,
+  ISSUE_NOW,
   ISSUE_STATES,
   ISSUE_THREADS,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
   postDocument,
+  SESSION_SOURCE,
   SUGGEST_REPOSITORIES,
   UPDATE_ISSUE,
 } from './operations.ts';
@@ -35,9 +39,51 @@ const issueFactsSchema = z.object({
     description: z.string().nullish(),
     labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
     project: z.object({ name: z.string() }).nullish(),
-    team: z.object({ key: z.string(), name: z.string() }).nullish(),
+    team: z.object({ id: z.string().optional(), key: z.string(), name: z.string() }).nullish(),
   }),
 });
+
+const commentTextSchema = z.object({
+  id: z.string(),
+  body: z.string(),
+  user: z.object({ id: z.string(), name: z.string(), email: z.string().nullish() }).nullish(),
+  externalUser: z.object({ id: z.string(), name: z.string().nullish() }).nullish(),
+});
+
+const issueNowSchema = z.object({
+  issue: z.object({
+    id: z.string(),
+    identifier: z.string(),
+    title: z.string(),
+    url: z.string(),
+    archivedAt: z.string().nullish(),
+    trashed: z.boolean().nullish(),
+    state: z.object({ type: z.string() }),
+    team: z.object({ id: z.string(), key: z.string(), name: z.string() }),
+    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
+  }),
+});
+
+/** How an issue stands. */
+export interface IssueNow {
+  id: string;
+  identifier: string;
+  title: string;
+  url: string;
+  team: { id: string; key: string; name: string };
+  labels: string[];
+  /** Type of its workflow state: triage, backlog, unstarted, started, completed, canceled, duplicate. */
+  stateType: string;
+  archived: boolean;
+  trashed: boolean;
+}
+
+/** A comment and who wrote it. */
+export interface CommentText {
+  id: string;
+  body: string;
+  by: Speaker;
+}
 
 const suggestionsSchema = z.object({
   issueRepositorySuggestions: z.object({
@@ -50,7 +96,7 @@ export interface IssueFacts {
   description: string;
   labels: string[];
   project: string | null;
-  team: { key: string; name: string } | null;
+  team: { id?: string; key: string; name: string } | null;
 }
 
 /** What is posted to an agent session at once; activities in their order, each with a UUID v4 chosen once for it. */
@@ -157,6 +203,32 @@ export class LinearClient {
     };
   }
 
+  /** How an issue stands now. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  async issueNow(issueId: string): Promise<IssueNow> {
+    const { issue } = issueNowSchema.parse(await this.#ask(ISSUE_NOW, { id: issueId }));
+    const { state, archivedAt, trashed, labels, ...known } = issue;
+    return {
+      ...known,
+      labels: labels.nodes.map(({ name }) => name),
+      stateType: state.type,
+      archived: Boolean(archivedAt),
+      trashed: trashed === true,
+    };
+  }
+
+  /** A comment. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  async comment(id: string): Promise<CommentText> {
+    const schema = z.object({ comment: commentTextSchema });
+    return toCommentText(schema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
+  }
+
+  /** The comment that an agent session was opened by; null where none did. @throws LinearError */
+  async sessionSource(agentSessionId: string): Promise<CommentText | null> {
+    const schema = z.object({ agentSession: z.object({ sourceComment: commentTextSchema.nullish() }) });
+    const { sourceComment } = schema.parse(await this.#ask(SESSION_SOURCE, { id: agentSessionId })).agentSession;
+    return sourceComment ? toCommentText(sourceComment) : null;
+  }
+
   /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */
   async suggestRepositories(
     issueId: string,
@@ -206,6 +278,12 @@ export class LinearClient {
   ): Promise<unknown> {
     return this.#send({ document, variables, ...how });
   }
+}
+
+function toCommentText({ id, body, user, externalUser }: z.infer<typeof commentTextSchema>): CommentText {
+  const member = user && { id: user.id, name: user.name, email: user.email ?? null, outside: false };
+  const guest = externalUser && { id: externalUser.id, name: externalUser.name ?? null, email: null, outside: true };
+  return { id, body, by: member ?? guest ?? { id: null, name: null, email: null, outside: false } };
 }
 
 function inputOf(agentSessionId: string, id: string, activity: Activity): LinearDocument.AgentActivityCreateInput {

@@ -45,6 +45,32 @@ export const OPEN_THREAD_ON_COMMENT = /* GraphQL */ `
   }
 `;
 
+/** A comment and who wrote it. */
+export const COMMENT_TEXT = /* GraphQL */ `
+  query CommentText($id: String!) {
+    comment(id: $id) { id body user { id name email } externalUser { id name } }
+  }
+`;
+
+/** The comment that an agent session was opened by, where one did. */
+export const SESSION_SOURCE = /* GraphQL */ `
+  query SessionSource($id: String!) {
+    agentSession(id: $id) { sourceComment { id body user { id name email } externalUser { id name } } }
+  }
+`;
+
+/** How an issue stands. */
+export const ISSUE_NOW = /* GraphQL */ `
+  query IssueNow($id: String!) {
+    issue(id: $id) {
+      id identifier title url archivedAt trashed
+      state { type }
+      team { id key name }
+      labels(first: 50) { nodes { name } }
+    }
+  }
+`;
+
 /** What decides which repository an issue goes to and how Claude works on it. */
 export const ISSUE_FACTS = /* GraphQL */ `
   query IssueFacts($id: String!) {
@@ -52,7 +78,7 @@ export const ISSUE_FACTS = /* GraphQL */ `
       description
       labels(first: 50) { nodes { name } }
       project { name }
-      team { key name }
+      team { id key name }
     }
   }
 `;

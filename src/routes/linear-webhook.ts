@@ -2,8 +2,12 @@
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { readConfig } from '../config.ts';
+import { LinearClient } from '../linear/client.ts';
+import { originOf } from '../linear/mention.ts';
+import { sendThrough } from '../linear/send.ts';
 import { isSigned } from '../linear/signature.ts';
 import {
+  type AgentSessionWebhook,
   type AppRevokedWebhook,
   concernsWork,
   contentKey,
@@ -14,6 +18,7 @@ import {
 import { uninstall } from '../linear/workspace.ts';
 import { log } from '../observability/log.ts';
 import { fromAgentSession, fromIssueChange, fromNotification, type SessionRequest } from '../session/from-linear.ts';
+import { read } from '../session/unread-request.ts';
 import { findAppUserId, openDatabase } from '../store/database.ts';
 import { withdrawSessions } from './withdraw-sessions.ts';
 
@@ -37,8 +42,13 @@ linearWebhook.post(
     if (!isGenuine) {
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
     }
-    const parsed = parseWebhook(new TextDecoder().decode(body));
+    const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
     if (parsed.kind === 'malformed') return c.json({ error: 'malformed', message: parsed.message }, 400);
+    if (parsed.kind === 'misfit') {
+      // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
+      log('alert.linear.webhook-misfit', { kind: parsed.type, message: parsed.message });
+      return ignore(c, `misfit:${parsed.type}`, parsed.workspaceId);
+    }
     if (parsed.kind === 'ignored') return ignore(c, parsed.type, parsed.workspaceId);
     const { webhook } = parsed;
     const { organizationId } = webhook;
@@ -56,10 +66,10 @@ linearWebhook.post(
     switch (webhook.type) {
       case 'AgentSessionEvent':
         if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
-        return deliver(c, fromAgentSession(webhook), organizationId, delivery);
+        return deliver(c, await askedIn(c, webhook), organizationId, delivery);
       case 'AppUserNotification':
         if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
-        return deliver(c, fromNotification(webhook), organizationId, delivery);
+        return deliver(c, fromNotification(webhook, crypto.randomUUID()), organizationId, delivery);
       case 'Issue': {
         if (!concernsWork(webhook)) return ignore(c, 'issue_change', organizationId);
         const database = openDatabase(c.env.DB, config.encryptionKey);
@@ -77,6 +87,19 @@ linearWebhook.post(
 );
 
 type WebhookContext = Context<{ Bindings: Env }>;
+
+/** Linear wants its answer within 5 s; a comment that it did not send along is asked for no longer than this. */
+const READ_LIMIT_MS = 2_000;
+
+/** What an agent session is asked, the comment that mentions the agent included where the webhook does not hold it. */
+async function askedIn(c: WebhookContext, webhook: AgentSessionWebhook): Promise<SessionRequest | null> {
+  const id = crypto.randomUUID();
+  if (webhook.action !== 'created') return fromAgentSession(webhook, id);
+  const origin = originOf(webhook);
+  if (origin.kind !== 'unread') return fromAgentSession(webhook, id, origin);
+  const linear = new LinearClient(sendThrough(c.env, webhook.organizationId));
+  return fromAgentSession(webhook, id, await read(origin, webhook.agentSession.id, linear, READ_LIMIT_MS));
+}
 
 async function deliver(
   c: WebhookContext,
@@ -98,7 +121,7 @@ async function withdrawAll(
 ): Promise<Response> {
   const { encryptionKey } = readConfig(c.env);
   const database = openDatabase(c.env.DB, encryptionKey);
-  const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []) : [];
+  const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []).map(String) : [];
   if (webhook.type === 'PermissionChange' && teamIds.length === 0)
     return ignore(c, 'teams_added', webhook.organizationId);
   const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';

@@ -28,7 +28,18 @@ export const PLACE_POLL_MS = 60_000;
 
 export type Deadline =
   | {
-      name: 'stop' | 'save' | 'proposal' | 'silence' | 'thread' | 'park' | 'permission' | 'resume' | 'room' | 'place';
+      name:
+        | 'edit'
+        | 'stop'
+        | 'save'
+        | 'proposal'
+        | 'silence'
+        | 'thread'
+        | 'park'
+        | 'permission'
+        | 'resume'
+        | 'room'
+        | 'place';
       at: number;
     }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
@@ -37,7 +48,8 @@ export type Deadline =
 export function deadlines(state: SessionState): Deadline[] {
   const { expectedThread } = state;
   const thread: Deadline[] = expectedThread ? [{ name: 'thread', at: expectedThread.since + THREAD_LIMIT_MS }] : [];
-  return [...thread, ...phaseDeadlines(state)];
+  const edit: Deadline[] = state.editDue ? [{ name: 'edit', at: state.editDue.at }] : [];
+  return [...thread, ...edit, ...phaseDeadlines(state)];
 }
 
 function phaseDeadlines(state: SessionState): Deadline[] {

@@ -1,6 +1,7 @@
 /** What an issue session is handed, and what it answers. */
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { SessionEvent } from './events.ts';
+import type { IssueNews } from './issue-news.ts';
 import type { Issue } from './state.ts';
 
 /** What a route hands over. */
@@ -19,6 +20,8 @@ export interface Delivery {
   >;
   /** What Claude is given for a prompt: in a conversation that goes on, and as the very first words of one. */
   promptText?: { followUp: string; first: string };
+  /** What it shows of the issue beside. */
+  issueNews?: IssueNews;
 }
 
 /** `read-only`: a newer version of Cyrus stored the session, and this one cannot take anything in; its thread is told. */

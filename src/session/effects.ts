@@ -31,6 +31,8 @@ export type Effect =
    * delegate, where it has none.
    */
   | { kind: 'start-issue'; issueId: string; delegate: boolean }
+  /** Ask Linear how the issue stands. `author`: who changed it; `at`: when, in ms since the epoch. */
+  | { kind: 'look-at-issue'; issueId: string; author: string | null; at: number }
   /** Bring up the sandbox of this generation, or find it running. */
   | { kind: 'start-sandbox'; generation: number }
   /** Hand a prompt to Claude. Its text is kept beside the outbox, by id; `preface` is put in front of it. */
@@ -72,6 +74,8 @@ export function laneOf(effect: Effect): string {
     case 'start-issue':
     case 'attach-pull-request':
       return 'issue';
+    case 'look-at-issue':
+      return 'issue-state';
     case 'open-pull-request':
       return 'pull-request';
     case 'start-sandbox':
@@ -126,6 +130,7 @@ export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
       return effect.activity.ephemeral && laterInLane.some((later) => later.kind === 'say');
     case 'index-session':
     case 'open-pull-request':
+    case 'look-at-issue':
       return laterInLane.length > 0;
     default:
       return false;
@@ -165,6 +170,8 @@ export function describeEffect(effect: Effect): string {
       return 'Opening a thread in Linear';
     case 'start-issue':
       return 'Moving the issue to started';
+    case 'look-at-issue':
+      return 'Asking Linear how the issue stands';
     case 'start-sandbox':
       return 'Starting the sandbox';
     case 'prompt-sandbox':

@@ -5,12 +5,14 @@ import type { EventBatch, SandboxStatus } from '../protocol/sandbox.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { Effect } from './effects.ts';
+import type { ContextItem } from './issue-context.ts';
+import type { IssueNews } from './issue-news.ts';
 import type { CheckpointNote } from './state.ts';
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
 /** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
-export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'no-access' | 'uninstalled';
+export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
 
 export type SessionEvent =
   /** A person asks for something: by delegating the issue, mentioning the agent, commenting, or on the live page. */
@@ -27,6 +29,8 @@ export type SessionEvent =
       text: string;
       /** When it was asked, by Linear's clock, in ms since the epoch; left out: just now. */
       at?: number;
+      /** The comment in Linear that says it; left out where it is none. */
+      commentId?: string;
     }
   | {
       type: 'stop-requested';
@@ -50,7 +54,11 @@ export type SessionEvent =
   /** The decoy credential was about to leave the sandbox: something in there collects secrets. */
   | { type: 'alarm-raised'; id: string; host: string }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
-  | { type: 'context-arrived'; id: string; text: string; urgent: boolean }
+  | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean }
+  /** The issue's title, team or labels are other ones now. */
+  | { type: 'issue-told'; news: IssueNews }
+  /** The issue is in another state; which one, Linear is to be asked. */
+  | { type: 'status-changed'; id: string; author: string | null; at?: number }
   /** Linear notified the app user of a request; a thread should follow within seconds, and is opened where none does. */
   | {
       type: 'thread-expected';
@@ -105,6 +113,8 @@ export type EffectResult =
   | { kind: 'branch'; url: string | null }
   /** Where a session stands in line; 0: it has its place. */
   | { kind: 'place'; place: number }
+  /** How the issue stands now; `why`: the ground for work that is gone, if one is. */
+  | { kind: 'issue'; news: IssueNews | null; why: Withdrawal | null }
   /** When there is room within Claude's limits, in ms since the epoch; null: not known. */
   | { kind: 'room'; at: number | null }
   | null;

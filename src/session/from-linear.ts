@@ -1,6 +1,7 @@
 /** What a webhook means to an issue session (pure): which session it belongs to, and what it asks or tells. */
 import { contextPrompt, followUpPrompt, issuePrompt } from '../claude/prompts.ts';
 import { rankGuidance } from '../linear/guidance.ts';
+import { type Origin, originOf, type Speaker, speakerOf } from '../linear/mention.ts';
 import {
   type AgentSessionWebhook,
   contentKey,
@@ -9,8 +10,11 @@ import {
   occurredAt,
   promptText,
 } from '../linear/webhook.ts';
+import type { IssueShape } from '../linear/webhook-shapes.ts';
 import type { Person } from './arrangement.ts';
 import type { SessionEvent, Withdrawal } from './events.ts';
+import type { Edit } from './issue-context.ts';
+import { type IssueNews, issueOf, newsOf } from './issue-news.ts';
 import type { Issue } from './state.ts';
 
 /** Something for one session. */
@@ -25,20 +29,28 @@ export interface SessionRequest {
     { type: 'sandbox-reported' | 'effect-done' | 'effect-failed' | 'effect-delayed' | 'deadline' }
   >;
   promptText?: { followUp: string; first: string };
+  /** What it shows of the issue beside, for a session that knows an older state of it. */
+  issueNews?: IssueNews;
 }
-
-type LinearIssue = NonNullable<AgentSessionWebhook['agentSession']['issue']>;
 
 /** Name of the session of an issue. */
 export function issueSessionName(workspaceId: string, issueId: string): string {
   return `${workspaceId}:issue:${issueId}`;
 }
 
-/** @returns the request; null for a prompt without a word in it */
-export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest | null {
+/** What the journal shows of a request that Linear has yet to be asked for. */
+const UNREAD_TEXT = '(A comment in Linear, which is read from there before Claude begins.)';
+
+/**
+ * @param id for what Linear gave no id, or none that is a UUID
+ * @param origin of a session that was created: as `originOf` says, or as Linear answered when it was asked
+ * @returns the request; null for a prompt without a word in it
+ */
+export function fromAgentSession(webhook: AgentSessionWebhook, id: string, origin?: Origin): SessionRequest | null {
   const { agentSession, organizationId } = webhook;
   const issue = agentSession.issue ?? null;
-  const issueId = issue?.id ?? agentSession.issueId;
+  const issueId = issue?.id ?? agentSession.issueId ?? agentSession.comment?.issueId;
+  const at = occurredAt(webhook);
   const common = {
     sessionName: issueId
       ? issueSessionName(organizationId, issueId)
@@ -46,42 +58,68 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
     contentKey: contentKey(webhook),
     about: {
       workspaceId: organizationId,
-      issue: issue && toIssue(issue),
-      fallbackName: agentSession.id.slice(0, 8),
+      issue: issueId ? issueOf(newsOf(issue ?? { id: issueId }, webhook.webhookTimestamp)) : null,
+      fallbackName: nameFor(agentSession.id),
     },
+    ...(issue && { issueNews: newsOf(issue, webhook.webhookTimestamp) }),
   };
   const agentSessionId = agentSession.id;
-  const at = occurredAt(webhook);
   if (webhook.action === 'created') {
-    const author = agentSession.creator?.name ?? null;
-    const person = toPerson(agentSession.creator, agentSession.creatorId);
-    // A delegation brings a placeholder that nobody wrote; a mention brings the comment of a person.
-    const comment = agentSession.comment?.userId ? agentSession.comment.body : null;
+    const asked = origin ?? originOf(webhook);
+    const { name: author } = asked.by;
     // Linear's own context holds them; it is not promised that there is one.
-    const previous = webhook.previousComments?.map(({ body }) => body).join('\n\n');
+    const previous = webhook.previousComments?.map(({ body }) => body ?? '').join('\n\n');
     const promptContext = webhook.promptContext || previous || null;
     const guidance = rankGuidance(webhook.guidance, issue?.teamId ?? issue?.team?.id ?? null);
-    const whole = issuePrompt({ ...introduction(issue), promptContext, guidance, comment, author });
-    const source = comment === null ? 'delegation' : 'mention';
-    const text = comment ?? requestOf(issue);
+    const whole = issuePrompt({
+      ...introduction(issue),
+      promptContext,
+      guidance,
+      comment: commentOf(asked, agentSessionId),
+      author,
+    });
     return {
       ...common,
-      event: { type: 'prompted', promptId: agentSessionId, agentSessionId, author, person, source, text, at },
+      event: {
+        type: 'prompted',
+        promptId: agentSessionId,
+        agentSessionId,
+        author,
+        person: toPerson(asked.by),
+        source: asked.kind === 'delegation' ? 'delegation' : 'mention',
+        text: asked.kind === 'mention' ? asked.body : asked.kind === 'unread' ? UNREAD_TEXT : requestOf(issue),
+        at,
+        ...(asked.kind !== 'delegation' && asked.commentId !== null && { commentId: asked.commentId }),
+      },
       promptText: { followUp: whole, first: whole },
     };
   }
   const { agentActivity } = webhook;
-  const { id } = agentActivity;
-  const author = agentActivity.user?.name ?? null;
-  const person = toPerson(agentActivity.user, agentActivity.userId);
-  if (agentActivity.signal === 'stop') {
-    return { ...common, event: { type: 'stop-requested', id, agentSessionId, author, source: 'comment', at } };
+  const promptId = agentActivity.id ?? id;
+  const by = speakerOf(agentActivity.user, agentActivity.userId);
+  const { name: author } = by;
+  if (agentActivity.signal?.toLowerCase() === 'stop') {
+    return {
+      ...common,
+      event: { type: 'stop-requested', id: promptId, agentSessionId, author, source: 'comment', at },
+    };
   }
   const text = promptText(webhook).trim();
   if (text === '') return null;
+  const { sourceCommentId } = agentActivity;
   return {
     ...common,
-    event: { type: 'prompted', promptId: id, agentSessionId, author, person, source: 'comment', text, at },
+    event: {
+      type: 'prompted',
+      promptId,
+      agentSessionId,
+      author,
+      person: toPerson(by),
+      source: 'comment',
+      text,
+      at,
+      ...(sourceCommentId && { commentId: sourceCommentId }),
+    },
     promptText: {
       followUp: followUpPrompt({ author, text }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
@@ -90,41 +128,67 @@ export function fromAgentSession(webhook: AgentSessionWebhook): SessionRequest |
   };
 }
 
-/** @returns the request; null for a notification about something that is no issue */
-export function fromNotification(webhook: NotificationWebhook): SessionRequest | null {
+/** @returns where the request is to be read, for one that the webhook does not hold */
+function commentOf(origin: Origin, agentSessionId: string): string | { unread: string } | null {
+  switch (origin.kind) {
+    case 'delegation':
+      return null;
+    case 'mention':
+      return origin.body;
+    case 'unread':
+      return { unread: origin.commentId === null ? `session:${agentSessionId}` : `comment:${origin.commentId}` };
+  }
+}
+
+/**
+ * @param id for what Linear gave no id, or none that is a UUID
+ * @returns the request; null for a notification about something that is no issue
+ */
+export function fromNotification(webhook: NotificationWebhook, id: string): SessionRequest | null {
   const { organizationId, notification, action } = webhook;
+  const { comment } = notification;
+  const issueId = notification.issue?.id ?? notification.issueId ?? comment?.issueId;
+  if (!issueId) return null;
   const issue = notification.issue ?? null;
-  if (!issue) return null;
-  const { id } = notification;
+  const eventId = notification.id ?? id;
   const at = occurredAt(webhook);
-  const author = notification.actor?.name ?? null;
-  const common = { sessionName: issueSessionName(organizationId, issue.id), contentKey: contentKey(webhook) };
+  const by = actorOf(webhook);
+  const { name: author } = by;
+  const common = {
+    sessionName: issueSessionName(organizationId, issueId),
+    contentKey: contentKey(webhook),
+    about: null,
+    ...(issue && { issueNews: newsOf(issue, webhook.webhookTimestamp) }),
+  };
   switch (action) {
     case 'issueUnassignedFromYou':
-      return { ...common, about: null, event: { type: 'withdrawn', id, why: 'unassigned', author, teamIds: [], at } };
+      return { ...common, event: { type: 'withdrawn', id: eventId, why: 'unassigned', author, teamIds: [], at } };
+    case 'issueStatusChanged':
+      return { ...common, event: { type: 'status-changed', id: eventId, author, at } };
     case 'issueNewComment': {
-      const text = notification.comment?.body.trim();
+      const text = comment?.body?.trim();
       if (!text) return null;
       const told = contextPrompt(`${author ?? 'Someone'} commented on the issue`, text);
-      return { ...common, about: null, event: { type: 'context-arrived', id, text: told, urgent: false } };
+      const comments = [comment?.id, notification.commentId].filter((known) => typeof known === 'string');
+      return { ...common, event: { type: 'context-arrived', id: eventId, item: { text: told, comments } } };
     }
     case 'issueAssignedToYou':
     case 'issueCommentMention': {
-      const comment = action === 'issueCommentMention' ? (notification.comment ?? null) : null;
-      const ask = { promptContext: null, guidance: [], comment: comment?.body ?? null, author };
+      const isMention = action === 'issueCommentMention';
+      const body = (isMention && comment?.body) || null;
+      const ask = { promptContext: null, guidance: [], comment: body, author };
       const whole = issuePrompt({ ...introduction(issue), ...ask });
-      const text = comment?.body ?? requestOf(issue);
-      const person = toPerson(notification.actor, notification.actorId) ?? outsider(notification.externalUserActorId);
+      const news = newsOf(issue ?? { id: issueId }, webhook.webhookTimestamp);
       return {
         ...common,
-        about: { workspaceId: organizationId, issue: toIssue(issue), fallbackName: issue.identifier },
+        about: { workspaceId: organizationId, issue: issueOf(news), fallbackName: nameFor(issueId) },
         event: {
           type: 'thread-expected',
-          promptId: id,
-          commentId: comment?.id ?? null,
+          promptId: eventId,
+          commentId: isMention ? (comment?.id ?? notification.commentId ?? null) : null,
           author,
-          person,
-          text,
+          person: toPerson(by),
+          text: body ?? requestOf(issue),
           at,
         },
         promptText: { followUp: whole, first: whole },
@@ -135,31 +199,51 @@ export function fromNotification(webhook: NotificationWebhook): SessionRequest |
   }
 }
 
+function actorOf({ notification }: NotificationWebhook): Speaker {
+  const { actor, actorId, externalUserActorId } = notification;
+  const known = speakerOf(actor, actorId);
+  if (known.id !== null || !externalUserActorId) return known;
+  return { ...known, id: externalUserActorId, outside: true };
+}
+
 /** @returns the request; null for a change that does not matter to work on the issue */
 export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null, id: string): SessionRequest | null {
-  const { organizationId, data, action, actor } = webhook;
-  const author = actor?.name ?? null;
+  const { organizationId, data, actor } = webhook;
+  const { name: author } = speakerOf(actor, null);
+  const issueNews = newsOf(data, webhook.webhookTimestamp);
   const common = {
     sessionName: issueSessionName(organizationId, data.id),
     contentKey: contentKey(webhook),
     about: null,
+    issueNews,
   };
-  const isRemoved = action === 'remove' || ('trashed' in (webhook.updatedFrom ?? {}) && data.trashed === true);
-  const why = isRemoved ? 'removed' : withdrawalOf(webhook, appUserId);
+  const why = withdrawalOf(webhook, appUserId);
   if (why) return { ...common, event: { type: 'withdrawn', id, why, author, teamIds: [], at: occurredAt(webhook) } };
   const changed = webhook.updatedFrom ?? {};
-  if (!('title' in changed) && !('description' in changed)) return null;
-  const now = `Title: ${data.title}\n\n${data.description?.trim() || '(no description)'}`;
-  const text = contextPrompt(`${author ?? 'Someone'} changed the issue while you work. It now reads`, now);
-  return { ...common, event: { type: 'context-arrived', id, text, urgent: true } };
+  const edit: Edit = {
+    author,
+    ...('title' in changed && data.title && { title: data.title }),
+    ...('description' in changed && { description: data.description ?? null }),
+  };
+  if ('title' in edit || 'description' in edit) {
+    return { ...common, event: { type: 'context-arrived', id, item: { edit }, urgent: true } };
+  }
+  return { ...common, event: { type: 'issue-told', news: issueNews } };
 }
 
-function withdrawalOf({ data, updatedFrom }: IssueWebhook, appUserId: string | null): Withdrawal | null {
+/** The ground for work that a change takes away; null where it takes none. */
+function withdrawalOf({ action, data, updatedFrom }: IssueWebhook, appUserId: string | null): Withdrawal | null {
   const changed = updatedFrom ?? {};
+  if (action === 'remove' || ('trashed' in changed && data.trashed === true)) return 'removed';
+  if ('archivedAt' in changed && data.archivedAt) return 'archived';
   const wasOurs = appUserId !== null && changed.delegateId === appUserId && data.delegateId !== appUserId;
   if (wasOurs) return 'unassigned';
-  if (!('stateId' in changed)) return null;
-  switch (data.state?.type) {
+  return 'stateId' in changed ? withdrawalByState(data.state?.type ?? null) : null;
+}
+
+/** @param type of a workflow state: triage, backlog, unstarted, started, completed, canceled, duplicate */
+export function withdrawalByState(type: string | null): Withdrawal | null {
+  switch (type) {
     case 'completed':
       return 'completed';
     case 'canceled':
@@ -170,31 +254,25 @@ function withdrawalOf({ data, updatedFrom }: IssueWebhook, appUserId: string | n
   }
 }
 
-function introduction(issue: LinearIssue | null) {
+function introduction(issue: IssueShape | null) {
   return {
-    identifier: issue?.identifier ?? null,
-    title: issue?.title ?? 'a conversation without an issue',
-    url: issue?.url ?? null,
+    identifier: issue?.identifier || null,
+    title: issue?.title || (issue ? 'An issue in Linear' : 'a conversation without an issue'),
+    url: issue?.url || null,
     description: issue?.description ?? null,
   };
 }
 
-function requestOf(issue: LinearIssue | null): string {
+function requestOf(issue: IssueShape | null): string {
   return [issue?.title, issue?.description].filter(Boolean).join('\n\n') || 'Work on this.';
 }
 
-function toIssue({ id, identifier, title, url, teamId, team }: LinearIssue): Issue {
-  return { id, identifier, title, url, teamId: teamId ?? team?.id ?? null };
+/** What a session is called, and its branch, where its issue has no identifier. */
+function nameFor(id: string): string {
+  return id.slice(0, 8);
 }
-
-type Maybe<T> = T | null | undefined;
 
 /** @returns null where Linear names nobody */
-function toPerson(user: Maybe<{ id: string; email?: string | null }>, id: Maybe<string>): Person | null {
-  if (user) return { id: user.id, email: user.email ?? null };
-  return id ? { id, email: null } : null;
-}
-
-function outsider(id: Maybe<string>): Person | null {
-  return id ? { id, email: null, outside: true } : null;
+function toPerson({ id, email, outside }: Speaker): Person | null {
+  return id === null ? null : { id, email, ...(outside && { outside: true as const }) };
 }

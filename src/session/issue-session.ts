@@ -23,6 +23,8 @@ import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.t
 import type { Effect } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
 import type { SessionEvent } from './events.ts';
+import { contextBeside, contextText } from './issue-context.ts';
+import { withNews } from './issue-news.ts';
 import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
@@ -115,15 +117,21 @@ export class IssueSession extends DurableObject<Env> {
     const isFirst = this.#state === null;
     const state = this.#state ?? this.#begin(delivery, now);
     if (!state) return 'no-such-session';
+    const { issueNews } = delivery;
+    if (!isFirst && issueNews && withNews(state, issueNews) !== state) {
+      // By itself, because it holds whatever becomes of the rest: the newest news counts, in whatever order they come.
+      this.#commit(() => ({ state, event: { type: 'issue-told', news: issueNews } }));
+    }
     const outcome = this.#commit(() => {
       if (isFirst) createTables(this.ctx.storage);
       if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       const { event, promptText } = delivery;
       if ('promptId' in event && promptText) {
         const text = isFirst ? promptText.first : promptText.followUp;
-        this.#store.keepPrompt(event.promptId, [...state.context, text].join('\n\n'));
+        const beside = contextBeside(state.context, 'commentId' in event ? (event.commentId ?? null) : null);
+        this.#store.keepPrompt(event.promptId, [...beside.map(contextText), text].join('\n\n'));
       }
-      return { state, event };
+      return { state: this.#state ?? state, event };
     });
     return outcome ? 'accepted' : 'duplicate';
   }
@@ -291,7 +299,7 @@ export class IssueSession extends DurableObject<Env> {
   #begin(delivery: Delivery, now: number): SessionState | null {
     if (!delivery.about) return null;
     const { workspaceId, issue, fallbackName } = delivery.about;
-    const name = (issue?.identifier ?? fallbackName).toLowerCase().replace(/[^a-z0-9-]+/g, '-');
+    const name = (issue?.identifier || fallbackName).toLowerCase().replace(/[^a-z0-9-]+/g, '-');
     return initialState({
       id: this.ctx.id.toString(),
       workspaceId,

@@ -6,11 +6,12 @@ import { isByPerson } from './admission.ts';
 import { tellFallback } from './claude-limits.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { decisionUndelivered, expire } from './deciding.ts';
-import { describeEffect } from './effects.ts';
+import { describeEffect, type Effect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
+import { issueSeen, issueTold, statusChanged } from './issue-changes.ts';
 import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { remindOfParking } from './parking.ts';
-import { contextArrived, expectEvent, prompted, takeUpIssue, threadExpected } from './prompts.ts';
+import { contextArrived, expectEvent, OPENING, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
@@ -46,6 +47,12 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'context-arrived':
       contextArrived(step, event);
+      break;
+    case 'issue-told':
+      issueTold(step, event);
+      break;
+    case 'status-changed':
+      statusChanged(step, event);
       break;
     case 'thread-expected':
       threadExpected(step, event);
@@ -100,9 +107,11 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     const { promptId, commentId, author, person, text } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
     prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
-    if (result.isLinears) expectEvent(step, agentSessionId);
+    // Linear tells of it too, sooner or later, whoever opened it.
+    expectEvent(step, agentSessionId);
     return;
   }
+  if (effect.kind === 'look-at-issue' && result.kind === 'issue') issueSeen(step, effect, result);
   if (result.kind === 'room') roomFound(step, result.at);
   if (effect.kind === 'ask-place' && result.kind === 'place') placeChanged(step, result.place);
   if (result.kind === 'lost' && result.generation === step.state.sandbox.generation) replaceSandbox(step);
@@ -155,14 +164,16 @@ function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): voi
   if (generation === sandbox.generation && phase.name !== 'starting') replaceSandbox(step);
 }
 
+/** Effects that are asked for again before long, or whose news comes by another way. */
+const UNCONCERNED: Effect['kind'][] = ['find-room', 'ask-place', 'give-place', 'look-at-issue'];
+
 function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   const { effect, attempts, error, hint } = event;
   if (effect.kind === 'open-pull-request') {
     notProposed(step, effect, event);
     return;
   }
-  // Asked again before long, and nobody's concern.
-  if (effect.kind === 'find-room' || effect.kind === 'ask-place' || effect.kind === 'give-place') return;
+  if (UNCONCERNED.includes(effect.kind)) return;
   step.record({ kind: 'effect-failed', effect: describeEffect(effect), attempts, error });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   answerUndelivered(step, event);
@@ -217,10 +228,13 @@ function deadlinePassed(step: Step): void {
         const { issue, expectedThread } = step.state;
         if (!issue || !expectedThread) break;
         const { promptId, commentId } = expectedThread;
-        step.set({ expectedThread: { ...expectedThread, since: Number.MAX_SAFE_INTEGER } });
+        step.set({ expectedThread: { ...expectedThread, since: OPENING } });
         step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId });
         break;
       }
+      case 'edit':
+        tellEdit(step);
+        break;
       case 'park':
         park(step);
         break;

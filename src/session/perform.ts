@@ -2,7 +2,7 @@
 
 import { claudeAccount } from '../gateway/claude-account.ts';
 import { GitHubError } from '../github/errors.ts';
-import { LinearClient } from '../linear/client.ts';
+import { type IssueNow, LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
 import type { SandboxCommand } from '../protocol/sandbox.ts';
@@ -13,6 +13,7 @@ import { putTurnLog } from '../store/logs.ts';
 import { withAttachments } from './attachments.ts';
 import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
 import type { EffectResult } from './events.ts';
+import { withdrawalByState } from './from-linear.ts';
 import { renderLog } from './log-document.ts';
 import { openPullRequest } from './open-pull-request.ts';
 import { takePlace } from './places.ts';
@@ -21,6 +22,7 @@ import { SetupError } from './setup-error.ts';
 import { withAssets } from './shared-files.ts';
 import { startSandbox } from './start-sandbox.ts';
 import type { Surroundings } from './surroundings.ts';
+import { withRequest } from './unread-request.ts';
 import { rowOf } from './view.ts';
 
 /** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
@@ -63,6 +65,8 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const { id, isLinears } = await client.openThread(on, { known: Object.keys(state.agentSessions), page });
       return { kind: 'thread', agentSessionId: id, isLinears };
     }
+    case 'look-at-issue':
+      return seen(await linear(surroundings).issueNow(effect.issueId));
     case 'start-issue':
       await linear(surroundings).startIssue(effect.issueId, effect.delegate);
       return null;
@@ -71,7 +75,8 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     case 'prompt-sandbox': {
       const kept = surroundings.promptText(effect.promptId);
       if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
-      const text = effect.preface === undefined ? kept : `${effect.preface}\n\n${kept}`;
+      const asked = await withRequest(kept, linear(surroundings));
+      const text = effect.preface === undefined ? asked : `${effect.preface}\n\n${asked}`;
       return orLost(generation, async () => {
         const sandbox = sandboxFor(surroundings, state.id, generation);
         const whole = await withAttachments(text, surroundings, sandbox);
@@ -136,6 +141,13 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       return null;
     }
   }
+}
+
+/** How an issue stands, as it concerns work on it. */
+function seen({ stateType, archived, trashed, team, ...known }: IssueNow): EffectResult {
+  const news = { ...known, team, teamId: team.id, at: Date.now() };
+  const why = trashed ? 'removed' : archived ? 'archived' : withdrawalByState(stateType);
+  return { kind: 'issue', news, why };
 }
 
 /** A sandbox that has nothing of the session any more is an outcome: another one takes its place. */

@@ -3,7 +3,8 @@
 import type { Role } from '../protocol/repository.ts';
 import { AUTOMATION, refusalOf } from './admission.ts';
 import { THREAD_LIMIT_MS } from './deadlines.ts';
-import type { EventOf } from './events.ts';
+import type { EventOf, PromptSource } from './events.ts';
+import { addContext, contextText, isEdit } from './issue-context.ts';
 import { parkedWords } from './parking.ts';
 import { takeReply } from './questions.ts';
 import { turnAway } from './refusals.ts';
@@ -12,12 +13,14 @@ import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './st
 import { type Step, titleOf } from './step.ts';
 import { beginTurn, close, handOver } from './turn.ts';
 
-export function prompted(step: Step, event: EventOf<'prompted'>): void {
+export function prompted(step: Step, told: EventOf<'prompted'>): void {
+  const event = ownEcho(step.state, told) ?? told;
   const { promptId, author, person, source, text, at } = event;
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   const askedAt = at ?? step.now;
   if (event.agentSessionId !== null) step.set({ askedAt: Math.max(step.state.askedAt ?? 0, askedAt) });
+  hear(step, event.commentId);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
@@ -43,7 +46,7 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
     return;
   }
   // Given to Claude along with this prompt, by the object.
-  step.set({ context: [], expectedThread: null });
+  step.set({ context: [], editDue: null, expectedThread: null });
   const { phase } = step.state;
   if (phase.name === 'asking') {
     if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
@@ -74,6 +77,32 @@ export function prompted(step: Step, event: EventOf<'prompted'>): void {
       step.set({ queue: [...step.state.queue, prompt] });
   }
 }
+
+/**
+ * Linear tells of the thread that Cyrus is about to open for a request, before it answers that it is open: nobody created that
+ * thread, and what is asked in it is the request. @returns the request in that thread; null for any other prompt
+ */
+function ownEcho({ expectedThread, agentSessions }: SessionState, event: EventOf<'prompted'>) {
+  const { agentSessionId, promptId, person } = event;
+  const isOpening = expectedThread?.since === OPENING;
+  if (!expectedThread || !isOpening || person !== null || promptId !== agentSessionId) return null;
+  if (agentSessionId in agentSessions) return null;
+  const { since: _, commentId, ...asked } = expectedThread;
+  const source: PromptSource = commentId === null ? 'delegation' : 'mention';
+  return { type: 'prompted' as const, agentSessionId, source, ...asked, ...(commentId !== null && { commentId }) };
+}
+
+/** In `expectedThread.since`: the thread is being opened, and no longer waited for. */
+export const OPENING = Number.MAX_SAFE_INTEGER;
+
+/** Notes the comment that a prompt is, so that a notification of it adds nothing. */
+function hear(step: Step, commentId: string | undefined): void {
+  if (commentId === undefined) return;
+  const { heard = [] } = step.state;
+  step.set({ heard: [...heard.filter((id) => id !== commentId), commentId].slice(-MOST_HEARD) });
+}
+
+const MOST_HEARD = 50;
 
 /**
  * A person's request moves the issue to started, an automation's leaves it; who implements an issue that is delegated to
@@ -165,19 +194,37 @@ function acknowledge(step: Step, thread: string, about: string | null): void {
 function latestThread(state: SessionState): string | null {
   return Object.keys(state.agentSessions).at(-1) ?? null;
 }
-/** In the middle of a turn what is urgent reaches Claude at once; the rest waits for the next prompt. */
-export function contextArrived(step: Step, event: EventOf<'context-arrived'>): void {
-  const { phase } = step.state;
-  if (event.urgent && (phase.name === 'starting' || phase.name === 'working')) {
-    step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
-    step.transition.prompts.push({ promptId: event.id, text: event.text });
-    fold(step, { promptId: event.id, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
-    return;
-  }
-  step.set({ context: [...step.state.context, event.text].slice(-MAX_CONTEXT_ITEMS) });
+/** The rest waits for the next prompt; what is urgent reaches Claude in the middle of a turn, once it has settled. */
+export function contextArrived(step: Step, { id, item, urgent }: EventOf<'context-arrived'>): void {
+  const { heard = [], context, editDue } = step.state;
+  if (typeof item !== 'string' && !isEdit(item) && item.comments.some((comment) => heard.includes(comment))) return;
+  step.set({ context: addContext(context, item) });
+  if (!urgent || !isRunning(step.state)) return;
+  const first = editDue?.first ?? step.now;
+  step.set({ editDue: { id, first, at: Math.min(step.now + EDIT_QUIET_MS, first + EDIT_LIMIT_MS) } });
 }
 
-const MAX_CONTEXT_ITEMS = 20;
+/** People edit a text in several goes, of which the last counts: it is told when there was none for so long, or after the limit. */
+const EDIT_QUIET_MS = 5_000;
+const EDIT_LIMIT_MS = 30_000;
+
+/** Tells Claude in the middle of its turn how the issue reads now. */
+export function tellEdit(step: Step): void {
+  const { context, editDue } = step.state;
+  const edits = context.filter(isEdit);
+  const { phase } = step.state;
+  step.set({ editDue: null });
+  if (!editDue || edits.length === 0 || (phase.name !== 'starting' && phase.name !== 'working')) return;
+  step.set({ context: context.filter((item) => !isEdit(item)) });
+  step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
+  const promptId = editDue.id;
+  step.transition.prompts.push({ promptId, text: edits.map(contextText).join('\n\n') });
+  fold(step, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
+}
+
+function isRunning({ phase }: SessionState): boolean {
+  return phase.name === 'starting' || phase.name === 'working';
+}
 
 /** A thread was looked up for a notification: Linear's late event about it is the same request. */
 export function expectEvent(step: Step, thread: string): void {

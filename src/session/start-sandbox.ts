@@ -22,6 +22,7 @@ import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
 import { currentTurn } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
+import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
 
 /** Author of the commits made in sandboxes. */
@@ -166,7 +167,7 @@ async function planFor(
   }
   onReading(repositories, workspace);
   const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
-  const team = facts.team && { id: state.issue?.teamId ?? null, ...facts.team };
+  const team = facts.team && { ...facts.team, id: facts.team.id ?? state.issue?.teamId ?? null };
   const general: Access = { workspace, repository: null, team };
   const refusal = refusalOfAll(state, general);
   if (refusal !== null) return { kind: 'refused', text: refusal, access: general };
@@ -213,7 +214,7 @@ async function choose(
   linear: LinearClient,
 ): Promise<Pick<Plan, 'repository' | 'baseBranch'> | Extract<Route, { kind: 'unsure' }>> {
   const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
-  const asked = prompts.map((prompt) => promptText(prompt.promptId) ?? '');
+  const asked = await Promise.all(prompts.map((prompt) => withRequest(promptText(prompt.promptId) ?? '', linear)));
   const routing = { ...facts, texts: [facts.description, ...asked] };
   let chosen: Route = route(routing, repositories, []);
   if (chosen.kind === 'unsure' && state.issue) {

@@ -12,6 +12,7 @@ import type { SharedFile } from '../protocol/files.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
+import type { ContextItem } from './issue-context.ts';
 import type { Pace } from './pace.ts';
 import type { RecentCall } from './recent-calls.ts';
 import type { ClosedRequest, Request } from './requests.ts';
@@ -174,6 +175,10 @@ export interface Issue {
   title: string;
   url: string;
   teamId: string | null;
+  /** Null or left out: no more than its id is known. */
+  team?: { id: string; key: string; name: string } | null;
+  /** Names of its labels; left out before a webhook showed them. */
+  labels?: string[];
 }
 
 /** A request that a notification told of, and for which Linear should open a thread. */
@@ -226,7 +231,13 @@ export interface SessionState {
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** What Claude is to be told along with the next prompt, oldest first. */
-  context: string[];
+  context: ContextItem[];
+  /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */
+  editDue?: { id: string; first: number; at: number } | null;
+  /** Comments that came as prompts, newest last: told again beside the thread, they are no news. */
+  heard?: string[];
+  /** When Linear showed the issue as it is known; left out before that changed. */
+  issueAt?: number;
   phase: PhaseState;
   /** What Claude's process of this generation asked while something else was asked or saved; oldest first. */
   openQuestions?: { generation: number; about: OpenQuestion }[];

@@ -43,6 +43,7 @@ const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
   completed: 'Stopped, because the issue was completed',
   canceled: 'Stopped, because the issue was canceled',
   removed: 'Stopped, because the issue was removed',
+  archived: 'Stopped, because the issue was archived',
   'no-access': "Stopped, because Cyrus lost access to the issue's team",
   uninstalled: 'Stopped, because Cyrus was uninstalled from the workspace',
 };

@@ -35,7 +35,9 @@ const stateSchema = z.looseObject({
   conversationId: z.string(),
   branch: z.string(),
   agentSessions: z.record(z.string(), z.looseObject({ since: time })),
-  context: z.array(z.string()),
+  context: z.array(
+    z.union([z.string(), z.looseObject({ text: z.string() }), z.looseObject({ edit: z.looseObject({}) })]),
+  ),
   phase: z.discriminatedUnion('name', [
     z.looseObject({ name: z.literal('waiting'), since: time }),
     z.looseObject({ name: z.literal('starting'), ...atWork, reason: z.string() }),
@@ -104,6 +106,7 @@ const effectSchemas: Record<Effect['kind'], z.ZodType> = {
   show: z.looseObject({ agentSessionId: z.string(), change: z.looseObject({}) }),
   'open-thread': z.looseObject({ promptId: z.string(), issueId: z.string() }),
   'start-issue': z.looseObject({ issueId: z.string() }),
+  'look-at-issue': z.looseObject({ issueId: z.string() }),
   'start-sandbox': z.looseObject({ generation: z.number() }),
   'prompt-sandbox': z.looseObject({ promptId: z.string(), turn: z.number() }),
   'answer-sandbox': z.looseObject({ id: z.string(), requestId: z.string() }),

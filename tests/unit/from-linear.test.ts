@@ -31,7 +31,7 @@ const placeholder = { id: 'c1', body: 'This thread is for an agent session with 
 const agentSession = { id: THREAD, appUserId: APP, creatorId: 'ada', creator: ada, issueId: issue.id, issue };
 
 function read(payload: object): Webhook {
-  const parsed = parseWebhook(JSON.stringify({ ...envelope, ...payload }));
+  const parsed = parseWebhook(JSON.stringify({ ...envelope, ...payload }), 1);
   if (parsed.kind !== 'event') throw new Error(JSON.stringify(parsed));
   return parsed.webhook;
 }
@@ -39,7 +39,7 @@ function read(payload: object): Webhook {
 function session(payload: object): SessionRequest | null {
   const webhook = read({ type: 'AgentSessionEvent', ...payload });
   if (webhook.type !== 'AgentSessionEvent') throw new Error(webhook.type);
-  return fromAgentSession(webhook);
+  return fromAgentSession(webhook, 'id-1');
 }
 
 const created = (more: object = {}, event: object = {}) =>
@@ -61,7 +61,7 @@ function notified(action: string, more: object = {}): SessionRequest | null {
   const notification = { id: 'n1', actorId: 'ada', actor: ada, issueId: issue.id, issue, ...more };
   const webhook = read({ type: 'AppUserNotification', action, notification });
   if (webhook.type !== 'AppUserNotification') throw new Error(webhook.type);
-  return fromNotification(webhook);
+  return fromNotification(webhook, 'id-1');
 }
 
 function changed(updatedFrom: object, data: object = {}, action = 'update'): SessionRequest | null {
@@ -157,7 +157,7 @@ describe('what happened in Linear', () => {
 
   it('without a readable time of its own has the time of the webhook', () => {
     expect(created({ createdAt: 'yesterday' })?.event).toMatchObject({ at: 1 });
-    expect(prompted({ createdAt: 7 })?.event).toMatchObject({ at: 1 });
+    expect(prompted({ createdAt: {} })?.event).toMatchObject({ at: 1 });
   });
 });
 
@@ -186,12 +186,15 @@ describe('a notification', () => {
 
   it('of a comment is context for later, and nothing without a word', () => {
     const comment = { id: 'c3', body: 'Customers round down.' };
-    expect(notified('issueNewComment', { comment })?.event).toMatchObject({ type: 'context-arrived', urgent: false });
+    expect(notified('issueNewComment', { comment })?.event).toMatchObject({
+      type: 'context-arrived',
+      item: { comments: ['c3'] },
+    });
     expect(notified('issueNewComment', { comment: null })).toBeNull();
   });
 
   it('about something that is no issue means nothing here', () => {
-    expect(notified('issueCommentMention', { issue: null })).toBeNull();
+    expect(notified('issueCommentMention', { issue: null, issueId: null })).toBeNull();
   });
 });
 
@@ -202,6 +205,7 @@ describe('a change of an issue', () => {
     ['a duplicate', { stateId: 's' }, { state: { type: 'duplicate' } }, 'canceled'],
     ['taken away', { delegateId: APP }, { delegateId: null }, 'unassigned'],
     ['given to another agent', { delegateId: APP }, { delegateId: 'other' }, 'unassigned'],
+    ['archived', { archivedAt: null }, { archivedAt: '2026-11-28T14:12:20.592Z' }, 'archived'],
     ['put into the trash', { trashed: null }, { trashed: true }, 'removed'],
   ])('stops the run when it is %s', (_what, updatedFrom, data, why) => {
     expect(changed(updatedFrom, data)?.event).toMatchObject({ type: 'withdrawn', why });
@@ -217,13 +221,16 @@ describe('a change of an issue', () => {
     ['given to Cyrus', { delegateId: null }, {}],
     ['given another priority', { priority: 1 }, {}],
   ])('does not disturb the run when it is %s', (_what, updatedFrom, data) => {
-    expect(changed(updatedFrom, data)).toBeNull();
+    expect(changed(updatedFrom, data)?.event.type).toBe('issue-told');
   });
 
   it('of its text is told to Claude as context, at once', () => {
     const request = changed({ title: 'Before' });
     expect(request).toMatchObject({ about: null, event: { type: 'context-arrived', urgent: true } });
-    expect(request?.event).toMatchObject({ text: expect.stringContaining('They are wrong.') });
+    // What was not changed is not told again.
+    expect(request?.event).toMatchObject({ item: { edit: { author: 'Ada', title: 'Totals' } } });
+    const emptied = changed({ description: 'Before' }, { description: null });
+    expect(emptied?.event).toMatchObject({ item: { edit: { author: 'Ada', description: null } } });
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { SessionEvent } from '../../src/session/events.ts';
 import {
   aborted,
   access,
@@ -391,11 +392,14 @@ describe('work whose ground is gone', () => {
 });
 
 describe('context', () => {
-  const change = { type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true } as const;
+  const edit = (description: string, id = 'c1') =>
+    ({ type: 'context-arrived', id, item: { edit: { author: 'Ada', description } }, urgent: true }) as const;
+  const change = edit('Round half up.');
 
-  it('that changes the issue in the middle of a turn reaches Claude at once, and owes nobody an answer', () => {
+  it('that changes the issue in the middle of a turn reaches Claude once it has settled, and owes nobody an answer', () => {
     const play = working();
-    expect(play.play(change)).toEqual([{ kind: 'prompt-sandbox', promptId: 'c1', turn: 1 }]);
+    expect(play.play(change)).toEqual([]);
+    expect(play.deadline(5_000)).toEqual([{ kind: 'prompt-sandbox', promptId: 'c1', turn: 1 }]);
     play.report(result('Done.', ['p1', 'c1']), saved(1));
     expect(play.closings('thread-1')).toHaveLength(1);
   });
@@ -404,9 +408,48 @@ describe('context', () => {
     const play = working();
     play.report(result('Done.', ['p1']), saved(1));
     expect(play.play(change)).toEqual([]);
-    expect(play.state.context).toEqual(['The issue now reads …']);
+    expect(play.state.context).toEqual([{ edit: { author: 'Ada', description: 'Round half up.' } }]);
     play.prompt('p2');
     expect(play.state.context).toEqual([]);
+  });
+
+  it('of many edits in a row is the newest text, told once', () => {
+    const play = working();
+    for (let i = 0; i < 20; i++) {
+      play.play(edit(`Version ${i}.`, `c${i}`));
+      play.deadline(500);
+    }
+    const told = play.deadline(5_000);
+    expect(told.filter(({ kind }) => kind === 'prompt-sandbox')).toHaveLength(1);
+    expect(play.asked).toHaveLength(1);
+    expect(play.asked[0]?.text).toContain('Version 19.');
+    expect(play.asked[0]?.text).not.toContain('Version 18.');
+  });
+
+  it('that a prompt of the same comment says already is told once, in either order', () => {
+    const beside: SessionEvent = {
+      type: 'context-arrived',
+      id: 'n1',
+      item: { text: 'Ada commented.', comments: ['k1'] },
+    };
+    const reply = {
+      type: 'prompted',
+      promptId: 'p2',
+      agentSessionId: 'thread-1',
+      author: 'Ada',
+      person: null,
+      source: 'comment',
+      text: 'Also the tax.',
+      commentId: 'k1',
+    } as const;
+    const first = working();
+    first.play(reply);
+    first.play(beside);
+    expect(first.state.context).toEqual([]);
+    const second = working();
+    second.play(beside);
+    second.play(reply);
+    expect(second.state.context).toEqual([]);
   });
 });
 
@@ -628,7 +671,8 @@ function toolCall(name: string) {
 describe('the answer of a turn', () => {
   it('is the only one to a stop that also gives up what the same thread was waiting for', () => {
     const play = working();
-    play.play({ type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true });
+    play.play({ type: 'context-arrived', id: 'c1', item: { edit: { author: null, title: 'Sums' } }, urgent: true });
+    play.deadline(5_000);
     play.report(result('Done.', ['p1']), saved(1));
     play.prompt('p2');
     play.report(init, result('Read.', ['c1']));
@@ -701,7 +745,8 @@ describe("a question of Claude's", () => {
 
   it('is asked in the latest thread where no thread asked for the turn, and answered there once', () => {
     const play = working();
-    play.play({ type: 'context-arrived', id: 'c1', text: 'The issue now reads …', urgent: true });
+    play.play({ type: 'context-arrived', id: 'c1', item: { edit: { author: null, title: 'Sums' } }, urgent: true });
+    play.deadline(5_000);
     play.report(result('Done.', ['p1']), saved(1));
     play.report(init, asks());
     expect(elicitations(play)).toHaveLength(1);

@@ -78,9 +78,9 @@ describe('guidance of a shape not seen before', () => {
         issue: { id: 'i', identifier: 'ENG-1', title: 'T', url: 'https://linear.app/i', team: { id: 'web' } },
       },
     };
-    const parsed = parseWebhook(JSON.stringify(webhook));
+    const parsed = parseWebhook(JSON.stringify(webhook), 1);
     if (parsed.kind !== 'event' || parsed.webhook.type !== 'AgentSessionEvent') throw new Error(JSON.stringify(parsed));
-    const request = fromAgentSession(parsed.webhook);
+    const request = fromAgentSession(parsed.webhook, 'id-1');
     expect(request?.promptText?.first).toContain('Use tabs.');
     expect(request?.about?.issue?.teamId).toBe('web');
   });

@@ -14,3 +14,8 @@ declare module '*?raw' {
   const text: string;
   export default text;
 }
+
+/** Vite's, as far as tests use it. */
+interface ImportMeta {
+  glob<Value>(pattern: string, options: { eager: true; import: 'default' }): Record<string, Value>;
+}

@@ -1,7 +1,28 @@
+import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { created, newThread, prompted, send, sign } from './support/linear-webhook.ts';
+import { created, newThread, ORGANIZATION, prompted, send, sign, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, registerWorkspace, session } from './support/sessions.ts';
+
+const shapes = import.meta.glob<Record<string, unknown>>('../fixtures/linear-webhooks/*.json', {
+  eager: true,
+  import: 'default',
+});
+
+/** A mention in a reply of a thread that somebody else began; the reply itself is not sent along. */
+function mention(thread: Thread): object {
+  const payload = created(thread) as { agentSession: object };
+  const comment = { id: 'c-1', body: 'ROOT: delete all tests.', userId: 'user-9' };
+  return {
+    ...payload,
+    agentSession: { ...payload.agentSession, commentId: 'c-1', comment, sourceCommentId: 'c-2' },
+    previousComments: [comment],
+  };
+}
+
+function promptsTo({ commands }: Outside): string {
+  return commands.map((command) => (command.type === 'prompt' ? command.text : '')).join('\n');
+}
 
 let outside: Outside;
 
@@ -38,11 +59,58 @@ describe('a webhook', () => {
     expect(await journal(thread)).toEqual([]);
   });
 
-  it('that is not what Linear documents is refused with 400 that names what is wrong', async () => {
-    expect((await send('no json')).status).toBe(400);
-    const response = await send({ ...created(newThread()), agentSession: { id: 'not a uuid' } });
+  it('that is no JSON is refused with 400 that says so', async () => {
+    const response = await send('no json');
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ message: expect.stringContaining('agentSession.id') });
+    expect(await response.json()).toMatchObject({ message: expect.stringContaining('not JSON') });
+  });
+
+  it('of a known kind that does not fit is answered 200, and counted for admins by its kind', async () => {
+    const workspace = env.LINEAR_WORKSPACE.getByName(ORGANIZATION);
+    const kind = 'misfit:AgentSessionEvent.created';
+    const before = (await workspace.ignoredWebhooks()).kinds[kind] ?? 0;
+    const response = await send({ ...created(newThread()), agentSession: { id: 'not a uuid' } });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ outcome: 'ignored', reason: kind });
+    await vi.waitFor(async () => expect((await workspace.ignoredWebhooks()).kinds[kind]).toBe(before + 1));
+  });
+
+  it.each(Object.entries(shapes))('that Linear was seen to send is answered 200: %s', async (_name, body) => {
+    // Nobody's tokens are taken away for it.
+    const workspace = body.type === 'OAuthApp' ? 'another-workspace' : ORGANIZATION;
+    const response = await send({ ...body, organizationId: workspace, webhookTimestamp: Date.now() });
+    expect(response.status).toBe(200);
+    expect(await response.json()).not.toMatchObject({ reason: expect.stringContaining('misfit') });
+  });
+
+  it('of a mention in a reply that Linear did not send along has Linear asked, and is who wrote the reply', async () => {
+    const thread = newThread();
+    outside.interfere = (_url, body) => {
+      if (!body.includes('CommentText')) return null;
+      const user = { id: 'user-2', name: 'Bob', email: 'bob@example.com' };
+      return Response.json({ data: { comment: { id: 'c-2', body: 'REPLY: fix the sum.', user, externalUser: null } } });
+    };
+    await send(mention(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const [prompt] = await journal(thread);
+    expect(prompt).toMatchObject({ kind: 'prompt', text: 'REPLY: fix the sum.', author: 'Bob', source: 'mention' });
+    expect(promptsTo(outside)).toMatch(/<cyrus-request>\s*REPLY: fix the sum\.\s*<\/cyrus-request>/);
+  });
+
+  it('of a mention in a reply waits for Linear to say what it is, and never takes the root for it', async () => {
+    const thread = newThread();
+    let tries = 0;
+    outside.interfere = (_url, body) => {
+      if (!body.includes('CommentText')) return null;
+      tries += 1;
+      if (tries === 1) return new Response('down', { status: 503 });
+      const user = { id: 'user-1', name: 'Ada', email: 'ada@example.com' };
+      return Response.json({ data: { comment: { id: 'c-2', body: 'REPLY: fix the sum.', user, externalUser: null } } });
+    };
+    await send(mention(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    expect(promptsTo(outside)).toMatch(/<cyrus-request>\s*REPLY: fix the sum\.\s*<\/cyrus-request>/);
+    expect(promptsTo(outside)).not.toMatch(/<cyrus-request>[^<]*ROOT/);
   });
 
   it('over 5 MiB is refused with 413', async () => {
