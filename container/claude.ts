@@ -142,6 +142,15 @@ export class ClaudeProcess {
     this.#write({ type: 'control_request', request_id: randomUUID(), request });
   }
 
+  /** Ends a helper or a command in the background; Claude is told that it was stopped (measured with CLI 2.1.330). */
+  stopTask(taskId: string): void {
+    this.#write({
+      type: 'control_request',
+      request_id: randomUUID(),
+      request: { subtype: 'stop_task', task_id: taskId },
+    });
+  }
+
   /** Answers a tool that waits for people, with its input completed. */
   answer(requestId: string, input: Record<string, unknown>): void {
     const response = { behavior: 'allow', updatedInput: input };

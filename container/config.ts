@@ -23,6 +23,10 @@ export interface SandboxConfig {
   silenceMs: number;
   /** The same while a tool runs: a build may be quiet for long, but not for ever. */
   toolSilenceMs: number;
+  /** Helpers that work longer than this after Claude's own last word are ended. */
+  helperMs: number;
+  /** A command in the background holds the end of a turn until it is so old. */
+  commandMs: number;
   /** Longest time a graceful end (SIGTERM) takes for saving and posting what is left. */
   shutdownMs: number;
   /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
@@ -45,6 +49,8 @@ const environmentSchema = z.object({
   CYRUS_IDLE_MINUTES: minutes(5),
   CYRUS_SILENCE_MINUTES: minutes(15),
   CYRUS_TOOL_SILENCE_MINUTES: minutes(60),
+  CYRUS_HELPER_MINUTES: minutes(30),
+  CYRUS_COMMAND_WAIT_SECONDS: z.coerce.number('must be a number of seconds').nonnegative().max(3600).default(20),
   ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
@@ -88,6 +94,8 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     idleMs: values.CYRUS_IDLE_MINUTES,
     silenceMs: values.CYRUS_SILENCE_MINUTES,
     toolSilenceMs: values.CYRUS_TOOL_SILENCE_MINUTES,
+    helperMs: values.CYRUS_HELPER_MINUTES,
+    commandMs: values.CYRUS_COMMAND_WAIT_SECONDS * 1000,
     shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };

@@ -3,10 +3,13 @@
  * stopped and ended as needed. Starts, ends and deliveries form one sequence: what ends a CLI kills every process of the
  * session, and must never meet the next one.
  */
+import { randomUUID } from 'node:crypto';
 import type { SandboxCommand } from '../src/protocol/sandbox.ts';
+import type { BackgroundTask } from './background.ts';
 import { type ClaudeExit, ClaudeProcess } from './claude.ts';
 import { claudeArguments, claudeEnvironment, forgetConversation, hasConversation } from './claude-command.ts';
 import type { Prompt } from './commands.ts';
+import { EndOfWork } from './end-of-work.ts';
 import type { LifeContext } from './life-context.ts';
 import { isLookingCommand } from './looking-commands.ts';
 import { mcpVerdict, writeMcpConfig, writeMcpHeaders } from './mcp.ts';
@@ -49,6 +52,7 @@ export class Conversation {
   readonly #context: LifeContext;
   readonly #options: ConversationOptions;
   readonly #tracker = new TurnTracker();
+  readonly #work: EndOfWork;
   readonly #sequence = new Sequence();
   #cli: ClaudeProcess | null = null;
   /** What tools of the running CLI wait for people to answer or allow, by request, with their input. */
@@ -60,7 +64,9 @@ export class Conversation {
   #held: string[] | null = null;
   #nothingToResume = false;
   /** Lines from a result on, which is not told before the work it speaks of is kept. */
-  #withheld: { line: string; meaning: LineMeaning | null }[] | null = null;
+  #withheld: (() => void)[] | null = null;
+  /** Prompts that Claude has answered in a turn that is not over. */
+  #answered: string[] = [];
   /** A stop is being carried out: it tells the end of the turn itself. */
   #stopping = false;
   #idleSince = Date.now();
@@ -69,11 +75,23 @@ export class Conversation {
   constructor(context: LifeContext, options: ConversationOptions) {
     this.#context = context;
     this.#options = options;
+    const { helperMs, commandMs, idleMs } = context.config;
+    const limits = { helperMs, commandMs: Math.min(commandMs, idleMs) };
+    this.#work = new EndOfWork(this.#tracker, limits, {
+      ended: () => this.#workEnded(),
+      overdue: (helpers) => this.#endHelpers(helpers),
+      stuck: () => this.#soon(() => this.#end('silent')),
+    });
   }
 
-  /** True from the delivery of a prompt until its result, and while Claude goes on by itself. */
+  /** True from the delivery of a prompt until all of its work is done, and while Claude goes on by itself. */
   get isBusy(): boolean {
-    return this.#tracker.busy;
+    return this.#tracker.busy || this.#work.isHeld;
+  }
+
+  /** Commands that run in the background, in words for people. */
+  get runningCommands(): string[] {
+    return this.#tracker.background.commands.map(({ name }) => name);
   }
 
   /** Starts the CLI, so that it is up when the first prompt comes. */
@@ -115,12 +133,13 @@ export class Conversation {
 
   /** Ends the CLI because the machine is going away; a turn in progress is reported as lost. */
   async lose(): Promise<void> {
-    await this.#sequence.run(() => this.#end(this.#tracker.busy ? 'crash' : 'idle'));
+    await this.#sequence.run(() => this.#end(this.isBusy ? 'crash' : 'idle'));
   }
 
   /** Ends everything at once. */
   async kill(): Promise<void> {
     this.#stopTicking();
+    this.#work.forget();
     await this.#sequence.run(async () => {
       const cli = this.#cli;
       this.#cli = null;
@@ -151,6 +170,7 @@ export class Conversation {
       // Noted first: after a crash a prompt may lack its answer, but it is never carried out twice.
       this.#context.commands.delivered(prompt.id);
       this.#tracker.delivered(prompt.id);
+      this.#work.asked();
       cli.prompt(prompt.id, prompt.text);
     }
   }
@@ -158,14 +178,14 @@ export class Conversation {
   /** A running CLI keeps the token it was started with. */
   #tokenIsStale(): boolean {
     const given = this.#token;
-    if (!this.#cli || !given || this.#tracker.busy) return false;
+    if (!this.#cli || !given || this.isBusy) return false;
     if (given.value === this.#context.start.gateway.token) return false;
     return given.refused || Date.now() - given.since > TOKEN_AGE_MS;
   }
 
   /** A turn may be asked for with another model than the one before. */
   #modelIsStale(): boolean {
-    return this.#cli !== null && !this.#tracker.busy && this.#model !== this.#context.start.claude.model;
+    return this.#cli !== null && !this.isBusy && this.#model !== this.#context.start.claude.model;
   }
 
   async #start(): Promise<void> {
@@ -206,6 +226,12 @@ export class Conversation {
 
   #readLine(line: string): void {
     const meaning = this.#tracker.read(line);
+    this.#takeLine(line, meaning);
+    if (this.#work.isHeld && meaning?.kind !== 'result' && !line.startsWith('{"type":"stream_event"'))
+      this.#work.look();
+  }
+
+  #takeLine(line: string, meaning: LineMeaning | null): void {
     if (meaning?.kind === 'result' && meaning.noConversation && this.#held) {
       // Not the answer to anything: the CLI ends now, and a new one begins the conversation afresh.
       this.#nothingToResume = true;
@@ -229,27 +255,73 @@ export class Conversation {
       this.#held.push(line);
       if (meaning?.kind === 'started' || meaning?.kind === 'result') this.#releaseHeld();
       if (meaning) this.#react(meaning);
-    } else if (this.#withheld) this.#withheld.push({ line, meaning });
-    else if (meaning?.kind === 'result') this.#tellWhenKept(line, meaning);
-    else this.#tell(line, meaning);
+      return;
+    }
+    const goesOn = meaning?.kind === 'result' && this.#goesOnAfter(meaning);
+    const tell = () => this.#tell(line, meaning, goesOn);
+    if (this.#withheld) this.#withheld.push(tell);
+    else if (meaning?.kind === 'result' && !goesOn) this.#tellWhenKept(tell);
+    else tell();
   }
 
-  #tell(line: string, meaning: LineMeaning | null): void {
-    this.#emitLine(line);
-    if (meaning) this.#react(meaning);
+  /** Whether the turn is not over with this result. Who began this session may be older, and take every result for the end. */
+  #goesOnAfter({ queued }: Extract<LineMeaning, { kind: 'result' }>): boolean {
+    if (this.#stopping || this.#context.start.waitsForHelpers !== true) return false;
+    return this.#work.holdsAfterResult(queued);
+  }
+
+  #tell(line: string, meaning: LineMeaning | null, goesOn: boolean): void {
+    this.#emitLine(line, goesOn);
+    if (meaning?.kind === 'result') {
+      if (this.#token) this.#token.refused = meaning.refused;
+      this.#answered.push(...meaning.prompts);
+    }
+    if (meaning && !goesOn) this.#react(meaning);
+  }
+
+  /** Helpers are done, and Claude has nothing more to say about it. */
+  #workEnded(): void {
+    const tell = () => {
+      this.#context.emit({ type: 'work-ended' });
+      this.#endTurn();
+    };
+    if (this.#withheld) this.#withheld.push(tell);
+    else this.#tellWhenKept(tell);
+  }
+
+  #endTurn(): void {
+    this.#idleSince = Date.now();
+    this.#noteAnswered();
+    if (!this.#stopping) this.#options.onTurnEnd();
+  }
+
+  /** Helpers have worked for too long after Claude's own last word: they are ended, and people and Claude are told. */
+  #endHelpers(helpers: BackgroundTask[]): void {
+    const names = helpers.map(({ name }) => name).join(', ');
+    const minutes = Math.max(1, Math.round(this.#context.config.helperMs / 60_000));
+    const limit = `${minutes} minute${minutes === 1 ? '' : 's'}`;
+    this.#context.emit({
+      type: 'notice',
+      text: `Claude's helpers still worked ${limit} after Claude itself was done, which is as long as they may, and were ended: ${names}.`,
+    });
+    for (const { id } of helpers) this.#cli?.stopTask(id);
+    const told =
+      `Cyrus has ended these helpers of yours, because they still worked ${limit} after your last words, which is as long as they may: ${names}. ` +
+      'Look at what they left behind, do not start them again, and say in your answer what is missing because of it.';
+    this.#cli?.prompt(randomUUID(), told);
   }
 
   /**
    * A turn whose end is known is not gone on with: were the sandbox lost now, what its last tools did would be missing, and
    * nobody would do it again.
    */
-  #tellWhenKept(line: string, meaning: LineMeaning): void {
+  #tellWhenKept(tell: () => void): void {
     const unkept = this.#stopping ? null : this.#options.unkept();
     if (!unkept) {
-      this.#tell(line, meaning);
+      tell();
       return;
     }
-    const withheld = [{ line, meaning }];
+    const withheld = [tell];
     this.#withheld = withheld;
     void unkept.then(() => {
       if (this.#withheld === withheld) this.#releaseWithheld();
@@ -259,7 +331,7 @@ export class Conversation {
   #releaseWithheld(): void {
     const withheld = this.#withheld ?? [];
     this.#withheld = null;
-    for (const { line, meaning } of withheld) this.#tell(line, meaning);
+    for (const tell of withheld) tell();
   }
 
   #react(meaning: LineMeaning): void {
@@ -279,17 +351,20 @@ export class Conversation {
         this.#questions.delete(meaning.requestId);
         return;
       case 'result': {
-        if (this.#token) this.#token.refused = meaning.refused;
-        this.#idleSince = Date.now();
-        const { journal, commands } = this.#context;
-        // Noted once the result is on disk: a crash in between must not leave the turn without an end.
-        journal
-          .flushed()
-          .then(() => commands.answered(meaning.prompts))
-          .catch((error: unknown) => this.#context.broken('answered', error));
-        if (!this.#stopping) this.#options.onTurnEnd();
+        this.#endTurn();
       }
     }
+  }
+
+  /** Noted once what ends the turn is on disk: a crash in between must not leave it without an end. */
+  #noteAnswered(): void {
+    const { journal, commands } = this.#context;
+    const answered = this.#answered;
+    this.#answered = [];
+    journal
+      .flushed()
+      .then(() => commands.answered(answered))
+      .catch((error: unknown) => this.#context.broken('answered', error));
   }
 
   /** No tool begins while the work of those before it could still be lost: after a loss at most one batch is made again. */
@@ -311,9 +386,9 @@ export class Conversation {
     for (const line of held) this.#emitLine(line);
   }
 
-  #emitLine(line: string): void {
+  #emitLine(line: string, goesOn = false): void {
     const { journal } = this.#context;
-    this.#context.emit({ type: 'line', line: this.#context.withoutToken(line) });
+    this.#context.emit({ type: 'line', line: this.#context.withoutToken(line), ...(goesOn && { goesOn }) });
     const cli = this.#cli;
     if (!journal.congested || !cli) return;
     cli.pauseOutput(true);
@@ -329,32 +404,47 @@ export class Conversation {
     if (this.#nothingToResume) {
       await this.#start();
       this.#handOver(this.#context.commands.open);
-    } else await this.#ended(exit, 'crash');
+    } else await this.#ended(exit, 'crash', this.runningCommands);
   }
 
   async #end(cause: EndCause): Promise<void> {
     const cli = this.#cli;
     if (!cli) return;
     this.#cli = null;
-    await this.#ended(await cli.end(cause === 'idle'), cause);
+    const background = this.runningCommands;
+    await this.#ended(await cli.end(cause === 'idle'), cause, background);
   }
 
-  async #ended(exit: ClaudeExit, cause: EndCause): Promise<void> {
+  /** @param background commands that ran in the background before the end */
+  async #ended(exit: ClaudeExit, cause: EndCause, background: string[]): Promise<void> {
     await killSessionProcesses(this.#context.paths.dir);
-    const duringTurn = this.#tracker.busy;
-    await this.#tellExit(exit, duringTurn, cause);
+    const duringTurn = this.isBusy;
+    await this.#tellExit(exit, duringTurn, cause, background);
     if (duringTurn) this.#options.onTurnEnd();
     this.deliverSoon();
   }
 
-  async #tellExit(exit: ClaudeExit, duringTurn: boolean, cause: EndCause | 'stop'): Promise<void> {
+  async #tellExit(
+    exit: ClaudeExit,
+    duringTurn: boolean,
+    cause: EndCause | 'stop',
+    background: string[],
+  ): Promise<void> {
     const { journal, commands } = this.#context;
     this.#stopTicking();
     this.#releaseHeld();
     this.#releaseWithheld();
-    const unanswered = this.#tracker.abandon();
+    this.#work.forget();
+    const unanswered = [...this.#answered, ...this.#tracker.abandon()];
+    this.#answered = [];
     this.#questions.clear();
-    this.#context.emit({ type: 'cli-exited', ...exit, duringTurn, cause });
+    this.#context.emit({
+      type: 'cli-exited',
+      ...exit,
+      duringTurn,
+      cause,
+      ...(background.length > 0 && { background }),
+    });
     await journal.flushed();
     commands.answered(unanswered);
   }
@@ -366,8 +456,9 @@ export class Conversation {
     commands.dropped(waiting);
     const isLate = commands.open.some((prompt) => prompt.turn > turn);
     if (!isLate) {
+      const background = this.runningCommands;
       const exit = await this.#interruptAndEnd();
-      await this.#tellExit(exit, this.#tracker.busy || waiting.length > 0, 'stop');
+      await this.#tellExit(exit, this.isBusy || waiting.length > 0, 'stop', background);
     }
     commands.dropped([id]);
     this.#options.onTurnEnd();
@@ -379,12 +470,13 @@ export class Conversation {
     if (!cli) return { code: null, signal: null };
     this.#stopping = true;
     try {
-      if (this.#tracker.busy) {
+      const isAtWork = () => this.#tracker.busy || this.#tracker.background.helpers.length > 0;
+      if (isAtWork()) {
         cli.interrupt();
-        await waitUntil(() => !this.#tracker.busy || !cli.alive, INTERRUPT_PATIENCE_MS);
+        await waitUntil(() => !isAtWork() || !cli.alive, INTERRUPT_PATIENCE_MS);
       }
       this.#cli = null;
-      return await cli.end(!this.#tracker.busy);
+      return await cli.end(!isAtWork());
     } finally {
       this.#stopping = false;
     }
@@ -413,10 +505,11 @@ export class Conversation {
     if (!cli) return null;
     const { idleMs, silenceMs, toolSilenceMs } = this.#context.config;
     const now = Date.now();
-    if (this.#tracker.busy) {
+    if (this.isBusy) {
       return now - cli.lastOutputAt > (this.#tracker.toolRunning ? toolSilenceMs : silenceMs) ? 'silent' : null;
     }
-    return now - this.#idleSince > idleMs && !this.#tracker.backgroundWork ? 'idle' : null;
+    // What runs in the background does not keep the machine awake: it is ended too, and named.
+    return now - this.#idleSince > idleMs ? 'idle' : null;
   }
 
   #stopTicking(): void {

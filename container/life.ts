@@ -60,6 +60,7 @@ export class Life {
     this.#bootId = options.bootId;
     this.#saving = new Saving(context, {
       isClaudeBusy: () => this.#conversation.isBusy,
+      runningCommands: () => this.#conversation.runningCommands,
       onCommitted: () => this.#conversation.deliverSoon(),
       onSaved: () => {
         this.#checkpoints.soon(null);

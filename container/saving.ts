@@ -14,6 +14,8 @@ const MAX_LATER_PUSHES = 6;
 export interface SavingOptions {
   /** Whether Claude is at work: then what is not committed is left to it. */
   isClaudeBusy: () => boolean;
+  /** Commands that run in the background, in words for people. */
+  runningCommands: () => string[];
   /** The worktree is Claude's again. */
   onCommitted: () => void;
   /** The work is saved, or what could not be is reported. */
@@ -94,6 +96,8 @@ export class Saving {
       context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
       const problem = [...problems, ...more, ...unshared].join('\n');
       const { branch } = context.start.repository;
+      const running = this.#options.runningCommands();
+      const background = { commands: running, endAfterMs: context.config.idleMs };
       context.emit({
         type: 'saved',
         turn,
@@ -101,6 +105,7 @@ export class Saving {
         head,
         ...work,
         ...(shared.length > 0 ? { shared } : {}),
+        ...(running.length > 0 ? { background } : {}),
         ...(again ? { again } : {}),
         ...(problem ? { problem } : {}),
       });

@@ -75,6 +75,7 @@ export class Session {
         await this.#beginLife(true);
       } else if (this.#life && this.#life.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
+        this.#record.start.waitsForHelpers = start.waitsForHelpers;
         const { model, fallbackModel } = start.claude;
         Object.assign(this.#record.start.claude, { model, fallbackModel });
         await this.#remember();

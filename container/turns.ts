@@ -1,17 +1,25 @@
 /**
  * Which prompts Claude still has to answer, read from the CLI's lines (measured with CLI 2.1.330): one `init` begins a
- * turn and one `result` ends it; the result names the prompts it answers, those that were folded in included. A prompt
- * that was not folded stays open and gets a turn of its own. Pure: no clock, no I/O.
+ * request and one `result` ends it; the result names the prompts it answers, those that were folded in included. A prompt
+ * that was not folded stays open and gets a request of its own. What works in the background meanwhile is in background.ts, and
+ * when a turn is over in end-of-work.ts. No I/O.
  */
 import { z } from 'zod';
 import { parseJson } from '../src/protocol/parse-json.ts';
+import { BackgroundTasks } from './background.ts';
 
 const uuids = z.array(z.string()).optional();
-const blockSchema = z.looseObject({ type: z.string(), id: z.string().optional(), tool_use_id: z.string().optional() });
+const blockSchema = z.looseObject({
+  type: z.string(),
+  id: z.string().optional(),
+  tool_use_id: z.string().optional(),
+  input: z.unknown().optional(),
+});
+const commandSchema = z.looseObject({ command: z.string() });
 const messageSchema = z.object({ content: z.union([z.string(), z.array(blockSchema)]) });
 
 const lineSchema = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('system'), subtype: z.string().optional(), tasks: z.array(z.unknown()).optional() }),
+  z.looseObject({ type: z.literal('system'), subtype: z.string().optional() }),
   z.looseObject({ type: z.literal('assistant'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
   z.looseObject({ type: z.literal('user'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
   z.looseObject({ type: z.literal('command_lifecycle'), command_uuid: z.string(), state: z.string() }),
@@ -22,6 +30,7 @@ const lineSchema = z.discriminatedUnion('type', [
     api_error_status: z.number().nullish(),
     errors: z.array(z.string()).optional(),
     user_message_uuids: uuids,
+    queued_turn_count: z.number().optional(),
   }),
   z.looseObject({
     type: z.literal('control_request'),
@@ -45,8 +54,8 @@ const lineSchema = z.discriminatedUnion('type', [
 /** What a line means to the driver; most mean nothing. */
 export type LineMeaning =
   | { kind: 'started' }
-  /** `prompts`: ids this result answers. `refused`: the API did not accept the token. */
-  | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean }
+  /** `prompts`: ids this result answers. `refused`: the API did not accept the token. `queued`: the CLI goes on by itself at once. */
+  | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean; queued: boolean }
   /** A tool asks to be let run, or for people's answer; they may take their time. `byRule`: a rule says that it has to. */
   | { kind: 'tool-asks'; requestId: string; tool: string; input: Record<string, unknown>; byRule: boolean }
   /** The CLI waits for this callback, by the name it was given when the CLI was started. */
@@ -67,14 +76,24 @@ export class TurnTracker {
   /** Results of Claude's own calls since its last batch was done. */
   #results: string[] = [];
   #running = false;
-  #backgroundTasks = 0;
+  readonly background: BackgroundTasks;
+
+  /** @param now milliseconds of a monotonic clock */
+  constructor(now: () => number = () => performance.now()) {
+    this.background = new BackgroundTasks(now);
+  }
 
   /** A prompt was handed to the CLI. */
   delivered(promptId: string): void {
     this.#open.add(promptId);
   }
 
-  /** True from the delivery of a prompt until its result, and while Claude goes on by itself. */
+  /** True while Claude itself works: from `init` until its result. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** True from the delivery of a prompt until its result, and while Claude goes on by itself. Helpers do not count. */
   get busy(): boolean {
     return this.#running || this.#open.size > 0;
   }
@@ -82,11 +101,6 @@ export class TurnTracker {
   /** True while a tool is running, which may be silent for long. */
   get toolRunning(): boolean {
     return this.#tools.size > 0;
-  }
-
-  /** True while a command runs in the background after its turn. */
-  get backgroundWork(): boolean {
-    return this.#backgroundTasks > 0;
   }
 
   /** The CLI is gone. @returns the prompts it did not answer */
@@ -97,7 +111,7 @@ export class TurnTracker {
     this.#tools.clear();
     this.#results = [];
     this.#running = false;
-    this.#backgroundTasks = 0;
+    this.background.clear();
     return prompts;
   }
 
@@ -110,13 +124,17 @@ export class TurnTracker {
     const event = parsed.data;
     switch (event.type) {
       case 'system':
-        if (event.subtype === 'background_tasks_changed') this.#backgroundTasks = event.tasks?.length ?? 0;
+        this.background.read(event.subtype, event, this.#running);
         if (event.subtype !== 'init') return null;
         this.#running = true;
+        this.background.told();
         return { kind: 'started' };
       case 'assistant':
         for (const block of blocks(event.message.content)) {
-          if (block.type === 'tool_use' && block.id) this.#tools.set(block.id, event.parent_tool_use_id ?? '');
+          if (block.type !== 'tool_use' || !block.id) continue;
+          this.#tools.set(block.id, event.parent_tool_use_id ?? '');
+          const input = commandSchema.safeParse(block.input);
+          if (input.success) this.background.called(block.id, input.data.command);
         }
         return null;
       case 'user':
@@ -142,10 +160,14 @@ export class TurnTracker {
       case 'result': {
         const prompts = this.#answered(event.user_message_uuids);
         this.#running = false;
-        this.#tools.clear();
+        // Helpers in the background use tools of their own.
+        for (const [id, parent] of [...this.#tools]) if (parent === '') this.#tools.delete(id);
+        if (this.background.helpers.length === 0) this.#tools.clear();
         return {
           kind: 'result',
           prompts,
+          // Prompts that wait begin requests of their own.
+          queued: (event.queued_turn_count ?? 0) > this.#open.size,
           refused: event.is_error === true && event.api_error_status === 401,
           noConversation:
             event.is_error === true && (event.errors ?? []).some((error) => error.includes('No conversation found')),

@@ -12,7 +12,10 @@ import {
 } from './messages-api.ts';
 import type { ToolResult } from './script.ts';
 
-/** One message of the model that called tools, with the results in the order of the calls. */
+/**
+ * One message of the model that called tools, with the results in the order of the calls; or one that ended with words, after which
+ * the CLI told that something in the background is done: then that is its one result.
+ */
 interface PastStep {
   results: ToolResult[];
 }
@@ -59,6 +62,9 @@ const goesOn = ['Your process ended unexpectedly', 'The sandbox you worked in wa
 const interjected =
   /The user sent a new message while you were working:\n([\s\S]*?)(?=\n\nThis is how Claude Code surfaces|\n\nThe user sent a new message while you were working:|\n<\/system-reminder>|$)/g;
 
+/** How the CLI tells that a helper or a command in the background is done, in a request of its own (measured with CLI 2.1.330). */
+const notified = /<task-notification>([\s\S]*?)<\/task-notification>/g;
+
 /** A call without a result: the CLI lost it when it was killed. */
 const lost: ToolResult = { text: '', isError: true };
 
@@ -66,6 +72,9 @@ const lost: ToolResult = { text: '', isError: true };
 export function readConversation(request: MessagesRequest): Conversation {
   const turns: Turn[] = [];
   let said = '';
+  let hasCalled = false;
+  /** What was told in the background since the model spoke last. */
+  let told: PastStep | null = null;
   const results = resultsOf(request.messages);
   let directory = workingDirectory(systemText(request.system)) ?? '';
   for (const message of request.messages) {
@@ -73,6 +82,8 @@ export function readConversation(request: MessagesRequest): Conversation {
     const turn = turns.at(-1);
     if (message.role === 'assistant') {
       const calls = blocks.filter(isToolUse);
+      hasCalled = calls.length > 0;
+      told = null;
       if (turn && calls.length > 0) {
         turn.steps.push({ results: calls.map((call) => results.get(call.id) ?? lost) });
         turn.cutOff = null;
@@ -82,6 +93,15 @@ export function readConversation(request: MessagesRequest): Conversation {
     }
     const texts = textsOf(blocks);
     if (turn && texts.some((text) => text.trimStart().startsWith(cutOffMark))) turn.cutOff = said;
+    const news = notifications(texts);
+    // In the middle of a turn it comes along with the results of tools, and asks for nothing by itself.
+    if (turn && !hasCalled && news.length > 0) {
+      if (told) told.results.push(...news);
+      else {
+        told = { results: news };
+        turn.steps.push(told);
+      }
+    }
     for (const text of texts) {
       if (message.role === 'system' || text.startsWith('<system-reminder>')) {
         directory ||= workingDirectory(text) ?? '';
@@ -97,6 +117,16 @@ export function readConversation(request: MessagesRequest): Conversation {
     if (prompt !== '') turns.push({ prompt, steps: [], interjections: [], cutOff: null });
   }
   return { directory, turns };
+}
+
+/** What the CLI tells of helpers and commands that are done: their report, or the summary of how they ended. */
+function notifications(texts: string[]): ToolResult[] {
+  return texts.flatMap((text) =>
+    [...text.matchAll(notified)].map(([, body = '']) => {
+      const field = (name: string) => new RegExp(`<${name}>([\\s\\S]*?)</${name}>`).exec(body)?.[1]?.trim();
+      return { text: field('result') ?? field('summary') ?? '', isError: field('status') !== 'completed' };
+    }),
+  );
 }
 
 function blocksOf(message: Message): ContentBlock[] {

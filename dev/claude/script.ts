@@ -21,7 +21,10 @@ interface Speech {
   wordsPerDelta?: number;
 }
 
-/** A message that calls one or several tools and waits for their results. */
+/**
+ * A message that calls one or several tools and waits for their results. Without calls it ends the request with its words, and goes on
+ * when the CLI tells that a helper or a command in the background is done: that is its result.
+ */
 export interface Step extends Speech {
   calls: ToolCall[];
   /** Milliseconds of silence in the stream before the calls. */

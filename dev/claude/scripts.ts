@@ -20,6 +20,7 @@
  * so that they survive a restart of the model and a resumed conversation. Hence: no clock, no randomness, no variables
  * outside of the generator; and since a killed turn may be run again from its prompt, each step must bear being repeated.
  */
+import { z } from 'zod';
 import { followUp, repair, repairAndPushMain, repairUncommitted } from './repair.ts';
 import { type Answer, bash, firstWords, type Part, type Script, type Step, type Task, use, write } from './script.ts';
 
@@ -141,6 +142,62 @@ function* tool(task: Task): Part<Answer> {
   return { text: result.text };
 }
 
+/**
+ * `[script: b64 PLAN]`, where PLAN is this JSON in base64, so that a plan can hold the prompts of helpers, which hold plans:
+ * `{"steps":[…],"text":"…"}`. A step is `{"sh":"command"}`, a tool `{"name":"Agent","input":{…}}`, several at once
+ * `{"calls":[…]}`, or `{"wait":"words"}`, which ends with these words until something in the background is done. `$OUT` in a
+ * text is what the step before gave.
+ */
+function* plan(task: Task): Part<Answer> {
+  let read: z.infer<typeof planSchema>;
+  try {
+    read = planSchema.parse(JSON.parse(Buffer.from(task.args[0] ?? '', 'base64').toString('utf8')));
+  } catch (error) {
+    return { text: `The plan cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
+  let out = '';
+  const filled = (text: string) => text.replaceAll('$OUT', () => out);
+  for (const step of read.steps) {
+    const results = yield 'wait' in step
+      ? { text: filled(step.wait), calls: [] }
+      : { ...(step.text && { text: filled(step.text) }), calls: callsOf(step) };
+    out = results.map((result) => result.text).join('\n');
+  }
+  return { text: filled(read.text) };
+}
+
+const callSchema = z.strictObject({
+  name: z.string(),
+  input: z.record(z.string(), z.unknown()),
+  text: z.string().optional(),
+});
+const planSchema = z.strictObject({
+  steps: z
+    .array(
+      z.union([
+        z.strictObject({ sh: z.string(), text: z.string().optional() }),
+        callSchema,
+        z.strictObject({ calls: z.array(callSchema), text: z.string().optional() }),
+        z.strictObject({ wait: z.string().min(1) }),
+      ]),
+    )
+    .default([]),
+  text: z.string().min(1),
+});
+type PlanStep = Exclude<z.infer<typeof planSchema>['steps'][number], { wait: string }>;
+
+function callsOf(step: PlanStep): Step['calls'] {
+  if ('sh' in step) return [{ name: 'Bash', input: { command: step.sh, description: 'A command of the plan' } }];
+  const calls = 'calls' in step ? step.calls : [step];
+  // `Task` is the older name of the tool `Agent` (measured: CLI 2.1.330 offers it as Agent).
+  return calls.map(({ name, input }) => ({ name: name === 'Task' ? 'Agent' : name, input }));
+}
+
+/** A marker for `[script: b64 …]`. @param what as described there */
+export function planMarker(what: z.input<typeof planSchema>): string {
+  return `[script: b64 ${Buffer.from(JSON.stringify(what)).toString('base64')}]`;
+}
+
 /** All scripts by the name that a marker gives. */
 export const scripts: Record<string, Script> = {
   repair,
@@ -156,6 +213,7 @@ export const scripts: Record<string, Script> = {
   'parallel-tools': parallelTools,
   steps,
   tool,
+  b64: plan,
 };
 
 /** What a person asked for: what stands inside `<cyrus-request>`, without that tag the whole prompt. */

@@ -191,7 +191,7 @@ export const systemLineSchemas = {
   compact_boundary: z.object({
     compact_metadata: z.object({ trigger: z.string(), pre_tokens: number, post_tokens: number }),
   }),
-  task_started: z.object({ task_id: z.string(), tool_use_id: text, description: z.string() }),
+  task_started: z.object({ task_id: z.string(), tool_use_id: text, description: z.string(), task_type: text }),
   task_progress: z.object({ task_id: z.string(), tool_use_id: text, description: z.string() }),
   task_updated: z.object({
     task_id: z.string(),

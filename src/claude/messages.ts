@@ -2,6 +2,7 @@
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundValue, boundWord } from './bounds.ts';
 import { failureCause } from './failure.ts';
+import { withoutInternals } from './internals.ts';
 import type { AssistantLine, ContentBlock, UserLine } from './lines.ts';
 import type { Live, OpenStreamBlock, ReadEntry, ReaderState, ReadStep } from './reader-state.ts';
 import { entries, redundant } from './reader-state.ts';
@@ -38,7 +39,8 @@ function readBlock(state: ReaderState, block: ContentBlock, line: AssistantLine)
   switch (block.type) {
     case 'text':
     case 'thinking': {
-      const text = (block.type === 'text' ? block.text : block.thinking) ?? '';
+      const said = (block.type === 'text' ? block.text : block.thinking) ?? '';
+      const text = withoutInternals(said);
       const open = openBlock(state, line, (candidate) => candidate.kind === block.type);
       const closed = close(state, open);
       if (text.trim() === '') return dropped(closed, open, `${block.type} without words`);
@@ -92,6 +94,7 @@ export function readUser(state: ReaderState, line: UserLine): ReadStep {
 
 const INTERRUPTED = /^\[Request interrupted by user/;
 const COMMAND_OUTPUT = /^<local-command-(stdout|stderr)>([\s\S]*?)(?:<\/local-command-\1>\s*)?$/;
+const INTERNAL = /^\s*(?:<system-reminder>|<task-notification>|\[SYSTEM NOTIFICATION)/;
 const CONTINUATION = /^This session is being continued from a previous conversation/;
 
 function readUserText(state: ReaderState, text: string, line: UserLine): BlockStep {
@@ -104,6 +107,7 @@ function readUserText(state: ReaderState, text: string, line: UserLine): BlockSt
   }
   if (line.isReplay === true) return { state, why: 'replay of a prompt already in the journal' };
   if (parentOf(line) !== undefined) return { state, why: 'prompt of a subagent, which is in its tool call' };
+  if (INTERNAL.test(text)) return { state, why: 'note of the CLI for Claude alone' };
   if (CONTINUATION.test(text)) return notice(state, 'info', `Claude goes on from a summary.\n\n${summary(text)}`);
   if (text.trim() === '') return { state, why: 'empty text' };
   return notice(state, 'info', `Given to Claude: ${text}`);

@@ -36,7 +36,7 @@ export interface ReaderState {
   /** Questions without an answer yet. */
   questions: { requestId: string; name: string; toolUseId: string | null }[];
   /** Running subagents and background commands. */
-  tasks: { taskId: string; description: string; toolUseId: string | null }[];
+  tasks: { taskId: string; description: string; toolUseId: string | null; isHelper?: boolean }[];
   /** Cause named by the last error message of the running turn; the result line itself often names none. */
   failure: string | null;
   permissionMode: string | null;

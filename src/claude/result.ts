@@ -2,6 +2,7 @@
 import type { JournalBody, Usage } from '../protocol/journal.ts';
 import { boundText, boundWord } from './bounds.ts';
 import { failureCause } from './failure.ts';
+import { withoutInternals } from './internals.ts';
 import type { ResultLine } from './lines.ts';
 import type { ReaderState, ReadStep } from './reader-state.ts';
 import { dropBlocks, initialReaderState } from './reader-state.ts';
@@ -26,7 +27,7 @@ export function readResult(state: ReaderState, line: ResultLine): ReadStep {
     isError: line.is_error,
     terminalReason: terminalReason(line),
     apiError: apiError(line, cause, state.failure),
-    ...boundText(isDiagnostic(text) ? '' : text),
+    ...boundText(isDiagnostic(text) ? '' : withoutInternals(text)),
     promptIds: promptIds.slice(0, MAX_LIST).map(boundWord),
     durationMs: natural(line.duration_ms),
     usage: usageOf(line),

@@ -107,7 +107,7 @@ const readers = new Map<string, Read>([
       const toolUseId = line.tool_use_id !== undefined ? boundWord(line.tool_use_id) : null;
       const tasks = remember(
         state.tasks.filter((task) => task.taskId !== taskId),
-        { taskId, description, toolUseId },
+        { taskId, description, toolUseId, isHelper: line.task_type === 'local_agent' },
       );
       return entries({ ...state, tasks }, { kind: 'task', taskId, status: 'started', description, toolUseId });
     }),

@@ -1,6 +1,7 @@
 /** Results of tools: their text for the journal, and the lines a file edit changed. */
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import { boundText, boundWord } from './bounds.ts';
+import { withoutNotes } from './internals.ts';
 import { type ContentBlock, contentBlockSchema, editResultSchema } from './lines.ts';
 import { asFields } from './partial.ts';
 
@@ -23,7 +24,7 @@ export function toolResult(block: ContentBlock, details: unknown, parentToolUseI
   return {
     kind: 'tool-result',
     toolUseId: boundWord(block.tool_use_id ?? ''),
-    ...boundText(agentReport(details) ?? contentText(block.content)),
+    ...boundText(agentReport(details) ?? withoutNotes(contentText(block.content))),
     isError: block.is_error ?? false,
     ...(edit !== null && { edit }),
     ...(parentToolUseId !== undefined && { parentToolUseId }),

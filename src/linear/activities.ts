@@ -5,6 +5,8 @@
  */
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
+import type { Background } from '../protocol/sandbox.ts';
+import { runningWords } from './background-words.ts';
 import { cutText, fence, headAndTail, inlineCode, plainOutput } from './markdown.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
@@ -39,7 +41,15 @@ export interface NarrationState {
   /** Tool calls without a result yet. */
   calls: { toolUseId: string; name: string; action: string; parameter: string }[];
   /** Where the work is, from the last save. */
-  saved: { branch: string; commits: number; newCommits: number; pushed: boolean; problem: string | null } | null;
+  saved: {
+    branch: string;
+    commits: number;
+    newCommits: number;
+    pushed: boolean;
+    problem: string | null;
+    /** What runs in the background; left out where nothing does. */
+    background?: Background;
+  } | null;
   /** What became of the last pull request, or where the branch is shown; left out before there was one. */
   proposed?: Body<'pull-request'> | Body<'branch-link'>;
 }
@@ -102,6 +112,7 @@ export function narrate(state: NarrationState, entry: JournalBody): Told {
             newCommits: entry.newCommits,
             pushed: entry.pushed,
             problem: entry.problem ?? null,
+            ...(entry.background && { background: entry.background }),
           },
         },
         activities: [],
@@ -228,7 +239,8 @@ function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
 }
 
 function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {
-  const where = whereWords(state, entry.outcome);
+  const running = state.saved?.background ? safeText(runningWords(state.saved.background)) : '';
+  const where = joined(whereWords(state, entry.outcome), running);
   const body = (text: string) => joined(safeBody(text, entry.truncatedFrom, MAX_BODY - MAX_WHERE), where);
   const text = entry.text.trim();
   switch (entry.outcome) {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { sharedFileSchema } from './files.ts';
-import { changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox.ts';
+import { backgroundSchema, changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox.ts';
 
 const time = z.number().int().nonnegative();
 
@@ -92,6 +92,8 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     newCommits: z.number(),
     pushed: z.boolean(),
     patchBytes: z.number().nullable(),
+    /** What runs in the background; left out where nothing does. */
+    background: backgroundSchema.optional(),
     /** Files that Claude shared so far; left out where there are none. */
     shared: z.array(sharedFileSchema).optional(),
     problem: z.string().optional(),

@@ -130,6 +130,11 @@ export const startSessionSchema = z.object({
    * ends the session when it meets it in a request.
    */
   decoy: z.object({ name: z.string().regex(/^[A-Z][A-Z_]*$/), value: z.string().min(1) }).optional(),
+  /**
+   * The issue session knows results after which a turn goes on (`line.goesOn`) and `work-ended`. Left out by older ones: for them every
+   * result ends a turn.
+   */
+  waitsForHelpers: z.boolean().optional(),
   /** Author and committer of commits made in the sandbox. */
   author: z.object({ name: z.string().min(1), email: z.string().min(1) }),
   /** Setup scripts that an admin set, in their order; they run before the repository's optional `cyrus-setup.sh`. */
@@ -203,6 +208,10 @@ export type ChangedFile = z.infer<typeof changedFileSchema>;
 export const commitSchema = z.object({ sha: z.string(), subject: z.string() });
 export type Commit = z.infer<typeof commitSchema>;
 
+/** Commands in the background, in words for people, and after how many ms without a prompt they are ended. */
+export const backgroundSchema = z.object({ commands: z.array(z.string()), endAfterMs: z.number().nonnegative() });
+export type Background = z.infer<typeof backgroundSchema>;
+
 const numbered = { seq: z.number().int().positive(), at: time };
 
 /** Everything a sandbox reports. `line` carries the CLI's raw stdout line, untouched. */
@@ -227,7 +236,10 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     /** True when an earlier conversation is being continued. */
     resumed: z.boolean(),
   }),
-  z.object({ ...numbered, type: z.literal('line'), line: z.string() }),
+  /** `goesOn`: a result that does not end the turn, because helpers of Claude's are still at work. Left out by older servers. */
+  z.object({ ...numbered, type: z.literal('line'), line: z.string(), goesOn: z.boolean().optional() }),
+  /** A turn that went on after a result is over, and no other result comes. Only where the start says `waitsForHelpers`. */
+  z.object({ ...numbered, type: z.literal('work-ended') }),
   z.object({ ...numbered, type: z.literal('stderr'), text: z.string() }),
   z.object({ ...numbered, type: z.literal('setup-output'), text: z.string() }),
   z.object({ ...numbered, type: z.literal('cli-started'), pid: z.number().int(), resumed: z.boolean() }),
@@ -247,6 +259,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
      * are gone with it, or were dropped by the stop. Those that wait for the next process are in neither.
      */
     prompts: z.object({ read: z.array(z.string()), unread: z.array(z.string()) }).optional(),
+    /** Commands in the background that ended with it, in words for people; left out where there were none. */
+    background: z.array(z.string()).optional(),
   }),
   /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
   z.object({
@@ -268,6 +282,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     patchBytes: z.number().int().nonnegative().nullable(),
     /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
     shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
+    /** What runs in the background; left out where nothing does. */
+    background: backgroundSchema.optional(),
     /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
     again: z.boolean().optional(),
     /** What went wrong (e.g. the push was refused), in words for people. */

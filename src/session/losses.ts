@@ -7,7 +7,7 @@ import type { SandboxEvent } from '../protocol/sandbox.ts';
 import { clockTime } from './clock-words.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from './recent-calls.ts';
-import { afterExit, afterLoss, inherited, isAtClaude, type Request, read, stageOf } from './requests.ts';
+import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from './requests.ts';
 import type { CheckpointNote, SavingPhase, Turn } from './state.ts';
 import type { Step } from './step.ts';
 import { confirmHalt } from './stops.ts';
@@ -21,8 +21,9 @@ const MAX_SAME_CALL = 3;
 /**
  * Claude's process ended in the middle of a turn. Its conversation is on the sandbox's disk.
  * @param what what happened, as the beginning of a sentence
+ * @param helpers what Claude called those that were at work for it
  */
-export function takeLoss(step: Step, what: string): void {
+export function takeLoss(step: Step, what: string, helpers: readonly string[] = []): void {
   const { phase } = step.state;
   if (phase.name === 'stopping') {
     saveStopped(step);
@@ -35,7 +36,7 @@ export function takeLoss(step: Step, what: string): void {
     return;
   }
   step.record({ kind: 'notice', level: 'warning', text: `${what}. The conversation continues where it was.` });
-  const text = processLost(step);
+  const text = processLost(step, helpers);
   step.set({ calls: loseCalls(step.state.calls ?? []) });
   if (turn.prompts.some((prompt) => stageOf(prompt) === 'read')) {
     resumeWith(step, turn, text, `${what}; continuing`);
@@ -47,9 +48,9 @@ export function takeLoss(step: Step, what: string): void {
   handOverWaiting(step);
 }
 
-function processLost(step: Step): string {
+function processLost(step: Step, helpers: readonly string[] = []): string {
   const text = 'Your process ended unexpectedly in the middle of this work; the conversation goes on here.';
-  return `${text}\n\n${lastCalls(step)}\n\n${LOOK_FIRST}`;
+  return [text, lastCalls(step), lostHelpers(helpers), LOOK_FIRST].filter((part) => part !== '').join('\n\n');
 }
 
 /**
@@ -168,7 +169,7 @@ function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint:
   const preface = lostWork(step, checkpoint);
   step.set({ calls: loseCalls(step.state.calls ?? []) });
   // Nobody asked for it, and nothing of it is left: what waits behind it begins.
-  if (next.unasked && prompts.length === 0) {
+  if (next.unasked && prompts.every((prompt) => !isOwn(prompt))) {
     failTurn(step, 'sandbox_lost', 'The sandbox was lost.');
     return;
   }
@@ -240,6 +241,12 @@ function lastCalls(step: Step): string {
   const last = calls.at(-1);
   if (!last) return 'No tool was running.';
   return `No tool was running. The last one had finished, even if its result is missing above; do not repeat it:\n${listCalls([last])}`;
+}
+
+function lostHelpers(helpers: readonly string[]): string {
+  if (helpers.length === 0) return '';
+  const list = helpers.map((name) => `- ${name}`).join('\n');
+  return `These helpers of yours were at work and ended with it; they will not report. What they had changed in the worktree is there:\n${list}`;
 }
 
 /** Of a sandbox that is gone: what was done after the checkpoint. */

@@ -3,6 +3,7 @@ import { promptsRead } from '../claude/reading.ts';
 import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
+import { helpersAtWork, promptsToTell, tellEndOfBackground } from './background.ts';
 import { takeWindows } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
@@ -12,7 +13,17 @@ import { noteCall } from './recent-calls.ts';
 import { isAtClaude } from './requests.ts';
 import type { Step } from './step.ts';
 import { confirmHalt } from './stops.ts';
-import { beginUnasked, failTurn, handOverWaiting, isOfEarlierTurn, noteRead, takeResult, takeSaved } from './turn.ts';
+import {
+  beginUnasked,
+  failTurn,
+  handOverWaiting,
+  isOfEarlierTurn,
+  noteRead,
+  takeOpenResult,
+  takeResult,
+  takeSaved,
+  takeWorkEnd,
+} from './turn.ts';
 
 export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
@@ -29,7 +40,11 @@ export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported
 function sandboxEvent(step: Step, event: SandboxEvent): void {
   switch (event.type) {
     case 'line':
-      claudeLine(step, event.line, event.at);
+      claudeLine(step, event.line, event.at, event.goesOn ?? false);
+      return;
+    case 'work-ended':
+      endQuestions(step);
+      takeWorkEnd(step);
       return;
     case 'step': {
       const { type: _type, seq: _seq, at, ...body } = event;
@@ -54,7 +69,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       return;
     case 'saved': {
       const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, ...body } = event;
-      step.set({ shared: body.shared ?? [] });
+      step.set({ shared: body.shared ?? [], background: body.background ?? null });
       step.record({ kind: 'saved', ...body }, undefined, at);
       // The save of an earlier turn, whose time was up, ends no later one.
       if (isEarlierSave(step, event)) return;
@@ -78,14 +93,16 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
 
 /** Claude's process ended. What it was doing for an earlier turn, e.g. one whose stop is late, is no loss of this one. */
 function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+  const helpers = helpersAtWork(step.state.reader);
   forgetOpenBlocks(step);
   loseQuestions(step);
+  tellEndOfBackground(step, event);
   takeExit(step, event);
   confirmHalt(step);
   const { phase } = step.state;
   const isEarlier =
     event.cause === 'stop' ? phase.name !== 'stopping' : event.turn !== undefined && isOfEarlierTurn(step, event.turn);
-  if (event.duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[event.cause]);
+  if (event.duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[event.cause], helpers);
   else handOverWaiting(step);
 }
 
@@ -124,7 +141,7 @@ function reasonForStarting(step: Step, reason: string): void {
   if (phase.name === 'starting') step.enter({ ...phase, reason });
 }
 
-function claudeLine(step: Step, line: string, at: number): void {
+function claudeLine(step: Step, line: string, at: number, goesOn: boolean): void {
   const heard = promptsRead(line);
   if (heard !== null) {
     if (!step.state.sandbox.tellsReading) step.set({ sandbox: { ...step.state.sandbox, tellsReading: true } });
@@ -132,7 +149,12 @@ function claudeLine(step: Step, line: string, at: number): void {
   }
   const { state: reader, read } = readLine(step.state.reader, line);
   step.set({ reader });
-  for (const { body, block } of read.entries) claudeEntry(step, body, block, at, heard ?? []);
+  for (const { body, block } of read.entries) {
+    if (goesOn && body.kind === 'result') {
+      step.record(body, block, at);
+      takeOpenResult(step, body);
+    } else claudeEntry(step, body, block, at, heard ?? []);
+  }
   for (const live of read.live) {
     if (live.type === 'usage') step.set({ turnUsage: live.usage });
     else step.live(live);
@@ -152,9 +174,9 @@ function claudeEntry(
     waitNoLonger(step);
     step.set({ model: body.model });
     const { phase } = step.state;
-    // Claude speaks unasked, e.g. because a background task ended: a turn of its own, which the page shows. No thread is
-    // owed an answer, and one that had its answer gets no second.
-    if (phase.name === 'waiting') beginUnasked(step);
+    // Claude speaks unasked: a turn of its own, which the page shows. No thread is owed an answer, and one that had its answer
+    // gets no second, unless it was told that a command still runs: then it is told what came of it.
+    if (phase.name === 'waiting') beginUnasked(step, promptsToTell(step));
     if (phase.name === 'saving') step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
     if (phase.name === 'starting') {
       step.enter({ name: 'working', since: step.now, turn: phase.turn });

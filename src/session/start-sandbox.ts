@@ -88,6 +88,7 @@ export async function startSandbox(
   const status = await sandbox.start(state.id, {
     generation,
     ...takingUp(generation, surroundings),
+    waitsForHelpers: true,
     gateway: sandbox.gateway(state.origin, token),
     repository: { fullName, identity, baseBranch, branch: state.branch },
     claude: {

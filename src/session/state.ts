@@ -10,6 +10,7 @@ import type { Window } from '../limits/windows.ts';
 import { initialNarration, type NarrationState } from '../linear/activities.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
+import type { Background } from '../protocol/sandbox.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
 import type { ContextItem } from './issue-context.ts';
@@ -52,6 +53,11 @@ export interface Turn {
   first?: number;
   /** Claude began it by itself, e.g. because a command in the background ended. */
   unasked?: boolean;
+  /**
+   * What Claude itself said so far, where its helpers are still at work: its last result, with the sums over all of them and the
+   * prompts they answer. Left out while it gave none.
+   */
+  open?: ResultBody;
 }
 
 export type PhaseState =
@@ -86,6 +92,8 @@ export interface SavingPhase {
   endedAt?: number;
   /** The work is saved, and the pull request is waited for. */
   proposes?: boolean;
+  /** What Claude itself said of the next turn, in which its helpers are still at work; as `Turn.open`. */
+  open?: ResultBody;
   /** Claude is at work on the next turn: on what is in the queue, or unasked. */
   begun?: 'asked' | 'unasked';
   /** Claude's process was lost after it had begun the next turn: what it is told when that goes on. */
@@ -245,6 +253,8 @@ export interface SessionState {
   answeredAt?: number;
   /** Life of the sandbox in which Claude was last started; left out before. */
   claudeSince?: number;
+  /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
+  background?: Background | null;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
   /** Requests for the next turn, oldest first. */

@@ -2,6 +2,7 @@
  * Work that is called off: by a person's stop, or because its ground is gone. It concerns what was asked before, wherever
  * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
  */
+import { listCommands } from '../linear/background-words.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import type { EventOf, Withdrawal } from './events.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from './requests.ts';
@@ -26,6 +27,8 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
   step.record({ kind: 'stop-requested', author, source });
   noteStop(step, event.at);
   if (step.state.phase.name === 'waiting') {
+    const at = event.at ?? null;
+    if (endBackground(step, { id, at, thread, author, words: 'Stopped', how: 'stopped' })) return;
     if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
     return;
   }
@@ -59,7 +62,8 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   // Whoever asked after that has Cyrus installed again.
   if (isAskedBy({ askedAt }, at)) step.set({ isMuted: event.why === 'uninstalled' });
   const { id, author, why } = event;
-  halt(step, { id, at, thread: null, author, words: WITHDRAWAL_WORDS[why], how: 'withdrawn' });
+  const stop: Stop = { id, at, thread: null, author, words: WITHDRAWAL_WORDS[why], how: 'withdrawn' };
+  if (!endBackground(step, stop)) halt(step, stop);
 }
 
 /** The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. */
@@ -71,7 +75,25 @@ export function alarmRaised(step: Step, { id, host }: EventOf<'alarm-raised'>): 
     text: `${words}. It was a decoy that opens nothing, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
   });
   const { phase } = step.state;
-  if (isRunning(phase)) halt(step, { id, at: null, thread: null, author: null, words, how: 'stopped' });
+  const stop: Stop = { id, at: null, thread: null, author: null, words, how: 'stopped' };
+  if (isRunning(phase)) halt(step, stop);
+  else endBackground(step, stop);
+}
+
+/**
+ * Ends commands that still run in the background after their turn, in a turn of its own, which ends when they have.
+ * @returns false where none run, or a turn is under way
+ */
+function endBackground(step: Step, stop: Stop): boolean {
+  const { background, turns, phase } = step.state;
+  if (phase.name !== 'waiting' || !background) return false;
+  const number = turns + 1;
+  step.set({ turns: number, background: null });
+  step.record({ kind: 'turn-started', promptIds: [] });
+  const turn = owing({ number, startedAt: step.now, prompts: [], losses: 0, unasked: true }, stop);
+  const words = `${stop.words}. This ran in the background and was ended: ${listCommands(background.commands)}`;
+  stopWork(step, turn, { ...stop, words });
+  return true;
 }
 
 /** Whether something runs in the sandbox for this phase's turn, and is not being stopped yet. */

@@ -3,6 +3,7 @@ import { describeResult } from '../claude/words.ts';
 import { awaitEnd } from '../linear/activities.ts';
 import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
+import { summed } from './open-results.ts';
 import { isUsedUp, parkTurn } from './parking.ts';
 import {
   type Closing,
@@ -53,10 +54,13 @@ export function beginTurn(step: Step, requests: readonly Request[], resume?: str
   step.effect({ kind: 'index-session' });
 }
 
-/** Claude is at work without being asked: a turn of its own. What people ask meanwhile gets its own answer after it. */
-export function beginUnasked(step: Step): void {
+/**
+ * Claude is at work without being asked: a turn of its own. What people ask meanwhile gets its own answer after it.
+ * @param told asides of threads that are told of it all the same
+ */
+export function beginUnasked(step: Step, told: readonly Request[] = []): void {
   const { queue } = step.state;
-  beginTurn(step, []);
+  beginTurn(step, told);
   const { phase } = step.state;
   if (phase.name !== 'working') return;
   const { number } = phase.turn;
@@ -103,14 +107,74 @@ export function startSandbox(step: Step): void {
   step.effect({ kind: 'start-sandbox', generation });
 }
 
+/** Claude gave a result while its helpers are at work: the turn goes on. */
+export function takeOpenResult(step: Step, result: ResultBody): void {
+  const { phase } = step.state;
+  noteResult(step, result);
+  // What is used is counted when the turn ends.
+  step.set({ turnUsage: noUsage });
+  switch (phase.name) {
+    case 'starting':
+    case 'working':
+    case 'asking':
+      changeTurn(step, (turn) => ({ ...turn, open: summed(turn.open, result) }));
+      return;
+    case 'saving':
+      if (!phase.halt) step.enter({ ...phase, open: summed(phase.open, result) });
+      return;
+    default:
+      return;
+  }
+}
+
+function changeTurn(step: Step, change: (turn: Turn) => Turn): void {
+  const { phase } = step.state;
+  if (phase.name !== 'waiting') step.enter({ ...phase, turn: change(phase.turn) });
+}
+
+/** The helpers are done, and Claude says no more: its last result was the last of the turn. */
+export function takeWorkEnd(step: Step): void {
+  const { phase } = step.state;
+  const at = step.state.sandbox.cursor;
+  if (phase.name === 'waiting') return;
+  if (phase.name === 'stopping') save(step, phase.turn, stopped(null, phase.words, phase.how), at);
+  else if (phase.name !== 'saving') {
+    if (phase.turn.open) endWork(step, phase.turn.open, at);
+  } else if (phase.open) {
+    const { open, ...rest } = phase;
+    step.enter(rest);
+    endWork(step, open, at);
+  }
+}
+
 /**
  * Claude gave its result. Requests it did not answer begin the next turn, which the CLI starts by itself.
  * @param at number of the event that brought it
  */
-export function takeResult(step: Step, result: ResultBody, at: number | undefined = step.state.sandbox.cursor): void {
+export function takeResult(step: Step, result: ResultBody): void {
+  noteResult(step, result);
+  const { phase } = step.state;
+  if (phase.name === 'waiting') return;
+  if (phase.name !== 'saving') {
+    endWork(step, summed(phase.turn.open, result), step.state.sandbox.cursor);
+    return;
+  }
+  const { open, ...rest } = phase;
+  step.enter(rest);
+  endWork(step, summed(open, result), step.state.sandbox.cursor);
+}
+
+function noteResult(step: Step, result: ResultBody): void {
   if (result.costUsd !== null) step.set({ costUsd: (step.state.costUsd ?? 0) + result.costUsd });
   // What is named was read, whatever was heard of it before.
   noteRead(step, result.promptIds);
+}
+
+/**
+ * @param result the last one of the turn, with what all of them spent and answered
+ * @param at number of the event that ended it; undefined where that is not known
+ */
+function endWork(step: Step, result: ResultBody, at: number | undefined): void {
   const { phase } = step.state;
   switch (phase.name) {
     case 'waiting':
@@ -179,7 +243,7 @@ export function noteRead(step: Step, ids: readonly string[]): void {
 
 /** @param endedAt number of the event that ended the turn */
 function save(step: Step, turn: Turn, ending: Ending, endedAt: number | undefined): void {
-  const used = ending.result?.usage ?? step.state.turnUsage;
+  const used = ending.result?.usage ?? addUsage(turn.open?.usage ?? noUsage, step.state.turnUsage);
   step.set({ usage: addUsage(step.state.usage, used), turnUsage: noUsage });
   step.enter({ name: 'saving', since: step.now, turn, ending, early: null, ...(endedAt !== undefined && { endedAt }) });
   step.set({ narration: awaitEnd(step.state.narration) });
@@ -295,8 +359,15 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
     beginTurn(step, next, saving?.resume);
     step.set({ queue: queue.filter(isLater) });
   }
+  const { phase } = step.state;
+  if (saving?.open && phase.name === 'working' && early === null) {
+    step.enter({ ...phase, turn: { ...phase.turn, open: saving.open } });
+  }
   if (early === null) return;
-  for (const [index, result] of [early, ...later].entries()) takeResult(step, result, saving?.resultsAt?.[index]);
+  for (const [index, result] of [early, ...later].entries()) {
+    noteRead(step, result.promptIds);
+    endWork(step, result, saving?.resultsAt?.[index]);
+  }
 }
 
 /** Whether a result is about requests in the queue. */

@@ -184,6 +184,7 @@ function client(
       stallSeconds: 120,
       ...overrides.claude,
     },
+    waitsForHelpers: overrides.waitsForHelpers ?? true,
     author: { name: 'Cyrus', email: 'cyrus@cyrus.test', ...overrides.author },
     setupTimeoutSeconds: overrides.setupTimeoutSeconds ?? 60,
     ...(overrides.setupScripts !== undefined && {
