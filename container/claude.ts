@@ -10,6 +10,8 @@ const END_PATIENCE_MS = 250;
 const TERM_PATIENCE_MS = 150;
 /** Output still in the pipe after the exit; a leftover child may hold the pipe open for ever. */
 const DRAIN_MS = 300;
+/** A push may take its time; past this the CLI ends the turn without the answer. */
+const STOP_HOOK_SECONDS = 600;
 
 export interface ClaudeExit {
   code: number | null;
@@ -113,15 +115,25 @@ export class ClaudeProcess {
   /**
    * Has the CLI ask before each use of these tools, by `callback`; it waits for `goOn`, at most a minute.
    * @param tools as in the matcher of a hook (docs: code.claude.com/docs/en/hooks)
+   * @param beforeEnd the callback by which it asks whether its turn may end; answered by `goOn` or `notYet`
    */
-  askBefore(tools: string, callback: string): void {
-    const hooks = { PreToolUse: [{ matcher: tools, hookCallbackIds: [callback] }] };
+  askBefore(tools: string, callback: string, beforeEnd: string): void {
+    const hooks = {
+      PreToolUse: [{ matcher: tools, hookCallbackIds: [callback] }],
+      Stop: [{ hookCallbackIds: [beforeEnd], timeout: STOP_HOOK_SECONDS }],
+    };
     this.#write({ type: 'control_request', request_id: randomUUID(), request: { subtype: 'initialize', hooks } });
   }
 
   /** Answers a callback: decides nothing, the CLI goes on as it would without. */
   goOn(requestId: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response: {} } });
+  }
+
+  /** Answers the callback before the end of a turn: Claude goes on, and is told why. */
+  notYet(requestId: string, reason: string): void {
+    const response = { decision: 'block', reason };
+    this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
   }
 
   /** A user message; the CLI takes it at once, also during a turn. */

@@ -16,6 +16,7 @@ import { mcpVerdict, writeMcpConfig, writeMcpHeaders } from './mcp.ts';
 import { killSessionProcesses } from './processes.ts';
 import { Sequence } from './sequence.ts';
 import { type LineMeaning, TurnTracker } from './turns.ts';
+import { within } from './within.ts';
 
 /** Time Claude has to answer an interrupt with its result. */
 const INTERRUPT_PATIENCE_MS = 1_000;
@@ -25,6 +26,10 @@ const TOKEN_AGE_MS = 30 * 60_000;
 /** Tools that only look are not waited for: what they did need not be kept. */
 const CHANGING_TOOLS = '^(?!(Read|Glob|Grep|WebFetch|WebSearch|ToolSearch|AskUserQuestion)$).*';
 const BEFORE_CHANGE = 'before-change';
+const BEFORE_END = 'before-end';
+
+/** How long the end of a turn waits for a try to commit and push. */
+const TRY_PATIENCE_MS = 120_000;
 
 /** Told to Claude where people are not even asked. */
 const NOT_IN_THIS_SESSION =
@@ -40,6 +45,10 @@ export interface ConversationOptions {
   unkept: () => Promise<void> | null;
   /** A batch of tools is done; `results` are the ids of Claude's own calls in it. */
   onBatch: (results: string[]) => void;
+  /** Before a turn begins: what Claude is to be told of what happened outside; null: nothing. Never rejects. */
+  beforeTurn: () => Promise<string | null>;
+  /** Claude is about to end its turn: what it can still put right; null: nothing. Never rejects. */
+  beforeEnd: () => Promise<string | null>;
   /** Claude gave a result, was stopped, or is gone: its work is to be saved. */
   onTurnEnd: () => void;
   /** The CLI cannot be started. */
@@ -67,6 +76,8 @@ export class Conversation {
   #withheld: (() => void)[] | null = null;
   /** Prompts that Claude has answered in a turn that is not over. */
   #answered: string[] = [];
+  /** What the next prompt is to say first, where the prompt had to wait. */
+  #preface: string | null = null;
   /** A stop is being carried out: it tells the end of the turn itself. */
   #stopping = false;
   #idleSince = Date.now();
@@ -160,10 +171,17 @@ export class Conversation {
     if (commands.waiting.length === 0) return;
     if (this.#tokenIsStale() || this.#modelIsStale()) await this.#end('idle');
     if (!this.#cli) await this.#start();
-    this.#handOver(commands.waiting);
+    const preface = this.isBusy ? null : await this.#options.beforeTurn();
+    if (!this.#options.mayDeliver()) {
+      // A save began meanwhile, and hands over when it is done.
+      this.#preface = preface ?? this.#preface;
+      return;
+    }
+    this.#handOver(commands.waiting, preface ?? this.#preface);
+    this.#preface = null;
   }
 
-  #handOver(prompts: Prompt[]): void {
+  #handOver(prompts: Prompt[], preface: string | null = null): void {
     const cli = this.#cli;
     if (!cli) return;
     for (const prompt of prompts) {
@@ -171,7 +189,8 @@ export class Conversation {
       this.#context.commands.delivered(prompt.id);
       this.#tracker.delivered(prompt.id);
       this.#work.asked();
-      cli.prompt(prompt.id, prompt.text);
+      const isFirst = prompt === prompts[0];
+      cli.prompt(prompt.id, isFirst && preface !== null ? `${prefaced(preface)}\n\n${prompt.text}` : prompt.text);
     }
   }
 
@@ -211,7 +230,7 @@ export class Conversation {
       onLine: (line) => this.#readLine(line),
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),
     });
-    cli.askBefore(CHANGING_TOOLS, BEFORE_CHANGE);
+    cli.askBefore(CHANGING_TOOLS, BEFORE_CHANGE, BEFORE_END);
     this.#cli = cli;
     this.#model = start.claude.model;
     this.#token = { value: token, since: Date.now(), refused: false };
@@ -241,7 +260,8 @@ export class Conversation {
     // Between the CLI and its host; it says nothing to anybody else.
     if (meaning?.kind === 'carried-out') return;
     if (meaning?.kind === 'calls-back') {
-      void this.#allowWhenKept(this.#cli, meaning.requestId);
+      if (meaning.callback === BEFORE_END) void this.#endWhenTried(this.#cli, meaning.requestId);
+      else void this.#allowWhenKept(this.#cli, meaning.requestId);
       return;
     }
     // What is answered here is not told: whoever reads it would ask people.
@@ -371,6 +391,24 @@ export class Conversation {
   async #allowWhenKept(cli: ClaudeProcess | null, requestId: string): Promise<void> {
     await this.#options.unkept();
     cli?.goOn(requestId);
+  }
+
+  /** A turn ends once its work was tried to be pushed; what was refused Claude may put right before, once for each reason. */
+  async #endWhenTried(cli: ClaudeProcess | null, requestId: string): Promise<void> {
+    let advice: string | null = null;
+    // What helpers have half made is not committed.
+    if (this.#tracker.background.helpers.length > 0) {
+      cli?.goOn(requestId);
+      return;
+    }
+    await within(
+      TRY_PATIENCE_MS,
+      this.#options.beforeEnd().then((found) => {
+        advice = found;
+      }),
+    );
+    if (advice === null || this.#stopping) cli?.goOn(requestId);
+    else cli?.notYet(requestId, notYetWords(advice));
   }
 
   #isForPeople({ tool, byRule }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {
@@ -516,6 +554,15 @@ export class Conversation {
     if (this.#ticker) clearInterval(this.#ticker);
     this.#ticker = null;
   }
+}
+
+/** Begins with a tag of its own, so that nobody takes it for a person's words. */
+function prefaced(news: string): string {
+  return `<cyrus-note>\nWhat happened to the branch outside of this conversation, as of now:\n${news.replaceAll('</cyrus-note', '‹/cyrus-note')}\n</cyrus-note>`;
+}
+
+function notYetWords(advice: string): string {
+  return `Cyrus committed and pushed what you did, and not all of it could be kept:\n${advice}\nPut right what you can, then end your turn again. Where you cannot, say so in your answer.`;
 }
 
 function onlyLooks({ tool, input }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {

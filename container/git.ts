@@ -170,7 +170,7 @@ export interface GitOptions {
   timeoutMs?: number;
   /** Most bytes of stdout kept; more is a GitError with `tooLarge`. */
   maxBytes?: number;
-  input?: string;
+  input?: string | Buffer;
   /** Ends the command early. */
   signal?: AbortSignal;
   /** More settings for this command, e.g. from `withoutFilters`. */

@@ -71,6 +71,8 @@ export class Life {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
       mayDeliver: () => !this.#saving.isCommitting,
       unkept: () => this.#checkpoints.unkept(),
+      beforeTurn: () => this.#saving.takeUp(),
+      beforeEnd: () => this.#saving.tryBeforeEnd(),
       onBatch: (results) => this.#checkpoints.soon(results),
       onTurnEnd: () => {
         this.#checkpoints.soon(null);
@@ -235,7 +237,7 @@ export class Life {
 
   async #isWorktreeWhole(): Promise<boolean> {
     try {
-      await commitWork(this.#context.plan, false);
+      await commitWork(this.#context.plan, null);
       return true;
     } catch (error) {
       if (error instanceof GitError) return false;

@@ -31,6 +31,8 @@ export interface SessionPaths {
   /** Something of the repository's cache on its way out or in. */
   cache: string;
   excludes: string;
+  /** What the worktree held besides the repository's files when Claude got it. */
+  baseline: string;
   /** The session's token for Claude's git (mode 0600). */
   credential: string;
   /** The CLI's file of MCP servers, and their headers for the gateway, which hold the token (mode 0600). */
@@ -58,6 +60,7 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     checkpoint: join(dir, 'checkpoint'),
     cache: join(dir, 'cache'),
     excludes: join(dir, 'never-committed'),
+    baseline: join(dir, 'baseline.json'),
     credential: join(dir, 'git-credential'),
     mcpConfig: join(dir, 'mcp-servers.json'),
     mcpHeaders: join(dir, 'mcp-headers.json'),

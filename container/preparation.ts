@@ -1,7 +1,8 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
+import { readBaseline, secretsOf, takeBaseline, writeBaseline, writtenSince } from './baseline.ts';
 import { CheckpointStoreError } from './checkpoint-store.ts';
 import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
@@ -33,7 +34,7 @@ export async function prepare(context: LifeContext): Promise<void> {
     restoring(context),
   );
   if (prepared.created) record.setup = null;
-  if (!record.setup) await setUp(context);
+  if (!record.setup) await setUpMeasured(context, prepared.created);
   const own = await readRepositoryPrompts(context.plan, start.claude.role ?? null);
   const systemPrompt = own === null ? start.claude.systemPrompt : `${start.claude.systemPrompt}\n\n${own}`;
   await writeInstructions(paths, systemPrompt, setupNote(context));
@@ -62,6 +63,23 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
     const detail = `Restored the work as of ${new Date(restore.at).toISOString().slice(0, 19)}Z`;
     context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: Date.now() - since });
   };
+}
+
+/** What the setup makes or changes is none of Claude's work: it is remembered, and secrets in it are kept from commits. */
+async function setUpMeasured(context: LifeContext, isNew: boolean): Promise<void> {
+  const { paths, plan } = context;
+  // A worktree that was restored, or stood already, may hold work.
+  const holdsWork = !isNew || context.start.restore !== undefined;
+  const before = holdsWork ? await takeBaseline(plan) : null;
+  const since = Date.now();
+  await setUp(context);
+  if (context.isOver) return;
+  const baseline = before
+    ? new Map([...(isNew ? [] : await readBaseline(paths.baseline)), ...(await writtenSince(plan, before, since))])
+    : await takeBaseline(plan);
+  await writeBaseline(paths.baseline, baseline);
+  const secrets = secretsOf(baseline);
+  if (secrets.length > 0) await appendFile(paths.excludes, `${secrets.join('\n')}\n`);
 }
 
 /** The scripts that an admin set, then what the repository brings: run, or got from the cache. */

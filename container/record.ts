@@ -17,6 +17,14 @@ const recordSchema = z.object({
   savedHead: z.string().nullable(),
   /** What became of the setup script in this worktree; null before it ran. */
   setup: z.object({ ok: z.boolean(), summary: z.string() }).nullable(),
+  /** What the session knows of its branch on the host (outside.ts); left out before it was looked at. */
+  branch: z
+    .object({ tip: z.string().nullable().optional(), unmerged: z.string().optional(), taken: z.string().optional() })
+    .optional(),
+  /** What Claude is to be told along with its next prompt. */
+  notes: z.array(z.string()).optional(),
+  /** Advice that Claude had already, so that it is not told with every turn. */
+  told: z.array(z.string()).optional(),
 });
 export type SessionRecord = z.infer<typeof recordSchema>;
 

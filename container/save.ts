@@ -3,16 +3,27 @@
  * Claude may go on as soon as the first is done: the second reads nothing but commits.
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
-import { lstat, rm, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
-import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure, withoutFilters } from './git.ts';
+import type { Baseline } from './baseline.ts';
+import { complaint, GitError, type GitOptions, git, remoteFailure } from './git.ts';
+import {
+  commitAt,
+  commitsBeyond,
+  contains,
+  type ForeignCommit,
+  foreignCommits,
+  isInBase,
+  named,
+} from './host-branch.ts';
+import { commitLeftovers } from './leftovers.ts';
 import { log } from './log.ts';
+import { notForGit } from './not-for-git.ts';
+import { type BranchMemory, type Meeting, mergeIn } from './outside.ts';
 import { exists } from './paths.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
-/** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
-const MAX_FILE_BYTES = 50 * 1024 * 1024;
 const MAX_PATCH_BYTES = 20 * 1024 * 1024;
 const MAX_COMMITS = 50;
 const MAX_FILES = 300;
@@ -24,8 +35,10 @@ const RETRY_PAUSES_MS = [500, 2_000, 6_000];
 const RETRY_LIMIT_MS = 60_000;
 
 export interface CommittedWork {
-  /** Commit the session's branch stands at. */
+  /** Commit that holds the work: HEAD, whatever Claude called its branch. */
   head: string;
+  /** Whether the worktree is at rest: no rebase or merge of Claude's is under way. */
+  isAtRest: boolean;
   problems: string[];
 }
 
@@ -37,80 +50,133 @@ export interface PublishedWork {
   pushed: boolean;
   patchBytes: number | null;
   problems: string[];
+  /** Those of the problems that Claude can do something about. */
+  advice: string[];
   /** True when the push failed for a reason that passes: it should be tried again later. */
   retry: boolean;
+  /** Somebody pushed at the same moment: what happened outside is to be taken up, and the push tried again. */
+  stale: boolean;
 }
 
 /**
  * First half. Nothing of Claude's is running, or it only reads.
- * @param leftovers false while Claude works on: then only what is committed already counts
- * @throws GitError when not even the branch can be read
+ * @param leftovers what the worktree held before Claude; null while Claude works on: then only what is committed already counts
+ * @throws GitError when not even HEAD can be read
  */
-export async function commitWork(plan: WorkspacePlan, leftovers: boolean): Promise<CommittedWork> {
+export async function commitWork(plan: WorkspacePlan, leftovers: Baseline | null): Promise<CommittedWork> {
   const problems: string[] = [];
-  const options = inWorktree(plan);
-  if (leftovers) {
+  let isAtRest = leftovers !== null;
+  if (leftovers !== null) {
     try {
       await breakStaleLocks(plan);
       const refusal = await whyNotCommit(plan);
-      if (refusal) problems.push(refusal);
-      else {
-        problems.push(...(await commitLeftovers(plan)));
-        await git(['update-ref', `refs/heads/${plan.branch}`, 'HEAD'], options);
-      }
+      if (refusal) {
+        problems.push(refusal);
+        isAtRest = false;
+      } else problems.push(...(await commitLeftovers(plan, leftovers)));
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       log('warning', 'leftovers not committed', { error });
-      problems.push(`Uncommitted changes could not be committed: ${complaint(error)}`);
+      problems.push(`Uncommitted changes could not be committed: ${complaint(error)}.`);
     }
   }
-  const head = (await git(['rev-parse', '--verify', `refs/heads/${plan.branch}^{commit}`], options)).trim();
-  return { head, problems };
+  const { head, problem } = await findWork(plan, isAtRest);
+  if (problem !== null) problems.push(problem);
+  return { head, isAtRest, problems };
 }
 
 /**
  * Second half: pushes a commit to the session's branch and stores its patch at `{gateway}/patch/{head}`.
  * @param since commit of the last save, for counting what is new
- * @param patchPath file the patch is made in
+ * @param branch what the session knows of its branch on the host, brought up to date; and how it was found just now
+ * @param patchPath file the patch is made in; null: no patch is stored
  */
 export async function publishWork(
   plan: WorkspacePlan,
   head: string,
   since: string | null,
-  patchPath: string,
+  branch: { memory: BranchMemory; meeting: Meeting | null },
+  patchPath: string | null,
 ): Promise<PublishedWork> {
   const base = `refs/remotes/origin/${plan.baseBranch}`;
   const options = inWorktree(plan);
   const problems: string[] = [];
+  const advice: string[] = [];
   const commits = await listCommits(options, base, head);
-  const newCommits = Number(await git(['rev-list', '--count', head, `^${since ?? base}`], options));
+  const { memory, meeting } = branch;
+  const onHost = meeting ? meeting.tips.branch : (memory.tip ?? null);
+  const not = [since ?? base, ...(memory.taken === undefined ? [] : [memory.taken])].map((name) => `^${name}`);
+  const newCommits = Number(await git(['rev-list', '--count', head, ...not], options));
   const forkPoint = await mergeBase(options, base, head);
   const files = await listFiles(options, forkPoint, head);
 
-  const remoteRef = `refs/remotes/origin/${plan.branch}`;
-  const known = await git(['rev-parse', '--verify', '--quiet', remoteRef], options).then(
-    (sha) => sha.trim(),
-    () => null,
-  );
-  let pushed = known === head;
-  let retry = false;
-  // A branch that neither holds anything nor exists on the host would only be clutter there.
-  if (!pushed && (commits.length > 0 || known !== null)) {
-    const failure = await push(plan, head, known);
-    pushed = failure === null;
-    if (failure) {
-      problems.push(failure.problem);
-      retry = failure.retry;
-    }
+  const strange = await notForGit(plan, forkPoint, head);
+  problems.push(...strange);
+  advice.push(...strange);
+  const result = await publish(plan, { head, onHost, hasCommits: commits.length > 0, base }, branch);
+  if (result.problem !== null) {
+    problems.push(result.problem);
+    if (result.isForClaude) advice.push(result.problem);
   }
+  const { pushed, retry, stale } = result;
   let patchBytes: number | null = null;
-  if (files.length > 0) {
+  if (files.length > 0 && patchPath !== null) {
     // Where the push has just waited in vain for the gateway, the patch is tried once.
     const patch = await storePatch(plan, forkPoint, head, patchPath, retry ? [] : RETRY_PAUSES_MS);
     patchBytes = patch.bytes;
     if (patch.problem) problems.push(patch.problem);
   }
-  return { commits, files, newCommits, pushed, patchBytes, problems, retry };
+  return { commits, files, newCommits, pushed, patchBytes, problems, advice, retry, stale };
+}
+
+interface Published {
+  pushed: boolean;
+  problem: string | null;
+  isForClaude: boolean;
+  retry: boolean;
+  stale: boolean;
+}
+
+/** Pushes where there is something to push and nobody else's commit would leave the branch. */
+async function publish(
+  plan: WorkspacePlan,
+  { head, onHost, hasCommits, base }: { head: string; onHost: string | null; hasCommits: boolean; base: string },
+  { memory, meeting }: { memory: BranchMemory; meeting: Meeting | null },
+): Promise<Published> {
+  const done = { pushed: true, problem: null, isForClaude: false, retry: false, stale: false };
+  const refused = (problem: string): Published => ({ ...done, pushed: false, problem, isForClaude: true });
+  if (onHost === head) return done;
+  if (meeting?.blocked) return refused(meeting.blocked);
+  const options = inWorktree(plan);
+  if (!hasCommits) {
+    // A branch that neither holds anything nor exists on the host would only be clutter there.
+    if (onHost === null) return { ...done, pushed: false };
+    // Merged: the base has it all, and there is nothing new.
+    if (await isInBase(plan, onHost, base)) return done;
+  }
+  if (onHost !== null && !(await contains(options, head, onHost))) {
+    const theirs = await foreignCommits(plan, onHost, head);
+    const lost = await notInBase(plan, theirs, base);
+    if (lost.length > 0) {
+      return refused(
+        `${plan.branch} was not pushed: it would take other people's commits off the branch (${named(lost)}). Merge origin/${plan.branch}, or rebase onto it, so that they stay.`,
+      );
+    }
+  }
+  const failure = await push(plan, head, onHost);
+  if (failure !== null) return { ...done, pushed: false, ...failure };
+  memory.tip = head;
+  return done;
+}
+
+/** Without those that the base has too. */
+async function notInBase(plan: WorkspacePlan, commits: ForeignCommit[], base: string): Promise<ForeignCommit[]> {
+  const missing: ForeignCommit[] = [];
+  for (const commit of commits) if (!(await contains(inWorktree(plan), base, commit.sha))) missing.push(commit);
+  if (missing.length === 0) return missing;
+  // A squash of the whole branch has them too, under another name.
+  const [newest] = missing;
+  return newest && (await isInBase(plan, newest.sha, base)) ? [] : missing;
 }
 
 async function gitPath(options: GitOptions, name: string): Promise<string> {
@@ -150,62 +216,52 @@ async function whyNotCommit(plan: WorkspacePlan): Promise<string | null> {
   }
   const unmerged = await git(['ls-files', '--unmerged', '-z'], options);
   if (unmerged !== '') return 'Uncommitted changes were left alone: a merge has conflicts that are not resolved.';
-  // Work on another branch that grew out of the session's belongs to it; any other branch is none of its business.
-  if (await gitSays(['merge-base', '--is-ancestor', `refs/heads/${plan.branch}`, 'HEAD'], options)) return null;
-  const on = await git(['symbolic-ref', '--quiet', '--short', 'HEAD'], options).then(
-    (name) => `on ${name.trim()}`,
-    () => 'at a detached commit',
-  );
-  return `Uncommitted changes were left alone: the worktree is ${on}, not on ${plan.branch}.`;
+  return null;
 }
 
-/** @returns problems in words for people; the rest is committed all the same */
-async function commitLeftovers(plan: WorkspacePlan): Promise<string[]> {
-  const options = { ...inWorktree(plan), settings: await withoutFilters(inWorktree(plan)), timeoutMs: 5 * 60_000 };
-  const listed = await git(['status', '--porcelain', '-z', '--untracked-files=all', '--no-renames'], options);
-  const paths = listed
-    .split('\0')
-    .filter((entry) => entry.length > 3)
-    .map((entry) => entry.slice(3));
-  if (paths.length === 0) return [];
-  const problems: string[] = [];
-  const excluded: string[] = [];
-  for (const path of paths) {
-    const found = await lstat(join(plan.worktree, path)).catch(() => null);
-    if (found?.isFile() && found.size > MAX_FILE_BYTES) {
-      excluded.push(path);
-      problems.push(`${path} was not committed: it is ${Math.round(found.size / 1024 / 1024)} MiB large (limit 50).`);
-    } else if (path.endsWith('/') && !(await hasCommit(plan, path))) {
-      // A repository inside the repository, without a commit: git can neither add it nor skip it by itself.
-      excluded.push(path);
-      problems.push(`${path} was not committed: it is a git repository of its own without a commit.`);
+/**
+ * The commit that holds the work. Mostly HEAD. Where Claude only looks at another commit, its branch; where it has
+ * committed on a branch beside the session's, both together.
+ */
+async function findWork(plan: WorkspacePlan, isAtRest: boolean): Promise<{ head: string; problem: string | null }> {
+  const options = inWorktree(plan);
+  const branchRef = `refs/heads/${plan.branch}`;
+  const suspended = await headBeforeRebase(options);
+  const head = suspended ?? (await git(['rev-parse', '--verify', 'HEAD^{commit}'], options)).trim();
+  const branch = await commitAt(options, branchRef);
+  const on = await git(['symbolic-ref', '--quiet', 'HEAD'], options).then(
+    (name) => name.trim(),
+    () => null,
+  );
+  if (suspended !== null || on === branchRef || branch === null || (await contains(options, head, branch))) {
+    if (isAtRest && on !== branchRef && branch !== head) {
+      // A branch of Claude's may be in the way of the name; what counts is HEAD.
+      await git(['update-ref', branchRef, head], options).catch((error: unknown) => {
+        log('info', 'the session’s branch is not set to HEAD', { error });
+      });
     }
+    return { head, problem: null };
   }
-  await addAll(options, excluded);
-  if (
-    await gitSays(
-      ['diff', '--cached', '--quiet', '--no-ext-diff', '--no-textconv', '--ignore-submodules=none'],
-      options,
-    )
-  ) {
-    return problems;
+  const beside = await commitsBeyond(options, head, [branch, '--remotes=origin']);
+  if (beside.length === 0) return { head: branch, problem: null };
+  const where = on === null ? 'a detached commit' : on.replace(/^refs\/heads\//, '');
+  const conflict = isAtRest
+    ? await mergeIn(plan, branch, `Merge ${plan.branch}`)
+    : 'Claude was at work in the worktree';
+  if (conflict !== null) {
+    const problem = `${named(beside)} on ${where} could not be put onto ${plan.branch}: ${conflict}. Merge ${plan.branch} there, or check it out and merge them.`;
+    return { head: branch, problem };
   }
-  await git(['commit', '--quiet', '--no-verify', '--message', `Work in progress on ${plan.branch}`], options);
-  return problems;
+  return await findWork(plan, isAtRest);
 }
 
-async function addAll(options: GitOptions, excluded: string[]): Promise<void> {
-  const pathspecs = ['.', ...excluded.map((path) => `:(top,literal,exclude)${path.replace(/\/$/, '')}`)];
-  const args = ['add', '--all', '--pathspec-from-file=-', '--pathspec-file-nul'];
-  await git(args, { ...options, input: pathspecs.join('\0') });
-}
-
-async function hasCommit(plan: WorkspacePlan, path: string): Promise<boolean> {
-  const inside = { ...inWorktree(plan), cwd: join(plan.worktree, path) };
-  return await git(['rev-parse', '--verify', '--quiet', 'HEAD'], inside).then(
-    () => true,
-    () => false,
-  );
+/** Where the branch stood before a rebase that is under way; null where none is. */
+async function headBeforeRebase(options: GitOptions): Promise<string | null> {
+  for (const name of ['rebase-merge/orig-head', 'rebase-apply/orig-head']) {
+    const text = await readFile(await gitPath(options, name), 'utf8').catch(() => '');
+    if (/^[0-9a-f]{40,64}$/.test(text.trim())) return await commitAt(options, text.trim());
+  }
+  return null;
 }
 
 async function listCommits(options: GitOptions, base: string, head: string): Promise<Commit[]> {
@@ -251,13 +307,18 @@ function lineCount(text: string): number | null {
 
 interface PushFailure {
   problem: string;
+  isForClaude: boolean;
   retry: boolean;
+  stale: boolean;
 }
 
-/** Pushes; history that Claude rewrote is pushed too, as long as nobody else has changed the branch. */
-async function push(plan: WorkspacePlan, head: string, known: string | null): Promise<PushFailure | null> {
+/**
+ * Pushes. The lease names the commit that was found on the host and judged; who pushes at the same moment wins.
+ * @param onHost null: there is no such branch
+ */
+async function push(plan: WorkspacePlan, head: string, onHost: string | null): Promise<PushFailure | null> {
   const ref = `refs/heads/${plan.branch}`;
-  const lease = `--force-with-lease=${ref}:${known ?? ''}`;
+  const lease = `--force-with-lease=${ref}:${onHost ?? ''}`;
   const until = Date.now() + RETRY_LIMIT_MS;
   const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
   for (let attempt = 0; ; attempt++) {
@@ -274,19 +335,26 @@ async function push(plan: WorkspacePlan, head: string, known: string | null): Pr
         await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
         continue;
       }
-      return { problem: pushProblem(plan, error, failure), retry: failure === 'network' };
+      return pushFailure(plan, error, failure);
     }
   }
 }
 
-function pushProblem(plan: WorkspacePlan, error: GitError, failure: ReturnType<typeof remoteFailure>): string {
-  if (error.stderr.includes('stale info') || error.stdout.includes('stale info')) {
-    return `${plan.branch} was not pushed: somebody else has changed it on the git host since.`;
+function pushFailure(plan: WorkspacePlan, error: GitError, failure: ReturnType<typeof remoteFailure>): PushFailure {
+  const passing = { isForClaude: false, retry: failure === 'network', stale: false };
+  if (
+    /stale info|fetch first|cannot lock ref .* but expected|reference already exists/.test(error.stdout + error.stderr)
+  ) {
+    const problem = `${plan.branch} was not pushed: somebody else has just changed it on the git host.`;
+    return { problem, isForClaude: false, retry: true, stale: true };
   }
-  const rejected = /\[(?:remote )?rejected\] \(([^)]*)\)/.exec(error.stdout)?.[1];
+  const rejected = /\[(?:remote )?rejected\] \((.*)\)$/m.exec(error.stdout)?.[1];
   const said = rejected ? [rejected, ...remoteWords(error)].join(' · ') : complaint(error);
-  if (failure === 'network') return `${plan.branch} was not pushed: the git host could not be reached (${said}).`;
-  return `${plan.branch} was not pushed, the git host refused: ${said}`.slice(0, 1_000);
+  if (failure === 'network') {
+    return { ...passing, problem: `${plan.branch} was not pushed: the git host could not be reached (${said}).` };
+  }
+  const problem = `${plan.branch} was not pushed, the git host refused: ${[...said].slice(0, 1_500).join('')}`;
+  return { ...passing, problem, isForClaude: failure === 'other' };
 }
 
 function remoteWords(error: GitError): string[] {
@@ -359,7 +427,11 @@ async function writePatch(plan: WorkspacePlan, from: string, head: string, path:
   return file.bytesWritten;
 }
 
-async function putPatch(plan: WorkspacePlan, head: string, path: string): Promise<PushFailure | null> {
+async function putPatch(
+  plan: WorkspacePlan,
+  head: string,
+  path: string,
+): Promise<{ problem: string; retry: boolean } | null> {
   try {
     const answer = await fetch(`${plan.remote.gatewayUrl}/patch/${head}`, {
       method: 'PUT',

@@ -2,14 +2,19 @@
  * When a life saves: after each result, stop and crash, and again where a push failed for a reason that passes. Commits
  * and publishing are two sequences, so that a push that takes long does not hold up the next turn's commit.
  */
+import { readBaseline } from './baseline.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
+import { type BranchMemory, baseNews, type Meeting, takeUpOutside } from './outside.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
 import { type Shared, shareFiles } from './share.ts';
 
 const FIRST_LATER_PUSH_MS = 60_000;
 const MAX_LATER_PUSHES = 6;
+/** Somebody may push at the same moment, and once more. */
+const MAX_RACES = 3;
+const MAX_NOTES = 20;
 
 export interface SavingOptions {
   /** Whether Claude is at work: then what is not committed is left to it. */
@@ -78,68 +83,183 @@ export class Saving {
     this.#timer = null;
   }
 
+  /**
+   * Before Claude begins a turn: takes up what other people did to the branch since.
+   * @returns what Claude is to be told before its prompt, null where there is nothing. Never rejects
+   */
+  async takeUp(): Promise<string | null> {
+    const context = this.#context;
+    const { record } = context;
+    try {
+      const news = await this.#commits.run(async () => {
+        const meeting = await this.#meet();
+        if (!meeting) return [];
+        const base = await baseNews(context.plan, meeting.tips);
+        return [
+          ...(meeting.blocked === null ? [] : [meeting.blocked]),
+          ...this.#unlessTold(base === null ? [] : [base]),
+        ];
+      });
+      const notes = [...new Set([...(record.notes ?? []), ...news])];
+      record.notes = [];
+      await context.remember();
+      return notes.length === 0 ? null : notes.map((note) => `- ${note}`).join('\n');
+    } catch (error) {
+      if (!(error instanceof GitError)) context.broken('take-up', error);
+      return null;
+    }
+  }
+
+  /**
+   * When Claude is about to end its turn: commits and pushes already, so that Claude can put right what was refused.
+   * @returns what Claude can do something about and was not told before; null where there is nothing. Never rejects
+   */
+  async tryBeforeEnd(): Promise<string | null> {
+    const context = this.#context;
+    if (context.isOver) return null;
+    try {
+      const { advice } = await this.#commitAndPublish({ isAtRest: true, patch: false });
+      const fresh = this.#unlessTold(advice);
+      await context.remember();
+      return fresh.length === 0 ? null : fresh.map((one) => `- ${one}`).join('\n');
+    } catch (error) {
+      context.broken('try-before-end', error);
+      return null;
+    }
+  }
+
   async #save(again: boolean): Promise<void> {
     const context = this.#context;
     const { commands, record } = context;
     const turn = Math.max(1, commands.unsavedTurn || commands.lastTurn);
     const since = Date.now();
     context.emit({ type: 'step', step: 'save', status: 'started', detail: 'Saving' });
-    const { head, problems } = await this.#commits.run(() => this.#commit());
-    await this.#publishing.run(async () => {
-      const [published, { files: shared, problems: unshared }] = await Promise.all([
-        this.#publish(head),
-        this.#share(),
-      ]);
-      const { retry, problems: more, ...work } = published;
-      if (context.isOver) return;
-      this.#planPush(retry);
-      context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
-      const problem = [...problems, ...more, ...unshared].join('\n');
-      const { branch } = context.start.repository;
-      const running = this.#options.runningCommands();
-      const background = { commands: running, endAfterMs: context.config.idleMs };
-      context.emit({
-        type: 'saved',
-        turn,
-        branch,
-        head,
-        ...work,
-        ...(shared.length > 0 ? { shared } : {}),
-        ...(running.length > 0 ? { background } : {}),
-        ...(again ? { again } : {}),
-        ...(problem ? { problem } : {}),
-      });
-      record.savedHead = head;
-      await context.remember();
-      await context.journal.flushed();
-      commands.saved(turn);
-      this.#options.onSaved();
+    const [saved, { files: shared, problems: unshared }] = await Promise.all([
+      this.#commitAndPublish({ isAtRest: !this.#options.isClaudeBusy(), patch: true, counts: true }),
+      this.#publishing.run(() => this.#share()),
+    ]);
+    if (context.isOver) return;
+    const { head, problems, advice, retry, stale: _, ...work } = saved;
+    this.#planPush(retry);
+    // What Claude has not been told in its turn it is told with the next prompt.
+    record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessTold(advice)])].slice(0, MAX_NOTES);
+    context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
+    const problem = [...problems, ...unshared].join('\n');
+    const { branch } = context.start.repository;
+    const running = this.#options.runningCommands();
+    const background = { commands: running, endAfterMs: context.config.idleMs };
+    context.emit({
+      type: 'saved',
+      turn,
+      branch,
+      head,
+      ...work,
+      ...(shared.length > 0 ? { shared } : {}),
+      ...(running.length > 0 ? { background } : {}),
+      ...(again ? { again } : {}),
+      ...(problem ? { problem } : {}),
     });
+    record.savedHead = head;
+    await context.remember();
+    await context.journal.flushed();
+    commands.saved(turn);
+    this.#options.onSaved();
   }
 
-  async #commit(): Promise<CommittedWork> {
-    try {
-      return await commitWork(this.#context.plan, !this.#options.isClaudeBusy());
-    } catch (error) {
-      if (!(error instanceof GitError)) throw error;
-      const { savedHead, baseCommit } = this.#context.record;
-      const problem = `The work could not be saved: ${error.message.slice(0, 300)}`;
-      return { head: savedHead ?? baseCommit ?? '', problems: [problem] };
-    } finally {
+  /** @param counts the worktree was held for this commit, and is Claude's again after it */
+  async #commitAndPublish({
+    isAtRest,
+    patch,
+    counts = false,
+  }: {
+    isAtRest: boolean;
+    patch: boolean;
+    counts?: boolean;
+  }): Promise<PublishedWork & { head: string }> {
+    let held = counts;
+    const release = () => {
+      if (!held) return;
+      held = false;
       this.#committing -= 1;
       this.#options.onCommitted();
+    };
+    try {
+      for (let race = 1; ; race++) {
+        const { head, problems, meeting } = await this.#commits.run(() => this.#commit(isAtRest));
+        // What follows reads nothing but commits.
+        release();
+        const published = await this.#publishing.run(() => this.#publish(head, meeting, patch));
+        const isFree = isAtRest && !this.#context.isOver && !(counts && this.#options.isClaudeBusy());
+        if (!published.stale || !isFree || race === MAX_RACES) {
+          const all = { problems: [...problems, ...published.problems], advice: [...problems, ...published.advice] };
+          return { ...published, ...all, head };
+        }
+        // Somebody pushed at the same moment: the worktree is needed again.
+        if (counts) {
+          held = true;
+          this.#committing += 1;
+        }
+      }
+    } finally {
+      release();
     }
   }
 
-  async #publish(head: string): Promise<PublishedWork> {
+  async #commit(isAtRest: boolean): Promise<CommittedWork & { meeting: Meeting | null }> {
+    const { plan, paths, record } = this.#context;
+    try {
+      const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null);
+      const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
+      if (!meeting) return { ...committed, meeting };
+      // It may have been moved onto what others pushed.
+      const { head, problems } = await commitWork(plan, null);
+      return { head, isAtRest, problems: [...new Set([...committed.problems, ...problems])], meeting };
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      const { savedHead, baseCommit } = record;
+      const problem = `The work could not be saved: ${error.message.slice(0, 300)}`;
+      return { head: savedHead ?? baseCommit ?? '', isAtRest: false, problems: [problem], meeting: null };
+    }
+  }
+
+  /** Looks at the host; people are told what happened there, and Claude with its next prompt. */
+  async #meet(): Promise<Meeting | null> {
+    const context = this.#context;
+    const { record } = context;
+    const memory = this.#memory();
+    const meeting = await takeUpOutside(context.plan, memory);
+    if (!meeting || meeting.news.length === 0) return meeting;
+    record.notes = [...(record.notes ?? []), ...meeting.news].slice(-MAX_NOTES);
+    await context.remember();
+    for (const text of meeting.news) context.emit({ type: 'notice', text });
+    return meeting;
+  }
+
+  #memory(): BranchMemory {
+    const { record, start } = this.#context;
+    const { pushed } = start.repository;
+    record.branch ??= pushed === undefined ? {} : { tip: pushed };
+    return record.branch;
+  }
+
+  #unlessTold(advice: readonly string[]): string[] {
+    const { record } = this.#context;
+    const told = record.told ?? [];
+    const fresh = [...new Set(advice)].filter((one) => !told.includes(one));
+    record.told = [...told, ...fresh].slice(-2 * MAX_NOTES);
+    return fresh;
+  }
+
+  async #publish(head: string, meeting: Meeting | null, patch: boolean): Promise<PublishedWork> {
     const { plan, record, paths } = this.#context;
     try {
-      return await publishWork(plan, head, record.savedHead, paths.patch);
+      const branch = { memory: this.#memory(), meeting };
+      return await publishWork(plan, head, record.savedHead, branch, patch ? paths.patch : null);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       const problem = `The branch could not be read for saving: ${error.message.slice(0, 300)}`;
-      const nothing = { commits: [], files: [], newCommits: 0, pushed: false, patchBytes: null, retry: false };
-      return { ...nothing, problems: [problem] };
+      const nothing = { commits: [], files: [], newCommits: 0, pushed: false, patchBytes: null };
+      return { ...nothing, problems: [problem], advice: [], retry: false, stale: false };
     }
   }
 

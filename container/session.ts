@@ -198,6 +198,9 @@ function newRecord(start: StartSession, before: SessionRecord | null): SessionRe
     baseCommit: null,
     savedHead: before?.savedHead ?? null,
     setup: before?.setup ?? null,
+    branch: before?.branch,
+    notes: before?.notes,
+    told: before?.told,
   };
 }
 

@@ -15,6 +15,10 @@ export interface WorkspacePlan {
   /** File for a bundle on its way out of the cache. */
   bundlePath: string;
   signal: AbortSignal;
+  /** Whether git-lfs can be run here. */
+  hasLfs?: boolean;
+  /** Message of the commit that holds what Claude left uncommitted. */
+  commitMessage?: (branch: string) => string;
 }
 
 /** Where and how git works on the mirror. */

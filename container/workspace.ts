@@ -172,14 +172,8 @@ async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
   }
 }
 
-/** What a repository without a .gitignore for it would otherwise have committed by `git add -A`. */
+/** Ignored is what the repository ignores, and files that the CLI itself leaves behind. */
 const hex = '[0-9a-f]';
 const neverCommitted = `# What the CLI was writing when it was killed (name.tmp.<process>.<random>, measured with CLI 2.1.330).
 *.tmp.[0-9]*.${hex.repeat(12)}
-# Made by tools, never meant to be committed. A repository that tracks such files keeps them.
-node_modules/
-__pycache__/
-*.pyc
-.venv/
-.DS_Store
 `;

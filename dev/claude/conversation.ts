@@ -54,6 +54,7 @@ const notFromPeople = [
   '<task-notification>',
   '[Request interrupted by user',
   'Continue from where you left off.',
+  'Stop hook feedback',
 ];
 
 /** How Cyrus asks to go on after Claude's process or its sandbox was lost (src/session/losses.ts): no new request. */

@@ -1,12 +1,16 @@
 /**
  * The way to the git host. A sandbox's remote is the gateway; a push is read as far as its commands: only the session's
- * own branch may be created or moved. Packs are streamed, never held.
+ * own branch may be created or moved, and only so that nobody else's commits leave it. Packs are streamed; of their
+ * beginning the commits are read.
  */
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
+import { isInHistory } from './ancestry.ts';
 import { type BodyReader, bodyReader, PIECE_BYTES } from './body-reader.ts';
 import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
+import { type OwnCommits, refusalToMove } from './own-commits.ts';
+import { readPackCommits } from './pack-commits.ts';
 import { joined, type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
 import type { Claims } from './token.ts';
 
@@ -22,6 +26,7 @@ const MAX_REPORT_BYTES = 16 * 1024 ** 2;
  * @param claims who calls: the session's repository and branch
  * @param remote where the repository is, and its credential
  * @param maxPushBytes pushes larger than this, uncompressed, are refused
+ * @param own what the session has pushed so far, by which it is judged whether a push takes other people's commits off the branch; null: that is not judged
  * @returns the git host's answer as it streams; a push that is not allowed gets a report git prints for each ref, any other refusal a text git prints as `remote: …`
  */
 export async function forwardToGit(
@@ -31,6 +36,7 @@ export async function forwardToGit(
   remote: GitRemote,
   fetcher: Fetch,
   maxPushBytes: number = MAX_PUSH_BYTES,
+  own: OwnCommits | null = null,
 ): Promise<Response> {
   const prefix = `${claims.r}.git/`;
   // Compared as it came: nothing is decoded or resolved, so there is no second way to write an address.
@@ -53,7 +59,7 @@ export async function forwardToGit(
   }
   const body = decodedBody(request);
   if (!body) return plain(415, 'the body may be compressed with gzip only');
-  if (resource === 'git-receive-pack') return forwardPush(request, body, claims, remote, fetcher, maxPushBytes);
+  if (resource === 'git-receive-pack') return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own);
   return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
 }
 
@@ -64,12 +70,14 @@ async function forwardPush(
   remote: GitRemote,
   fetcher: Fetch,
   maxBytes: number,
+  own: OwnCommits | null,
 ): Promise<Response> {
   const reader = bodyReader(body);
   let push: Push;
   let read: Uint8Array;
+  let end: number;
   try {
-    ({ push, read } = await readPush(reader));
+    ({ push, read, end } = await readPush(reader));
   } catch (error) {
     await reader.cancel().catch(ignored);
     if (error instanceof PushSyntaxError) return plain(400, error.message);
@@ -94,6 +102,16 @@ async function forwardPush(
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (Math.max(announced, read.byteLength) > maxBytes) return refuse(tooLarge);
 
+  const [update] = push.updates;
+  if (own && update) {
+    const { commits, read: more } = await readPackCommits(read, end, reader, update.newId.length);
+    read = more;
+    const ask = (part: string, tips: readonly string[]) => isInHistory(part, tips, claims, remote, fetcher);
+    const why = await refusalToMove(update, commits, own, ask);
+    if (why !== null) return refuse(why);
+    // Before the host has them: a push whose answer is lost counts as well.
+    if (commits.size > 0) await own.add(commits);
+  }
   const rest = restOf(read, reader, maxBytes);
   const answer = await askGitHost(request, 'git-receive-pack', rest.stream, claims, remote, fetcher);
   // Git shows no text of a failed POST; a report it shows.

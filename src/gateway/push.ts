@@ -38,17 +38,19 @@ const command = /^([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ([^\0]
 /**
  * Reads from the body of a push up to the end of its command list, however the bytes are cut into chunks.
  * @param reader the body; what follows the head is left in it
- * @returns the push, and every byte taken from the reader so far, which may go beyond the head
+ * @returns the push, every byte taken from the reader so far, which may go beyond the head, and where the head ends in them
  * @throws PushSyntaxError; the reader's own errors
  */
-export async function readPush(reader: BodyReader): Promise<{ push: Push; read: Uint8Array<ArrayBuffer> }> {
+export async function readPush(
+  reader: BodyReader,
+): Promise<{ push: Push; read: Uint8Array<ArrayBuffer>; end: number }> {
   let bytes = new Uint8Array(4_096);
   let length = 0;
   let at = 0;
   const lines: string[] = [];
   for (;;) {
     const packet = nextPacket(bytes.subarray(0, length), at);
-    if (packet === 'flush') return { push: parse(lines), read: bytes.subarray(0, length) };
+    if (packet === 'flush') return { push: parse(lines), read: bytes.subarray(0, length), end: at + 4 };
     if (packet) {
       lines.push(lineOf(packet));
       at += 4 + packet.byteLength;

@@ -100,6 +100,11 @@ export const startSessionSchema = z.object({
     baseBranch: z.string().min(1),
     /** The one branch this session may push. */
     branch: z.string().min(1),
+    /**
+     * Commit that the session last put onto its branch; null: nothing yet, so that a branch of that name is somebody else's.
+     * Left out by a Worker that does not know: what is there is taken for the session's.
+     */
+    pushed: z.string().nullable().optional(),
   }),
   claude: z.object({
     credential: claudeCredentialSchema,

@@ -14,6 +14,7 @@ import { DecoyDetector, decoyOf } from '../gateway/decoy.ts';
 import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit, refusedByGit } from '../gateway/git.ts';
+import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
@@ -131,7 +132,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const { host } = new URL(remote.cloneUrl);
     const passage = { observer, decoy: await decoyOf(config, claims.s), host, path: `/${path}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
-      forwardToGit(request, path, claims, remote, outgoing),
+      forwardToGit(request, path, claims, remote, outgoing, undefined, ownCommitsOf(c.env, claims)),
     );
   });
 
@@ -174,6 +175,15 @@ async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
   const token = tokenOf(c.req.raw);
   const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
   return typeof claims === 'string' ? { error: `token_${claims}`, message: problems[claims] } : claims;
+}
+
+/** What a session has pushed is kept by its object: a sandbox that is lost, or lies, changes nothing of it. */
+function ownCommitsOf(env: Env, { s }: Claims): OwnCommits {
+  const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(s));
+  return {
+    all: async () => new Map((await session.pushedCommits()).map(({ id, parents }) => [id, parents])),
+    add: (commits) => session.notePushed([...commits].map(([id, parents]) => ({ id, parents: [...parents] }))),
+  };
 }
 
 /** The token says which session; the platform says which container. Both must agree, so a stolen token opens nothing. */

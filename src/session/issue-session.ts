@@ -29,6 +29,7 @@ import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
+import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
 import { needsPlace } from './queueing.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
 import { initialState, type SessionState } from './state.ts';
@@ -51,6 +52,7 @@ export class IssueSession extends DurableObject<Env> {
   readonly #assets: AssetMemory;
   readonly #deliveries: Deliveries;
   readonly #egress: EgressLog;
+  readonly #pushed: PushedCommits;
   readonly #journal: Journal;
   readonly #outbox: Outbox;
   readonly #store: StateStore;
@@ -68,6 +70,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#assets = new AssetMemory(ctx.storage.kv);
     this.#deliveries = new Deliveries(sql);
     this.#egress = new EgressLog(sql);
+    this.#pushed = new PushedCommits(sql);
     this.#journal = new Journal(sql);
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
@@ -229,6 +232,16 @@ export class IssueSession extends DurableObject<Env> {
     const state = this.#state;
     if (!state) return;
     this.#commit(() => ({ state, event: { type: 'alarm-raised', id, host } }));
+  }
+
+  /** Notes commits that the sandbox is about to push. */
+  notePushed(commits: PushedCommit[]): void {
+    if (this.#state) this.ctx.storage.transactionSync(() => this.#pushed.add(commits));
+  }
+
+  /** Commits that this session has pushed, with their parents. */
+  pushedCommits(): PushedCommit[] {
+    return this.#state ? this.#pushed.all() : [];
   }
 
   /** Where the newest patch is stored. */

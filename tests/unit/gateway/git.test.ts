@@ -37,6 +37,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
   let maxPushBytes: number | undefined;
   let fetcher: Fetch;
   let work: string;
+  let own: Map<string, readonly string[]>;
 
   /** Runs git as a sandbox would: no configuration of this machine, no prompts. Never throws for an exit code. */
   async function git(...args: string[]): Promise<{ code: number; output: string }> {
@@ -75,7 +76,20 @@ describe('with a real git', { timeout: 60_000 }, () => {
     root = await mkdtemp(join(tmpdir(), 'cyrus-gateway-git-'));
     host = await startGitBackend(root, `cyrus:${PASSWORD}`);
     gateway = await serve((request) =>
-      forwardToGit(request, new URL(request.url).pathname.slice('/git/'.length), claims, remote, fetcher, maxPushBytes),
+      forwardToGit(
+        request,
+        new URL(request.url).pathname.slice('/git/'.length),
+        claims,
+        remote,
+        fetcher,
+        maxPushBytes,
+        {
+          all: async () => own,
+          add: async (commits) => {
+            for (const [id, parents] of commits) own.set(id, parents);
+          },
+        },
+      ),
     );
   });
   afterAll(async () => {
@@ -92,6 +106,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
     remote = { cloneUrl: `${host.url}/acme/shop.git`, credential: { username: 'cyrus', password: PASSWORD } };
     maxPushBytes = undefined;
     fetcher = fetch;
+    own = new Map();
     // The first commit gets to the host without the gateway, as people's commits do.
     work = await mkdtemp(join(root, 'work-'));
     await git('init', '--quiet', '--initial-branch=main', '.');
@@ -124,6 +139,90 @@ describe('with a real git', { timeout: 60_000 }, () => {
     await git('commit', '--quiet', '--amend', '--allow-empty', '-m', 'Otherwise');
     expect(await git('push', '--force', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
     expect(await refsOfHost()).toEqual(['refs/heads/cyrus/eng-1', 'refs/heads/main']);
+  });
+
+  describe('commits of other people stay on the branch', () => {
+    /** A person's commit on top of the branch, past the gateway. */
+    async function personPushes(message: string): Promise<void> {
+      await run('git', ['clone', '-q', '-b', 'cyrus/eng-1', join(root, 'acme/shop.git'), join(work, 'person')]);
+      const person = ['-C', 'person', '-c', 'user.name=P', '-c', 'user.email=p@example.com'];
+      await git(...person, 'commit', '--quiet', '--allow-empty', '-m', message);
+      await git('-C', 'person', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:cyrus/eng-1');
+    }
+    const subjects = async () => {
+      const { stdout } = await run('git', ['log', '--format=%s', 'cyrus/eng-1'], { cwd: join(root, 'acme/shop.git') });
+      return stdout.trim().split('\n');
+    };
+    const commit = (...args: string[]) => git('commit', '--quiet', '--allow-empty', ...args);
+
+    it('a forced push that would take a person’s commit off the branch is refused, whatever lease it names', async () => {
+      await commit('-m', 'C1');
+      await git('push', 'origin', 'HEAD:cyrus/eng-1');
+      await personPushes('Person');
+      await git('fetch', '--quiet', 'origin');
+      await commit('-m', 'C2');
+      for (const force of ['--force', '--force-with-lease']) {
+        const { code, output } = await git('push', force, 'origin', 'HEAD:cyrus/eng-1');
+        expect(code).toBe(1);
+        expect(output).toContain('take commits off the branch that this session did not make');
+      }
+      expect(await subjects()).toEqual(['Person', 'C1', 'Start']);
+      await git('merge', '--quiet', '--no-edit', 'origin/cyrus/eng-1');
+      expect(await git('push', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+      expect(await subjects()).toEqual(expect.arrayContaining(['Person', 'C1', 'C2']));
+    });
+
+    it('a person’s commit that the session has merged and pushed is not taken off by rewriting that merge', async () => {
+      await commit('-m', 'C1');
+      await git('push', 'origin', 'HEAD:cyrus/eng-1');
+      await personPushes('Person');
+      await commit('-m', 'C2');
+      await git('fetch', '--quiet', 'origin');
+      await git('merge', '--quiet', '--no-edit', 'origin/cyrus/eng-1');
+      expect(await git('push', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+      await git('reset', '--quiet', '--hard', 'HEAD^1');
+      expect((await git('push', '--force', 'origin', 'HEAD:cyrus/eng-1')).code).toBe(1);
+      expect(await subjects()).toContain('Person');
+    });
+
+    it('the session replaces its own commits, also rebased onto a newer base', async () => {
+      await commit('-m', 'C1');
+      await commit('-m', 'C2');
+      await git('push', 'origin', 'HEAD:cyrus/eng-1');
+      await run('git', ['clone', '-q', join(root, 'acme/shop.git'), join(work, 'person')]);
+      await git('-C', 'person', 'commit', '--quiet', '--allow-empty', '-m', 'On main');
+      await git('-C', 'person', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:main');
+      await git('fetch', '--quiet', 'origin');
+      await git('reset', '--quiet', '--hard', 'origin/main');
+      await commit('-m', 'C1 again');
+      expect(await git('push', '--force', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+      expect(await subjects()).toEqual(['C1 again', 'On main', 'Start']);
+      // Back to what the host has already: nothing is in the pack.
+      await git('reset', '--quiet', '--hard', 'HEAD^');
+      expect(await git('push', '--force', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+    });
+
+    it('a branch that was merged goes on from the base: the host tells that nothing is lost', async () => {
+      await commit('-m', 'C1');
+      await git('push', 'origin', 'HEAD:cyrus/eng-1');
+      await personPushes('Person');
+      await run('git', ['clone', '-q', join(root, 'acme/shop.git'), join(work, 'main')]);
+      await git('-C', 'main', 'merge', '--quiet', '--no-ff', '--no-edit', 'origin/cyrus/eng-1');
+      await git('-C', 'main', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:main');
+      await git('fetch', '--quiet', 'origin');
+      await git('reset', '--quiet', '--hard', 'origin/main');
+      await commit('-m', 'C2');
+      expect(await git('push', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+      expect(await subjects()).toEqual(expect.arrayContaining(['Person', 'C1', 'C2']));
+    });
+
+    it('many commits, written as differences to each other, are read', async () => {
+      await git('push', 'origin', 'HEAD:cyrus/eng-1');
+      for (let n = 0; n < 40; n++)
+        await commit('-m', `Commit ${n}\n\n${'The same long text in each of them. '.repeat(40)}`);
+      expect(await git('push', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
+      expect(own.size).toBe(40);
+    });
   });
 
   it.each([

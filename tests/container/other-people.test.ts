@@ -1,0 +1,222 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run, type Stage, setStage } from './stage.ts';
+
+const execute = promisify(execFile);
+const BRANCH = 'cyrus/shop-1';
+
+let stage: Stage;
+let turn = 0;
+let session = '';
+let bare = '';
+
+beforeAll(async () => {
+  stage = await setStage();
+});
+afterAll(async () => await stage.close());
+
+/** A repository and a session of its own for each story. */
+async function begin(
+  name: string,
+  files: Record<string, string> = { 'f.txt': 'line1\nline2\nline3\n' },
+): Promise<void> {
+  const author = { name: 'Ada', email: 'ada@acme.example' };
+  await stage.host.ensureRepository(`acme/${name}`, {
+    branch: 'main',
+    commits: [{ message: 'first', author, at: 1_790_000_000, files }],
+  });
+  bare = (await stage.host.directory(`acme/${name}`)) ?? '';
+  session = name;
+  stage.gateway.awaitNewStream();
+  turn = 0;
+  await stage.start(name, { repository: { fullName: `acme/${name}`, pushed: null } });
+}
+
+/** One turn of Claude's. @returns what was saved */
+async function claude(...commands: string[]) {
+  turn += 1;
+  const mine = turn;
+  await stage.prompt(session, run(...commands), mine);
+  return await stage.event('saved', (saved) => saved.turn === mine, 60_000);
+}
+
+/** What a person does in a clone of their own. */
+async function person(script: string): Promise<string> {
+  const clone = await mkdtemp(join(stage.root, '..', 'person-'));
+  const { stdout } = await execute(
+    'bash',
+    [
+      '-euc',
+      `git clone -q "$1" . ; git config user.name P; git config user.email p@example.com; git checkout -q ${BRANCH} 2>/dev/null || true; ${script}`,
+      'bash',
+      bare,
+    ],
+    { cwd: clone },
+  );
+  await rm(clone, { recursive: true, force: true });
+  return stdout.trim();
+}
+
+/** The same, as a command that runs in the middle of Claude's turn. */
+function outside(script: string): string {
+  const all = `rm -rf /tmp/p-$$; git clone -q -b ${BRANCH} ${bare} /tmp/p-$$; cd /tmp/p-$$; git config user.name P; git config user.email p@example.com; ${script}; rm -rf /tmp/p-$$`;
+  return `env -i PATH="$PATH" HOME=/nonexistent bash -euc '${all}'`;
+}
+
+const subjects = async (branch = BRANCH) =>
+  (await stage.host.log(`acme/${session}`, branch)).map(({ subject }) => subject);
+
+describe('other people work on the same branch', () => {
+  test('a person’s commit stays on the branch, also where Claude has fetched it and committed beside it', async () => {
+    await begin('lease');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    await person("git commit -q --allow-empty -m 'Person’s commit' && git push -q");
+    const saved = await claude('git fetch -q origin; echo two > b.txt; git add .; git commit -qm C2');
+    expect(saved.pushed).toBe(true);
+    expect(await subjects()).toEqual(expect.arrayContaining(['C1', 'C2', 'Person’s commit']));
+  });
+
+  test('what a person pushes while Claude works is merged at the end of the turn', async () => {
+    await begin('during');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const push = outside('git commit -q --allow-empty -m During; git push -q');
+    const saved = await claude(push, 'echo two > b.txt; git add .; git commit -qm C2');
+    expect(saved).toMatchObject({ pushed: true });
+    expect(await subjects()).toEqual(expect.arrayContaining(['C1', 'C2', 'During']));
+  });
+
+  test('a branch that was squash-merged and deleted begins again from the base, and nothing the base has comes back', async () => {
+    await begin('merged');
+    await claude('sed -i s/line2/LINE-TWO/ f.txt; git commit -qam C1');
+    await person(
+      `git checkout -q main; git merge -q --squash origin/${BRANCH}; git commit -qm 'Squash (#1)'; sed -i s/LINE-TWO/line-two-final/ f.txt; git commit -qam tweak; git push -q origin main; git push -q origin :${BRANCH}`,
+    );
+    const saved = await claude('echo more > g.txt; git add .; git commit -qm C2');
+    expect(saved).toMatchObject({ pushed: true, commits: [{ subject: 'C2' }] });
+    expect(saved.files.map(({ path }) => path)).toEqual(['g.txt']);
+    expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
+  });
+
+  test('a branch that was squash-merged and still stands goes on from the base', async () => {
+    await begin('standing');
+    await claude('sed -i s/line2/LINE-TWO/ f.txt; git commit -qam C1');
+    await person(
+      `git checkout -q main; git merge -q --squash origin/${BRANCH}; git commit -qm 'Squash (#1)'; sed -i s/LINE-TWO/line-two-final/ f.txt; git commit -qam tweak; git push -q origin main`,
+    );
+    const saved = await claude('echo more > g.txt; git add .; git commit -qm C2');
+    expect(saved).toMatchObject({ pushed: true, commits: [{ subject: 'C2' }] });
+    expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
+  });
+
+  test('history that a person rewrote is followed where nothing is missing there, and told', async () => {
+    await begin('rewritten');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    await person("git commit -q --amend -m 'C1, as P likes it'; git push -qf");
+    const saved = await claude('echo two > b.txt; git add .; git commit -qm C2');
+    expect(saved.pushed).toBe(true);
+    expect(await subjects()).toEqual(['C2', 'C1, as P likes it', expect.any(String)]);
+    const told = stage.eventsOf('notice').map(({ text }) => text);
+    expect(told.join('\n')).toMatch(/rewritten on the git host/);
+  });
+
+  test('history rewritten under work that was not pushed is never overwritten: the work is named as not pushed', async () => {
+    await begin('never-force');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const rewrite = outside('git commit -q --amend -m Rewritten; git push -qf');
+    const saved = await claude(rewrite, 'echo two > b.txt; git add .; git commit -qm C2');
+    expect(saved.pushed).toBe(false);
+    expect(saved.problem).toMatch(/rewritten on the git host.*"C2"/s);
+    expect(await subjects()).toEqual(['Rewritten', expect.any(String)]);
+  });
+
+  test('commits that cannot be merged stay on the host; Claude is told before its turn ends', async () => {
+    await begin('conflict');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const push = outside('echo theirs > a.txt; git commit -qam Theirs; git push -q');
+    const saved = await claude(push, 'echo mine > a.txt; git commit -qam Mine');
+    expect(saved.pushed).toBe(false);
+    expect(saved.problem).toContain('conflicts in a.txt');
+    expect(await subjects()).toEqual(['Theirs', 'C1', expect.any(String)]);
+    expect(JSON.stringify(stage.lines('user'))).toContain('Put right what you can');
+  });
+
+  test('work is saved from HEAD, whatever Claude called the branch', async () => {
+    await begin('renamed');
+    const saved = await claude(
+      'git branch -m fix/better-name; echo 1 > a.txt; git add .; git commit -qm Fix; echo 2 > left.txt',
+    );
+    expect(saved).toMatchObject({ pushed: true, newCommits: 2 });
+    expect(saved.problem).toBeUndefined();
+    await claude('git checkout -q --detach; echo 3 > b.txt; git add .; git commit -qm Detached');
+    await claude(
+      'git branch -D fix/better-name; git checkout -q -b other; echo 4 > c.txt; git add .; git commit -qm Other',
+    );
+    expect(await subjects()).toEqual(expect.arrayContaining(['Fix', 'Detached', 'Other']));
+    const looked = await claude('git checkout -q origin/main');
+    expect(looked.pushed).toBe(true);
+    expect(await subjects()).toEqual(expect.arrayContaining(['Fix', 'Detached', 'Other']));
+    await claude('git checkout -q -b beside origin/main; echo 5 > d.txt; git add .; git commit -qm Beside');
+    expect(await subjects()).toEqual(expect.arrayContaining(['Fix', 'Detached', 'Other', 'Beside']));
+  });
+
+  test('one file that git cannot take costs that file, and is named', async () => {
+    await begin('bad-file', { '.gitattributes': '*.rc text working-tree-encoding=UTF-16\n', 'README.md': 'hi\n' });
+    const saved = await claude('echo plain > res.rc; echo important > work.txt');
+    expect(saved.pushed).toBe(true);
+    expect(saved.files.map(({ path }) => path)).toEqual(['work.txt']);
+    expect(saved.problem).toMatch(/res\.rc was not committed: git cannot take it .*BOM/);
+  });
+
+  test('a repository inside of the repository is left out and named', async () => {
+    await begin('gitlink');
+    const saved = await claude(
+      'mkdir -p ref/lib; cd ref/lib; git init -q; echo x > x.txt; git add .; git commit -qm inner; cd ../..; echo y > y.txt',
+    );
+    expect(saved.files.map(({ path }) => path)).toEqual(['y.txt']);
+    expect(saved.problem).toMatch(/ref\/lib\/ was not committed: it is a git repository of its own/);
+  });
+
+  test('what the setup scripts made is no work of Claude’s, and a .env of theirs is never committed', async () => {
+    await begin('leftovers', {
+      'package-lock.json': '{"name":"x","lockfileVersion":2}\n',
+      'cyrus-setup.sh':
+        'echo "{\\"name\\":\\"x\\",\\"lockfileVersion\\":3}" > package-lock.json\necho SECRET=1 > .env\n',
+    });
+    const looked = await claude('ls');
+    expect(looked).toMatchObject({ commits: [], files: [] });
+    const worked = await claude('echo SECRET=2 >> .env; echo new > new.txt; git add -A; git status --short');
+    expect(worked.files.map(({ path }) => path)).not.toContain('.env');
+    expect(worked.files.map(({ path }) => path)).toContain('new.txt');
+  });
+
+  test('files that the repository stores with other line endings are not Claude’s change', async () => {
+    await begin('endings');
+    await person(
+      "printf 'a\\r\\nb\\r\\n' > crlf.txt; git add .; git commit -qm crlf; printf '* text=auto\\n' > .gitattributes; git add .gitattributes; git commit -qm attributes; git push -q origin HEAD:main",
+    );
+    session = 'endings-2';
+    stage.gateway.awaitNewStream();
+    turn = 0;
+    await stage.start('endings-2', { repository: { fullName: 'acme/endings', branch: 'cyrus/shop-2', pushed: null } });
+    const looked = await claude('ls');
+    expect(looked).toMatchObject({ commits: [], files: [] });
+  });
+
+  test('a file in Git LFS is never replaced by its raw content', async () => {
+    await begin('lfs', {
+      '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
+      'old.bin': `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 12\n`,
+    });
+    const saved = await claude(
+      'head -c 100000 /dev/urandom > new.bin; head -c 2000 /dev/urandom > old.bin; echo y > y.txt',
+    );
+    expect(saved.files.map(({ path }) => path)).toEqual(['y.txt']);
+    expect(saved.problem).toMatch(/new\.bin was not committed: the repository keeps it in Git LFS/);
+    expect(saved.problem).toMatch(/old\.bin was not committed/);
+    const committed = await claude('git add new.bin; git commit -qm raw');
+    expect(committed.problem).toMatch(/new\.bin is committed as a plain file/);
+  });
+});
