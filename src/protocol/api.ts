@@ -23,11 +23,24 @@ export const sessionPageSchema = z.object({
 });
 export type SessionPage = z.infer<typeof sessionPageSchema>;
 
-/** `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. */
-export const pagePromptSchema = z.object({ id: z.uuid(), text: z.string().trim().min(1).max(50_000) });
+/**
+ * `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. With `answers` it is the answer
+ * to that question and nothing else: 409 `question_closed` where the question is not open any more. `options`: ids of the
+ * chosen ones; none: `text` is the answer.
+ */
+export const pagePromptSchema = z.object({
+  id: z.uuid(),
+  text: z.string().trim().min(1).max(50_000),
+  answers: z
+    .object({ question: z.string().min(1).max(1_000), options: z.array(z.string().max(10_000)).max(100).default([]) })
+    .optional(),
+});
 
-/** `POST /api/sessions/:id/stop` */
-export const pageStopSchema = z.object({ id: z.uuid() });
+/** `POST /api/sessions/:id/stop`. `ageMs`: how long ago it was asked for, where it could not be sent at once. */
+export const pageStopSchema = z.object({ id: z.uuid(), ageMs: z.number().int().nonnegative().optional() });
+
+/** Error of a refused answer: it changed nothing. */
+export const QUESTION_CLOSED = 'question_closed';
 
 /** `PUT /api/admin/workspaces/:id` */
 export const workspaceInputSchema = z.object({

@@ -32,7 +32,10 @@ export const phaseSchema = z.enum([
 ]);
 export type Phase = z.infer<typeof phaseSchema>;
 
-/** What people are asked while a session is `asking`; an option is answered by its name, anything else in words. */
+/** An option of a question. An answer names its id, for labels may look like one another's place. */
+export const choiceSchema = z.object({ id: z.string(), label: z.string(), description: z.string().nullish() });
+
+/** What people are asked while a session is `asking`. An answer names its id, and the options' ids or words of its own. */
 export const askedSchema = z.object({
   /** New for each question. */
   id: z.string(),
@@ -41,7 +44,12 @@ export const askedSchema = z.object({
   call: z.string().nullable(),
   /** What there is to know before one answers. */
   note: z.string(),
+  /** Labels of the options, for pages that do not know `choices`. */
   options: z.array(z.string()),
+  /** The options; left out by earlier versions. */
+  choices: z.array(choiceSchema).optional(),
+  /** Several options may be chosen. */
+  multiSelect: z.boolean().optional(),
   /** When it is denied without an answer; null where it stands. */
   until: time.nullable(),
 });

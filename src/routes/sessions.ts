@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { followUpPrompt } from '../claude/prompts.ts';
 import { readConfig } from '../config.ts';
-import { type ApiError, pagePromptSchema, pageStopSchema, type SessionList } from '../protocol/api.ts';
+import { type ApiError, pagePromptSchema, pageStopSchema, QUESTION_CLOSED, type SessionList } from '../protocol/api.ts';
 import type { EgressPage } from '../protocol/egress-log.ts';
 import type { Delivery } from '../session/delivery.ts';
 import type { IssueSession } from '../session/issue-session.ts';
@@ -72,10 +72,11 @@ sessions.get('/:id/live', async (c) => {
 sessions.post('/:id/prompts', async (c) => {
   const body = pagePromptSchema.safeParse(await c.req.json().catch(() => null));
   if (!body.success) return c.json(badRequest(body.error), 400);
-  const { id, text } = body.data;
+  const { id, text, answers } = body.data;
   const prompt = followUpPrompt({ author: null, text });
+  const by = { promptId: id, agentSessionId: null, author: null, person: null, source: 'page' } as const;
   return deliver(c.env, c.req.param('id'), c.req.url, id, {
-    event: { type: 'prompted', promptId: id, agentSessionId: null, author: null, person: null, source: 'page', text },
+    event: { type: 'prompted', ...by, text, ...(answers && { answers }) },
     promptText: { followUp: prompt, first: prompt },
   });
 });
@@ -83,9 +84,10 @@ sessions.post('/:id/prompts', async (c) => {
 sessions.post('/:id/stop', async (c) => {
   const body = pageStopSchema.safeParse(await c.req.json().catch(() => null));
   if (!body.success) return c.json(badRequest(body.error), 400);
-  const { id } = body.data;
+  const { id, ageMs } = body.data;
+  const at = ageMs === undefined ? {} : { at: Date.now() - ageMs };
   return deliver(c.env, c.req.param('id'), c.req.url, id, {
-    event: { type: 'stop-requested', id, agentSessionId: null, author: null, source: 'page' },
+    event: { type: 'stop-requested', id, agentSessionId: null, author: null, source: 'page', ...at },
   });
 });
 
@@ -144,6 +146,9 @@ async function deliver(
   });
   if (outcome === undefined || outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
   if (outcome === 'read-only') return Response.json(READ_ONLY, { status: 409 });
+  if (typeof outcome === 'object') {
+    return Response.json({ error: QUESTION_CLOSED, message: outcome.closed } satisfies ApiError, { status: 409 });
+  }
   return Response.json({ outcome }, { status: 202 });
 }
 

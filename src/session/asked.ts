@@ -1,47 +1,48 @@
 /** What the page shows of the question that stands. */
 import type { Asked } from '../protocol/viewer.ts';
 import { PERMISSION_LIMIT_MS } from './deadlines.ts';
-import { ALLOW_FOR_SESSION, MAX_SHOWN, optionsOf } from './permissions.ts';
-import type { SessionState } from './state.ts';
+import { nextIndex, type Standing, standingQuestion } from './open-question.ts';
+import { ALLOW_FOR_SESSION, MAX_SHOWN } from './permissions.ts';
+import type { OpenQuestion, PermissionQuestion, RepositoryQuestion, SessionState } from './state.ts';
 
 /** @returns null where nobody is asked anything */
-export function askedOf({ phase }: SessionState): Asked | null {
-  if (phase.name !== 'asking') return null;
-  const { about, since } = phase;
+export function askedOf(state: SessionState): Asked | null {
+  const { phase } = state;
+  const standing = standingQuestion(state);
+  if (phase.name !== 'asking' || !standing) return null;
+  return { ...answersTo(standing), ...wordsOf(phase.about, phase.since) };
+}
+
+function answersTo({ id, choices, multiSelect }: Standing): Pick<Asked, 'id' | 'options' | 'choices' | 'multiSelect'> {
+  return { id, options: choices.map(({ label }) => label), choices, ...(multiSelect && { multiSelect }) };
+}
+
+function wordsOf(
+  about: RepositoryQuestion | OpenQuestion,
+  since: number,
+): Pick<Asked, 'text' | 'call' | 'note' | 'until'> {
   switch (about.kind) {
-    case 'repository': {
-      const { options } = about;
-      return {
-        id: `repository:${since}`,
-        text: 'Which repository is this about?',
-        call: null,
-        note: '',
-        options,
-        until: null,
-      };
-    }
+    case 'repository':
+      return { text: 'Which repository is this about?', call: null, note: '', until: null };
     case 'claude': {
-      const next = about.questions.find(({ question }) => !(question in about.answers));
-      if (!next) return null;
-      const { question: text, options } = next;
-      return { id: `${about.requestId}:${text}`, text, call: null, note: '', options, until: null };
+      const next = about.questions[nextIndex(about)];
+      const note = next?.multiSelect ? 'Several may be chosen.' : '';
+      return { text: next?.question ?? '', call: null, note, until: null };
     }
     case 'permission': {
-      const { cutFrom, grant, requestId, title, why } = about;
-      const notes = [
-        cutFrom === null ? null : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the call above shows the whole.`,
-        why,
-        grant && `“${ALLOW_FOR_SESSION}” allows ${grant.words}.`,
-        'Anything else you write is a no, and Claude reads it.',
-      ];
-      return {
-        id: requestId,
-        text: `Claude asks to ${title}`,
-        call: about.shown,
-        note: notes.filter((part) => part !== null && part !== '').join(' '),
-        options: optionsOf(about),
-        until: since + PERMISSION_LIMIT_MS,
-      };
+      const text = `Claude asks to ${about.title}`;
+      return { text, call: about.shown, note: permissionNote(about), until: since + PERMISSION_LIMIT_MS };
     }
   }
+}
+
+function permissionNote({ cutFrom, grant, unclear, why }: PermissionQuestion): string {
+  const notes = [
+    unclear === undefined ? null : `“${unclear}” is neither a yes nor a no; other words are taken for a no now.`,
+    cutFrom === null ? null : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the call above shows the whole.`,
+    why,
+    grant && `“${ALLOW_FOR_SESSION}” allows ${grant.words}.`,
+    'A no may say why, and Claude reads it.',
+  ];
+  return notes.filter((part) => part !== null && part !== '').join(' ');
 }

@@ -21,4 +21,9 @@ export class Deliveries {
     );
     return noted.toArray().length === 2;
   }
+
+  /** Whether a delivery with this id was noted. */
+  knows(deliveryId: string): boolean {
+    return this.#sql.exec('SELECT 1 FROM deliveries WHERE key = ?', `delivery ${deliveryId}`).toArray().length > 0;
+  }
 }

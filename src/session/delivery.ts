@@ -24,8 +24,11 @@ export interface Delivery {
   issueNews?: IssueNews;
 }
 
-/** `read-only`: a newer version of Cyrus stored the session, and this one cannot take anything in; its thread is told. */
-export type Accepted = 'accepted' | 'duplicate' | 'no-such-session' | 'read-only';
+/**
+ * `read-only`: a newer version of Cyrus stored the session, and this one cannot take anything in; its thread is told. `closed`: it
+ * answers a question that is not open any more, so it changed nothing; why, for people.
+ */
+export type Accepted = 'accepted' | 'duplicate' | 'no-such-session' | 'read-only' | { closed: string };
 /** `watched`: somebody looks on. `read-only`: to be posted again later; nothing was taken in. */
 export type Ingested =
   | { kind: 'stored'; stored: number; watched: boolean }

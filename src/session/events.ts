@@ -11,6 +11,12 @@ import type { CheckpointNote } from './state.ts';
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
+/** `options`: ids of those that were chosen; none: the text is the answer. */
+export interface NamedAnswer {
+  question: string;
+  options: string[];
+}
+
 /** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
 export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
 
@@ -27,6 +33,8 @@ export type SessionEvent =
       source: PromptSource;
       /** What the journal shows. What Claude is given is kept beside the outbox. */
       text: string;
+      /** The question that it answers, by its id; left out where it names none. */
+      answers?: NamedAnswer;
       /** When it was asked, by Linear's clock, in ms since the epoch; left out: just now. */
       at?: number;
       /** The comment in Linear that says it; left out where it is none. */

@@ -27,6 +27,7 @@ import { contextBeside, contextText } from './issue-context.ts';
 import { withNews } from './issue-news.ts';
 import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
+import { closedAnswer } from './open-question.ts';
 import { isGivenUp, Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
@@ -125,10 +126,17 @@ export class IssueSession extends DurableObject<Env> {
       // By itself, because it holds whatever becomes of the rest: the newest news counts, in whatever order they come.
       this.#commit(() => ({ state, event: { type: 'issue-told', news: issueNews } }));
     }
+    let closed: string | null = null;
     const outcome = this.#commit(() => {
       if (isFirst) createTables(this.ctx.storage);
-      if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       const { event, promptText } = delivery;
+      const late = closedAnswer(state, event);
+      if (late !== null) {
+        // The repeat of an answer that was taken is no late one.
+        closed = this.#deliveries.knows(delivery.deliveryId) ? null : late;
+        return null;
+      }
+      if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       if ('promptId' in event && promptText) {
         const text = isFirst ? promptText.first : promptText.followUp;
         const beside = contextBeside(state.context, 'commentId' in event ? (event.commentId ?? null) : null);
@@ -136,6 +144,7 @@ export class IssueSession extends DurableObject<Env> {
       }
       return { state: this.#state ?? state, event };
     });
+    if (closed !== null) return { closed };
     return outcome ? 'accepted' : 'duplicate';
   }
 

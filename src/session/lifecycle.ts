@@ -10,6 +10,7 @@ import { describeEffect, type Effect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
 import { issueSeen, issueTold, statusChanged } from './issue-changes.ts';
 import { replaceSandbox, takeUnseenLoss } from './losses.ts';
+import { closedBy } from './open-question.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, expectEvent, OPENING, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
@@ -83,9 +84,17 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
   }
   askWhatWaits(step);
+  const closed = closedBy(state, step.state, answererOf(event), context.now);
+  if (closed) step.set({ closedQuestions: closed });
   giveUpPlace(step, state);
   step.set({ revision: state.revision + 1, updatedAt: context.now });
   return step.transition;
+}
+
+/** Who answered a question that an event closed. */
+function answererOf(event: SessionEvent): string | null {
+  if (event.type !== 'prompted') return null;
+  return event.author ?? (event.source === 'page' ? 'somebody on the live page' : 'somebody');
 }
 
 function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): void {

@@ -8,8 +8,11 @@ import type { JournalBody } from '../protocol/journal.ts';
 import { readMcpToolName } from '../protocol/mcp.ts';
 import type { Decision } from '../protocol/sandbox.ts';
 import { withoutDisguise } from '../protocol/visible-text.ts';
+import { type Choice, listWords, readChoice } from './choices.ts';
 import { PERMISSION_LIMIT_MS } from './deadlines.ts';
+import { fingerprint } from './fingerprint.ts';
 import type { Grant, PermissionQuestion } from './state.ts';
+import { readYesNo } from './yes-no.ts';
 
 /** Most characters of a call that Linear and the page's question show; the page's entry of the call has the whole. */
 export const MAX_SHOWN = 2_000;
@@ -36,23 +39,26 @@ export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>
     cutFrom: isCut ? visible.length : null,
     why: entry.permission?.why ?? null,
     grant: isCut ? null : { key: `${entry.name}\n${text}`, words },
+    call: fingerprint(`${entry.name}\n${text}`),
   };
 }
 
 /** Answers to choose from, in their order. */
-export function optionsOf({ grant }: PermissionQuestion): string[] {
-  return grant ? [ALLOW_ONCE, ALLOW_FOR_SESSION, DENY] : [ALLOW_ONCE, DENY];
+export function permissionChoices({ grant }: Pick<PermissionQuestion, 'grant'>): Choice[] {
+  return grant ? [ONCE, FOR_SESSION, DENIED] : [ONCE, DENIED];
 }
+
+const ONCE: Choice = { id: 'once', label: ALLOW_ONCE };
+const FOR_SESSION: Choice = { id: 'session', label: ALLOW_FOR_SESSION };
+const DENIED: Choice = { id: 'deny', label: DENY };
 
 /** The question as Markdown. */
 export function askWords(about: PermissionQuestion): string {
   const { title, shown, cutFrom, why, grant } = about;
   const cut = cutFrom === null ? '' : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the live page shows the whole.`;
-  const list = optionsOf(about)
-    .map((option, index) => `${index + 1}. ${option}`)
-    .join('\n');
+  const list = listWords(permissionChoices(about));
   const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
-  const rest = `Anything else you write is a no, and Claude reads it. Without an answer in ${MINUTES_TO_ANSWER} minutes it is denied.`;
+  const rest = `A no may say why, and Claude reads it. Without an answer in ${MINUTES_TO_ANSWER} minutes it is denied.`;
   return [`Claude asks to ${title}:`, fence(shown), cut, why ?? '', list, `${forSession}${rest}`]
     .filter((part) => part !== '')
     .join('\n\n');
@@ -70,42 +76,43 @@ export function markdownWords({ title, shown }: PermissionQuestion): string {
   return `${title}: ${inlineCode(safeText(line.length > 200 ? `${cutText(line, 200)}…` : line))}`;
 }
 
-export type Answer = 'once' | 'session' | 'deny' | 'words';
+/** `words`: a no that says more, for Claude; `unclear`: neither a yes nor a no. */
+export type Answer = 'once' | 'session' | 'deny' | 'words' | 'unclear';
 
-/** What people mean: an option by number or name, a plain yes or no, or words for Claude, which are a no. */
-export function readAnswer(text: string, about: PermissionQuestion): Answer {
-  // In Linear an answer may begin by naming who it is for.
-  const said = text.replace(/^(@[\w.-]+\s+)+/, '').trim();
-  const options = optionsOf(about);
-  const number = /^#?(\d)[.)]?$/.exec(said)?.[1];
-  const plain = said.toLowerCase().replace(/[.!]+$/, '');
-  const option = number ? options[Number(number) - 1] : options.find((one) => one.toLowerCase() === plain);
-  if (option === ALLOW_ONCE || YES.has(plain)) return 'once';
-  if (option === ALLOW_FOR_SESSION) return 'session';
-  return option === DENY || NO.has(plain) ? 'deny' : 'words';
+/** What people mean: an option by number or name, or a yes or no in their own words and language. */
+export function readAnswer(text: string, about: Pick<PermissionQuestion, 'grant'>): Answer {
+  const choice = readChoice(text, permissionChoices(about));
+  if (choice) return answerOf(choice);
+  switch (readYesNo(text)) {
+    case 'yes':
+      return 'once';
+    case 'always':
+      return about.grant ? 'session' : 'unclear';
+    case 'no':
+      return 'deny';
+    case 'no-because':
+      return 'words';
+    case 'unclear':
+      return 'unclear';
+  }
 }
 
-const YES = new Set([
-  'yes',
-  'y',
-  'ok',
-  'okay',
-  'allow',
-  'allow it',
-  'allowed',
-  'approve',
-  'approved',
-  'go ahead',
-  '👍',
-]);
-const NO = new Set(['no', 'n', 'nope', 'denied', "don't", 'do not', 'never', '👎']);
+/** What one of `permissionChoices` means. */
+export function answerOf({ id }: Choice): Answer {
+  if (id === ONCE.id) return 'once';
+  return id === FOR_SESSION.id ? 'session' : 'deny';
+}
+
+/** Asked again in plain words, where the answer was neither a yes nor a no. */
+export const SAY_YES_OR_NO =
+  'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Other words are taken for a no then, and Claude reads them.';
 
 /** @param who answered; null where that is not known */
 export function denied(who: string | null, words: string | null): Decision {
   const name = who ?? 'The person who was asked';
   const message =
     words === null
-      ? `${name} did not allow this. Do not try it another way; go on without it, or say in your answer what you need it for.`
+      ? `${name} did not allow this. Do not try it again or another way; go on without it, or say in your answer what you need it for.`
       : `${name} did not allow this, and said: ${words}`;
   return { allowed: false, message };
 }
@@ -131,6 +138,14 @@ export const TOO_MANY: Decision = {
   allowed: false,
   message: 'Too many calls wait for permission at once, so this was not allowed. Ask for a few at a time.',
 };
+
+/** Told when Claude makes a call again that was not allowed in the same turn. @param message what it was told then */
+export function deniedAgain(message: string): Decision {
+  return {
+    allowed: false,
+    message: `This very call was not allowed before in this turn, and people were not asked again. What was said then: ${message}`,
+  };
+}
 
 /** The grant that lets a call pass; null: people are asked. */
 export function findGrant(grants: Grant[], repository: string | null, { grant }: PermissionQuestion): Grant | null {

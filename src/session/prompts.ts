@@ -2,13 +2,17 @@
 
 import type { Role } from '../protocol/repository.ts';
 import { AUTOMATION, refusalOf } from './admission.ts';
+import { withoutIds } from './choices.ts';
 import { THREAD_LIMIT_MS } from './deadlines.ts';
+import { forgetDenials } from './deciding.ts';
 import type { EventOf, PromptSource } from './events.ts';
 import { addContext, contextText, isEdit } from './issue-context.ts';
+import { meaningOf, type Reply } from './open-question.ts';
 import { parkedWords } from './parking.ts';
-import { takeReply } from './questions.ts';
+import { repeatClaudeQuestion, takeReply } from './questions.ts';
 import { turnAway } from './refusals.ts';
-import { changesMind, takeRepository } from './repository-choice.ts';
+import { changesMind, repeatRepositoryQuestion, takeRepository } from './repository-choice.ts';
+import { readTag } from './routing.ts';
 import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
 import { beginTurn, close, handOver } from './turn.ts';
@@ -23,7 +27,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   hear(step, event.commentId);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
-  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text });
+  const meaning = meaningOf(step.state, event, thread, step.now);
+  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text: withoutIds(text) });
   const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
   const prompt: TurnPrompt = {
     promptId,
@@ -32,6 +37,12 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     askedAt,
     stage: 'received',
   };
+  if (meaning.kind === 'late') {
+    step.record({ kind: 'notice', level: 'info', text: meaning.words });
+    close(step, [prompt], 'refused');
+    turnAway(step, thread, meaning.words);
+    return;
+  }
   if (isStoppedBefore(step, at)) {
     tellStopped(step, prompt);
     return;
@@ -45,12 +56,16 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     turnAway(step, thread, refusal);
     return;
   }
+  const { phase } = step.state;
+  if (meaning.kind === 'answer') {
+    takeAnswer(step, prompt, meaning.reply);
+    return;
+  }
   // Given to Claude along with this prompt, by the object.
   step.set({ context: [], editDue: null, expectedThread: null });
-  const { phase } = step.state;
+  forgetDenials(step);
   if (phase.name === 'asking') {
-    if (phase.about.kind === 'repository') takeRepository(step, prompt, text);
-    else takeReply(step, prompt, text, author);
+    takeBesides(step, prompt, text);
     return;
   }
   if (changesMind(step, prompt, text)) return;
@@ -76,6 +91,44 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     case 'stopping':
       step.set({ queue: [...step.state.queue, prompt] });
   }
+}
+
+/** A prompt answers the question that stands. It does not reach Claude as a prompt, so what else it should be told waits. */
+function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'repository') takeRepository(step, prompt, reply);
+  else takeReply(step, prompt, reply);
+  const isGiven = step.transition.effects.some(
+    (one) => one.kind === 'prompt-sandbox' && one.promptId === prompt.promptId,
+  );
+  if (isGiven) step.set({ context: [], editDue: null });
+}
+
+/** A request that comes while a question stands and does not answer it: it waits, and its thread is asked too. */
+function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking') return;
+  const { about } = phase;
+  const thread = prompt.agentSessionId;
+  const words = 'Claude is told. It waits for something else first.';
+  if (about.kind === 'claude' && !about.isLive) {
+    // No process is there to take it: it begins the next turn.
+    step.set({ queue: [...step.state.queue, prompt] });
+    if (thread !== null) step.think(thread, 'Claude takes this up once its question is answered.');
+    return;
+  }
+  if (about.kind === 'repository' && readTag(text)) {
+    takeRepository(step, prompt, { text, chosen: null });
+    return;
+  }
+  const given = about.kind === 'repository' ? prompt : handOver(step, prompt, phase.turn.number);
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, given] } });
+  if (about.kind === 'repository') {
+    if (thread !== null) repeatRepositoryQuestion(step, thread, words);
+    return;
+  }
+  if (thread !== null) repeatClaudeQuestion(step, thread, words);
 }
 
 /**

@@ -4,29 +4,38 @@
  * the same tool call while its sandbox runs; later it begins the work anew, as a prompt.
  */
 import { z } from 'zod';
+import { safeText } from '../linear/activities.ts';
+import { cutText } from '../linear/markdown.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { Decision } from '../protocol/sandbox.ts';
 import { beginAnew, beginAnewElsewhere } from './begin-anew.ts';
-import { askPermission, decideByGrant, repeatPermission, takeDecision, withdrawPermission } from './deciding.ts';
+import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
+import { askPermission, decideAsBefore, repeatPermission, takeDecision, withdrawPermission } from './deciding.ts';
 import type { EventOf } from './events.ts';
+import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
 import { readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
+import { spokenWords } from './spoken.ts';
 import {
   type ClaudeQuestion,
   isLive,
   type PermissionQuestion,
+  type SessionState,
   type Turn,
   type TurnPrompt,
   threadsOf,
 } from './state.ts';
 import type { Step } from './step.ts';
 
-/** Input of AskUserQuestion (measured with CLI 2.1.330). */
+/** Input of AskUserQuestion, and how it wants the answers (measured with CLI 2.1.330; its tool description says the same). */
 const inputSchema = z.looseObject({
   questions: z
     .array(
       z.looseObject({
         question: z.string().min(1),
-        options: z.array(z.looseObject({ label: z.string(), description: z.string().optional() })).default([]),
+        multiSelect: z.boolean().optional().catch(undefined),
+        options: z
+          .array(z.looseObject({ label: z.string(), description: z.string().optional().catch(undefined) }))
+          .default([]),
       }),
     )
     .min(1),
@@ -58,12 +67,14 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
 const HOLDING: string[] = ['saving', 'queued', 'parked'];
 const AT_WORK: string[] = ['starting', 'working', ...HOLDING];
 const MAX_WAITING = 50;
+/** Most characters of what an option means that are shown. */
+const MAX_DESCRIPTION = 1_000;
 
 /** @returns null where nobody need be asked */
 function permissionOf(step: Step, entry: QuestionEntry): PermissionQuestion | null {
   const about = readPermission(entry);
   if (!about) refuseUnasked(step, entry, TOO_LONG);
-  return about && !decideByGrant(step, about) ? about : null;
+  return about && !decideAsBefore(step, about) ? about : null;
 }
 
 /** @returns null for what is no question to people: the sandbox answers it */
@@ -79,11 +90,16 @@ function claudeQuestionOf(step: Step, entry: QuestionEntry): ClaudeQuestion | nu
     kind: 'claude',
     requestId: entry.requestId,
     input: input.data,
-    questions: input.data.questions.map(({ question, options }) => ({
+    questions: input.data.questions.map(({ question, options, multiSelect }) => ({
       question,
       options: options.map(({ label }) => label),
+      ...(options.some(({ description }) => description) && {
+        descriptions: options.map(({ description }) => (description ? cutText(description, MAX_DESCRIPTION) : null)),
+      }),
+      ...(multiSelect && { multiSelect }),
     })),
     answers: {},
+    replies: input.data.questions.map(() => null),
     isLive: true,
   };
 }
@@ -125,11 +141,13 @@ export function askWhatWaits(step: Step): void {
   }
   step.set({ openQuestions: rest });
   const { about } = next;
-  if (about.kind === 'permission' && decideByGrant(step, about)) {
+  if (about.kind === 'permission' && decideAsBefore(step, about)) {
     askWhatWaits(step);
     return;
   }
-  step.enter({ name: 'asking', since: step.now, turn: withSomebodyToAsk(step, phase.turn, about), about });
+  const turn = withSomebodyToAsk(step, phase.turn, about);
+  const asked = about.kind === 'claude' ? { ...about, askedAt: step.now } : about;
+  step.enter({ name: 'asking', since: step.now, turn, about: asked });
   if (about.kind === 'permission') askPermission(step, about);
   else askNext(step, about);
   step.effect({ kind: 'index-session' });
@@ -167,10 +185,6 @@ function withSomebodyToAsk(step: Step, turn: Turn, about: ClaudeQuestion | Permi
   return { ...turn, prompts: [...turn.prompts, prompt] };
 }
 
-function nextQuestion({ questions, answers }: ClaudeQuestion): ClaudeQuestion['questions'][number] | undefined {
-  return questions.find(({ question }) => !(question in answers));
-}
-
 function askNext(step: Step, about: ClaudeQuestion): void {
   const { phase } = step.state;
   if (phase.name === 'asking') for (const thread of threadsOf(phase.turn)) elicit(step, thread, about, '');
@@ -185,40 +199,88 @@ export function repeatClaudeQuestion(step: Step, thread: string, preface: string
 }
 
 function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: string): void {
-  const next = nextQuestion(about);
-  if (!next) return;
-  const list = next.options.map((option, index) => `${index + 1}. ${option}`).join('\n');
-  const body = list === '' ? next.question : `${next.question}\n\n${list}`;
-  const options = next.options.map((option) => ({ label: option, value: option }));
-  step.elicit(thread, `${preface}${body}`, options);
+  const standing = standingQuestion(step.state);
+  const next = about.questions[nextIndex(about)];
+  if (!standing || !next) return;
+  const { choices, id, multiSelect } = standing;
+  const list = [next.question, listWords(choices), multiSelect && choices.length > 0 ? SEVERAL : ''];
+  const body = list.filter((part) => part !== '').join('\n\n');
+  // A button chooses one and sends it at once: of several nobody could choose a second.
+  const options = multiSelect ? [] : choices.map((choice) => ({ label: choice.label, value: choiceValue(id, choice) }));
+  step.elicit(thread, safeText(`${preface}${body}`), options);
 }
 
-/** A prompt while Claude asks is the answer: an option by number or name, or whatever was said. */
-export function takeReply(step: Step, prompt: TurnPrompt, text: string, author: string | null): void {
+const SEVERAL = 'Several may be chosen: answer with all of them, separated by commas, or in your own words.';
+
+/** A prompt that answers what Claude asks: options by id, name or place in the list, or whatever was said. */
+export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
+  takeDecision(step, prompt, reply);
   const { phase } = step.state;
-  takeDecision(step, prompt, text, author);
   if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
-  const { about } = phase;
-  const next = nextQuestion(about);
-  if (!next) return;
-  const answered = { ...about, answers: { ...about.answers, [next.question]: readOption(text, next.options) } };
+  const standing = standingQuestion(step.state);
+  if (!standing) return;
+  if (!reply.isNamed && isForTheLast(step.state, reply)) {
+    const why = 'That came too soon after the last answer to be about this.';
+    if (prompt.agentSessionId !== null) repeatClaudeQuestion(step, prompt.agentSessionId, why);
+    return;
+  }
+  const index = nextIndex(phase.about);
+  const replies = repliesOf(phase.about).map((given, at) => (at === index ? answerWords(reply, standing) : given));
+  const answered = { ...phase.about, replies, askedAt: step.now };
   // The tool call takes the answer in, so no result will name this prompt; its thread is owed the result all the same.
   const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
   step.enter({ ...phase, turn, about: answered });
-  step.set({ answeredAt: step.now });
-  if (nextQuestion(answered)) {
+  if (nextIndex(answered) < answered.questions.length) {
     askNext(step, answered);
     return;
   }
+  const answers = answersOf(answered);
   if (!answered.isLive) {
-    beginAnew(step, turn, answersInWords(answered.answers));
+    beginAnew(step, turn, answersInWords(answers));
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
-  const input = { ...answered.input, answers: answered.answers };
+  const input = { ...answered.input, answers: Object.fromEntries(answers) };
   step.effect({ kind: 'answer-sandbox', id: step.context.newId(), requestId: answered.requestId, input });
   step.effect({ kind: 'index-session' });
+}
+
+/** Another person answered the question before this one a moment ago: so did this answer, probably. */
+function isForTheLast(state: SessionState, { at, author }: Reply): boolean {
+  const last = closedWithin(state, at, HASTE_MS);
+  return last !== null && last.by !== null && last.by !== author;
+}
+
+const HASTE_MS = 2_000;
+
+/** The answer as the CLI wants it: the label; of several the labels, separated by commas; or what was said. */
+function answerWords({ text, chosen }: Reply, { choices, multiSelect }: Standing): string {
+  const said = spokenWords(withoutIds(text));
+  const one = () => {
+    const choice = readChoice(said, choices);
+    return choice && [choice];
+  };
+  const read = chosen ?? (multiSelect ? readChoices(said, choices) : one());
+  return read ? read.map(({ label }) => label).join(', ') : said;
+}
+
+function repliesOf({ questions, replies, answers }: ClaudeQuestion): (string | null)[] {
+  return (
+    replies ?? questions.map(({ question }) => (Object.hasOwn(answers, question) ? answers[question] : null) ?? null)
+  );
+}
+
+/** Each question with its answer. The CLI knows them by their texts, so those of one text share their answers. */
+function answersOf(about: ClaudeQuestion): [question: string, answer: string][] {
+  const answers = new Map<string, string>();
+  for (const [index, answer] of repliesOf(about).entries()) {
+    const question = about.questions[index]?.question;
+    if (question === undefined || answer === null) continue;
+    const before = answers.get(question);
+    answers.set(question, before === undefined ? answer : `${before}, ${answer}`);
+  }
+  return [...answers];
 }
 
 /** The sandbox is not kept running for an answer that may take days. */
@@ -249,19 +311,11 @@ export function loseQuestions(step: Step): void {
 export function answerUndelivered(step: Step, { effect }: EventOf<'effect-failed'>): void {
   const { phase } = step.state;
   if (effect.kind !== 'answer-sandbox' || phase.name !== 'working') return;
-  const answers = z.record(z.string(), z.string()).safeParse(effect.input.answers);
-  beginAnewElsewhere(step, phase.turn, answersInWords(answers.success ? answers.data : {}));
+  const given = effect.input.answers;
+  const answers = Object.entries(typeof given === 'object' && given !== null ? given : {});
+  beginAnewElsewhere(step, phase.turn, answersInWords(answers.map(([question, answer]) => [question, String(answer)])));
 }
 
-function answersInWords(answers: ClaudeQuestion['answers']): string {
-  return Object.entries(answers)
-    .map(([question, answer]) => `You asked: ${question}\nThe answer: ${answer}`)
-    .join('\n\n');
-}
-
-function readOption(text: string, options: string[]): string {
-  const said = text.trim();
-  const number = /^#?(\d{1,3})[.)]?$/.exec(said)?.[1];
-  const byNumber = number ? options[Number(number) - 1] : undefined;
-  return byNumber ?? options.find((option) => option.toLowerCase() === said.toLowerCase()) ?? said;
+function answersInWords(answers: [question: string, answer: string][]): string {
+  return answers.map(([question, answer]) => `You asked: ${question}\nThe answer: ${answer}`).join('\n\n');
 }

@@ -1,7 +1,12 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed. */
+
+import { listWords } from './choices.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import type { EffectResult } from './events.ts';
+import type { Reply } from './open-question.ts';
+import { readWish } from './repository-wish.ts';
 import { readAnswer, readTag } from './routing.ts';
+import { spokenWords } from './spoken.ts';
 import { type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { handAllOver, restartElsewhere, startSandbox } from './turn.ts';
@@ -26,19 +31,21 @@ export function repeatRepositoryQuestion(step: Step, thread: string, preface: st
 }
 
 function elicit(step: Step, thread: string, question: string, options: string[]): void {
-  const list = options.map((option, index) => `${index + 1}. ${option}`).join('\n');
-  const choices = options.map((option) => ({ label: option, value: option }));
-  step.elicit(thread, `${question}\n\n${list}`, choices);
+  const choices = options.map((option) => ({ id: option, label: option }));
+  // The name is the value, as Linear shows a repository best by it.
+  const buttons = options.map((option) => ({ label: option, value: option }));
+  step.elicit(thread, `${question}\n\n${listWords(choices)}`, buttons);
 }
 
 /** A prompt while the question stands is its answer; what is more than an answer is also for Claude. */
-export function takeRepository(step: Step, prompt: TurnPrompt, text: string): void {
+export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply, 'text' | 'chosen'>): void {
   const { phase } = step.state;
   if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
   const { options } = phase.about;
+  const text = spokenWords(reply.text);
   const tag = readTag(text);
-  const chosen = readAnswer(tag?.fullName ?? text, options);
-  const isMore = chosen === null || text.trim().length > chosen.length + 20;
+  const chosen = reply.chosen?.[0]?.label ?? readAnswer(tag?.fullName ?? text, options);
+  const isMore = reply.chosen === null && (chosen === null || text.length > chosen.length + 20);
   const asked = threadsOf(phase.turn);
   const isOther = prompt.agentSessionId !== null && !asked.includes(prompt.agentSessionId);
   // The one who answers is owed the result, even where the answer itself is nothing for Claude.
@@ -60,22 +67,29 @@ export function takeRepository(step: Step, prompt: TurnPrompt, text: string): vo
 }
 
 /**
- * "Use the other repository": before Claude's first edit a person may name another one, and the turn starts over there.
- * @returns whether this was such a prompt
+ * "Use the other repository": before Claude's first edit a person may name another one, and the turn starts over there. Where
+ * that is not certain, the thread is asked, and the work goes on meanwhile.
+ * @returns whether the turn starts over
  */
 export function changesMind(step: Step, prompt: TurnPrompt, text: string): boolean {
   const { phase, arrangement, repository } = step.state;
   if ((phase.name !== 'starting' && phase.name !== 'working') || !arrangement || repository === null) return false;
   const others = arrangement.repositories.filter((name) => name !== repository);
-  const chosen = otherRepository(text, others);
-  if (chosen === null) return false;
+  const wish = readWish(spokenWords(text), repository, others);
+  if (wish === null) return false;
   const thread = prompt.agentSessionId;
   if (phase.turn.edited) {
     if (thread !== null) {
-      step.think(thread, `Claude has edited files in ${repository} already; stop it to begin in ${chosen}.`);
+      const other = wish.kind === 'use' ? wish.repository : 'another repository';
+      step.think(thread, `Claude has edited files in ${repository} already; stop it to begin in ${other}.`);
     }
     return false;
   }
+  if (wish.kind === 'unsure') {
+    if (thread !== null) askWhether(step, thread, repository, wish.options);
+    return false;
+  }
+  const chosen = wish.repository;
   step.set({ repository: chosen, baseBranch: readTag(text)?.branch ?? null, arrangement: null });
   step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
   if (thread !== null) step.think(thread, `Starting over in ${chosen}.`);
@@ -83,11 +97,17 @@ export function changesMind(step: Step, prompt: TurnPrompt, text: string): boole
   return true;
 }
 
-/** The repository that a text asks to use instead; a mere mention of one is no such wish. */
-function otherRepository(text: string, others: string[]): string | null {
-  const tag = readTag(text);
-  if (tag) return readAnswer(tag.fullName, others);
-  if (!/\b(use|switch|wrong|instead|meant)\b/i.test(text)) return null;
-  const isTheOther = /\bother (repo|repository|one)\b/i.test(text) && others.length === 1;
-  return readAnswer(text, others) ?? (isTheOther ? (others[0] ?? null) : null);
+/** Nothing waits for the answer: it is a tag, which is understood whenever it comes. */
+function askWhether(step: Step, thread: string, repository: string, options: string[]): void {
+  const shown = options.slice(0, MAX_OFFERED);
+  const tags = shown.map((name) => `\`[repo=${name}]\``).join(' or ');
+  const others = shown.map((name) => ({ label: `Start over in ${name}`, value: `[repo=${name}]` }));
+  const stay = { label: `Stay in ${repository}`, value: `[repo=${repository}]` };
+  step.elicit(
+    thread,
+    `This works in ${repository}. Should it be another repository? Answer ${tags}, and it starts over there. Otherwise there is nothing to do; Claude has your message.`,
+    [...others, stay],
+  );
 }
+
+const MAX_OFFERED = 10;

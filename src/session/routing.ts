@@ -1,5 +1,6 @@
 /** Which repository an issue belongs to (pure). */
 import type { RepositorySettings } from '../protocol/repository.ts';
+import { readChoice } from './choices.ts';
 
 /** What is known of the issue when the repository is chosen. */
 export interface RoutingFacts {
@@ -90,15 +91,18 @@ function bySuggestion(candidates: Candidate[], suggestions: Suggestion[]): Route
 }
 
 /**
- * The option that an answer means: by its number, its name, or a name that the answer contains.
+ * The option that an answer means: by its name, by what stands before it in the list, or by a name that the answer contains.
  * @returns null where the answer fits none, or several
  */
 export function readAnswer(answer: string, options: string[]): string | null {
   const text = answer.trim();
-  const number = /^#?(\d{1,3})[.)]?$/.exec(text)?.[1];
-  if (number) return options[Number(number) - 1] ?? null;
-  const exact = options.find((option) => same(option, text) || same(shortName(option), text));
-  if (exact) return exact;
+  const exact = options.filter((option) => same(option, text) || same(shortName(option), text));
+  if (exact.length === 1) return exact[0] ?? null;
+  const choice = readChoice(
+    text,
+    options.map((option) => ({ id: option, label: option })),
+  );
+  if (choice) return choice.label;
   const words = text.toLowerCase();
   const named = options.filter((option) => words.includes(option.toLowerCase()));
   if (named.length === 1) return named[0] ?? null;

@@ -58,6 +58,8 @@ export interface Turn {
    * prompts they answer. Left out while it gave none.
    */
   open?: ResultBody;
+  /** Calls that were not allowed, by their fingerprint, and what Claude was told. Left out before the first. */
+  denied?: { call: string; message: string }[];
 }
 
 export type PhaseState =
@@ -122,10 +124,25 @@ export interface ClaudeQuestion {
   kind: 'claude';
   requestId: string;
   input: Record<string, unknown>;
-  questions: { question: string; options: string[] }[];
+  questions: ClaudeQuestionPart[];
+  /** Of earlier versions, by the question's text; `replies` is what counts. */
   answers: Record<string, string>;
+  /** The answer to each question, in their order; null: none yet. Left out by earlier versions. */
+  replies?: (string | null)[];
+  /** When the question that stands was asked; left out by earlier versions. */
+  askedAt?: number;
   /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
   isLive: boolean;
+}
+
+/** One of several questions that Claude asks with one call. */
+export interface ClaudeQuestionPart {
+  question: string;
+  options: string[];
+  /** What each option means; null where Claude does not say. Left out where it says so of none. */
+  descriptions?: (string | null)[];
+  /** Several options may be chosen. */
+  multiSelect?: boolean;
 }
 
 /** A tool asks to be let run. */
@@ -142,6 +159,21 @@ export interface PermissionQuestion {
   why: string | null;
   /** What "for this session" allows; null where it is too long to be shown whole. */
   grant: { key: string; words: string } | null;
+  /** Fingerprint of the whole call; left out by earlier versions. */
+  call?: string;
+  /** What was said to it and is neither a yes nor a no; left out before. */
+  unclear?: string;
+}
+
+/** A question that stood and does not any more. Times in ms since the epoch. */
+export interface ClosedQuestion {
+  id: string;
+  askedAt: number;
+  closedAt: number;
+  /** Who answered it, in words; null where nobody did. */
+  by: string | null;
+  /** Agent sessions in which it was asked. */
+  threads: string[];
 }
 
 /** What Claude's process asks people. */
@@ -249,8 +281,8 @@ export interface SessionState {
   phase: PhaseState;
   /** What Claude's process of this generation asked while something else was asked or saved; oldest first. */
   openQuestions?: { generation: number; about: OpenQuestion }[];
-  /** When people last answered a process of Claude's; left out before. */
-  answeredAt?: number;
+  /** The questions that were closed last, newest last; left out before the first. */
+  closedQuestions?: ClosedQuestion[];
   /** Life of the sandbox in which Claude was last started; left out before. */
   claudeSince?: number;
   /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */

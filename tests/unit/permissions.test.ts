@@ -61,7 +61,10 @@ describe('a tool that asks to be let run', () => {
     );
     expect(elicitation).toMatchObject({
       activity: {
-        options: ['Allow once', 'Allow for this session', 'Deny'].map((one) => ({ label: one, value: one })),
+        options: ['Allow once', 'Allow for this session', 'Deny'].map((label) => ({
+          label,
+          value: expect.stringContaining(label),
+        })),
       },
     });
   });
@@ -82,11 +85,50 @@ describe('a tool that asks to be let run', () => {
     }
   });
 
-  it('is denied by any other words, which Claude reads', () => {
-    const effects = asking().prompt('a1', 'thread-1', 'Ada', 'Publish to the test registry instead.');
+  it('is denied by a no that says more, which Claude reads', () => {
+    const effects = asking().prompt('a1', 'thread-1', 'Ada', 'No, publish to the test registry.');
+    expect(decisions(effects)).toEqual([['r1', 'Ada did not allow this, and said: No, publish to the test registry.']]);
+  });
+
+  it('is asked again once, in plain words, where the answer is neither a yes nor a no', () => {
+    const play = asking();
+    expect(decisions(play.prompt('a1', 'thread-1', 'Ada', 'Publish to the test registry instead.'))).toEqual([]);
+    expect(asked(play).at(-1)).toContain('neither a clear yes nor a clear no. May it run?');
+    expect(asked(play).at(-1)).toContain('npm publish');
+    expect(decisions(play.prompt('a2', 'thread-1', 'Ada', 'yes'))).toEqual([['r1', true]]);
+  });
+
+  it('is denied by a second answer of that kind, which the person is told, and Claude reads both', () => {
+    const play = asking();
+    play.prompt('a1', 'thread-1', 'Ada', 'Use the test registry.');
+    const effects = play.prompt('a2', 'thread-1', 'Ada', 'The one of the team.');
     expect(decisions(effects)).toEqual([
-      ['r1', 'Ada did not allow this, and said: Publish to the test registry instead.'],
+      ['r1', 'Ada did not allow this, and said: Use the test registry.\n\nThe one of the team.'],
     ]);
+    expect(play.said('thread-1').at(-1)).toContain('Taken for a no');
+  });
+
+  it.each([
+    ['Yes, please go ahead', true],
+    ['Ja, bitte!', true],
+    ["oui, d'accord", true],
+    ['sí, adelante', true],
+    ['はい、お願いします', true],
+    ['好的，请继续', true],
+    ['да, пожалуйста', true],
+    ['نعم', true],
+    ['👍🏽', true],
+    ['nein danke', false],
+    ['いいえ', false],
+    ['нет', false],
+    ['Не надо', false],
+    ['ndiyo', null],
+    ['No problem, go ahead', null],
+    ['not sure what that does', null],
+    ['ok?', null],
+  ])('takes “%s” for what it says, and asks again where that is not certain', (words, meant) => {
+    const decided = decisions(asking().prompt('a1', 'thread-1', 'Ada', words)).map(([, one]) => one === true);
+    expect(decided).toEqual(meant === null ? [] : [meant]);
   });
 
   it('allowed for the session, it is not asked again; anything else is', () => {
@@ -297,5 +339,47 @@ describe('what is shown of a call', () => {
 it('an answer is read with care: what is no clear yes allows nothing', () => {
   const about = questionOf({ command: 'npm publish' });
   for (const words of ['yes but not to npm', 'allow everything', '11', '0', '4', 'Allow once and Deny', ''])
-    expect(readAnswer(words, about)).toBe('words');
+    expect(readAnswer(words, about)).toBe('unclear');
+});
+
+describe('a call that was not allowed', () => {
+  it('is not allowed again in the same turn without anybody being asked, and Claude is told why', () => {
+    const play = asking();
+    play.prompt('a1', 'thread-1', 'Ada', 'No, the version is wrong.');
+    for (const id of ['r2', 'r3', 'r4']) {
+      expect(decisions(play.report(permission(id)))).toEqual([[id, expect.stringContaining('the version is wrong')]]);
+    }
+    expect(asked(play)).toHaveLength(1);
+    expect(notices(play)).toContain('Not allowed, as was said before: run a command: npm publish');
+  });
+
+  it('is not allowed for all that were asked together', () => {
+    const play = asking(permission('r1'), permission('r2'));
+    expect(decisions(play.prompt('a1', 'thread-1', 'Ada', 'no')).map(([id]) => id)).toEqual(['r1', 'r2']);
+  });
+
+  it('is not asked for again in the turn in which nobody answered', () => {
+    const play = asking();
+    play.deadline(10 * MINUTE);
+    expect(decisions(play.report(permission('r2')))).toHaveLength(1);
+  });
+
+  it('is told apart from any other call', () => {
+    const play = asking();
+    play.prompt('a1', 'thread-1', 'Ada', 'no');
+    expect(decisions(play.report(permission('r2', 'npm publish --dry-run')))).toEqual([]);
+    expect(asked(play)).toHaveLength(2);
+  });
+
+  it('is asked for again once a person wrote something else, or in the next turn', () => {
+    const play = asking();
+    play.prompt('a1', 'thread-1', 'Ada', 'no');
+    play.prompt('p2', 'thread-1', 'Ada', 'The version is right now; publish it.');
+    expect(decisions(play.report(permission('r2')))).toEqual([]);
+    play.prompt('a2', 'thread-1', 'Ada', 'no');
+    play.report(result('Done.', ['p1', 'p2']), saved(1));
+    play.prompt('p3');
+    play.started();
+    expect(decisions(play.report(init, permission('r3')))).toEqual([]);
+  });
 });

@@ -1,5 +1,5 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
-import { env } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { SandboxCommand } from '../../src/protocol/sandbox.ts';
@@ -62,12 +62,12 @@ it('a command that asks is answered from the thread, also after the object was e
   expect((await page(thread))?.session).toMatchObject({ phase: 'working', asked: null });
 });
 
-it('any other words reach Claude as the reason why not', async () => {
+it('a no that says more reaches Claude as the reason why not', async () => {
   const { thread } = await asking();
-  await send(prompted(thread, 'Use the staging registry.'));
+  await send(prompted(thread, 'No, use the staging registry.'));
   await vi.waitFor(() => expect(decisions()).toHaveLength(1));
   expect(decisions()[0]).toMatchObject({
-    decision: { allowed: false, message: expect.stringContaining('Use the staging registry.') },
+    decision: { allowed: false, message: expect.stringContaining('use the staging registry.') },
   });
 });
 
@@ -84,4 +84,37 @@ it('without an answer it is denied by the alarm after ten minutes, and the threa
   const told = 'Nobody answered within 10 minutes, so Claude was not allowed to run a command';
   expect((await journal(thread)).some((entry) => entry.kind === 'notice' && entry.text.startsWith(told))).toBe(true);
   await vi.waitFor(() => expect(outside.said.some(({ content }) => content.body?.startsWith(told))).toBe(true));
+});
+
+const SESSIONS = 'http://cyrus.test/api/sessions';
+
+/** An answer as a page sends it; without a question as pages of earlier versions do. */
+async function press(thread: Thread, text: string, question?: string, options: string[] = []): Promise<Response> {
+  const { id } = (await page(thread))?.session ?? {};
+  const body = JSON.stringify({ id: crypto.randomUUID(), text, ...(question && { answers: { question, options } }) });
+  const headers = { 'content-type': 'application/json' };
+  return exports.default.fetch(`${SESSIONS}/${id}/prompts`, { method: 'POST', headers, body });
+}
+
+it('an answer of the page names its question; one that comes late is refused in words and changes nothing', async () => {
+  const { thread, reporter } = await asking();
+  await reporter.report(permission('r2', 'rm -rf dist'));
+  expect((await press(thread, 'Deny', 'r1', ['deny'])).status).toBe(202);
+  await vi.waitFor(() => expect(decisions()).toHaveLength(1));
+  const entries = (await journal(thread)).length;
+  const late = await press(thread, 'Allow once', 'r1', ['once']);
+  expect(late.status).toBe(409);
+  expect(await late.json()).toMatchObject({ error: 'question_closed', message: expect.stringContaining('answered') });
+  expect((await journal(thread)).length).toBe(entries);
+  expect((await page(thread))?.session.asked).toMatchObject({ id: 'r2', call: 'rm -rf dist' });
+  expect((await press(thread, 'Allow once', 'r2', ['once'])).status).toBe(202);
+  await vi.waitFor(() => expect(decisions()).toHaveLength(2));
+  expect(decisions()[1]).toMatchObject({ requestId: 'r2', decision: { allowed: true } });
+});
+
+it('a page of an earlier version, which names no question, is understood', async () => {
+  const { thread } = await asking();
+  expect((await press(thread, 'Allow once')).status).toBe(202);
+  await vi.waitFor(() => expect(decisions()).toHaveLength(1));
+  expect(decisions()[0]).toMatchObject({ requestId: 'r1', decision: { allowed: true } });
 });
