@@ -168,7 +168,8 @@ export async function forgetConversation(paths: SessionPaths, conversationId: st
   }
 }
 
-async function transcripts(paths: SessionPaths, conversationId: string): Promise<string[]> {
+/** Files that may hold the transcript of a conversation; they need not be there. */
+export async function transcripts(paths: SessionPaths, conversationId: string): Promise<string[]> {
   const projects = join(paths.claudeConfig, 'projects');
   const directories = await readdir(projects).catch(() => []);
   return directories.map((directory) => join(projects, directory, `${conversationId}.jsonl`));

@@ -90,6 +90,20 @@ export class CommandLog {
     return this.#unsavedTurn;
   }
 
+  /** Turn that the last stop concerns, with those before it; -1 before the first. */
+  get stoppedTurn(): number {
+    return this.#stoppedTurn;
+  }
+
+  /** Highest turn of these prompts; undefined where none of them is known. */
+  turnOf(ids: readonly string[]): number | undefined {
+    const turns = ids.flatMap((id) => {
+      const command = this.#known.get(id)?.command;
+      return command?.type === 'prompt' ? [command.turn] : [];
+    });
+    return turns.length > 0 ? Math.max(...turns) : undefined;
+  }
+
   /** Stops that were accepted and not carried out. */
   get stopsWaiting(): string[] {
     const found: string[] = [];

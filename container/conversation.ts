@@ -7,7 +7,13 @@ import { randomUUID } from 'node:crypto';
 import type { SandboxCommand } from '../src/protocol/sandbox.ts';
 import type { BackgroundTask } from './background.ts';
 import { type ClaudeExit, ClaudeProcess } from './claude.ts';
-import { claudeArguments, claudeEnvironment, forgetConversation, hasConversation } from './claude-command.ts';
+import {
+  claudeArguments,
+  claudeEnvironment,
+  forgetConversation,
+  hasConversation,
+  transcripts,
+} from './claude-command.ts';
 import type { Prompt } from './commands.ts';
 import { EndOfWork } from './end-of-work.ts';
 import type { LifeContext } from './life-context.ts';
@@ -15,6 +21,7 @@ import { isLookingCommand } from './looking-commands.ts';
 import { mcpVerdict, writeMcpConfig, writeMcpHeaders } from './mcp.ts';
 import { killSessionProcesses } from './processes.ts';
 import { Sequence } from './sequence.ts';
+import { promptsInTranscripts } from './transcript.ts';
 import { type LineMeaning, TurnTracker } from './turns.ts';
 import { within } from './within.ts';
 
@@ -462,11 +469,16 @@ export class Conversation {
     this.deliverSoon();
   }
 
+  /**
+   * @param background commands that ran in the background before the end
+   * @param stop what ended it, where that was a stop, and ids of the prompts it dropped
+   */
   async #tellExit(
     exit: ClaudeExit,
     duringTurn: boolean,
     cause: EndCause | 'stop',
     background: string[],
+    stop?: { turn: number; dropped: string[] },
   ): Promise<void> {
     const { journal, commands } = this.#context;
     this.#stopTicking();
@@ -476,12 +488,16 @@ export class Conversation {
     const unanswered = [...this.#answered, ...this.#tracker.abandon()];
     this.#answered = [];
     this.#questions.clear();
+    const prompts = await promptsAtExit(this.#context, unanswered, stop?.dropped ?? []);
+    const turn = stop?.turn ?? commands.turnOf(unanswered);
     this.#context.emit({
       type: 'cli-exited',
       ...exit,
       duringTurn,
       cause,
       ...(background.length > 0 && { background }),
+      ...(turn !== undefined && { turn }),
+      prompts,
     });
     await journal.flushed();
     commands.answered(unanswered);
@@ -496,7 +512,8 @@ export class Conversation {
     if (!isLate) {
       const background = this.runningCommands;
       const exit = await this.#interruptAndEnd();
-      await this.#tellExit(exit, this.isBusy || waiting.length > 0, 'stop', background);
+      const stop = { turn, dropped: waiting };
+      await this.#tellExit(exit, this.isBusy || waiting.length > 0, 'stop', background, stop);
     }
     commands.dropped([id]);
     this.#options.onTurnEnd();
@@ -563,6 +580,24 @@ function prefaced(news: string): string {
 
 function notYetWords(advice: string): string {
   return `Cyrus committed and pushed what you did, and not all of it could be kept:\n${advice}\nPut right what you can, then end your turn again. Where you cannot, say so in your answer.`;
+}
+
+/**
+ * What became of the prompts that a process which has ended was given and had not answered. The conversation on the disk
+ * decides: the next process has that and nothing else.
+ * @param given their ids
+ * @param dropped ids of prompts that no process was given
+ */
+export async function promptsAtExit(
+  { paths, start }: LifeContext,
+  given: readonly string[],
+  dropped: readonly string[],
+): Promise<{ read: string[]; unread: string[] }> {
+  const found = await promptsInTranscripts(await transcripts(paths, start.claude.conversationId), given);
+  return {
+    read: given.filter((id) => found.has(id)),
+    unread: [...given.filter((id) => !found.has(id)), ...dropped],
+  };
 }
 
 function onlyLooks({ tool, input }: Extract<LineMeaning, { kind: 'tool-asks' }>): boolean {

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { Checkpoints } from './checkpoints.ts';
-import { CommandLog } from './commands.ts';
+import { CommandLog, type Prompt } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
-import { Conversation } from './conversation.ts';
+import { Conversation, promptsAtExit } from './conversation.ts';
 import { GitError, writeCredential } from './git.ts';
 import { EventJournal } from './journal.ts';
 import { LifeContext } from './life-context.ts';
@@ -221,13 +221,18 @@ export class Life {
     const open = commands.open.map((prompt) => prompt.id);
     const stops = commands.stopsWaiting;
     if (open.length === 0 && stops.length === 0) return;
-    const waiting = stops.length > 0 ? commands.waiting.map((prompt) => prompt.id) : [];
+    const isStopped = (prompt: Prompt) => stops.length > 0 && prompt.turn <= commands.stoppedTurn;
+    const waiting = commands.waiting.filter(isStopped).map((prompt) => prompt.id);
+    const turn = stops.length > 0 ? commands.stoppedTurn : commands.turnOf(open);
+    const prompts = await promptsAtExit(this.#context, open, waiting);
     this.#context.emit({
       type: 'cli-exited',
       code: null,
       signal: null,
       duringTurn: open.length + waiting.length > 0,
       cause: stops.length > 0 ? 'stop' : 'crash',
+      ...(turn !== undefined && { turn }),
+      prompts,
     });
     if (stops.length > 0) this.#saveWhenPrepared = true;
     await journal.flushed();

@@ -62,7 +62,7 @@ export class Saving {
   soon(again = false): void {
     if (this.#context.isOver) return;
     this.#committing += 1;
-    const save = this.#save(again).catch((error) => this.#context.broken('save', error));
+    const save = this.#save(again, this.#context.journal.lastSeq).catch((error) => this.#context.broken('save', error));
     this.#running.add(save);
     void save.then(() => this.#running.delete(save));
   }
@@ -128,7 +128,8 @@ export class Saving {
     }
   }
 
-  async #save(again: boolean): Promise<void> {
+  /** @param after number of the last event before it */
+  async #save(again: boolean, after: number): Promise<void> {
     const context = this.#context;
     const { commands, record } = context;
     const turn = Math.max(1, commands.unsavedTurn || commands.lastTurn);
@@ -151,6 +152,7 @@ export class Saving {
     context.emit({
       type: 'saved',
       turn,
+      after,
       branch,
       head,
       ...work,

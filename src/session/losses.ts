@@ -83,7 +83,7 @@ export function takeUnseenLoss(step: Step): void {
 
 /** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
 function loseNext(step: Step, phase: SavingPhase, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
-  const { begun: _, ...rest } = phase;
+  const { begun: _, open: _open, ...rest } = phase;
   const { early, later = [] } = phase;
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
   const isLost = step.state.queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
@@ -142,7 +142,7 @@ function loseNextWithDisk(step: Step, before: SavingPhase, known: ReadonlySet<st
   confirmHalt(step);
   const { phase } = step.state;
   if (phase.name !== 'saving') return;
-  const { begun: _, endedAt: _ended, resultsAt: _results, ...rest } = phase;
+  const { begun: _, open: _open, endedAt: _ended, resultsAt: _results, ...rest } = phase;
   const isLost = queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
   step.enter({ ...rest, ...(isLost && { resume: `${RESTORED}\n\n${LOOK_FIRST}` }) });
 }

@@ -19,6 +19,7 @@ import {
   handOverWaiting,
   isOfEarlierTurn,
   noteRead,
+  saveStopped,
   takeOpenResult,
   takeResult,
   takeSaved,
@@ -100,9 +101,14 @@ function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited'
   takeExit(step, event);
   confirmHalt(step);
   const { phase } = step.state;
-  const isEarlier =
-    event.cause === 'stop' ? phase.name !== 'stopping' : event.turn !== undefined && isOfEarlierTurn(step, event.turn);
-  if (event.duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[event.cause], helpers);
+  const { cause, duringTurn, turn } = event;
+  if (phase.name === 'stopping' && cause === 'stop' && turn !== undefined) {
+    if (turn >= (phase.stop ?? phase.turn.number)) saveStopped(step);
+    return;
+  }
+  // A stop of the turn that runs would have been taken above.
+  const isEarlier = cause === 'stop' ? phase.name !== 'stopping' : turn !== undefined && isOfEarlierTurn(step, turn);
+  if (duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[cause], helpers);
   else handOverWaiting(step);
 }
 
@@ -110,7 +116,8 @@ function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited'
 function isEarlierSave(step: Step, { turn, after }: Extract<SandboxEvent, { type: 'saved' }>): boolean {
   const { phase } = step.state;
   if (phase.name === 'saving' && phase.endedAt !== undefined && after !== undefined) return after < phase.endedAt;
-  return isOfEarlierTurn(step, turn);
+  // An older sandbox may name the turn before, where a stop has overtaken the prompt.
+  return (phase.name !== 'stopping' || after !== undefined) && isOfEarlierTurn(step, turn);
 }
 
 /** What Claude was writing when its process ended will not be finished. */

@@ -77,8 +77,16 @@ export type PhaseState =
   | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
   /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
   | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
-  /** `words`: how the closing answer begins. */
-  | { name: 'stopping'; since: number; turn: Turn; author: string | null; words: string; how?: Halt['how'] };
+  /** `words`: how the closing answer begins; `stop`: the turn that the sandbox was told to stop, where that is another. */
+  | {
+      name: 'stopping';
+      since: number;
+      turn: Turn;
+      author: string | null;
+      words: string;
+      how?: Halt['how'];
+      stop?: number;
+    };
 
 export interface SavingPhase {
   name: 'saving';

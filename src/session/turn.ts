@@ -345,7 +345,8 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
     beginTurn(step, halted);
     const { phase } = step.state;
     if (phase.name !== 'working') return;
-    step.enter({ name: 'stopping', since, turn: { ...phase.turn, unasked: halted.length === 0 }, author, words, how });
+    const turn = { ...phase.turn, unasked: halted.length === 0 };
+    step.enter({ name: 'stopping', since, turn, author, words, how, stop: saving.turn.number });
     step.set({ queue: queue.filter((request) => !request.halted) });
     return;
   }

@@ -1,0 +1,48 @@
+/**
+ * What is in Claude's conversation, by the transcript that the CLI keeps of it (measured with CLI 2.1.330): a prompt that
+ * Claude has read is a line with its id as `uuid`, or as `source_uuid` where it was folded into a running turn. A prompt that
+ * only waited in the CLI has no such line, and the next process knows nothing of it.
+ */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { parseJson } from '../src/protocol/parse-json.ts';
+
+const lineSchema = z.looseObject({
+  uuid: z.string().optional(),
+  source_uuid: z.string().optional(),
+  attachment: z.looseObject({ source_uuid: z.string().optional() }).optional().catch(undefined),
+});
+
+/**
+ * @param paths files that may hold the conversation; one that is not there holds nothing
+ * @param ids of prompts
+ * @returns those of the ids that are in it
+ */
+export async function promptsInTranscripts(paths: readonly string[], ids: readonly string[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  if (ids.length === 0) return found;
+  for (const path of paths) {
+    for await (const line of linesOf(path)) {
+      const named = ids.filter((id) => !found.has(id) && line.includes(id));
+      if (named.length === 0) continue;
+      const parsed = lineSchema.safeParse(parseJson(line));
+      if (!parsed.success) continue;
+      const { uuid, source_uuid, attachment } = parsed.data;
+      for (const id of named) if ([uuid, source_uuid, attachment?.source_uuid].includes(id)) found.add(id);
+    }
+  }
+  return found;
+}
+
+/** A transcript may be large: it is read line by line. */
+async function* linesOf(path: string): AsyncGenerator<string> {
+  const stream = createReadStream(path, 'utf8');
+  try {
+    yield* createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  } finally {
+    stream.destroy();
+  }
+}
