@@ -40,7 +40,7 @@ export interface FileChange {
 
 export class ConversationFiles {
   readonly #directory: string;
-  readonly #conversationId: string;
+  readonly conversationId: string;
   readonly #known = new Map<string, Known>();
 
   /**
@@ -49,7 +49,7 @@ export class ConversationFiles {
    */
   constructor(directory: string, conversationId: string) {
     this.#directory = directory;
-    this.#conversationId = conversationId;
+    this.conversationId = conversationId;
   }
 
   /** Forgets what is known of a file: all of it is new. */
@@ -65,7 +65,7 @@ export class ConversationFiles {
     const paths = await this.#list();
     const changes: FileChange[] = [];
     for (const path of paths) {
-      const isMain = path.endsWith(`/${this.#conversationId}.jsonl`);
+      const isMain = path.endsWith(`/${this.conversationId}.jsonl`);
       const change = await this.#change(path, isMain ? results : []);
       if (change) changes.push(change);
     }
@@ -100,9 +100,9 @@ export class ConversationFiles {
     const projects = join(this.#directory, 'projects');
     const found: string[] = [];
     for (const project of await readdir(projects).catch(() => [])) {
-      const transcript = join(projects, project, `${this.#conversationId}.jsonl`);
+      const transcript = join(projects, project, `${this.conversationId}.jsonl`);
       if (await stat(transcript).catch(() => null)) found.push(transcript);
-      const beside = join(projects, project, this.#conversationId);
+      const beside = join(projects, project, this.conversationId);
       const entries = await readdir(beside, { recursive: true, withFileTypes: true }).catch(() => []);
       for (const entry of entries) if (entry.isFile()) found.push(join(entry.parentPath, entry.name));
     }

@@ -67,7 +67,7 @@ interface Chain {
 export class Checkpoints {
   readonly #context: LifeContext;
   readonly #options: CheckpointOptions;
-  readonly #files: ConversationFiles;
+  #files: ConversationFiles;
   readonly #stored = new Map<string, CheckpointFile>();
   /** Prompts that were found in what is stored of Claude's files. */
   readonly #prompts = new Set<string>();
@@ -177,6 +177,7 @@ export class Checkpoints {
     const context = this.#context;
     const { start } = context;
     const access: GatewayAccess = { gateway: start.gateway, signal: context.signal };
+    this.#followConversation(start.claude.conversationId);
     this.#sequence += 1;
     const sequence = this.#sequence;
     const before = this.#chain && this.#chain.bundles.length < MAX_CHAIN ? this.#chain : null;
@@ -219,6 +220,14 @@ export class Checkpoints {
       const more = snapshot.skipped.length > 5 ? ` and ${snapshot.skipped.length - 5} more` : '';
       this.#tell(`Not kept outside of the sandbox, being too large or a repository of its own: ${few}${more}`);
     }
+  }
+
+  /** Where another conversation was begun, what is stored of the one before is of no use. */
+  #followConversation(conversationId: string): void {
+    if (this.#files.conversationId === conversationId) return;
+    this.#files = new ConversationFiles(this.#context.paths.claudeConfig, conversationId);
+    this.#stored.clear();
+    this.#prompts.clear();
   }
 
   /** Makes a checkpoint count. A server before this one, on the same disk, may have counted further than this one knows. */

@@ -73,8 +73,9 @@ export class Conversation {
   #cli: ClaudeProcess | null = null;
   /** What tools of the running CLI wait for people to answer or allow, by request, with their input. */
   readonly #questions = new Map<string, Record<string, unknown>>();
-  /** The running CLI was started with it. */
+  /** The running CLI was started with these. */
   #model = '';
+  #conversationId = '';
   #token: { value: string; since: number; refused: boolean } | null = null;
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
@@ -176,7 +177,7 @@ export class Conversation {
     if (!this.#options.mayStart() || !this.#options.mayDeliver()) return;
     const { commands } = this.#context;
     if (commands.waiting.length === 0) return;
-    if (this.#tokenIsStale() || this.#modelIsStale()) await this.#end('idle');
+    if (this.#tokenIsStale() || this.#modelIsStale() || this.#conversationIsStale()) await this.#end('idle');
     if (!this.#cli) await this.#start();
     const preface = this.isBusy ? null : await this.#options.beforeTurn();
     if (!this.#options.mayDeliver()) {
@@ -214,6 +215,11 @@ export class Conversation {
     return this.#cli !== null && !this.isBusy && this.#model !== this.#context.start.claude.model;
   }
 
+  /** Another conversation was begun after this process was started. */
+  #conversationIsStale(): boolean {
+    return this.#cli !== null && !this.isBusy && this.#conversationId !== this.#context.start.claude.conversationId;
+  }
+
   async #start(): Promise<void> {
     if (this.#cli || !this.#options.mayStart()) return;
     const context = this.#context;
@@ -240,6 +246,7 @@ export class Conversation {
     cli.askBefore(CHANGING_TOOLS, BEFORE_CHANGE, BEFORE_END);
     this.#cli = cli;
     this.#model = start.claude.model;
+    this.#conversationId = start.claude.conversationId;
     this.#token = { value: token, since: Date.now(), refused: false };
     this.#idleSince = Date.now();
     context.emit({ type: 'cli-started', pid: cli.pid, resumed });

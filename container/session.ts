@@ -76,8 +76,9 @@ export class Session {
       } else if (this.#life && this.#life.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
         this.#record.start.waitsForHelpers = start.waitsForHelpers;
-        const { model, fallbackModel } = start.claude;
-        Object.assign(this.#record.start.claude, { model, fallbackModel });
+        // A conversation that Claude's API does not take any more is followed by another one, in the same place.
+        const { model, fallbackModel, conversationId } = start.claude;
+        Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
         await this.#remember();
         this.#life.renew(start.gateway);
       } else {

@@ -1,6 +1,7 @@
 /** How a turn ended, in plain words for people. */
 import { BUDGET_MARK } from '../limits/budget.ts';
 import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
+import { historyTrouble } from './history.ts';
 
 type Result = Extract<JournalBody, { kind: 'result' }>;
 
@@ -28,6 +29,10 @@ interface Failure {
 const BUDGET = new RegExp(`${BUDGET_MARK}[^"\\\\]{1,400}?\\(CLAUDE_BUDGET_\\w+\\)\\.`);
 const KEPT = 'The work so far is kept on the branch.';
 const AGAIN = 'Comment here to try again.';
+/** The same request fails the same way until somebody has seen to it. */
+const ADMIN = 'Trying again will not help; whoever runs Cyrus has to see to it.';
+const FRESH =
+  'Comment “start fresh” to go on in a new conversation, which is told what was done so far; the branch stays as it is.';
 const LATER = 'Comment here in a few minutes to try again.';
 /** Longest quotation of what Claude Code itself said about a failure without words of ours. */
 const MAX_QUOTE = 600;
@@ -54,6 +59,8 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
   // The gateway's own refusal, whichever way Claude Code puts it.
   const budget = BUDGET.exec(result.text)?.[0];
   if (budget) return { what: budget, todo: 'Comment here to go on after that.' };
+  const trouble = historyFailure(result);
+  if (trouble) return trouble;
   switch (reason) {
     case 'usage_limit_reached':
       return usageLimit(result.text, limit);
@@ -90,13 +97,6 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
         what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
         todo: 'Whoever runs Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
       };
-    case 'prompt_too_long':
-    case 'blocking_limit':
-    case 'rapid_refill_breaker':
-      return {
-        what: 'The conversation has become longer than Claude can read at once.',
-        todo: 'Ask for the rest in a new issue, in smaller steps.',
-      };
     case 'max_turns':
       return {
         what: 'Claude reached the number of steps it may take in one go without finishing.',
@@ -106,7 +106,17 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
       return { what: 'Claude reached the spending limit of one go.', todo: 'Comment here to let it go on.' };
     case 'max_output_tokens':
       return { what: "Claude's answer became longer than it may be.", todo: 'Comment here and ask for smaller steps.' };
+    case 'pdf_too_large':
+      return { what: 'A PDF is too large for Claude to read.', todo: 'Comment here without it, or with a part of it.' };
+    case 'pdf_password_protected':
+      return { what: 'A PDF is protected by a password.', todo: 'Comment here without it, or with one that is not.' };
+    case 'claude_code_version_too_old':
+      return {
+        what: "The sandbox's Claude Code is too old for Claude's API.",
+        todo: 'Whoever runs Cyrus has to update it (npm install, then deploy); then comment here to go on.',
+      };
     case 'image_error':
+    case 'media_removed':
       return { what: 'Claude could not read an image.', todo: 'Comment here without it, or with a smaller one.' };
     default:
       return unknownFailure(reason, result.text);
@@ -124,7 +134,36 @@ function unknownFailure(reason: string, said: string): Failure {
   const cut = quote.length > MAX_QUOTE ? `${quote.slice(0, MAX_QUOTE).toWellFormed()}…` : quote;
   const what =
     cut === '' ? `Claude ended with an error (${reason}).` : `Claude ended with an error (${reason}): ${cut}`;
-  return { what: /[.!?…)]$/.test(what) ? what : `${what}.`, todo: AGAIN };
+  return { what: /[.!?…)]$/.test(what) ? what : `${what}.`, todo: canPass(reason, said) ? AGAIN : ADMIN };
+}
+
+/** Codes of the CLI for what stays as it is until somebody changes the setup or the request (measured with CLI 2.1.330). */
+const LASTING =
+  /^(invalid_request|effort_requires_thinking|advisor_incompatible|stored_login_refused|tls_\w+|gateway_\w+|provider_credentials|api_key_auth_disabled|org_disabled_credential|invalid_credential_header|model_substitution_disabled|field_not_granted|model_requires_usage_credits|long_context_credits_required|no_allowed_fallback|hook_denied|startup_failed|request_too_large)$/;
+
+/** Whether a failure may be gone the next time. A request that the API calls wrong stays wrong. */
+function canPass(reason: string, said: string): boolean {
+  return !LASTING.test(reason) && !/^API Error: (400|404|405|413|422)\b/.test(said);
+}
+
+/** The conversation itself is what fails: the next prompt would fail the same way. */
+function historyFailure(result: Result): Failure | null {
+  switch (historyTrouble(result)) {
+    case 'broken':
+      return { what: "Claude's API does not take the record of this conversation any more.", todo: FRESH };
+    case 'full':
+      return {
+        what: 'The conversation has become longer than Claude can read at once.',
+        todo: `${FRESH} Or ask for the rest in a new issue, in smaller steps.`,
+      };
+    case 'refused':
+      return {
+        what: "Claude's API refuses to go on with this conversation, because of what is in it.",
+        todo: `${FRESH} Where it is the request itself that is refused, it has to be put another way.`,
+      };
+    case null:
+      return null;
+  }
 }
 
 const LIMIT_NAMES: Partial<Record<string, string>> = {

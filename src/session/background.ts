@@ -7,6 +7,7 @@ import { contextPrompt } from '../claude/prompts.ts';
 import type { ReaderState } from '../claude/stream.ts';
 import { listCommands } from '../linear/background-words.ts';
 import type { SandboxEvent } from '../protocol/sandbox.ts';
+import { addContext } from './issue-context.ts';
 import type { Request } from './requests.ts';
 import type { Step } from './step.ts';
 
@@ -24,10 +25,8 @@ export function tellEndOfBackground(step: Step, { background = [], cause }: Exit
   const why = WHY_ENDED[cause];
   step.record({ kind: 'notice', level: 'info', text: `Ended ${why}: ${listCommands(background)}` });
   const told = contextPrompt(`These commands, which ran in the background, were ended ${why}`, background.join('\n'));
-  step.set({ context: [...step.state.context, told].slice(-MAX_CONTEXT_ITEMS) });
+  step.set({ context: addContext(step.state.context, told) });
 }
-
-const MAX_CONTEXT_ITEMS = 20;
 
 const WHY_ENDED: Record<Exit['cause'], string> = {
   idle: 'because nobody asked for anything for a while',

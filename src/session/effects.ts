@@ -35,8 +35,8 @@ export type Effect =
   | { kind: 'look-at-issue'; issueId: string; author: string | null; at: number }
   /** Bring up the sandbox of this generation, or find it running. */
   | { kind: 'start-sandbox'; generation: number }
-  /** Hand a prompt to Claude. Its text is kept beside the outbox, by id; `preface` is put in front of it. */
-  | { kind: 'prompt-sandbox'; promptId: string; turn: number; preface?: string }
+  /** Hand a prompt to Claude. Its text is kept beside the outbox, by id; `preface` is put in front of it; `recap`: what was done so far, too. */
+  | { kind: 'prompt-sandbox'; promptId: string; turn: number; preface?: string; recap?: boolean }
   /** Hand people's answer to a question of Claude's to the tool that waits for it. */
   | { kind: 'answer-sandbox'; id: string; requestId: string; input: Record<string, unknown> }
   /** Hand what was decided to the tool that asks to be let run. `call`: what it would do, in short words; `key` names it for a grant. */

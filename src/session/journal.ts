@@ -1,5 +1,5 @@
 /** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
-import type { JournalEntry } from '../protocol/journal.ts';
+import type { JournalEntry, JournalKind } from '../protocol/journal.ts';
 import type { Draft } from './step.ts';
 import { upgradeEntry } from './upgrade.ts';
 
@@ -85,6 +85,16 @@ export class Journal {
       )
       .toArray()
       .map(toEntry);
+  }
+
+  /** The newest entries of a kind, in their order. */
+  newest(kind: JournalKind, limit: number): JournalEntry[] {
+    const rows = this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE kind = ? ORDER BY seq DESC LIMIT ?',
+      kind,
+      limit,
+    );
+    return rows.toArray().reverse().map(toEntry);
   }
 
   /** The newest entry that tells of saved work; null before the first. */

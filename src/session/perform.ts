@@ -18,9 +18,12 @@ import { renderLog } from './log-document.ts';
 import { openPullRequest } from './open-pull-request.ts';
 import { takePlace } from './places.ts';
 import { postToThread } from './post-to-thread.ts';
+import { recap } from './recap.ts';
+import { idOf, isOwn } from './requests.ts';
 import { SetupError } from './setup-error.ts';
 import { withAssets } from './shared-files.ts';
 import { startSandbox } from './start-sandbox.ts';
+import { currentTurn } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
 import { withRequest } from './unread-request.ts';
 import { rowOf } from './view.ts';
@@ -76,7 +79,8 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const kept = surroundings.promptText(effect.promptId);
       if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
       const asked = await withRequest(kept, linear(surroundings));
-      const text = effect.preface === undefined ? asked : `${effect.preface}\n\n${asked}`;
+      const told = [...(effect.recap ? [recapOf(effect.promptId, surroundings)] : []), effect.preface ?? '', asked];
+      const text = told.filter((part) => part !== '').join('\n\n');
       return orLost(generation, async () => {
         const sandbox = sandboxFor(surroundings, state.id, generation);
         const whole = await withAttachments(text, surroundings, sandbox);
@@ -148,6 +152,25 @@ function seen({ stateType, archived, trashed, team, ...known }: IssueNow): Effec
   const news = { ...known, team, teamId: team.id, at: Date.now() };
   const why = trashed ? 'removed' : archived ? 'archived' : withdrawalByState(stateType);
   return { kind: 'issue', news, why };
+}
+
+/** Most entries of a kind that are looked through for what was done so far. */
+const RECAP_ENTRIES = 40;
+
+/** What was done before this prompt. */
+function recapOf(promptId: string, { journal, state, promptText }: Surroundings): string {
+  const asked = (currentTurn(state)?.prompts ?? []).filter(
+    (request) => isOwn(request) && request.promptId !== promptId,
+  );
+  return recap({
+    entries: [
+      ...(['prompt', 'text'] as const).flatMap((kind) => journal.newest(kind, RECAP_ENTRIES)),
+      ...journal.newest('saved', 1),
+    ],
+    asked: asked.map(idOf),
+    textOf: promptText,
+    calls: state.calls ?? [],
+  });
 }
 
 /** A sandbox that has nothing of the session any more is an outcome: another one takes its place. */

@@ -6,6 +6,7 @@ import { withoutIds } from './choices.ts';
 import { THREAD_LIMIT_MS } from './deadlines.ts';
 import { forgetDenials } from './deciding.ts';
 import type { EventOf, PromptSource } from './events.ts';
+import { takeFreshWish } from './fresh-conversation.ts';
 import { addContext, contextText, isEdit } from './issue-context.ts';
 import { meaningOf, type Reply } from './open-question.ts';
 import { parkedWords } from './parking.ts';
@@ -77,7 +78,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
   switch (phase.name) {
     case 'waiting':
-      beginTurn(step, [prompt]);
+      beginTurn(step, [takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
       return;
     case 'starting':
     case 'working':

@@ -39,6 +39,8 @@ export interface Request {
   aside?: boolean;
   /** An aside that holds what people said: it is handed over again as a request is. */
   carries?: boolean;
+  /** It begins a conversation that has to be told what was done in the one before. */
+  recap?: boolean;
   /** Older versions, in the queue: whether it was handed over. */
   delivered?: boolean;
 }

@@ -49,6 +49,8 @@ export interface Turn {
   startedAs?: number;
   /** How often it was parked because of a limit. */
   parks?: number;
+  /** It goes on in a new conversation, because the API did not take the one before; that is done once. */
+  isFresh?: boolean;
   /** The number under which it began, where it goes on under another. */
   first?: number;
   /** Claude began it by itself, e.g. because a command in the background ended. */
@@ -293,6 +295,8 @@ export interface SessionState {
   closedQuestions?: ClosedQuestion[];
   /** Life of the sandbox in which Claude was last started; left out before. */
   claudeSince?: number;
+  /** Claude's API does not take this conversation any more: people may have a new one begun. */
+  offersFresh?: boolean;
   /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
   background?: Background | null;
   /** What people allowed for good; left out before the first. */

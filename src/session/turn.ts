@@ -1,8 +1,10 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
+import { historyTrouble } from '../claude/history.ts';
 import { describeResult } from '../claude/words.ts';
 import { awaitEnd } from '../linear/activities.ts';
 import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
+import { GO_ON, leaveConversation } from './fresh-conversation.ts';
 import { summed } from './open-results.ts';
 import { isUsedUp, parkTurn } from './parking.ts';
 import {
@@ -78,7 +80,9 @@ export function handOver(step: Step, request: Request, turn: number, preface?: s
   const next = request.returned ? underId(request, step.context.newId()) : request;
   if (next.promptId !== before) step.transition.copies.push({ promptId: next.promptId, of: before });
   const { promptId } = next;
-  step.effect({ kind: 'prompt-sandbox', promptId, turn, ...(preface !== undefined && { preface }) });
+  const { recap } = next;
+  const more = { ...(preface !== undefined && { preface }), ...(recap && { recap }) };
+  step.effect({ kind: 'prompt-sandbox', promptId, turn, ...more });
   return handedOver(next, turn);
 }
 
@@ -208,6 +212,11 @@ function endWork(step: Step, result: ResultBody, at: number | undefined): void {
         parkTurn(step, { ...phase.turn, prompts: parked }, result);
         return;
       }
+      if (prompts.length > 0 && !phase.turn.isFresh && historyTrouble(result) === 'broken') {
+        const fresh = leaveConversation(step, phase.turn, result);
+        resumeWith(step, fresh, GO_ON, 'Beginning a new conversation', false, true);
+        return;
+      }
       const turn = { ...phase.turn, prompts: prompts.filter((prompt) => !left.includes(prompt)) };
       if (left.length > 0) step.set({ queue: [...left, ...step.state.queue] });
       save(step, turn, { ...describeResult(result, step.state.limit ?? undefined), result }, at);
@@ -318,6 +327,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
   });
   if (ending.outcome === 'completed') for (const thread of threadsOf(turn)) step.entitle(thread, ending.text);
   noteTrouble(step, ending);
+  if (ending.result) step.set({ offersFresh: historyTrouble(ending.result) !== null });
   // A turn that nobody asked for says nothing about how the work stands.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
   close(step, turn.prompts, closingOf(ending));
@@ -380,6 +390,7 @@ function isFor(queue: readonly Request[], { promptIds }: ResultBody): boolean {
 /**
  * Goes on with a turn whose process is gone: the same conversation, with a prompt that answers for what that process had
  * read. What it had not read is handed over again after it.
+ * @param recap whether what was done so far is told with it
  * @param carries whether the text holds what people said, so that it must not be lost
  */
 export function resumeWith(
@@ -388,11 +399,18 @@ export function resumeWith(
   text: string,
   reason = 'Starting the sandbox again',
   carries = false,
+  recap = false,
 ): void {
   const promptId = step.context.newId();
   step.transition.prompts.push({ promptId, text });
   startSandbox(step);
-  const asked: Request = { promptId, agentSessionId: null, aside: true, ...(carries && { carries }) };
+  const asked: Request = {
+    promptId,
+    agentSessionId: null,
+    aside: true,
+    ...(carries && { carries }),
+    ...(recap && { recap }),
+  };
   const resumption = handOver(step, asked, turn.number);
   // What was handed over and may still wait in the sandbox is answered by itself, where the CLI tells which that is.
   const tells = step.state.sandbox.tellsReading === true;
