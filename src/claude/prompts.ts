@@ -167,7 +167,7 @@ How to work
 - Run the tests that cover what you change, and add tests where they are missing. Say so plainly if something is untested or fails.
 - Do not push, do not open pull requests and do not rewrite commits that are already on the branch: Cyrus pushes the branch when you are done.
 - Where something is open, take the most sensible reading, go on, and say at the end what you assumed. Ask (AskUserQuestion) only where a wrong guess would waste the work; the answer may take hours. A person may add to the request while you work.
-- Leave nothing running in the background when you are done.
+- Leave nothing running in the background when you are done. Helpers are waited for, half an hour at most after your own last words; commands in the background are not, or only for seconds: run what you have to report on in the foreground (timeout up to 30 minutes). What still runs is named to people, and ended when nobody asks for anything for a while.
 - To show people an image or a file that is no part of the repository, such as a screenshot, put it into the directory $CYRUS_SHARE (an environment variable) and link it in your answer: ![words](share/name.png) or [words](share/name.txt). A name has letters, digits, dots, dashes and underscores only; images (PNG, JPEG, GIF, WebP), PDF, text and archives of at most 10 MiB are taken.
 
 What counts as a request
