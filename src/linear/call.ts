@@ -23,6 +23,8 @@ export interface Call {
   idempotent: boolean;
   /** Addresses of files in the answer are to be good without a token for this many seconds (header `public-file-urls-expire-in`). */
   signFilesFor?: number;
+  /** Id of the issue session that asks: it is told when the workspace, which takes no token now, is installed again. */
+  session?: string;
 }
 
 /** Why a call failed, as in LinearError. `retryAt` in ms since the epoch; only for `rate-limited`. */

@@ -99,9 +99,12 @@ export interface IssueFacts {
   team: { id?: string; key: string; name: string } | null;
 }
 
-/** What is posted to an agent session at once; activities in their order, each with a UUID v4 chosen once for it. */
+/**
+ * What is posted to an agent session at once; activities in their order, each with a UUID v4 chosen once for it. `isAwaited`: a
+ * person waits for it, whatever kind it is.
+ */
 export interface ThreadPost {
-  activities: { id: string; activity: Activity }[];
+  activities: { id: string; activity: Activity; isAwaited?: boolean }[];
   /** Added to its external URLs; Linear keeps one entry for each address. */
   urls?: { label: string; url: string }[];
   /** Linear wants the whole of it every time. */
@@ -155,7 +158,7 @@ export class LinearClient {
       { ...Object.fromEntries(inputs), ...(hasChange && { id: agentSessionId, change }) },
       {
         priority: highest([
-          ...activities.map(({ activity }) => priorityOf(activity)),
+          ...activities.map(({ activity, isAwaited }) => (isAwaited ? 'answer' : priorityOf(activity))),
           ...(hasChange ? ['action' as const] : []),
         ]),
         idempotent: activities.length === 1 && !hasChange,

@@ -34,9 +34,15 @@ const errorSchema = z.looseObject({
 export const answerSchema = z.looseObject({ data: z.unknown().optional(), errors: z.array(errorSchema).nullish() });
 export type GraphQLError = z.infer<typeof errorSchema>;
 
-/** What Linear's error means. The HTTP status alone does not tell: rate limits come as 400, conflicts as 200. */
+/**
+ * What Linear's error means. The HTTP status alone does not tell: rate limits come as 400, conflicts as 200, and a proxy's page
+ * may come with any status.
+ */
 export function toLinearError(status: number, errors: GraphQLError[], headers: Headers): LinearError {
   const [first] = errors;
+  // Not Linear's own JSON: something on the way answered, and what that says is no decision of Linear's.
+  if (!first && status !== 429)
+    return new LinearError('unreachable', `Linear answered HTTP ${status} without its JSON`);
   const extensions = first?.extensions;
   const said = extensions?.userPresentableMessage ?? first?.message ?? `HTTP ${status}`;
   if (extensions?.code === 'RATELIMITED' || extensions?.type === 'ratelimited' || status === 429) {

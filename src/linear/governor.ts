@@ -7,6 +7,9 @@ import { type CallResult, PRIORITIES, type Priority } from './call.ts';
 
 /** Calls under way at once. A Worker has six connections that wait for an answer. */
 export const MOST_AT_ONCE = 4;
+/** An answer that has waited so long, in ms, takes one of the connections that are left: the others may hang. */
+const ANSWER_WAITS_MS = 1_000;
+const MOST_WITH_ANSWERS = 6;
 
 /** What became of a call. `busy`: it waited for its turn until its deadline. */
 export type Passage<T> = { kind: 'done'; value: T } | Exclude<Verdict, { kind: 'go' }> | { kind: 'busy' };
@@ -57,10 +60,12 @@ export class Governor {
       if (verdict.kind !== 'go') return verdict;
       return { kind: 'done', value: await work() };
     } finally {
-      // The place is handed on, so that nobody who comes just now slips in between.
-      const next = this.#waiting.shift();
-      if (next) next.start();
-      else this.#underway -= 1;
+      // The place is handed on, so that nobody who comes just now slips in between; one beyond the usual is given back.
+      const [next] = this.#waiting;
+      if (next && (this.#underway <= MOST_AT_ONCE || next.priority === 'answer')) {
+        this.#waiting.shift();
+        next.start();
+      } else this.#underway -= 1;
     }
   }
 
@@ -80,12 +85,21 @@ export class Governor {
         priority,
         start: () => {
           clearTimeout(timer);
+          clearTimeout(impatience);
           resolve(true);
         },
       };
+      const leave = () => this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      const impatience = setTimeout(() => {
+        if (priority !== 'answer' || this.#underway >= MOST_WITH_ANSWERS) return;
+        leave();
+        this.#underway += 1;
+        waiting.start();
+      }, ANSWER_WAITS_MS);
       const timer = setTimeout(
         () => {
-          this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+          leave();
+          clearTimeout(impatience);
           resolve(false);
         },
         Math.max(0, deadline - Date.now()),

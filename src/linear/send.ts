@@ -5,12 +5,15 @@ import { request } from './request.ts';
 /**
  * Sends calls through a workspace's object, which has the tokens and governs how much is sent.
  * @param workspaceId Linear's organization id
+ * @param session id of the issue session that asks, if one does
  */
-export function sendThrough(env: Pick<Env, 'LINEAR_WORKSPACE'>, workspaceId: string): Send {
+export function sendThrough(env: Pick<Env, 'LINEAR_WORKSPACE'>, workspaceId: string, session?: string): Send {
   return async (call) => {
     let result: CallResult;
     try {
-      result = await env.LINEAR_WORKSPACE.getByName(workspaceId).call(call);
+      result = await env.LINEAR_WORKSPACE.getByName(workspaceId).call(
+        session === undefined ? call : { ...call, session },
+      );
     } catch (cause) {
       // The object was replaced or moved; the next try finds it again.
       const why = cause instanceof Error ? cause.message : String(cause);

@@ -2,24 +2,42 @@
  * Keeps a workspace's tokens usable: read once and held in memory, renewed before they end and once when Linear refuses
  * them. Part of the workspace's object, which is their one writer; changes run one after the other.
  */
+
+import { z } from 'zod';
 import type { LinearApp } from '../config.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { audit } from '../store/audit.ts';
-import type { Database } from '../store/database.ts';
+import { type Database, DatabaseError } from '../store/database.ts';
+import { decryptText, encryptText } from '../store/encryption.ts';
 import { markTokens, readTokens, replaceTokens, type StoredTokens, type Tokens } from '../store/installations.ts';
 import { type CallFailure, failure } from './call.ts';
 import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens } from './oauth.ts';
 
 /** How long before its end a token is renewed, in ms. */
 export const RENEW_BEFORE_MS = 5 * 60_000;
+/** So long the database may take to give the tokens where there is a copy, in ms. */
+const DATABASE_WAIT_MS = 500;
 /** After a renewal that failed, a token that still lasts is used without another try for so long, in ms. */
 const RENEW_PAUSE_MS = 30_000;
+
+/** The copy, as it was written here. */
+const copySchema = z.object({
+  accessToken: z.string(),
+  refreshToken: z.string().nullable(),
+  expiresAt: z.number().nullable(),
+  status: z.enum(['active', 'reinstall-needed']),
+  installedBy: z.enum(['oauth', 'client-credentials', 'admin']).nullable(),
+  sealed: z.string(),
+});
 
 export interface TokenKeeperOptions {
   workspaceId: string;
   database: Database;
   app: LinearApp;
+  /** Where an encrypted copy of the tokens is kept, so that a new life of the object does not depend on the database. */
+  copy: { read: () => string | null; write: (sealed: string | null) => void };
   /** Called whenever it is known anew when the token has to be renewed, in ms since the epoch; null: not at all. */
   onRenewalTime: (at: number | null) => void;
 }
@@ -78,6 +96,7 @@ export class TokenKeeper {
       await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
     }
     this.#held = null;
+    this.#options.copy.write(null);
     return reinstallNeeded();
   }
 
@@ -100,12 +119,57 @@ export class TokenKeeper {
     this.#epoch += 1;
     this.#held = null;
     this.#unstored = null;
+    this.#options.copy.write(null);
+  }
+
+  /**
+   * What the database has of them. Where it does not answer soon, the copy does: a first activity has to be in Linear within
+   * 10 s, and a copy that is no longer right is refused by Linear.
+   * @throws NotMigratedError, DatabaseError, DecryptionError
+   */
+  async #read(): Promise<StoredTokens | 'revoked' | null> {
+    const { database, workspaceId, copy } = this.#options;
+    const reading = readTokens(database, workspaceId);
+    if (copy.read() === null) return reading;
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), DATABASE_WAIT_MS);
+    });
+    const stored = await Promise.race([reading, late]).catch((error: unknown) => {
+      if (error instanceof DatabaseError) return 'late' as const;
+      throw error;
+    });
+    clearTimeout(timer);
+    if (stored !== 'late') return stored;
+    // Nobody waits for it any more.
+    reading.catch(() => {});
+    log('linear.tokens.from-copy', { workspace: workspaceId });
+    return (await this.#readCopy()) ?? readTokens(database, workspaceId);
+  }
+
+  /** The tokens that were last stored or used; null where the key was replaced. */
+  async #readCopy(): Promise<StoredTokens | null> {
+    const { database, workspaceId, copy } = this.#options;
+    const sealed = copy.read();
+    if (sealed === null) return null;
+    const epoch = this.#epoch;
+    const text = await decryptText(database.readKeys, 'workspace-tokens', [workspaceId], sealed).catch(() => null);
+    const tokens = text === null ? null : copySchema.safeParse(parseJson(text)).data;
+    return tokens && epoch === this.#epoch ? tokens : null;
+  }
+
+  async #writeCopy(tokens: StoredTokens): Promise<void> {
+    const { database, workspaceId, copy } = this.#options;
+    const epoch = this.#epoch;
+    const text = JSON.stringify(tokens);
+    const sealed = await encryptText(database.encryptionKey, 'workspace-tokens', [workspaceId], text);
+    if (epoch === this.#epoch && this.#held?.sealed === tokens.sealed) copy.write(sealed);
   }
 
   async #load(): Promise<StoredTokens | CallFailure> {
-    const { database, workspaceId } = this.#options;
+    const { workspaceId } = this.#options;
     const epoch = this.#epoch;
-    const stored = await readTokens(database, workspaceId);
+    const stored = await this.#read();
     if (epoch !== this.#epoch) return this.#load();
     if (stored === null) {
       return failure(
@@ -118,12 +182,13 @@ export class TokenKeeper {
     }
     // Without a refresh token there is no telling but by trying.
     if (stored.status === 'reinstall-needed' && stored.refreshToken !== null) return reinstallNeeded();
-    this.#hold(stored);
+    await this.#hold(stored);
     return stored;
   }
 
-  #hold(tokens: StoredTokens): void {
+  async #hold(tokens: StoredTokens): Promise<void> {
     this.#held = tokens;
+    await this.#writeCopy(tokens);
     this.#options.onRenewalTime(
       this.#canRenew(tokens) && tokens.expiresAt !== null ? tokens.expiresAt - RENEW_BEFORE_MS : null,
     );
@@ -181,7 +246,7 @@ export class TokenKeeper {
     this.#unstored = null;
     log('linear.tokens.renewed', { workspace: workspaceId, overtaken: stored === null });
     if (!stored) return this.#load();
-    this.#hold(stored);
+    await this.#hold(stored);
     return stored;
   }
 

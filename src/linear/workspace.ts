@@ -1,6 +1,6 @@
 /**
  * The Linear workspace: one Durable Object for each, named by Linear's organization id. All calls of Cyrus to the workspace
- * go through it. It is the one writer of the workspace's tokens, which it keeps in D1, encrypted, and in memory; and it
+ * go through it. It is the one writer of the workspace's tokens, which it keeps in D1, encrypted, in a copy of its own, and in memory; and it
  * governs how much of the workspace's allowance is spent on what.
  */
 import { DurableObject } from 'cloudflare:workers';
@@ -30,6 +30,13 @@ const QUEUE_MS = 15_000;
 const NOTE_EVERY_MS = 5_000;
 /** Wait before the next try to renew tokens that could not be renewed in time, in ms. */
 const RENEW_AGAIN_MS = 60_000;
+
+/** Key of the encrypted copy of the tokens: calls go out also while the database does not answer. */
+const TOKENS = 'tokens';
+/** Keys of the sessions that wait for the workspace to be installed again begin with this; their ids follow. */
+const WAITING = 'waits:';
+/** Most sessions that are noted; those beyond find out by themselves, within an hour. */
+const MOST_WAITING = 1_000;
 
 /** A workspace's allowance as the admin API shows it. */
 export interface AllowanceView extends Omit<Allowance, 'nextThoughtAt'> {
@@ -64,6 +71,10 @@ export class LinearWorkspace extends DurableObject<Env> {
       database: this.#database,
       app: this.#config.linear.app,
       onRenewalTime: (at) => this.ctx.waitUntil(this.#arm(at)),
+      copy: {
+        read: () => z.string().safeParse(ctx.storage.kv.get(TOKENS)).data ?? null,
+        write: (sealed) => (sealed === null ? ctx.storage.kv.delete(TOKENS) : ctx.storage.kv.put(TOKENS, sealed)),
+      },
     });
     const noted = allowanceSchema.safeParse(ctx.storage.kv.get('allowance'));
     this.#noted = noted.success ? noted.data : unknownAllowance;
@@ -76,6 +87,7 @@ export class LinearWorkspace extends DurableObject<Env> {
       const passage = await this.#governor.pass(call.priority, Date.now() + QUEUE_MS, () => this.#send(call));
       switch (passage.kind) {
         case 'done':
+          if (!passage.value.ok && passage.value.kind === 'unauthorized') this.#noteWaiting(call);
           return passage.value;
         case 'drop':
           return { ok: true, json: 'null' };
@@ -146,10 +158,31 @@ export class LinearWorkspace extends DurableObject<Env> {
   /** Stores what an installation gave, in the place of what was there; repositories and sessions stay. @throws DatabaseError */
   async install(installation: Installation): Promise<void> {
     await this.#keeper.alone(async () => {
+      this.#keeper.forget();
       await upsertWorkspace(this.#database, this.#id, installation, Date.now());
       this.#keeper.forget();
     });
     await this.#keeper.usable();
+    this.ctx.waitUntil(this.#wakeWaiting());
+  }
+
+  #noteWaiting({ session }: Call): void {
+    const { kv } = this.ctx.storage;
+    if (session === undefined || kv.get(WAITING + session) !== undefined) return;
+    if ([...kv.list({ prefix: WAITING, limit: MOST_WAITING })].length < MOST_WAITING) kv.put(WAITING + session, true);
+  }
+
+  /** Tells the sessions that were refused that Linear takes a token again. Never rejects: they also ask by themselves. */
+  async #wakeWaiting(): Promise<void> {
+    for (const [key] of [...this.ctx.storage.kv.list({ prefix: WAITING })]) {
+      this.ctx.storage.kv.delete(key);
+      try {
+        const id = this.env.ISSUE_SESSION.idFromString(key.slice(WAITING.length));
+        await this.env.ISSUE_SESSION.get(id).linearIsBack();
+      } catch (error) {
+        log('linear.session.not-woken', { workspace: this.#id, error: asError(error) });
+      }
+    }
   }
 
   /**
@@ -189,6 +222,7 @@ export class LinearWorkspace extends DurableObject<Env> {
   /** Re-encrypts the tokens with the present key. @throws DatabaseError */
   reencrypt(): Promise<Reencrypted> {
     return this.#keeper.alone(async () => {
+      this.#keeper.forget();
       const done = await reencryptTokens(this.#database, this.#id);
       this.#keeper.forget();
       return done;
@@ -251,6 +285,7 @@ export class LinearWorkspace extends DurableObject<Env> {
 
   async #wipe(actor: string, action: `${string}.${string}`): Promise<void> {
     const at = Date.now();
+    this.#keeper.forget();
     await wipeTokens(this.#database, this.#id, at);
     this.#keeper.forget();
     await this.ctx.storage.deleteAlarm();

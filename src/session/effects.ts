@@ -5,6 +5,7 @@
 import type { PlanItem } from '../claude/plan.ts';
 import type { Activity } from '../linear/activities.ts';
 import type { Decision } from '../protocol/sandbox.ts';
+import type { Urgency } from './pace.ts';
 
 /** What an agent session shows beside its activities; what is left out stays as it is. */
 export interface ThreadChange {
@@ -19,9 +20,10 @@ export interface ThreadChange {
 export type Effect =
   /**
    * Post one activity to a Linear agent session. `id` is the UUID v4 that makes a repeat harmless. `dueAt`: not before,
-   * unless something that is due goes to the same thread; ms since the epoch.
+   * unless something that is due goes to the same thread; ms since the epoch. `urgency`: as it was decided when it was
+   * said; left out in effects stored by earlier versions, see `urgencyOf`.
    */
-  | { kind: 'say'; agentSessionId: string; id: string; activity: Activity; dueAt?: number }
+  | { kind: 'say'; agentSessionId: string; id: string; activity: Activity; dueAt?: number; urgency?: Urgency }
   /** Change what an agent session shows beside its activities. */
   | { kind: 'show'; agentSessionId: string; change: ThreadChange; dueAt?: number }
   /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
@@ -33,8 +35,11 @@ export type Effect =
   | { kind: 'start-issue'; issueId: string; delegate: boolean }
   /** Ask Linear how the issue stands. `author`: who changed it; `at`: when, in ms since the epoch. */
   | { kind: 'look-at-issue'; issueId: string; author: string | null; at: number }
-  /** Bring up the sandbox of this generation, or find it running. */
-  | { kind: 'start-sandbox'; generation: number }
+  /**
+   * Bring up the sandbox of this generation, or find it running. `look`: it was silent, and prompts went before, so that it
+   * should be at work.
+   */
+  | { kind: 'start-sandbox'; generation: number; look?: boolean }
   /** Hand a prompt to Claude. Its text is kept beside the outbox, by id; `preface` is put in front of it; `recap`: what was done so far, too. */
   | { kind: 'prompt-sandbox'; promptId: string; turn: number; preface?: string; recap?: boolean }
   /** Hand people's answer to a question of Claude's to the tool that waits for it. */
@@ -100,34 +105,18 @@ export function laneOf(effect: Effect): string {
 /** The lane of starts and prompts; emptied when a stop makes them pointless. */
 export const SANDBOX_LANE = 'sandbox';
 
-/** How often an effect is tried before it is given up. With the backoff of outbox.ts, 12 tries take about half an hour. */
-export function attemptLimit(effect: Effect): number {
-  switch (effect.kind) {
-    case 'start-sandbox':
-    case 'prompt-sandbox':
-      return 10;
-    case 'answer-sandbox':
-    case 'decide-sandbox':
-      // Half a minute: after that the turn goes on in another process, which is told.
-      return 6;
-    case 'stop-sandbox':
-      // It concerns its turn and those before, so that a late one does no harm; without it Claude would work on unseen.
-      return 12;
-    case 'say':
-    case 'show':
-      // Nothing that was done or said goes missing because Linear is away for half a day.
-      return 150;
-    default:
-      return 12;
-  }
-}
-
 /** True where a newer effect of the lane makes this one pointless, so that it need not be carried out any more. */
 export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
   switch (effect.kind) {
     case 'say':
       // Linear removes an ephemeral activity as soon as the next one arrives.
-      return effect.activity.ephemeral && laterInLane.some((later) => later.kind === 'say');
+      // What a person waits for is not replaced by what is still being gathered.
+      return (
+        effect.activity.ephemeral &&
+        laterInLane.some((later) => later.kind === 'say' && (later.dueAt === undefined || !isAwaited(effect)))
+      );
+    case 'show':
+      return isShownLater(effect.change, laterInLane);
     case 'index-session':
     case 'open-pull-request':
     case 'look-at-issue':
@@ -137,6 +126,16 @@ export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
   }
 }
 
+/** Of plans and titles the last counts; addresses add up. */
+function isShownLater({ plan, title, urls }: ThreadChange, later: Effect[]): boolean {
+  const changes = later.flatMap((effect) => (effect.kind === 'show' ? [effect.change] : []));
+  return (
+    urls === undefined &&
+    (plan === undefined || changes.some((change) => change.plan)) &&
+    (title === undefined || changes.some((change) => change.title !== undefined))
+  );
+}
+
 /** What one request to Linear carries: activities of a thread in their order, and what changes beside them. */
 export type ThreadEffect = Extract<Effect, { kind: 'say' | 'show' }>;
 
@@ -144,9 +143,15 @@ export function isThreadEffect(effect: Effect): effect is ThreadEffect {
   return effect.kind === 'say' || effect.kind === 'show';
 }
 
-/** Whether a person waits for this: a response, an error, a question. */
-export function isAnswer(effect: Effect): boolean {
-  return effect.kind === 'say' && !['thought', 'action'].includes(effect.activity.content.type);
+/** How urgent it is that an activity is in Linear, where nothing else was decided. */
+export function urgencyOf({ content, ephemeral }: Activity): Urgency {
+  if (ephemeral) return 'passing';
+  return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';
+}
+
+/** Whether a person waits for this: an answer, an error, a question, an acknowledgement. */
+export function isAwaited(effect: Effect): boolean {
+  return effect.kind === 'say' && (effect.urgency ?? urgencyOf(effect.activity)) === 'answer';
 }
 
 /** When an effect that was called for now is due, in ms since the epoch. */

@@ -20,7 +20,7 @@ import { Audience, type Written } from './audience.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
-import type { Effect } from './effects.ts';
+import { type Effect, laneOf } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
 import type { SessionEvent } from './events.ts';
 import { contextBeside, contextText } from './issue-context.ts';
@@ -28,11 +28,12 @@ import { withNews } from './issue-news.ts';
 import { Journal } from './journal.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { closedAnswer } from './open-question.ts';
-import { isGivenUp, Outbox, type Pending } from './outbox.ts';
+import { Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
 import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
 import { needsPlace } from './queueing.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
+import { isGivenUp } from './retry-policies.ts';
 import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -79,7 +80,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#state = this.#load();
     if (!this.#state) return;
     this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
-    // An alarm set by the last life may have been lost with it.
+    // An alarm set by the last life may have been lost with it; what it left behind is due now.
     this.#arm();
   }
 
@@ -99,7 +100,7 @@ export class IssueSession extends DurableObject<Env> {
       if (loaded === null) return null;
       stored = loaded.stored;
       if (why === null && loaded.state.ok) {
-        this.#outbox.load();
+        this.#outbox.load(Date.now());
         return loaded.state.value;
       }
       if (!loaded.state.ok) why = loaded.state.why;
@@ -276,7 +277,10 @@ export class IssueSession extends DurableObject<Env> {
     // The platform answers close frames; nothing is kept of a viewer.
   }
 
-  /** Whatever is due: effects to try again, deadlines, what a crash left behind. Never throws. */
+  /**
+   * Whatever is due: effects to try again, deadlines, what a crash left behind. Effects run beside it, for the next alarm comes
+   * only when this one is over, and deadlines do not wait for Linear or a sandbox.
+   */
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     if (this.#readOnly) await this.ctx.storage.setAlarm(Date.now() + LOOK_AGAIN_MS);
@@ -286,7 +290,7 @@ export class IssueSession extends DurableObject<Env> {
     if (deadline !== null && deadline <= Date.now()) {
       this.#commit(() => ({ state: this.#state ?? state, event: { type: 'deadline' } }));
     }
-    await this.#carryOut();
+    this.ctx.waitUntil(this.#carryOut());
     this.#arm();
   }
 
@@ -316,6 +320,12 @@ export class IssueSession extends DurableObject<Env> {
     } catch (error) {
       log('session.read-only.not-told', { session: this.ctx.id.toString(), error: asError(error) });
     }
+  }
+
+  /** Linear takes the workspace's token again: what waited for that is sent at once. */
+  linearIsBack(): void {
+    this.#outbox.hurry((effect) => laneOf(effect).startsWith('linear:') || effect.kind === 'open-thread', Date.now());
+    this.ctx.waitUntil(this.#carryOut());
   }
 
   #begin(delivery: Delivery, now: number): SessionState | null {
@@ -358,7 +368,7 @@ export class IssueSession extends DurableObject<Env> {
       });
     } catch (error) {
       this.#journal.reload();
-      if (this.#state) this.#outbox.load();
+      if (this.#state) this.#outbox.load(Date.now());
       else this.#outbox.clear();
       throw error;
     }
@@ -399,10 +409,22 @@ export class IssueSession extends DurableObject<Env> {
   async #carryOut(): Promise<void> {
     if (this.#config.paused) return;
     try {
+      this.#giveUpFatal();
       const leased = this.#outbox.lease(Date.now());
+      // The attempt is on the disk, and the object is woken again, before it is made.
+      if (leased.length > 0) this.#arm();
       await Promise.all(leased.map((together) => this.#tryOnce(together)));
     } catch (error) {
       log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
+    }
+  }
+
+  #giveUpFatal(): void {
+    for (const pending of this.#outbox.fatal()) {
+      const { effect, attempts } = pending;
+      log('session.effect.fatal', { session: this.ctx.id.toString(), effect: effect.kind, attempts });
+      const error = 'Cyrus broke off each time it was tried';
+      this.#settle([pending], { type: 'effect-failed', effect, attempts, error, hint: null });
     }
   }
 
@@ -435,18 +457,18 @@ export class IssueSession extends DurableObject<Env> {
 
   #takeFailure(together: Pending[], session: string, thrown: unknown): void {
     const failure = toFailure(thrown);
-    const { message, hint, retryable } = failure;
+    const { cause, message, hint, retryAt } = failure;
     const effects = together.map(({ effect }) => effect.kind).join(' ');
     const attempts = Math.max(...together.map((pending) => pending.attempts));
-    log('session.effect.failed', { session, effect: effects, attempts, retryable, error: asError(thrown) });
-    if (!retryable && together.length > 1) {
-      // One of them is refused, or was done by a try that was cut off: each by itself tells which.
+    log('session.effect.failed', { session, effect: effects, attempts, cause, error: asError(thrown) });
+    if (cause === 'terminal' && together.length > 1) {
+      // One of them is refused, or was done by an attempt that was cut off: each by itself tells which.
       this.#outbox.separate(together, message, Date.now());
       return;
     }
-    const isOver = (pending: Pending) => !retryable || isGivenUp(pending.effect, pending.attempts);
+    const isOver = (pending: Pending) => isGivenUp(pending.effect, pending.attempts, cause);
     const again = together.filter((pending) => !isOver(pending));
-    if (again.length > 0) this.#outbox.retry(again, message, Date.now(), Math.random(), failure.retryAt);
+    this.#outbox.retry(again, { error: message, cause, notBefore: retryAt }, Date.now(), Math.random());
     for (const { effect, attempts: tried } of again) {
       if (failure.reason !== undefined) this.#tellDelay({ effect, attempts: tried, reason: failure.reason });
     }
@@ -486,7 +508,7 @@ export class IssueSession extends DurableObject<Env> {
     const at = this.#config.paused ? Math.max(soonest, now + PAUSE_POLL_MS) : soonest;
     if (this.#alarmAt !== null && this.#alarmAt > now && this.#alarmAt <= at) return;
     this.#alarmAt = at;
-    this.ctx.waitUntil(this.ctx.storage.setAlarm(at));
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(Math.max(at, now)));
   }
 }
 

@@ -25,7 +25,7 @@ import { effectDelayed } from './start-delays.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
-import { close, endTurn, failTurn, startSandbox, stopped } from './turn.ts';
+import { close, endTurn, failTurn, lookForSandbox, stopped } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -129,10 +129,11 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
   if (result.kind === 'blocked') failTurn(step, 'authentication_failed', result.text);
   if (result.kind === 'place') standInLine(step, result.place);
   if (result.kind === 'refused') refuse(step, result);
-  if (result.kind === 'started') sandboxStarted(step, result);
+  if (result.kind === 'started') sandboxStarted(step, result, effect.look);
 }
 
-function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>): void {
+/** @param look it was looked for because it was silent */
+function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>, look?: boolean): void {
   const { sandbox } = step.state;
   const { repository, baseBranch, arrangement, access } = result;
   const isDecidedNow = step.state.arrangement === null;
@@ -153,7 +154,10 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   const { phase } = step.state;
   const { state, lastSeq } = result.status;
   const isAwaited =
-    phase.name === 'working' || (phase.name === 'starting' && step.now - phase.since >= SANDBOX_SILENCE_MS);
+    look ||
+    phase.name === 'working' ||
+    // A start that had to wait for something else comes before its prompts.
+    (phase.name === 'starting' && !phase.isDelayed && step.now - phase.since >= SANDBOX_SILENCE_MS);
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
     takeUnseenLoss(step);
   }
@@ -251,7 +255,7 @@ function deadlinePassed(step: Step): void {
         expire(step);
         break;
       case 'silence':
-        startSandbox(step);
+        lookForSandbox(step);
         break;
       case 'resume':
         resumeParked(step);

@@ -4,30 +4,40 @@
  * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
  */
 import { log } from '../observability/log.ts';
-import { attemptLimit, dueTime, type Effect, isAnswer, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
+import { dueTime, type Effect, isAwaited, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
+import { leftOut, lineFor, together } from './gathering.ts';
+import { backoff, type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from './retry-policies.ts';
 import { upgradeEffect } from './upgrade.ts';
 
-/** Longest wait between two tries. */
-const MAX_BACKOFF_MS = 5 * 60_000;
-/** When to look after an effect that has not reported back; longer than any effect's own timeout. */
-const LEASE_MS = 60_000;
+/**
+ * When to look after an effect that is being carried out, in ms: soon after it began, then every few seconds. If the object
+ * ends meanwhile, that is when it comes back.
+ */
+const FIRST_LOOK_MS = 2_000;
+const LOOK_EVERY_MS = 5_000;
 /** Later effects of a lane that are looked at for making an earlier one pointless. */
 const LOOK_AHEAD = 50;
-/** Most effects of a thread in one request to Linear. */
-const MOST_TOGETHER = 20;
 /** Effects in one statement: with the longest bodies they stay below the 2 MB that a value may have. */
 const EFFECTS_AT_ONCE = 20;
+/** No effect waits longer than this, in ms: a time further off was set on another clock. */
+const LONGEST_WAIT_MS = 2 * 3_600_000;
+/** What `last_error` says while an effect is carried out, with how often in a row the object ended meanwhile. */
+const UNDER_WAY = 'under way, interruption ';
 
 export interface Pending {
   id: number;
   effect: Effect;
-  /** Tries so far, this one included once leased. */
+  /** Attempts so far, the present one included once leased. */
   attempts: number;
   nextAt: number;
+  /** How often in a row the object ended while this was carried out. */
+  interruptions: number;
+  /** When the present attempt began. */
+  leasedAt?: number;
   /** Together with others it was refused, so that it is sent by itself. */
   isAlone?: boolean;
-  /** It was put off to save the workspace's allowance at Linear. */
-  isPutOff?: boolean;
+  /** A person waits for it, and its lane has been tried because of it. */
+  hasHurried?: boolean;
 }
 
 interface Row extends Record<string, SqlStorageValue> {
@@ -35,6 +45,7 @@ interface Row extends Record<string, SqlStorageValue> {
   effect: string;
   attempts: number;
   next_at: number;
+  last_error: string | null;
 }
 
 export class Outbox {
@@ -49,15 +60,24 @@ export class Outbox {
     this.#sql = sql;
   }
 
-  /** Reads what is stored: at the start of a life, and after a transaction that was rolled back. */
-  load(): void {
+  /**
+   * Reads what is stored: at the start of a life, and after a transaction that was rolled back. What the last life of the
+   * object had under way is due after a short wait, which grows where the object ended each time.
+   */
+  load(now: number): void {
     this.clear();
-    for (const row of this.#sql.exec<Row>('SELECT id, effect, attempts, next_at FROM outbox ORDER BY id')) {
-      const effect = upgradeEffect(row.effect);
+    const rows = this.#sql.exec<Row>('SELECT id, effect, attempts, next_at, last_error FROM outbox ORDER BY id');
+    for (const { id, effect: json, attempts, next_at, last_error } of rows) {
       // One of a newer version stays where it is, for that version to carry out.
-      this.#lastId = Math.max(this.#lastId, row.id);
-      if (!effect.ok) log('session.effect.unknown', { id: row.id, why: effect.why });
-      else this.#keep({ id: row.id, effect: effect.value, attempts: row.attempts, nextAt: row.next_at });
+      this.#lastId = Math.max(this.#lastId, id);
+      const effect = upgradeEffect(json);
+      if (!effect.ok) {
+        log('session.effect.unknown', { id, why: effect.why });
+        continue;
+      }
+      const interruptions = last_error?.startsWith(UNDER_WAY) ? Number(last_error.slice(UNDER_WAY.length)) : 0;
+      const nextAt = next_at - now > LONGEST_WAIT_MS ? now : next_at;
+      this.#keep({ id, effect: effect.value, attempts, nextAt, interruptions, isAlone: interruptions > 1 });
     }
   }
 
@@ -67,11 +87,12 @@ export class Outbox {
   }
 
   /** Adds effects in their order. To be called inside of a transaction. */
-  add(effects: Effect[], now: number): void {
+  add(all: Effect[], now: number): void {
+    const effects = all.filter((effect) => !this.#isWaiting(effect));
     for (let from = 0; from < effects.length; from += EFFECTS_AT_ONCE) {
       const added = effects.slice(from, from + EFFECTS_AT_ONCE).map((effect) => {
         this.#lastId += 1;
-        return { id: this.#lastId, effect, attempts: 0, nextAt: dueTime(effect, now) };
+        return { id: this.#lastId, effect, attempts: 0, nextAt: dueTime(effect, now), interruptions: 0 };
       });
       for (const pending of added) this.#keep(pending);
       this.#sql.exec(
@@ -80,6 +101,13 @@ export class Outbox {
         JSON.stringify(added.map(({ id, effect, nextAt }) => [id, effect, nextAt])),
       );
     }
+  }
+
+  /** A sandbox is not looked for a second time while the last thing that waits is its start. */
+  #isWaiting(effect: Effect): boolean {
+    if (effect.kind !== 'start-sandbox' || !effect.look) return false;
+    const last = this.#lanes.get(laneOf(effect))?.at(-1)?.effect;
+    return last?.kind === 'start-sandbox' && last.generation === effect.generation;
   }
 
   #keep(pending: Pending): void {
@@ -97,43 +125,60 @@ export class Outbox {
 
   /**
    * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect; of a
-   * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way.
+   * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way, and
+   * what is too much for one request is replaced by a line. The attempt is counted, and the next one put off, before it is
+   * made: an effect that takes the object down with it is not tried without end.
    */
   lease(now: number): Pending[][] {
     const leased: Pending[][] = [];
-    for (const lane of [...this.#lanes.values()]) {
+    for (const [name, lane] of this.#lanes) {
       const [head] = lane;
       if (!head || this.#leased.has(head.id)) continue;
-      const together = this.#together(this.#withoutSuperseded(lane));
-      if (dueOf(together) > now) continue;
-      for (const pending of together) {
+      this.#remove(superseded(lane));
+      if (dueOf(this.#lanes.get(name) ?? []) > now) continue;
+      this.#shorten(this.#lanes.get(name) ?? []);
+      const chosen = together(this.#lanes.get(name) ?? []);
+      for (const pending of this.#lanes.get(name) ?? []) pending.hasHurried = true;
+      for (const pending of chosen) {
         this.#leased.add(pending.id);
         pending.attempts += 1;
+        pending.interruptions += 1;
+        pending.leasedAt = now;
       }
-      leased.push(together);
+      leased.push(chosen);
     }
     if (leased.length > 0) {
-      // Counted before it is tried: an effect that takes the object down with it is not tried for ever.
       this.#sql.exec(
-        'UPDATE outbox SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?))',
-        JSON.stringify(leased.flat().map((pending) => pending.id)),
+        `UPDATE outbox SET attempts = attempts + 1, next_at = value ->> 1, last_error = value ->> 2
+         FROM json_each(?) WHERE outbox.id = value ->> 0`,
+        JSON.stringify(
+          leased.flat().map(({ id, interruptions }) => [
+            id,
+            // Where the object ended once, it is a restart; the wait grows where it ends each time.
+            now + 1_000 * (2 ** (interruptions - 1) - 1),
+            UNDER_WAY + interruptions,
+          ]),
+        ),
       );
     }
     return leased;
   }
 
-  #withoutSuperseded(lane: Pending[]): Pending[] {
-    const near = lane.slice(0, LOOK_AHEAD);
-    const effects = near.map((pending) => pending.effect);
-    const left = near.filter((_, index) => !isSuperseded(effects[index] as Effect, effects.slice(index + 1)));
-    this.#remove(near.filter((pending) => !left.includes(pending)));
-    return left;
+  /** What is not tried again, because the object ended each time it was. */
+  fatal(): Pending[] {
+    const isFatal = ({ effect, attempts, interruptions }: Pending) =>
+      interruptions >= INTERRUPTION_LIMIT || (interruptions > 0 && isGivenUp(effect, attempts, 'passing'));
+    return [...this.#lanes.values()].flatMap((lane) =>
+      lane.filter((pending) => !this.#leased.has(pending.id) && isFatal(pending)),
+    );
   }
 
-  /** The first effect of a lane, with those after it that travel in the same request. */
-  #together(lane: Pending[]): Pending[] {
-    const apart = lane.findIndex((pending) => !isThreadEffect(pending.effect) || pending.isAlone);
-    return lane.slice(0, apart === -1 ? MOST_TOGETHER : Math.min(MOST_TOGETHER, Math.max(1, apart)));
+  #shorten(lane: Pending[]): void {
+    const [first, ...others] = leftOut(lane);
+    if (first?.effect.kind !== 'say') return;
+    first.effect = lineFor(first.effect, others.length + 1);
+    this.#sql.exec('UPDATE outbox SET effect = ? WHERE id = ?', JSON.stringify(first.effect), first.id);
+    this.#remove(others);
   }
 
   /** Removes effects that have an outcome. To be called inside of a transaction. */
@@ -165,16 +210,27 @@ export class Outbox {
     return this.#lanes.get(laneOf(effect))?.find((pending) => pending.id === id);
   }
 
-  /** Puts effects that were tried together back for another try. `notBefore`: a time the other side asked us to wait for. */
-  retry(tried: Pending[], error: string, now: number, random: number, notBefore: number | null): void {
+  /**
+   * Puts effects that were tried together back for another attempt.
+   * @param notBefore a time the other side asked us to wait for
+   */
+  retry(
+    tried: Pending[],
+    failed: { error: string; cause: Cause; notBefore: number | null },
+    now: number,
+    random: number,
+  ): void {
+    const [first] = tried;
+    if (!first) return;
     const attempts = Math.max(...tried.map((pending) => pending.attempts));
-    for (const pending of tried) pending.isPutOff = notBefore !== null;
-    this.#putBack(tried, error, Math.max(now + backoff(attempts, random), notBefore ?? 0));
+    const policy = retryPolicy(first.effect, failed.cause);
+    const wait = policy ? backoff(policy, attempts, random) : 0;
+    this.#putBack(tried, failed.error, Math.max(now + wait, failed.notBefore ?? 0));
   }
 
-  /** Puts effects that were refused together back, to be tried one after the other at once; that was no try of each. */
+  /** Puts effects that were refused together back, to be tried one after the other at once; that was no attempt of each. */
   separate(tried: Pending[], error: string, now: number): void {
-    for (const pending of tried) {
+    for (const pending of this.#current(tried)) {
       pending.isAlone = true;
       pending.attempts -= 1;
     }
@@ -185,10 +241,16 @@ export class Outbox {
     );
   }
 
+  /** The same effects as they are in memory now: they may have been read again meanwhile. */
+  #current(tried: Pending[]): Pending[] {
+    return tried.map((pending) => this.#find(pending)).filter((pending) => pending !== undefined);
+  }
+
   #putBack(tried: Pending[], error: string, nextAt: number): void {
-    for (const pending of tried) {
+    for (const { id } of tried) this.#leased.delete(id);
+    for (const pending of this.#current(tried)) {
       pending.nextAt = nextAt;
-      this.#leased.delete(pending.id);
+      pending.interruptions = 0;
     }
     this.#sql.exec(
       'UPDATE outbox SET next_at = ?, last_error = ? WHERE id IN (SELECT value FROM json_each(?))',
@@ -198,43 +260,59 @@ export class Outbox {
     );
   }
 
+  /** Has lanes that wait after a failure tried now: what they waited for is there again. @param isMeant by an effect of theirs */
+  hurry(isMeant: (effect: Effect) => boolean, now: number): void {
+    for (const [head] of this.#lanes.values()) {
+      if (head && isMeant(head.effect) && !this.#leased.has(head.id) && head.attempts > 0) head.nextAt = now;
+    }
+  }
+
+  /** The wall clock was set: what waits goes on waiting as long as before. @param by ms, forward or back */
+  clockMoved(by: number): void {
+    for (const lane of this.#lanes.values()) {
+      for (const pending of lane) {
+        pending.nextAt += by;
+        if (pending.leasedAt !== undefined) pending.leasedAt += by;
+      }
+    }
+    this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
+  }
+
   /** When there is next something to look after; null for an empty outbox. Times in milliseconds since the epoch. */
   nextAt(now: number): number | null {
     let soonest: number | null = null;
     for (const lane of this.#lanes.values()) {
       const [head] = lane;
       if (!head) continue;
-      const at = this.#leased.has(head.id) ? now + LEASE_MS : dueOf(this.#together(lane));
+      const at = this.#leased.has(head.id) ? lookAfter(head, now) : dueOf(lane);
       if (soonest === null || at < soonest) soonest = at;
     }
     return soonest;
   }
 }
 
+/** Effects near the head of a lane that a later one has made pointless. */
+function superseded(lane: Pending[]): Pending[] {
+  const near = lane.slice(0, LOOK_AHEAD);
+  const effects = near.map((pending) => pending.effect);
+  return near.filter(({ effect }, index) => isSuperseded(effect, effects.slice(index + 1)));
+}
+
+function lookAfter({ leasedAt = 0 }: Pending, now: number): number {
+  const since = Math.max(0, now - leasedAt);
+  return since < FIRST_LOOK_MS ? leasedAt + FIRST_LOOK_MS : now + LOOK_EVERY_MS;
+}
+
 /**
- * When effects that travel together are due: whichever is due first takes the others along. Once the first of them failed, it
- * decides, for it knows how long to wait; but what was put off to save allowance goes along with an answer that is not.
+ * When a lane is due: whatever of a thread is due first takes along what is before it. Once its first effect failed, that knows
+ * how long to wait; but what a person waits for is worth one attempt at once.
  */
-function dueOf(together: Pending[]): number {
-  const [head] = together;
+function dueOf(lane: Pending[]): number {
+  const [head] = lane;
   if (!head) return Number.MAX_SAFE_INTEGER;
-  const fresh = together.filter(
-    (pending) => pending.attempts === 0 && (head.attempts === 0 || (head.isPutOff && isAnswer(pending.effect))),
+  if (!isThreadEffect(head.effect)) return head.nextAt;
+  const fresh = lane.filter(
+    (pending) => pending.attempts === 0 && (head.attempts === 0 || (isAwaited(pending.effect) && !pending.hasHurried)),
   );
   return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
-}
-
-/** True when an effect that failed for the `attempts`-th time is given up. */
-export function isGivenUp(effect: Effect, attempts: number): boolean {
-  return attempts >= attemptLimit(effect);
-}
-
-/**
- * Wait before the next try, in milliseconds: 1 s, doubled with each try, at most 5 min, the upper half of it random so
- * that many sessions do not come back at once.
- * @param random in [0, 1)
- */
-export function backoff(attempts: number, random: number): number {
-  const full = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** (attempts - 1));
-  return Math.round(full / 2 + (full / 2) * random);
 }

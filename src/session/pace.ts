@@ -1,7 +1,7 @@
 /**
  * How often a thread is written to (pure). What a turn has to tell is gathered and sent together: often while the turn is
  * young and people watch, ever less often as it goes on, so that an hour of work costs Linear about 35 calls. What people wait for
- * goes at once and takes along whatever was gathered.
+ * goes at once and takes along whatever was gathered, and never holds up what is said after it.
  */
 import type { Verbosity } from '../protocol/repository.ts';
 
@@ -37,8 +37,8 @@ const GAPS: [tokens: number, gapMs: number][] = [
 const LAST_GAP_MS = 45_000;
 /** With fewer tokens nothing is sent that the next activity replaces anyway. */
 const PASSING_NEEDS = 3;
-/** Answers may overdraw so far; a thread in which people talk much is not made slow for ever. */
-const OVERDRAFT = -2;
+/** What is gathered is sent at most so late, in ms, whatever was said before it. */
+export const MOST_LATE_MS = 160_000;
 
 /** The pace of a thread in which nothing was said yet. */
 export function initialPace(verbosity: Verbosity, now: number): Pace {
@@ -56,16 +56,19 @@ export function schedule(
   now: number,
 ): { pace: Pace; at: number } | null {
   const { burst, refillMs } = RATES[verbosity];
-  const tokens = Math.min(burst, before.tokens + (now - before.at) / refillMs);
-  const isGathering = before.flushAt >= now;
+  const tokens = Math.min(burst, before.tokens + Math.max(0, now - before.at) / refillMs);
+  // A time further off than that was set on another clock.
+  const isGathering = before.flushAt >= now && before.flushAt <= now + MOST_LATE_MS;
   if (urgency === 'answer') {
-    const left = isGathering ? tokens : Math.max(OVERDRAFT, tokens - 1);
+    // People decide how often they ask: it costs a call, and never the time of what comes after it.
+    const left = isGathering ? tokens : Math.max(0, tokens - 1);
     return { pace: { tokens: left, at: now, flushAt: now }, at: now };
   }
   if (isGathering) return { pace: before, at: before.flushAt };
   if (urgency === 'passing' && tokens < PASSING_NEEDS) return null;
   const untilToken = tokens >= 1 ? now : now + Math.ceil((1 - tokens) * refillMs);
-  const at = Math.max(now, untilToken, before.flushAt === 0 ? now : before.flushAt + gapAt(tokens));
+  const untilGap = before.flushAt === 0 ? now : before.flushAt + gapAt(tokens);
+  const at = Math.min(now + MOST_LATE_MS, Math.max(now, untilToken, untilGap));
   return { pace: { tokens: tokens - 1, at: now, flushAt: at }, at };
 }
 

@@ -1,4 +1,4 @@
-/** Carries out one effect. What goes wrong is sorted into "try again" and "give up", with words for people. */
+/** Carries out one effect. What goes wrong is sorted by its cause (retry-policies.ts), with words for people. */
 
 import { claudeAccount } from '../gateway/claude-account.ts';
 import { GitHubError } from '../github/errors.ts';
@@ -8,7 +8,7 @@ import { sendThrough } from '../linear/send.ts';
 import type { SandboxCommand } from '../protocol/sandbox.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
-import { indexSession } from '../store/database.ts';
+import { DatabaseError, indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import { withAttachments } from './attachments.ts';
 import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
@@ -20,6 +20,7 @@ import { takePlace } from './places.ts';
 import { postToThread } from './post-to-thread.ts';
 import { recap } from './recap.ts';
 import { idOf, isOwn } from './requests.ts';
+import type { Cause } from './retry-policies.ts';
 import { SetupError } from './setup-error.ts';
 import { withAssets } from './shared-files.ts';
 import { startSandbox } from './start-sandbox.ts';
@@ -30,11 +31,11 @@ import { rowOf } from './view.ts';
 
 /** An effect failed. `retryAt`: not before then, in milliseconds since the epoch. */
 export interface Failure {
-  retryable: boolean;
+  cause: Cause;
   message: string;
   hint: string | null;
   retryAt: number | null;
-  /** What is waited for until the next try, for people; left out where they need not know. */
+  /** What is waited for until the next attempt, for people; left out where they need not know. */
   reason?: string;
 }
 
@@ -184,23 +185,39 @@ async function orLost(generation: number, attempt: () => Promise<EffectResult>):
 }
 
 function linear({ env, state }: Surroundings): LinearClient {
-  return new LinearClient(sendThrough(env, state.workspaceId));
+  return new LinearClient(sendThrough(env, state.workspaceId, state.id));
 }
 
 /** What a thrown error means for the effect. What is not known is tried again. */
 export function toFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
+  const cause = (retryable: boolean): Cause => (retryable ? 'passing' : 'terminal');
   if (error instanceof SandboxError) {
     const { retryable, hint, reason } = error;
-    return { retryable, message, hint, retryAt: null, ...(reason !== null && { reason }) };
+    return { cause: cause(retryable), message, hint, retryAt: null, ...(reason !== null && { reason }) };
   }
   if (error instanceof GitHubError) {
-    return { retryable: error.retryable, message, hint: error.hint, retryAt: error.retryAt };
+    return { cause: cause(error.retryable), message, hint: error.hint, retryAt: error.retryAt };
   }
-  if (error instanceof LinearError) {
-    const retryable = error.kind === 'unreachable' || error.kind === 'rate-limited';
-    return { retryable, message, hint: null, retryAt: error.retryAt };
+  if (error instanceof LinearError) return ofLinear(error);
+  if (error instanceof SetupError) return { cause: 'terminal', message, hint: error.hint, retryAt: null };
+  const reason = error instanceof DatabaseError ? "Waiting for Cyrus's database (D1): it does not answer" : UNKNOWN;
+  return { cause: 'passing', message, hint: null, retryAt: null, reason };
+}
+
+const UNKNOWN = 'Waiting for Cyrus itself: one of its services fails';
+
+function ofLinear({ kind, message, retryAt }: LinearError): Failure {
+  switch (kind) {
+    case 'refused':
+      return { cause: 'terminal', message, hint: null, retryAt };
+    case 'unauthorized':
+      return { cause: 'unauthorized', message, hint: null, retryAt };
+    case 'unreachable':
+      return { cause: 'passing', message, hint: null, retryAt, reason: 'Waiting for Linear: it does not answer' };
+    case 'rate-limited': {
+      const reason = "Waiting for Linear: this workspace's allowance of the hour is used up";
+      return { cause: 'passing', message, hint: null, retryAt, reason };
+    }
   }
-  if (error instanceof SetupError) return { retryable: false, message, hint: error.hint, retryAt: null };
-  return { retryable: true, message, hint: null, retryAt: null };
 }

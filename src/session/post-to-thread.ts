@@ -1,6 +1,6 @@
 /** Effects of one thread as one request to Linear. */
 import type { LinearClient, ThreadPost } from '../linear/client.ts';
-import type { ThreadEffect } from './effects.ts';
+import { isAwaited, type ThreadEffect } from './effects.ts';
 
 /**
  * Posts activities and changes of one thread, in their order.
@@ -20,7 +20,7 @@ export function threadPost(effects: ThreadEffect[]): ThreadPost {
   const title = changes.findLast((change) => change.title)?.title;
   return {
     activities: effects.flatMap((effect) =>
-      effect.kind === 'say' ? [{ id: effect.id, activity: effect.activity }] : [],
+      effect.kind === 'say' ? [{ id: effect.id, activity: effect.activity, isAwaited: isAwaited(effect) }] : [],
     ),
     ...(urls.length > 0 && { urls }),
     ...(plan && { plan }),

@@ -233,12 +233,12 @@ function acknowledge(step: Step, thread: string, about: string | null): void {
   if (about !== null) {
     const words =
       NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
-    step.think(thread, words);
+    step.announce(thread, words);
     const { origin, id } = step.state;
     step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
     return;
   }
-  if (phase === 'waiting') step.think(thread, 'Picking this up again.');
+  if (phase === 'waiting') step.announce(thread, 'Picking this up again.');
   else if (phase === 'parked') step.announce(thread, parkedWords(step));
   else if (phase === 'queued') step.reassure(thread, 'Claude is told when it begins.');
   else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');

@@ -14,7 +14,7 @@ export function effectDelayed(step: Step, { effect, attempts, reason }: EventOf<
   if (phase.name === 'starting') {
     const isNew = phase.reason !== reason;
     if (isNew) {
-      step.enter({ ...phase, reason });
+      step.enter({ ...phase, reason, isDelayed: effect.kind === 'start-sandbox' });
       step.effect({ kind: 'index-session' });
     }
     if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;

@@ -66,7 +66,8 @@ export interface Turn {
 
 export type PhaseState =
   | { name: 'waiting'; since: number }
-  | { name: 'starting'; since: number; reason: string; turn: Turn }
+  /** `isDelayed`: the start failed and is tried again. */
+  | { name: 'starting'; since: number; reason: string; turn: Turn; isDelayed?: boolean }
   | { name: 'working'; since: number; turn: Turn }
   /** A person has to answer before it goes on, days later if need be. */
   | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | OpenQuestion }

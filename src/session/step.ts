@@ -5,7 +5,7 @@ import { type Activity, type ActivityContent, narrate } from '../linear/activiti
 import { headline } from '../linear/markdown.ts';
 import { type SharedFile, sharedNames } from '../protocol/files.ts';
 import type { JournalBody } from '../protocol/journal.ts';
-import type { Effect, ThreadChange } from './effects.ts';
+import { type Effect, type ThreadChange, urgencyOf } from './effects.ts';
 import { initialPace, schedule, type Urgency } from './pace.ts';
 import { currentTurn, type PhaseState, type SessionState, threadsOf } from './state.ts';
 
@@ -155,7 +155,8 @@ export class Step {
     const at = this.#schedule(agentSessionId, urgency);
     if (at === null) return;
     const told = withFiles(activity, this.state.shared ?? []);
-    this.effect(paced({ kind: 'say', agentSessionId, id: this.context.newId(), activity: told }, at, this.now));
+    const say = { kind: 'say', agentSessionId, id: this.context.newId(), activity: told, urgency } as const;
+    this.effect(paced(say, at, this.now));
     const known = this.state.agentSessions[agentSessionId];
     if (known) this.#remember(agentSessionId, { ...known, saidAt: this.now });
   }
@@ -187,11 +188,6 @@ export function titleOf(text: string): Pick<ThreadChange, 'title'> {
 
 function paced<E extends Effect & { dueAt?: number }>(effect: E, at: number, now: number): E {
   return at > now ? { ...effect, dueAt: at } : effect;
-}
-
-function urgencyOf({ content, ephemeral }: Activity): Urgency {
-  if (ephemeral) return 'passing';
-  return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';
 }
 
 /** What ends a turn comes after the save, so the files it links are there; a later turn may change them. */

@@ -111,6 +111,13 @@ export function startSandbox(step: Step): void {
   step.effect({ kind: 'start-sandbox', generation });
 }
 
+/** The sandbox was silent for too long: it is looked for, and should be at work, for its prompts went before. */
+export function lookForSandbox(step: Step): void {
+  const { sandbox } = step.state;
+  step.set({ sandbox: { ...sandbox, heardAt: step.now } });
+  step.effect({ kind: 'start-sandbox', generation: Math.max(1, sandbox.generation), look: true });
+}
+
 /** Claude gave a result while its helpers are at work: the turn goes on. */
 export function takeOpenResult(step: Step, result: ResultBody): void {
   const { phase } = step.state;

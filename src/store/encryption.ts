@@ -6,6 +6,7 @@ import { fromBase64Url, toBase64Url } from './base64url.ts';
 
 /** What a derived key is for. A text encrypted for one purpose cannot be decrypted for another. */
 export type KeyPurpose =
+  | 'workspace-tokens'
   | 'workspace-access-token'
   | 'workspace-refresh-token'
   | 'repository-credential'

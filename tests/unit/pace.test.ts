@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { initialPace, type Pace, schedule, type Urgency } from '../../src/session/pace.ts';
+import { initialPace, MOST_LATE_MS, type Pace, schedule, type Urgency } from '../../src/session/pace.ts';
 
 /** Plays what is said at these seconds; gives back the times, in seconds, at which something is sent. */
 function sent(said: [second: number, urgency: Urgency][], verbosity: 'normal' | 'verbose' = 'normal'): number[] {
@@ -53,11 +53,28 @@ describe('what is told of a turn', () => {
     expect(sent(every(1, 3600), 'verbose').length).toBeGreaterThan(80);
   });
 
-  it('is not held up for ever where people talk much', () => {
+  it.each([0.1, 1, 30, 300])('is at most 160 s late where people talk every %s s', (seconds) => {
     let pace = initialPace('normal', 0);
-    for (let second = 0; second < 100; second += 1) {
-      pace = schedule(pace, 'answer', 'normal', second * 1000)?.pace ?? pace;
+    for (let talk = 0; talk < 100; talk += 1) {
+      const now = Math.round(talk * seconds * 1000);
+      pace = schedule(pace, 'answer', 'normal', now)?.pace ?? pace;
+      for (const later of [0, 50]) {
+        const news = schedule(pace, 'news', 'normal', now + later);
+        expect(news?.at).toBeLessThanOrEqual(now + later + MOST_LATE_MS);
+        pace = news?.pace ?? pace;
+      }
     }
-    expect(schedule(pace, 'news', 'normal', 101_000)?.at).toBeLessThanOrEqual(101_000 + 3 * 160_000);
+  });
+
+  it('is not later where the clock was set back or forward', () => {
+    for (const jump of [-3_600_000, 3_600_000]) {
+      let pace: Pace = initialPace('normal', 10_000_000);
+      for (let second = 0; second < 60; second += 1) {
+        pace = schedule(pace, 'news', 'normal', 10_000_000 + second * 1000)?.pace ?? pace;
+      }
+      const now = 10_060_000 + jump;
+      expect(schedule(pace, 'answer', 'normal', now)?.at).toBe(now);
+      expect(schedule(pace, 'news', 'normal', now)?.at).toBeLessThanOrEqual(now + MOST_LATE_MS);
+    }
   });
 });

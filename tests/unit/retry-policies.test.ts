@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import type { Effect } from '../../src/session/effects.ts';
+import { backoff, isGivenUp, retryPolicy } from '../../src/session/retry-policies.ts';
+
+const HOUR_MS = 3_600_000;
+const start: Effect = { kind: 'start-sandbox', generation: 1 };
+const answer: Effect = {
+  kind: 'say',
+  agentSessionId: 't',
+  id: 'i',
+  activity: { content: { type: 'response', body: 'Done.' }, ephemeral: false },
+};
+
+/** How long an effect is tried at least before it is given up, in ms. */
+function lasts(effect: Effect, cause: 'passing' | 'unauthorized'): number {
+  const policy = retryPolicy(effect, cause);
+  let waited = 0;
+  for (let attempts = 1; policy && !isGivenUp(effect, attempts, cause); attempts += 1) {
+    waited += backoff(policy, attempts, 0);
+  }
+  return waited;
+}
+
+describe('retries', () => {
+  it('let a start outlast half a day without the database, Linear or the sandbox', () => {
+    expect(lasts(start, 'passing')).toBeGreaterThan(12 * HOUR_MS);
+    expect(lasts({ kind: 'prompt-sandbox', promptId: 'p', turn: 1 }, 'passing')).toBeGreaterThan(12 * HOUR_MS);
+  });
+
+  it('find a start that can go on within a minute', () => {
+    const policy = retryPolicy(start, 'passing');
+    expect(policy && backoff(policy, 1_000, 0.999)).toBeLessThanOrEqual(60_000);
+  });
+
+  it('keep an answer for days while somebody has to install the app again', () => {
+    expect(lasts(answer, 'unauthorized')).toBeGreaterThan(14 * 24 * HOUR_MS);
+  });
+
+  it('are not made where they cannot succeed', () => {
+    expect(isGivenUp(answer, 1, 'terminal')).toBe(true);
+    expect(isGivenUp(start, 1, 'unauthorized')).toBe(true);
+  });
+
+  it('have another process take an answer to Claude within a minute', () => {
+    const effect: Effect = { kind: 'answer-sandbox', id: 'a', requestId: 'r', input: {} };
+    expect(lasts(effect, 'passing') * 2).toBeLessThan(65_000);
+  });
+});
