@@ -78,6 +78,19 @@ export function fillRequest(prompt: string, request: { author: string | null; te
   return prompt.replace(UNREAD, () => filled);
 }
 
+/**
+ * What a prompt asks for, without what stands around it; `isIssue`: the issue's own text, as it read then.
+ * @returns null where it holds no request
+ */
+export function requestIn(prompt: string): { text: string; isIssue: boolean } | null {
+  const request = /<cyrus-request>\n([\s\S]*?)\n<\/cyrus-request>/.exec(prompt);
+  if (!request) return null;
+  const text = (request[1] ?? '').replace(/&lt;(?=\s*\/?\s*cyrus-)/gi, '<');
+  return { text, isIssue: DELEGATED.test(prompt.slice(0, request.index)) };
+}
+
+const DELEGATED = / delegated this issue to you\. [^\n]*\n\n$/;
+
 /** What rules there is room for, in their rank: the nearest are never the ones that are cut. */
 function guidanceSections(rules: IssueAsk['guidance']): string[] {
   if (rules.length === 0) return [];

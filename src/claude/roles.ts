@@ -42,14 +42,27 @@ that change nothing, such as git diff and git log), and answer with your finding
 const ORDER: Role[] = ['scoper', 'reviewer', 'debugger', 'builder'];
 /** Roles that change nothing. */
 export const rolesThatLook: readonly Role[] = ORDER.filter((role) => ROLES[role].tools !== 'everything');
-const MODELS = ['opus', 'sonnet', 'haiku'];
+/** Families of models that a label or a wish may name. */
+export const modelNames = ['fable', 'opus', 'sonnet', 'haiku'];
+
+/** The model that a wish names: a family, or a full name. @returns null where it names none */
+export function modelNamed(wish: string): string | null {
+  const name = wish.trim().toLowerCase();
+  return modelNames.includes(name) || /^claude-[a-z0-9][a-z0-9.-]{2,60}$/.test(name) ? name : null;
+}
 
 /**
  * @param labels names of the issue's labels
  * @param settings of the repository; its model and instructions win over the role's, its tools over those of a role that may edit
  * @param model the deployment's usual model
+ * @param wished the model that people wished for in words, which wins over labels; null: none
  */
-export function assign(labels: string[], settings: RepositorySettings, model: string): Assignment {
+export function assign(
+  labels: string[],
+  settings: RepositorySettings,
+  model: string,
+  wished: string | null = null,
+): Assignment {
   const present = labels.map((label) => label.trim().toLowerCase());
   const role =
     ORDER.find((candidate) => {
@@ -59,7 +72,7 @@ export function assign(labels: string[], settings: RepositorySettings, model: st
   const { tools, instructions } = ROLES[role];
   return {
     role,
-    model: MODELS.find((name) => present.includes(name)) ?? settings.model ?? model,
+    model: wished ?? modelNames.find((name) => present.includes(name)) ?? settings.model ?? model,
     ...toolAccess(tools, settings),
     instructions: [instructions, byAdmin([settings.instructions, settings.roleInstructions[role] ?? ''])]
       .filter((text) => text !== '')

@@ -12,7 +12,7 @@ export interface TokenCounts {
   cacheCreationTokens: number;
 }
 
-/** Prices of the models whose name contains `model`, in dollars for a million tokens. */
+/** Prices of the models whose name contains `model`, in dollars for a million tokens; see `isOf`. */
 export interface Price {
   model: string;
   input: number;
@@ -56,6 +56,8 @@ function completed(
 /** The most telling name first. */
 const LIST_PRICES: readonly Price[] = [
   completed('opus', { input: 5, output: 25 }),
+  completed('fable', { input: 10, output: 50 }),
+  completed('sonnet-5', { input: 2, output: 10 }),
   completed('sonnet', { input: 3, output: 15 }),
   completed('haiku', { input: 1, output: 5 }),
 ];
@@ -65,7 +67,13 @@ const UNKNOWN = completed('', { input: 15, output: 75 });
 
 /** Dollars for a million tokens of a model. @param own prices that go before the usual ones */
 export function priceOf(model: string, own: readonly Price[]): Price {
-  return [...own, ...LIST_PRICES].find((price) => model.includes(price.model)) ?? UNKNOWN;
+  return [...own, ...LIST_PRICES].find((price) => isOf(price.model, model)) ?? UNKNOWN;
+}
+
+/** A version's price is not the next one's: `sonnet-5` is the name of `claude-sonnet-5-20260930`, not of `claude-sonnet-5-5`. */
+function isOf(name: string, model: string): boolean {
+  const at = model.indexOf(name);
+  return at >= 0 && !(/\d$/.test(name) && /^[-.]\d{1,2}(?!\d)/.test(model.slice(at + name.length)));
 }
 
 /** What a use costs, in dollars. */

@@ -16,6 +16,8 @@ export interface Person {
 export interface Arrangement {
   assignment: Assignment;
   verbosity: Verbosity;
+  /** The model that people wished for in the issue or a comment; left out: none, and labels and settings decide. */
+  wished?: string;
   /** Where the sandbox was last started, and what it may reach; left out before that was noted. */
   placement?: Placement;
   egress?: Egress;

@@ -110,7 +110,7 @@ export type EffectResult =
     }
   /** No turn can begin until whoever runs Cyrus does something. */
   | { kind: 'blocked'; text: string }
-  | { kind: 'unsure'; options: string[]; access: Access }
+  | { kind: 'unsure'; options: string[]; why?: string; access: Access }
   | { kind: 'refused'; text: string; access: Access }
   /** `isLinears`: Linear had opened it, and will tell of it. */
   | { kind: 'thread'; agentSessionId: string; isLinears: boolean }

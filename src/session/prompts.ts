@@ -16,11 +16,27 @@ import { changesMind, repeatRepositoryQuestion, takeRepository } from './reposit
 import { readTag } from './routing.ts';
 import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
+import { stopRequested } from './stops.ts';
 import { beginTurn, close, handOver } from './turn.ts';
+import { isPlainStop } from './wishes.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const event = ownEcho(step.state, told) ?? told;
   const { promptId, author, person, source, text, at } = event;
+  if (source !== 'delegation' && isPlainStop(text) && !isOption(step.state, text)) {
+    hear(step, event.commentId);
+    const { agentSessionId } = event;
+    const stopSource = source === 'page' ? source : 'comment';
+    stopRequested(step, {
+      type: 'stop-requested',
+      id: promptId,
+      agentSessionId,
+      author,
+      source: stopSource,
+      ...(at !== undefined && { at }),
+    });
+    return;
+  }
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   const askedAt = at ?? step.now;
@@ -144,6 +160,13 @@ function ownEcho({ expectedThread, agentSessions }: SessionState, event: EventOf
   const { since: _, commentId, ...asked } = expectedThread;
   const source: PromptSource = commentId === null ? 'delegation' : 'mention';
   return { type: 'prompted' as const, agentSessionId, source, ...asked, ...(commentId !== null && { commentId }) };
+}
+
+/** Whether what is asked right now offers these words as an answer: then they are that. */
+function isOption({ phase }: SessionState, text: string): boolean {
+  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return false;
+  const said = text.trim().toLowerCase();
+  return phase.about.questions.some(({ options }) => options.some((option) => option.trim().toLowerCase() === said));
 }
 
 /** In `expectedThread.since`: the thread is being opened, and no longer waited for. */

@@ -12,14 +12,15 @@ import type { Step } from './step.ts';
 import { handAllOver, restartElsewhere, startSandbox } from './turn.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
-export function ask(step: Step, { options, access }: Extract<EffectResult, { kind: 'unsure' }>): void {
+export function ask(step: Step, { options, why, access }: Extract<EffectResult, { kind: 'unsure' }>): void {
   step.set({ access });
   const { phase } = step.state;
   if (phase.name !== 'starting') return;
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   step.enter({ name: 'asking', since: step.now, turn: phase.turn, about: { kind: 'repository', options } });
+  const question = [why, 'Which repository is this about?'].filter(Boolean).join(' ');
   step.record({ kind: 'notice', level: 'info', text: `Which repository is it: ${options.join(', ')}?` });
-  for (const thread of threadsOf(phase.turn)) elicit(step, thread, 'Which repository is this about?', options);
+  for (const thread of threadsOf(phase.turn)) elicit(step, thread, question, options);
   step.effect({ kind: 'index-session' });
 }
 

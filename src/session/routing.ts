@@ -1,10 +1,11 @@
 /** Which repository an issue belongs to (pure). */
 import type { RepositorySettings } from '../protocol/repository.ts';
 import { readChoice } from './choices.ts';
+import { type RepositoryWish, repositoryWish } from './wishes.ts';
 
 /** What is known of the issue when the repository is chosen. */
 export interface RoutingFacts {
-  /** The description and what was asked, in which a tag may stand. */
+  /** The description and what was asked, the newest last, in which a tag may stand; the newest tag counts. */
   texts: string[];
   labels: string[];
   project: string | null;
@@ -28,19 +29,17 @@ export type Route =
   /** A tag names a repository that is not configured. */
   | { kind: 'unknown'; fullName: string; known: string[] }
   | { kind: 'none' }
-  /** Nothing decides; the likelier come first. */
-  | { kind: 'unsure'; options: string[] };
+  /** Nothing decides; the likelier come first. `why`: what people have to be asked about, whatever Linear suggests. */
+  | { kind: 'unsure'; options: string[]; why?: string };
 
 /** From this confidence on Linear's suggestion is taken without asking, unless another is close. */
 const SURE = 0.8;
 const CLOSE = 0.2;
 
-const TAG = /\[repo=([\w.-]+\/[\w.-]+)(?:#([\w./-]+))?\]/i;
-
-/** The repository a text names by `[repo=owner/name]` or `[repo=owner/name#branch]`; null where it names none. */
+/** The repository a text names by `[repo=owner/name]` or the like; null where it names none, or none that can be read. */
 export function readTag(text: string): { fullName: string; branch: string | null } | null {
-  const match = TAG.exec(text);
-  return match?.[1] ? { fullName: match[1], branch: match[2] ?? null } : null;
+  const wish = repositoryWish(text);
+  return wish?.kind === 'named' ? { fullName: wish.name, branch: wish.branch } : null;
 }
 
 /**
@@ -49,14 +48,8 @@ export function readTag(text: string): { fullName: string; branch: string | null
  */
 export function route(facts: RoutingFacts, candidates: Candidate[], suggestions: Suggestion[]): Route {
   if (candidates.length === 0) return { kind: 'none' };
-  for (const text of facts.texts) {
-    const tag = readTag(text);
-    if (!tag) continue;
-    const tagged = candidates.find((candidate) => same(candidate.fullName, tag.fullName));
-    if (!tagged) return { kind: 'unknown', fullName: tag.fullName, known: candidates.map(({ fullName }) => fullName) };
-    const { fullName, baseBranch } = tagged;
-    return { kind: 'chosen', fullName, baseBranch: tag.branch ?? baseBranch, because: 'the issue names it' };
-  }
+  const wish = facts.texts.map(repositoryWish).findLast((one) => one !== null);
+  if (wish) return byWish(wish, candidates);
   const { labels, project, team } = facts;
   const rules: [because: string, fits: (settings: RepositorySettings) => boolean][] = [
     ['of a label', (settings) => overlaps(settings.labels, labels)],
@@ -71,8 +64,33 @@ export function route(facts: RoutingFacts, candidates: Candidate[], suggestions:
     if (only && fitting.length === 1) {
       return { kind: 'chosen', fullName: only.fullName, baseBranch: only.baseBranch, because };
     }
+    // Somebody put this label there to say where it goes: a rule that is less particular does not decide instead.
+    if (because === 'of a label' && fitting.length > 1) {
+      return unsure(candidates, fitting, `A label of the issue fits ${fitting.length} repositories.`);
+    }
   }
   return bySuggestion(candidates, suggestions);
+}
+
+function byWish(wish: RepositoryWish, candidates: Candidate[]): Route {
+  if (wish.kind === 'unreadable') {
+    return unsure(candidates, [], `The issue names a repository that cannot be read: "${wish.written}".`);
+  }
+  const { name, branch } = wish;
+  const isShort = !name.includes('/');
+  const named = candidates.filter(({ fullName }) => same(isShort ? shortName(fullName) : fullName, name));
+  const [only] = named;
+  if (only && named.length === 1) {
+    const { fullName, baseBranch } = only;
+    return { kind: 'chosen', fullName, baseBranch: branch ?? baseBranch, because: 'the issue names it' };
+  }
+  if (isShort) return unsure(candidates, named, `"${name}" names no one repository.`);
+  return { kind: 'unknown', fullName: name, known: candidates.map(({ fullName }) => fullName) };
+}
+
+function unsure(candidates: Candidate[], first: Candidate[], why: string): Route {
+  const rest = candidates.filter((candidate) => !first.includes(candidate));
+  return { kind: 'unsure', options: [...first, ...rest].map(({ fullName }) => fullName), why };
 }
 
 function bySuggestion(candidates: Candidate[], suggestions: Suggestion[]): Route {

@@ -1,7 +1,7 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
 import { mcpAccess } from '../claude/mcp-access.ts';
-import { systemPrompt } from '../claude/prompts.ts';
-import { assign } from '../claude/roles.ts';
+import { requestIn, systemPrompt } from '../claude/prompts.ts';
+import { assign, modelNamed, modelNames } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
 import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
@@ -20,10 +20,11 @@ import type { EffectResult } from './events.ts';
 import { takePlace } from './places.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
-import { currentTurn } from './state.ts';
+import { currentTurn, type Issue } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
 import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
+import { modelWish } from './wishes.ts';
 
 /** Author of the commits made in sandboxes. */
 const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
@@ -154,14 +155,14 @@ async function planFor(
   ]);
   const known = repositories.find((repository) => repository.fullName === state.repository);
   if (known && state.arrangement && state.access) {
-    const { arrangement } = state;
-    const access: Access = { ...state.access, workspace, repository: rulesOf(known) };
+    const team = await teamNow(state.issue, state.access.team, linear);
+    const access: Access = { workspace, repository: rulesOf(known), team };
     const text = refusalOfAll(state, access);
     if (text !== null) return { kind: 'refused', text, access };
     return {
       repository: known,
       baseBranch: state.baseBranch ?? known.baseBranch,
-      arrangement,
+      arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
       access,
       workspaceScript,
     };
@@ -180,16 +181,41 @@ async function planFor(
   const text = refusalOfAll(state, access);
   if (text !== null) return { kind: 'refused', text, access };
   const { settings } = chosen.repository;
+  const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
   return {
     ...chosen,
     access,
     workspaceScript,
     arrangement: {
-      assignment: assign(facts.labels, settings, config.claude.model),
+      assignment: assign(facts.labels, settings, config.claude.model, wished),
+      ...(wished !== null && { wished }),
       verbosity: settings.verbosity,
       repositories: repositories.map(({ fullName }) => fullName),
     },
   };
+}
+
+/** The issue's team as it is now: it may have been moved, and rules are about where it is. @throws LinearError */
+async function teamNow(issue: Issue | null, before: Access['team'], linear: LinearClient): Promise<Access['team']> {
+  if (!issue) return before;
+  if (issue.team) return issue.team;
+  if (issue.teamId === null || issue.teamId === before?.id) return before;
+  return (await linear.issueNow(issue.id)).team;
+}
+
+/** The model that labels and wishes of now ask for; the role stays what was decided at first. @throws SetupError, LinearError */
+async function withModelNow(
+  surroundings: Surroundings,
+  arrangement: Arrangement,
+  { known, access, linear }: { known: RepositorySummary; access: Access; linear: LinearClient },
+): Promise<Arrangement> {
+  const { state, config } = surroundings;
+  const wished = wishedModel(await wishedIn(surroundings, null, access, linear)) ?? arrangement.wished ?? null;
+  const labels = state.issue?.labels;
+  if (wished === null && !labels) return arrangement;
+  const model = wished ?? assign(labels ?? [], known.settings, config.claude.model).model;
+  const assignment = { ...arrangement.assignment, model };
+  return { ...arrangement, assignment, ...(wished !== null && { wished }) };
 }
 
 /** The rules among a repository's settings, to be kept with the session. */
@@ -207,18 +233,49 @@ function refusalOfAll({ phase }: Surroundings['state'], access: Access): string 
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
 
-async function choose(
+/**
+ * The texts in which a wish may stand, oldest first: the issue as it reads now, then what was asked for this turn by those who may.
+ * What others wrote around it is no wish.
+ */
+async function wishedIn(
   { state, promptText }: Surroundings,
+  description: string | null,
+  access: Access,
+  linear: LinearClient,
+): Promise<string[]> {
+  const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
+  const asked = await Promise.all(
+    prompts.map(async ({ promptId }) => requestIn(await withRequest(promptText(promptId) ?? '', linear))),
+  );
+  const requests = asked.filter((request) => request !== null);
+  const ofIssue =
+    description === null ? requests.filter(({ isIssue }) => isIssue).map(({ text }) => text) : [description];
+  return [...ofIssue, ...requests.filter(({ isIssue }) => !isIssue).map(({ text }) => text)];
+}
+
+/** The model that was wished for last. @throws SetupError where nobody knows it */
+function wishedModel(texts: string[]): string | null {
+  const wish = texts.map(modelWish).findLast((one) => one !== null) ?? null;
+  if (wish === null) return null;
+  const model = modelNamed(wish);
+  if (model !== null) return model;
+  throw new SetupError(
+    `the issue or a comment asks for the model "${wish}", which Cyrus does not know`,
+    `Comment with one of ${modelNames.map((name) => `\`[model=${name}]\``).join(', ')}, or with a full name such as \`[model=claude-sonnet-5]\`.`,
+  );
+}
+
+async function choose(
+  surroundings: Surroundings,
   repositories: RepositorySummary[],
   facts: IssueFacts,
   access: Access,
   linear: LinearClient,
 ): Promise<Pick<Plan, 'repository' | 'baseBranch'> | Extract<Route, { kind: 'unsure' }>> {
-  const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
-  const asked = await Promise.all(prompts.map((prompt) => withRequest(promptText(prompt.promptId) ?? '', linear)));
-  const routing = { ...facts, texts: [facts.description, ...asked] };
+  const { state } = surroundings;
+  const routing = { ...facts, texts: await wishedIn(surroundings, facts.description, access, linear) };
   let chosen: Route = route(routing, repositories, []);
-  if (chosen.kind === 'unsure' && state.issue) {
+  if (chosen.kind === 'unsure' && chosen.why === undefined && state.issue) {
     const hosts = repositories.map(({ fullName, cloneUrl }) => ({ fullName, hostname: new URL(cloneUrl).hostname }));
     // A guess of Linear's is a help, not a need: without it people are asked.
     const suggestions = await linear.suggestRepositories(state.issue.id, hosts).catch(() => []);

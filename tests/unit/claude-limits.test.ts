@@ -122,6 +122,9 @@ describe('prices', () => {
   it('follow the model, and an admin may override them', () => {
     const usage = { inputTokens: 1e6, outputTokens: 1e6, cacheReadTokens: 1e6, cacheCreationTokens: 1e6 };
     expect(costOf(usage, 'claude-sonnet-5-5', [])).toBeCloseTo(3 + 15 + 0.3 + 3.75);
+    expect(priceOf('claude-sonnet-5', [])).toMatchObject({ input: 2, output: 10 });
+    expect(priceOf('claude-sonnet-5-20260930', [])).toMatchObject({ input: 2, output: 10 });
+    expect(priceOf('claude-fable-5', [])).toMatchObject({ input: 10, output: 50 });
     const own = [{ model: 'sonnet', input: 1, output: 1, cacheRead: 1, cacheCreation: 1 }];
     expect(costOf(usage, 'claude-sonnet-5-5', own)).toBeCloseTo(4);
   });

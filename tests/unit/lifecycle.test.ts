@@ -391,6 +391,21 @@ describe('work whose ground is gone', () => {
   });
 });
 
+describe('a comment that only says stop', () => {
+  it('stops the work like the signal', () => {
+    const play = working();
+    play.prompt('p2', 'thread-1', 'Ada', '@cyrus stop!');
+    expect(play.state.phase.name).toBe('stopping');
+  });
+
+  it('begins nothing where nothing runs', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1));
+    play.prompt('p2', 'thread-1', 'Ada', 'Stop');
+    expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
+  });
+});
+
 describe('context', () => {
   const edit = (description: string, id = 'c1') =>
     ({ type: 'context-arrived', id, item: { edit: { author: 'Ada', description } }, urgent: true }) as const;

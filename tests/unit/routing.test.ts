@@ -40,6 +40,11 @@ describe('an issue goes to the repository', () => {
   });
 });
 
+it('a later text corrects the wish of an earlier one', () => {
+  const texts = ['[repo=acme/wrong]', 'Sorry: \\[repo=acme/site\\]'];
+  expect(route({ ...nothing, texts }, both, [])).toMatchObject({ kind: 'chosen', fullName: 'acme/site' });
+});
+
 describe('it is asked', () => {
   const plain = [candidate('acme/api'), candidate('acme/app')];
 
@@ -49,6 +54,28 @@ describe('it is asked', () => {
       { fullName: 'acme/api', confidence: 0.85 },
     ];
     expect(route(nothing, plain, unsure)).toEqual({ kind: 'unsure', options: ['acme/app', 'acme/api'] });
+  });
+
+  it('where a label fits two repositories, although a rule that is less particular fits one', () => {
+    const two = [
+      candidate('acme/web'),
+      candidate('acme/api', { labels: ['x'], isDefault: true }),
+      candidate('acme/app', { labels: ['x'] }),
+    ];
+    const suggestions = [{ fullName: 'acme/web', confidence: 1 }];
+    expect(route({ ...nothing, labels: ['x'] }, two, suggestions)).toMatchObject({
+      kind: 'unsure',
+      options: ['acme/api', 'acme/app', 'acme/web'],
+      why: expect.stringContaining('label'),
+    });
+  });
+
+  it('where a tag cannot be read, or its name fits none or several', () => {
+    for (const tag of ['[repo=]', '[repo=the api]', '[repo=shop]']) {
+      expect(route({ ...nothing, texts: [tag] }, plain, [])).toMatchObject({ kind: 'unsure', why: expect.any(String) });
+    }
+    const twins = [candidate('acme/api'), candidate('other/api')];
+    expect(route({ ...nothing, texts: ['[repo=api]'] }, twins, [])).toMatchObject({ kind: 'unsure' });
   });
 
   it('where a rule fits two repositories', () => {

@@ -2,7 +2,15 @@ import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
-import { created, newThread, notification, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
+import {
+  created,
+  issueUpdate,
+  newThread,
+  notification,
+  ORGANIZATION,
+  prompted,
+  send,
+} from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { page, registerWorkspace } from './support/sessions.ts';
 
@@ -105,6 +113,26 @@ describe('a person who may not give work to Cyrus', () => {
     await send(prompted(thread, 'Go on.'));
     await vi.waitFor(() => expect(outside.said.at(-1)?.content.body).toContain('in this repository'));
     expect(outside.starts).toHaveLength(before);
+  });
+
+  it('may not where the issue was moved to a team that is blocked: rules are about where it is now', async () => {
+    await settings('PUT', { blockedTeams: ['OPS'] });
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'), 15_000);
+    const before = outside.starts.length;
+    const ops = { id: 'team-2', key: 'OPS', name: 'Operations' };
+    const moved = { identifier: 'OPS-3', title: 'Renamed', teamId: ops.id, team: ops };
+    await send(issueUpdate(thread, { teamId: 'team-1', title: 'Before' }, moved));
+    expect((await page(thread))?.session.issue).toMatchObject({ identifier: 'OPS-3', title: 'Renamed' });
+    // A webhook that is late shows the issue as it was.
+    const late = { ...prompted(thread, 'Go on.'), webhookTimestamp: Date.now() - 60_000 };
+    await send(late);
+    await vi.waitFor(() => expect(outside.said.at(-1)?.content.body).toContain('the team Operations'));
+    expect(outside.starts).toHaveLength(before);
+    expect((await page(thread))?.session.issue).toMatchObject({ identifier: 'OPS-3' });
   });
 
   it('is a rule of the triage where only some people may', async () => {

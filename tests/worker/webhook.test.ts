@@ -1,6 +1,15 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { created, newThread, ORGANIZATION, prompted, send, sign, type Thread } from './support/linear-webhook.ts';
+import {
+  created,
+  newThread,
+  notification,
+  ORGANIZATION,
+  prompted,
+  send,
+  sign,
+  type Thread,
+} from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, registerWorkspace, session } from './support/sessions.ts';
 
@@ -57,6 +66,28 @@ describe('a webhook', () => {
       (await send(created(thread), { signature: await sign(JSON.stringify(created(thread)), 'another') })).status,
     ).toBe(401);
     expect(await journal(thread)).toEqual([]);
+  });
+
+  it('that only notifies of another state has Linear asked which, and work on an issue that is over stops', async () => {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    outside.interfere = (_url, body) => {
+      if (!body.includes('IssueNow')) return null;
+      const team = { id: 'team-1', key: 'ENG', name: 'Engineering' };
+      const known = {
+        id: thread.issueId,
+        identifier: 'ENG-7',
+        title: 'The cart',
+        url: 'https://linear.app/acme/issue/ENG-7',
+      };
+      const state = { type: 'canceled' };
+      return Response.json({
+        data: { issue: { ...known, team, state, labels: { nodes: [] }, archivedAt: null, trashed: false } },
+      });
+    };
+    await send(notification(thread, 'issueStatusChanged'));
+    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
   });
 
   it('that is no JSON is refused with 400 that says so', async () => {

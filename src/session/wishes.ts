@@ -1,0 +1,72 @@
+/**
+ * Wishes in what people write (pure): `[repo=owner/name#branch]` and `[model=opus]`. Linear keeps Markdown, which is not what was
+ * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code is quoted, not
+ * wished.
+ */
+
+/** A repository that a text names; `unreadable`: something stands in its place that is no name of one. */
+export type RepositoryWish =
+  | { kind: 'named'; name: string; branch: string | null }
+  | { kind: 'unreadable'; written: string };
+
+const WISH = /\[\s*(repo|repository|model)\s*[=:]\s*([^\][\n]{0,300})\]/gi;
+const MAX_SHOWN = 80;
+
+/** What a person typed, of what Linear made of it: without code, escapes and links. */
+export function typedText(markdown: string): string {
+  return withoutCode(markdown)
+    .replace(/\\([!-/:-@[-`{-~])/g, '$1')
+    .replace(/<((?:https?:\/\/|mailto:)[^\s<>]*)>/gi, '$1')
+    .replace(/\[([^\][]*)\]\([^()\s]*\)/g, '$1');
+}
+
+/** Fenced blocks (spec.commonmark.org, 4.5; an open one goes on to the end), then spans of code. */
+function withoutCode(markdown: string): string {
+  const kept: string[] = [];
+  let fence: string | null = null;
+  for (const line of markdown.replace(/\r\n?/g, '\n').split('\n')) {
+    const mark = /^ {0,3}(?:[>\-*+]\s+|\d+[.)]\s+)*(`{3,}|~{3,})(.*)$/.exec(line);
+    if (fence === null) {
+      if (mark?.[1] && !(mark[1].startsWith('`') && mark[2]?.includes('`'))) fence = mark[1];
+      else kept.push(line);
+    } else if (mark?.[1]?.startsWith(fence) && mark[2]?.trim() === '') fence = null;
+  }
+  return kept.join('\n').replace(/(?<!`)(`+)(?!`)([\s\S]*?[^`])\1(?!`)/g, ' ');
+}
+
+/** The repository that a text wishes for; of several wishes the last. Null: none. */
+export function repositoryWish(markdown: string): RepositoryWish | null {
+  const written = lastWish(markdown, /^repo/i);
+  if (written === null) return null;
+  const unreadable: RepositoryWish = { kind: 'unreadable', written: written.slice(0, MAX_SHOWN) };
+  const address =
+    /^(?:https?:\/\/|git@|ssh:\/\/git@)[^/:\s]+[/:]([\w.-]+(?:\/[\w.-]+)*?\/[\w.-]+?)(?:\.git)?(?:\/(?:-\/)?tree\/([\w./-]+))?\/?(?:#([\w./-]+))?$/.exec(
+      written,
+    );
+  if (address?.[1]) return { kind: 'named', name: address[1], branch: address[2] ?? address[3] ?? null };
+  const name = /^([\w.-]+(?:\/[\w.-]+)*)(?:#([\w./-]+))?$/.exec(written);
+  return name?.[1] ? { kind: 'named', name: name[1], branch: name[2] ?? null } : unreadable;
+}
+
+/** The model that a text wishes for, as it is written; of several wishes the last. Null: none. */
+export function modelWish(markdown: string): string | null {
+  return lastWish(markdown, /^model/i);
+}
+
+function lastWish(markdown: string, what: RegExp): string | null {
+  const wishes = [...typedText(markdown).matchAll(WISH)].filter(([, kind = '']) => what.test(kind));
+  return wishes.at(-1)?.[2]?.trim() ?? null;
+}
+
+const STOP_WORDS =
+  /^(?:please\s+|bitte\s+)?(?:stop|halt|cancel|abort|stopp|anhalten|abbrechen|arrête[zr]?|detente|detén|para|pare|ferma(?:ti)?|стоп|остановись|停止|止めて|やめて|停下|停|중지|멈춰)(?:\s+(?:it|this|that|now|here|please|bitte|working|work|everything|all|jetzt|sofort))*$/iu;
+
+/** Whether a comment says no more than that the work is to stop. */
+export function isPlainStop(markdown: string): boolean {
+  const words = typedText(markdown)
+    .replace(/<user\b[^>]*>[^<]*<\/user>/gi, ' ')
+    .replace(/(^|\s)@[\w.-]+/g, ' ')
+    .replace(/[\s.!,…！。]+/gu, ' ')
+    .trim();
+  return words.length <= 60 && STOP_WORDS.test(words);
+}
