@@ -356,23 +356,35 @@ export class IssueSession extends DurableObject<Env> {
         const taken = take();
         if (!taken) return;
         transition = reduce(taken.state, taken.event, context);
-        for (const output of transition.output) {
-          if ('live' in output) written.push(output);
-          else written.push({ entry: this.#journal.append(output.entry), block: output.entry.block });
-        }
+        written.push(...this.#write(transition));
         for (const { promptId, text } of transition.prompts) this.#store.keepPrompt(promptId, text);
         for (const { promptId, of } of transition.copies) this.#store.copyPrompt(promptId, of);
         for (const lane of transition.cancelledLanes) this.#outbox.cancel(lane);
         this.#outbox.add(transition.effects, context.now);
-        this.#store.save(transition.state);
       });
     } catch (error) {
       this.#journal.reload();
+      if (this.#state) this.#store.reload();
+      else this.#store.clear();
       if (this.#state) this.#outbox.load(Date.now());
       else this.#outbox.clear();
       throw error;
     }
     return transition ? this.#follow(transition, written) : false;
+  }
+
+  /** Stores the entries and the state of a step. To be called inside of its transaction. */
+  #write({ state, output, effects }: Transition): Written[] {
+    const entries = output.flatMap((item) => ('live' in item ? [] : [item.entry]));
+    const isSilent = output.length === 0 && effects.length === 0;
+    const bodies = entries.map(({ body }) => body);
+    const changes = this.#store.save(state, { head: this.#journal.head, bodies, isSilent });
+    const last = entries.at(-1);
+    return output.map((item) => {
+      if ('live' in item) return item;
+      const entry = this.#journal.append(item.entry, item.entry === last ? changes : null);
+      return { entry, block: item.entry.block };
+    });
   }
 
   /** What comes after a transaction: viewers are told, effects set going, the alarm set. */

@@ -1,5 +1,6 @@
 /** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
 import type { JournalEntry, JournalKind } from '../protocol/journal.ts';
+import { fitJson } from './fit.ts';
 import type { Draft } from './step.ts';
 import { upgradeEntry } from './upgrade.ts';
 
@@ -30,20 +31,26 @@ export class Journal {
     return this.#head;
   }
 
-  /** Appends one entry and gives it its number. To be called inside of a transaction. */
-  append(draft: Draft): JournalEntry {
+  /**
+   * Appends one entry and gives it its number. To be called inside of a transaction.
+   * @param state changes of the state that are stored with it; see state-store.ts
+   */
+  append(draft: Draft, state: string | null = null): JournalEntry {
     const seq = this.head + 1;
+    const { json, isCut } = fitJson(draft.body);
     this.#sql.exec(
-      'INSERT INTO journal (seq, at, turn, kind, body) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO journal (seq, at, turn, kind, body, state) VALUES (?, ?, ?, ?, ?, ?)',
       seq,
       draft.at,
       draft.turn,
       draft.body.kind,
-      JSON.stringify(draft.body),
+      json,
+      state,
     );
     this.#head = seq;
     this.#noteTurn(draft.turn, seq);
-    return { seq, at: draft.at, turn: draft.turn, ...draft.body };
+    const body = isCut ? upgradeEntry(json) : draft.body;
+    return { seq, at: draft.at, turn: draft.turn, ...body };
   }
 
   #noteTurn(turn: number, seq: number): void {

@@ -24,7 +24,26 @@ const TURNS = `
   INSERT INTO turns (turn, first) SELECT turn, min(seq) FROM journal GROUP BY turn;
 `;
 
-const MIGRATIONS: readonly Migration[] = [({ sql }) => sql.exec(FIRST_TABLES), ({ sql }) => sql.exec(TURNS)];
+/**
+ * Long texts in pieces; what has changed since the snapshot of the state, by itself or with the entry that came last. The
+ * calls of Claude's tools leave the state: from here on they are read from the journal.
+ */
+const STATE_IN_ROWS = `
+  CREATE TABLE pieces (name TEXT NOT NULL, piece INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (name, piece))
+    STRICT, WITHOUT ROWID;
+  CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL) STRICT;
+  ALTER TABLE journal ADD COLUMN state TEXT;
+  INSERT INTO pieces (name, piece, text)
+    SELECT 'state calls', 0, json_object(
+      'after', (SELECT coalesce(max(seq), 0) FROM journal), 'calls', json(json ->> '$.calls'))
+    FROM state WHERE json_valid(json) AND json_type(json, '$.calls') = 'array';
+`;
+
+const MIGRATIONS: readonly Migration[] = [
+  ({ sql }) => sql.exec(FIRST_TABLES),
+  ({ sql }) => sql.exec(TURNS),
+  ({ sql }) => sql.exec(STATE_IN_ROWS),
+];
 
 /** Version of an object that has tables and says none. */
 const UNVERSIONED = 1;
