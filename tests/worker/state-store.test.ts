@@ -195,7 +195,7 @@ describe('the state as it is stored', () => {
             stored.step({
               type: 'context-arrived',
               id: `c-${number}`,
-              text: `The description is now ${'語'.repeat(random.below(3_000))}`,
+              item: `The description is now ${'語'.repeat(random.below(3_000))}`,
               urgent: random.chance(0.2),
             }),
           () => stored.report(result('Done.', ['p1']), saved(stored.state.turns)),
@@ -262,7 +262,7 @@ describe('the state as it is stored', () => {
       begin(stored);
       const japanese = 'カートの合計が間違っています。'.repeat(120_000);
       expect(new TextEncoder().encode(japanese).length).toBeGreaterThan(5_000_000);
-      stored.step({ type: 'context-arrived', id: 'c', text: japanese, urgent: false });
+      stored.step({ type: 'context-arrived', id: 'c', item: japanese });
       const store = new StateStore(stored.sql);
       store.keepPrompt('p-long', japanese);
       store.copyPrompt('p-again', 'p-long');
