@@ -5,8 +5,8 @@
 
 import { contextPrompt } from '../claude/prompts.ts';
 import type { ReaderState } from '../claude/stream.ts';
-import { listCommands } from '../linear/background-words.ts';
-import type { SandboxEvent } from '../protocol/sandbox.ts';
+import { listCommands, runningWords } from '../linear/background-words.ts';
+import type { Background, SandboxEvent } from '../protocol/sandbox.ts';
 import { addContext } from './issue-context.ts';
 import type { Request } from './requests.ts';
 import type { Step } from './step.ts';
@@ -16,6 +16,11 @@ type Exit = Extract<SandboxEvent, { type: 'cli-exited' }>;
 /** What Claude called the helpers that are at work for it in the background. */
 export function helpersAtWork(reader: ReaderState): string[] {
   return reader.tasks.filter((task) => task.isHelper === true).map((task) => task.description);
+}
+
+/** The page shows what runs on in the background; the thread is told by the closing answer. */
+export function tellBackground(step: Step, background: Background | undefined): void {
+  if (background) step.record({ kind: 'notice', level: 'info', text: runningWords(background) });
 }
 
 /** Claude's process has ended with what ran in the background: the page says so, and Claude is told with its next prompt. */

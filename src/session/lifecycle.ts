@@ -24,7 +24,7 @@ import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { effectDelayed } from './start-delays.ts';
 import { currentTurn, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
-import { alarmRaised, stopRequested, withdrawn } from './stops.ts';
+import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './stops.ts';
 import { close, endTurn, failTurn, lookForSandbox, stopped } from './turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
@@ -83,6 +83,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       deadlinePassed(step);
       break;
   }
+  endStoppedBackground(step);
   askWhatWaits(step);
   const closed = closedBy(state, step.state, answererOf(event), context.now);
   if (closed) step.set({ closedQuestions: closed });

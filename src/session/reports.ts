@@ -3,7 +3,7 @@ import { promptsRead } from '../claude/reading.ts';
 import { endStream, readLine } from '../claude/stream.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
-import { helpersAtWork, promptsToTell, tellEndOfBackground } from './background.ts';
+import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './background.ts';
 import { takeWindows } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
@@ -72,6 +72,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, ...body } = event;
       step.set({ shared: body.shared ?? [], background: body.background ?? null });
       step.record({ kind: 'saved', ...body }, undefined, at);
+      tellBackground(step, body.background);
       // The save of an earlier turn, whose time was up, ends no later one.
       if (isEarlierSave(step, event)) return;
       // A repeated save, e.g. of a push that had failed, ends no turn: the turn it belongs to ended with the first.

@@ -80,6 +80,15 @@ export function alarmRaised(step: Step, { id, host }: EventOf<'alarm-raised'>): 
   else endBackground(step, stop);
 }
 
+/** Ends what a stop found running when the save that was under way is done. Done after every event. */
+export function endStoppedBackground(step: Step): void {
+  const { phase, backgroundStop } = step.state;
+  if (!backgroundStop || phase.name === 'saving') return;
+  step.set({ backgroundStop: null });
+  // Another turn has begun, which was asked for after the stop.
+  if (phase.name === 'waiting') endBackground(step, { ...backgroundStop, at: null });
+}
+
 /**
  * Ends commands that still run in the background after their turn, in a turn of its own, which ends when they have.
  * @returns false where none run, or a turn is under way
@@ -208,6 +217,8 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
     }),
   });
   dropWaiting(step, (request) => isAskedBy(request, stop.at), stop.how);
+  const { id, thread, author, words, how } = stop;
+  if (!isAtWork) step.set({ backgroundStop: { id, thread, author, words, how } });
   if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
 }
 

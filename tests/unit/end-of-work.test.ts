@@ -111,6 +111,16 @@ describe('a command in the background', () => {
     expect(play.said('thread-1').join()).not.toContain('Nothing is running here.');
   });
 
+  it('is ended by a stop that comes while the work is saved', () => {
+    const play = working();
+    play.report(text('It runs.'), result('It runs.', ['p1']));
+    play.stop();
+    expect(play.kinds(play.report(running(1)))).toContain('stop-sandbox');
+    play.report(exited('stop'), saved(2, 0));
+    expect(play.state).toMatchObject({ phase: { name: 'waiting' }, background: null });
+    expect(play.closings('thread-1').at(-1)).toContain('`dev server (npm run dev)`');
+  });
+
   it('that ends at the idle limit is named on the page, and Claude is told with its next prompt', () => {
     const play = working();
     play.report(text('It runs.'), result('It runs.', ['p1']), running(1));
