@@ -7,22 +7,33 @@ import { createHash, type Hash } from 'node:crypto';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { steadyNow } from './clock.ts';
 
 /** Longest wait for what was printed to be in the file. */
 const WRITE_PATIENCE_MS = 1_500;
 /** A file that has not grown for this long is written. */
 const QUIET_MS = 150;
 const LOOK_EVERY_MS = 20;
-const MAX_FILES = 500;
+/** Beyond it the oldest are left out; a conversation with more is none that we know. */
+const MAX_FILES = 50_000;
 /** Larger files are left out: they would never be restored in time. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
+/** With more files than this, small ones travel together. */
+const FEW_FILES = 40;
+const SMALL_BYTES = 64 * 1024;
+/** So many files at most have an object of their own. */
+const MAX_OWN = 400;
+/** Read at once; what is left comes with the next call. */
+const MAX_READ_BYTES = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
 /** A file as far as it is known. */
 interface Known {
   bytes: number;
   hash: Hash;
+  size: number;
   modifiedMs: number;
+  packed: boolean;
 }
 
 /** What has changed of a file: `content` follows the first `from` bytes; with `from` 0 it replaces what was known. */
@@ -34,6 +45,8 @@ export interface FileChange {
   /** Size and digest of the whole file with it. */
   bytes: number;
   sha256: string;
+  /** It is small, one of many, and whole: it may travel with others. */
+  packed: boolean;
   /** To be called once the change is stored. */
   keep: () => void;
 }
@@ -57,29 +70,51 @@ export class ConversationFiles {
     this.#known.delete(path);
   }
 
+  /** Forgets what is known of the small files that travel together. */
+  forgetPacked(): void {
+    for (const [path, { packed }] of this.#known) if (packed) this.#known.delete(path);
+  }
+
   /**
    * What is new since the changes that were kept.
    * @param results ids of tool calls: the transcript is taken up to the last of their results; null: all that is there
+   * @returns `more`: there is more than is read at once
    */
-  async changes(results: string[] | null): Promise<FileChange[]> {
+  async changes(results: string[] | null): Promise<{ changes: FileChange[]; more: boolean }> {
     const paths = await this.#list();
+    let own = [...this.#known.values()].filter(({ packed }) => !packed).length;
     const changes: FileChange[] = [];
+    let bytes = 0;
     for (const path of paths) {
+      if (bytes > MAX_READ_BYTES) return { changes, more: true };
       const isMain = path.endsWith(`/${this.conversationId}.jsonl`);
-      const change = await this.#change(path, isMain ? results : []);
-      if (change) changes.push(change);
+      const mayBePacked = !isMain && paths.length > FEW_FILES;
+      const change = await this.#change(path, isMain ? results : [], mayBePacked, isMain || own < MAX_OWN);
+      if (!change) continue;
+      if (!change.packed && !this.#known.has(path)) own += 1;
+      changes.push(change);
+      bytes += change.content.length;
     }
-    return changes;
+    return { changes, more: false };
   }
 
-  async #change(path: string, results: string[] | null): Promise<FileChange | null> {
+  async #change(
+    path: string,
+    results: string[] | null,
+    mayBePacked: boolean,
+    mayBeOwn: boolean,
+  ): Promise<FileChange | null> {
     const file = join(this.#directory, path);
     const isTranscript = path.endsWith('.jsonl');
     const found = await stat(file).catch(() => null);
     if (!found || found.size > MAX_FILE_BYTES) return null;
     const known = this.#known.get(path);
-    const isAppended = isTranscript && known !== undefined && found.size >= known.bytes;
-    if (known && !isTranscript && known.bytes === found.size && known.modifiedMs === found.mtimeMs) return null;
+    const isUnchanged = known?.size === found.size && known.modifiedMs === found.mtimeMs;
+    // The main transcript may be about to grow.
+    if (isUnchanged && (!isTranscript || results?.length === 0)) return null;
+    const wasOwn = known !== undefined && !known.packed;
+    const packed = !wasOwn && ((mayBePacked && found.size <= SMALL_BYTES) || !mayBeOwn);
+    const isAppended = isTranscript && wasOwn && found.size >= known.bytes;
     const from = isAppended ? known.bytes : 0;
     const read = isTranscript ? await readNew(file, from, results) : await readFrom(file, 0);
     if (read.length === 0 && (from > 0 || isTranscript)) return null;
@@ -91,7 +126,8 @@ export class ConversationFiles {
       content: read,
       bytes,
       sha256: hash.copy().digest('hex'),
-      keep: () => this.#known.set(path, { bytes, hash, modifiedMs: found.mtimeMs }),
+      packed,
+      keep: () => this.#known.set(path, { bytes, hash, size: found.size, modifiedMs: found.mtimeMs, packed }),
     };
   }
 
@@ -115,18 +151,19 @@ export class ConversationFiles {
 
 /** What follows `from` in a transcript: whole lines, up to the results that are waited for. */
 async function readNew(file: string, from: number, results: string[] | null): Promise<Buffer<ArrayBuffer>> {
-  const deadline = Date.now() + WRITE_PATIENCE_MS;
-  let quietSince = Date.now();
+  const begun = steadyNow();
+  let quietSince = begun;
   let size = -1;
   for (;;) {
     const read = await readFrom(file, from);
+    const now = steadyNow();
     if (read.length !== size) {
       size = read.length;
-      quietSince = Date.now();
+      quietSince = now;
     }
-    const isLate = Date.now() > deadline;
+    const isLate = now - begun > WRITE_PATIENCE_MS;
     if (results === null) {
-      if (isLate || Date.now() - quietSince >= QUIET_MS) return wholeLines(read, read.length);
+      if (isLate || now - quietSince >= QUIET_MS) return wholeLines(read, read.length);
     } else {
       const end = endOfResults(read, results);
       if (end !== null) return wholeLines(read, end);

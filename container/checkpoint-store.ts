@@ -71,8 +71,13 @@ export async function getObject(
   generation: number,
   object: CheckpointObject,
 ): Promise<Buffer<ArrayBuffer>> {
-  const answer = await ask(access, `/${generation}/${object.name}`, { method: 'GET' });
-  const content = Buffer.from(await answer.arrayBuffer());
+  // Whoever restores tries again by itself, for as long as it takes.
+  const answer = await ask(access, `/${generation}/${object.name}`, { method: 'GET' }, [], []);
+  const body = await answer.arrayBuffer().catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CheckpointStoreError(`${object.name} was cut off: ${why}`, { passes: true, status: null });
+  });
+  const content = Buffer.from(body);
   if (content.length > MAX_CHECKPOINT_OBJECT_BYTES || sha256(content) !== object.sha256) {
     throw new CheckpointStoreError(`${object.name} is not what was stored`, { passes: false, status: null });
   }
@@ -84,7 +89,13 @@ export function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-async function ask(access: GatewayAccess, path: string, init: RequestInit, accepted: number[] = []): Promise<Response> {
+async function ask(
+  access: GatewayAccess,
+  path: string,
+  init: RequestInit,
+  accepted: number[] = [],
+  pauses = RETRY_PAUSES_MS,
+): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await askGateway(access, `/checkpoint${path}`, init, REQUEST_TIMEOUT_MS, accepted);
@@ -92,7 +103,7 @@ async function ask(access: GatewayAccess, path: string, init: RequestInit, accep
       if (!(error instanceof GatewayRequestError)) throw error;
       const { status, message } = error;
       const passes = status === null || status >= 500 || status === 429 || status === 408;
-      const wait = RETRY_PAUSES_MS[attempt];
+      const wait = pauses[attempt];
       if (!passes || wait === undefined || access.signal.aborted) {
         throw new CheckpointStoreError(message, { passes, status });
       }

@@ -1,22 +1,28 @@
 /**
- * The worktree as commits that no branch shows: what is staged, and everything that is there. Made with an index of its
- * own, so that neither Claude's index nor its branches are touched; kept from garbage collection by a ref that only this
- * worktree has (https://git-scm.com/docs/git-worktree#_refs).
+ * The worktree as commits that no branch shows: what is staged, and everything that is there. Made in a repository of the
+ * server's own, whose configuration Claude does not write and whose index stays from one snapshot to the next: so a snapshot
+ * costs a look at every file, but reads only those that have changed since the one before. The objects go where the worktree's
+ * are.
  */
 import { copyFile, lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MAX_CHECKPOINT_OBJECT_BYTES } from '../src/protocol/checkpoint.ts';
 import { complaint, GitError, type GitOptions, git } from './git.ts';
 import { log } from './log.ts';
-import type { WorkspacePlan } from './workspace-plan.ts';
+import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files, and so does the end of a turn: such a file would never leave the sandbox. */
 const MAX_FILE_BYTES = 50 * 1024 * 1024;
-/** Files that are new or changed are kept up to this size together, the smallest first. */
+/** Files that one snapshot adds are kept up to this size together, the smallest first. */
 const MAX_FILES_BYTES = 200 * 1024 * 1024;
 const SNAPSHOT_TIMEOUT_MS = 2 * 60_000;
-/** Keeps the newest snapshot from garbage collection. */
-export const CHECKPOINT_REF = 'refs/worktree/cyrus-checkpoint';
+/** Files are looked at so many at a time. */
+const LOOKED_AT_TOGETHER = 256;
+const SETTINGS: [string, string][] = [
+  // Names that other systems cannot have are files all the same.
+  ['core.protectNTFS', 'false'],
+  ['core.protectHFS', 'false'],
+  ['index.version', '4'],
+];
 
 /** The worktree at a moment, in the repository but not shipped yet. */
 export interface WorktreeSnapshot {
@@ -27,76 +33,241 @@ export interface WorktreeSnapshot {
   head: string;
   headRef: string | null;
   branchHead: string;
-  /** Paths that were left out because of their size. */
+  /** Paths that were left out: too large, a repository of their own, or nothing that git can take. */
   skipped: string[];
 }
 
-/**
- * Takes a snapshot. What git ignores is left out, and so is a rebase or merge that is under way: of it the files are kept.
- * @param before commit of the snapshot that this one is to be shipped on top of; null: on top of nothing
- * @throws GitError
- */
-export async function snapshotWorktree(plan: WorkspacePlan, before: string | null): Promise<WorktreeSnapshot> {
-  const plain: GitOptions = { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
-  const [facts, branch] = await Promise.all([
-    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir', 'HEAD'], plain),
-    // Claude may have removed it.
-    git(['rev-parse', '--verify', '--quiet', `refs/heads/${plan.branch}`], plain).catch(() => ''),
-  ]);
-  const [gitDirectory = '', common = '', head = ''] = facts.split('\n');
-  const branchHead = branch.trim() || head;
-  const indexFile = join(gitDirectory, 'cyrus-checkpoint-index');
-  await rm(`${indexFile}.lock`, { force: true });
-  await copyFile(join(gitDirectory, 'index'), indexFile).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return rm(indexFile, { force: true });
-    throw error;
-  });
-  const repository = await ownRepository(gitDirectory, common, head.length);
-  const options: GitOptions = { ...plain, repository, indexFile, timeoutMs: SNAPSHOT_TIMEOUT_MS };
-  try {
-    const [headRef, staged] = await Promise.all([
-      git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
-        (name) => name.trim(),
-        () => null,
-      ),
-      // A merge with conflicts cannot be written as a tree: then nothing counts as staged.
-      git(['write-tree'], options).then(
-        (tree) => tree.trim(),
-        () => null,
-      ),
-    ]);
-    const skipped = await addEverything(plan, options);
-    const tree = (await git(['write-tree'], options)).trim();
-    const index = await commitTree(plain, staged ?? `${head}^{tree}`, [head], 'What was staged');
+/** A snapshot that was shipped, on which the next one builds. */
+export interface ShippedSnapshot {
+  commit: string;
+  work: string;
+}
+
+/** Where HEAD and the session's branch stand, and where git keeps what it knows of the worktree. */
+interface Standing {
+  gitDir: string;
+  objects: string;
+  head: string;
+  headRef: string | null;
+  branchHead: string;
+}
+
+/** What Claude has staged, as long as its index is the same file with the same content. */
+interface Staged {
+  stamp: string;
+  head: string;
+  /** Null: a merge with conflicts, which cannot be written as a tree. */
+  tree: string | null;
+  /** A commit of the tree on HEAD. */
+  commit: string;
+}
+
+/** Makes snapshots of one worktree, one at a time. */
+export class WorktreeSnapshots {
+  readonly #plan: () => WorkspacePlan;
+  readonly #directory: string;
+  readonly #indexFile: string;
+  #staged: Staged | null = null;
+  #tree: string | null = null;
+  /** Files that git could not take, with what they looked like then: they are not tried again until they change. */
+  readonly #refused = new Map<string, string>();
+
+  /**
+   * @param plan asked before each snapshot, because the token in it may change
+   * @param directory a folder of its own for the repository
+   */
+  constructor(plan: () => WorkspacePlan, directory: string) {
+    this.#plan = plan;
+    this.#directory = directory;
+    this.#indexFile = join(directory, 'index');
+  }
+
+  /** Forgets what is known of the worktree: the next snapshot looks at everything. */
+  async forget(): Promise<void> {
+    this.#staged = null;
+    this.#tree = null;
+    this.#refused.clear();
+    await Promise.all([this.#indexFile, `${this.#indexFile}.lock`].map((file) => rm(file, { force: true })));
+  }
+
+  /**
+   * Takes a snapshot. What git ignores is left out, and so is a rebase or merge that is under way: of it the files are kept.
+   * @param before the snapshot that this one is to be shipped on top of; null: on top of nothing
+   * @throws GitError
+   */
+  async take(before: ShippedSnapshot | null): Promise<WorktreeSnapshot> {
+    const plan = this.#plan();
+    const standing = await standingOf(plan);
+    const { head, headRef, branchHead } = standing;
+    const options = await this.#ownRepository(plan, standing);
+    const known = this.#staged;
+    const staged = await this.#stagedNow(plan, options, standing);
+    const { tree, skipped } = await this.#everything(plan, options, staged, known !== staged);
+    const work = [tree, staged.commit, head, headRef, branchHead].join(' ');
     // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
-    const parents = [...new Set([index, head, branchHead, ...(before ? [before] : [])])];
-    const commit = await commitTree(plain, tree, parents, 'Checkpoint');
-    await git(['update-ref', CHECKPOINT_REF, commit], plain);
-    const work = [tree, index, head, headRef, branchHead].join(' ');
-    return { commit, work, index, head, headRef, branchHead, skipped };
-  } finally {
-    await rm(indexFile, { force: true });
+    const parents = [...new Set([staged.commit, head, branchHead, ...(before ? [before.commit] : [])])];
+    const isSame = before?.work === work;
+    const commit = isSame ? before.commit : await commitTree(inWorktree(plan), tree, parents, 'Checkpoint');
+    return { commit, work, index: staged.commit, head, headRef, branchHead, skipped };
+  }
+
+  /**
+   * How git works in a repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the
+   * worktree's own a filter program at any moment, which git would run for every file it reads.
+   */
+  async #ownRepository(plan: WorkspacePlan, { gitDir, objects }: Standing): Promise<GitOptions> {
+    for (const directory of ['refs', 'objects']) await mkdir(join(this.#directory, directory), { recursive: true });
+    await Promise.all([
+      writeFile(join(this.#directory, 'HEAD'), 'ref: refs/heads/none\n'),
+      writeFile(join(this.#directory, 'config'), '[core]\n\tbare = false\n\trepositoryFormatVersion = 0\n'),
+      rm(`${this.#indexFile}.lock`, { force: true }),
+    ]);
+    if ((await stampOf(this.#indexFile)) === null) {
+      this.#staged = null;
+      this.#tree = null;
+      await copyFile(join(gitDir, 'index'), this.#indexFile).catch(ignoreMissing);
+    }
+    return {
+      ...inWorktree(plan),
+      repository: { gitDir: this.#directory, objects },
+      indexFile: this.#indexFile,
+      settings: SETTINGS,
+      timeoutMs: SNAPSHOT_TIMEOUT_MS,
+      maxBytes: 256 * 1024 * 1024,
+    };
+  }
+
+  async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: Standing): Promise<Staged> {
+    const index = join(gitDir, 'index');
+    const stamp = (await stampOf(index)) ?? 'none';
+    const known = this.#staged;
+    if (known && known.stamp === stamp && known.head === head) return known;
+    const copy = join(this.#directory, 'staged');
+    await rm(`${copy}.lock`, { force: true });
+    await rm(copy, { force: true });
+    await copyFile(index, copy).catch(ignoreMissing);
+    const tree = await git(['write-tree'], { ...options, indexFile: copy }).then(
+      (name) => name.trim(),
+      (error: unknown) => {
+        if (!(error instanceof GitError) || plan.signal.aborted) throw error;
+        return null;
+      },
+    );
+    const commit = await commitTree(inWorktree(plan), tree ?? `${head}^{tree}`, [head], 'What was staged');
+    this.#staged = { stamp, head, tree, commit };
+    return this.#staged;
+  }
+
+  /** Brings the own index up to what is in the worktree. @returns its tree, and what could not be taken */
+  async #everything(
+    plan: WorkspacePlan,
+    options: GitOptions,
+    staged: Staged,
+    isStagedNew: boolean,
+  ): Promise<{ tree: string; skipped: string[] }> {
+    if (this.#tree === null) await this.#trustNothing(options);
+    const listed = await listPaths(['ls-files', '--others', '--modified', '--exclude-standard', '-z'], options);
+    // What Claude added by force is ignored, so that it is not among the others.
+    if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
+    const { paths, skipped } = await this.#select(plan, listed);
+    if (paths.length > 0) {
+      skipped.push(...(await this.#update(plan, options, paths)));
+      if (paths.some((path) => path === '.gitignore' || path.endsWith('/.gitignore')))
+        await this.#dropIgnored(options, staged);
+      this.#tree = null;
+    }
+    this.#tree ??= (await git(['write-tree'], options)).trim();
+    return { tree: this.#tree, skipped };
+  }
+
+  /** A file that Claude told git to assume unchanged may have changed. */
+  async #trustNothing(options: GitOptions): Promise<void> {
+    const flagged = await listPaths(['ls-files', '-v', '-z'], options);
+    const assumed = [...flagged].filter((entry) => /^[a-z] /.test(entry)).map((entry) => entry.slice(2));
+    if (assumed.length === 0) return;
+    const input = assumed.join('\0');
+    await git(['update-index', '--no-assume-unchanged', '-z', '--stdin'], { ...options, input });
+  }
+
+  /** What is staged and not in the own index; during a conflict all that Claude's index names. */
+  async #stagedAlone(options: GitOptions, { tree }: Staged): Promise<Set<string>> {
+    if (tree === null)
+      return await listPaths(['ls-files', '-z'], { ...options, indexFile: join(this.#directory, 'staged') });
+    return await listPaths(['diff-index', '--cached', '--name-only', '--diff-filter=D', '-z', tree], options);
+  }
+
+  /** What the repository has come to ignore is left out, unless it is staged. */
+  async #dropIgnored(options: GitOptions, { tree, head }: Staged): Promise<void> {
+    const [ignored, ours] = await Promise.all([
+      listPaths(['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'], options),
+      listPaths(['diff-index', '--cached', '--name-only', '--diff-filter=A', '-z', tree ?? head], options),
+    ]);
+    const input = [...ignored].filter((path) => ours.has(path)).join('\0');
+    if (input !== '') await git(['update-index', '--force-remove', '-z', '--stdin'], { ...options, input });
+  }
+
+  /** Chooses what is taken: nothing too large, no repository inside of the repository, nothing that was refused before. */
+  async #select(plan: WorkspacePlan, listed: Set<string>): Promise<{ paths: string[]; skipped: string[] }> {
+    const paths: string[] = [];
+    const skipped: string[] = [];
+    const files: { path: string; bytes: number }[] = [];
+    const all = [...listed];
+    for (let at = 0; at < all.length; at += LOOKED_AT_TOGETHER) {
+      const some = all.slice(at, at + LOOKED_AT_TOGETHER);
+      const found = await Promise.all(some.map((path) => lstat(join(plan.worktree, path)).catch(() => null)));
+      for (const [index, path] of some.entries()) {
+        const status = found[index];
+        const stamp = `${status?.size} ${status?.mtimeMs} ${status?.ino}`;
+        if (path.endsWith('/') || this.#refused.get(path) === stamp) skipped.push(path);
+        else if (status?.isFile()) files.push({ path, bytes: status.size });
+        // Gone, or a link: that is not large.
+        else paths.push(path);
+      }
+    }
+    let total = 0;
+    for (const { path, bytes } of files.sort((a, b) => a.bytes - b.bytes)) {
+      total += bytes;
+      (bytes > MAX_FILE_BYTES || total > MAX_FILES_BYTES ? skipped : paths).push(path);
+    }
+    return { paths, skipped };
+  }
+
+  /** @returns what git cannot take (it cannot be read, or not converted as its attributes say); the others are taken */
+  async #update(plan: WorkspacePlan, options: GitOptions, paths: string[]): Promise<string[]> {
+    const args = ['update-index', '--add', '--remove', '--replace', '-z', '--stdin'];
+    try {
+      await git(args, { ...options, input: paths.join('\0') });
+      return [];
+    } catch (error) {
+      if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
+      const [path] = paths;
+      if (paths.length > 1 || path === undefined) {
+        const middle = Math.ceil(paths.length / 2);
+        const first = await this.#update(plan, options, paths.slice(0, middle));
+        return [...first, ...(await this.#update(plan, options, paths.slice(middle)))];
+      }
+      log('warning', 'a file is not in the checkpoint', { path, complaint: complaint(error) });
+      const status = await lstat(join(plan.worktree, path)).catch(() => null);
+      if (status) this.#refused.set(path, `${status.size} ${status.mtimeMs} ${status.ino}`);
+      return [path];
+    }
   }
 }
 
-/**
- * A repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the worktree's own a
- * filter program at any moment, which git would run for every file it reads. Its objects are those of the worktree's.
- */
-async function ownRepository(
-  gitDirectory: string,
-  common: string,
-  idLength: number,
-): Promise<NonNullable<GitOptions['repository']>> {
-  const gitDir = join(gitDirectory, 'cyrus-checkpoint');
-  const format =
-    idLength === 64
-      ? 'repositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = sha256'
-      : 'repositoryFormatVersion = 0';
-  for (const directory of ['refs', 'objects']) await mkdir(join(gitDir, directory), { recursive: true });
-  await writeFile(join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
-  await writeFile(join(gitDir, 'config'), `[core]\n\tbare = false\n\t${format}\n`);
-  return { gitDir, objects: join(common, 'objects') };
+/** @throws GitError where the worktree has no repository, or HEAD leads nowhere */
+async function standingOf(plan: WorkspacePlan): Promise<Standing> {
+  const plain = inWorktree(plan);
+  const [facts, branch, headRef] = await Promise.all([
+    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir', 'HEAD'], plain),
+    // Claude may have removed it.
+    git(['rev-parse', '--verify', '--quiet', `refs/heads/${plan.branch}`], plain).catch(() => ''),
+    git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
+      (name) => name.trim(),
+      () => null,
+    ),
+  ]);
+  const [gitDir = '', common = '', head = ''] = facts.split('\n');
+  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch.trim() || head };
 }
 
 /** Always of the same time, so that two snapshots of the same work are the same commits. */
@@ -105,78 +276,16 @@ async function commitTree(options: GitOptions, tree: string, parents: string[], 
   return (await git(args, { ...options, dates: '2000-01-01T00:00:00Z' })).trim();
 }
 
-async function addEverything(plan: WorkspacePlan, options: GitOptions): Promise<string[]> {
-  const listed = await git(['ls-files', '--others', '--modified', '--exclude-standard', '-z'], options);
-  const found: { path: string; bytes: number }[] = [];
-  const skipped: string[] = [];
-  for (const path of new Set(listed.split('\0'))) {
-    if (path === '') continue;
-    // A repository inside of the repository is listed as a directory; it is none of ours.
-    if (path.endsWith('/')) {
-      skipped.push(path);
-      continue;
-    }
-    const status = await lstat(join(plan.worktree, path)).catch(() => null);
-    if (status?.isFile()) found.push({ path, bytes: status.size });
-  }
-  let total = 0;
-  for (const { path, bytes } of found.sort((a, b) => a.bytes - b.bytes)) {
-    total += bytes;
-    if (bytes > MAX_FILE_BYTES || total > MAX_FILES_BYTES) skipped.push(path);
-  }
-  const pathspecs = ['.', ...skipped.map((path) => `:(top,literal,exclude)${path.replace(/\/$/, '')}`)];
-  const args = ['add', '--all', '--ignore-errors', '--pathspec-from-file=-', '--pathspec-file-nul'];
-  await git(args, { ...options, input: pathspecs.join('\0') }).catch((error: unknown) => {
-    // A file that cannot be read, or vanished meanwhile, is left out; the others are there.
-    if (!(error instanceof GitError) || error.code !== 1) throw error;
-    log('warning', 'not every file is in the checkpoint', { complaint: complaint(error) });
-  });
-  return skipped;
+async function listPaths(args: string[], options: GitOptions): Promise<Set<string>> {
+  return new Set((await git(args, options)).split('\0').filter((path) => path !== ''));
 }
 
-/**
- * Writes a bundle with what leads to a commit and is not known.
- * @param known commits whose history whoever reads the bundle has
- * @param path file to write
- * @returns its size in bytes; null when nothing is missing
- * @throws GitError; BundleTooLargeError past MAX_CHECKPOINT_OBJECT_BYTES
- */
-export async function writeBundle(plan: WorkspacePlan, known: string[], path: string): Promise<number | null> {
-  const options: GitOptions = {
-    cwd: plan.worktree,
-    remote: plan.remote,
-    signal: plan.signal,
-    timeoutMs: SNAPSHOT_TIMEOUT_MS,
-  };
-  // Of a git that was killed with an earlier server.
-  await rm(`${path}.lock`, { force: true });
-  const args = ['bundle', 'create', '--quiet', path, CHECKPOINT_REF, ...known.map((commit) => `^${commit}`)];
-  try {
-    await git(args, options);
-  } catch (error) {
-    if (error instanceof GitError && error.stderr.includes('empty bundle')) return null;
-    throw error;
-  }
-  const { size } = await stat(path);
-  if (size > MAX_CHECKPOINT_OBJECT_BYTES) throw new BundleTooLargeError(size);
-  return size;
+/** What changes whenever a file is written anew; null where there is none. */
+async function stampOf(path: string): Promise<string | null> {
+  const found = await stat(path, { bigint: true }).catch(() => null);
+  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
-/** The work is larger than what a checkpoint may hold. */
-export class BundleTooLargeError extends Error {
-  override readonly name = 'BundleTooLargeError';
-  constructor(bytes: number) {
-    const mebibytes = (size: number) => Math.round(size / 1024 / 1024);
-    super(
-      `the work has ${mebibytes(bytes)} MiB, more than the ${mebibytes(MAX_CHECKPOINT_OBJECT_BYTES)} that are kept`,
-    );
-  }
-}
-
-/** Commits of the git host that are here: whoever fetches from it has their history. */
-export async function commitsOnHost(plan: WorkspacePlan): Promise<string[]> {
-  const options: GitOptions = { cwd: plan.worktree, remote: plan.remote, signal: plan.signal };
-  const refs = [`refs/remotes/origin/${plan.baseBranch}`, `refs/remotes/origin/${plan.branch}`];
-  const listed = await git(['for-each-ref', '--format=%(objectname)', ...refs], options);
-  return listed.split('\n').filter((line) => line !== '');
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }

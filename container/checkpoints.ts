@@ -1,38 +1,28 @@
 /**
  * When checkpoints are made, and of what. After each batch of tools and each turn, one at a time, the latest moment wins.
- * Claude thinks on meanwhile; its next tool that could change something waits for them, and so do the word that a turn has
- * ended and the end of the server.
+ * Claude thinks on meanwhile. Its next tool that could change something waits for those before it, unless they ended less than
+ * half a second ago: no model answers faster, but the CLI writes its transcript only a tenth of a second after it has printed
+ * the same. The word that a turn has ended, and the end of the server, wait in any case.
  * First the objects are stored, then the issue session has to know every event the checkpoint comprises, and only then the
  * manifest makes it count: so whatever Claude remembers after a restore is in the journal too.
  */
 import { readFile, rm } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
-import {
-  type CheckpointFile,
-  type CheckpointManifest,
-  type CheckpointObject,
-  MAX_CHECKPOINT_OBJECT_BYTES,
-} from '../src/protocol/checkpoint.ts';
-import { ConversationFiles, type FileChange } from './checkpoint-files.ts';
+import type { CheckpointManifest, CheckpointObject } from '../src/protocol/checkpoint.ts';
+import { BundleTooLargeError, commitsOnHost, writeBundle } from './checkpoint-bundle.ts';
+import { StoredConversation } from './checkpoint-conversation.ts';
+import { PendingMoments } from './checkpoint-pending.ts';
 import { CheckpointStoreError, putManifest, putObject } from './checkpoint-store.ts';
-import {
-  BundleTooLargeError,
-  commitsOnHost,
-  snapshotWorktree,
-  type WorktreeSnapshot,
-  writeBundle,
-} from './checkpoint-worktree.ts';
+import { type ShippedSnapshot, type WorktreeSnapshot, WorktreeSnapshots } from './checkpoint-worktree.ts';
+import { since, steadyNow } from './clock.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { GitError } from './git.ts';
+import { rememberCheckpoint } from './last-checkpoint.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
-import { within } from './within.ts';
+import { repairRepository } from './repair.ts';
 
-const compress = promisify(gzip);
-/** A chain of more bundles, or a file of more parts, is made anew as one. */
+/** A chain of more bundles is made again as one. */
 const MAX_CHAIN = 24;
-const MAX_PARTS = 48;
 /** Of a longer conversation only the last prompts matter: those of the turn. */
 const MAX_PROMPTS = 500;
 /** Longest time that the next tool, or the end of a turn, waits for the checkpoint of the tools before it. */
@@ -41,9 +31,14 @@ const KEPT_PATIENCE_MS = 10_000;
 const STORED_PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
+/** People are told after so many failures in a row. */
+const FAILURES_TOLD = 3;
+/** Work that is too large is packed again only after this long, or at the end of a turn. */
+const TOO_LARGE_PAUSE_MS = 60_000;
 
 /** A moment worth keeping. */
 interface Moment {
+  number: number;
   /** Last event that was reported by then. */
   eventSeq: number;
   /** Ids of the tool calls whose results were just reported; null: a turn has ended, or everything will. */
@@ -58,17 +53,16 @@ export interface CheckpointOptions {
 }
 
 /** The bundles that hold the worktree so far, and the commit they lead to. */
-interface Chain {
-  commit: string;
-  work: string;
+interface Chain extends ShippedSnapshot {
   bundles: CheckpointObject[];
 }
 
 export class Checkpoints {
   readonly #context: LifeContext;
   readonly #options: CheckpointOptions;
-  #files: ConversationFiles;
-  readonly #stored = new Map<string, CheckpointFile>();
+  readonly #worktree: WorktreeSnapshots;
+  #conversation: StoredConversation;
+  readonly #pending = new PendingMoments();
   /** Prompts that were found in what is stored of Claude's files. */
   readonly #prompts = new Set<string>();
   #chain: Chain | null = null;
@@ -77,24 +71,35 @@ export class Checkpoints {
   #running: Promise<void> | null = null;
   #failures = 0;
   #retry: NodeJS.Timeout | null = null;
-  /** The last one failed or took too long: until one succeeds, nothing waits for them. */
-  #isAwaitedInVain = false;
+  /** Until then work that was too large is not packed again. */
+  #tooLargeUntil = 0;
+  /** What earlier lives stored may go. */
+  #isSettled = false;
   #told = '';
 
   constructor(context: LifeContext, options: CheckpointOptions) {
+    const { paths, start } = context;
     this.#context = context;
     this.#options = options;
     // What an earlier life was asked is in the conversation that this one took up.
-    for (const id of context.start.restore?.prompts ?? []) this.#prompts.add(id);
-    this.#files = new ConversationFiles(context.paths.claudeConfig, context.start.claude.conversationId);
+    for (const id of start.restore?.prompts ?? []) this.#prompts.add(id);
+    this.#worktree = new WorktreeSnapshots(() => context.plan, paths.checkpoint);
+    this.#conversation = this.#stored(start.claude.conversationId);
   }
 
   /** @param results as in `Moment` */
   soon(results: string[] | null): void {
     if (this.#context.isOver || !this.#options.mayStart()) return;
-    this.#wanted = { eventSeq: this.#context.journal.lastSeq, results };
+    if (results !== null && steadyNow() < this.#tooLargeUntil) return;
+    this.#wanted = { number: this.#pending.add(), eventSeq: this.#context.journal.lastSeq, results };
     this.#stopWaiting();
     this.#running ??= this.#run();
+  }
+
+  /** A turn is over and saved: from now on nothing of earlier lives is needed. */
+  turnSaved(): void {
+    this.#isSettled = true;
+    this.soon(null);
   }
 
   /** Makes a checkpoint of what is there now, and waits for it. Never rejects. */
@@ -104,26 +109,24 @@ export class Checkpoints {
   }
 
   /**
-   * What is on its way: resolves when it is kept, or after a while. Never rejects.
-   * @returns null where nothing is, or where checkpoints fail: work goes on without them
+   * What is not kept yet: resolves when it is, or after a while. Never rejects.
+   * @param slackMs what is younger than this need not be waited for
+   * @returns null where nothing is to be waited for, or checkpoints fail: work goes on without them
    */
-  unkept(): Promise<void> | null {
-    return this.#running === null || this.#isAwaitedInVain ? null : this.#awaitFor(this.#running);
+  unkept(slackMs = 0): Promise<void> | null {
+    return this.#pending.kept(slackMs, KEPT_PATIENCE_MS);
   }
 
   /** No later tries. What runs ends with the life. */
   close(): void {
     this.#stopWaiting();
     this.#wanted = null;
+    this.#pending.abandon();
   }
 
   /** Resolves when nothing runs. */
   async settled(): Promise<void> {
     await this.#running;
-  }
-
-  async #awaitFor(running: Promise<void>): Promise<void> {
-    if (!(await within(KEPT_PATIENCE_MS, running))) this.#isAwaitedInVain = true;
   }
 
   async #run(): Promise<void> {
@@ -132,8 +135,9 @@ export class Checkpoints {
       this.#wanted = null;
       try {
         await this.#make(moment);
+        if (this.#failures >= FAILURES_TOLD) this.#tell('Work is kept outside of the sandbox again.');
         this.#failures = 0;
-        this.#isAwaitedInVain = false;
+        this.#pending.keptUpTo(moment.number);
       } catch (error) {
         this.#failed(moment, error);
       }
@@ -144,18 +148,26 @@ export class Checkpoints {
   #failed(moment: Moment, error: unknown): void {
     const context = this.#context;
     if (context.isOver) return;
-    const isKnown = error instanceof GitError || error instanceof CheckpointStoreError;
     if (error instanceof BundleTooLargeError) {
+      this.#tooLargeUntil = steadyNow() + TOO_LARGE_PAUSE_MS;
+      this.#pending.keptUpTo(moment.number);
       this.#tell(`The work in progress is not kept outside of the sandbox until it is pushed: ${error.message}.`);
       return;
     }
     log('warning', 'checkpoint not made', { sessionId: context.sessionId, error, failures: this.#failures });
+    const isKnown = error instanceof GitError || error instanceof CheckpointStoreError;
     if (!isKnown) context.broken('checkpoint', error);
-    // What was sent may be half known: the next one begins anew.
+    // What was sent may be half known, and what is known of the worktree may be wrong: the next one begins from nothing.
     this.#chain = null;
     const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     this.#failures += 1;
-    this.#isAwaitedInVain = true;
+    this.#pending.abandon();
+    if (this.#failures === FAILURES_TOLD) {
+      const why = error instanceof Error ? error.message.slice(0, 200) : String(error);
+      this.#tell(
+        `Checkpoints fail (${why}): work is not kept outside of the sandbox until one succeeds. It is tried again.`,
+      );
+    }
     this.#stopWaiting();
     this.#retry = setTimeout(() => this.soon(moment.results === null ? null : []), delay);
     this.#retry.unref();
@@ -173,21 +185,32 @@ export class Checkpoints {
     this.#context.emit({ type: 'notice', text });
   }
 
+  #findPrompts(content: Buffer): void {
+    for (const id of this.#context.commands.promptIds) {
+      if (!this.#prompts.has(id) && content.includes(id)) this.#prompts.add(id);
+    }
+  }
+
   async #make(moment: Moment): Promise<void> {
     const context = this.#context;
     const { start } = context;
+    const begun = steadyNow();
     const access: GatewayAccess = { gateway: start.gateway, signal: context.signal };
     this.#followConversation(start.claude.conversationId);
     this.#sequence += 1;
     const sequence = this.#sequence;
     const before = this.#chain && this.#chain.bundles.length < MAX_CHAIN ? this.#chain : null;
     // The worktree at once, before Claude goes on; the transcript says by itself how far it goes.
-    const [snapshot, changes] = await Promise.all([
-      snapshotWorktree(context.plan, before?.commit ?? null),
-      this.#files.changes(moment.results),
-    ]);
+    const [snapshot, first] = await Promise.all([this.#snapshot(before), this.#conversation.changes(moment.results)]);
+    let changed = first;
+    const snapshotMs = since(begun);
     const chain = await this.#ship(access, sequence, snapshot, before);
-    for (const change of changes) await this.#shipFile(access, sequence, change);
+    let bytes = chain === before ? 0 : (chain.bundles.at(-1)?.bytes ?? 0);
+    bytes += await this.#conversation.ship(access, sequence, changed.changes);
+    while (changed.more) {
+      changed = await this.#conversation.changes([]);
+      bytes += await this.#conversation.ship(access, sequence, changed.changes);
+    }
     const isStored = await this.#options.stored(moment.eventSeq, STORED_PATIENCE_MS);
     if (!isStored) {
       throw new CheckpointStoreError('the events before it are not stored', { passes: true, status: null });
@@ -211,23 +234,49 @@ export class Checkpoints {
         bundles: chain.bundles,
         skipped: snapshot.skipped.slice(0, 100).map((path) => path.slice(0, 1_000)),
       },
-      files: [...this.#stored.values()],
+      ...this.#conversation.manifest,
+      settled: this.#isSettled || start.restore !== undefined,
     };
     await this.#count(access, manifest);
     this.#chain = chain;
-    if (snapshot.skipped.length > 0) {
-      const few = snapshot.skipped.slice(0, 5).join(', ');
-      const more = snapshot.skipped.length > 5 ? ` and ${snapshot.skipped.length - 5} more` : '';
-      this.#tell(`Not kept outside of the sandbox, being too large or a repository of its own: ${few}${more}`);
+    log('info', 'checkpoint', { sessionId: context.sessionId, sequence, ms: since(begun), snapshotMs, bytes });
+    await rememberCheckpoint(context.paths, manifest);
+    this.#tellSkipped(snapshot.skipped);
+  }
+
+  /** Where the worktree's repository is gone (Claude removed `.git`), it is made again first. */
+  async #snapshot(before: Chain | null): Promise<WorktreeSnapshot> {
+    try {
+      return await this.#worktree.take(before);
+    } catch (error) {
+      if (!(error instanceof GitError) || this.#context.isOver) throw error;
+      await this.#worktree.forget();
+      if (!(await repairRepository(this.#context))) throw error;
+      return await this.#worktree.take(before);
     }
   }
 
   /** Where another conversation was begun, what is stored of the one before is of no use. */
   #followConversation(conversationId: string): void {
-    if (this.#files.conversationId === conversationId) return;
-    this.#files = new ConversationFiles(this.#context.paths.claudeConfig, conversationId);
-    this.#stored.clear();
+    if (this.#conversation.id === conversationId) return;
+    this.#conversation = this.#stored(conversationId);
     this.#prompts.clear();
+  }
+
+  #stored(conversationId: string): StoredConversation {
+    return new StoredConversation(this.#context.paths.claudeConfig, conversationId, {
+      content: (content) => this.#findPrompts(content),
+      tooLarge: (path) => this.#tell(`${path} is too large to be kept outside of the sandbox.`),
+    });
+  }
+
+  #tellSkipped(skipped: string[]): void {
+    if (skipped.length === 0) return;
+    const few = skipped.slice(0, 5).join(', ');
+    const more = skipped.length > 5 ? ` and ${skipped.length - 5} more` : '';
+    this.#tell(
+      `Not kept outside of the sandbox, being too large, a repository of its own, or nothing that git can take: ${few}${more}`,
+    );
   }
 
   /** Makes a checkpoint count. A server before this one, on the same disk, may have counted further than this one knows. */
@@ -250,33 +299,13 @@ export class Checkpoints {
     const { plan, paths } = this.#context;
     const known = before ? [before.commit] : await commitsOnHost(plan);
     try {
-      const size = await writeBundle(plan, known, paths.bundle);
+      const size = await writeBundle(plan, commit, known, paths.checkpoint, paths.bundle);
       const bundles = before?.bundles ?? [];
       if (size === null) return { commit, work, bundles };
       const object = await putObject(access, sequence, 'bundle', await readFile(paths.bundle));
       return { commit, work, bundles: [...bundles, object] };
     } finally {
       await rm(paths.bundle, { force: true });
-    }
-  }
-
-  /** Stores what is new of a file. */
-  async #shipFile(access: GatewayAccess, sequence: number, change: FileChange): Promise<void> {
-    const before = change.from > 0 ? this.#stored.get(change.path) : undefined;
-    const parts = before?.parts ?? [];
-    const { content } = change;
-    const compressed = await compress(content);
-    if (compressed.length > MAX_CHECKPOINT_OBJECT_BYTES) {
-      this.#tell(`${change.path} is too large to be kept outside of the sandbox.`);
-      return;
-    }
-    const object = await putObject(access, sequence, 'part', Buffer.from(compressed));
-    const { path, bytes, sha256 } = change;
-    this.#stored.set(path, { path, bytes, sha256, parts: [...parts, object] });
-    change.keep();
-    if (parts.length + 1 >= MAX_PARTS) this.#files.forget(path);
-    for (const id of this.#context.commands.promptIds) {
-      if (!this.#prompts.has(id) && content.includes(id)) this.#prompts.add(id);
     }
   }
 }

@@ -122,17 +122,28 @@ async function commonDirectory(plan: WorkspacePlan): Promise<string> {
   return (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], inWorktree(plan))).trim();
 }
 
+/** Whether the worktree's repository is the session's: it reads from the mirror, or is the mirror's own worktree. @throws GitError */
+export async function isOfMirror(plan: WorkspacePlan): Promise<boolean> {
+  const directory = await commonDirectory(plan);
+  return (
+    directory === plan.mirror || (await alternatesOf(directory)).split('\n').includes(join(plan.mirror, 'objects'))
+  );
+}
+
 /** A session that was begun with another mirror, e.g. by an earlier version, sees the objects of this one too. */
 async function borrowFrom(plan: WorkspacePlan): Promise<void> {
+  if (await isOfMirror(plan)) return;
   const directory = await commonDirectory(plan);
-  if (directory === plan.mirror) return;
+  const before = await alternatesOf(directory);
   const file = join(directory, 'objects', 'info', 'alternates');
-  const objects = join(plan.mirror, 'objects');
-  const before = await readFile(file, 'utf8').catch(() => '');
-  if (before.split('\n').includes(objects)) return;
   await mkdir(join(directory, 'objects', 'info'), { recursive: true });
-  await writeFile(`${file}.new`, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${objects}\n`);
+  const added = `${before === '' || before.endsWith('\n') ? '' : '\n'}${join(plan.mirror, 'objects')}\n`;
+  await writeFile(`${file}.new`, before + added);
   await rename(`${file}.new`, file);
+}
+
+async function alternatesOf(directory: string): Promise<string> {
+  return await readFile(join(directory, 'objects', 'info', 'alternates'), 'utf8').catch(() => '');
 }
 
 /** Where the mirror has its whole history by now, so has the clone. What Claude itself fetched in part stays as it is. */

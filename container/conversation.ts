@@ -37,6 +37,8 @@ const BEFORE_END = 'before-end';
 
 /** How long the end of a turn waits for a try to commit and push. */
 const TRY_PATIENCE_MS = 120_000;
+/** A tool does not wait for the checkpoint of what ended less than this ago; a model takes longer to answer. */
+const KEPT_SLACK_MS = 500;
 
 /** Told to Claude where people are not even asked. */
 const NOT_IN_THIS_SESSION =
@@ -48,8 +50,11 @@ export interface ConversationOptions {
   mayStart: () => boolean;
   /** Whether prompts may be handed over now: they wait for a commit. */
   mayDeliver: () => boolean;
-  /** Resolves, after a while at most, when what earlier tools did is kept outside of the sandbox; null: it is. Never rejects. */
-  unkept: () => Promise<void> | null;
+  /**
+   * Resolves, after a while at most, when what earlier tools did is kept outside of the sandbox; null: it is, or is younger than
+   * `slackMs`. Never rejects.
+   */
+  unkept: (slackMs?: number) => Promise<void> | null;
   /** A batch of tools is done; `results` are the ids of Claude's own calls in it. */
   onBatch: (results: string[]) => void;
   /** Before a turn begins: what Claude is to be told of what happened outside; null: nothing. Never rejects. */
@@ -401,9 +406,9 @@ export class Conversation {
       .catch((error: unknown) => this.#context.broken('answered', error));
   }
 
-  /** No tool begins while the work of those before it could still be lost: after a loss at most one batch is made again. */
+  /** No tool begins while work that is older than a moment could still be lost: after a loss at most one batch is made again. */
   async #allowWhenKept(cli: ClaudeProcess | null, requestId: string): Promise<void> {
-    await this.#options.unkept();
+    await this.#options.unkept(KEPT_SLACK_MS);
     cli?.goOn(requestId);
   }
 

@@ -20,6 +20,7 @@ import { failureEvent, prepare } from './preparation.ts';
 import { killSessionProcesses } from './processes.ts';
 import type { SessionRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
+import { repairRepository } from './repair.ts';
 import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
@@ -63,14 +64,14 @@ export class Life {
       runningCommands: () => this.#conversation.runningCommands,
       onCommitted: () => this.#conversation.deliverSoon(),
       onSaved: () => {
-        this.#checkpoints.soon(null);
+        this.#checkpoints.turnSaved();
         this.#upkeep.refreshBundleSoon();
       },
     });
     this.#conversation = new Conversation(context, {
       mayStart: () => this.#state === 'prepared' && !this.#leaving && !context.isOver,
       mayDeliver: () => !this.#saving.isCommitting,
-      unkept: () => this.#checkpoints.unkept(),
+      unkept: (slackMs) => this.#checkpoints.unkept(slackMs),
       beforeTurn: () => this.#saving.takeUp(),
       beforeEnd: () => this.#saving.tryBeforeEnd(),
       onBatch: (results) => this.#checkpoints.soon(results),
@@ -201,7 +202,9 @@ export class Life {
     }
     await this.#tellInterruption();
     const isRestored = context.record.baseCommit === null && context.start.restore !== undefined;
-    const isKept = context.record.baseCommit !== null && (await this.#isWorktreeWhole());
+    const isKept =
+      context.record.baseCommit !== null &&
+      ((await this.#isWorktreeWhole()) || ((await repairRepository(context)) && (await this.#isWorktreeWhole())));
     if (!isKept) await prepare(context);
     if (context.isOver) return;
     this.#state = 'prepared';

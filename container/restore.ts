@@ -4,21 +4,29 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../src/protocol/checkpoint.ts';
+import { PackError, unpackFiles } from './checkpoint-pack.ts';
 import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
+import { since, steadyNow } from './clock.ts';
 import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { complaint, GitError, type GitOptions, git, gitSays } from './git.ts';
 import type { LifeContext } from './life-context.ts';
+import { log } from './log.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const decompress = promisify(gunzip);
 /** Against parts that unpack to more than the disk holds. */
 const MAX_FILE_BYTES = 512 * 1024 * 1024;
-/** Work is not given up because the gateway is away for some minutes. */
-const FETCH_PATIENCE_MS = 5 * 60_000;
+/** People are told that a restore waits after so long, and again after ten times as long. */
+const TOLD_AFTER_MS = 15_000;
+const FIRST_PAUSE_MS = 250;
+const LAST_PAUSE_MS = 5_000;
+/** What is not what was stored is fetched again so often: an answer may have been cut off. */
+const DAMAGED_TRIES = 3;
 const CHECKOUT_TIMEOUT_MS = 10 * 60_000;
 
 /** The checkpoint cannot be used, now or later: the work begins without it. */
@@ -34,32 +42,49 @@ export interface FetchedCheckpoint {
 }
 
 /**
- * Fetches a checkpoint through the gateway; nothing is written yet.
- * @throws RestoreError where it is incomplete; CheckpointStoreError where the gateway stays away
+ * Fetches a checkpoint through the gateway; nothing is written yet. While the gateway or its storage is away, it waits, for as
+ * long as that lasts, and says so.
+ * @throws RestoreError where objects are gone or are not what was stored; CheckpointStoreError once the life is over
  */
 export async function fetchCheckpoint(context: LifeContext, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
-  const access: GatewayAccess = { gateway: context.start.gateway, signal: context.signal };
-  const deadline = Date.now() + FETCH_PATIENCE_MS;
-  for (;;) {
+  const begun = steadyNow();
+  let tellAfter = TOLD_AFTER_MS;
+  let damaged = 0;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, 2 * pause)) {
     try {
-      return await fetchOnce(access, manifest);
+      // The token may have been renewed since.
+      return await fetchOnce({ gateway: context.start.gateway, signal: context.signal }, manifest);
     } catch (error) {
-      if (!(error instanceof CheckpointStoreError)) throw error;
-      if (!error.passes) throw new RestoreError(error.message, { cause: error });
-      if (context.isOver || Date.now() > deadline) throw error;
+      if (error instanceof PackError) throw new RestoreError(error.message, { cause: error });
+      if (!(error instanceof CheckpointStoreError) || context.isOver) throw error;
+      const isGone = error.status === 404;
+      const isDamaged = error.status === null && !error.passes;
+      if (isDamaged) damaged += 1;
+      if (isGone || damaged >= DAMAGED_TRIES) throw new RestoreError(error.message, { cause: error });
+      log('warning', 'checkpoint not fetched', { sessionId: context.sessionId, error });
+      if (!isDamaged && since(begun) >= tellAfter) {
+        tellAfter *= 10;
+        const text = `The work is restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
+        context.emit({ type: 'notice', text });
+      }
+      if (!isDamaged) await sleep(pause, undefined, { signal: context.signal }).catch(() => {});
     }
   }
 }
 
 async function fetchOnce(access: GatewayAccess, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
   const { generation } = manifest;
-  const [bundles, files] = await Promise.all([
+  const [bundles, files, packs] = await Promise.all([
     Promise.all(manifest.worktree.bundles.map((object) => getObject(access, generation, object))),
     Promise.all(
       manifest.files.map(async (file) => ({ path: file.path, content: await wholeFile(access, generation, file) })),
     ),
+    Promise.all((manifest.packs ?? []).map(async (pack) => unpackFiles(await getObject(access, generation, pack)))),
   ]);
-  return { manifest, bundles, files };
+  // A later pack's file replaces an earlier one's, and a file of its own is newer than any.
+  const packed = new Map(packs.flat().map(({ path, content }) => [path, content]));
+  for (const { path, content } of files) packed.set(path, content);
+  return { manifest, bundles, files: [...packed].map(([path, content]) => ({ path, content })) };
 }
 
 async function wholeFile(access: GatewayAccess, generation: number, file: CheckpointFile): Promise<Buffer> {
@@ -97,10 +122,32 @@ export async function restoreWorktree(
   const { commit, index } = checkpoint.manifest.worktree;
   const worktree = inWorktree(plan);
   await rebuild(plan, checkpoint, bundlePath, async () => {
-    const options: GitOptions = { ...worktree, settings: [['checkout.workers', '0']], timeoutMs: CHECKOUT_TIMEOUT_MS };
+    const settings: [string, string][] = [
+      ['checkout.workers', '0'],
+      ['core.protectNTFS', 'false'],
+      ['core.protectHFS', 'false'],
+    ];
+    const options: GitOptions = { ...worktree, settings, timeoutMs: CHECKOUT_TIMEOUT_MS };
     await git(['read-tree', '--reset', '-u', commit], options);
     await git(['read-tree', index], options);
     await gitSays(['update-index', '-q', '--refresh'], options);
+  });
+}
+
+/**
+ * Makes the repository of a worktree again whose files are there: commits, branches and what was staged are those of the
+ * checkpoint, and no file is touched.
+ * @throws RestoreError where the git host has lost what the bundles build on
+ */
+export async function restoreRepository(
+  plan: WorkspacePlan,
+  checkpoint: FetchedCheckpoint,
+  bundlePath: string,
+): Promise<void> {
+  await rebuild(plan, checkpoint, bundlePath, async () => {
+    const options: GitOptions = { ...inWorktree(plan), timeoutMs: CHECKOUT_TIMEOUT_MS };
+    // Not refreshed: that would read files, by whatever filter Claude may have set meanwhile.
+    await git(['read-tree', checkpoint.manifest.worktree.index], options);
   });
 }
 

@@ -6,6 +6,7 @@ import { readBaseline } from './baseline.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { type BranchMemory, baseNews, type Meeting, takeUpOutside } from './outside.ts';
+import { repairRepository } from './repair.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
 import { type Shared, shareFiles } from './share.ts';
@@ -210,6 +211,7 @@ export class Saving {
   async #commit(isAtRest: boolean): Promise<CommittedWork & { meeting: Meeting | null }> {
     const { plan, paths, record } = this.#context;
     try {
+      await repairRepository(this.#context);
       const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null);
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
       if (!meeting) return { ...committed, meeting };

@@ -64,6 +64,13 @@ export const checkpointManifestSchema = z.object({
     skipped: z.array(z.string().max(1_000)).max(100),
   }),
   files: z.array(checkpointFileSchema).max(500),
+  /** Objects that hold many small files of Claude's each, in their order; a later one's file replaces an earlier one's. */
+  packs: z.array(checkpointObjectSchema).max(64).optional(),
+  /**
+   * The life has taken up what was kept before it, or has completed a turn: what earlier lives stored may go. Left out by a
+   * sandbox server before this was known.
+   */
+  settled: z.boolean().optional(),
 });
 export type CheckpointManifest = z.infer<typeof checkpointManifestSchema>;
 
@@ -76,5 +83,6 @@ export const staleCheckpointSchema = z.object({
 
 /** Every object that a manifest refers to. */
 export function checkpointObjects(manifest: CheckpointManifest): CheckpointObject[] {
-  return [...manifest.worktree.bundles, ...manifest.files.flatMap((file) => file.parts)];
+  const parts = manifest.files.flatMap((file) => file.parts);
+  return [...manifest.worktree.bundles, ...parts, ...(manifest.packs ?? [])];
 }

@@ -60,8 +60,8 @@ export async function putCheckpointManifest(
 }
 
 /**
- * Removes what a new checkpoint has made pointless: objects of the one before it and, with the first checkpoint of a life,
- * everything of earlier lives.
+ * Removes what a new checkpoint has made pointless: objects of the one before it in the same life; and everything of earlier
+ * lives, once this one has taken up what they kept or has completed a turn (`settled`): until then people may need it.
  * @param before the checkpoint that counted until now; null where there was none
  * @throws LogKeyError; R2's errors as they are
  */
@@ -74,7 +74,7 @@ export async function removeObsoleteObjects(
   const { generation } = manifest;
   const isNewLife = before?.generation !== generation;
   const gone: string[] = [];
-  if (isNewLife) {
+  if (manifest.settled && (isNewLife || !before.settled)) {
     const own = `${prefix(sessionId)}/${generation}/`;
     for (let cursor: string | undefined, more = true; more; ) {
       const page = await bucket.list({ prefix: `${prefix(sessionId)}/`, ...(cursor !== undefined && { cursor }) });
@@ -84,7 +84,8 @@ export async function removeObsoleteObjects(
       more = page.truncated;
       cursor = page.truncated ? page.cursor : undefined;
     }
-  } else {
+  }
+  if (before && !isNewLife) {
     const kept = new Set(checkpointObjects(manifest).map(({ name }) => name));
     for (const { name } of checkpointObjects(before)) {
       if (!kept.has(name)) gone.push(objectKey(sessionId, generation, name));

@@ -211,6 +211,83 @@ describe('work outlives its sandbox', () => {
     expect(git('ls-tree', '-r', '--name-only', manifest.worktree.commit)).not.toContain(leftOver);
   });
 
+  test('while the storage of checkpoints is away, a restore waits for it, and the conversation goes on', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    const { manifest } = await workUntilHanging('echo one > one');
+    await vanish();
+    stage.gateway.checkpointsAway = true;
+    await stage.start('shop-1', { generation: 2, restore: manifest });
+    await stage.event('step', ({ step }) => step === 'restore');
+    await new Promise((done) => setTimeout(done, 600));
+    expect(stage.eventsOf('failed')).toEqual([]);
+    stage.gateway.checkpointsAway = false;
+    expect(await stage.event('ready')).toMatchObject({ resumed: true });
+    expect(await readFile(join(stage.worktree('shop-1'), 'one'), 'utf8')).toBe('one\n');
+  });
+
+  test('when checkpoints fail repeatedly, people are told that work is not kept outside of the sandbox', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    stage.gateway.checkpointsRefused = true;
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one', 'echo two > two', 'echo three > three', WAIT_FOR_GO));
+    const { text } = await stage.event('notice');
+    expect(text).toContain('work is not kept outside of the sandbox');
+    stage.gateway.checkpointsRefused = false;
+    await writeFile(join(stage.worktree('shop-1'), 'go'), '');
+    await stage.event('notice', (notice) => notice.text === 'Work is kept outside of the sandbox again.');
+  });
+
+  test('hundreds of files beside the conversation travel together, and are all there again', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    const make =
+      'for t in $CLAUDE_CONFIG_DIR/projects/*/*.jsonl; do d="$(dirname $t)/$(basename $t .jsonl)/tool-results"; mkdir -p "$d"; for i in $(seq 700); do echo "result $i" > "$d/$i.txt"; done; done';
+    const { manifest } = await workUntilHanging(make, 'echo one > one');
+    expect(manifest.files.length).toBeLessThan(100);
+    expect(manifest.packs?.length).toBeGreaterThan(0);
+    await vanish();
+    await stage.start('shop-1', { generation: 2, restore: manifest });
+    await stage.event('ready');
+    const home = join(stage.sessionDir('shop-1'), 'home/.claude');
+    const names = (await readdir(home, { recursive: true })).filter((name) => name.includes('tool-results/'));
+    expect(names).toHaveLength(700);
+    expect(await readFile(join(home, names.find((name) => name.endsWith('/700.txt')) ?? ''), 'utf8')).toBe(
+      'result 700\n',
+    );
+  });
+
+  test('a repository that Claude removed is made again from the last checkpoint, and no file is lost', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    await stage.start('shop-1');
+    await stage.prompt(
+      'shop-1',
+      run(
+        'echo one > one && git add one && git commit -qm "Kept in a checkpoint"',
+        'sleep 1; rm -rf .git; echo two > two',
+        'sleep 1; git log --oneline',
+      ),
+    );
+    const saved = await stage.event('saved');
+    expect(saved).toMatchObject({ pushed: true, newCommits: 2 });
+    expect(saved.commits.map(({ subject }) => subject)).toContain('Kept in a checkpoint');
+    expect(saved.files.map(({ path }) => path).sort()).toEqual(['one', 'two']);
+    expect((await stage.event('notice')).text).toContain('.git');
+  });
+
+  test('a repository that is gone when the server comes back is made again too', async () => {
+    stage = await setStage();
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one && git add one && git commit -qm "One"'));
+    const { head } = await stage.event('saved');
+    await checkpoint((found) => found.worktree.branchHead === head && found.settled === true);
+    await writeFile(join(stage.worktree('shop-1'), 'two'), 'two\n');
+    await stage.restart();
+    await rm(join(stage.worktree('shop-1'), '.git'), { recursive: true });
+    await stage.restart();
+    await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the session to be ready');
+    expect(git('rev-parse', 'HEAD').trim()).toBe(head);
+    expect(git('status', '--porcelain')).toBe('?? two\n');
+  });
+
   test('a file that is too large is left out and named; the rest is kept', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     const { manifest } = await workUntilHanging('truncate -s 60M huge', 'echo small > small');

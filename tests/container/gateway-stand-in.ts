@@ -24,6 +24,8 @@ export interface GatewayStandIn {
   checkpointStoredAt: number;
   /** 503 to checkpoints alone while true. */
   checkpointsAway: boolean;
+  /** 400 to checkpoints alone while true. */
+  checkpointsRefused: boolean;
   /** What is kept of repositories: manifests by entry, parts by `entry/version/part`. */
   cache: Map<string, Buffer>;
   /** 503 to everything while true. */
@@ -103,6 +105,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
   async function takeCheckpoint(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const body = await read(request);
     if (gateway.checkpointsAway) return send(response, 503, { error: 'away', message: 'away' });
+    if (gateway.checkpointsRefused) return send(response, 400, { error: 'malformed', message: 'not this' });
     const [, , , first = '', second = ''] = path.split('/');
     if (request.method === 'GET') {
       const found = gateway.checkpointObjects.get(`${first}/${second}`);
@@ -188,6 +191,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     checkpointDelayMs: 0,
     checkpointStoredAt: 0,
     checkpointsAway: false,
+    checkpointsRefused: false,
     cache: new Map(),
     shared: [],
     away: false,

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
+import { putCheckpointObject, removeObsoleteObjects } from '../../src/store/checkpoints.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
@@ -100,6 +101,25 @@ describe('a checkpoint', () => {
     const got = await ask('/1/00000002-bbbbbbbb.bundle');
     expect(await got.text()).toBe('two');
     expect((await ask('/1/00000001-aaaaaaaa.bundle')).status).toBe(404);
+  });
+
+  it('of a later life leaves what earlier ones stored until that life has restored it or completed a turn', async () => {
+    await put('00000001-aaaaaaaa.bundle', 'one');
+    const first = manifest(1, ['00000001-aaaaaaaa.bundle']);
+    expect((await count(first)).status).toBe(201);
+    await putCheckpointObject(
+      env.LOGS,
+      claims.s,
+      2,
+      '00000001-bbbbbbbb.bundle',
+      new Response('two').body as ReadableStream,
+      3,
+    );
+    const second = manifest(1, ['00000001-bbbbbbbb.bundle'], { generation: 2 });
+    await removeObsoleteObjects(env.LOGS, claims.s, second, first);
+    expect(await stored()).toContain('1/00000001-aaaaaaaa.bundle');
+    await removeObsoleteObjects(env.LOGS, claims.s, { ...second, sequence: 2, settled: true }, second);
+    expect(await stored()).toEqual(['2/00000001-bbbbbbbb.bundle', 'manifest.json']);
   });
 
   it('that is repeated or late changes nothing, and its sender learns the number', async () => {

@@ -1,0 +1,202 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BundleTooLargeError, writeBundle } from '../../container/checkpoint-bundle.ts';
+import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoint-worktree.ts';
+import type { WorkspacePlan } from '../../container/workspace-plan.ts';
+
+let folder: string;
+let plan: WorkspacePlan;
+let snapshots: WorktreeSnapshots;
+
+function git(...args: string[]): string {
+  const author = ['-c', 'user.name=A', '-c', 'user.email=a@example.com'];
+  return execFileSync('git', [...author, ...args], { cwd: plan.worktree, encoding: 'utf8' }).trim();
+}
+
+async function put(files: Record<string, string>): Promise<void> {
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(join(plan.worktree, path, '..'), { recursive: true });
+    await writeFile(join(plan.worktree, path), text);
+  }
+}
+
+/** Paths in a snapshot. */
+const paths = ({ commit }: WorktreeSnapshot) =>
+  git('ls-tree', '-r', '--name-only', '-z', commit).split('\0').filter(Boolean);
+const content = ({ commit }: WorktreeSnapshot, path: string) => git('cat-file', 'blob', `${commit}:${path}`);
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cyrus-snapshot-'));
+  const worktree = join(folder, 'worktree');
+  await mkdir(worktree);
+  plan = {
+    mirror: join(folder, 'mirror.git'),
+    worktree,
+    fullName: 'acme/shop',
+    identity: null,
+    baseBranch: 'main',
+    branch: 'cyrus/shop-1',
+    bundlePath: join(folder, 'base.bundle'),
+    signal: new AbortController().signal,
+    remote: {
+      url: 'http://127.0.0.1:1/acme/shop.git',
+      gatewayUrl: 'http://127.0.0.1:1',
+      token: 'token',
+      author: { name: 'A', email: 'a@example.com' },
+      excludesFile: '/dev/null',
+      credentialFile: join(folder, 'credential'),
+    },
+  };
+  git('init', '--quiet', '-b', 'cyrus/shop-1');
+  await put({ 'README.md': 'read me\n', 'src/a.js': 'a\n', '.gitignore': '*.log\n' });
+  git('add', '-A');
+  git('commit', '--quiet', '-m', 'Begin');
+  snapshots = new WorktreeSnapshots(() => plan, join(folder, 'checkpoint'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe('a snapshot of the worktree', () => {
+  test('has what is new, changed, removed, renamed or a link, each time', async () => {
+    await put({ 'new.txt': 'new\n', 'src/a.js': 'changed\n', 'ignored.log': 'x\n' });
+    await symlink('new.txt', join(plan.worktree, 'link'));
+    const first = await snapshots.take(null);
+    expect(paths(first).sort()).toEqual(['.gitignore', 'README.md', 'link', 'new.txt', 'src/a.js']);
+    expect(content(first, 'src/a.js')).toBe('changed');
+    await rm(join(plan.worktree, 'new.txt'));
+    await rm(join(plan.worktree, 'src'), { recursive: true });
+    await put({ src: 'a file now\n', 'link/deep.txt': 'x\n' }).catch(() => {});
+    const second = await snapshots.take(first);
+    expect(paths(second).sort()).toEqual(['.gitignore', 'README.md', 'link', 'src']);
+    expect(await snapshots.take(second)).toEqual({ ...second });
+    expect(git('status', '--porcelain')).toContain('src');
+    expect(git('for-each-ref', '--format=%(refname)')).toBe('refs/heads/cyrus/shop-1');
+  });
+
+  test('sees a change of the same size in the same second, whatever the file says of its age', async () => {
+    const file = join(plan.worktree, 'README.md');
+    const { atime, mtime } = await stat(file);
+    const first = await snapshots.take(null);
+    await writeFile(file, 'READ ME\n');
+    await utimes(file, atime, mtime);
+    expect(content(await snapshots.take(first), 'README.md')).toBe('READ ME');
+  });
+
+  test('reads only what has changed since the one before', async () => {
+    await put(Object.fromEntries(Array.from({ length: 600 }, (_, at) => [`made/${at % 30}/${at}`, `file ${at}\n`])));
+    const first = await snapshots.take(null);
+    const objects = () => git('count-objects').split(' ')[0];
+    const before = Number(objects());
+    await put({ 'made/1/1': 'changed\n' });
+    const second = await snapshots.take(first);
+    // A blob, three trees and a commit.
+    expect(Number(objects()) - before).toBe(5);
+    expect(content(second, 'made/1/1')).toBe('changed');
+  });
+
+  test('has a file that Claude told git to assume unchanged', async () => {
+    git('update-index', '--assume-unchanged', 'README.md');
+    await put({ 'README.md': 'changed all the same\n' });
+    expect(content(await snapshots.take(null), 'README.md')).toBe('changed all the same');
+  });
+
+  test('has what was added by force though it is ignored, also once snapshots are under way', async () => {
+    const first = await snapshots.take(null);
+    await put({ 'kept.log': 'kept\n', 'other.log': 'not kept\n' });
+    git('add', '--force', 'kept.log');
+    const second = await snapshots.take(first);
+    expect(paths(second)).toContain('kept.log');
+    expect(paths(second)).not.toContain('other.log');
+    expect(git('ls-tree', '--name-only', second.index)).toContain('kept.log');
+  });
+
+  test('leaves out what the repository comes to ignore', async () => {
+    await put({ 'made/1': 'x\n' });
+    const first = await snapshots.take(null);
+    expect(paths(first)).toContain('made/1');
+    await put({ '.gitignore': 'made/\n*.log\n' });
+    expect(paths(await snapshots.take(first))).not.toContain('made/1');
+  });
+
+  test('is made in the middle of a conflict, with the files as they are', async () => {
+    git('checkout', '--quiet', '-b', 'other');
+    await put({ 'README.md': 'theirs\n' });
+    git('commit', '--quiet', '-am', 'Theirs');
+    git('checkout', '--quiet', 'cyrus/shop-1');
+    await put({ 'README.md': 'ours\n' });
+    git('commit', '--quiet', '-am', 'Ours');
+    const first = await snapshots.take(null);
+    expect(() => git('merge', '--quiet', 'other')).toThrow();
+    expect(content(await snapshots.take(first), 'README.md')).toContain('<<<<<<<');
+  });
+
+  test('lacks the one file that git cannot take, which is named; the others are there', async () => {
+    await put({
+      '.gitattributes': '*.rc text working-tree-encoding=UTF-16\n',
+      'res.rc': 'plain\n',
+      'back\\slash': 'x\n',
+    });
+    for (let at = 0; at < 20; at += 1) await put({ [`many/${at}`]: 'x\n' });
+    const first = await snapshots.take(null);
+    expect(first.skipped).toEqual(['res.rc']);
+    expect(paths(first)).toEqual(expect.arrayContaining(['back\\slash', 'many/0', 'many/19', '.gitattributes']));
+    expect((await snapshots.take(first)).skipped).toEqual(['res.rc']);
+  });
+
+  test('runs nothing that the repository’s configuration, attributes or hooks name', async () => {
+    const trap = join(folder, 'trapped');
+    for (const [name, value] of [
+      ['core.fsmonitor', `touch ${trap}`],
+      ['filter.trap.clean', `touch ${trap}; cat`],
+      ['filter.trap.process', `touch ${trap}`],
+      ['core.hooksPath', join(plan.worktree, 'hooks')],
+    ] as const)
+      git('config', name, value);
+    await put({ '.gitattributes': '* filter=trap\n', 'hooks/post-index-change': `#!/bin/sh\ntouch ${trap}\n` });
+    await chmod(join(plan.worktree, 'hooks/post-index-change'), 0o755);
+    const first = await snapshots.take(null);
+    await put({ 'README.md': 'changed\n' });
+    expect(content(await snapshots.take(first), 'README.md')).toBe('changed');
+    expect(await readdir(folder)).not.toContain('trapped');
+  });
+
+  test('is begun from nothing where the objects of the one before are gone', async () => {
+    await put({ 'staged.txt': 'staged\n' });
+    git('add', 'staged.txt');
+    const first = await snapshots.take(null);
+    git('rm', '--quiet', '--cached', 'staged.txt');
+    await rm(join(plan.worktree, 'staged.txt'));
+    git('gc', '--quiet', '--prune=now');
+    await put({ 'later.txt': 'later\n' });
+    const second = await snapshots.take(first).catch(async () => {
+      await snapshots.forget();
+      return await snapshots.take(null);
+    });
+    expect(paths(second)).toContain('later.txt');
+  });
+});
+
+describe('a bundle of a snapshot', () => {
+  test('holds only what the reader lacks', async () => {
+    const first = await snapshots.take(null);
+    await put({ 'later.txt': 'later\n' });
+    const second = await snapshots.take(first);
+    const path = join(folder, 'checkpoint.bundle');
+    const whole = await writeBundle(plan, second.commit, [], join(folder, 'checkpoint'), path);
+    const part = await writeBundle(plan, second.commit, [first.commit], join(folder, 'checkpoint'), path);
+    expect(part).toBeLessThan(whole ?? 0);
+    expect(await writeBundle(plan, first.commit, [first.commit], join(folder, 'checkpoint'), path)).toBeNull();
+  });
+
+  test('that grows past the limit is given up, in words that say the limit', async () => {
+    await put({ noise: randomBytes(200_000).toString('base64') });
+    const { commit } = await snapshots.take(null);
+    const path = join(folder, 'checkpoint.bundle');
+    const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, 64 * 1024);
+    await expect(made).rejects.toThrow(BundleTooLargeError);
+    await expect(made).rejects.toThrow('more than the 90 MiB that are kept');
+  });
+});

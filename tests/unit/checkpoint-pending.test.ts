@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PendingMoments } from '../../container/checkpoint-pending.ts';
+import { setClock } from '../../container/clock.ts';
+
+const SLACK_MS = 500;
+const PATIENCE_MS = 10_000;
+
+let now = 0;
+let restoreClock = () => {};
+beforeEach(() => {
+  now = 0;
+  restoreClock = setClock(() => now);
+});
+afterEach(() => restoreClock());
+
+/** Moments of which one was kept after so long. */
+function keptAfter(ms: number): PendingMoments {
+  const pending = new PendingMoments();
+  const number = pending.add();
+  now += ms;
+  pending.keptUpTo(number);
+  return pending;
+}
+
+describe('a tool waits for the checkpoint of what was done before it', () => {
+  test('but not of what ended a moment ago, where checkpoints are quick', async () => {
+    const pending = keptAfter(200);
+    const number = pending.add();
+    now += 499;
+    expect(pending.kept(SLACK_MS, PATIENCE_MS)).toBeNull();
+    now += 1;
+    const waits = pending.kept(SLACK_MS, PATIENCE_MS);
+    expect(waits).not.toBeNull();
+    pending.keptUpTo(number);
+    await waits;
+  });
+
+  test('in any case where the last one was slow, or there was none', () => {
+    for (const pending of [keptAfter(1_001), new PendingMoments()]) {
+      pending.add();
+      expect(pending.kept(SLACK_MS, PATIENCE_MS)).not.toBeNull();
+      pending.abandon();
+    }
+  });
+
+  test('and the end of a turn waits in any case', () => {
+    const pending = keptAfter(200);
+    pending.add();
+    expect(pending.kept(0, PATIENCE_MS)).not.toBeNull();
+    pending.abandon();
+  });
+
+  test('for all that there is by then, and for nothing that comes later', async () => {
+    const pending = keptAfter(200);
+    const first = pending.add();
+    const second = pending.add();
+    let isDone = false;
+    const waits = pending.kept(0, PATIENCE_MS)?.then(() => {
+      isDone = true;
+    });
+    pending.add();
+    pending.keptUpTo(first);
+    await Promise.resolve();
+    expect(isDone).toBe(false);
+    pending.keptUpTo(second);
+    await waits;
+    expect(isDone).toBe(true);
+  });
+
+  test('and no longer once checkpoints fail, until one succeeds', () => {
+    const pending = keptAfter(200);
+    pending.add();
+    pending.abandon();
+    expect(pending.kept(0, PATIENCE_MS)).toBeNull();
+    pending.keptUpTo(pending.add());
+    pending.add();
+    expect(pending.kept(0, PATIENCE_MS)).not.toBeNull();
+    pending.abandon();
+  });
+});
