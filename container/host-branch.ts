@@ -2,9 +2,11 @@
  * The session's branch and the base as they stand on the git host now, and what may be said of commits: whose they are,
  * and whether the base has their content already. Reads; moves nothing but remote-tracking refs.
  */
+import { dirname } from 'node:path';
+import { inTheWay } from '../src/protocol/branch-names.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from './git.ts';
 import { log } from './log.ts';
-import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
+import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const LIST_TIMEOUT_MS = 20_000;
 const FETCH_TIMEOUT_MS = 5 * 60_000;
@@ -32,10 +34,30 @@ export async function askHost(plan: WorkspacePlan): Promise<HostTips | null> {
     const tips = new Map(listed.split('\n').map((line) => line.split('\t').reverse() as [string, string]));
     const found: HostTips = { base: tips.get(refs.base) ?? null, branch: tips.get(refs.branch) ?? null };
     await fetchTips(plan, found);
+    if (found.base !== null) await followBase(plan, found.base);
     return found;
   } catch (error) {
     if (!(error instanceof GitError) || plan.signal.aborted) throw error;
     log('warning', 'the git host could not be asked', { failure: remoteFailure(error), complaint: complaint(error) });
+    return null;
+  }
+}
+
+/** Names of all branches on the host; null where it cannot be asked. There need be no repository here yet. */
+export async function hostBranches(plan: WorkspacePlan): Promise<string[] | null> {
+  try {
+    const args = ['ls-remote', '--heads', plan.remote.url];
+    const options = {
+      ...inMirror(plan),
+      cwd: dirname(dirname(plan.bundlePath)),
+      timeoutMs: LIST_TIMEOUT_MS,
+      maxBytes: 256 * 1024 ** 2,
+    };
+    const listed = await git(args, options);
+    return listed.split('\n').flatMap((line) => line.split('\trefs/heads/')[1] ?? []);
+  } catch (error) {
+    if (!(error instanceof GitError) || plan.signal.aborted) throw error;
+    log('warning', 'the branches of the git host could not be listed', { complaint: complaint(error) });
     return null;
   }
 }
@@ -57,6 +79,24 @@ async function fetchTips(plan: WorkspacePlan, { base, branch }: HostTips): Promi
   if (specs.length === 0) return;
   const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', plan.remote.url, ...specs];
   await git(args, { ...options, timeoutMs: FETCH_TIMEOUT_MS });
+}
+
+/** `origin/HEAD` and a local base branch, as tools expect them; one on which Claude has worked, or stands, is left alone. */
+async function followBase(plan: WorkspacePlan, base: string): Promise<void> {
+  const options = inWorktree(plan);
+  const local = `refs/heads/${plan.baseBranch}`;
+  const [head, there] = await Promise.all([
+    git(['symbolic-ref', '--quiet', 'refs/remotes/origin/HEAD'], options).catch(() => ''),
+    commitAt(options, local),
+  ]);
+  const tracking = `refs/remotes/origin/${plan.baseBranch}`;
+  if (head.trim() !== tracking) await git(['symbolic-ref', 'refs/remotes/origin/HEAD', tracking], options);
+  if (there === base || inTheWay(plan.baseBranch, [plan.branch]) !== null) return;
+  const on = await git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => '');
+  if (on.trim() === local || (there !== null && !(await contains(options, base, there)))) return;
+  await git(['update-ref', local, base], options).catch((error: unknown) => {
+    log('info', 'the local base branch is not set', { error });
+  });
 }
 
 /** The commit at a name; null where there is none. */

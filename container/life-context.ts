@@ -60,6 +60,11 @@ export class LifeContext {
     this.#abort.abort();
   }
 
+  /** The session's branch: the wanted one, or what stands in for it. */
+  get branch(): string {
+    return this.record.branchName ?? this.start.repository.branch;
+  }
+
   /** Reports an event, unless the life is over. */
   emit(body: SandboxEventBody): void {
     if (!this.isOver) this.journal.append(body);
@@ -93,7 +98,7 @@ export class LifeContext {
       fullName: repository.fullName,
       identity: repository.identity ?? null,
       baseBranch: repository.baseBranch,
-      branch: repository.branch,
+      branch: this.branch,
       remote: remoteOf(this.paths, this.start),
       bundlePath: join(this.paths.cache, 'base.bundle'),
       signal: this.signal,

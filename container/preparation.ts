@@ -1,6 +1,7 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { branchAlternatives, inTheWay } from '../src/protocol/branch-names.ts';
 import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
 import { readBaseline, secretsOf, takeBaseline, writeBaseline, writtenSince } from './baseline.ts';
 import { CheckpointStoreError } from './checkpoint-store.ts';
@@ -8,6 +9,7 @@ import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
 import { decoyVariable } from './environment.ts';
 import { git, writeCredential } from './git.ts';
+import { hostBranches } from './host-branch.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -28,6 +30,7 @@ export async function prepare(context: LifeContext): Promise<void> {
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await makeShareFolder(paths.share);
   await writeCredential(context.plan.remote);
+  await chooseBranch(context);
   const prepared = await prepareWorkspace(
     context.plan,
     (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
@@ -42,7 +45,7 @@ export async function prepare(context: LifeContext): Promise<void> {
   record.baseCommit = prepared.commit;
   record.savedHead ??= start.restore ? await pushedCommit(context.plan, prepared.commit) : prepared.commit;
   await context.remember();
-  const { branch } = start.repository;
+  const { branch } = context;
   context.emit({ type: 'ready', branch, baseCommit: prepared.commit, worktree: paths.worktree, resumed });
 }
 
@@ -63,6 +66,27 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
     const detail = `Restored the work as of ${new Date(restore.at).toISOString().slice(0, 19)}Z`;
     context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: Date.now() - since });
   };
+}
+
+/**
+ * A branch of the wanted name that this session did not make is left to whoever made it, and so is one that git would not
+ * let stand beside it: another name is taken, which the `ready` event tells.
+ */
+async function chooseBranch(context: LifeContext): Promise<void> {
+  const { record, start } = context;
+  const { pushed, branch: wanted } = start.repository;
+  // Its own already, or of a Worker that does not know whose it is.
+  if (pushed !== null || record.baseCommit !== null || start.restore || record.branch?.tip) return;
+  const taken = await hostBranches(context.plan);
+  if (taken === null) return;
+  const inWay = inTheWay(wanted, taken);
+  record.branchName =
+    inWay === null ? undefined : branchAlternatives(wanted).find((name) => inTheWay(name, taken) === null);
+  if (inWay === null || record.branchName === undefined) return;
+  const why =
+    inWay === wanted ? `there is a branch ${wanted} that this session did not make` : `a branch ${inWay} is in its way`;
+  context.emit({ type: 'notice', text: `The branch is ${record.branchName}, because on the git host ${why}.` });
+  record.notes = [...(record.notes ?? []), `The session’s branch is ${record.branchName}, not ${wanted}: ${why}.`];
 }
 
 /** What the setup makes or changes is none of Claude's work: it is remembered, and secrets in it are kept from commits. */

@@ -21,6 +21,8 @@ const recordSchema = z.object({
   branch: z
     .object({ tip: z.string().nullable().optional(), unmerged: z.string().optional(), taken: z.string().optional() })
     .optional(),
+  /** The branch, where the wanted name could not be had. */
+  branchName: z.string().optional(),
   /** What Claude is to be told along with its next prompt. */
   notes: z.array(z.string()).optional(),
   /** Advice that Claude had already, so that it is not told with every turn. */

@@ -147,7 +147,7 @@ export class Saving {
     record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessTold(advice)])].slice(0, MAX_NOTES);
     context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
     const problem = [...problems, ...unshared].join('\n');
-    const { branch } = context.start.repository;
+    const { branch } = context;
     const running = this.#options.runningCommands();
     const background = { commands: running, endAfterMs: context.config.idleMs };
     context.emit({

@@ -76,6 +76,8 @@ export class Session {
       } else if (this.#life && this.#life.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
         this.#record.start.waitsForHelpers = start.waitsForHelpers;
+        // An admin may have corrected it.
+        this.#record.start.repository.baseBranch = start.repository.baseBranch;
         // A conversation that Claude's API does not take any more is followed by another one, in the same place.
         const { model, fallbackModel, conversationId } = start.claude;
         Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
@@ -200,6 +202,7 @@ function newRecord(start: StartSession, before: SessionRecord | null): SessionRe
     savedHead: before?.savedHead ?? null,
     setup: before?.setup ?? null,
     branch: before?.branch,
+    branchName: before?.branchName,
     notes: before?.notes,
     told: before?.told,
   };

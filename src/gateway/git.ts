@@ -96,8 +96,10 @@ async function forwardPush(
     const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
     return report ? pushResult(report) : plain(403, notice);
   };
-  const problem = problemOf(push, claims);
-  if (problem !== null) return refuse(problem, (update) => refProblem(update, claims) ?? problem);
+  const isElsewhere = push.updates.some(({ ref }) => ref !== `refs/heads/${claims.b}`);
+  const branch = own && isElsewhere ? await own.branch() : claims.b;
+  const problem = problemOf(push, branch);
+  if (problem !== null) return refuse(problem, (update) => refProblem(update, branch) ?? problem);
   const tooLarge = `a push may have at most ${Math.floor(maxBytes / 1024 ** 2)} MiB`;
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (Math.max(announced, read.byteLength) > maxBytes) return refuse(tooLarge);
@@ -119,6 +121,7 @@ async function forwardPush(
   // A host may begin its answer long before it has the whole push, so it is kept until it is certain that nothing was refused.
   const report = await readReport(answer, claims);
   if (rest.tooLarge()) return refuse(tooLarge);
+  if (own && update && report !== null && isAccepted(report, update)) await own.confirm(update.newId);
   if (report === null) {
     return refuse(
       `the git host of ${claims.r} broke off before it said what became of the push: fetch, then push again`,
@@ -144,18 +147,23 @@ async function readReport(answer: Response, claims: Claims): Promise<Uint8Array<
   return joined(pieces);
 }
 
+/** The report is short, so that the line for the one ref is in one packet. */
+function isAccepted(report: Uint8Array, { ref }: RefUpdate): boolean {
+  return new TextDecoder().decode(report).includes(`ok ${ref}`);
+}
+
 /** Why the push as a whole is refused, or null. One ref that is not allowed refuses them all: a push is not split. */
-function problemOf(push: Push, claims: Claims): string | null {
+function problemOf(push: Push, branch: string): string | null {
   if (push.signed) return 'signed pushes are not accepted: push without --signed';
   // Options can order the host to do more than move a ref, e.g. to merge.
   if (push.capabilities.has('push-options')) return 'push options are not accepted: push without --push-option';
-  const problem = push.updates.map((update) => refProblem(update, claims)).find((found) => found !== null) ?? null;
+  const problem = push.updates.map((update) => refProblem(update, branch)).find((found) => found !== null) ?? null;
   if (problem === null || push.updates.length === 1) return problem;
   return `nothing was pushed, because ${problem}, and each ref of a push must be allowed`;
 }
 
-function refProblem(update: RefUpdate, claims: Claims): string | null {
-  if (update.ref !== `refs/heads/${claims.b}`) return `this session may push only ${claims.b}`;
+function refProblem(update: RefUpdate, branch: string): string | null {
+  if (update.ref !== `refs/heads/${branch}`) return `this session may push only ${branch}`;
   return /^0+$/.test(update.newId) ? 'this session may not delete its branch' : null;
 }
 

@@ -11,6 +11,10 @@ export interface OwnCommits {
   all: () => Promise<CommitGraph>;
   /** Notes commits that are about to be pushed. */
   add: (commits: CommitGraph) => Promise<void>;
+  /** The host has said that the branch stands at this commit now. */
+  confirm: (tip: string) => Promise<void>;
+  /** The session's branch as it is now, which may have got another name since its token was made. */
+  branch: () => Promise<string>;
 }
 
 /** Commits that nobody but the host can tell about; more than a few are no work of a session's. */

@@ -1,4 +1,5 @@
 /** Title and body of a pull request: templates, and what an update may change of a body that people have edited. Pure. */
+import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/harmless-text.ts';
 
 /** What a template may name in double braces, e.g. `{{identifier}}`. */
 export const TEMPLATE_WORDS = ['identifier', 'title', 'summary', 'issue', 'session', 'branch', 'closes'] as const;
@@ -23,6 +24,7 @@ export interface PullRequestFacts {
 const MAX_TITLE = 240;
 /** Longest generated body; GitHub takes 65,536 characters in all. */
 const MAX_BODY = 40_000;
+const MAX_WHOLE_BODY = 65_536;
 const MAX_SUMMARY = 30_000;
 
 const BEGIN = '<!-- cyrus:begin, rewritten with every turn; what stands outside of these lines is kept -->';
@@ -37,7 +39,7 @@ export function renderTitle(template: string, facts: PullRequestFacts): string {
     .replace(/^[\s:–—-]+/, '')
     .trim();
   const title = line === '' ? facts.branch : line;
-  return title.length <= MAX_TITLE ? title : `${title.slice(0, MAX_TITLE - 1).trimEnd()}…`;
+  return title.length <= MAX_TITLE ? title : `${cutWhole(title, MAX_TITLE - 1).trimEnd()}…`;
 }
 
 /** The generated part of the body, between its markers. */
@@ -45,21 +47,32 @@ export function renderBody(template: string, facts: PullRequestFacts): string {
   const text = fill(template, words(facts))
     .replace(/\n{3,}/g, '\n\n')
     .trim();
-  const cut = text.length <= MAX_BODY ? text : `${text.slice(0, MAX_BODY)}\n\n…`;
-  return `${BEGIN}\n${cut}\n${END}`;
+  return `${BEGIN}\n${cut(text, MAX_BODY)}\n${END}`;
 }
 
 /**
  * The body of a pull request with a new generated part; everything else stays as people wrote it.
- * @returns null where nothing is to be changed: the part is the same, or somebody took it out
+ * Where people's part leaves too little room, the generated part is shortened.
+ * @returns null where nothing is to be changed: the part is the same, somebody took it out, or there is no room at all
  */
 export function updatedBody(body: string, generated: string): string | null {
   const begin = BEGIN_PATTERN.exec(body);
   const end = begin ? body.indexOf(END, begin.index) : -1;
   if (!begin || end < 0) return null;
-  const updated = body.slice(0, begin.index) + generated + body.slice(end + END.length);
+  const theirs = body.slice(0, begin.index).length + body.slice(end + END.length).length;
+  const fitting = shortened(generated, MAX_WHOLE_BODY - theirs);
+  if (fitting === null) return null;
+  const updated = body.slice(0, begin.index) + fitting + body.slice(end + END.length);
   // GitHub stores line breaks as browsers send them.
   return updated.replaceAll('\r\n', '\n') === body.replaceAll('\r\n', '\n') ? null : updated;
+}
+
+/** A generated part of at most so many characters, markers included; null where not even those fit. */
+function shortened(generated: string, most: number): string | null {
+  if (generated.length <= most) return generated;
+  const tail = `\n\n…\n${END}`;
+  const room = most - tail.length;
+  return room < BEGIN.length ? null : cutWhole(generated, room) + tail;
 }
 
 function words({
@@ -72,8 +85,8 @@ function words({
 }: PullRequestFacts): Record<TemplateWord, string> {
   return {
     identifier: issue?.identifier ?? '',
-    title: oneLine(issue?.title ?? subject),
-    summary: harmless(cut(summary.trim(), MAX_SUMMARY)),
+    title: harmlessLine(issue?.title ?? subject, issue?.identifier ?? null),
+    summary: harmlessMarkdown(cut(summary.trim(), MAX_SUMMARY)),
     issue: issue ? `[${issue.identifier}](${issue.url})` : '',
     session: `[live session](${sessionUrl})`,
     branch,
@@ -87,36 +100,6 @@ function fill(template: string, values: Record<TemplateWord, string>): string {
   return template.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, name: string) => (isWord(name) ? values[name] : whole));
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
-}
-
 function cut(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max)}\n\n…`;
-}
-
-/** U+2060, a character without width that keeps its neighbours apart. */
-const JOINER = '\u2060';
-/** Code is left as it is: GitHub reads no commands in it. */
-const CODE = /(^ {0,3}(?:`{3,}|~{3,})[^\n]*\n[\s\S]*?(?:^ {0,3}(?:`{3,}|~{3,})[ \t]*$|$(?![\s\S]))|`[^`\n]+`)/m;
-/** GitHub's and Linear's words that close what is named after them (linear.app/docs/github, docs.github.com/…/linking-a-pull-request-to-an-issue). */
-const CLOSING =
-  /\b(clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|complet(?:e[sd]?|ing)|implements?|implemented)\b(:?\s+)(?=\S*(?:#\d|[a-z][a-z\d]*-\d|\/issues\/|\/pull\/|linear\.app\/))/gi;
-
-/**
- * Claude's words, as text alone: they call nobody, close nothing, and are no marker of ours. They may repeat what anybody
- * wrote into an issue.
- */
-function harmless(text: string): string {
-  return text
-    .split(CODE)
-    .map((part, index) =>
-      index % 2 === 1
-        ? part
-        : part
-            .replace(/@(?=[a-z\d])/gi, `@${JOINER}`)
-            .replace(CLOSING, (_, word: string, space: string) => `${word[0] ?? ''}${JOINER}${word.slice(1)}${space}`),
-    )
-    .join('')
-    .replaceAll('<!--', '&lt;!--');
+  return text.length <= max ? text : `${cutWhole(text, max)}\n\n…`;
 }

@@ -1,5 +1,6 @@
-/** Pull requests: opened once for a branch, found again by the branch, and kept up to date. */
+/** Pull requests: opened once for a branch, found again by number, or by branch and base, and kept up to date. */
 import { z } from 'zod';
+import { log } from '../observability/log.ts';
 import type { GitHubApi } from './access.ts';
 import { GitHubError } from './errors.ts';
 import { updatedBody } from './pull-request-text.ts';
@@ -13,6 +14,8 @@ export interface Proposal {
   /** The generated part of the body, with its markers. */
   body: string;
   draft: boolean;
+  /** Number of the one that was opened before, whatever people made its base since; null or left out: none was. */
+  known?: number | null;
 }
 
 /** What came of it. */
@@ -62,7 +65,8 @@ export async function proposePullRequest(api: GitHubApi, proposal: Proposal): Pr
   }
 }
 
-async function findOpen(api: GitHubApi, { head, base }: Proposal): Promise<Pull | null> {
+/** A person's own pull request of the same branch, to another base, is none of Cyrus's. */
+async function findOpen(api: GitHubApi, { head, base, known }: Proposal): Promise<Pull | null> {
   const { owner } = api.repository;
   const query = new URLSearchParams({ state: 'open', head: `${owner}:${head}`, per_page: '20' });
   const pulls = await api.ask({
@@ -71,7 +75,7 @@ async function findOpen(api: GitHubApi, { head, base }: Proposal): Promise<Pull 
     what: `look for the pull request of ${head}`,
     answer: z.array(pullSchema),
   });
-  return pulls.find((pull) => pull.base.ref === base) ?? pulls[0] ?? null;
+  return pulls.find((pull) => pull.number === known) ?? pulls.find((pull) => pull.base.ref === base) ?? null;
 }
 
 function create(api: GitHubApi, { head, base, title, body, draft }: Proposal): Promise<Pull> {
@@ -87,13 +91,19 @@ function create(api: GitHubApi, { head, base, title, body, draft }: Proposal): P
 async function update(api: GitHubApi, pull: Pull, generated: string): Promise<ProposedPullRequest> {
   const body = updatedBody(pull.body ?? '', generated);
   if (body !== null) {
-    await api.ask({
-      method: 'PATCH',
-      path: `${pathOf(api)}/pulls/${pull.number}`,
-      what: `update pull request #${pull.number}`,
-      body: { body },
-      answer: pullSchema,
-    });
+    try {
+      await api.ask({
+        method: 'PATCH',
+        path: `${pathOf(api)}/pulls/${pull.number}`,
+        what: `update pull request #${pull.number}`,
+        body: { body },
+        answer: pullSchema,
+      });
+    } catch (error) {
+      // It is open, and shows the new commits all the same.
+      if (!(error instanceof GitHubError) || error.kind !== 'refused') throw error;
+      log('github.pull-request.not-updated', { number: pull.number, error });
+    }
   }
   return { state: 'updated', number: pull.number, url: pull.html_url, draft: pull.draft };
 }

@@ -258,7 +258,9 @@ function whereWords({ saved, proposed }: NarrationState, outcome: Body<'turn-end
   if (saved === null) return '';
   const problem = saved.problem === null ? '' : ` ${safeText(cutText(saved.problem, 1_000))}`;
   if (saved.commits === 0) {
-    const nothing = outcome === 'completed' ? 'Nothing was changed.' : 'The branch has no commits yet.';
+    // Beside something that was not kept it would be wrong.
+    const unchanged = problem === '' ? 'Nothing was changed.' : '';
+    const nothing = outcome === 'completed' ? unchanged : 'The branch has no commits yet.';
     return `${nothing}${problem}`.trim();
   }
   const count = saved.commits >= LISTED_COMMITS ? `${LISTED_COMMITS} or more commits` : plural(saved.commits, 'commit');
@@ -282,7 +284,12 @@ function pullRequestWords(proposed: NarrationState['proposed']): { before: strin
     case 'pending':
       return { before: '', after: ' The pull request is not there yet; it will be linked here as soon as it is.' };
     case 'failed':
-      return { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` };
+      return number === null
+        ? { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` }
+        : {
+            before: '',
+            after: ` [Pull request #${number}](${url}) could not be brought up to date: ${safeText(cutText(problem, 1_000))}`,
+          };
   }
 }
 

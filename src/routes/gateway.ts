@@ -178,10 +178,12 @@ async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
 }
 
 /** What a session has pushed is kept by its object: a sandbox that is lost, or lies, changes nothing of it. */
-function ownCommitsOf(env: Env, { s }: Claims): OwnCommits {
+function ownCommitsOf(env: Env, { s, b }: Claims): OwnCommits {
   const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(s));
   return {
     all: async () => new Map((await session.pushedCommits()).map(({ id, parents }) => [id, parents])),
+    confirm: (tip) => session.noteTip(tip),
+    branch: async () => (await session.branch()) ?? b,
     add: (commits) => session.notePushed([...commits].map(([id, parents]) => ({ id, parents: [...parents] }))),
   };
 }

@@ -100,6 +100,8 @@ export type EffectResult =
       kind: 'started';
       repository: string;
       baseBranch: string;
+      /** The base that the issue names; null or left out: the repository's own. */
+      baseWish?: string | null;
       arrangement: Arrangement;
       access: Access;
       status: SandboxStatus;

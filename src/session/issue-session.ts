@@ -43,6 +43,7 @@ import { viewOf } from './view.ts';
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';
 /** Key of the last checkpoint's manifest. */
+const PUSHED_TIP = 'pushed-tip';
 const CHECKPOINT = 'checkpoint';
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
@@ -247,6 +248,16 @@ export class IssueSession extends DurableObject<Env> {
   /** Notes commits that the sandbox is about to push. */
   notePushed(commits: PushedCommit[]): void {
     if (this.#state) this.ctx.storage.transactionSync(() => this.#pushed.add(commits));
+  }
+
+  /** The git host has taken a push: its branch stands at this commit. */
+  noteTip(tip: string): void {
+    if (this.#state) this.ctx.storage.kv.put(PUSHED_TIP, tip);
+  }
+
+  /** The session's branch; null where there is no such session. */
+  branch(): string | null {
+    return this.#state?.branch ?? null;
   }
 
   /** Commits that this session has pushed, with their parents. */
@@ -457,6 +468,7 @@ export class IssueSession extends DurableObject<Env> {
           promptText: (promptId) => this.#store.promptText(promptId),
           promptsWith: (words) => this.#store.promptsWith(words),
           checkpoint: () => this.#checkpoint(),
+          pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
           assets: this.#assets,
         },
       );

@@ -5,6 +5,7 @@ import { type PullRequestFacts, renderBody, renderTitle } from '../github/pull-r
 import { proposePullRequest } from '../github/pull-requests.ts';
 import { findRepository, type Repository } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
+import { baseOf } from './base-branch.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { SetupError } from './setup-error.ts';
@@ -35,10 +36,11 @@ export async function openPullRequest(
   };
   const proposed = await proposePullRequest(api, {
     head: state.branch,
-    base: state.baseBranch ?? repository.baseBranch,
+    base: baseOf(state, repository).baseBranch,
     title: renderTitle(titleTemplate, facts),
     body: renderBody(bodyTemplate, facts),
     draft: mode === 'draft',
+    known: state.proposal?.pullRequest?.number ?? null,
   });
   return proposed ? { kind: 'pull-request', ...proposed } : null;
 }

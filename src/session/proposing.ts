@@ -64,7 +64,9 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
 export function notProposed(step: Step, effect: OpenPullRequest, event: EventOf<'effect-failed'>): void {
   const { error, hint } = event;
   const problem = [error, hint].flatMap((text) => (text ? [text.replace(/\.?$/, '.')] : [])).join(' ');
-  step.record({ kind: 'pull-request', state: 'failed', number: null, url: null, draft: false, problem });
+  // One that was opened before is not said not to be there.
+  const { number = null, url = null, draft = false } = step.state.proposal?.pullRequest ?? {};
+  step.record({ kind: 'pull-request', state: 'failed', number, url, draft, problem });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   finish(step, effect.turn);
 }

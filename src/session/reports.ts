@@ -1,6 +1,7 @@
 /** What the sandbox reports: its steps, Claude's lines, and how things ended. */
 import { promptsRead } from '../claude/reading.ts';
 import { endStream, readLine } from '../claude/stream.ts';
+import { branchAlternatives } from '../protocol/branch-names.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './background.ts';
@@ -54,6 +55,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       return;
     }
     case 'ready':
+      takeBranch(step, event.branch);
       reasonForStarting(step, 'Starting Claude');
       return;
     case 'cli-started':
@@ -136,6 +138,12 @@ const STEP_WORDS: Record<SandboxStep, string> = {
   claude: 'Starting Claude',
   save: 'Committing and pushing',
 };
+
+/** The wanted name was taken on the host: the sandbox says what stands in for it. Nothing else is believed. */
+function takeBranch(step: Step, branch: string): void {
+  const { branch: wanted, notesPushes } = step.state;
+  if (branch !== wanted && notesPushes && branchAlternatives(wanted).includes(branch)) step.set({ branch });
+}
 
 const EXIT_WORDS: Record<Extract<SandboxEvent, { type: 'cli-exited' }>['cause'], string> = {
   idle: "Claude's process ended",

@@ -15,6 +15,7 @@ import { listMcpServers } from '../store/mcp-servers.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
+import { baseOf } from './base-branch.ts';
 import { claudeReadiness } from './claude-readiness.ts';
 import type { EffectResult } from './events.ts';
 import { takePlace } from './places.ts';
@@ -34,6 +35,8 @@ const SETUP_TIMEOUT_SECONDS = 600;
 interface Plan {
   repository: RepositorySummary;
   baseBranch: string;
+  /** The base that the issue names; null: the repository's own, whatever that is by now. */
+  baseWish: string | null;
   arrangement: Arrangement;
   access: Access;
   /** The setup script that is set for the workspace. */
@@ -57,7 +60,7 @@ export async function startSandbox(
     early.place = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
-  const { repository, baseBranch, arrangement, access } = plan;
+  const { repository, baseBranch, baseWish, arrangement, access } = plan;
   const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
@@ -91,7 +94,7 @@ export async function startSandbox(
     ...takingUp(generation, surroundings),
     waitsForHelpers: true,
     gateway: sandbox.gateway(state.origin, token),
-    repository: { fullName, identity, baseBranch, branch: state.branch },
+    repository: { fullName, identity, baseBranch, branch: state.branch, ...pushedBefore(surroundings) },
     claude: {
       credential: config.claude.access.mode,
       ...ready.claude,
@@ -107,7 +110,23 @@ export async function startSandbox(
     ...setupOf(plan),
   });
   const { windows, fellBack } = ready;
-  return { kind: 'started', repository: fullName, baseBranch, arrangement, access, status, windows, fellBack };
+  return {
+    kind: 'started',
+    repository: fullName,
+    baseBranch,
+    baseWish,
+    arrangement,
+    access,
+    status,
+    windows,
+    fellBack,
+  };
+}
+
+/** What is known of the branch on the host; nothing of a session that began before that was noted. */
+function pushedBefore({ state, pushedTip }: Surroundings): { pushed?: string | null } {
+  const pushed = pushedTip();
+  return pushed === null && !state.notesPushes ? {} : { pushed };
 }
 
 /** The workspace's script comes before the repository's. */
@@ -161,7 +180,7 @@ async function planFor(
     if (text !== null) return { kind: 'refused', text, access };
     return {
       repository: known,
-      baseBranch: state.baseBranch ?? known.baseBranch,
+      ...baseOf(state, known),
       arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
       access,
       workspaceScript,
@@ -174,7 +193,7 @@ async function planFor(
   const refusal = refusalOfAll(state, general);
   if (refusal !== null) return { kind: 'refused', text: refusal, access: general };
   const chosen = known
-    ? { repository: known, baseBranch: state.baseBranch ?? known.baseBranch }
+    ? { repository: known, ...baseOf(state, known) }
     : await choose(surroundings, repositories, facts, general, linear);
   if ('kind' in chosen) return { ...chosen, access: general };
   const access: Access = { ...general, repository: rulesOf(chosen.repository) };
@@ -271,7 +290,7 @@ async function choose(
   facts: IssueFacts,
   access: Access,
   linear: LinearClient,
-): Promise<Pick<Plan, 'repository' | 'baseBranch'> | Extract<Route, { kind: 'unsure' }>> {
+): Promise<Pick<Plan, 'repository' | 'baseBranch' | 'baseWish'> | Extract<Route, { kind: 'unsure' }>> {
   const { state } = surroundings;
   const routing = { ...facts, texts: await wishedIn(surroundings, facts.description, access, linear) };
   let chosen: Route = route(routing, repositories, []);
@@ -297,7 +316,9 @@ async function choose(
     case 'chosen': {
       const { fullName, baseBranch } = chosen;
       const repository = repositories.find((candidate) => candidate.fullName === fullName);
-      if (repository) return { repository, baseBranch };
+      if (repository) {
+        return { repository, baseBranch, baseWish: baseBranch === repository.baseBranch ? null : baseBranch };
+      }
       throw new SetupError(`the repository ${fullName} has just been removed`, 'Comment to try again.');
     }
   }

@@ -334,6 +334,10 @@ export interface SessionState {
   failedEffects: number;
   /** What Claude's share folder held at the last save. */
   shared?: SharedFile[];
+  /** Every push of this session was noted; left out for one that began before pushes were. */
+  notesPushes?: true;
+  /** The branch that the issue itself names as base; left out: the repository's settings say, as they are now. */
+  baseWish?: string | null;
   /** Left out before anything was proposed. */
   proposal?: Proposal;
   /** Grows with every change; lets readers drop older copies. */
@@ -379,6 +383,7 @@ export function initialState(about: {
     costUsd: null,
     lastOutcome: null,
     failedEffects: 0,
+    notesPushes: true,
     revision: 0,
     createdAt: now,
     updatedAt: now,

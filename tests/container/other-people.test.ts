@@ -22,6 +22,7 @@ afterAll(async () => await stage.close());
 async function begin(
   name: string,
   files: Record<string, string> = { 'f.txt': 'line1\nline2\nline3\n' },
+  before = ':',
 ): Promise<void> {
   const author = { name: 'Ada', email: 'ada@acme.example' };
   await stage.host.ensureRepository(`acme/${name}`, {
@@ -29,6 +30,7 @@ async function begin(
     commits: [{ message: 'first', author, at: 1_790_000_000, files }],
   });
   bare = (await stage.host.directory(`acme/${name}`)) ?? '';
+  await execute('bash', ['-euc', before, 'bash', bare]);
   session = name;
   stage.gateway.awaitNewStream();
   turn = 0;
@@ -218,5 +220,39 @@ describe('other people work on the same branch', () => {
     expect(saved.problem).toMatch(/old\.bin was not committed/);
     const committed = await claude('git add new.bin; git commit -qm raw');
     expect(committed.problem).toMatch(/new\.bin is committed as a plain file/);
+  });
+});
+
+describe('names that are taken on the git host', () => {
+  test('a branch of the same name that somebody else made is left alone: another name is taken, and told', async () => {
+    await begin('taken', { 'f.txt': 'line1\n' }, `git -C "$1" branch ${BRANCH} main`);
+    const saved = await claude('echo 1 > a.txt; git add .; git commit -qm Mine');
+    expect(saved).toMatchObject({ pushed: true, branch: `${BRANCH}-2` });
+    expect(await subjects()).toEqual(['first']);
+    expect(await subjects(`${BRANCH}-2`)).toEqual(['Mine', 'first']);
+    expect(stage.eventsOf('ready')[0]?.branch).toBe(`${BRANCH}-2`);
+    expect(JSON.stringify(stage.eventsOf('notice'))).toContain('that this session did not make');
+  });
+
+  test('a branch that is in the way of the name’s folder is found at the start, and a name that works is taken', async () => {
+    await begin('folder', { 'f.txt': 'line1\n' }, 'git -C "$1" branch cyrus main');
+    const saved = await claude('echo 1 > a.txt; git add .; git commit -qm Mine');
+    expect(saved).toMatchObject({ pushed: true, branch: 'cyrus-shop-1' });
+  });
+
+  test('the base follows what an admin corrects, also while the sandbox lives', async () => {
+    await begin('renamed-base');
+    await claude('echo 1 > a.txt; git add .; git commit -qm Mine');
+    await person(
+      'git push -q origin origin/main:refs/heads/trunk; git push -q origin :main || git -C "$1" branch -D main',
+    );
+    await stage.start('renamed-base', {
+      repository: { fullName: 'acme/renamed-base', baseBranch: 'trunk', pushed: null },
+    });
+    const saved = await claude(
+      'git rev-parse --abbrev-ref origin/HEAD > /tmp/origin-head-$$ ; echo 2 > b.txt; git add .; git commit -qm More',
+    );
+    expect(saved).toMatchObject({ pushed: true, newCommits: 1 });
+    expect(saved.commits.map(({ subject }) => subject)).toEqual(['More', 'Mine']);
   });
 });

@@ -107,6 +107,14 @@ describe('the end of a turn that changed something', () => {
     expect((await page(thread))?.session.failedEffects).toBe(0);
   });
 
+  it('opens its own where a person proposes the branch to another base', async () => {
+    await configure();
+    github.open = [{ ...pull(7, 'Backport by hand'), base: { ref: 'release' } }];
+    await worked();
+    expect(await answer()).toMatchObject({ body: expect.stringContaining('[Pull request #12]') });
+    expect(github.asked.every(({ url }) => !url.endsWith('/7'))).toBe(true);
+  });
+
   it('is told what went wrong where GitHub refuses for good', async () => {
     await configure();
     github.answer = () =>

@@ -38,6 +38,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
   let fetcher: Fetch;
   let work: string;
   let own: Map<string, readonly string[]>;
+  const confirmed: string[] = [];
 
   /** Runs git as a sandbox would: no configuration of this machine, no prompts. Never throws for an exit code. */
   async function git(...args: string[]): Promise<{ code: number; output: string }> {
@@ -85,6 +86,10 @@ describe('with a real git', { timeout: 60_000 }, () => {
         maxPushBytes,
         {
           all: async () => own,
+          branch: async () => claims.b,
+          confirm: async (tip) => {
+            confirmed.push(tip);
+          },
           add: async (commits) => {
             for (const [id, parents] of commits) own.set(id, parents);
           },
@@ -222,6 +227,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
         await commit('-m', `Commit ${n}\n\n${'The same long text in each of them. '.repeat(40)}`);
       expect(await git('push', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
       expect(own.size).toBe(40);
+      expect(confirmed.at(-1)).toBe((await git('rev-parse', 'HEAD')).output.trim());
     });
   });
 

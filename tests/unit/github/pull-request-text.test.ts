@@ -116,3 +116,46 @@ describe('an update', () => {
     expect(updatedBody('', body())).toBeNull();
   });
 });
+
+describe('what anybody wrote into an issue', () => {
+  const words = [
+    'Implementing ENG-8',
+    'part of ENG-8',
+    'refs #12',
+    'towards https://linear.app/acme/issue/ENG-8/x',
+    'fixes issue #4',
+    'Fixes ENG-1, ENG-2 and #3',
+    'closes GH-5',
+    'see acme/shop#7',
+  ];
+  it.each(words)('links and closes nothing by its words: %s', (text) => {
+    const title = renderTitle(
+      '{{identifier}}: {{title}}',
+      facts({ issue: { identifier: 'ENG-7', url: '', title: text } }),
+    );
+    const body = renderBody('{{summary}}', facts({ summary: text }));
+    for (const part of [title.replace('ENG-7', ''), body]) {
+      expect(part).not.toMatch(/\b(implementing|part of|refs|towards|fixes|closes)\b/i);
+      expect(part).not.toMatch(/(^|[\s/\w])(#|GH-)\d/);
+    }
+    expect(title).toContain('ENG-7: ');
+    expect(title.replace('ENG-7', '')).not.toMatch(/ENG-\d/);
+  });
+
+  it('leaves standards as they are, and no control characters or halves of characters in anything', () => {
+    const title = (text: string) =>
+      renderTitle('{{title}}', facts({ issue: { identifier: 'ENG-7', url: '', title: text } }));
+    expect(title('Read UTF-8 and SHA-256')).toBe('Read UTF-8 and SHA-256');
+    expect(title('a\u0000b\u001b[31m\u202ec')).toBe('ab[31mc');
+    expect(title('😀'.repeat(300))).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/);
+  });
+
+  it('is shortened in the generated part where people’s part leaves too little room', () => {
+    const theirs = 'Notes of ours. '.repeat(3_000);
+    const before = `${theirs}\n${renderBody('{{summary}}', facts({ summary: 'short' }))}`;
+    const after = updatedBody(before, renderBody('{{summary}}', facts({ summary: 'long '.repeat(6_000) })));
+    expect(after?.length).toBeLessThanOrEqual(65_536);
+    expect(after).toContain(theirs.trim());
+    expect(after).toMatch(/…\n<!-- cyrus:end -->$/);
+  });
+});
