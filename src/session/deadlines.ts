@@ -74,6 +74,7 @@ function phaseDeadlines(state: SessionState): Deadline[] {
     case 'stopping':
       return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
     case 'saving':
+      if (phase.stopSent !== undefined) return [{ name: 'stop', at: phase.since + STOP_LIMIT_MS }];
       if (phase.proposes) return [{ name: 'proposal', at: phase.since + PROPOSAL_LIMIT_MS }];
       return [
         { name: 'save', at: phase.since + SAVE_LIMIT_MS },

@@ -221,7 +221,7 @@ function deadlinePassed(step: Step): void {
       case 'stop': {
         const text = 'Stopped. The sandbox did not confirm in time; what was committed before is on the branch.';
         const { phase } = step.state;
-        endTurn(step, stopped(null, text, phase.name === 'stopping' ? phase.how : undefined), null);
+        endTurn(step, stopped(null, text, howOf(phase)), null);
         return;
       }
       case 'save': {
@@ -272,6 +272,14 @@ function deadlinePassed(step: Step): void {
         break;
     }
   }
+}
+
+function howOf(phase: SessionState['phase']): 'stopped' | 'withdrawn' {
+  const isWithdrawn =
+    phase.name === 'stopping'
+      ? phase.how === 'withdrawn'
+      : phase.name === 'saving' && phase.ending.reason === 'withdrawn';
+  return isWithdrawn ? 'withdrawn' : 'stopped';
 }
 
 /** A thread in which nothing was said for long is told how things are. */

@@ -26,7 +26,7 @@ const MAX_SAME_CALL = 3;
 export function takeLoss(step: Step, what: string, helpers: readonly string[] = []): void {
   const { phase } = step.state;
   if (phase.name === 'stopping') {
-    saveStopped(step);
+    saveStopped(step, false);
     return;
   }
   if (phase.name !== 'starting' && phase.name !== 'working') return;

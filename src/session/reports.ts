@@ -16,11 +16,11 @@ import type { Step } from './step.ts';
 import { confirmHalt } from './stops.ts';
 import {
   beginUnasked,
+  confirmStop,
   failTurn,
   handOverWaiting,
   isOfEarlierTurn,
   noteRead,
-  saveStopped,
   takeOpenResult,
   takeResult,
   takeSaved,
@@ -102,25 +102,32 @@ function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited'
   loseQuestions(step);
   tellEndOfBackground(step, event);
   takeExit(step, event);
-  confirmHalt(step);
-  const { phase } = step.state;
   const { cause, duringTurn, turn } = event;
-  if (phase.name === 'stopping' && cause === 'stop' && turn !== undefined) {
-    if (turn >= (phase.stop ?? phase.turn.number)) saveStopped(step);
-    return;
+  if (cause === 'stop') {
+    confirmHalt(step, turn);
+    confirmStop(step, turn);
   }
-  // A stop of the turn that runs would have been taken above.
-  const isEarlier = cause === 'stop' ? phase.name !== 'stopping' : turn !== undefined && isOfEarlierTurn(step, turn);
-  if (duringTurn && !isEarlier) takeLoss(step, EXIT_WORDS[cause], helpers);
+  const { phase } = step.state;
+  // An older sandbox does not name the turn of a stop.
+  const isOther = cause === 'stop' ? phase.name !== 'stopping' || turn !== undefined : isOfEarlier(step, turn);
+  if (duringTurn && !isOther) takeLoss(step, EXIT_WORDS[cause], helpers);
   else handOverWaiting(step);
 }
 
-/** Whether a save is of a turn that ended here already: it says what it followed, or at least which turn it was. */
+function isOfEarlier(step: Step, turn: number | undefined): boolean {
+  return turn !== undefined && isOfEarlierTurn(step, turn);
+}
+
+/**
+ * Whether a save is of something that ended before what is waited for: it says what it came after, or at least which turn it
+ * was. A stop is waited for until the end of the process that it stopped is told.
+ */
 function isEarlierSave(step: Step, { turn, after }: Extract<SandboxEvent, { type: 'saved' }>): boolean {
   const { phase } = step.state;
-  if (phase.name === 'saving' && phase.endedAt !== undefined && after !== undefined) return after < phase.endedAt;
-  // An older sandbox may name the turn before, where a stop has overtaken the prompt.
-  return (phase.name !== 'stopping' || after !== undefined) && isOfEarlierTurn(step, turn);
+  if (after === undefined) return phase.name !== 'stopping' && isOfEarlierTurn(step, turn);
+  if (phase.name === 'stopping') return true;
+  if (phase.name !== 'saving') return isOfEarlierTurn(step, turn);
+  return phase.stopSent !== undefined || (phase.endedAt !== undefined && after < phase.endedAt);
 }
 
 /** What Claude was writing when its process ended will not be finished. */
@@ -193,7 +200,8 @@ function claudeEntry(
     // Claude speaks unasked: a turn of its own, which the page shows. No thread is owed an answer, and one that had its answer
     // gets no second, unless it was told that a command still runs: then it is told what came of it.
     if (phase.name === 'waiting') beginUnasked(step, promptsToTell(step));
-    if (phase.name === 'saving') step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
+    if (phase.name === 'saving' && phase.stopSent === undefined)
+      step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
     if (phase.name === 'starting') {
       step.enter({ name: 'working', since: step.now, turn: phase.turn });
       step.effect({ kind: 'index-session' });

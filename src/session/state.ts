@@ -107,6 +107,11 @@ export interface SavingPhase {
   proposes?: boolean;
   /** What Claude itself said of the next turn, in which its helpers are still at work; as `Turn.open`. */
   open?: ResultBody;
+  /**
+   * The turn was stopped and came to its end before the sandbox said that it had carried that out: until it does, what it was
+   * given of this turn may still run. The turn that the stop named.
+   */
+  stopSent?: number;
   /** Claude is at work on the next turn: on what is in the queue, or unasked. */
   begun?: 'asked' | 'unasked';
   /** Claude's process was lost after it had begun the next turn: what it is told when that goes on. */
@@ -118,6 +123,8 @@ export interface SavingPhase {
 /** A stop that was sent for work of the next turn. */
 export interface Halt {
   since: number;
+  /** The turn that the stop named. */
+  turn: number;
   author: string | null;
   /** How the closing answer begins. */
   words: string;

@@ -206,7 +206,13 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   const { queue } = step.state;
   const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: phase.since }, stop.at);
   const isAtWork = isBegun || queue.some(isHalted);
-  const halted: Halt = { since: step.now, author: stop.author, words: `${stop.words}.`, how: stop.how };
+  const halted: Halt = {
+    since: step.now,
+    turn: turn.number,
+    author: stop.author,
+    words: `${stop.words}.`,
+    how: stop.how,
+  };
   step.enter({ ...phase, turn, ...(isAtWork && { halt: phase.halt ?? halted }) });
   step.set({
     queue: queue.map((request) => {
@@ -222,10 +228,15 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
 }
 
-/** What Claude had of the next turn has ended: its threads are told. */
-export function confirmHalt(step: Step): void {
+/**
+ * What Claude had of the next turn has ended: its threads are told.
+ * @param stopped turn of the stop that ended it; undefined where that is not said
+ */
+export function confirmHalt(step: Step, stopped?: number): void {
   const { phase, queue } = step.state;
   if (phase.name !== 'saving' || !phase.halt) return;
+  // Of an earlier stop, whose end is late.
+  if (stopped !== undefined && stopped < phase.halt.turn) return;
   const { halt: halted, begun: _, ...rest } = phase;
   step.enter(rest);
   const ended = queue.filter((request) => request.halted);
@@ -236,7 +247,7 @@ export function confirmHalt(step: Step): void {
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
 function owing(turn: Turn, { id, thread, at }: Stop): Turn {
   if (thread === null || threadsOf(turn).includes(thread)) return turn;
-  const asked: Request = { promptId: id, agentSessionId: thread, aside: true, stage: 'read' };
+  const asked: Request = { promptId: id, agentSessionId: thread, aside: true, stage: 'read', inherited: true };
   return { ...turn, prompts: [...turn.prompts, at === null ? asked : { ...asked, askedAt: at }] };
 }
 

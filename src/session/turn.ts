@@ -28,6 +28,7 @@ import {
   noUsage,
   type PhaseState,
   type ResultBody,
+  type SavingPhase,
   type Turn,
   threadsOf,
 } from './state.ts';
@@ -148,7 +149,7 @@ export function takeWorkEnd(step: Step): void {
   const { phase } = step.state;
   const at = step.state.sandbox.cursor;
   if (phase.name === 'waiting') return;
-  if (phase.name === 'stopping') save(step, phase.turn, stopped(null, phase.words, phase.how), at);
+  if (phase.name === 'stopping') saveStopped(step, false);
   else if (phase.name !== 'saving') {
     if (phase.turn.open) endWork(step, phase.turn.open, at);
   } else if (phase.open) {
@@ -184,8 +185,9 @@ function noteResult(step: Step, result: ResultBody): void {
 /**
  * @param result the last one of the turn, with what all of them spent and answered
  * @param at number of the event that ended it; undefined where that is not known
+ * @param isReplayed it came early, and was looked at then
  */
-function endWork(step: Step, result: ResultBody, at: number | undefined): void {
+function endWork(step: Step, result: ResultBody, at: number | undefined, isReplayed = false): void {
   const { phase } = step.state;
   switch (phase.name) {
     case 'waiting':
@@ -194,14 +196,15 @@ function endWork(step: Step, result: ResultBody, at: number | undefined): void {
       return;
     case 'saving': {
       // Of what is being stopped: its threads are told that.
-      if (phase.halt) return;
+      if (phase.halt || phase.stopSent !== undefined) return;
       const { begun: _, ...before } = phase;
       const rest = { ...before, resultsAt: [...(phase.resultsAt ?? []), ...(at === undefined ? [] : [at])] };
-      step.enter(phase.early ? { ...rest, later: [...(phase.later ?? []), result] } : { ...rest, early: result });
+      const told = isReplayed ? result : namedEarly(step, phase, result);
+      step.enter(phase.early ? { ...rest, later: [...(phase.later ?? []), told] } : { ...rest, early: told });
       return;
     }
     case 'stopping':
-      save(step, phase.turn, stopped(result, phase.words, phase.how), at);
+      save(step, phase.turn, stopped(result, phase.words, phase.how), at, phase.stop ?? phase.turn.number);
       return;
     case 'starting':
     case 'asking':
@@ -212,10 +215,12 @@ function endWork(step: Step, result: ResultBody, at: number | undefined): void {
       const answers = (prompt: Request) => isAnswered(step, phase.turn, prompt, result);
       // The end of an earlier turn, e.g. of one that was stopped: what is asked now is not answered by it.
       if (prompts.length > 0 && !phase.turn.unasked && !prompts.some(answers)) return;
-      const left = prompts.filter((prompt) => !prompt.inherited && !answers(prompt));
+      const left = leftBy(prompts, answers);
       if (prompts.length > 0 && isUsedUp(result)) {
         // Its process is ended, and with it what it was given and did not come to.
-        const parked = prompts.map((prompt) => (left.includes(prompt) ? unread(prompt, true) : inherited(prompt)));
+        const parked = prompts.map((prompt) =>
+          left.includes(prompt) && !prompt.inherited ? unread(prompt, true) : inherited(prompt),
+        );
         parkTurn(step, { ...phase.turn, prompts: parked }, result);
         return;
       }
@@ -232,10 +237,17 @@ function endWork(step: Step, result: ResultBody, at: number | undefined): void {
   }
 }
 
+/** What a result does not answer. What a process that died had read is answered with the prompt that goes on with it. */
+function leftBy(prompts: readonly Request[], answers: (prompt: Request) => boolean): Request[] {
+  const resumption = prompts.findLast((prompt) => prompt.aside && !prompt.inherited);
+  const isWaiting = resumption !== undefined && !answers(resumption);
+  return prompts.filter((prompt) => !answers(prompt) && (!prompt.inherited || isWaiting));
+}
+
 /** A result names what it answers. One that names nothing answers what was read, where the CLI tells that, or all. */
 function isAnswered(step: Step, turn: Turn, prompt: Request, { promptIds }: ResultBody): boolean {
   if (promptIds.length > 0) return promptIds.includes(prompt.promptId);
-  return step.state.sandbox.tellsReading || turn.unasked ? stageOf(prompt) === 'read' : true;
+  return step.state.sandbox.tellsReading || turn.unasked ? stageOf(prompt) === 'read' && !prompt.inherited : true;
 }
 
 /** Claude has these prompts in its conversation. What it reads in a turn that nobody asked for is answered by that turn. */
@@ -257,11 +269,22 @@ export function noteRead(step: Step, ids: readonly string[]): void {
   } else step.set({ queue: queue.map(mark) });
 }
 
-/** @param endedAt number of the event that ended the turn */
-function save(step: Step, turn: Turn, ending: Ending, endedAt: number | undefined): void {
+/**
+ * @param endedAt number of the event that ended the turn
+ * @param stopSent turn of a stop that was sent, where its end is not confirmed yet
+ */
+function save(step: Step, turn: Turn, ending: Ending, endedAt: number | undefined, stopSent?: number): void {
   const used = ending.result?.usage ?? addUsage(turn.open?.usage ?? noUsage, step.state.turnUsage);
   step.set({ usage: addUsage(step.state.usage, used), turnUsage: noUsage });
-  step.enter({ name: 'saving', since: step.now, turn, ending, early: null, ...(endedAt !== undefined && { endedAt }) });
+  step.enter({
+    name: 'saving',
+    since: step.now,
+    turn,
+    ending,
+    early: null,
+    ...(endedAt !== undefined && { endedAt }),
+    ...(stopSent !== undefined && { stopSent }),
+  });
   step.set({ narration: awaitEnd(step.state.narration) });
 }
 
@@ -283,11 +306,27 @@ export function takeSaved(step: Step): void {
   if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words, phase.how), null);
 }
 
-/** Claude's process is gone while it is stopped: what it has done is still saved. */
-export function saveStopped(step: Step): void {
+/**
+ * Claude's process is gone while it is stopped: what it has done is still saved.
+ * @param isConfirmed whether the stop ended it; otherwise the next process may yet be given what was asked before the stop
+ */
+export function saveStopped(step: Step, isConfirmed: boolean): void {
   const { phase } = step.state;
-  if (phase.name === 'stopping')
-    save(step, phase.turn, stopped(null, phase.words, phase.how), step.state.sandbox.cursor);
+  if (phase.name !== 'stopping') return;
+  const stopSent = isConfirmed ? undefined : (phase.stop ?? phase.turn.number);
+  save(step, phase.turn, stopped(null, phase.words, phase.how), step.state.sandbox.cursor, stopSent);
+}
+
+/** The sandbox says that it has carried out a stop. @param turn that it named; undefined where that is not said */
+export function confirmStop(step: Step, turn: number | undefined): void {
+  const { phase } = step.state;
+  if (phase.name === 'stopping' && turn !== undefined && turn >= (phase.stop ?? phase.turn.number)) {
+    saveStopped(step, true);
+  }
+  if (phase.name !== 'saving' || phase.stopSent === undefined) return;
+  if (turn !== undefined && turn < phase.stopSent) return;
+  const { stopSent: _, ...rest } = phase;
+  step.enter({ ...rest, since: step.now, endedAt: step.state.sandbox.cursor });
 }
 
 /** The sandbox is gone while it is stopped. */
@@ -355,43 +394,70 @@ function closingOf({ outcome, reason }: Ending): Closing {
 function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): void {
   const saving = ended.name === 'saving' ? ended : null;
   const { queue } = step.state;
-  if (saving?.halt) {
+  if (saving?.halt && early === null) {
     // It was stopped before it was this one's turn to be told of.
-    const { since, author, words, how } = saving.halt;
+    const { since, author, words, how, turn: stop } = saving.halt;
     const halted = queue.filter((request) => request.halted);
     beginTurn(step, halted);
     const { phase } = step.state;
     if (phase.name !== 'working') return;
     const turn = { ...phase.turn, unasked: halted.length === 0 };
-    step.enter({ name: 'stopping', since, turn, author, words, how, stop: saving.turn.number });
+    step.enter({ name: 'stopping', since, turn, author, words, how, stop });
     step.set({ queue: queue.filter((request) => !request.halted) });
     return;
   }
   const later = saving?.later ?? [];
-  // What a later result answers is of a later turn.
-  const isLater = ({ promptId }: Request) => later.some(({ promptIds }) => promptIds.includes(promptId));
+  // What a later result answers is of a later turn, and so is what the next process has to go on with.
+  const isLater = ({ promptId, inherited: isLost, halted }: Request) =>
+    halted === true ||
+    later.some(({ promptIds }) => promptIds.includes(promptId)) ||
+    (early !== null && isLost === true && saving?.resume !== undefined);
   const next = queue.filter((request) => !isLater(request));
-  const isUnasked = early === null ? saving?.begun === 'unasked' : !isFor(next, early);
+  const isUnasked = early === null ? saving?.begun === 'unasked' : !isFor(step, next, early);
   if (isUnasked) beginUnasked(step);
   else if (next.length > 0) {
-    beginTurn(step, next, saving?.resume);
+    beginTurn(step, next, early === null ? saving?.resume : undefined);
     step.set({ queue: queue.filter(isLater) });
   }
-  const { phase } = step.state;
-  if (saving?.open && phase.name === 'working' && early === null) {
-    step.enter({ ...phase, turn: { ...phase.turn, open: saving.open } });
+  if (early === null) {
+    const { phase } = step.state;
+    if (saving?.open && phase.name === 'working') {
+      step.enter({ ...phase, turn: { ...phase.turn, open: saving.open } });
+    }
+    return;
   }
-  if (early === null) return;
   for (const [index, result] of [early, ...later].entries()) {
     noteRead(step, result.promptIds);
-    endWork(step, result, saving?.resultsAt?.[index]);
+    endWork(step, result, saving?.resultsAt?.[index], true);
   }
+  // What Claude has begun since is of the turn after that.
+  const { phase } = step.state;
+  if (!saving || phase.name !== 'saving') return;
+  const { begun, open, resume, halt } = saving;
+  step.enter({
+    ...phase,
+    ...(begun && { begun }),
+    ...(open && { open }),
+    ...(resume !== undefined && { resume }),
+    ...(halt && { halt }),
+  });
 }
 
 /** Whether a result is about requests in the queue. */
-function isFor(queue: readonly Request[], { promptIds }: ResultBody): boolean {
+function isFor(step: Step, queue: readonly Request[], { promptIds }: ResultBody): boolean {
   const given = queue.filter(isAtClaude);
-  return promptIds.length === 0 ? given.length > 0 : given.some(({ promptId }) => promptIds.includes(promptId));
+  if (promptIds.length > 0) return given.some(({ promptId }) => promptIds.includes(promptId));
+  return !step.state.sandbox.tellsReading && given.length > 0;
+}
+
+/** A result that came early, naming what it answers: what was read by then, where it does not say itself. */
+function namedEarly(step: Step, { early, later = [] }: SavingPhase, result: ResultBody): ResultBody {
+  if (result.promptIds.length > 0 || !step.state.sandbox.tellsReading) return result;
+  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const read = step.state.queue.filter(
+    (one) => stageOf(one) === 'read' && !one.inherited && !answered.has(one.promptId),
+  );
+  return { ...result, promptIds: read.map(({ promptId }) => promptId) };
 }
 
 /**

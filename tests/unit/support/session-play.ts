@@ -109,16 +109,20 @@ export class SessionPlay {
 
   /** The sandbox is up. */
   started(streamId = STREAM_ID, state: SandboxStatus['state'] = 'preparing', more: Partial<Started> = {}): Effect[] {
+    return this.startedWith({ ...this.startedResult(streamId, state), ...more });
+  }
+
+  /** What a start comes to. @param status beside what the session knows of its sandbox */
+  startedResult(streamId: string, state: SandboxStatus['state'], status: Partial<SandboxStatus> = {}): Started {
     const { generation } = this.state.sandbox;
-    return this.startedWith({
+    return {
       kind: 'started',
       repository: this.state.repository ?? 'acme/shop',
       baseBranch: this.state.baseBranch ?? 'main',
       arrangement: arrangement(),
       access: access(),
-      status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state },
-      ...more,
-    });
+      status: { sessionId: 'session', generation, bootId: BOOT_ID, streamId, lastSeq: this.#seq, state, ...status },
+    };
   }
 
   /** The start of the sandbox ends in this. */
