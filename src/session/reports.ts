@@ -71,8 +71,10 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       cliExited(step, event);
       return;
     case 'saved': {
-      const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, ...body } = event;
-      step.set({ shared: body.shared ?? [], background: body.background ?? null });
+      const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, background, ...work } = event;
+      step.set({ shared: work.shared ?? [], background: background ?? null });
+      // What a stop is about to end is not told as running.
+      const body = { ...work, ...(background && !step.state.backgroundStop && { background }) };
       step.record({ kind: 'saved', ...body }, undefined, at);
       tellBackground(step, body.background);
       // The save of an earlier turn, whose time was up, ends no later one.

@@ -308,7 +308,7 @@ export interface SessionState {
   /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
   background?: Background | null;
   /** A stop came while a turn was saved: what still runs in the background when that is done is ended too. */
-  backgroundStop?: { id: string; thread: string | null; author: string | null; words: string; how: Halt['how'] } | null;
+  backgroundStop?: { id: string; author: string | null; words: string; how: Halt['how'] } | null;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
   /** Requests for the next turn, oldest first. */

@@ -85,8 +85,8 @@ export function endStoppedBackground(step: Step): void {
   const { phase, backgroundStop } = step.state;
   if (!backgroundStop || phase.name === 'saving') return;
   step.set({ backgroundStop: null });
-  // Another turn has begun, which was asked for after the stop.
-  if (phase.name === 'waiting') endBackground(step, { ...backgroundStop, at: null });
+  // Its thread had the answer of the turn that was saved. Another turn that has begun was asked for after the stop.
+  if (phase.name === 'waiting') endBackground(step, { ...backgroundStop, at: null, thread: null });
 }
 
 /**
@@ -223,8 +223,8 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
     }),
   });
   dropWaiting(step, (request) => isAskedBy(request, stop.at), stop.how);
-  const { id, thread, author, words, how } = stop;
-  if (!isAtWork) step.set({ backgroundStop: { id, thread, author, words, how } });
+  const { id, author, words, how } = stop;
+  if (!isAtWork) step.set({ backgroundStop: { id, author, words, how } });
   if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
 }
 

@@ -118,7 +118,8 @@ describe('a command in the background', () => {
     expect(play.kinds(play.report(running(1)))).toContain('stop-sandbox');
     play.report(exited('stop'), saved(2, 0));
     expect(play.state).toMatchObject({ phase: { name: 'waiting' }, background: null });
-    expect(play.closings('thread-1').at(-1)).toContain('`dev server (npm run dev)`');
+    expect(play.closings('thread-1')).toEqual([expect.not.stringContaining('Still running')]);
+    expect(play.entries.at(-1)?.body).toMatchObject({ text: expect.stringContaining('`dev server (npm run dev)`') });
   });
 
   it('that ends at the idle limit is named on the page, and Claude is told with its next prompt', () => {

@@ -3,6 +3,7 @@ import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts
 import { type Effect, laneOf } from '../../src/session/effects.ts';
 import type { EffectResult } from '../../src/session/events.ts';
 import { isUnderWay } from '../../src/session/queueing.ts';
+import { currentTurn } from '../../src/session/state.ts';
 import { Random } from './support/random.ts';
 import {
   aborted,
@@ -33,6 +34,8 @@ class World {
   /** Prompts that the CLI has been given and not answered; those of the running turn first. */
   #queued: { promptId: string; turn: number }[] = [];
   #running: { promptId: string; turn: number }[] = [];
+  /** What Claude has answered in a turn in which its helpers still work; null: none do. */
+  #helped: { promptId: string; turn: number }[] | null = null;
   /** Requests of the CLI that people have not answered. */
   #asks: string[] = [];
   #requests = 0;
@@ -40,6 +43,7 @@ class World {
   #stopping = false;
   #stoppedTurn = 0;
   #prompts = 0;
+  readonly #told = new Set<string>();
   #batches: EventBatch[] = [];
   /** Per thread, what counts: a prompt or stop by a person, or a closing activity. */
   readonly threads = new Map<string, ('asked' | 'closed')[]>();
@@ -55,6 +59,13 @@ class World {
   take(effects: Effect[]): void {
     const { cancelledLanes } = this.play;
     this.#pending = this.#pending.filter((effect) => !cancelledLanes.includes(laneOf(effect)));
+    // What a command that was left running came to is told in a thread, as if it had been asked for.
+    const turn = currentTurn(this.play.state);
+    for (const { promptId, agentSessionId, inherited, aside } of turn?.unasked ? turn.prompts : []) {
+      if (!inherited || !aside || agentSessionId === null || this.#told.has(promptId)) continue;
+      this.#told.add(promptId);
+      if (/^id-/.test(promptId)) this.#mark(agentSessionId, 'asked');
+    }
     for (const effect of effects) {
       if (effect.kind === 'say') {
         const { type } = effect.activity.content;
@@ -108,7 +119,7 @@ class World {
         this.take(this.play.startedWith({ kind: 'place', place: 1 + this.random.below(3) }));
         return;
       }
-      const isIdle = this.#running.length + this.#queued.length === 0;
+      const isIdle = this.#running.length + this.#queued.length === 0 && this.#helped === null;
       this.take(this.play.started(STREAM_ID, isIdle ? 'ready' : 'working'));
     }
     if (effect.kind === 'answer-sandbox' || effect.kind === 'decide-sandbox') {
@@ -120,7 +131,7 @@ class World {
     if (effect.kind === 'prompt-sandbox' && effect.turn > this.#stoppedTurn) this.#queued.push(effect);
     if (effect.kind === 'stop-sandbox') {
       this.#stoppedTurn = effect.turn;
-      this.#stopping = this.#running.every(({ turn }) => turn <= effect.turn);
+      this.#stopping = [...this.#running, ...(this.#helped ?? [])].every(({ turn }) => turn <= effect.turn);
     }
   }
 
@@ -145,11 +156,13 @@ class World {
       this.#asks = [];
       const running = this.#running;
       this.#running = [];
+      this.#helped = null;
       this.#queued = this.#queued.filter(({ turn }) => turn > this.#stoppedTurn);
       this.#report(...(running.length > 0 ? [aborted(ids(running))] : []), saved(this.play.state.turns, 0));
       return true;
     }
     if (this.#running.length === 0) {
+      if (this.#helped && (this.#queued.length === 0 || this.random.chance(0.5))) return this.#helperStep(calm);
       if (this.#queued.length === 0) return false;
       this.#running = this.#queued.splice(0, this.random.chance(0.3) ? 1 : this.#queued.length);
       this.#report(init);
@@ -158,10 +171,7 @@ class World {
     // Only where a stop or an answer never arrived nobody answers any more: the CLI falls silent, and is ended in the end.
     const isForgotten = this.#wordLost && this.#asks.length > 0 && this.random.chance(0.05);
     if (isForgotten || (!calm && this.random.chance(0.03))) {
-      this.#asks = [];
-      this.#running = [];
-      this.#queued = [];
-      this.#report(crashed, saved(this.play.state.turns, 0));
+      this.#crash();
       return true;
     }
     if (this.#asks.length > 0) {
@@ -171,6 +181,7 @@ class World {
       if (!calm && this.random.chance(0.02)) {
         const ended = this.#running;
         this.#running = [];
+        this.#helped = null;
         this.#report(result(`answer ${this.random.below(1e9)}`, ids(ended)), saved(this.play.state.turns, 0));
         return true;
       }
@@ -194,13 +205,55 @@ class World {
     }
     const answered = this.#running;
     this.#running = [];
+    if (this.random.chance(0.2)) {
+      this.#helped = [...(this.#helped ?? []), ...answered];
+      this.#report(openResult(`so far ${this.random.below(1e9)}`, ids(answered)));
+      return true;
+    }
+    this.#helped = null;
     if (this.random.chance(calm ? 0.02 : 0.1)) {
       this.#report(usedUp(ids(answered)), saved(this.play.state.turns, 0));
       return true;
     }
     this.#report(result(`answer ${this.random.below(1e9)}`, ids(answered)));
-    this.#report(saved(this.play.state.turns, 1, this.#head()));
+    this.#report(this.#saved());
     return true;
+  }
+
+  /** Claude has said all it can; its helpers ask, die with it, or are done. */
+  #helperStep(calm: boolean): boolean {
+    if (this.#asks.length > 0 && !(this.#wordLost && this.random.chance(0.05))) return false;
+    if (this.#asks.length > 0 || (!calm && this.random.chance(0.05))) {
+      this.#crash();
+      return true;
+    }
+    if (this.random.chance(0.1)) {
+      const id = `request-${++this.#requests}`;
+      this.#asks = [id];
+      this.#report(permission(id, this.random.pick(COMMANDS)));
+      return true;
+    }
+    this.#helped = null;
+    const words = `answer ${this.random.below(1e9)}`;
+    if (this.random.chance(0.5)) this.#report(init, text(words), result(words, []));
+    else this.#report({ type: 'work-ended' });
+    this.#report(this.#saved());
+    return true;
+  }
+
+  #crash(): void {
+    this.#asks = [];
+    this.#running = [];
+    this.#queued = [];
+    this.#helped = null;
+    this.#report(crashed, saved(this.play.state.turns, 0));
+  }
+
+  /** Now and then with a command that runs on. */
+  #saved(): SandboxEventBody {
+    const body = saved(this.play.state.turns, 1, this.#head());
+    const background = { commands: ['npm run dev'], endAfterMs: 300_000 };
+    return body.type === 'saved' && this.random.chance(0.2) ? { ...body, background } : body;
   }
 
   #report(...bodies: SandboxEventBody[]): void {
@@ -230,6 +283,11 @@ class World {
 /** How many answers a thread is owed. */
 function balance(history: ('asked' | 'closed')[]): number {
   return history.reduce((owed, what) => owed + (what === 'asked' ? 1 : -1), 0);
+}
+
+function openResult(words: string, promptIds: string[]): SandboxEventBody {
+  const body = result(words, promptIds);
+  return body.type === 'line' ? { ...body, goesOn: true } : body;
 }
 
 function ids(prompts: { promptId: string }[]): string[] {
