@@ -26,14 +26,15 @@ export type SessionPage = z.infer<typeof sessionPageSchema>;
 /**
  * `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. With `answers` it is the answer
  * to that question and nothing else: 409 `question_closed` where the question is not open any more. `options`: ids of the
- * chosen ones; none: `text` is the answer.
+ * chosen ones; none: `text` is the answer. Null: it answers nothing, whatever is asked when it arrives. Left out by pages of
+ * earlier versions, which do not say.
  */
 export const pagePromptSchema = z.object({
   id: z.uuid(),
   text: z.string().trim().min(1).max(50_000),
   answers: z
     .object({ question: z.string().min(1).max(1_000), options: z.array(z.string().max(10_000)).max(100).default([]) })
-    .optional(),
+    .nullish(),
 });
 
 /** `POST /api/sessions/:id/stop`. `ageMs`: how long ago it was asked for, where it could not be sent at once. */

@@ -76,7 +76,7 @@ sessions.post('/:id/prompts', async (c) => {
   const prompt = followUpPrompt({ author: null, text });
   const by = { promptId: id, agentSessionId: null, author: null, person: null, source: 'page' } as const;
   return deliver(c.env, c.req.param('id'), c.req.url, id, {
-    event: { type: 'prompted', ...by, text, ...(answers && { answers }) },
+    event: { type: 'prompted', ...by, text, ...(answers !== undefined && { answers }) },
     promptText: { followUp: prompt, first: prompt },
   });
 });

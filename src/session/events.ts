@@ -33,8 +33,8 @@ export type SessionEvent =
       source: PromptSource;
       /** What the journal shows. What Claude is given is kept beside the outbox. */
       text: string;
-      /** The question that it answers, by its id; left out where it names none. */
-      answers?: NamedAnswer;
+      /** The question that it answers, by its id; null: none at all; left out where it does not say. */
+      answers?: NamedAnswer | null;
       /** When it was asked, by Linear's clock, in ms since the epoch; left out: just now. */
       at?: number;
       /** The comment in Linear that says it; left out where it is none. */

@@ -82,6 +82,7 @@ export function meaningOf(
   now: number,
 ): Meaning {
   const { answers, author, source, text } = event;
+  if (answers === null) return { kind: 'none' };
   const at = event.at ?? now;
   const standing = standingQuestion(state);
   const reply = { text, author, at, isFromPage: source === 'page' };

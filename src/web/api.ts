@@ -46,14 +46,27 @@ export function fetchEgress(id: string, signal: AbortSignal): Promise<Answer<Egr
   return request(`${sessionPath(id)}/egress`, { signal }, (body) => parsed(egressPageSchema.safeParse(body)));
 }
 
-/** `POST /api/sessions/:id/prompts`. Repeating it with the same id prompts once. */
+/** `POST /api/sessions/:id/prompts`. Repeating it with the same id prompts once. It answers no question, however late it comes. */
 export function postPrompt(id: string, prompt: { id: string; text: string }): Promise<Answer<true>> {
-  return request(`${sessionPath(id)}/prompts`, posted(prompt), () => true as const);
+  return request(`${sessionPath(id)}/prompts`, posted({ ...prompt, answers: null }), () => true as const);
 }
 
-/** `POST /api/sessions/:id/stop` */
-export function postStop(id: string, stopId: string): Promise<Answer<true>> {
-  return request(`${sessionPath(id)}/stop`, posted({ id: stopId }), () => true as const);
+/**
+ * `POST /api/sessions/:id/prompts` with the question that it answers. `options`: ids of the chosen ones; none: `text` is the answer.
+ * @throws the reason of `signal` where it is aborted
+ */
+export function postAnswer(
+  id: string,
+  { question, options, ...prompt }: { id: string; question: string; options: string[]; text: string },
+  signal: AbortSignal,
+): Promise<Answer<true>> {
+  const body = { ...prompt, answers: { question, options } };
+  return request(`${sessionPath(id)}/prompts`, { ...posted(body), signal }, () => true as const);
+}
+
+/** `POST /api/sessions/:id/stop`. Repeating it with the same id stops once. `ageMs`: how long ago it was asked for. */
+export function postStop(id: string, stop: { id: string; ageMs?: number }): Promise<Answer<true>> {
+  return request(`${sessionPath(id)}/stop`, posted(stop), () => true as const);
 }
 
 /** Address of the live socket, sending what comes after a number. */

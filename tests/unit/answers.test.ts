@@ -388,3 +388,13 @@ describe('“use the other repository”', () => {
     expect(play.state.repository).toBe('acme/site');
   });
 });
+
+it('what a page keeps and sends later answers no question that stands when it arrives', () => {
+  const play = asking(permission('r1'));
+  play.now += 120_000;
+  const by = { promptId: 'kept', agentSessionId: null, author: null, person: null, source: 'page' } as const;
+  const effects = play.play({ type: 'prompted', ...by, text: 'yes', answers: null });
+  expect(decided(effects)).toEqual([]);
+  expect(play.kinds(effects)).toContain('prompt-sandbox');
+  expect(asked(play).id).toBe('r1');
+});

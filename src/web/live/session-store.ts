@@ -4,19 +4,18 @@
  */
 import { z } from 'zod';
 import type { SessionView } from '../../protocol/viewer.ts';
-import { fetchPage, liveUrl, postPrompt, postStop } from '../api.ts';
+import { fetchPage, liveUrl, postAnswer, postPrompt, postStop } from '../api.ts';
 import type { Outline } from '../outline/model.ts';
 import { outlineOf } from '../outline/outline.ts';
+import { AnswerSender, type AnswerState, type PageAnswer } from './answer-sender.ts';
 import { retryDelay } from './backoff.ts';
 import { type LinkState, LiveConnection } from './connection.ts';
 import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';
+import { type KeptStop, keptStopSchema, StopSender, type StopState } from './stop-sender.ts';
 import { type Applied, applyFrame, applyPage, emptyTimeline, type Timeline } from './timeline.ts';
 
 /** `loading` until something can be shown; `missing`: no such session; `failing`: not shown yet, and why. */
 export type LoadState = { at: 'loading' } | { at: 'failing'; problem: string } | { at: 'shown' } | { at: 'missing' };
-
-/** A stop that was asked for here: until the session's phase tells of it, or what the server answered instead. */
-export type StopState = { at: 'none' } | { at: 'asked' } | { at: 'refused'; message: string };
 
 export type SessionState = {
   readonly load: LoadState;
@@ -26,6 +25,7 @@ export type SessionState = {
   readonly outline: Outline;
   readonly outgoing: readonly Outgoing[];
   readonly stop: StopState;
+  readonly answer: AnswerState;
   /** Server's clock minus this one's, ms. */
   readonly skew: number;
 };
@@ -42,6 +42,8 @@ export class SessionStore {
   #timeline: Timeline = emptyTimeline;
   readonly #listeners = new Set<() => void>();
   readonly #ended = new AbortController();
+  readonly #stopSender: StopSender;
+  readonly #answerSender: AnswerSender;
   #connection: LiveConnection | null = null;
   #publishing = false;
   #sending = false;
@@ -56,16 +58,30 @@ export class SessionStore {
       session: null,
       timeline: emptyTimeline,
       outline: outlineOf([]),
-      outgoing: readOutgoing(id),
+      outgoing: readKept(outgoingKey(id), z.array(outgoingSchema)) ?? [],
       stop: { at: 'none' },
+      answer: { at: 'none' },
       skew: 0,
     };
+    this.#stopSender = new StopSender({
+      post: (stop) => postStop(id, stop),
+      pause: (milliseconds) => this.#pause(milliseconds),
+      keep: (stop) => writeKept(stopKey(id), stop),
+      onState: (stop) => this.#set({ stop }),
+      isEnded: () => this.#ended.signal.aborted,
+    });
+    this.#answerSender = new AnswerSender({
+      post: (answer, signal) => postAnswer(id, answer, signal),
+      onState: (answer) => this.#set({ answer }),
+    });
     const wake = () => this.#wake();
     const { signal } = this.#ended;
     window.addEventListener('online', wake, { signal });
     window.addEventListener('offline', wake, { signal });
     window.addEventListener('pageshow', wake, { signal });
     document.addEventListener('visibilitychange', wake, { signal });
+    const kept = readKept(stopKey(id), keptStopSchema);
+    if (kept !== null) void this.#stopSender.send(kept);
     void this.#load();
   }
 
@@ -86,6 +102,7 @@ export class SessionStore {
   /** Prompts Claude: shown at once, sent until the server has it. */
   prompt(text: string): void {
     const prompt: Outgoing = { id: crypto.randomUUID(), text, at: Date.now(), state: 'sending' };
+    this.#set({ answer: { at: 'none' } });
     this.#setOutgoing([...this.#state.outgoing, prompt]);
     void this.#send();
   }
@@ -101,12 +118,20 @@ export class SessionStore {
     this.#setOutgoing(this.#state.outgoing.filter((prompt) => prompt.id !== id));
   }
 
-  /** Asks for the running turn to be stopped. */
+  /** Asks for the running turn to be stopped; sent until the server has it. */
   async stop(): Promise<void> {
-    if (this.#state.stop.at === 'asked') return;
-    this.#set({ stop: { at: 'asked' } });
-    const answer = await postStop(this.id, crypto.randomUUID());
-    if (!answer.ok) this.#set({ stop: { at: 'refused', message: `Not stopped: ${answer.message}` } });
+    if (this.#state.stop.at !== 'asked') await this.#stopSender.ask();
+  }
+
+  /** Answers the question that stands, once. @returns whether the server took it */
+  async answer(answer: PageAnswer): Promise<boolean> {
+    if (this.#state.link.at === 'waiting') {
+      const message =
+        'There is no connection, so nothing was answered. Answer when it is back, if the question still stands.';
+      this.#set({ answer: { at: 'failed', message } });
+      return false;
+    }
+    return this.#answerSender.send(answer);
   }
 
   async #load(): Promise<void> {
@@ -143,6 +168,7 @@ export class SessionStore {
       onState: (link) => {
         this.#set(link.at === 'gone' ? { link, load: { at: 'missing' } } : { link });
         if (link.at === 'live') void this.#send();
+        else this.#answerSender.connectionLost();
       },
     });
     void this.#send();
@@ -177,14 +203,16 @@ export class SessionStore {
     const grown = timeline.entries !== before.timeline.entries;
     const { session } = timeline;
     const outgoing = grown ? withoutShown(before.outgoing, timeline.entries) : before.outgoing;
-    if (outgoing !== before.outgoing) writeOutgoing(this.id, outgoing);
+    if (outgoing !== before.outgoing) writeKept(outgoingKey(this.id), outgoing);
     const phaseTold = session !== null && session.phase !== before.session?.phase;
     this.#set({
       timeline,
       session,
       outgoing,
       outline: grown ? outlineOf(timeline.entries, before.outline) : before.outline,
-      stop: phaseTold ? { at: 'none' } : before.stop,
+      // One that is still to be sent was not heard of by the session.
+      stop: phaseTold && before.stop.at !== 'sending' ? { at: 'none' } : before.stop,
+      answer: before.answer.at === 'taken' && session !== before.session ? { at: 'none' } : before.answer,
     });
   }
 
@@ -195,7 +223,7 @@ export class SessionStore {
   }
 
   #setOutgoing(outgoing: readonly Outgoing[]): void {
-    writeOutgoing(this.id, outgoing);
+    writeKept(outgoingKey(this.id), outgoing);
     this.#set({ outgoing });
   }
 
@@ -237,20 +265,24 @@ function outgoingKey(id: string): string {
   return `cyrus:outgoing:${id}`;
 }
 
-/** Prompts of an earlier life of this page (a reload) that were not seen to arrive. */
-function readOutgoing(id: string): readonly Outgoing[] {
+function stopKey(id: string): string {
+  return `cyrus:stop:${id}`;
+}
+
+/** What an earlier life of this page (before a reload) did not see arrive; null: nothing. */
+function readKept<T>(key: string, schema: z.ZodType<T>): T | null {
   try {
-    return z.array(outgoingSchema).parse(JSON.parse(sessionStorage.getItem(outgoingKey(id)) ?? '[]'));
+    return schema.parse(JSON.parse(sessionStorage.getItem(key) ?? 'null'));
   } catch {
-    return []; // Storage is forbidden, or holds something else: nothing is pending then.
+    return null; // Storage is forbidden, or holds something else: nothing is pending then.
   }
 }
 
-function writeOutgoing(id: string, outgoing: readonly Outgoing[]): void {
+function writeKept(key: string, kept: readonly Outgoing[] | KeptStop | null): void {
   try {
-    if (outgoing.length === 0) sessionStorage.removeItem(outgoingKey(id));
-    else sessionStorage.setItem(outgoingKey(id), JSON.stringify(outgoing));
+    if (kept === null || (Array.isArray(kept) && kept.length === 0)) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, JSON.stringify(kept));
   } catch {
-    // Without storage a reload forgets prompts that are still under way; they are still sent while the page lives.
+    // Without storage a reload forgets what is still under way; it is still sent while the page lives.
   }
 }

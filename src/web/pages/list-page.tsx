@@ -65,7 +65,9 @@ function Row({ row, now }: { row: SessionRow; now: number }) {
         {tone === 'busy' ? <Spinner /> : <span className="pill-dot" aria-hidden="true" />}
       </span>
       <span className="list-issue">{row.identifier}</span>
-      <span className="list-title">{row.title}</span>
+      <span className="list-title" dir="auto">
+        {row.title}
+      </span>
       <span className="list-detail" title={detail}>
         {detail}
       </span>

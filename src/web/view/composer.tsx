@@ -13,10 +13,12 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const store = useStore();
   const phase = useSession((state) => state.session?.phase);
   const stop = useSession((state) => state.stop);
+  const answer = useSession((state) => state.answer);
+  const question = useSession((state) => state.session?.asked?.id ?? null);
   const [text, setText] = useDraft(store.id);
   const hint = useId();
   const canStop = phase !== undefined && STOPPABLE.has(phase);
-  const stopping = phase === 'stopping' || (canStop && stop.at === 'asked');
+  const stopping = phase === 'stopping' || stop.at === 'sending' || (canStop && stop.at === 'asked');
 
   useEffect(() => {
     if (!canStop) return;
@@ -30,6 +32,15 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const send = () => {
     const words = text.trim();
     if (words === '' || words.length > MOST_CHARACTERS) return;
+    if (question !== null) {
+      // It stays in the field until it counts: an answer is not sent again by itself.
+      void store.answer({ question, options: [], text: words }).then((isTaken) => {
+        if (!isTaken) return;
+        setText('');
+        onSent();
+      });
+      return;
+    }
     store.prompt(words);
     setText('');
     onSent();
@@ -53,6 +64,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
         <div className="composer-field" data-text={`${text}\n`}>
           <textarea
             rows={1}
+            dir="auto"
             value={text}
             aria-label="Message to Claude"
             aria-describedby={hint}
@@ -64,13 +76,13 @@ export function Composer({ onSent }: { onSent: () => void }) {
         {(canStop || stopping) && (
           <button type="button" className="button" disabled={stopping} onClick={() => void store.stop()}>
             <Icon name="square" />
-            {stopping ? 'Stopping…' : 'Stop'}
+            {stop.at === 'sending' && stop.message !== undefined ? 'Stop waits…' : stopping ? 'Stopping…' : 'Stop'}
           </button>
         )}
         <button
           type="submit"
           className="button button-primary"
-          disabled={text.trim() === '' || text.trim().length > MOST_CHARACTERS}
+          disabled={answer.at === 'sending' || text.trim() === '' || text.trim().length > MOST_CHARACTERS}
         >
           <Icon name="send" />
           Send
@@ -84,6 +96,14 @@ export function Composer({ onSent }: { onSent: () => void }) {
         ) : stop.at === 'refused' ? (
           <span className="problem" role="alert">
             {stop.message}
+          </span>
+        ) : stop.at === 'sending' && stop.message !== undefined ? (
+          <span className="problem" role="alert">
+            Not stopped yet: {stop.message} The stop is kept, and sent until it arrives.
+          </span>
+        ) : answer.at === 'failed' ? (
+          <span className="problem" role="alert" dir="auto">
+            {answer.message}
           </span>
         ) : (
           <span className="keys">

@@ -16,7 +16,7 @@ export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: En
   return (
     <section className={`ended tone-${outcomeTone(outcome)}`} aria-label="Outcome">
       {!repeats && text.trim() !== '' && (
-        <div className="prose ended-text">
+        <div className="prose ended-text" dir="auto">
           <Prose text={text} />
         </div>
       )}

@@ -47,7 +47,7 @@ const ItemView = memo(function ItemView({ item, running }: { item: Item; running
       return <MessageItem entry={item.entry} />;
     case 'text':
       return (
-        <div className="prose item-text">
+        <div className="prose item-text" dir="auto">
           <Prose text={item.entry.text} />
           {item.entry.truncatedFrom !== undefined && <p className="faint">Cut here; the log has no more either.</p>}
         </div>

@@ -53,7 +53,7 @@ function Clamped({ children }: { children: ReactNode }) {
   }, []);
   return (
     <>
-      <div ref={box} className={state === 'clamped' ? 'prose message-text clamped' : 'prose message-text'}>
+      <div ref={box} dir="auto" className={state === 'clamped' ? 'prose message-text clamped' : 'prose message-text'}>
         {children}
       </div>
       {state === 'clamped' && (

@@ -13,7 +13,9 @@ function OutgoingMessage({ prompt }: { prompt: Outgoing }) {
   const { id, text, at, state, message } = prompt;
   return (
     <Message author="You" how={how(prompt)} at={at} className={state === 'refused' ? '' : 'message-outgoing'}>
-      <p className="message-plain">{text}</p>
+      <p className="message-plain" dir="auto">
+        {text}
+      </p>
       {state === 'refused' && (
         <p className="problem" role="alert">
           Not sent: {message}{' '}

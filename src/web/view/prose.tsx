@@ -11,7 +11,7 @@ export function StreamingText({ text: latest }: { text: string }) {
   if (text.length >= found.current.text.length) found.current = { text, blocks };
 
   return (
-    <div className="prose streaming">
+    <div className="prose streaming" dir="auto">
       <Pieces text={text} blocks={blocks} />
     </div>
   );

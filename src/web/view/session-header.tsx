@@ -24,7 +24,7 @@ export function SessionHeader({ session }: { session: SessionView }) {
               </OutLink>
             </span>
           )}
-          <span className="bar-words" title={issue?.title}>
+          <span className="bar-words" dir="auto" title={issue?.title}>
             {issue?.title ?? 'Session without an issue'}
           </span>
           {pullRequest != null && (

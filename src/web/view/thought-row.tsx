@@ -18,7 +18,7 @@ export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
   return (
     <Fold className="row" line={line}>
       {() => (
-        <div className="prose thought">
+        <div className="prose thought" dir="auto">
           <Prose text={text} />
         </div>
       )}

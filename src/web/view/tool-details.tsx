@@ -14,7 +14,7 @@ export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean 
       {result !== null && (
         <section aria-label="Result">
           {isSubagent(call?.name) && !result.isError ? (
-            <div className="prose boxed">
+            <div className="prose boxed" dir="auto">
               <Prose text={result.text} />
             </div>
           ) : (
