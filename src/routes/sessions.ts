@@ -3,6 +3,8 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { followUpPrompt } from '../claude/prompts.ts';
 import { readConfig } from '../config.ts';
+import { asError } from '../observability/as-error.ts';
+import { log } from '../observability/log.ts';
 import { type ApiError, pagePromptSchema, pageStopSchema, QUESTION_CLOSED, type SessionList } from '../protocol/api.ts';
 import type { EgressPage } from '../protocol/egress-log.ts';
 import type { Delivery } from '../session/delivery.ts';
@@ -109,12 +111,34 @@ sessions.get('/:id/log', async (c) => {
   const id = c.req.param('id');
   const turns = (await find(c.env, id)?.turns()) ?? null;
   if (turns === null) return c.json(NO_SUCH_SESSION, 404);
-  const numbers = Array.from({ length: turns }, (_, index) => index + 1);
-  const logs = await Promise.all(numbers.map((turn) => getTurnMarkdown(c.env.LOGS, id, turn)));
-  const known = logs.filter((log) => log !== null);
-  const markdown = known.length > 0 ? known.join('\n\n') : 'No turn has ended yet.\n';
-  return c.text(markdown, 200, { 'content-type': 'text/markdown; charset=utf-8' });
+  const { readable, writable } = new IdentityTransformStream();
+  c.executionCtx.waitUntil(writeLogs(c.env.LOGS, id, turns, writable));
+  return new Response(readable, { headers: { 'content-type': 'text/markdown; charset=utf-8' } });
 });
+
+/** The logs of the turns, one after the other, as fast as they are read. Never rejects: a reader may leave. */
+async function writeLogs(bucket: R2Bucket, id: string, turns: number, to: WritableStream<Uint8Array>): Promise<void> {
+  const write = async (text: string) => {
+    const writer = to.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    writer.releaseLock();
+  };
+  try {
+    let isEmpty = true;
+    for (let turn = 1; turn <= turns; turn += 1) {
+      const markdown = await getTurnMarkdown(bucket, id, turn);
+      if (!markdown) continue;
+      if (!isEmpty) await write('\n\n');
+      isEmpty = false;
+      await markdown.pipeTo(to, { preventClose: true });
+    }
+    if (isEmpty) await write('No turn has ended yet.\n');
+    await to.close();
+  } catch (error) {
+    log('session.log.broke-off', { session: id, error: asError(error) });
+    await to.abort(error).catch(() => {});
+  }
+}
 
 sessions.get('/:id/shared/:hash', (c) =>
   sharedFile(c.env.LOGS, c.req.param('id'), c.req.param('hash'), c.req.query('name') ?? ''),

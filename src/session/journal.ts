@@ -7,6 +7,13 @@ import { upgradeEntry } from './upgrade.ts';
 /** Longest JSON text of entries that is given out at once, in UTF-16 code units. */
 const MAX_PAGE_LENGTH = 1024 * 1024;
 
+/** Entries of a turn that are read at once. */
+const TURN_PAGE = 200;
+/** By `turns`, which has a row a turn; the journal itself is never searched for one. */
+export const TURN_BOUNDS = `
+  SELECT first, (SELECT first FROM turns AS later WHERE later.turn > ?1 ORDER BY later.turn LIMIT 1) AS next
+  FROM turns WHERE turn = ?1`;
+
 interface Row extends Record<string, SqlStorageValue> {
   seq: number;
   at: number;
@@ -81,17 +88,29 @@ export class Journal {
     return entries;
   }
 
-  /** All entries of a turn, in order. Turns follow each other in the journal, and the last one is asked for most. */
-  ofTurn(turn: number): JournalEntry[] {
-    return this.#sql
-      .exec<Row>(
-        `SELECT seq, at, turn, body FROM journal
-         WHERE seq >= (SELECT first FROM turns WHERE turn = ?1) AND turn = ?1
-           AND seq < (SELECT coalesce(min(first), 9e15) FROM turns WHERE turn > ?1) ORDER BY seq`,
-        turn,
-      )
-      .toArray()
-      .map(toEntry);
+  /**
+   * The entries of a turn, in order, read as they are taken: a few at a time are in memory, however long the turn was. What
+   * is appended meanwhile may come along.
+   */
+  *ofTurn(turn: number): Generator<JournalEntry, void, undefined> {
+    const [bounds] = this.#sql.exec<{ first: number; next: number | null }>(TURN_BOUNDS, turn).toArray();
+    if (!bounds) return;
+    for (let after = bounds.first - 1; ; ) {
+      const page = this.after(after, TURN_PAGE);
+      for (const entry of page) {
+        if (bounds.next !== null && entry.seq >= bounds.next) return;
+        if (entry.turn === turn) yield entry;
+      }
+      const last = page.at(-1);
+      if (!last) return;
+      after = last.seq;
+    }
+  }
+
+  /** The entry with this number; null where there is none. */
+  at(seq: number): JournalEntry | null {
+    const [row] = this.#sql.exec<Row>('SELECT seq, at, turn, body FROM journal WHERE seq = ?', seq).toArray();
+    return row ? toEntry(row) : null;
   }
 
   /** The newest entries of a kind, in their order. */

@@ -20,35 +20,59 @@ export interface LogMeta {
  * @param entries the journal of the turn, in order; times become UTC
  */
 export function renderLog(meta: LogMeta, entries: JournalEntry[]): string {
-  const results = new Map<string, Body<'tool-result'>>();
-  for (const entry of entries) if (entry.kind === 'tool-result') results.set(entry.toolUseId, entry);
-  const calls = new Set(entries.flatMap((entry) => (entry.kind === 'tool-call' ? [entry.toolUseId] : [])));
-  const context: Context = { results, calls, cwd: null };
-  const parts = [head(meta, entries)];
-  for (const entry of entries) {
+  const bySeq = new Map(entries.map((entry) => [entry.seq, entry]));
+  return [...logParts(meta, { entries: () => entries, at: (seq) => bySeq.get(seq) ?? null })].join('');
+}
+
+/** Where the entries of a turn are read from; nothing of it is held in memory. */
+export interface LogSource {
+  /** The turn's entries in their order, each time from the first. */
+  entries: () => Iterable<JournalEntry>;
+  /** The entry with this number. */
+  at: (seq: number) => JournalEntry | null;
+}
+
+/** The same, piece by piece: the turn is gone through twice, and what is kept in between are the numbers of results. */
+export function* logParts(meta: LogMeta, source: LogSource): Generator<string, void, undefined> {
+  const results = new Map<string, number>();
+  const calls = new Set<string>();
+  let first: JournalEntry | undefined;
+  for (const entry of source.entries()) {
+    first ??= entry;
+    if (entry.kind === 'tool-result') results.set(entry.toolUseId, entry.seq);
+    if (entry.kind === 'tool-call') calls.add(entry.toolUseId);
+  }
+  const resultOf = (toolUseId: string) => {
+    const seq = results.get(toolUseId);
+    const entry = seq === undefined ? null : source.at(seq);
+    return entry?.kind === 'tool-result' ? entry : undefined;
+  };
+  const context: Context = { resultOf, calls, cwd: null };
+  yield head(meta, first);
+  for (const entry of source.entries()) {
     if (entry.kind === 'claude-started') context.cwd = entry.cwd;
     const part = renderEntry(entry, context);
-    if (part !== '') parts.push(part);
+    if (part !== '') yield `\n\n${part}`;
   }
-  return `${parts.join('\n\n')}\n`;
+  yield '\n';
 }
 
 type Body<K extends JournalBody['kind']> = Extract<JournalBody, { kind: K }>;
 
 interface Context {
-  /** Results by call; they are shown with their call. */
-  results: Map<string, Body<'tool-result'>>;
+  /** The result of a call; it is shown with its call. */
+  resultOf: (toolUseId: string) => Body<'tool-result'> | undefined;
   calls: Set<string>;
   cwd: string | null;
 }
 
-function head(meta: LogMeta, entries: JournalEntry[]): string {
+function head(meta: LogMeta, first: JournalEntry | undefined): string {
   const name = meta.identifier === null ? '' : `${line(meta.identifier)}: `;
   const facts = [
     meta.repository === null ? '' : `Repository ${inlineCode(meta.repository)}`,
     meta.branch === null ? '' : `branch ${inlineCode(meta.branch)}`,
     `turn ${meta.turn}`,
-    entries[0] === undefined ? '' : `began ${utc(entries[0].at)}`,
+    first === undefined ? '' : `began ${utc(first.at)}`,
   ];
   return `# ${name}${line(meta.title)}\n\n${facts.filter((fact) => fact !== '').join(', ')}`;
 }
@@ -128,7 +152,7 @@ function renderEntry(entry: JournalEntry, context: Context): string {
 
 function renderCall(entry: Body<'tool-call'>, by: string, context: Context): string {
   const { action, parameter } = toolWords(entry.name, entry.input, context.cwd);
-  const result = context.results.get(entry.toolUseId);
+  const result = context.resultOf(entry.toolUseId);
   const state = result === undefined ? ' (no result)' : result.isError ? ' (failed)' : '';
   const who = by === 'Claude' ? '' : `${by}: `;
   const input = `Input of ${inlineCode(entry.name)}${cutNote(entry.truncatedFrom)}:\n\n${fence(json(entry.input), 'json')}`;

@@ -14,7 +14,7 @@ import { withAttachments } from './attachments.ts';
 import { type Effect, isThreadEffect, type ThreadEffect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { withdrawalByState } from './from-linear.ts';
-import { renderLog } from './log-document.ts';
+import { logParts } from './log-document.ts';
 import { openPullRequest } from './open-pull-request.ts';
 import { takePlace } from './places.ts';
 import { postToThread } from './post-to-thread.ts';
@@ -131,18 +131,17 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       return null;
     }
     case 'archive-turn': {
-      const entries = surroundings.journal.ofTurn(effect.turn);
-      const markdown = renderLog(
-        {
-          identifier: state.issue?.identifier ?? null,
-          title: rowOf(state).title,
-          repository: state.repository,
-          branch: state.branch,
-          turn: effect.turn,
-        },
-        entries,
-      );
-      await putTurnLog(env.LOGS, state.id, effect.turn, entries, markdown);
+      const { journal } = surroundings;
+      const entries = () => journal.ofTurn(effect.turn);
+      const about = {
+        identifier: state.issue?.identifier ?? null,
+        title: rowOf(state).title,
+        repository: state.repository,
+        branch: state.branch,
+        turn: effect.turn,
+      };
+      const markdown = logParts(about, { entries, at: (seq) => journal.at(seq) });
+      await putTurnLog(env.LOGS, state.id, effect.turn, entries(), markdown);
       return null;
     }
   }

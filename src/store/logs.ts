@@ -4,7 +4,7 @@
  *
  * `sessions/<id>/turn-0001.jsonl.gz`, `sessions/<id>/turn-0001.md`, `sessions/<id>/patch/<head>.patch`
  */
-import { putStream } from './put-stream.ts';
+import { putPieces, putStream } from './put-stream.ts';
 
 /** Largest patch that is stored, in bytes. */
 export const MAX_PATCH_BYTES = 50 * 1024 * 1024;
@@ -29,7 +29,7 @@ export function isCommitId(text: string): boolean {
 /**
  * Stores the log of one turn; storing it again replaces it.
  * @param entries the turn's journal entries in their order; taken one by one, never all in memory
- * @param markdown the same for people
+ * @param markdown the same for people, in pieces
  * @throws LogKeyError; R2's errors as they are
  */
 export async function putTurnLog(
@@ -37,15 +37,14 @@ export async function putTurnLog(
   sessionId: string,
   turn: number,
   entries: Iterable<unknown>,
-  markdown: string,
+  markdown: Iterable<string>,
 ): Promise<void> {
   const key = turnKey(sessionId, turn);
-  // R2 wants to know the length beforehand, so the compressed form is held in memory: about a tenth of the entries.
-  const compressed = await new Response(jsonLines(entries).pipeThrough(new CompressionStream('gzip'))).arrayBuffer();
-  await Promise.all([
-    bucket.put(`${key}.jsonl.gz`, compressed, { httpMetadata: { contentType: 'application/gzip' } }),
-    bucket.put(`${key}.md`, markdown, { httpMetadata: { contentType: 'text/markdown; charset=utf-8' } }),
-  ]);
+  const compressed = utf8(jsonLines(entries)).pipeThrough(new CompressionStream('gzip'));
+  // One after the other: each holds one part of the upload in memory.
+  await putPieces(bucket, `${key}.jsonl.gz`, compressed, { httpMetadata: { contentType: 'application/gzip' } });
+  const type = 'text/markdown; charset=utf-8';
+  await putPieces(bucket, `${key}.md`, utf8(markdown), { httpMetadata: { contentType: type } });
 }
 
 /** The journal entries of a turn as JSON lines (uncompressed, UTF-8), or null. @throws LogKeyError */
@@ -59,9 +58,13 @@ export async function getTurnLog(
 }
 
 /** The Markdown log of a turn, or null. @throws LogKeyError */
-export async function getTurnMarkdown(bucket: R2Bucket, sessionId: string, turn: number): Promise<string | null> {
+export async function getTurnMarkdown(
+  bucket: R2Bucket,
+  sessionId: string,
+  turn: number,
+): Promise<ReadableStream<Uint8Array> | null> {
   const stored = await bucket.get(`${turnKey(sessionId, turn)}.md`);
-  return stored ? stored.text() : null;
+  return stored?.body ?? null;
 }
 
 /**
@@ -110,22 +113,27 @@ function patchKey(sessionId: string, head: string): string {
   return `${sessionPrefix(sessionId)}/patch/${head}.patch`;
 }
 
-function jsonLines(entries: Iterable<unknown>): ReadableStream<Uint8Array> {
-  const utf8 = new TextEncoder();
-  const iterator = entries[Symbol.iterator]();
+function* jsonLines(entries: Iterable<unknown>): Generator<string, void, undefined> {
+  for (const entry of entries) yield `${JSON.stringify(entry)}\n`;
+}
+
+/** Texts as bytes, joined to pieces of a good size, made as they are taken. */
+function utf8(texts: Iterable<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const iterator = texts[Symbol.iterator]();
   return new ReadableStream<Uint8Array>({
     pull(controller) {
       let piece = '';
       while (piece.length < PIECE_LENGTH) {
         const next = iterator.next();
         if (next.done) {
-          if (piece !== '') controller.enqueue(utf8.encode(piece));
+          if (piece !== '') controller.enqueue(encoder.encode(piece));
           controller.close();
           return;
         }
-        piece += `${JSON.stringify(next.value)}\n`;
+        piece += next.value;
       }
-      controller.enqueue(utf8.encode(piece));
+      controller.enqueue(encoder.encode(piece));
     },
     cancel() {
       iterator.return?.();

@@ -231,7 +231,7 @@ describe('logs and patches', () => {
     const lines = (await new Response(await getTurnLog(env.LOGS, id, 1)).text()).split('\n');
     expect(lines.pop()).toBe('');
     expect(lines.map((line) => JSON.parse(line))).toEqual(entries);
-    expect(await getTurnMarkdown(env.LOGS, id, 1)).toBe('# Turn 1\n');
+    expect(await new Response(await getTurnMarkdown(env.LOGS, id, 1)).text()).toBe('# Turn 1\n');
     const { objects } = await env.LOGS.list({ prefix: `sessions/${id}/` });
     expect(objects.map((object) => object.key)).toEqual([
       `sessions/${id}/turn-0001.jsonl.gz`,
@@ -243,7 +243,7 @@ describe('logs and patches', () => {
   it('a turn without entries, and one that was never stored', async () => {
     await putTurnLog(env.LOGS, id, 2, [], '');
     expect(await new Response(await getTurnLog(env.LOGS, id, 2)).text()).toBe('');
-    expect(await getTurnMarkdown(env.LOGS, id, 2)).toBe('');
+    expect(await new Response(await getTurnMarkdown(env.LOGS, id, 2)).text()).toBe('');
     expect(await getTurnLog(env.LOGS, id, 3)).toBeNull();
     expect(await getTurnMarkdown(env.LOGS, id, 3)).toBeNull();
     expect(await getPatch(env.LOGS, id, head)).toBeNull();

@@ -3,7 +3,7 @@
  * nothing of what frames mean; who reads them says whether they can be trusted.
  */
 import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
-import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type ViewerFrame } from '../../protocol/viewer.ts';
+import { CLOSE_MORE, CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type ViewerFrame } from '../../protocol/viewer.ts';
 import { retryDelay } from './backoff.ts';
 import { decodeFrame } from './decode.ts';
 
@@ -97,6 +97,9 @@ export class LiveConnection {
       if (event.code === CLOSE_NO_SUCH_SESSION) {
         this.#leave();
         this.#enter({ at: 'gone' }, { at: 'gone' });
+      } else if (event.code === CLOSE_MORE) {
+        this.#leave();
+        this.#connect();
       } else {
         this.#giveUp(socket, event.code === CLOSE_PROTOCOL ? event.reason : 'the connection was closed');
       }
