@@ -13,7 +13,7 @@ import { StoredConversation } from './checkpoint-conversation.ts';
 import { PendingMoments } from './checkpoint-pending.ts';
 import { CheckpointStoreError, putManifest, putObject } from './checkpoint-store.ts';
 import { type ShippedSnapshot, type WorktreeSnapshot, WorktreeSnapshots } from './checkpoint-worktree.ts';
-import { since, steadyNow } from './clock.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { GitError } from './git.ts';
 import { rememberCheckpoint } from './last-checkpoint.ts';
@@ -31,6 +31,8 @@ const KEPT_PATIENCE_MS = 10_000;
 const STORED_PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
+/** The CLI is being started until then. */
+const PREPARE_PAUSE_MS = 1_500;
 /** People are told after so many failures in a row. */
 const FAILURES_TOLD = 3;
 /** Work that is too large is packed again only after this long, or at the end of a turn. */
@@ -96,6 +98,15 @@ export class Checkpoints {
     this.#running ??= this.#run();
   }
 
+  /** Looks at the worktree once before there is anything to keep, so that the first checkpoint is as quick as the others. */
+  prepareSoon(): void {
+    const timer = setTimeout(() => {
+      if (this.#running === null && !this.#context.isOver && this.#options.mayStart()) this.#running = this.#prepare();
+    }, PREPARE_PAUSE_MS);
+    timer.unref();
+    this.#context.signal.addEventListener('abort', () => clearTimeout(timer));
+  }
+
   /** A turn is over and saved: from now on nothing of earlier lives is needed. */
   turnSaved(): void {
     this.#isSettled = true;
@@ -127,6 +138,15 @@ export class Checkpoints {
   /** Resolves when nothing runs. */
   async settled(): Promise<void> {
     await this.#running;
+  }
+
+  async #prepare(): Promise<void> {
+    try {
+      await this.#worktree.take(null);
+    } catch (error) {
+      if (!(error instanceof GitError)) this.#context.broken('checkpoint', error);
+    }
+    await this.#run();
   }
 
   async #run(): Promise<void> {
@@ -203,7 +223,7 @@ export class Checkpoints {
     // The worktree at once, before Claude goes on; the transcript says by itself how far it goes.
     const [snapshot, first] = await Promise.all([this.#snapshot(before), this.#conversation.changes(moment.results)]);
     let changed = first;
-    const snapshotMs = since(begun);
+    const snapshotMs = elapsedMs(begun);
     const chain = await this.#ship(access, sequence, snapshot, before);
     let bytes = chain === before ? 0 : (chain.bundles.at(-1)?.bytes ?? 0);
     bytes += await this.#conversation.ship(access, sequence, changed.changes);
@@ -239,7 +259,7 @@ export class Checkpoints {
     };
     await this.#count(access, manifest);
     this.#chain = chain;
-    log('info', 'checkpoint', { sessionId: context.sessionId, sequence, ms: since(begun), snapshotMs, bytes });
+    log('info', 'checkpoint', { sessionId: context.sessionId, sequence, ms: elapsedMs(begun), snapshotMs, bytes });
     await rememberCheckpoint(context.paths, manifest);
     this.#tellSkipped(snapshot.skipped);
   }

@@ -1,6 +1,7 @@
 /** One running Claude CLI: lines in, lines out, and an end that leaves nothing behind. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { steadyNow } from './clock.ts';
 import { LineSplitter } from './lines.ts';
 import { killSessionProcesses, signalProcess } from './processes.ts';
 import { within } from './within.ts';
@@ -43,8 +44,8 @@ export class ClaudeProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #sessionDir: string;
   #alive = true;
-  /** Milliseconds since the epoch of the last output, or of the last prompt. */
-  lastOutputAt = Date.now();
+  /** When the last output or prompt was, by `steadyNow`. */
+  lastOutputAt = steadyNow();
 
   private constructor(child: ChildProcessWithoutNullStreams, pid: number, start: ClaudeStart) {
     this.#child = child;
@@ -54,7 +55,7 @@ export class ClaudeProcess {
       start.onStderr(`A line of ${bytes} bytes of Claude's output was too long and was left out.\n`),
     );
     child.stdout.on('data', (chunk: Buffer) => {
-      this.lastOutputAt = Date.now();
+      this.lastOutputAt = steadyNow();
       lines.push(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => start.onStderr(chunk.toString('utf8')));
@@ -138,7 +139,7 @@ export class ClaudeProcess {
 
   /** A user message; the CLI takes it at once, also during a turn. */
   prompt(id: string, text: string): void {
-    this.lastOutputAt = Date.now();
+    this.lastOutputAt = steadyNow();
     this.#write({
       type: 'user',
       message: { role: 'user', content: text },

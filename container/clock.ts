@@ -12,7 +12,7 @@ export function steadyNow(): number {
 }
 
 /** Whole milliseconds since a time of `steadyNow`. */
-export function since(start: number): number {
+export function elapsedMs(start: number): number {
   return Math.round(steadyNow() - start);
 }
 

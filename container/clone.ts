@@ -57,20 +57,17 @@ export async function makeClone(plan: WorkspacePlan, head: string): Promise<void
 /**
  * Takes over what the mirror has learned since: `origin/<base>`, `origin/<branch>`, new tags, and older history. A local base
  * branch on which nobody has worked follows. To be called under the mirror's lock.
+ * @param isFresh whether the mirror was brought up to date just now: else branches that are known here stay as they are
  * @throws GitError
  */
-export async function syncClone(plan: WorkspacePlan): Promise<void> {
+export async function syncClone(plan: WorkspacePlan, isFresh: boolean): Promise<void> {
   const { branch, baseBranch } = plan;
   const options = inWorktree(plan);
   await borrowFrom(plan);
   await deepen(plan);
-  const [theirs, listed, on] = await Promise.all([
+  const [theirs, listed] = await Promise.all([
     mirrorRefs(plan),
-    git(
-      ['for-each-ref', '--format=%(objectname) %(refname)', ORIGIN, 'refs/tags', `refs/heads/${baseBranch}`],
-      options,
-    ),
-    git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => ''),
+    git(['for-each-ref', '--format=%(objectname) %(refname)', ORIGIN, 'refs/tags'], options),
   ]);
   const ours = new Map(listed.split('\n').map((line) => [line.slice(line.indexOf(' ') + 1), line.split(' ')[0] ?? '']));
   const commands: string[] = [];
@@ -78,17 +75,36 @@ export async function syncClone(plan: WorkspacePlan): Promise<void> {
     if (ours.get(name) !== object) commands.push(`update ${name}\0${object}\0\0`);
   };
   for (const { name, object } of theirs) {
-    // A tag that is here may be Claude's own.
-    if (!name.startsWith('refs/tags/') || !ours.has(name)) set(name, object);
+    // A tag that is here may be Claude's own, and a branch's tip may be newer here than in the mirror.
+    if (!ours.has(name) || (isFresh && !name.startsWith('refs/tags/'))) set(name, object);
   }
   const gone = `${ORIGIN}${branch}`;
-  if (ours.has(gone) && !theirs.some(({ name }) => name === gone)) commands.push(`delete ${gone}\0\0`);
+  if (isFresh && ours.has(gone) && !theirs.some(({ name }) => name === gone)) commands.push(`delete ${gone}\0\0`);
   const base = theirs.find(({ name }) => name === `${ORIGIN}${baseBranch}`);
-  const localBase = `refs/heads/${baseBranch}`;
-  const isUntouched = !ours.has(localBase) || ours.get(localBase) === ours.get(`${ORIGIN}${baseBranch}`);
-  if (base && !isInTheWay(baseBranch, branch) && isUntouched && on.trim() !== localBase) set(localBase, base.object);
   if (commands.length > 0) await updateRefs(plan, commands);
   if (base) await git(['symbolic-ref', `${ORIGIN}HEAD`, base.name], options);
+  await followBase(plan);
+}
+
+/**
+ * Puts the local base branch where `origin/<base>` is, unless it has commits of its own or is checked out.
+ * @throws GitError
+ */
+async function followBase(plan: WorkspacePlan): Promise<void> {
+  const { branch, baseBranch } = plan;
+  if (isInTheWay(baseBranch, branch)) return;
+  const options = inWorktree(plan);
+  const local = `refs/heads/${baseBranch}`;
+  const tracking = `${ORIGIN}${baseBranch}`;
+  const [listed, on] = await Promise.all([
+    git(['for-each-ref', '--format=%(refname) %(objectname)', local, tracking], options),
+    git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => ''),
+  ]);
+  const refs = new Map(listed.split('\n').map((line) => line.split(' ') as [string, string]));
+  const [before, now] = [refs.get(local), refs.get(tracking)];
+  if (now === undefined || before === now || on.trim() === local) return;
+  const isBehind = before === undefined || (await gitSays(['merge-base', '--is-ancestor', before, now], options));
+  if (isBehind) await git(['update-ref', local, now, before ?? ''], options);
 }
 
 /** Git keeps no two branches of which one is a folder of the other, and here they may also be the same. */

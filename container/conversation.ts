@@ -14,6 +14,7 @@ import {
   hasConversation,
   transcripts,
 } from './claude-command.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import type { Prompt } from './commands.ts';
 import { EndOfWork } from './end-of-work.ts';
 import type { LifeContext } from './life-context.ts';
@@ -93,7 +94,7 @@ export class Conversation {
   #preface: string | null = null;
   /** A stop is being carried out: it tells the end of the turn itself. */
   #stopping = false;
-  #idleSince = Date.now();
+  #idleSince = steadyNow();
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(context: LifeContext, options: ConversationOptions) {
@@ -212,7 +213,7 @@ export class Conversation {
     const given = this.#token;
     if (!this.#cli || !given || this.isBusy) return false;
     if (given.value === this.#context.start.gateway.token) return false;
-    return given.refused || Date.now() - given.since > TOKEN_AGE_MS;
+    return given.refused || steadyNow() - given.since > TOKEN_AGE_MS;
   }
 
   /** A turn may be asked for with another model than the one before. */
@@ -229,7 +230,7 @@ export class Conversation {
     if (this.#cli || !this.#options.mayStart()) return;
     const context = this.#context;
     const { paths, start } = context;
-    const since = Date.now();
+    const since = steadyNow();
     context.emit({ type: 'step', step: 'claude', status: 'started', detail: 'Starting Claude' });
     const resumed = !this.#nothingToResume && (await hasConversation(paths, start.claude.conversationId));
     // The CLI refuses to begin a conversation whose file is there, even an empty one.
@@ -252,10 +253,10 @@ export class Conversation {
     this.#cli = cli;
     this.#model = start.claude.model;
     this.#conversationId = start.claude.conversationId;
-    this.#token = { value: token, since: Date.now(), refused: false };
-    this.#idleSince = Date.now();
+    this.#token = { value: token, since: steadyNow(), refused: false };
+    this.#idleSince = steadyNow();
     context.emit({ type: 'cli-started', pid: cli.pid, resumed });
-    context.emit({ type: 'step', step: 'claude', status: 'done', durationMs: Date.now() - since });
+    context.emit({ type: 'step', step: 'claude', status: 'done', durationMs: elapsedMs(since) });
     this.#tick();
     void cli.exited.then((exit) => this.#soon(() => this.#died(cli, exit)));
   }
@@ -329,7 +330,7 @@ export class Conversation {
   }
 
   #endTurn(): void {
-    this.#idleSince = Date.now();
+    this.#idleSince = steadyNow();
     this.#noteAnswered();
     if (!this.#stopping) this.#options.onTurnEnd();
   }
@@ -571,7 +572,7 @@ export class Conversation {
     const cli = this.#cli;
     if (!cli) return null;
     const { idleMs, silenceMs, toolSilenceMs } = this.#context.config;
-    const now = Date.now();
+    const now = steadyNow();
     if (this.isBusy) {
       return now - cli.lastOutputAt > (this.#tracker.toolRunning ? toolSilenceMs : silenceMs) ? 'silent' : null;
     }
@@ -617,6 +618,6 @@ function onlyLooks({ tool, input }: Extract<LineMeaning, { kind: 'tool-asks' }>)
 }
 
 async function waitUntil(done: () => boolean, limitMs: number): Promise<void> {
-  const deadline = Date.now() + limitMs;
-  while (!done() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  const deadline = steadyNow() + limitMs;
+  while (!done() && steadyNow() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
 }

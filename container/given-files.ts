@@ -17,6 +17,8 @@ const MAX_TOTAL_BYTES = 300 * 1024 * 1024;
 const MAX_FILES = 300;
 /** Beginning of the name of a file that is still being written; no name of a given file has it. */
 const UNFINISHED = '.unfinished-';
+/** What this server is writing now. */
+const writing = new Set<string>();
 
 /** The files a session was given. @param folder need not exist */
 export async function listGivenFiles(folder: string): Promise<GivenFile[]> {
@@ -50,6 +52,7 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
   const tooLarge = () => new Refusal(413, 'too-large', `The file has more than the ${most} bytes that may be given.`);
   if (Number(request.headers['content-length'] ?? 0) > most) throw tooLarge();
   const unfinished = join(folder, `${UNFINISHED}${randomUUID()}`);
+  writing.add(unfinished);
   try {
     // `wx`: whatever else has that name is not written to.
     const bytes = new Counter(most, tooLarge);
@@ -60,6 +63,8 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;
+  } finally {
+    writing.delete(unfinished);
   }
 }
 
@@ -69,10 +74,9 @@ async function ownFolder(folder: string): Promise<void> {
   if (found && !found.isDirectory()) await rm(folder, { force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(folder)) {
-    // Left by a server that was killed: nothing is written for as long as this.
-    if (!name.startsWith(UNFINISHED)) continue;
-    const left = await lstat(join(folder, name)).catch(() => null);
-    if (left && Date.now() - left.mtimeMs > 3_600_000) await rm(join(folder, name), { force: true });
+    // What is not being written was left by a server that was killed.
+    const path = join(folder, name);
+    if (name.startsWith(UNFINISHED) && !writing.has(path)) await rm(path, { force: true });
   }
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { steadyNow } from './clock.ts';
 import { CommandLog, type Prompt } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
 import { Conversation, promptsAtExit } from './conversation.ts';
@@ -177,7 +178,7 @@ export class Life {
    * reported as lost (no result is made up for it), so that it can be taken up elsewhere.
    */
   async shutDown(limitMs: number): Promise<void> {
-    const deadline = Date.now() + limitMs;
+    const deadline = steadyNow() + limitMs;
     this.#leaving = true;
     const kept = async () => {
       await this.#conversation.lose();
@@ -186,7 +187,7 @@ export class Life {
       await this.#checkpoints.now();
     };
     await within(limitMs * 0.6, kept());
-    await this.#poster.flush(Math.max(100, deadline - Date.now()));
+    await this.#poster.flush(Math.max(100, deadline - steadyNow()));
     await this.end();
   }
 
@@ -216,6 +217,7 @@ export class Life {
     if (!isKept) this.#conversation.startSoon();
     this.#conversation.deliverSoon();
     this.#upkeep.completeHistorySoon();
+    this.#checkpoints.prepareSoon();
   }
 
   /** After a restart of the server: what was going on when it ended is over. */

@@ -1,6 +1,7 @@
 /** The bare mirror of a repository, shared by all its sessions on a disk: brought up to date from the git host, one git at a time. */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { complaint, GitError, git, remoteFailure } from './git.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
@@ -11,8 +12,8 @@ import { inMirror, type WorkspacePlan } from './workspace-plan.ts';
 
 const REMOTE_TRIES = 4;
 const FIRST_PAUSE_MS = 500;
-/** Fetching two branches writes their refs in a moment. */
-const LOCK_AGE_MS = 3_000;
+/** Fetching two branches writes their refs in a moment; the tries after a first failure take longer than this together. */
+const LOCK_AGE_MS = 1_500;
 const LIST_TIMEOUT_MS = 60_000;
 /** Commits that a first fetch brings of a new session's base branch; what is before them follows while Claude works. */
 const FIRST_DEPTH = 50;
@@ -221,12 +222,22 @@ async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number
   }
 }
 
-/** Another git holds a lock of the mirror, or one that was killed left it behind; then it is removed. */
+/** Locks that were met, with the file each was and when it was met first. */
+const lockFiles = new Map<string, { file: string; since: number }>();
+
+/** Another git holds a lock of the mirror, or one that was killed left it behind: then it stays, and is removed. */
 async function isLocked(error: GitError): Promise<boolean> {
   const path = /Unable to create '([^']+\.lock)': File exists/.exec(error.stderr)?.[1];
   if (path === undefined) return false;
   const found = await stat(path).catch(() => null);
-  if (found && Date.now() - found.mtimeMs > LOCK_AGE_MS) await rm(path, { force: true });
+  const file = found ? `${found.ino} ${found.ctimeMs}` : '';
+  const met = lockFiles.get(path);
+  if (found && met?.file !== file) lockFiles.set(path, { file, since: steadyNow() });
+  else lockFiles.delete(path);
+  if (found && met?.file === file) {
+    if (elapsedMs(met.since) > LOCK_AGE_MS) await rm(path, { force: true });
+    else lockFiles.set(path, met);
+  }
   return true;
 }
 

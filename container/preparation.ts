@@ -7,6 +7,7 @@ import { readBaseline, secretsOf, takeBaseline, writeBaseline, writtenSince } fr
 import { CheckpointStoreError } from './checkpoint-store.ts';
 import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { decoyVariable } from './environment.ts';
 import { git, writeCredential } from './git.ts';
 import { hostBranches } from './host-branch.ts';
@@ -58,13 +59,13 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
   const fetched = fetchCheckpoint(context, restore);
   fetched.catch(() => {});
   return async () => {
-    const since = Date.now();
+    const since = steadyNow();
     context.emit({ type: 'step', step: 'restore', status: 'started', detail: 'Restoring the work' });
     const checkpoint = await fetched;
     await restoreWorktree(context.plan, checkpoint, paths.bundle);
     await restoreFiles(context, checkpoint.files);
     const detail = `Restored the work as of ${new Date(restore.at).toISOString().slice(0, 19)}Z`;
-    context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: Date.now() - since });
+    context.emit({ type: 'step', step: 'restore', status: 'done', detail, durationMs: elapsedMs(since) });
   };
 }
 
@@ -138,12 +139,12 @@ async function setUpOwn(
 ): Promise<SetupOutcome | null> {
   const before = given.map(({ script }) => script);
   const cache = await setupCacheOf(context, SETUP_SCRIPT, before);
-  const since = Date.now();
+  const since = steadyNow();
   const restored = cache && (await restoreSetup(context, cache));
   if (restored !== null) {
     const summary = `${SETUP_SCRIPT}: ${restored}`;
     context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Getting what ${SETUP_SCRIPT} makes` });
-    context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: Date.now() - since });
+    context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: elapsedMs(since) });
     return { ok: true, summary };
   }
   const outcome = await runStep(context, { name: SETUP_SCRIPT, path: SETUP_SCRIPT });
@@ -155,7 +156,7 @@ async function setUpOwn(
 async function runStep(context: LifeContext, script: { name: string; path: string }): Promise<SetupOutcome | null> {
   if (context.isOver) return null;
   const { paths, start } = context;
-  const since = Date.now();
+  const since = steadyNow();
   context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Running ${script.name}` });
   const history = await historyVariable(context);
   const outcome = await runSetupScript(
@@ -167,7 +168,7 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
     context.signal,
   );
   if (context.isOver) return null;
-  const durationMs = Date.now() - since;
+  const durationMs = elapsedMs(since);
   context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs });
   return outcome;
 }

@@ -4,6 +4,7 @@
  * Elsewhere (macOS) only the process group that the caller ends itself is reached.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { steadyNow } from './clock.ts';
 
 /** Environment variable that marks a session's processes; its value is the session's directory. */
 export const SESSION_MARKER = 'CYRUS_SESSION';
@@ -42,13 +43,13 @@ export function sessionProcesses(sessionDir: string): number[] {
  * @returns the processes still alive: empty unless the limit was reached
  */
 export async function killSessionProcesses(sessionDir: string, limitMs = 2_000): Promise<number[]> {
-  const deadline = Date.now() + limitMs;
+  const deadline = steadyNow() + limitMs;
   for (;;) {
     // A process may have forked while its siblings were read: look until a look finds none.
     const left = sessionProcesses(sessionDir);
     if (left.length === 0) return [];
     for (const pid of left) signalProcess(pid, 'SIGKILL');
-    if (Date.now() > deadline) return sessionProcesses(sessionDir);
+    if (steadyNow() > deadline) return sessionProcesses(sessionDir);
     await new Promise((done) => setTimeout(done, 10));
   }
 }

@@ -62,6 +62,6 @@ async function isBroken({ plan, isOver }: LifeContext): Promise<boolean> {
   if (!(await resolves('HEAD'))) return true;
   if (await resolves(`refs/remotes/origin/${plan.baseBranch}`)) return false;
   if (!(await isOfMirror(plan))) return true;
-  await withLock(plan.mirror, () => syncClone(plan));
+  await withLock(plan.mirror, () => syncClone(plan, false));
   return false;
 }

@@ -10,7 +10,7 @@ import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../src/protocol/checkpoint.ts';
 import { PackError, unpackFiles } from './checkpoint-pack.ts';
 import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
-import { since, steadyNow } from './clock.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { complaint, GitError, type GitOptions, git, gitSays } from './git.ts';
@@ -62,7 +62,7 @@ export async function fetchCheckpoint(context: LifeContext, manifest: Checkpoint
       if (isDamaged) damaged += 1;
       if (isGone || damaged >= DAMAGED_TRIES) throw new RestoreError(error.message, { cause: error });
       log('warning', 'checkpoint not fetched', { sessionId: context.sessionId, error });
-      if (!isDamaged && since(begun) >= tellAfter) {
+      if (!isDamaged && elapsedMs(begun) >= tellAfter) {
         tellAfter *= 10;
         const text = `The work is restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
         context.emit({ type: 'notice', text });

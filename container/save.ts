@@ -3,10 +3,11 @@
  * Claude may go on as soon as the first is done: the second reads nothing but commits.
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
 import type { Baseline } from './baseline.ts';
+import { steadyNow } from './clock.ts';
 import { complaint, GitError, type GitOptions, git, remoteFailure } from './git.ts';
 import {
   commitAt,
@@ -187,12 +188,11 @@ async function gitPath(options: GitOptions, name: string): Promise<string> {
 /** A git that was killed leaves its lock behind. One that merely runs in the background gets a moment to finish. */
 async function breakStaleLocks(plan: WorkspacePlan): Promise<void> {
   const options = inWorktree(plan);
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
+  const deadline = steadyNow() + LOCK_PATIENCE_MS;
   for (const name of ['index.lock', 'HEAD.lock', `refs/heads/${plan.branch}.lock`]) {
     const path = await gitPath(options, name);
     while (await exists(path)) {
-      const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
-      if (age > LOCK_PATIENCE_MS || Date.now() > deadline) {
+      if (steadyNow() > deadline) {
         log('warning', 'stale git lock removed', { name });
         await rm(path, { force: true });
         break;
@@ -319,7 +319,7 @@ interface PushFailure {
 async function push(plan: WorkspacePlan, head: string, onHost: string | null): Promise<PushFailure | null> {
   const ref = `refs/heads/${plan.branch}`;
   const lease = `--force-with-lease=${ref}:${onHost ?? ''}`;
-  const until = Date.now() + RETRY_LIMIT_MS;
+  const until = steadyNow() + RETRY_LIMIT_MS;
   const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
   for (let attempt = 0; ; attempt++) {
     try {
@@ -331,7 +331,7 @@ async function push(plan: WorkspacePlan, head: string, onHost: string | null): P
       const failure = remoteFailure(error);
       log('warning', 'push failed', { attempt: attempt + 1, failure, complaint: complaint(error) });
       const wait = RETRY_PAUSES_MS[attempt];
-      if (failure === 'network' && wait !== undefined && !plan.signal.aborted && Date.now() < until) {
+      if (failure === 'network' && wait !== undefined && !plan.signal.aborted && steadyNow() < until) {
         await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
         continue;
       }
@@ -374,12 +374,12 @@ async function storePatch(
 ): Promise<{ bytes: number | null; problem: string | null }> {
   try {
     const bytes = await writePatch(plan, from, head, path);
-    const until = Date.now() + RETRY_LIMIT_MS;
+    const until = steadyNow() + RETRY_LIMIT_MS;
     for (let attempt = 0; ; attempt++) {
       const refusal = await putPatch(plan, head, path);
       if (refusal === null) return { bytes, problem: null };
       const wait = pauses[attempt];
-      if (!refusal.retry || wait === undefined || plan.signal.aborted || Date.now() > until) {
+      if (!refusal.retry || wait === undefined || plan.signal.aborted || steadyNow() > until) {
         return { bytes: null, problem: `The patch could not be stored: ${refusal.problem}` };
       }
       await new Promise((done) => setTimeout(done, wait));

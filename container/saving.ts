@@ -2,7 +2,9 @@
  * When a life saves: after each result, stop and crash, and again where a push failed for a reason that passes. Commits
  * and publishing are two sequences, so that a push that takes long does not hold up the next turn's commit.
  */
+
 import { readBaseline } from './baseline.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { type BranchMemory, baseNews, type Meeting, takeUpOutside } from './outside.ts';
@@ -134,7 +136,7 @@ export class Saving {
     const context = this.#context;
     const { commands, record } = context;
     const turn = Math.max(1, commands.unsavedTurn || commands.lastTurn);
-    const since = Date.now();
+    const since = steadyNow();
     context.emit({ type: 'step', step: 'save', status: 'started', detail: 'Saving' });
     const [saved, { files: shared, problems: unshared }] = await Promise.all([
       this.#commitAndPublish({ isAtRest: !this.#options.isClaudeBusy(), patch: true, counts: true }),
@@ -145,7 +147,7 @@ export class Saving {
     this.#planPush(retry);
     // What Claude has not been told in its turn it is told with the next prompt.
     record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessTold(advice)])].slice(0, MAX_NOTES);
-    context.emit({ type: 'step', step: 'save', status: 'done', durationMs: Date.now() - since });
+    context.emit({ type: 'step', step: 'save', status: 'done', durationMs: elapsedMs(since) });
     const problem = [...problems, ...unshared].join('\n');
     const { branch } = context;
     const running = this.#options.runningCommands();

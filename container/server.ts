@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
 import { protocolMismatch, protocolSchema, SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { claudeVersion } from './claude-command.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { imageDigest } from './digest.ts';
 import { log } from './log.ts';
@@ -49,7 +50,7 @@ export interface SandboxServer {
  */
 export async function startSandboxServer(config: SandboxConfig): Promise<SandboxServer> {
   const bootId = randomUUID();
-  const startedAt = Date.now();
+  const startedAt = steadyNow();
   const cliVersion = claudeVersion(config.claudeBin);
   const digest = imageDigest();
   const sessions = await takeUpSessions(config, bootId);
@@ -61,7 +62,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     const url = new URL(request.url ?? '/', 'http://sandbox');
     const [, first, id, rest, ...more] = url.pathname.split('/');
     if (request.method === 'GET' && url.pathname === '/health') {
-      const uptimeMs = Date.now() - startedAt;
+      const uptimeMs = elapsedMs(startedAt);
       const atWork = [...sessions.values()].filter(({ status }) => ['preparing', 'working'].includes(status.state));
       return {
         status: 200,

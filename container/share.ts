@@ -8,6 +8,7 @@ import { lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileType, KNOWN_TYPES } from '../src/protocol/file-type.ts';
 import { FILE_NAME, MAX_SHARED_BYTES, MAX_SHARED_FILES, type SharedFile } from '../src/protocol/files.ts';
+import { steadyNow } from './clock.ts';
 import { log } from './log.ts';
 
 const PUT_TIMEOUT_MS = 30_000;
@@ -43,7 +44,7 @@ export async function makeShareFolder(folder: string): Promise<void> {
 export async function shareFiles(folder: string, gateway: ShareGateway, stored: Set<string>): Promise<Shared> {
   const files: SharedFile[] = [];
   const problems: string[] = [];
-  const until = Date.now() + SHARE_LIMIT_MS;
+  const until = steadyNow() + SHARE_LIMIT_MS;
   const names = await namesIn(folder);
   for (const name of names.slice(0, MAX_SHARED_FILES)) {
     const read = await readShared(folder, name);
@@ -53,7 +54,7 @@ export async function shareFiles(folder: string, gateway: ShareGateway, stored: 
     }
     const { file, content } = read;
     if (!stored.has(file.hash)) {
-      const problem = Date.now() > until ? 'the gateway took too long' : await put(gateway, file, content, until);
+      const problem = steadyNow() > until ? 'the gateway took too long' : await put(gateway, file, content, until);
       if (problem !== null) {
         problems.push(`share/${name} was not shared: ${problem}.`);
         continue;
@@ -123,7 +124,7 @@ async function put(
   until: number,
 ): Promise<string | null> {
   let problem = '';
-  for (let attempt = 1; attempt <= PUT_TRIES && Date.now() < until && !signal.aborted; attempt++) {
+  for (let attempt = 1; attempt <= PUT_TRIES && steadyNow() < until && !signal.aborted; attempt++) {
     try {
       const answer = await fetch(`${url}/shared/${hash}?name=${encodeURIComponent(name)}`, {
         method: 'PUT',

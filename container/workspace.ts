@@ -5,6 +5,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
+import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone, syncClone } from './clone.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
 import { log } from './log.ts';
@@ -42,7 +43,7 @@ export async function prepareWorkspace(
 ): Promise<PreparedWorkspace> {
   const standing = restore === null && (await isWorktree(plan));
   await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o600 });
-  const since = Date.now();
+  const since = steadyNow();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
   const wholeHistory = standing || restore !== null;
   const fetched = await withLock(plan.mirror, () => updateMirror(plan, wholeHistory)).catch((error: unknown) => {
@@ -50,13 +51,13 @@ export async function prepareWorkspace(
     if (standing && error instanceof PreparationError) return error;
     throw error;
   });
-  report('mirror', 'done', fetched instanceof PreparationError ? fetched.message : fetched, Date.now() - since);
+  report('mirror', 'done', fetched instanceof PreparationError ? fetched.message : fetched, elapsedMs(since));
 
-  const checkoutSince = Date.now();
+  const checkoutSince = steadyNow();
   report('worktree', 'started', `Checking out ${plan.branch}`);
   const detail = await withLock(plan.mirror, async () => {
     if (standing) {
-      if (!(fetched instanceof PreparationError)) await syncClone(plan);
+      if (!(fetched instanceof PreparationError)) await syncClone(plan, true);
       return await catchUp(plan);
     }
     if (restore === null) return await checkOut(plan);
@@ -65,7 +66,7 @@ export async function prepareWorkspace(
     return await catchUp(plan);
   });
   const commit = (await git(['rev-parse', 'HEAD'], inWorktree(plan))).trim();
-  report('worktree', 'done', detail, Date.now() - checkoutSince);
+  report('worktree', 'done', detail, elapsedMs(checkoutSince));
   return { commit, created: !standing };
 }
 
@@ -76,7 +77,7 @@ export async function prepareWorkspace(
 export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
   if (!(await completeHistory(plan)) || plan.signal.aborted) return false;
   try {
-    await withLock(plan.mirror, () => syncClone(plan));
+    await withLock(plan.mirror, () => syncClone(plan, false));
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;

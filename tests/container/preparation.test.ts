@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -199,6 +199,25 @@ describe('the checkout is a clone', () => {
     expect(git('rev-parse', 'origin/main')).toBe(newest?.sha);
     expect(git('rev-parse', 'main')).toBe(newest?.sha);
   });
+});
+
+test('a git that holds a lock of the mirror for a moment is waited for, whatever the wall clock says', async () => {
+  stage = await setStage();
+  await stage.start('shop-1');
+  await stage.event('ready');
+  await pushCommit(stage, 'main', 'later.txt');
+  const lock = join(stage.root, 'mirrors/acme/shop.git/refs/remotes/origin/main.lock');
+  await mkdir(join(lock, '..'), { recursive: true });
+  await writeFile(lock, '');
+  const long = new Date(Date.now() - 3_600_000);
+  await utimes(lock, long, long);
+  const gone = setTimeout(() => void rm(lock, { force: true }), 300);
+  stage.gateway.awaitNewStream();
+  await stage.start('shop-1', { generation: 2 });
+  await stage.event('ready');
+  clearTimeout(gone);
+  const done = stage.eventsOf('step').find(({ step, status }) => step === 'mirror' && status === 'done');
+  expect(done?.detail).toBe('1 new commit on main');
 });
 
 test('a repository of SHA-256 objects is refused in one clear sentence', async () => {
