@@ -13,6 +13,7 @@ import {
   UNWATCHED_FLUSH_MS,
 } from '../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
+import { steadyNow } from './clock.ts';
 import type { EventJournal } from './journal.ts';
 import { log } from './log.ts';
 
@@ -55,7 +56,13 @@ interface Batch {
   last: number;
 }
 
-type Outcome = 'stored' | 'retry' | 'refused' | 'superseded';
+/** `unfit`: the gateway will not have the batch as it is. */
+type Outcome = 'stored' | 'retry' | 'refused' | 'superseded' | 'unfit';
+
+/** How the gateway says that a batch is not to be sent again as it is: malformed, too large, not understood. */
+const UNFIT = [400, 413, 422];
+/** A single event with which the gateway fails (HTTP 5xx) so often in a row, while it takes an empty batch, is left out. */
+const MOST_FAILURES = 8;
 
 export class EventPoster {
   readonly #journal: EventJournal;
@@ -63,11 +70,17 @@ export class EventPoster {
   #address: PostAddress;
   /** Last number known to be stored; null until the gateway told a restarted server. */
   #stored: number | null;
-  #lastPostAt = Date.now() - BATCH_FLUSH_MS;
+  #lastPostAt = steadyNow() - BATCH_FLUSH_MS;
   /** How long events are held back; a session that nobody watches is posted for less often. */
   #flushMs = BATCH_FLUSH_MS;
   #stopped = false;
   #failures = 0;
+  /** Answers in a row by which the gateway failed with the batch that is next, and whether it takes an empty one. */
+  #faults = 0;
+  /** Up to this number events are sent one by one: one of them was refused. */
+  #singlyUpTo = 0;
+  /** What is sent in the place of a refused event: its number, and a notice as JSON. */
+  #instead: { seq: number; json: string } | null = null;
   /** A kick came since the last look. */
   #hurry = false;
   #wake: (() => void) | null = null;
@@ -112,11 +125,11 @@ export class EventPoster {
    * @returns whether it is
    */
   async stored(seq: number, limitMs: number): Promise<boolean> {
-    const deadline = Date.now() + limitMs;
+    const deadline = steadyNow() + limitMs;
     this.kick();
     while (!this.#stopped) {
       if (this.#stored !== null && this.#stored >= seq) return true;
-      if (Date.now() >= deadline) return false;
+      if (steadyNow() >= deadline) return false;
       await new Promise((done) => setTimeout(done, 10));
     }
     return false;
@@ -134,7 +147,7 @@ export class EventPoster {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       if (!this.#due()) {
-        const untilHeartbeat = this.#lastPostAt + HEARTBEAT_MS - Date.now();
+        const untilHeartbeat = this.#lastPostAt + HEARTBEAT_MS - steadyNow();
         await this.#sleep(this.#options.isBusy() ? Math.max(1, untilHeartbeat) : HEARTBEAT_MS);
         continue;
       }
@@ -151,7 +164,7 @@ export class EventPoster {
   async #gather(): Promise<void> {
     const isFull = () => this.#stored !== null && this.#journal.written - this.#stored >= MAX_BATCH_EVENTS;
     while (!this.#stopped && !this.#hurry && !isFull()) {
-      const left = this.#flushMs - (Date.now() - this.#lastPostAt);
+      const left = this.#flushMs - (steadyNow() - this.#lastPostAt);
       if (left <= 0 || left > this.#flushMs) return;
       await this.#sleep(left);
     }
@@ -159,7 +172,7 @@ export class EventPoster {
 
   #due(): boolean {
     if (this.#stored === null || this.#journal.written > this.#stored) return true;
-    return this.#options.isBusy() && Date.now() - this.#lastPostAt >= HEARTBEAT_MS;
+    return this.#options.isBusy() && steadyNow() - this.#lastPostAt >= HEARTBEAT_MS;
   }
 
   async #post(): Promise<Outcome> {
@@ -167,7 +180,7 @@ export class EventPoster {
     const head = { protocol: SANDBOX_PROTOCOL, generation, bootId, streamId };
     try {
       const batch = await this.#batch(head);
-      this.#lastPostAt = Date.now();
+      this.#lastPostAt = steadyNow();
       const answer = await fetch(`${gatewayUrl}/events`, {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -191,26 +204,51 @@ export class EventPoster {
         }
       }
       this.#warn({ sessionId, status: answer.status, answer: text });
-      return answer.status === 401 || answer.status === 403 ? 'refused' : 'retry';
+      if (answer.status === 401 || answer.status === 403) return 'refused';
+      return this.#judge(batch, answer.status, text);
     } catch (error) {
       if (!this.#stopped) this.#warn({ sessionId, error: reason(error) });
       return 'retry';
     }
   }
 
+  /** What becomes of a batch that the gateway did not take. One event must never keep those after it from getting through. */
+  #judge(batch: Batch, status: number, answer: string): Outcome {
+    if (batch.last === 0) return 'retry';
+    const isUnfit = UNFIT.includes(status);
+    this.#faults = isUnfit ? 0 : this.#faults + 1;
+    if (!isUnfit && this.#faults < MOST_FAILURES) return 'retry';
+    if (batch.last > batch.first) {
+      this.#singlyUpTo = batch.last;
+      this.#faults = 0;
+      return isUnfit ? 'unfit' : 'retry';
+    }
+    if (this.#instead?.seq === batch.first) return 'retry';
+    this.#instead = { seq: batch.first, json: noticeInstead(batch, status, answer) };
+    return isUnfit ? 'unfit' : 'retry';
+  }
+
   async #batch(head: { generation: number; bootId: string; streamId: string }): Promise<Batch> {
     const slice =
       this.#stored === null
         ? null
-        : await this.#journal.read(this.#stored + 1, MAX_BATCH_EVENTS, MAX_BATCH_BYTES - 1024);
+        : await this.#journal.read(this.#stored + 1, this.#mostEvents(this.#stored + 1), MAX_BATCH_BYTES - 1024);
     if (!slice) return { body: JSON.stringify({ ...head, events: [] }), first: 0, last: 0 };
     // The events are JSON already: they are pasted in, not parsed.
     const open = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"events":[`);
     return {
-      body: Buffer.concat([open, slice.json, Buffer.from(']}')]),
+      body: Buffer.concat([
+        open,
+        this.#instead?.seq === slice.first ? Buffer.from(this.#instead.json) : slice.json,
+        Buffer.from(']}'),
+      ]),
       first: slice.first,
       last: slice.first + slice.count - 1,
     };
+  }
+
+  #mostEvents(next: number): number {
+    return next <= this.#singlyUpTo ? 1 : MAX_BATCH_EVENTS;
   }
 
   async #advance(stored: number): Promise<Outcome> {
@@ -222,6 +260,7 @@ export class EventPoster {
       );
       return 'superseded';
     }
+    if (stored > (this.#stored ?? 0)) this.#faults = 0;
     this.#stored = stored;
     await this.#journal.acknowledge(stored);
     return 'stored';
@@ -238,6 +277,9 @@ export class EventPoster {
       case 'superseded':
         this.#stopped = true;
         return;
+      case 'unfit':
+        // Sent in another way at once.
+        return;
       case 'refused':
         this.#failures += 1;
         await this.#pause(REFUSED_RETRY_MS);
@@ -252,8 +294,8 @@ export class EventPoster {
 
   /** Waits; a kick ends it early, new events do not. */
   async #pause(ms: number): Promise<void> {
-    const until = Date.now() + ms;
-    while (!this.#stopped && !this.#hurry && Date.now() < until) await this.#sleep(until - Date.now());
+    const until = steadyNow() + ms;
+    while (!this.#stopped && !this.#hurry && steadyNow() < until) await this.#sleep(until - steadyNow());
   }
 
   async #sleep(ms: number): Promise<void> {
@@ -276,6 +318,15 @@ export class EventPoster {
     const failures = this.#failures + 1;
     if ((failures & (failures - 1)) === 0) log('warning', 'events were not accepted', { ...fields, failures });
   }
+}
+
+/** Says that an event is missing and why; older Workers know it too. */
+function noticeInstead({ body, first }: Batch, status: number, answer: string): string {
+  const event = /"events":\[(.*)\]\}$/s.exec(body.toString())?.[1] ?? '';
+  const type = /"type":"([a-z-]{1,40})"/.exec(event)?.[1] ?? 'unknown';
+  const why = answer.replace(/\s+/g, ' ').slice(0, 200);
+  const text = `Event ${first} of the sandbox (${type}) was not taken in: HTTP ${status} ${why}`;
+  return JSON.stringify({ type: 'notice', seq: first, at: Date.now(), text });
 }
 
 /** `fetch` hides what happened in the cause. */

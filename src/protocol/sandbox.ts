@@ -296,6 +296,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
   }),
   /** Something people should know, in one line. */
   z.object({ ...numbered, type: z.literal('notice'), text: z.string() }),
+  /** Made by the Worker of an event that it cannot read: `of` is its type, `raw` its text. No sandbox sends it. */
+  z.object({ ...numbered, type: z.literal('unreadable'), of: z.string(), raw: z.string(), why: z.string() }),
   /** The session cannot go on; preparations end here. */
   z.object({
     ...numbered,
@@ -323,6 +325,41 @@ export const eventBatchSchema = z.object({
   events: z.array(sandboxEventSchema).max(MAX_BATCH_EVENTS),
 });
 export type EventBatch = z.infer<typeof eventBatchSchema>;
+
+/** Longest text of an event that cannot be read, in UTF-16 code units. */
+const MAX_UNREADABLE = 16 * 1024;
+
+/**
+ * Reads a batch. An event that has a number and is not understood, of a type that is not known here or with content that
+ * does not fit, becomes `unreadable`: what comes after it has to get through.
+ * @returns the batch; or why it is none
+ */
+export function readEventBatch(value: unknown): { ok: true; batch: EventBatch } | { ok: false; why: string } {
+  const parsed = eventBatchSchema.safeParse(value);
+  if (parsed.success) return { ok: true, batch: parsed.data };
+  const events = z.object({ events: z.array(z.unknown()) }).safeParse(value);
+  if (!events.success) return { ok: false, why: z.prettifyError(parsed.error) };
+  const lenient = { ...(value as object), events: events.data.events.map(readEvent) };
+  const again = eventBatchSchema.safeParse(lenient);
+  return again.success ? { ok: true, batch: again.data } : { ok: false, why: z.prettifyError(again.error) };
+}
+
+function readEvent(event: unknown): unknown {
+  const parsed = sandboxEventSchema.safeParse(event);
+  if (parsed.success && parsed.data.type !== 'unreadable') return event;
+  const known = z.looseObject({ seq: numbered.seq, type: z.string().max(100).catch('unknown') }).safeParse(event);
+  if (!known.success) return event;
+  const at = time.safeParse(known.data.at);
+  const why = parsed.success ? 'no sandbox sends it' : z.prettifyError(parsed.error).slice(0, 500);
+  const raw = (JSON.stringify(event) ?? '').slice(0, MAX_UNREADABLE);
+  return { type: 'unreadable', seq: known.data.seq, at: at.success ? at.data : 0, of: known.data.type, raw, why };
+}
+
+/** What of an event that could not be taken in is kept. */
+export function asUnreadable(event: SandboxEvent, why: string): SandboxEvent {
+  const { seq, at, type } = event;
+  return { type: 'unreadable', seq, at, of: type, raw: JSON.stringify(event).slice(0, MAX_UNREADABLE), why };
+}
 
 /**
  * 200: everything up to `stored` is durable; go on from `stored + 1`. `watched`: whether somebody watches the session, so

@@ -6,7 +6,6 @@ import { waitUntil } from 'cloudflare:workers';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
-import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { foreignKey, forwardToClaude } from '../gateway/anthropic.ts';
 import { claudeAccount } from '../gateway/claude-account.ts';
@@ -18,7 +17,7 @@ import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
-import { type EventBatchAnswer, eventBatchSchema, type Refusal } from '../protocol/sandbox.ts';
+import { type EventBatchAnswer, type Refusal, readEventBatch } from '../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
@@ -55,7 +54,12 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const claims = await identify(c);
     if ('error' in claims) return unauthorized(c, claims, options.base);
     c.set('claims', claims);
-    return next();
+    // Events and manifests are judged by the session together with what they say.
+    const path = c.req.path.slice(options.base.length);
+    if (path === '/events' || path === '/checkpoint' || path === '/checkpoint/') return next();
+    const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
+    const why = await session.supersededBy(claims.g);
+    return why === null ? next() : superseded(c, why, path);
   });
 
   app.post(
@@ -65,19 +69,20 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       onError: () => refuse(413, 'too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`),
     }),
     async (c) => {
-      const parsed = eventBatchSchema.safeParse(await c.req.json().catch(() => null));
-      if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
+      const read = readEventBatch(await c.req.json().catch(() => null));
+      if (!read.ok) return refuse(400, 'malformed', read.why);
+      const { batch } = read;
       const mismatch = protocolMismatch(
         { name: 'this Worker', protocol: SANDBOX_PROTOCOL },
-        { name: 'the sandbox server', protocol: parsed.data.protocol },
+        { name: 'the sandbox server', protocol: batch.protocol },
       );
       if (mismatch !== null) return refuse(409, 'protocol', mismatch);
       const { claims } = c.var;
-      if (parsed.data.generation !== claims.g) {
+      if (batch.generation !== claims.g) {
         return refuse(403, 'wrong_generation', `this token is for generation ${claims.g} of the session`);
       }
       const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
-      const ingested = await session.ingest(parsed.data);
+      const ingested = await session.ingest(batch);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
       const { stored, watched } = ingested;
@@ -218,6 +223,17 @@ function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
   }
   // Git sends what it knows only after it was asked.
   return c.json(why, 401, { 'www-authenticate': 'Basic realm="Cyrus gateway"' });
+}
+
+/** Another life of the session has taken over: what this one still asks is not done, in the words of whoever asks. */
+function superseded(c: GatewayContext, why: string, path: string): Response {
+  log('gateway.superseded', { path: c.req.path, session: c.var.claims.s });
+  if (path.startsWith('/anthropic/')) {
+    const error = { type: 'permission_error', message: `Cyrus: ${why}` };
+    return c.json({ type: 'error', error }, 403, { 'x-should-retry': 'false' });
+  }
+  if (path.startsWith('/git/')) return c.text(`Cyrus: ${why}\n`, 403);
+  return refuse(409, 'superseded', why);
 }
 
 /** The path after the prefix as it came, undecoded (Hono's own is decoded); empty when the prefix was written another way. */

@@ -11,7 +11,7 @@ import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
-import type { EventBatch } from '../protocol/sandbox.ts';
+import { asUnreadable, type EventBatch } from '../protocol/sandbox.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
@@ -157,8 +157,34 @@ export class IssueSession extends DurableObject<Env> {
     if (!state) return { kind: 'superseded', message: 'there is no such session' };
     const refusal = fence(state, batch);
     if (refusal) return { kind: 'superseded', message: refusal.message };
-    this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
+    this.#takeIn(state, batch);
     return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0, watched: this.#audience.isThere };
+  }
+
+  /** One event that cannot be taken in, whatever is wrong with it, keeps neither those after it nor the turn from going on. */
+  #takeIn(state: SessionState, batch: EventBatch): void {
+    try {
+      this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
+    } catch (error) {
+      log('session.batch.failed', { session: state.id, events: batch.events.length, error: asError(error) });
+      if (batch.events.length === 0) throw error;
+      for (const event of batch.events) this.#takeInAlone(batch, event);
+    }
+  }
+
+  #takeInAlone(batch: EventBatch, event: EventBatch['events'][number]): void {
+    const take = (one: typeof event) =>
+      this.#commit(() =>
+        this.#state
+          ? { state: this.#state, event: { type: 'sandbox-reported', batch: { ...batch, events: [one] } } }
+          : null,
+      );
+    try {
+      take(event);
+    } catch (error) {
+      log('session.event.failed', { session: this.ctx.id.toString(), type: event.type, error: asError(error) });
+      take(asUnreadable(event, asError(error).message));
+    }
   }
 
   /** From now on another sandbox goes on from this checkpoint; its objects are stored. */
@@ -187,6 +213,12 @@ export class IssueSession extends DurableObject<Env> {
   noteSandboxEnded(generation: number): void {
     const state = this.#state;
     if (state) this.#commit(() => ({ state, event: { type: 'sandbox-ended', generation } }));
+  }
+
+  /** Why a life of the sandbox is over, in words; null where it is the one that counts, or nothing is known of the session. */
+  supersededBy(generation: number): string | null {
+    const current = this.#state?.sandbox.generation ?? 0;
+    return current > generation ? `this session lives in generation ${current}, not ${generation}` : null;
   }
 
   /** Whether this is the life that counts and Claude was not started in it yet: what it holds is the repository's alone. */

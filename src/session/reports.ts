@@ -86,6 +86,9 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
     case 'notice':
       step.record({ kind: 'notice', level: 'warning', text: event.text }, undefined, event.at);
       return;
+    case 'unreadable':
+      takeUnreadable(step, event);
+      return;
     case 'failed':
       // The work cannot be restored: then it begins from what is on the branch.
       if (event.step === 'restore') {
@@ -96,6 +99,19 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
   }
 }
+
+/** Kept as it is. Where it would have ended the turn, that ends in words: nobody else would say that it is over. */
+function takeUnreadable(step: Step, { of, raw, at }: Extract<SandboxEvent, { type: 'unreadable' }>): void {
+  step.record({ kind: 'unknown', type: `sandbox: ${of}`, raw }, undefined, at === 0 ? step.now : at);
+  const isResult = of === 'line' && /\\"type\\":\\"result\\"/.test(raw);
+  if (!isResult && !ENDINGS.includes(of)) return;
+  const text = `What the sandbox reported could not be read (${of}). What was pushed is on the branch \`${step.state.branch}\`.`;
+  if (of === 'saved') takeSaved(step);
+  else failTurn(step, 'event_unreadable', `${text} Comment to go on from there.`);
+}
+
+/** Types of events without which a turn would not end. */
+const ENDINGS = ['cli-exited', 'work-ended', 'saved', 'failed'];
 
 /** Claude's process ended. What it was doing for an earlier turn, e.g. one whose stop is late, is no loss of this one. */
 function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {

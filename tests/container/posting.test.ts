@@ -15,13 +15,18 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** A poster, and a gateway that answers every batch like this. */
-async function post(answer: object) {
+/** A poster, and a gateway that answers every batch like this. `refuses`: with which status, if any, it refuses a batch */
+async function post(answer: object, refuses: (batch: EventBatch) => number | null = () => null) {
   const batches: EventBatch[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const batch = eventBatchSchema.parse(JSON.parse(Buffer.concat(chunks).toString()));
+    const refusal = refuses(batch);
+    if (refusal !== null) {
+      response.writeHead(refusal).end(JSON.stringify({ error: 'malformed', message: 'what is this?' }));
+      return;
+    }
     batches.push(batch);
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ stored: batch.events.at(-1)?.seq ?? 0, ...answer }));
@@ -57,6 +62,46 @@ async function stream(journal: EventJournal, ms: number): Promise<void> {
     await new Promise((done) => setTimeout(done, 20));
   }
 }
+
+const holds = (batch: EventBatch, words: string) => JSON.stringify(batch.events).includes(words);
+
+describe('an event that the gateway will not have', () => {
+  test.each([400, 413, 422])('becomes a notice, and those around it get through (HTTP %i)', async (status) => {
+    const { journal, batches } = await post({}, (batch) => (holds(batch, 'odd') ? status : null));
+    for (const text of ['before', 'odd', 'after', 'later']) journal.append({ type: 'stderr', text });
+    const taken = () => batches.flatMap(({ events }) => events);
+    await eventually(() => taken().length === 4, 'all events', 5_000);
+    expect(taken().map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+    expect(taken()[1]).toMatchObject({ type: 'notice', text: expect.stringContaining(`HTTP ${status}`) });
+    journal.append({ type: 'stderr', text: 'much later' });
+    await eventually(() => taken().length === 5, 'what follows', 5_000);
+  });
+
+  test('is left out too where the gateway fails with it each time, and takes the others', async () => {
+    const { journal, poster, batches } = await post({}, (batch) => (holds(batch, 'odd') ? 500 : null));
+    for (const text of ['before', 'odd', 'after']) journal.append({ type: 'stderr', text });
+    const taken = () => batches.flatMap(({ events }) => events);
+    const hurry = setInterval(() => poster.kick(), 20);
+    ends.push(async () => clearInterval(hurry));
+    await eventually(() => taken().length === 3, 'all events', 10_000);
+    expect(taken()[1]).toMatchObject({ type: 'notice', text: expect.stringContaining('HTTP 500') });
+  });
+});
+
+describe('a wall clock that is set', () => {
+  test.each([-3_600_000, 3_600_000])('by %i ms changes nothing of when events go out', async (by) => {
+    const { journal, batches } = await post({ watched: true });
+    const now = Date.now.bind(Date);
+    journal.append({ type: 'stderr', text: 'before' });
+    await eventually(() => batches.length === 1, 'the first batch', 2_000);
+    Date.now = () => now() + by;
+    ends.push(async () => {
+      Date.now = now;
+    });
+    journal.append({ type: 'stderr', text: 'after' });
+    await eventually(() => batches.flatMap(({ events }) => events).length === 2, 'the second', 2_000);
+  });
+});
 
 describe('events', () => {
   test('go out about once a second while nobody watches', async () => {

@@ -107,6 +107,53 @@ describe('who calls', () => {
   });
 });
 
+describe('a life of the sandbox that is over', () => {
+  const generation = 5;
+  let life: Partial<Claims>;
+
+  beforeEach(() => {
+    const object = env.ISSUE_SESSION.getByName(crypto.randomUUID());
+    life = { s: object.id.toString() };
+  });
+
+  /** Bindings whose session lives in that generation. */
+  const bindings = () =>
+    ({
+      ...env,
+      ISSUE_SESSION: {
+        idFromString: (id: string) => env.ISSUE_SESSION.idFromString(id),
+        get: () => ({
+          supersededBy: async (g: number) =>
+            g < generation ? `this session lives in generation ${generation}, not ${g}` : null,
+          isBeforeClaude: async () => true,
+          noteEgress: async () => {},
+        }),
+      },
+    }) as unknown as Env;
+
+  const commit = 'a'.repeat(40);
+  it.each([
+    ['POST', '/anthropic/v1/messages', 403],
+    ['GET', '/git/acme/shop.git/info/refs?service=git-receive-pack', 403],
+    ['POST', '/mcp/linear', 409],
+    ['PUT', `/patch/${commit}`, 409],
+    ['PUT', '/checkpoint/worktree-1', 409],
+    ['GET', '/checkpoint/1/worktree-1', 409],
+    ['GET', '/cache/setup/manifest', 409],
+    ['PUT', `/shared/${'b'.repeat(64)}`, 409],
+    ['GET', '/what-comes-later', 409],
+  ])('is refused %s %s, and nothing is asked of anybody', async (method, path, status) => {
+    const response = await ask(path, { method }, bindings(), { ...life, g: 4 });
+    expect(response.status).toBe(status);
+    expect(await response.text()).toContain('lives in generation 5');
+    expect(sent).toEqual([]);
+  });
+
+  it('is the only one that is refused', async () => {
+    expect((await ask('/what-comes-later', {}, bindings(), { ...life, g: generation })).status).toBe(404);
+  });
+});
+
 describe("the way to Claude's API", () => {
   const post = (headers: Record<string, string> = {}, bindings: Env = env) =>
     ask('/anthropic/v1/messages?beta=true', { method: 'POST', body: '{"stream":true}', headers }, bindings);
@@ -458,6 +505,11 @@ describe("a sandbox's events", () => {
     expect(await response.json()).toEqual({ error: 'superseded', message: 'generation 3 took over' });
   });
 
+  it('of a type that is not known here reach the session as what cannot be read', async () => {
+    expect((await post({ ...batch, events: [{ type: 'x', seq: 1, at: 1 }] })).status).toBe(200);
+    expect(ingested[0]?.events).toMatchObject([{ type: 'unreadable', of: 'x', seq: 1 }]);
+  });
+
   it('of another generation than the token is for are refused', async () => {
     expect((await post({ ...batch, generation: 3 })).status).toBe(403);
     expect(ingested).toEqual([]);
@@ -467,7 +519,7 @@ describe("a sandbox's events", () => {
     ['no JSON', 'x'],
     ['no batch', {}],
     ['too many events', { ...batch, events: Array(501).fill(batch.events[0]) }],
-    ['an unknown event', { ...batch, events: [{ type: 'x', seq: 1, at: 1 }] }],
+    ['an event without a number', { ...batch, events: [{ type: 'x', at: 1 }] }],
     ['a number from below', { ...batch, events: [{ ...batch.events[0], seq: 0 }] }],
   ])('with %s change nothing', async (_what, body) => {
     expect((await post(body)).status).toBe(400);
