@@ -123,6 +123,8 @@ export const rateLimitLineSchema = z.object({
     resetsAt: number,
     rateLimitType: text,
     utilization: number,
+    /** Served beyond the plan, for money. */
+    isUsingOverage: flag,
     unifiedWindows: wish(z.record(z.string(), z.object({ utilization: number, resetsAt: number, status: text }))),
   }),
 });

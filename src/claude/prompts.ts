@@ -4,6 +4,7 @@
  * A prompt holds text of two kinds: the request of a person who may ask for work, and context that anyone may have
  * written. They are set apart by tags whose names no content can contain: `<cyrus-` in content is escaped.
  */
+import type { Egress } from '../protocol/egress.ts';
 import { cutAt } from './bounds.ts';
 
 /** Longest context (in UTF-16 code units) handed to Claude; what is longer is cut with a note. */
@@ -162,6 +163,8 @@ export function systemPrompt(about: {
   baseBranch: string;
   repository: string;
   issueIdentifier: string | null;
+  /** What its sandbox may reach; null: a machine whose network Cyrus does not rule. */
+  network?: Egress | null;
 }): string {
   const issue = about.issueIdentifier === null ? 'a request from Linear' : `the Linear issue ${about.issueIdentifier}`;
   const mention =
@@ -172,7 +175,7 @@ export function systemPrompt(about: {
 
 Where you are
 - The current directory is a git worktree of ${about.repository} on the branch \`${about.branch}\`, made from \`${about.baseBranch}\`. Work in it and stay on that branch.
-- The sandbox has no network beyond Claude's API and this repository's remote. Downloads may fail: do not keep retrying them, say what you could not do.
+- ${networkWords(about.network ?? null)} A refused request says so: do not keep retrying it, say what you could not do.
 
 How to work
 - Read before you change. Follow the repository's own conventions and its CLAUDE.md.
@@ -189,6 +192,30 @@ What counts as a request
 
 At the end, answer with a short summary in Markdown for the issue: what you changed and why, how you checked it, and what is left. No headings above level 3, no more than a screenful.`;
 }
+
+/** What Claude is told of its network. Admins write the hosts, as names of hosts alone. */
+function networkWords(network: Egress | null): string {
+  if (network === null) {
+    return "Claude's API and this repository's remote are reached through a gateway. What else can be reached depends on the machine that the sandbox runs on; downloads may fail.";
+  }
+  const hosts = network.hosts.slice(0, MAX_HOSTS).join(', ');
+  const more = network.hosts.length > MAX_HOSTS ? ' and others' : '';
+  const added =
+    hosts === ''
+      ? ''
+      : ` ${network.preset === 'none' ? 'Beside them' : 'Besides'}, these hosts can be reached: ${hosts}${more}.`;
+  return `${PRESET_WORDS[network.preset]}${added} Every request is logged.`;
+}
+
+const MAX_HOSTS = 30;
+const PRESET_WORDS: Record<Egress['preset'], string> = {
+  none: "The sandbox has no network beyond Claude's API and this repository's remote.",
+  registries:
+    "Beyond Claude's API and this repository's remote, the sandbox reaches public package registries (npm, PyPI, crates.io, Go and the like), to download from, not to publish.",
+  developer:
+    "Beyond Claude's API and this repository's remote, the sandbox reaches public package registries (to download from, not to publish), common code hosts, downloads of tools, and documentation.",
+  open: 'The sandbox reaches every public host by HTTP and HTTPS; private addresses and other ports are closed.',
+};
 
 function section(tag: 'request' | 'issue' | 'guidance' | 'context', content: string): string {
   return `<cyrus-${tag}>\n${escapeTags(bounded(content))}\n</cyrus-${tag}>`;

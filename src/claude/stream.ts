@@ -151,6 +151,7 @@ function readRateLimit(state: ReaderState, line: z.infer<typeof lines.rateLimitL
     resetsAt: inMs(info.resetsAt),
     utilization: info.utilization ?? inWindow ?? null,
     ...(told.length > 0 && { windows: told }),
+    ...(info.isUsingOverage === true && { beyondPlan: true as const }),
   });
 }
 

@@ -18,6 +18,8 @@ export interface Description {
 export interface KnownLimit {
   limit: string;
   resetsAt: number | null;
+  /** Claude's API served requests beyond the plan, for money. */
+  beyondPlan?: true;
 }
 
 /** What failed, and what a person can do. */

@@ -5,7 +5,7 @@
 import type { Config } from '../config.ts';
 import type { ClaudeToken } from '../limits/claude-settings.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
-import { readWindows } from '../limits/windows.ts';
+import { isBeyondPlan, readWindows, roomAt, usedUpHeaders, type Windows } from '../limits/windows.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Asker } from './asker.ts';
@@ -43,6 +43,7 @@ export interface AccountPort {
   choose: (asker: Asker, bytes: number | null) => Promise<Grant>;
   record: (answered: Answered) => Promise<void>;
   tokenRefused: (token: string, message: string) => Promise<boolean>;
+  beyondPlan: (token: string, windows: Windows) => Promise<boolean>;
 }
 
 /** Who calls, and what the way needs. */
@@ -183,7 +184,14 @@ async function grantFor(
   const [first] = tokens;
   if (!first) throw new Error('there is no token');
   const isCounted = claude.access.mode === 'api-key' && Object.values(budgets).some((budget) => budget !== null);
-  if (tokens.length === 1 && !isCounted) return { token: first, reservation: null };
+  const isAlone = tokens.length === 1 && !isCounted;
+  if (isAlone) {
+    if (claude.access.mode === 'api-key') return { token: first, reservation: null };
+    const stop = beyond.get(first.secret);
+    if (stop && !stop.isPaidFor && stop.until > Date.now()) return usedUp(stop.windows, stop.until);
+    // Whether the plan is used up is heard in every answer; what other instances of the Worker heard is asked for now and then.
+    if (!stop?.isPaidFor && Date.now() - askedAt < REMEMBER_MS) return { token: first, reservation: null };
+  }
   const known = remembered.get(asker.session);
   const isFresh = known !== undefined && Date.now() - known.at < REMEMBER_MS;
   const before = isFresh && !isCounted ? tokens.find(({ name }) => name === known.token) : undefined;
@@ -196,9 +204,14 @@ async function grantFor(
     grant = await account.choose(asker, Number.isFinite(length) ? length : null);
   } catch (error) {
     log('gateway.account.silent', { session: asker.session, error: asError(error) });
+    if (isAlone) return { token: first, reservation: null };
     return refusal(503, 'api_error', 'Cyrus could not look up its Claude account; trying again may help');
   }
+  askedAt = Date.now();
   switch (grant.kind) {
+    case 'beyond-plan':
+      if (isAlone) beyond.set(first.secret, { ...grant, isPaidFor: false });
+      return usedUp(grant.windows, grant.until);
     case 'token': {
       const { name, reservation } = grant;
       if (remembered.size >= MAX_REMEMBERED) remembered.clear();
@@ -217,12 +230,47 @@ async function grantFor(
   }
 }
 
+/** By the token: plans that are used up while Claude's API would go on for money, as this instance of the Worker knows. `isPaidFor`:
+ * that is allowed, up to a sum. */
+const beyond = new Map<string, { windows: Windows; until: number; isPaidFor: boolean }>();
+/** When the account was last asked for a deployment's only token, in ms since the epoch. */
+let askedAt = 0;
+
+/** What Claude's API answers where a plan is used up, for a request that would be paid for. The CLI ends the turn by it. */
+function usedUp(windows: Windows, until: number): Response {
+  const message =
+    "This Cyrus uses nothing beyond the plan: the plan's limit is used up, and going on would be charged as usage credits (CLAUDE_OVERAGE_USD allows a sum)";
+  const headers = {
+    ...usedUpHeaders(windows, until),
+    'retry-after': String(Math.max(1, Math.ceil((until - Date.now()) / 1000))),
+  };
+  return Response.json({ type: 'error', error: { type: 'rate_limit_error', message } }, { status: 429, headers });
+}
+
+/**
+ * The windows that an answer tells of. Where the answer is one beyond the plan, the account knows before anything of it is handed
+ * on, so that the next request is not sent.
+ */
+async function windowsOf({ headers }: Response, { token, way, config, path }: Passage): Promise<Windows | null> {
+  const read = readWindows(headers, Date.now());
+  if (!read || path !== '/v1/messages' || !isBeyondPlan(headers)) return read;
+  const windows: Windows = { ...read, status: 'rejected', beyondPlan: true };
+  // Where nobody answers, no more is spent.
+  const mayGoOn = await ask(way.account.beyondPlan(token.name, windows), false);
+  remembered.clear();
+  const isPaidFor = mayGoOn || config.claude.access.mode === 'api-key';
+  const now = Date.now();
+  // What may be paid for is a sum: each of the next requests is asked about.
+  beyond.set(token.secret, { windows, until: Math.max(roomAt(windows, now), now + 1_000), isPaidFor });
+  return windows;
+}
+
 /** An answer that streams, with its use read on the way. */
-function passOn(upstream: Response, passage: Passage): Response {
+async function passOn(upstream: Response, passage: Passage): Promise<Response> {
   const { path, config, token } = passage;
   const { status, statusText } = upstream;
   const headers = handedOnHeaders(upstream.headers, [token.secret]);
-  const windows = readWindows(upstream.headers, Date.now());
+  const windows = await windowsOf(upstream, passage);
   if (!upstream.body || path !== '/v1/messages') {
     settle(passage, { use: null, refused: false, windows });
     return new Response(upstream.body, { status, statusText, headers });

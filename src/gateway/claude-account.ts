@@ -3,6 +3,7 @@
  * chooses tokens for sessions, keeps budgets, and sums up what is used. Sums go to D1 every few seconds: a crash loses no more.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { budgetWords, hasBudget, usedUpBudget } from '../limits/budget.ts';
 import { costOf, expectedCost } from '../limits/prices.ts';
@@ -35,12 +36,22 @@ const PROBE_LIMIT_MS = 5_000;
 /** Kept apart: the tokens change with every answer, the long list of sessions rarely. */
 const TOKENS = 'tokens';
 const ASSIGNED = 'assigned';
+/** What was spent beyond the plan. */
+const OVERAGE = 'overage';
+const overageSchema = z.object({ month: z.string(), usd: z.number() });
+
+/** The calendar month in UTC: `2026-11`. */
+function monthOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 7);
+}
 
 /** What a request may do: go out with this token; or not, and why. */
 export type Grant =
   | { kind: 'token'; name: string; reservation: string | null }
   | Exclude<Choice, { kind: 'token' }>
-  | { kind: 'over-budget'; words: string };
+  | { kind: 'over-budget'; words: string }
+  /** The plan is used up, and Claude's API would serve the request all the same, for money that nobody allowed. */
+  | { kind: 'beyond-plan'; windows: Windows; until: number };
 
 /** What became of a request. */
 export interface Answered {
@@ -102,6 +113,8 @@ export class ClaudeAccount extends DurableObject<Env> {
   async choose(asker: Asker, bytes: number | null): Promise<Grant> {
     const now = Date.now();
     const choice = this.#choice(asker.session, now);
+    if (choice.kind === 'full')
+      return this.#beyond(choice, expectedCost(bytes, this.#modelOf(asker.session), this.#config.limits.prices), now);
     if (choice.kind !== 'token') return choice;
     this.#assign(asker.session, choice.name, now);
     if (!this.#hasBudget) return { ...choice, reservation: null };
@@ -114,6 +127,39 @@ export class ClaudeAccount extends DurableObject<Env> {
       return { kind: 'over-budget', words: budgetWords(usedUp) };
     }
     return { ...choice, reservation: this.#spending.reserve(asker, expected, now) };
+  }
+
+  /**
+   * Claude's API has begun to answer beyond the plan, which is paid for. The admin is told once for each reset.
+   * @returns whether more such requests may be sent, within what the deployment allows
+   */
+  async beyondPlan(token: string, windows: Windows): Promise<boolean> {
+    const now = Date.now();
+    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
+    if (known.windows?.beyondPlan !== true || roomAt(known.windows, now) <= now) {
+      const allowedUsd = this.#config.limits.overageUsd;
+      log('alert.claude.beyond-plan', { alert: true, name: token, allowedUsd, until: roomAt(windows, now) });
+    }
+    this.#setToken(token, { ...known, windows: { ...windows, beyondPlan: true } });
+    return this.#overageLeft(now) > 0;
+  }
+
+  /** No token has room. One that the API would serve for money all the same is used within what is allowed, and no further. */
+  #beyond(choice: Extract<Choice, { kind: 'full' }>, expected: number, now: number): Grant {
+    const windows = this.#state.tokens[choice.name]?.windows;
+    if (!windows?.beyondPlan) return choice;
+    if (this.#overageLeft(now) > expected) return { kind: 'token', name: choice.name, reservation: null };
+    return { kind: 'beyond-plan', windows, until: choice.until };
+  }
+
+  /** Dollars that may still be spent beyond the plan this month. */
+  #overageLeft(now: number): number {
+    return this.#config.limits.overageUsd - this.#overageSpent(now);
+  }
+
+  #overageSpent(now: number): number {
+    const kept = overageSchema.safeParse(this.ctx.storage.kv.get(OVERAGE));
+    return kept.success && kept.data.month === monthOf(now) ? kept.data.usd : 0;
   }
 
   /** Takes in what a request used and what the API said of the limits. */
@@ -129,6 +175,10 @@ export class ClaudeAccount extends DurableObject<Env> {
         windows: isNewer ? windows : known.windows,
         problem: isCleared ? null : known.problem,
       });
+    }
+    if (use !== null && windows?.beyondPlan) {
+      const usd = this.#overageSpent(now) + costOf(use, use.model ?? '', this.#config.limits.prices);
+      this.ctx.storage.kv.put(OVERAGE, { month: monthOf(now), usd });
     }
     if (use?.model) this.#models.set(asker.session, use.model);
     if (use !== null || refused) await this.#add(asker, token, use, refused, now);

@@ -2,8 +2,10 @@
 import { z } from 'zod';
 import { type Price, priceListSchema } from './prices.ts';
 
-/** What is paid for: a subscription of so many times the usual, or the API by use. */
-export type Plan = '5x' | '20x' | 'api';
+/** What is paid for: a subscription, or the API by use. */
+export type Plan = 'pro' | 'max' | 'ultra' | 'api';
+/** Names that plans had before October 2026: Max 5x is Max since, Max 20x is Ultra. */
+const FORMER_NAMES: Readonly<Record<string, Plan>> = { '5x': 'max', '20x': 'ultra' };
 
 /** A subscription's token. Its name is shown to admins and stands in the database; the token itself never does. */
 export interface ClaudeToken {
@@ -33,6 +35,8 @@ export interface ClaudeLimits {
   /** A streamed answer that pauses this long is broken off, and asked for again by the CLI. In ms. */
   stallMs: number;
   budgets: Budgets;
+  /** Dollars a calendar month (UTC) that a subscription may cost beyond the plan, as usage credits; 0: nothing. */
+  overageUsd: number;
   /** Dollars by model, before those known to prices.ts. */
   prices: readonly Price[];
   /** Sessions of a workspace that may be at work at once. */
@@ -40,7 +44,7 @@ export interface ClaudeLimits {
 }
 
 /** When the cheaper model is taken, unless CLAUDE_FALLBACK_AT says otherwise. */
-const FALL_BACK_AT: Record<Plan, number> = { '5x': 0.2, '20x': 0.5, api: 0 };
+const FALL_BACK_AT: Record<Plan, number> = { pro: 0.2, max: 0.2, ultra: 0.5, api: 0 };
 
 const seconds = (usual: number) => z.coerce.number().int().min(1).max(3_600).default(usual);
 const dollars = z
@@ -76,7 +80,24 @@ const tokenList = z
 
 /** Variables that config.ts reads along with its own. */
 export const claudeLimitVariables = {
-  CLAUDE_PLAN: z.enum(['', '5x', '20x', 'api']).default(''),
+  CLAUDE_PLAN: z
+    .string()
+    .trim()
+    .toLowerCase()
+    .transform((name) => FORMER_NAMES[name] ?? name)
+    .pipe(
+      z.enum(
+        ['', 'pro', 'max', 'ultra', 'api'],
+        'must be pro, max, ultra or api (5x and 20x are read as max and ultra)',
+      ),
+    )
+    .default(''),
+  CLAUDE_OVERAGE_USD: z
+    .union([
+      z.literal('').transform(() => 0),
+      z.coerce.number().nonnegative('must be an amount of dollars, 0 for none'),
+    ])
+    .default(0),
   CLAUDE_FALLBACK_AT: z.union([z.literal('').transform(() => null), z.coerce.number().min(0).max(100)]).default(null),
   CLAUDE_LIMIT_FALLBACKS: models('opus=sonnet'),
   CLAUDE_OVERLOAD_FALLBACKS: models('opus=sonnet, sonnet=haiku'),
@@ -128,7 +149,7 @@ export function readClaudeLimits(
   mode: 'subscription' | 'api-key',
   tokens: readonly ClaudeToken[],
 ): ClaudeLimits {
-  const plan = mode === 'api-key' ? 'api' : variables.CLAUDE_PLAN || '5x';
+  const plan = mode === 'api-key' ? 'api' : variables.CLAUDE_PLAN || 'max';
   const given = variables.CLAUDE_FALLBACK_AT;
   return {
     plan,
@@ -143,6 +164,7 @@ export function readClaudeLimits(
       repositoryPerMonth: variables.CLAUDE_BUDGET_REPOSITORY_USD,
       month: variables.CLAUDE_BUDGET_MONTH_USD,
     },
+    overageUsd: variables.CLAUDE_OVERAGE_USD,
     prices: variables.CLAUDE_PRICES,
     sessionsAtOnce: variables.MAX_SESSIONS_AT_ONCE,
   };

@@ -36,7 +36,7 @@ export function modelFor(
   const family = familyIn(wanted, limits.limitFallbacks);
   const model = family === undefined ? undefined : limits.limitFallbacks[family];
   if (model === undefined || model === wanted) return same;
-  const left = leftOf(windows, now);
+  const left = leftOf(windows, now, wanted);
   return left <= limits.fallBackAt ? { model, fellBack: { from: wanted, to: model, left } } : same;
 }
 

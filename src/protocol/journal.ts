@@ -166,6 +166,8 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     resetsAt: time.nullable(),
     /** Share used, 0 to 1, where known. */
     utilization: z.number().nullable(),
+    /** Claude's API served the request beyond the plan, for money; left out: it did not. */
+    beyondPlan: z.literal(true).optional(),
     /** Every window that was told of. Times in ms since the epoch. */
     windows: z
       .array(

@@ -1,9 +1,10 @@
 /** What a session tells of Claude's limits and of trouble with the account (pure). */
+import { limitName } from '../claude/words.ts';
 import { type Window, windowName } from '../limits/windows.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SessionView } from '../protocol/viewer.ts';
 import type { EffectResult } from './events.ts';
-import { type Ending, type SessionState, threadsOf } from './state.ts';
+import { currentTurn, type Ending, type SessionState, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 
 /** A cheaper model was taken: said once for each turn, in one line. To be called before the turn counts as started. */
@@ -15,6 +16,15 @@ export function tellFallback(step: Step, { fellBack, windows }: Extract<EffectRe
   const text = `${percent} % of Claude's limit is left, so this turn uses ${fellBack.to} instead of ${fellBack.from}.`;
   step.record({ kind: 'notice', level: 'info', text });
   for (const thread of threadsOf(phase.turn)) step.think(thread, text);
+}
+
+/** A request was served beyond the plan, for money: said once, in the log of the session and in the threads. */
+export function tellBeyondPlan(step: Step, { beyondPlan, limit }: Extract<JournalBody, { kind: 'rate-limit' }>): void {
+  if (!beyondPlan || step.state.limit?.beyondPlan) return;
+  const text = `Claude's ${limitName(limit)} is used up, and the last request was served beyond the plan, which is charged as usage credits. No more than the deployment allows is spent so (\`CLAUDE_OVERAGE_USD\`); past that the work waits for the limit's reset.`;
+  step.record({ kind: 'notice', level: 'warning', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
 }
 
 /** What Claude Code tells of the windows, in the order of their names. */

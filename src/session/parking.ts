@@ -33,7 +33,8 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   // What Claude Code itself said about it is told in better words here.
   const narration = { ...step.state.narration, heldError: null };
   step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
-  const text = `Claude's ${why} is used up. The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
+  const charged = limit?.beyondPlan ? ' Going on now would be charged beyond the plan, which is not done.' : '';
+  const text = `Claude's ${why} is used up.${charged} The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
   step.record({ kind: 'notice', level: 'info', text });
   for (const thread of threadsOf(turn)) step.announce(thread, text);
   const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);

@@ -5,7 +5,7 @@ import { branchAlternatives } from '../protocol/branch-names.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './background.ts';
-import { takeWindows } from './claude-limits.ts';
+import { takeWindows, tellBeyondPlan } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
 import { propose, waitNoLonger } from './proposing.ts';
@@ -226,7 +226,11 @@ function claudeEntry(
     }
   }
   if (body.kind === 'rate-limit') {
-    step.set({ limit: { limit: body.limit, resetsAt: body.resetsAt } });
+    tellBeyondPlan(step, body);
+    const isCharged = body.beyondPlan ?? (body.status === 'rejected' && step.state.limit?.beyondPlan);
+    step.set({
+      limit: { limit: body.limit, resetsAt: body.resetsAt, ...(isCharged && { beyondPlan: true as const }) },
+    });
     takeWindows(step, body);
   }
   step.record(body, block, at);

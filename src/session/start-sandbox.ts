@@ -7,6 +7,7 @@ import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
+import { defaultEgress } from '../protocol/egress.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
@@ -87,7 +88,8 @@ export async function startSandbox(
     branch: state.branch,
     baseBranch,
     repository: fullName,
-    issueIdentifier: state.issue?.identifier ?? null,
+    issueIdentifier: state.issue?.identifier || null,
+    network: arrangement.placement?.kind === 'container' ? (arrangement.egress ?? defaultEgress) : null,
   };
   const status = await sandbox.start(state.id, {
     generation,

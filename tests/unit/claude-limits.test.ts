@@ -56,6 +56,42 @@ describe("the windows of Claude's limits", () => {
   });
 });
 
+describe('a window of one model', () => {
+  const of = (status: string, opus: number) => {
+    const reset = String(Math.floor(NOW / 1000) + 5 * 24 * 3_600);
+    const name = (rest: string) => `anthropic-ratelimit-unified-${rest}`;
+    return readWindows(
+      new Headers({
+        [name('status')]: status,
+        [name('reset')]: reset,
+        [name('representative-claim')]: 'seven_day_opus',
+        [name('7d-status')]: 'allowed',
+        [name('7d-utilization')]: '0.4',
+        [name('5h-status')]: 'allowed',
+        [name('5h-utilization')]: '0.1',
+        [name('7d_opus-status')]: status,
+        [name('7d_opus-reset')]: reset,
+        [name('7d_opus-utilization')]: String(opus),
+      }),
+      NOW,
+    );
+  };
+
+  it('that is used up leaves the other models their room', () => {
+    expect(leftOf(of('rejected', 1), NOW, 'claude-sonnet-5')).toBeCloseTo(0.6);
+    expect(leftOf(of('rejected', 1), NOW)).toBeCloseTo(0.6);
+    expect(leftOf(of('rejected', 1), NOW, 'opus')).toBe(0);
+    expect(roomAt(of('rejected', 1), NOW, 'opus')).toBeGreaterThan(NOW);
+    expect(roomAt(of('rejected', 1), NOW, 'sonnet')).toBe(NOW);
+  });
+
+  it('that is nearly used up makes that model give way, and no other', () => {
+    const limits = { fallBackAt: 0.2, limitFallbacks: { opus: 'sonnet', sonnet: 'haiku' } };
+    expect(modelFor('opus', of('allowed', 0.95), limits, NOW).model).toBe('sonnet');
+    expect(modelFor('sonnet', of('allowed', 0.95), limits, NOW).model).toBe('sonnet');
+  });
+});
+
 describe('a token', () => {
   const state = (name: string, more: object = {}) => ({ name, windows: null, isOut: false, sessions: 0, ...more });
 

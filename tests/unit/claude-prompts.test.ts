@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { followUpPrompt, type IssueAsk, issuePrompt, MAX_CONTEXT, systemPrompt } from '../../src/claude/prompts.ts';
+import type { Egress } from '../../src/protocol/egress.ts';
 
 const ask: IssueAsk = {
   identifier: 'ENG-1',
@@ -124,4 +125,24 @@ it('the system prompt names branch, base, repository and issue, and says what is
     expect(prompt).toContain(part);
   }
   expect(systemPrompt({ branch: 'b', baseBranch: 'm', repository: 'r', issueIdentifier: null })).not.toContain('null');
+});
+
+describe('what Claude is told of its network', () => {
+  const told = (network: Egress | null) =>
+    systemPrompt({ branch: 'b', baseBranch: 'm', repository: 'r', issueIdentifier: null, network });
+
+  it.each([
+    ['none', 'no network beyond'],
+    ['registries', 'public package registries'],
+    ['developer', 'common code hosts'],
+    ['open', 'every public host'],
+  ] as const)('is what the settings let through: %s', (preset, words) => {
+    expect(told({ preset, hosts: [] })).toContain(words);
+    expect(told({ preset, hosts: ['api.example.com'] })).toContain('api.example.com');
+  });
+
+  it('claims nothing of a machine whose network Cyrus does not rule', () => {
+    expect(told(null)).toContain('depends on the machine');
+    expect(told(null)).not.toContain('no network');
+  });
 });

@@ -24,17 +24,30 @@ describe('an API key', () => {
 
 describe('the plan', () => {
   it('decides when a cheaper model is taken', () => {
-    expect(limits()).toMatchObject({ plan: '5x', fallBackAt: 0.2, limitFallbacks: { opus: 'sonnet' } });
-    expect(limits({ CLAUDE_PLAN: '20x' })).toMatchObject({ plan: '20x', fallBackAt: 0.5 });
+    expect(limits()).toMatchObject({ plan: 'max', fallBackAt: 0.2, limitFallbacks: { opus: 'sonnet' } });
+    expect(limits({ CLAUDE_PLAN: 'Pro' })).toMatchObject({ plan: 'pro', fallBackAt: 0.2 });
+    expect(limits({ CLAUDE_PLAN: 'ultra' })).toMatchObject({ plan: 'ultra', fallBackAt: 0.5 });
     const key = { CLAUDE_CREDENTIAL: 'api-key', CLAUDE_CODE_OAUTH_TOKEN: '', ANTHROPIC_API_KEY: 'k' };
     expect(limits(key)).toMatchObject({ plan: 'api', fallBackAt: 0 });
+  });
+
+  it('is known by the names it had before, too', () => {
+    expect(limits({ CLAUDE_PLAN: '5x' })).toMatchObject({ plan: 'max', fallBackAt: 0.2 });
+    expect(limits({ CLAUDE_PLAN: '20x' })).toMatchObject({ plan: 'ultra', fallBackAt: 0.5 });
+  });
+
+  it('costs nothing beyond it unless a sum is set', () => {
+    expect(limits().overageUsd).toBe(0);
+    expect(limits({ CLAUDE_OVERAGE_USD: '' }).overageUsd).toBe(0);
+    expect(limits({ CLAUDE_OVERAGE_USD: '25' }).overageUsd).toBe(25);
+    expect(problems({ CLAUDE_OVERAGE_USD: '-1' })).toContain('CLAUDE_OVERAGE_USD');
   });
 
   it('gives way to a percentage of one’s own', () => {
     expect(limits({ CLAUDE_FALLBACK_AT: '35' }).fallBackAt).toBe(0.35);
     expect(limits({ CLAUDE_FALLBACK_AT: '0' }).fallBackAt).toBe(0);
     expect(problems({ CLAUDE_FALLBACK_AT: '101' })).toContain('CLAUDE_FALLBACK_AT');
-    expect(problems({ CLAUDE_PLAN: 'max' })).toContain('CLAUDE_PLAN');
+    expect(problems({ CLAUDE_PLAN: 'maximal' })).toContain('CLAUDE_PLAN');
     expect(problems({ CLAUDE_LIMIT_FALLBACKS: 'opus' })).toContain('pairs of models');
   });
 });

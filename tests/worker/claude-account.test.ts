@@ -289,6 +289,64 @@ describe('several tokens', () => {
   });
 });
 
+describe('an answer beyond the plan', () => {
+  const beyond = () =>
+    stream(1_000_000, 0, {
+      ...windows('rejected', 1, inAnHour()),
+      'anthropic-ratelimit-unified-overage-status': 'allowed',
+    });
+
+  it('is the last one: the next request is not sent, and ends the turn as at a limit; the admin is told once', async () => {
+    upstream = beyond;
+    await withAccount({ ...env, CLAUDE_CODE_OAUTH_TOKEN: 'token-of-beyond-1' }, async (account, ask) => {
+      expect((await ask()).status).toBe(200);
+      asker = { ...asker, session: crypto.randomUUID() };
+      for (let i = 0; i < 3; i++) {
+        const next = await ask();
+        expect(next.status).toBe(429);
+        expect(next.headers.get('x-should-retry')).toBe('false');
+        expect(next.headers.get('anthropic-ratelimit-unified-status')).toBe('rejected');
+        expect(next.headers.get('anthropic-ratelimit-unified-overage-status')).toBe('rejected');
+        expect(await next.text()).toContain('CLAUDE_OVERAGE_USD');
+      }
+      expect(sent).toHaveLength(1);
+      expect(account.room(asker.session)).toBeGreaterThan(Date.now() + HOUR - 60_000);
+      expect(
+        logged.mock.calls.filter(([line]) => JSON.stringify(line).includes('alert.claude.beyond-plan')),
+      ).toHaveLength(1);
+    });
+  });
+
+  it('makes a session go on with another token, where one has room', async () => {
+    upstream = (request) => (bearer(request)?.includes('one') ? beyond() : stream(1, 1));
+    await withAccount(POOL, async (_, ask) => {
+      expect((await ask()).status).toBe(200);
+      expect((await ask()).status).toBe(200);
+      expect(bearer(sent[1])).toBe('Bearer token-two-of-the-test');
+    });
+  });
+
+  it('of every token is the last one of all', async () => {
+    upstream = beyond;
+    await withAccount(POOL, async (_, ask) => {
+      for (let i = 0; i < 4; i++) await ask();
+      expect(sent).toHaveLength(2);
+    });
+  });
+
+  it('is paid for up to the sum that is allowed for the month, and no further', async () => {
+    upstream = beyond;
+    const bindings = { ...env, CLAUDE_CODE_OAUTH_TOKEN: 'token-of-beyond-2', CLAUDE_OVERAGE_USD: '5' };
+    await withAccount(bindings, async (_, ask) => {
+      // Each costs 3 dollars by list prices.
+      expect((await ask()).status).toBe(200);
+      expect((await ask()).status).toBe(200);
+      for (let i = 0; i < 3; i++) expect((await ask()).status).toBe(429);
+      expect(sent).toHaveLength(2);
+    });
+  });
+});
+
 describe('a budget', () => {
   const budget = (dollars: string) => ({ ...API, CLAUDE_BUDGET_SESSION_USD: dollars });
 

@@ -48,7 +48,7 @@ describe('what was used', () => {
         { group: 'acme/site', requests: 1, costUsd: 0.25 },
       ],
       mode: 'subscription',
-      plan: '5x',
+      plan: 'max',
     });
     expect((await ask('/usage?by=day&since=2026-01-01')).json.usage).toMatchObject([
       { group: '2026-10-01' },
