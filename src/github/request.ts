@@ -1,7 +1,9 @@
 /** One request to GitHub's REST API: what it answered, checked, or why it did not. */
+
 import { z } from 'zod';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { parseJson } from '../protocol/parse-json.ts';
+import { sendableData } from '../protocol/sendable-text.ts';
 import { GitHubError, toGitHubError } from './errors.ts';
 
 /** Longest wait for an answer. */
@@ -46,7 +48,7 @@ export async function askGitHub<Schema extends z.ZodType>(
       const answered = await fetch(`${apiUrl}${path}`, {
         method,
         headers,
-        ...(body && { body: JSON.stringify(body) }),
+        ...(body && { body: JSON.stringify(sendableData(body)) }),
         redirect: 'manual',
         signal,
       });

@@ -1,6 +1,7 @@
 /** One GraphQL request to Linear over HTTP: what it answered, sorted by what to do about it. */
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { parseJson } from '../protocol/parse-json.ts';
+import { sendableData } from '../protocol/sendable-text.ts';
 import { type Call, type CallResult, failure } from './call.ts';
 import { answerSchema, isConflictOnInsert, toLinearError } from './errors.ts';
 
@@ -29,7 +30,7 @@ export async function request(
           'content-type': 'application/json',
           ...(call.signFilesFor !== undefined && { 'public-file-urls-expire-in': String(call.signFilesFor) }),
         },
-        body: JSON.stringify({ query: call.document, variables: call.variables }),
+        body: JSON.stringify({ query: call.document, variables: sendableData(call.variables) }),
         signal,
       });
       return [answered, await answered.text()];

@@ -3,6 +3,8 @@
  * forbidden by the type, and what slips through inside a text is redacted by its looks.
  */
 
+import { cutWhole, sendable } from '../protocol/sendable-text.ts';
+
 /** Field names the log refuses: their values are secrets, or are people's text. */
 type ForbiddenName =
   | 'token'
@@ -57,15 +59,15 @@ const secretLooks: readonly [RegExp, string][] = [
 ];
 
 /**
- * Takes out of a text everything that looks like a token, and cuts it.
+ * Takes out of a text everything that looks like a token, and control characters, and cuts it.
  * @returns the text, at most 2,000 characters of it, with `[redacted]` in place of each token
  */
 export function redact(text: string): string {
   // Cut generously first: a huge text costs no more than its beginning, and a token at the final cut is still whole here.
-  let clean = text.slice(0, 2 * MAX_VALUE_LENGTH);
+  let clean = sendable(cutWhole(text, 2 * MAX_VALUE_LENGTH));
   for (const [looks, replacement] of secretLooks) clean = clean.replace(looks, replacement);
   return clean.length > MAX_VALUE_LENGTH || text.length > 2 * MAX_VALUE_LENGTH
-    ? `${clean.slice(0, MAX_VALUE_LENGTH)}… (${text.length} characters)`
+    ? `${cutWhole(clean, MAX_VALUE_LENGTH)}… (${text.length} characters)`
     : clean;
 }
 
