@@ -226,10 +226,10 @@ test('who began the session before helpers were waited for is told the end of a 
 });
 
 test('a command in the background does not hold the turn for long, is named where it ends, and at the idle limit', async () => {
-  await begin({ config: { commandMs: 300, idleMs: 1_000 } });
+  await begin({ config: { commandMs: 300, idleMs: 3_000 } });
   await stage.prompt('shop-1', planMarker({ steps: [background('sleep 100000', 'dev server')], text: 'It runs.' }));
   const saved = await stage.event('saved');
-  expect(saved.background).toEqual({ commands: ['dev server (sleep 100000)'], endAfterMs: 1_000 });
+  expect(saved.background).toEqual({ commands: ['dev server (sleep 100000)'], endAfterMs: 3_000 });
   expect(processesOf(stage, 'shop-1').length).toBeGreaterThan(1);
   const exit = await stage.event('cli-exited');
   expect(exit).toMatchObject({ cause: 'idle', duringTurn: false, background: ['dev server (sleep 100000)'] });
@@ -237,11 +237,13 @@ test('a command in the background does not hold the turn for long, is named wher
 });
 
 test('a command in the background that ends soon after belongs to the turn', async () => {
-  await begin();
-  await stage.prompt(
-    'shop-1',
-    planMarker({ steps: [background('echo passed', 'tests'), { wait: 'The tests run.' }], text: 'They ended: $OUT' }),
-  );
+  await begin({ config: { commandMs: 60_000 } });
+  const tests = background(waitFor('go').sh, 'tests');
+  await stage.prompt('shop-1', planMarker({ steps: [tests, { wait: 'The tests run.' }], text: 'They ended: $OUT' }));
+  await eventually(() => results().length === 1, "Claude's first result");
+  expect(results()).toEqual([{ text: 'The tests run.', goesOn: true }]);
+  await waits('go');
+  await release('go');
   await stage.event('saved');
   expect(results().at(-1)?.text).toContain('They ended: Background command "tests" completed (exit code 0)');
   expect(results().at(-1)?.goesOn).toBe(false);
