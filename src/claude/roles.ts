@@ -1,6 +1,6 @@
 /** What labels make of Claude: the role, the model, the tools (pure). */
 import type { RepositorySettings, Role } from '../protocol/repository.ts';
-import type { Permissions } from '../protocol/sandbox.ts';
+import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox.ts';
 import { type RoleTools, toolAccess } from './tool-access.ts';
 
 /** How Claude is to work on one issue. */
@@ -86,4 +86,10 @@ function byAdmin(texts: string[]): string {
   if (said.length === 0) return '';
   const heading = 'An admin of Cyrus set this for the repository. It wins over what else is said on how to work in it:';
   return [heading, ...said].join('\n\n');
+}
+
+/** Whether nobody and no setting lets Claude change anything: the role only looks, or no tool that changes is offered. */
+export function onlyLooks({ role, tools }: Pick<Assignment, 'role' | 'tools'>): boolean {
+  const changing: string[] = [...SANDBOX_TOOLS.editing, ...SANDBOX_TOOLS.running];
+  return rolesThatLook.includes(role) || !tools.some((tool) => changing.includes(tool));
 }

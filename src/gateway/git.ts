@@ -11,7 +11,16 @@ import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
 import { type OwnCommits, refusalToMove } from './own-commits.ts';
 import { readPackCommits } from './pack-commits.ts';
-import { joined, type Push, PushSyntaxError, type RefUpdate, readPush, refusalReport } from './push.ts';
+import {
+  encodeHead,
+  joined,
+  type Push,
+  PushSyntaxError,
+  type RefUpdate,
+  readPush,
+  refusalReport,
+  unknownCapability,
+} from './push.ts';
 import type { Claims } from './token.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
@@ -96,10 +105,14 @@ async function forwardPush(
     const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
     return report ? pushResult(report) : plain(403, notice);
   };
+  if (claims.ro) return refuse('this session only looks at the repository, so nothing is pushed for it');
   const isElsewhere = push.updates.some(({ ref }) => ref !== `refs/heads/${claims.b}`);
   const branch = own && isElsewhere ? await own.branch() : claims.b;
   const problem = problemOf(push, branch);
   if (problem !== null) return refuse(problem, (update) => refProblem(update, branch) ?? problem);
+  const head = encodeHead(push);
+  read = joined([head, read.subarray(end)]);
+  end = head.byteLength;
   const tooLarge = `a push may have at most ${Math.floor(maxBytes / 1024 ** 2)} MiB`;
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (Math.max(announced, read.byteLength) > maxBytes) return refuse(tooLarge);
@@ -156,7 +169,11 @@ function isAccepted(report: Uint8Array, { ref }: RefUpdate): boolean {
 function problemOf(push: Push, branch: string): string | null {
   if (push.signed) return 'signed pushes are not accepted: push without --signed';
   // Options can order the host to do more than move a ref, e.g. to merge.
-  if (push.capabilities.has('push-options')) return 'push options are not accepted: push without --push-option';
+  if ([...push.capabilities].some((name) => /^push-options(=|$)/.test(name))) {
+    return 'push options are not accepted: push without --push-option';
+  }
+  const unknown = unknownCapability(push);
+  if (unknown !== null) return `the capability ${unknown.slice(0, 60)} is not known to Cyrus`;
   const problem = push.updates.map((update) => refProblem(update, branch)).find((found) => found !== null) ?? null;
   if (problem === null || push.updates.length === 1) return problem;
   return `nothing was pushed, because ${problem}, and each ref of a push must be allowed`;

@@ -15,6 +15,8 @@ export interface RefUpdate {
 /** What a push asks for. */
 export interface Push {
   updates: RefUpdate[];
+  /** Commits that end the history of the one who pushes, as its shallow lines say. */
+  shallow: string[];
   capabilities: ReadonlySet<string>;
   /** True when the commands came in a signed certificate; `updates` is then empty. */
   signed: boolean;
@@ -123,14 +125,51 @@ function lineOf(packet: Uint8Array): string {
 }
 
 function parse(lines: readonly string[]): Push {
-  const commands = lines.filter((line) => !line.startsWith('shallow '));
+  const isShallow = (line: string) => line.startsWith('shallow ');
+  const shallow = lines.filter(isShallow).map((line) => line.slice('shallow '.length));
+  if (!shallow.every((id) => /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(id))) {
+    throw new PushSyntaxError('a shallow line of the push names no commit');
+  }
+  const commands = lines.filter((line) => !isShallow(line));
   const [first = '', ...others] = commands;
   const [head = '', capabilityText = '', ...more] = first.split('\0');
+  // Git takes any white space for the end of a capability, so one behind a tab would be seen by the host alone.
+  if (CONTROL.test(capabilityText)) throw new PushSyntaxError('the capabilities of the push hold a control character');
   const capabilities = new Set(capabilityText.split(' ').filter((name) => name !== ''));
-  if (head === 'push-cert') return { updates: [], capabilities, signed: true };
+  if (head === 'push-cert') return { updates: [], shallow, capabilities, signed: true };
   if (more.length > 0) throw new PushSyntaxError('a command of the push holds a NUL');
   const updates = commands.length === 0 ? [] : [head, ...others].map(parseCommand);
-  return { updates, capabilities, signed: false };
+  return { updates, shallow, capabilities, signed: false };
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be found
+const CONTROL = /[\0-\x1f\x7f]/;
+
+/** Capabilities without a value, and those with one, that change nothing but how git reports or packs (gitprotocol-capabilities(5)). */
+const CAPABILITIES = new Set([
+  'report-status',
+  'report-status-v2',
+  'side-band',
+  'side-band-64k',
+  'quiet',
+  'atomic',
+  'ofs-delta',
+  'delete-refs',
+]);
+const VALUED = /^(agent|session-id|object-format)=[\x21-\x7e]*$/;
+
+/** The first capability that the gateway does not know, so that it cannot say what the host would do; null: there is none. */
+export function unknownCapability({ capabilities }: Push): string | null {
+  return [...capabilities].find((name) => !CAPABILITIES.has(name) && !VALUED.test(name)) ?? null;
+}
+
+/** The head of a push as git writes it, made of what was understood: what goes to the host is never what came, byte for byte. */
+export function encodeHead({ updates, shallow, capabilities }: Push): Uint8Array<ArrayBuffer> {
+  const lines = updates.map(({ oldId, newId, ref }, index) => {
+    const command = `${oldId} ${newId} ${ref}`;
+    return index === 0 ? `${command}\0 ${[...capabilities].join(' ')}` : command;
+  });
+  return joined([...shallow.map((id) => packet(`shallow ${id}`)), ...lines.map(packet), utf8.encode('0000')]);
 }
 
 function parseCommand(line: string): RefUpdate {

@@ -26,6 +26,10 @@ const claimsSchema = z.object({
   g: z.number().int().positive(),
   /** Models that Claude was started with, by alias or name; left out in tokens of before. */
   m: z.array(z.string()).optional(),
+  /** The role only looks: nothing is pushed or stored for other sessions, and no tool that writes is called. */
+  ro: z.literal(true).optional(),
+  /** Where the sandbox runs; left out in tokens of before. One of a container is worth nothing on the public way. */
+  p: z.enum(['container', 'network']).optional(),
 });
 /** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
 export type Claims = z.infer<typeof claimsSchema>;
@@ -49,9 +53,21 @@ export async function mintToken(
   ttl: number = TOKEN_TTL_MS,
   now: number = Date.now(),
 ): Promise<string> {
-  const { s, w, r, b, g, m } = claims;
+  const { s, w, r, b, g, m, ro, p } = claims;
   const payload = toBase64Url(
-    utf8.encode(JSON.stringify({ s, w, r, b, g, ...(m && { m }), e: Math.ceil((now + ttl) / 1000) })),
+    utf8.encode(
+      JSON.stringify({
+        s,
+        w,
+        r,
+        b,
+        g,
+        ...(m && { m }),
+        ...(ro && { ro }),
+        ...(p && { p }),
+        e: Math.ceil((now + ttl) / 1000),
+      }),
+    ),
   );
   const signed = `${TOKEN_PREFIX}${payload}`;
   const signature = await crypto.subtle.sign('HMAC', await tokenKey(config), utf8.encode(signed));

@@ -110,6 +110,7 @@ async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<R
  * known by their hashes, and which of them counts is what the git host says.
  */
 async function whyNotWritten(c: CacheContext, entry: string): Promise<Refusal | null> {
+  if (c.var.claims.ro) return { error: 'read_only', message: 'a session that only looks stores nothing for others' };
   if (!entry.startsWith('setup-')) return null;
   const { s, g } = c.var.claims;
   const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(s));

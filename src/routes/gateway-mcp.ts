@@ -36,7 +36,7 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
     log('gateway.mcp.credential-unreadable', { repository: claims.r, server: name, error });
     return refuse(502, 'credential', `Cyrus: ${error.message}`);
   }
-  const target = server && targetOf(server, config);
+  const target = server && targetOf(server, config, claims);
   if (!target)
     return refuse(404, 'no_such_server', `Cyrus: ${claims.r} has no MCP server of this name behind the gateway`);
   const isLinear = server?.settings.kind === 'linear';
@@ -47,8 +47,8 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
 }
 
 /** Null for a server that runs in the sandbox. */
-function targetOf({ name, settings, headers }: McpServer, config: Config): McpTarget | null {
-  const tools = settings.tools ?? null;
+function targetOf({ name, settings, headers }: McpServer, config: Config, { ro }: Claims): McpTarget | null {
+  const tools = ro ? settings.lookingTools : (settings.tools ?? null);
   switch (settings.kind) {
     case 'stdio':
       return null;

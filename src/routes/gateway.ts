@@ -44,7 +44,7 @@ type Identify = (c: GatewayContext) => Promise<Claims | Refusal>;
  * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world
  */
 export function gatewayApp(options: { base: string; identify?: Identify; fetcher?: Fetch }): Hono<GatewayEnv> {
-  const { identify = byToken, fetcher = (request: Request) => fetch(request) } = options;
+  const { identify = byNetwork, fetcher = (request: Request) => fetch(request) } = options;
   const remotes = new Remotes();
   const app = new Hono<GatewayEnv>();
 
@@ -180,6 +180,13 @@ async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
   const token = tokenOf(c.req.raw);
   const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
   return typeof claims === 'string' ? { error: `token_${claims}`, message: problems[claims] } : claims;
+}
+
+/** A container has a way of its own: on the public one its token was carried off. */
+async function byNetwork(c: GatewayContext): Promise<Claims | Refusal> {
+  const claims = await byToken(c);
+  if ('error' in claims || claims.p !== 'container') return claims;
+  return { error: 'token_of_container', message: 'this session token is good in its container alone' };
 }
 
 /** What a session has pushed is kept by its object: a sandbox that is lost, or lies, changes nothing of it. */

@@ -1,7 +1,7 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
 import { mcpAccess } from '../claude/mcp-access.ts';
 import { requestIn, systemPrompt } from '../claude/prompts.ts';
-import { assign, modelNamed, modelNames } from '../claude/roles.ts';
+import { assign, modelNamed, modelNames, onlyLooks } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
 import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
@@ -79,6 +79,8 @@ export async function startSandbox(
     b: state.branch,
     g: generation,
     m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
+    ...(onlyLooks(arrangement.assignment) && { ro: true }),
+    p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
   });
   const begun = { ...state, repository: fullName, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);

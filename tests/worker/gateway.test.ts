@@ -94,6 +94,13 @@ describe('who calls', () => {
     expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'authentication_error' } });
   });
 
+  it('is, with the token of a container, refused on the public way', async () => {
+    const response = await ask('/nowhere', {}, env, { p: 'container' });
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ error: 'token_of_container' });
+    expect((await ask('/nowhere', {}, env, { p: 'network' })).status).toBe(404);
+  });
+
   it('must, for a container, be what the platform says too', async () => {
     const authorization = `Bearer ${await mintToken(config, claims)}`;
     const request = () => new Request('http://gateway.internal/nowhere', { headers: { authorization } });
@@ -415,7 +422,7 @@ describe('the way to the git host', () => {
   it('streams a push to the host, uncompressed and whole', async () => {
     await store('git-4');
     const pkt = (text: string) => (text.length + 4).toString(16).padStart(4, '0') + text;
-    const line = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/cyrus/eng-1\0report-status side-band-64k`;
+    const line = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/cyrus/eng-1\0 report-status side-band-64k`;
     const head = new TextEncoder().encode(`${pkt(line)}0000PACK`);
     const size = 3_000_000;
     let arrived = 0;

@@ -198,6 +198,15 @@ describe('a request of the sandbox', () => {
     expect(sent[0]?.headers.get('authorization')).toBe(`Bearer ${SECRET}`);
   });
 
+  it('of a session that only looks calls the tools that only look, whatever the server offers', async () => {
+    await addNotes({ lookingTools: ['read_*'] });
+    expect((await pass('notes', call('read_note'), {}, { ro: true })).status).toBe(200);
+    expect((await pass('notes', call('write_note'), {})).status).toBe(200);
+    sent.length = 0;
+    await pass('notes', call('write_note'), {}, { ro: true });
+    expect(sent).toEqual([]);
+  });
+
   it('ends a session of the protocol by DELETE; a stream without a request is not offered', async () => {
     await addNotes();
     upstream = () => new Response(null, { status: 204 });

@@ -139,6 +139,15 @@ describe('the cache of a repository', () => {
     expect((await keys()).filter((key) => key.endsWith('/0'))).toHaveLength(10);
   });
 
+  it('takes nothing from a session that only looks', async () => {
+    for (const entry of [BASE, SETUP]) {
+      expect((await putPart(entry, version('a'), 0, 'one', { ro: true })).status).toBe(403);
+      expect((await publish(entry, {}, { ro: true })).status).toBe(403);
+      expect((await ask(`/${entry}`, { method: 'DELETE' }, { ro: true })).status).toBe(403);
+    }
+    expect(await keys()).toEqual([]);
+  });
+
   it('takes nothing of another name, without its length or too large', async () => {
     for (const name of ['x', 'base-1', '..%2F..%2Fsessions', `other-${'1'.repeat(64)}`]) {
       expect((await ask(`/${name}`)).status).toBe(400);

@@ -10,6 +10,7 @@ import type { Fetch } from '../../../src/gateway/forwarding.ts';
 import { forwardToGit } from '../../../src/gateway/git.ts';
 import type { GitRemote } from '../../../src/gateway/git-host.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
+import { Random } from '../support/random.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
 
@@ -375,20 +376,27 @@ describe('with a real git', { timeout: 60_000 }, () => {
 async function call(
   subpath: string,
   init: { method?: string; body?: Uint8Array<ArrayBuffer> | string; headers?: Record<string, string> } = {},
+  by: Claims = claims,
+  answer: Fetch = async () => new Response('ok'),
 ): Promise<{ status: number; text: string; reached: boolean }> {
   let reached = false;
   const request = new Request(`http://gateway.internal/git/${subpath}`, init);
-  const response = await forwardToGit(request, subpath.split('?')[0] ?? '', claims, closedHost, async () => {
+  const response = await forwardToGit(request, subpath.split('?')[0] ?? '', by, closedHost, async (outgoing) => {
     reached = true;
-    return new Response('ok');
+    return answer(outgoing);
   });
   return { status: response.status, text: await response.text(), reached };
 }
 
 const pkt = (text: string) => `${(Buffer.byteLength(text) + 4).toString(16).padStart(4, '0')}${text}`;
 const pushHeaders = { 'content-type': 'application/x-git-receive-pack-request' };
-const push = (body: Uint8Array<ArrayBuffer> | string, headers: Record<string, string> = {}) =>
-  call('acme/shop.git/git-receive-pack', { method: 'POST', body, headers: { ...pushHeaders, ...headers } });
+const push = (
+  body: Uint8Array<ArrayBuffer> | string,
+  headers: Record<string, string> = {},
+  by: Claims = claims,
+  answer: Fetch = async () => new Response('ok'),
+) =>
+  call('acme/shop.git/git-receive-pack', { method: 'POST', body, headers: { ...pushHeaders, ...headers } }, by, answer);
 
 describe('hostile requests', () => {
   it.each([
@@ -412,7 +420,7 @@ describe('hostile requests', () => {
     expect(reached).toBe(false);
   });
 
-  const caps = '\0report-status side-band-64k agent=git/2';
+  const caps = '\0 report-status side-band-64k agent=git/2';
   const allowed = `${zero} ${one} refs/heads/cyrus/eng-1`;
 
   it.each([
@@ -461,6 +469,58 @@ describe('hostile requests', () => {
     expect(many).toMatchObject({ status: 200, reached: false });
     const endless = await push(`${first}${pkt(allowed).repeat(30_000)}0000PACK`);
     expect(endless).toMatchObject({ status: 400, reached: false });
+  });
+
+  it.each([
+    ['behind a tab', 'report-status\tpush-options'],
+    ['behind a line feed', 'report-status\npush-options'],
+    ['behind a carriage return', 'report-status\rpush-options'],
+    ['with a value', 'report-status push-options=1'],
+    ['alone', 'push-options'],
+  ])('push options are found %s', async (_where, capabilities) => {
+    const { reached } = await push(`${pkt(`${allowed}\0${capabilities}`)}0000PACK`);
+    expect(reached).toBe(false);
+  });
+
+  it('a capability that the gateway does not know is refused by name', async () => {
+    const { text, reached } = await push(`${pkt(`${allowed}\0report-status side-band-64k merge-it=now`)}0000PACK`);
+    expect(reached).toBe(false);
+    expect(text).toContain('the capability merge-it=now is not known');
+  });
+
+  it('a session that only looks pushes nothing, not even to its own branch', async () => {
+    const { text, reached } = await push(`${pkt(`${allowed}${caps}`)}0000PACK`, {}, { ...claims, ro: true });
+    expect(reached).toBe(false);
+    expect(text).toContain('only looks at the repository');
+  });
+
+  it('what reaches the host is written by the gateway: a thousand mutated pushes move the one branch or nothing', async () => {
+    const random = new Random(11);
+    const original = Buffer.from(`${pkt(`${allowed}${caps}`)}${pkt(`shallow ${one}`)}0000PACK`);
+    const alphabet = [...Buffer.from('0123456789abcdef \t\n\r\0/=-push-options refs/heads/main')];
+    let passed = 0;
+    for (let round = 0; round < 1_000; round += 1) {
+      const bytes = [...original];
+      for (let change = 0; change <= random.below(3); change += 1) {
+        bytes.splice(
+          random.below(bytes.length),
+          random.below(2),
+          ...(random.chance(0.7) ? [random.pick(alphabet)] : []),
+        );
+      }
+      let forwarded = '';
+      const body = Uint8Array.from(bytes);
+      await push(body, {}, claims, async (request) => {
+        forwarded = Buffer.from(await request.arrayBuffer()).toString('latin1');
+        return new Response('000eunpack ok\n0000');
+      });
+      if (forwarded === '') continue;
+      passed += 1;
+      expect(forwarded).toMatch(
+        /^([0-9a-f]{4}shallow [0-9a-f]{40}([0-9a-f]{24})?)*[0-9a-f]{4}[0-9a-f]{40,64} [0-9a-f]{40,64} refs\/heads\/cyrus\/eng-1\0 (report-status|side-band-64k|side-band|agent=[!-~]*| )*0000/,
+      );
+    }
+    expect(passed).toBeGreaterThan(20);
   });
 
   it('an encoding that cannot be read is refused', async () => {
