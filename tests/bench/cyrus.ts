@@ -6,7 +6,7 @@ import { type Bundle, bundle, type Running, startWorkerd } from './workerd.ts';
 
 /** Secret that deliveries are signed with. */
 export const WEBHOOK_SECRET = 'lin_wh_bench-secret';
-export const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+export const ENCRYPTION_KEY = createHash('sha256').update('the key of benchmarks').digest('base64');
 export const ADMIN_TOKEN = 'bench-admin-token-0123456789';
 const ORGANIZATION = 'bench-organization';
 
