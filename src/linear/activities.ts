@@ -167,6 +167,8 @@ function narrateResult(state: NarrationState, entry: Body<'tool-result'>): Told 
   const call = state.calls.find((open) => open.toolUseId === entry.toolUseId);
   if (call === undefined) return { state, activities: [] };
   const next = { ...state, calls: state.calls.filter((open) => open !== call) };
+  const notRun = notRunWords(call, entry);
+  if (notRun) return { state: next, activities: [{ content: { type: 'action', ...notRun }, ephemeral: false }] };
   const action = entry.edit ? (entry.edit.created ? 'Created' : 'Edited') : call.action;
   const parameter = entry.edit ? safeText(relativePath(entry.edit.path, state.cwd)) : call.parameter;
   const result = resultWords(call.name, entry);
@@ -182,6 +184,28 @@ const REFUSED_BY_STOP = "The user doesn't want to proceed with this tool use.";
 
 /** What the CLI says where a command printed nothing. */
 const NO_OUTPUT = '(Bash completed with no output)';
+
+/** What the CLI answers for a tool that it does not have, and for an input that the tool does not take (measured with CLI 2.1.330). */
+const NO_SUCH_TOOL = /No such tool available/;
+const WRONG_INPUT = /InputValidationError/;
+/** How Cyrus's refusals of a tool begin: see session/permissions.ts and the sandbox server's own. */
+const NOT_ALLOWED =
+  /^(.{1,100} did not allow this\b|Nobody answered within \d+ minutes\b|This very call was not allowed\b|This call is too long for people|The turn is over, so nobody can be asked|Too many calls wait for permission|This session may not do that\b)/;
+
+/** A call that did nothing is not told as if it had; null for one that ran, whatever came of it. */
+function notRunWords(
+  { name, parameter }: NarrationState['calls'][number],
+  { isError, text }: Body<'tool-result'>,
+): { action: string; parameter: string; result?: string } | null {
+  if (!isError) return null;
+  const tool = inlineCode(safeText(cutText(name, 200))) || '(no name)';
+  if (NO_SUCH_TOOL.test(text.slice(0, 300))) return { action: 'Tried a tool that does not exist', parameter: tool };
+  if (WRONG_INPUT.test(text.slice(0, 300)))
+    return { action: 'Called a tool in a way that it does not take', parameter: tool };
+  if (!NOT_ALLOWED.test(text)) return null;
+  const said = fence(safeText(headAndTail(plainOutput(text).trim(), MAX_RESULT)));
+  return { action: 'Was not allowed', parameter, result: said };
+}
 
 function resultWords(tool: string, entry: Body<'tool-result'>): string | null {
   if (entry.isError) {

@@ -40,13 +40,17 @@ const KNOWN: ReadonlyMap<string, { action: string; about: readonly string[]; pat
 export function toolWords(name: string, input: unknown, cwd: string | null): ToolWords {
   const fields: object = typeof input === 'object' && input !== null ? input : {};
   const known = KNOWN.get(name);
-  if (known === undefined) return { action: toolName(name), parameter: oneLine(shortJson(input)) || '(no input)' };
+  if (known === undefined) {
+    // What Claude makes up may be a tool that does not exist; an MCP server's input is what it is asked for.
+    const words = name.startsWith('mcp__') ? shortJson(input) : inputWords(fields);
+    return { action: toolName(name), parameter: oneLine(words) || '(no input)' };
+  }
   for (const key of known.about) {
     const value: unknown = Object.hasOwn(fields, key) ? fields[key as keyof typeof fields] : undefined;
     if (typeof value !== 'string' || value.trim() === '') continue;
     return { action: known.action, parameter: oneLine(known.path ? relativePath(value, cwd) : value) };
   }
-  return { action: known.action, parameter: oneLine(shortJson(input)) || '(no input)' };
+  return { action: known.action, parameter: oneLine(inputWords(fields)) || '(no input)' };
 }
 
 /** A path relative to the directory Claude works in, where it lies below it. */
@@ -66,6 +70,21 @@ function shortJson(input: unknown): string {
   if (input === undefined || input === null) return '';
   if (typeof input === 'object' && Object.keys(input).length === 0) return '';
   return inlineCode(cutText(JSON.stringify(input), MAX_PARAMETER));
+}
+
+/** An input as people read it: `title: Sums · labels: bug, cart`. What is nested deeper is left out. */
+function inputWords(fields: object): string {
+  const words = Object.entries(fields).map(([key, value]) => `${key}: ${valueWords(value)}`);
+  return words.length === 0 ? '' : inlineCode(cutText(words.join(' · '), MAX_PARAMETER));
+}
+
+function valueWords(value: unknown): string {
+  if (Array.isArray(value)) {
+    const isFlat = value.every((one) => typeof one !== 'object' || one === null);
+    return isFlat ? value.slice(0, 10).map(String).join(', ') : `${value.length} of them`;
+  }
+  if (typeof value !== 'object' || value === null) return cutText(String(value), MAX_PARAMETER);
+  return '…';
 }
 
 function oneLine(text: string): string {

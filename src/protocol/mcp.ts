@@ -140,9 +140,21 @@ export function judgeMcpCall({ offered, ask, free, others }: McpRules, tool: str
   return matchesTool(free, tool) ? 'run' : others;
 }
 
-/** Whether a tool is among these. */
+/**
+ * Whether a tool is among these. The CLI names a server's `notes.read` as `notes_read` (measured with CLI 2.1.330), the gateway sees the server's own
+ * name, and an admin may write either: all of them are one name.
+ */
 export function matchesTool(among: readonly string[], tool: string): boolean {
-  return among.some((pattern) => (pattern.endsWith('*') ? tool.startsWith(pattern.slice(0, -1)) : tool === pattern));
+  const name = cliName(tool);
+  return among.some((pattern) => {
+    if (pattern.endsWith('*')) return name.startsWith(cliName(pattern.slice(0, -1)));
+    return name === cliName(pattern);
+  });
+}
+
+/** A tool's name as the CLI has it: what its API does not take in a name becomes `_`. */
+function cliName(tool: string): string {
+  return tool.replace(/[^A-Za-z0-9_-]/g, '_');
 }
 
 /** Server and tool of a name of the CLI's: `mcp__linear__get_issue`; null for a tool that is not of a server. */

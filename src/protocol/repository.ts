@@ -16,7 +16,9 @@ export const toolRuleSchema = z
   .string()
   .trim()
   .max(500)
-  .regex(/^[A-Za-z][\w-]*(\([^\n\r]+\))?$/, 'a tool\'s name, or one with a pattern, e.g. "Bash(npm publish:*)"');
+  .regex(/^[A-Za-z][\w.-]*(\([^\n\r]+\))?$/, 'a tool\'s name, or one with a pattern, e.g. "Bash(npm publish:*)"')
+  // The CLI has no dots in names: an MCP server's `notes.read` is its `mcp__server__notes_read`.
+  .transform((rule) => rule.replace(/^[^(]+/, (name) => name.replaceAll('.', '_')));
 
 /**
  * Tools Claude may use: a preset, or a list of the CLI's tools.

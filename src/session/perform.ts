@@ -92,12 +92,23 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     }
     case 'answer-sandbox': {
       const { id, requestId, input } = effect;
-      await toSandbox({ type: 'answer', id, requestId, input });
+      const sandbox = sandboxFor(surroundings, state.id, generation);
+      const given = Object.entries(typeof input.answers === 'object' && input.answers !== null ? input.answers : {});
+      const answers: [string, string][] = [];
+      for (const [question, answer] of given) {
+        answers.push([question, await withAttachments(String(answer), surroundings, sandbox)]);
+      }
+      await toSandbox({ type: 'answer', id, requestId, input: { ...input, answers: Object.fromEntries(answers) } });
       return null;
     }
     case 'decide-sandbox': {
-      const { id, requestId, decision } = effect;
-      await toSandbox({ type: 'decide', id, requestId, decision });
+      const { id, requestId } = effect;
+      const { decision } = effect;
+      const sandbox = sandboxFor(surroundings, state.id, generation);
+      const told = decision.allowed
+        ? decision
+        : { ...decision, message: await withAttachments(decision.message, surroundings, sandbox) };
+      await toSandbox({ type: 'decide', id, requestId, decision: told });
       return null;
     }
     case 'stop-sandbox': {

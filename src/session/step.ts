@@ -129,6 +129,8 @@ export class Step {
     if (this.state.arrangement?.verbosity === 'verbose') this.#tellThinking(body, follower);
     for (const activity of activities) {
       if (this.state.arrangement?.verbosity === 'quiet' && !isClosing(activity)) continue;
+      // It would take the place of the question, which waits for people.
+      if (this.state.phase.name === 'asking' && activity.ephemeral) continue;
       this.#post(follower, activity);
       if (isClosing(activity)) for (const other of others) this.#post(other, activity);
     }

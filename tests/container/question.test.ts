@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { planMarker } from '../../dev/claude/scripts.ts';
 import { eventually, type Stage, setStage } from './stage.ts';
 
 let stage: Stage;
@@ -43,4 +44,47 @@ test('an answer that nobody waits for is refused with words that say what to do'
   const refused = await stage.command('shop-1', answer);
   expect(refused.status).toBe(409);
   expect(await refused.json()).toMatchObject({ error: 'not-asked', message: expect.stringContaining('as a prompt') });
+});
+
+/** Has Claude ask this, and gives these answers. @returns what its tool tells Claude of them */
+async function asked(questions: object[], answers: [string, string][]): Promise<string> {
+  stage = await setStage();
+  await stage.start('shop-1');
+  const plan = { steps: [{ name: 'AskUserQuestion', input: { questions } }], text: '$OUT' };
+  await stage.prompt('shop-1', planMarker(plan));
+  const { request_id: requestId, request } = await question();
+  const given = { ...request.input, answers: Object.fromEntries(answers) };
+  await stage.command('shop-1', { type: 'answer', id: randomUUID(), requestId, input: given });
+  return String((await stage.result()).result);
+}
+
+const options = [
+  { label: '3', description: 'safe' },
+  { label: '1', description: 'fast' },
+];
+
+test('several chosen options reach Claude in the form its tool has for them', async () => {
+  const told = await asked([{ question: 'Which?', header: 'Which', multiSelect: true, options }], [['Which?', '3, 1']]);
+  expect(told).toContain('"Which?"="3, 1"');
+});
+
+test('a question named like a property that every object has gets its answer', async () => {
+  const named = { header: 'Name', multiSelect: false, options };
+  const told = await asked(
+    [
+      { ...named, question: 'constructor' },
+      { ...named, question: 'toString' },
+    ],
+    [
+      ['constructor', '3'],
+      ['toString', '1'],
+    ],
+  );
+  expect(told).toContain('"constructor"="3"');
+  expect(told).toContain('"toString"="1"');
+});
+
+test('a question named __proto__ does not break the turn', async () => {
+  const named = { header: 'Name', multiSelect: false, options, question: '__proto__' };
+  expect(await asked([named], [['__proto__', '3']])).not.toBe('');
 });

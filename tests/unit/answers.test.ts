@@ -398,3 +398,36 @@ it('what a page keeps and sends later answers no question that stands when it ar
   expect(play.kinds(effects)).toContain('prompt-sandbox');
   expect(asked(play).id).toBe('r1');
 });
+
+describe('two calls that ask together', () => {
+  const call = (id: string, command: string) =>
+    line({
+      type: 'assistant',
+      message: {
+        id: `msg-${id}`,
+        role: 'assistant',
+        model: 'claude-sonnet-5-5',
+        content: [{ type: 'tool_use', id: `toolu_${id}`, name: 'Bash', input: { command } }],
+      },
+      parent_tool_use_id: null,
+    });
+
+  it('do not show the second as run while people are asked about the first', () => {
+    const play = working();
+    const effects = play.report(call('r1', 'one'), permission('r1', 'one'));
+    effects.push(...play.report(call('r2', 'two'), permission('r2', 'two')));
+    const told = effects.flatMap((effect) => (effect.kind === 'say' ? [JSON.stringify(effect.activity.content)] : []));
+    expect(told.at(-1)).toContain('Claude asks to run a command');
+    expect(told.join('\n')).not.toMatch(/Ran.*two/);
+  });
+
+  it('show what was not allowed as such', () => {
+    const play = asking(call('r1', 'one'), permission('r1', 'one'));
+    write(play, 'no', play.now);
+    const content = [
+      { type: 'tool_result', tool_use_id: 'toolu_r1', content: 'Ada did not allow this. Go on.', is_error: true },
+    ];
+    play.report(line({ type: 'user', message: { role: 'user', content }, parent_tool_use_id: null }));
+    expect(play.said('thread-1').at(-1)).toBe('action: Was not allowed one');
+  });
+});

@@ -82,8 +82,8 @@ describe('a turn in Linear', () => {
       'action: Created b.txt',
       'action*: Ran git add -A && git commit -qm "add b"; false',
       'action: Ran git add -A && git commit -qm "add b"; false',
-      'action*: TodoWrite `{"todos":[{"content":"x","status":"pending","activeForm":"Doing x"}]}`',
-      'action: TodoWrite `{"todos":[{"content":"x","status":"pending","activeForm":"Doing x"}]}`',
+      'action*: TodoWrite `todos: 1 of them`',
+      'action: Tried a tool that does not exist `TodoWrite`',
       'response: All done.',
     ]);
   });

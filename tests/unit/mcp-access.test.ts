@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { mcpAccess } from '../../src/claude/mcp-access.ts';
-import { judgeMcpCall, type McpServerView, mcpServerInputSchema, readMcpToolName } from '../../src/protocol/mcp.ts';
+import {
+  judgeMcpCall,
+  type McpServerView,
+  matchesTool,
+  mcpServerInputSchema,
+  readMcpToolName,
+} from '../../src/protocol/mcp.ts';
 import { type Role, repositorySettingsSchema } from '../../src/protocol/repository.ts';
 
 function serverOf(input: object, name = 'notes'): McpServerView {
@@ -97,4 +103,14 @@ it('the name of a tool has one reading', () => {
   expect(readMcpToolName('mcp__linear__get__issue')).toEqual({ server: 'linear', tool: 'get__issue' });
   expect(readMcpToolName('mcp__linear')).toBeNull();
   expect(readMcpToolName('Bash')).toBeNull();
+});
+
+it('a tool with a dot in its name is one tool, by the server’s name and by the CLI’s', () => {
+  const web = (tools: string[]) => serverOf({ kind: 'http', url: 'https://web.example.com/mcp', tools });
+  for (const tools of [['notes.*'], ['notes_*'], ['notes.read'], ['notes_read']]) {
+    expect(judge(web(tools), 'notes_read'), `${tools} in the sandbox`).toBe('run');
+    expect(matchesTool(tools, 'notes.read'), `${tools} at the gateway`).toBe(true);
+    expect(matchesTool(tools, 'other.read')).toBe(false);
+  }
+  expect(judge(web(['notes.*']), 'notes_read', { askFirst: ['mcp__notes__notes.read'] })).toBe('ask');
 });

@@ -1,9 +1,10 @@
 /** Files that people attach to an issue, on their way from Linear into the sandbox. */
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { init, permission, question } from '../unit/support/session-play.ts';
 import { created, newThread, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { registerWorkspace, session } from './support/sessions.ts';
+import { Reporter, registerWorkspace, session } from './support/sessions.ts';
 
 const HOST = 'https://uploads.linear.app';
 const PNG = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, ...new Uint8Array(9_000).fill(7)]);
@@ -285,5 +286,25 @@ describe('the name of a file', () => {
   it('does not make two files one', async () => {
     await ask(`![image.png](${upload('first')}) ![image.png](${upload('second')})`);
     expect(outside.files.size).toBe(2);
+  });
+});
+
+describe('a file in an answer', () => {
+  it('to a question of Claude’s, or in a no, is given to the sandbox, and the answer says where it is', async () => {
+    const address = upload('1234');
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const reporter = new Reporter(thread);
+    await reporter.report(init, question('q1'));
+    await send(prompted(thread, `Like ![this](${address})`));
+    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('answer'), { timeout: 15_000 });
+    const note = expect.stringMatching(/Like .*\/side\/[0-9a-f]{12}-this\.png ← /s);
+    expect(outside.commands.at(-1)).toMatchObject({ input: { answers: { 'Which?': note } } });
+    await reporter.report(permission('r1'));
+    await send(prompted(thread, `No, see ![this](${address})`));
+    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('decide'), { timeout: 15_000 });
+    const message = expect.stringMatching(/No, see .*\/side\/[0-9a-f]{12}-this\.png ← /s);
+    expect(outside.commands.at(-1)).toMatchObject({ decision: { allowed: false, message } });
   });
 });
