@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { StartSession } from '../src/protocol/sandbox.ts';
 import { trustVariables } from './certificates.ts';
+import { HOOKS_OFF } from './hooks.ts';
 import type { SessionPaths } from './paths.ts';
 import { SESSION_MARKER } from './processes.ts';
 
@@ -17,6 +18,7 @@ export function sessionEnvironment(paths: SessionPaths): Record<string, string> 
     TERM: 'dumb',
     // Whatever lies around the server's root is no repository of the session.
     GIT_CEILING_DIRECTORIES: paths.dir,
+    ...HOOKS_OFF,
     [SESSION_MARKER]: paths.dir,
     ...trustVariables(join(paths.dir, 'certificates.crt')),
   };

@@ -49,6 +49,8 @@ export interface GitRemote {
   excludesFile: string;
   /** File with the credential for the gateway, from which Claude's git reads it. */
   credentialFile: string;
+  /** Folder of hooks for Claude's git; the server's own runs none. */
+  hooksFolder: string;
 }
 
 /** Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. */
@@ -61,8 +63,6 @@ function sharedSettings(remote: GitRemote): [string, string][] {
     ['push.default', 'current'],
     ['push.autoSetupRemote', 'true'],
     ['core.excludesFile', remote.excludesFile],
-    // The mirror is shared: a hook put there by one session would run in the others.
-    ['core.hooksPath', '/dev/null'],
     ['safe.directory', '*'],
     ['gc.auto', '0'],
     ['maintenance.auto', 'false'],
@@ -74,6 +74,7 @@ function sharedSettings(remote: GitRemote): [string, string][] {
 
 /** What could make the server's own commands run programs, ask questions, or print something else than expected. */
 const guards: [string, string][] = [
+  ['core.hooksPath', '/dev/null'],
   ['core.fsmonitor', 'false'],
   ['core.untrackedCache', 'false'],
   ['core.attributesFile', '/dev/null'],
@@ -124,6 +125,7 @@ export function gitEnvironmentForClaude(remote: GitRemote): Record<string, strin
   const file = `'${remote.credentialFile.replaceAll("'", "'\\''")}'`;
   const settings = asEnvironment([
     ...sharedSettings(remote),
+    ['core.hooksPath', remote.hooksFolder],
     [`credential.${remote.gatewayUrl}.helper`, `!f() { cat ${file}; }; f`],
   ]);
   return { ...settings, GIT_TERMINAL_PROMPT: '0', GIT_LFS_SKIP_SMUDGE: '1' };
@@ -305,6 +307,8 @@ export type RemoteFailure = 'network' | 'auth' | 'not-found' | 'other';
 export function remoteFailure(error: GitError): RemoteFailure {
   const text = error.stderr;
   if (error.timedOut) return 'network';
+  // A moved repository stays moved, whatever the status it is told with.
+  if (text.includes('have its clone address in Cyrus changed')) return 'other';
   if (
     /returned error: 40[13]|Authentication failed|could not read (Username|Password)|terminal prompts disabled/.test(
       text,

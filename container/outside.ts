@@ -62,8 +62,12 @@ export async function takeUpOutside(
   if (head === null) return null;
   // Seen for the first time: what is there is what the worktree was made from.
   if (memory.tip === undefined) memory.tip = tips.branch;
-  const meeting = await meet(plan, memory, tips, head, pullRequest);
-  return meeting;
+  const first = await meet(plan, memory, tips, head, pullRequest);
+  if (first.blocked !== null || first.news.length === 0 || tips.branch === null) return first;
+  // What was pushed may have been merged into the base as well.
+  const now = await commitAt(inWorktree(plan), 'HEAD');
+  const second = await meet(plan, memory, tips, now ?? head, pullRequest);
+  return { ...second, news: [...first.news, ...second.news] };
 }
 
 async function meet(

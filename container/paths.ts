@@ -30,6 +30,8 @@ export interface SessionPaths {
   checkpoint: string;
   /** Something of the repository's cache on its way out or in. */
   cache: string;
+  /** Where Claude's git looks for hooks. */
+  hooks: string;
   excludes: string;
   /** What the worktree held besides the repository's files when Claude got it. */
   baseline: string;
@@ -59,6 +61,7 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     bundle: join(dir, 'checkpoint.bundle'),
     checkpoint: join(dir, 'checkpoint'),
     cache: join(dir, 'cache'),
+    hooks: join(dir, 'hooks'),
     excludes: join(dir, 'never-committed'),
     baseline: join(dir, 'baseline.json'),
     credential: join(dir, 'git-credential'),

@@ -10,13 +10,14 @@ import { hasConversation } from './claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { decoyVariable } from './environment.ts';
 import { git, writeCredential } from './git.ts';
+import { makeHooks } from './hooks.ts';
 import { hostBranches } from './host-branch.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
-import { keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
+import { besides, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
 import { prepareWorkspace, pushedCommit, wholeHistory } from './workspace.ts';
@@ -29,7 +30,7 @@ import { inWorktree } from './workspace-plan.ts';
 export async function prepare(context: LifeContext): Promise<void> {
   const { paths, record, start } = context;
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
-  await makeShareFolder(paths.share);
+  await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks)]);
   await writeCredential(context.plan.remote);
   await chooseBranch(context);
   const prepared = await prepareWorkspace(
@@ -147,9 +148,10 @@ async function setUpOwn(
     context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: elapsedMs(since) });
     return { ok: true, summary };
   }
+  const there = cache ? await besides(context, []) : [];
   const outcome = await runStep(context, { name: SETUP_SCRIPT, path: SETUP_SCRIPT });
   // Before Claude is started: by then nobody else has touched it.
-  if (cache && outcome?.ok) await keepSetup(context, cache);
+  if (cache && outcome?.ok) await keepSetup(context, cache, there);
   return outcome;
 }
 

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { lstat, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -19,7 +19,7 @@ import { log } from './log.ts';
 import { repositoryFile } from './paths.ts';
 import { dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
 
-/** Files at the repository's root that say which packages are installed. */
+/** Files, in any folder, that say which packages are installed. */
 const LOCK_FILES = [
   'package-lock.json',
   'npm-shrinkwrap.json',
@@ -35,9 +35,21 @@ const LOCK_FILES = [
   'go.sum',
   'Cargo.lock',
   'composer.lock',
+  'bun.lockb',
+  'mix.lock',
+  'pubspec.lock',
+  'gradle.lockfile',
+  'packages.lock.json',
+  'Podfile.lock',
+  'deno.lock',
+  '.nvmrc',
+  '.tool-versions',
 ];
+const MANIFESTS = ['package.json', 'pyproject.toml', 'setup.py', 'Gemfile', 'go.mod', 'Cargo.toml', 'composer.json'];
 const DIRECTIVE = /^#\s*cyrus-cache:(.*)$/m;
-const MAX_DIRECTORIES = 10;
+/** Directories that are kept; more are not, and the log says so. */
+const MAX_DIRECTORIES = 200;
+const SETUP = 'the setup script';
 /** Unpacked; what is larger is not worth the wait. */
 const MAX_UNPACKED_BYTES = 4_000_000_000;
 const PACK_LIMIT_MS = 2 * 60_000;
@@ -46,7 +58,7 @@ const UNPACK_LIMIT_MS = 5 * 60_000;
 /** What may be kept, and under which name. */
 export interface SetupCache {
   entry: string;
-  /** Relative to the worktree, with slashes. */
+  /** Relative to the worktree, with slashes; `*` and `**` as in the script's line. */
   directories: string[];
 }
 
@@ -60,10 +72,15 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const { worktree } = context.paths;
   const path = await repositoryFile(worktree, script);
   const text = path === null ? '' : await readFile(path, 'utf8');
-  const named = DIRECTIVE.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
-  const directories = [...new Set(named.map((name) => name.replace(/\/+$/, '')))].filter(isInside);
-  if (directories.length === 0 || directories.length > MAX_DIRECTORIES) return null;
-  const tracked = await git(['ls-files', '-z', '--', ...directories.map((name) => `:(top,literal)${name}`)], {
+  const wished = DIRECTIVE.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
+  const patterns = [...new Set(wished.map((name) => name.replace(/\/+$/, '')))];
+  // One that leads elsewhere would leave the cache incomplete, with the script skipped.
+  if (patterns.length === 0 || !patterns.every(isInside))
+    return tellUncached(context, patterns, 'a name leads out of it');
+  const sources = await trackedFiles(context);
+  if (sources === null) return null;
+  const directories = patterns;
+  const tracked = await git(['ls-files', '-z', '--', ...directories.map((name) => `:(top,glob)${name}/**`)], {
     cwd: worktree,
     remote: context.plan.remote,
     signal: context.signal,
@@ -82,11 +99,97 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   if (context.plan.identity !== null) add('identity', context.plan.identity);
   for (const one of before) add('script', one);
   add(script, text);
-  for (const name of LOCK_FILES) {
+  // Of a monorepo each package's: what is installed depends on all of them.
+  const named = (names: readonly string[]) =>
+    sources.filter((path) => names.includes(path.slice(path.lastIndexOf('/') + 1)));
+  const locks = named(LOCK_FILES);
+  // Without any lock file it is the manifests that say what is wanted.
+  for (const name of locks.length > 0 ? locks : named(MANIFESTS)) {
     const file = await repositoryFile(worktree, name);
     if (file !== null) add(name, await readFile(file));
   }
   return { entry: `setup-${hash.digest('hex')}`, directories };
+}
+
+/** What there is besides the repository's files and these directories. */
+export async function besides({ paths, plan, signal }: LifeContext, made: readonly string[]): Promise<string[]> {
+  const options = { cwd: paths.worktree, remote: plan.remote, signal, maxBytes: 256 * 1024 ** 2 };
+  const listed = await git(
+    ['status', '--porcelain', '-z', '--ignored', '--untracked-files=normal', '--no-renames'],
+    options,
+  );
+  return (
+    listed
+      .split('\0')
+      .filter((entry) => entry.length > 3)
+      .map((entry) => entry.slice(3).replace(/\/$/, ''))
+      // A folder of which a kept directory is all that is new is listed as a whole.
+      .filter(
+        (path) => !made.some((name) => path === name || path.startsWith(`${name}/`) || name.startsWith(`${path}/`)),
+      )
+  );
+}
+
+function tellUncached(context: LifeContext, directories: string[], why: string): null {
+  if (directories.length > 0) {
+    log('info', `setup is not kept: ${why}`, { sessionId: context.sessionId, directories });
+    context.emit({
+      type: 'notice',
+      text: `What ${directories.join(', ')} holds is not kept for later sessions: ${why}.`,
+    });
+  }
+  return null;
+}
+
+/** Paths that git tracks, sorted; null where they cannot be read. */
+async function trackedFiles({ paths, plan, signal }: LifeContext): Promise<string[] | null> {
+  const options = { cwd: paths.worktree, remote: plan.remote, signal, maxBytes: 256 * 1024 ** 2 };
+  const listed = await git(['ls-files', '-z'], options).catch((error: unknown) => {
+    if (error instanceof GitError) return null;
+    throw error;
+  });
+  return listed === null
+    ? null
+    : listed
+        .split('\0')
+        .filter((path) => path !== '')
+        .sort();
+}
+
+/**
+ * The directories that patterns mean, where `*` stands for one folder's name and `**` for any number of folders.
+ * A directory inside of another one goes along with it.
+ */
+async function matching(worktree: string, patterns: readonly string[]): Promise<string[]> {
+  const found = new Set<string>();
+  const walk = async (directory: string, pattern: RegExp, isDeep: boolean, depth: number): Promise<void> => {
+    const entries = await readdir(join(worktree, directory), { withFileTypes: true }).catch(() => []);
+    for (const entry of entries) {
+      if (!entry.isDirectory() || entry.name === '.git') continue;
+      const path = directory === '' ? entry.name : `${directory}/${entry.name}`;
+      if (pattern.test(path)) found.add(path);
+      else if (depth > 1 || isDeep) await walk(path, pattern, isDeep, depth - 1);
+    }
+  };
+  for (const pattern of patterns) {
+    if (!/[*?]/.test(pattern)) {
+      if (await isDirectory(join(worktree, pattern))) found.add(pattern);
+      continue;
+    }
+    const source = pattern
+      .split('/')
+      .map((part) =>
+        part === '**'
+          ? '(?:[^/]+/)*'
+          : `${part
+              .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+              .replaceAll('*', '[^/]*')
+              .replaceAll('?', '[^/]')}/`,
+      )
+      .join('');
+    await walk('', new RegExp(`^${source.replace(/\/$/, '')}$`), pattern.includes('**'), pattern.split('/').length);
+  }
+  return [...found].sort().filter((path) => ![...found].some((other) => path.startsWith(`${other}/`)));
 }
 
 /**
@@ -106,8 +209,7 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
     await getEntry(access, entry, kept, archive);
     await unpack(archive, unpacked, access.signal);
     const found: string[] = [];
-    for (const name of directories) {
-      if (!(await isDirectory(join(unpacked, name)))) continue;
+    for (const name of await matching(unpacked, directories)) {
       const target = join(worktree, name);
       await mkdir(dirname(target), { recursive: true });
       if (!(await liesInside(worktree, dirname(target)))) throw new ArchiveError(`${name} leads out of the repository`);
@@ -131,9 +233,14 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
 /**
  * Keeps what the script made, before anybody else has touched it: only then it is taken. Not of a branch that holds more than
  * its base: what a session does is not to run in others.
+ * @param there what was there besides the repository's files before the script ran
  * @returns its size in bytes; null where it is not kept
  */
-export async function keepSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<number | null> {
+export async function keepSetup(
+  context: LifeContext,
+  { entry, directories }: SetupCache,
+  there: readonly string[],
+): Promise<number | null> {
   const { worktree, cache } = context.paths;
   const { plan } = context;
   const options = { cwd: worktree, remote: plan.remote, signal: context.signal };
@@ -142,9 +249,19 @@ export async function keepSetup(context: LifeContext, { entry, directories }: Se
   try {
     const base = `refs/remotes/origin/${plan.baseBranch}`;
     if (!(await gitSays(['merge-base', '--is-ancestor', 'HEAD', base], options))) return null;
-    const made: string[] = [];
-    for (const name of directories) if (await isDirectory(join(worktree, name))) made.push(name);
+    const made = await matching(worktree, directories);
     if (made.length === 0) return null;
+    const elsewhere = (await besides(context, made)).filter((path) => !there.includes(path));
+    if (elsewhere.length > 0) {
+      const few = elsewhere.slice(0, 5).join(', ');
+      return tellUncached(
+        context,
+        directories,
+        `${SETUP} also makes or changes what is not in there (${few}), which would be missing where it is skipped`,
+      );
+    }
+    if (made.length > MAX_DIRECTORIES)
+      return tellUncached(context, directories, `these are ${made.length} directories, more than ${MAX_DIRECTORIES}`);
     await mkdir(cache, { recursive: true, mode: 0o700 });
     const bytes = await pack(worktree, made, archive, access.signal);
     const commit = (await git(['rev-parse', 'HEAD'], options)).trim();

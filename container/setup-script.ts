@@ -4,6 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
 import { sessionEnvironment } from './environment.ts';
 import { repositoryFile, type SessionPaths } from './paths.ts';
 import { signalProcess } from './processes.ts';
@@ -24,6 +26,15 @@ export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
   return (await repositoryFile(paths.worktree, SETUP_SCRIPT)) !== null;
 }
 
+/** The script as bash can run it: the file itself, or a copy beside the worktree with plain line ends. */
+async function withoutCarriageReturns(paths: SessionPaths, path: string): Promise<string> {
+  const text = await readFile(isAbsolute(path) ? path : join(paths.worktree, path)).catch(() => null);
+  if (!text?.includes('\r\n')) return path;
+  const copy = join(paths.dir, 'setup-plain.sh');
+  await writeFile(copy, text.toString('latin1').replaceAll('\r\n', '\n'), { mode: 0o600, encoding: 'latin1' });
+  return copy;
+}
+
 /**
  * Runs a script with bash in the worktree, in a process group of its own, without any secret in its environment.
  * All output goes to `setup.log` in the session's directory, after what is there; the first 64 KiB are reported.
@@ -31,7 +42,7 @@ export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
  * @param variables added to its environment
  * @param onOutput stdout and stderr as they come
  */
-export function runSetupScript(
+export async function runSetupScript(
   paths: SessionPaths,
   { name, path }: { name: string; path: string },
   variables: Record<string, string>,
@@ -39,8 +50,10 @@ export function runSetupScript(
   onOutput: (text: string) => void,
   signal: AbortSignal,
 ): Promise<SetupOutcome> {
-  return new Promise((resolve) => {
-    const child = spawn('bash', [path], {
+  // Checked out with carriage returns it would stop at its first line, or pass over all of it.
+  const file = await withoutCarriageReturns(paths, path);
+  return await new Promise((resolve) => {
+    const child = spawn('bash', [file], {
       cwd: paths.worktree,
       env: { ...sessionEnvironment(paths), ...variables },
       detached: true,

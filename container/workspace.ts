@@ -96,6 +96,7 @@ export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
     author,
     excludesFile: paths.excludes,
     credentialFile: paths.credential,
+    hooksFolder: paths.hooks,
   };
 }
 

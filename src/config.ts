@@ -79,6 +79,14 @@ const variablesSchema = z.object({
     }),
   GITHUB_API_URL: address.default('https://api.github.com'),
   GITHUB_APP_ID: optionalText,
+  COMMIT_AUTHOR: z
+    .string()
+    .default('')
+    .transform(
+      (value) => /^\s*([^<>]*[^<>\s])\s*<([^<>\s]+@[^<>\s]+)>\s*$/.exec(value) ?? (value.trim() === '' ? null : false),
+    )
+    .refine((value) => value !== false, { error: 'must be a name and an address, as in: Cyrus <cyrus@acme.example>' })
+    .transform((value) => (value ? { name: value[1] ?? '', email: value[2] ?? '' } : null)),
   GITHUB_APP_PRIVATE_KEY: optionalText,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
@@ -114,6 +122,8 @@ export interface Config {
   environment: 'production' | 'local';
   /** Address under which people and sandboxes reach this Worker; null: the address of the request at hand. */
   publicUrl: string | null;
+  /** Author of commits, where the deployment sets one. */
+  commitAuthor: { name: string; email: string } | null;
   linear: {
     apiUrl: string;
     /** Address under which Linear keeps the files of issues: the only one a workspace's token is shown to but the API. */
@@ -184,6 +194,7 @@ function checkConfig(env: object): Config {
   return {
     environment: variables.ENVIRONMENT,
     publicUrl: variables.PUBLIC_URL,
+    commitAuthor: variables.COMMIT_AUTHOR,
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,

@@ -1,5 +1,6 @@
 /** One request to the git host, with the repository's credential. What is no success becomes a refusal that says what to do. */
 import type { BasicCredential, GitAccess } from '../github/access.ts';
+import { GitHubError } from '../github/errors.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
@@ -53,6 +54,10 @@ export async function askGitHost(
       repository: claims.r,
       error: asError(error),
     });
+    // Suspended, or taken out of the installation: GitHub says so, and the credential that is stored is not to blame.
+    if (error instanceof GitHubError && !error.retryable) {
+      return { status: 403, message: error.hint === null ? error.message : `${error.message}. ${error.hint}` };
+    }
     return answer;
   }
 }
@@ -118,7 +123,12 @@ function refusalOfHost({ status, headers }: Response, said: string, fullName: st
       return { status, message: `the git host forbids this for the credential stored for ${fullName}${words}` };
     case 404:
       return { status, message: `the git host has no ${fullName}, or its stored credential may not see it${words}` };
+    case 413:
+      return { status, message: `the git host takes no request of this size for ${fullName}${words}` };
     default:
+      if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
+        return { status, message: `the git host refused this for ${fullName} (${status})${words}` };
+      }
       return {
         status: status === 429 || status === 503 ? status : 502,
         message: `the git host answered ${status}; try again later${words}`,

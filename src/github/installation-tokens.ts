@@ -137,7 +137,8 @@ function keyOf(apiUrl: string, { id }: GitHubApp, { owner, name }: GitHubReposit
   return JSON.stringify([apiUrl, id, `${owner}/${name}`.toLowerCase()]);
 }
 
-async function appToken(app: GitHubApp, now: number): Promise<string> {
+/** The token by which a GitHub App speaks for itself. @throws GitHubError */
+export async function appToken(app: GitHubApp, now: number): Promise<string> {
   try {
     return await signAppToken(await importAppKey(app.privateKey), app.id, now);
   } catch (error) {

@@ -102,6 +102,8 @@ export type EffectResult =
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;
+      /** Author of its commits. */
+      author?: { name: string; email: string };
       arrangement: Arrangement;
       access: Access;
       status: SandboxStatus;

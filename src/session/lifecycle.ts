@@ -136,9 +136,16 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
 /** @param look it was looked for because it was silent */
 function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>, look?: boolean): void {
   const { sandbox } = step.state;
-  const { repository, baseBranch, baseWish, arrangement, access } = result;
+  const { repository, baseBranch, baseWish, author, arrangement, access } = result;
   const isDecidedNow = step.state.arrangement === null;
-  step.set({ repository, baseBranch, ...(baseWish !== undefined && { baseWish }), arrangement, access });
+  step.set({
+    repository,
+    baseBranch,
+    ...(baseWish !== undefined && { baseWish }),
+    ...(author && { author }),
+    arrangement,
+    access,
+  });
   admit(step, access);
   if (isDecidedNow && currentTurn(step.state)?.prompts.some(isByPerson)) takeUpIssue(step);
   if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {

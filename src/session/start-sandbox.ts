@@ -18,6 +18,7 @@ import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
 import { baseOf } from './base-branch.ts';
 import { claudeReadiness } from './claude-readiness.ts';
+import { commitAuthor } from './commit-author.ts';
 import type { EffectResult } from './events.ts';
 import { takePlace } from './places.ts';
 import { type Route, route } from './routing.ts';
@@ -28,8 +29,6 @@ import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
 import { modelWish } from './wishes.ts';
 
-/** Author of the commits made in sandboxes. */
-const AUTHOR = { name: 'Cyrus', email: 'cyrus@users.noreply.github.com' };
 const SETUP_TIMEOUT_SECONDS = 600;
 
 /** What the start works with: which repository, from which branch, and how. */
@@ -67,7 +66,8 @@ export async function startSandbox(
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.
   const identity = await sha256(`${state.workspaceId}\n${cloneUrl}`);
-  const [ready, servers] = await Promise.all([
+  const [author, ready, servers] = await Promise.all([
+    commitAuthor(surroundings, fullName),
     claudeReadiness(surroundings, arrangement.assignment.model),
     listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName }),
   ]);
@@ -110,7 +110,7 @@ export async function startSandbox(
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },
     decoy: { name: DECOY_NAME, value: await decoyOf(config, state.id) },
-    author: AUTHOR,
+    author,
     ...setupOf(plan),
   });
   const { windows, fellBack } = ready;
@@ -119,6 +119,7 @@ export async function startSandbox(
     repository: fullName,
     baseBranch,
     baseWish,
+    author,
     arrangement,
     access,
     status,

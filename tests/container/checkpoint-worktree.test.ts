@@ -48,6 +48,7 @@ beforeEach(async () => {
       token: 'token',
       author: { name: 'A', email: 'a@example.com' },
       excludesFile: '/dev/null',
+      hooksFolder: '/dev/null',
       credentialFile: join(folder, 'credential'),
     },
   };

@@ -223,6 +223,24 @@ describe('other people work on the same branch', () => {
   });
 });
 
+describe('the repository’s conventions', () => {
+  test('its hooks are off, and what installs them works all the same; a message closes nothing', async () => {
+    await begin('hooks');
+    const hooks = '"$(git rev-parse --git-path hooks)"';
+    const saved = await claude(
+      `printf '#!/bin/sh\\n[ "$HUSKY" = 0 ] && exit 0\\nexit 1\\n' > ${hooks}/pre-commit && chmod +x ${hooks}/pre-commit && echo installed > done.txt`,
+      'git config core.hooksPath .husky; mkdir -p .husky; printf "#!/bin/sh\\nexit 1\\n" > .husky/pre-commit; chmod +x .husky/pre-commit',
+      'git add done.txt; git commit -qm "Fixes #12 and ENG-9 by @ada" -m "Co-authored-by: Ada <ada@acme.example>"',
+    );
+    expect(saved.pushed).toBe(true);
+    const commits = await stage.host.log('acme/hooks', BRANCH);
+    const mine = commits.find(({ body }) => body.includes('Co-authored-by'));
+    expect(mine?.body).toContain('Co-authored-by: Ada <ada@acme.example>');
+    expect(mine?.subject).not.toMatch(/Fixes|#12|@ada/);
+    expect(mine?.subject.replaceAll('\u2060', '')).toBe('Fixes #12 and ENG-9 by @ada');
+  });
+});
+
 describe('names that are taken on the git host', () => {
   test('a branch of the same name that somebody else made is left alone: another name is taken, and told', async () => {
     await begin('taken', { 'f.txt': 'line1\n' }, `git -C "$1" branch ${BRANCH} main`);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { runGit } from '../../dev/git/git-command.ts';
@@ -64,6 +64,37 @@ describe('what cyrus-setup.sh made', () => {
     expect(kept()).toHaveLength(2);
   });
 
+  test('is kept for every package of a monorepo by a pattern, and made anew when any package’s lock file changes', async () => {
+    const packages = Array.from({ length: 14 }, (_, n) => `packages/p${n}`);
+    const script = `# cyrus-cache: packages/*/node_modules node_modules\nmkdir -p node_modules/x\necho 1 > node_modules/x/i.js\n${packages.map((name) => `mkdir -p ${name}/node_modules/y && echo 1 > ${name}/node_modules/y/i.js`).join('\n')}\n`;
+    const files = Object.fromEntries(packages.map((name) => [`${name}/package-lock.json`, '{}']));
+    await stageWith({ 'cyrus-setup.sh': script, '.gitignore': 'node_modules\n', ...files });
+    await prepare('one');
+    expect(kept()).toHaveLength(1);
+    expect((await prepare('two'))[0]).toContain('from the cache');
+    for (const name of packages)
+      expect(existsSync(join(stage.worktree('two'), name, 'node_modules/y/i.js'))).toBe(true);
+    const cwd = (await stage.host.directory('acme/setup')) ?? '';
+    const clone = join(stage.root, '..', 'person');
+    await runGit(['clone', '-q', cwd, clone]);
+    writeFileSync(join(clone, 'packages/p3/package-lock.json'), '{"changed":1}');
+    await runGit(['-C', clone, '-c', 'user.name=A', '-c', 'user.email=a@x', 'commit', '-qam', 'Lock']);
+    await runGit(['-C', clone, 'push', '-q', 'origin', 'HEAD:main']);
+    expect(await prepare('three')).toEqual(['cyrus-setup.sh succeeded']);
+  });
+
+  test('is not kept where the script also makes what it does not name: it would be missing', async () => {
+    await stageWith({ 'cyrus-setup.sh': `${INSTALL}echo generated > generated.js\n` });
+    await prepare('one');
+    expect(kept()).toEqual([]);
+    expect(
+      stage
+        .eventsOf('notice')
+        .map(({ text }) => text)
+        .join(),
+    ).toContain('generated.js');
+  });
+
   test('is not kept of a branch that holds more than its base', async () => {
     await stageWith({ 'cyrus-setup.sh': INSTALL });
     const cwd = (await stage.host.directory('acme/setup')) ?? '';
@@ -94,6 +125,12 @@ describe('what cyrus-setup.sh made', () => {
     expect(await prepare('two')).toEqual(['cyrus-setup.sh succeeded']);
     expect(existsSync(join(stage.worktree('two'), 'node_modules/pad/index.js'))).toBe(true);
   });
+});
+
+test('a setup script with carriage returns is run like any other', async () => {
+  await stageWith({ 'cyrus-setup.sh': 'if true; then\r\n  echo done > made.txt\r\nfi\r\nexit 3\r\n' });
+  expect(await prepare('one')).toEqual(['cyrus-setup.sh failed with exit code 3']);
+  expect(readFileSync(join(stage.worktree('one'), 'made.txt'), 'utf8')).toBe('done\n');
 });
 
 test('the workspace’s setup script runs first, then the repository’s, then cyrus-setup.sh, each in the worktree', async () => {
