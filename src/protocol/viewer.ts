@@ -88,6 +88,8 @@ export const sessionViewSchema = z.object({
   alert: z.string().optional(),
   /** Why nothing can be asked of this session for now, where this version cannot go on with it. */
   readOnly: z.string().optional(),
+  /** Commands that run on in the background although the turn is over; left out where there are none. */
+  background: z.array(z.string()).optional(),
   /** Effects that were given up. */
   failedEffects: z.number().int().nonnegative(),
   createdAt: time,

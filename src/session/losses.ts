@@ -100,6 +100,7 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
   const generation = sandbox.generation + 1;
   step.set({
     sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    ...(step.state.background && { background: null }),
     ...(checkpoint === null && { conversationId: step.context.newId(), checkpoint: null }),
   });
   const known = new Set(checkpoint?.prompts);

@@ -80,6 +80,7 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     usage: addUsage(state.usage, state.turnUsage),
     costUsd: state.costUsd,
     scriptedModel: context.scriptedModel,
+    ...(state.background && { background: state.background.commands }),
     failedEffects: state.failedEffects,
     ...limitsView(state),
     createdAt: state.createdAt,

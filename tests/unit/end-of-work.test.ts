@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import { viewOf } from '../../src/session/view.ts';
 import { crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 function working(): SessionPlay {
@@ -133,6 +134,15 @@ describe('a command in the background', () => {
     expect(play.state.context.join()).toContain('dev server (npm run dev)');
     play.stop();
     expect(play.said('thread-1').at(-1)).toBe('response: Nothing is running here.');
+  });
+
+  it('can be stopped on the page, which knows of it, until its sandbox is gone', () => {
+    const play = working();
+    play.report(text('It runs.'), result('It runs.', ['p1']), running(1));
+    const view = () => viewOf(play.state, { workspaceName: 'Acme', scriptedModel: false });
+    expect(view().background).toEqual(['dev server (npm run dev)']);
+    play.play({ type: 'sandbox-ended', generation: play.state.sandbox.generation });
+    expect(view().background).toBeUndefined();
   });
 
   it('that ends by itself after its turn has what came of it told in the thread', () => {

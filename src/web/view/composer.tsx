@@ -17,7 +17,8 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const question = useSession((state) => state.session?.asked?.id ?? null);
   const [text, setText] = useDraft(store.id);
   const hint = useId();
-  const canStop = phase !== undefined && STOPPABLE.has(phase);
+  const runsOn = useSession((state) => (state.session?.background ?? []).length > 0);
+  const canStop = phase !== undefined && (STOPPABLE.has(phase) || (phase === 'waiting' && runsOn));
   const stopping = phase === 'stopping' || stop.at === 'sending' || (canStop && stop.at === 'asked');
 
   useEffect(() => {
