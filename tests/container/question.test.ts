@@ -68,23 +68,12 @@ test('several chosen options reach Claude in the form its tool has for them', as
   expect(told).toContain('"Which?"="3, 1"');
 });
 
-test('a question named like a property that every object has gets its answer', async () => {
-  const named = { header: 'Name', multiSelect: false, options };
+test('questions named like properties that every object has get their answers', async () => {
+  const names = ['constructor', 'toString', '__proto__'];
+  const questions = names.map((question) => ({ question, header: 'Name', multiSelect: false, options }));
   const told = await asked(
-    [
-      { ...named, question: 'constructor' },
-      { ...named, question: 'toString' },
-    ],
-    [
-      ['constructor', '3'],
-      ['toString', '1'],
-    ],
+    questions,
+    names.map((name, index) => [name, `answer ${index}`]),
   );
-  expect(told).toContain('"constructor"="3"');
-  expect(told).toContain('"toString"="1"');
-});
-
-test('a question named __proto__ does not break the turn', async () => {
-  const named = { header: 'Name', multiSelect: false, options, question: '__proto__' };
-  expect(await asked([named], [['__proto__', '3']])).not.toBe('');
+  for (const [index, name] of names.entries()) expect(told).toContain(`"${name}"="answer ${index}"`);
 });
