@@ -14,6 +14,8 @@ import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 const MAX_FILE_BYTES = 50 * 1024 * 1024;
 /** Files that one snapshot adds are kept up to this size together, the smallest first. */
 const MAX_FILES_BYTES = 200 * 1024 * 1024;
+/** What is smaller needs no estimate of its bundle's size. */
+const SMALL_BYTES = 32 * 1024 * 1024;
 const SNAPSHOT_TIMEOUT_MS = 2 * 60_000;
 /** Files are looked at so many at a time. */
 const LOOKED_AT_TOGETHER = 256;
@@ -33,6 +35,8 @@ export interface WorktreeSnapshot {
   head: string;
   headRef: string | null;
   branchHead: string;
+  /** Nothing was staged or committed since the snapshot before, and little was written. */
+  isSmall: boolean;
   /** Paths that were left out: too large, a repository of their own, or nothing that git can take. */
   skipped: string[];
 }
@@ -102,13 +106,14 @@ export class WorktreeSnapshots {
     const options = await this.#ownRepository(plan, standing);
     const known = this.#staged;
     const staged = await this.#stagedNow(plan, options, standing);
-    const { tree, skipped } = await this.#everything(plan, options, staged, known !== staged);
+    const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged);
     const work = [tree, staged.commit, head, headRef, branchHead].join(' ');
     // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
     const parents = [...new Set([staged.commit, head, branchHead, ...(before ? [before.commit] : [])])];
     const isSame = before?.work === work;
     const commit = isSame ? before.commit : await commitTree(inWorktree(plan), tree, parents, 'Checkpoint');
-    return { commit, work, index: staged.commit, head, headRef, branchHead, skipped };
+    const isSmall = before !== null && known === staged && bytes < SMALL_BYTES;
+    return { commit, work, index: staged.commit, head, headRef, branchHead, isSmall, skipped };
   }
 
   /**
@@ -164,12 +169,17 @@ export class WorktreeSnapshots {
     options: GitOptions,
     staged: Staged,
     isStagedNew: boolean,
-  ): Promise<{ tree: string; skipped: string[] }> {
+  ): Promise<{ tree: string; skipped: string[]; bytes: number }> {
     if (this.#tree === null) await this.#trustNothing(options);
-    const listed = await listPaths(['ls-files', '--others', '--modified', '--exclude-standard', '-z'], options);
+    // Beside each other: with many files they are what takes longest.
+    const [listed, others] = await Promise.all([
+      listPaths(['ls-files', '--modified', '-z'], options),
+      listPaths(['ls-files', '--others', '--exclude-standard', '-z'], options),
+    ]);
+    for (const path of others) listed.add(path);
     // What Claude added by force is ignored, so that it is not among the others.
     if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
-    const { paths, skipped } = await this.#select(plan, listed);
+    const { paths, skipped, bytes } = await this.#select(plan, listed);
     if (paths.length > 0) {
       skipped.push(...(await this.#update(plan, options, paths)));
       if (paths.some((path) => path === '.gitignore' || path.endsWith('/.gitignore')))
@@ -177,7 +187,7 @@ export class WorktreeSnapshots {
       this.#tree = null;
     }
     this.#tree ??= (await git(['write-tree'], options)).trim();
-    return { tree: this.#tree, skipped };
+    return { tree: this.#tree, skipped, bytes };
   }
 
   /** A file that Claude told git to assume unchanged may have changed. */
@@ -207,7 +217,10 @@ export class WorktreeSnapshots {
   }
 
   /** Chooses what is taken: nothing too large, no repository inside of the repository, nothing that was refused before. */
-  async #select(plan: WorkspacePlan, listed: Set<string>): Promise<{ paths: string[]; skipped: string[] }> {
+  async #select(
+    plan: WorkspacePlan,
+    listed: Set<string>,
+  ): Promise<{ paths: string[]; skipped: string[]; bytes: number }> {
     const paths: string[] = [];
     const skipped: string[] = [];
     const files: { path: string; bytes: number }[] = [];
@@ -229,7 +242,7 @@ export class WorktreeSnapshots {
       total += bytes;
       (bytes > MAX_FILE_BYTES || total > MAX_FILES_BYTES ? skipped : paths).push(path);
     }
-    return { paths, skipped };
+    return { paths, skipped, bytes: total };
   }
 
   /** @returns what git cannot take (it cannot be read, or not converted as its attributes say); the others are taken */

@@ -312,14 +312,14 @@ export class Checkpoints {
   async #ship(
     access: GatewayAccess,
     sequence: number,
-    { commit, work }: WorktreeSnapshot,
+    { commit, work, isSmall }: WorktreeSnapshot,
     before: Chain | null,
   ): Promise<Chain> {
     if (before?.work === work) return before;
     const { plan, paths } = this.#context;
     const known = before ? [before.commit] : await commitsOnHost(plan);
     try {
-      const size = await writeBundle(plan, commit, known, paths.checkpoint, paths.bundle);
+      const size = await writeBundle(plan, commit, known, paths.checkpoint, paths.bundle, { isSmall });
       const bundles = before?.bundles ?? [];
       if (size === null) return { commit, work, bundles };
       const object = await putObject(access, sequence, 'bundle', await readFile(paths.bundle));

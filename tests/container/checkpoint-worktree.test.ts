@@ -72,7 +72,7 @@ describe('a snapshot of the worktree', () => {
     await put({ src: 'a file now\n', 'link/deep.txt': 'x\n' }).catch(() => {});
     const second = await snapshots.take(first);
     expect(paths(second).sort()).toEqual(['.gitignore', 'README.md', 'link', 'src']);
-    expect(await snapshots.take(second)).toEqual({ ...second });
+    expect(await snapshots.take(second)).toEqual({ ...second, isSmall: true });
     expect(git('status', '--porcelain')).toContain('src');
     expect(git('for-each-ref', '--format=%(refname)')).toBe('refs/heads/cyrus/shop-1');
   });
@@ -196,7 +196,7 @@ describe('a bundle of a snapshot', () => {
     await put({ noise: randomBytes(200_000).toString('base64') });
     const { commit } = await snapshots.take(null);
     const path = join(folder, 'checkpoint.bundle');
-    const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, 64 * 1024);
+    const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, { maxBytes: 64 * 1024 });
     await expect(made).rejects.toThrow(BundleTooLargeError);
     await expect(made).rejects.toThrow('more than the 90 MiB that are kept');
   });
