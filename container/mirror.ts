@@ -1,5 +1,5 @@
 /** The bare mirror of a repository, shared by all its sessions on a disk: brought up to date from the git host, one git at a time. */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { complaint, GitError, git, remoteFailure } from './git.ts';
@@ -29,6 +29,12 @@ const TAGS_DUE = 'cyrus-tags-due';
 export async function removeStaleLocks(root: string): Promise<void> {
   killServerChildren(root);
   await removeLocksUnder(join(root, 'mirrors'));
+  const sessions = join(root, 'sessions');
+  for (const id of await readdir(sessions).catch(() => [])) {
+    const gitDir = join(sessions, id, 'worktree', '.git');
+    // Claude may have put a link there: that is not followed.
+    if ((await lstat(gitDir).catch(() => null))?.isDirectory()) await removeLocksUnder(gitDir);
+  }
 }
 
 const locks = new Map<string, Promise<unknown>>();

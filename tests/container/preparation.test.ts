@@ -220,6 +220,16 @@ test('a git that holds a lock of the mirror for a moment is waited for, whatever
   expect(done?.detail).toBe('1 new commit on main');
 });
 
+test('locks that a killed git left in a clone are gone when the server is back', async () => {
+  stage = await setStage();
+  await stage.start('shop-1');
+  await stage.event('ready');
+  const lock = join(stage.worktree('shop-1'), '.git/packed-refs.lock');
+  await writeFile(lock, '');
+  await stage.restart();
+  expect(await readdir(join(lock, '..'))).not.toContain('packed-refs.lock');
+});
+
 test('a repository of SHA-256 objects is refused in one clear sentence', async () => {
   stage = await setStage();
   await stage.host.ensureRepository('acme/sha256', await sampleRepository());
