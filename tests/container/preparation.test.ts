@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import type { RepositorySeed } from '../../dev/git/seed.ts';
-import { eventually, processesOf, REAL_GIT_PASSWORD, type Stage, setStage } from './stage.ts';
+import { eventually, processesOf, REAL_GIT_PASSWORD, run, type Stage, setStage } from './stage.ts';
 
 let stage: Stage;
 afterEach(() => stage?.close());
@@ -228,6 +228,25 @@ test('locks that a killed git left in a clone are gone when the server is back',
   await writeFile(lock, '');
   await stage.restart();
   expect(await readdir(join(lock, '..'))).not.toContain('packed-refs.lock');
+});
+
+test('a worktree of a shared mirror, as an earlier version made it, goes on with its work', async () => {
+  stage = await setStage({ config: { shutdownMs: 500 } });
+  await stage.start('shop-1');
+  await stage.event('ready');
+  const worktree = stage.worktree('shop-1');
+  await rm(worktree, { recursive: true });
+  const cwd = join(stage.root, 'mirrors/acme/shop.git');
+  execFileSync('git', ['worktree', 'add', '-q', '-B', 'cyrus/shop-1', worktree, 'refs/remotes/origin/main'], { cwd });
+  await writeFile(join(worktree, 'before.txt'), 'from before\n');
+  stage.gateway.awaitNewStream();
+  await stage.start('shop-1', { generation: 2, repository: { identity: 'a'.repeat(64) } });
+  await stage.event('ready');
+  await stage.prompt('shop-1', run('git fetch -q && echo after > after.txt'));
+  const saved = await stage.event('saved');
+  expect(saved).toMatchObject({ pushed: true, newCommits: 1 });
+  expect(saved.files.map(({ path }) => path).sort()).toEqual(['after.txt', 'before.txt']);
+  await eventually(() => stage.gateway.checkpoint?.worktree.branchHead === saved.head, 'a checkpoint');
 });
 
 test('a repository of SHA-256 objects is refused in one clear sentence', async () => {
