@@ -228,7 +228,7 @@ function deadlinePassed(step: Step): void {
       case 'stop': {
         const text = 'Stopped. The sandbox did not confirm in time; what was committed before is on the branch.';
         const { phase } = step.state;
-        endTurn(step, stopped(null, text, howOf(phase)), null);
+        endTurn(step, stopped(null, text, howOf(phase)), phase.name === 'saving' ? phase.early : null);
         return;
       }
       case 'save': {

@@ -12,6 +12,7 @@ import { propose, waitNoLonger } from './proposing.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
 import { isAtClaude } from './requests.ts';
+import { currentTurn } from './state.ts';
 import type { Step } from './step.ts';
 import { confirmHalt } from './stops.ts';
 import {
@@ -116,6 +117,7 @@ const ENDINGS = ['cli-exited', 'work-ended', 'saved', 'failed'];
 /** Claude's process ended. What it was doing for an earlier turn, e.g. one whose stop is late, is no loss of this one. */
 function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
   const helpers = helpersAtWork(step.state.reader);
+  const isOther = isOfOtherTurn(step, event);
   forgetOpenBlocks(step);
   loseQuestions(step);
   tellEndOfBackground(step, event);
@@ -127,13 +129,18 @@ function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited'
   }
   const { phase } = step.state;
   // An older sandbox does not name the turn of a stop.
-  const isOther = cause === 'stop' ? phase.name !== 'stopping' || turn !== undefined : isOfEarlier(step, turn);
-  if (duringTurn && !isOther) takeLoss(step, EXIT_WORDS[cause], helpers);
+  const isStop = cause === 'stop' && (phase.name !== 'stopping' || turn !== undefined);
+  if (duringTurn && !isStop && !isOther) takeLoss(step, EXIT_WORDS[cause], helpers);
   else handOverWaiting(step);
 }
 
-function isOfEarlier(step: Step, turn: number | undefined): boolean {
-  return turn !== undefined && isOfEarlierTurn(step, turn);
+/** Whether a process that ended by itself had nothing of the present turn. */
+function isOfOtherTurn(step: Step, { prompts, turn }: Extract<SandboxEvent, { type: 'cli-exited' }>): boolean {
+  const current = currentTurn(step.state);
+  if (!current) return false;
+  if (!prompts) return turn !== undefined && isOfEarlierTurn(step, turn);
+  const given = [...prompts.read, ...prompts.unread];
+  return current.unasked !== true && !current.prompts.some(({ promptId }) => given.includes(promptId));
 }
 
 /**

@@ -141,6 +141,7 @@ function halt(step: Step, stop: Stop): boolean {
     return true;
   }
   if (isOver) step.enter({ ...phase, turn: owing(phase.turn, stop) });
+  if (phase.name === 'stopping') takeBack(step, isEarlier);
   dropWaiting(step, isEarlier, stop.how);
   if (!isOver || phase.name === 'stopping') return true;
   const turn = withoutLater(step, owing(phase.turn, stop), stop.at);
@@ -201,8 +202,10 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   const { early, later = [] } = phase;
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
   const turn = owing(phase.turn, stop);
+  // What came back with a stop that is not confirmed yet may still run.
+  const isGiven = (request: Request) => isAtClaude(request) || (phase.halt !== undefined && request.returned === true);
   const isHalted = (request: Request) =>
-    isAskedBy(request, stop.at) && isAtClaude(request) && !answered.has(request.promptId);
+    isAskedBy(request, stop.at) && isGiven(request) && !answered.has(request.promptId);
   const { queue } = step.state;
   const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: phase.since }, stop.at);
   const isAtWork = isBegun || queue.some(isHalted);
@@ -216,7 +219,8 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   step.enter({ ...phase, turn, ...(isAtWork && { halt: phase.halt ?? halted }) });
   step.set({
     queue: queue.map((request) => {
-      if (isHalted(request)) return { ...request, halted: true };
+      if (isHalted(request))
+        return { ...request, stage: request.stage === 'read' ? 'read' : 'handed-over', halted: true };
       // Its process ends with the rest.
       const isLost = isAtWork && isAtClaude(request) && !request.halted && !answered.has(request.promptId);
       return isLost ? unread(request, true) : request;
@@ -251,9 +255,18 @@ function owing(turn: Turn, { id, thread, at }: Stop): Turn {
   return { ...turn, prompts: [...turn.prompts, at === null ? asked : { ...asked, askedAt: at }] };
 }
 
+/** What was to go on after a stop, and is stopped before that is confirmed: it may run until then, and ends with the turn. */
+function takeBack(step: Step, which: (request: Request) => boolean): void {
+  const { phase, queue } = step.state;
+  if (phase.name !== 'stopping') return;
+  const back = queue.filter((request) => which(request) && request.returned === true);
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, ...back] } });
+  step.set({ queue: queue.filter((request) => !back.includes(request)) });
+}
+
 /** Requests that Claude does not have yet are closed by a stop; each of their threads gets its closing answer. */
 function dropWaiting(step: Step, which: (request: Request) => boolean, how: Halt['how']): void {
-  const dropped = step.state.queue.filter((request) => which(request) && !isAtClaude(request));
+  const dropped = step.state.queue.filter((one) => which(one) && !isAtClaude(one) && one.halted !== true);
   step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
   drop(step, dropped, how, 'Stopped before Claude took this up.');
 }

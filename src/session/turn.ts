@@ -196,7 +196,9 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
       return;
     case 'saving': {
       // Of what is being stopped: its threads are told that.
-      if (phase.halt || phase.stopSent !== undefined) return;
+      if (phase.halt) return;
+      // Of the turn that was stopped; what people asked after it is in the queue.
+      if (phase.stopSent !== undefined && !namesAny(step.state.queue, result)) return;
       const { begun: _, ...before } = phase;
       const rest = { ...before, resultsAt: [...(phase.resultsAt ?? []), ...(at === undefined ? [] : [at])] };
       const told = isReplayed ? result : namedEarly(step, phase, result);
@@ -239,8 +241,8 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
 
 /** What a result does not answer. What a process that died had read is answered with the prompt that goes on with it. */
 function leftBy(prompts: readonly Request[], answers: (prompt: Request) => boolean): Request[] {
-  const resumption = prompts.findLast((prompt) => prompt.aside && !prompt.inherited);
-  const isWaiting = resumption !== undefined && !answers(resumption);
+  const resumptions = prompts.filter((prompt) => prompt.aside && !prompt.inherited);
+  const isWaiting = resumptions.length > 0 && !resumptions.some(answers);
   return prompts.filter((prompt) => !answers(prompt) && (!prompt.inherited || isWaiting));
 }
 
@@ -441,6 +443,10 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
     ...(resume !== undefined && { resume }),
     ...(halt && { halt }),
   });
+}
+
+function namesAny(requests: readonly Request[], { promptIds }: ResultBody): boolean {
+  return requests.some(({ promptId }) => promptIds.includes(promptId));
 }
 
 /** Whether a result is about requests in the queue. */

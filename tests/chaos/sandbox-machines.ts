@@ -81,6 +81,23 @@ export class Machines implements Killable {
     return true;
   }
 
+  /** Kills Claude's process alone. @returns false where none runs */
+  async killCli(session: string): Promise<boolean> {
+    const { root, child } = await this.machine(session);
+    const found = this.#processes(root, child).filter((pid) => isCli(pid));
+    for (const pid of found) kill(pid);
+    return found.length > 0;
+  }
+
+  /** Lines of the transcripts of Claude's conversation. */
+  async conversation(session: string): Promise<string[]> {
+    const { root } = await this.machine(session);
+    const projects = join(root, 'sessions', session, 'home', '.claude', 'projects');
+    return readdirSync(projects, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.jsonl'))
+      .flatMap((name) => readFileSync(join(projects, name), 'utf8').split('\n'));
+  }
+
   async end(session: string): Promise<void> {
     const { root, child } = await this.machine(session);
     for (const pid of this.#processes(root, child)) kill(pid);
@@ -152,6 +169,15 @@ export class Machines implements Killable {
     // As where nothing listens: the connection breaks.
     onward.on('error', () => response.destroy());
     request.pipe(onward);
+  }
+}
+
+/** Whether this is Claude's process, and not something that it started. */
+function isCli(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--input-format\0stream-json');
+  } catch {
+    return false;
   }
 }
 

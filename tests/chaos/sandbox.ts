@@ -1,6 +1,7 @@
 /**
  * `npm run chaos:sandbox`: tasks of many small steps, whose sandboxes are killed with -9 at random moments, every other one
- * with its disk; then the same with the Worker killed; then with both at once. Each task finishes, with the tree of one that
+ * with its disk; then the same with the Worker killed; then with both at once; before all that with Claude's process killed
+ * alone (sandbox-cli.ts). Each task finishes, with the tree of one that
  * nobody disturbed, no entry of its journal lost or doubled, and at most one batch of tools repeated for each kill. With
  * `--containers` the sandboxes are containers (see in-container.ts for the engine), which are killed whole. See
  * docs/benchmarks.md.
@@ -20,6 +21,7 @@ import { until } from '../e2e/run.ts';
 import { endProcesses, makeFolder, setStack } from '../e2e/stage.ts';
 import { killWorker } from '../e2e/worker-runtime.ts';
 import { Random } from '../unit/support/random.ts';
+import { type CliFigures, playCli } from './sandbox-cli.ts';
 import { Containers } from './sandbox-containers.ts';
 import { egressLedger, fileLedger, type Ledger } from './sandbox-ledger.ts';
 import { type Killable, Machines } from './sandbox-machines.ts';
@@ -32,26 +34,28 @@ const RESTORED_LIMIT_MS = 15_000;
 const TASK_LIMIT_MS = 6 * 60_000;
 const MAX_KILLS_A_TASK = 4;
 const MODES = ['sandbox', 'worker', 'both'] as const;
+/** Kills of Claude's process alone, unless `--kills` says otherwise. */
+const CLI_KILLS = 200;
 type Mode = (typeof MODES)[number];
 
 const { values } = parseArgs({
   options: {
     /** Kills of each mode. */
-    kills: { type: 'string', default: '100' },
+    kills: { type: 'string' },
     seed: { type: 'string', default: '1' },
     /** Tasks under way at once. */
     concurrency: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '4' },
     /** Milliseconds of thought before each call: about what the fastest models take. */
     thought: { type: 'string', default: '700' },
-    /** What is killed; in containers the sandbox alone. */
-    modes: { type: 'string', default: MODES.join(',') },
+    /** What is killed; in containers the sandbox alone. `cli`: Claude's process alone, with comments and stops under way. */
+    modes: { type: 'string', default: [...MODES, 'cli'].join(',') },
     containers: { type: 'boolean', default: false },
     /** Keep the folder with its logs. */
     keep: { type: 'boolean', default: false },
   },
 });
-const wantedKills = Number(values.kills);
+const wantedKills = Number(values.kills ?? 100);
 const rounds = Number(values.rounds);
 const seed = Number(values.seed);
 
@@ -89,12 +93,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 async function main(): Promise<void> {
   const { stack, machines } = values.containers ? await inContainers() : await onThisMachine();
-  const figures: ModeFigures[] = [];
+  const figures: (ModeFigures | CliModeFigures)[] = [];
   try {
+    const modes = values.containers ? MODES.slice(0, 1) : MODES.filter((mode) => wanted(mode));
+    if (machines instanceof Machines && wanted('cli')) figures.push(await playCliMode(stack, machines));
+    if (modes.length === 0) return;
     const undisturbed = await playUndisturbed(stack, machines);
-    const modes = values.containers
-      ? MODES.slice(0, 1)
-      : MODES.filter((mode) => values.modes.split(',').includes(mode));
     for (const mode of modes) figures.push(await playMode(mode, stack, machines, undisturbed));
   } finally {
     await machines.close();
@@ -102,10 +106,70 @@ async function main(): Promise<void> {
     endProcesses(folder);
     if (values.keep || problems.length > 0) console.log(`Logs and disks are in ${folder}.`);
     else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    for (const problem of problems) console.log(`✗ ${problem}`);
+    console.log(JSON.stringify({ ok: problems.length === 0, seed, figures }));
+    if (problems.length > 0) process.exitCode = 1;
   }
-  for (const problem of problems) console.log(`✗ ${problem}`);
-  console.log(JSON.stringify({ ok: problems.length === 0, seed, figures }));
-  if (problems.length > 0) process.exitCode = 1;
+}
+
+function wanted(mode: string): boolean {
+  return values.modes.split(',').includes(mode);
+}
+
+interface CliModeFigures extends CliFigures {
+  mode: 'cli';
+  tasks: number;
+  seconds: number;
+}
+
+/** Plays tasks whose CLI alone is killed, until it was killed often enough. */
+async function playCliMode(stack: Stack, machines: Machines): Promise<CliModeFigures> {
+  const since = Date.now();
+  const wantedOfCli = Number(values.kills ?? CLI_KILLS);
+  const all: CliFigures[] = [];
+  let kills = 0;
+  let tasks = 0;
+  const lane = async () => {
+    while (kills < wantedOfCli) {
+      const number = ++tasks;
+      try {
+        const figures = await playCli(
+          {
+            linear: stack.linear,
+            machines,
+            random: new Random(seed * 10_007 + number),
+            rounds,
+            thought: Number(values.thought),
+            takeKill: () => {
+              if (kills >= wantedOfCli) return false;
+              kills += 1;
+              return true;
+            },
+            giveBack: () => {
+              kills -= 1;
+            },
+          },
+          number,
+        );
+        all.push(figures);
+      } catch (error) {
+        problems.push(`cli, task ${number}: ${inWords(error)}`);
+      }
+      if (process.stderr.isTTY || number % 10 === 0) console.log(`  cli: ${kills} kills, ${number} tasks`);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.concurrency) }, lane));
+  const figures: CliModeFigures = {
+    mode: 'cli',
+    tasks,
+    kills: sum(all.map((each) => each.kills)),
+    comments: sum(all.map((each) => each.comments)),
+    stops: sum(all.map((each) => each.stops)),
+    read: sum(all.map((each) => each.read)),
+    seconds: Math.round((Date.now() - since) / 1000),
+  };
+  console.log(JSON.stringify(figures));
+  return figures;
 }
 
 interface Place {

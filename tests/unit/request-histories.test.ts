@@ -1,0 +1,385 @@
+import { expect, it } from 'vitest';
+import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import { type Effect, laneOf } from '../../src/session/effects.ts';
+import type { SessionEvent } from '../../src/session/events.ts';
+import { Random } from './support/random.ts';
+import { init, line, result, SessionPlay, text } from './support/session-play.ts';
+
+type Given = { id: string; turn: number };
+
+/**
+ * A sandbox with a CLI as the real one is (measured with CLI 2.1.330): it queues what it is given, tells when it reads it, folds
+ * it into a running turn or gives it a turn of its own, begins turns unasked, writes its transcript with a delay, and dies alone
+ * at any moment. Saves take long, batches arrive late, and so do Linear's webhooks, out of order.
+ */
+class World {
+  readonly play = new SessionPlay();
+  readonly random: Random;
+  readonly #seed: number;
+  #outbox: Effect[] = [];
+  /** What the sandbox has not posted yet, in order. */
+  #unposted: SandboxEventBody[] = [];
+  #seq = 0;
+  /** Webhooks on their way. */
+  #webhooks: SessionEvent[] = [];
+
+  // The sandbox.
+  #isUp = false;
+  readonly #known = new Set<string>();
+  #stoppedTurn = -1;
+  #lastTurn = 0;
+  #saves: { turn: number; after: number }[] = [];
+  // The CLI.
+  #queued: Given[] = [];
+  #running: Given[] | null = null;
+  /** Read, and not in the transcript on the disk yet. */
+  #unwritten: Given[] = [];
+  readonly #transcript = new Set<string>();
+
+  // What people did, and what came of it.
+  #asked = 0;
+  /** When each request was asked, by Linear's clock, and in which thread. */
+  readonly requests = new Map<string, { at: number; thread: string }>();
+  /** What Claude answered to each. */
+  readonly #answers = new Map<string, string>();
+  readonly #read = new Set<string>();
+  readonly closed = new Map<string, string[]>();
+  /** Requests that a stop has ended and the sandbox was told of, or that it was never given. */
+  readonly #over = new Set<string>();
+  /** A stop was final without the sandbox's word. */
+  #isForced = false;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.random = new Random(seed);
+  }
+
+  fail(what: string): never {
+    throw new Error(`seed ${this.#seed}: ${what}`);
+  }
+
+  /** The id under which people asked. */
+  #origin(id: string): string {
+    const copy = this.play.copied.find(({ promptId }) => promptId === id);
+    return copy ? this.#origin(copy.of) : id;
+  }
+
+  // --- People ---
+
+  ask(): void {
+    const id = `p${++this.#asked}`;
+    const thread = `thread-${1 + this.random.below(3)}`;
+    const at = this.play.now;
+    this.requests.set(id, { at, thread });
+    this.#send({
+      type: 'prompted',
+      promptId: id,
+      agentSessionId: thread,
+      author: 'Ada',
+      person: { id: 'ada', email: null },
+      source: 'comment',
+      text: id,
+      at,
+    });
+  }
+
+  stop(): void {
+    const at = this.play.now;
+    const thread = `thread-${1 + this.random.below(3)}`;
+    const id = `stop-${at}`;
+    const how = this.random.next();
+    if (how < 0.3) this.#send({ type: 'withdrawn', id, why: 'unassigned', author: 'Ada', teamIds: [], at });
+    else if (how < 0.5) {
+      this.#take({ type: 'stop-requested', id, agentSessionId: null, author: 'Ada', source: 'page' });
+    } else this.#send({ type: 'stop-requested', id, agentSessionId: thread, author: 'Ada', source: 'comment', at });
+  }
+
+  #send(event: SessionEvent): void {
+    this.play.now += 20;
+    this.#webhooks.push(event);
+    if (this.random.chance(0.8)) this.#deliver();
+  }
+
+  #deliver(): void {
+    const event = this.random.pick(this.#webhooks);
+    this.#webhooks = this.#webhooks.filter((one) => one !== event);
+    this.#take(event);
+  }
+
+  // --- The session ---
+
+  #take(event: SessionEvent): void {
+    const before = this.play.state.closed ?? [];
+    const effects = this.play.play(event);
+    const { cancelledLanes, state } = this.play;
+    this.#outbox = this.#outbox.filter((effect) => !cancelledLanes.includes(laneOf(effect)));
+    this.#outbox.push(...effects.filter(({ kind }) => kind.endsWith('-sandbox')));
+    const known = new Set(before.map(({ id, closedAt }) => `${id} ${closedAt}`));
+    for (const closed of state.closed ?? []) {
+      if (known.has(`${closed.id} ${closed.closedAt}`)) continue;
+      this.closed.set(closed.id, [...(this.closed.get(closed.id) ?? []), closed.how]);
+      if (closed.how === 'answered') this.#isToldItsAnswer(closed.id, effects);
+      else if (closed.how !== 'failed') this.#over.add(closed.id);
+    }
+    if (effects.some((effect) => effect.kind === 'say' && isForced(effect))) this.#isForced = true;
+  }
+
+  /** An answer is the request's own, and goes to its thread. */
+  #isToldItsAnswer(id: string, effects: Effect[]): void {
+    const asked = this.requests.get(id);
+    if (!asked) return;
+    const words = this.#answers.get(id) ?? this.fail(`${id} is closed as answered, and Claude gave no answer`);
+    const told = effects.flatMap((effect) =>
+      effect.kind === 'say' && effect.agentSessionId === asked.thread && effect.activity.content.type === 'response'
+        ? [effect.activity.content.body]
+        : [],
+    );
+    if (!told.some((body) => body.includes(words)))
+      this.fail(`${id} was answered "${words}", told: ${told.join('; ')}`);
+  }
+
+  // --- The sandbox ---
+
+  step(calm: boolean): boolean {
+    const lane = this.random.chance(0.5) ? 'stop' : 'sandbox';
+    const effect = this.#outbox.find((one) => laneOf(one) === lane) ?? this.#outbox[0];
+    const what = this.random.next();
+    if (this.#webhooks.length > 0 && (calm || this.random.chance(0.1))) {
+      this.#deliver();
+      return true;
+    }
+    if (effect && what < 0.4) {
+      this.#outbox = this.#outbox.filter((one) => one !== effect);
+      this.#carryOut(effect);
+      return true;
+    }
+    if (this.#unposted.length > 0 && what < 0.7) {
+      this.#post();
+      return true;
+    }
+    if (!calm && this.#isUp && this.random.chance(0.05)) {
+      this.#killCli();
+      return true;
+    }
+    if (this.#saves.length > 0 && this.random.chance(calm ? 0.5 : 0.15)) {
+      this.#save();
+      return true;
+    }
+    return this.#claude(calm) || effect !== undefined || this.#unposted.length > 0 || this.#saves.length > 0;
+  }
+
+  #carryOut(effect: Effect): void {
+    if (effect.kind === 'start-sandbox') {
+      this.#isUp = true;
+      const isBusy = this.#running !== null || this.#queued.length > 0 || this.#saves.length > 0;
+      const { generation } = this.play.state.sandbox;
+      this.#take({
+        type: 'effect-done',
+        effect,
+        result: this.play.startedResult('5b7d9a3e-0000-4000-8000-000000000001', isBusy ? 'working' : 'ready', {
+          generation,
+          lastSeq: this.#seq,
+        }),
+      });
+    }
+    if (effect.kind === 'prompt-sandbox') {
+      const { promptId: id, turn } = effect;
+      if (this.#known.has(id)) return;
+      this.#known.add(id);
+      this.#lastTurn = Math.max(this.#lastTurn, turn);
+      if (turn > this.#stoppedTurn) {
+        this.#queued.push({ id, turn });
+        this.#tell(lifecycle(id, 'queued'));
+      }
+    }
+    if (effect.kind === 'stop-sandbox') this.#stopCli(effect.turn);
+  }
+
+  #tell(...bodies: SandboxEventBody[]): void {
+    this.#unposted.push(...bodies);
+    this.#seq += bodies.length;
+  }
+
+  #post(): void {
+    const batch = this.play.batch(...this.#unposted.splice(0, 1 + this.random.below(4)));
+    this.#take({ type: 'sandbox-reported', batch });
+    if (this.random.chance(0.1)) this.#take({ type: 'sandbox-reported', batch });
+  }
+
+  #save(): void {
+    const save = this.#saves.shift();
+    if (!save) return;
+    this.#tell({
+      type: 'saved',
+      ...save,
+      branch: 'cyrus/eng-1',
+      head: 'a'.repeat(40),
+      commits: [],
+      files: [],
+      newCommits: 0,
+      pushed: true,
+      patchBytes: null,
+    });
+  }
+
+  #saveSoon(turn: number): void {
+    this.#saves.push({ turn: Math.max(1, turn), after: this.#seq });
+  }
+
+  #end(cause: 'crash' | 'stop', stop?: { turn: number; dropped: Given[] }): void {
+    const given = [...(this.#running ?? []), ...this.#queued];
+    const duringTurn = this.#running !== null || given.length > 0 || (stop?.dropped.length ?? 0) > 0;
+    // What was not written in time is not in the conversation.
+    const lost = new Set(this.#unwritten.map(({ id }) => id));
+    const read = given.filter(({ id }) => this.#transcript.has(id) && !lost.has(id)).map(({ id }) => id);
+    const unread = [...given.map(({ id }) => id).filter((id) => !read.includes(id))];
+    for (const id of lost) this.#transcript.delete(id);
+    this.#unwritten = [];
+    this.#running = null;
+    this.#queued = [];
+    const turn = stop?.turn ?? (given.length > 0 ? Math.max(...given.map((one) => one.turn)) : undefined);
+    this.#tell({
+      type: 'cli-exited',
+      code: null,
+      signal: 'SIGKILL',
+      duringTurn,
+      cause,
+      ...(turn !== undefined && { turn }),
+      prompts: { read, unread },
+    });
+    if (duringTurn || stop) this.#saveSoon(this.#lastTurn);
+  }
+
+  #killCli(): void {
+    this.#end('crash');
+  }
+
+  #stopCli(turn: number): void {
+    this.#stoppedTurn = Math.max(this.#stoppedTurn, turn);
+    const isLate = [...(this.#running ?? []), ...this.#queued].some((one) => one.turn > turn);
+    if (isLate) {
+      this.#saveSoon(this.#lastTurn);
+      return;
+    }
+    if (this.#running !== null) {
+      const ids = this.#running.map(({ id }) => id);
+      this.#tell(
+        result('', ids, { is_error: true, subtype: 'error_during_execution', terminal_reason: 'aborted_tools' }),
+      );
+      this.#running = null;
+    }
+    this.#end('stop', { turn, dropped: [] });
+  }
+
+  #readBy(given: Given): void {
+    const origin = this.#origin(given.id);
+    if (this.#over.has(origin)) this.fail(`${origin} is read by Claude after it was stopped`);
+    this.#read.add(origin);
+    this.#transcript.add(given.id);
+    this.#unwritten.push(given);
+    this.#tell(lifecycle(given.id, 'started'));
+  }
+
+  #claude(calm: boolean): boolean {
+    if (!this.#isUp) return false;
+    if (this.random.chance(0.5)) this.#unwritten = [];
+    if (this.#running === null) {
+      const next = this.#queued.shift();
+      if (next) {
+        this.#readBy(next);
+        this.#running = [next];
+        this.#tell(named(init, [next.id]));
+        return true;
+      }
+      // What it begins by itself comes of something it was asked before.
+      if (calm || this.#read.size === 0 || !this.random.chance(0.06)) return false;
+      this.#running = [];
+      this.#tell(init);
+      return true;
+    }
+    if (this.#queued.length > 0 && this.random.chance(0.3)) {
+      const next = this.#queued.shift();
+      if (next) {
+        this.#readBy(next);
+        this.#running.push(next);
+      }
+      return true;
+    }
+    if (this.random.chance(0.4)) {
+      // It runs a tool. What was posted of it is all that the session can know.
+      if (this.#unposted.length === 0 && !this.#isForced && this.play.state.phase.name === 'waiting') {
+        this.fail('a tool runs while people are told that nothing does');
+      }
+      this.#tell(text(`words ${this.random.below(1e9)}`));
+      return true;
+    }
+    const answered = this.#running;
+    this.#running = null;
+    const words = `answer ${this.random.below(1e9)}`;
+    const all = [...answered.map(({ id }) => this.#origin(id)), ...this.#inherited(answered)];
+    for (const id of all) this.#answers.set(id, words);
+    const turn = Math.max(this.#lastTurn, ...answered.map((one) => one.turn));
+    this.#tell(
+      result(
+        words,
+        answered.map(({ id }) => id),
+      ),
+    );
+    this.#saveSoon(turn);
+    return true;
+  }
+
+  /** What was read by a process that died is answered by whatever goes on with it. */
+  #inherited(answered: Given[]): string[] {
+    const isResumption = answered.some(({ id }) => this.play.asked.some(({ promptId }) => promptId === id));
+    return isResumption ? [...this.#read].filter((id) => !this.closed.has(id) && !this.#answers.has(id)) : [];
+  }
+
+  /** Nobody asks any more, and no process dies. */
+  settle(): void {
+    for (let steps = 0; steps < 4_000; steps++) {
+      if (this.step(true)) continue;
+      if (this.play.state.phase.name === 'waiting') return;
+      this.play.now += 50_000;
+      this.#take({ type: 'deadline' });
+    }
+    this.fail(`never came to rest: ${JSON.stringify(this.play.state.phase)}`);
+  }
+
+  judge(): void {
+    for (const id of this.requests.keys()) {
+      const how = this.closed.get(id) ?? [];
+      if (how.length !== 1) this.fail(`${id} was closed ${how.length} times: ${how.join(', ')}`);
+      if (how[0] === 'answered' && !this.#read.has(id)) this.fail(`${id} is answered and was never read`);
+    }
+  }
+}
+
+function isForced(effect: Extract<Effect, { kind: 'say' }>): boolean {
+  const { content } = effect.activity;
+  return 'body' in content && content.body.includes('did not confirm in time');
+}
+
+function lifecycle(id: string, state: 'queued' | 'started'): SandboxEventBody {
+  return line({ type: 'command_lifecycle', command_uuid: id, state, uuid: `${id}-${state}` });
+}
+
+function named(body: SandboxEventBody, ids: string[]): SandboxEventBody {
+  if (body.type !== 'line') return body;
+  return { ...body, line: JSON.stringify({ ...JSON.parse(body.line), user_message_uuids: ids }) };
+}
+
+it('reads or explains every request, closes each once with its own answer, and runs nothing after its stop, in 1,500 random histories', () => {
+  for (let seed = 1; seed <= 1_500; seed++) {
+    const world = new World(seed);
+    for (let steps = 0; steps < 80; steps++) {
+      const what = world.random.next();
+      if (what < 0.12) world.ask();
+      else if (what < 0.17) world.stop();
+      else world.step(false);
+    }
+    world.settle();
+    world.judge();
+    expect(world.requests.size, `seed ${seed}`).toBe(world.closed.size);
+  }
+}, 120_000);
