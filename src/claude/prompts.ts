@@ -230,8 +230,11 @@ function escapeTags(content: string): string {
 
 function bounded(content: string): string {
   if (content.length <= MAX_CONTEXT) return content;
-  const kept = cutAt(content, MAX_CONTEXT);
-  return `${kept}\n\n[Cut here: ${content.length - kept.length} more characters were left out.]`;
+  // Of a long thread the newest counts, and of everything what it is about: the middle goes.
+  const head = cutAt(content, MAX_CONTEXT / 4);
+  const tail = content.slice(content.length - (MAX_CONTEXT - head.length)).replace(/^[\udc00-\udfff]/, '');
+  const left = content.length - head.length - tail.length;
+  return `${head}\n\n[Cut here: ${left} more characters were left out.]\n\n${tail}`;
 }
 
 /** A person's name. It stands outside of the tags, so it is short. */

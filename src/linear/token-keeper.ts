@@ -13,7 +13,7 @@ import { type Database, DatabaseError } from '../store/database.ts';
 import { decryptText, encryptText } from '../store/encryption.ts';
 import { markTokens, readTokens, replaceTokens, type StoredTokens, type Tokens } from '../store/installations.ts';
 import { type CallFailure, failure } from './call.ts';
-import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens } from './oauth.ts';
+import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens, SCOPES } from './oauth.ts';
 
 /** How long before its end a token is renewed, in ms. */
 export const RENEW_BEFORE_MS = 5 * 60_000;
@@ -209,8 +209,13 @@ export class TokenKeeper {
     const outcome = await this.#ask(stored);
     switch (outcome.kind) {
       case 'granted': {
-        const { accessToken, refreshToken, expiresAt } = outcome.grant;
-        return this.#store(stored, { accessToken, refreshToken: refreshToken ?? stored.refreshToken, expiresAt });
+        const { accessToken, refreshToken, expiresAt, scopes } = outcome.grant;
+        const tokens = { accessToken, refreshToken: refreshToken ?? stored.refreshToken, expiresAt };
+        const renewed = await this.#store(stored, tokens);
+        // What was granted at the installation can be taken back since; half of the calls would fail in words of Linear's.
+        const missing = SCOPES.filter((scope) => scopes !== null && !scopes.includes(scope));
+        if ('ok' in renewed || missing.length === 0) return renewed;
+        return this.#giveUp(renewed, `Linear renewed the token without the scopes ${missing.join(', ')}`);
       }
       case 'refused':
         if (outcome.error === 'invalid_grant') return this.#giveUp(stored, outcome.message);

@@ -146,3 +146,22 @@ describe('what Claude is told of its network', () => {
     expect(told(null)).not.toContain('no network');
   });
 });
+
+it('of a thread too long for Claude the beginning and the newest are kept, and the middle is left out with a note', () => {
+  const comments = Array.from({ length: 300 }, (_, i) => `<comment>Comment ${i}: ${'long '.repeat(200)}</comment>`);
+  const promptContext = `<issue>ISSUE</issue>\n${comments.join('\n')}\n<comment>FINAL DECISION: round half up.</comment>`;
+  const ask = {
+    identifier: 'ENG-1',
+    title: 'T',
+    url: null,
+    description: null,
+    guidance: [],
+    comment: 'Go.',
+    author: 'Ada',
+  };
+  const text = issuePrompt({ ...ask, promptContext });
+  expect(text).toContain('ISSUE');
+  expect(text).toContain('FINAL DECISION: round half up.');
+  expect(text).toContain('more characters were left out');
+  expect(text.length).toBeLessThan(110_000);
+});

@@ -215,6 +215,16 @@ describe("a workspace's tokens", () => {
     expect(entries.map(({ action }) => action)).toEqual(['workspace.reinstall-needed']);
   });
 
+  it('renewed with fewer scopes than Cyrus needs mark the workspace, and say which are missing', async () => {
+    const workspace = await installed();
+    await passTime(workspace, 60_000);
+    linear.renewedScope = 'read write';
+    expect(await say(workspace)).toMatchObject({ ok: false, kind: 'unauthorized' });
+    expect(await findWorkspace(db, workspace.id)).toMatchObject({ status: 'reinstall-needed' });
+    const entries = (await listAudit(db, 50)).filter((entry) => entry.workspaceId === workspace.id);
+    expect(JSON.stringify(entries)).toContain('app:mentionable');
+  });
+
   it('work again after a new installation', async () => {
     const workspace = await installed();
     linear.forgetAll();

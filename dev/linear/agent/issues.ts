@@ -30,6 +30,12 @@ export function updateIssue(simulation: Simulation, reference: string, input: Re
   return issue;
 }
 
+/** Linear links as a pull request only what is one by its address. @throws LinearError */
+export function mustBePullRequest(url: string): void {
+  const isOne = URL.canParse(url) && /^\/[^/]+\/[^/]+\/pull\/\d+\/?$/.test(new URL(url).pathname);
+  if (!isOne) throw invalidArgument('url', 'isGitHubPullRequest', 'url must be the address of a GitHub pull request');
+}
+
 /** attachmentLinkURL and attachmentLinkGitHubPR. The same address on the same issue is the same attachment. */
 export function linkAttachment(
   { world, clock }: Simulation,

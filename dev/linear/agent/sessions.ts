@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { onIssue, openSession } from '../conversation.ts';
 import { forbidden, invalidArgument, invalidShape, notFound, notSimulated } from '../errors.ts';
-import type { Simulation } from '../simulation.ts';
+import { emit, type Simulation } from '../simulation.ts';
 import { type AgentSession, type ExternalUrl, externalUrlSchema, type Plan, planSchema } from '../state/model.ts';
 import { placeOf } from '../state/world.ts';
 
@@ -53,7 +53,7 @@ export function updateSession({ world, clock }: Simulation, id: string, input: S
   return session;
 }
 
-/** agentSessionCreateOnIssue. The agent knows about it: no webhook is sent. */
+/** agentSessionCreateOnIssue. Linear tells the agent of it too, as of every other session. */
 export function createSessionOnIssue(
   simulation: Simulation,
   input: { issueId: string; externalUrls?: ExternalUrl[] | null },
@@ -88,10 +88,12 @@ export function createSessionOnComment(
   );
 }
 
-function opened({ world, clock }: Simulation, session: AgentSession, externalUrls: ExternalUrl[]): AgentSession {
+function opened(simulation: Simulation, session: AgentSession, externalUrls: ExternalUrl[]): AgentSession {
+  const { world, clock, payloads } = simulation;
   session.externalUrls = externalUrls;
   if (externalUrls.length > 0) session.acknowledgedAt = clock.now();
   world.changed(placeOf(session));
+  emit(simulation, payloads.sessionCreated(session));
   return session;
 }
 

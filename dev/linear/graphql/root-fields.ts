@@ -1,6 +1,6 @@
 /** The queries and mutations that are simulated: the ones an agent needs. */
 import { createActivity } from '../agent/activities.ts';
-import { linkAttachment, suggestRepositories, updateIssue } from '../agent/issues.ts';
+import { linkAttachment, mustBePullRequest, suggestRepositories, updateIssue } from '../agent/issues.ts';
 import { createSessionOnComment, createSessionOnIssue, updateSession } from '../agent/sessions.ts';
 import type { Uploads } from '../agent/uploads.ts';
 import { seesTeam } from '../conversation.ts';
@@ -69,6 +69,8 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
       issueOf(given.issueId);
       return { suggestions: suggestRepositories(simulation, given.issueId, given.candidateRepositories) };
     },
+    workflowState: ({ id }: ById) => views.workflowState(found(world.findState(id), 'WorkflowState', id)),
+    attachment: ({ id }: ById) => views.attachment(found(world.attachments.get(id), 'Attachment', id)),
     rateLimitStatus: () => limiter.status(),
   };
 
@@ -99,6 +101,7 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
     },
     attachmentLinkGitHubPR: (input: Parameters<typeof linkAttachment>[1]) => {
       issueOf(input.issueId);
+      mustBePullRequest(input.url);
       return { attachment: views.attachment(linkAttachment(simulation, input)), ...done() };
     },
     fileUpload: (input: Parameters<Uploads['prepare']>[0]) => ({ ...done(), uploadFile: uploads.prepare(input) }),

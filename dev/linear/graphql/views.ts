@@ -19,6 +19,7 @@ import type {
 import { sessionStatus } from '../state/session-status.ts';
 import type { World } from '../state/world.ts';
 import { type LinearUrls, slugOf } from '../urls.ts';
+import { sourceMetadata } from '../webhooks/payloads.ts';
 import { connection, type PageArguments } from './connections.ts';
 import { type Filter, filtered } from './filters.ts';
 
@@ -113,6 +114,7 @@ export class Views {
       canceledAt: isoOrNull(issue.canceledAt),
       priorityLabel: 'No priority',
       labelIds: issue.labelIds,
+      archivedAt: null,
       trashed: issue.trashed || null,
       project: () => {
         const project = world.projectOf(issue);
@@ -146,6 +148,7 @@ export class Views {
       updatedAt: iso(comment.createdAt),
       isArtificialAgentSessionRoot: comment.userId === null,
       user: () => this.#userOrNull(comment.userId),
+      externalUser: null,
       issue: () => this.#issueOrNull(comment.issueId),
       parent: () => (comment.parentId === null ? null : this.comment(this.#world.comment(comment.parentId))),
       agentSession: () => {
@@ -173,6 +176,7 @@ export class Views {
       startedAt: isoOrNull(session.startedAt),
       endedAt: isoOrNull(session.endedAt),
       dismissedAt: null,
+      sourceMetadata: sourceMetadata(session),
       appUser: () => this.user(world.appUser),
       creator: () => this.#userOrNull(session.creatorId),
       issue: () => this.#issueOrNull(session.issueId),
@@ -230,6 +234,10 @@ export class Views {
       position: (state) => state.position,
     });
     return connection(states, page, (state) => this.#state(state, team));
+  }
+
+  workflowState({ state, team }: { state: WorkflowState; team: Team }): View {
+    return this.#state(state, team);
   }
 
   #state(state: WorkflowState, team: Team): View {

@@ -166,6 +166,14 @@ export class World {
     return known(this.teams.get(issue.teamId), 'team', issue.teamId);
   }
 
+  findState(id: string): { state: Team['states'][number]; team: Team } | undefined {
+    for (const team of this.teams.values()) {
+      const state = team.states.find((candidate) => candidate.id === id);
+      if (state) return { state, team };
+    }
+    return undefined;
+  }
+
   stateOf(issue: Issue): Team['states'][number] {
     const state = this.teamOf(issue).states.find((candidate) => candidate.id === issue.stateId);
     return known(state, 'workflow state', issue.stateId);

@@ -208,7 +208,7 @@ export class PayloadWriter {
       commentId: session.commentId,
       comment: this.#comment(this.#world.comment(session.commentId)),
       sourceCommentId: session.sourceCommentId,
-      sourceMetadata: null,
+      sourceMetadata: sourceMetadata(session),
       summary: session.summary,
       plan: session.plan,
       externalUrls: session.externalUrls,
@@ -308,6 +308,11 @@ export class PayloadWriter {
     if (user.app) return { id: this.#identity().oauthClientId, name: user.name, type: 'oauthClient' };
     return { ...this.#user(user), type: 'user' };
   }
+}
+
+/** Where a session came from: null for a delegation. */
+export function sourceMetadata({ sourceCommentId }: AgentSession): object | null {
+  return sourceCommentId === null ? null : { type: 'comment', agentSessionMetadata: { sourceCommentId } };
 }
 
 function teamChild(team: Team) {

@@ -157,6 +157,24 @@ describe('The simulated API', () => {
   });
 });
 
+describe("Linear's own SDK", () => {
+  it('follows what it asks for by id: the state of an issue, the comment of a session', async () => {
+    const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
+    const issue = await client.issue('ENG-1');
+    const state = await issue.state;
+    expect(state?.type).toBe('unstarted');
+    const session = await client.agentSession(linear.delegate('ENG-1').id);
+    expect((await session.comment)?.body).toContain('This thread is for an agent session');
+  });
+
+  it('is refused where it links as a pull request what is none', async () => {
+    const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
+    const { id } = await client.issue('ENG-1');
+    await expect(client.attachmentLinkGitHubPR(id, 'https://github.com/acme/shop/tree/main')).rejects.toThrow();
+    expect((await client.attachmentLinkGitHubPR(id, 'https://github.com/acme/shop/pull/7')).success).toBe(true);
+  });
+});
+
 describe('Trouble on demand', () => {
   it('answers 5xx to the next calls, as many as asked for, and does nothing', async () => {
     const { id } = linear.delegate('ENG-1');

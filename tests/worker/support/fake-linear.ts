@@ -42,6 +42,8 @@ export class FakeLinear {
   interfere: (url: string, body: string) => Response | null | Promise<Response | null> = () => null;
   /** Called with the answer before it is given: it may be lost on the way. */
   loseAnswer: (url: string) => boolean = () => false;
+  /** What a renewal grants; null: what was granted before. */
+  renewedScope: string | null = null;
   expiresIn = 86_399;
   headers: Record<string, string> = {};
   ownWorkspace: FakeWorkspace | null = null;
@@ -150,8 +152,9 @@ export class FakeLinear {
       case 'refresh_token': {
         const known = this.#refresh.get(form.get('refresh_token') ?? '');
         if (!known) return refused('the refresh token is unknown or revoked');
-        known.next ??= this.grant(known.workspace, known.scope);
-        return this.#granted(known.next.access, known.scope, known.next.refresh);
+        const scope = this.renewedScope ?? known.scope;
+        known.next ??= this.grant(known.workspace, scope);
+        return this.#granted(known.next.access, scope, known.next.refresh);
       }
       case 'client_credentials': {
         if (!this.ownWorkspace)
