@@ -273,13 +273,13 @@ describe('saving survives', () => {
     expect(saved.patchBytes).toBeGreaterThan(0);
   });
 
-  test('generated directories that the repository forgot to ignore are not committed', async () => {
+  test('what the repository does not ignore is committed, also where tools put it', async () => {
     stage = await setStage();
     await startOn({ 'data.txt': 'x\n' });
     const saved = await claudeRuns(
       'mkdir -p node_modules/a; echo x > node_modules/a/index.js; echo changed > data.txt',
     );
-    expect(saved.files.map((file) => file.path)).toEqual(['data.txt']);
+    expect(saved.files.map((file) => file.path)).toEqual(['data.txt', 'node_modules/a/index.js']);
   });
 });
 
