@@ -89,6 +89,8 @@ async function meet(
   if (branch === before || (await isOwnDoing(plan, { before, branch, head }))) {
     memory.tip = branch;
     if (base === null || !(await contains(options, head, branch))) return nothing;
+    // It goes on from the base already.
+    if (await contains(options, head, base)) return nothing;
     if (!(await isMergedIntoBase(plan, memory, { branch, base, pullRequest }))) return nothing;
     return await afterMerge(plan, memory, tips, { branch, base, head });
   }
