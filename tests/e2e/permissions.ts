@@ -27,17 +27,17 @@ export async function permissions(run: Run, stage: Stage): Promise<void> {
   );
 
   await run.promise(
-    'The next command, which asked together with it, is denied by words, and Claude reads them',
+    'The next command, which asked together with it, is denied by a no that says why, and Claude reads it',
     async () => {
       same(
         'Questions in Linear',
         (await until('the second question', () => questions(issue)[1] && questions(issue))).length,
         2,
       );
-      stack.linear.comment(issue.issue, 'Once is enough.');
+      stack.linear.comment(issue.issue, 'No, once is enough.');
       await session.turnEnded(1);
       const [ended] = await session.entries('turn-ended');
-      const isBoth = ended?.text.includes('- parallel 1') === true && ended.text.includes('and said: Once is enough.');
+      const isBoth = ended?.text.includes('- parallel 1') === true && ended.text.includes('and said: No, once is enough.');
       holds('The answer tells of both', isBoth, 'the first output, and the words of the second', ended?.text);
       await panel.waitFor({ state: 'detached' });
     },
