@@ -5,9 +5,10 @@ import { GitHubError } from '../github/errors.ts';
 import { type IssueNow, LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
+import { findUploads } from '../linear/uploads.ts';
 import type { SandboxCommand } from '../protocol/sandbox.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
-import { SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
+import { type Sandbox, SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
 import { DatabaseError, indexSession } from '../store/database.ts';
 import { putTurnLog } from '../store/logs.ts';
 import { withAttachments } from './attachments.ts';
@@ -96,7 +97,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const given = Object.entries(typeof input.answers === 'object' && input.answers !== null ? input.answers : {});
       const answers: [string, string][] = [];
       for (const [question, answer] of given) {
-        answers.push([question, await withAttachments(String(answer), surroundings, sandbox)]);
+        answers.push([question, await withLinkedFiles(String(answer), surroundings, sandbox)]);
       }
       await toSandbox({ type: 'answer', id, requestId, input: { ...input, answers: Object.fromEntries(answers) } });
       return null;
@@ -107,7 +108,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const sandbox = sandboxFor(surroundings, state.id, generation);
       const told = decision.allowed
         ? decision
-        : { ...decision, message: await withAttachments(decision.message, surroundings, sandbox) };
+        : { ...decision, message: await withLinkedFiles(decision.message, surroundings, sandbox) };
       await toSandbox({ type: 'decide', id, requestId, decision: told });
       return null;
     }
@@ -182,6 +183,12 @@ function recapOf(promptId: string, { journal, state, promptText }: Surroundings)
     textOf: promptText,
     calls: state.calls ?? [],
   });
+}
+
+/** What people said to Claude's process, which waits: files are looked for only where it links some. */
+async function withLinkedFiles(text: string, surroundings: Surroundings, sandbox: Sandbox): Promise<string> {
+  const isLinking = findUploads(text, surroundings.config.linear.uploadsUrl).length > 0;
+  return isLinking ? withAttachments(text, surroundings, sandbox) : text;
 }
 
 /** A sandbox that has nothing of the session any more is an outcome: another one takes its place. */

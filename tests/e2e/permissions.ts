@@ -37,7 +37,8 @@ export async function permissions(run: Run, stage: Stage): Promise<void> {
       stack.linear.comment(issue.issue, 'No, once is enough.');
       await session.turnEnded(1);
       const [ended] = await session.entries('turn-ended');
-      const isBoth = ended?.text.includes('- parallel 1') === true && ended.text.includes('and said: No, once is enough.');
+      const isBoth =
+        ended?.text.includes('- parallel 1') === true && ended.text.includes('and said: No, once is enough.');
       holds('The answer tells of both', isBoth, 'the first output, and the words of the second', ended?.text);
       await panel.waitFor({ state: 'detached' });
     },
