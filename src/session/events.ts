@@ -91,6 +91,8 @@ export type SessionEvent =
   | { type: 'sandbox-ended'; generation: number }
   /** An effect failed and is tried again. `reason`: what is waited for, for people. */
   | { type: 'effect-delayed'; effect: Effect; attempts: number; reason: string }
+  /** The wall clock was set. @param by ms, forward or back */
+  | { type: 'clock-moved'; by: number }
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
 

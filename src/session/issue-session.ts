@@ -17,6 +17,7 @@ import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../prot
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { AssetMemory } from './asset-memory.ts';
 import { Audience, type Written } from './audience.ts';
+import { setBack } from './clock-moves.ts';
 import { nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
@@ -65,6 +66,7 @@ export class IssueSession extends DurableObject<Env> {
   #readOnly: ReadOnly | null = null;
   #workspaceName = '';
   #alarmAt: number | null = null;
+  #isMoving = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -327,6 +329,7 @@ export class IssueSession extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     if (this.#readOnly) await this.ctx.storage.setAlarm(Date.now() + LOOK_AGAIN_MS);
+    this.#watchClock();
     const state = this.#state;
     if (!state) return;
     const deadline = nextDeadline(state);
@@ -391,6 +394,7 @@ export class IssueSession extends DurableObject<Env> {
    * are told and effects set going.
    */
   #commit(take: () => { state: SessionState; event: SessionEvent } | null): boolean {
+    const isMoved = this.#watchClock();
     const context: StepContext = { now: Date.now(), newId: () => crypto.randomUUID() };
     const written: Written[] = [];
     let transition: Transition | null = null;
@@ -398,7 +402,9 @@ export class IssueSession extends DurableObject<Env> {
       this.ctx.storage.transactionSync(() => {
         const taken = take();
         if (!taken) return;
-        transition = reduce(taken.state, taken.event, context);
+        // What the caller read before the clock was noticed is of the state before.
+        const before = isMoved && this.#state ? this.#state : taken.state;
+        transition = reduce(before, taken.event, context);
         written.push(...this.#write(transition));
         for (const { promptId, text } of transition.prompts) this.#store.keepPrompt(promptId, text);
         for (const { promptId, of } of transition.copies) this.#store.copyPrompt(promptId, of);
@@ -428,6 +434,27 @@ export class IssueSession extends DurableObject<Env> {
       const entry = this.#journal.append(item.entry, item.entry === last ? changes : null);
       return { entry, block: item.entry.block };
     });
+  }
+
+  /** A clock that was set back would have everything wait by as much longer. */
+  #watchClock(): boolean {
+    const state = this.#state;
+    const now = Date.now();
+    const by = state && !this.#isMoving ? setBack(state.updatedAt, now) : 0;
+    if (!state || by === 0) return false;
+    log('session.clock-moved', { session: state.id, by });
+    this.#isMoving = true;
+    try {
+      this.#commit(() => {
+        this.#outbox.clockMoved(by);
+        return { state, event: { type: 'clock-moved', by } };
+      });
+    } finally {
+      this.#isMoving = false;
+    }
+    this.#alarmAt = null;
+    this.#arm();
+    return true;
   }
 
   /** What comes after a transaction: viewers are told, effects set going, the alarm set. */

@@ -4,6 +4,7 @@
  */
 import { isByPerson } from './admission.ts';
 import { tellFallback } from './claude-limits.ts';
+import { afterClockMove } from './clock-moves.ts';
 import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect, type Effect } from './effects.ts';
@@ -78,6 +79,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'sandbox-ended':
       sandboxEnded(step, event);
+      break;
+    case 'clock-moved':
+      step.set(afterClockMove(step.state, event.by));
       break;
     case 'deadline':
       deadlinePassed(step);

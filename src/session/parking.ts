@@ -28,13 +28,18 @@ export function isUsedUp(result: ResultBody): boolean {
 export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   const { limit, usage, turnUsage } = step.state;
   const parks = (turn.parks ?? 0) + 1;
-  const until = resumptionTime(step, limit?.resetsAt ?? null, parks);
+  // Others have room: the next start takes one of them (limits/model-choice.ts), or meets the limit again and waits for it.
+  const takesOther = parks === 1 && !limit?.beyondPlan && isOfOneModel(limit?.limit ?? '');
+  const until = takesOther ? step.now + SHORTEST_MS : resumptionTime(step, limit?.resetsAt ?? null, parks);
   const why = limitName(limit?.limit ?? 'unknown');
   // What Claude Code itself said about it is told in better words here.
   const narration = { ...step.state.narration, heldError: null };
   step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
   const charged = limit?.beyondPlan ? ' Going on now would be charged beyond the plan, which is not done.' : '';
-  const text = `Claude's ${why} is used up.${charged} The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
+  const next = takesOther
+    ? 'The work continues in a moment with another model, where the settings allow one.'
+    : `The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
+  const text = `Claude's ${why} is used up.${charged} ${next}`;
   step.record({ kind: 'notice', level: 'info', text });
   for (const thread of threadsOf(turn)) step.announce(thread, text);
   const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
@@ -45,6 +50,11 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   step.effect({ kind: 'find-room' });
   step.effect({ kind: 'archive-turn', turn: turn.number });
   step.effect({ kind: 'index-session' });
+}
+
+/** Whether a limit is one model's own, such as `seven_day_opus`: it says nothing of the others. */
+function isOfOneModel(limit: string): boolean {
+  return /opus|sonnet|haiku|fable/i.test(limit);
 }
 
 /** When a parked turn tries again, in ms since the epoch: a little after the reset, or after a growing wait. */

@@ -191,6 +191,7 @@ async function planFor(
       workspaceScript,
     };
   }
+  if (!known && state.repository !== null && state.arrangement) throw removed(state.repository);
   onReading(repositories, workspace);
   const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
   const team = facts.team && { ...facts.team, id: facts.team.id ?? state.issue?.teamId ?? null };
@@ -253,6 +254,14 @@ function refusalOfAll({ phase }: Surroundings['state'], access: Access): string 
   const asked = phase.turn.prompts.filter(({ agentSessionId }) => agentSessionId !== null);
   const refusals = asked.map(({ person }) => refusalOf(access, person));
   return refusals.every((refusal) => refusal !== null) ? (refusals[0] ?? null) : null;
+}
+
+/** Its conversation and its branch are of that repository: in another one it would go on with what is not there. */
+function removed(fullName: string): SetupError {
+  return new SetupError(
+    `the repository ${fullName}, in which this session works, is not set up for this workspace any more`,
+    'Ask an admin of Cyrus to add it again, then comment to go on; for another repository, begin with another issue.',
+  );
 }
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };

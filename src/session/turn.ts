@@ -368,7 +368,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
     outcome: ending.outcome,
     text: ending.text,
     reason: ending.reason,
-    durationMs: step.now - turn.startedAt,
+    durationMs: Math.max(0, step.now - turn.startedAt),
     usage: ending.result?.usage ?? null,
     costUsd: ending.result?.costUsd ?? null,
     numTurns: ending.result?.numTurns ?? null,

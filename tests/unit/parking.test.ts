@@ -55,6 +55,20 @@ describe('a limit of Claude', () => {
     expect(play.state.usage.inputTokens).toBe(10);
   });
 
+  it("of one model's own does not put the work off: it goes on with another, and waits only if it meets the limit again", () => {
+    const play = working();
+    const resetsAt = play.now + 5 * 24 * HOUR;
+    play.report(rejected(resetsAt, 'seven_day_opus'), usedUp(['p1']), saved(1));
+    expect(phaseOf(play).until - play.now).toBeLessThan(60_000);
+    play.play({ type: 'effect-done', effect: { kind: 'find-room' }, result: { kind: 'room', at: resetsAt } });
+    play.deadline(60_000);
+    expect(play.state.phase.name).toBe('starting');
+    const asked = play.asked.at(-1)?.promptId ?? '';
+    play.started();
+    play.report(init, rejected(resetsAt, 'seven_day_opus'), usedUp([asked]), saved(2));
+    expect(phaseOf(play).until).toBeGreaterThan(play.now + 4 * 24 * HOUR);
+  });
+
   it('is waited for whatever the sandbox still reports', () => {
     const play = parked();
     play.report({ type: 'cli-exited', code: null, signal: 'SIGTERM', duringTurn: false, cause: 'stop' });

@@ -6,7 +6,7 @@ import { MOST_TOGETHER } from '../../src/session/gathering.ts';
 import { Outbox, type Pending } from '../../src/session/outbox.ts';
 import { INTERRUPTION_LIMIT } from '../../src/session/retry-policies.ts';
 import { createTables } from '../../src/session/tables.ts';
-import { created, newThread, send } from './support/linear-webhook.ts';
+import { created, newThread, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, registerWorkspace, session } from './support/sessions.ts';
 
@@ -159,5 +159,31 @@ describe('an effect that ends its object each time', () => {
         }),
       );
     });
+  });
+});
+
+describe('a clock that is set back by an hour in the middle of a turn', () => {
+  beforeEach(registerWorkspace);
+
+  it('neither keeps a stop from being final after ten seconds, nor an effect from being carried out', async () => {
+    const outside = new Outside();
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const back = Date.now() - 3_600_000;
+    vi.useFakeTimers({ toFake: ['Date'], now: back });
+    try {
+      await runInDurableObject(session(thread), (instance) => instance.alarm());
+      vi.setSystemTime(back + 11_000);
+      await runInDurableObject(session(thread), (instance) => instance.alarm());
+      await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toMatch(/response|error/));
+      const [ended] = (await journal(thread)).filter((entry) => entry.kind === 'turn-ended');
+      expect(ended).toMatchObject({ outcome: 'stopped' });
+      expect(ended?.kind === 'turn-ended' && ended.durationMs).toBeGreaterThanOrEqual(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -2,9 +2,10 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { page, registerWorkspace } from './support/sessions.ts';
+import { page, Reporter, registerWorkspace } from './support/sessions.ts';
 
 let outside: Outside;
 
@@ -107,4 +108,21 @@ it('the sandbox is told the role, for which the repository may have a prompt of 
   await send(created(newThread()));
   await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
   expect(outside.starts[0]?.body.claude.role).toBe('debugger');
+});
+
+it('a session whose repository was removed says so, and goes on in no other one', async () => {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const reporter = new Reporter(thread);
+  await reporter.report(init, result('Done.', [thread.agentSessionId]), saved(1));
+  await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'));
+  await env.DB.exec('DELETE FROM repositories');
+  await addRepository('acme/site');
+  await send(prompted(thread, 'And now the second half.'));
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content).toMatchObject({ type: 'error' }));
+  expect(outside.said.at(-1)?.content.body).toContain(
+    'the repository acme/shop, in which this session works, is not set up',
+  );
+  expect(outside.starts).toHaveLength(1);
 });
