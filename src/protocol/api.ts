@@ -5,9 +5,11 @@ import { endpointAddressSchema } from './placement.ts';
 import { defaultSettings, repositorySettingsSchema } from './repository.ts';
 import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 
-/** `GET /api/sessions?limit=M`: the newest, at most 100. */
+/** `GET /api/sessions?limit=M&before=C`: at most 100, last changed first; `next` is the `before` of the page that follows. */
 export const sessionListSchema = z.object({
   sessions: z.array(sessionRowSchema),
+  /** Left out where nothing follows. */
+  next: z.string().optional(),
   scriptedModel: z.boolean(),
   /** Names of workspaces in which Linear takes Cyrus's tokens no more. */
   reinstallNeeded: z.array(z.string()).default([]),

@@ -30,7 +30,18 @@ const pageQuerySchema = z.object({
     .transform((limit) => Math.min(limit, PAGE_LIMIT)),
 });
 
-const listQuerySchema = z.object({ limit: z.coerce.number().int().min(0).max(LIST_LIMIT).default(LIST_LIMIT) });
+const listQuerySchema = z.object({
+  limit: z.coerce.number().int().min(0).max(LIST_LIMIT).default(LIST_LIMIT),
+  /** Where the page before ended: `next` of its answer. */
+  before: z
+    .string()
+    .regex(/^\d+-[0-9a-f]{64}$/)
+    .transform((cursor) => {
+      const at = cursor.indexOf('-');
+      return { updatedAt: Number(cursor.slice(0, at)), id: cursor.slice(at + 1) };
+    })
+    .optional(),
+});
 
 const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };
 
@@ -44,14 +55,21 @@ export const sessions = new Hono<{ Bindings: Env }>();
 sessions.get('/', async (c) => {
   const query = listQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
-  const { limit } = query.data;
+  const { limit, before } = query.data;
   const config = readConfig(c.env);
   const database = openDatabase(c.env.DB, config.encryptionKey);
   const [rows, reinstallNeeded] = await Promise.all([
-    limit === 0 ? [] : listSessions(database, { limit }),
+    limit === 0 ? [] : listSessions(database, { limit, ...(before && { before }) }),
     listReinstallNeeded(database),
   ]);
-  return c.json({ sessions: rows, scriptedModel: config.claude.scripted, reinstallNeeded } satisfies SessionList);
+  const last = rows.length === limit ? rows.at(-1) : undefined;
+  const next = last && `${last.updatedAt}-${last.id}`;
+  return c.json({
+    sessions: rows,
+    scriptedModel: config.claude.scripted,
+    reinstallNeeded,
+    ...(next !== undefined && { next }),
+  } satisfies SessionList);
 });
 
 sessions.get('/:id', async (c) => {

@@ -15,7 +15,7 @@ import { type Upgraded, upgradeEntry, upgradeState } from './upgrade.ts';
 /** A part whose JSON is longer than this lies in a row of its own; UTF-16 code units. */
 const LONG_PART = 2_000;
 /** When the changes since the snapshot are longer than this, the snapshot is written again. */
-const MOST_CHANGES = 3_000;
+const MOST_CHANGES = 1_500;
 /** A sign of life is stored when the last stored one is this old, in ms: well below the silence that counts as trouble. */
 const HEARD_EVERY_MS = 20_000;
 /** Part of the state that is derived from the journal. */

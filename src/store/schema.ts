@@ -1,6 +1,15 @@
 /** Tables of the D1 database. `npm run db:generate` writes a migration for every change here. Times are milliseconds since the epoch. */
-import { desc } from 'drizzle-orm';
-import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { desc, type SQL, sql } from 'drizzle-orm';
+import {
+  type AnySQLiteColumn,
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/sqlite-core';
 import type { TurnOutcome } from '../protocol/journal.ts';
 import type { Phase } from '../protocol/viewer.ts';
 
@@ -94,6 +103,11 @@ export const repositories = sqliteTable(
   (table) => [uniqueIndex('repositories_workspace_full_name').on(table.workspaceId, table.fullName)],
 );
 
+/** Whether something runs in a session, as SQL. */
+export function isRunning(phase: AnySQLiteColumn): SQL {
+  return sql`${phase} <> 'waiting'`;
+}
+
 /** Index of issue sessions for lists. The Durable Object is the truth; a row here is a copy that may lag. */
 export const sessions = sqliteTable(
   'sessions',
@@ -115,6 +129,7 @@ export const sessions = sqliteTable(
     ...times,
   },
   (table) => [
+    index('sessions_running').on(table.workspaceId).where(isRunning(table.phase)),
     index('sessions_updated').on(desc(table.updatedAt), desc(table.id)),
     index('sessions_workspace_updated').on(table.workspaceId, desc(table.updatedAt), desc(table.id)),
   ],

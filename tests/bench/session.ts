@@ -1,5 +1,5 @@
 /**
- * `npm run bench:session [ref]`: one scripted session of 20 minutes, with and without viewers, on a clock of its own: what it
+ * `npm run bench:session [ref] [minutes]`: one scripted session of 20 minutes, with and without viewers, on a clock of its own: what it
  * costs in posts, SQL statements, rows, bytes of state and R2 operations, beside the same for a baseline (a commit, c172b38
  * unless another is named), all in one run. The Worker as a deploy bundles it, in workerd with real D1, R2 and objects;
  * stand-ins for Linear and the sandbox. See docs/benchmarks.md.
@@ -19,7 +19,7 @@ import { ADMIN_TOKEN, bundleCyrus, WEBHOOK_SECRET } from './cyrus.ts';
 import { type Bar, conclude, round } from './figures.ts';
 
 const BASELINE = process.argv[2] ?? 'c172b38';
-const MINUTES = 20;
+const MINUTES = Number(process.argv[3] ?? 20);
 const VIEWERS = 3;
 const CYCLE_MS = 20_000;
 const ORGANIZATION = 'bench-organization';
@@ -64,11 +64,11 @@ function script(): Timed[] {
     const open = { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } };
     events.push({ at: begin + 1, event: streamed(id, open) });
     let text = '';
-    for (let piece = 0; piece < 120; piece += 1) {
+    for (let piece = 0; piece < 60; piece += 1) {
       const words = `words ${piece} of what Claude says. `;
       text += words;
       const delta = { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: words } };
-      events.push({ at: begin + 50 + piece * 50, event: streamed(id, delta) });
+      events.push({ at: begin + 100 + piece * 100, event: streamed(id, delta) });
     }
     const said = begin + 6_200;
     events.push({ at: said, event: assistant(id, { type: 'text', text }) });
@@ -196,10 +196,14 @@ class Session {
     const begun = this.now;
     let posted = Number.NEGATIVE_INFINITY;
     let gathered: object[] = [];
+    let ticked = 0;
     const flush = async (at: number) => {
       this.now = begun + at;
       await this.post(gathered);
-      await this.tick();
+      if (at - ticked >= 1_000) {
+        ticked = at;
+        await this.tick();
+      }
       gathered = [];
       posted = at;
     };
@@ -314,7 +318,7 @@ async function endOfTurn(session: Session) {
   for (let number = 10_000; number < 11_500; number += 1) {
     session.now += 1_000;
     await session.post([call(`e${number}`, number), callResult(number)]);
-    if (number % 20 === 0) await session.tick();
+    if (number % 50 === 0) await session.tick();
   }
   await settled(session);
   const before = await session.counts();

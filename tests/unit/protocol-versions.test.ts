@@ -1,5 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { eventBatchAnswerSchema, eventBatchSchema, sandboxStatusSchema } from '../../src/protocol/sandbox.ts';
+import {
+  eventBatchAnswerSchema,
+  eventBatchSchema,
+  sandboxCommandSchema,
+  sandboxStatusSchema,
+  startSessionSchema,
+} from '../../src/protocol/sandbox.ts';
 import { PAGE_PROTOCOL, protocolMismatch, SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { sendCommand, startSession } from '../../src/sandbox/http.ts';
 import { SandboxError } from '../../src/sandbox/sandbox.ts';
@@ -86,5 +93,35 @@ describe('a page', () => {
     expect(decodeFrame('no JSON')).toBeNull();
     expect(decodeFrame(JSON.stringify({ t: 'd', b: 1 }))).toBeNull();
     expect(PAGE_PROTOCOL).toBeGreaterThan(1);
+  });
+});
+
+/** What Worker and sandbox server of the first version said to each other, recorded from a real run. */
+describe('the first version of the protocol, as it was recorded', () => {
+  const recorded = readFileSync(new URL('../fixtures/released-protocols/1/sandbox.jsonl', import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const start = recorded.find(({ to, method }) => to === 'sandbox' && method === 'PUT');
+  const command = recorded.find(({ to, method }) => to === 'sandbox' && method === 'POST');
+  const batch = recorded.find(({ to }) => to === 'worker');
+
+  it("is taken by this version's server: a start and a command", () => {
+    expect(startSessionSchema.parse(start.body)).toMatchObject({ generation: 1 });
+    expect(start.body.protocol).toBeUndefined();
+    expect(sandboxCommandSchema.parse(command.body)).toMatchObject({ type: 'prompt' });
+  });
+
+  it("is taken by this version's Worker: a status and a batch", () => {
+    expect(sandboxStatusSchema.parse(JSON.parse(start.answer)).state).toBe('preparing');
+    const parsed = eventBatchSchema.parse(batch.body);
+    expect(parsed.events).toHaveLength(batch.body.events.length);
+    expect(protocolMismatch(own, { name: 'the server', protocol: parsed.protocol })).toBeNull();
+  });
+
+  it("is answered by this version's server and Worker with all that it needs", () => {
+    const status = { ...JSON.parse(start.answer), protocol: SANDBOX_PROTOCOL };
+    expect(Object.keys(status)).toEqual(expect.arrayContaining(Object.keys(JSON.parse(start.answer))));
+    expect(eventBatchAnswerSchema.parse(JSON.parse(batch.answer)).watched).toBeUndefined();
   });
 });

@@ -172,6 +172,13 @@ describe('the index of sessions', () => {
     expect(await plan(`select * from sessions where workspace_id = 'x' ${order}`)).toContain(
       'USING INDEX sessions_workspace_updated',
     );
+    const cursor = "(updated_at, id) < (5, 'x')";
+    expect(await plan(`select * from sessions where ${cursor} ${order}`)).toMatch(
+      /^SEARCH sessions USING INDEX sessions_updated \(/,
+    );
+    expect(await plan("select id from sessions where workspace_id = 'x' and phase <> 'waiting'")).toMatch(
+      /^SEARCH sessions USING (?:COVERING )?INDEX sessions_running \(workspace_id=\?\)/,
+    );
   });
 });
 

@@ -1,0 +1,1 @@
+CREATE INDEX `sessions_running` ON `sessions` (`workspace_id`) WHERE "sessions"."phase" <> 'waiting';
