@@ -114,8 +114,11 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     if (expectedThread?.promptId !== effect.promptId) {
       // Linear's own thread came meanwhile, or the request was withdrawn: this one is not left without a word.
       const isKnown = agentSessionId in step.state.agentSessions;
-      if (!isKnown && !result.isLinears)
+      if (!isKnown && !result.isLinears) {
         step.say(agentSessionId, { type: 'response', body: 'This was seen to in another thread.' });
+        // Linear tells of it too; that asks for nothing.
+        expectEvent(step, agentSessionId);
+      }
       return;
     }
     const { promptId, commentId, author, person, text } = expectedThread;

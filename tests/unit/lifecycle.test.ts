@@ -529,6 +529,31 @@ describe('a request that only a notification told of', () => {
     expect(before.kinds(before.deadline(20_000))).not.toContain('open-thread');
   });
 
+  it('is asked once where Linear tells of the thread that Cyrus opened, before or after it answers that it is open', () => {
+    const echo = {
+      type: 'prompted',
+      promptId: 'thread-9',
+      agentSessionId: 'thread-9',
+      author: null,
+      person: null,
+      source: 'delegation',
+      text: 'The cart',
+    } as const;
+    const opened = { kind: 'thread', agentSessionId: 'thread-9', isLinears: false } as const;
+    for (const isFirst of [true, false]) {
+      const play = new SessionPlay();
+      play.play(noticed);
+      const [effect] = play.deadline(20_000);
+      if (!effect) throw new Error('no thread was opened');
+      if (isFirst) play.play(echo);
+      play.play({ type: 'effect-done', effect, result: opened });
+      if (!isFirst) play.play(echo);
+      const prompts = play.entries.filter(({ body }) => body.kind === 'prompt');
+      expect(prompts.map(({ body }) => body)).toMatchObject([{ promptId: 'n1', author: 'Ada', text: 'Fix the cart.' }]);
+      expect(play.state.turns).toBe(1);
+    }
+  });
+
   it('leaves no thread without a word that it opened in vain, because Linear sent one meanwhile', () => {
     const play = new SessionPlay();
     play.play(noticed);
@@ -541,6 +566,19 @@ describe('a request that only a notification told of', () => {
         result: { kind: 'thread', agentSessionId: 'thread-9', isLinears: false },
       });
     expect(play.said('thread-9')).toEqual(['response: This was seen to in another thread.']);
+    // Linear tells of that thread as well.
+    const { turns } = play.state;
+    play.play({
+      type: 'prompted',
+      promptId: 'thread-9',
+      agentSessionId: 'thread-9',
+      author: null,
+      person: null,
+      source: 'delegation',
+      text: 'The cart',
+    });
+    expect(play.entries.filter(({ body }) => body.kind === 'prompt')).toHaveLength(1);
+    expect(play.state.turns).toBe(turns);
   });
 
   it('is the same request as the agent session that arrives beside it, in either order', () => {
