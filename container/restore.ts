@@ -167,7 +167,7 @@ async function rebuild(
     await makeClone(plan, (await git(base, inMirror(plan))).trim());
     for (const bundle of bundles) {
       await writeFile(bundlePath, bundle, { mode: 0o600 });
-      const [found = ''] = (await git(['bundle', 'unbundle', bundlePath], worktree)).split(' ');
+      const [found = ''] = (await unbundle(plan, worktree, bundlePath)).split(' ');
       await git(['update-ref', ref, found], worktree);
     }
     await git(['update-ref', `refs/heads/${plan.branch}`, branchHead], worktree);
@@ -179,6 +179,23 @@ async function rebuild(
     throw new RestoreError(`the worktree could not be made from its checkpoint: ${complaint(error)}`, { cause: error });
   } finally {
     await rm(bundlePath, { force: true });
+  }
+}
+
+/**
+ * Takes a bundle's objects. What it builds on was on the host when it was made; where other people have rewritten or deleted the
+ * branch since, no branch leads there any more, but the host still has it by its id for a while.
+ */
+async function unbundle(plan: WorkspacePlan, worktree: GitOptions, bundlePath: string): Promise<string> {
+  const args = ['bundle', 'unbundle', bundlePath];
+  try {
+    return await git(args, worktree);
+  } catch (error) {
+    if (!(error instanceof GitError) || !error.stderr.includes('lacks these prerequisite commits')) throw error;
+    const missing = error.stderr.match(/\b[0-9a-f]{40}\b/g) ?? [];
+    log('info', 'commits that no branch of the host leads to any more are asked for by their ids', { missing });
+    await git(['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', plan.remote.url, ...missing], worktree);
+    return await git(args, worktree);
   }
 }
 
