@@ -189,9 +189,9 @@ export class Cyrus {
       SANDBOX_ENDPOINT_URL: sandboxUrl,
       SANDBOX_ENDPOINT_SECRET: SANDBOX_SECRET,
       // Never asked: every history has a simulator of its own, which its token names.
-      LINEAR_API_URL: 'http://linear.chaos/graphql',
+      LINEAR_API_URL: 'https://linear.chaos/graphql',
       LINEAR_WEBHOOK_SECRET: WEBHOOK_SECRET,
-      ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+      ENCRYPTION_KEY: createHash('sha256').update('the key of the chaos run').digest('base64'),
       ADMIN_TOKEN,
       ACCESS_PASSWORD: 'chaos-password',
       CLAUDE_CODE_OAUTH_TOKEN: 'chaos-token',
