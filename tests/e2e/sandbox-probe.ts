@@ -37,9 +37,7 @@ export const probes = {
   longTool: {
     answer: numbers.nullable(),
     look: ({ root, id }: ProbeInput) => {
-      const link = join(sessionPaths(root, id).worktree, '.git');
-      if (!existsSync(link)) return null;
-      const file = join(readFileSync(link, 'utf8').replace('gitdir: ', '').trim(), 'long-tool.json');
+      const file = join(sessionPaths(root, id).worktree, '.git', 'long-tool.json');
       if (!existsSync(file)) return null;
       const { shell, parent, child } = longToolSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
       return [shell, parent, child];
