@@ -66,7 +66,7 @@ function variables(): Record<string, string> {
     ...Object.fromEntries(lines),
     ENVIRONMENT: 'local',
     ADMIN_TOKEN,
-    ENCRYPTION_KEY: Buffer.alloc(32, 3).toString('base64'),
+    ENCRYPTION_KEY: Buffer.from('0123456789abcdef0123456789abcdef').toString('base64'),
     ACCESS_PASSWORD: 'password-of-the-test',
     LINEAR_WEBHOOK_SECRET: 'lin_wh_secret-of-the-test',
     CLAUDE_CODE_OAUTH_TOKEN: 'token-of-the-test',
