@@ -8,6 +8,7 @@ import app, { IssueSession as CyrusIssueSession, LinearWorkspace as CyrusLinearW
 import type { Call, CallResult } from '../../../src/linear/call.ts';
 import type { EventBatch } from '../../../src/protocol/sandbox.ts';
 import type { Accepted, Delivery, Ingested } from '../../../src/session/delivery.ts';
+import { StateStore } from '../../../src/session/state-store.ts';
 import { turnAlarms, turnClock } from './clock.ts';
 import { CrashPoints } from './crash-points.ts';
 import { bucketOver, ChaosStore, databaseOver, type Store } from './stores.ts';
@@ -117,7 +118,8 @@ export class IssueSession extends CyrusIssueSession {
     const { sql } = this.ctx.storage;
     const tables = sql.exec("SELECT name FROM sqlite_master WHERE name = 'state'").toArray();
     if (tables.length === 0) return null;
-    const [row] = sql.exec<{ json: string }>('SELECT json FROM state').toArray();
+    // The snapshot alone is older than the state: a store of its own reads what was changed since as well.
+    const loaded = new StateStore(sql).load();
     const outbox = sql
       .exec<{ effect: string; attempts: number; wait: number; last_error: string | null }>(
         'SELECT effect, attempts, next_at - ? AS wait, last_error FROM outbox ORDER BY id',
@@ -128,7 +130,9 @@ export class IssueSession extends CyrusIssueSession {
         ({ effect, attempts, wait, last_error }) =>
           `${effect.slice(0, 150)} (${attempts} tries, due in ${wait} ms, ${last_error ?? 'no error'})`,
       );
-    return row ? { state: row.json, outbox } : null;
+    if (loaded === null) return null;
+    if (!loaded.state.ok) throw new Error(`the session cannot go on from its state: ${loaded.state.why}`);
+    return { state: JSON.stringify(loaded.state.value), outbox };
   }
 }
 
