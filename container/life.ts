@@ -43,6 +43,9 @@ export interface LifeOptions {
   onSuperseded: (message: string, diskIsBehind: boolean) => void;
 }
 
+/** Time that a preparation has to notice that its life is over. */
+const END_PATIENCE_MS = 5_000;
+
 export class Life {
   readonly #context: LifeContext;
   readonly #bootId: string;
@@ -52,6 +55,8 @@ export class Life {
   readonly #checkpoints: Checkpoints;
   readonly #upkeep: RepositoryUpkeep;
   #state: 'preparing' | 'prepared' | 'failed' = 'preparing';
+  /** Resolves when the workspace is prepared, or is not to be any more. */
+  #begun: Promise<void> = Promise.resolve();
   /** The machine is going away: nothing new is begun. */
   #leaving = false;
   /** A stop came while there was no worktree: whoever stopped waits for the word that all is saved. */
@@ -112,7 +117,7 @@ export class Life {
     const journal = await EventJournal.open(join(dir, 'events'));
     const commands = CommandLog.open(join(dir, 'commands.jsonl'));
     const life = new Life(options, new LifeContext({ ...options, journal, commands }));
-    void life.#begin(options.predecessor).catch((error) => life.#fail(error));
+    life.#begun = life.#begin(options.predecessor).catch((error) => life.#fail(error));
     return life;
   }
 
@@ -169,6 +174,8 @@ export class Life {
     this.#checkpoints.close();
     await this.#poster.stop();
     await this.#conversation.kill();
+    // A preparation whose git was just killed still has to notice: until then it would write into files that are removed.
+    await within(END_PATIENCE_MS, this.#begun);
     await Promise.all([this.#saving.settled(), this.#checkpoints.settled(), this.#upkeep.settled()]);
     await this.#context.journal.close();
   }
