@@ -36,8 +36,13 @@ const settings: [string, string][] = [
 /**
  * Environment for git: PATH of this process, the host's settings, and nothing of the user's or the machine's git configuration.
  * @param more added last
+ * @param further settings that come after the host's
  */
-export function gitEnvironment(more: Record<string, string> = {}): Record<string, string> {
+export function gitEnvironment(
+  more: Record<string, string> = {},
+  further: readonly [string, string][] = [],
+): Record<string, string> {
+  const all = [...settings, ...further];
   const environment: Record<string, string> = {
     PATH: process.env.PATH ?? '/usr/bin:/bin',
     HOME: '/nonexistent',
@@ -45,9 +50,9 @@ export function gitEnvironment(more: Record<string, string> = {}): Record<string
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_TERMINAL_PROMPT: '0',
-    GIT_CONFIG_COUNT: String(settings.length),
+    GIT_CONFIG_COUNT: String(all.length),
   };
-  for (const [index, [key, value]] of settings.entries()) {
+  for (const [index, [key, value]] of all.entries()) {
     environment[`GIT_CONFIG_KEY_${index}`] = key;
     environment[`GIT_CONFIG_VALUE_${index}`] = value;
   }

@@ -12,6 +12,7 @@ import { findHttpBackend, GitCommandError } from './git-command.ts';
 import type { Html } from './html.ts';
 import { serveGit } from './http-backend.ts';
 import { branchPage, commitPage, errorPage, filePage, indexPage, repositoryPage } from './pages.ts';
+import { receiveSettings, writeReceiveHooks } from './receive-hooks.ts';
 import { type Branch, type LoggedCommit, listBranches, readFileAt, readLog, UnknownRefError } from './repository.ts';
 import { type RepositorySeed, seedRepository } from './seed.ts';
 
@@ -58,6 +59,8 @@ export interface GitHost {
   failNext(times: number, status: number): void;
   /** Every git request from now on waits this long, in milliseconds, before it is served; 0 ends it. */
   slowDown(ms: number): void;
+  /** Refuses every push to these branches, and to those below them (`release/1.0` of `release`); none: all are open again. */
+  protect(fullName: string, ...branches: string[]): void;
   /** Git requests so far, oldest first; the last 1,000. */
   requests(): GitHostRequest[];
   /** Stops listening and breaks open connections off. */
@@ -88,6 +91,8 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
   const root = resolve(options.root);
   await mkdir(root, { recursive: true });
 
+  const hooks = await writeReceiveHooks(root);
+  const protectedBranches = new Map<string, string[]>();
   const log: GitHostRequest[] = [];
   let failures = { left: 0, status: 500 };
   let delayMs = 0;
@@ -122,7 +127,8 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
       return refuse(response, 404, `There is no repository ${route.fullName}.`);
     }
     const path = `/${route.fullName}.git/${route.service}`;
-    await serveGit(request, response, { program, root, path, query: route.query, user: options.username });
+    const settings = receiveSettings(hooks, protectedBranches.get(route.fullName) ?? []);
+    await serveGit(request, response, { program, root, path, query: route.query, user: options.username, settings });
   };
 
   const answerPage = async (response: ServerResponse, url: URL): Promise<void> => {
@@ -199,6 +205,9 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     },
     slowDown: (ms) => {
       delayMs = ms;
+    },
+    protect: (fullName, ...branches) => {
+      protectedBranches.set(fullName, branches);
     },
     requests: () => [...log],
     close: () =>

@@ -17,6 +17,8 @@ export interface BackendRequest {
   query: string;
   /** Who is logged in; anyone who is may push. */
   user: string;
+  /** Settings of git for this request. */
+  settings: readonly [string, string][];
 }
 
 /** Longest header block taken from the program, in bytes. */
@@ -86,7 +88,7 @@ function cgiEnvironment(request: IncomingMessage, backend: BackendRequest): Reco
   if (headers['content-encoding']) more.HTTP_CONTENT_ENCODING = headers['content-encoding'];
   const protocol = headers['git-protocol'];
   if (typeof protocol === 'string') more.GIT_PROTOCOL = protocol;
-  return gitEnvironment(more);
+  return gitEnvironment(more, backend.settings);
 }
 
 /** Takes over the program's header lines; `Status: 404 Not Found` is the status, 200 without one. */

@@ -49,7 +49,8 @@ const REDACTED = '[redacted]';
 const secretLooks: readonly [RegExp, string][] = [
   [/\bcyrus_st_[\w.-]+/g, REDACTED],
   [/\bsk-ant-[\w-]+/g, REDACTED],
-  [/\bgh[a-z]_[A-Za-z0-9_]+/g, REDACTED],
+  // Also with a JWT behind the App's id, which has dots and dashes (`ghs_1001_eyJ….….…`).
+  [/\bgh[a-z]_\w[\w.-]*/g, REDACTED],
   [/\bgithub_pat_\w+/g, REDACTED],
   [/\bglpat-[\w.-]+/g, REDACTED],
   [/\blin_[a-z]+_\w+/g, REDACTED],

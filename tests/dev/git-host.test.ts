@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { GitMissingError, gitEnvironment } from '../../dev/git/git-command.ts';
 import { type GitHost, RepositoryNameError, startGitHost } from '../../dev/git/git-host.ts';
 import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
@@ -132,7 +132,7 @@ test('a large push travels in chunks and arrives whole', async () => {
   await writeFile(join(clone, 'data/large.bin'), bytes);
   await git(['add', '-A'], clone);
   await git(['commit', '--quiet', '-m', 'Large'], clone);
-  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/large'], clone);
+  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/too-large'], clone);
   const again = join(directory, 'large-again');
   await git(['clone', '--quiet', '--branch', 'large', host.cloneUrl(SAMPLE_REPOSITORY), again]);
   expect(await git(['rev-parse', 'HEAD'], again)).toBe(await git(['rev-parse', 'HEAD'], clone));
@@ -212,6 +212,99 @@ test('it fails and dawdles when told to, for as long as told', async () => {
   await rawGet(refs, basic);
   host.slowDown(0);
   expect(performance.now() - began).toBeGreaterThanOrEqual(149);
+});
+
+describe("what GitHub refuses of a push is refused in GitHub's words", () => {
+  let clone: string;
+
+  beforeAll(async () => {
+    clone = join(directory, 'refused');
+    await git(['clone', '--quiet', host.cloneUrl(SAMPLE_REPOSITORY), clone]);
+  });
+
+  async function refusal(ref: string): Promise<string> {
+    const pushed = git(['push', 'origin', `HEAD:${ref}`], clone);
+    return pushed.then(
+      () => 'it was pushed',
+      (error: { stderr: string }) => error.stderr,
+    );
+  }
+
+  async function commit(path: string, content: string | Buffer): Promise<void> {
+    await git(['checkout', '--quiet', '--detach', 'origin/main'], clone);
+    await writeFile(join(clone, path), content);
+    await git(['add', path], clone);
+    await git(['commit', '--quiet', '-m', path], clone);
+  }
+
+  test('a file over 100 MiB, also one that a later commit took away again', async () => {
+    await commit('two words.bin', Buffer.alloc(100 * 1024 * 1024 + 11_000));
+    await git(['rm', '--quiet', 'two words.bin'], clone);
+    await git(['commit', '--quiet', '-m', 'Take it away'], clone);
+    const said = await refusal('refs/heads/too-large');
+    expect(said).toContain(
+      "remote: error: File two words.bin is 100.01 MB; this exceeds GitHub's file size limit of 100.00 MB",
+    );
+    expect(said).toContain('remote: error: GH001: Large files detected.');
+    expect(said).toMatch(/! \[remote rejected\] HEAD -> too-large \(pre-receive hook declined\)/);
+    expect((await host.branches(SAMPLE_REPOSITORY)).map(({ name }) => name)).not.toContain('too-large');
+    await commit('just.bin', Buffer.alloc(100 * 1024 * 1024));
+    expect(await refusal('refs/heads/just')).toBe('it was pushed');
+  });
+
+  test('a pointer of Git LFS until its object is there; a text about pointers is none', async () => {
+    const oid = 'ab12'.padEnd(64, '7');
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 12\n`;
+    await commit('pointer.md', `A pointer looks like this:\n\n${pointer}`);
+    expect(await refusal('refs/heads/about-pointers')).toBe('it was pushed');
+    await commit('image.bin', pointer);
+    const said = await refusal('refs/heads/pointer');
+    expect(said).toContain('remote: error: GH008: Your push referenced at least 1 unknown Git LFS object:');
+    expect(said).toContain(`remote:     ${oid}`);
+    expect(said).toContain("remote: Try to push them with 'git lfs push --all'.");
+
+    const objects = join((await host.directory(SAMPLE_REPOSITORY)) ?? '', 'lfs/objects/ab/12');
+    await mkdir(objects, { recursive: true });
+    await writeFile(join(objects, oid), 'twelve bytes');
+    expect(await refusal('refs/heads/pointer')).toBe('it was pushed');
+  });
+
+  test('the refs of pull requests', async () => {
+    await commit('x.txt', 'x');
+    const said = await refusal('refs/pull/1/head');
+    expect(said).toMatch(/! \[remote rejected\] HEAD -> refs\/pull\/1\/head \(deny updating a hidden ref\)/);
+  });
+
+  test('a protected branch and those below it, each by itself', async () => {
+    host.protect(SAMPLE_REPOSITORY, 'main', 'release');
+    await commit('y.txt', 'y');
+    const said = await refusal('refs/heads/main');
+    expect(said).toContain('remote: error: GH006: Protected branch update failed for refs/heads/main.');
+    expect(said).toContain('remote: error: Changes must be made through a pull request.');
+    expect(said).toMatch(/! \[remote rejected\] HEAD -> main \(protected branch hook declined\)/);
+    expect(await refusal('refs/heads/release/1.0')).toContain('GH006');
+    const both = await git(['push', '--porcelain', 'origin', 'HEAD:main', 'HEAD:refs/heads/open'], clone).catch(
+      ({ stdout }: { stdout: string }) => stdout,
+    );
+    expect(both).toContain('(protected branch hook declined)');
+    expect((await host.branches(SAMPLE_REPOSITORY)).map(({ name }) => name)).toContain('open');
+    host.protect(SAMPLE_REPOSITORY);
+    expect(await refusal('refs/heads/release/1.0')).toBe('it was pushed');
+  });
+
+  test("what the repository's own hook declines, with the hook's words", async () => {
+    const hooks = join((await host.directory(SAMPLE_REPOSITORY)) ?? '', 'hooks');
+    await mkdir(hooks, { recursive: true });
+    const hook = join(hooks, 'pre-receive');
+    await writeFile(hook, '#!/bin/sh\nread old new ref; echo "no pushes to $ref on Fridays"; exit 1\n', {
+      mode: 0o755,
+    });
+    await commit('z.txt', 'z');
+    const said = await refusal('refs/heads/friday');
+    await rm(hook);
+    expect(said).toContain('remote: no pushes to refs/heads/friday on Fridays');
+    expect(said).toContain('(pre-receive hook declined)');
+  });
 });
 
 test('without git it says what to install', async () => {

@@ -20,6 +20,7 @@ describe('the log', () => {
     'sk-ant-api03-AbC_d-123',
     'ghp_0123456789abcdefABCDEF',
     'ghs_0123456789abcdefABCDEF',
+    `ghs_1001_eyJhbGciOiJSUzI1NiJ9.${'cGF5bG9hZC1_'.repeat(28)}.${'c2lnbmF0-dXJl_'.repeat(10)}`,
     'github_pat_11ABC_0123',
     'glpat-abc-123.x',
     'lin_api_0123abc',
@@ -28,7 +29,9 @@ describe('the log', () => {
   ])('hides %s wherever it stands', (secret) => {
     for (const text of [secret, `got ${secret}, then`, `"${secret}"`, `url?x=${secret}&y=1`]) {
       log('test.redaction', { note: text, list: [text], error: new Error(text, { cause: new Error(text) }) });
-      expect(JSON.stringify(last())).not.toContain(secret);
+      const written = JSON.stringify(last());
+      expect(written).not.toContain(secret);
+      expect(written).not.toContain(secret.slice(-8));
     }
   });
 
