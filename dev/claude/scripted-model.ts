@@ -19,6 +19,7 @@ import {
   messagesRequestSchema,
   readBody,
 } from './messages-api.ts';
+import { checkModel, listedModels } from './models.ts';
 import { allowedHeaders, keyHeaders } from './rate-limits.ts';
 import type { Script } from './script.ts';
 import { scripts } from './scripts.ts';
@@ -74,12 +75,8 @@ const MAX_REQUESTS_KEPT = 1000;
 /** The API's own limit for a request body (https://docs.claude.com/en/api/errors). */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
-const models = ['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-haiku-5-5'].map((id) => ({
-  type: 'model',
-  id,
-  display_name: `${id} (scripted)`,
-  created_at: '2026-01-01T00:00:00Z',
-}));
+/** The beta without which the API takes no token of a subscription. */
+const OAUTH_BETA = 'oauth-2025-04-20';
 
 /**
  * Starts the model.
@@ -99,6 +96,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     const request = readBody(messagesRequestSchema, text);
     entry.model = request.model;
     entry.stream = request.stream ?? false;
+    checkModel(request.model);
     entry.tools = (request.tools ?? []).flatMap(({ name }) => name ?? []);
     checkConversation(request.messages);
     const next = nextMessage(request, { ...scripts, ...options.scripts });
@@ -140,18 +138,20 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     if (log.length > MAX_REQUESTS_KEPT) log.shift();
     if (request.method === 'HEAD' || path === '/api/hello') return void response.writeHead(200).end();
     if (!entry.authorized) throw refusedCredential(request);
+    checkBeta(request);
     const route = `${request.method} ${path}`;
     if (route === 'POST /v1/messages') return answerMessages(exchange);
     if (route === 'POST /v1/messages/count_tokens') {
-      const { system, tools, messages } = readBody(countTokensRequestSchema, await readText(request));
+      const { model, system, tools, messages } = readBody(countTokensRequestSchema, await readText(request));
+      checkModel(model);
       return sendJson(response, 200, { input_tokens: estimateTokens([system, tools, messages]) });
     }
     if (route === 'GET /v1/models') {
       return sendJson(response, 200, {
-        data: models,
+        data: listedModels,
         has_more: false,
-        first_id: models[0]?.id,
-        last_id: models.at(-1)?.id,
+        first_id: listedModels[0]?.id,
+        last_id: listedModels.at(-1)?.id,
       });
     }
     throw new ApiRefusal(404, 'not_found_error', 'Not found');
@@ -261,6 +261,14 @@ function refusedCredential(request: IncomingMessage): ApiRefusal {
         ? 'x-api-key header is required'
         : 'Invalid bearer token';
   return new ApiRefusal(401, 'authentication_error', message);
+}
+
+/** A token of a subscription needs its beta in each request. @throws ApiRefusal 401 */
+function checkBeta({ headers }: IncomingMessage): void {
+  if (headers.authorization === undefined || headers['x-api-key'] !== undefined) return;
+  const betas = String(headers['anthropic-beta'] ?? '').split(',');
+  if (betas.some((beta) => beta.trim() === OAUTH_BETA)) return;
+  throw new ApiRefusal(401, 'authentication_error', 'OAuth authentication is currently not supported.');
 }
 
 async function readText(request: IncomingMessage): Promise<string> {

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readSandboxConfig, SandboxConfigError } from '../../container/config.ts';
+import packageJson from '../../package.json' with { type: 'json' };
 import { eventually, processesOf, SERVER_SECRET, type Stage, setStage } from './stage.ts';
 
 describe('the server', () => {
@@ -15,7 +16,11 @@ describe('the server', () => {
 
   test('tells its health to anyone, and nothing else without the secret', async () => {
     const health = await fetch(`${stage.url}/health`);
-    expect(await health.json()).toMatchObject({ claude: '2.1.330', sessions: 0, atWork: 0 });
+    expect(await health.json()).toMatchObject({
+      claude: packageJson.devDependencies['@anthropic-ai/claude-code'],
+      sessions: 0,
+      atWork: 0,
+    });
     for (const shown of ['', 'Bearer wrong', SERVER_SECRET]) {
       const headers = { authorization: shown };
       expect((await fetch(`${stage.url}/sessions/shop-1`, { headers })).status).toBe(401);

@@ -150,7 +150,7 @@ test('usage grows with the conversation, and what was said before comes from the
   expect(first.usage.cache_read_input_tokens).toBe(0);
   expect(second.usage.cache_read_input_tokens).toBeGreaterThan(first.usage.cache_creation_input_tokens);
   expect(second.usage.output_tokens).toBeGreaterThan(0);
-  const counted = await post({ model: 'm', messages: later.messages }, '/v1/messages/count_tokens');
+  const counted = await post({ model: 'claude-sonnet-5-5', messages: later.messages }, '/v1/messages/count_tokens');
   expect(z.object({ input_tokens: z.number().positive() }).parse(await counted.json())).toBeTruthy();
 });
 
@@ -210,7 +210,7 @@ test('a subscription gets unified limits, an API key its own', async () => {
   const subscription = await startScriptedModel({ expectedCredential: { header: 'authorization', value: 'token-1' } });
   const response = await fetch(`${subscription.url}/v1/messages`, {
     method: 'POST',
-    headers: { authorization: 'Bearer token-1' },
+    headers: { authorization: 'Bearer token-1', 'anthropic-beta': 'claude-code-20250219,oauth-2025-04-20' },
     body: JSON.stringify(ask('x')),
   });
   await subscription.close();
@@ -219,6 +219,42 @@ test('a subscription gets unified limits, an API key its own', async () => {
   const withKey = await post(ask('x'));
   expect(withKey.headers.get('anthropic-ratelimit-unified-status')).toBeNull();
   expect(withKey.headers.get('anthropic-ratelimit-requests-limit')).toBe('4000');
+});
+
+test.each(['/v1/messages', '/v1/messages/count_tokens'])(
+  'a model that does not exist is not found: %s',
+  async (path) => {
+    for (const unknown of ['sonnet', 'claude-sonnet', 'claude-sonnet-9', 'gpt-5', 'claude-opus-5-5-fast']) {
+      const response = await post(ask('x', { model: unknown }), path);
+      expect(response.status, unknown).toBe(404);
+      const { error } = errorSchema.parse(await response.json());
+      expect(error).toEqual({ type: 'not_found_error', message: `model: ${unknown}` });
+    }
+    for (const known of ['claude-opus-5-5', 'claude-sonnet-5-20260930', 'claude-haiku-4-5', 'claude-fable-5']) {
+      expect((await post(ask('x', { model: known }), path)).status, known).toBe(200);
+    }
+  },
+);
+
+test("a subscription's token is refused without its beta", async () => {
+  const subscription = await startScriptedModel({ expectedCredential: { header: 'authorization', value: 'token-1' } });
+  const call = (betas: Record<string, string>) =>
+    fetch(`${subscription.url}/v1/messages`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer token-1', ...betas },
+      body: JSON.stringify(ask('x')),
+    });
+  const [without, other, right] = [
+    await call({}),
+    await call({ 'anthropic-beta': 'effort-2025-11-24' }),
+    await call({ 'anthropic-beta': 'effort-2025-11-24, oauth-2025-04-20' }),
+  ];
+  await subscription.close();
+  expect([without.status, other.status, right.status]).toEqual([401, 401, 200]);
+  expect(errorSchema.parse(await without.json()).error).toEqual({
+    type: 'authentication_error',
+    message: 'OAuth authentication is currently not supported.',
+  });
 });
 
 test('small requests beside the conversation get something harmless', async () => {
