@@ -10,7 +10,7 @@ import { People } from './people.ts';
 import { Mailbox, type PostOffice } from './post-office.ts';
 import type { RunClock } from './run-clock.ts';
 import { type ScriptedSandboxes, SessionSandbox } from './scripted-sandboxes.ts';
-import { type Evidence, judge } from './verdict.ts';
+import { type Evidence, journalStory, judge } from './verdict.ts';
 
 /** Of all calls to Linear, about 30 of 100 fail or are carried out without an answer. Real milliseconds for `slow` and `timeout-after-commit`. */
 const FAULTS = [
@@ -81,6 +81,8 @@ const inspectionSchema = z.object({ state: z.string(), outbox: z.array(z.string(
 const stateSchema = z.looseObject({
   phase: z.looseObject({ name: z.string() }),
   expectedThread: z.looseObject({}).nullable(),
+  queue: z.array(z.looseObject({ promptId: z.string() })),
+  closed: z.array(z.object({ id: z.string(), how: z.string() })).default([]),
 });
 const eventSchema = z.looseObject({
   type: z.string(),
@@ -229,7 +231,11 @@ class History {
     const inspection = await this.#inspect().catch(() => null);
     const phase = inspection && JSON.stringify(stateSchema.parse(JSON.parse(inspection.state)).phase);
     const outbox = why.includes('outbox') ? '' : `, outbox ${inspection?.outbox.join(', ')}`;
-    return `session ${this.#sessionId} never came to rest: ${why}; phase ${phase}${outbox}`;
+    const journal = await this.#journal().then(
+      (read) => journalStory(read.journal),
+      (error: unknown) => String(error),
+    );
+    return `session ${this.#sessionId} never came to rest: ${why}; phase ${phase}${outbox} | ${journal}`;
   }
 
   /** Changes whenever something happens. */
@@ -253,9 +259,10 @@ class History {
     const inspection = await this.#inspect().catch((error: unknown) => String(error));
     if (typeof inspection === 'string') return `the object does not answer: ${inspection}`;
     if (!inspection) return 'there is no session';
-    const { phase, expectedThread } = stateSchema.parse(JSON.parse(inspection.state));
+    const { phase, expectedThread, queue } = stateSchema.parse(JSON.parse(inspection.state));
     if (phase.name !== 'waiting') return `the session is ${phase.name}`;
     if (expectedThread !== null) return 'a thread is expected';
+    if (queue.length > 0) return `requests wait: ${queue.map(({ promptId }) => promptId).join(', ')}`;
     return inspection.outbox.length > 0 ? `the outbox holds ${inspection.outbox.join(', ')}` : null;
   }
 
@@ -277,7 +284,10 @@ class History {
       if (type === 'AppUserNotification' && notification) mayBe.add(notification.id);
     }
     const acknowledged = this.#sandbox.lives.map((life) => life.acknowledged);
-    return { evidence: { threads, journal, acknowledged, asked: { mustBe, mayBe } }, head };
+    const inspection = inspectionSchema.parse(await this.#persist(`/chaos/sessions/${this.#sessionId}`));
+    const { closed } = stateSchema.parse(JSON.parse(inspection?.state ?? '{}'));
+    const reads = this.#sandbox.lives.flatMap((life) => life.reads);
+    return { evidence: { threads, journal, acknowledged, asked: { mustBe, mayBe }, closed, reads }, head };
   }
 
   async #journal(): Promise<{ journal: JournalEntry[]; head: number }> {

@@ -55,6 +55,8 @@ export class ScriptedLife {
   #isCliUp = false;
   /** Accepted, but not handed to the CLI. */
   #waiting: Prompt[] = [];
+  /** What Claude has read, in the order in which it did. */
+  readonly reads: Prompt[] = [];
   /** In the CLI's queue, and what its running turn is about. */
   #queued: Prompt[] = [];
   #running: Prompt[] | null = null;
@@ -174,11 +176,16 @@ export class ScriptedLife {
     const isGone = () => this.#process !== process;
     while (this.#queued.length > 0) {
       this.#running = this.#queued.splice(0, random.chance(0.3) ? 1 : this.#queued.length);
+      this.reads.push(...this.#running);
       this.#line(claude.init());
       for (let steps = random.below(6); steps > 0; steps -= 1) {
         await this.#pause(6_000);
         if (isGone()) return;
-        if (random.chance(0.6)) this.#running.push(...this.#queued.splice(0));
+        if (random.chance(0.6)) {
+          const folded = this.#queued.splice(0);
+          this.#running.push(...folded);
+          this.reads.push(...folded);
+        }
         if (random.chance(0.02)) return this.#crash();
         await this.#act(isGone);
         if (isGone()) return;

@@ -12,6 +12,10 @@ export interface Evidence {
   acknowledged: string[][];
   /** Ids by which people's requests are known: of threads, prompts and notifications. `mustBe`: each has to be in the journal. */
   asked: { mustBe: Set<string>; mayBe: Set<string> };
+  /** What the session says became of requests, by the ids under which they were asked. */
+  closed: { id: string; how: string }[];
+  /** What Claude read, in all lives of the sandbox; a request that was handed over again has another id. */
+  reads: { id: string; text: string }[];
 }
 
 export interface Verdict {
@@ -32,6 +36,7 @@ export function judge(evidence: Evidence): Verdict {
   const isLinearQuiet = givenUp.some((what) => !/sandbox|answer to Claude/.test(what));
   const violations = [
     ...asking(evidence),
+    ...ledger(evidence),
     ...lines(evidence),
     ...evidence.threads.flatMap(order),
     ...evidence.threads.flatMap(answered),
@@ -59,6 +64,31 @@ function asking({ journal, asked, threads }: Evidence): string[] {
     ...prompts
       .filter((id) => !asked.mustBe.has(id) && !asked.mayBe.has(id))
       .map((id) => `nobody asked the prompt ${id}: ${context()}`),
+  ];
+}
+
+/** The session remembers no more closed requests than this. */
+const MOST_CLOSED = 30;
+
+/** Each request that a turn began with was closed once; and what was answered had been read by Claude. */
+function ledger({ journal, closed, reads, threads }: Evidence): string[] {
+  const context = () => `${threads.map(story).join(' || ')} | ${journalStory(journal)}`;
+  const prompts = new Map(journal.flatMap((entry) => (entry.kind === 'prompt' ? [[entry.promptId, entry.text]] : [])));
+  const begun = new Set(journal.flatMap((entry) => (entry.kind === 'turn-started' ? entry.promptIds : [])));
+  const ids = closed.map(({ id }) => id);
+  const isRead = (id: string) => {
+    const text = prompts.get(id);
+    return reads.some((one) => one.id === id || (text !== undefined && one.text.includes(text)));
+  };
+  const missing = [...begun].filter((id) => prompts.has(id) && !ids.includes(id));
+  return [
+    ...ids
+      .filter((id, index) => ids.indexOf(id) !== index)
+      .map((id) => `the request ${id} was closed twice: ${context()}`),
+    ...(closed.length < MOST_CLOSED ? missing : []).map((id) => `the request ${id} was never closed: ${context()}`),
+    ...closed
+      .filter(({ id, how }) => how === 'answered' && !isRead(id))
+      .map(({ id }) => `the request ${id} was answered and never read: ${context()}`),
   ];
 }
 
@@ -276,7 +306,8 @@ function story({ activities }: SessionView): string {
     .join(' → ');
 }
 
-function journalStory(journal: JournalEntry[]): string {
+/** The journal in one line, for people who look for the cause. */
+export function journalStory(journal: JournalEntry[]): string {
   return journal
     .flatMap((entry) => {
       switch (entry.kind) {
@@ -292,6 +323,9 @@ function journalStory(journal: JournalEntry[]): string {
           return [`${entry.kind}(${marksIn(entry.text)[0] ?? ''})`];
         case 'stop-requested':
         case 'question':
+        case 'saved':
+        case 'pull-request':
+        case 'branch-link':
           return [entry.kind];
         case 'notice':
         case 'effect-failed':
