@@ -213,6 +213,8 @@ export class Life {
     const isKept =
       context.record.baseCommit !== null &&
       ((await this.#isWorktreeWhole()) || ((await repairRepository(context)) && (await this.#isWorktreeWhole())));
+    // The end of a life cuts its gits off, so that the worktree only seems to be broken.
+    if (context.isOver) return;
     if (!isKept) await prepare(context);
     if (context.isOver) return;
     this.#state = 'prepared';
