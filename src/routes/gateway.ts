@@ -179,7 +179,18 @@ const problems: Record<TokenProblem | 'missing', string> = {
 async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
   const token = tokenOf(c.req.raw);
   const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
-  return typeof claims === 'string' ? { error: `token_${claims}`, message: problems[claims] } : claims;
+  if (typeof claims === 'string') return { error: `token_${claims}`, message: problems[claims] };
+  return isSession(c.env, claims.s) ? claims : { error: 'token_malformed', message: problems.malformed };
+}
+
+/** Whether an object of this deployment can have this id: a token of another deployment with the same key names others. */
+function isSession(env: Env, id: string): boolean {
+  try {
+    env.ISSUE_SESSION.idFromString(id);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A container has a way of its own: on the public one its token was carried off. */

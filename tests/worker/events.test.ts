@@ -103,6 +103,11 @@ describe('the run goes on', () => {
   it('when the title or description changes, and Claude is told of it as context', async () => {
     const thread = await running();
     await send(issueUpdate(thread, { description: 'Before.' }, { description: 'Round half up.' }));
+    expect(outside.commands).toHaveLength(1);
+    // People edit in several goes: Claude is told once it has been quiet for a while.
+    vi.useFakeTimers({ now: Date.now() + 6_000, toFake: ['Date'] });
+    await runDurableObjectAlarm(session(thread));
+    vi.useRealTimers();
     await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
     const [, told] = outside.commands;
     const text = told?.type === 'prompt' ? told.text : '';

@@ -94,6 +94,13 @@ describe('who calls', () => {
     expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'authentication_error' } });
   });
 
+  it('is refused, and nothing fails, with a token whose session no object here can have', async () => {
+    for (const s of ['a'.repeat(64), 'x', '']) {
+      const response = await ask('/anthropic/v1/messages', { method: 'POST', body: '{}' }, env, { s });
+      expect(response.status, s).toBe(401);
+    }
+  });
+
   it('is, with the token of a container, refused on the public way', async () => {
     const response = await ask('/nowhere', {}, env, { p: 'container' });
     expect(response.status).toBe(401);

@@ -76,7 +76,8 @@ describe("an API key in a sandbox's request", () => {
     gateway.request('http://cyrus.test/gateway/anthropic/v1/messages', { method: 'POST', headers, body: '{}' }, env);
 
   it('is refused by name while a subscription pays, with a session token beside it or alone', async () => {
-    const claims = { s: 'a'.repeat(64), w: 'w', r: 'acme/shop', b: 'cyrus/x', g: 1 };
+    const s = env.ISSUE_SESSION.idFromName('usage-test').toString();
+    const claims = { s, w: 'w', r: 'acme/shop', b: 'cyrus/x', g: 1 };
     const authorization = `Bearer ${await mintToken({ encryptionKey: env.ENCRYPTION_KEY }, claims)}`;
     for (const headers of [
       { 'x-api-key': 'sk-ant-api03-x' },
