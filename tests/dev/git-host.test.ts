@@ -132,7 +132,7 @@ test('a large push travels in chunks and arrives whole', async () => {
   await writeFile(join(clone, 'data/large.bin'), bytes);
   await git(['add', '-A'], clone);
   await git(['commit', '--quiet', '-m', 'Large'], clone);
-  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/too-large'], clone);
+  await git(['push', '--quiet', 'origin', 'HEAD:refs/heads/large'], clone);
   const again = join(directory, 'large-again');
   await git(['clone', '--quiet', '--branch', 'large', host.cloneUrl(SAMPLE_REPOSITORY), again]);
   expect(await git(['rev-parse', 'HEAD'], again)).toBe(await git(['rev-parse', 'HEAD'], clone));
