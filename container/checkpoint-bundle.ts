@@ -79,9 +79,14 @@ export async function writeBundle(
   return file.bytesWritten;
 }
 
-/** Commits of the git host that are here: whoever fetches from it has their history. */
-export async function commitsOnHost(plan: WorkspacePlan): Promise<string[]> {
-  const refs = [`refs/remotes/origin/${plan.baseBranch}`, `refs/remotes/origin/${plan.branch}`];
+/**
+ * Commits of the git host that are here: whoever fetches from it has their history.
+ * @param of `base`: of the base branch alone. Anybody may rewrite or delete the session's branch at any time, and then
+ * the host need not have its commits any more
+ */
+export async function commitsOnHost(plan: WorkspacePlan, of: 'base' | 'both'): Promise<string[]> {
+  const names = of === 'base' ? [plan.baseBranch] : [plan.baseBranch, plan.branch];
+  const refs = names.map((name) => `refs/remotes/origin/${name}`);
   const listed = await git(['for-each-ref', '--format=%(objectname)', ...refs], inWorktree(plan));
   return listed.split('\n').filter((line) => line !== '');
 }

@@ -317,9 +317,15 @@ export class Checkpoints {
   ): Promise<Chain> {
     if (before?.work === work) return before;
     const { plan, paths } = this.#context;
-    const known = before ? [before.commit] : await commitsOnHost(plan);
+    const write = (known: string[]) => writeBundle(plan, commit, known, paths.checkpoint, paths.bundle, { isSmall });
     try {
-      const size = await writeBundle(plan, commit, known, paths.checkpoint, paths.bundle, { isSmall });
+      const size = await write(before ? [before.commit] : await commitsOnHost(plan, 'base')).catch(
+        async (error: unknown) => {
+          // A branch that is larger than a checkpoint may be: what of it is on the host is left out.
+          if (before || !(error instanceof BundleTooLargeError)) throw error;
+          return await write(await commitsOnHost(plan, 'both'));
+        },
+      );
       const bundles = before?.bundles ?? [];
       if (size === null) return { commit, work, bundles };
       const object = await putObject(access, sequence, 'bundle', await readFile(paths.bundle));

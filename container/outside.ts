@@ -44,6 +44,8 @@ export interface Meeting {
 
 const MERGE_TIMEOUT_MS = 5 * 60_000;
 const MAX_CONFLICTS = 20;
+/** One push of the session's own may end while the host is asked; so many in a row do not. */
+const MAX_ASKED = 4;
 
 /**
  * Looks at the host and takes up what happened there. To be called while nobody else works in the worktree.
@@ -56,10 +58,10 @@ export async function takeUpOutside(
   memory: BranchMemory,
   pullRequest: PullRequestNote | null = null,
 ): Promise<Meeting | null> {
-  const tips = await askHost(plan);
-  if (!tips) return null;
   const head = await commitAt(inWorktree(plan), 'HEAD');
   if (head === null) return null;
+  const tips = await askBetweenPushes(plan, memory);
+  if (!tips) return null;
   // Seen for the first time: what is there is what the worktree was made from.
   if (memory.tip === undefined) memory.tip = tips.branch;
   const first = await meet(plan, memory, tips, head, pullRequest);
@@ -68,6 +70,19 @@ export async function takeUpOutside(
   const now = await commitAt(inWorktree(plan), 'HEAD');
   const second = await meet(plan, memory, tips, now ?? head, pullRequest);
   return { ...second, news: [...first.news, ...second.news] };
+}
+
+/**
+ * Asks the host while no push of the session's own ends: what the host said before such a push, compared with what is
+ * remembered since, would look like somebody else's deletion or rewrite.
+ */
+async function askBetweenPushes(plan: WorkspacePlan, memory: BranchMemory): Promise<HostTips | null> {
+  for (let attempt = 1; attempt <= MAX_ASKED; attempt++) {
+    const { tip } = memory;
+    const tips = await askHost(plan);
+    if (tips === null || memory.tip === tip) return tips;
+  }
+  return null;
 }
 
 async function meet(

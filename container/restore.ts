@@ -183,8 +183,9 @@ async function rebuild(
 }
 
 /**
- * Takes a bundle's objects. What it builds on was on the host when it was made; where other people have rewritten or deleted the
- * branch since, no branch leads there any more, but the host still has it by its id for a while.
+ * Takes a bundle's objects. What it builds on was on the host when it was made: the base branch, and where the work was too
+ * large for that, or an earlier version made it, the session's branch. Where people have rewritten or deleted that since, the
+ * host may still have the commits by their ids.
  */
 async function unbundle(plan: WorkspacePlan, worktree: GitOptions, bundlePath: string): Promise<string> {
   const args = ['bundle', 'unbundle', bundlePath];

@@ -90,6 +90,28 @@ describe('work outlives its sandbox', () => {
     );
   });
 
+  test('work on a branch that people deleted, of which the host has nothing more, comes back with its conversation', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one.txt'));
+    expect(await stage.event('saved')).toMatchObject({ pushed: true });
+    // Its checkpoints begin again, with the branch on the host.
+    await stage.restart();
+    await stage.prompt('shop-1', run('echo two > two.txt', WAIT_FOR_GO), 2);
+    const manifest = await checkpoint(
+      ({ worktree }) =>
+        worktree.bundles.length > 0 && git('ls-tree', '--name-only', worktree.commit).includes('two.txt'),
+    );
+    const cwd = (await stage.host.directory('acme/shop')) ?? '';
+    execFileSync('git', ['update-ref', '-d', 'refs/heads/cyrus/shop-1'], { cwd });
+    execFileSync('git', ['gc', '--quiet', '--prune=now'], { cwd });
+    await vanish();
+    await stage.start('shop-1', { generation: 2, restore: manifest });
+    expect(await stage.event('ready')).toMatchObject({ resumed: true });
+    expect(await readdir(stage.worktree('shop-1'))).toEqual(expect.arrayContaining(['one.txt', 'two.txt']));
+    expect(git('rev-parse', 'HEAD').trim()).toBe(manifest.worktree.head);
+  });
+
   test('only what is new is shipped, and the whole chain restores', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     const big = `node -e "require('fs').writeFileSync('big', require('crypto').randomBytes(2e6))"`;

@@ -3,6 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { commitAt } from '../../container/host-branch.ts';
+import { type BranchMemory, takeUpOutside } from '../../container/outside.ts';
+import { sessionPaths } from '../../container/paths.ts';
+import { inWorktree, type WorkspacePlan } from '../../container/workspace-plan.ts';
+import { serve } from '../unit/gateway/web-server.ts';
 import { run, type Stage, setStage } from './stage.ts';
 
 const execute = promisify(execFile);
@@ -68,6 +73,12 @@ function outside(script: string): string {
   return `env -i PATH="$PATH" HOME=/nonexistent bash -euc '${all}'`;
 }
 
+function without(headers: Headers, names: string[]): Headers {
+  const kept = new Headers(headers);
+  for (const name of names) kept.delete(name);
+  return kept;
+}
+
 const subjects = async (branch = BRANCH) =>
   (await stage.host.log(`acme/${session}`, branch)).map(({ subject }) => subject);
 
@@ -100,6 +111,72 @@ describe('other people work on the same branch', () => {
     expect(saved).toMatchObject({ pushed: true, commits: [{ subject: 'C2' }] });
     expect(saved.files.map(({ path }) => path)).toEqual(['g.txt']);
     expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
+  });
+
+  test('a push of the session’s own that ends while the host answers is not taken for a deletion by others', async () => {
+    await begin('own-push');
+    await stage.event('ready');
+    const cwd = stage.worktree(session);
+    await execute('bash', ['-euc', 'echo one > a.txt; git add .; git commit -qm C1'], { cwd });
+    const memory: BranchMemory = { tip: null };
+    let head = '';
+    let asked = 0;
+    // The host has said already that there is no such branch when the push comes, and its answer arrives after it.
+    const slow = await serve(async (request) => {
+      const { pathname, search } = new URL(request.url);
+      const body = request.method === 'POST' ? await request.arrayBuffer() : undefined;
+      const answer = await fetch(`${stage.gateway.url}${pathname}${search}`, {
+        method: request.method,
+        headers: without(request.headers, ['host', 'connection', 'content-length', 'transfer-encoding']),
+        ...(body && { body }),
+      });
+      const text = await answer.arrayBuffer();
+      if (!pathname.endsWith('/info/refs')) asked += 1;
+      if (asked === 1 && memory.tip === null) {
+        await execute('git', ['push', '-q', bare, `HEAD:refs/heads/${BRANCH}`], { cwd });
+        memory.tip = head;
+      }
+      const headers = without(answer.headers, [
+        'connection',
+        'content-encoding',
+        'content-length',
+        'transfer-encoding',
+      ]);
+      return new Response(text, { status: answer.status, headers });
+    });
+    const paths = sessionPaths(stage.root, session);
+    const remote = {
+      url: `${slow.url}/git/acme/${session}.git`,
+      gatewayUrl: slow.url,
+      token: stage.gateway.token,
+      author: { name: 'Cyrus', email: 'cyrus@cyrus.test' },
+      excludesFile: paths.excludes,
+      credentialFile: paths.credential,
+      hooksFolder: paths.hooks,
+    };
+    const plan: WorkspacePlan = {
+      mirror: '',
+      worktree: cwd,
+      fullName: `acme/${session}`,
+      identity: null,
+      baseBranch: 'main',
+      branch: BRANCH,
+      remote,
+      bundlePath: paths.bundle,
+      signal: new AbortController().signal,
+    };
+    try {
+      head = (await commitAt(inWorktree(plan), 'HEAD')) ?? '';
+      expect(await takeUpOutside(plan, memory)).toEqual({
+        tips: { base: expect.any(String), branch: head },
+        news: [],
+        blocked: null,
+      });
+      expect(memory).toEqual({ tip: head });
+      expect(await commitAt(inWorktree(plan), 'HEAD')).toBe(head);
+    } finally {
+      await slow.close();
+    }
   });
 
   test('a branch that was squash-merged and still stands goes on from the base', async () => {
