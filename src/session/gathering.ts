@@ -1,8 +1,10 @@
-/** What was gathered for a thread in Linear and is too much for one request: the oldest steps become one line (pure). */
+/** What was gathered for a thread in Linear: sent whole, or, where it is too much for that, with one line for the oldest steps (pure). */
 import { type Effect, isAwaited, isThreadEffect } from './effects.ts';
 
 /** Most effects of a thread in one request to Linear. */
 export const MOST_TOGETHER = 25;
+/** So many are sent whole, in three requests one after the other: an answer behind them is still there within two seconds. */
+export const MOST_WHOLE = 3 * MOST_TOGETHER;
 
 /** What is known of an effect that waits. `attempts`: one that was tried may be in Linear already. */
 interface Waiting {
@@ -12,14 +14,14 @@ interface Waiting {
 }
 
 /**
- * Which effects of a thread are left out so that the rest fits into one request: the oldest steps that nobody waits for and
+ * Which effects of a thread are left out, where it has too many, so that the rest fits into one request: the oldest steps that nobody waits for and
  * that were never sent. Answers, questions, acknowledgements, links and whatever may be in Linear already stay.
  * @param lane effects of one thread, oldest first
  * @returns those to leave out, of which the first gives its place to the line that says so; empty where all fits
  */
 export function leftOut<W extends Waiting>(lane: W[]): W[] {
+  if (lane.length <= MOST_WHOLE) return [];
   const tooMany = lane.length - MOST_TOGETHER;
-  if (tooMany <= 0) return [];
   const candidates = lane.filter(
     ({ effect, attempts, isAlone }) => attempts === 0 && !isAlone && effect.kind === 'say' && !isAwaited(effect),
   );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Effect } from '../../src/session/effects.ts';
-import { leftOut, lineFor, MOST_TOGETHER, together } from '../../src/session/gathering.ts';
+import { leftOut, lineFor, MOST_TOGETHER, MOST_WHOLE, together } from '../../src/session/gathering.ts';
 
 type Say = Extract<Effect, { kind: 'say' }>;
 
@@ -16,11 +16,11 @@ const ids = (lane: { effect: Effect }[]) => lane.map(({ effect }) => (effect.kin
 const link: Effect = { kind: 'show', agentSessionId: 't', change: { urls: [{ label: 'l', url: 'u' }] } };
 
 describe('what was gathered for a thread', () => {
-  it('goes along whole where it fits into one request', () => {
-    expect(leftOut([...steps(MOST_TOGETHER - 1), say('answer', 'response')])).toEqual([]);
+  it('goes along whole where it fits into three requests', () => {
+    expect(leftOut([...steps(MOST_WHOLE - 1), say('answer', 'response')])).toEqual([]);
   });
 
-  it.each([2, 30, 400])('is shortened to one request beside an answer, with %i steps too many', (tooMany) => {
+  it.each([51, 80, 400])('is shortened to one request beside an answer, with %i steps too many', (tooMany) => {
     const lane = [...steps(MOST_TOGETHER - 1 + tooMany), say('answer', 'response')];
     const gone = leftOut(lane);
     const left = [lane[0], ...lane.filter((waiting) => !gone.includes(waiting))];
