@@ -322,8 +322,11 @@ export function remoteFailure(error: GitError): RemoteFailure {
     )
   )
     return 'network';
-  return 'other';
+  // Newer versions of git say this last, whatever happened. Where nothing else is said, the helper was cut off.
+  return HELPER_ENDED.test(text) && !/returned error: \d{3}/.test(text) ? 'network' : 'other';
 }
+
+const HELPER_ENDED = /^fatal: remote helper '\w+' aborted session$/m;
 
 /** What a person may read of git's complaint: `remote:` lines and the last `fatal:` or `error:`, in one line. */
 export function complaint(error: GitError): string {
@@ -331,7 +334,7 @@ export function complaint(error: GitError): string {
   const lines = error.stderr
     .split(/[\r\n]+/)
     .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .filter((line, _index, all) => line !== '' && !(all.length > 1 && HELPER_ENDED.test(line)));
   const said = lines.filter((line) => line.startsWith('remote:')).map((line) => line.slice(7).trim());
   const last = lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? `exit ${error.code}`;
   return [...said.filter((line) => line !== ''), last.replace(/^(fatal|error): /, '')].join(' · ').slice(0, 500);
