@@ -334,7 +334,8 @@ export function complaint(error: GitError): string {
   const lines = error.stderr
     .split(/[\r\n]+/)
     .map((line) => line.trim())
-    .filter((line, _index, all) => line !== '' && !(all.length > 1 && HELPER_ENDED.test(line)));
+    .filter((line) => line !== '')
+    .filter((line, _index, all) => all.length === 1 || !HELPER_ENDED.test(line));
   const said = lines.filter((line) => line.startsWith('remote:')).map((line) => line.slice(7).trim());
   const last = lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? `exit ${error.code}`;
   return [...said.filter((line) => line !== ''), last.replace(/^(fatal|error): /, '')].join(' · ').slice(0, 500);
