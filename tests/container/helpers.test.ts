@@ -88,12 +88,10 @@ test('of three helpers the turn waits for the last', async () => {
   expect(stage.eventsOf('saved')).toEqual([]);
   await release('three');
   await stage.event('saved');
-  expect(results().map(({ goesOn }) => goesOn)).toEqual([
-    ...results()
-      .slice(1)
-      .map(() => true),
-    false,
-  ]);
+  // The last result ends the turn, or an event of its own where the CLI gave that result before it told of the last helper.
+  const ends = results().map(({ goesOn }) => goesOn);
+  expect(ends.slice(0, -1).every((goesOn) => goesOn === true)).toBe(true);
+  expect(ends.at(-1) === false || stage.eventsOf('work-ended').length === 1).toBe(true);
   expect(stage.lines('system').filter(isDone)).toHaveLength(3);
 });
 
