@@ -164,13 +164,26 @@ export class ContainerMachine implements SandboxMachine {
     return this.#remove(() => true);
   }
 
+  /**
+   * Removes containers one by one: podman removes none of several where one is gone already, and calls that a success.
+   * @throws when some are still there after all attempts: each keeps a port of the machine, which then answers nobody else
+   */
   async #remove(isMeant: (name: string) => boolean): Promise<void> {
-    const left = (await this.#all(true)).filter((name) => !this.#before.has(name) && isMeant(name));
-    // A container lives in the network of its proxy, which goes last.
-    for (const isProxy of [false, true]) {
-      const names = left.filter((name) => name.endsWith(PROXY) === isProxy);
-      if (names.length > 0) await this.docker(['rm', '-f', ...names]);
+    let said = '';
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const left = (await this.#all(true)).filter((name) => !this.#before.has(name) && isMeant(name));
+      if (left.length === 0) return;
+      // A container lives in the network of its proxy, which goes last.
+      for (const isProxy of [false, true]) {
+        for (const name of left.filter((each) => each.endsWith(PROXY) === isProxy)) {
+          // Killed first: podman's `rm -f` gives each container ten seconds to end by itself.
+          await this.docker(['kill', name]);
+          const removed = await this.docker(['rm', '-f', name]);
+          if (removed.code !== 0) said = lastLines(removed.output);
+        }
+      }
     }
+    throw new Error(`containers of this run cannot be removed: ${said}`);
   }
 
   /** @param onOutput called with all that was printed so far, whenever it is more */

@@ -62,7 +62,10 @@ async function main(): Promise<void> {
     },
   );
   endProcesses(folder);
-  await machine.clear();
+  await machine.clear().catch((error: unknown) => {
+    run.explain(error);
+    Object.assign(record, { ok: false, failed: 'Everything ends: no container is left' });
+  });
   if (record.ok) keepEvidenceOnly(run, folder);
   const seconds = Math.round((Date.now() - since) / 1000);
   console.log(`\n  ${record.ok ? 'All promises kept' : 'A promise was not kept'}, in ${seconds} s.\n`);
