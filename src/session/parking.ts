@@ -53,7 +53,7 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
 }
 
 /** Whether a limit is one model's own, such as `seven_day_opus`: it says nothing of the others. */
-function isOfOneModel(limit: string): boolean {
+export function isOfOneModel(limit: string): boolean {
   return /opus|sonnet|haiku|fable/i.test(limit);
 }
 
@@ -74,10 +74,14 @@ function spread(id: string): number {
   return hash % SPREAD_MS;
 }
 
+/** Within this time no clock is named. */
+const SOON_MS = 60_000;
+
 /** What whoever comments is told while the turn is parked. */
 export function parkedWords(step: Step): string {
   const { phase } = step.state;
   if (phase.name !== 'parked') return '';
+  if (phase.until - step.now < SOON_MS) return 'Claude is told in a moment, when the work goes on.';
   return `Claude's ${phase.why} is used up; this is taken up when the work continues at ${clockTime(phase.until, step.now)}.`;
 }
 

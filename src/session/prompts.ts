@@ -13,6 +13,7 @@ import { parkedWords } from './parking.ts';
 import { repeatClaudeQuestion, takeReply } from './questions.ts';
 import { turnAway } from './refusals.ts';
 import { changesMind, repeatRepositoryQuestion, takeRepository } from './repository-choice.ts';
+import { goOnWithWished } from './resumption.ts';
 import { readTag } from './routing.ts';
 import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
@@ -86,6 +87,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   if (changesMind(step, prompt, text)) return;
+  if (refusal === null) goOnWithWished(step, text);
   if (thread !== null) {
     if (isNew && isRunaway(step, thread)) return;
     if (refusal === null)

@@ -1,8 +1,11 @@
 /** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
+import { modelNamed, modelNames } from '../claude/roles.ts';
+import { isOfOneModel } from './parking.ts';
 import { unread } from './requests.ts';
 import type { Turn } from './state.ts';
 import type { Step } from './step.ts';
 import { resumeWith } from './turn.ts';
+import { modelWish, spokenModel } from './wishes.ts';
 
 const RESUME_PROMPT =
   'A usage limit of the Claude account interrupted this work; it has room again. Your process was ended meanwhile, and what ' +
@@ -42,6 +45,21 @@ export function roomFound(step: Step, at: number | null): void {
 
 /** Time for the sandbox to end what ran. */
 const ENDING_MS = 15_000;
+
+/**
+ * A comment asks for a model that the limit says nothing of: the work goes on with that one, as a new issue would begin with it.
+ * @returns whether it does
+ */
+export function goOnWithWished(step: Step, text: string): boolean {
+  const { phase, limit } = step.state;
+  if (phase.name !== 'parked' || !limit || limit.beyondPlan || !isOfOneModel(limit.limit)) return false;
+  const tag = modelWish(text);
+  const model = tag === null ? spokenModel(text, modelNames) : modelNamed(tag);
+  const family = modelNames.find((name) => model?.includes(name));
+  if (family === undefined || limit.limit.toLowerCase().includes(family)) return false;
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+  return true;
+}
 
 /** It is time to ask again whether there is room. */
 export function askForRoom(step: Step): void {

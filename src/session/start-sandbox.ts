@@ -27,7 +27,7 @@ import { currentTurn, type Issue } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
 import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
-import { modelWish } from './wishes.ts';
+import { modelWish, spokenModel } from './wishes.ts';
 
 const SETUP_TIMEOUT_SECONDS = 600;
 
@@ -266,6 +266,12 @@ function removed(fullName: string): SetupError {
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
 
+/** A text in which a wish may stand; `isIssue`: the issue's own, else a comment. */
+interface Wishing {
+  text: string;
+  isIssue: boolean;
+}
+
 /**
  * The texts in which a wish may stand, oldest first: the issue as it reads now, then what was asked for this turn by those who may.
  * What others wrote around it is no wish.
@@ -275,20 +281,21 @@ async function wishedIn(
   description: string | null,
   access: Access,
   linear: LinearClient,
-): Promise<string[]> {
+): Promise<Wishing[]> {
   const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
   const asked = await Promise.all(
     prompts.map(async ({ promptId }) => requestIn(await withRequest(promptText(promptId) ?? '', linear))),
   );
   const requests = asked.filter((request) => request !== null);
   const ofIssue =
-    description === null ? requests.filter(({ isIssue }) => isIssue).map(({ text }) => text) : [description];
-  return [...ofIssue, ...requests.filter(({ isIssue }) => !isIssue).map(({ text }) => text)];
+    description === null ? requests.filter(({ isIssue }) => isIssue) : [{ text: description, isIssue: true }];
+  return [...ofIssue, ...requests.filter(({ isIssue }) => !isIssue)];
 }
 
 /** The model that was wished for last. @throws SetupError where nobody knows it */
-function wishedModel(texts: string[]): string | null {
-  const wish = texts.map(modelWish).findLast((one) => one !== null) ?? null;
+function wishedModel(texts: Wishing[]): string | null {
+  const inWords = ({ text, isIssue }: Wishing) => (isIssue ? null : spokenModel(text, modelNames));
+  const wish = texts.map((one) => modelWish(one.text) ?? inWords(one)).findLast((one) => one !== null) ?? null;
   if (wish === null) return null;
   const model = modelNamed(wish);
   if (model !== null) return model;
@@ -306,7 +313,8 @@ async function choose(
   linear: LinearClient,
 ): Promise<Pick<Plan, 'repository' | 'baseBranch' | 'baseWish'> | Extract<Route, { kind: 'unsure' }>> {
   const { state } = surroundings;
-  const routing = { ...facts, texts: await wishedIn(surroundings, facts.description, access, linear) };
+  const texts = (await wishedIn(surroundings, facts.description, access, linear)).map(({ text }) => text);
+  const routing = { ...facts, texts };
   let chosen: Route = route(routing, repositories, []);
   if (chosen.kind === 'unsure' && chosen.why === undefined && state.issue) {
     const hosts = repositories.map(({ fullName, cloneUrl }) => ({ fullName, hostname: new URL(cloneUrl).hostname }));

@@ -4,6 +4,8 @@
  * wished.
  */
 
+import { spokenWords } from './spoken.ts';
+
 /** A repository that a text names; `unreadable`: something stands in its place that is no name of one. */
 export type RepositoryWish =
   | { kind: 'named'; name: string; branch: string | null }
@@ -51,6 +53,31 @@ export function repositoryWish(markdown: string): RepositoryWish | null {
 /** The model that a text wishes for, as it is written; of several wishes the last. Null: none. */
 export function modelWish(markdown: string): string | null {
   return lastWish(markdown, /^model/i);
+}
+
+const MAX_SPOKEN = 120;
+/** Words by which people ask for something to be used, in many languages. */
+const USE =
+  /(?<!\p{L})(?:use|using|try|take|switch|change|continue|go on|proceed|with|on|prefer|please|instead|then|nimm|nehm\p{L}*|benutz\p{L}*|verwende\p{L}*|mit|wechs\p{L}*|bitte|utilise[rz]?|avec|prends|prenez|usa|usar|utiliza|con|com|por favor|gebruik|met|brug|använd|med|użyj|z|použij|s|käytä|kullan|ile|hãy|dùng|pakai|gunakan|используй\p{L}*|возьми\p{L}*|с|на|використай|з|استخدم|تמש|השתמש|עם)(?!\p{L})|使用|改用|换|換|用|使って|使う|切り替え|で続|でお願|사용|써|바꿔|로|ใช้|इस्तेमाल|उपयोग/iu;
+const NOT =
+  /(?<!\p{L})(?:not|don't|dont|no|never|without|nicht|kein\p{L}*|ohne|ne|pas|sans|sin|não|sem|niet|geen|zonder|не|без|ikke|inte)(?!\p{L})|[?？؟]\s*$|不要|别|ない|말고/iu;
+
+/** What is to be used no more: "instead of Opus". */
+const OTHER_THAN =
+  /(?<!\p{L})(?:instead of|rather than|and not|, not|statt|anstatt|au lieu d[e'’]|plutôt que|en lugar de|en vez de|em vez de|invece di|in plaats van|вместо)\s*\p{L}+/giu;
+
+/**
+ * The family of models that a short comment asks for in plain words: "please use Sonnet then". Issues and longer texts speak of models
+ * without a wish, so only a tag counts there.
+ * @param families names of models, lower case
+ */
+export function spokenModel(markdown: string, families: readonly string[]): string | null {
+  const text = spokenWords(typedText(markdown)).replace(/[’‘]/g, "'");
+  const wished = text.replace(OTHER_THAN, ' ');
+  if (text === '' || text.length > MAX_SPOKEN || NOT.test(wished)) return null;
+  const named = families.filter((family) => new RegExp(`(?<![a-z])${family}(?![a-z])`, 'i').test(wished));
+  const isShort = text.split(/\s+/).length <= 3;
+  return named.length === 1 && (isShort || USE.test(text)) ? (named[0] ?? null) : null;
 }
 
 function lastWish(markdown: string, what: RegExp): string | null {

@@ -69,6 +69,45 @@ describe('a limit of Claude', () => {
     expect(phaseOf(play).until).toBeGreaterThan(play.now + 4 * 24 * HOUR);
   });
 
+  it("of one model's own is not waited for where a comment asks for another model, in whatever words", () => {
+    for (const words of [
+      'Please use Sonnet then.',
+      '@cyrus \\[model=sonnet\\]',
+      'Nimm bitte Sonnet',
+      'Sonnetで続けて',
+      'Sonnet',
+    ]) {
+      const play = working();
+      const resetsAt = play.now + 5 * 24 * HOUR;
+      play.report(rejected(resetsAt, 'seven_day_opus'), usedUp(['p1']));
+      play.report(saved(1));
+      play.deadline(30_000);
+      play.started();
+      play.report(init, rejected(resetsAt, 'seven_day_opus'), usedUp([play.asked.at(-1)?.promptId ?? '']));
+      play.report(saved(2));
+      expect(phaseOf(play).until).toBeGreaterThan(play.now + 24 * HOUR);
+      play.prompt('p2', 'thread-1', 'Ada', words);
+      expect(phaseOf(play).until, words).toBeLessThan(play.now + 60_000);
+      expect(play.deadline(60_000).map(({ kind }) => kind)).toContain('start-sandbox');
+    }
+  });
+
+  it('stays where a comment names no other model, says not to use it, or the limit is of all models', () => {
+    for (const [limit, words] of [
+      ['seven_day_opus', 'Opus is fine, I wait.'],
+      ['seven_day_opus', "Please don't use Sonnet."],
+      ['seven_day_opus', 'Would Sonnet do?'],
+      ['five_hour', 'Please use Sonnet then.'],
+    ] as const) {
+      const play = working();
+      play.report(rejected(play.now + 4 * HOUR, limit), usedUp(['p1']));
+      play.report(saved(1));
+      const { until } = phaseOf(play);
+      play.prompt('p2', 'thread-1', 'Ada', words);
+      expect(phaseOf(play).until, words).toBe(until);
+    }
+  });
+
   it('is waited for whatever the sandbox still reports', () => {
     const play = parked();
     play.report({ type: 'cli-exited', code: null, signal: 'SIGTERM', duringTurn: false, cause: 'stop' });

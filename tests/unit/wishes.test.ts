@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isPlainStop, modelWish, repositoryWish, typedText } from '../../src/session/wishes.ts';
+import { isPlainStop, modelWish, repositoryWish, spokenModel, typedText } from '../../src/session/wishes.ts';
 
 describe('a repository is read from a wish', () => {
   it.each([
@@ -95,4 +95,16 @@ describe('a comment that only says stop', () => {
   ])('is more than that: %s', (text) => {
     expect(isPlainStop(text)).toBe(false);
   });
+});
+
+it.each([
+  ['Please use Sonnet then.', 'sonnet'],
+  ['use sonnet instead of opus', 'sonnet'],
+  ['Utilise plutôt Haiku', 'haiku'],
+  ["Please don't use Sonnet", null],
+  ['Is this written by Opus or by Sonnet', null],
+  ['How does Opus compare?', null],
+  ['The codec Opus is what our player decodes, look at its tests and make the build green again.', null],
+])('a short comment asks for a model in plain words, and a longer one only speaks of it: %s', (words, model) => {
+  expect(spokenModel(words, ['fable', 'opus', 'sonnet', 'haiku'])).toBe(model);
 });
