@@ -28,11 +28,13 @@ interface Failure {
   todo: string;
 }
 
-const BUDGET = new RegExp(`${BUDGET_MARK}[^"\\\\]{1,400}?\\(CLAUDE_BUDGET_\\w+\\)\\.`);
+const BUDGET = new RegExp(
+  `${BUDGET_MARK}[^"\\\\]{1,400}?\\(CLAUDE_(?:BUDGET_\\w+|PRICES)\\)(?:, or choose another model)?\\.`,
+);
 const KEPT = 'The work so far is kept on the branch.';
 const AGAIN = 'Comment here to try again.';
 /** The same request fails the same way until somebody has seen to it. */
-const ADMIN = 'Trying again will not help; whoever runs Cyrus has to see to it.';
+const ADMIN = 'Trying again will not help; an admin of this Cyrus has to see to it.';
 const FRESH =
   'Comment “start fresh” to go on in a new conversation, which is told what was done so far; the branch stays as it is.';
 const LATER = 'Comment here in a few minutes to try again.';
@@ -72,18 +74,18 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
     case 'oauth_org_not_allowed':
       return {
         what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
-        todo: 'Whoever runs Cyrus has to run `claude setup-token` and store what it prints as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to go on.',
+        todo: 'An admin of this Cyrus has to run `claude setup-token` and store what it prints as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to go on.',
       };
     case 'account_on_hold':
     case 'verification_required':
       return {
         what: 'Anthropic wants something from the owner of the Claude account before it can be used again.',
-        todo: 'Whoever runs Cyrus has to sign in to that account and see to it; then comment here to go on.',
+        todo: 'An admin of this Cyrus has to sign in to that account and see to it; then comment here to go on.',
       };
     case 'billing_error':
       return {
         what: 'The credit balance of the Anthropic account is too low.',
-        todo: 'Whoever runs Cyrus has to add credit; then comment here to go on.',
+        todo: 'An admin of this Cyrus has to add credit; then comment here to go on.',
       };
     case 'overloaded':
       return { what: "Claude's API is overloaded and kept refusing the request.", todo: LATER };
@@ -97,7 +99,7 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
     case 'model_not_found':
       return {
         what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
-        todo: 'Whoever runs Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
+        todo: 'An admin of this Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
       };
     case 'max_turns':
       return {
@@ -115,7 +117,7 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
     case 'claude_code_version_too_old':
       return {
         what: "The sandbox's Claude Code is too old for Claude's API.",
-        todo: 'Whoever runs Cyrus has to update it (npm install, then deploy); then comment here to go on.',
+        todo: 'An admin of this Cyrus has to update it (npm install, then deploy); then comment here to go on.',
       };
     case 'image_error':
     case 'media_removed':

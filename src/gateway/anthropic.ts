@@ -3,15 +3,23 @@
  * takes its place. Bodies are streamed both ways; what an answer has used is read from it as it passes.
  */
 import type { Config } from '../config.ts';
+import { hasBudget } from '../limits/budget.ts';
 import type { ClaudeToken } from '../limits/claude-settings.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { isBeyondPlan, readWindows, roomAt, usedUpHeaders, type Windows } from '../limits/windows.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Asker } from './asker.ts';
-import type { Answered, Grant } from './claude-account.ts';
+import type { Answered, Grant, RequestSize } from './claude-account.ts';
 import { credentialHeaders } from './claude-credential.ts';
-import { ClaudeRequestReader, checkBetas, modelsOf, RequestRefused, readWhilePassing } from './claude-request.ts';
+import {
+  ClaudeRequestReader,
+  checkBetas,
+  holdUntilPriced,
+  modelsOf,
+  RequestRefused,
+  readWhilePassing,
+} from './claude-request.ts';
 import { type Fetch, handedOnHeaders, isConnectionHeader, readRefusal, streamedRequest } from './forwarding.ts';
 import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';
@@ -40,7 +48,7 @@ const notTaken = new Set([
 
 /** What the gateway asks of the Claude account. */
 export interface AccountPort {
-  choose: (asker: Asker, bytes: number | null) => Promise<Grant>;
+  choose: (asker: Asker, size: RequestSize | null) => Promise<Grant>;
   record: (answered: Answered) => Promise<void>;
   tokenRefused: (token: string, message: string) => Promise<boolean>;
   beyondPlan: (token: string, windows: Windows) => Promise<boolean>;
@@ -85,26 +93,30 @@ export async function forwardToClaude(
   if (access.mode === 'subscription' && request.headers.has('x-api-key')) return foreignKey();
   const read = readRequest(request, path, config, way);
   if (read instanceof Response) return read;
-  const grant = await grantFor(request, path, config, way);
+  const sized = await sizeOf(read, request, path, config, way);
+  if (sized instanceof Response) return sized;
+  const { size } = sized;
+  const grant = await grantFor(size, path, config, way);
   if (grant instanceof Response) return grant;
   const { token, reservation } = grant;
   const url = `${apiUrl}${path}${new URL(request.url).search}`;
   const headers = claudeHeaders(request.headers, access.mode, token.secret);
-  const passage: Passage = { path, config, way, token, reservation, asker: way.asker };
+  const passage: Passage = { path, config, way, token, reservation, size, asker: way.asker };
   let upstream: Response;
   try {
     upstream = await withTimeLimit(config.limits.answerMs, (signal) =>
-      inTime(way.fetcher(streamedRequest(url, request.method, headers, read.body, signal)), signal),
+      inTime(way.fetcher(streamedRequest(url, request.method, headers, sized.body, signal)), signal),
     );
   } catch (error) {
-    settle(passage, { use: null, refused: true, windows: null });
+    // A request that only the answer failed to come to in time may have been served, and charged.
+    settle(passage, { use: null, refused: true, windows: null, isWhole: !isLate(error) });
     return read.refusal() ?? unanswered(path, config, error);
   }
   const refusalOfBody = read.refusal();
   if (refusalOfBody) {
     // The API answered before it had the whole of a body that was broken off.
     await upstream.body?.cancel();
-    settle(passage, { use: null, refused: true, windows: null });
+    settle(passage, { use: null, refused: true, windows: null, isWhole: true });
     return refusalOfBody;
   }
   return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
@@ -113,6 +125,7 @@ export async function forwardToClaude(
 /** A body on its way to the API, and the refusal once something in it is not allowed. */
 interface ReadBody {
   body: ReadableStream<Uint8Array> | null;
+  reader: ClaudeRequestReader;
   refusal: () => Response | null;
 }
 
@@ -123,32 +136,63 @@ function readRequest(
   { claude }: ClaudeConfig,
   { asker, models }: ClaudeWay,
 ): ReadBody | Response {
-  const refuseIt = ({ message }: RequestRefused) => {
-    log('gateway.claude.request_refused', { path, session: asker.session, reason: message });
-    return refusal(403, 'permission_error', `Cyrus does not forward ${message}`);
-  };
+  const reader = new ClaudeRequestReader(claude.allowance, modelsOf(models));
   try {
     const { search } = new URL(request.url);
     if (search !== '' && search !== '?beta=true') throw new RequestRefused(`the query ${search.slice(0, 80)}`);
     checkBetas(request.headers.get('anthropic-beta'), claude.allowance);
-    if (request.method !== 'POST') return { body: null, refusal: () => null };
+    if (request.method !== 'POST') return { body: null, reader, refusal: () => null };
     if (!request.body) throw new RequestRefused('a request without a body');
   } catch (error) {
-    if (error instanceof RequestRefused) return refuseIt(error);
+    if (error instanceof RequestRefused) return notForwarded(error, path, asker);
     throw error;
   }
   let refused: Response | null = null;
-  const reader = new ClaudeRequestReader(claude.allowance, modelsOf(models));
-  const passing = readWhilePassing(request.body, reader, (why) => {
-    refused = refuseIt(why);
+  const body = readWhilePassing(request.body, reader, (why) => {
+    refused = notForwarded(why, path, asker);
   });
-  return { body: withLength(passing, request.headers.get('content-length')), refusal: () => refused };
+  return { body, reader, refusal: () => refused };
+}
+
+function notForwarded({ message }: RequestRefused, path: string, { session }: Asker): Response {
+  log('gateway.claude.request_refused', { path, session, reason: message });
+  return refusal(403, 'permission_error', `Cyrus does not forward ${message}`);
+}
+
+/**
+ * The body to send, and where requests are paid for, its length and model. Elsewhere nothing is held back to find them out.
+ * @returns the refusal of a request whose cost cannot be known
+ */
+async function sizeOf(
+  read: ReadBody,
+  request: Request,
+  path: string,
+  config: ClaudeConfig,
+  { asker }: ClaudeWay,
+): Promise<{ body: ReadableStream<Uint8Array> | null; size: RequestSize | null } | Response> {
+  const said = request.headers.get('content-length') ?? '';
+  const length = /^\d{1,12}$/.test(said) ? Number(said) : null;
+  if (!read.body || path !== '/v1/messages' || !isPaidFor(config)) {
+    return { body: read.body && withLength(read.body, length), size: null };
+  }
+  try {
+    const { body, length: bytes, model } = await holdUntilPriced(read.body, read.reader, length);
+    return { body: withLength(body, length), size: { bytes, model } };
+  } catch (error) {
+    if (error instanceof RequestRefused) return read.refusal() ?? notForwarded(error, path, asker);
+    return read.refusal() ?? unanswered(path, config, error);
+  }
+}
+
+/** Whether a budget, or a sum for what goes beyond the plan, is kept. */
+function isPaidFor({ claude, limits }: ClaudeConfig): boolean {
+  return claude.access.mode === 'api-key' ? hasBudget(limits.budgets) : limits.overageUsd > 0;
 }
 
 /** A body of known length is sent with it, as it came. Node, where some tests run, has no such stream. */
-function withLength(body: ReadableStream<Uint8Array>, length: string | null): ReadableStream<Uint8Array> {
-  const isKnown = length !== null && /^\d{1,12}$/.test(length) && typeof FixedLengthStream === 'function';
-  return isKnown ? body.pipeThrough(new FixedLengthStream(Number(length))) : body;
+function withLength(body: ReadableStream<Uint8Array>, length: number | null): ReadableStream<Uint8Array> {
+  const isKnown = length !== null && typeof FixedLengthStream === 'function';
+  return isKnown ? body.pipeThrough(new FixedLengthStream(length)) : body;
 }
 
 /** A request on its way, with the token it got and what was set aside for it. */
@@ -158,6 +202,7 @@ interface Passage {
   way: ClaudeWay;
   token: ClaudeToken;
   reservation: string | null;
+  size: RequestSize | null;
   asker: Asker;
 }
 
@@ -175,15 +220,15 @@ export function foreignKey(): Response {
 
 /** The token to use. One token without budgets needs nobody's word, so that most requests wait for nothing. */
 async function grantFor(
-  request: Request,
+  size: RequestSize | null,
   path: string,
   { claude, limits }: ClaudeConfig,
   { asker, account }: ClaudeWay,
 ): Promise<{ token: ClaudeToken; reservation: string | null } | Response> {
-  const { tokens, budgets } = limits;
+  const { tokens } = limits;
   const [first] = tokens;
   if (!first) throw new Error('there is no token');
-  const isCounted = claude.access.mode === 'api-key' && Object.values(budgets).some((budget) => budget !== null);
+  const isCounted = claude.access.mode === 'api-key' && hasBudget(limits.budgets);
   const isAlone = tokens.length === 1 && !isCounted;
   if (isAlone) {
     if (claude.access.mode === 'api-key') return { token: first, reservation: null };
@@ -198,10 +243,9 @@ async function grantFor(
   if (before) return { token: before, reservation: null };
   // What only counts or lists costs nothing.
   if (isCounted && path !== '/v1/messages') return { token: first, reservation: null };
-  const length = Number(request.headers.get('content-length') ?? Number.NaN);
   let grant: Grant;
   try {
-    grant = await account.choose(asker, Number.isFinite(length) ? length : null);
+    grant = await account.choose(asker, size);
   } catch (error) {
     log('gateway.account.silent', { session: asker.session, error: asError(error) });
     if (isAlone) return { token: first, reservation: null };
@@ -272,7 +316,7 @@ async function passOn(upstream: Response, passage: Passage): Promise<Response> {
   const headers = handedOnHeaders(upstream.headers, [token.secret]);
   const windows = await windowsOf(upstream, passage);
   if (!upstream.body || path !== '/v1/messages') {
-    settle(passage, { use: null, refused: false, windows });
+    settle(passage, { use: null, refused: false, windows, isWhole: true });
     return new Response(upstream.body, { status, statusText, headers });
   }
   const usage = new UsageReader(upstream.headers.get('content-type'));
@@ -281,7 +325,7 @@ async function passOn(upstream: Response, passage: Passage): Promise<Response> {
     onPiece: (bytes) => usage.take(bytes),
     onEnd: (how) => {
       if (how === 'stalled' || how === 'broken') log(`gateway.claude.${how}`, { path, session: passage.asker.session });
-      settle(passage, { use: usage.end(), refused: false, windows });
+      settle(passage, { use: usage.end(), refused: false, windows, isWhole: how === 'whole' });
     },
   });
   return new Response(body, { status, statusText, headers });
@@ -304,7 +348,7 @@ async function refused(upstream: Response, passage: Passage): Promise<Response> 
     // Trying again cannot help: the turn ends at once.
     headers.set('x-should-retry', 'false');
   }
-  const settled = settle(passage, { use: null, refused: true, windows });
+  const settled = settle(passage, { use: null, refused: true, windows, isWhole: true });
   if (status === 429 && windows?.status === 'rejected') {
     remembered.delete(asker.session);
     // Whoever asks for room next must know of it.
@@ -323,21 +367,33 @@ function takenOver(): Response {
 }
 
 function unanswered(path: string, config: ClaudeConfig, error: unknown): Response {
-  const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-  log(isLate ? 'gateway.claude.silent' : 'gateway.claude.unreachable', { path, error: asError(error) });
-  if (!isLate) {
+  log(isLate(error) ? 'gateway.claude.silent' : 'gateway.claude.unreachable', { path, error: asError(error) });
+  if (!isLate(error)) {
     return refusal(502, 'api_error', "Claude's API could not be reached from Cyrus's gateway; trying again may help");
   }
   const seconds = config.limits.answerMs / 1000;
   return refusal(504, 'timeout_error', `Claude's API did not answer within ${seconds} s; trying again may help`);
 }
 
+function isLate(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError';
+}
+
+/** How a request ended. `isWhole`: nothing of it can have been used that `use` does not tell. */
+interface Outcome {
+  use: AnswerUse | null;
+  refused: boolean;
+  windows: Answered['windows'];
+  isWhole: boolean;
+}
+
 /** Tells the account what became of a request, beside the answer. */
-function settle(passage: Passage, outcome: { use: AnswerUse | null; refused: boolean; windows: Answered['windows'] }) {
-  const { asker, token, reservation, way, path } = passage;
+function settle(passage: Passage, { isWhole, ...outcome }: Outcome): Promise<void> {
+  const { asker, token, reservation, way, path, size } = passage;
   const isCounted = path === '/v1/messages' || outcome.windows !== null;
   if (!isCounted && reservation === null) return Promise.resolve();
-  const told = ask(way.account.record({ asker, token: token.name, reservation, ...outcome }), undefined);
+  const unfinished = isWhole ? null : size;
+  const told = ask(way.account.record({ asker, token: token.name, reservation, unfinished, ...outcome }), undefined);
   way.later(told);
   return told;
 }

@@ -5,8 +5,8 @@
 import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
-import { budgetWords, hasBudget, usedUpBudget } from '../limits/budget.ts';
-import { costOf, expectedCost } from '../limits/prices.ts';
+import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../limits/budget.ts';
+import { costOf, expectedCost, hasPrice } from '../limits/prices.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../limits/windows.ts';
@@ -62,6 +62,16 @@ export interface Answered {
   refused: boolean;
   windows: Windows | null;
   reservation: string | null;
+  /** The request, where its answer did not come whole: it is charged at least what it was expected to cost. */
+  unfinished: RequestSize | null;
+}
+
+/** What the cost of a request is expected by. */
+export interface RequestSize {
+  /** Of its body. */
+  bytes: number;
+  /** As the request names it. */
+  model: string;
 }
 
 /** Whether a turn may begin, and with how much room. */
@@ -107,18 +117,21 @@ export class ClaudeAccount extends DurableObject<Env> {
 
   /**
    * Chooses the token for a session's request and, where there are budgets, sets aside what the request may cost.
-   * @param bytes length of the request's body; null: not said
+   * @param size of the request; null: not known, where none is paid for
    * @throws DatabaseError where a budget cannot be checked
    */
-  async choose(asker: Asker, bytes: number | null): Promise<Grant> {
+  async choose(asker: Asker, size: RequestSize | null): Promise<Grant> {
     const now = Date.now();
     const choice = this.#choice(asker.session, now);
-    if (choice.kind === 'full')
-      return this.#beyond(choice, expectedCost(bytes, this.#modelOf(asker.session), this.#config.limits.prices), now);
+    const expected = this.#expected(size ?? { bytes: 0, model: this.#modelOf(asker.session) });
+    if (choice.kind === 'full') return this.#beyond(asker, choice, expected, now);
     if (choice.kind !== 'token') return choice;
     this.#assign(asker.session, choice.name, now);
     if (!this.#hasBudget) return { ...choice, reservation: null };
-    const expected = expectedCost(bytes, this.#modelOf(asker.session), this.#config.limits.prices);
+    if (size && !hasPrice(size.model, this.#config.limits.prices)) {
+      log('claude.budget.no-price', { session: asker.session, model: size.model });
+      return { kind: 'over-budget', words: noPriceWords(size.model) };
+    }
     const spent = await this.#spending.spentBy(asker);
     // Nothing is awaited between the look at what is reserved and the reservation.
     const usedUp = usedUpBudget(this.#config.limits.budgets, this.#spending.withReserved(spent, asker, now), expected);
@@ -145,10 +158,12 @@ export class ClaudeAccount extends DurableObject<Env> {
   }
 
   /** No token has room. One that the API would serve for money all the same is used within what is allowed, and no further. */
-  #beyond(choice: Extract<Choice, { kind: 'full' }>, expected: number, now: number): Grant {
+  #beyond(asker: Asker, choice: Extract<Choice, { kind: 'full' }>, expected: number, now: number): Grant {
     const windows = this.#state.tokens[choice.name]?.windows;
     if (!windows?.beyondPlan) return choice;
-    if (this.#overageLeft(now) > expected) return { kind: 'token', name: choice.name, reservation: null };
+    if (this.#overageLeft(now) - this.#spending.reserved(now) > expected) {
+      return { kind: 'token', name: choice.name, reservation: this.#spending.reserve(asker, expected, now) };
+    }
     return { kind: 'beyond-plan', windows, until: choice.until };
   }
 
@@ -163,7 +178,7 @@ export class ClaudeAccount extends DurableObject<Env> {
   }
 
   /** Takes in what a request used and what the API said of the limits. */
-  async record({ asker, token, use, refused, windows, reservation }: Answered): Promise<void> {
+  async record({ asker, token, use, refused, windows, reservation, unfinished }: Answered): Promise<void> {
     const now = Date.now();
     if (reservation !== null) this.#spending.release(reservation);
     const known = this.#state.tokens[token] ?? { windows: null, problem: null };
@@ -176,12 +191,15 @@ export class ClaudeAccount extends DurableObject<Env> {
         problem: isCleared ? null : known.problem,
       });
     }
+    // An answer that broke off is charged by the API for what nobody read.
+    const atLeast = unfinished ? this.#expected(unfinished) : 0;
     if (use !== null && windows?.beyondPlan) {
-      const usd = this.#overageSpent(now) + costOf(use, use.model ?? '', this.#config.limits.prices);
+      const cost = costOf(use, use.model ?? '', this.#config.limits.prices);
+      const usd = this.#overageSpent(now) + Math.max(cost, atLeast);
       this.ctx.storage.kv.put(OVERAGE, { month: monthOf(now), usd });
     }
     if (use?.model) this.#models.set(asker.session, use.model);
-    if (use !== null || refused) await this.#add(asker, token, use, refused, now);
+    if (use !== null || refused) await this.#add(asker, token, { use, refused, atLeast }, now);
     await this.#flushSoon();
   }
 
@@ -338,11 +356,24 @@ export class ClaudeAccount extends DurableObject<Env> {
     return this.#models.get(session) ?? this.#config.claude.model;
   }
 
-  async #add(asker: Asker, token: string, use: AnswerUse | null, refused: boolean, now: number): Promise<void> {
-    const counts = use ?? { model: null, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
-    const { model: named, ...tokens } = counts;
-    const model = named ?? this.#modelOf(asker.session);
-    const costUsd = costOf(tokens, model, this.#config.limits.prices);
+  #expected({ bytes, model }: RequestSize): number {
+    return expectedCost(bytes, model, this.#config.limits.prices);
+  }
+
+  async #add(
+    asker: Asker,
+    token: string,
+    { use, refused, atLeast }: { use: AnswerUse | null; refused: boolean; atLeast: number },
+    now: number,
+  ): Promise<void> {
+    const tokens = {
+      inputTokens: use?.inputTokens ?? 0,
+      outputTokens: use?.outputTokens ?? 0,
+      cacheReadTokens: use?.cacheReadTokens ?? 0,
+      cacheCreationTokens: use?.cacheCreationTokens ?? 0,
+    };
+    const model = use?.model ?? this.#modelOf(asker.session);
+    const costUsd = Math.max(use ? costOf(use, model, this.#config.limits.prices) : 0, atLeast);
     this.#merge({
       day: new Date(now).toISOString().slice(0, 10),
       sessionId: asker.session,

@@ -134,6 +134,12 @@ export class ClaudeRequestReader implements JsonVisitor {
   readonly #reader = new JsonReader(this);
   readonly #places: { place: Place; member: string | null }[] = [];
   #bytes = 0;
+  #model: string | null = null;
+
+  /** The model that the request asks for; null before the body has come to it. */
+  get model(): string | null {
+    return this.#model;
+  }
 
   /** @param mayUse whether the session may ask this model */
   constructor(allowance: ClaudeAllowance, mayUse: (model: string) => boolean) {
@@ -200,6 +206,7 @@ export class ClaudeRequestReader implements JsonVisitor {
   }
 
   #checkModel(model: string): void {
+    this.#model = model;
     if (this.#mayUse(model) || this.#allowance.models.includes(model)) return;
     throw new RequestRefused(
       `the model ${short(model)}, which is not among those of this session${allowBy('model', model)}`,
@@ -247,6 +254,60 @@ export function readWhilePassing(
       flush: (controller) => guarded(controller, () => reader.end()),
     }),
   );
+}
+
+/** How much of a body is held back at most until it names its model, and until its length is known, in bytes. */
+const MAX_HEAD = 64 * 1024;
+const MAX_MEASURED = 8 * 1024 * 1024;
+
+/**
+ * Holds a body back until what it may cost is known: the model that it asks for, and its length where no header tells it.
+ * @param passing the body, read by `reader` as it passes
+ * @param length what the header says, in bytes
+ * @returns the whole body, and its length
+ * @throws RequestRefused where the model or the length cannot be known; what `passing` breaks with
+ */
+export async function holdUntilPriced(
+  passing: ReadableStream<Uint8Array>,
+  reader: ClaudeRequestReader,
+  length: number | null,
+): Promise<{ body: ReadableStream<Uint8Array>; length: number; model: string }> {
+  const source = passing.getReader();
+  const held: Uint8Array[] = [];
+  let bytes = 0;
+  let isWhole = false;
+  while (!isWhole && (reader.model === null || length === null)) {
+    const { done, value } = await source.read();
+    if (done) isWhole = true;
+    else {
+      held.push(value);
+      bytes += value.length;
+    }
+    const problem =
+      reader.model === null && bytes > MAX_HEAD
+        ? `a request that does not name its model within its first ${MAX_HEAD / 1024} kB, which a budget needs`
+        : length === null && bytes > MAX_MEASURED
+          ? `a body of more than ${MAX_MEASURED / 1024 / 1024} MiB without a length, which a budget needs (Content-Length)`
+          : null;
+    if (problem === null) continue;
+    await source.cancel(problem);
+    throw new RequestRefused(problem);
+  }
+  if (reader.model === null) throw new RequestRefused('a request that names no model');
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const piece = held.shift();
+        if (piece) return controller.enqueue(piece);
+        const { done, value } = await source.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => source.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  return { body, length: length ?? bytes, model: reader.model };
 }
 
 /** Models by family, as aliases and names of models bear it. */

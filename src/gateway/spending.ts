@@ -71,6 +71,13 @@ export class Spending {
     return sums;
   }
 
+  /** What all requests under way may cost, in dollars. */
+  reserved(now: number): number {
+    let usd = 0;
+    for (const reservation of this.#reserved.values()) if (now - reservation.at <= RESERVED_MS) usd += reservation.usd;
+    return usd;
+  }
+
   /** Sets aside what a request may cost. @returns by what it is released */
   reserve(asker: Asker, usd: number, now: number): string {
     const reservation = crypto.randomUUID();

@@ -11,9 +11,20 @@ const MAX_LINE = 256 * 1024;
 const MAX_BODY = 8 * 1024 * 1024;
 
 /** What an answer used. `model`: as the API names it; null where it did not come to that. */
-export interface AnswerUse extends TokenCounts {
+export interface AnswerUse extends Required<TokenCounts> {
   model: string | null;
 }
+
+const NOTHING: AnswerUse = {
+  model: null,
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheCreationTokens: 0,
+  hourCacheTokens: 0,
+  webSearches: 0,
+  isFast: false,
+};
 
 const count = z.number().nonnegative().optional();
 const usageSchema = z.looseObject({
@@ -21,6 +32,9 @@ const usageSchema = z.looseObject({
   output_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
+  cache_creation: z.looseObject({ ephemeral_1h_input_tokens: count }).nullish(),
+  server_tool_use: z.looseObject({ web_search_requests: count }).nullish(),
+  speed: z.string().nullish(),
 });
 const messageSchema = z.looseObject({ model: z.string().max(200), usage: usageSchema.optional() });
 const eventSchema = z.discriminatedUnion('type', [
@@ -33,7 +47,7 @@ export class UsageReader {
   readonly #decoder = new TextDecoder();
   #rest = '';
   #skipsLine = false;
-  #use: AnswerUse = { model: null, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
+  #use: AnswerUse = NOTHING;
 
   /** @param contentType of the answer: a stream of events, or one JSON text */
   constructor(contentType: string | null) {
@@ -95,6 +109,9 @@ export class UsageReader {
       outputTokens: usage.output_tokens ?? use.outputTokens,
       cacheReadTokens: usage.cache_read_input_tokens ?? use.cacheReadTokens,
       cacheCreationTokens: usage.cache_creation_input_tokens ?? use.cacheCreationTokens,
+      hourCacheTokens: usage.cache_creation?.ephemeral_1h_input_tokens ?? use.hourCacheTokens,
+      webSearches: usage.server_tool_use?.web_search_requests ?? use.webSearches,
+      isFast: usage.speed == null ? use.isFast : usage.speed === 'fast',
     };
   }
 }

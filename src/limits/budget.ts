@@ -45,8 +45,13 @@ const WORDS = {
 /** How the words of a refusal begin; the turn's end is told by what follows. */
 export const BUDGET_MARK = "Cyrus's budget";
 
+/** A model without a price cannot be kept within a budget. */
+export function noPriceWords(model: string): string {
+  return `${BUDGET_MARK} cannot be kept with the model ${model.slice(0, 80)}, whose price is not known: the request was not sent. An admin can name its price (CLAUDE_PRICES), or choose another model.`;
+}
+
 /** What happened, and who can raise it. */
 export function budgetWords({ which, limit, spent }: UsedUp): string {
   const [of, variable] = WORDS[which];
-  return `${BUDGET_MARK} ${of} is used up: $${spent.toFixed(2)} of $${limit.toFixed(2)} are spent or promised, and the next request was not sent. Whoever runs Cyrus can raise it (${variable}).`;
+  return `${BUDGET_MARK} ${of} is used up: $${spent.toFixed(2)} of $${limit.toFixed(2)} are spent or promised, and the next request was not sent. An admin of this Cyrus can raise it (${variable}).`;
 }

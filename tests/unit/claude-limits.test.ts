@@ -157,12 +157,28 @@ describe('the model of a turn', () => {
 describe('prices', () => {
   it('follow the model, and an admin may override them', () => {
     const usage = { inputTokens: 1e6, outputTokens: 1e6, cacheReadTokens: 1e6, cacheCreationTokens: 1e6 };
-    expect(costOf(usage, 'claude-sonnet-5-5', [])).toBeCloseTo(3 + 15 + 0.3 + 3.75);
+    expect(costOf(usage, 'claude-sonnet-5-5', [])).toBeCloseTo(2 + 10 + 0.2 + 2.5);
+    expect(costOf(usage, 'claude-opus-5-5', [])).toBeCloseTo(4 + 20 + 0.4 + 5);
+    expect(costOf(usage, 'claude-opus-4-8', [])).toBeCloseTo(5 + 25 + 0.5 + 6.25);
     expect(priceOf('claude-sonnet-5', [])).toMatchObject({ input: 2, output: 10 });
     expect(priceOf('claude-sonnet-5-20260930', [])).toMatchObject({ input: 2, output: 10 });
     expect(priceOf('claude-fable-5', [])).toMatchObject({ input: 10, output: 50 });
     const own = [{ model: 'sonnet', input: 1, output: 1, cacheRead: 1, cacheCreation: 1 }];
     expect(costOf(usage, 'claude-sonnet-5-5', own)).toBeCloseTo(4);
+  });
+
+  it('count an hour of cache, long contexts, fast mode and searches of the web', () => {
+    const usage = { inputTokens: 1e5, outputTokens: 1e5, cacheReadTokens: 0, cacheCreationTokens: 1e5 };
+    const plain = costOf(usage, 'claude-sonnet-4-5', []);
+    expect(plain).toBeCloseTo(0.3 + 1.5 + 0.375);
+    expect(costOf({ ...usage, hourCacheTokens: 1e5 }, 'claude-sonnet-4-5', [])).toBeCloseTo(0.3 + 1.5 + 0.6);
+    expect(costOf({ ...usage, webSearches: 10 }, 'claude-sonnet-4-5', [])).toBeCloseTo(plain + 0.1);
+    expect(costOf({ ...usage, inputTokens: 2e5 }, 'claude-sonnet-4-5', [])).toBeCloseTo((0.6 + 0.375) * 2 + 1.5 * 1.5);
+    expect(costOf({ ...usage, inputTokens: 2e5 }, 'claude-sonnet-5-5', [])).toBeCloseTo(0.4 + 0.25 + 1);
+    expect(costOf({ ...usage, isFast: true }, 'claude-opus-5', [])).toBeCloseTo(2 * costOf(usage, 'claude-opus-5', []));
+    expect(costOf({ ...usage, isFast: true }, 'claude-opus-4-6', [])).toBeCloseTo(
+      6 * costOf(usage, 'claude-opus-4-6', []),
+    );
   });
 
   it('take an unknown model for the dearest', () => {
@@ -264,7 +280,7 @@ describe('the use of an answer', () => {
   const text = [
     'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-opus-5-5","usage":{"input_tokens":10,"cache_read_input_tokens":4,"output_tokens":1}}}\n\n',
     'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"{\\"type\\":\\"message_delta\\",\\"usage\\":{\\"output_tokens\\":9}}"}}\n\n',
-    'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{"output_tokens":77}}\n\n',
+    'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{"output_tokens":77,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_1h_input_tokens":5},"server_tool_use":{"web_search_requests":2},"speed":"fast"}}\n\n',
   ].join('');
 
   it('is read however the stream is cut', () => {
@@ -277,7 +293,10 @@ describe('the use of an answer', () => {
         inputTokens: 10,
         outputTokens: 77,
         cacheReadTokens: 4,
-        cacheCreationTokens: 0,
+        cacheCreationTokens: 9,
+        hourCacheTokens: 5,
+        webSearches: 2,
+        isFast: true,
       });
     }
   });

@@ -24,6 +24,7 @@ const IMPATIENT = { ...env, CLAUDE_ANSWER_SECONDS: '1', CLAUDE_STALL_SECONDS: '1
 const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
 const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
 const HOUR = 3_600_000;
+const BODY = '{"model":"claude-sonnet-5-5","messages":[]}';
 
 let upstream: (request: Request) => Response | Promise<Response>;
 let sent: Request[];
@@ -73,6 +74,12 @@ const refusedToken = () =>
     status: 401,
   });
 
+/** A request of so many bytes. */
+function bodyOf(bytes: number, model = 'claude-sonnet-5-5'): string {
+  const body = JSON.stringify({ model, messages: [], system: '' });
+  return body.replace('"system":""', `"system":"${'x'.repeat(Math.max(0, bytes - body.length))}"`);
+}
+
 /** An account object with a configuration of the test's own, and the way through it. */
 async function withAccount(
   bindings: object,
@@ -95,7 +102,7 @@ async function withAccount(
       later: (work) => void later.push(work),
     };
     const ask = async (init: RequestInit = {}) => {
-      const request = new Request('http://gateway/v1/messages', { method: 'POST', body: '{}', ...init });
+      const request = new Request('http://gateway/v1/messages', { method: 'POST', body: BODY, ...init });
       return forwardToClaude(request, '/v1/messages', config, { ...way, asker });
     };
     await test(
@@ -336,9 +343,9 @@ describe('an answer beyond the plan', () => {
 
   it('is paid for up to the sum that is allowed for the month, and no further', async () => {
     upstream = beyond;
-    const bindings = { ...env, CLAUDE_CODE_OAUTH_TOKEN: 'token-of-beyond-2', CLAUDE_OVERAGE_USD: '5' };
+    const bindings = { ...env, CLAUDE_CODE_OAUTH_TOKEN: 'token-of-beyond-2', CLAUDE_OVERAGE_USD: '3.5' };
     await withAccount(bindings, async (_, ask) => {
-      // Each costs 3 dollars by list prices.
+      // Each costs 2 dollars by list prices.
       expect((await ask()).status).toBe(200);
       expect((await ask()).status).toBe(200);
       for (let i = 0; i < 3; i++) expect((await ask()).status).toBe(429);
@@ -351,24 +358,84 @@ describe('a budget', () => {
   const budget = (dollars: string) => ({ ...API, CLAUDE_BUDGET_SESSION_USD: dollars });
 
   it('stops the next request before it is overdrawn, in words that say who can raise it', async () => {
-    // $3.75 for what is used, of a budget of $4.
+    // $2.50 for what is used, of a budget of $2.60.
     upstream = () => stream(1_000_000, 50_000);
-    await withAccount(budget('4'), async (_, ask) => {
+    await withAccount(budget('2.6'), async (_, ask) => {
       expect((await ask()).status).toBe(200);
-      const response = await ask({ body: 'x'.repeat(400_000), headers: { 'content-length': '400000' } });
+      const response = await ask({ body: bodyOf(400_000), headers: { 'content-length': '400000' } });
       expect(response.status).toBe(402);
       expect(response.headers.get('x-should-retry')).toBe('false');
       expect(await response.text()).toMatch(
-        /Cyrus's budget of this session.*\$3\.75 of \$4\.00.*CLAUDE_BUDGET_SESSION_USD/,
+        /Cyrus's budget of this session.*\$2\.50 of \$2\.60.*CLAUDE_BUDGET_SESSION_USD/,
       );
       expect(sent).toHaveLength(1);
+    });
+  });
+
+  it('measures a request whose length no header says, and refuses one that is too long to be held', async () => {
+    await withAccount(budget('0.2'), async (_, ask) => {
+      expect((await ask({ body: bodyOf(1_000_000) })).status).toBe(402);
+      const response = await ask({ body: bodyOf(9_000_000) });
+      expect(response.status).toBe(403);
+      expect(await response.text()).toContain('Content-Length');
+      expect(sent).toHaveLength(0);
+    });
+  });
+
+  it('is judged by the model that the request asks for, not by the one before', async () => {
+    await withAccount(budget('0.21'), async (_, ask) => {
+      expect((await ask()).status).toBe(200);
+      // 20 cents for Sonnet, and a dollar for Fable.
+      expect((await ask({ body: bodyOf(300_000, 'claude-fable-5-1') })).status).toBe(402);
+      expect((await ask({ body: bodyOf(250_000) })).status).toBe(200);
+    });
+  });
+
+  it('refuses a model without a price, and says how an admin names it', async () => {
+    const bindings = { ...budget('5'), CLAUDE_API_ALLOW: 'model:claude-novel-1' };
+    await withAccount(bindings, async (_, ask) => {
+      const response = await ask({ body: bodyOf(100, 'claude-novel-1') });
+      expect(response.status).toBe(402);
+      expect(await response.text()).toMatch(/claude-novel-1, whose price is not known.*CLAUDE_PRICES/);
+      expect(sent).toHaveLength(0);
+    });
+    const priced = { ...bindings, CLAUDE_PRICES: '{"novel": {"input": 1, "output": 1}}' };
+    await withAccount(priced, async (_, ask) => {
+      expect((await ask({ body: bodyOf(100, 'claude-novel-1') })).status).toBe(200);
+    });
+  });
+
+  it('refuses a request that hides its model behind its messages', async () => {
+    await withAccount(budget('5'), async (_, ask) => {
+      const response = await ask({
+        body: `{"messages":[],"system":"${'x'.repeat(200_000)}","model":"claude-sonnet-5-5"}`,
+      });
+      expect(response.status).toBe(403);
+      expect(await response.text()).toContain('does not name its model');
+      expect(sent).toHaveLength(0);
+    });
+  });
+
+  it('charges an answer that breaks off what the request was expected to cost', async () => {
+    upstream = () => {
+      const start = `event: message_start\ndata: {"type":"message_start","message":{"model":"claude-sonnet-5-5","usage":{"input_tokens":1,"output_tokens":1}}}\n\n`;
+      const broken = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(start)),
+        pull: (controller) => controller.error(new Error('the connection is gone')),
+      });
+      return new Response(broken, { headers: { 'content-type': 'text/event-stream' } });
+    };
+    await withAccount(budget('0.3'), async (_, ask) => {
+      // Each is expected to cost 27 cents.
+      await expect(ask({ body: bodyOf(400_000) })).rejects.toThrow();
+      await vi.waitFor(async () => expect((await ask({ body: bodyOf(400_000) })).status).toBe(402));
     });
   });
 
   it('counts what is under way', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     upstream = () => promise.then(() => stream(1, 1));
-    await withAccount(budget('0.05'), async (_, ask) => {
+    await withAccount(budget('0.03'), async (_, ask) => {
       const first = ask();
       await vi.waitFor(() => expect(sent).toHaveLength(1));
       expect((await ask()).status).toBe(402);
@@ -381,7 +448,7 @@ describe('a budget', () => {
   it('of a repository and of the month counts all sessions, and outlives the object', async () => {
     upstream = () => stream(1_000_000, 0);
     const name = `account-${++names}`;
-    const bindings = { ...API, CLAUDE_BUDGET_REPOSITORY_USD: '3.01' };
+    const bindings = { ...API, CLAUDE_BUDGET_REPOSITORY_USD: '2.01' };
     asker = { ...asker, repository: 'acme/dear' };
     await withAccount(
       bindings,
@@ -422,8 +489,10 @@ describe('an API', () => {
 
 it('writes its sums by an alarm of its own', async () => {
   const account = env.CLAUDE_ACCOUNT.getByName(`account-${++names}`);
-  const use = { model: 'm', inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheCreationTokens: 0 };
-  await account.record({ asker, token: 'default', use, refused: false, windows: null, reservation: null });
+  const counts = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheCreationTokens: 0 };
+  const use = { model: 'm', ...counts, hourCacheTokens: 0, webSearches: 0, isFast: false };
+  const ended = { refused: false, windows: null, reservation: null, unfinished: null };
+  await account.record({ asker, token: 'default', use, ...ended });
   expect(await runDurableObjectAlarm(account)).toBe(true);
   expect(await reportUsage(database, 'session', '2026-01-01')).toContainEqual(
     expect.objectContaining({ group: asker.session, requests: 1 }),
