@@ -1,6 +1,6 @@
 /**
- * A git host for development and tests: smart HTTP with basic auth over the machine's own git, and pages that show what
- * came of it. It listens on the loopback interface alone.
+ * A git host for development and tests: smart HTTP with basic auth over the machine's own git, Git LFS, and pages that show
+ * what came of it. It listens on the loopback interface alone.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { findHttpBackend, GitCommandError } from './git-command.ts';
 import type { Html } from './html.ts';
 import { serveGit } from './http-backend.ts';
+import { LfsServer } from './lfs.ts';
 import { branchPage, commitPage, errorPage, filePage, indexPage, repositoryPage } from './pages.ts';
 import { receiveSettings, writeReceiveHooks } from './receive-hooks.ts';
 import { type Branch, type LoggedCommit, listBranches, readFileAt, readLog, UnknownRefError } from './repository.ts';
@@ -81,6 +82,8 @@ const MAX_REQUESTS_KEPT = 1000;
 /** No part may start with a dot, so no path can leave the root or reach a half-made repository. */
 const namePart = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 const gitRoute = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/;
+const lfsRoute = /^\/([^/]+)\/([^/]+?)(?:\.git)?\/(info\/lfs\/.+)$/;
+const LFS = 'info/lfs/';
 
 /**
  * Starts the host.
@@ -104,17 +107,22 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     return join(root, owner, `${name}.git`);
   };
 
-  const isAdmitted = (authorization: string | undefined, { fullName, service, query }: GitRoute): boolean => {
+  const lfs = new LfsServer(() => url);
+
+  const isAdmitted = (authorization: string | undefined, fullName: string, writes: boolean): boolean => {
+    if (authorized(authorization, options.username, options.password)) return true;
     const given = /^basic ([A-Za-z0-9+/=]+)$/i.exec(authorization ?? '')?.[1];
     const [, password] = /^[^:]*:(.+)$/.exec(Buffer.from(given ?? '', 'base64').toString('utf8')) ?? [];
     if (password === undefined) return false;
-    const writes = service === 'git-receive-pack' || query.includes('git-receive-pack');
     return options.admits?.(password, fullName, writes) ?? false;
   };
 
   const answerGit = async (request: IncomingMessage, response: ServerResponse, route: GitRoute): Promise<void> => {
     const { authorization } = request.headers;
-    if (!authorized(authorization, options.username, options.password) && !isAdmitted(authorization, route)) {
+    const { fullName, service, query } = route;
+    const isLfs = service.startsWith(LFS);
+    const writes = service === 'git-receive-pack' || query.includes('git-receive-pack');
+    if (!isLfs && !isAdmitted(authorization, fullName, writes)) {
       response.setHeader('www-authenticate', 'Basic realm="git host", charset="UTF-8"');
       return refuse(response, 401, 'This git host needs a user name and a password.');
     }
@@ -123,12 +131,17 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
       failures.left--;
       return refuse(response, failures.status, 'This git host was told to fail.');
     }
-    if (!(await repositoryNames(root)).includes(route.fullName)) {
-      return refuse(response, 404, `There is no repository ${route.fullName}.`);
+    if (!(await repositoryNames(root)).includes(fullName)) {
+      return refuse(response, 404, `There is no repository ${fullName}.`);
     }
-    const path = `/${route.fullName}.git/${route.service}`;
-    const settings = receiveSettings(hooks, protectedBranches.get(route.fullName) ?? []);
-    await serveGit(request, response, { program, root, path, query: route.query, user: options.username, settings });
+    if (isLfs) {
+      const resource = service.slice(LFS.length);
+      const admits = (forWriting: boolean) => isAdmitted(authorization, fullName, forWriting);
+      return await lfs.serve(request, response, { fullName, directory: directoryOf(fullName), resource, admits });
+    }
+    const path = `/${fullName}.git/${service}`;
+    const settings = receiveSettings(hooks, protectedBranches.get(fullName) ?? []);
+    await serveGit(request, response, { program, root, path, query, user: options.username, settings });
   };
 
   const answerPage = async (response: ServerResponse, url: URL): Promise<void> => {
@@ -221,6 +234,7 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
 
 interface GitRoute {
   fullName: string;
+  /** `info/refs`, `git-upload-pack`, `git-receive-pack`, or what begins with `info/lfs/`. */
   service: string;
   query: string;
 }
@@ -232,6 +246,11 @@ function readRoute(request: IncomingMessage): GitRoute | URL | null {
     url = new URL(request.url ?? '/', 'http://git.host');
   } catch {
     return null;
+  }
+  const lfs = lfsRoute.exec(url.pathname);
+  if (lfs) {
+    const [, owner = '', name = '', service = ''] = lfs;
+    return { fullName: `${owner}/${name}`, service, query: '' };
   }
   const match = gitRoute.exec(url.pathname);
   if (!match) return url;
