@@ -12,7 +12,7 @@ import { type GitHost, startGitHost } from '../../dev/git/git-host.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const run = promisify(execFile);
-const hasGitLfs = spawnSync('git-lfs', ['version']).status === 0;
+const hasGitLfs = spawnSync('git', ['lfs', 'version']).status === 0;
 const basic = { authorization: `Basic ${Buffer.from('cyrus:secret').toString('base64')}` };
 const author = { name: 'T', email: 't@example' };
 
