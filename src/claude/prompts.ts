@@ -108,8 +108,8 @@ function guidanceSections(rules: IssueAsk['guidance']): string[] {
 }
 
 /** A later prompt: a comment in the thread or a message from the live page. */
-export function followUpPrompt(followUp: { author: string | null; text: string }): string {
-  return `${nameOf(followUp.author)} answered:\n\n${section('request', followUp.text)}`;
+export function followUpPrompt({ author, text }: { author: string | null; text: string | { unread: string } }): string {
+  return `${nameOf(author)} answered:\n\n${typeof text === 'string' ? section('request', text) : unreadRequest(text.unread)}`;
 }
 
 /** Material for Claude, in tags that it cannot close. */

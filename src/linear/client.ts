@@ -4,7 +4,6 @@ import { z } from 'zod';
 import type { Activity } from './activities.ts';
 import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
-import type { Speaker } from './mention.ts';
 import {
   ATTACH_PULL_REQUEST,
   ATTACH_URL,
@@ -17,10 +16,19 @@ import {
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
   postDocument,
+  SESSION_ISSUE,
   SESSION_SOURCE,
   SUGGEST_REPOSITORIES,
   UPDATE_ISSUE,
 } from './operations.ts';
+import {
+  type CommentText,
+  commentAnswerSchema,
+  type SessionSource,
+  sessionSourceAnswerSchema,
+  sourceOf,
+  toCommentText,
+} from './session-source.ts';
 
 /** States in which an issue is under way or over; it is not moved then. */
 const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];
@@ -41,13 +49,6 @@ const issueFactsSchema = z.object({
     project: z.object({ name: z.string() }).nullish(),
     team: z.object({ id: z.string().optional(), key: z.string(), name: z.string() }).nullish(),
   }),
-});
-
-const commentTextSchema = z.object({
-  id: z.string(),
-  body: z.string(),
-  user: z.object({ id: z.string(), name: z.string(), email: z.string().nullish() }).nullish(),
-  externalUser: z.object({ id: z.string(), name: z.string().nullish() }).nullish(),
 });
 
 const issueNowSchema = z.object({
@@ -76,13 +77,6 @@ export interface IssueNow {
   stateType: string;
   archived: boolean;
   trashed: boolean;
-}
-
-/** A comment and who wrote it. */
-export interface CommentText {
-  id: string;
-  body: string;
-  by: Speaker;
 }
 
 const suggestionsSchema = z.object({
@@ -221,15 +215,19 @@ export class LinearClient {
 
   /** A comment. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
   async comment(id: string): Promise<CommentText> {
-    const schema = z.object({ comment: commentTextSchema });
-    return toCommentText(schema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
+    return toCommentText(commentAnswerSchema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
   }
 
-  /** The comment that an agent session was opened by; null where none did. @throws LinearError */
-  async sessionSource(agentSessionId: string): Promise<CommentText | null> {
-    const schema = z.object({ agentSession: z.object({ sourceComment: commentTextSchema.nullish() }) });
-    const { sourceComment } = schema.parse(await this.#ask(SESSION_SOURCE, { id: agentSessionId })).agentSession;
-    return sourceComment ? toCommentText(sourceComment) : null;
+  /** What an agent session was opened by. @throws LinearError; `refused` where there is no such session */
+  async sessionSource(agentSessionId: string): Promise<SessionSource> {
+    const answer = sessionSourceAnswerSchema.parse(await this.#ask(SESSION_SOURCE, { id: agentSessionId }));
+    return sourceOf(answer.agentSession);
+  }
+
+  /** The issue that an agent session is on; null for a session in a document or project. @throws LinearError */
+  async sessionIssue(agentSessionId: string): Promise<string | null> {
+    const schema = z.object({ agentSession: z.object({ issue: z.object({ id: z.string() }).nullish() }) });
+    return schema.parse(await this.#ask(SESSION_ISSUE, { id: agentSessionId })).agentSession.issue?.id ?? null;
   }
 
   /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */
@@ -281,12 +279,6 @@ export class LinearClient {
   ): Promise<unknown> {
     return this.#send({ document, variables, ...how });
   }
-}
-
-function toCommentText({ id, body, user, externalUser }: z.infer<typeof commentTextSchema>): CommentText {
-  const member = user && { id: user.id, name: user.name, email: user.email ?? null, outside: false };
-  const guest = externalUser && { id: externalUser.id, name: externalUser.name ?? null, email: null, outside: true };
-  return { id, body, by: member ?? guest ?? { id: null, name: null, email: null, outside: false } };
 }
 
 function inputOf(agentSessionId: string, id: string, activity: Activity): LinearDocument.AgentActivityCreateInput {

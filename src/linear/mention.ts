@@ -6,7 +6,7 @@
  * or in its metadata (docs: `AgentSessionWebhookPayload` of @linear/sdk 98).
  */
 
-import type { CreatedWebhook } from './webhook.ts';
+import { type CreatedWebhook, type PromptedWebhook, promptText } from './webhook.ts';
 import type { CommentShape, PersonShape } from './webhook-shapes.ts';
 
 /** Somebody who said something, as far as it is known. `outside`: no member of the workspace. */
@@ -53,15 +53,56 @@ export function originOf({ agentSession, previousComments }: CreatedWebhook): Or
   const author = authorOf(root);
   if (author.id !== null && (creator.id === null || author.id === creator.id)) return mention(root, creator);
   if (author.id !== null) return { kind: 'unread', by: creator, commentId: null };
-  // No member wrote the root: another tool's thread, or one that Linear opened. It is a mention only where Linear says so.
-  if (!isByComment) return { kind: 'delegation', by: creator };
+  // The webhook names nobody as the root's author: it is another tool's thread, or who wrote it was left out. It is a mention
+  // where Linear says so; where it only looks like one, Linear is asked.
+  if (!isByComment) {
+    const mayMention = /(?:^|[\s(>*_])@[\p{L}\p{N}]|<user\b|\/profiles\//u.test(root?.body ?? '');
+    return mayMention ? { kind: 'unread', by: creator, commentId: null } : { kind: 'delegation', by: creator };
+  }
   return creator.id === null ? mention(root, creator) : { kind: 'unread', by: creator, commentId: null };
+}
+
+/** True for the head of a thread that Linear opened itself. */
+export function isPlaceholder(body: string): boolean {
+  return PLACEHOLDER.test(body);
+}
+
+const DIRECTIVE = /<primary-directive-thread\b[^>]*>([\s\S]*?)<\/primary-directive-thread>/g;
+const CONTEXT_COMMENT = /<comment\b([^>]*)>([\s\S]*?)<\/comment>/g;
+
+/**
+ * The request as Linear's own context of the session tells it: the last comment of the thread that the agent was mentioned in,
+ * where the one who opened the session wrote it. For the case that Linear does not show the comment itself. The context is text that
+ * others wrote, so nothing is read from one that could be understood in two ways.
+ */
+export function directiveIn(promptContext: string | null | undefined, creator: Speaker): string | null {
+  const threads = [...(promptContext ?? '').matchAll(DIRECTIVE)];
+  if (threads.length !== 1 || creator.name === null) return null;
+  if ((promptContext ?? '').split('<primary-directive-thread').length !== 2) return null;
+  const last = [...(threads[0]?.[1] ?? '').matchAll(CONTEXT_COMMENT)].at(-1);
+  const author = /\bauthor="([^"]*)"/.exec(last?.[1] ?? '')?.[1];
+  if (!last || author === undefined || plain(author) !== creator.name) return null;
+  return plain((last[2] ?? '').replace(/<user\b[^>]*>([^<]*)<\/user>/g, '@$1')).trim() || null;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', apos: "'", '#39': "'", amp: '&' };
+
+function plain(text: string): string {
+  return text.replace(/&(lt|gt|quot|apos|#39|amp);/g, (whole, name: string) => ENTITIES[name] ?? whole);
+}
+
+/** A prompt without a word of its own, but with the comment that it came from; null for any other. */
+export function sourceOfPrompt(webhook: PromptedWebhook): Extract<Origin, { kind: 'unread' }> | null {
+  const { sourceCommentId, user, userId, signal } = webhook.agentActivity;
+  if (!sourceCommentId || signal === 'stop' || promptText(webhook) !== '') return null;
+  return { kind: 'unread', by: speakerOf(user, userId), commentId: sourceCommentId };
 }
 
 /** The comment is the request of the one who wrote it; the session's creator answers for one that names nobody. */
 function mention(comment: CommentShape, creator: Speaker): Origin {
   const author = authorOf(comment);
-  const isCreators = author.id === null || author.id === creator.id;
+  // An integration writes for a member too; who opened the session is named then.
+  const isCreators = author.id === null ? creator.id !== null || !author.outside : author.id === creator.id;
   return {
     kind: 'mention',
     by: isCreators ? creator : author,
@@ -70,9 +111,11 @@ function mention(comment: CommentShape, creator: Speaker): Origin {
   };
 }
 
-function authorOf({ user, userId, externalUserId }: CommentShape): Speaker {
+function authorOf({ user, userId, externalUserId, externalUser, botActor }: CommentShape): Speaker {
   if (user?.id || userId) return speakerOf(user, userId);
-  return { id: externalUserId ?? null, name: null, email: null, outside: Boolean(externalUserId) };
+  const id = externalUser?.id ?? externalUserId ?? null;
+  const name = externalUser?.name || externalUser?.displayName || botActor?.userDisplayName || botActor?.name || null;
+  return { id, name, email: null, outside: id !== null || Boolean(botActor?.userDisplayName) };
 }
 
 /** A person of a webhook. @param id where only that is given */

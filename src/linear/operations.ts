@@ -45,17 +45,38 @@ export const OPEN_THREAD_ON_COMMENT = /* GraphQL */ `
   }
 `;
 
+/** What a comment says and who wrote it. */
+const COMMENT_FIELDS = /* GraphQL */ `
+  id body createdAt
+  user { id name email }
+  externalUser { id name }
+  botActor { id name userDisplayName }
+`;
+
 /** A comment and who wrote it. */
 export const COMMENT_TEXT = /* GraphQL */ `
   query CommentText($id: String!) {
-    comment(id: $id) { id body user { id name email } externalUser { id name } }
+    comment(id: $id) { ${COMMENT_FIELDS} }
   }
 `;
 
-/** The comment that an agent session was opened by, where one did. */
+/** What an agent session was opened by: the comment, where it stands in another thread, else the end of its own thread. */
 export const SESSION_SOURCE = /* GraphQL */ `
   query SessionSource($id: String!) {
-    agentSession(id: $id) { sourceComment { id body user { id name email } externalUser { id name } } }
+    agentSession(id: $id) {
+      createdAt
+      sourceMetadata
+      creator { id }
+      sourceComment { ${COMMENT_FIELDS} }
+      comment { ${COMMENT_FIELDS} children(first: 50) { nodes { ${COMMENT_FIELDS} } } }
+    }
+  }
+`;
+
+/** The issue that an agent session is on. */
+export const SESSION_ISSUE = /* GraphQL */ `
+  query SessionIssue($id: String!) {
+    agentSession(id: $id) { issue { id } }
   }
 `;
 

@@ -27,16 +27,32 @@ export type PersonShape = z.infer<typeof person>;
 
 const team = z.object({ id: key, key: text, name: text }).nullish().catch(null);
 
+const label = z.union([scalar, z.object({ name: scalar }).transform(({ name }) => name)]);
+/** A webhook lists them; the same as a connection of GraphQL is read too. What is no label is left out. */
 const labels = z
-  .array(z.object({ name: z.string() }).nullish().catch(null))
+  .union([z.array(z.unknown()), z.object({ nodes: z.array(z.unknown()) }).transform(({ nodes }) => nodes)])
   .nullish()
   .catch(null)
-  .transform((all) => all?.flatMap((label) => label?.name ?? []) ?? null);
+  .transform((all) => all?.flatMap((one) => label.safeParse(one).data ?? []) ?? null);
 
 const issueFields = { identifier: text, title: text, description: text, url: text, teamId: optionalKey, team, labels };
 const issueSchema = z.object({ id: key, ...issueFields });
 export type IssueShape = z.infer<typeof issueSchema>;
-const optionalIssue = issueSchema.nullish().catch(null);
+/** Where an issue stands inside of something else, its id may stand beside it instead: see `withIssue`. */
+const innerIssue = z
+  .object({ id: optionalKey, ...issueFields })
+  .nullish()
+  .catch(null);
+
+/** Gives an issue without an id the one that stands beside it; an issue whose id is nowhere is none. */
+function withIssue<Shape extends { issue?: z.infer<typeof innerIssue>; issueId?: string | null }>(shape: Shape) {
+  const { issue, issueId } = shape;
+  const id = issue?.id ?? issueId ?? null;
+  return { ...shape, issueId: id, issue: issue && id !== null ? { ...issue, id } : null };
+}
+
+/** An integration that acts for somebody outside of Linear (`ActorBot` of the schema). */
+const botActor = z.object({ id: optionalKey, type: text, name: text, userDisplayName: text }).nullish().catch(null);
 
 const comment = z
   .object({
@@ -45,17 +61,20 @@ const comment = z
     userId: optionalKey,
     user: person,
     issueId: optionalKey,
+    /** Somebody who is no member of the workspace, e.g. from a thread in Slack. */
     externalUserId: optionalKey,
+    externalUser: person,
+    botActor,
   })
   .nullish()
   .catch(null);
 export type CommentShape = NonNullable<z.infer<typeof comment>>;
 
-/** A time in ms since the epoch; Linear sends a number, and ISO text in other places. What can only be seconds is read as such. */
+/** A time in ms since the epoch; Linear sends a number, and ISO text in other places. What can only be s or µs is read as such. */
 const moment = z
   .union([z.number(), z.string().transform((value) => (/^\d+$/.test(value) ? Number(value) : Date.parse(value)))])
   .pipe(z.number().positive())
-  .transform((value) => (value > 1e9 && value < 1e11 ? value * 1000 : value))
+  .transform((value) => (value > 1e9 && value < 1e11 ? value * 1000 : value > 1e14 ? Math.floor(value / 1000) : value))
   .nullish()
   .catch(null);
 
@@ -73,14 +92,24 @@ const sessionFields = {
   creatorId: optionalKey,
   creator: person,
   issueId: optionalKey,
-  issue: optionalIssue,
+  issue: innerIssue,
   commentId: optionalKey,
   comment,
   sourceCommentId: optionalKey,
   sourceMetadata,
   createdAt: moment,
 };
-const agentSessionSchema = z.object({ id: z.uuid(), ...sessionFields });
+/** A session of which there is only the id stands as that. */
+const agentSessionSchema = z
+  .preprocess((value) => (typeof value === 'string' ? { id: value } : value), z.object({ id: key, ...sessionFields }))
+  .transform(withIssue);
+
+/** Linear has few signals (`stop`, `select`, …); how one is written is not taken for a difference. */
+const signal = z
+  .union([scalar, z.object({ type: scalar }).transform(({ type }) => type)])
+  .transform((value) => value.trim().toLowerCase())
+  .nullish()
+  .catch(null);
 
 const envelope = {
   organizationId: key,
@@ -107,13 +136,17 @@ export const createdSchema = z.object({
 /** What a person said or pressed. Real payloads have the text in `content.body`; the documentation says `body`. */
 const agentActivity = z.object({
   id: z.uuid().nullish().catch(null),
-  agentSessionId: z.uuid().nullish().catch(null),
-  content: json(z.union([z.object({ body: text }), z.string().transform((body) => ({ body }))])),
+  agentSessionId: optionalKey,
+  content: json(
+    z.union([z.object({ body: text, title: text }), z.string().transform((body) => ({ body, title: null }))]),
+  ),
   body: text,
-  signal: text,
+  signal,
   /** Of an option that was pressed: its value. */
   signalMetadata: json(z.object({ value: text })),
   sourceCommentId: optionalKey,
+  /** Not documented; where it comes along, nobody has to be asked for it. */
+  sourceComment: comment,
   userId: optionalKey,
   user: person,
   createdAt: moment,
@@ -131,19 +164,21 @@ export const promptedSchema = z.object({
 export const notificationSchema = z.object({
   ...envelope,
   type: z.literal('AppUserNotification'),
-  action: z.string(),
-  notification: z.object({
-    id: z.uuid().nullish().catch(null),
-    actorId: optionalKey,
-    actor: person,
-    /** Set in the place of `actorId` for people who are no members of the workspace. */
-    externalUserActorId: optionalKey,
-    issueId: optionalKey,
-    issue: optionalIssue,
-    commentId: optionalKey,
-    comment,
-    createdAt: moment,
-  }),
+  action: text.transform((action) => action ?? ''),
+  notification: z
+    .object({
+      id: z.uuid().nullish().catch(null),
+      actorId: optionalKey,
+      actor: person,
+      /** Set in the place of `actorId` for people who are no members of the workspace. */
+      externalUserActorId: optionalKey,
+      issueId: optionalKey,
+      issue: innerIssue,
+      commentId: optionalKey,
+      comment,
+      createdAt: moment,
+    })
+    .transform(withIssue),
 });
 
 /** `Issue`: a change of an issue; `updatedFrom` has the previous values of what changed. */
@@ -162,16 +197,24 @@ export const issueChangeSchema = z.object({
     /** People remove an issue by putting it into the trash. */
     trashed: z.boolean().nullish().catch(null),
     archivedAt: text,
+    completedAt: text,
+    canceledAt: text,
     state: z.object({ type: text }).nullish().catch(null),
   }),
-  updatedFrom: z.record(z.string(), z.unknown()).nullish().catch(null),
+  updatedFrom: json(z.record(z.string(), z.unknown())),
 });
+
+const teamKey = z.union([key, z.object({ id: key }).transform(({ id }) => id)]);
 
 export const permissionChangeSchema = z.object({
   ...envelope,
   type: z.literal('PermissionChange'),
   action: z.literal('teamAccessChanged'),
-  removedTeamIds: z.array(z.unknown()).nullish().catch(null),
+  removedTeamIds: z
+    .array(z.unknown())
+    .nullish()
+    .catch(null)
+    .transform((all) => all?.flatMap((one) => teamKey.safeParse(one).data ?? []) ?? []),
 });
 
 export const appRevokedSchema = z.object({

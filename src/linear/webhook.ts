@@ -36,7 +36,12 @@ function reader<Shape extends { webhookTimestamp?: number | null; createdAt?: nu
   };
 }
 
-const notification = reader(notificationSchema);
+const notification: Reader = (json, now) => {
+  const read = reader(notificationSchema)(json, now);
+  if (read instanceof z.ZodError) return read;
+  const [, action = read.action] = kindOf(read.type, read.action, json).split('.');
+  return { ...read, action };
+};
 
 /** The reader of each kind that Cyrus acts on, by `type.action`. */
 const KNOWN_KINDS: Readonly<Record<string, Reader>> = {
@@ -53,15 +58,27 @@ const KNOWN_KINDS: Readonly<Record<string, Reader>> = {
   'OAuthApp.revoked': reader(appRevokedSchema),
 };
 
-const activityOnly = z.looseObject({
-  agentSession: z.null().optional(),
-  agentActivity: z.looseObject({ agentSessionId: z.string() }),
+const sessionNamed = z.looseObject({
+  agentSession: z.union([z.string().trim().min(1), z.looseObject({ id: z.string().trim().min(1) })]),
 });
+const activityNamed = z.looseObject({ agentActivity: z.looseObject({ agentSessionId: z.string() }) });
 
 /** A prompt names its session twice; one of the two will do. */
 function withSession(json: unknown): unknown {
-  const parsed = activityOnly.safeParse(json);
-  return parsed.success ? { ...parsed.data, agentSession: { id: parsed.data.agentActivity.agentSessionId } } : json;
+  if (sessionNamed.safeParse(json).success) return json;
+  const { data } = activityNamed.safeParse(json);
+  return data ? { ...data, agentSession: { id: data.agentActivity.agentSessionId } } : json;
+}
+
+const notificationKind = z.object({ notification: z.object({ type: z.string() }) });
+
+/** `type.action`. Of a notification the action is the notification's kind, which the notification names too. */
+function kindOf(type: string, action: string | null | undefined, json: unknown): string {
+  const said = `${type}.${action ?? ''}`;
+  if (type !== 'AppUserNotification' || Object.hasOwn(KNOWN_KINDS, said)) return said;
+  const { data } = notificationKind.safeParse(json);
+  const named = `${type}.${data?.notification.type}`;
+  return data && Object.hasOwn(KNOWN_KINDS, named) ? named : said;
 }
 
 export type ParsedWebhook =
@@ -70,7 +87,7 @@ export type ParsedWebhook =
   | { kind: 'ignored'; type: string; workspaceId: string | null }
   /** A kind that Cyrus acts on, without what it cannot do without. */
   | { kind: 'misfit'; type: string; workspaceId: string | null; message: string }
-  /** No webhook of Linear's at all. */
+  /** Signed, but no webhook as Linear sends them. */
   | { kind: 'malformed'; message: string };
 
 /** Reads a webhook body. Never throws. @param now ms since the epoch */
@@ -80,7 +97,7 @@ export function parseWebhook(body: string, now: number): ParsedWebhook {
   const kind = kindSchema.safeParse(json);
   if (!kind.success) return { kind: 'malformed', message: z.prettifyError(kind.error) };
   const workspaceId = kind.data.organizationId ?? null;
-  const type = `${kind.data.type}.${kind.data.action ?? ''}`;
+  const type = kindOf(kind.data.type, kind.data.action, json);
   const read = Object.hasOwn(KNOWN_KINDS, type) ? KNOWN_KINDS[type] : undefined;
   if (!read) return { kind: 'ignored', type, workspaceId };
   const webhook = read(json, now);
@@ -103,12 +120,14 @@ function actorOf(webhook: AgentSessionWebhook | NotificationWebhook): string | n
 }
 
 /** What of an issue matters to work on it: its text, its state, whose it is, where it is, whether it is. */
-const CONCERNS = ['title', 'description', 'stateId', 'delegateId', 'trashed', 'archivedAt', 'teamId', 'labelIds'];
+const CONCERNS = [
+  ...['title', 'description', 'stateId', 'state', 'completedAt', 'canceledAt', 'delegateId', 'delegate'],
+  ...['trashed', 'archivedAt', 'teamId', 'labelIds', 'identifier', 'number'],
+];
 
-/** True for a change that may matter to work on the issue. */
+/** True for a change that may matter to work on the issue; where Linear does not say what was changed, it may. */
 export function concernsWork({ action, updatedFrom }: IssueWebhook): boolean {
-  if (action === 'remove') return true;
-  return CONCERNS.some((key) => key in (updatedFrom ?? {}));
+  return action === 'remove' || !updatedFrom || CONCERNS.some((key) => key in updatedFrom);
 }
 
 /** Key of the content, the same for every delivery of it. `webhookId` names the subscription and is no key. */
@@ -156,5 +175,7 @@ function thingOf(webhook: AgentSessionWebhook | NotificationWebhook | IssueWebho
 
 /** The text of a `prompted` activity; of an option that was pressed without a word, the option. */
 export function promptText({ agentActivity }: PromptedWebhook): string {
-  return agentActivity.content?.body || agentActivity.body || agentActivity.signalMetadata?.value || '';
+  const { content, body, signalMetadata, sourceComment } = agentActivity;
+  const said = [content?.body, body, signalMetadata?.value, sourceComment?.body, content?.title];
+  return said.map((text) => text?.trim() ?? '').find((text) => text !== '') ?? '';
 }

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { readConfig } from '../config.ts';
 import { LinearClient } from '../linear/client.ts';
-import { originOf } from '../linear/mention.ts';
+import { originOf, sourceOfPrompt } from '../linear/mention.ts';
 import { sendThrough } from '../linear/send.ts';
 import { isSigned } from '../linear/signature.ts';
 import {
@@ -17,8 +17,14 @@ import {
 } from '../linear/webhook.ts';
 import { uninstall } from '../linear/workspace.ts';
 import { log } from '../observability/log.ts';
-import { fromAgentSession, fromIssueChange, fromNotification, type SessionRequest } from '../session/from-linear.ts';
-import { read } from '../session/unread-request.ts';
+import {
+  fromAgentSession,
+  fromIssueChange,
+  fromNotification,
+  issueIdOf,
+  type SessionRequest,
+} from '../session/from-linear.ts';
+import { issueOfSession, read } from '../session/unread-request.ts';
 import { findAppUserId, openDatabase } from '../store/database.ts';
 import { withdrawSessions } from './withdraw-sessions.ts';
 
@@ -43,7 +49,10 @@ linearWebhook.post(
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
     }
     const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
-    if (parsed.kind === 'malformed') return c.json({ error: 'malformed', message: parsed.message }, 400);
+    if (parsed.kind === 'malformed') {
+      log('alert.linear.webhook-misfit', { kind: 'malformed', message: parsed.message });
+      return ignore(c, 'malformed', null);
+    }
     if (parsed.kind === 'misfit') {
       // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
       log('alert.linear.webhook-misfit', { kind: parsed.type, message: parsed.message });
@@ -91,14 +100,19 @@ type WebhookContext = Context<{ Bindings: Env }>;
 /** Linear wants its answer within 5 s; a comment that it did not send along is asked for no longer than this. */
 const READ_LIMIT_MS = 2_000;
 
-/** What an agent session is asked, the comment that mentions the agent included where the webhook does not hold it. */
+/** What an agent session is asked. What the webhook leaves out, Linear is asked for: the comment, and the issue it is on. */
 async function askedIn(c: WebhookContext, webhook: AgentSessionWebhook): Promise<SessionRequest | null> {
   const id = crypto.randomUUID();
-  if (webhook.action !== 'created') return fromAgentSession(webhook, id);
-  const origin = originOf(webhook);
-  if (origin.kind !== 'unread') return fromAgentSession(webhook, id, origin);
+  const origin = webhook.action === 'created' ? originOf(webhook) : sourceOfPrompt(webhook);
   const linear = new LinearClient(sendThrough(c.env, webhook.organizationId));
-  return fromAgentSession(webhook, id, await read(origin, webhook.agentSession.id, linear, READ_LIMIT_MS));
+  const agentSessionId = webhook.agentSession.id;
+  const promptContext = webhook.action === 'created' ? (webhook.promptContext ?? null) : null;
+  const [asked, issueId] = await Promise.all([
+    origin?.kind === 'unread' ? read(origin, { agentSessionId, promptContext }, linear, READ_LIMIT_MS) : origin,
+    // Else a prompt would begin another session beside the issue's own.
+    issueIdOf(webhook) ?? issueOfSession(agentSessionId, linear, READ_LIMIT_MS),
+  ]);
+  return fromAgentSession(webhook, id, asked ?? undefined, issueId);
 }
 
 async function deliver(
@@ -121,7 +135,7 @@ async function withdrawAll(
 ): Promise<Response> {
   const { encryptionKey } = readConfig(c.env);
   const database = openDatabase(c.env.DB, encryptionKey);
-  const teamIds = webhook.type === 'PermissionChange' ? (webhook.removedTeamIds ?? []).map(String) : [];
+  const teamIds = webhook.type === 'PermissionChange' ? webhook.removedTeamIds : [];
   if (webhook.type === 'PermissionChange' && teamIds.length === 0)
     return ignore(c, 'teams_added', webhook.organizationId);
   const why = webhook.type === 'PermissionChange' ? 'no-access' : 'uninstalled';

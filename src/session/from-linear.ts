@@ -1,4 +1,5 @@
 /** What a webhook means to an issue session (pure): which session it belongs to, and what it asks or tells. */
+import { z } from 'zod';
 import { contextPrompt, followUpPrompt, issuePrompt } from '../claude/prompts.ts';
 import { rankGuidance } from '../linear/guidance.ts';
 import { type Origin, originOf, type Speaker, speakerOf } from '../linear/mention.ts';
@@ -38,18 +39,27 @@ export function issueSessionName(workspaceId: string, issueId: string): string {
   return `${workspaceId}:issue:${issueId}`;
 }
 
+const UUID = /^[\da-f]{8}-[\da-f]{4}-[1-8][\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
+
 /** What the journal shows of a request that Linear has yet to be asked for. */
 const UNREAD_TEXT = '(A comment in Linear, which is read from there before Claude begins.)';
 
 /**
  * @param id for what Linear gave no id, or none that is a UUID
- * @param origin of a session that was created: as `originOf` says, or as Linear answered when it was asked
+ * @param origin where Linear was asked for the comment that this is: as it answered. Else `originOf` says of a session that was
+ *   created, and of a prompt its own text
+ * @param knownIssueId of the session's issue, where the webhook does not name it and Linear was asked
  * @returns the request; null for a prompt without a word in it
  */
-export function fromAgentSession(webhook: AgentSessionWebhook, id: string, origin?: Origin): SessionRequest | null {
+export function fromAgentSession(
+  webhook: AgentSessionWebhook,
+  id: string,
+  origin?: Origin,
+  knownIssueId: string | null = null,
+): SessionRequest | null {
   const { agentSession, organizationId } = webhook;
   const issue = agentSession.issue ?? null;
-  const issueId = issue?.id ?? agentSession.issueId ?? agentSession.comment?.issueId;
+  const issueId = issueIdOf(webhook) ?? knownIssueId;
   const at = occurredAt(webhook);
   const common = {
     sessionName: issueId
@@ -82,7 +92,8 @@ export function fromAgentSession(webhook: AgentSessionWebhook, id: string, origi
       ...common,
       event: {
         type: 'prompted',
-        promptId: agentSessionId,
+        // The sandbox and the CLI take UUIDs alone, which Linear's ids are today.
+        promptId: UUID.test(agentSessionId) ? agentSessionId : id,
         agentSessionId,
         author,
         person: toPerson(asked.by),
@@ -96,17 +107,21 @@ export function fromAgentSession(webhook: AgentSessionWebhook, id: string, origi
   }
   const { agentActivity } = webhook;
   const promptId = agentActivity.id ?? id;
-  const by = speakerOf(agentActivity.user, agentActivity.userId);
+  const sayer = speakerOf(agentActivity.user, agentActivity.userId);
+  const by = sayer.id === null && origin?.kind === 'mention' ? origin.by : sayer;
   const { name: author } = by;
-  if (agentActivity.signal?.toLowerCase() === 'stop') {
+  if (agentActivity.signal === 'stop') {
     return {
       ...common,
       event: { type: 'stop-requested', id: promptId, agentSessionId, author, source: 'comment', at },
     };
   }
-  const text = promptText(webhook).trim();
-  if (text === '') return null;
   const { sourceCommentId } = agentActivity;
+  const said = (origin?.kind === 'mention' && origin.body) || promptText(webhook);
+  // The comment that it came from says the same: it is asked for before Claude is given the prompt.
+  if (said === '' && !sourceCommentId) return null;
+  const text = said || UNREAD_TEXT;
+  const comment = said || { unread: `comment:${sourceCommentId}` };
   return {
     ...common,
     event: {
@@ -121,11 +136,16 @@ export function fromAgentSession(webhook: AgentSessionWebhook, id: string, origi
       ...(sourceCommentId && { commentId: sourceCommentId }),
     },
     promptText: {
-      followUp: followUpPrompt({ author, text }),
+      followUp: followUpPrompt({ author, text: comment }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
-      first: issuePrompt({ ...introduction(issue), promptContext: null, guidance: [], comment: text, author }),
+      first: issuePrompt({ ...introduction(issue), promptContext: null, guidance: [], comment, author }),
     },
   };
+}
+
+/** The issue that an agent session is on; null where the webhook does not name it, or there is none. */
+export function issueIdOf({ agentSession }: AgentSessionWebhook): string | null {
+  return agentSession.issueId ?? agentSession.comment?.issueId ?? null;
 }
 
 /** @returns where the request is to be read, for one that the webhook does not hold */
@@ -220,6 +240,9 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
   const why = withdrawalOf(webhook, appUserId);
   if (why) return { ...common, event: { type: 'withdrawn', id, why, author, teamIds: [], at: occurredAt(webhook) } };
   const changed = webhook.updatedFrom ?? {};
+  const at = occurredAt(webhook);
+  if ('stateId' in changed && stateTypeOf(data) === null)
+    return { ...common, event: { type: 'status-changed', id, author, at } };
   const edit: Edit = {
     author,
     ...('title' in changed && data.title && { title: data.title }),
@@ -233,12 +256,27 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
 
 /** The ground for work that a change takes away; null where it takes none. */
 function withdrawalOf({ action, data, updatedFrom }: IssueWebhook, appUserId: string | null): Withdrawal | null {
-  const changed = updatedFrom ?? {};
-  if (action === 'remove' || ('trashed' in changed && data.trashed === true)) return 'removed';
-  if ('archivedAt' in changed && data.archivedAt) return 'archived';
-  const wasOurs = appUserId !== null && changed.delegateId === appUserId && data.delegateId !== appUserId;
+  const was = (key: string) => !updatedFrom || key in updatedFrom;
+  if (action === 'remove' || (was('trashed') && data.trashed === true)) return 'removed';
+  if (was('archivedAt') && data.archivedAt) return 'archived';
+  const wasOurs = appUserId !== null && delegateIn(updatedFrom ?? {}) === appUserId && data.delegateId !== appUserId;
   if (wasOurs) return 'unassigned';
-  return 'stateId' in changed ? withdrawalByState(data.state?.type ?? null) : null;
+  return STATE_KEYS.some(was) ? withdrawalByState(stateTypeOf(data)) : null;
+}
+
+const STATE_KEYS = ['stateId', 'state', 'completedAt', 'canceledAt'];
+
+/** The type of an issue's state, also where only the times tell of it; null: Linear has to be asked. */
+function stateTypeOf({ state, completedAt, canceledAt }: IssueWebhook['data']): string | null {
+  return state?.type ?? (canceledAt ? 'canceled' : completedAt ? 'completed' : null);
+}
+
+const delegateSchema = z.object({ delegateId: z.string().nullish(), delegate: z.object({ id: z.string() }).nullish() });
+
+/** Whose the issue was before. */
+function delegateIn(updatedFrom: Record<string, unknown>): string | null {
+  const { data } = delegateSchema.safeParse(updatedFrom);
+  return data?.delegateId ?? data?.delegate?.id ?? null;
 }
 
 /** @param type of a workflow state: triage, backlog, unstarted, started, completed, canceled, duplicate */
@@ -272,7 +310,8 @@ function nameFor(id: string): string {
   return id.slice(0, 8);
 }
 
-/** @returns null where Linear names nobody */
+/** @returns null where Linear names nobody: an automation; of somebody outside it may know no more than that */
 function toPerson({ id, email, outside }: Speaker): Person | null {
-  return id === null ? null : { id, email, ...(outside && { outside: true as const }) };
+  if (id === null) return outside ? { id: 'outside', email: null, outside: true } : null;
+  return { id, email, ...(outside && { outside: true as const }) };
 }

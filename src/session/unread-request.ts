@@ -4,20 +4,24 @@
  */
 import { fillRequest, unreadIn } from '../claude/prompts.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
-import type { CommentText, LinearClient } from '../linear/client.ts';
+import type { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
-import type { Origin } from '../linear/mention.ts';
+import { directiveIn, type Origin } from '../linear/mention.ts';
+import type { SessionSource } from '../linear/session-source.ts';
 
 /**
- * Asks Linear for the comment that opened a session.
- * @returns what it says; null where Linear has no such comment. @throws LinearError
+ * Asks Linear for the comment that opened a session, or that a prompt came from.
+ * @returns `unclear` where Linear has no such comment, or does not tell which it is. @throws LinearError
  */
-async function readComment(ref: string, linear: LinearClient): Promise<CommentText | null> {
+async function readSource(ref: string, linear: LinearClient): Promise<Exclude<SessionSource, { kind: 'elsewhere' }>> {
   const [kind, id = ''] = ref.split(':', 2);
   try {
-    return kind === 'comment' ? await linear.comment(id) : await linear.sessionSource(id);
+    const source: SessionSource =
+      kind === 'comment' ? { kind: 'elsewhere', commentId: id } : await linear.sessionSource(id);
+    if (source.kind !== 'elsewhere') return source;
+    return { kind: 'comment', comment: await linear.comment(source.commentId) };
   } catch (error) {
-    if (error instanceof LinearError && error.kind === 'refused') return null;
+    if (error instanceof LinearError && error.kind === 'refused') return { kind: 'unclear' };
     throw error;
   }
 }
@@ -26,26 +30,43 @@ async function readComment(ref: string, linear: LinearClient): Promise<CommentTe
 export async function withRequest(prompt: string, linear: LinearClient): Promise<string> {
   const ref = unreadIn(prompt);
   if (ref === null) return prompt;
-  const comment = await readComment(ref, linear);
+  const source = await readSource(ref, linear);
+  const comment = source.kind === 'comment' ? source.comment : null;
   return fillRequest(prompt, comment && { author: comment.by.name, text: comment.body });
 }
 
 /**
  * What a session was opened by, with the comment where Linear gives it in time. Never rejects.
+ * @param promptContext of the webhook: what it says counts where Linear knows of no such comment
  * @param limitMs how long Linear may take
  */
 export async function read(
   origin: Extract<Origin, { kind: 'unread' }>,
-  agentSessionId: string,
+  { agentSessionId, promptContext }: { agentSessionId: string; promptContext: string | null },
   linear: LinearClient,
   limitMs: number,
 ): Promise<Origin> {
   const ref = origin.commentId === null ? `session:${agentSessionId}` : `comment:${origin.commentId}`;
-  const comment = await within(limitMs, readComment(ref, linear));
-  if (!comment) return origin;
-  const { id, body, by } = comment;
+  const source = await within(limitMs, readSource(ref, linear));
+  if (source?.kind === 'delegation') return { kind: 'delegation', by: origin.by };
+  if (source?.kind === 'unclear') {
+    const body = directiveIn(promptContext, origin.by);
+    return body === null ? origin : { kind: 'mention', commentId: origin.commentId, body, by: origin.by };
+  }
+  if (!source) return origin;
+  const { id, body, by } = source.comment;
   // Who wrote it is who asks; a comment that names nobody is answered for by the session's creator.
-  return { kind: 'mention', commentId: id, body, by: by.id === null ? origin.by : by };
+  const isCreators = by.id === null && (origin.by.id !== null || !by.outside);
+  return { kind: 'mention', commentId: id, body, by: isCreators ? origin.by : by };
+}
+
+/** The issue that a session is on, where Linear tells it in time; else null. Never rejects. @param limitMs how long it may take */
+export async function issueOfSession(
+  agentSessionId: string,
+  linear: LinearClient,
+  limitMs: number,
+): Promise<string | null> {
+  return within(limitMs, linear.sessionIssue(agentSessionId));
 }
 
 /** What `work` brings; null where it fails or takes longer than so many ms. */
@@ -56,7 +77,7 @@ async function within<Value>(ms: number, work: Promise<Value>): Promise<Value | 
       return Promise.race([work, late]);
     });
   } catch {
-    // Asked again before Claude is given the prompt.
+    // What is still to be read is asked for again before Claude is given the prompt.
     return null;
   }
 }

@@ -90,17 +90,19 @@ describe('a webhook', () => {
     await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
   });
 
-  it('that is no JSON is refused with 400 that says so', async () => {
-    const response = await send('no json');
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ message: expect.stringContaining('not JSON') });
+  it('that is signed, but is none of Linear’s, is answered 200 and changes nothing', async () => {
+    for (const body of ['no json', '', '[]', '{"action":"created"}', '{"type":7}']) {
+      const response = await send(body);
+      expect(response.status).toBe(200);
+      expect(await response.json()).toEqual({ outcome: 'ignored', reason: 'malformed' });
+    }
   });
 
   it('of a known kind that does not fit is answered 200, and counted for admins by its kind', async () => {
     const workspace = env.LINEAR_WORKSPACE.getByName(ORGANIZATION);
     const kind = 'misfit:AgentSessionEvent.created';
     const before = (await workspace.ignoredWebhooks()).kinds[kind] ?? 0;
-    const response = await send({ ...created(newThread()), agentSession: { id: 'not a uuid' } });
+    const response = await send({ ...created(newThread()), agentSession: { id: null } });
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ outcome: 'ignored', reason: kind });
     await vi.waitFor(async () => expect((await workspace.ignoredWebhooks()).kinds[kind]).toBe(before + 1));
@@ -142,6 +144,45 @@ describe('a webhook', () => {
     await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
     expect(promptsTo(outside)).toMatch(/<cyrus-request>\s*REPLY: fix the sum\.\s*<\/cyrus-request>/);
     expect(promptsTo(outside)).not.toMatch(/<cyrus-request>[^<]*ROOT/);
+  });
+
+  it('of a mention without its author has Linear say whose it is: the last that the creator wrote in the thread', async () => {
+    const thread = newThread();
+    outside.interfere = (_url, body) => {
+      if (!body.includes('SessionSource')) return null;
+      const ada = { id: 'user-1', name: 'Ada', email: 'ada@example.com' };
+      const said = (id: string, text: string, user: object, at: string) => ({ id, body: text, user, createdAt: at });
+      const root = said('c-1', '@cyrus ROOT', { id: 'user-9', name: 'Bob' }, '2026-11-28T10:00:00.000Z');
+      const reply = said('c-2', '@cyrus REPLY', ada, '2026-11-28T11:00:00.000Z');
+      const later = said('c-3', 'LATER', ada, '2026-11-28T12:00:00.000Z');
+      const agentSession = {
+        createdAt: '2026-11-28T11:00:01.000Z',
+        sourceMetadata: null,
+        creator: { id: 'user-1' },
+        sourceComment: null,
+        comment: { ...root, children: { nodes: [later, reply] } },
+      };
+      return Response.json({ data: { agentSession } });
+    };
+    const payload = created(thread) as { agentSession: object };
+    const comment = { id: 'c-1', body: '@cyrus ROOT' };
+    await send({ ...payload, agentSession: { ...payload.agentSession, commentId: 'c-1', comment } });
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    expect(await journal(thread)).toMatchObject([{ text: '@cyrus REPLY', author: 'Ada', source: 'mention' }, {}]);
+  });
+
+  it('of a prompt that does not say on which issue it is has Linear asked, and reaches that issue’s session', async () => {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    outside.interfere = (_url, body) => {
+      if (!body.includes('SessionIssue')) return null;
+      return Response.json({ data: { agentSession: { issue: { id: thread.issueId } } } });
+    };
+    const { agentSession: _, ...payload } = prompted(thread, 'Also add tests.') as Record<string, unknown>;
+    await send(payload);
+    await vi.waitFor(() => expect(promptsTo(outside)).toContain('Also add tests.'));
+    expect((await journal(thread)).filter(({ kind }) => kind === 'prompt')).toHaveLength(2);
   });
 
   it('over 5 MiB is refused with 413', async () => {

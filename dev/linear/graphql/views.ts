@@ -149,6 +149,9 @@ export class Views {
       isArtificialAgentSessionRoot: comment.userId === null,
       user: () => this.#userOrNull(comment.userId),
       externalUser: null,
+      botActor: null,
+      children: (page: ListArguments) =>
+        connection(this.#world.repliesTo(comment.id), page, (reply) => this.comment(reply)),
       issue: () => this.#issueOrNull(comment.issueId),
       parent: () => (comment.parentId === null ? null : this.comment(this.#world.comment(comment.parentId))),
       agentSession: () => {

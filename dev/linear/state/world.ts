@@ -149,6 +149,11 @@ export class World {
     return this.#commentsByPlace.get(placeId) ?? [];
   }
 
+  /** The replies in the thread that a comment began; oldest first. */
+  repliesTo(commentId: string): readonly Comment[] {
+    return this.commentsOf(placeOf(this.comment(commentId))).filter(({ parentId }) => parentId === commentId);
+  }
+
   sessionsOf(placeId: string): readonly AgentSession[] {
     return this.#sessionsByPlace.get(placeId) ?? [];
   }
