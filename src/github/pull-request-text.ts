@@ -86,7 +86,7 @@ function words({
   return {
     identifier: issue?.identifier ?? '',
     title: harmlessLine(issue?.title ?? subject, issue?.identifier ?? null),
-    summary: harmlessMarkdown(cut(summary.trim(), MAX_SUMMARY)),
+    summary: harmlessMarkdown(cut(summary.trim(), MAX_SUMMARY), issue?.identifier ?? null),
     issue: issue ? `[${issue.identifier}](${issue.url})` : '',
     session: `[live session](${sessionUrl})`,
     branch,

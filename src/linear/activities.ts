@@ -306,7 +306,9 @@ function pullRequestWords(proposed: NarrationState['proposed']): { before: strin
     case 'updated':
       return { before: `[Pull request #${number}](${url})${draft ? ' (draft)' : ''}`, after: '' };
     case 'pending':
-      return { before: '', after: ' The pull request is not there yet; it will be linked here as soon as it is.' };
+      return number === null
+        ? { before: '', after: ' The pull request is not there yet; it will be linked here as soon as it is.' }
+        : { before: '', after: ` [Pull request #${number}](${url}) is brought up to date as soon as GitHub lets it.` };
     case 'failed':
       return number === null
         ? { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` }

@@ -9,21 +9,29 @@ const JOINER = '\u2060';
 const CODE = /(^ {0,3}(?:`{3,}|~{3,})[^\n]*\n[\s\S]*?(?:^ {0,3}(?:`{3,}|~{3,})[ \t]*$|$(?![\s\S]))|`[^`\n]+`)/m;
 /**
  * GitHub's, GitLab's and Linear's words that close or link what is named after them (linear.app/docs/github,
- * docs.github.com/…/linking-a-pull-request-to-an-issue, docs.gitlab.com/user/project/issues/managing_issues).
+ * docs.github.com/…/linking-a-pull-request-to-an-issue, docs.gitlab.com/user/project/issues/managing_issues), also on the next line,
+ * in a list, or in bold.
  */
 const MAGIC =
-  /\b(clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|complet(?:e[sd]?|ing)|implement(?:s|ed|ing)?|refs?|references|part of|relate[sd] to|contributes to|towards?|skip|ignore)\b(:?[ \t]+)(?=(?:(?:issues?|tasks?|bugs?|and|the)[ \t]+)?[^\s]*(?:#\d|[a-z][a-z\d]*-\d|\/issues?\/|\/pull\/|\/merge_requests\/|linear\.app\/))/gi;
-/** What follows in a list: "fixes ENG-1, ENG-2 and #3" closes them all, so each is kept apart by itself too. */
-const NUMBER = /(^|[\s([{,;:/]|\b[\w.-]+\/[\w.-]+)(#|GH-|!)(?=\d)/gi;
-const KEY = /\b([A-Za-z][A-Za-z0-9]{0,9})-(?=\d+\b)/g;
+  /\b(clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|complet(?:e[sd]?|ing)|implement(?:s|ed|ing)?|refs?|references?|part of|relate[sd]? to|contribut(?:es?|ing) to|towards?|skip|ignore|duplicates?|duplicate of|mentions?|blocks|blocked by|unblocks|reopens?|reopened)\b([*_~]{0,3}:?[*_~]{0,3}\s+)(?=(?:[-*+>]\s+)?(?:(?:issues?|tasks?|tickets?|bugs?|and|the)\s+){0,2}[^\s]*(?:#\d|[a-z][a-z\d]{0,9}-\d|!\d|\/issues?\/|\/pull\/|\/merge_requests\/|linear\.app\/))/gi;
+/** A number of an issue or a pull request: `#1`, `GH-1`, `owner/name#1`, GitLab's `!1`. */
+const NUMBER = /(?<![&\w])(GH-)(?=\d)|(?<!&)(#)(?=\d)|(?<![\w!])(!)(?=\d)/gi;
+const ANY_KEY = /\b([A-Za-z][A-Za-z0-9]{0,9})-(?=\d+\b)/g;
+/** The same as it stands by itself, not as part of a path or a longer name. */
+const KEY = /(?<![\w/.@-])([A-Za-z][A-Za-z0-9]{0,9})-(?=\d+\b)/g;
 /** Names of standards, which are no issues of anybody's. */
-const STANDARDS = /^(utf|sha|iso|rfc|aes|rsa|md|es|http|cve|base|ipv|ucs|x)$/i;
+const STANDARDS =
+  /^(utf|sha|iso|rfc|aes|rsa|md|es|http|cve|cwe|base|ipv|ucs|x|gpt|pep|tls|ecma|ieee|ansi|covid|gpl|mpl|agpl|lgpl|apache|bsd)$/i;
+const ADDRESS = /(\b(?:https?:\/\/|www\.)[^\s<>()[\]"'`]+)/gi;
 
-/** Claude's words, or anybody's, in Markdown. They may repeat what anybody wrote into an issue. */
-export function harmlessMarkdown(text: string): string {
+/**
+ * Claude's words, or anybody's, in Markdown. They may repeat what anybody wrote into an issue.
+ * @param own identifier of the issue that the text is about, which stays as it is
+ */
+export function harmlessMarkdown(text: string, own: string | null = null): string {
   return withoutControls(text)
     .split(CODE)
-    .map((part, index) => (index % 2 === 1 ? part : harmlessWords(part)))
+    .map((part, index) => (index % 2 === 1 ? part : harmlessKeys(harmlessWords(part), own, /^[A-Z][A-Z\d]*$/)))
     .join('')
     .replaceAll('<!--', '&lt;!--');
 }
@@ -31,21 +39,64 @@ export function harmlessMarkdown(text: string): string {
 /** The same for one line of plain text, in which there is no code: a title, a subject. `own` stays as it is. */
 export function harmlessLine(text: string, own: string | null = null): string {
   const line = withoutControls(text).replace(/\s+/g, ' ').trim();
-  return harmlessWords(line).replace(KEY, (whole, key: string, at: number, all: string) => {
-    if (own !== null && all.slice(at).toLowerCase().startsWith(own.toLowerCase())) return whole;
-    return STANDARDS.test(key) ? whole : `${key}-${JOINER}`;
-  });
+  // Linear looks for identifiers in the whole of a title, addresses included.
+  const inAddress = /\b([A-Za-z][A-Za-z0-9]{0,9}-)(\d)(?=\d*\b)/g;
+  return besidesAddresses(
+    harmlessKeys(harmlessWords(line), own),
+    (part) => part,
+    (part) => part.replace(inAddress, (_, key: string, digit: string) => `${key}%3${digit}`),
+  );
+}
+
+/** The same for a commit message, in which git hosts know no code. */
+export function harmlessPlain(text: string, own: string | null = null): string {
+  return harmlessKeys(harmlessWords(withoutControls(text)), own, /^[A-Z][A-Z\d]*$/);
+}
+
+/** Identifiers of Linear's, such as ENG-123, unless they name a standard or the issue itself. @param isKey which words may be one; null: any, wherever it stands */
+function harmlessKeys(text: string, own: string | null, isKey: RegExp | null = null): string {
+  return besidesAddresses(text, (part) =>
+    part.replace(isKey === null ? ANY_KEY : KEY, (whole, key: string, at: number, all: string) => {
+      const isOwn = own !== null && new RegExp(`^${own}(?!\\d)`, 'i').test(all.slice(at));
+      return isOwn || STANDARDS.test(key) || isKey?.test(key) === false ? whole : `${key}-${JOINER}`;
+    }),
+  );
 }
 
 function harmlessWords(text: string): string {
-  return text
-    .replace(/@(?=[a-z\d])/gi, `@${JOINER}`)
-    .replace(MAGIC, (_, word: string, space: string) => `${word[0] ?? ''}${JOINER}${word.slice(1)}${space}`)
+  const broken = text.replace(
+    MAGIC,
+    (_, word: string, space: string) => `${word[0] ?? ''}${JOINER}${word.slice(1)}${space}`,
+  );
+  return besidesAddresses(
+    broken,
+    (part) => part.replace(/@(?=[a-z\d_])/gi, `@${JOINER}`).replace(NUMBER, (mark) => `${mark}${JOINER}`),
+    harmlessAddress,
+  );
+}
+
+/** An address of an issue or the like leads there still, and no git host takes it for a reference. */
+function harmlessAddress(address: string): string {
+  return address
     .replace(
-      /(https?:\/\/)github\.com(?=\/[\w.-]+\/[\w.-]+\/(?:issues|pull|discussions|commit)\/)/gi,
+      /^(https?:\/\/)(?:www\.)?github\.com(?=\/[\w.-]+\/[\w.-]+\/(?:issues|pull|discussions|commit)\/)/i,
       '$1redirect.github.com',
     )
-    .replace(NUMBER, (_, before: string, mark: string) => `${before}${mark}${JOINER}`);
+    .replace(
+      /^(https?:\/\/(?!redirect\.github\.com|github\.com)[^/]+\/.*?\/(?:issues|pull|discussions|merge_requests)\/)(\d)/i,
+      (_, before: string, digit: string) => `${before}%3${digit}`,
+    );
+}
+
+function besidesAddresses(
+  text: string,
+  change: (part: string) => string,
+  address: (part: string) => string = (part) => part,
+): string {
+  return text
+    .split(ADDRESS)
+    .map((part, index) => (index % 2 === 1 ? address(part) : change(part)))
+    .join('');
 }
 
 /** Without control characters other than line breaks and tabs, and without those that turn the direction of text. */

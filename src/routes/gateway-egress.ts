@@ -27,7 +27,6 @@ export function egressObserver(env: Env, sessionId: string): EgressObserver {
       waitUntil(handOver(env, sessionId));
     },
     onDecoy(host) {
-      log('alert.decoy-caught', { session: sessionId, host });
       waitUntil(raiseAlarm(env, sessionId, host));
     },
   };
@@ -44,9 +43,20 @@ async function handOver(env: Env, sessionId: string): Promise<void> {
   }
 }
 
-async function raiseAlarm(env: Env, sessionId: string, host: string): Promise<void> {
+/**
+ * The decoy was met: the log, the session and its threads are told. Never rejects.
+ * @param commit that has it in what it changes; null: a request to the host had it
+ */
+export async function raiseAlarm(
+  env: Env,
+  sessionId: string,
+  host: string,
+  commit: string | null = null,
+): Promise<void> {
+  log('alert.decoy-caught', { session: sessionId, host, ...(commit !== null && { commit }) });
   try {
-    await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId)).raiseAlarm(crypto.randomUUID(), host);
+    const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId));
+    await session.raiseAlarm(crypto.randomUUID(), host, commit);
   } catch (error) {
     log('gateway.alarm.lost', { session: sessionId, host, error: asError(error) });
   }

@@ -23,7 +23,7 @@ import { isContainerOf } from '../sandbox/container.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
-import { egressObserver } from './gateway-egress.ts';
+import { egressObserver, raiseAlarm } from './gateway-egress.ts';
 import { passToMcp } from './gateway-mcp.ts';
 import { refuse } from './gateway-refusal.ts';
 import { takeSharedFile } from './gateway-shared.ts';
@@ -99,8 +99,13 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     // A push is packed, so that it cannot be looked through; the patch says what is in it.
     const { claims, config } = c.var;
     const detector = new DecoyDetector(await decoyOf(config, claims.s));
-    const onDecoy = () => egressObserver(c.env, claims.s).onDecoy(`the branch ${claims.b}`);
+    let isFound = false;
+    const onDecoy = () => {
+      isFound = true;
+    };
     await putPatch(c.env.LOGS, claims.s, head, detector.watching(body, onDecoy), bytes);
+    // Before the sandbox says that the work is saved: nothing is to follow from it.
+    if (isFound) await raiseAlarm(c.env, claims.s, 'the git host', head);
     return c.json({ bytes }, 201);
   });
 

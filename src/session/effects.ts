@@ -82,7 +82,7 @@ export function laneOf(effect: Effect): string {
     case 'look-at-issue':
       return 'issue-state';
     case 'open-pull-request':
-      return 'pull-request';
+      return PULL_REQUEST_LANE;
     case 'start-sandbox':
     case 'prompt-sandbox':
     case 'answer-sandbox':
@@ -104,6 +104,9 @@ export function laneOf(effect: Effect): string {
 
 /** The lane of starts and prompts; emptied when a stop makes them pointless. */
 export const SANDBOX_LANE = 'sandbox';
+
+/** The lane of pull requests. */
+export const PULL_REQUEST_LANE = 'pull-request';
 
 /** True where a newer effect of the lane makes this one pointless, so that it need not be carried out any more. */
 export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {

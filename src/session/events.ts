@@ -59,8 +59,11 @@ export type SessionEvent =
       /** When it happened, by Linear's clock, in ms since the epoch; left out: just now. */
       at?: number;
     }
-  /** The decoy credential was about to leave the sandbox: something in there collects secrets. */
-  | { type: 'alarm-raised'; id: string; host: string }
+  /**
+   * The decoy credential was about to leave the sandbox: something in there collects secrets. `commit`: it is in this commit;
+   * `pushed`: which the git host has by now. Left out: in a request to `host`, which was not let through.
+   */
+  | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean } }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
   | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean }
   /** The issue's title, team or labels are other ones now. */

@@ -272,11 +272,14 @@ export class IssueSession extends DurableObject<Env> {
     return this.#state || this.#readOnly ? this.#egress.newest(limit) : null;
   }
 
-  /** The gateway met the decoy credential on its way to a host. */
-  raiseAlarm(id: string, host: string): void {
+  /** The gateway met the decoy credential: on its way to a host or, with `commit`, in what that commit changes. */
+  raiseAlarm(id: string, host: string, commit: string | null = null): void {
     const state = this.#state;
     if (!state) return;
-    this.#commit(() => ({ state, event: { type: 'alarm-raised', id, host } }));
+    const isPushed = () =>
+      this.ctx.storage.kv.get(PUSHED_TIP) === commit || this.#pushed.all().some((known) => known.id === commit);
+    const found = commit !== null && { commit: { id: commit, pushed: isPushed() } };
+    this.#commit(() => ({ state, event: { type: 'alarm-raised', id, host, ...found } }));
   }
 
   /** Notes commits that the sandbox is about to push. */

@@ -202,7 +202,9 @@ function pullRequestWords({ state, number, url, draft, problem }: Body<'pull-req
     case 'pending':
       return 'The pull request was not there yet when the turn ended';
     case 'failed':
-      return `No pull request was opened: ${problem ?? 'no reason is known'}`;
+      return number === null
+        ? `No pull request was opened: ${problem ?? 'no reason is known'}`
+        : `Pull request #${number} could not be brought up to date: ${problem ?? 'no reason is known'}`;
   }
 }
 

@@ -64,18 +64,24 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
 export function notProposed(step: Step, effect: OpenPullRequest, event: EventOf<'effect-failed'>): void {
   const { error, hint } = event;
   const problem = [error, hint].flatMap((text) => (text ? [text.replace(/\.?$/, '.')] : [])).join(' ');
-  // One that was opened before is not said not to be there.
-  const { number = null, url = null, draft = false } = step.state.proposal?.pullRequest ?? {};
+  const { number = null, url = null, draft = false } = openPullRequestOf(step) ?? {};
   step.record({ kind: 'pull-request', state: 'failed', number, url, draft, problem });
   step.set({ failedEffects: step.state.failedEffects + 1 });
   finish(step, effect.turn);
+}
+
+/** The one that was opened before, which is not said not to be there; null where none is known to be open. */
+function openPullRequestOf(step: Step): Proposal['pullRequest'] {
+  const known = step.state.proposal?.pullRequest ?? null;
+  return known?.isOver ? null : known;
 }
 
 /** The answer goes out without it; once it is there, it is linked. */
 export function waitNoLonger(step: Step): void {
   const { phase } = step.state;
   if (phase.name !== 'saving' || !phase.proposes) return;
-  step.record({ kind: 'pull-request', state: 'pending', number: null, url: null, draft: false });
+  const { number = null, url = null, draft = false } = openPullRequestOf(step) ?? {};
+  step.record({ kind: 'pull-request', state: 'pending', number, url, draft });
   endTurn(step, phase.ending, phase.early);
 }
 

@@ -255,7 +255,8 @@ export interface ExpectedThread {
 export interface Proposal {
   /** Commit for which everything was done that had to be; null: none yet. */
   head: string | null;
-  pullRequest: { number: number; url: string; draft: boolean } | null;
+  /** `isOver`: it was closed or merged, as GitHub said when a turn began. */
+  pullRequest: { number: number; url: string; draft: boolean; isOver?: boolean } | null;
   /** Agent sessions in which it is linked. */
   linked: string[];
 }

@@ -3,7 +3,7 @@
  * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
  */
 import { listCommands } from '../linear/background-words.ts';
-import { SANDBOX_LANE } from './effects.ts';
+import { PULL_REQUEST_LANE, SANDBOX_LANE } from './effects.ts';
 import type { EventOf, Withdrawal } from './events.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from './requests.ts';
 import { currentTurn, type Halt, isLive, type PhaseState, type SavingPhase, type Turn, threadsOf } from './state.ts';
@@ -66,18 +66,56 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   if (!endBackground(step, stop)) halt(step, stop);
 }
 
-/** The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. */
-export function alarmRaised(step: Step, { id, host }: EventOf<'alarm-raised'>): void {
-  const words = `Stopped, because something in the sandbox tried to send a credential to ${host}`;
-  step.record({
-    kind: 'notice',
-    level: 'error',
-    text: `${words}. It was a decoy that opens nothing, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
-  });
+/**
+ * The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. What runs is stopped, what
+ * waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
+ */
+export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
+  const { what, outcome } = alarmWords(event, step.state.branch);
+  const words = `Stopped, because ${what}`;
+  step.record({ kind: 'notice', level: 'error', text: `${words}. ${outcome}` });
+  const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'stopped' };
   const { phase } = step.state;
-  const stop: Stop = { id, at: null, thread: null, author: null, words, how: 'stopped' };
-  if (isRunning(phase)) halt(step, stop);
-  else endBackground(step, stop);
+  if (phase.name === 'waiting') {
+    const thread = Object.keys(step.state.agentSessions).at(-1);
+    if (thread !== undefined) step.say(thread, { type: 'error', body: `${words}. ${outcome}` });
+    endBackground(step, stop);
+    return;
+  }
+  if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.` });
+  if (phase.name === 'saving') {
+    const { text } = phase.ending;
+    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}. ${outcome}\n\n${text}`) };
+    step.enter({ ...phase, ending });
+  }
+  halt(step, stop);
+  // The work is saved and its pull request was asked for: that is not waited for, and not opened where it can be helped.
+  const { phase: now } = step.state;
+  if (now.name === 'saving' && now.proposes) {
+    step.transition.cancelledLanes.push(PULL_REQUEST_LANE);
+    endTurn(step, now.ending, now.early);
+  }
+}
+
+function alarmWords({ host, commit }: EventOf<'alarm-raised'>, branch: string): { what: string; outcome: string } {
+  const decoy = 'It was a decoy that opens nothing';
+  const cause = 'code in this repository, or a package it uses, collects credentials, or Claude wrote one down';
+  if (!commit) {
+    return {
+      what: `something in the sandbox tried to send a credential to ${host}`,
+      outcome: `${decoy}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
+    };
+  }
+  const id = commit.id.slice(0, 10);
+  return commit.pushed
+    ? {
+        what: `a credential of the sandbox is in what was pushed to ${branch}`,
+        outcome: `${decoy}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch.`,
+      }
+    : {
+        what: `a credential of the sandbox is in what was to be pushed to ${branch}`,
+        outcome: `${decoy}, and commit ${id} was not pushed: ${cause}. The patch on the live page shows where it is.`,
+      };
 }
 
 /** Ends what a stop found running when the save that was under way is done. Done after every event. */
@@ -103,12 +141,6 @@ function endBackground(step: Step, stop: Stop): boolean {
   const words = `${stop.words}. This ran in the background and was ended: ${listCommands(background.commands)}`;
   stopWork(step, turn, { ...stop, words });
   return true;
-}
-
-/** Whether something runs in the sandbox for this phase's turn, and is not being stopped yet. */
-function isRunning(phase: PhaseState): boolean {
-  if (phase.name === 'asking') return isLive(phase.about);
-  return phase.name === 'starting' || phase.name === 'working' || phase.name === 'saving';
 }
 
 /**
@@ -162,7 +194,7 @@ function halt(step: Step, stop: Stop): boolean {
 }
 
 function idleWords(phase: PhaseState, { how, words }: Stop): string {
-  if (how === 'withdrawn') return `${words}.`;
+  if (how === 'withdrawn' || words !== 'Stopped') return `${words}.`;
   if (phase.name === 'parked' || phase.name === 'queued') return IDLE_WORDS[phase.name];
   const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
   return isBeforeClaude ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';

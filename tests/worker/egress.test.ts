@@ -77,12 +77,26 @@ describe('the decoy credential', () => {
   });
 
   it('is found in what Claude commits', async () => {
-    const { token, decoy } = await working();
+    const { thread, token, decoy } = await working();
     const body = `+++ b/config.js\n+const token = '${decoy}';\n`;
     const headers = { 'content-length': String(body.length) };
     const response = await gateway(token, `/patch/${'a'.repeat(40)}`, { method: 'PUT', body, headers });
     expect(response.status).toBe(201);
     await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
+    const notices = (await journal(thread)).filter((entry) => entry.kind === 'notice' && entry.level === 'error');
+    expect(notices).toMatchObject([{ text: expect.stringContaining('commit aaaaaaaaaa was not pushed') }]);
+  });
+
+  it('is said to be on the git host where it was found after the push', async () => {
+    const { thread, token, decoy } = await working();
+    await session(thread).noteTip('b'.repeat(40));
+    const body = `+${btoa(`x${decoy}`)}\n`;
+    const headers = { 'content-length': String(body.length) };
+    await gateway(token, `/patch/${'b'.repeat(40)}`, { method: 'PUT', body, headers });
+    const notices = (await journal(thread)).filter((entry) => entry.kind === 'notice' && entry.level === 'error');
+    expect(notices).toMatchObject([
+      { text: expect.stringMatching(/was pushed to .* after commit bbbbbbbbbb was on the git host/) },
+    ]);
   });
 
   it('does not end it where Claude reads its environment to its own model', async () => {

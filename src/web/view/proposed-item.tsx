@@ -30,8 +30,12 @@ function proposedWords(entry: Proposed) {
         </>
       );
     case 'pending':
-      return 'The pull request is not there yet; Cyrus goes on trying';
+      return entry.number === null
+        ? 'The pull request is not there yet; Cyrus goes on trying'
+        : `Pull request #${entry.number} is not brought up to date yet; Cyrus goes on trying`;
     case 'failed':
-      return `No pull request was opened: ${entry.problem ?? 'the reason is not known'}`;
+      return entry.number === null
+        ? `No pull request was opened: ${entry.problem ?? 'the reason is not known'}`
+        : `Pull request #${entry.number} is open, and could not be brought up to date: ${entry.problem ?? 'the reason is not known'}`;
   }
 }

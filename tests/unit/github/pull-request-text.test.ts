@@ -127,6 +127,15 @@ describe('what anybody wrote into an issue', () => {
     'Fixes ENG-1, ENG-2 and #3',
     'closes GH-5',
     'see acme/shop#7',
+    'Fixes:\n- #12\n- ENG-8',
+    '**Closes** #12',
+    'Closes:  **ENG-8**',
+    'resolves [ENG-8](https://linear.app/acme/issue/ENG-8)',
+    'FIXES the issue #12',
+    'closes !5',
+    'contributing to ENG-8',
+    'Fixes gh-12',
+    'fixes mojombo#1',
   ];
   it.each(words)('links and closes nothing by its words: %s', (text) => {
     const title = renderTitle(
@@ -135,11 +144,29 @@ describe('what anybody wrote into an issue', () => {
     );
     const body = renderBody('{{summary}}', facts({ summary: text }));
     for (const part of [title.replace('ENG-7', ''), body]) {
-      expect(part).not.toMatch(/\b(implementing|part of|refs|towards|fixes|closes)\b/i);
-      expect(part).not.toMatch(/(^|[\s/\w])(#|GH-)\d/);
+      expect(part).not.toMatch(/\b(implementing|part of|refs|towards|fixes|closes|resolves|contributing to)\b/i);
+      expect(part).not.toMatch(/#\d|GH-\d|!\d/i);
     }
     expect(title).toContain('ENG-7: ');
     expect(title.replace('ENG-7', '')).not.toMatch(/ENG-\d/);
+  });
+
+  it('is not mentioned by its address, which leads there still', () => {
+    const linked = (address: string) => renderBody('{{summary}}', facts({ summary: `See ${address}.` }));
+    expect(linked('https://github.com/acme/shop/pull/7')).toContain('https://redirect.github.com/acme/shop/pull/7');
+    expect(linked('https://www.github.com/acme/shop/issues/7')).toContain('redirect.github.com/acme/shop/issues/7');
+    expect(linked('https://git.acme.example/acme/shop/issues/12')).toContain('/acme/shop/issues/%312');
+    expect(linked('https://gitlab.com/a/b/-/merge_requests/5')).toContain('/merge_requests/%35');
+    expect(linked('https://docs.example/page#2-install')).toContain('https://docs.example/page#2-install');
+  });
+
+  it('names no identifier but the issue’s own, in capitals as Linear reads them', () => {
+    const issue = { identifier: 'ENG-7', title: '', url: '' };
+    const body = renderBody(
+      '{{summary}}',
+      facts({ issue, summary: 'As in OPS-12: ENG-7 and ENG-77, on node-24 with ES-2024.' }),
+    );
+    expect(body).toContain('OPS-\u206012: ENG-7 and ENG-\u206077, on node-24 with ES-2024.');
   });
 
   it('leaves standards as they are, and no control characters or halves of characters in anything', () => {
