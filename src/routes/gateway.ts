@@ -27,6 +27,7 @@ import { egressObserver, raiseAlarm } from './gateway-egress.ts';
 import { passToMcp } from './gateway-mcp.ts';
 import { refuse } from './gateway-refusal.ts';
 import { takeSharedFile } from './gateway-shared.ts';
+import { heardOf } from './sandbox-silence.ts';
 import { sizedBody } from './sized-body.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
@@ -85,7 +86,9 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       const ingested = await session.ingest(batch);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
-      const { stored, watched } = ingested;
+      const { stored, watched, isAwaited } = ingested;
+      // The platform tells of a container's end.
+      if (claims.p !== 'container') heardOf(claims.s, isAwaited, () => session.lookAfterSandbox(), waitUntil);
       return c.json({ stored, watched, protocol: SANDBOX_PROTOCOL } satisfies EventBatchAnswer);
     },
   );

@@ -3,7 +3,7 @@ import type { Egress } from '../protocol/egress.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { InstanceSize } from '../protocol/placement.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import { listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
+import { isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
 import { type Sandbox, SandboxError, SandboxLostError } from './sandbox.ts';
 import { GATEWAY_HOST, type Reply, type SandboxContainer } from './sandbox-container.ts';
 import { explainStartFailure } from './start-failure.ts';
@@ -35,6 +35,8 @@ function nameOf(sessionId: string, generation: number): string {
 }
 
 export class ContainerSandbox implements Sandbox {
+  /** The platform tells it: see `onStop` of the container's object. */
+  readonly endsUntold = false;
   readonly #container: DurableObjectStub<SandboxContainer>;
   readonly #rules: { repository: string; egress: Egress };
   readonly #fetch: SandboxFetch;
@@ -54,6 +56,10 @@ export class ContainerSandbox implements Sandbox {
 
   gateway(_origin: string, token: string): StartSession['gateway'] {
     return { url: `http://${GATEWAY_HOST}`, token };
+  }
+
+  isThere(sessionId: string): Promise<boolean> {
+    return isKnown(this.#fetch, sessionId);
   }
 
   async warm(sessionId: string): Promise<void> {

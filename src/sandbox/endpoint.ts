@@ -2,16 +2,20 @@
 import { withTimeLimit } from '../limits/time-limit.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import { bodyType, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
+import { bodyType, isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** A start answers before the workspace is prepared, so nothing takes long. */
 const TIMEOUT_MS = 15_000;
 /** But for a file, which comes as fast as Linear gives it. */
 const FILE_TIMEOUT_MS = 90_000;
+/** A server that is there answers at once; a machine that is gone answers never. */
+const THERE_TIMEOUT_MS = 1_750;
 
 export class EndpointSandbox implements Sandbox {
+  readonly endsUntold = true;
   readonly #fetch: SandboxFetch;
+  readonly #isThere: (sessionId: string) => Promise<boolean>;
 
   /**
    * @param url address of the server, without trailing slash
@@ -25,6 +29,25 @@ export class EndpointSandbox implements Sandbox {
         // Read within the limit too; every answer of a sandbox server is short.
         return new Response(await response.text(), { status: response.status });
       });
+    let known: Promise<string> | null = null;
+    this.#isThere = async (sessionId) => {
+      // Found once for all questions: asking whether a sandbox is there costs nothing else.
+      known ??= secret();
+      const authorization = `Bearer ${await known.catch((error: unknown) => {
+        known = null;
+        throw error;
+      })}`;
+      return await isKnown((path, init) => {
+        return withTimeLimit(THERE_TIMEOUT_MS, async (signal) => {
+          const response = await fetch(url + path, { ...init, headers: { authorization }, signal });
+          return new Response(await response.text(), { status: response.status });
+        });
+      }, sessionId);
+    };
+  }
+
+  isThere(sessionId: string): Promise<boolean> {
+    return this.#isThere(sessionId);
   }
 
   gateway(origin: string, token: string): StartSession['gateway'] {

@@ -46,6 +46,20 @@ export async function startSession(fetch: SandboxFetch, sessionId: string, body:
   });
 }
 
+/** `GET /sessions/:id` @returns false: it does not answer, or has nothing of the session. Any other answer shows that it is there. */
+export async function isKnown(fetch: SandboxFetch, sessionId: string): Promise<boolean> {
+  let response: Response;
+  try {
+    response = await fetch(`/sessions/${sessionId}`, { method: 'GET' });
+  } catch {
+    // Refused, or no answer in time: that is the answer.
+    return false;
+  }
+  if (response.ok) return true;
+  const refusal = refusalSchema.safeParse(await response.json().catch(() => null));
+  return !LOST.includes(`${response.status} ${refusal.success ? refusal.data.error : ''}`);
+}
+
 /** `POST /sessions/:id/commands` @throws SandboxError */
 export async function sendCommand(fetch: SandboxFetch, sessionId: string, command: SandboxCommand): Promise<void> {
   const response = await ask(fetch, `/sessions/${sessionId}/commands`, 'POST', command);

@@ -3,6 +3,13 @@ import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 
 export interface Sandbox {
+  /** Whether nobody tells when it ends, so that it has to be asked whether it is there. */
+  readonly endsUntold: boolean;
+  /**
+   * Asks, within 2 s, whether the sandbox is there and knows the session.
+   * @throws DatabaseError, SandboxError where it cannot be asked, which says nothing of it
+   */
+  isThere(sessionId: string): Promise<boolean>;
   /** Address under which this kind of sandbox reaches the gateway, and what its start message carries as token. */
   gateway(origin: string, token: string): StartSession['gateway'];
   /**

@@ -89,6 +89,17 @@ function phaseDeadlines(state: SessionState): Deadline[] {
   }
 }
 
+/**
+ * Whether the sandbox is known to be there and has something to do, so that its silence means trouble. What a start or a stop that is
+ * not confirmed yet comes to is found out by these themselves.
+ */
+export function isSilenceTrouble({ phase, sandbox }: SessionState): boolean {
+  if (sandbox.streamId === null) return false;
+  if (phase.name === 'saving') return !phase.proposes && phase.stopSent === undefined;
+  if (phase.name === 'starting') return phase.turn.startedAs === phase.turn.number;
+  return phase.name === 'working';
+}
+
 /** For every thread of the turn that nothing was said to for so long, in ms. */
 function heartbeats(state: SessionState, since: number, after: number): Deadline[] {
   const turn = currentTurn(state);

@@ -29,9 +29,9 @@ export interface Delivery {
  * answers a question that is not open any more, so it changed nothing; why, for people.
  */
 export type Accepted = 'accepted' | 'duplicate' | 'no-such-session' | 'read-only' | { closed: string };
-/** `watched`: somebody looks on. `read-only`: to be posted again later; nothing was taken in. */
+/** `watched`: somebody looks on. `isAwaited`: the sandbox has something to do, so that its silence would mean trouble. `read-only`: to be posted again later; nothing was taken in. */
 export type Ingested =
-  | { kind: 'stored'; stored: number; watched: boolean }
+  | { kind: 'stored'; stored: number; watched: boolean; isAwaited: boolean }
   | { kind: 'superseded'; message: string }
   | { kind: 'read-only'; message: string };
 

@@ -92,6 +92,8 @@ export type SessionEvent =
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
   /** The platform says that the sandbox of this life has ended, and its disk with it. */
   | { type: 'sandbox-ended'; generation: number }
+  /** The sandbox of this life was silent, and does not answer either. */
+  | { type: 'sandbox-unreachable'; generation: number }
   /** An effect failed and is tried again. `reason`: what is waited for, for people. */
   | { type: 'effect-delayed'; effect: Effect; attempts: number; reason: string }
   /** The wall clock was set. @param by ms, forward or back */

@@ -14,11 +14,12 @@ import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import { asUnreadable, type EventBatch } from '../protocol/sandbox.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
+import { sandboxFor } from '../sandbox/choose.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { AssetMemory } from './asset-memory.ts';
 import { Audience, type Written } from './audience.ts';
-import { setBack } from './clock-moves.ts';
-import { nextDeadline } from './deadlines.ts';
+import { setBack, setForward } from './clock-moves.ts';
+import { isSilenceTrouble, nextDeadline } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
 import { type Effect, laneOf } from './effects.ts';
@@ -35,6 +36,7 @@ import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
 import { needsPlace } from './queueing.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
 import { isGivenUp } from './retry-policies.ts';
+import { SandboxCheck } from './sandbox-check.ts';
 import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -67,6 +69,9 @@ export class IssueSession extends DurableObject<Env> {
   #workspaceName = '';
   #alarmAt: number | null = null;
   #isMoving = false;
+  /** The clock seemed to be set forward when the object was awake last. */
+  #isDoubted = false;
+  readonly #sandboxCheck: SandboxCheck;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -80,6 +85,14 @@ export class IssueSession extends DurableObject<Env> {
     this.#outbox = new Outbox(sql);
     this.#store = new StateStore(sql);
     this.#audience = new Audience(ctx, this.#journal, (state) => this.#view(state));
+    this.#sandboxCheck = new SandboxCheck({
+      state: () => this.#state,
+      sandboxOf: (state) => {
+        const where = { env, config: this.#config, database: this.#database(), state };
+        return sandboxFor(where, state.id, state.sandbox.generation);
+      },
+      onGone: (generation) => this.#sandboxGone(generation),
+    });
     this.#state = this.#load();
     if (!this.#state) return;
     this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
@@ -160,7 +173,14 @@ export class IssueSession extends DurableObject<Env> {
     const refusal = fence(state, batch);
     if (refusal) return { kind: 'superseded', message: refusal.message };
     this.#takeIn(state, batch);
-    return { kind: 'stored', stored: this.#state?.sandbox.cursor ?? 0, watched: this.#audience.isThere };
+    const now = this.#state ?? state;
+    const isAwaited = isSilenceTrouble(now);
+    return { kind: 'stored', stored: now.sandbox.cursor, watched: this.#audience.isThere, isAwaited };
+  }
+
+  /** The sandbox posted nothing for some seconds. @returns when to look again unless it posts, in ms; null: there is no need */
+  async lookAfterSandbox(): Promise<number | null> {
+    return await this.#sandboxCheck.look();
   }
 
   /** One event that cannot be taken in, whatever is wrong with it, keeps neither those after it nor the turn from going on. */
@@ -439,17 +459,21 @@ export class IssueSession extends DurableObject<Env> {
     });
   }
 
-  /** A clock that was set back would have everything wait by as much longer. */
+  /** A clock that was set back would have everything wait by as much longer; one set forward, by as much less. */
   #watchClock(): boolean {
     const state = this.#state;
+    if (!state || this.#isMoving) return false;
     const now = Date.now();
-    const by = state && !this.#isMoving ? setBack(state.updatedAt, now) : 0;
-    if (!state || by === 0) return false;
+    const back = setBack(state.updatedAt, now);
+    const by = back === 0 ? setForward(state, now, this.#isDoubted) : back;
+    this.#isDoubted = by > 0;
+    if (by === 0) return false;
     log('session.clock-moved', { session: state.id, by });
     this.#isMoving = true;
     try {
       this.#commit(() => {
-        this.#outbox.clockMoved(by);
+        // What is sent or tried again too early does no harm.
+        if (by < 0) this.#outbox.clockMoved(by);
         return { state, event: { type: 'clock-moved', by } };
       });
     } finally {
@@ -468,6 +492,14 @@ export class IssueSession extends DurableObject<Env> {
     if (effects.length > 0) this.ctx.waitUntil(this.#carryOut());
     this.#arm();
     return true;
+  }
+
+  #sandboxGone(generation: number): void {
+    try {
+      this.#commit(() => this.#state && { state: this.#state, event: { type: 'sandbox-unreachable', generation } });
+    } catch (error) {
+      log('session.sandbox.not-noted', { session: this.ctx.id.toString(), error: asError(error) });
+    }
   }
 
   #view(state: SessionState) {

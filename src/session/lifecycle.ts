@@ -5,7 +5,7 @@
 import { isByPerson } from './admission.ts';
 import { tellFallback } from './claude-limits.ts';
 import { afterClockMove } from './clock-moves.ts';
-import { dueDeadlines, SANDBOX_SILENCE_MS } from './deadlines.ts';
+import { dueDeadlines, isSilenceTrouble, SANDBOX_SILENCE_MS } from './deadlines.ts';
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect, type Effect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
@@ -13,7 +13,7 @@ import { issueSeen, issueTold, statusChanged } from './issue-changes.ts';
 import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { closedBy } from './open-question.ts';
 import { remindOfParking } from './parking.ts';
-import { contextArrived, expectEvent, OPENING, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
+import { contextArrived, expectEvent, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
 import { notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
@@ -23,7 +23,7 @@ import { sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { effectDelayed } from './start-delays.ts';
-import { currentTurn, type SessionState } from './state.ts';
+import { currentTurn, OPENING, type SessionState } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './stops.ts';
 import { close, endTurn, failTurn, lookForSandbox, stopped } from './turn.ts';
@@ -79,6 +79,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'sandbox-ended':
       sandboxEnded(step, event);
+      break;
+    case 'sandbox-unreachable':
+      sandboxUnreachable(step, event);
       break;
     case 'clock-moved':
       step.set(afterClockMove(step.state, event.by));
@@ -190,6 +193,13 @@ function checkpointed(step: Step, { checkpoint }: EventOf<'checkpointed'>): void
 function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): void {
   const { phase, sandbox } = step.state;
   if (generation === sandbox.generation && phase.name !== 'starting') replaceSandbox(step);
+}
+
+/** It is looked for at once, for an endpoint that ends tells nobody. */
+function sandboxUnreachable(step: Step, { generation }: EventOf<'sandbox-unreachable'>): void {
+  if (generation !== step.state.sandbox.generation || !isSilenceTrouble(step.state)) return;
+  step.record({ kind: 'notice', level: 'warning', text: 'The sandbox does not answer any more. Looking for it.' });
+  lookForSandbox(step);
 }
 
 /** Effects that are asked for again before long, or whose news comes by another way. */

@@ -15,7 +15,7 @@ import { turnAway } from './refusals.ts';
 import { changesMind, repeatRepositoryQuestion, takeRepository } from './repository-choice.ts';
 import { goOnWithWished } from './resumption.ts';
 import { readTag } from './routing.ts';
-import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
+import { currentTurn, OPENING, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
 import { stopRequested } from './stops.ts';
 import { beginTurn, close, handOver } from './turn.ts';
@@ -170,9 +170,6 @@ function isOption({ phase }: SessionState, text: string): boolean {
   const said = text.trim().toLowerCase();
   return phase.about.questions.some(({ options }) => options.some((option) => option.trim().toLowerCase() === said));
 }
-
-/** In `expectedThread.since`: the thread is being opened, and no longer waited for. */
-export const OPENING = Number.MAX_SAFE_INTEGER;
 
 /** Notes the comment that a prompt is, so that a notification of it adds nothing. */
 function hear(step: Step, commentId: string | undefined): void {

@@ -251,6 +251,9 @@ export interface ExpectedThread {
   at?: number;
 }
 
+/** In `expectedThread.since`: the thread is being opened, and no longer waited for. */
+export const OPENING = Number.MAX_SAFE_INTEGER;
+
 /** What was proposed of the work. */
 export interface Proposal {
   /** Commit for which everything was done that had to be; null: none yet. */

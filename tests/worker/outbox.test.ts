@@ -1,14 +1,14 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Effect } from '../../src/session/effects.ts';
 import { MOST_TOGETHER } from '../../src/session/gathering.ts';
 import { Outbox, type Pending } from '../../src/session/outbox.ts';
 import { INTERRUPTION_LIMIT } from '../../src/session/retry-policies.ts';
 import { createTables } from '../../src/session/tables.ts';
-import { created, newThread, prompted, send } from './support/linear-webhook.ts';
+import { created, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { journal, registerWorkspace, session } from './support/sessions.ts';
+import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
 const NOW = 1_800_000_000_000;
 
@@ -185,5 +185,64 @@ describe('a clock that is set back by an hour in the middle of a turn', () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+});
+
+describe('a clock that is set forward by an hour in the middle of a turn', () => {
+  beforeEach(registerWorkspace);
+  afterEach(() => void vi.useRealTimers());
+
+  async function working(outside: Outside) {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const reporter = new Reporter(thread);
+    await reporter.report({ type: 'line', line: JSON.stringify({ type: 'system', subtype: 'init', model: 'sonnet' }) });
+    return thread;
+  }
+
+  const wake = (thread: Thread) => runInDurableObject(session(thread), (instance) => instance.alarm());
+
+  it('leaves a stop its ten seconds, after which it is final', async () => {
+    const outside = new Outside();
+    const thread = await working(outside);
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const ahead = Date.now() + 3_600_000;
+    vi.useFakeTimers({ toFake: ['Date'], now: ahead });
+    await wake(thread);
+    await wake(thread);
+    expect((await page(thread))?.session.phase).toBe('stopping');
+    vi.setSystemTime(ahead + 10_500);
+    await wake(thread);
+    const [ended] = (await journal(thread)).filter((entry) => entry.kind === 'turn-ended');
+    expect(ended).toMatchObject({ outcome: 'stopped' });
+    // It lasted about as long as it did, not an hour.
+    expect(ended?.kind === 'turn-ended' && ended.durationMs).toBeLessThan(600_000);
+  });
+
+  it('takes no sandbox for silent that has just posted, and tells nobody that the work takes an hour', async () => {
+    const outside = new Outside();
+    const thread = await working(outside);
+    const said = outside.said.length;
+    const ahead = Date.now() + 3_600_000;
+    vi.useFakeTimers({ toFake: ['Date'], now: ahead });
+    await wake(thread);
+    expect(outside.starts).toHaveLength(1);
+    vi.setSystemTime(ahead + 46_000);
+    await wake(thread);
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+    expect(outside.said.slice(said).map(({ content }) => content.body)).toEqual([]);
+  });
+
+  it('leaves every wait its length where the object was evicted meanwhile', async () => {
+    const outside = new Outside();
+    const thread = await working(outside);
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+    await evictDurableObject(session(thread));
+    await wake(thread);
+    expect((await page(thread))?.session.phase).toBe('stopping');
   });
 });
