@@ -102,12 +102,17 @@ async function askOnce(
     return new Response(answer.body, { status: answer.status, headers: kept });
   }
   log('gateway.git.refused', { session: claims.s, repository: claims.r, status: answer.status });
-  return refusalOfHost(answer, (await readRefusal(answer, secrets)).trim().slice(0, MAX_WORDS), claims.r);
+  const said = (await readRefusal(answer, secrets)).trim().slice(0, MAX_WORDS);
+  // Only plain text is worth repeating; a page of HTML is not.
+  const isText = said !== '' && (answer.headers.get('content-type') ?? '').startsWith('text/plain');
+  return refusalOfHost(answer, isText ? `: ${said}` : '', claims.r);
 }
 
-function refusalOfHost({ status, headers }: Response, said: string, fullName: string): GitRefusal {
-  // Only plain text is worth repeating; a page of HTML is not.
-  const words = said !== '' && (headers.get('content-type') ?? '').startsWith('text/plain') ? `: ${said}` : '';
+/**
+ * What a refusal of the git host's means and what to do.
+ * @param words what the host itself said, as it follows a sentence (`: no`); empty where that is not to be repeated
+ */
+export function refusalOfHost({ status, headers }: Response, words: string, fullName: string): GitRefusal {
   if (status >= 300 && status < 400) {
     // Following would carry the credential elsewhere, and a streamed push cannot be sent twice.
     const message = `the git host says that ${fullName} is at ${movedTo(headers.get('location'))}: have its clone address in Cyrus changed`;
@@ -147,7 +152,8 @@ function movedTo(location: string | null): string {
   }
 }
 
-function basicCredential(credential: BasicCredential): string {
+/** A credential as it stands in an `Authorization: Basic` header. */
+export function basicCredential(credential: BasicCredential): string {
   const bytes = new TextEncoder().encode(`${credential.username}:${credential.password}`);
   return btoa(String.fromCharCode(...bytes));
 }

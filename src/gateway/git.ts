@@ -60,7 +60,7 @@ export async function forwardToGit(
     return handOn(await askGitHost(request, `info/refs${search}`, null, claims, remote, fetcher));
   }
   if (resource !== 'git-upload-pack' && resource !== 'git-receive-pack') {
-    return plain(404, "there is nothing but git's smart HTTP protocol here (no Git LFS, no plain files)");
+    return plain(404, "there is nothing but git's smart HTTP protocol and Git LFS here (no plain files)");
   }
   if (request.method !== 'POST' || search !== '') return plain(405, `${resource} is asked by POST, without a query`);
   if (request.headers.get('content-type') !== `application/x-${resource}-request`) {

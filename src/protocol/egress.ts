@@ -219,7 +219,8 @@ function matches(pattern: string, name: string): boolean {
   return pattern.startsWith('*.') ? name.endsWith(pattern.slice(1)) : name === pattern;
 }
 
-function isPublicName(name: string): boolean {
+/** Whether a name can mean a host of the public Internet; an address is no name. */
+export function isPublicName(name: string): boolean {
   return name.length <= MAX_NAME_LENGTH && NAME.test(name) && !PRIVATE_ENDINGS.some((ending) => name.endsWith(ending));
 }
 

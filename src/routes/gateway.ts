@@ -13,6 +13,7 @@ import { DecoyDetector, decoyOf } from '../gateway/decoy.ts';
 import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit, refusedByGit } from '../gateway/git.ts';
+import { forwardToLfs, LFS_PATH } from '../gateway/lfs.ts';
 import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
@@ -142,8 +143,15 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     if ('status' in remote) return refusedByGit(remote);
     const path = below(c.req.raw, `${options.base}/git/`);
     const observer = egressObserver(c.env, claims.s);
+    const decoy = await decoyOf(config, claims.s);
+    const ownLfs = `${claims.r}.git/${LFS_PATH}`;
+    if (path.startsWith(ownLfs)) {
+      const { origin } = new URL(c.req.url);
+      const addresses = { resource: path.slice(ownLfs.length), base: `${origin}${options.base}/git/${ownLfs}` };
+      return forwardToLfs(c.req.raw, { ...addresses, claims, remote, keys: config, observer, decoy, fetcher });
+    }
     const { host } = new URL(remote.cloneUrl);
-    const passage = { observer, decoy: await decoyOf(config, claims.s), host, path: `/${path}` };
+    const passage = { observer, decoy, host, path: `/${path}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
       forwardToGit(request, path, claims, remote, outgoing, undefined, ownCommitsOf(c.env, claims)),
     );

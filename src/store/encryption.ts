@@ -15,6 +15,7 @@ export type KeyPurpose =
   | 'oauth-verifier'
   | 'oauth-cookie'
   | 'gateway-token'
+  | 'lfs-address'
   | 'access-cookie';
 
 /** A stored text cannot be decrypted: it was altered, belongs elsewhere, or was encrypted with another ENCRYPTION_KEY. */

@@ -149,6 +149,8 @@ describe('a life of the sandbox that is over', () => {
   it.each([
     ['POST', '/anthropic/v1/messages', 403],
     ['GET', '/git/acme/shop.git/info/refs?service=git-receive-pack', 403],
+    ['POST', '/git/acme/shop.git/info/lfs/objects/batch', 403],
+    ['PUT', `/git/acme/shop.git/info/lfs/objects/${'c'.repeat(64)}/upload/1/v1.a.b.c`, 403],
     ['POST', '/mcp/linear', 409],
     ['PUT', `/patch/${commit}`, 409],
     ['PUT', '/checkpoint/worktree-1', 409],
@@ -396,6 +398,47 @@ describe('the way to the git host', () => {
     expect(await response.text()).toBe('refs');
     expect(sent[0]?.url).toBe('https://git.example/acme/shop.git/info/refs?service=git-upload-pack');
     expect(sent[0]?.headers.get('authorization')).toBe(`Basic ${btoa(`cyrus:${GIT_PASSWORD}`)}`);
+  });
+
+  it('moves objects of Git LFS by addresses that it seals, and only in the session’s own repository', async () => {
+    await store('git-lfs');
+    const by = { w: 'git-lfs' };
+    const oid = 'd'.repeat(64);
+    const stored = 'https://storage.example/one?signature=secret';
+    upstream = async (request) => {
+      if (request.url !== stored) {
+        const actions = { upload: { href: stored, header: { 'x-amz-date': 'now' } } };
+        return Response.json({ objects: [{ oid, size: 5, actions }] });
+      }
+      return new Response(await request.text());
+    };
+    const body = JSON.stringify({ operation: 'upload', objects: [{ oid, size: 5 }] });
+    const batch = await ask('/git/acme/shop.git/info/lfs/objects/batch', { method: 'POST', body }, env, by);
+    const text = await batch.text();
+    expect(text).not.toMatch(/secret|storage\.example|x-amz/);
+    expect(sent[0]?.url).toBe('https://git.example/acme/shop.git/info/lfs/objects/batch');
+    expect(sent[0]?.headers.get('authorization')).toBe(`Basic ${btoa(`cyrus:${GIT_PASSWORD}`)}`);
+    const found: { objects: [{ actions: { upload: { href: string } } }] } = JSON.parse(text);
+    const { href } = found.objects[0].actions.upload;
+    expect(href).toMatch(/^http:\/\/cyrus\.test\/gateway\/git\/acme\/shop\.git\/info\/lfs\/objects\//);
+    const put = (content: string, claimed: Partial<Claims>) =>
+      ask(
+        new URL(href).pathname.slice('/gateway'.length),
+        { method: 'PUT', body: content, headers: { 'content-length': '5' } },
+        env,
+        claimed,
+      );
+    expect((await put('12345', by)).status).toBe(200);
+    expect(sent[1]?.url).toBe(stored);
+    expect(sent[1]?.headers.get('authorization')).toBeNull();
+    expect(sent[1]?.headers.get('x-amz-date')).toBe('now');
+    for (const claimed of [{ ...by, g: 3 }, { w: 'git-1' }, { ...by, ro: true as const }]) {
+      expect((await put('12345', claimed)).status).toBe(403);
+    }
+    expect((await ask('/git/acme/other.git/info/lfs/objects/batch', { method: 'POST', body }, env, by)).status).toBe(
+      403,
+    );
+    expect(sent).toHaveLength(2);
   });
 
   it('refuses a path written another way than git writes it', async () => {
