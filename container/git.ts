@@ -300,6 +300,11 @@ export async function withoutFilters(options: GitOptions): Promise<[string, stri
 /** Why a command against the remote failed. */
 export type RemoteFailure = 'network' | 'auth' | 'not-found' | 'other';
 
+/** Whether git says that a branch, which the host listed before, is not there any more. @param said of `complaint` */
+export function isBranchGone(said: string): boolean {
+  return /couldn't find remote ref/i.test(said);
+}
+
 /**
  * Sorts a failure by git's and curl's words (git 2.39, English by LC_ALL).
  * `network` is worth another try; the others need a person.

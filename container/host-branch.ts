@@ -4,11 +4,13 @@
  */
 import { dirname } from 'node:path';
 import { inTheWay } from '../src/protocol/branch-names.ts';
-import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from './git.ts';
+import { complaint, GitError, type GitOptions, git, gitSays, isBranchGone, remoteFailure } from './git.ts';
 import { log } from './log.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const LIST_TIMEOUT_MS = 20_000;
+/** So often the host is asked again, where a branch was deleted between its list and the fetch. */
+const ASK_TRIES = 3;
 const FETCH_TIMEOUT_MS = 5 * 60_000;
 const COMPARE_TIMEOUT_MS = 20_000;
 /** Commits of the base that are looked through for one that holds the branch as a whole. */
@@ -26,21 +28,30 @@ export interface HostTips {
  * @returns null where the host cannot be asked now
  */
 export async function askHost(plan: WorkspacePlan): Promise<HostTips | null> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readTips(plan);
+    } catch (error) {
+      if (!(error instanceof GitError) || plan.signal.aborted) throw error;
+      // Deleted between the list and the fetch: it is listed again.
+      if (isBranchGone(complaint(error)) && attempt < ASK_TRIES) continue;
+      log('warning', 'the git host could not be asked', { failure: remoteFailure(error), complaint: complaint(error) });
+      return null;
+    }
+  }
+}
+
+/** @throws GitError */
+async function readTips(plan: WorkspacePlan): Promise<HostTips> {
   const options = inWorktree(plan);
   const refs = { base: `refs/heads/${plan.baseBranch}`, branch: `refs/heads/${plan.branch}` };
-  try {
-    const args = ['ls-remote', plan.remote.url, refs.base, refs.branch];
-    const listed = await git(args, { ...options, timeoutMs: LIST_TIMEOUT_MS });
-    const tips = new Map(listed.split('\n').map((line) => line.split('\t').reverse() as [string, string]));
-    const found: HostTips = { base: tips.get(refs.base) ?? null, branch: tips.get(refs.branch) ?? null };
-    await fetchTips(plan, found);
-    if (found.base !== null) await followBase(plan, found.base);
-    return found;
-  } catch (error) {
-    if (!(error instanceof GitError) || plan.signal.aborted) throw error;
-    log('warning', 'the git host could not be asked', { failure: remoteFailure(error), complaint: complaint(error) });
-    return null;
-  }
+  const args = ['ls-remote', plan.remote.url, refs.base, refs.branch];
+  const listed = await git(args, { ...options, timeoutMs: LIST_TIMEOUT_MS });
+  const tips = new Map(listed.split('\n').map((line) => line.split('\t').reverse() as [string, string]));
+  const found: HostTips = { base: tips.get(refs.base) ?? null, branch: tips.get(refs.branch) ?? null };
+  await fetchTips(plan, found);
+  if (found.base !== null) await followBase(plan, found.base);
+  return found;
 }
 
 /** Names of all branches on the host; null where it cannot be asked. There need be no repository here yet. */

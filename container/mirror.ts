@@ -2,7 +2,7 @@
 import { lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elapsedMs, steadyNow } from './clock.ts';
-import { complaint, GitError, git, remoteFailure } from './git.ts';
+import { complaint, GitError, git, isBranchGone, remoteFailure } from './git.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -58,6 +58,20 @@ export function withLock<T>(mirror: string, task: () => Promise<T>): Promise<T> 
  * @returns a line for people
  */
 export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await bringUpToDate(plan, wholeHistory);
+    } catch (error) {
+      // People delete branches, and rename them: the host is asked again what there is.
+      if (!(error instanceof BranchGoneError) || attempt === REMOTE_TRIES) throw error;
+    }
+  }
+}
+
+/** A branch was there when the host was asked what there is, and was not when it was fetched. */
+class BranchGoneError extends PreparationError {}
+
+async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean): Promise<string> {
   const { baseBranch, branch, fullName } = plan;
   await mkdir(plan.mirror, { recursive: true });
   const wanted = [`refs/heads/${baseBranch}`, `refs/heads/${branch}`];
@@ -270,6 +284,10 @@ function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailu
       );
     case 'other':
       if (said.includes('mismatched algorithms')) return wrongFormat(plan);
+      if (isBranchGone(said)) {
+        const words = `A branch of ${fullName} is deleted or renamed again and again while it is fetched.`;
+        return new BranchGoneError('mirror', words, 'Prompt again once its branches stay as they are.');
+      }
       return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.');
   }
 }

@@ -38,6 +38,8 @@ export interface GatewayStandIn {
   loseAnswers: number;
   /** Requests to the git host are answered with this instead, when it is set. */
   refuseGit: { status: number; text: string } | null;
+  /** Called before each request to the git host, with its path there. */
+  beforeGit: ((path: string) => Promise<void>) | null;
   /** MCP servers by name: where they are, and the Authorization that the gateway adds. */
   mcpServers: Map<string, { url: string; authorization: string }>;
   /** From now on `events` are those of a stream that is yet to begin. */
@@ -90,7 +92,8 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     const mcp = gateway.mcpServers.get(/^\/gateway\/mcp\/([a-z0-9-]+)$/.exec(path)?.[1] ?? '');
     if (mcp) return forward(request, response, mcp.url, { authorization: mcp.authorization });
     if (path.startsWith('/gateway/git/') && targets.git) {
-      const { refuseGit } = gateway;
+      const { refuseGit, beforeGit } = gateway;
+      await beforeGit?.(path);
       if (refuseGit) {
         response.writeHead(refuseGit.status, { 'content-type': 'text/plain' }).end(refuseGit.text);
         return;
@@ -199,6 +202,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     superseded: false,
     loseAnswers: 0,
     refuseGit: null,
+    beforeGit: null,
     mcpServers: new Map(),
     awaitNewStream: () => {
       latest = [];

@@ -104,6 +104,22 @@ test('a branch that exists on the git host is continued', async () => {
   expect(await readFile(join(stage.worktree('shop-1'), 'from-before.txt'), 'utf8')).toBe('pushed\n');
 });
 
+test('a branch that is deleted on the git host while it is fetched is begun from the base', async () => {
+  stage = await setStage();
+  await pushCommit(stage, 'cyrus/shop-1', 'from-before.txt');
+  const bare = join(stage.root, '../host/acme/shop.git');
+  let lists = 0;
+  stage.gateway.beforeGit = async (path) => {
+    lists += path.includes('/info/refs') ? 1 : 0;
+    // The first lists what there is, the second begins the fetch.
+    if (lists === 2) await promisify(execFile)('git', ['-C', bare, 'update-ref', '-d', 'refs/heads/cyrus/shop-1']);
+  };
+  await stage.start('shop-1');
+  const ready = await stage.event('ready');
+  const [commit] = await stage.host.log('acme/shop', 'main');
+  expect(ready.baseCommit).toBe(commit?.sha);
+});
+
 describe('sessions of one repository on one server', () => {
   /** Starts a second session beside `shop-1`. */
   async function startTwo(identities: [string?, string?] = []): Promise<void> {
