@@ -3,7 +3,9 @@
  * 2.1.330 reads.
  */
 import { z } from 'zod';
+import { errorBody } from './messages-api.ts';
 import { rejectedHeaders } from './rate-limits.ts';
+import type { BreakOff } from './stream.ts';
 
 const common = {
   /** How many requests fail; 1 where left out. */
@@ -20,6 +22,8 @@ const common = {
  * - `drop`: the connection is closed without an answer.
  * - `hang`: no answer ever.
  * - `stallMidStream`, `dropMidStream`: the answer stops, or the connection is closed, in the middle of the stream.
+ * - `errorMidStream`: the stream ends in an `error` event of this type, e.g. `overloaded_error`, after its 200
+ *   (https://docs.claude.com/en/api/messages-streaming#error-events).
  */
 export const faultSchema = z.union([
   z.strictObject({
@@ -34,6 +38,10 @@ export const faultSchema = z.union([
   z.strictObject({ hang: z.literal(true), ...common }),
   z.strictObject({ stallMidStream: z.literal(true), ...common }),
   z.strictObject({ dropMidStream: z.literal(true), ...common }),
+  z.strictObject({
+    errorMidStream: z.enum(['overloaded_error', 'api_error', 'rate_limit_error', 'invalid_request_error']),
+    ...common,
+  }),
 ]);
 /** As given by a caller: `times` and `after` may be left out. */
 export type FaultInput = z.input<typeof faultSchema>;
@@ -90,6 +98,16 @@ const usual: Record<number, { type: string; message: string }> = {
   500: { type: 'api_error', message: 'Internal server error' },
   529: { type: 'overloaded_error', message: 'Overloaded' },
 };
+
+/** How a stream breaks off; null where it does not, or before it has begun. @param requestId of the request */
+export function breakOffOf(fault: Fault | null, requestId: string): BreakOff | null {
+  if (fault === null) return null;
+  if ('stallMidStream' in fault) return 'stall';
+  if ('dropMidStream' in fault) return 'drop';
+  if (!('errorMidStream' in fault)) return null;
+  const known = Object.values(usual).find(({ type }) => type === fault.errorMidStream);
+  return { error: errorBody(fault.errorMidStream, known?.message ?? 'Internal server error', requestId) };
+}
 
 /** The answer to a `status` fault. `subscription`: the request came with an OAuth token. `now` in milliseconds since the epoch. */
 export function faultAnswer(

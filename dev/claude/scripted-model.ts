@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { ZodError } from 'zod';
 import { makeId, toAnswer } from './answer.ts';
 import { nextMessage } from './engine.ts';
-import { createFaultPlan, type Fault, type FaultInput, faultAnswer, faultSchema } from './faults.ts';
+import { breakOffOf, createFaultPlan, type Fault, type FaultInput, faultAnswer, faultSchema } from './faults.ts';
 import {
   ApiRefusal,
   checkConversation,
@@ -108,7 +108,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     }
     if (!request.stream) return sendJson(response, 200, answer);
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
-    const broken = fault && ('stallMidStream' in fault ? 'stall' : 'dropMidStream' in fault ? 'drop' : undefined);
+    const broken = breakOffOf(fault, exchange.requestId);
     return streamAnswer(response, answer, {
       paceMs: next.message.paceMs ?? options.pace ?? 0,
       wordsPerDelta: next.message.wordsPerDelta ?? 4,
@@ -153,6 +153,12 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
         first_id: listedModels[0]?.id,
         last_id: listedModels.at(-1)?.id,
       });
+    }
+    const [, named] = /^GET \/v1\/models\/([^/]+)$/.exec(route) ?? [];
+    if (named !== undefined) {
+      const model = listedModels.find(({ id }) => id === decodeURIComponent(named));
+      if (!model) throw new ApiRefusal(404, 'not_found_error', `model: ${decodeURIComponent(named)}`);
+      return sendJson(response, 200, model);
     }
     throw new ApiRefusal(404, 'not_found_error', 'Not found');
   };
@@ -204,9 +210,10 @@ interface Exchange {
 /** Carries out a fault that comes before any answer. True when it did. */
 async function failInstead(exchange: Exchange, fault: Fault | null, subscription: boolean): Promise<boolean> {
   const { response } = exchange;
-  if (fault === null || 'stallMidStream' in fault || 'dropMidStream' in fault) return false;
+  if (fault === null) return false;
   if ('drop' in fault) response.destroy();
   else if ('hang' in fault) await once(response, 'close');
+  else if (!('status' in fault)) return false;
   else {
     const { body, headers } = faultAnswer(fault, subscription, exchange.requestId, Date.now());
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);

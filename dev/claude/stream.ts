@@ -11,9 +11,12 @@ export interface StreamOptions {
   wordsPerDelta: number;
   /** Milliseconds of silence before the first tool call. */
   pauseMs: number;
-  /** Break off in the middle: leave the connection open without another byte, or close it. */
-  breakOff?: 'stall' | 'drop';
+  /** Break off in the middle. */
+  breakOff?: BreakOff;
 }
+
+/** Leave the connection open without another byte, close it, or end it with an `error` event. */
+export type BreakOff = 'stall' | 'drop' | { error: object };
 
 /** How often a `ping` is sent while nothing else is. */
 const PING_MS = 10_000;
@@ -39,7 +42,7 @@ export async function streamAnswer(
     if (!flowing) await once(response, 'drain', { signal: gone.signal }).catch(ignoreAbort);
   };
   const send = async (type: string, fields: object): Promise<void> => {
-    unsent += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+    unsent += sse(type, { type, ...fields });
     if (unsent.length > FLUSH_LENGTH) await flush();
   };
   const pause = async (ms: number): Promise<void> => {
@@ -67,6 +70,7 @@ export async function streamAnswer(
     const half = index === 0 && options.breakOff ? Math.floor(deltas.length / 2) : -1;
     for (const [position, delta] of deltas.entries()) {
       if (position === half) {
+        if (typeof options.breakOff === 'object') unsent += sse('error', options.breakOff.error);
         await flush();
         await breakOff(response, options.breakOff, gone.signal);
         return;
@@ -108,8 +112,13 @@ function pieces(text: string, words: number): string[] {
   );
 }
 
-async function breakOff(response: ServerResponse, how: 'stall' | 'drop' | undefined, gone: AbortSignal): Promise<void> {
+function sse(type: string, data: object): string {
+  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+async function breakOff(response: ServerResponse, how: BreakOff | undefined, gone: AbortSignal): Promise<void> {
   if (how === 'drop') response.destroy();
+  else if (typeof how === 'object') response.end();
   else if (!gone.aborted) await once(gone, 'abort');
 }
 

@@ -52,7 +52,7 @@ export interface GitHub {
   /** Where the REST API is, as GitHub Enterprise Server has it. */
   apiUrl: string;
   /** The app: its id, and its private key as GitHub gives it out (PKCS#1 PEM). */
-  app: { id: string; privateKey: string };
+  app: { id: string; clientId: string; privateKey: string };
   /** Installs the app on repositories of their owner, or changes what it may do there. @returns the installation's id */
   install(repositories: string[], permissions?: Permissions): number;
   /** Takes the app away from an owner. */
@@ -73,6 +73,8 @@ export interface GitHub {
   revokeInstallationTokens(): void;
   /** The installation tokens that are still good. */
   installationTokens(): readonly string[];
+  /** Gives a repository another name, under which the git host has it already; its tokens and installations follow. */
+  rename(from: string, to: string): void;
   /** Private repositories of a free account have no drafts. */
   withoutDrafts(fullName: string): void;
   /** What goes wrong from now on; none: all is well again. */
@@ -85,6 +87,8 @@ export interface GitHub {
     number: number,
     change: { title?: string; body?: string; state?: 'open' | 'closed' },
   ): Promise<Pull>;
+  /** People comment on a pull request, one comment a text. */
+  comment(fullName: string, number: number, ...texts: string[]): void;
   /** Merges a pull request. */
   merge(fullName: string, number: number): Promise<Pull>;
   /** Whether git may fetch from or push to a repository with this credential. The user name says nothing, as with GitHub. */
@@ -114,7 +118,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   const log: GitHubRequest[] = [];
 
   const answerRequest = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const url = new URL(request.url ?? '/', 'http://github');
+    const url = new URL(request.url ?? '/', `http://${request.headers.host ?? 'github'}`);
     if (url.pathname.startsWith(`${API}/`)) return serveApi(request, response, url);
     if (url.pathname.startsWith('/control/')) return serveControl(request, response, url);
     return servePages(request, response, url);
@@ -129,6 +133,8 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       path,
       url,
       authorization: request.headers.authorization,
+      userAgent: request.headers['user-agent'],
+      apiVersion: request.headers['x-github-api-version']?.toString(),
       body,
     });
     const isLost = fault?.kind === 'lost-answer';
@@ -140,7 +146,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       return;
     }
     const shown = fault?.kind === 'nonsense' ? NONSENSE : answer;
-    const headers = { ...faults.headers(), ...shown.headers };
+    const headers = { ...faults.headers(), ...GENERAL_HEADERS, 'x-github-request-id': requestId(), ...shown.headers };
     if (shown.body) return sendJson(response, shown.status, shown.body, headers);
     response.writeHead(shown.status, { ...headers, 'content-type': 'text/html' }).end('<h1>Unicorn!</h1>');
   };
@@ -238,7 +244,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   return {
     url,
     apiUrl: `${url}${API}`,
-    app: { id: String(state.app.id), privateKey: state.app.privateKey },
+    app: { id: String(state.app.id), clientId: state.app.clientId, privateKey: state.app.privateKey },
     install: (repositories, permissions = USUAL_PERMISSIONS) => {
       const account = repositories[0]?.split('/')[0] ?? '';
       const known = state.installations.find((one) => one.account === account);
@@ -269,6 +275,15 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     },
     revokeInstallationTokens: () => tokens.revoke(),
     installationTokens: () => tokens.minted,
+    rename: (from, to) => {
+      state.renamed = [...state.renamed.filter((one) => one.from !== to), { from, to }];
+      const follow = (name: string) => (name.toLowerCase() === from.toLowerCase() ? to : name);
+      for (const one of [...state.installations, ...state.personalTokens])
+        one.repositories = one.repositories.map(follow);
+      for (const pull of state.pulls) pull.repository = follow(pull.repository);
+      tokens.rename(follow);
+      save();
+    },
     withoutDrafts: (fullName) => {
       state.withoutDrafts.push(fullName);
       save();
@@ -279,6 +294,10 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       const pull = await pulls.change(await placeOf(fullName), number, change);
       save();
       return structuredClone(pull);
+    },
+    comment: (fullName, number, ...texts) => {
+      for (const body of texts) pulls.comment(fullName, number, 'ada', { body });
+      save();
     },
     merge: async (fullName, number) => {
       const pull = await pulls.merge(await placeOf(fullName), number);
@@ -297,6 +316,17 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
         server.closeAllConnections();
       }),
   };
+}
+
+/** Headers of every answer of the API. */
+const GENERAL_HEADERS = {
+  'x-github-media-type': 'github.v3; format=json',
+  'x-github-api-version-selected': '2022-11-28',
+};
+
+/** As GitHub's support asks for it, e.g. `C0DE:2A4B:1F:3D:6720`. */
+function requestId(): string {
+  return crypto.randomUUID().toUpperCase().replaceAll('-', ':');
 }
 
 /** Status and words for a page that could not be made. */

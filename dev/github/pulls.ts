@@ -30,8 +30,6 @@ const listSchema = z.object({
   state: z.enum(['open', 'closed', 'all']).default('open'),
   head: z.string().optional(),
   base: z.string().optional(),
-  per_page: z.coerce.number().int().min(1).max(100).default(30),
-  page: z.coerce.number().int().min(1).default(1),
 });
 
 export class Pulls {
@@ -59,7 +57,7 @@ export class Pulls {
   list(fullName: string, query: URLSearchParams): Pull[] {
     const parsed = listSchema.safeParse(Object.fromEntries(query));
     if (!parsed.success) throw refused(422, z.prettifyError(parsed.error));
-    const { state, head, base, per_page: size, page } = parsed.data;
+    const { state, head, base } = parsed.data;
     const [owner = ''] = fullName.split('/');
     return (
       this.all()
@@ -68,7 +66,6 @@ export class Pulls {
         // As GitHub does, a head without its owner is no filter at all.
         .filter((pull) => !head?.includes(':') || head.toLowerCase() === `${owner}:${pull.head}`.toLowerCase())
         .filter((pull) => base === undefined || pull.base === base)
-        .slice((page - 1) * size, page * size)
     );
   }
 

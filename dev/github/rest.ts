@@ -1,8 +1,9 @@
 /** The REST API, as far as Cyrus and its tests need it, with the access rules and shapes of docs.github.com/en/rest. */
-import { type Answer, notFound, refused } from './answers.ts';
+import { type Answer, notFound, paged, Refused, refused } from './answers.ts';
 import type { Place, Pulls } from './pulls.ts';
+import { byName, movedTo, repositoryId } from './renames.ts';
 import { headOf, type Locate, mainOf } from './repositories.ts';
-import type { GitHubState, Permissions, Pull } from './state.ts';
+import type { GitHubState, Installation, Permissions, Pull } from './state.ts';
 import { type Grant, isAmong, mayDo, type Tokens } from './tokens.ts';
 
 /** A request below the API's address. */
@@ -12,6 +13,9 @@ export interface ApiRequest {
   /** Path without the API's prefix, with its leading slash. */
   path: string;
   authorization: string | undefined;
+  userAgent: string | undefined;
+  /** `x-github-api-version`. */
+  apiVersion: string | undefined;
   /** Parsed JSON, or null. */
   body: unknown;
 }
@@ -29,13 +33,43 @@ export interface ApiParts {
 /** @throws Refused */
 export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<Answer> {
   const { tokens, state } = parts;
-  const { method, path, authorization } = request;
+  const { method, authorization } = request;
+  if (!request.userAgent) throw refused(403, NO_USER_AGENT);
+  const version = request.apiVersion ?? '2022-11-28';
+  if (!API_VERSIONS.includes(version)) {
+    throw refused(
+      400,
+      `The API version '${version}' is not supported. See the documentation for the versions that are.`,
+    );
+  }
+  const path = byName(state, request.path);
   const [, first = '', owner = '', name = '', kind = '', number = '', more = ''] = path
     .split('/')
     .map(decodeURIComponent);
-  if (first === 'app' && owner === '' && method === 'GET') {
+  if (path === '/rate_limit' && method === 'GET') return ok({ resources: { core: rateLimit() }, rate: rateLimit() });
+  if (path === '/app' && method === 'GET') {
     tokens.checkApp(authorization);
-    return ok({ id: state.app.id, slug: state.app.slug, name: 'Cyrus (local)' });
+    return ok(appView(state));
+  }
+  if (first === 'app' && owner === 'installations' && name === '' && method === 'GET') {
+    tokens.checkApp(authorization);
+    const { items, headers } = paged(state.installations, request.url);
+    return { ...ok(items.map((one) => installationView(state, one))), headers };
+  }
+  if (first === 'users' && method === 'GET' && name === '') return ok(userView(state, owner));
+  if (path === '/installation/repositories' && method === 'GET') {
+    const grant = tokens.grantOf(authorization);
+    if (grant.kind !== 'installation')
+      throw refused(
+        403,
+        'You must authenticate with an installation access token in order to list repositories for an installation.',
+      );
+    const { items, headers } = paged(grant.repositories, request.url);
+    const repositories = await Promise.all(
+      items.map(async (one) => repositoryView(parts, grant, await placeOf(parts, grant, one))),
+    );
+    const body = { total_count: grant.repositories.length, repository_selection: 'selected', repositories };
+    return { ...ok(body), headers };
   }
   const minting = /^\/app\/installations\/(\d+)\/access_tokens$/.exec(path);
   if (minting && method === 'POST') {
@@ -44,11 +78,11 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
   }
   if (first !== 'repos') throw notFound();
   const fullName = `${owner}/${name}`;
+  const moved = movedTo(state, fullName);
+  if (moved) throw redirect(request, moved);
   if (kind === 'installation' && method === 'GET') {
     tokens.checkApp(authorization);
-    const { id, account, permissions, suspended } = tokens.installationOf(fullName);
-    const suspendedAt = suspended ? new Date(0).toISOString() : null;
-    return ok({ id, account: { login: account }, permissions, suspended_at: suspendedAt, app_id: state.app.id });
+    return ok(installationView(state, tokens.installationOf(fullName)));
   }
   const grant = tokens.grantOf(authorization);
   const place = await placeOf(parts, grant, fullName);
@@ -57,8 +91,8 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
       return ok(await repositoryView(parts, grant, place));
     case 'GET pulls': {
       needs(grant, 'pull_requests', 'read');
-      const pulls = parts.pulls.list(place.fullName, request.url.searchParams);
-      return ok(await Promise.all(pulls.map((pull) => pullView(parts, place, pull))));
+      const { items, headers } = paged(parts.pulls.list(place.fullName, request.url.searchParams), request.url);
+      return { ...ok(await Promise.all(items.map((pull) => pullView(parts, place, pull)))), headers };
     }
     case 'POST pulls':
       needs(grant, 'pull_requests', 'write');
@@ -75,10 +109,55 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
     }
     case 'GET issues/:number/comments':
       needs(grant, 'pull_requests', 'read');
-      return ok(parts.pulls.find(place.fullName, Number(number)).comments.map(commentView));
+      return listed(parts.pulls.find(place.fullName, Number(number)).comments.map(commentView), request.url);
     default:
       throw notFound();
   }
+}
+
+/** docs.github.com/en/rest/about-the-rest-api/api-versions */
+const API_VERSIONS = ['2022-11-28', '2026-03-10'];
+const NO_USER_AGENT =
+  'Request forbidden by administrative rules. Please make sure your request has a User-Agent header (https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required).';
+
+/** A repository that was renamed: 301 for what only reads, 307 for the rest, to an address that keeps through renames. */
+function redirect({ method, url }: ApiRequest, moved: { id: number; former: string }): Refused {
+  const location = new URL(url);
+  location.pathname = url.pathname.replace(`/repos/${moved.former}`, `/repositories/${moved.id}`);
+  const isRead = method === 'GET' || method === 'HEAD';
+  const { answer } = refused(isRead ? 301 : 307, isRead ? 'Moved Permanently' : 'Temporary Redirect', {
+    url: location.href,
+  });
+  return new Refused({ ...answer, headers: { location: location.href } });
+}
+
+function rateLimit(): object {
+  return { limit: 5_000, used: 0, remaining: 5_000, reset: Math.ceil(Date.now() / 1000) + 3_600 };
+}
+
+function appView({ app }: GitHubState): object {
+  return { id: app.id, slug: app.slug, client_id: app.clientId, name: 'Cyrus (local)', owner: { login: 'acme' } };
+}
+
+function installationView(state: GitHubState, { id, account, permissions, suspended }: Installation): object {
+  return {
+    id,
+    account: { login: account },
+    app_id: state.app.id,
+    client_id: state.app.clientId,
+    app_slug: state.app.slug,
+    permissions,
+    repository_selection: 'selected',
+    suspended_at: suspended ? new Date(0).toISOString() : null,
+  };
+}
+
+/** An account: the app's own, `<slug>[bot]`, or a person's who has a token. @throws Refused 404 */
+function userView({ app, personalTokens }: GitHubState, login: string): object {
+  if (login === `${app.slug}[bot]`) return { login, id: 41_000_000 + app.id, type: 'Bot' };
+  const index = personalTokens.findIndex((token) => token.login === login);
+  if (index < 0) throw notFound();
+  return { login, id: 1_000 + index, type: 'User' };
 }
 
 /** A repository that the token does not reach is not there. @throws Refused 404 */
@@ -103,6 +182,7 @@ async function repositoryView({ pageUrl, cloneUrl, state }: ApiParts, grant: Gra
   const { fullName, directory } = place;
   const [owner = '', name = ''] = fullName.split('/');
   return {
+    id: repositoryId(state, fullName),
     name,
     full_name: fullName,
     owner: { login: owner },
@@ -130,7 +210,7 @@ async function pullView({ pageUrl }: ApiParts, { fullName, directory }: Place, p
     draft: pull.draft,
     merged_at: pull.mergedAt === null ? null : new Date(pull.mergedAt).toISOString(),
     html_url: `${pageUrl}/${fullName}/pull/${pull.number}`,
-    user: { login: pull.author },
+    user: { login: pull.author, type: pull.author.endsWith('[bot]') ? 'Bot' : 'User' },
     head: await branch(pull.head, pull.closedHead),
     base: await branch(pull.base, null),
     created_at: new Date(pull.createdAt).toISOString(),
@@ -152,6 +232,11 @@ function minted({ token, grant }: ReturnType<Tokens['mint']>): Answer {
     repository_selection: 'selected',
     repositories: repositories.map((fullName) => ({ full_name: fullName, name: fullName.split('/')[1] })),
   });
+}
+
+function listed(all: readonly object[], url: URL): Answer {
+  const { items, headers } = paged(all, url);
+  return { ...ok(items), headers };
 }
 
 function ok(body: object): Answer {

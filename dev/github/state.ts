@@ -56,6 +56,8 @@ export type Pull = z.infer<typeof pullSchema>;
 const appSchema = z.object({
   id: z.number().int(),
   slug: z.string(),
+  /** What the app is called in OAuth; as good as the id as issuer of its JWT. */
+  clientId: z.string().default('Iv23liCyrusLocal0001'),
   /** PKCS#1 PEM, as GitHub gives it out. */
   privateKey: z.string(),
   /** SPKI PEM. */
@@ -69,6 +71,8 @@ const stateSchema = z.object({
   personalTokens: z.array(personalTokenSchema),
   /** Private repositories of a free account, which have no drafts. */
   withoutDrafts: z.array(z.string()),
+  /** Repositories that have another name now; the former leads there by redirects. */
+  renamed: z.array(z.object({ from: z.string(), to: z.string() })).default([]),
   pulls: z.array(pullSchema),
   lastId: z.number().int(),
 });
@@ -83,10 +87,11 @@ export function newState(): GitHubState {
   });
   return {
     version: 1,
-    app: { id: 1001, slug: 'cyrus-local', privateKey, publicKey },
+    app: { id: 1001, slug: 'cyrus-local', clientId: 'Iv23liCyrusLocal0001', privateKey, publicKey },
     installations: [],
     personalTokens: [],
     withoutDrafts: [],
+    renamed: [],
     pulls: [],
     lastId: 1001,
   };

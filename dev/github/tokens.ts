@@ -50,6 +50,12 @@ export class Tokens {
     else this.#minted.delete(token);
   }
 
+  /** Repositories have other names now. */
+  rename(follow: (fullName: string) => string): void {
+    for (const [token, grant] of this.#minted)
+      this.#minted.set(token, { ...grant, repositories: grant.repositories.map(follow) });
+  }
+
   /** Checks the app's JWT. @throws Refused as GitHub does */
   checkApp(authorization: string | undefined): void {
     const jwt = tokenOf(authorization);
@@ -67,7 +73,8 @@ export class Tokens {
     if (!head.success || head.data.alg !== 'RS256' || !body.success) {
       throw refused(401, 'A JSON web token could not be decoded');
     }
-    if (String(body.data.iss) !== String(this.#state.app.id)) throw refused(404, 'Integration not found');
+    const { id, clientId } = this.#state.app;
+    if (![String(id), clientId].includes(String(body.data.iss))) throw refused(404, 'Integration not found');
     const verified = createVerify('RSA-SHA256')
       .update(`${header}.${claims}`)
       .verify(this.#state.app.publicKey, Buffer.from(signature, 'base64url'));
@@ -112,7 +119,7 @@ export class Tokens {
     if (!covers(installation.permissions, permissions)) {
       throw refused(422, 'The permissions requested are not granted to this installation.');
     }
-    const token = `ghs_${randomBytes(27).toString('base64url').replace(/[-_]/g, 'x')}`;
+    const token = newToken(this.#state.app.id);
     const grant: Grant = {
       login: `${this.#state.app.slug}[bot]`,
       kind: 'installation',
@@ -150,6 +157,16 @@ export class Tokens {
   #isGood({ expiresAt }: Grant): boolean {
     return expiresAt === null || expiresAt > this.#now();
   }
+}
+
+/**
+ * A token as GitHub has minted them since 2026: the app's id and a JWT behind `ghs_`, about 520 characters. Nobody but GitHub reads what is in
+ * it, so nothing is.
+ */
+function newToken(appId: number): string {
+  const part = (bytes: number) => randomBytes(bytes).toString('base64url');
+  const header = Buffer.from(JSON.stringify({ typ: 'JWT', alg: 'ES256' })).toString('base64url');
+  return `ghs_${appId}_${header}.${part(285)}.${part(64)}`;
 }
 
 /** Whether a grant reaches a repository; names are compared without case. */
