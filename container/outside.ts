@@ -31,6 +31,22 @@ export interface BranchMemory {
 export interface PullRequestNote {
   number: number;
   state: 'open' | 'closed' | 'merged';
+  /** Commit that it proposes, or proposed last. */
+  head: string;
+  /** The branch that it is, or was, to be merged into. */
+  base: string;
+}
+
+/** What Claude is told of a pull request that is over; null where it is open. */
+export function pullRequestNews({ number, state, base }: PullRequestNote): string | null {
+  switch (state) {
+    case 'open':
+      return null;
+    case 'merged':
+      return `Pull request #${number} of this branch was merged into ${base}. What you change from now on goes into a new pull request.`;
+    case 'closed':
+      return `Pull request #${number} of this branch was closed without being merged. See in the issue and its comments why before you go on the same way, and ask where that is not clear; what you change from now on goes into a new pull request.`;
+  }
 }
 
 /** How the branch stands after what happened outside was taken up. */
@@ -142,7 +158,9 @@ async function isMergedIntoBase(
   { branch, base, pullRequest }: { branch: string; base: string; pullRequest: PullRequestNote | null },
 ): Promise<boolean> {
   if (await contains(inWorktree(plan), branch, base)) return false;
-  if (pullRequest?.state === 'merged') return true;
+  // Merged as it stands, however: what was pushed after the merge is not in the base.
+  const isMerged = pullRequest?.state === 'merged' && pullRequest.base === plan.baseBranch;
+  if (isMerged && (await contains(inWorktree(plan), pullRequest.head, branch))) return true;
   const pair = `${branch} ${base}`;
   if (memory.unmerged === pair) return false;
   if (await isInBase(plan, branch, base)) return true;

@@ -7,7 +7,7 @@ import { readBaseline } from './baseline.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
-import { type BranchMemory, baseNews, type Meeting, takeUpOutside } from './outside.ts';
+import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from './outside.ts';
 import { repairRepository } from './repair.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
@@ -95,10 +95,14 @@ export class Saving {
     const { record } = context;
     try {
       const news = await this.#commits.run(async () => {
+        const { pullRequest } = context.start.repository;
+        const over = pullRequest ? pullRequestNews(pullRequest) : null;
         const meeting = await this.#meet();
-        if (!meeting) return [];
+        const ofPullRequest = this.#unlessTold(over === null ? [] : [over]);
+        if (!meeting) return ofPullRequest;
         const base = await baseNews(context.plan, meeting.tips);
         return [
+          ...ofPullRequest,
           ...(meeting.blocked === null ? [] : [meeting.blocked]),
           ...this.#unlessTold(base === null ? [] : [base]),
         ];
@@ -233,7 +237,7 @@ export class Saving {
     const context = this.#context;
     const { record } = context;
     const memory = this.#memory();
-    const meeting = await takeUpOutside(context.plan, memory);
+    const meeting = await takeUpOutside(context.plan, memory, context.start.repository.pullRequest);
     if (!meeting || meeting.news.length === 0) return meeting;
     record.notes = [...(record.notes ?? []), ...meeting.news].slice(-MAX_NOTES);
     await context.remember();

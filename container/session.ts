@@ -78,6 +78,7 @@ export class Session {
         this.#record.start.waitsForHelpers = start.waitsForHelpers;
         // An admin may have corrected it.
         this.#record.start.repository.baseBranch = start.repository.baseBranch;
+        this.#record.start.repository.pullRequest = start.repository.pullRequest;
         // A conversation that Claude's API does not take any more is followed by another one, in the same place.
         const { model, fallbackModel, conversationId } = start.claude;
         Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });

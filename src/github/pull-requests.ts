@@ -65,6 +65,39 @@ export async function proposePullRequest(api: GitHubApi, proposal: Proposal): Pr
   }
 }
 
+/** How a pull request stands. */
+export interface PullRequestState {
+  number: number;
+  state: 'open' | 'closed' | 'merged';
+  /** Commit that it proposes, or proposed last. */
+  head: string;
+  /** The branch that it is, or was, to be merged into. */
+  base: string;
+}
+
+/** How a pull request stands now; null where there is none of this number. @throws GitHubError */
+export async function pullRequestState(api: GitHubApi, number: number): Promise<PullRequestState | null> {
+  try {
+    const pull = await api.ask({
+      method: 'GET',
+      path: `${pathOf(api)}/pulls/${number}`,
+      what: `look at pull request #${number}`,
+      answer: z.object({
+        state: z.enum(['open', 'closed']),
+        merged: z.boolean().nullish(),
+        merged_at: z.string().nullish(),
+        head: z.object({ sha: z.string() }),
+        base: z.object({ ref: z.string() }),
+      }),
+    });
+    const isMerged = pull.merged ?? Boolean(pull.merged_at);
+    return { number, state: isMerged ? 'merged' : pull.state, head: pull.head.sha, base: pull.base.ref };
+  } catch (error) {
+    if (error instanceof GitHubError && error.kind === 'not-found') return null;
+    throw error;
+  }
+}
+
 /** A person's own pull request of the same branch, to another base, is none of Cyrus's. */
 async function findOpen(api: GitHubApi, { head, base, known }: Proposal): Promise<Pull | null> {
   const { owner } = api.repository;

@@ -45,6 +45,7 @@ const issueStatesSchema = z.object({
 const issueFactsSchema = z.object({
   issue: z.object({
     description: z.string().nullish(),
+    branchName: z.string().nullish(),
     labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
     project: z.object({ name: z.string() }).nullish(),
     team: z.object({ id: z.string().optional(), key: z.string(), name: z.string() }).nullish(),
@@ -88,6 +89,8 @@ const suggestionsSchema = z.object({
 /** What decides which repository an issue goes to and how Claude works on it. */
 export interface IssueFacts {
   description: string;
+  /** Linear's own suggestion for a branch; null or left out: it gave none. */
+  branchName?: string | null;
   labels: string[];
   project: string | null;
   team: { id?: string; key: string; name: string } | null;
@@ -194,6 +197,7 @@ export class LinearClient {
     const { issue } = issueFactsSchema.parse(await this.#ask(ISSUE_FACTS, { id: issueId }));
     return {
       description: issue.description ?? '',
+      branchName: issue.branchName ?? null,
       labels: issue.labels.nodes.map(({ name }) => name),
       project: issue.project?.name ?? null,
       team: issue.team ?? null,

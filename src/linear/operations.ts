@@ -96,7 +96,7 @@ export const ISSUE_NOW = /* GraphQL */ `
 export const ISSUE_FACTS = /* GraphQL */ `
   query IssueFacts($id: String!) {
     issue(id: $id) {
-      description
+      description branchName
       labels(first: 50) { nodes { name } }
       project { name }
       team { id key name }

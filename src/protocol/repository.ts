@@ -1,6 +1,7 @@
 /** What an admin may set for a repository: which issues go to it, who may ask, and how Claude works on it. */
 import { z } from 'zod';
 import { accessRulesSchema, setupScriptSchema } from './access-rules.ts';
+import { branchTemplateSchema, DEFAULT_BRANCH_TEMPLATE } from './branch-template.ts';
 import { defaultEgress, egressSchema } from './egress.ts';
 import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
 
@@ -79,6 +80,8 @@ export const repositorySettingsSchema = z.object({
   /** Added to what Claude is told, for every role or for one. */
   instructions: z.string().max(20_000).default(''),
   roleInstructions: z.partialRecord(roleSchema, z.string().max(20_000)).default({}),
+  /** Name of a session's branch, decided at its first start; see branch-template.ts. */
+  branchTemplate: branchTemplateSchema.default(DEFAULT_BRANCH_TEMPLATE),
   pullRequest: pullRequestSettingsSchema.prefault({}),
   /** Run with bash in each new worktree, after the workspace's script and before the repository's own `cyrus-setup.sh`. */
   setupScript: setupScriptSchema.optional(),

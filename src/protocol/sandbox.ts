@@ -105,6 +105,18 @@ export const startSessionSchema = z.object({
      * Left out by a Worker that does not know: what is there is taken for the session's.
      */
     pushed: z.string().nullable().optional(),
+    /**
+     * How the session's pull request stands: `head`, the commit that it proposes, or proposed last; `base`, what it is merged into.
+     * Left out where there is none, or that is not known.
+     */
+    pullRequest: z
+      .object({
+        number: z.number().int().positive(),
+        state: z.enum(['open', 'closed', 'merged']),
+        head: z.string(),
+        base: z.string(),
+      })
+      .optional(),
   }),
   claude: z.object({
     credential: claudeCredentialSchema,

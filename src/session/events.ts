@@ -106,11 +106,15 @@ export type EffectResult =
   | {
       kind: 'started';
       repository: string;
+      /** Name of the session's branch, as it was decided; left out by older versions. */
+      branch?: string;
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;
       /** Author of its commits. */
       author?: { name: string; email: string };
+      /** How the session's pull request stands; left out where there is none, or that is not known. */
+      pullRequest?: { number: number; state: 'open' | 'closed' | 'merged' };
       arrangement: Arrangement;
       access: Access;
       status: SandboxStatus;

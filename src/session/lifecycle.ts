@@ -14,12 +14,12 @@ import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { closedBy } from './open-question.ts';
 import { remindOfParking } from './parking.ts';
 import { contextArrived, expectEvent, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
-import { notProposed, proposed, waitNoLonger } from './proposing.ts';
+import { notePullRequest, notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
 import { callsSince } from './recent-calls.ts';
 import { admit, refuse } from './refusals.ts';
-import { sandboxReported } from './reports.ts';
+import { nameBranch, sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { effectDelayed } from './start-delays.ts';
@@ -156,6 +156,8 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     arrangement,
     access,
   });
+  if (isDecidedNow && result.branch !== undefined) nameBranch(step, result.branch);
+  if (result.pullRequest) notePullRequest(step, result.pullRequest);
   admit(step, access);
   if (isDecidedNow && currentTurn(step.state)?.prompts.some(isByPerson)) takeUpIssue(step);
   if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {

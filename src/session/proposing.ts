@@ -70,6 +70,14 @@ export function notProposed(step: Step, effect: OpenPullRequest, event: EventOf<
   finish(step, effect.turn);
 }
 
+/** GitHub says how the pull request stands. */
+export function notePullRequest(step: Step, { number, state }: { number: number; state: string }): void {
+  const { proposal } = step.state;
+  if (!proposal?.pullRequest || proposal.pullRequest.number !== number || state === 'open') return;
+  step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true } } });
+  step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude is told.` });
+}
+
 /** The one that was opened before, which is not said not to be there; null where none is known to be open. */
 function openPullRequestOf(step: Step): Proposal['pullRequest'] {
   const known = step.state.proposal?.pullRequest ?? null;

@@ -171,9 +171,18 @@ const STEP_WORDS: Record<SandboxStep, string> = {
   save: 'Committing and pushing',
 };
 
-/** The wanted name was taken on the host: the sandbox says what stands in for it. Nothing else is believed. */
+/** The branch is named by the repository's template. The sandbox may have said what stands in for it already. */
+export function nameBranch(step: Step, branch: string): void {
+  const { readyBranch } = step.state;
+  step.set({ branch, readyBranch: null });
+  if (readyBranch) takeBranch(step, readyBranch);
+}
+
+/** The wanted name cannot be had on the host: the sandbox says what stands in for it. Nothing else is believed. */
 function takeBranch(step: Step, branch: string): void {
-  const { branch: wanted, notesPushes } = step.state;
+  const { branch: wanted, notesPushes, arrangement } = step.state;
+  // It may say so before the answer to its start, which names the branch, is taken in.
+  if (arrangement === null) step.set({ readyBranch: branch });
   if (branch !== wanted && notesPushes && branchAlternatives(wanted).includes(branch)) step.set({ branch });
 }
 

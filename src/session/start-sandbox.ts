@@ -7,6 +7,7 @@ import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
+import { branchByTemplate } from '../protocol/branch-template.ts';
 import { defaultEgress } from '../protocol/egress.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
@@ -21,6 +22,7 @@ import { claudeReadiness } from './claude-readiness.ts';
 import { commitAuthor } from './commit-author.ts';
 import type { EffectResult } from './events.ts';
 import { takePlace } from './places.ts';
+import { pullRequestNow } from './pull-request-now.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
 import { currentTurn, type Issue } from './state.ts';
@@ -34,6 +36,7 @@ const SETUP_TIMEOUT_SECONDS = 600;
 /** What the start works with: which repository, from which branch, and how. */
 interface Plan {
   repository: RepositorySummary;
+  branch: string;
   baseBranch: string;
   /** The base that the issue names; null: the repository's own, whatever that is by now. */
   baseWish: string | null;
@@ -60,14 +63,15 @@ export async function startSandbox(
     early.place = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
-  const { repository, baseBranch, baseWish, arrangement, access } = plan;
+  const { repository, branch, baseBranch, baseWish, arrangement, access } = plan;
   const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.
   const identity = await sha256(`${state.workspaceId}\n${cloneUrl}`);
-  const [author, ready, servers] = await Promise.all([
+  const [author, pullRequest, ready, servers] = await Promise.all([
     commitAuthor(surroundings, fullName),
+    pullRequestNow(surroundings),
     claudeReadiness(surroundings, arrangement.assignment.model),
     listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName }),
   ]);
@@ -76,18 +80,18 @@ export async function startSandbox(
     s: state.id,
     w: state.workspaceId,
     r: fullName,
-    b: state.branch,
+    b: branch,
     g: generation,
     m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
     ...(onlyLooks(arrangement.assignment) && { ro: true }),
     p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
   });
-  const begun = { ...state, repository: fullName, arrangement };
+  const begun = { ...state, repository: fullName, branch, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
   const { role, tools, permissions, instructions } = arrangement.assignment;
   const mcpServers = mcpAccess(servers, role, repository.settings);
   const about = {
-    branch: state.branch,
+    branch,
     baseBranch,
     repository: fullName,
     issueIdentifier: state.issue?.identifier || null,
@@ -98,7 +102,14 @@ export async function startSandbox(
     ...takingUp(generation, surroundings),
     waitsForHelpers: true,
     gateway: sandbox.gateway(state.origin, token),
-    repository: { fullName, identity, baseBranch, branch: state.branch, ...pushedBefore(surroundings) },
+    repository: {
+      fullName,
+      identity,
+      baseBranch,
+      branch,
+      ...pushedBefore(surroundings),
+      ...(pullRequest && { pullRequest }),
+    },
     claude: {
       credential: config.claude.access.mode,
       ...ready.claude,
@@ -117,9 +128,11 @@ export async function startSandbox(
   return {
     kind: 'started',
     repository: fullName,
+    branch,
     baseBranch,
     baseWish,
     author,
+    ...(pullRequest && { pullRequest }),
     arrangement,
     access,
     status,
@@ -185,6 +198,8 @@ async function planFor(
     if (text !== null) return { kind: 'refused', text, access };
     return {
       repository: known,
+      // Decided at the first start, whatever the template says by now.
+      branch: state.branch,
       ...baseOf(state, known),
       arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
       access,
@@ -209,6 +224,11 @@ async function planFor(
   const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
   return {
     ...chosen,
+    branch: branchByTemplate(settings.branchTemplate, {
+      identifier: nameOf(state),
+      title: state.issue?.title ?? '',
+      branchName: facts.branchName ?? null,
+    }),
     access,
     workspaceScript,
     arrangement: {
@@ -262,6 +282,11 @@ function removed(fullName: string): SetupError {
     `the repository ${fullName}, in which this session works, is not set up for this workspace any more`,
     'Ask an admin of Cyrus to add it again, then comment to go on; for another repository, begin with another issue.',
   );
+}
+
+/** What a session's branch is named by where its issue has no identifier. */
+function nameOf({ issue, branch, id }: Surroundings['state']): string {
+  return issue?.identifier || (/^cyrus\/([^/]+)$/.exec(branch)?.[1] ?? id.slice(0, 8));
 }
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };

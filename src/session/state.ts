@@ -274,6 +274,8 @@ export interface SessionState {
   /** Claude's own session id: one conversation for the life of the issue session. */
   conversationId: string;
   branch: string;
+  /** The branch as the sandbox named it before its start was answered; null or left out: it did not. */
+  readyBranch?: string | null;
   repository: string | null;
   /** Branch the work starts from; null: the repository's own. */
   baseBranch: string | null;

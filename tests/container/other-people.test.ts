@@ -8,7 +8,7 @@ import { type BranchMemory, takeUpOutside } from '../../container/outside.ts';
 import { sessionPaths } from '../../container/paths.ts';
 import { inWorktree, type WorkspacePlan } from '../../container/workspace-plan.ts';
 import { serve } from '../unit/gateway/web-server.ts';
-import { run, type Stage, setStage } from './stage.ts';
+import { eventually, run, type Stage, setStage } from './stage.ts';
 
 const execute = promisify(execFile);
 const BRANCH = 'cyrus/shop-1';
@@ -209,6 +209,39 @@ describe('other people work on the same branch', () => {
     expect(saved.pushed).toBe(false);
     expect(saved.problem).toMatch(/rewritten on the git host.*"C2"/s);
     expect(await subjects()).toEqual(['Rewritten', expect.any(String)]);
+  });
+
+  test('that a pull request was closed is told to Claude before its next prompt, once', async () => {
+    await begin('closed');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const head = (await stage.host.log('acme/closed', BRANCH))[0]?.sha ?? '';
+    const pullRequest = { number: 12, state: 'closed' as const, head, base: 'main' };
+    await stage.start(session, { repository: { fullName: 'acme/closed', pushed: null, pullRequest } });
+    await claude('true');
+    await claude('true');
+    // The transcript is written a moment after the turn.
+    const transcripts = join(stage.sessionDir(session), 'home', '.claude', 'projects');
+    const words = 'Pull request #12 of this branch was closed without';
+    const told = await eventually(async () => {
+      const { stdout } = await execute('grep', ['-rh', words, transcripts]).catch(() => ({ stdout: '' }));
+      const prompts = stdout.split('\n').filter((line) => line.includes('"type":"user"'));
+      return prompts.length > 0 ? prompts : null;
+    }, 'the note in the transcript');
+    expect(told).toHaveLength(1);
+  });
+
+  test('work that was pushed after the pull request had been merged is not taken for merged', async () => {
+    await begin('merged-before');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const merged = (await stage.host.log('acme/merged-before', BRANCH))[0]?.sha ?? '';
+    await claude('echo two > b.txt; git add .; git commit -qm C2');
+    await person(
+      'git checkout -q main; git merge -q --squash origin/cyrus/shop-1~1; git commit -qm Squash; git push -q',
+    );
+    const pullRequest = { number: 12, state: 'merged' as const, head: merged, base: 'main' };
+    await stage.start(session, { repository: { fullName: 'acme/merged-before', pushed: null, pullRequest } });
+    await claude('git log --oneline > /dev/null');
+    expect(await subjects()).toContain('C2');
   });
 
   test('commits that cannot be merged stay on the host; Claude is told before its turn ends', async () => {

@@ -6,7 +6,7 @@ import type { RepositoryInput } from '../../src/protocol/api.ts';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
-import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
+import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
@@ -113,6 +113,34 @@ describe('the end of a turn that changed something', () => {
     await worked();
     expect(await answer()).toMatchObject({ body: expect.stringContaining('[Pull request #12]') });
     expect(github.asked.every(({ url }) => !url.endsWith('/7'))).toBe(true);
+  });
+
+  it('is followed by what became of the pull request: closed or merged is told with the next start, once, and a new one opened', async () => {
+    await configure();
+    const thread = newThread();
+    const reporter = new Reporter(thread);
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await reporter.report(init, result('Mended.', [thread.agentSessionId]), saved(1));
+    await answer();
+    github.open = [];
+    github.answer = (url, body) => {
+      if (body !== '') return Response.json({ ...pull(13, JSON.parse(body).body) }, { status: 201 });
+      const isOne = url === `${PULLS}/12`;
+      const closed = { state: 'closed', merged_at: null, head: { sha: 'a'.repeat(40) }, base: { ref: 'main' } };
+      return isOne ? Response.json(closed) : null;
+    };
+    await send(prompted(thread, 'Go on, please.'));
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+    expect(outside.starts.map(({ body }) => body.repository.pullRequest)).toEqual([
+      undefined,
+      { number: 12, state: 'closed', head: 'a'.repeat(40), base: 'main' },
+    ]);
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    await reporter.report(init, result('More.', [outside.commands[1]?.id ?? '']), saved(2, 1, 'b'.repeat(40)));
+    await vi.waitFor(() => expect(outside.linked).toContain('https://github.com/acme/shop/pull/13'));
+    const told = (await journal(thread)).filter((entry) => entry.kind === 'notice');
+    expect(told).toMatchObject([{ text: 'Pull request #12 was closed; Claude is told.' }]);
   });
 
   it('is told what went wrong where GitHub refuses for good', async () => {

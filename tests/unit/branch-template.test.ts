@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { repositoryInputSchema } from '../../src/protocol/api.ts';
+import { branchByTemplate, branchNameProblem, branchTemplateProblem } from '../../src/protocol/branch-template.ts';
+
+const facts = { identifier: 'ENG-12', title: 'Round the cart’s total', branchName: 'ada/eng-12-round-the-carts-total' };
+
+describe('the branch of a session', () => {
+  it.each([
+    ['cyrus/{identifier}', 'cyrus/eng-12'],
+    ['feature/{IDENTIFIER}-{title}', 'feature/ENG-12-round-the-carts-total'],
+    ['{branchName}', 'ada/eng-12-round-the-carts-total'],
+    ['bots/{team}/{number}', 'bots/eng/12'],
+  ])('follows the template of its repository: %s', (template, name) => {
+    expect(branchTemplateProblem(template)).toBeNull();
+    expect(branchByTemplate(template, facts)).toBe(name);
+  });
+
+  it('has a name that git takes, whatever the issue is called', () => {
+    for (const title of [
+      '',
+      '...',
+      'a..b~^:?*[\\',
+      '.lock',
+      'x.lock',
+      '@{',
+      '-',
+      '日本語の題名',
+      '🎉',
+      'a/b/../c',
+      'x'.repeat(500),
+      '\u0000\n',
+      '--exec=evil',
+    ]) {
+      for (const template of [
+        't/{identifier}-{title}',
+        '{title}/{number}',
+        '{branchName}',
+        '{identifier}/{branchName}',
+      ]) {
+        const name = branchByTemplate(template, {
+          identifier: 'ENG-1',
+          title,
+          branchName: template.includes('/{b') ? title : null,
+        });
+        expect(branchNameProblem(name), JSON.stringify([title, template, name])).toBeNull();
+        execFileSync('git', ['check-ref-format', '--branch', name]);
+      }
+    }
+  });
+
+  it('is Linear’s suggestion in a shape of its own where Linear gives none', () => {
+    expect(branchByTemplate('{branchName}', { ...facts, branchName: null })).toBe('eng-12-round-the-carts-total');
+  });
+});
+
+describe('a template that cannot be taken is refused in words', () => {
+  it.each([
+    ['cyrus/{issue}', '{issue} is not known; a branch name may have {identifier}'],
+    ['cyrus/{identifier', 'a brace stands alone'],
+    ['cyrus/work', 'all issues would have the same branch'],
+    ['cyrus/{title}', 'all issues would have the same branch'],
+    ['a b/{identifier}', 'git takes no " "'],
+    ['/{identifier}', 'no empty part'],
+    ['{identifier}.lock', '.lock'],
+    ['-{identifier}', 'does not begin with a dash'],
+    ['refs/heads/{identifier}', 'refs/'],
+  ])('%s', (template, words) => {
+    expect(branchTemplateProblem(template)).toContain(words);
+    const parsed = repositoryInputSchema.safeParse({
+      cloneUrl: 'https://git.test/a/b.git',
+      settings: { branchTemplate: template },
+    });
+    expect(parsed.error?.issues[0]).toMatchObject({
+      path: ['settings', 'branchTemplate'],
+      message: expect.stringContaining(words),
+    });
+  });
+});

@@ -1,0 +1,58 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { init, result, saved } from '../unit/support/session-play.ts';
+import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { page, Reporter, registerWorkspace, session } from './support/sessions.ts';
+
+let outside: Outside;
+
+beforeEach(async () => {
+  outside = new Outside();
+  await registerWorkspace();
+});
+
+async function template(branchTemplate: string): Promise<void> {
+  const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+  const repository = {
+    cloneUrl: 'https://git.test/acme/shop.git',
+    baseBranch: 'main',
+    settings: repositorySettingsSchema.parse({ branchTemplate }),
+  };
+  await upsertRepository(database, ORGANIZATION, 'acme/shop', repository, 1);
+}
+
+describe('the branch of a session', () => {
+  it('is named by the repository’s template, with Linear’s suggestion in it, and stays when the template changes', async () => {
+    outside.facts = { ...outside.facts, branchName: 'ada/eng-7-round' };
+    await template('agents/{branchName}');
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    expect(outside.starts[0]?.body.repository.branch).toBe('agents/ada/eng-7-round');
+    await vi.waitFor(async () => expect((await page(thread))?.session.branch).toBe('agents/ada/eng-7-round'));
+    const reporter = new Reporter(thread);
+    await reporter.report(init, result('Looked.', [thread.agentSessionId]), saved(1, 0));
+    await template('other/{identifier}');
+    await send(prompted(thread, 'Go on.'));
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+    expect(outside.starts[1]?.body.repository.branch).toBe('agents/ada/eng-7-round');
+  });
+
+  it('may be what the sandbox took instead, also where it says so before its start is answered', async () => {
+    await template('feature/{identifier}');
+    const ready = { type: 'ready', branch: 'feature-eng-7', baseCommit: 'a', worktree: '/w', resumed: false } as const;
+    const thread = newThread();
+    const reporter = new Reporter(thread);
+    outside.interfere = (url, _body, request) => {
+      if (request.method !== 'PUT' || !/\/sessions\/[^/]+$/.test(url)) return null;
+      void reporter.report(ready);
+      return null;
+    };
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await vi.waitFor(async () => expect(await session(thread).branch()).toBe('feature-eng-7'));
+  });
+});
