@@ -55,7 +55,6 @@ export function branchNameProblem(name: string): string | null {
   if (name.length > MAX_NAME) return `the branch name has more than ${MAX_NAME} characters`;
   if (name.startsWith('refs/')) return 'a branch name does not begin with refs/';
   if (name.startsWith('-')) return 'a branch name does not begin with a dash';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be found
   const odd = /[\0-\x20\x7f~^:?*[\\]|@\{|\.\./.exec(name)?.[0];
   if (odd !== undefined) return `git takes no ${JSON.stringify(odd)} in a branch name`;
   for (const part of name.split('/')) {
