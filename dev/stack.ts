@@ -29,6 +29,10 @@ export interface StackOptions {
   variables?: Record<string, string>;
   /** Given where the sandbox is to be a container instead of a process. */
   containers?: ContainerEngine;
+  /** Where the Worker's inspector is to listen. */
+  inspectorPort?: number;
+  /** Settings of the sandbox server that differ. */
+  sandboxVariables?: Record<string, string>;
 }
 
 /** A running stack. */
@@ -110,10 +114,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     closers.push(() => linear.close());
     const sandboxRoot = join(folder, 'sandbox');
+    const bringUpSandbox = () =>
+      startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret, options.sandboxVariables);
     let sandbox: Child | null = null;
     if (!options.containers) {
       onProgress('the sandbox');
-      sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
+      sandbox = await bringUpSandbox();
     }
     closers.push(async () => sandbox?.end());
     onProgress('the Worker');
@@ -127,6 +133,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...options.variables,
       },
       ...(options.containers && { containers: options.containers }),
+      ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
     });
     closers.push(() => worker.child.end());
     await register(url, secrets, linear, git);
@@ -147,7 +154,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       folder,
       async restartSandbox() {
         await sandbox?.end('SIGKILL');
-        sandbox = await startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret);
+        sandbox = await bringUpSandbox();
       },
       close,
     };
@@ -162,9 +169,16 @@ function startModel(port: number, secrets: LocalSecrets, pace: number): Promise<
   return startScriptedModel({ port, expectedCredential, pace });
 }
 
-async function startSandbox(folder: string, root: string, port: number, secret: string): Promise<Child> {
+async function startSandbox(
+  folder: string,
+  root: string,
+  port: number,
+  secret: string,
+  variables: Record<string, string> = {},
+): Promise<Child> {
   const environment = {
     ...plainEnvironment(),
+    ...variables,
     PORT: String(port),
     HOST: '127.0.0.1',
     CYRUS_SANDBOX_ROOT: root,

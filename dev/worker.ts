@@ -21,15 +21,17 @@ const UP_LIMIT_WITH_IMAGE_MS = 600_000;
 
 /**
  * Starts the Worker and waits until it answers.
- * @param options `variables`: every variable and secret that differs from wrangler.toml; `containers`: run them too
+ * @param options `variables`: every variable and secret that differs from wrangler.toml; `containers`: run them too; `inspectorPort`: where
+ *   the Worker's inspector listens, left out: nowhere that is known
  */
 export async function startWorker(options: {
   folder: string;
   port: number;
   variables: Record<string, string>;
   containers?: ContainerEngine;
+  inspectorPort?: number;
 }): Promise<LocalWorker> {
-  const { folder, port, variables, containers } = options;
+  const { folder, port, variables, containers, inspectorPort } = options;
   const config = writeLocalConfig(Object.keys(variables), containers !== undefined);
   const environmentFile = join(folder, 'worker.env');
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
@@ -53,6 +55,7 @@ export async function startWorker(options: {
       '127.0.0.1',
       '--port',
       String(port),
+      ...(inspectorPort === undefined ? [] : ['--inspector-port', String(inspectorPort)]),
       '--show-interactive-dev-session=false',
     ],
     environment,

@@ -32,6 +32,11 @@ export class CyrusSession {
     }
   }
 
+  /** What it is doing, in one word. */
+  async phase(): Promise<SessionPage['session']['phase']> {
+    return (await this.#get(`?after=${Number.MAX_SAFE_INTEGER}`, sessionPageSchema)).session.phase;
+  }
+
   /** Entries of one kind, in order. */
   async entries<K extends JournalKind>(kind: K): Promise<EntryOf<K>[]> {
     const { entries } = await this.read();

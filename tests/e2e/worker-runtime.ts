@@ -20,8 +20,9 @@ export async function killWorker(stack: Stack): Promise<void> {
 /**
  * wrangler runs two workerd processes: one listens on the port and passes requests on, the other, which it starts again
  * when it dies, runs the Worker.
+ * @returns its process id
  */
-function workerRuntime(stack: Stack): number {
+export function workerRuntime(stack: Stack): number {
   const port = new URL(stack.url).port;
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
