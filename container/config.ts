@@ -27,6 +27,8 @@ export interface SandboxConfig {
   helperMs: number;
   /** A command in the background holds the end of a turn until it is so old. */
   commandMs: number;
+  /** A start waits so long for a git host that is away. */
+  hostPatienceMs: number;
   /** Longest time a graceful end (SIGTERM) takes for saving and posting what is left. */
   shutdownMs: number;
   /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
@@ -51,6 +53,7 @@ const environmentSchema = z.object({
   CYRUS_TOOL_SILENCE_MINUTES: minutes(60),
   CYRUS_HELPER_MINUTES: minutes(30),
   CYRUS_COMMAND_WAIT_SECONDS: z.coerce.number('must be a number of seconds').nonnegative().max(3600).default(20),
+  CYRUS_GIT_WAIT_MINUTES: minutes(12 * 60),
   ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
@@ -96,6 +99,7 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     toolSilenceMs: values.CYRUS_TOOL_SILENCE_MINUTES,
     helperMs: values.CYRUS_HELPER_MINUTES,
     commandMs: values.CYRUS_COMMAND_WAIT_SECONDS * 1000,
+    hostPatienceMs: values.CYRUS_GIT_WAIT_MINUTES,
     shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };

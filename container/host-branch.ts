@@ -5,6 +5,7 @@
 import { dirname } from 'node:path';
 import { inTheWay } from '../src/protocol/branch-names.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, isBranchGone, remoteFailure } from './git.ts';
+import { HostAwayError } from './host-patience.ts';
 import { log } from './log.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
@@ -54,7 +55,10 @@ async function readTips(plan: WorkspacePlan): Promise<HostTips> {
   return found;
 }
 
-/** Names of all branches on the host; null where it cannot be asked. There need be no repository here yet. */
+/**
+ * Names of all branches on the host; null where it refuses to list them. There need be no repository here yet.
+ * @throws HostAwayError
+ */
 export async function hostBranches(plan: WorkspacePlan): Promise<string[] | null> {
   try {
     const args = ['ls-remote', '--heads', plan.remote.url];
@@ -69,6 +73,7 @@ export async function hostBranches(plan: WorkspacePlan): Promise<string[] | null
   } catch (error) {
     if (!(error instanceof GitError) || plan.signal.aborted) throw error;
     log('warning', 'the branches of the git host could not be listed', { complaint: complaint(error) });
+    if (remoteFailure(error) === 'network') throw new HostAwayError(plan.fullName, 1, complaint(error));
     return null;
   }
 }

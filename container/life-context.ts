@@ -102,6 +102,14 @@ export class LifeContext {
       remote: remoteOf(this.paths, this.start),
       bundlePath: join(this.paths.cache, 'base.bundle'),
       signal: this.signal,
+      waiting: {
+        patienceMs: this.config.hostPatienceMs,
+        isWanted: () => this.commands.waiting.length > 0,
+        tell: (reason, said) => {
+          const detail = reason === null ? `Fetching ${repository.fullName}` : `${reason} (${said})`;
+          this.emit({ type: 'step', step: 'mirror', status: 'started', detail, ...(reason && { waitsFor: reason }) });
+        },
+      },
     };
   }
 }

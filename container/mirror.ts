@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { complaint, GitError, git, isBranchGone, remoteFailure } from './git.ts';
+import { HostAwayError, pause } from './host-patience.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -55,12 +56,14 @@ export function withLock<T>(mirror: string, task: () => Promise<T>): Promise<T> 
  * Fetches the two branches that matter, or finds that they stand as on the host. A disk without the repository begins with
  * the bundle that the gateway keeps, else with the newest commits.
  * @param wholeHistory false: a branch that does not exist yet may begin on newest commits alone, see `completeHistory`
+ * @param tries so often in a row the host is asked, where it does not answer
  * @returns a line for people
+ * @throws HostAwayError where it does not; PreparationError where another try is of no use
  */
-export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): Promise<string> {
+export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean, tries = REMOTE_TRIES): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await bringUpToDate(plan, wholeHistory);
+      return await bringUpToDate(plan, wholeHistory, tries);
     } catch (error) {
       // People delete branches, and rename them: the host is asked again what there is.
       if (!(error instanceof BranchGoneError) || attempt === REMOTE_TRIES) throw error;
@@ -71,11 +74,16 @@ export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean): 
 /** A branch was there when the host was asked what there is, and was not when it was fetched. */
 class BranchGoneError extends PreparationError {}
 
-async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean): Promise<string> {
+async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean, tries: number): Promise<string> {
   const { baseBranch, branch, fullName } = plan;
   await mkdir(plan.mirror, { recursive: true });
   const wanted = [`refs/heads/${baseBranch}`, `refs/heads/${branch}`];
-  const listing = fromRemote(plan, ['ls-remote', plan.remote.url, 'HEAD', ...wanted, 'refs/tags/*'], LIST_TIMEOUT_MS);
+  const listing = fromRemote(
+    plan,
+    ['ls-remote', plan.remote.url, 'HEAD', ...wanted, 'refs/tags/*'],
+    LIST_TIMEOUT_MS,
+    tries,
+  );
   // Waited for below; a failure before that is not unhandled.
   listing.catch(() => {});
   let here = await originRefs(plan);
@@ -89,7 +97,7 @@ async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean): Promis
   const there = readListing(await listing);
   if ([...there.values()].some((object) => object.length > SHA1_LENGTH)) throw wrongFormat(plan);
   const base = there.get(`refs/heads/${baseBranch}`);
-  if (base === undefined) throw await missingBase(plan, there.has('HEAD'));
+  if (base === undefined) throw await missingBase(plan, there.has('HEAD'), tries);
   const onHost = there.get(`refs/heads/${branch}`);
   const before = here.get(baseBranch);
   if (onHost === undefined && here.has(branch)) {
@@ -100,7 +108,7 @@ async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean): Promis
   const specs = [baseBranch, ...(onHost === undefined ? [] : [branch])].map(trackingSpec);
   if (stale.length > 0 || depth.includes('--unshallow')) {
     const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--prune', ...depth];
-    await fromRemote(plan, [...fetch, plan.remote.url, ...specs], FETCH_TIMEOUT_MS);
+    await fromRemote(plan, [...fetch, plan.remote.url, ...specs], FETCH_TIMEOUT_MS, tries);
   }
   await noteTags(plan, there);
   if (before === undefined) {
@@ -142,11 +150,21 @@ export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
     const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags'];
     try {
       if (missing !== null) {
-        await fromRemote(plan, [...fetch, missing, plan.remote.url, trackingSpec(plan.baseBranch)], FETCH_TIMEOUT_MS);
+        await fromRemote(
+          plan,
+          [...fetch, missing, plan.remote.url, trackingSpec(plan.baseBranch)],
+          FETCH_TIMEOUT_MS,
+          REMOTE_TRIES,
+        );
         await forgetSeed(plan);
       }
       if (await lacksTags(plan)) {
-        await fromRemote(plan, [...fetch, '--prune', plan.remote.url, '+refs/tags/*:refs/tags/*'], FETCH_TIMEOUT_MS);
+        await fromRemote(
+          plan,
+          [...fetch, '--prune', plan.remote.url, '+refs/tags/*:refs/tags/*'],
+          FETCH_TIMEOUT_MS,
+          REMOTE_TRIES,
+        );
         await rm(join(plan.mirror, TAGS_DUE), { force: true });
       }
       return true;
@@ -201,9 +219,9 @@ async function countNew(plan: WorkspacePlan, before: string, after: string): Pro
   return Number(await git(['rev-list', '--count', after, `^${before}`], inMirror(plan)));
 }
 
-async function missingBase(plan: WorkspacePlan, hasHead: boolean): Promise<PreparationError> {
+async function missingBase(plan: WorkspacePlan, hasHead: boolean, tries: number): Promise<PreparationError> {
   const { fullName, baseBranch } = plan;
-  const all = await fromRemote(plan, ['ls-remote', '--heads', plan.remote.url], LIST_TIMEOUT_MS);
+  const all = await fromRemote(plan, ['ls-remote', '--heads', plan.remote.url], LIST_TIMEOUT_MS, tries);
   const names = all
     .split('\n')
     .map((line) => line.split('\trefs/heads/')[1])
@@ -224,20 +242,24 @@ async function missingBase(plan: WorkspacePlan, hasHead: boolean): Promise<Prepa
   );
 }
 
-/** Runs a command against the remote, again after a pause where the network failed. */
-async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number): Promise<string> {
+/**
+ * Runs a command against the remote, again after a pause where the network failed or a lock is held.
+ * @throws HostAwayError after so many tries; PreparationError where another try is of no use
+ */
+async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number, tries: number): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await git(args, { ...inMirror(plan), timeoutMs });
     } catch (error) {
       if (!(error instanceof GitError) || plan.signal.aborted) throw error;
-      const failure = (await isLocked(error)) ? 'network' : remoteFailure(error);
+      const isBusy = await isLocked(error);
+      const failure = isBusy ? 'network' : remoteFailure(error);
       log('warning', 'git remote failed', { command: args[0], attempt, failure, complaint: complaint(error) });
-      if (failure === 'network' && attempt < REMOTE_TRIES) {
+      if (failure === 'network' && attempt < (isBusy ? REMOTE_TRIES : tries)) {
         await pause(FIRST_PAUSE_MS * 3 ** (attempt - 1) * (0.75 + Math.random() / 2), plan.signal);
         continue;
       }
-      throw remoteError(plan, failure, complaint(error));
+      throw remoteError(plan, failure, error, attempt);
     }
   }
 }
@@ -261,8 +283,14 @@ async function isLocked(error: GitError): Promise<boolean> {
   return true;
 }
 
-function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailure>, said: string): PreparationError {
+function remoteError(
+  plan: WorkspacePlan,
+  failure: ReturnType<typeof remoteFailure>,
+  error: GitError,
+  tries: number,
+): PreparationError {
   const { fullName } = plan;
+  const said = complaint(error);
   switch (failure) {
     case 'auth':
       return new PreparationError(
@@ -277,11 +305,7 @@ function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailu
         'Check the repository’s name in Cyrus, and that its credential may see it.',
       );
     case 'network':
-      return new PreparationError(
-        'mirror',
-        `The git host of ${fullName} could not be reached (${REMOTE_TRIES} tries): ${said}`,
-        'Check that the git host is up, then prompt again.',
-      );
+      return new HostAwayError(fullName, tries, said, isCutOff(error));
     case 'other':
       if (said.includes('mismatched algorithms')) return wrongFormat(plan);
       if (isBranchGone(said)) {
@@ -290,6 +314,11 @@ function remoteError(plan: WorkspacePlan, failure: ReturnType<typeof remoteFailu
       }
       return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.');
   }
+}
+
+/** The host had listed its branches just before. */
+function isCutOff({ command, stderr, timedOut }: GitError): boolean {
+  return command === 'fetch' && !timedOut && !/returned error: \d{3}|Could not resolve|onnect/.test(stderr);
 }
 
 function wrongFormat({ fullName }: WorkspacePlan): PreparationError {
@@ -311,14 +340,4 @@ async function removeLocksUnder(directory: string): Promise<void> {
 
 function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -12,6 +12,7 @@ import { decoyVariable } from './environment.ts';
 import { git, writeCredential } from './git.ts';
 import { makeHooks } from './hooks.ts';
 import { hostBranches } from './host-branch.ts';
+import { untilHostAnswers } from './host-patience.ts';
 import { writeInstructions } from './instructions.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -79,7 +80,7 @@ async function chooseBranch(context: LifeContext): Promise<void> {
   const { pushed, branch: wanted } = start.repository;
   // Its own already, or of a Worker that does not know whose it is.
   if (pushed !== null || record.baseCommit !== null || start.restore || record.branch?.tip) return;
-  const taken = await hostBranches(context.plan);
+  const taken = await untilHostAnswers(context.plan, () => hostBranches(context.plan));
   if (taken === null) return;
   const inWay = inTheWay(wanted, taken);
   record.branchName =

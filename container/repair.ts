@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { CheckpointStoreError } from './checkpoint-store.ts';
 import { isOfMirror, syncClone } from './clone.ts';
 import { GitError, git } from './git.ts';
+import { HostAwayError } from './host-patience.ts';
 import { lastCheckpoint } from './last-checkpoint.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
@@ -35,9 +36,8 @@ export async function repairRepository(context: LifeContext): Promise<boolean> {
         await restoreRepository(plan, checkpoint, paths.bundle);
       });
     } catch (error) {
-      const isKnown =
-        error instanceof GitError || error instanceof RestoreError || error instanceof CheckpointStoreError;
-      if (!isKnown) throw error;
+      const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
+      if (!known.some((kind) => error instanceof kind)) throw error;
       if (!context.isOver)
         log('warning', 'the repository could not be made again', { sessionId: context.sessionId, error });
       return false;

@@ -13,7 +13,8 @@ import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
-import { complaint, GitError, type GitOptions, git, gitSays } from './git.ts';
+import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from './git.ts';
+import { HostAwayError } from './host-patience.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -176,6 +177,10 @@ async function rebuild(
     await git(['update-ref', '-d', ref], worktree);
   } catch (error) {
     if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
+    // Once the host is back, the checkpoint is as good as before.
+    if (error.command === 'fetch' && remoteFailure(error) === 'network') {
+      throw new HostAwayError(plan.fullName, 1, complaint(error));
+    }
     throw new RestoreError(`the worktree could not be made from its checkpoint: ${complaint(error)}`, { cause: error });
   } finally {
     await rm(bundlePath, { force: true });

@@ -1,5 +1,6 @@
 /** What a working copy is made of, for everyone who has to do with it. */
 import type { GitOptions, GitRemote } from './git.ts';
+import type { Waiting } from './host-patience.ts';
 
 /** What a working copy is made of. */
 export interface WorkspacePlan {
@@ -15,6 +16,8 @@ export interface WorkspacePlan {
   /** File for a bundle on its way out of the cache. */
   bundlePath: string;
   signal: AbortSignal;
+  /** How a start waits for a git host that is away; left out: it does not. */
+  waiting?: Waiting;
   /** Whether git-lfs can be run here. */
   hasLfs?: boolean;
   /** Message of the commit that holds what Claude left uncommitted. */

@@ -8,6 +8,7 @@ import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone, syncClone } from './clone.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
+import { untilHostAnswers } from './host-patience.ts';
 import { log } from './log.ts';
 import { completeHistory, updateMirror, withLock } from './mirror.ts';
 import { exists, type SessionPaths } from './paths.ts';
@@ -46,25 +47,35 @@ export async function prepareWorkspace(
   const since = steadyNow();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
   const wholeHistory = standing || restore !== null;
-  const fetched = await withLock(plan.mirror, () => updateMirror(plan, wholeHistory)).catch((error: unknown) => {
-    // Work that is already here can go on without the git host; saving will say if it stays away.
-    if (standing && error instanceof PreparationError) return error;
-    throw error;
-  });
+  const update = (tries?: number) => withLock(plan.mirror, () => updateMirror(plan, wholeHistory, tries));
+  // One try at a time while it waits: the mirror's lock is free in between.
+  const fetched = await (standing || !plan.waiting ? update() : untilHostAnswers(plan, () => update(1))).catch(
+    (error: unknown) => {
+      // Work that is already here can go on without the git host; saving will say if it stays away.
+      if (standing && error instanceof PreparationError) return error;
+      throw error;
+    },
+  );
   report('mirror', 'done', fetched instanceof PreparationError ? fetched.message : fetched, elapsedMs(since));
 
   const checkoutSince = steadyNow();
   report('worktree', 'started', `Checking out ${plan.branch}`);
-  const detail = await withLock(plan.mirror, async () => {
+  let isPutAside = false;
+  const checkOutOnce = async () => {
     if (standing) {
       if (!(fetched instanceof PreparationError)) await syncClone(plan, true);
       return await catchUp(plan);
     }
     if (restore === null) return await checkOut(plan);
-    await putAside(plan);
+    // What an attempt before left unfinished is nobody's work.
+    if (isPutAside) await rm(plan.worktree, { recursive: true, force: true });
+    else await putAside(plan);
+    isPutAside = true;
     await restore();
     return await catchUp(plan);
-  });
+  };
+  // A checkpoint may build on commits that only the host has.
+  const detail = await untilHostAnswers(plan, () => withLock(plan.mirror, checkOutOnce));
   const commit = (await git(['rev-parse', 'HEAD'], inWorktree(plan))).trim();
   report('worktree', 'done', detail, elapsedMs(checkoutSince));
   return { commit, created: !standing };

@@ -241,6 +241,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     /** One line for people, e.g. "20 commits fetched". */
     detail: z.string().optional(),
     durationMs: z.number().nonnegative().optional(),
+    /** The step cannot go on before this passes, for people: what is waited for. An older Worker shows the detail alone. */
+    waitsFor: z.string().optional(),
   }),
   /** The worktree stands and the CLI may be prompted. */
   z.object({

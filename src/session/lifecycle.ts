@@ -319,6 +319,10 @@ function remind(step: Step, agentSessionId: string): void {
 function stillWorking(step: Step): string {
   const turn = currentTurn(step.state);
   const minutes = Math.round((step.now - (turn?.startedAt ?? step.now)) / 60_000);
+  const { phase } = step.state;
+  // What is waited for is worth more than that something is.
+  if (phase.name === 'starting' && phase.reason.startsWith('Waiting'))
+    return `${phase.reason}, for ${minutes} minutes now.`;
   return `Still working, for ${minutes} minutes now.`;
 }
 

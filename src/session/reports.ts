@@ -12,6 +12,7 @@ import { propose, waitNoLonger } from './proposing.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
 import { isAtClaude } from './requests.ts';
+import { tellWait } from './start-delays.ts';
 import { currentTurn } from './state.ts';
 import type { Step } from './step.ts';
 import { confirmHalt } from './stops.ts';
@@ -50,9 +51,10 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       takeWorkEnd(step);
       return;
     case 'step': {
-      const { type: _type, seq: _seq, at, ...body } = event;
+      const { type: _type, seq: _seq, at, waitsFor, ...body } = event;
       step.record({ kind: 'step', ...body }, undefined, at);
-      if (event.status === 'started') reasonForStarting(step, STEP_WORDS[event.step]);
+      if (waitsFor !== undefined) tellWait(step, waitsFor);
+      else if (event.status === 'started') reasonForStarting(step, STEP_WORDS[event.step]);
       return;
     }
     case 'ready':

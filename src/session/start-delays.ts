@@ -23,3 +23,12 @@ export function effectDelayed(step: Step, { effect, attempts, reason }: EventOf<
     step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
   }
 }
+
+/** The sandbox stands and waits for something outside of it, e.g. the git host, in order to go on: page and threads say for what. */
+export function tellWait(step: Step, reason: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' || phase.reason === reason) return;
+  step.enter({ ...phase, reason });
+  step.effect({ kind: 'index-session' });
+  for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. I keep trying.`, true);
+}

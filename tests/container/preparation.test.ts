@@ -58,13 +58,22 @@ describe('preparations that fail say what a person can do', () => {
     expect(failed.hint).toContain('credential');
   });
 
-  test('the git host is down, after several tries', async () => {
-    stage = await setStage();
+  test('the git host stays down longer than a start waits', async () => {
+    stage = await setStage({ config: { hostPatienceMs: 1_000 } });
     stage.host.failNext(1_000, 502);
     await stage.start('shop-1');
     const failed = await stage.event('failed');
-    expect(failed.message).toContain('could not be reached (4 tries)');
-    expect(stage.host.requests().filter((request) => request.status === 502)).toHaveLength(4);
+    expect(failed.message).toMatch(/^The git host of acme\/shop could not be reached \(\d+ tries\): /);
+    expect(failed.hint).toBe('Check that the git host is up, then comment to try again.');
+  });
+
+  test('a repository that has moved is asked for once, and no longer waited for', async () => {
+    stage = await setStage();
+    const text =
+      'Cyrus: the git host says that acme/shop is at https://git.example/acme/store: have its clone address in Cyrus changed';
+    stage.gateway.refuseGit = { status: 502, text };
+    await stage.start('shop-1');
+    expect((await stage.event('failed')).message).toContain('https://git.example/acme/store');
   });
 
   test('the CLI is not installed', async () => {
@@ -82,6 +91,51 @@ test('a git host that fails twice and then answers is no failure', async () => {
   await stage.start('shop-1');
   await stage.event('ready');
   expect(stage.eventsOf('failed')).toEqual([]);
+});
+
+describe('a start while the git host is away', () => {
+  const waits = (event: { waitsFor?: string }) => event.waitsFor !== undefined;
+
+  test('waits, says for what, and goes on by itself once the host is back, without a word of anybody', async () => {
+    stage = await setStage();
+    stage.host.failNext(10_000, 503);
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', '[script: no-change]');
+    await eventually(() => stage.eventsOf('step').some(waits), 'the wait to be told');
+    expect(stage.eventsOf('step').filter(waits)).toMatchObject([
+      {
+        step: 'mirror',
+        status: 'started',
+        waitsFor: 'Waiting for the git host of acme/shop: it does not answer',
+        detail: expect.stringMatching(/^Waiting for the git host of acme\/shop: it does not answer \(.*503.*\)$/),
+      },
+    ]);
+    expect((await stage.status('shop-1')).state).toBe('preparing');
+    stage.host.failNext(0, 503);
+    expect(await stage.result()).toMatchObject({ is_error: false });
+    // Told once, and taken back.
+    expect(stage.eventsOf('step').filter(waits)).toHaveLength(1);
+    expect(stage.eventsOf('failed')).toEqual([]);
+  });
+
+  test('takes no branch for its own that somebody else made', async () => {
+    stage = await setStage();
+    await pushCommit(stage, 'cyrus/shop-1', 'of-somebody-else.txt');
+    stage.host.failNext(3, 503);
+    await stage.start('shop-1', { repository: { pushed: null } });
+    expect((await stage.event('ready')).branch).not.toBe('cyrus/shop-1');
+  });
+
+  test('ends at once where the session is stopped for good', async () => {
+    stage = await setStage();
+    stage.host.failNext(10_000, 503);
+    await stage.start('shop-1');
+    await eventually(() => stage.eventsOf('step').some(waits), 'the wait to be told');
+    await stage.start('shop-1', { generation: 2 });
+    stage.host.failNext(0, 503);
+    await stage.event('ready');
+    expect(stage.eventsOf('failed')).toEqual([]);
+  });
 });
 
 test('a start after a failure tries again, with what was corrected', async () => {

@@ -40,3 +40,46 @@ describe('A sandbox that cannot be started yet', () => {
     expect(reasonOf(play.state)).toBe(before);
   });
 });
+
+describe('A sandbox that waits for the git host', () => {
+  const waitsFor = 'Waiting for the git host of acme/shop: it does not answer';
+  const step = { type: 'step', step: 'mirror', status: 'started' } as const;
+  const waiting = () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started();
+    play.report({ ...step, detail: 'Fetching acme/shop' });
+    play.report({ ...step, detail: `${waitsFor} (HTTP 503)`, waitsFor });
+    return play;
+  };
+
+  it('says so on the page and once in the thread, and costs no turn', () => {
+    const play = waiting();
+    expect(reasonOf(play.state)).toBe(waitsFor);
+    play.report({ ...step, detail: `${waitsFor} (HTTP 502)`, waitsFor });
+    expect(thoughts(play).filter((thought) => thought.includes('git host'))).toEqual([`${waitsFor}. I keep trying.`]);
+    expect(play.state.phase).toMatchObject({ name: 'starting', turn: { number: 1, losses: 0 } });
+    expect(play.entries.map(({ body }) => body)).toContainEqual(
+      expect.objectContaining({ kind: 'step', detail: `${waitsFor} (HTTP 503)` }),
+    );
+  });
+
+  it('is told as that again where nothing else was said for ten minutes', () => {
+    const play = waiting();
+    for (let beat = 0; beat < 40; beat += 1) {
+      play.now += 20_000;
+      play.report();
+      play.play({ type: 'deadline' });
+    }
+    expect(thoughts(play).at(-1)).toMatch(
+      /^Waiting for the git host of acme\/shop: it does not answer, for 1\d minutes now\.$/,
+    );
+    expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('goes on as any other when the host is back', () => {
+    const play = waiting();
+    play.report({ ...step, detail: 'Fetching acme/shop' });
+    expect(reasonOf(play.state)).toBe('Fetching the repository');
+  });
+});
