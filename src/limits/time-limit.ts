@@ -15,3 +15,20 @@ export async function withTimeLimit<T>(ms: number, work: (signal: AbortSignal) =
     clearTimeout(timer);
   }
 }
+
+/**
+ * Waits for something no longer than a time; what it comes to later is nobody's any more, unless the caller looks.
+ * @param ms longest wait in milliseconds
+ * @returns what it comes to; `late` after that time
+ */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T | 'late'> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -5,22 +5,34 @@
 
 import { z } from 'zod';
 import type { LinearApp } from '../config.ts';
+import { within } from '../limits/time-limit.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { parseJson } from '../protocol/parse-json.ts';
 import { audit } from '../store/audit.ts';
 import { type Database, DatabaseError } from '../store/database.ts';
 import { decryptText, encryptText } from '../store/encryption.ts';
-import { markTokens, readTokens, replaceTokens, type StoredTokens, type Tokens } from '../store/installations.ts';
+import {
+  markTokens,
+  readTokens,
+  replaceTokens,
+  type StoredTokens,
+  sealAccessToken,
+  type Tokens,
+} from '../store/installations.ts';
 import { type CallFailure, failure } from './call.ts';
 import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens, SCOPES } from './oauth.ts';
 
 /** How long before its end a token is renewed, in ms. */
 export const RENEW_BEFORE_MS = 5 * 60_000;
-/** So long the database may take to give the tokens where there is a copy, in ms. */
+/** So long the database may take to give or take the tokens, in ms: there is a copy. */
 const DATABASE_WAIT_MS = 500;
 /** After a renewal that failed, a token that still lasts is used without another try for so long, in ms. */
 const RENEW_PAUSE_MS = 30_000;
+/** What nobody waits for may take the database so long, in ms. */
+const DATABASE_LIMIT_MS = 3_000;
+/** Wait before the next try to store what the database did not take, in ms. */
+const STORE_AGAIN_MS = 60_000;
 
 /** The copy, as it was written here. */
 const copySchema = z.object({
@@ -30,7 +42,10 @@ const copySchema = z.object({
   status: z.enum(['active', 'reinstall-needed']),
   installedBy: z.enum(['oauth', 'client-credentials', 'admin']).nullable(),
   sealed: z.string(),
+  /** `sealed` of what the database still has in their place, because it was away when they were renewed. */
+  replaces: z.string().optional(),
 });
+type Copy = z.infer<typeof copySchema>;
 
 export interface TokenKeeperOptions {
   workspaceId: string;
@@ -45,7 +60,9 @@ export interface TokenKeeperOptions {
 export class TokenKeeper {
   readonly #options: TokenKeeperOptions;
   #held: StoredTokens | null = null;
-  /** Renewed, but not stored yet: the database failed. Not used before it is stored. */
+  /** `sealed` of what the database has in the place of what is held: it was away since these were renewed. */
+  #replaces: string | null = null;
+  /** Renewed, but the database has no tables: not used before it is stored. */
   #unstored: { replaced: string; tokens: Tokens } | null = null;
   #renewal: Promise<StoredTokens | CallFailure> | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -89,14 +106,22 @@ export class TokenKeeper {
   async #giveUp({ sealed }: StoredTokens, why: string): Promise<CallFailure> {
     const { database, workspaceId } = this.#options;
     const now = Date.now();
-    // Told once: by whoever changes the status.
-    if (await markTokens(database, workspaceId, sealed, 'reinstall-needed', now)) {
-      log('alert.linear.reinstall-needed', { alert: true, workspace: workspaceId, reason: why });
-      const action = 'workspace.reinstall-needed';
-      await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
+    try {
+      // What the database is behind with is brought up first: the status is of these tokens.
+      await this.#flush();
+      // Told once: by whoever changes the status.
+      if (await this.#inTime(markTokens(database, workspaceId, sealed, 'reinstall-needed', now))) {
+        log('alert.linear.reinstall-needed', { alert: true, workspace: workspaceId, reason: why });
+        const action = 'workspace.reinstall-needed';
+        await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
+      }
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      // The next call finds the same, and notes it then.
+      log('linear.tokens.not-marked', { workspace: workspaceId, error });
+      return reinstallNeeded();
     }
-    this.#held = null;
-    this.#options.copy.write(null);
+    this.#drop();
     return reinstallNeeded();
   }
 
@@ -104,7 +129,38 @@ export class TokenKeeper {
   async confirm(tokens: StoredTokens): Promise<void> {
     if (tokens.status === 'active') return;
     this.#held = { ...tokens, status: 'active' };
-    await markTokens(this.#options.database, this.#options.workspaceId, tokens.sealed, 'active', Date.now());
+    try {
+      const { database, workspaceId } = this.#options;
+      await this.#inTime(markTokens(database, workspaceId, tokens.sealed, 'active', Date.now()));
+    } catch (error) {
+      // What Linear has done is not undone by it; the next life of this object notes it.
+      log('linear.tokens.not-marked', { workspace: this.#options.workspaceId, error: asError(error) });
+    }
+  }
+
+  /**
+   * Stores in the database what was renewed while that was away.
+   * @returns whether it has what is held
+   * @throws NotMigratedError, DatabaseError, DecryptionError
+   */
+  flush(): Promise<boolean> {
+    return this.alone(() => this.#flush());
+  }
+
+  async #flush(): Promise<boolean> {
+    const { database, workspaceId } = this.#options;
+    const [held, replaces, epoch] = [this.#held, this.#replaces, this.#epoch];
+    if (!held || replaces === null) return true;
+    const stored = await this.#inTime(readTokens(database, workspaceId));
+    const isBehind = stored !== null && stored !== 'revoked' && stored.sealed === replaces;
+    const done =
+      isBehind && (await this.#inTime(replaceTokens(database, workspaceId, replaces, held, Date.now(), held.sealed)));
+    if (epoch !== this.#epoch || this.#held?.sealed !== held.sealed) return true;
+    if (done || (stored !== null && stored !== 'revoked' && stored.sealed === held.sealed)) {
+      this.#replaces = null;
+      await this.#hold(held);
+    } else this.#drop();
+    return true;
   }
 
   /** Runs a change of the tokens when no other one runs. What is held is read anew afterwards. */
@@ -114,41 +170,51 @@ export class TokenKeeper {
     return run;
   }
 
-  /** Forgets what is held, because something else was stored. */
-  forget(): void {
+  /** Something else is about to be stored: what is being read now is not held. */
+  doubt(): void {
     this.#epoch += 1;
     this.#held = null;
+    this.#replaces = null;
+  }
+
+  /** Forgets what is held, because something else was stored. */
+  forget(): void {
+    this.doubt();
     this.#unstored = null;
+    this.#options.copy.write(null);
+  }
+
+  #drop(): void {
+    this.#held = null;
+    this.#replaces = null;
     this.#options.copy.write(null);
   }
 
   /**
    * What the database has of them. Where it does not answer soon, the copy does: a first activity has to be in Linear within
-   * 10 s, and a copy that is no longer right is refused by Linear.
+   * 10 s, and a copy that is no longer right is refused by Linear. Where the database was away when they were renewed, the copy
+   * is newer.
    * @throws NotMigratedError, DatabaseError, DecryptionError
    */
-  async #read(): Promise<StoredTokens | 'revoked' | null> {
-    const { database, workspaceId, copy } = this.#options;
+  async #read(): Promise<Copy | 'revoked' | null> {
+    const { database, workspaceId } = this.#options;
     const reading = readTokens(database, workspaceId);
-    if (copy.read() === null) return reading;
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), DATABASE_WAIT_MS);
-    });
-    const stored = await Promise.race([reading, late]).catch((error: unknown) => {
+    if (this.#options.copy.read() === null) return reading;
+    const stored = await within(DATABASE_WAIT_MS, reading).catch((error: unknown) => {
       if (error instanceof DatabaseError) return 'late' as const;
       throw error;
     });
-    clearTimeout(timer);
-    if (stored !== 'late') return stored;
+    if (stored === null || stored === 'revoked') return stored;
+    const copy = await this.#readCopy();
+    if (stored !== 'late') return copy && copy.replaces === stored.sealed ? copy : stored;
     // Nobody waits for it any more.
     reading.catch(() => {});
     log('linear.tokens.from-copy', { workspace: workspaceId });
-    return (await this.#readCopy()) ?? readTokens(database, workspaceId);
+    return copy ?? readTokens(database, workspaceId);
   }
 
   /** The tokens that were last stored or used; null where the key was replaced. */
-  async #readCopy(): Promise<StoredTokens | null> {
+  async #readCopy(): Promise<Copy | null> {
     const { database, workspaceId, copy } = this.#options;
     const sealed = copy.read();
     if (sealed === null) return null;
@@ -159,11 +225,24 @@ export class TokenKeeper {
   }
 
   async #writeCopy(tokens: StoredTokens): Promise<void> {
-    const { database, workspaceId, copy } = this.#options;
     const epoch = this.#epoch;
-    const text = JSON.stringify(tokens);
-    const sealed = await encryptText(database.encryptionKey, 'workspace-tokens', [workspaceId], text);
-    if (epoch === this.#epoch && this.#held?.sealed === tokens.sealed) copy.write(sealed);
+    const replaces = this.#replaces;
+    const sealed = await this.#seal({ ...tokens, ...(replaces !== null && { replaces }) });
+    const isSame = this.#held?.sealed === tokens.sealed && this.#replaces === replaces;
+    if (epoch === this.#epoch && isSame) this.#options.copy.write(sealed);
+  }
+
+  #seal(copy: Copy): Promise<string> {
+    const { database, workspaceId } = this.#options;
+    return encryptText(database.encryptionKey, 'workspace-tokens', [workspaceId], JSON.stringify(copy));
+  }
+
+  /** @throws DatabaseError also where the database does not answer in time */
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    const done = await within(DATABASE_LIMIT_MS, work);
+    if (done !== 'late') return done;
+    work.catch(() => {});
+    throw new DatabaseError('The database does not answer');
   }
 
   async #load(): Promise<StoredTokens | CallFailure> {
@@ -182,16 +261,19 @@ export class TokenKeeper {
     }
     // Without a refresh token there is no telling but by trying.
     if (stored.status === 'reinstall-needed' && stored.refreshToken !== null) return reinstallNeeded();
-    await this.#hold(stored);
-    return stored;
+    const { replaces = null, ...tokens } = stored as Copy;
+    this.#replaces = replaces;
+    await this.#hold(tokens);
+    return tokens;
   }
 
   async #hold(tokens: StoredTokens): Promise<void> {
     this.#held = tokens;
     await this.#writeCopy(tokens);
-    this.#options.onRenewalTime(
-      this.#canRenew(tokens) && tokens.expiresAt !== null ? tokens.expiresAt - RENEW_BEFORE_MS : null,
-    );
+    const renewal = this.#canRenew(tokens) && tokens.expiresAt !== null ? tokens.expiresAt - RENEW_BEFORE_MS : null;
+    const storing = this.#replaces === null ? null : Date.now() + STORE_AGAIN_MS;
+    const times = [renewal, storing].filter((at) => at !== null);
+    this.#options.onRenewalTime(times.length === 0 ? null : Math.min(...times));
   }
 
   /** A token stored by hand is never exchanged for one of the application's own workspace: that may be another one. */
@@ -239,12 +321,31 @@ export class TokenKeeper {
     return outcome.kind === 'unreachable' ? ask() : outcome;
   }
 
-  /** New tokens are stored before anything uses them. */
+  /** New tokens are stored before anything uses them: in this object, and in the database as soon as that takes them. */
   async #store(replaced: StoredTokens, tokens: Tokens): Promise<StoredTokens | CallFailure> {
     const { database, workspaceId } = this.#options;
-    this.#unstored = { replaced: replaced.sealed, tokens };
-    const stored = await replaceTokens(database, workspaceId, replaced.sealed, tokens, Date.now()).catch(asError);
+    const inDatabase = this.#replaces ?? replaced.sealed;
+    const sealed = await sealAccessToken(database, workspaceId, tokens.accessToken);
+    const renewed: StoredTokens = { ...tokens, status: 'active', installedBy: replaced.installedBy, sealed };
+    const epoch = this.#epoch;
+    const copy = await this.#seal({ ...renewed, replaces: inDatabase });
+    if (epoch !== this.#epoch) return this.#load();
+    this.#options.copy.write(copy);
+    this.#held = renewed;
+    this.#replaces = inDatabase;
+    const storing = replaceTokens(database, workspaceId, inDatabase, tokens, Date.now(), sealed);
+    const stored = await within(DATABASE_WAIT_MS, storing).catch(asError);
+    if (epoch !== this.#epoch) return this.#load();
+    if (stored === 'late' || stored instanceof DatabaseError) {
+      // It may have it all the same; `flush` looks.
+      storing.catch(() => {});
+      log('linear.tokens.not-stored', { workspace: workspaceId, error: stored === 'late' ? null : stored });
+      await this.#hold(renewed);
+      return renewed;
+    }
+    this.#drop();
     if (stored instanceof Error) {
+      this.#unstored = { replaced: replaced.sealed, tokens };
       log('linear.tokens.not-stored', { workspace: workspaceId, error: stored });
       return failure('unreachable', "the workspace's new token cannot be stored: the database does not answer");
     }

@@ -6,10 +6,19 @@
 import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
+import { within } from '../limits/time-limit.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
-import { type Database, findWorkspace, type Installation, openDatabase, upsertWorkspace } from '../store/database.ts';
+import {
+  type Database,
+  DatabaseError,
+  findAppUserId,
+  findWorkspace,
+  type Installation,
+  openDatabase,
+  upsertWorkspace,
+} from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
 import { readTokens, type StoredTokens, wipeTokens } from '../store/installations.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
@@ -33,6 +42,10 @@ const RENEW_AGAIN_MS = 60_000;
 
 /** Key of the encrypted copy of the tokens: calls go out also while the database does not answer. */
 const TOKENS = 'tokens';
+/** Linear wants its webhooks answered within 5 s. */
+const APP_USER_LIMIT_MS = 2_000;
+/** Key of the app's user in the workspace: by it Cyrus knows what it did itself, also while the database does not answer. */
+const APP_USER = 'app-user';
 /** Keys of the sessions that wait for the workspace to be installed again begin with this; their ids follow. */
 const WAITING = 'waits:';
 /** Most sessions that are noted; those beyond find out by themselves, within an hour. */
@@ -138,6 +151,20 @@ export class LinearWorkspace extends DurableObject<Env> {
     }
   }
 
+  /**
+   * Id of the app's user in the workspace; null where Cyrus is not installed there. It is asked of the database once.
+   * @throws NotMigratedError, DatabaseError
+   */
+  async appUserId(): Promise<string | null> {
+    const { kv } = this.ctx.storage;
+    const known = z.string().safeParse(kv.get(APP_USER));
+    if (known.success) return known.data;
+    const found = await within(APP_USER_LIMIT_MS, findAppUserId(this.#database, this.#id));
+    if (found === 'late') throw new DatabaseError('The database does not answer');
+    if (found !== null && kv.get(APP_USER) === undefined) kv.put(APP_USER, found);
+    return found;
+  }
+
   /** Counts a webhook that Cyrus does not act on. @param kind `type.action`, or a word for why; from outside */
   countIgnored(kind: string): void {
     countIgnored(this.ctx.storage.kv, kind, Date.now());
@@ -158,8 +185,9 @@ export class LinearWorkspace extends DurableObject<Env> {
   /** Stores what an installation gave, in the place of what was there; repositories and sessions stay. @throws DatabaseError */
   async install(installation: Installation): Promise<void> {
     await this.#keeper.alone(async () => {
-      this.#keeper.forget();
+      this.#keeper.doubt();
       await upsertWorkspace(this.#database, this.#id, installation, Date.now());
+      this.ctx.storage.kv.put(APP_USER, installation.appUserId);
       this.#keeper.forget();
     });
     await this.#keeper.usable();
@@ -220,9 +248,10 @@ export class LinearWorkspace extends DurableObject<Env> {
   }
 
   /** Re-encrypts the tokens with the present key. @throws DatabaseError */
-  reencrypt(): Promise<Reencrypted> {
+  async reencrypt(): Promise<Reencrypted> {
+    await this.#keeper.flush();
     return this.#keeper.alone(async () => {
-      this.#keeper.forget();
+      this.#keeper.doubt();
       const done = await reencryptTokens(this.#database, this.#id);
       this.#keeper.forget();
       return done;
@@ -232,6 +261,9 @@ export class LinearWorkspace extends DurableObject<Env> {
   /** Renews the tokens before they end, so that no call has to wait for it. Never throws. */
   override async alarm(): Promise<void> {
     try {
+      await this.#keeper.flush().catch((error: unknown) => {
+        log('linear.tokens.not-stored', { workspace: this.#id, error: asError(error) });
+      });
       const tokens = await this.#keeper.usable();
       const isFinal = 'ok' in tokens && tokens.kind !== 'unreachable';
       const isDue = 'ok' in tokens || (tokens.expiresAt !== null && tokens.expiresAt - RENEW_BEFORE_MS <= Date.now());
@@ -245,6 +277,8 @@ export class LinearWorkspace extends DurableObject<Env> {
   async #send(call: Call): Promise<CallResult> {
     const tokens = await this.#keeper.usable();
     if ('ok' in tokens) return tokens;
+    // Asked for before it is needed.
+    if (this.ctx.storage.kv.get(APP_USER) === undefined) this.ctx.waitUntil(this.appUserId().catch(() => {}));
     const first = await this.#request(call, tokens);
     if (first.ok || first.kind !== 'unauthorized') return first;
     const renewed = await this.#keeper.renew(tokens);

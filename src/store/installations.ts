@@ -47,6 +47,7 @@ export async function readTokens(db: Database, id: string): Promise<StoredTokens
  * Puts new tokens in the place of others, both and their end at once.
  * @param replaced `sealed` of the tokens they follow
  * @param now ms
+ * @param as `sealed` of the new ones, where that is decided already
  * @returns them as stored; null where others were stored meanwhile, and nothing was changed
  * @throws NotMigratedError, DatabaseError
  */
@@ -56,8 +57,9 @@ export async function replaceTokens(
   replaced: string,
   tokens: Tokens,
   now: number,
+  as?: string,
 ): Promise<StoredTokens | null> {
-  const sealed = await sealTokens(db, id, tokens);
+  const sealed = { ...(await sealTokens(db, id, tokens)), ...(as !== undefined && { accessToken: as }) };
   const values = { ...sealed, expiresAt: tokens.expiresAt, status: 'active' as const, updatedAt: now };
   const changed = await run(() =>
     db.orm
@@ -68,6 +70,11 @@ export async function replaceTokens(
   );
   const [row] = changed;
   return row ? { ...tokens, ...row, status: 'active', sealed: sealed.accessToken } : null;
+}
+
+/** `sealed` of an access token that is about to be stored. */
+export async function sealAccessToken(db: Database, id: string, accessToken: string): Promise<string> {
+  return (await sealTokens(db, id, { accessToken, refreshToken: null })).accessToken;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { databaseAway } from './support/database-away.ts';
 import {
   appRevoked,
   created,
@@ -13,7 +14,7 @@ import {
   type Thread,
 } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { journal, registerWorkspace, session } from './support/sessions.ts';
+import { journal, page, registerWorkspace, session } from './support/sessions.ts';
 
 let outside: Outside;
 
@@ -175,5 +176,57 @@ describe('an older workspace', () => {
       expect(outside.commands).toHaveLength(1);
       expect(outside.said.map((said) => said.content.body)).toContainEqual(expect.stringContaining('On it.'));
     });
+  });
+});
+
+describe.each(['fails', 'is locked'] as const)('while the database %s', (how) => {
+  let database: ReturnType<typeof databaseAway> | null = null;
+  afterEach(() => database?.back());
+  /** The database is away; what this thread's sandbox is told from then on is kept. */
+  const lock = (thread: Thread): string[] => {
+    const told: string[] = [];
+    const id = session(thread).id.toString();
+    outside.interfere = (url, body) => {
+      if (url.includes(`/sessions/${id}/commands`)) told.push(JSON.parse(body).type);
+      return null;
+    };
+    database = databaseAway(how);
+    return told;
+  };
+  const started = async () => {
+    const thread = newThread();
+    await send(created(thread));
+    const id = session(thread).id.toString();
+    await vi.waitFor(() => expect(outside.starts.some(({ sessionId }) => sessionId === id)).toBe(true), 10_000);
+    await vi.waitFor(async () => expect((await page(thread))?.session.repository).not.toBeNull(), 10_000);
+    return thread;
+  };
+
+  it.each([
+    [
+      'completing the issue',
+      (thread: Thread) => issueUpdate(thread, { stateId: 'a' }, { state: { type: 'completed' } }),
+    ],
+    ['archiving it', (thread: Thread) => issueUpdate(thread, { archivedAt: null }, { archivedAt: '2026-11-28' })],
+    ['taking it away', (thread: Thread) => issueUpdate(thread, { delegateId: 'app-user-1' }, { delegateId: null })],
+    ['unassigning, as notification', (thread: Thread) => notification(thread, 'issueUnassignedFromYou')],
+    ['a stop in the thread', (thread: Thread) => prompted(thread, '', { signal: 'stop' })],
+  ])('%s stops the run', async (_, webhook) => {
+    const thread = await started();
+    const told = lock(thread);
+    expect((await send(webhook(thread))).status).toBe(200);
+    await vi.waitFor(() => expect(told).toContain('stop'), 10_000);
+  });
+
+  it('a request is confirmed in its thread at once, and begun when the database is back', async () => {
+    await started();
+    const thread = newThread();
+    const told = lock(thread);
+    expect((await send(created(thread))).status).toBe(200);
+    await vi.waitFor(
+      () => expect(outside.said.some((said) => said.agentSessionId === thread.agentSessionId)).toBe(true),
+      10_000,
+    );
+    expect(told).toEqual([]);
   });
 });

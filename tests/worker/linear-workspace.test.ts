@@ -8,6 +8,7 @@ import { sessionListSchema } from '../../src/protocol/api.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { findWorkspace, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
+import { databaseAway } from './support/database-away.ts';
 import { allowanceHeaders, FakeLinear, type FakeWorkspace, rateLimited } from './support/fake-linear.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
@@ -355,6 +356,59 @@ describe("a workspace's tokens", () => {
     await upsertWorkspace(lost, workspace.id, { ...workspace, accessToken: 'lin_oauth_x' }, 1);
     expect(await say(workspace)).toMatchObject({ ok: false, message: expect.stringContaining('ENCRYPTION_KEY_OLD') });
     expect((await object(workspace.id).reencrypt()).unreadable).toEqual([`tokens of workspace ${workspace.id}`]);
+  });
+});
+
+describe.each(['fails', 'is locked'] as const)('while the database %s', (how) => {
+  let database: ReturnType<typeof databaseAway> | null = null;
+  afterEach(() => {
+    database?.back();
+    vi.useRealTimers();
+  });
+
+  /** Its token ends in four minutes, and nothing has renewed it yet. */
+  async function ending(): Promise<Installed> {
+    const workspace = await installed({ endsIn: 10 * 60_000 });
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    vi.useFakeTimers({ now: Date.now() + 6 * 60_000, toFake: ['Date'] });
+    database = databaseAway(how);
+    return workspace;
+  }
+
+  it('calls go out, also of an object that was evicted, and a token that ends is renewed and used', async () => {
+    const workspace = await ending();
+    await evictDurableObject(object(workspace.id));
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    expect(linear.refreshes).toBe(1);
+    const renewed = linear.calls.at(-1)?.token;
+    expect(renewed).not.toBe(workspace.access);
+    // What was renewed is kept by the object: Linear takes the old refresh token no more.
+    linear.endGrace();
+    await evictDurableObject(object(workspace.id));
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    expect(linear.calls.at(-1)?.token).toBe(renewed);
+    expect(linear.refreshes).toBe(1);
+    database?.back();
+    expect(await stored(workspace.id)).toMatchObject({ accessToken: workspace.access });
+    await evictDurableObject(object(workspace.id));
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    // The copy follows, without anybody having to wait for it.
+    await runDurableObjectAlarm(object(workspace.id));
+    expect(await stored(workspace.id)).toMatchObject({ accessToken: renewed });
+    expect(linear.refreshes).toBe(1);
+  });
+
+  it('what is installed afterwards counts, and not what was renewed before', async () => {
+    const workspace = await ending();
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    database?.back();
+    const pair = linear.grant(workspace);
+    await object(workspace.id).install({ ...workspace, accessToken: pair.access, installedBy: 'oauth' });
+    await evictDurableObject(object(workspace.id));
+    await runDurableObjectAlarm(object(workspace.id));
+    expect(await say(workspace)).toMatchObject({ ok: true });
+    expect(linear.calls.at(-1)?.token).toBe(pair.access);
+    expect(await stored(workspace.id)).toMatchObject({ accessToken: pair.access });
   });
 });
 
