@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { harmlessPlain } from '../src/protocol/harmless-text.ts';
 
-const TRAILER = /^[A-Za-z-]+-by: .*<[^<>\s]+@[^<>\s]+>\s*$/;
+const TRAILER = /^[A-Za-z-]{1,40}-by: [^<>]{0,200}<[^<>\s@]{1,200}@[^<>\s@]{1,200}>$/;
 
 /**
  * The message as it may be committed.
@@ -13,7 +13,7 @@ const TRAILER = /^[A-Za-z-]+-by: .*<[^<>\s]+@[^<>\s]+>\s*$/;
  */
 export function harmlessMessage(message: string, own: string | null = null): string {
   const lines = message.split('\n');
-  const kept = lines.map((line) => (TRAILER.test(line) ? line : null));
+  const kept = lines.map((line) => (TRAILER.test(line.trimEnd()) ? line : null));
   // Words act across lines, so the text is looked at as a whole.
   const harmless = harmlessPlain(lines.map((line, at) => (kept[at] === null ? line : '')).join('\n'), own).split('\n');
   return harmless.map((line, at) => kept[at] ?? line).join('\n');

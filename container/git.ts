@@ -320,7 +320,7 @@ export function remoteFailure(error: GitError): RemoteFailure {
     )
   )
     return 'auth';
-  if (/returned error: 404|repository '.*' not found/.test(text)) return 'not-found';
+  if (/returned error: 404|repository '[^'\n]*' not found/.test(text)) return 'not-found';
   if (
     /returned error: (408|429|5\d\d)|Could not resolve|Failed to connect|Connection (refused|reset|timed out)|Couldn't connect|timed out|Timeout|Recv failure|Send failure|Empty reply|early EOF|RPC failed|hung up|transfer closed|bytes missing|HTTP\/2 stream|SSL|gnutls/i.test(
       text,

@@ -2,8 +2,11 @@
  * What the repository's CLAUDE.md says, with what it imports: `@path` brings another file in, relative to the file that names it,
  * outside of code, five steps deep at most (code.claude.com/docs/en/memory#import-additional-files). Only files of the repository count.
  */
+
 import { open } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { withoutEnding, withoutSections } from '../src/protocol/linear-text.ts';
+import { withoutCode } from '../src/protocol/markdown-code.ts';
 import { repositoryFile } from './paths.ts';
 
 const MAX_BYTES = 256 * 1024;
@@ -81,25 +84,13 @@ const MAX_IMPORTS = 100;
 
 /** Paths that a text imports, in their order. */
 export function importsOf(markdown: string): string[] {
-  const paths = [...withoutCode(markdown).matchAll(IMPORT)].slice(0, MAX_IMPORTS).map(([, path = '']) =>
-    path
-      .replaceAll('\\ ', ' ')
-      .replace(/#.*$/, '')
-      .replace(/[)\]}>,;:!?.'"*_]+$/, ''),
-  );
+  // Code and comments name no imports.
+  const code = { nested: false, acrossLines: false };
+  const said = withoutSections(withoutCode(markdown.replace(/\r\n?/g, '\n'), code), '<!--', '-->');
+  const paths = [...said.matchAll(IMPORT)]
+    .slice(0, MAX_IMPORTS)
+    .map(([, path = '']) => withoutEnding(path.replaceAll('\\ ', ' ').split('#', 1)[0] ?? '', `)]}>,;:!?.'"*_`));
   return [...new Set(paths.filter((path) => path !== '' && !path.includes('\0')))];
-}
-
-/** Fenced blocks, spans of code and comments name no imports. */
-function withoutCode(markdown: string): string {
-  return markdown
-    .replace(/\r\n?/g, '\n')
-    .replace(
-      /^ {0,3}(`{3,}|~{3,})[^\n]*\n(?:[\s\S]*?\n)?? {0,3}\1[`~]*[ \t]*$|^ {0,3}(?:`{3,}|~{3,})[^\n]*\n[\s\S]*/gm,
-      '',
-    )
-    .replace(/<!--[\s\S]*?-->/g, '')
-    .replace(/(?<!`)(`+)(?!`)[^\n]*?[^`\n]\1(?!`)/g, '');
 }
 
 /** @returns null for what is no text */

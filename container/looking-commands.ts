@@ -29,8 +29,8 @@ const SHORTENS = /^((head|tail)( -n)?( -?\d+)?|wc( -l)?|cat)$/;
 export function isLookingCommand(command: string): boolean {
   const text = command.trim();
   if (/[\n\r]/.test(text)) return false;
-  return text.split(/\s*(?:&&|;)\s*/).every((part) => {
-    const [first = '', ...rest] = part.split(/\s*\|\s*/);
+  return text.split(/&&|;/).every((part) => {
+    const [first = '', ...rest] = part.split('|').map((each) => each.trim());
     return isLooking(first) && rest.every((next) => SHORTENS.test(next));
   });
 }

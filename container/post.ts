@@ -322,8 +322,8 @@ export class EventPoster {
 
 /** Says that an event is missing and why; older Workers know it too. */
 function noticeInstead({ body, first }: Batch, status: number, answer: string): string {
-  const event = /"events":\[(.*)\]\}$/s.exec(body.toString())?.[1] ?? '';
-  const type = /"type":"([a-z-]{1,40})"/.exec(event)?.[1] ?? 'unknown';
+  const event = body.toString();
+  const type = /"type":"([a-z-]{1,40})"/.exec(event.slice(event.indexOf('"events":[') + 1))?.[1] ?? 'unknown';
   const why = answer.replace(/\s+/g, ' ').slice(0, 200);
   const text = `Event ${first} of the sandbox (${type}) was not taken in: HTTP ${status} ${why}`;
   return JSON.stringify({ type: 'notice', seq: first, at: Date.now(), text });

@@ -3,6 +3,7 @@
  * from the commit of the base branch, so they are what the repository's people agreed on: a working branch, which Claude
  * or an unreviewed change may have edited, has no say.
  */
+import { escapeTags } from '../src/protocol/prompt-tags.ts';
 import type { Role } from '../src/protocol/repository.ts';
 import { GitError, type GitOptions, git, gitSays } from './git.ts';
 import { log } from './log.ts';
@@ -71,6 +72,5 @@ Files under \`${FOLDER}\` on the branch \`${baseBranch}\` say how its people wan
 
 /** The text cannot close its own section, nor open another. */
 function section(name: string, text: string): string {
-  const safe = text.replace(/<(?=\s*\/?\s*cyrus-)/gi, '&lt;');
-  return `<cyrus-repository-prompt file="${name}">\n${safe}\n</cyrus-repository-prompt>`;
+  return `<cyrus-repository-prompt file="${name}">\n${escapeTags(text)}\n</cyrus-repository-prompt>`;
 }

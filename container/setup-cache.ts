@@ -3,6 +3,7 @@
  * a line `# cyrus-cache: node_modules vendor/bundle` names directories inside of the repository that git does not track.
  * Whatever goes wrong here, the script is run.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -11,6 +12,7 @@ import { dirname, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
+import { withoutEnding } from '../src/protocol/linear-text.ts';
 import { MAX_SETUP_CACHE_BYTES } from '../src/protocol/repository-cache.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { GitError, git, gitSays } from './git.ts';
@@ -73,7 +75,7 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const path = await repositoryFile(worktree, script);
   const text = path === null ? '' : await readFile(path, 'utf8');
   const wished = DIRECTIVE.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
-  const patterns = [...new Set(wished.map((name) => name.replace(/\/+$/, '')))];
+  const patterns = [...new Set(wished.map((name) => withoutEnding(name, '/')))];
   // One that leads elsewhere would leave the cache incomplete, with the script skipped.
   if (patterns.length === 0 || !patterns.every(isInside))
     return tellUncached(context, patterns, 'a name leads out of it');

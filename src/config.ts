@@ -2,6 +2,7 @@
  * The Worker's variables and secrets, checked once and turned into one typed Config. A wrong value names itself and
  * says what to do; nothing runs on a half-right configuration.
  */
+
 import { z } from 'zod';
 import { type ClaudeAllowance, readAllowance } from './limits/claude-allowance.ts';
 import {
@@ -11,6 +12,7 @@ import {
   readClaudeLimits,
   subscriptionTokens,
 } from './limits/claude-settings.ts';
+import { withoutEnding } from './protocol/linear-text.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
@@ -83,10 +85,10 @@ const variablesSchema = z.object({
     .string()
     .default('')
     .transform(
-      (value) => /^\s*([^<>]*[^<>\s])\s*<([^<>\s]+@[^<>\s]+)>\s*$/.exec(value) ?? (value.trim() === '' ? null : false),
+      (value) => /^([^<>]+)<([^<>\s@]+@[^<>\s@]+)>$/.exec(value.trim()) ?? (value.trim() === '' ? null : false),
     )
     .refine((value) => value !== false, { error: 'must be a name and an address, as in: Cyrus <cyrus@acme.example>' })
-    .transform((value) => (value ? { name: value[1] ?? '', email: value[2] ?? '' } : null)),
+    .transform((value) => (value ? { name: value[1]?.trim() ?? '', email: value[2] ?? '' } : null)),
   GITHUB_APP_PRIVATE_KEY: optionalText,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   SCRIPTED_MODEL: flag,
@@ -323,7 +325,7 @@ function isCallbackPattern(entry: string): boolean {
 }
 
 function withoutTrailingSlash(url: string): string {
-  return url.replace(/\/+$/, '');
+  return withoutEnding(url, '/');
 }
 
 function isKey(value: string): boolean {

@@ -3,21 +3,22 @@
  * (measured with CLI 2.1.330). Claude may quote it all the same, or a tool's result consists of it. Pure.
  */
 
+import { withoutSections } from '../protocol/linear-text.ts';
+
 /** Blocks of the CLI's own, whole. */
-const BLOCKS = /<(task-notification|system-reminder|tools-used-before-summary)>[\s\S]*?<\/\1>\s*/g;
+const BLOCKS = ['task-notification', 'system-reminder', 'tools-used-before-summary'] as const;
 /** What is told when a helper begins to work in the background: to its last known sentence, else to the end of the paragraph. */
 const LAUNCHED =
   /(?:Async agent launched successfully\.|\(This tool result is internal metadata)[\s\S]*?(?:you'll get a completion notification\.|(?=\n\n)|$)/g;
 /** The same of a command; its paths and ids are of no use to people. */
 const COMMAND =
   /Command running in background with ID: [\w-]+\. Output is being written to: \S+\.output\.(?: You will be notified when it completes\.)?(?: To check interim output, use Read on that file path\.)?/g;
-const IDS = /^(?:agentId: \w+ \(.*|output_file: \S+\/tasks\/\S+\.output)\n?/gm;
+const IDS = /^(?:agentId: \w{1,80} \(.*|output_file: \S{1,500}\/tasks\/\S{1,200}\.output)\n?/gm;
 
 /** A text of Claude's without what it quotes of the CLI's internals; the same where it quotes nothing of them. */
 export function withoutInternals(text: string): string {
   if (!SIGNS.test(text)) return text;
-  const left = text
-    .replace(BLOCKS, '')
+  const left = BLOCKS.reduce((rest, name) => withoutSections(rest, `<${name}>`, `</${name}>`), text)
     .replace(LAUNCHED, '')
     .replace(COMMAND, 'It runs in the background.')
     .replace(IDS, '');

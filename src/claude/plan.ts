@@ -100,7 +100,7 @@ function announcedSteps(lines: string[]): Omit<PlanItem, 'id'>[] {
 
 function plain(text: string): string {
   return text
-    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/\[([^\][]*)\]\([^()]*\)/g, '$1')
     .replace(/[*_`]+/g, '')
     .trim()
     .slice(0, MAX_CONTENT);

@@ -4,7 +4,9 @@
  * A prompt holds text of two kinds: the request of a person who may ask for work, and context that anyone may have
  * written. They are set apart by tags whose names no content can contain: `<cyrus-` in content is escaped.
  */
+
 import type { Egress } from '../protocol/egress.ts';
+import { escapeTags, unescapeTags } from '../protocol/prompt-tags.ts';
 import { cutAt } from './bounds.ts';
 
 /** Longest context (in UTF-16 code units) handed to Claude; what is longer is cut with a note. */
@@ -84,13 +86,17 @@ export function fillRequest(prompt: string, request: { author: string | null; te
  * @returns null where it holds no request
  */
 export function requestIn(prompt: string): { text: string; isIssue: boolean } | null {
-  const request = /<cyrus-request>\n([\s\S]*?)\n<\/cyrus-request>/.exec(prompt);
-  if (!request) return null;
-  const text = (request[1] ?? '').replace(/&lt;(?=\s*\/?\s*cyrus-)/gi, '<');
-  return { text, isIssue: DELEGATED.test(prompt.slice(0, request.index)) };
+  const begin = prompt.indexOf(OPENS);
+  const end = prompt.indexOf(CLOSES, begin + OPENS.length - 1);
+  if (begin < 0 || end < 0) return null;
+  const text = unescapeTags(prompt.slice(begin + OPENS.length, end));
+  // The sentence before it is Cyrus's own, and short.
+  return { text, isIssue: DELEGATED.test(prompt.slice(Math.max(0, begin - 1_000), begin)) };
 }
 
-const DELEGATED = / delegated this issue to you\. [^\n]*\n\n$/;
+const OPENS = '<cyrus-request>\n';
+const CLOSES = '\n</cyrus-request>';
+const DELEGATED = / delegated this issue to you\. [^\n]{0,800}\n\n$/;
 
 /** What rules there is room for, in their rank: the nearest are never the ones that are cut. */
 function guidanceSections(rules: IssueAsk['guidance']): string[] {
@@ -221,11 +227,6 @@ const PRESET_WORDS: Record<Egress['preset'], string> = {
 
 function section(tag: 'request' | 'issue' | 'guidance' | 'context', content: string): string {
   return `<cyrus-${tag}>\n${escapeTags(bounded(content))}\n</cyrus-${tag}>`;
-}
-
-/** Content cannot open or close our tags. Spaces are looked through, because a reader might. */
-function escapeTags(content: string): string {
-  return content.replace(/<(?=\s*\/?\s*cyrus-)/gi, '&lt;');
 }
 
 function bounded(content: string): string {

@@ -39,7 +39,7 @@ export async function isInHistory(
     null,
     'no-progress',
     'ofs-delta',
-    ...(/fetch=[^\n]*\bfilter\b/.test(capabilities) ? ['filter tree:0'] : []),
+    ...(/^fetch=.*\bfilter\b/m.test(capabilities) ? ['filter tree:0'] : []),
     ...tips.map((tip) => `want ${tip}`),
     `have ${part}`,
     'done',

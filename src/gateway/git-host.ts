@@ -1,8 +1,10 @@
 /** One request to the git host, with the repository's credential. What is no success becomes a refusal that says what to do. */
+
 import type { BasicCredential, GitAccess } from '../github/access.ts';
 import { GitHubError } from '../github/errors.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
+import { withoutEnding } from '../protocol/linear-text.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 import type { Claims } from './token.ts';
 
@@ -83,7 +85,7 @@ async function askOnce(
   }
   let answer: Response;
   try {
-    const url = `${remote.cloneUrl.replace(/\/+$/, '')}/${resource}`;
+    const url = `${withoutEnding(remote.cloneUrl, '/')}/${resource}`;
     answer = await fetcher(streamedRequest(url, request.method, headers, body));
   } catch (error) {
     log('gateway.git.unreachable', {

@@ -2,9 +2,11 @@
  * The batch request of Git LFS (github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) to the git host of the session's
  * repository. What the host answers is checked before it is used: it names addresses to which the gateway then goes.
  */
+
 import { z } from 'zod';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
+import { withoutEnding } from '../protocol/linear-text.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 import { basicCredential, type GitRefusal, type GitRemote, refusalOfHost } from './git-host.ts';
 import { isStorageAddress, type LfsAction, type LfsOperation, MAX_LFS_BYTES } from './lfs-address.ts';
@@ -176,7 +178,7 @@ async function askOnce(
 
 /** The server of a repository's objects, found as git-lfs does (docs/api/server-discovery.md). */
 function lfsUrl(cloneUrl: string): string {
-  const url = cloneUrl.replace(/\/+$/, '');
+  const url = withoutEnding(cloneUrl, '/');
   return `${url}${url.endsWith('.git') ? '' : '.git'}/info/lfs`;
 }
 

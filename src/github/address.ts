@@ -1,5 +1,7 @@
 /** Where a repository is: whether GitHub's API speaks for it, and the page of a branch where the host's pattern is known. */
 
+import { withoutEnding } from '../protocol/linear-text.ts';
+
 /** A repository of the GitHub behind the API. */
 export interface GitHubRepository {
   owner: string;
@@ -40,6 +42,6 @@ export function branchPage(cloneUrl: string, branch: string, apiUrl: string): st
   const known = BRANCH_PATHS.find(([pattern]) => pattern.test(hostname));
   const path = known?.[1] ?? (hostname === gitHubHost(apiUrl) ? 'tree' : null);
   if (path === null) return null;
-  const repository = pathname.replace(/\/+$/, '').replace(/\.git$/, '');
+  const repository = withoutEnding(pathname, '/').replace(/\.git$/, '');
   return `${protocol}//${host}${repository}/${path}/${branch.split('/').map(encodeURIComponent).join('/')}`;
 }

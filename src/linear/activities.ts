@@ -5,9 +5,10 @@
  */
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
+import { plainOutput } from '../protocol/plain-output.ts';
 import type { Background } from '../protocol/sandbox.ts';
 import { runningWords } from './background-words.ts';
-import { cutText, fence, headAndTail, inlineCode, plainOutput } from './markdown.ts';
+import { cutText, fence, headAndTail, inlineCode } from './markdown.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
 /** Content of an activity, as `agentActivityCreate` takes it. Bodies and results are Markdown and never empty. */

@@ -27,21 +27,6 @@ function longestRun(text: string): number {
   return longest;
 }
 
-const ESCAPE = String.fromCharCode(27);
-/** Colours, cursor movements and titles of terminals (ECMA-48), which say nothing outside of one. */
-const TERMINAL_CODES = new RegExp(
-  `${ESCAPE}(?:\\[[0-9;?]*[ -/]*[@-~]|\\][^\\u0007${ESCAPE}]*(?:\\u0007|${ESCAPE}\\\\)|[@-_])`,
-  'g',
-);
-
-/** Text of a terminal without its control codes; a line overwritten by carriage returns keeps its last state. */
-export function plainOutput(text: string): string {
-  const withoutCodes = text.replace(TERMINAL_CODES, '').replace(/\r\n/g, '\n');
-  return withoutCodes.includes('\r')
-    ? withoutCodes.replace(/^[^\n]*\r(?=[^\n\r])/gm, '').replace(/\r/g, '')
-    : withoutCodes;
-}
-
 /**
  * The beginning and the end of a long text with a note between them: of a test run the end matters most.
  * @param max most UTF-16 code units of the text that are kept
@@ -66,7 +51,7 @@ export function headline(text: string): string {
     .map((raw) => raw.replace(/^\s*(#{1,6}|[-*+>]|\d+[.)])\s+/, '').trim())
     .find((candidate) => /\p{L}/u.test(candidate) && !/^(```|~~~|!?\[[^\]]*\]\([^)]*\)$)/.test(candidate));
   const plain = (line ?? '')
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/!?\[([^\][]*)\]\([^()]*\)/g, '$1')
     .replace(/[*_`~]+/g, '')
     .replace(/\s+/g, ' ')
     .trim();

@@ -1,4 +1,5 @@
 /** Tool calls in words for people: what was done, and to what. Pure. */
+import { readMcpToolName } from '../protocol/mcp.ts';
 import { cutText, inlineCode } from './markdown.ts';
 
 /** Longest parameter shown for a tool call. */
@@ -62,8 +63,8 @@ export function relativePath(path: string, cwd: string | null): string {
 
 /** `mcp__tracker__create_issue` is "create_issue (tracker)"; other tools keep their name. */
 function toolName(name: string): string {
-  const mcp = /^mcp__(.+?)__(.+)$/.exec(name);
-  return oneLine(mcp ? `${mcp[2]} (${mcp[1]})` : name) || 'Used a tool';
+  const mcp = readMcpToolName(name);
+  return oneLine(mcp ? `${mcp.tool} (${mcp.server})` : name) || 'Used a tool';
 }
 
 function shortJson(input: unknown): string {

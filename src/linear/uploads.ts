@@ -3,6 +3,8 @@
  * Source: https://linear.app/developers/file-storage-authentication
  */
 
+import { withoutEnding } from '../protocol/linear-text.ts';
+
 /** A link to a file. */
 export interface Upload {
   /** Its address without a query: the same for every link to the file. */
@@ -22,7 +24,7 @@ export function findUploads(text: string, uploadsUrl: string): Upload[] {
   if (!text.toLowerCase().includes(new URL(uploadsUrl).host)) return [];
   const found = new Map<string, Upload>();
   for (const [, words, link = ''] of text.matchAll(LINK)) {
-    const url = uploadAddress(words === undefined ? link.replace(/[.,;:!?*_|]+$/, '') : link, uploadsUrl);
+    const url = uploadAddress(words === undefined ? withoutEnding(link, '.,;:!?*_|') : link, uploadsUrl);
     if (!url) continue;
     const address = url.origin + url.pathname;
     const signed = url.searchParams.has('signature') ? address + url.search : null;

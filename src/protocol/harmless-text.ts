@@ -3,10 +3,15 @@
  * link nothing. Pure; known to both sides of the gateway.
  */
 
+import { splitCode } from './markdown-code.ts';
+
 /** U+2060, a character without width that keeps its neighbours apart. */
 const JOINER = '\u2060';
-/** Code is left as it is: nobody reads commands in it. */
-const CODE = /(^ {0,3}(?:`{3,}|~{3,})[^\n]*\n[\s\S]*?(?:^ {0,3}(?:`{3,}|~{3,})[ \t]*$|$(?![\s\S]))|`[^`\n]+`)/m;
+/**
+ * A line that may begin a block of HTML, in which a fence is none (spec.commonmark.org 0.31, 4.6). Where there is one, nothing
+ * counts as code.
+ */
+const HTML_LINE = /^ {0,3}<[a-z/!?]/im;
 /**
  * GitHub's, GitLab's and Linear's words that close or link what is named after them (linear.app/docs/github,
  * docs.github.com/…/linking-a-pull-request-to-an-issue, docs.gitlab.com/user/project/issues/managing_issues), also on the next line,
@@ -29,9 +34,11 @@ const ADDRESS = /(\b(?:https?:\/\/|www\.)[^\s<>()[\]"'`]+)/gi;
  * @param own identifier of the issue that the text is about, which stays as it is
  */
 export function harmlessMarkdown(text: string, own: string | null = null): string {
-  return withoutControls(text)
-    .split(CODE)
-    .map((part, index) => (index % 2 === 1 ? part : harmlessKeys(harmlessWords(part), own, /^[A-Z][A-Z\d]*$/)))
+  const plain = withoutControls(text);
+  const split = splitCode(plain, { nested: false, acrossLines: false });
+  const isSure = split.every(({ text: part, isCode }) => isCode || !HTML_LINE.test(part));
+  return (isSure ? split : [{ text: plain, isCode: false }])
+    .map((part) => (part.isCode ? part.text : harmlessKeys(harmlessWords(part.text), own, /^[A-Z][A-Z\d]*$/)))
     .join('')
     .replaceAll('<!--', '&lt;!--');
 }

@@ -1,5 +1,7 @@
 /** Where the sandboxes of a repository run. */
+
 import { z } from 'zod';
+import { withoutEnding } from './linear-text.ts';
 
 /** How large a container is; what the names mean on Cloudflare is in wrangler.toml and docs/sandboxes.md. */
 export const instanceSizeSchema = z.enum(['small', 'standard', 'large']);
@@ -17,7 +19,7 @@ export const endpointAddressSchema = z
   .refine((url) => url.startsWith('https:') || isLoopbackAddress(url), {
     error: 'must be https unless it is a loopback address: commands and code travel over it',
   })
-  .transform((url) => url.replace(/\/+$/, ''));
+  .transform((url) => withoutEnding(url, '/'));
 
 /** A container, or a sandbox server at an address; its secret is stored apart, encrypted. */
 export const sandboxChoiceSchema = z.discriminatedUnion('kind', [

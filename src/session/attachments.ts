@@ -2,6 +2,7 @@
  * Files that a prompt links are got from Linear and given to the sandbox before the prompt is, and the prompt says where
  * they are. A file that cannot be had keeps nobody from working: the prompt says why. Bytes pass through, nothing is held.
  */
+
 import { type FileNote, filesNote } from '../claude/prompts.ts';
 import { type BodyReader, bodyReader } from '../gateway/body-reader.ts';
 import type { CallFailure } from '../linear/call.ts';
@@ -11,6 +12,7 @@ import { sendThrough } from '../linear/send.ts';
 import { findUploads, type Upload } from '../linear/uploads.ts';
 import { fileType, isTextType, KNOWN_TYPES, nameForType, TYPE_BYTES, typeOfName } from '../protocol/file-type.ts';
 import { type GivenFile, MAX_GIVEN_BYTES } from '../protocol/files.ts';
+import { withoutBeginning, withoutEnding } from '../protocol/linear-text.ts';
 import { type Sandbox, SandboxError } from '../sandbox/sandbox.ts';
 import { sha256 } from '../store/hex.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -251,11 +253,9 @@ function fileName(key: string, name: string, type: string): string {
   const clean = last
     .normalize('NFKD')
     .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/\.{2,}/g, '.')
-    .replace(/^[.-]+|[.-]+$/g, '')
-    .slice(-80)
-    .replace(/^[.-]+/, '');
-  return `${key}-${nameForType(clean || 'file', type)}`;
+    .replace(/\.{2,}/g, '.');
+  const bare = withoutBeginning(withoutEnding(clean, '.-').slice(-80), '.-');
+  return `${key}-${nameForType(bare || 'file', type)}`;
 }
 
 /** Works on some at a time. @returns what came of each, in their order */

@@ -46,17 +46,18 @@ export function choiceValue(questionId: string, { label, id }: Choice): string {
   return `${label} (#${questionTag(questionId)}.${id})`;
 }
 
-const VALUE = /\s*\(#([0-9a-z]{6})\.([0-9a-z-]{1,40})\)\s*$/;
+const VALUE = /\(#([0-9a-z]{6})\.([0-9a-z-]{1,40})\)$/;
 
 /** The question and the option that an answer names as `choiceValue` wrote them; null where it names none. */
 export function readValue(text: string): { tag: string; optionId: string } | null {
-  const match = VALUE.exec(text);
+  const match = VALUE.exec(text.trimEnd());
   return match?.[1] && match[2] ? { tag: match[1], optionId: match[2] } : null;
 }
 
 /** A text as people read it: without the ids that `choiceValue` adds. */
 export function withoutIds(text: string): string {
-  return text.replace(VALUE, '');
+  const whole = text.trimEnd();
+  return VALUE.test(whole) ? whole.replace(VALUE, '').trimEnd() : text;
 }
 
 /** Short name of a question in `choiceValue`. */
@@ -64,11 +65,15 @@ export function questionTag(questionId: string): string {
   return fingerprint(questionId).padStart(6, '0').slice(-6);
 }
 
+/** What is longer than this, in UTF-16 code units, is an answer in words. */
+const MAX_ANSWER = 2_000;
+
 /**
  * The option that an answer means: by its label, by what stands before it in the list, or by the only number that is in it.
  * @returns null where it means none for certain
  */
 export function readChoice(text: string, choices: readonly Choice[]): Choice | null {
+  if (text.length > MAX_ANSWER) return null;
   const said = comparable(spokenWords(text));
   if (said === '') return null;
   const labelled = choices.filter(({ label }) => comparable(label) === said);
@@ -87,12 +92,14 @@ export function readChoice(text: string, choices: readonly Choice[]): Choice | n
  * @returns null where a part of it means none for certain: then the answer is what was said
  */
 export function readChoices(text: string, choices: readonly Choice[]): Choice[] | null {
+  if (text.length > MAX_ANSWER) return null;
   const whole = readChoice(text, choices);
   if (whole) return [whole];
   // A label may have a comma or an "and" in it, so longer pieces are tried first.
   const pieces = spokenWords(text)
-    .replace(/^\s*[-*•]\s+/gm, '')
-    .split(/(\s*[,;\n&+、،؛，；]\s*|\s+(?:and|und|et|y|e|en|og|och|i|и|و)\s+)/u)
+    .replace(/\s+/g, (space) => (space.includes('\n') ? '\n' : ' '))
+    .replace(/^ ?[-*•] /gm, '')
+    .split(/(\s?[,;\n&+、،؛，；]\s?|\s(?:and|und|et|y|e|en|og|och|i|и|و)\s)/u)
     .filter((piece) => piece !== undefined && piece.trim() !== '');
   const isSeparator = (piece: string) => /^\s*(?:[,;&+、،؛，；]|and|und|et|y|e|en|og|och|i|и|و)\s*$/u.test(piece);
   const found = new Set<Choice>();

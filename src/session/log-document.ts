@@ -1,8 +1,9 @@
 /** The Markdown log of a turn, for people. Pure. */
 import { limitName } from '../claude/words.ts';
-import { fence, inlineCode, plainOutput } from '../linear/markdown.ts';
+import { fence, inlineCode } from '../linear/markdown.ts';
 import { relativePath, toolWords } from '../linear/tool-words.ts';
 import type { JournalBody, JournalEntry, Usage } from '../protocol/journal.ts';
+import { plainOutput } from '../protocol/plain-output.ts';
 
 /** What the head of a log says. */
 export interface LogMeta {

@@ -4,6 +4,7 @@
  * wished.
  */
 
+import { withoutCode } from '../protocol/markdown-code.ts';
 import { spokenWords } from './spoken.ts';
 
 /** A repository that a text names; `unreadable`: something stands in its place that is no name of one. */
@@ -11,29 +12,15 @@ export type RepositoryWish =
   | { kind: 'named'; name: string; branch: string | null }
   | { kind: 'unreadable'; written: string };
 
-const WISH = /\[\s*(repo|repository|model)\s*[=:]\s*([^\][\n]{0,300})\]/gi;
+const WISH = /\[\s{0,20}(repo|repository|model)\s{0,20}[=:]([^\][\n]{0,300})\]/gi;
 const MAX_SHOWN = 80;
 
 /** What a person typed, of what Linear made of it: without code, escapes and links. */
 export function typedText(markdown: string): string {
-  return withoutCode(markdown)
+  return withoutCode(markdown.replace(/\r\n?/g, '\n'), { nested: true, acrossLines: true })
     .replace(/\\([!-/:-@[-`{-~])/g, '$1')
     .replace(/<((?:https?:\/\/|mailto:)[^\s<>]*)>/gi, '$1')
     .replace(/\[([^\][]*)\]\([^()\s]*\)/g, '$1');
-}
-
-/** Fenced blocks (spec.commonmark.org, 4.5; an open one goes on to the end), then spans of code. */
-function withoutCode(markdown: string): string {
-  const kept: string[] = [];
-  let fence: string | null = null;
-  for (const line of markdown.replace(/\r\n?/g, '\n').split('\n')) {
-    const mark = /^ {0,3}(?:[>\-*+]\s+|\d+[.)]\s+)*(`{3,}|~{3,})(.*)$/.exec(line);
-    if (fence === null) {
-      if (mark?.[1] && !(mark[1].startsWith('`') && mark[2]?.includes('`'))) fence = mark[1];
-      else kept.push(line);
-    } else if (mark?.[1]?.startsWith(fence) && mark[2]?.trim() === '') fence = null;
-  }
-  return kept.join('\n').replace(/(?<!`)(`+)(?!`)([\s\S]*?[^`])\1(?!`)/g, ' ');
 }
 
 /** The repository that a text wishes for; of several wishes the last. Null: none. */
@@ -91,7 +78,7 @@ const STOP_WORDS =
 /** Whether a comment says no more than that the work is to stop. */
 export function isPlainStop(markdown: string): boolean {
   const words = typedText(markdown)
-    .replace(/<user\b[^>]*>[^<]*<\/user>/gi, ' ')
+    .replace(/<user\b[^<>]*>[^<]*<\/user>/gi, ' ')
     .replace(/(^|\s)@[\w.-]+/g, ' ')
     .replace(/[\s.!,…！。]+/gu, ' ')
     .trim();

@@ -101,8 +101,8 @@ function partsOf(text: string): (Kind | 'rest')[] {
 }
 
 function endsWord(text: string, end: number): boolean {
-  const last = [...text.slice(0, end)].at(-1) ?? '';
-  return JOINED.test(last) || !WORD.test(text.charAt(end));
+  const isPair = /[\udc00-\udfff]/.test(text.charAt(end - 1));
+  return JOINED.test(text.slice(end - (isPair ? 2 : 1), end)) || !WORD.test(text.charAt(end));
 }
 
 /** One case, one form of each character; punctuation is space, and an apostrophe always the same. */

@@ -107,7 +107,8 @@ export class ContainerMachine implements SandboxMachine {
     { pids = [], secrets = [] }: Partial<Pick<ProbeInput, 'pids' | 'secrets'>> = {},
     onLooking?: () => void,
   ): Promise<ProbeAnswer<Name>> {
-    const container = await until(`a container with the session ${id}`, () => this.containerOf(id));
+    const limitMs = 90_000;
+    const container = await until(`a container with the session ${id}`, () => this.containerOf(id), { limitMs });
     return this.#probe(container, name, { root: ROOT, id, pids, secrets, changedSince: 0 }, { onLooking });
   }
 

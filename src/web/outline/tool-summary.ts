@@ -1,5 +1,6 @@
 /** One line that says what a tool call does. Pure; the input is whatever Claude wrote and is never trusted to have a shape. */
 
+import { readMcpToolName } from '../../protocol/mcp.ts';
 import { questionLines } from './questions.ts';
 
 export type ToolSummary = {
@@ -61,8 +62,8 @@ export function toolSummary(name: string, input: unknown, cwd: string | null): T
 
 /** `mcp__linear__get_issue` → "linear · get_issue"; other names as they are. */
 export function toolLabel(name: string): string {
-  const mcp = /^mcp__(.+?)__(.+)$/.exec(name);
-  return mcp ? `${mcp[1]} · ${mcp[2]}` : name;
+  const mcp = readMcpToolName(name);
+  return mcp ? `${mcp.server} · ${mcp.tool}` : name;
 }
 
 /** A path below `cwd` without it; any other as it is. */

@@ -1,5 +1,7 @@
 /** What a session is doing, in plain words. Pure. */
+
 import type { TurnOutcome } from '../../protocol/journal.ts';
+import { withoutEnding } from '../../protocol/linear-text.ts';
 import type { Phase } from '../../protocol/viewer.ts';
 
 /** How a status looks: `busy` work goes on, `asking` a person has to answer, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
@@ -65,10 +67,10 @@ const marks: Record<Tone, string> = { busy: '●', waiting: '○', asking: '?', 
 /** The reason without what the word already says: "Done; a comment continues it" → "A comment continues it". */
 function beyond(word: string, reason: string): string {
   const plain = reason.trim();
-  const lower = plain.toLowerCase().replace(/[.…]+$/, '');
+  const lower = withoutEnding(plain.toLowerCase(), '.…');
   if (lower === '' || lower === word.toLowerCase() || lower === `claude is ${word.toLowerCase()}`) return '';
   const rest = lower.startsWith(word.toLowerCase())
-    ? /^[;:,.–—]\s*(.+)$/s.exec(plain.slice(word.length))?.[1]
+    ? /^[;:,.–—](.+)$/s.exec(plain.slice(word.length))?.[1]?.trimStart()
     : undefined;
   return rest === undefined ? plain : `${rest.charAt(0).toUpperCase()}${rest.slice(1)}`;
 }

@@ -1,6 +1,7 @@
 import { memo, useState } from 'react';
+import { plainOutput } from '../../protocol/plain-output.ts';
 import { plural } from '../text/format.ts';
-import { firstLines, plainOutput } from '../text/plain-output.ts';
+import { firstLines } from '../text/plain-output.ts';
 
 type ClippedOutputProps = {
   text: string;
