@@ -2,8 +2,10 @@
  * How a repository wants the branches of sessions named: a template with words in braces, `cyrus/{identifier}` where nothing is set.
  * Pure. A name follows git's rules (git-scm.com/docs/git-check-ref-format), whatever is filled in.
  */
+
 import { z } from 'zod';
 import { cutWhole } from './harmless-text.ts';
+import { withoutBeginning, withoutEnding } from './linear-text.ts';
 
 /** What a template may name. */
 export const BRANCH_WORDS = {
@@ -96,7 +98,7 @@ export function branchByTemplate(template: string, { identifier, title, branchNa
 function titlePart(title: string): string {
   const whole = part(title.toLowerCase().replace(/['’]/g, ''));
   const cut = whole.length <= MAX_TITLE ? whole : cutWhole(whole, MAX_TITLE).replace(/-[^-]*$/, '');
-  return cut.replace(/[-.]+$/, '') || 'work';
+  return withoutEnding(cut, '-.') || 'work';
 }
 
 /** Text as a part of a name: letters and digits of any script stay. */
@@ -105,16 +107,12 @@ function part(text: string): string {
     .normalize('NFC')
     .replace(/[^\p{L}\p{N}\p{M}._-]+/gu, '-')
     .replace(/-{2,}/g, '-')
-    .replace(/\.{2,}/g, '.')
-    .replace(/^[-.]+|[-.]+$/g, '');
-  return kept.replace(/\.lock$/i, '-lock') || 'x';
+    .replace(/\.{2,}/g, '.');
+  const bare = withoutBeginning(withoutEnding(kept, '-.'), '-.');
+  return bare.replace(/\.lock$/i, '-lock') || 'x';
 }
 
 function path(text: string): string {
   const parts = text.split('/').filter((one) => one.trim() !== '');
-  return parts
-    .map(part)
-    .join('/')
-    .slice(0, MAX_NAME)
-    .replace(/[-./]+$/, '');
+  return withoutEnding(parts.map(part).join('/').slice(0, MAX_NAME), '-./');
 }
