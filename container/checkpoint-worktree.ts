@@ -1,13 +1,16 @@
 /**
  * The worktree as commits that no branch shows: what is staged, and everything that is there. Made in a repository of the
  * server's own, whose configuration Claude does not write and whose index stays from one snapshot to the next: so a snapshot
- * costs a look at every file, but reads only those that have changed since the one before. The objects go where the worktree's
- * are.
+ * reads only what has changed since the one before (checkpoint-changes.ts says what may have). The objects go where the
+ * worktree's are.
  */
-import { copyFile, lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { trustNothing, type WatchLimits, WorktreeChanges } from './checkpoint-changes.ts';
 import { complaint, GitError, type GitOptions, git } from './git.ts';
+import { copyIndex, isDamagedIndex } from './index-file.ts';
 import { log } from './log.ts';
+import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files, and so does the end of a turn: such a file would never leave the sandbox. */
@@ -19,6 +22,14 @@ const SMALL_BYTES = 32 * 1024 * 1024;
 const SNAPSHOT_TIMEOUT_MS = 2 * 60_000;
 /** Files are looked at so many at a time. */
 const LOOKED_AT_TOGETHER = 256;
+/** So many new files go into one pack of git's: a file of its own for each takes longer to write than to read. */
+const PACKED_FROM = 1_000;
+const IN_ONE_PACK: [string, string][] = [
+  ['core.bigFileThreshold', '1'],
+  ['pack.compression', '1'],
+];
+/** A name that git takes from nobody: it could be taken for a repository's own. */
+const OF_GIT = /(^|\/)\.git(\/|$)/i;
 const SETTINGS: [string, string][] = [
   // Names that other systems cannot have are files all the same.
   ['core.protectNTFS', 'false'],
@@ -37,7 +48,7 @@ export interface WorktreeSnapshot {
   branchHead: string;
   /** Nothing was staged or committed since the snapshot before, and little was written. */
   isSmall: boolean;
-  /** Paths that were left out: too large, a repository of their own, or nothing that git can take. */
+  /** Paths that were left out, for people: too large, a repository of their own, or nothing that git can take. */
   skipped: string[];
 }
 
@@ -74,16 +85,29 @@ export class WorktreeSnapshots {
   #staged: Staged | null = null;
   #tree: string | null = null;
   /** Files that git could not take, with what they looked like then: they are not tried again until they change. */
-  readonly #refused = new Map<string, string>();
+  readonly #refused = new Map<RawPath, string>();
+  readonly #changes: WorktreeChanges;
 
   /**
    * @param plan asked before each snapshot, because the token in it may change
    * @param directory a folder of its own for the repository
+   * @param limits when the worktree is watched
    */
-  constructor(plan: () => WorkspacePlan, directory: string) {
+  constructor(plan: () => WorkspacePlan, directory: string, limits?: WatchLimits) {
     this.#plan = plan;
     this.#directory = directory;
     this.#indexFile = join(directory, 'index');
+    this.#changes = new WorktreeChanges(plan().worktree, directory, limits);
+  }
+
+  /** Whether only what was touched is looked at. */
+  get isWatched(): boolean {
+    return this.#changes.isWatched;
+  }
+
+  /** Watches nothing any more. */
+  close(): void {
+    this.#changes.close();
   }
 
   /** Forgets what is known of the worktree: the next snapshot looks at everything. */
@@ -91,22 +115,34 @@ export class WorktreeSnapshots {
     this.#staged = null;
     this.#tree = null;
     this.#refused.clear();
+    this.#changes.close();
+    this.#changes.forget();
     await Promise.all([this.#indexFile, `${this.#indexFile}.lock`].map((file) => rm(file, { force: true })));
   }
 
   /**
    * Takes a snapshot. What git ignores is left out, and so is a rebase or merge that is under way: of it the files are kept.
    * @param before the snapshot that this one is to be shipped on top of; null: on top of nothing
+   * @param all whether to look at every file, also where it is known what was touched
    * @throws GitError
    */
-  async take(before: ShippedSnapshot | null): Promise<WorktreeSnapshot> {
+  async take(before: ShippedSnapshot | null, all = true): Promise<WorktreeSnapshot> {
+    try {
+      return await this.#take(before, all);
+    } catch (error) {
+      this.#changes.forget();
+      throw error;
+    }
+  }
+
+  async #take(before: ShippedSnapshot | null, all: boolean): Promise<WorktreeSnapshot> {
     const plan = this.#plan();
     const standing = await standingOf(plan);
     const { head, headRef, branchHead } = standing;
     const options = await this.#ownRepository(plan, standing);
     const known = this.#staged;
     const staged = await this.#stagedNow(plan, options, standing);
-    const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged);
+    const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged, all);
     const work = [tree, staged.commit, head, headRef, branchHead].join(' ');
     // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
     const parents = [...new Set([staged.commit, head, branchHead, ...(before ? [before.commit] : [])])];
@@ -130,7 +166,8 @@ export class WorktreeSnapshots {
     if ((await stampOf(this.#indexFile)) === null) {
       this.#staged = null;
       this.#tree = null;
-      await copyFile(join(gitDir, 'index'), this.#indexFile).catch(ignoreMissing);
+      this.#changes.forget();
+      await copyIndex(join(gitDir, 'index'), this.#indexFile);
     }
     return {
       ...inWorktree(plan),
@@ -150,7 +187,7 @@ export class WorktreeSnapshots {
     const copy = join(this.#directory, 'staged');
     await rm(`${copy}.lock`, { force: true });
     await rm(copy, { force: true });
-    await copyFile(index, copy).catch(ignoreMissing);
+    await copyIndex(index, copy);
     const tree = await git(['write-tree'], { ...options, indexFile: copy }).then(
       (name) => name.trim(),
       (error: unknown) => {
@@ -169,14 +206,13 @@ export class WorktreeSnapshots {
     options: GitOptions,
     staged: Staged,
     isStagedNew: boolean,
+    all: boolean,
   ): Promise<{ tree: string; skipped: string[]; bytes: number }> {
-    if (this.#tree === null) await this.#trustNothing(options);
-    // Beside each other: with many files they are what takes longest.
-    const [listed, others] = await Promise.all([
-      listPaths(['ls-files', '--modified', '-z'], options),
-      listPaths(['ls-files', '--others', '--exclude-standard', '-z'], options),
-    ]);
-    for (const path of others) listed.add(path);
+    if (this.#tree === null) {
+      await this.#begin(plan, options, staged);
+      this.#changes.forget();
+    }
+    const listed = await this.#changes.list(options, all);
     // What Claude added by force is ignored, so that it is not among the others.
     if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
     const { paths, skipped, bytes } = await this.#select(plan, listed);
@@ -187,51 +223,60 @@ export class WorktreeSnapshots {
       this.#tree = null;
     }
     this.#tree ??= (await git(['write-tree'], options)).trim();
-    return { tree: this.#tree, skipped, bytes };
+    this.#changes.leave(skipped);
+    return { tree: this.#tree, skipped: skipped.map(shownPath), bytes };
   }
 
-  /** A file that Claude told git to assume unchanged may have changed. */
-  async #trustNothing(options: GitOptions): Promise<void> {
-    const flagged = await listPaths(['ls-files', '-v', '-z'], options);
-    const assumed = [...flagged].filter((entry) => /^[a-z] /.test(entry)).map((entry) => entry.slice(2));
-    if (assumed.length === 0) return;
-    const input = assumed.join('\0');
-    await git(['update-index', '--no-assume-unchanged', '-z', '--stdin'], { ...options, input });
+  /** The own index is a copy of Claude's, which may be damaged, and may tell git not to look at some files. */
+  async #begin(plan: WorkspacePlan, options: GitOptions, { head }: Staged): Promise<void> {
+    try {
+      await trustNothing(options, plan.worktree);
+    } catch (error) {
+      if (!(error instanceof GitError) || !isDamagedIndex(error) || plan.signal.aborted) throw error;
+      log('warning', 'the index of the worktree is damaged', { error });
+      await rm(this.#indexFile, { force: true });
+      await git(['read-tree', head], options);
+    }
   }
 
   /** What is staged and not in the own index; during a conflict all that Claude's index names. */
-  async #stagedAlone(options: GitOptions, { tree }: Staged): Promise<Set<string>> {
-    if (tree === null)
-      return await listPaths(['ls-files', '-z'], { ...options, indexFile: join(this.#directory, 'staged') });
-    return await listPaths(['diff-index', '--cached', '--name-only', '--diff-filter=D', '-z', tree], options);
+  async #stagedAlone(options: GitOptions, { tree }: Staged): Promise<RawPath[]> {
+    if (tree !== null)
+      return await listRawPaths(['diff-index', '--cached', '--name-only', '--diff-filter=D', '-z', tree], options);
+    const copy = { ...options, indexFile: join(this.#directory, 'staged') };
+    return await listRawPaths(['ls-files', '-z'], copy).catch((error: unknown) => {
+      if (error instanceof GitError && isDamagedIndex(error)) return [];
+      throw error;
+    });
   }
 
   /** What the repository has come to ignore is left out, unless it is staged. */
   async #dropIgnored(options: GitOptions, { tree, head }: Staged): Promise<void> {
     const [ignored, ours] = await Promise.all([
-      listPaths(['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'], options),
-      listPaths(['diff-index', '--cached', '--name-only', '--diff-filter=A', '-z', tree ?? head], options),
+      listRawPaths(['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'], options),
+      listRawPaths(['diff-index', '--cached', '--name-only', '--diff-filter=A', '-z', tree ?? head], options),
     ]);
-    const input = [...ignored].filter((path) => ours.has(path)).join('\0');
-    if (input !== '') await git(['update-index', '--force-remove', '-z', '--stdin'], { ...options, input });
+    const own = new Set(ours);
+    const input = rawInput(ignored.filter((path) => own.has(path)));
+    if (input.length > 0) await git(['update-index', '--force-remove', '-z', '--stdin'], { ...options, input });
   }
 
   /** Chooses what is taken: nothing too large, no repository inside of the repository, nothing that was refused before. */
   async #select(
     plan: WorkspacePlan,
-    listed: Set<string>,
-  ): Promise<{ paths: string[]; skipped: string[]; bytes: number }> {
-    const paths: string[] = [];
-    const skipped: string[] = [];
-    const files: { path: string; bytes: number }[] = [];
+    listed: Set<RawPath>,
+  ): Promise<{ paths: RawPath[]; skipped: RawPath[]; bytes: number }> {
+    const paths: RawPath[] = [];
+    const skipped: RawPath[] = [];
+    const files: { path: RawPath; bytes: number }[] = [];
     const all = [...listed];
     for (let at = 0; at < all.length; at += LOOKED_AT_TOGETHER) {
       const some = all.slice(at, at + LOOKED_AT_TOGETHER);
-      const found = await Promise.all(some.map((path) => lstat(join(plan.worktree, path)).catch(() => null)));
+      const found = await Promise.all(some.map((path) => lstat(rawFile(plan.worktree, path)).catch(() => null)));
       for (const [index, path] of some.entries()) {
         const status = found[index];
         const stamp = `${status?.size} ${status?.mtimeMs} ${status?.ino}`;
-        if (path.endsWith('/') || this.#refused.get(path) === stamp) skipped.push(path);
+        if (path.endsWith('/') || OF_GIT.test(path) || this.#refused.get(path) === stamp) skipped.push(path);
         else if (status?.isFile()) files.push({ path, bytes: status.size });
         // Gone, or a link: that is not large.
         else paths.push(path);
@@ -246,10 +291,11 @@ export class WorktreeSnapshots {
   }
 
   /** @returns what git cannot take (it cannot be read, or not converted as its attributes say); the others are taken */
-  async #update(plan: WorkspacePlan, options: GitOptions, paths: string[]): Promise<string[]> {
+  async #update(plan: WorkspacePlan, options: GitOptions, paths: RawPath[]): Promise<RawPath[]> {
     const args = ['update-index', '--add', '--remove', '--replace', '-z', '--stdin'];
+    const settings = [...(options.settings ?? []), ...(paths.length >= PACKED_FROM ? IN_ONE_PACK : [])];
     try {
-      await git(args, { ...options, input: paths.join('\0') });
+      await git(args, { ...options, settings, input: rawInput(paths) });
       return [];
     } catch (error) {
       if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
@@ -259,28 +305,37 @@ export class WorktreeSnapshots {
         const first = await this.#update(plan, options, paths.slice(0, middle));
         return [...first, ...(await this.#update(plan, options, paths.slice(middle)))];
       }
-      log('warning', 'a file is not in the checkpoint', { path, complaint: complaint(error) });
-      const status = await lstat(join(plan.worktree, path)).catch(() => null);
+      log('warning', 'a file is not in the checkpoint', { path: shownPath(path), complaint: complaint(error) });
+      const status = await lstat(rawFile(plan.worktree, path)).catch(() => null);
       if (status) this.#refused.set(path, `${status.size} ${status.mtimeMs} ${status.ino}`);
       return [path];
     }
   }
 }
 
-/** @throws GitError where the worktree has no repository, or HEAD leads nowhere */
+/** @throws GitError where the worktree has no repository, or nothing in it leads to a commit */
 async function standingOf(plan: WorkspacePlan): Promise<Standing> {
   const plain = inWorktree(plan);
-  const [facts, branch, headRef] = await Promise.all([
-    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir', 'HEAD'], plain),
+  const commitAt = (name: string) =>
+    git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], plain).then(
+      (found) => found.trim(),
+      () => '',
+    );
+  const [facts, at, branch, headRef] = await Promise.all([
+    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir'], plain),
+    commitAt('HEAD'),
     // Claude may have removed it.
-    git(['rev-parse', '--verify', '--quiet', `refs/heads/${plan.branch}`], plain).catch(() => ''),
+    commitAt(`refs/heads/${plan.branch}`),
     git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
       (name) => name.trim(),
       () => null,
     ),
   ]);
-  const [gitDir = '', common = '', head = ''] = facts.split('\n');
-  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch.trim() || head };
+  const [gitDir = '', common = ''] = facts.split('\n');
+  // A branch that has no commit yet (`git checkout --orphan`) stands where the session's does.
+  const head = at || (headRef === null ? '' : branch);
+  if (head === '') await git(['rev-parse', '--verify', 'HEAD^{commit}'], plain);
+  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch || head };
 }
 
 /** Always of the same time, so that two snapshots of the same work are the same commits. */
@@ -289,16 +344,8 @@ async function commitTree(options: GitOptions, tree: string, parents: string[], 
   return (await git(args, { ...options, dates: '2000-01-01T00:00:00Z' })).trim();
 }
 
-async function listPaths(args: string[], options: GitOptions): Promise<Set<string>> {
-  return new Set((await git(args, options)).split('\0').filter((path) => path !== ''));
-}
-
 /** What changes whenever a file is written anew; null where there is none. */
 async function stampOf(path: string): Promise<string | null> {
   const found = await stat(path, { bigint: true }).catch(() => null);
   return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }

@@ -133,6 +133,7 @@ export class Checkpoints {
     this.#stopWaiting();
     this.#wanted = null;
     this.#pending.abandon();
+    this.#worktree.close();
   }
 
   /** Resolves when nothing runs. */
@@ -221,7 +222,10 @@ export class Checkpoints {
     const sequence = this.#sequence;
     const before = this.#chain && this.#chain.bundles.length < MAX_CHAIN ? this.#chain : null;
     // The worktree at once, before Claude goes on; the transcript says by itself how far it goes.
-    const [snapshot, first] = await Promise.all([this.#snapshot(before), this.#conversation.changes(moment.results)]);
+    const [snapshot, first] = await Promise.all([
+      this.#snapshot(before, moment.results === null),
+      this.#conversation.changes(moment.results),
+    ]);
     let changed = first;
     const snapshotMs = elapsedMs(begun);
     const chain = await this.#ship(access, sequence, snapshot, before);
@@ -265,9 +269,9 @@ export class Checkpoints {
   }
 
   /** Where the worktree's repository is gone (Claude removed `.git`), it is made again first. */
-  async #snapshot(before: Chain | null): Promise<WorktreeSnapshot> {
+  async #snapshot(before: Chain | null, all: boolean): Promise<WorktreeSnapshot> {
     try {
-      return await this.#worktree.take(before);
+      return await this.#worktree.take(before, all);
     } catch (error) {
       if (!(error instanceof GitError) || this.#context.isOver) throw error;
       await this.#worktree.forget();

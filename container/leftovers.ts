@@ -6,7 +6,9 @@ import { lstat, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Baseline, isUnchangedSince } from './baseline.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
+import { mendIndex } from './index-file.ts';
 import { log } from './log.ts';
+import { type RawPath, rawFile, rawOutput, shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
@@ -15,9 +17,6 @@ const ADD_TIMEOUT_MS = 5 * 60_000;
 /** A listing of any number of files; it is held in memory. */
 const MAX_LISTING_BYTES = 1024 ** 3;
 const MAX_NAMED = 20;
-
-/** A path of the worktree. Names are bytes to git; here each byte is one character (latin1), so that none is lost. */
-type RawPath = string;
 
 /**
  * Commits everything that is not ignored, not the setup's, and that git can take.
@@ -32,6 +31,7 @@ export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline): 
     timeoutMs: ADD_TIMEOUT_MS,
     maxBytes: MAX_LISTING_BYTES,
   };
+  await mendIndex(options);
   const changed = await listChanged(options);
   if (changed.length === 0 && (await isNothingStaged(options))) return [];
   const left = new LeftOut();
@@ -128,26 +128,8 @@ async function installedFolders(
   return { folders, named: folders.filter((folder) => found.get(folder)) };
 }
 
-/** Runs git and gives its stdout as one character a byte. */
-async function rawOutput(args: string[], options: GitOptions): Promise<string> {
-  const chunks: Buffer[] = [];
-  await git(args, { ...options, onData: (chunk) => chunks.push(chunk) });
-  return Buffer.concat(chunks).toString('latin1');
-}
-
-/** A path for people: as text, without what would break a line. */
-export function shownPath(path: RawPath): string {
-  const text = Buffer.from(path, 'latin1').toString('utf8');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be replaced
-  return text.replace(/[\0-\x1f\x7f]/g, '?').slice(0, 300);
-}
-
-function fileOf(plan: WorkspacePlan, path: RawPath): Buffer {
-  return Buffer.concat([Buffer.from(`${plan.worktree}/`), Buffer.from(path.replace(/\/$/, ''), 'latin1')]);
-}
-
 async function whyLeaveOut(plan: WorkspacePlan, path: RawPath, filtered: Set<RawPath>): Promise<string | null> {
-  const file = fileOf(plan, path);
+  const file = rawFile(plan.worktree, path);
   const found = await lstat(file).catch(() => null);
   if (!found) return null;
   if (found.isFile() && filtered.has(path)) {
@@ -212,7 +194,7 @@ export function isPointer(content: Buffer): boolean {
  * store it another way (https://git-scm.com/docs/gitattributes#_text).
  */
 async function isOnlyNormalized(plan: WorkspacePlan, options: GitOptions, path: RawPath): Promise<boolean> {
-  const file = fileOf(plan, path);
+  const file = rawFile(plan.worktree, path);
   const found = await lstat(file).catch(() => null);
   if (!found?.isFile() && !found?.isSymbolicLink()) return false;
   if (found.size > MAX_FILE_BYTES) return false;

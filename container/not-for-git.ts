@@ -1,6 +1,7 @@
 /** What a branch holds that leads out of git and would reach nobody: pointers to commits that nobody has, files that belong into Git LFS. */
 import { type GitOptions, git } from './git.ts';
-import { filteredBy, isPointer, shownPath, submodulePaths } from './leftovers.ts';
+import { filteredBy, isPointer, submodulePaths } from './leftovers.ts';
+import { shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const MAX_LISTING_BYTES = 256 * 1024 * 1024;

@@ -98,8 +98,11 @@ describe('a snapshot of the worktree', () => {
     expect(content(second, 'made/1/1')).toBe('changed');
   });
 
-  test('has a file that Claude told git to assume unchanged', async () => {
-    git('update-index', '--assume-unchanged', 'README.md');
+  test.each([
+    ['assume unchanged', '--assume-unchanged'],
+    ['skip', '--skip-worktree'],
+  ])('has a file that Claude told git to %s', async (_, flag) => {
+    git('update-index', flag, 'README.md');
     await put({ 'README.md': 'changed all the same\n' });
     expect(content(await snapshots.take(null), 'README.md')).toBe('changed all the same');
   });
@@ -145,6 +148,57 @@ describe('a snapshot of the worktree', () => {
     expect(first.skipped).toEqual(['res.rc']);
     expect(paths(first)).toEqual(expect.arrayContaining(['back\\slash', 'many/0', 'many/19', '.gitattributes']));
     expect((await snapshots.take(first)).skipped).toEqual(['res.rc']);
+  });
+
+  test('has files whose names are no text, or hold a line break', async () => {
+    const inBytes = (name: string) => Buffer.concat([Buffer.from(`${plan.worktree}/`), Buffer.from(name, 'latin1')]);
+    await mkdir(inBytes('caf\xe9'));
+    await writeFile(inBytes('caf\xe9/cr\xe8me'), 'x');
+    await put({ 'two\nlines': 'x', ':(top)*': 'x', '"quoted"': 'x' });
+    const { commit, skipped } = await snapshots.take(null);
+    const held = execFileSync('git', ['ls-tree', '-r', '--name-only', '-z', commit], { cwd: plan.worktree });
+    expect(held.toString('latin1').split('\0')).toEqual(
+      expect.arrayContaining(['caf\xe9/cr\xe8me', 'two\nlines', ':(top)*', '"quoted"']),
+    );
+    expect(skipped).toEqual([]);
+  });
+
+  test('names what git takes from nobody: a path with a part that could be a repository’s own', async () => {
+    await put({ 'deep/.GIT/config': 'x\n', 'other.txt': 'x\n' });
+    const { commit, skipped } = await snapshots.take(null);
+    expect(skipped).toEqual(['deep/.GIT/config']);
+    expect(git('ls-tree', '-r', '--name-only', commit)).toContain('other.txt');
+  });
+
+  test.each([
+    ['split in two', () => git('update-index', '--split-index')],
+    ['damaged', () => writeFile(join(plan.worktree, '.git/index'), 'no index')],
+    ['gone', () => rm(join(plan.worktree, '.git/index'))],
+    ['locked by a git that was killed', () => writeFile(join(plan.worktree, '.git/index.lock'), '')],
+  ])('is taken where Claude’s index is %s, the first as well as a later one', async (_, harm) => {
+    const first = await snapshots.take(null);
+    await harm();
+    await put({ 'README.md': 'changed\n', 'new.txt': 'new\n' });
+    const fresh = new WorktreeSnapshots(() => plan, join(folder, 'another'));
+    for (const snapshot of [await snapshots.take(first), await fresh.take(null)]) {
+      expect(paths(snapshot)).toEqual(['.gitignore', 'README.md', 'new.txt', 'src/a.js']);
+      expect(content(snapshot, 'README.md')).toBe('changed');
+    }
+  });
+
+  test('is taken on a branch that has no commit yet', async () => {
+    const head = git('rev-parse', 'HEAD');
+    git('checkout', '--quiet', '--orphan', 'fresh');
+    await put({ 'new.txt': 'new\n' });
+    const snapshot = await snapshots.take(null);
+    expect(snapshot).toMatchObject({ head, headRef: 'refs/heads/fresh' });
+    expect(paths(snapshot)).toContain('new.txt');
+  });
+
+  test('of thousands of new files makes one pack of git’s instead of a file for each', async () => {
+    await put(Object.fromEntries(Array.from({ length: 1_500 }, (_, at) => [`made/${at % 10}/${at}`, `file ${at}\n`])));
+    expect(paths(await snapshots.take(null))).toHaveLength(1_503);
+    expect(Number(git('count-objects').split(' ')[0])).toBeLessThan(100);
   });
 
   test('runs nothing that the repository’s configuration, attributes or hooks name', async () => {
