@@ -37,8 +37,9 @@ export default defineConfig({
           name: 'container',
           include: ['tests/container/**/*.test.ts'],
           environment: 'node',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Each runs the real CLI and git many times over: a minute is quick on a busy machine.
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
         },
       },
       {

@@ -250,7 +250,7 @@ function describe(gateway: GatewayStandIn): string {
 export async function eventually<T>(
   look: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   what: string,
-  timeoutMs = 30_000,
+  timeoutMs = 90_000,
   context: () => string = () => '',
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
