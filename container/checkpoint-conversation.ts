@@ -20,7 +20,7 @@ export class StoredConversation {
   /** The conversation's id. */
   readonly id: string;
   readonly #files: ConversationFiles;
-  readonly #onPrompts: (content: Buffer) => void;
+  readonly #onTranscript: (content: Buffer) => void;
   readonly #onTooLarge: (path: string) => void;
   readonly #stored = new Map<string, CheckpointFile>();
   #packs: CheckpointObject[] = [];
@@ -28,16 +28,16 @@ export class StoredConversation {
   /**
    * @param directory Claude's configuration directory
    * @param conversationId its session id
-   * @param on `content`: what was stored; `tooLarge`: a file that cannot be
+   * @param on `transcript`: whole lines of the main transcript that were stored; `tooLarge`: a file that cannot be
    */
   constructor(
     directory: string,
     conversationId: string,
-    on: { content: (content: Buffer) => void; tooLarge: (path: string) => void },
+    on: { transcript: (content: Buffer) => void; tooLarge: (path: string) => void },
   ) {
     this.id = conversationId;
     this.#files = new ConversationFiles(directory, conversationId);
-    this.#onPrompts = on.content;
+    this.#onTranscript = on.transcript;
     this.#onTooLarge = on.tooLarge;
   }
 
@@ -79,7 +79,7 @@ export class StoredConversation {
     this.#stored.set(path, { path, bytes, sha256, parts: [...parts, object] });
     change.keep();
     if (parts.length + 1 >= MAX_PARTS) this.#files.forget(path);
-    this.#onPrompts(content);
+    if (path.endsWith(`/${this.id}.jsonl`)) this.#onTranscript(content);
     return object.bytes;
   }
 

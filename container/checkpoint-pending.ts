@@ -2,6 +2,9 @@
 import { steadyNow } from './clock.ts';
 import { within } from './within.ts';
 
+/** Tools run ahead of so many moments at most, however quickly they follow each other. */
+export const MAX_AHEAD = 4;
+
 interface Waiter {
   number: number;
   done: () => void;
@@ -40,13 +43,14 @@ export class PendingMoments {
 
   /**
    * Waits until everything there is now is kept, for so long at most. Never rejects.
-   * @param slackMs nothing is waited for while the oldest open moment is younger, and the last one was kept within twice that
+   * @param slackMs nothing is waited for while the oldest open moment is younger, there are at most MAX_AHEAD, and the last one
+   * was kept within twice that
    * @returns null where there is nothing to wait for
    */
   kept(slackMs: number, patienceMs: number): Promise<void> | null {
     const [oldest] = this.#open;
     if (!oldest || !this.#isAwaited) return null;
-    const isQuick = this.#lastMs <= 2 * slackMs;
+    const isQuick = this.#lastMs <= 2 * slackMs && this.#open.length <= MAX_AHEAD;
     if (isQuick && steadyNow() - oldest.at < slackMs) return null;
     return this.#wait(patienceMs);
   }

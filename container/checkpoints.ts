@@ -1,8 +1,8 @@
 /**
  * When checkpoints are made, and of what. After each batch of tools and each turn, one at a time, the latest moment wins.
  * Claude thinks on meanwhile. Its next tool that could change something waits for those before it, unless they ended less than
- * half a second ago: no model answers faster, but the CLI writes its transcript only a tenth of a second after it has printed
- * the same. The word that a turn has ended, and the end of the server, wait in any case.
+ * half a second ago and are few (checkpoint-pending.ts): no model answers faster, but the CLI writes its transcript only a tenth
+ * of a second after it has printed the same. The word that a turn has ended, and the end of the server, wait in any case.
  * First the objects are stored, then the issue session has to know every event the checkpoint comprises, and only then the
  * manifest makes it count: so whatever Claude remembers after a restore is in the journal too.
  */
@@ -20,6 +20,7 @@ import { rememberCheckpoint } from './last-checkpoint.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { repairRepository } from './repair.ts';
+import { promptsInLines } from './transcript.ts';
 
 /** A chain of more bundles is made again as one. */
 const MAX_CHAIN = 24;
@@ -207,9 +208,8 @@ export class Checkpoints {
   }
 
   #findPrompts(content: Buffer): void {
-    for (const id of this.#context.commands.promptIds) {
-      if (!this.#prompts.has(id) && content.includes(id)) this.#prompts.add(id);
-    }
+    const unread = this.#context.commands.promptIds.filter((id) => !this.#prompts.has(id));
+    for (const id of promptsInLines(content, unread)) this.#prompts.add(id);
   }
 
   async #make(moment: Moment): Promise<void> {
@@ -289,7 +289,7 @@ export class Checkpoints {
 
   #stored(conversationId: string): StoredConversation {
     return new StoredConversation(this.#context.paths.claudeConfig, conversationId, {
-      content: (content) => this.#findPrompts(content),
+      transcript: (content) => this.#findPrompts(content),
       tooLarge: (path) => this.#tell(`${path} is too large to be kept outside of the sandbox.`),
     });
   }

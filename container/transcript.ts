@@ -22,17 +22,32 @@ const lineSchema = z.looseObject({
 export async function promptsInTranscripts(paths: readonly string[], ids: readonly string[]): Promise<Set<string>> {
   const found = new Set<string>();
   if (ids.length === 0) return found;
-  for (const path of paths) {
-    for await (const line of linesOf(path)) {
-      const named = ids.filter((id) => !found.has(id) && line.includes(id));
-      if (named.length === 0) continue;
-      const parsed = lineSchema.safeParse(parseJson(line));
-      if (!parsed.success) continue;
-      const { uuid, source_uuid, attachment } = parsed.data;
-      for (const id of named) if ([uuid, source_uuid, attachment?.source_uuid].includes(id)) found.add(id);
-    }
-  }
+  for (const path of paths) for await (const line of linesOf(path)) for (const id of readIn(line, ids)) found.add(id);
   return found;
+}
+
+/**
+ * @param content whole lines of a transcript
+ * @param ids of prompts
+ * @returns those of the ids that are in it
+ */
+export function promptsInLines(content: Buffer, ids: readonly string[]): string[] {
+  const wanted = ids.filter((id) => content.includes(id));
+  if (wanted.length === 0) return [];
+  return content
+    .toString('utf8')
+    .split('\n')
+    .flatMap((line) => readIn(line, wanted));
+}
+
+/** That an id is named somewhere in a line (Claude may have printed it) does not make it a prompt that was read. */
+function readIn(line: string, ids: readonly string[]): string[] {
+  const named = ids.filter((id) => line.includes(id));
+  if (named.length === 0) return [];
+  const parsed = lineSchema.safeParse(parseJson(line));
+  if (!parsed.success) return [];
+  const { uuid, source_uuid, attachment } = parsed.data;
+  return named.filter((id) => [uuid, source_uuid, attachment?.source_uuid].includes(id));
 }
 
 /** A transcript may be large: it is read line by line. */

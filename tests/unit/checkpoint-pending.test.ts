@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { PendingMoments } from '../../container/checkpoint-pending.ts';
+import { MAX_AHEAD, PendingMoments } from '../../container/checkpoint-pending.ts';
 import { setClock } from '../../container/clock.ts';
 
 const SLACK_MS = 500;
@@ -41,6 +41,28 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
       expect(pending.kept(SLACK_MS, PATIENCE_MS)).not.toBeNull();
       pending.abandon();
     }
+  });
+
+  test('so that after a loss at most a few batches are made again, all of the last half second, and mostly one', async () => {
+    const pending = keptAfter(200);
+    const numbers = Array.from({ length: MAX_AHEAD }, () => {
+      expect(pending.kept(SLACK_MS, PATIENCE_MS)).toBeNull();
+      return pending.add();
+    });
+    // Four were done within no time: the next tool may still begin, the one after that waits.
+    expect(pending.kept(SLACK_MS, PATIENCE_MS)).toBeNull();
+    numbers.push(pending.add());
+    let mayBegin = false;
+    const waits = pending.kept(SLACK_MS, PATIENCE_MS)?.then(() => {
+      mayBegin = true;
+    });
+    for (const number of numbers) {
+      expect(mayBegin).toBe(false);
+      pending.keptUpTo(number);
+      await Promise.resolve();
+    }
+    await waits;
+    expect(mayBegin).toBe(true);
   });
 
   test('and the end of a turn waits in any case', () => {
