@@ -31,6 +31,8 @@ export interface StackOptions {
   containers?: ContainerEngine;
   /** Where the Worker's inspector is to listen. */
   inspectorPort?: number;
+  /** Checkouts of other versions, whose Worker or sandbox server is run; left out: this one's. */
+  projects?: { worker?: string; sandbox?: string };
   /** Settings of the sandbox server that differ. */
   sandboxVariables?: Record<string, string>;
 }
@@ -46,7 +48,7 @@ export interface Stack {
   /** Null where the real Claude answers. */
   model: ScriptedModel | null;
   secrets: LocalSecrets;
-  worker: LocalWorker;
+  readonly worker: LocalWorker;
   /** The sandbox's process. @throws where the sandbox is a container */
   readonly sandbox: Child;
   sandboxUrl: string;
@@ -55,6 +57,8 @@ export interface Stack {
   folder: string;
   /** Starts the sandbox again after it was ended or killed. */
   restartSandbox(): Promise<void>;
+  /** Ends the Worker and starts that of another checkout on the same storage. @param project folder of it; left out: this one */
+  replaceWorker(project?: string): Promise<void>;
   /** Ends every part. */
   close(): Promise<void>;
 }
@@ -114,8 +118,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     closers.push(() => linear.close());
     const sandboxRoot = join(folder, 'sandbox');
-    const bringUpSandbox = () =>
-      startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret, options.sandboxVariables);
+    const bringUpSandbox = () => startSandbox(folder, sandboxRoot, ports.sandbox, secrets.sandboxSecret, options);
     let sandbox: Child | null = null;
     if (!options.containers) {
       onProgress('the sandbox');
@@ -124,17 +127,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(async () => sandbox?.end());
     onProgress('the Worker');
     await built;
-    const worker = await startWorker({
-      folder,
-      port: ports.cyrus,
-      variables: {
-        ...variablesFor(ports, secrets, claude, linear, github, model),
-        ...(options.containers && { SANDBOX: 'container' }),
-        ...options.variables,
-      },
-      ...(options.containers && { containers: options.containers }),
-      ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
-    });
+    const bringUpWorker = (project: string | undefined) =>
+      startWorker({
+        folder,
+        port: ports.cyrus,
+        variables: {
+          ...variablesFor(ports, secrets, claude, linear, github, model),
+          ...(options.containers && { SANDBOX: 'container' }),
+          ...options.variables,
+        },
+        ...(options.containers && { containers: options.containers }),
+        ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
+        ...(project !== undefined && { project }),
+      });
+    let worker = await bringUpWorker(options.projects?.worker);
     closers.push(() => worker.child.end());
     await register(url, secrets, linear, git);
     return {
@@ -144,7 +150,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       github,
       model,
       secrets,
-      worker,
+      get worker() {
+        return worker;
+      },
       get sandbox() {
         if (!sandbox) throw new Error('the sandbox of this stack is a container, not a process');
         return sandbox;
@@ -155,6 +163,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       async restartSandbox() {
         await sandbox?.end('SIGKILL');
         sandbox = await bringUpSandbox();
+      },
+      async replaceWorker(project) {
+        await worker.child.end();
+        worker = await bringUpWorker(project);
       },
       close,
     };
@@ -174,18 +186,23 @@ async function startSandbox(
   root: string,
   port: number,
   secret: string,
-  variables: Record<string, string> = {},
+  { projects, sandboxVariables }: Pick<StackOptions, 'projects' | 'sandboxVariables'>,
 ): Promise<Child> {
   const environment = {
     ...plainEnvironment(),
-    ...variables,
+    ...sandboxVariables,
     PORT: String(port),
     HOST: '127.0.0.1',
     CYRUS_SANDBOX_ROOT: root,
     CYRUS_SANDBOX_SECRET: secret,
   };
   const logFile = join(folder, 'logs', 'sandbox.log');
-  const child = startProcess(process.execPath, [join(PROJECT, 'container', 'server.ts')], environment, logFile);
+  const child = startProcess(
+    process.execPath,
+    [join(projects?.sandbox ?? PROJECT, 'container', 'server.ts')],
+    environment,
+    logFile,
+  );
   const isUp = async () => (await fetch(`http://127.0.0.1:${port}/health`)).ok;
   await waitFor(`the sandbox (log: ${logFile})`, isUp, 15_000);
   return child;

@@ -22,7 +22,7 @@ const UP_LIMIT_WITH_IMAGE_MS = 600_000;
 /**
  * Starts the Worker and waits until it answers.
  * @param options `variables`: every variable and secret that differs from wrangler.toml; `containers`: run them too; `inspectorPort`: where
- *   the Worker's inspector listens, left out: nowhere that is known
+ *   the Worker's inspector listens, left out: nowhere that is known; `project`: folder of the checkout that is run
  */
 export async function startWorker(options: {
   folder: string;
@@ -30,9 +30,10 @@ export async function startWorker(options: {
   variables: Record<string, string>;
   containers?: ContainerEngine;
   inspectorPort?: number;
+  project?: string;
 }): Promise<LocalWorker> {
-  const { folder, port, variables, containers, inspectorPort } = options;
-  const config = writeLocalConfig(Object.keys(variables), containers !== undefined);
+  const { folder, port, variables, containers, inspectorPort, project = PROJECT } = options;
+  const config = writeLocalConfig(project, Object.keys(variables), containers !== undefined);
   const environmentFile = join(folder, 'worker.env');
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   writeFileSync(environmentFile, `${lines.join('\n')}\n`, { mode: 0o600 });
@@ -82,9 +83,9 @@ export async function startWorker(options: {
  * every deployment has. So the local configuration is wrangler.toml with a longer list. With containers it is another file
  * that switches them on: by the flag `--enable-containers` alone, wrangler 4.164 does not ask for the engine's address.
  */
-function writeLocalConfig(names: string[], withContainers: boolean): string {
-  const file = join(PROJECT, withContainers ? 'wrangler.local-containers.toml' : 'wrangler.local.toml');
-  const production = readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
+function writeLocalConfig(project: string, names: string[], withContainers: boolean): string {
+  const file = join(project, withContainers ? 'wrangler.local-containers.toml' : 'wrangler.local.toml');
+  const production = readFileSync(join(project, 'wrangler.toml'), 'utf8');
   const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name) && !name.endsWith('_URL'));
   const local = production
     .replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`)

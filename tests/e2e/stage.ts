@@ -78,8 +78,10 @@ export async function setStage(folder: string, containers?: ContainerMachine): P
   }
 }
 
-/** A stack on free ports, with the scripted model answering at once. */
-export async function setStack(options: Omit<StackOptions, 'ports' | 'claude'>): Promise<Stack> {
+/** A stack on free ports, unless others are given, with the scripted model answering at once. */
+export async function setStack(
+  options: Omit<StackOptions, 'ports' | 'claude'> & Partial<Pick<StackOptions, 'ports'>>,
+): Promise<Stack> {
   return startStack({ ports: await freePorts(), claude: { kind: 'scripted' }, pace: 0, ...options });
 }
 
