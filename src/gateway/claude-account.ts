@@ -1,13 +1,14 @@
 /**
  * The Claude account: one Durable Object for the deployment. It knows each token's limits and whether Claude's API takes it,
- * chooses tokens for sessions, keeps budgets, and sums up what is used. Sums go to D1 every few seconds: a crash loses no more.
+ * chooses tokens for sessions, keeps budgets, and sums up what is used. Sums go to D1 every few seconds: a crash loses no more, and
+ * while D1 is away they are kept here.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../limits/budget.ts';
 import { costOf, expectedCost, hasPrice } from '../limits/prices.ts';
-import { withTimeLimit } from '../limits/time-limit.ts';
+import { within, withTimeLimit } from '../limits/time-limit.ts';
 import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../limits/windows.ts';
 import { asError } from '../observability/as-error.ts';
@@ -21,11 +22,14 @@ import { type AccountState, accountStateSchema } from './account-state.ts';
 import type { Asker } from './asker.ts';
 import { credentialHeaders } from './claude-credential.ts';
 import { Spending } from './spending.ts';
+import { UnwrittenUse } from './unwritten-use.ts';
 import type { AnswerUse } from './usage-reader.ts';
 
 /** Sums are written this long after the first use, in ms; and again after a failure. */
 const FLUSH_MS = 5_000;
 const FLUSH_AGAIN_MS = 30_000;
+/** A database that does not answer for so long, in ms, may take longer than this object lives. */
+const FLUSH_LIMIT_MS = 3_000;
 /** A session keeps its token this long after it last used it. */
 const KEEP_ASSIGNED_MS = 7 * 24 * 3_600_000;
 const MAX_ASSIGNED = 2_000;
@@ -96,6 +100,7 @@ export class ClaudeAccount extends DurableObject<Env> {
   #pending = new Map<string, UsageSum>();
   #changed = new Set<string>();
   readonly #spending: Spending;
+  readonly #unwritten: UnwrittenUse;
   readonly #models = new Map<string, string>();
   readonly #fingerprints = new Map<string, string>();
 
@@ -108,6 +113,9 @@ export class ClaudeAccount extends DurableObject<Env> {
     const { kv } = ctx.storage;
     const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
     this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
+    this.#unwritten = new UnwrittenUse(kv);
+    for (const sum of this.#unwritten.load()) this.#merge(sum);
+    if (this.#pending.size > 0) ctx.waitUntil(this.#flushSoon());
     ctx.blockConcurrencyWhile(async () => {
       for (const { name, secret } of this.#config.limits.tokens) {
         this.#fingerprints.set(name, await fingerprintOf(secret));
@@ -295,8 +303,12 @@ export class ClaudeAccount extends DurableObject<Env> {
     this.#pending = new Map();
     this.#changed = new Set();
     try {
-      await addUsage(this.#database, [...sums.values()], now);
+      const writing = addUsage(this.#database, [...sums.values()], now);
+      // It may take the sums all the same, so its outcome is waited for.
+      if (sums.size > 0 && (await within(FLUSH_LIMIT_MS, writing)) === 'late') this.#unwritten.keep([...sums.values()]);
+      await writing;
       sums.clear();
+      this.#unwritten.clear();
       const records = [...changed].map((token) => ({
         token,
         windows: this.#state.tokens[token]?.windows ?? null,
@@ -306,6 +318,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     } catch (error) {
       log('claude.usage.not-written', { sums: sums.size, error: asError(error) });
       for (const sum of sums.values()) this.#merge(sum);
+      this.#unwritten.keep([...this.#pending.values()]);
       for (const token of changed) this.#changed.add(token);
       await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
     }

@@ -5,6 +5,7 @@ import { GitHubError } from '../github/errors.ts';
 import { log } from '../observability/log.ts';
 import { findRepository, openDatabase, type Repository } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
+import { identityOf } from '../store/repository-identity.ts';
 import type { GitRefusal, GitRemote } from './git-host.ts';
 import type { Claims } from './token.ts';
 
@@ -23,6 +24,10 @@ export class Remotes {
     try {
       const repository = await this.#repository(d1, config, claims);
       if (!repository) return { status: 403, message: `the repository ${claims.r} is not configured any more` };
+      if (claims.i !== undefined && claims.i !== (await identityOf(claims.w, repository.cloneUrl))) {
+        const message = `the clone address of ${claims.r} was changed since this session began: what is here may be of another repository, so nothing is fetched or pushed. To go on, have the address set back; for the repository as it is set now, begin with another issue`;
+        return { status: 403, message };
+      }
       const { credential, renew } = await gitAccess(config, repository);
       return { cloneUrl: repository.cloneUrl, credential, renew };
     } catch (error) {

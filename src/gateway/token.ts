@@ -24,6 +24,8 @@ const claimsSchema = z.object({
   b: z.string(),
   /** Generation of the session's sandbox. */
   g: z.number().int().positive(),
+  /** Digest of the workspace and the repository's clone address; left out in tokens of before. */
+  i: z.string().optional(),
   /** Models that Claude was started with, by alias or name; left out in tokens of before. */
   m: z.array(z.string()).optional(),
   /** The role only looks: nothing is pushed or stored for other sessions, and no tool that writes is called. */
@@ -53,7 +55,7 @@ export async function mintToken(
   ttl: number = TOKEN_TTL_MS,
   now: number = Date.now(),
 ): Promise<string> {
-  const { s, w, r, b, g, m, ro, p } = claims;
+  const { s, w, r, b, g, i, m, ro, p } = claims;
   const payload = toBase64Url(
     utf8.encode(
       JSON.stringify({
@@ -62,6 +64,7 @@ export async function mintToken(
         r,
         b,
         g,
+        ...(i && { i }),
         ...(m && { m }),
         ...(ro && { ro }),
         ...(p && { p }),

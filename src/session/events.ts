@@ -111,6 +111,8 @@ export type EffectResult =
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;
+      /** Digest of the workspace and the repository's clone address. */
+      identity?: string;
       /** Author of its commits. */
       author?: { name: string; email: string };
       /** How the session's pull request stands; left out where there is none, or that is not known. */

@@ -152,6 +152,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     repository,
     baseBranch,
     ...(baseWish !== undefined && { baseWish }),
+    ...(result.identity !== undefined && { cloneOf: { repository, identity: result.identity } }),
     ...(author && { author }),
     arrangement,
     access,

@@ -12,8 +12,8 @@ import { defaultEgress } from '../protocol/egress.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
 import { listRepositories, type RepositorySummary } from '../store/database.ts';
-import { sha256 } from '../store/hex.ts';
 import { listMcpServers } from '../store/mcp-servers.ts';
+import { identityOf } from '../store/repository-identity.ts';
 import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
@@ -68,7 +68,9 @@ export async function startSandbox(
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.
-  const identity = await sha256(`${state.workspaceId}\n${cloneUrl}`);
+  const identity = await identityOf(state.workspaceId, cloneUrl);
+  const { cloneOf } = state;
+  if (cloneOf?.repository === fullName && cloneOf.identity !== identity) throw elsewhere(fullName);
   const [author, pullRequest, ready, servers] = await Promise.all([
     commitAuthor(surroundings, fullName),
     pullRequestNow(surroundings),
@@ -82,6 +84,7 @@ export async function startSandbox(
     r: fullName,
     b: branch,
     g: generation,
+    i: identity,
     m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
     ...(onlyLooks(arrangement.assignment) && { ro: true }),
     p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
@@ -128,6 +131,7 @@ export async function startSandbox(
   return {
     kind: 'started',
     repository: fullName,
+    identity,
     branch,
     baseBranch,
     baseWish,
@@ -287,6 +291,14 @@ function removed(fullName: string): SetupError {
 /** What a session's branch is named by where its issue has no identifier. */
 function nameOf({ issue, branch, id }: Surroundings['state']): string {
   return issue?.identifier || (/^cyrus\/([^/]+)$/.exec(branch)?.[1] ?? id.slice(0, 8));
+}
+
+/** Another repository may stand behind the same name: its history is not what this conversation and branch are about. */
+function elsewhere(fullName: string): SetupError {
+  return new SetupError(
+    `the clone address of ${fullName} was changed since this session began, so its branch and conversation may be of another repository`,
+    'For the repository as it is set now, begin with another issue; to go on here, ask an admin of Cyrus to set the address back, then comment.',
+  );
 }
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };

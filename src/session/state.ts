@@ -277,6 +277,11 @@ export interface SessionState {
   /** The branch as the sandbox named it before its start was answered; null or left out: it did not. */
   readyBranch?: string | null;
   repository: string | null;
+  /**
+   * Digest of the workspace and the clone address that stand behind the repository's name since the session works in it; left
+   * out before that was noted.
+   */
+  cloneOf?: { repository: string; identity: string };
   /** Branch the work starts from; null: the repository's own. */
   baseBranch: string | null;
   /** What was decided when the repository was chosen; null before. */

@@ -160,6 +160,38 @@ describe('what is used', () => {
     });
   });
 
+  it('outlives the object that counted it where the database fails meanwhile, and is written once', async () => {
+    const down = () => {
+      throw new Error('down');
+    };
+    const name = `account-${++names}`;
+    await withAccount(
+      { ...env, DB: { prepare: down, batch: down } },
+      async (account, ask) => {
+        await ask();
+        await ask();
+        await account.alarm();
+      },
+      name,
+    );
+    const written = async () =>
+      (await reportUsage(database, 'session', '2026-01-01')).find(({ group }) => group === asker.session)?.requests ??
+      0;
+    const before = await written();
+    // Two more lives: what the first has written, the second does not write again.
+    for (const life of [1, 2]) {
+      await withAccount(
+        env,
+        async (account, _, state) => {
+          if (life === 1) await vi.waitFor(async () => expect(await state.storage.getAlarm()).not.toBeNull());
+          await account.alarm();
+          expect(await written()).toBe(before + 2);
+        },
+        name,
+      );
+    }
+  });
+
   it('is kept for the next try where the database fails', async () => {
     await withAccount(
       {

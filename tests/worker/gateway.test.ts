@@ -8,6 +8,7 @@ import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
+import { identityOf } from '../../src/store/repository-identity.ts';
 
 const OAUTH_TOKEN = 'real-oauth-token-of-the-test';
 const API_KEY = 'real-api-key-of-the-test';
@@ -389,6 +390,19 @@ describe('the way to the git host', () => {
     await upsertRepository(db, id, 'acme/shop', { cloneUrl, baseBranch: 'main', credential }, 1);
   };
   const refs = '/git/acme/shop.git/info/refs?service=git-upload-pack';
+
+  it('leads a session to no other repository that was given the name of its own while it ran', async () => {
+    const identity = await identityOf('git-moved', 'https://git.example/acme/shop.git');
+    await store('git-moved', 'https://elsewhere.example/acme/shop.git');
+    const response = await ask(refs, {}, env, { w: 'git-moved', i: identity });
+    expect(response.status).toBe(403);
+    expect(await response.text()).toContain('the clone address of acme/shop was changed since this session began');
+    expect(sent).toEqual([]);
+    upstream = () => new Response('refs');
+    await store('git-same');
+    const same = await identityOf('git-same', 'https://git.example/acme/shop.git');
+    expect((await ask(refs, {}, env, { w: 'git-same', i: same })).status).toBe(200);
+  });
 
   it('adds the credential stored for the repository of the session', async () => {
     await store('git-1');

@@ -126,3 +126,25 @@ it('a session whose repository was removed says so, and goes on in no other one'
   );
   expect(outside.starts).toHaveLength(1);
 });
+
+it('a session whose repository was given another clone address says so, and goes on in neither with what it has', async () => {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const reporter = new Reporter(thread);
+  await reporter.report(init, result('Done.', [thread.agentSessionId]), saved(1));
+  await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'));
+  const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+  const set = (cloneUrl: string) =>
+    upsertRepository(database, ORGANIZATION, 'acme/shop', { cloneUrl, baseBranch: 'main' }, 2);
+  await set('https://elsewhere.test/acme/shop.git');
+  await send(prompted(thread, 'And now the second half.'));
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content).toMatchObject({ type: 'error' }));
+  expect(outside.said.at(-1)?.content.body).toContain('the clone address of acme/shop was changed since this session');
+  expect(outside.starts).toHaveLength(1);
+  // Set back, it goes on where it was.
+  await set('https://git.test/acme/shop.git');
+  await send(prompted(thread, 'And now?'));
+  await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+  expect(outside.starts[1]?.body.claude.conversationId).toBe(outside.starts[0]?.body.claude.conversationId);
+});
