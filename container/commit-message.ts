@@ -1,8 +1,9 @@
 /**
- * Git's `commit-msg` hook in a session: a message closes and mentions nothing, whatever Claude repeats in it. The lines of
- * people who share in a commit stay, because git hosts read addresses from them.
+ * Git's `commit-msg` hook in a session: a message closes and mentions nothing, whatever Claude repeats in it, and names who shares
+ * in the commit. Such lines stay as they are, because git hosts read addresses from them.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
 import { harmlessPlain } from '../src/protocol/harmless-text.ts';
 
 const TRAILER = /^[A-Za-z-]{1,40}-by: [^<>]{0,200}<[^<>\s@]{1,200}@[^<>\s@]{1,200}>$/;
@@ -19,8 +20,27 @@ export function harmlessMessage(message: string, own: string | null = null): str
   return harmless.map((line, at) => kept[at] ?? line).join('\n');
 }
 
-const [, script, file, issue] = process.argv;
-if (script?.endsWith('commit-message.ts') && file !== undefined) {
+/**
+ * The message with lines of who shares in the commit, each once, as the last paragraph (git-scm.com/docs/git-interpret-trailers).
+ * @returns the same where it says nothing: git makes no commit of it then
+ */
+export function withTrailers(message: string, trailers: readonly string[]): string {
+  const body = message.replace(/^# ------------------------ >8 ------------------------[\s\S]*$/m, '');
+  const isEmpty = body.split('\n').every((line) => line.trim() === '' || line.startsWith('#'));
+  const missing = trailers.filter((line) => !message.toLowerCase().includes(line.toLowerCase()));
+  if (isEmpty || missing.length === 0) return message;
+  const text = body.replace(/(?:\n#[^\n]*)*\s*$/, '');
+  const last = text.split(/\n\s*\n/).at(-1) ?? '';
+  const isList = text.includes('\n') && last.split('\n').every((line) => /^[A-Za-z][A-Za-z-]*: \S/.test(line));
+  return `${text}${isList ? '\n' : '\n\n'}${missing.join('\n')}\n`;
+}
+
+/** The settings that the session's hook is called with. */
+const settingsSchema = z.object({ issue: z.string().nullable(), trailers: z.array(z.string()) });
+
+const [, script, file, settings] = process.argv;
+if (script?.endsWith('commit-message.ts') && file !== undefined && settings !== undefined) {
+  const { issue, trailers } = settingsSchema.parse(JSON.parse(readFileSync(settings, 'utf8')));
   const message = readFileSync(file, 'utf8');
-  writeFileSync(file, harmlessMessage(message, issue || null));
+  writeFileSync(file, withTrailers(harmlessMessage(message, issue), trailers));
 }

@@ -1,19 +1,41 @@
 /**
- * Where git looks for hooks in a session: a folder of the session's own. The repository's hooks are off, but what installs
- * them (husky, lefthook, simple-git-hooks) finds a folder it can write to.
+ * Where git looks for hooks in a session: a folder of the session's own. The repository's hooks are off unless its settings want
+ * them, but what installs them (husky, lefthook, simple-git-hooks) finds a folder it can write to.
  */
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { StartSession } from '../src/protocol/sandbox.ts';
 
 /** Programs that run a repository's hooks are told by these not to. */
 export const HOOKS_OFF: Record<string, string> = { HUSKY: '0', LEFTHOOK: '0', SKIP_SIMPLE_GIT_HOOKS: '1' };
 
-/** Makes the folder, with the one hook that a session has. */
-export async function makeHooks(folder: string): Promise<void> {
+/** Hooks that a session's own folder may have; those of a commit. */
+const NAMES = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit'];
+
+/** Makes the folder: the hook that keeps messages harmless and signs them, and the way to the repository's own where they are wanted. */
+export async function makeHooks(folder: string, commits: StartSession['commits']): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-  const script = join(import.meta.dirname, 'commit-message.ts');
-  const file = join(folder, 'commit-msg');
-  await writeFile(file, `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(script)} "$1"\n`, { mode: 0o700 });
-  await chmod(file, 0o700);
+  const settings = join(folder, 'commits.json');
+  const { issue = null, trailers = [], hooks = false } = commits ?? {};
+  await writeFile(settings, JSON.stringify({ issue, trailers }), { mode: 0o600 });
+  const node = quoted(process.execPath);
+  const repositoryHook = `${node} ${quoted(join(import.meta.dirname, 'repository-hooks.ts'))}`;
+  const ownMessage = `exec ${node} ${quoted(join(import.meta.dirname, 'commit-message.ts'))} "$1" ${quoted(settings)}`;
+  for (const name of NAMES) {
+    const lines = [
+      ...(hooks ? [`${repositoryHook} ${name} "$@" || exit 1`] : []),
+      ...(name === 'commit-msg' ? [ownMessage] : []),
+    ];
+    const file = join(folder, name);
+    if (lines.length === 0) {
+      await rm(file, { force: true });
+      continue;
+    }
+    await writeFile(file, `#!/bin/sh\n${lines.join('\n')}\n`, { mode: 0o700 });
+    await chmod(file, 0o700);
+  }
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -2,13 +2,14 @@
  * What Claude left uncommitted becomes a commit. One file that git cannot take costs that file: it is left out and named
  * with its reason. What the setup scripts made, and what only git's own line-ending rules make look changed, is not Claude's.
  */
-import { lstat, readFile, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, readFile, readlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type Baseline, isUnchangedSince } from './baseline.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
 import { mendIndex } from './index-file.ts';
 import { log } from './log.ts';
 import { type RawPath, rawFile, rawOutput, shownPath } from './raw-path.ts';
+import type { CommitHook } from './repository-hooks.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
@@ -21,10 +22,11 @@ const MAX_NAMED = 20;
 /**
  * Commits everything that is not ignored, not the setup's, and that git can take.
  * @param baseline what the worktree looked like when Claude got it
+ * @param isLast whether the turn is over: then a hook that fails does not keep the work from being committed
  * @returns what was left out, in sentences for people and Claude
  * @throws GitError where nothing can be committed at all
  */
-export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline): Promise<string[]> {
+export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline, isLast = true): Promise<string[]> {
   const options: GitOptions = {
     ...inWorktree(plan),
     settings: await withoutFilters(inWorktree(plan)),
@@ -54,11 +56,37 @@ export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline): 
     else left.add(entry.path, reason);
   }
   await add(options, wanted, left);
-  if (!(await isNothingStaged(options))) {
-    const message = plan.commitMessage?.(plan.branch) ?? `Work in progress on ${plan.branch}`;
-    await git(['commit', '--quiet', '--no-verify', '--message', message], options);
+  if (await isNothingStaged(options)) return left.sentences;
+  const refusal = await commitStaged(plan, options, isLast);
+  return refusal === null ? left.sentences : [...left.sentences, refusal];
+}
+
+/** Commits what is staged, by way of the repository's hooks where those are to run. @returns what a hook said against it */
+async function commitStaged(plan: WorkspacePlan, options: GitOptions, isLast: boolean): Promise<string | null> {
+  const message = plan.commitMessage?.(plan.branch) ?? `Work in progress on ${plan.branch}`;
+  const file = join(dirname(plan.remote.hooksFolder), 'commit-message.txt');
+  await writeFile(file, `${message}\n`, { mode: 0o600 });
+  const refusal = plan.runHook ? await refusalOfHooks(plan.runHook, file) : null;
+  if (refusal !== null && !isLast) {
+    return `What is not committed yet was not committed, because the repository’s ${refusal} Put that right, or commit it yourself.`;
   }
-  return left.sentences;
+  // A hook may have put back what was staged.
+  if (await isNothingStaged(options)) return null;
+  await git(['commit', '--quiet', '--no-verify', '--cleanup=strip', '--file', file], options);
+  await plan.runHook?.('post-commit', []);
+  return refusal === null ? null : `The last commit was made without the repository’s hooks, because its ${refusal}`;
+}
+
+async function refusalOfHooks(runHook: NonNullable<WorkspacePlan['runHook']>, file: string): Promise<string | null> {
+  for (const [hook, args] of [
+    ['pre-commit', []],
+    ['prepare-commit-msg', [file, 'message']],
+    ['commit-msg', [file]],
+  ] as [CommitHook, string[]][]) {
+    const { ok, output } = await runHook(hook, args);
+    if (!ok) return `${hook} hook refused it: ${output === '' ? '(it said nothing)' : output}`;
+  }
+  return null;
 }
 
 /** Collects what is left out; the first ones are named, the rest is counted. */

@@ -2,7 +2,9 @@
 import { join } from 'node:path';
 import type { SandboxEventBody, StartSession } from '../src/protocol/sandbox.ts';
 import type { CommandLog } from './commands.ts';
+import { withTrailers } from './commit-message.ts';
 import type { SandboxConfig } from './config.ts';
+import { hookRunner } from './hook-runner.ts';
 import type { EventJournal } from './journal.ts';
 import { log } from './log.ts';
 import { mirrorPath, type SessionPaths } from './paths.ts';
@@ -110,6 +112,15 @@ export class LifeContext {
           this.emit({ type: 'step', step: 'mirror', status: 'started', detail, ...(reason && { waitsFor: reason }) });
         },
       },
+      ...this.#commits,
     };
+  }
+
+  get #commits(): Pick<WorkspacePlan, 'commitMessage' | 'runHook'> {
+    const { commits } = this.start;
+    if (!commits) return {};
+    const commitMessage = (branch: string) =>
+      withTrailers(commits.message.replaceAll('{{branch}}', branch), commits.trailers);
+    return { commitMessage, ...(commits.hooks && { runHook: hookRunner(this.paths, this.start, this.signal) }) };
   }
 }

@@ -12,6 +12,7 @@ import { CommandLog, type Prompt } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
 import { Conversation, promptsAtExit } from './conversation.ts';
 import { GitError, writeCredential } from './git.ts';
+import { makeHooks } from './hooks.ts';
 import { EventJournal } from './journal.ts';
 import { LifeContext } from './life-context.ts';
 import { writeMcpHeaders } from './mcp.ts';
@@ -140,6 +141,7 @@ export class Life {
     this.#poster.renew(gateway);
     const { plan, start, paths } = this.#context;
     void writeCredential(plan.remote).catch((error) => this.#context.broken('renew', error));
+    void makeHooks(paths.hooks, start.commits).catch((error) => this.#context.broken('hooks', error));
     void writeMcpHeaders(start, paths).catch((error) => this.#context.broken('renew', error));
   }
 

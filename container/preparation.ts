@@ -31,7 +31,7 @@ import { inWorktree } from './workspace-plan.ts';
 export async function prepare(context: LifeContext): Promise<void> {
   const { paths, record, start } = context;
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
-  await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks)]);
+  await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks, start.commits)]);
   await writeCredential(context.plan.remote);
   await chooseBranch(context);
   const prepared = await prepareWorkspace(

@@ -62,9 +62,14 @@ export interface PublishedWork {
 /**
  * First half. Nothing of Claude's is running, or it only reads.
  * @param leftovers what the worktree held before Claude; null while Claude works on: then only what is committed already counts
+ * @param isLast whether the turn is over, so that nothing can be put right before it is saved
  * @throws GitError when not even HEAD can be read
  */
-export async function commitWork(plan: WorkspacePlan, leftovers: Baseline | null): Promise<CommittedWork> {
+export async function commitWork(
+  plan: WorkspacePlan,
+  leftovers: Baseline | null,
+  isLast = true,
+): Promise<CommittedWork> {
   const problems: string[] = [];
   let isAtRest = leftovers !== null;
   if (leftovers !== null) {
@@ -74,7 +79,7 @@ export async function commitWork(plan: WorkspacePlan, leftovers: Baseline | null
       if (refusal) {
         problems.push(refusal);
         isAtRest = false;
-      } else problems.push(...(await commitLeftovers(plan, leftovers)));
+      } else problems.push(...(await commitLeftovers(plan, leftovers, isLast)));
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       log('warning', 'leftovers not committed', { error });

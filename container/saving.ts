@@ -8,6 +8,7 @@ import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError } from './git.ts';
 import type { LifeContext } from './life-context.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from './outside.ts';
+import { pullRequestTemplate } from './pull-request-template.ts';
 import { repairRepository } from './repair.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
@@ -156,6 +157,7 @@ export class Saving {
     const { branch } = context;
     const running = this.#options.runningCommands();
     const background = { commands: running, endAfterMs: context.config.idleMs };
+    const template = work.pushed && work.commits.length > 0 ? await pullRequestTemplate(context.plan) : null;
     context.emit({
       type: 'saved',
       turn,
@@ -164,6 +166,7 @@ export class Saving {
       head,
       ...work,
       ...(shared.length > 0 ? { shared } : {}),
+      ...(template === null ? {} : { pullRequestTemplate: template }),
       ...(running.length > 0 ? { background } : {}),
       ...(again ? { again } : {}),
       ...(problem ? { problem } : {}),
@@ -194,7 +197,7 @@ export class Saving {
     };
     try {
       for (let race = 1; ; race++) {
-        const { head, problems, meeting } = await this.#commits.run(() => this.#commit(isAtRest));
+        const { head, problems, meeting } = await this.#commits.run(() => this.#commit(isAtRest, patch));
         // What follows reads nothing but commits.
         release();
         const published = await this.#publishing.run(() => this.#publish(head, meeting, patch));
@@ -214,11 +217,12 @@ export class Saving {
     }
   }
 
-  async #commit(isAtRest: boolean): Promise<CommittedWork & { meeting: Meeting | null }> {
+  /** @param isLast whether the turn is over */
+  async #commit(isAtRest: boolean, isLast: boolean): Promise<CommittedWork & { meeting: Meeting | null }> {
     const { plan, paths, record } = this.#context;
     try {
       await repairRepository(this.#context);
-      const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null);
+      const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
       if (!meeting) return { ...committed, meeting };
       // It may have been moved onto what others pushed.
@@ -255,7 +259,10 @@ export class Saving {
   #unlessTold(advice: readonly string[]): string[] {
     const { record } = this.#context;
     const told = record.told ?? [];
-    const fresh = [...new Set(advice)].filter((one) => !told.includes(one));
+    // What a hook prints has other times and counts each time.
+    const reasonOf = (one: string) => one.replace(/\d+/g, '#');
+    const known = new Set(told.map(reasonOf));
+    const fresh = [...new Set(advice)].filter((one) => !known.has(reasonOf(one)));
     record.told = [...told, ...fresh].slice(-2 * MAX_NOTES);
     return fresh;
   }

@@ -76,6 +76,7 @@ export class Session {
       } else if (this.#life && this.#life.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
         this.#record.start.waitsForHelpers = start.waitsForHelpers;
+        this.#record.start.commits = start.commits;
         // An admin may have corrected it.
         this.#record.start.repository.baseBranch = start.repository.baseBranch;
         this.#record.start.repository.pullRequest = start.repository.pullRequest;

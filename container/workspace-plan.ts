@@ -1,6 +1,7 @@
 /** What a working copy is made of, for everyone who has to do with it. */
 import type { GitOptions, GitRemote } from './git.ts';
 import type { Waiting } from './host-patience.ts';
+import type { CommitHook } from './repository-hooks.ts';
 
 /** What a working copy is made of. */
 export interface WorkspacePlan {
@@ -22,6 +23,14 @@ export interface WorkspacePlan {
   hasLfs?: boolean;
   /** Message of the commit that holds what Claude left uncommitted. */
   commitMessage?: (branch: string) => string;
+  /** Runs one of the repository's commit hooks; left out where they are not to run. */
+  runHook?: (hook: CommitHook, args: string[]) => Promise<HookOutcome>;
+}
+
+/** What became of a hook; `output`: the end of what it printed. */
+export interface HookOutcome {
+  ok: boolean;
+  output: string;
 }
 
 /** Where and how git works on the mirror. */

@@ -171,6 +171,8 @@ export function systemPrompt(about: {
   issueIdentifier: string | null;
   /** What its sandbox may reach; null: a machine whose network Cyrus does not rule. */
   network?: Egress | null;
+  /** How the repository wants commits made, a sentence each; left out: nothing is set. */
+  conventions?: string[];
 }): string {
   const issue = about.issueIdentifier === null ? 'a request from Linear' : `the Linear issue ${about.issueIdentifier}`;
   const mention =
@@ -185,7 +187,7 @@ Where you are
 
 How to work
 - Read before you change. Follow the repository's own conventions and its CLAUDE.md.
-- Commit in small steps, each with a message that says why.${mention}
+- Commit in small steps, each with a message that says why.${mention}${(about.conventions ?? []).map((one) => ` ${one}`).join('')}
 - Run the tests that cover what you change, and add tests where they are missing. Say so plainly if something is untested or fails.
 - Do not push, do not open pull requests and do not rewrite commits that are already on the branch: Cyrus pushes the branch when you are done.
 - Where something is open, take the most sensible reading, go on, and say at the end what you assumed. Ask (AskUserQuestion) only where a wrong guess would waste the work; the answer may take hours. A person may add to the request while you work.

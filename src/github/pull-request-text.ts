@@ -2,7 +2,16 @@
 import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/harmless-text.ts';
 
 /** What a template may name in double braces, e.g. `{{identifier}}`. */
-export const TEMPLATE_WORDS = ['identifier', 'title', 'summary', 'issue', 'session', 'branch', 'closes'] as const;
+export const TEMPLATE_WORDS = [
+  'identifier',
+  'title',
+  'summary',
+  'issue',
+  'session',
+  'branch',
+  'closes',
+  'type',
+] as const;
 type TemplateWord = (typeof TEMPLATE_WORDS)[number];
 
 /** What a pull request tells of. */
@@ -18,6 +27,8 @@ export interface PullRequestFacts {
   branch: string;
   /** Whether merging closes the issue in Linear. */
   closesIssue: boolean;
+  /** The word of conventional commits for the work: `fix` or `feat`. */
+  type?: string;
 }
 
 /** Longest title; GitHub takes 256 characters. */
@@ -48,6 +59,54 @@ export function renderBody(template: string, facts: PullRequestFacts): string {
     .replace(/\n{3,}/g, '\n\n')
     .trim();
   return `${BEGIN}\n${cut(text, MAX_BODY)}\n${END}`;
+}
+
+const HEADING = /^(?:#{1,6}[ \t]+(.+?)[ \t]*#*|\*\*(.+?)\*\*:?|__(.+?)__:?)[ \t]*$/;
+/** Where a template asks what was changed, and where it asks which issue that is about. */
+const ABOUT_CHANGE =
+  /\b(summary|description|describe|what|changes?|changed|overview|purpose|motivation|zusammenfassung|beschreibung|änderungen|résumé|changements|resumen|descripción|cambios|descrição|mudanças)\b|概要|変更|描述|变更|설명|описание|изменения/i;
+const ABOUT_ISSUE = /\b(issues?|tickets?|linear|jira|related|references?|links?|closes|fixes)\b/i;
+
+/**
+ * The body of a new pull request by the repository's template: the generated part stands where the template asks what was changed, and
+ * the issue where it asks for that. The rest, such as a list to tick off, is people's. What the template says closes and mentions nothing.
+ */
+export function bodyByTemplate(template: string, generated: string, { issue }: PullRequestFacts): string {
+  const plain = template
+    .replace(/^\uFEFF?---\r?\n[\s\S]*?\r?\n---[ \t]*(?:\r?\n|$)/, '')
+    .replace(/<!--[\s\S]*?-->/g, '');
+  const lines = harmlessMarkdown(plain, issue?.identifier ?? null).split('\n');
+  const headings = lines.flatMap((line, at) => {
+    const [, ...names] = HEADING.exec(line) ?? [];
+    const name = names.find((one) => one !== undefined);
+    return name === undefined ? [] : [{ at, name }];
+  });
+  const aboutChange = headings.find(({ name }) => ABOUT_CHANGE.test(name)) ?? null;
+  const aboutIssue = headings.find((one) => one !== aboutChange && ABOUT_ISSUE.test(one.name)) ?? null;
+  if (issue && aboutIssue) {
+    const next = headings.find(({ at }) => at > aboutIssue.at)?.at ?? lines.length;
+    const isBlank = lines.slice(aboutIssue.at + 1, next).every((line) => !/[\p{L}\p{N}]{2}/u.test(withoutMagic(line)));
+    if (isBlank)
+      lines.splice(aboutIssue.at + 1, next - aboutIssue.at - 1, '', `[${issue.identifier}](${issue.url})`, '');
+  }
+  // Behind the issue's lines the places have moved.
+  const at = aboutChange === null ? 0 : lines.findIndex((line) => HEADING.exec(line)?.includes(aboutChange.name)) + 1;
+  const before = lines.slice(0, at).join('\n').trim();
+  const after = lines.slice(at).join('\n').trim();
+  const rest = [before, after].reduce((sum, part) => sum + part.length, 8);
+  const fitting = shortened(generated, MAX_WHOLE_BODY - rest) ?? generated;
+  const whole = [before, fitting, after]
+    .filter((part) => part !== '')
+    .join('\n\n')
+    .replace(/\n{3,}/g, '\n\n');
+  return whole.length <= MAX_WHOLE_BODY ? whole : generated;
+}
+
+/** "Fixes #" and a bullet ask for a number, and say nothing. */
+function withoutMagic(line: string): string {
+  return line
+    .replaceAll('\u2060', '')
+    .replace(/\b(?:fix(?:es)?|close[sd]?|resolves?|issue|ticket|linear|link|n\/a|none|todo)\b/gi, '');
 }
 
 /**
@@ -82,6 +141,7 @@ function words({
   sessionUrl,
   branch,
   closesIssue,
+  type = 'feat',
 }: PullRequestFacts): Record<TemplateWord, string> {
   return {
     identifier: issue?.identifier ?? '',
@@ -90,6 +150,7 @@ function words({
     issue: issue ? `[${issue.identifier}](${issue.url})` : '',
     session: `[live session](${sessionUrl})`,
     branch,
+    type,
     closes: issue && closesIssue ? `Fixes ${issue.identifier}` : '',
   };
 }

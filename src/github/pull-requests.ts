@@ -13,6 +13,8 @@ export interface Proposal {
   title: string;
   /** The generated part of the body, with its markers. */
   body: string;
+  /** The whole body of a new one, the generated part in it; left out: that is all. */
+  newBody?: string;
   draft: boolean;
   /** Number of the one that was opened before, whatever people made its base since; null or left out: none was. */
   known?: number | null;
@@ -111,12 +113,12 @@ async function findOpen(api: GitHubApi, { head, base, known }: Proposal): Promis
   return pulls.find((pull) => pull.number === known) ?? pulls.find((pull) => pull.base.ref === base) ?? null;
 }
 
-function create(api: GitHubApi, { head, base, title, body, draft }: Proposal): Promise<Pull> {
+function create(api: GitHubApi, { head, base, title, body, newBody, draft }: Proposal): Promise<Pull> {
   return api.ask({
     method: 'POST',
     path: `${pathOf(api)}/pulls`,
     what: `open a pull request for ${head}`,
-    body: { title, head, base, body, draft, maintainer_can_modify: true },
+    body: { title, head, base, body: newBody ?? body, draft, maintainer_can_modify: true },
     answer: pullSchema,
   });
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { accessRulesSchema, setupScriptSchema } from './access-rules.ts';
 import { branchTemplateSchema, DEFAULT_BRANCH_TEMPLATE } from './branch-template.ts';
+import { commitSettingsSchema } from './commit-settings.ts';
 import { defaultEgress, egressSchema } from './egress.ts';
 import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
 
@@ -82,6 +83,7 @@ export const repositorySettingsSchema = z.object({
   roleInstructions: z.partialRecord(roleSchema, z.string().max(20_000)).default({}),
   /** Name of a session's branch, decided at its first start; see branch-template.ts. */
   branchTemplate: branchTemplateSchema.default(DEFAULT_BRANCH_TEMPLATE),
+  commits: commitSettingsSchema.prefault({}),
   pullRequest: pullRequestSettingsSchema.prefault({}),
   /** Run with bash in each new worktree, after the workspace's script and before the repository's own `cyrus-setup.sh`. */
   setupScript: setupScriptSchema.optional(),

@@ -23,6 +23,9 @@ export const UNWATCHED_FLUSH_MS = 1_000;
 /** How often a sandbox with a turn in progress posts an empty batch, so that silence means trouble. */
 export const HEARTBEAT_MS = 10_000;
 
+/** Longest template for pull requests that is filled in, in UTF-16 code units. */
+export const MAX_PULL_REQUEST_TEMPLATE = 16 * 1024;
+
 /** Tools of the CLI that make sense without a terminal, a person beside it, or a life beyond the turn. */
 export const SANDBOX_TOOLS = {
   looking: [
@@ -154,6 +157,19 @@ export const startSessionSchema = z.object({
   waitsForHelpers: z.boolean().optional(),
   /** Author and committer of commits made in the sandbox. */
   author: z.object({ name: z.string().min(1), email: z.string().min(1) }),
+  /**
+   * How commits are made. `message`: of the commit that holds what Claude left uncommitted, `{{branch}}` in it being the branch;
+   * `trailers`: last lines of every message; `issue`: the identifier that a message may name; `hooks`: the repository's commit hooks
+   * run. Left out by older Workers.
+   */
+  commits: z
+    .object({
+      message: z.string().min(1),
+      trailers: z.array(z.string()).default([]),
+      issue: z.string().nullable().default(null),
+      hooks: z.boolean().default(false),
+    })
+    .optional(),
   /** Setup scripts that an admin set, in their order; they run before the repository's optional `cyrus-setup.sh`. */
   setupScripts: z
     .array(z.object({ of: z.enum(['workspace', 'repository']), script: z.string().min(1) }))
@@ -301,6 +317,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     patchBytes: z.number().int().nonnegative().nullable(),
     /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
     shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
+    /** The repository's template for pull requests; left out where it has none, or nothing was pushed. */
+    pullRequestTemplate: z.string().max(MAX_PULL_REQUEST_TEMPLATE).optional().catch(undefined),
     /** What runs in the background; left out where nothing does. */
     background: backgroundSchema.optional(),
     /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */

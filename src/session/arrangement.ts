@@ -8,6 +8,8 @@ import type { Verbosity } from '../protocol/repository.ts';
 export interface Person {
   id: string;
   email: string | null;
+  /** Left out where Linear did not say, and by older versions. */
+  name?: string;
   /** No member of the workspace. */
   outside?: true;
 }

@@ -56,9 +56,17 @@ export type Effect =
   | { kind: 'give-place'; turn: number }
   /**
    * Open a pull request for the branch, or update the open one. `head`: commit it stands at; `subject`: of its first
-   * commit; `summary`: what Claude answered; `threads`: agent sessions that are told.
+   * commit; `summary`: what Claude answered; `threads`: agent sessions that are told; `template`: the repository's own, to be filled in.
    */
-  | { kind: 'open-pull-request'; turn: number; head: string; subject: string; summary: string; threads: string[] }
+  | {
+      kind: 'open-pull-request';
+      turn: number;
+      head: string;
+      subject: string;
+      summary: string;
+      threads: string[];
+      template?: string;
+    }
   /** Attach a pull request to the issue. `id` is the UUID v4 that makes a repeat harmless. */
   | { kind: 'attach-pull-request'; id: string; issueId: string; number: number; url: string }
   /** Write the session's row for lists into D1. */

@@ -311,7 +311,7 @@ function nameFor(id: string): string {
 }
 
 /** @returns null where Linear names nobody: an automation; of somebody outside it may know no more than that */
-function toPerson({ id, email, outside }: Speaker): Person | null {
+function toPerson({ id, email, name, outside }: Speaker): Person | null {
   if (id === null) return outside ? { id: 'outside', email: null, outside: true } : null;
-  return { id, email, ...(outside && { outside: true as const }) };
+  return { id, email, ...(name !== null && { name }), ...(outside && { outside: true as const }) };
 }

@@ -1,11 +1,12 @@
 /** Opens or updates the pull request of a session's branch, by the policy of its repository. */
 import { gitHubApi } from '../github/access.ts';
 import { branchPage } from '../github/address.ts';
-import { type PullRequestFacts, renderBody, renderTitle } from '../github/pull-request-text.ts';
+import { bodyByTemplate, type PullRequestFacts, renderBody, renderTitle } from '../github/pull-request-text.ts';
 import { proposePullRequest } from '../github/pull-requests.ts';
 import { findRepository, type Repository } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
 import { baseOf } from './base-branch.ts';
+import { typeOfWork } from './commit-conventions.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult } from './events.ts';
 import { SetupError } from './setup-error.ts';
@@ -33,12 +34,15 @@ export async function openPullRequest(
     sessionUrl: `${state.origin}/sessions/${state.id}`,
     branch: state.branch,
     closesIssue,
+    type: typeOfWork(state.arrangement?.assignment.role ?? 'builder'),
   };
+  const body = renderBody(bodyTemplate, facts);
   const proposed = await proposePullRequest(api, {
     head: state.branch,
     base: baseOf(state, repository).baseBranch,
     title: renderTitle(titleTemplate, facts),
-    body: renderBody(bodyTemplate, facts),
+    body,
+    ...(effect.template !== undefined && { newBody: bodyByTemplate(effect.template, body, facts) }),
     draft: mode === 'draft',
     known: state.proposal?.pullRequest?.number ?? null,
   });

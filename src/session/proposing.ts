@@ -17,16 +17,17 @@ const NO_PROPOSAL: Proposal = { head: null, pullRequest: null, linked: [] };
 /**
  * Asks for a pull request where Claude is done and the branch has something that was not proposed before. Work that was
  * stopped or failed is pushed, but not proposed: the next turn that completes does that.
+ * @param template the repository's own for pull requests; left out: it has none
  * @returns whether that decides how the turn goes on; otherwise it is over
  */
-export function propose(step: Step, saved: Saved): boolean {
+export function propose(step: Step, saved: Saved, template?: string): boolean {
   const { phase, proposal = NO_PROPOSAL } = step.state;
   if (phase.name !== 'saving') return false;
   if (phase.proposes) {
     if (phase.early === null) return true;
     // The next turn is over too.
     waitNoLonger(step);
-    return propose(step, saved);
+    return propose(step, saved, template);
   }
   if (phase.ending.outcome !== 'completed' || !saved.pushed) return false;
   if (saved.commits.length === 0 || saved.head === proposal.head) return false;
@@ -38,6 +39,7 @@ export function propose(step: Step, saved: Saved): boolean {
     subject: saved.commits.at(-1)?.subject ?? '',
     summary: phase.ending.text.slice(0, MAX_SUMMARY),
     threads: threadsOf(phase.turn),
+    ...(template !== undefined && { template }),
   });
   // Claude is at work on the next turn already.
   if (phase.begun || phase.halt || step.state.queue.some(isAtClaude)) waitNoLonger(step);

@@ -74,7 +74,8 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       cliExited(step, event);
       return;
     case 'saved': {
-      const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, background, ...work } = event;
+      const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, background, ...saved } = event;
+      const { pullRequestTemplate, ...work } = saved;
       step.set({ shared: work.shared ?? [], background: background ?? null });
       // What a stop is about to end is not told as running.
       const body = { ...work, ...(background && !step.state.backgroundStop && { background }) };
@@ -83,7 +84,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       // The save of an earlier turn, whose time was up, ends no later one.
       if (isEarlierSave(step, event)) return;
       // A repeated save, e.g. of a push that had failed, ends no turn: the turn it belongs to ended with the first.
-      if (!propose(step, { kind: 'saved', ...body }) && !again) takeSaved(step);
+      if (!propose(step, { kind: 'saved', ...body }, pullRequestTemplate) && !again) takeSaved(step);
       return;
     }
     case 'notice':

@@ -20,6 +20,7 @@ import type { Arrangement } from './arrangement.ts';
 import { baseOf } from './base-branch.ts';
 import { claudeReadiness } from './claude-readiness.ts';
 import { commitAuthor } from './commit-author.ts';
+import { commitConventions, commitWords } from './commit-conventions.ts';
 import type { EffectResult } from './events.ts';
 import { takePlace } from './places.ts';
 import { pullRequestNow } from './pull-request-now.ts';
@@ -99,6 +100,7 @@ export async function startSandbox(
     repository: fullName,
     issueIdentifier: state.issue?.identifier || null,
     network: arrangement.placement?.kind === 'container' ? (arrangement.egress ?? defaultEgress) : null,
+    conventions: commitWords(repository.settings, state, role),
   };
   const status = await sandbox.start(state.id, {
     generation,
@@ -123,6 +125,7 @@ export async function startSandbox(
       conversationId: state.conversationId,
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },
+    commits: commitConventions(state, repository.settings, { author, role, access }),
     decoy: { name: DECOY_NAME, value: await decoyOf(config, state.id) },
     author,
     ...setupOf(plan),

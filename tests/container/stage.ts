@@ -190,6 +190,7 @@ function client(
     ...(overrides.setupScripts !== undefined && {
       setupScripts: overrides.setupScripts as NonNullable<StartSession['setupScripts']>,
     }),
+    ...(overrides.commits !== undefined && { commits: overrides.commits as NonNullable<StartSession['commits']> }),
     ...(overrides.knows !== undefined && { knows: overrides.knows }),
     ...(overrides.saveTurn !== undefined && { saveTurn: overrides.saveTurn }),
     // Taken as a whole: whoever gives one gives all of it.

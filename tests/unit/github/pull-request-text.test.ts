@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type PullRequestFacts, renderBody, renderTitle, updatedBody } from '../../../src/github/pull-request-text.ts';
+import {
+  bodyByTemplate,
+  type PullRequestFacts,
+  renderBody,
+  renderTitle,
+  updatedBody,
+} from '../../../src/github/pull-request-text.ts';
 import { pullRequestSettingsSchema } from '../../../src/protocol/repository.ts';
 
 const { titleTemplate, bodyTemplate } = pullRequestSettingsSchema.parse({});
@@ -184,5 +190,57 @@ describe('what anybody wrote into an issue', () => {
     expect(after?.length).toBeLessThanOrEqual(65_536);
     expect(after).toContain(theirs.trim());
     expect(after).toMatch(/…\n<!-- cyrus:end -->$/);
+  });
+});
+
+describe('the repository’s template for pull requests', () => {
+  const issue = { identifier: 'ENG-7', title: 'Round', url: 'https://linear.app/acme/issue/ENG-7' };
+  const template = [
+    '---',
+    'name: x',
+    '---',
+    '<!-- Thanks @acme/team! Closes #1 -->',
+    '## What',
+    '',
+    '<!-- say it -->',
+    '',
+    '## Linked issue',
+    '',
+    'Fixes #',
+    '',
+    '## Checklist',
+    '',
+    '- [ ] Tests, cc @acme/qa',
+    '- [ ] Closes #12',
+  ].join('\r\n');
+  const filled = (given = template, summary = 'Rounds the total.') =>
+    bodyByTemplate(given, renderBody('{{summary}}', facts({ issue, summary })), facts({ issue }));
+
+  it('is filled in: what was changed and which issue it is about, the list is left to people', () => {
+    const text = filled();
+    expect(text).toMatch(
+      /^## What\n\n<!-- cyrus:begin[^>]*-->\nRounds the total\.\n<!-- cyrus:end -->\n\n## Linked issue\n\n\[ENG-7\]/,
+    );
+    expect(text).toMatch(/## Checklist\n\n- \[ \] Tests/);
+    expect(text).not.toMatch(/@acme|\bCloses #|name: x|say it/);
+  });
+
+  it('keeps what people ticked off and wrote when the generated part is renewed', () => {
+    const ticked = filled().replace('- [ ] Tests', '- [x] Tests');
+    const renewed = updatedBody(ticked, renderBody('{{summary}}', facts({ issue, summary: 'Now with tests.' })));
+    expect(renewed).toContain('- [x] Tests');
+    expect(renewed).toContain('Now with tests.');
+  });
+
+  it('without a heading that asks for it comes after what was changed', () => {
+    expect(filled('- [ ] I have read CONTRIBUTING')).toMatch(
+      /^<!-- cyrus:begin.*<!-- cyrus:end -->\n\n- \[ \] I have read/s,
+    );
+  });
+
+  it('fits into what GitHub takes', () => {
+    const text = filled(`## Notes\n${'x'.repeat(16_000)}`, 'y'.repeat(60_000));
+    expect(text.length).toBeLessThanOrEqual(65_536);
+    expect(text).toContain('<!-- cyrus:end -->');
   });
 });

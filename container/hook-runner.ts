@@ -1,0 +1,64 @@
+/** Runs the repository's commit hooks for a commit that the server makes: as Claude's own git would, with a time limit. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { StartSession } from '../src/protocol/sandbox.ts';
+import { decoyVariable, sessionEnvironment } from './environment.ts';
+import { gitEnvironmentForClaude } from './git.ts';
+import type { SessionPaths } from './paths.ts';
+import { signalProcess } from './processes.ts';
+import { remoteOf } from './workspace.ts';
+import type { HookOutcome, WorkspacePlan } from './workspace-plan.ts';
+
+const LIMIT_MS = 5 * 60_000;
+const MAX_OUTPUT = 4_000;
+
+/** @returns runs a hook in the session's worktree. Never rejects */
+export function hookRunner(
+  paths: SessionPaths,
+  start: StartSession,
+  signal: AbortSignal,
+): NonNullable<WorkspacePlan['runHook']> {
+  return (hook, args) =>
+    new Promise<HookOutcome>((done) => {
+      const program = join(import.meta.dirname, 'repository-hooks.ts');
+      const child = spawn(process.execPath, [program, hook, ...args], {
+        cwd: paths.worktree,
+        env: {
+          ...sessionEnvironment(paths),
+          ...gitEnvironmentForClaude(remoteOf(paths, start)),
+          ...decoyVariable(start),
+        },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let output = '';
+      let timedOut = false;
+      const read = (chunk: Buffer) => {
+        output = (output + chunk.toString('utf8')).slice(-2 * MAX_OUTPUT);
+      };
+      child.stdout.on('data', read);
+      child.stderr.on('data', read);
+      const kill = () => {
+        if (child.pid) signalProcess(-child.pid, 'SIGKILL');
+      };
+      const timer = setTimeout(() => {
+        timedOut = true;
+        kill();
+      }, LIMIT_MS);
+      signal.addEventListener('abort', kill);
+      const settle = (ok: boolean, why = '') => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', kill);
+        const { token } = start.gateway;
+        const said = output.replaceAll(token, '[session token]').trim().slice(-MAX_OUTPUT);
+        done({
+          ok,
+          output: [said, timedOut ? `it took longer than ${LIMIT_MS / 60_000} minutes` : why]
+            .filter(Boolean)
+            .join(' · '),
+        });
+      };
+      child.on('error', (error) => settle(false, error.message));
+      child.on('close', (code) => settle(code === 0));
+    });
+}
