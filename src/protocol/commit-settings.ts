@@ -32,4 +32,3 @@ export const commitSettingsSchema = z.object({
   /** The repository's commit hooks run. */
   hooks: z.boolean().default(false),
 });
-export type CommitSettings = z.infer<typeof commitSettingsSchema>;
