@@ -64,16 +64,20 @@ export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline, i
 /** Commits what is staged, by way of the repository's hooks where those are to run. @returns what a hook said against it */
 async function commitStaged(plan: WorkspacePlan, options: GitOptions, isLast: boolean): Promise<string | null> {
   const message = plan.commitMessage?.(plan.branch) ?? `Work in progress on ${plan.branch}`;
+  if (!plan.runHook) {
+    await git(['commit', '--quiet', '--no-verify', '--message', message], options);
+    return null;
+  }
   const file = join(dirname(plan.remote.hooksFolder), 'commit-message.txt');
   await writeFile(file, `${message}\n`, { mode: 0o600 });
-  const refusal = plan.runHook ? await refusalOfHooks(plan.runHook, file) : null;
+  const refusal = await refusalOfHooks(plan.runHook, file);
   if (refusal !== null && !isLast) {
     return `What is not committed yet was not committed, because the repository’s ${refusal} Put that right, or commit it yourself.`;
   }
   // A hook may have put back what was staged.
   if (await isNothingStaged(options)) return null;
   await git(['commit', '--quiet', '--no-verify', '--cleanup=strip', '--file', file], options);
-  await plan.runHook?.('post-commit', []);
+  await plan.runHook('post-commit', []);
   return refusal === null ? null : `The last commit was made without the repository’s hooks, because its ${refusal}`;
 }
 
