@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
+import { cutAt } from './bounds.ts';
 
 export interface PlanItem {
   id: string;
@@ -99,11 +100,11 @@ function announcedSteps(lines: string[]): Omit<PlanItem, 'id'>[] {
 }
 
 function plain(text: string): string {
-  return text
+  const line = text
     .replace(/\[([^\][]*)\]\([^()]*\)/g, '$1')
     .replace(/[*_`]+/g, '')
-    .trim()
-    .slice(0, MAX_CONTENT);
+    .trim();
+  return cutAt(line, MAX_CONTENT);
 }
 
 function changeOf(name: string, input: unknown): Change | null {
@@ -124,12 +125,16 @@ function applied(items: PlanItem[], change: Change, result: string): PlanItem[] 
     if (id === undefined || items.length >= MAX_ITEMS) return items;
     // Tasks take the place of what was merely said.
     const tasks = items.filter((item) => !item.id.startsWith(STATED));
-    return [...tasks, { id, content: change.subject.slice(0, MAX_CONTENT), status: 'pending' }];
+    return [...tasks, { id, content: cutAt(change.subject, MAX_CONTENT), status: 'pending' }];
   }
   const { id, subject, status } = change;
   return items.map((item) =>
     item.id === id
-      ? { ...item, content: subject?.slice(0, MAX_CONTENT) ?? item.content, status: status ?? item.status }
+      ? {
+          ...item,
+          content: subject === undefined ? item.content : cutAt(subject, MAX_CONTENT),
+          status: status ?? item.status,
+        }
       : item,
   );
 }

@@ -1,6 +1,6 @@
 /** Results of tools: their text for the journal, and the lines a file edit changed. */
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
-import { boundText, boundWord } from './bounds.ts';
+import { boundText, boundWord, cutAt } from './bounds.ts';
 import { withoutNotes } from './internals.ts';
 import { type ContentBlock, contentBlockSchema, editResultSchema } from './lines.ts';
 import { asFields } from './partial.ts';
@@ -100,7 +100,7 @@ function readEdit(details: unknown): ToolResult['edit'] | null {
 
 function wholeFile(content: string): Hunk {
   // No more than can be kept is split: the file may be large.
-  const lines = content.slice(0, MAX_EDIT_TEXT + 1).split('\n');
+  const lines = cutAt(content, MAX_EDIT_TEXT + 1).split('\n');
   const total = content.length > MAX_EDIT_TEXT ? content.split('\n').length : lines.length;
   const ends = content.endsWith('\n');
   if (ends && content.length <= MAX_EDIT_TEXT) lines.pop();

@@ -1,6 +1,7 @@
 /** How a turn ended, in plain words for people. */
 import { BUDGET_MARK } from '../limits/budget.ts';
 import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
+import { cutAt } from './bounds.ts';
 import { historyTrouble } from './history.ts';
 
 type Result = Extract<JournalBody, { kind: 'result' }>;
@@ -135,7 +136,7 @@ function unknownFailure(reason: string, said: string): Failure {
     };
   }
   const quote = said.replace(/\s+/g, ' ').trim();
-  const cut = quote.length > MAX_QUOTE ? `${quote.slice(0, MAX_QUOTE).toWellFormed()}…` : quote;
+  const cut = quote.length > MAX_QUOTE ? `${cutAt(quote, MAX_QUOTE)}…` : quote;
   const what =
     cut === '' ? `Claude ended with an error (${reason}).` : `Claude ended with an error (${reason}): ${cut}`;
   return { what: /[.!?…)]$/.test(what) ? what : `${what}.`, todo: canPass(reason, said) ? AGAIN : ADMIN };

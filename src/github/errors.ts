@@ -1,5 +1,6 @@
 /** What can go wrong with a call to GitHub, told apart by what to do about it. */
 import { z } from 'zod';
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 /**
  * A call to GitHub failed.
@@ -68,7 +69,7 @@ const MAX_SAID = 300;
 export function toGitHubError(what: string, status: number, headers: Headers, body: unknown, now: number): GitHubError {
   const parsed = refusalSchema.safeParse(body);
   const said = parsed.success ? messagesOf(parsed.data) : [];
-  const words = said.length > 0 ? `: ${said.join('; ').slice(0, MAX_SAID)}` : '';
+  const words = said.length > 0 ? `: ${cutWhole(said.join('; '), MAX_SAID)}` : '';
   if (isRateLimit(status, headers, said)) {
     const retryAt = Math.min(limitEnd(headers, now), now + MAX_WAIT_MS);
     const until = `${new Date(retryAt).toISOString().slice(11, 16)} UTC`;

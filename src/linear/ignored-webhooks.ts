@@ -1,5 +1,6 @@
 /** Counts a workspace's webhooks that Cyrus does not act on, by kind, in the storage of the workspace's object. */
 import { z } from 'zod';
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 /** Kinds come from outside: what is counted apart is bounded in number and length. */
 const MOST_KINDS = 100;
@@ -24,7 +25,7 @@ export function readIgnored(kv: SyncKvStorage, now: number): IgnoredWebhooks {
 /** Counts one more; the count is durable with the next write of the object. @param now ms */
 export function countIgnored(kv: SyncKvStorage, kind: string, now: number): void {
   const { since, total, kinds } = readIgnored(kv, now);
-  const name = kind.slice(0, LONGEST_KIND);
+  const name = cutWhole(kind, LONGEST_KIND);
   const isNew = !Object.hasOwn(kinds, name);
   // Beyond the bound only the total grows.
   const counted =

@@ -5,7 +5,7 @@
  * the agent; of a mention in a reply it is what somebody else said before. The mention is named by `sourceCommentId`, at the session
  * or in its metadata (docs: `AgentSessionWebhookPayload` of @linear/sdk 98).
  */
-
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { type CreatedWebhook, type PromptedWebhook, promptText } from './webhook.ts';
 import type { CommentShape, PersonShape } from './webhook-shapes.ts';
 
@@ -115,11 +115,22 @@ function authorOf({ user, userId, externalUserId, externalUser, botActor }: Comm
   if (user?.id || userId) return speakerOf(user, userId);
   const id = externalUser?.id ?? externalUserId ?? null;
   const name = externalUser?.name || externalUser?.displayName || botActor?.userDisplayName || botActor?.name || null;
-  return { id, name, email: null, outside: id !== null || Boolean(botActor?.userDisplayName) };
+  const known = name === null ? null : cutWhole(name, LONGEST_NAME);
+  return { id, name: known, email: null, outside: id !== null || Boolean(botActor?.userDisplayName) };
 }
+
+/** Longest name of a person that is kept, and longest address, in UTF-16 code units. */
+const LONGEST_NAME = 320;
 
 /** A person of a webhook. @param id where only that is given */
 export function speakerOf(person: PersonShape, id: string | null | undefined): Speaker {
   const name = person?.name || person?.displayName || null;
-  return { id: person?.id ?? id ?? null, name, email: person?.email || null, outside: false };
+  const email = person?.email || null;
+  return {
+    id: person?.id ?? id ?? null,
+    name: name === null ? null : cutWhole(name, LONGEST_NAME),
+    // One that is longer is nobody's address (RFC 5321, section 4.5.3.1).
+    email: email !== null && email.length > LONGEST_NAME ? null : email,
+    outside: false,
+  };
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { LinearApp } from '../config.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { toBase64Url } from '../store/base64url.ts';
 import type { Tokens } from '../store/installations.ts';
 
@@ -143,7 +144,7 @@ function toGrant(data: z.infer<typeof grantSchema>, askedAt: number): Grant {
 }
 
 function wordsOf({ error, error_description: description }: z.infer<typeof refusalSchema>): string {
-  return (description ? `${error}: ${description}` : error).slice(0, MAX_DESCRIPTION);
+  return cutWhole(description ? `${error}: ${description}` : error, MAX_DESCRIPTION);
 }
 
 async function post(

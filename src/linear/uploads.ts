@@ -2,6 +2,7 @@
  * Files that people dropped into an issue or a comment: Markdown links to Linear's host for uploads. Pure.
  * Source: https://linear.app/developers/file-storage-authentication
  */
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 import { withoutEnding } from '../protocol/linear-text.ts';
 
@@ -30,7 +31,7 @@ export function findUploads(text: string, uploadsUrl: string): Upload[] {
     const signed = url.searchParams.has('signature') ? address + url.search : null;
     const known = found.get(address);
     if (known) known.signed ??= signed;
-    else found.set(address, { address, signed, name: (words?.trim() || lastPart(url)).slice(0, MAX_NAME) });
+    else found.set(address, { address, signed, name: cutWhole(words?.trim() || lastPart(url), MAX_NAME) });
   }
   return [...found.values()];
 }

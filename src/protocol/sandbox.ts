@@ -10,6 +10,7 @@ import { checkpointManifestSchema } from './checkpoint.ts';
 import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
 import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './mcp.ts';
 import { roleSchema } from './repository.ts';
+import { cutWhole } from './sendable-text.ts';
 import { protocolSchema } from './version.ts';
 
 /** Largest number of events a sandbox puts into one batch. */
@@ -382,15 +383,15 @@ function readEvent(event: unknown): unknown {
   const known = z.looseObject({ seq: numbered.seq, type: z.string().max(100).catch('unknown') }).safeParse(event);
   if (!known.success) return event;
   const at = time.safeParse(known.data.at);
-  const why = parsed.success ? 'no sandbox sends it' : z.prettifyError(parsed.error).slice(0, 500);
-  const raw = (JSON.stringify(event) ?? '').slice(0, MAX_UNREADABLE);
+  const why = parsed.success ? 'no sandbox sends it' : cutWhole(z.prettifyError(parsed.error), 500);
+  const raw = cutWhole(JSON.stringify(event) ?? '', MAX_UNREADABLE);
   return { type: 'unreadable', seq: known.data.seq, at: at.success ? at.data : 0, of: known.data.type, raw, why };
 }
 
 /** What of an event that could not be taken in is kept. */
 export function asUnreadable(event: SandboxEvent, why: string): SandboxEvent {
   const { seq, at, type } = event;
-  return { type: 'unreadable', seq, at, of: type, raw: JSON.stringify(event).slice(0, MAX_UNREADABLE), why };
+  return { type: 'unreadable', seq, at, of: type, raw: cutWhole(JSON.stringify(event), MAX_UNREADABLE), why };
 }
 
 /**

@@ -1,4 +1,9 @@
 /** What has been accepted already: a delivery is taken in once, however often and in whatever guise it arrives. */
+import { cutWhole } from '../protocol/sendable-text.ts';
+import { fingerprint } from './fingerprint.ts';
+
+/** Longest key that is kept as it is, in UTF-16 code units. */
+const LONGEST_KEY = 500;
 
 export class Deliveries {
   readonly #sql: SqlStorage;
@@ -15,8 +20,8 @@ export class Deliveries {
     // Both keys in one table: a second index would cost every webhook another page on the disk.
     const noted = this.#sql.exec(
       'INSERT INTO deliveries (key, at) VALUES (?1, ?3), (?2, ?3) ON CONFLICT DO NOTHING RETURNING key',
-      `delivery ${deliveryId}`,
-      `content ${contentKey}`,
+      keyOf(`delivery ${deliveryId}`),
+      keyOf(`content ${contentKey}`),
       now,
     );
     return noted.toArray().length === 2;
@@ -24,6 +29,13 @@ export class Deliveries {
 
   /** Whether a delivery with this id was noted. */
   knows(deliveryId: string): boolean {
-    return this.#sql.exec('SELECT 1 FROM deliveries WHERE key = ?', `delivery ${deliveryId}`).toArray().length > 0;
+    return (
+      this.#sql.exec('SELECT 1 FROM deliveries WHERE key = ?', keyOf(`delivery ${deliveryId}`)).toArray().length > 0
+    );
   }
+}
+
+/** Keys come from outside. A long one is known by its beginning, its length and a fingerprint. */
+function keyOf(key: string): string {
+  return key.length <= LONGEST_KEY ? key : `${cutWhole(key, LONGEST_KEY)} ${key.length} ${fingerprint(key)}`;
 }

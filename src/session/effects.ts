@@ -165,6 +165,11 @@ export function isAwaited(effect: Effect): boolean {
   return effect.kind === 'say' && (effect.urgency ?? urgencyOf(effect.activity)) === 'answer';
 }
 
+/** Whether Linear removes it as soon as the next activity arrives, and nobody waits for it. */
+export function isPassing(effect: Effect): boolean {
+  return effect.kind === 'say' && effect.activity.ephemeral && !isAwaited(effect);
+}
+
 /** When an effect that was called for now is due, in ms since the epoch. */
 export function dueTime(effect: Effect, now: number): number {
   return isThreadEffect(effect) ? (effect.dueAt ?? now) : now;

@@ -1,4 +1,5 @@
 /** Makes a value fit into a row. Pure. */
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 /** Most bytes of JSON in UTF-8 that a row takes; the platform's limit is 2 MB. */
 export const MOST_ROW_BYTES = 900_000;
@@ -35,7 +36,7 @@ const MOST_DEPTH = 50;
 
 function shorten(value: unknown, mostText: number, mostItems: number, depth: number): unknown {
   if (depth > MOST_DEPTH) return null;
-  if (typeof value === 'string') return value.length > mostText ? `${value.slice(0, mostText).toWellFormed()}…` : value;
+  if (typeof value === 'string') return value.length > mostText ? `${cutWhole(value, mostText)}…` : value;
   if (Array.isArray(value)) {
     return value.slice(0, mostItems).map((item) => shorten(item, mostText, mostItems, depth + 1));
   }

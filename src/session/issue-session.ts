@@ -40,14 +40,14 @@ import { SandboxCheck } from './sandbox-check.ts';
 import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
+import { StoredCheckpoint } from './stored-checkpoint.ts';
 import { createTables, hasTables, problemOf, updateTables } from './tables.ts';
 import { viewOf } from './view.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';
-/** Key of the last checkpoint's manifest. */
+/** Key of the commit at which the session's branch stands on the git host. */
 const PUSHED_TIP = 'pushed-tip';
-const CHECKPOINT = 'checkpoint';
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
@@ -56,6 +56,7 @@ const LOOK_AGAIN_MS = 10 * 60_000;
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
   readonly #assets: AssetMemory;
+  readonly #checkpoint: StoredCheckpoint;
   readonly #deliveries: Deliveries;
   readonly #egress: EgressLog;
   readonly #pushed: PushedCommits;
@@ -78,6 +79,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#config = readConfig(env);
     const { sql } = ctx.storage;
     this.#assets = new AssetMemory(ctx.storage.kv);
+    this.#checkpoint = new StoredCheckpoint(ctx.storage);
     this.#deliveries = new Deliveries(sql);
     this.#egress = new EgressLog(sql);
     this.#pushed = new PushedCommits(sql);
@@ -218,14 +220,14 @@ export class IssueSession extends DurableObject<Env> {
     if (generation !== state.sandbox.generation || manifest.conversationId !== state.conversationId) {
       return { kind: 'superseded', message: 'another life of this session has taken over' };
     }
-    const before = this.#checkpoint();
+    const before = this.#checkpoint.get();
     if (before?.generation === generation && before.sequence >= sequence) {
       return { kind: 'stale', sequence: before.sequence };
     }
     // What it comprises has to be in the journal, or Claude would remember what nobody can read.
     if (eventSeq > state.sandbox.cursor) return { kind: 'superseded', message: 'events before it are missing' };
     this.#commit(() => {
-      this.ctx.storage.kv.put(CHECKPOINT, manifest);
+      this.#checkpoint.put(manifest);
       return { state, event: { type: 'checkpointed', checkpoint: { generation, sequence, at, eventSeq, prompts } } };
     });
     return { kind: 'noted', before };
@@ -247,10 +249,6 @@ export class IssueSession extends DurableObject<Env> {
   isBeforeClaude(generation: number): boolean {
     const state = this.#state;
     return state !== null && state.sandbox.generation === generation && state.claudeSince !== generation;
-  }
-
-  #checkpoint(): CheckpointManifest | null {
-    return this.ctx.storage.kv.get<CheckpointManifest>(CHECKPOINT) ?? null;
   }
 
   /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */
@@ -561,7 +559,7 @@ export class IssueSession extends DurableObject<Env> {
           journal: this.#journal,
           promptText: (promptId) => this.#store.promptText(promptId),
           promptsWith: (words) => this.#store.promptsWith(words),
-          checkpoint: () => this.#checkpoint(),
+          checkpoint: () => this.#checkpoint.get(),
           pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
           assets: this.#assets,
         },

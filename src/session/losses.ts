@@ -4,6 +4,7 @@
  * Claude is told what is known of its last calls and what is not.
  */
 import type { SandboxEvent } from '../protocol/sandbox.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { clockTime } from './clock-words.ts';
 import { SANDBOX_LANE } from './effects.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from './recent-calls.ts';
@@ -212,7 +213,7 @@ function givingUp(step: Step, what: string, { losses, interrupted }: Turn): stri
   const { branch, checkpoint, id } = step.state;
   const isSame = losses <= MAX_LOSSES && interrupted !== undefined;
   const why = isSame
-    ? `${what} ${interrupted.times} times during the same tool call (\`${interrupted.call.slice(0, 100).replaceAll('`', "'")}\`), so Cyrus gave up.`
+    ? `${what} ${interrupted.times} times during the same tool call (\`${cutWhole(interrupted.call, 100).replaceAll('`', "'")}\`), so Cyrus gave up.`
     : `${what} ${losses} times in a row, so Cyrus gave up.`;
   const where = `What was pushed is on the branch \`${branch}\``;
   const rest = checkpoint

@@ -2,10 +2,14 @@
  * The outbox: effects that are due, in the object's SQLite and, as the object is their only reader, in its memory. An
  * effect is written in the transaction of the state that calls for it, leased while it is carried out, and removed in
  * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
+ *
+ * A row written is what the platform charges for, so most effects cost two: the row is written with its first attempt counted
+ * from the time at which it is due, and removed. What the next activity replaces in Linear anyway is kept in memory alone.
  */
 import { log } from '../observability/log.ts';
-import { dueTime, type Effect, isAwaited, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
+import { dueTime, type Effect, isAwaited, isPassing, isSuperseded, isThreadEffect, laneOf } from './effects.ts';
 import { leftOut, lineFor, together } from './gathering.ts';
+import { Pieces } from './pieces.ts';
 import { backoff, type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from './retry-policies.ts';
 import { upgradeEffect } from './upgrade.ts';
 
@@ -17,8 +21,10 @@ const FIRST_LOOK_MS = 2_000;
 const LOOK_EVERY_MS = 5_000;
 /** Later effects of a lane that are looked at for making an earlier one pointless. */
 const LOOK_AHEAD = 50;
-/** Effects in one statement: with the longest bodies they stay below the 2 MB that a value may have. */
-const EFFECTS_AT_ONCE = 20;
+/** Effects whose JSON is longer lie in rows of their own (see pieces.ts), UTF-16 code units. */
+const LONG_EFFECT = 100_000;
+/** Most JSON of effects in one statement, in UTF-16 code units: at most three times as many bytes, below 1 MB. */
+const MOST_AT_ONCE = 200_000;
 /** No effect waits longer than this, in ms: a time further off was set on another clock. */
 const LONGEST_WAIT_MS = 2 * 3_600_000;
 /** What `last_error` says while an effect is carried out, with how often in a row the object ended meanwhile. */
@@ -34,6 +40,12 @@ export interface Pending {
   interruptions: number;
   /** When the present attempt began. */
   leasedAt?: number;
+  /** Its row counts the first attempt already, as of `nextAt`. */
+  isCounted?: boolean;
+  /** Its JSON lies in rows of their own. */
+  isInPieces?: boolean;
+  /** It has no row: a crash loses it. */
+  isUnstored?: boolean;
   /** Together with others it was refused, so that it is sent by itself. */
   isAlone?: boolean;
   /** A person waits for it, and its lane has been tried because of it. */
@@ -50,6 +62,7 @@ interface Row extends Record<string, SqlStorageValue> {
 
 export class Outbox {
   readonly #sql: SqlStorage;
+  readonly #pieces: Pieces;
   /** What waits, by lane, oldest first; a lane without effects is not in it. */
   #lanes = new Map<string, Pending[]>();
   /** Ids of what this life of the object is carrying out. */
@@ -58,6 +71,7 @@ export class Outbox {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.#pieces = new Pieces(sql);
   }
 
   /**
@@ -70,14 +84,18 @@ export class Outbox {
     for (const { id, effect: json, attempts, next_at, last_error } of rows) {
       // One of a newer version stays where it is, for that version to carry out.
       this.#lastId = Math.max(this.#lastId, id);
-      const effect = upgradeEffect(json);
+      const effect = upgradeEffect(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
       if (!effect.ok) {
         log('session.effect.unknown', { id, why: effect.why });
         continue;
       }
       const interruptions = last_error?.startsWith(UNDER_WAY) ? Number(last_error.slice(UNDER_WAY.length)) : 0;
       const nextAt = next_at - now > LONGEST_WAIT_MS ? now : next_at;
-      this.#keep({ id, effect: effect.value, attempts, nextAt, interruptions, isAlone: interruptions > 1 });
+      // Counted when it was written, and not due yet: nobody has tried it.
+      const isUntried = attempts === 1 && interruptions === 1 && nextAt > now;
+      const tried = isUntried ? { attempts: 0, interruptions: 0, isCounted: true } : { attempts, interruptions };
+      const known = { id, effect: effect.value, nextAt, isAlone: interruptions > 1, isInPieces: json === IN_PIECES };
+      this.#keep({ ...known, ...tried });
     }
   }
 
@@ -89,18 +107,52 @@ export class Outbox {
   /** Adds effects in their order. To be called inside of a transaction. */
   add(all: Effect[], now: number): void {
     const effects = all.filter((effect) => !this.#isWaiting(effect));
-    for (let from = 0; from < effects.length; from += EFFECTS_AT_ONCE) {
-      const added = effects.slice(from, from + EFFECTS_AT_ONCE).map((effect) => {
-        this.#lastId += 1;
-        return { id: this.#lastId, effect, attempts: 0, nextAt: dueTime(effect, now), interruptions: 0 };
-      });
-      for (const pending of added) this.#keep(pending);
-      this.#sql.exec(
-        `INSERT INTO outbox (id, effect, attempts, next_at)
-         SELECT value ->> 0, value ->> 1, 0, value ->> 2 FROM json_each(?)`,
-        JSON.stringify(added.map(({ id, effect, nextAt }) => [id, effect, nextAt])),
-      );
+    let rows: [id: number, json: string, nextAt: number][] = [];
+    let length = 0;
+    for (const effect of effects) {
+      this.#lastId += 1;
+      const pending: Pending = {
+        id: this.#lastId,
+        effect,
+        attempts: 0,
+        nextAt: dueTime(effect, now),
+        interruptions: 0,
+      };
+      this.#keep(pending);
+      if (isPassing(effect)) {
+        pending.isUnstored = true;
+        continue;
+      }
+      pending.isCounted = true;
+      const json = this.#inRow(pending);
+      if (length + json.length > MOST_AT_ONCE) {
+        this.#insert(rows);
+        rows = [];
+        length = 0;
+      }
+      rows.push([pending.id, json, pending.nextAt]);
+      length += json.length;
     }
+    this.#insert(rows);
+  }
+
+  /** What an effect's row holds: its JSON, or that it lies in rows of its own, where it is stored then. */
+  #inRow(pending: Pending): string {
+    const json = JSON.stringify(pending.effect);
+    if (json.length <= LONG_EFFECT) return json;
+    this.#pieces.put(piecesName(pending.id), json);
+    pending.isInPieces = true;
+    return IN_PIECES;
+  }
+
+  #insert(rows: [id: number, json: string, nextAt: number][]): void {
+    if (rows.length === 0) return;
+    this.#sql.exec(
+      `INSERT INTO outbox (id, effect, attempts, next_at, last_error)
+       SELECT value ->> 0, value ->> 1, 1, value ->> 2, ?2 FROM json_each(?1)`,
+      JSON.stringify(rows),
+      `${UNDER_WAY}1`,
+    );
   }
 
   /** A sandbox is not looked for a second time while the last thing that waits is its start. */
@@ -127,10 +179,11 @@ export class Outbox {
    * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect; of a
    * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way, and
    * what is too much for one request is replaced by a line. The attempt is counted, and the next one put off, before it is
-   * made: an effect that takes the object down with it is not tried without end.
+   * made: an effect that takes the object down with it is not tried without end. Its row counts the first from the beginning.
    */
   lease(now: number): Pending[][] {
     const leased: Pending[][] = [];
+    const uncounted: Pending[] = [];
     for (const [name, lane] of this.#lanes) {
       const [head] = lane;
       if (!head || this.#leased.has(head.id)) continue;
@@ -141,22 +194,26 @@ export class Outbox {
       for (const pending of this.#lanes.get(name) ?? []) pending.hasHurried = true;
       for (const pending of chosen) {
         this.#leased.add(pending.id);
+        // Before its time, its row would say that nobody has tried it.
+        if (!pending.isUnstored && !(pending.isCounted && pending.nextAt <= now)) uncounted.push(pending);
+        pending.isCounted = false;
         pending.attempts += 1;
         pending.interruptions += 1;
         pending.leasedAt = now;
       }
       leased.push(chosen);
     }
-    if (leased.length > 0) {
+    if (uncounted.length > 0) {
       this.#sql.exec(
-        `UPDATE outbox SET attempts = attempts + 1, next_at = value ->> 1, last_error = value ->> 2
+        `UPDATE outbox SET attempts = value ->> 3, next_at = value ->> 1, last_error = value ->> 2
          FROM json_each(?) WHERE outbox.id = value ->> 0`,
         JSON.stringify(
-          leased.flat().map(({ id, interruptions }) => [
+          uncounted.map(({ id, attempts, interruptions }) => [
             id,
             // Where the object ended once, it is a restart; the wait grows where it ends each time.
             now + 1_000 * (2 ** (interruptions - 1) - 1),
             UNDER_WAY + interruptions,
+            attempts,
           ]),
         ),
       );
@@ -195,10 +252,13 @@ export class Outbox {
       else this.#lanes.delete(name);
       this.#leased.delete(id);
     }
+    const stored = gone.filter((pending) => !pending.isUnstored);
+    if (stored.length === 0) return;
     this.#sql.exec(
       'DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))',
-      JSON.stringify(gone.map((pending) => pending.id)),
+      JSON.stringify(stored.map((pending) => pending.id)),
     );
+    for (const { id, isInPieces } of stored) if (isInPieces) this.#pieces.remove(piecesName(id));
   }
 
   /** True while the effect is still wanted; false once it was removed. */
@@ -289,6 +349,13 @@ export class Outbox {
     }
     return soonest;
   }
+}
+
+/** What a row holds whose effect lies in rows of its own. An earlier version passes over it as an effect that it does not know. */
+const IN_PIECES = JSON.stringify({ kind: 'in-pieces' });
+
+function piecesName(id: number): string {
+  return `effect ${id}`;
 }
 
 /** Effects near the head of a lane that a later one has made pointless. */

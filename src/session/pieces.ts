@@ -25,6 +25,11 @@ export class Pieces {
     this.#sql.exec('DELETE FROM pieces WHERE name = ? AND piece >= ?', name, pieces.length);
   }
 
+  /** Removes what is stored under a name. */
+  remove(name: string): void {
+    this.#sql.exec('DELETE FROM pieces WHERE name = ?', name);
+  }
+
   /** The text under a name; null where there is none. */
   get(name: string): string | null {
     const rows = this.#sql

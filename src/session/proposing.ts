@@ -1,5 +1,6 @@
 /** The pull request that the end of a turn waits for, so that the closing answer can name it. */
 import type { JournalBody } from '../protocol/journal.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import type { Effect } from './effects.ts';
 import type { EffectResult, EventOf } from './events.ts';
 import { isAtClaude } from './requests.ts';
@@ -37,7 +38,7 @@ export function propose(step: Step, saved: Saved, template?: string): boolean {
     turn: phase.turn.number,
     head: saved.head,
     subject: saved.commits.at(-1)?.subject ?? '',
-    summary: phase.ending.text.slice(0, MAX_SUMMARY),
+    summary: cutWhole(phase.ending.text, MAX_SUMMARY),
     threads: threadsOf(phase.turn),
     ...(template !== undefined && { template }),
   });

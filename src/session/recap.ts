@@ -4,6 +4,7 @@
  */
 import { materialPrompt } from '../claude/prompts.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { listCalls, type RecentCall } from './recent-calls.ts';
 
 /** Longest parts, in UTF-16 code units; the request at hand is not cut here. */
@@ -70,5 +71,5 @@ function part(title: string, content: string): string {
 
 function shorten(text: string, most: number): string {
   const line = text.trim();
-  return line.length > most ? `${line.slice(0, most).toWellFormed()}…` : line;
+  return line.length > most ? `${cutWhole(line, most)}…` : line;
 }

@@ -3,6 +3,7 @@
  * had finished, and of which the outcome is not known. Pure.
  */
 import type { JournalBody } from '../protocol/journal.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 /** More calls than this are not told one by one. */
 const MAX_CALLS = 30;
@@ -87,5 +88,5 @@ export function listCalls(calls: readonly RecentCall[]): string {
 
 function shorten(text: string, most: number): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  return line.length > most ? `${line.slice(0, most)}…` : line;
+  return line.length > most ? `${cutWhole(line, most)}…` : line;
 }

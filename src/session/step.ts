@@ -2,7 +2,7 @@
 import { readPlan } from '../claude/plan.ts';
 import type { Live } from '../claude/stream.ts';
 import { type Activity, type ActivityContent, narrate } from '../linear/activities.ts';
-import { headline } from '../linear/markdown.ts';
+import { cutText, headline } from '../linear/markdown.ts';
 import { type SharedFile, sharedNames } from '../protocol/files.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { type Effect, type ThreadChange, urgencyOf } from './effects.ts';
@@ -139,7 +139,7 @@ export class Step {
   #tellThinking(body: JournalBody, follower: string): void {
     if (body.kind !== 'thinking' || body.parentToolUseId !== undefined) return;
     const text = body.text.trim();
-    if (text !== '') this.think(follower, text.length > MAX_THINKING ? `${text.slice(0, MAX_THINKING)}…` : text);
+    if (text !== '') this.think(follower, text.length > MAX_THINKING ? `${cutText(text, MAX_THINKING)}…` : text);
   }
 
   /** Mirrors Claude's plan in the thread that follows the work. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type JournalBody, journalBodySchema } from '../protocol/journal.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { phaseSchema } from '../protocol/viewer.ts';
 import type { Effect } from './effects.ts';
 import type { SessionState } from './state.ts';
@@ -159,5 +160,5 @@ export function upgradeEntry(json: string): JournalBody {
 
 function unknownEntry(type: string, raw: string): JournalBody {
   const cut = raw.length > MAX_RAW;
-  return { kind: 'unknown', type, raw: raw.slice(0, MAX_RAW), ...(cut && { truncatedFrom: raw.length }) };
+  return { kind: 'unknown', type, raw: cutWhole(raw, MAX_RAW), ...(cut && { truncatedFrom: raw.length }) };
 }

@@ -3,6 +3,7 @@
  * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code is quoted, not
  * wished.
  */
+import { cutWhole } from '../protocol/sendable-text.ts';
 
 import { withoutCode } from '../protocol/markdown-code.ts';
 import { spokenWords } from './spoken.ts';
@@ -27,7 +28,7 @@ export function typedText(markdown: string): string {
 export function repositoryWish(markdown: string): RepositoryWish | null {
   const written = lastWish(markdown, /^repo/i);
   if (written === null) return null;
-  const unreadable: RepositoryWish = { kind: 'unreadable', written: written.slice(0, MAX_SHOWN) };
+  const unreadable: RepositoryWish = { kind: 'unreadable', written: cutWhole(written, MAX_SHOWN) };
   const address =
     /^(?:https?:\/\/|git@|ssh:\/\/git@)[^/:\s]+[/:]([\w.-]+(?:\/[\w.-]+)*?\/[\w.-]+?)(?:\.git)?(?:\/(?:-\/)?tree\/([\w./-]+))?\/?(?:#([\w./-]+))?$/.exec(
       written,
