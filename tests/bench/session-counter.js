@@ -1,9 +1,21 @@
-// Goes around a bundled Worker: counts what its issue sessions store, and gives it a clock that the benchmark sets.
+// Goes around a bundled Worker: counts what it stores, and gives it a clock that the benchmark sets, from the first time it does.
 import * as worker from './index.js';
 
-let now = Date.now();
-Date.now = () => now;
-const counts = { statements: 0, rowsRead: 0, rowsWritten: 0, stateBytes: 0, r2: 0, kvWrites: 0, byTable: {} };
+const realNow = Date.now.bind(Date);
+let now = null;
+Date.now = () => now ?? realNow();
+const counts = {
+  posts: 0,
+  statements: 0,
+  rowsRead: 0,
+  rowsWritten: 0,
+  stateBytes: 0,
+  kvWrites: 0,
+  alarms: 0,
+  d1: { statements: 0, rowsRead: 0, rowsWritten: 0 },
+  r2: {},
+  byTable: {},
+};
 const cursors = [];
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 
@@ -36,30 +48,73 @@ function instrument(storage) {
 }
 
 const counted = new WeakSet();
-function countR2(env) {
-  if (!env.LOGS || counted.has(env)) return;
-  counted.add(env);
+function countEnv(env) {
+  if (env.LOGS && !counted.has(env.LOGS)) countR2(env.LOGS);
+  if (env.DB && !counted.has(env.DB)) countD1(env.DB);
+}
+
+function countR2(bucket) {
+  counted.add(bucket);
   for (const name of ['put', 'get', 'head', 'list', 'delete', 'createMultipartUpload']) {
-    const call = env.LOGS[name].bind(env.LOGS);
-    env.LOGS[name] = (...args) => {
-      counts.r2 += 1;
+    const call = bucket[name].bind(bucket);
+    bucket[name] = (...args) => {
+      counts.r2[name] = (counts.r2[name] ?? 0) + 1;
       return call(...args);
     };
   }
+}
+
+function countD1(database) {
+  counted.add(database);
+  const { prepare } = database;
+  database.prepare = (query) => countStatement(prepare.call(database, query), query);
+}
+
+function countStatement(statement, query) {
+  const { bind, all, run, raw } = statement;
+  const take = ({ meta }) => {
+    counts.d1.rowsRead += meta?.rows_read ?? 0;
+    counts.d1.rowsWritten += meta?.rows_written ?? 0;
+  };
+  const counting = (call) => async () => {
+    counts.d1.statements += 1;
+    const result = await call.call(statement);
+    take(result);
+    return result;
+  };
+  statement.bind = (...values) => countStatement(bind.apply(statement, values), query);
+  statement.all = counting(all);
+  statement.run = counting(run);
+  statement.raw = async (...args) => {
+    counts.d1.statements += 1;
+    // Rows without names come without counts: what only reads is asked once more for them.
+    if (/^\s*select/i.test(query)) {
+      take(await all.call(statement));
+      return raw.apply(statement, args);
+    }
+    const rows = await raw.apply(statement, args);
+    counts.d1.rowsWritten += rows.length;
+    return rows;
+  };
+  return statement;
 }
 
 export class IssueSession extends worker.IssueSession {
   #due = null;
   constructor(ctx, env) {
     instrument(ctx.storage);
-    countR2(env);
+    countEnv(env);
     let due = null;
+    const setAlarm = ctx.storage.setAlarm.bind(ctx.storage);
     ctx.storage.setAlarm = async (at) => {
-      due = Number(at);
+      counts.alarms += 1;
+      // Under the clock that the benchmark sets, it says itself when it is time.
+      if (now === null) await setAlarm(at);
+      else due = Number(at);
     };
     super(ctx, env);
     this.#due = () => {
-      const is = due !== null && due <= now;
+      const is = due !== null && due <= Date.now();
       if (is) due = null;
       return is;
     };
@@ -70,13 +125,21 @@ export class IssueSession extends worker.IssueSession {
     return new Response('done');
   }
 }
-export const { SandboxContainer, LinearWorkspace, ClaudeAccount, WorkspaceQueue } = worker;
+export class LinearWorkspace extends worker.LinearWorkspace {
+  constructor(ctx, env) {
+    countEnv(env);
+    super(ctx, env);
+  }
+}
+export const { SandboxContainer, ClaudeAccount, WorkspaceQueue } = worker;
 
 export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
     const at = request.headers.get('x-bench-now');
     if (at !== null) now = Number(at);
+    countEnv(env);
+    if (url.pathname.endsWith('/events')) counts.posts += 1;
     if (url.pathname === '/bench/counts') {
       settle();
       return Response.json(counts);
