@@ -35,7 +35,10 @@ const listQuerySchema = z.object({
   /** Where the page before ended: `next` of its answer. */
   before: z
     .string()
-    .regex(/^\d+-[0-9a-f]{64}$/)
+    .regex(
+      /^\d{1,15}-[0-9a-f]{64}$/,
+      'is not a place in the list: send `next` of the page before, or leave it out for the newest',
+    )
     .transform((cursor) => {
       const at = cursor.indexOf('-');
       return { updatedAt: Number(cursor.slice(0, at)), id: cursor.slice(at + 1) };

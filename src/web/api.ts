@@ -24,9 +24,10 @@ export type Answer<T> =
 
 export type Page = NonNullable<ReturnType<typeof decodePage>>;
 
-/** `GET /api/sessions` */
-export function fetchSessions(signal: AbortSignal): Promise<Answer<SessionList>> {
-  return request('/api/sessions', { signal }, (body) => parsed(sessionListSchema.safeParse(body)));
+/** `GET /api/sessions`. @param before `next` of the page before; left out: the newest */
+export function fetchSessions(signal: AbortSignal, before?: string): Promise<Answer<SessionList>> {
+  const query = before === undefined ? '' : `?before=${encodeURIComponent(before)}`;
+  return request(`/api/sessions${query}`, { signal }, (body) => parsed(sessionListSchema.safeParse(body)));
 }
 
 /** `GET /api/sessions?limit=0`: names of the workspaces that have to install Cyrus again. */

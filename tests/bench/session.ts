@@ -5,10 +5,8 @@
  * sandbox server's own journal and poster, each of its own checkout; stand-ins for Linear and the sandbox. See docs/benchmarks.md.
  */
 import { execFileSync } from 'node:child_process';
-import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
@@ -16,16 +14,14 @@ import { z } from 'zod';
 import { plainEnvironment } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
 import { MOST_LATE_MS } from '../../src/session/pace.ts';
-import { ADMIN_TOKEN, bundleCyrus, WEBHOOK_SECRET } from './cyrus.ts';
+import { bundleCyrus } from './cyrus.ts';
 import { type Bar, conclude, median, round } from './figures.ts';
+import { BOOT_ID, beginSession, STREAM_ID, type Start, startOutside } from './session-outside.ts';
 
 const BASELINE = process.argv[2] ?? 'c172b38';
 const MINUTES = Number(process.argv[3] ?? 20);
 const VIEWERS = 3;
 const CYCLE_MS = 20_000;
-const ORGANIZATION = 'bench-organization';
-const BOOT_ID = randomUUID();
-const STREAM_ID = randomUUID();
 
 /** What issue sessions have done: see session-counter.js. Rows are those of objects; D1's are counted apart. */
 const countsSchema = z.object({
@@ -41,13 +37,6 @@ const countsSchema = z.object({
   byTable: z.record(z.string(), z.number()),
 });
 type Counts = z.infer<typeof countsSchema>;
-const startSchema = z.object({
-  generation: z.number(),
-  gateway: z.object({ url: z.string(), token: z.string() }),
-  repository: z.object({ fullName: z.string(), branch: z.string() }),
-  claude: z.object({ conversationId: z.string() }),
-});
-type Start = z.infer<typeof startSchema>;
 const answerSchema = z.object({ stored: z.number() });
 
 /** Something the sandbox reports, and when, in ms since the beginning. `isCheckpoint`: a checkpoint is made of it. */
@@ -116,51 +105,6 @@ const callResult = (number: number) =>
     },
     parent_tool_use_id: null,
   });
-
-/** Linear's API and a sandbox server, as far as a session needs them. */
-async function startStandIns() {
-  const starts: { id: string; start: Start }[] = [];
-  const server = createServer(async (request, response) => {
-    const body = await read(request);
-    const [, kind, id = ''] = (request.url ?? '').split('/');
-    response.setHeader('content-type', 'application/json');
-    if (kind === 'graphql') return response.end(JSON.stringify({ data: linearData(body) }));
-    if (kind !== 'sessions') return response.writeHead(404).end('{}');
-    if (request.method === 'GET') return response.end('{"files":[]}');
-    if (request.method === 'POST') return response.writeHead(202).end('{}');
-    const start = startSchema.parse(JSON.parse(body));
-    starts.push({ id, start });
-    const { generation } = start;
-    const identity = { sessionId: id, generation, bootId: BOOT_ID, streamId: STREAM_ID };
-    response.end(JSON.stringify({ ...identity, lastSeq: 0, state: 'preparing' }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { url, starts, close: () => server.close() };
-}
-
-async function read(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
-}
-
-function linearData(body: string): object {
-  const { variables = {} } = z
-    .object({ variables: z.record(z.string(), z.unknown()).optional() })
-    .parse(JSON.parse(body));
-  const said = Object.keys(variables).filter((name) => /^a\d+$/.test(name));
-  if (said.length > 0 || 'change' in variables)
-    return Object.fromEntries(said.map((name) => [name, { success: true }]));
-  const states = { nodes: [{ id: 'started', position: 1 }] };
-  const team = { key: 'ENG', name: 'Engineering', states };
-  return {
-    viewer: { id: 'app-user' },
-    issue: { description: 'It fails.', labels: { nodes: [] }, project: null, team, state: { type: 'started' } },
-    issueUpdate: { success: true },
-    issueRepositorySuggestions: { suggestions: [] },
-  };
-}
 
 /** One session, with the sending side of a sandbox server. */
 class Session {
@@ -304,7 +248,7 @@ interface Contender {
 
 /** Bundles the Worker of a checkout and begins a session in it. */
 async function start(name: string, project: string, folder: string, viewers: number): Promise<Contender> {
-  const outside = await startStandIns();
+  const outside = await startOutside();
   const { variables } = await bundleOf(project, folder);
   const module = join(folder, 'cyrus', 'index.js');
   const objects = (className: string) => ({ className, useSQLite: true });
@@ -357,7 +301,8 @@ async function start(name: string, project: string, folder: string, viewers: num
       }
     }
     const url = (await miniflare.unsafeGetDirectURL('cyrus')).origin;
-    const session = await begin(url, outside.starts);
+    const started = await beginSession(url, outside);
+    const session = new Session(url, started.id, started.start);
     for (let viewer = 0; viewer < viewers; viewer += 1) sockets.push(await watch(url, session.id));
     const pid = workerds().find((one) => !others.includes(one)) ?? 0;
     return { name, project, folder, session, pid, end };
@@ -443,50 +388,6 @@ async function settled(session: Session): Promise<void> {
     if (statements - rows <= 2) same += 1;
     rows = statements;
   }
-}
-
-async function begin(url: string, starts: { id: string; start: Start }[]): Promise<Session> {
-  const admin = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
-  const workspace = { name: 'Bench', urlKey: 'bench', appUserId: 'app-user', accessToken: 'lin_oauth_bench' };
-  const repository = { cloneUrl: 'https://git.example/acme/shop.git', baseBranch: 'main' };
-  for (const [path, body] of [
-    [`/api/admin/workspaces/${ORGANIZATION}`, workspace],
-    [`/api/admin/workspaces/${ORGANIZATION}/repositories/acme/shop`, repository],
-  ] as const) {
-    const response = await fetch(url + path, { method: 'PUT', headers: admin, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(`${path} was answered ${response.status}: ${await response.text()}`);
-  }
-  const id = randomUUID();
-  const issueId = randomUUID();
-  const issue = { id: issueId, identifier: 'ENG-1', title: 'Bench', url: 'https://linear.app/acme/issue/ENG-1' };
-  const now = Date.now();
-  const body = JSON.stringify({
-    type: 'AgentSessionEvent',
-    action: 'created',
-    organizationId: ORGANIZATION,
-    appUserId: 'app-user',
-    webhookTimestamp: now,
-    agentSession: { id, issueId, issue, creatorId: 'user', creator: { id: 'user', name: 'Ada' } },
-    promptContext: null,
-    guidance: null,
-  });
-  const response = await fetch(`${url}/webhooks/linear`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      'linear-delivery': randomUUID(),
-      'linear-signature': createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex'),
-    },
-    body,
-  });
-  if (!response.ok) throw new Error(`the webhook was answered ${response.status}: ${await response.text()}`);
-  for (let waited = 0; starts.length === 0; waited += 50) {
-    if (waited > 30_000) throw new Error('the sandbox was not started');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  const [started] = starts;
-  if (!started) throw new Error('the sandbox was not started');
-  return new Session(url, started.id, started.start);
 }
 
 async function watch(url: string, id: string): Promise<WebSocket> {

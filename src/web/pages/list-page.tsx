@@ -12,9 +12,9 @@ import { useSessions } from './use-sessions.ts';
 
 /** `/`: all sessions, those that need somebody first. */
 export function ListPage() {
-  const { list, problem } = useSessions();
+  const { list, problem, older, isReadingOlder } = useSessions();
   const now = useNow(true, 20_000);
-  const working = list?.sessions.filter((row) => row.phase !== 'waiting').length ?? 0;
+  const working = list?.rows.filter((row) => row.phase !== 'waiting').length ?? 0;
   useEffect(() => {
     document.title = working > 0 ? `● ${working} at work · Cyrus` : 'Sessions · Cyrus';
   }, [working]);
@@ -37,8 +37,8 @@ export function ListPage() {
             <Spinner /> Loading the sessions
           </p>
         )}
-        {list?.sessions.length === 0 && <EmptyList />}
-        {groupsOf(list?.sessions ?? []).map(({ title, rows }) => (
+        {list?.rows.length === 0 && <EmptyList />}
+        {groupsOf(list?.rows ?? []).map(({ title, rows }) => (
           <section key={title} aria-label={title}>
             <h2>
               {title} <span className="faint">{rows.length}</span>
@@ -52,6 +52,13 @@ export function ListPage() {
             </ul>
           </section>
         ))}
+        {list?.next !== undefined && (
+          <p className="list-more">
+            <button type="button" className="button" disabled={older === null} onClick={older ?? undefined}>
+              {isReadingOlder ? 'Loading older sessions' : 'Show older sessions'}
+            </button>
+          </p>
+        )}
       </main>
     </div>
   );

@@ -1,16 +1,29 @@
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import type { SessionList } from '../../protocol/api.ts';
 import { fetchSessions } from '../api.ts';
+import { type Listed, withNewest, withOlder } from './session-pages.ts';
 
 const EVERY_MS = 4_000;
 
-/** The list of sessions, read again every few seconds while the page is visible. `problem`: why the last try failed. */
-export function useSessions(): { list: SessionList | null; problem: string | null } {
-  const [list, setList] = useState<SessionList | null>(null);
+/** The list as far as it was read. `older`: reads the page that follows; null at the end, or while it is read. */
+export interface Sessions {
+  list: (Omit<SessionList, 'sessions' | 'next'> & Listed) | null;
+  /** Why the last try failed. */
+  problem: string | null;
+  older: (() => void) | null;
+  isReadingOlder: boolean;
+}
+
+/** The newest sessions, read again every few seconds while the page is visible, and older ones page by page. */
+export function useSessions(): Sessions {
+  const [list, setList] = useState<Sessions['list']>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  const [isReadingOlder, setReadingOlder] = useState(false);
+  const ended = useRef<AbortSignal>(undefined);
   useEffect(() => {
-    const ended = new AbortController();
-    const { signal } = ended;
+    const end = new AbortController();
+    const { signal } = end;
+    ended.current = signal;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let reading = false;
     const read = async () => {
@@ -20,7 +33,7 @@ export function useSessions(): { list: SessionList | null; problem: string | nul
       const answer = await fetchSessions(signal).catch(() => null);
       reading = false;
       if (answer === null || signal.aborted) return;
-      if (answer.ok) setList(answer.value);
+      if (answer.ok) setList((known) => ({ ...answer.value, ...withNewest(known, answer.value) }));
       setProblem(answer.ok ? null : answer.message);
       timer = setTimeout(read, EVERY_MS);
     };
@@ -28,9 +41,28 @@ export function useSessions(): { list: SessionList | null; problem: string | nul
     document.addEventListener('visibilitychange', read, { signal });
     window.addEventListener('online', read, { signal });
     return () => {
-      ended.abort();
+      end.abort();
       clearTimeout(timer);
     };
   }, []);
-  return { list, problem };
+  const next = list?.next;
+  const older = useCallback(async () => {
+    const signal = ended.current;
+    if (next === undefined || signal === undefined) return;
+    setReadingOlder(true);
+    const answer = await fetchSessions(signal, next).catch(() => null);
+    setReadingOlder(false);
+    if (answer === null || signal.aborted) return;
+    if (answer.ok) {
+      // The list may have begun again meanwhile: then this page does not follow it.
+      setList((known) => (known && known.next === next ? { ...known, ...withOlder(known, answer.value) } : known));
+    }
+    setProblem(answer.ok ? null : answer.message);
+  }, [next]);
+  return {
+    list,
+    problem,
+    older: next === undefined || isReadingOlder ? null : () => void older(),
+    isReadingOlder,
+  };
 }
