@@ -3,9 +3,8 @@
  * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code is quoted, not
  * wished.
  */
-import { cutWhole } from '../protocol/sendable-text.ts';
-
 import { withoutCode } from '../protocol/markdown-code.ts';
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { spokenWords } from './spoken.ts';
 
 /** A repository that a text names; `unreadable`: something stands in its place that is no name of one. */
