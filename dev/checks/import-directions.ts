@@ -56,6 +56,10 @@ const PURE = [
   'src/session/view.ts',
   'src/session/log-document.ts',
   'src/session/from-linear.ts',
+  'src/session/related-words.ts',
+  'src/linear/mention.ts',
+  'src/linear/session-source.ts',
+  'src/linear/issue-surroundings.ts',
 ];
 const IMPURE_WORDS = /\b(fetch|Date\.now|Math\.random|crypto\.randomUUID|setTimeout|new Date\(\))\b/;
 

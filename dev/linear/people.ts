@@ -17,7 +17,7 @@ import {
 import { changeIssue, type IssueChanges } from './issue-changes.ts';
 import { RefusedError } from './refused.ts';
 import { emit, type Simulation } from './simulation.ts';
-import type { Activity, AgentSession, Comment, Issue, Team } from './state/model.ts';
+import type { Activity, AgentSession, Comment, Issue, Relation, Team } from './state/model.ts';
 import { newIssue, newLabel, newTeam } from './state/seed.ts';
 
 export interface NewIssue {
@@ -29,6 +29,8 @@ export interface NewIssue {
   labels?: string[];
   /** By name; made if there is none. */
   project?: string;
+  /** The issue it is a part of. */
+  parent?: string;
 }
 
 /** What can be changed of an issue; what is not given stays. */
@@ -60,13 +62,15 @@ export class People {
   }
 
   /** A description that mentions the agent starts it. @throws RefusedError when the title is empty or the team unknown */
-  createIssue({ title, description = null, team: teamKey, labels = [], project }: NewIssue): Issue {
+  createIssue({ title, description = null, team: teamKey, labels = [], project, parent }: NewIssue): Issue {
     const { world, clock, payloads } = this.#simulation;
     if (title.trim() === '') throw new RefusedError(400, 'an issue needs a title');
     const team = this.#team(teamKey);
     const labelIds = this.#labelIds(team, labels);
     const projectId = project === undefined ? null : this.#projectId(project);
-    const issue = newIssue(team, clock.now(), { title, description, creatorId: world.person.id, labelIds, projectId });
+    const parentId = parent === undefined ? null : this.issue(parent).id;
+    const creatorId = world.person.id;
+    const issue = newIssue(team, clock.now(), { title, description, creatorId, labelIds, projectId, parentId });
     world.addIssue(issue);
     world.changed(issue.id);
     emit(this.#simulation, payloads.issueCreated(issue, world.person));
@@ -91,6 +95,17 @@ export class People {
     changeIssue(this.#simulation, issue, changes, world.person);
     if (!mentionedBefore && mentionsAgent(this.#simulation, issue.description)) this.#mentionInDescription(issue);
     return issue;
+  }
+
+  /** Says how an issue is to another one. */
+  relate(reference: string, type: Relation['type'], other: string): Relation {
+    const { world, clock } = this.#simulation;
+    const [issueId, relatedIssueId] = [this.issue(reference).id, this.issue(other).id];
+    if (issueId === relatedIssueId) throw new RefusedError(400, 'an issue has no relation to itself');
+    const relation = { id: randomUUID(), type, issueId, relatedIssueId, createdAt: clock.now() };
+    world.relations.set(relation.id, relation);
+    world.changed(issueId);
+    return relation;
   }
 
   /** Moves an issue to the trash. The API still has it, marked as such. */
@@ -133,7 +148,9 @@ export class People {
     }
     const actor = by === 'person' ? world.person : null;
     const session = startSession(this.#simulation, onIssue(issue), { creatorId: actor?.id ?? null, source: null });
-    changeIssue(this.#simulation, issue, { delegateId: world.appUser.id }, actor);
+    // Who gives an issue to an agent answers for it: they become its assignee where there is none.
+    const assigneeId = issue.assigneeId ?? actor?.id ?? null;
+    changeIssue(this.#simulation, issue, { delegateId: world.appUser.id, assigneeId }, actor);
     return session;
   }
 

@@ -23,6 +23,8 @@ export interface IssueAsk {
   description: string | null;
   /** Linear's ready-made context of the issue: comments, parents, project. Anyone may have written into it. */
   promptContext: string | null;
+  /** Where what is around the issue is put once Linear has said it (see `session/related-words.ts`). */
+  related?: string | null;
   /** Rules of the team or workspace for agents, nearest first; `from` says whose a rule is. */
   guidance: { from: string; body: string }[];
   /**
@@ -57,7 +59,8 @@ export function issuePrompt(ask: IssueAsk): string {
         section('context', ask.promptContext.trim()),
       ]
     : [];
-  return [...request, ...guidanceSections(ask.guidance), ...context].join('\n\n');
+  const related = ask.related ? [ask.related] : [];
+  return [...request, ...guidanceSections(ask.guidance), ...related, ...context].join('\n\n');
 }
 
 /** Stands in a prompt for a request that Linear has yet to be asked for. No content can look like it: `<cyrus-` is escaped. */

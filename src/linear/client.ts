@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Activity } from './activities.ts';
 import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
+import { type IssueSurroundings, issueSurroundingsSchema, surroundingsOf } from './issue-surroundings.ts';
 import {
   ATTACH_PULL_REQUEST,
   ATTACH_URL,
@@ -12,6 +13,7 @@ import {
   ISSUE_FACTS,
   ISSUE_NOW,
   ISSUE_STATES,
+  ISSUE_SURROUNDINGS,
   ISSUE_THREADS,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
@@ -215,6 +217,11 @@ export class LinearClient {
       archived: Boolean(archivedAt),
       trashed: trashed === true,
     };
+  }
+
+  /** What is around an issue. @throws LinearError */
+  async issueSurroundings(issueId: string): Promise<IssueSurroundings> {
+    return surroundingsOf(issueSurroundingsSchema.parse(await this.#ask(ISSUE_SURROUNDINGS, { id: issueId })));
   }
 
   /** A comment. @throws LinearError; `refused` where there is none, or Cyrus may not see it */

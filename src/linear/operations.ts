@@ -92,6 +92,20 @@ export const ISSUE_NOW = /* GraphQL */ `
   }
 `;
 
+const RELATED_FIELDS = 'identifier title url description state { name }';
+
+/** What is around an issue: its parent, its sub-issues, and what it is related to in either direction. */
+export const ISSUE_SURROUNDINGS = /* GraphQL */ `
+  query IssueSurroundings($id: String!) {
+    issue(id: $id) {
+      parent { ${RELATED_FIELDS} }
+      children(first: 30) { nodes { ${RELATED_FIELDS} } }
+      relations(first: 30) { nodes { type relatedIssue { ${RELATED_FIELDS} } } }
+      inverseRelations(first: 30) { nodes { type issue { ${RELATED_FIELDS} } } }
+    }
+  }
+`;
+
 /** What decides which repository an issue goes to and how Claude works on it. */
 export const ISSUE_FACTS = /* GraphQL */ `
   query IssueFacts($id: String!) {

@@ -1,5 +1,6 @@
 /** What an agent session was opened by, as Linear's API tells it (pure): the webhook does not always hold the comment. */
 import { z } from 'zod';
+import { parseJson } from '../protocol/parse-json.ts';
 import { isPlaceholder, type Speaker } from './mention.ts';
 
 /** A comment and who wrote it. */
@@ -23,15 +24,19 @@ type CommentShape = z.infer<typeof commentSchema>;
 
 export const commentAnswerSchema = z.object({ comment: commentSchema });
 
+/** A `JSON` of Linear's schema comes as text. */
 const metadataSchema = z
-  .object({
-    type: z.string().nullish().catch(null),
-    sourceCommentId: z.string().nullish().catch(null),
-    agentSessionMetadata: z
-      .object({ sourceCommentId: z.string().nullish().catch(null) })
-      .nullish()
-      .catch(null),
-  })
+  .preprocess(
+    (value) => (typeof value === 'string' ? parseJson(value) : value),
+    z.object({
+      type: z.string().nullish().catch(null),
+      sourceCommentId: z.string().nullish().catch(null),
+      agentSessionMetadata: z
+        .object({ sourceCommentId: z.string().nullish().catch(null) })
+        .nullish()
+        .catch(null),
+    }),
+  )
   .nullish()
   .catch(null);
 

@@ -16,6 +16,7 @@ import type { Person } from './arrangement.ts';
 import type { SessionEvent, Withdrawal } from './events.ts';
 import type { Edit } from './issue-context.ts';
 import { type IssueNews, issueOf, newsOf } from './issue-news.ts';
+import { relatedPlace } from './related-words.ts';
 import type { Issue } from './state.ts';
 
 /** Something for one session. */
@@ -83,6 +84,7 @@ export function fromAgentSession(
     const guidance = rankGuidance(webhook.guidance, issue?.teamId ?? issue?.team?.id ?? null);
     const whole = issuePrompt({
       ...introduction(issue),
+      related: issueId ? relatedPlace(issueId) : null,
       promptContext,
       guidance,
       comment: commentOf(asked, agentSessionId),
@@ -138,7 +140,14 @@ export function fromAgentSession(
     promptText: {
       followUp: followUpPrompt({ author, text: comment }),
       // A prompt can overtake the event that began its session; then it has to introduce the issue.
-      first: issuePrompt({ ...introduction(issue), promptContext: null, guidance: [], comment, author }),
+      first: issuePrompt({
+        ...introduction(issue),
+        related: issueId ? relatedPlace(issueId) : null,
+        promptContext: null,
+        guidance: [],
+        comment,
+        author,
+      }),
     },
   };
 }
@@ -196,7 +205,7 @@ export function fromNotification(webhook: NotificationWebhook, id: string): Sess
     case 'issueCommentMention': {
       const isMention = action === 'issueCommentMention';
       const body = (isMention && comment?.body) || null;
-      const ask = { promptContext: null, guidance: [], comment: body, author };
+      const ask = { related: relatedPlace(issueId), promptContext: null, guidance: [], comment: body, author };
       const whole = issuePrompt({ ...introduction(issue), ...ask });
       const news = newsOf(issue ?? { id: issueId }, webhook.webhookTimestamp);
       return {

@@ -20,6 +20,7 @@ import { openPullRequest } from './open-pull-request.ts';
 import { takePlace } from './places.ts';
 import { postToThread } from './post-to-thread.ts';
 import { recap } from './recap.ts';
+import { withRelatedIssues } from './related-issues.ts';
 import { idOf, isOwn } from './requests.ts';
 import type { Cause } from './retry-policies.ts';
 import { SetupError } from './setup-error.ts';
@@ -80,7 +81,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     case 'prompt-sandbox': {
       const kept = surroundings.promptText(effect.promptId);
       if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
-      const asked = await withRequest(kept, linear(surroundings));
+      const asked = await withRelatedIssues(await withRequest(kept, linear(surroundings)), linear(surroundings));
       const told = [...(effect.recap ? [recapOf(effect.promptId, surroundings)] : []), effect.preface ?? '', asked];
       const text = told.filter((part) => part !== '').join('\n\n');
       return orLost(generation, async () => {

@@ -171,6 +171,24 @@ describe('a webhook', () => {
     expect(await journal(thread)).toMatchObject([{ text: '@cyrus REPLY', author: 'Ada', source: 'mention' }, {}]);
   });
 
+  it('of a delegation gives Claude what is around the issue, as Linear has it then', async () => {
+    const [plain, refused] = [newThread(), newThread()];
+    const parent = { identifier: 'ENG-1', title: 'The shop', url: 'https://linear.app/acme/issue/ENG-1' };
+    outside.around = { parent: { ...parent, description: 'Prices have cents.', state: { name: 'Todo' } } };
+    await send(created(plain));
+    await vi.waitFor(() => expect(promptsTo(outside)).toMatch(/<cyrus-context>\s*Parent issue ENG-1: The shop/));
+    expect(promptsTo(outside)).toContain('Prices have cents.');
+    outside.interfere = (_url, body) => {
+      if (!body.includes('IssueSurroundings')) return null;
+      const extensions = { type: 'forbidden', code: 'FORBIDDEN', statusCode: 403 };
+      return Response.json({ data: null, errors: [{ message: 'Forbidden field: relations', extensions }] });
+    };
+    await send(created(refused));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    expect(promptsTo(outside)).toContain('Linear did not say what the issue’s parent');
+    expect(promptsTo(outside)).not.toContain('<cyrus-related');
+  });
+
   it('of a prompt that does not say on which issue it is has Linear asked, and reaches that issue’s session', async () => {
     const thread = newThread();
     await send(created(thread));

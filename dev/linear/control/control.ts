@@ -6,7 +6,7 @@ import { prompt, reply } from '../conversation.ts';
 import { Documents, type NewDocument } from '../documents.ts';
 import { type CommentPlace, type IssueEdit, type NewIssue, People } from '../people.ts';
 import { RefusedError } from '../refused.ts';
-import { type AgentSession, type Guidance, signalMetadataSchemas } from '../state/model.ts';
+import { type AgentSession, type Guidance, type Relation, signalMetadataSchemas } from '../state/model.ts';
 import { type ControlParts, MachineryControl } from './machinery-control.ts';
 import type {
   ActivityView,
@@ -82,6 +82,11 @@ export class Control extends MachineryControl {
   /** Changes what people change of an issue; the app is told with the former values. */
   editIssue(issue: string, edit: IssueEdit): IssueSummary {
     return this.#views.summary(this.#people.editIssue(issue, edit));
+  }
+
+  /** Says that the issue blocks another one, is its duplicate, or has to do with it. */
+  relate(issue: string, type: Relation['type'], other: string): void {
+    this.#people.relate(issue, type, other);
   }
 
   /** Moves the issue to the trash. */

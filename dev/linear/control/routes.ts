@@ -14,7 +14,9 @@ const newIssueSchema = z.strictObject({
   team: z.string().optional(),
   labels: z.array(z.string().min(1)).optional(),
   project: z.string().min(1).optional(),
+  parent: z.string().min(1).optional(),
 });
+const relationSchema = z.strictObject({ type: z.enum(['blocks', 'duplicate', 'related', 'similar']), to: z.string() });
 const editSchema = z.strictObject({
   title: z.string().optional(),
   description: z.string().nullish(),
@@ -120,6 +122,14 @@ function issueRoutes(control: Control): Route[] {
       'POST',
       /^\/control\/issues\/([^/]+)\/notifications$/,
       ({ path: [issue = ''], body }) => control.notify(issue, notificationSchema.parse(body).kind),
+    ],
+    [
+      'POST',
+      /^\/control\/issues\/([^/]+)\/relations$/,
+      ({ path: [issue = ''], body }) => {
+        const { type, to } = relationSchema.parse(body);
+        control.relate(issue, type, to);
+      },
     ],
     ['PUT', /^\/control\/guidance$/, ({ body }) => control.setGuidance(guidanceSchema.parse(body))],
     [

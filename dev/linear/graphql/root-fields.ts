@@ -70,6 +70,7 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
       return { suggestions: suggestRepositories(simulation, given.issueId, given.candidateRepositories) };
     },
     workflowState: ({ id }: ById) => views.workflowState(found(world.findState(id), 'WorkflowState', id)),
+    project: ({ id }: ById) => views.project(found(world.projects.get(id), 'Project', id)),
     attachment: ({ id }: ById) => views.attachment(found(world.attachments.get(id), 'Attachment', id)),
     rateLimitStatus: () => limiter.status(),
   };

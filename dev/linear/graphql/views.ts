@@ -12,6 +12,7 @@ import type {
   Issue,
   Label,
   Project,
+  Relation,
   Team,
   User,
   WorkflowState,
@@ -116,9 +117,15 @@ export class Views {
       labelIds: issue.labelIds,
       archivedAt: null,
       trashed: issue.trashed || null,
+      parent: () => this.#issueOrNull(issue.parentId),
+      children: (page: ListArguments) => connection(world.subIssuesOf(issue.id), page, (one) => this.issue(one)),
+      relations: (page: ListArguments) =>
+        connection(world.relationsOf(issue.id, true), page, (relation) => this.relation(relation)),
+      inverseRelations: (page: ListArguments) =>
+        connection(world.relationsOf(issue.id, false), page, (relation) => this.relation(relation)),
       project: () => {
         const project = world.projectOf(issue);
-        return project && this.#project(project);
+        return project && this.project(project);
       },
       state: () => this.#state(world.stateOf(issue), world.teamOf(issue)),
       team: () => this.team(world.teamOf(issue)),
@@ -132,6 +139,16 @@ export class Views {
         connection(world.commentsOf(issue.id), page, (comment) => this.comment(comment)),
       agentSessions: (page: ListArguments) =>
         connection(world.sessionsOf(issue.id), page, (session) => this.session(session)),
+    };
+  }
+
+  relation({ id, type, issueId, relatedIssueId, createdAt }: Relation): View {
+    const at = iso(createdAt);
+    return {
+      __typename: 'IssueRelation',
+      ...{ id, type, createdAt: at, updatedAt: at },
+      issue: () => this.issue(this.#world.issue(issueId)),
+      relatedIssue: () => this.issue(this.#world.issue(relatedIssueId)),
     };
   }
 
@@ -263,10 +280,17 @@ export class Views {
     return issue && this.issue(issue);
   }
 
-  #project(project: Project): View {
+  project(project: Project): View {
     const { id, name, createdAt } = project;
     const at = iso(createdAt);
-    return { __typename: 'Project', ...{ id, name, url: this.#urls.project(project), createdAt: at, updatedAt: at } };
+    return {
+      __typename: 'Project',
+      ...{ id, name, url: this.#urls.project(project), createdAt: at, updatedAt: at },
+      status: {
+        __typename: 'ProjectStatus',
+        ...{ id, name: 'In Progress', type: 'started', createdAt: at, updatedAt: at },
+      },
+    };
   }
 
   #userOrNull(id: string | null): View | null {

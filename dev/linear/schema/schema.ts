@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildSchema, type GraphQLSchema } from 'graphql';
+import { buildSchema, type GraphQLSchema, isScalarType } from 'graphql';
 
 const PROJECT_ROOT = join(import.meta.dirname, '../../..');
 const SDK = join(PROJECT_ROOT, 'node_modules/@linear/sdk');
@@ -15,8 +15,16 @@ let loading: Promise<GraphQLSchema> | undefined;
  * @throws Error when @linear/sdk is not installed or its layout changed
  */
 export function linearSchema(): Promise<GraphQLSchema> {
-  loading ??= linearSchemaText().then((sdl) => buildSchema(sdl, { assumeValidSDL: true }));
+  loading ??= linearSchemaText().then((sdl) => answeringAsLinear(buildSchema(sdl, { assumeValidSDL: true })));
   return loading;
+}
+
+/** In answers a `JSON` is its text, which Linear's own SDK parses; a `JSONObject` is an object. */
+function answeringAsLinear(schema: GraphQLSchema): GraphQLSchema {
+  const json = schema.getType('JSON');
+  if (!isScalarType(json)) throw new Error('the schema of @linear/sdk has no scalar JSON any more');
+  json.serialize = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+  return schema;
 }
 
 /**

@@ -13,6 +13,7 @@ const worldSchema = z.object({
   projects: z.array(model.projectSchema).default([]),
   documents: z.array(model.documentSchema).default([]),
   issues: z.array(model.issueSchema),
+  relations: z.array(model.relationSchema).default([]),
   comments: z.array(model.commentSchema),
   sessions: z.array(model.agentSessionSchema),
   attachments: z.array(model.attachmentSchema),

@@ -71,6 +71,8 @@ export const issueSchema = z.object({
   creatorId: id.nullable(),
   labelIds: z.array(id),
   projectId: id.nullable().default(null),
+  /** The issue this one is a part of. */
+  parentId: id.nullable().default(null),
   /** Deleted, and in the trash still. */
   trashed: z.boolean().default(false),
   createdAt: time,
@@ -80,6 +82,16 @@ export const issueSchema = z.object({
   canceledAt: time.nullable(),
 });
 export type Issue = z.infer<typeof issueSchema>;
+
+/** From an issue to another one: it blocks it, is its duplicate, or has to do with it. */
+export const relationSchema = z.object({
+  id,
+  type: z.enum(['blocks', 'duplicate', 'related', 'similar']),
+  issueId: id,
+  relatedIssueId: id,
+  createdAt: time,
+});
+export type Relation = z.infer<typeof relationSchema>;
 
 export const commentSchema = z.object({
   id,

@@ -104,6 +104,7 @@ function workspaceOf(
     projects: [],
     documents: [],
     issues,
+    relations: [],
     comments: [],
     sessions: [],
     attachments: [],
@@ -133,6 +134,7 @@ export function newIssue(
     creatorId: string | null;
     labelIds?: string[];
     projectId?: string | null;
+    parentId?: string | null;
   },
 ): Issue {
   const state = team.states.find((candidate) => candidate.type === 'unstarted');
@@ -150,6 +152,7 @@ export function newIssue(
     creatorId: values.creatorId,
     labelIds: values.labelIds ?? [],
     projectId: values.projectId ?? null,
+    parentId: values.parentId ?? null,
     trashed: false,
     createdAt: now,
     updatedAt: now,

@@ -8,6 +8,7 @@ import type {
   Guidance,
   Issue,
   Project,
+  Relation,
   Team,
   User,
   Workspace,
@@ -21,6 +22,7 @@ export interface WorldData {
   projects: Project[];
   documents: Document[];
   issues: Issue[];
+  relations: Relation[];
   comments: Comment[];
   sessions: AgentSession[];
   attachments: Attachment[];
@@ -34,6 +36,7 @@ export class World {
   readonly projects = new Map<string, Project>();
   readonly documents = new Map<string, Document>();
   readonly issues = new Map<string, Issue>();
+  readonly relations = new Map<string, Relation>();
   readonly comments = new Map<string, Comment>();
   readonly sessions = new Map<string, AgentSession>();
   readonly attachments = new Map<string, Attachment>();
@@ -61,6 +64,7 @@ export class World {
     for (const project of data.projects) this.projects.set(project.id, project);
     for (const document of data.documents) this.documents.set(document.id, document);
     for (const issue of data.issues) this.addIssue(issue);
+    for (const relation of data.relations) this.relations.set(relation.id, relation);
     for (const comment of data.comments) this.addComment(comment);
     for (const session of data.sessions) this.addSession(session);
     for (const attachment of data.attachments) this.addAttachment(attachment);
@@ -77,6 +81,7 @@ export class World {
       projects: [...this.projects.values()],
       documents: [...this.documents.values()],
       issues: [...this.issues.values()],
+      relations: [...this.relations.values()],
       comments: [...this.comments.values()],
       sessions: [...this.sessions.values()],
       attachments: [...this.attachments.values()],
@@ -128,6 +133,16 @@ export class World {
   addAttachment(attachment: Attachment): void {
     this.attachments.set(attachment.id, attachment);
     listOf(this.#attachmentsByIssue, attachment.issueId).push(attachment);
+  }
+
+  /** The issues that are a part of one; oldest first. */
+  subIssuesOf(issueId: string): readonly Issue[] {
+    return [...this.issues.values()].filter(({ parentId }) => parentId === issueId);
+  }
+
+  /** Relations of an issue; `from`: those that begin at it, else those that lead to it. Oldest first. */
+  relationsOf(issueId: string, from: boolean): readonly Relation[] {
+    return [...this.relations.values()].filter((one) => (from ? one.issueId : one.relatedIssueId) === issueId);
   }
 
   /** By UUID or by identifier ("ENG-1", in any case). */

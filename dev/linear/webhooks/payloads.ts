@@ -280,7 +280,7 @@ export class PayloadWriter {
       labels: this.#world.labelsOf(issue).map(({ id, name, color }) => ({ id, name, color, parentId: null })),
       projectId: issue.projectId,
       ...(project && { project: { id: project.id, name: project.name, url: this.#urls.project(project) } }),
-      parentId: null,
+      parentId: issue.parentId,
       priority: 0,
       priorityLabel: 'No priority',
       prioritySortOrder: 0,

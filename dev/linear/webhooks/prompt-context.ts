@@ -33,10 +33,19 @@ function issueElement(world: World, issue: Issue): string {
     ...(issue.description ? [`<description>${issue.description}</description>`] : []),
     `<team name="${attribute(world.teamOf(issue).name)}"/>`,
     ...(project ? [`<project name="${attribute(project.name)}"/>`] : []),
+    ...parentElement(world, issue),
     ...world.labelsOf(issue).map((label) => `<label>${label.name}</label>`),
     '</issue>',
   ];
   return lines.join('\n');
+}
+
+function parentElement(world: World, { parentId }: Issue): string[] {
+  const parent = world.issueOrNull(parentId);
+  if (!parent) return [];
+  return [
+    `<parent-issue identifier="${attribute(world.identifier(parent))}">\n<title>${parent.title}</title>\n</parent-issue>`,
+  ];
 }
 
 /** Linear does not say what it writes for a document; this is a guess. */

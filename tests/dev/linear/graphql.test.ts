@@ -167,6 +167,79 @@ describe("Linear's own SDK", () => {
     expect((await session.comment)?.body).toContain('This thread is for an agent session');
   });
 
+  it('walks from an issue to all that is around it, and back', async () => {
+    const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
+    const child = linear.createIssue({ title: 'The rounding', parent: 'ENG-1', labels: ['Bug'], project: 'Shop' });
+    const other = linear.createIssue({ title: 'The receipt' });
+    linear.relate(child.identifier, 'blocks', other.identifier);
+    const issue = await client.issue(child.identifier);
+    const [parent, team, labels, project] = await Promise.all([
+      issue.parent,
+      issue.team,
+      issue.labels(),
+      issue.project,
+    ]);
+    expect(parent?.identifier).toBe('ENG-1');
+    expect((await parent?.children())?.nodes.map(({ identifier }) => identifier)).toEqual([child.identifier]);
+    const [relation] = (await issue.relations()).nodes;
+    expect(relation?.type).toBe('blocks');
+    expect((await relation?.relatedIssue)?.id).toBe(other.id);
+    const blocked = await client.issue(other.id);
+    expect((await (await blocked.inverseRelations()).nodes[0]?.issue)?.id).toBe(issue.id);
+    expect((await team?.states())?.nodes.map(({ type }) => type)).toContain('started');
+    expect(labels.nodes.map(({ name }) => name)).toEqual(['Bug']);
+    expect(project?.name).toBe('Shop');
+    expect((await issue.creator)?.isMe).toBe(false);
+  });
+
+  it('walks through everything that Cyrus writes: activities, plan, links, attachments, state, delegate, assignee', async () => {
+    const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
+    const { id } = linear.delegate('ENG-1');
+    const say = (content: object, more: object = {}) =>
+      client.createAgentActivity({ agentSessionId: id, content, ...more });
+    await say({ type: 'thought', body: 'hm' });
+    await say({ type: 'action', action: 'Run', parameter: 'npm test', result: 'ok' });
+    await say(
+      { type: 'elicitation', body: 'Which?' },
+      { signal: 'select', signalMetadata: { options: [{ label: 'One', value: '1' }] } },
+    );
+    await say({ type: 'response', body: 'Done.' });
+    const plan = [{ content: 'Fix it', status: 'completed' }];
+    const addedExternalUrls = [{ label: 'Live session', url: 'https://cyrus.example/sessions/1' }];
+    await client.updateAgentSession(id, { plan, addedExternalUrls, summary: 'The cart' });
+    const issue = await client.issue('ENG-1');
+    const started = (await (await issue.team)?.states({ filter: { type: { eq: 'started' } } }))?.nodes[0];
+    await client.updateIssue(issue.id, { stateId: started?.id ?? '' });
+    await client.attachmentLinkGitHubPR(issue.id, 'https://github.com/acme/shop/pull/7', { title: 'Pull request #7' });
+
+    const session = await client.agentSession(id);
+    expect(session).toMatchObject({ status: 'complete', summary: 'The cart', plan });
+    expect(session.sourceMetadata).toBeUndefined();
+    expect(session.externalLinks).toMatchObject(addedExternalUrls);
+    const activities = (await session.activities()).nodes;
+    const kinds = activities.map(({ content }) => content.__typename);
+    for (const kind of ['Thought', 'Action', 'Elicitation', 'Response'])
+      expect(kinds).toContain(`AgentActivity${kind}Content`);
+    const asked = activities.find(({ signal }) => signal === 'select');
+    expect(asked?.signalMetadata).toEqual({ options: [{ label: 'One', value: '1' }] });
+    expect((await asked?.user)?.app).toBe(true);
+    expect((await (await asked?.sourceComment)?.parent)?.id).toBe((await session.comment)?.id);
+    expect((await session.issue)?.id).toBe(issue.id);
+    expect((await session.creator)?.app).toBe(false);
+    expect((await session.appUser)?.isMe).toBe(true);
+    expect(await session.sourceComment).toBeUndefined();
+
+    const after = await client.issue('ENG-1');
+    expect((await after.state)?.id).toBe(started?.id);
+    expect((await after.delegate)?.isMe).toBe(true);
+    expect((await after.assignee)?.app).toBe(false);
+    const [attached] = (await after.attachments()).nodes;
+    expect(attached).toMatchObject({ url: 'https://github.com/acme/shop/pull/7', title: 'Pull request #7' });
+    expect((await attached?.issue)?.id).toBe(issue.id);
+    const comments = (await after.comments()).nodes;
+    expect(comments.map(({ body }) => body)).toEqual(expect.arrayContaining(['Which?', 'Done.']));
+  });
+
   it('is refused where it links as a pull request what is none', async () => {
     const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
     const { id } = await client.issue('ENG-1');

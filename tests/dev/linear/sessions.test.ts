@@ -203,7 +203,8 @@ describe('agentSessionUpdate', () => {
       { content: 'Fix it', status: 'inProgress' },
     ];
     await update({ plan });
-    expect((await call(linear, OPERATIONS.Session, { id: sessionId })).data.agentSession.plan).toEqual(plan);
+    const { agentSession } = (await call(linear, OPERATIONS.Session, { id: sessionId })).data;
+    expect(JSON.parse(agentSession.plan)).toEqual(plan);
     expect((await update({ plan: { content: 'Fix it', status: 'pending' } })).errors?.[0]?.extensions.code).toBe(
       'INVALID_INPUT',
     );

@@ -31,6 +31,8 @@ export class Outside {
     project: null,
     team: { key: 'ENG', name: 'Engineering' },
   };
+  /** What Linear says is around every issue; the rest is nothing. */
+  around: object = {};
   /** Called for every request before it is answered; a response given back is the answer. */
   interfere: (url: string, body: string, request: Request) => Response | null | Promise<Response | null> = () => null;
   /** Files of sandboxes, by name. */
@@ -132,6 +134,12 @@ export class Outside {
     if (query.includes('issueUpdate')) this.updated.push(variables.input as object);
     if (query.includes('issueUpdate')) return Response.json({ data: { issueUpdate: { success: true } } });
     if (query.includes('IssueFacts')) return Response.json({ data: { issue: this.facts } });
+    if (query.includes('IssueSurroundings')) {
+      const none = { nodes: [] };
+      return Response.json({
+        data: { issue: { parent: null, children: none, relations: none, inverseRelations: none, ...this.around } },
+      });
+    }
     if (query.includes('SuggestRepositories')) {
       return Response.json({ data: { issueRepositorySuggestions: { suggestions: [] } } });
     }
