@@ -27,7 +27,7 @@ export class BundleTooLargeError extends Error {
  * @param known commits whose history whoever reads the bundle has
  * @param directory the checkpoint's repository, see checkpoint-worktree.ts
  * @param path file to write
- * @param limits `maxBytes`: largest size; `isSmall`: so little has changed that its size need not be estimated first
+ * @param limits `maxBytes`: largest size; `maxDiskBytes`: what takes more on the disk is not packed; `isSmall`: so little has changed that its size need not be estimated first
  * @returns its size in bytes; null when nothing is missing
  * @throws GitError; BundleTooLargeError past `maxBytes`
  */
@@ -37,7 +37,11 @@ export async function writeBundle(
   known: string[],
   directory: string,
   path: string,
-  { maxBytes = MAX_CHECKPOINT_OBJECT_BYTES, isSmall = false }: { maxBytes?: number; isSmall?: boolean } = {},
+  {
+    maxBytes = MAX_CHECKPOINT_OBJECT_BYTES,
+    maxDiskBytes = MAX_DISK_BYTES,
+    isSmall = false,
+  }: { maxBytes?: number; maxDiskBytes?: number; isSmall?: boolean } = {},
 ): Promise<number | null> {
   const plain = inWorktree(plan);
   const common = (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], plain)).trim();
@@ -58,7 +62,7 @@ export async function writeBundle(
   const without = known.map((one) => `^${one}`);
   if (!isSmall) {
     const onDisk = Number(await git(['rev-list', '--objects', '--disk-usage', commit, ...without], options));
-    if (onDisk > MAX_DISK_BYTES) throw new BundleTooLargeError(onDisk);
+    if (onDisk > maxDiskBytes) throw new BundleTooLargeError(onDisk);
   }
   const file = createWriteStream(path, { mode: 0o600 });
   const failed = new Promise<never>((_, reject) => file.on('error', reject));

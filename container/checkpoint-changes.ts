@@ -3,10 +3,11 @@
  * second of a processor, so there the worktree is watched (worktree-watch.ts), and only what was touched is looked at; everything
  * is looked at first, whenever the watch does not know, and from time to time.
  */
-import { lstat, stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError, type GitOptions, git } from './git.ts';
+import { indexBytes } from './index-file.ts';
 import { listRawPaths, type RawPath, rawFile, rawInput, rawOutput } from './raw-path.ts';
 import { WorktreeWatch } from './worktree-watch.ts';
 
@@ -98,11 +99,7 @@ export class WorktreeChanges {
   }
 
   async #isWorthIt(): Promise<boolean> {
-    const bytes = await stat(this.#indexFile).then(
-      ({ size }) => size,
-      () => 0,
-    );
-    return bytes >= this.#fromBytes && this.#calm >= CALM_LOOKS;
+    return this.#calm >= CALM_LOOKS && (await indexBytes(this.#indexFile)) >= this.#fromBytes;
   }
 
   async #beginWatch(options: GitOptions): Promise<void> {

@@ -35,6 +35,9 @@ const SETTINGS: [string, string][] = [
   ['core.protectNTFS', 'false'],
   ['core.protectHFS', 'false'],
   ['index.version', '4'],
+  // Of many entries only those that change are written.
+  ['core.splitIndex', 'true'],
+  ['splitIndex.sharedIndexExpire', '1.hour.ago'],
 ];
 
 /** The worktree at a moment, in the repository but not shipped yet. */

@@ -21,6 +21,21 @@ export async function copyIndex(from: string, to: string): Promise<void> {
   await utimes(to, seconds, seconds).catch(ignoreMissing);
 }
 
+/** Bytes of the largest part of an index: a measure of how many files it names. 0 where there is none. */
+export async function indexBytes(index: string): Promise<number> {
+  const folder = dirname(index);
+  const names = (await readdir(folder).catch(() => [])).filter((name) => SHARED_INDEX.test(name));
+  const sizes = await Promise.all(
+    [index, ...names.map((name) => join(folder, name))].map((file) =>
+      stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return Math.max(...sizes);
+}
+
 /**
  * Makes the worktree's index again from HEAD where it cannot be read: a process that was killed, or a full disk, has damaged it.
  * What was staged is staged no more; the files stay. The damaged one is kept beside it.

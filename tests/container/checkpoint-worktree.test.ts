@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BundleTooLargeError, writeBundle } from '../../container/checkpoint-bundle.ts';
 import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoint-worktree.ts';
+import { commitLeftovers } from '../../container/leftovers.ts';
 import type { WorkspacePlan } from '../../container/workspace-plan.ts';
 
 let folder: string;
@@ -246,6 +247,15 @@ describe('a bundle of a snapshot', () => {
     expect(await writeBundle(plan, first.commit, [first.commit], join(folder, 'checkpoint'), path)).toBeNull();
   });
 
+  test('of what no compression brings below the limit is not begun, and the size is said', async () => {
+    await put({ noise: randomBytes(3_000_000).toString('base64') });
+    const { commit } = await snapshots.take(null);
+    const path = join(folder, 'checkpoint.bundle');
+    const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, { maxDiskBytes: 2_000_000 });
+    await expect(made).rejects.toThrow(/90 MiB that are kept \(3 MiB\)/);
+    expect(await readdir(folder)).not.toContain('checkpoint.bundle');
+  });
+
   test('that grows past the limit is given up, in words that say the limit', async () => {
     await put({ noise: randomBytes(200_000).toString('base64') });
     const { commit } = await snapshots.take(null);
@@ -254,4 +264,11 @@ describe('a bundle of a snapshot', () => {
     await expect(made).rejects.toThrow(BundleTooLargeError);
     await expect(made).rejects.toThrow('more than the 90 MiB that are kept');
   });
+});
+
+test('what Claude left is committed also where a killed git has damaged the index', async () => {
+  await put({ 'README.md': 'changed\n', 'new.txt': 'new\n' });
+  await writeFile(join(plan.worktree, '.git/index'), 'no index');
+  expect(await commitLeftovers(plan, new Map())).toEqual([]);
+  expect(git('show', '--name-status', '--format=', 'HEAD')).toBe('M\tREADME.md\nA\tnew.txt');
 });

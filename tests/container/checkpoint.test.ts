@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { logTo } from '../../container/log.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import { eventually, processesOf, run, type Stage, setStage } from './stage.ts';
 
@@ -123,6 +124,16 @@ describe('work outlives its sandbox', () => {
     await stage.event('ready');
     expect((await readdir(stage.worktree('shop-1'))).sort()).toEqual(expect.arrayContaining(['b', 'big', 'c']));
     expect(await readdir(stage.worktree('shop-1'))).not.toContain('a');
+  });
+
+  test('each checkpoint logs what it took and how much it sent', async () => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    const logged: Record<string, unknown>[] = [];
+    logTo((line) => logged.push(JSON.parse(line) as Record<string, unknown>));
+    await workUntilHanging(`node -e "require('fs').writeFileSync('big', require('crypto').randomBytes(2e6))"`);
+    const made = logged.filter(({ message }) => message === 'checkpoint');
+    expect(made[0]).toMatchObject({ sessionId: 'shop-1', ms: expect.any(Number), snapshotMs: expect.any(Number) });
+    expect(made.some(({ bytes }) => Number(bytes) > 2e6)).toBe(true);
   });
 
   test('a checkpoint counts only when the events before it are stored', async () => {
