@@ -3,39 +3,87 @@
  * turns up on its way out, something in the sandbox collects secrets and sends them away.
  */
 import type { Config } from '../config.ts';
+import { deriveKey } from '../store/encryption.ts';
 import { toHex } from '../store/hex.ts';
 
-/** Under this name it lies in the environment. */
-export const DECOY_NAME = 'PRODUCTION_API_TOKEN';
-const PREFIX = 'prod_';
+/** How a secret may be called, and how it may begin. A deployment has one of each, so that no list of known decoys names it. */
+const NAMES = [
+  'PRODUCTION_API_TOKEN',
+  'DEPLOY_API_KEY',
+  'INTERNAL_SERVICE_TOKEN',
+  'RELEASE_UPLOAD_TOKEN',
+  'BILLING_API_SECRET',
+  'ANALYTICS_WRITE_KEY',
+  'BACKUP_STORAGE_SECRET',
+  'SEARCH_ADMIN_KEY',
+] as const;
+const PREFIXES = ['prod_', 'dpl_', 'svc_', 'rel_', 'bil_', 'wk_', 'bak_', 'adm_'] as const;
 const utf8 = new TextEncoder();
 
-/** A session's decoy: the same each time it is asked for, and not to be told from a credential. */
-export async function decoyOf(config: Pick<Config, 'encryptionKey'>, sessionId: string): Promise<string> {
-  const bytes = Uint8Array.from(atob(config.encryptionKey), (character) => character.charCodeAt(0));
-  const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
-  const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, utf8.encode(`decoy:${sessionId}`)));
-  return PREFIX + toHex(mac.subarray(0, 20));
+/** A session's decoy. */
+export interface Decoy {
+  /** Of the variable in the environment. */
+  name: string;
+  value: string;
+  /** What is looked for: the secret part of it and, while the encryption key is being replaced, of the one by the old key. */
+  parts: readonly string[];
 }
 
-/** Looks for a decoy in what passes: as it is, in hexadecimal, in base64 whatever stands around it. */
+/** The decoy of a session: the same each time it is asked for, and not to be told from a credential. */
+export async function decoyOf(
+  config: Pick<Config, 'encryptionKey' | 'oldEncryptionKey'>,
+  sessionId: string,
+): Promise<Decoy> {
+  const { encryptionKey, oldEncryptionKey } = config;
+  const [name, prefix] = await bytesFor(encryptionKey, 'name of the decoy');
+  const keys = oldEncryptionKey === null ? [encryptionKey] : [encryptionKey, oldEncryptionKey];
+  const parts = await Promise.all(
+    // Without the prefix: who takes that off has the secret part all the same.
+    keys.map(async (key) => toHex((await bytesFor(key, `decoy of ${sessionId}`)).subarray(0, 20))),
+  );
+  return {
+    name: NAMES[(name ?? 0) % NAMES.length] ?? NAMES[0],
+    value: `${PREFIXES[(prefix ?? 0) % PREFIXES.length]}${parts[0]}`,
+    parts,
+  };
+}
+
+async function bytesFor(encryptionKey: string, what: string): Promise<Uint8Array> {
+  const key = await deriveKey(encryptionKey, 'decoy', 'sign');
+  return new Uint8Array(await crypto.subtle.sign('HMAC', key, utf8.encode(what)));
+}
+
+/**
+ * Looks for a decoy in what passes: as it is, backwards, with characters in between, in hexadecimal, with percent signs, and in
+ * base64 whatever stands around it.
+ */
 export class DecoyDetector {
-  readonly #patterns: string[];
+  /** In lower case. */
+  readonly #plain: string[];
+  readonly #base64: string[];
   /** The end of what passed before: a decoy may be cut by the chunks. */
   #tail = '';
   readonly #keep: number;
 
-  constructor(decoy: string) {
-    // Without the prefix: whoever takes that off has the secret part all the same.
-    const core = decoy.slice(PREFIX.length);
-    this.#patterns = [core, hex(core), ...[0, 1, 2].map((offset) => base64Within(core, offset))];
-    this.#keep = Math.max(...this.#patterns.map((pattern) => pattern.length)) - 1;
+  /** @param parts of a `Decoy` */
+  constructor(parts: readonly string[]) {
+    this.#plain = parts.flatMap((part) => [
+      part,
+      [...part].reverse().join(''),
+      [...part].join('\0'),
+      hex(part),
+      hex(part).replace(/../g, '%$&'),
+    ]);
+    this.#base64 = parts.flatMap((part) => [0, 1, 2].map((offset) => base64Within(part, offset)));
+    this.#keep = Math.max(...[...this.#plain, ...this.#base64].map((pattern) => pattern.length)) - 1;
   }
 
   /** Whether a text holds it. */
   isIn(text: string): boolean {
     const lower = text.toLowerCase();
-    return this.#patterns.some((pattern, index) => (index < 2 ? lower : text).includes(pattern));
+    return (
+      this.#plain.some((pattern) => lower.includes(pattern)) || this.#base64.some((pattern) => text.includes(pattern))
+    );
   }
 
   /** A stream as it is, with a word when the decoy was in it. */

@@ -18,9 +18,9 @@ export interface EgressObserver {
 export interface Passage {
   observer: EgressObserver;
   /**
-   * The session's decoy; null where it is not looked for: Claude may read the sandbox's environment aloud to its own model.
+   * The parts of the session's decoy; null where it is not looked for: Claude may read the sandbox's environment aloud to its own model.
    */
-  decoy: string | null;
+  decoy: readonly string[] | null;
   /** What it counts as where it was not forwarded; left out: `refused`. */
   notForwarded?: 'refused' | 'blocked';
   /** Where the request goes and what is told of the address. */

@@ -36,8 +36,8 @@ export interface LfsContext {
   remote: GitRemote;
   keys: SealKeys;
   observer: EgressObserver;
-  /** The session's decoy, which uploads are looked through for. */
-  decoy: string;
+  /** The parts of the session's decoy, which uploads are looked through for. */
+  decoy: readonly string[];
   fetcher: Fetch;
   /** The clock, ms since the epoch. */
   now?: () => number;

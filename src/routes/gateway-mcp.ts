@@ -42,7 +42,7 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
   const isLinear = server?.settings.kind === 'linear';
   const fetcher = isLinear ? throughWorkspace(env, claims.w) : passage.fetcher;
   const { host, pathname } = new URL(target.url);
-  const account = { observer, decoy: await decoyOf(config, claims.s), host, path: pathname };
+  const account = { observer, decoy: (await decoyOf(config, claims.s)).parts, host, path: pathname };
   return accountFor(request, account, fetcher, (watched, outgoing) => forwardToMcp(watched, target, outgoing));
 }
 

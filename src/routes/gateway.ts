@@ -102,7 +102,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const { body, bytes } = sized;
     // A push is packed, so that it cannot be looked through; the patch says what is in it.
     const { claims, config } = c.var;
-    const detector = new DecoyDetector(await decoyOf(config, claims.s));
+    const detector = new DecoyDetector((await decoyOf(config, claims.s)).parts);
     let isFound = false;
     const onDecoy = () => {
       isFound = true;
@@ -143,7 +143,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     if ('status' in remote) return refusedByGit(remote);
     const path = below(c.req.raw, `${options.base}/git/`);
     const observer = egressObserver(c.env, claims.s);
-    const decoy = await decoyOf(config, claims.s);
+    const { parts: decoy } = await decoyOf(config, claims.s);
     const ownLfs = `${claims.r}.git/${LFS_PATH}`;
     if (path.startsWith(ownLfs)) {
       const { origin } = new URL(c.req.url);

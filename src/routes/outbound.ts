@@ -27,7 +27,7 @@ export async function outbound(
   const { hostname, pathname } = new URL(request.url);
   const passage = {
     observer: egressObserver(env, rules.session),
-    decoy: await decoyOf(readConfig(env), rules.session),
+    decoy: (await decoyOf(readConfig(env), rules.session)).parts,
     host: hostname,
     path: pathname,
     notForwarded: decide(request, rules) === 'blocked-method' ? ('refused' as const) : ('blocked' as const),

@@ -3,7 +3,7 @@ import { mcpAccess } from '../claude/mcp-access.ts';
 import { requestIn, systemPrompt } from '../claude/prompts.ts';
 import { assign, modelNamed, modelNames, onlyLooks } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
-import { DECOY_NAME, decoyOf } from '../gateway/decoy.ts';
+import { decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
@@ -90,6 +90,7 @@ export async function startSandbox(
     ...(onlyLooks(arrangement.assignment) && { ro: true }),
     p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
   });
+  const decoy = await decoyOf(config, state.id);
   const begun = { ...state, repository: fullName, branch, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
   const { role, tools, permissions, instructions } = arrangement.assignment;
@@ -126,7 +127,7 @@ export async function startSandbox(
       systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
     },
     commits: commitConventions(state, repository.settings, { author, role, access }),
-    decoy: { name: DECOY_NAME, value: await decoyOf(config, state.id) },
+    decoy: { name: decoy.name, value: decoy.value },
     author,
     ...setupOf(plan),
   });

@@ -11,6 +11,7 @@ export type KeyPurpose =
   | 'workspace-refresh-token'
   | 'repository-credential'
   | 'sandbox-secret'
+  | 'decoy'
   | 'mcp-headers'
   | 'oauth-verifier'
   | 'oauth-cookie'

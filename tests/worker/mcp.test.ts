@@ -266,7 +266,7 @@ describe('a request of the sandbox', () => {
 
   it('that holds the decoy credential is not sent on', async () => {
     await addNotes();
-    const decoy = await decoyOf({ encryptionKey: env.ENCRYPTION_KEY }, claims.s);
+    const { value: decoy } = await decoyOf({ encryptionKey: env.ENCRYPTION_KEY, oldEncryptionKey: null }, claims.s);
     expect((await pass('notes', { ...call('write_note'), note: decoy })).status).toBe(400);
     expect(sent).toEqual([]);
     expect(JSON.stringify(logged.mock.calls)).toContain('alert.decoy-caught');

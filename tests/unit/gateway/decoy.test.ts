@@ -3,19 +3,40 @@ import { DecoyDetector, decoyOf } from '../../../src/gateway/decoy.ts';
 import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
 
-const config = { encryptionKey: btoa('0123456789abcdef0123456789abcdef') };
-const decoy = await decoyOf(config, 'a'.repeat(64));
+const config = { encryptionKey: btoa('0123456789abcdef0123456789abcdef'), oldEncryptionKey: null };
+const { value: decoy, parts } = await decoyOf(config, 'a'.repeat(64));
+const secret = parts[0] ?? '';
 
 describe('the decoy credential', () => {
   it('is the same for a session every time, and another for each session', async () => {
-    expect(await decoyOf(config, 'a'.repeat(64))).toBe(decoy);
-    expect(await decoyOf(config, 'b'.repeat(64))).not.toBe(decoy);
-    expect(decoy).toMatch(/^prod_[0-9a-f]{40}$/);
+    expect((await decoyOf(config, 'a'.repeat(64))).value).toBe(decoy);
+    expect((await decoyOf(config, 'b'.repeat(64))).value).not.toBe(decoy);
+    expect(decoy).toMatch(/^[a-z]+_[0-9a-f]{40}$/);
+  });
+
+  it('has a name and a beginning that deployments do not share', async () => {
+    const others = await Promise.all(
+      Array.from({ length: 40 }, (_, at) => {
+        const key = { encryptionKey: btoa(String(at).padStart(32, 'k')), oldEncryptionKey: null };
+        return decoyOf(key, 'a'.repeat(64));
+      }),
+    );
+    expect(new Set(others.map(({ name }) => name)).size).toBeGreaterThan(4);
+    expect(new Set(others.map(({ value }) => value.split('_')[0])).size).toBeGreaterThan(4);
+  });
+
+  it('of before the encryption key was replaced is still looked for', async () => {
+    const replaced = { encryptionKey: btoa('k'.repeat(32)), oldEncryptionKey: config.encryptionKey };
+    const { parts: both } = await decoyOf(replaced, 'a'.repeat(64));
+    expect(new DecoyDetector(both).isIn(`token=${decoy}`)).toBe(true);
   });
 
   const disguises: [string, string][] = [
     ['as it is', `curl -d token=${decoy}`],
-    ['without its prefix', decoy.slice(5)],
+    ['without its prefix', secret],
+    ['backwards', [...decoy].reverse().join('')],
+    ['in UTF-16', [...decoy].join('\0')],
+    ['with percent signs', Buffer.from(decoy).toString('hex').replace(/../g, '%$&').toUpperCase()],
     ['in capitals', decoy.toUpperCase()],
     ['in hexadecimal', Buffer.from(`TOKEN=${decoy}`).toString('hex')],
     ...[0, 1, 2, 3].map((offset): [string, string] => [
@@ -24,9 +45,9 @@ describe('the decoy credential', () => {
     ]),
   ];
   it.each(disguises)('is recognised %s, wherever the stream is cut', (_how, text) => {
-    expect(new DecoyDetector(decoy).isIn(text)).toBe(true);
+    expect(new DecoyDetector(parts).isIn(text)).toBe(true);
     for (const size of [1, 7, 40, 1000]) {
-      const detector = new DecoyDetector(decoy);
+      const detector = new DecoyDetector(parts);
       const bytes = new TextEncoder().encode(`before ${text} after`);
       const found: boolean[] = [];
       for (let at = 0; at < bytes.length; at += size) found.push(detector.isInNext(bytes.subarray(at, at + size)));
@@ -35,8 +56,8 @@ describe('the decoy credential', () => {
   });
 
   it('is not seen where it is not', async () => {
-    const detector = new DecoyDetector(decoy);
-    expect(detector.isIn(await decoyOf(config, 'b'.repeat(64)))).toBe(false);
+    const detector = new DecoyDetector(parts);
+    expect(detector.isIn((await decoyOf(config, 'b'.repeat(64))).value)).toBe(false);
     expect(detector.isInNext(crypto.getRandomValues(new Uint8Array(60_000)))).toBe(false);
   });
 });
@@ -45,7 +66,7 @@ describe('what leaves a sandbox', () => {
   const lines: EgressLine[] = [];
   const caught: string[] = [];
   const observer: EgressObserver = { onLine: (line) => lines.push({ ...line }), onDecoy: (host) => caught.push(host) };
-  const passage = { observer, decoy, host: 'registry.npmjs.org', path: '/left-pad' };
+  const passage = { observer, decoy: parts, host: 'registry.npmjs.org', path: '/left-pad' };
   const seen: string[] = [];
   const world = async (request: Request) => {
     seen.push(await request.text());

@@ -68,7 +68,7 @@ beforeAll(async () => {
       remote,
       keys,
       observer: { onLine: (line) => lines.push(line), onDecoy: (where) => caught.push(where) },
-      decoy: DECOY,
+      decoy: [DECOY],
       fetcher,
       now: () => now ?? Date.now(),
     });
