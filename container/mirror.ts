@@ -296,7 +296,10 @@ function remoteError(
       return new PreparationError(
         'mirror',
         `The git host refused access to ${fullName}: ${said}`,
-        `Check the credential stored for ${fullName} in Cyrus: it must exist, be valid, and allow reading and pushing.`,
+        // An exact reason is no better for advice that holds for any.
+        /^remote: /m.test(error.stderr)
+          ? 'Once the credential, or what it may do, has been put right, comment to go on.'
+          : `Check the credential stored for ${fullName} in Cyrus: it must exist, be valid, and allow reading and pushing.`,
       );
     case 'not-found':
       return new PreparationError(

@@ -21,6 +21,7 @@ const BY_CODE: Partial<Record<string, HistoryTrouble>> = {
   rapid_refill_breaker: 'full',
   autocompact_thrashing: 'full',
   message_over_context_limit: 'full',
+  request_too_large: 'full',
   dlp_request_denied: 'refused',
   safety_monitor_blocked: 'refused',
 };
@@ -34,6 +35,8 @@ export function historyTrouble(result: Result): HistoryTrouble | null {
   if (!result.isError) return null;
   const known = BY_CODE[result.apiError ?? ''] ?? BY_CODE[result.terminalReason];
   if (known) return known;
+  // Every request sends the whole conversation.
+  if (/^API Error: 413\b/.test(result.text)) return 'full';
   if (IN_A_MESSAGE.test(result.text)) return 'broken';
   return REFUSED.test(result.text) ? 'refused' : null;
 }

@@ -23,6 +23,12 @@ export interface KnownLimit {
   beyondPlan?: true;
 }
 
+/** The model that was to be used. `from`: who chose it. */
+export interface ChosenModel {
+  name: string;
+  from: 'wish' | 'label' | 'settings';
+}
+
 /** What failed, and what a person can do. */
 interface Failure {
   what: string;
@@ -46,8 +52,9 @@ const MAX_QUOTE = 600;
  * Describes a result for people. The outcome follows `is_error` and `terminal_reason`, never the subtype; a turn that
  * was aborted is stopped, not failed.
  * @param limit the limit last reported, for the time of its reset; without it the time comes from Claude's own words
+ * @param model that was to be used; null: not known
  */
-export function describeResult(result: Result, limit?: KnownLimit): Description {
+export function describeResult(result: Result, limit?: KnownLimit, model: ChosenModel | null = null): Description {
   const { terminalReason } = result;
   if (terminalReason === 'aborted_tools' || terminalReason === 'aborted_streaming') {
     return { outcome: 'stopped', reason: terminalReason, text: `Stopped before Claude was done. ${KEPT}` };
@@ -56,14 +63,21 @@ export function describeResult(result: Result, limit?: KnownLimit): Description 
     return { outcome: 'completed', reason: terminalReason, text: result.text.trim() || 'Done.' };
   }
   const reason = terminalReason === 'api_error' ? (result.apiError ?? 'api_error') : terminalReason;
-  const { what, todo } = describeFailure(reason, result, limit);
+  const { what, todo } = describeFailure(reason, result, limit, model);
   return { outcome: 'failed', reason, text: `${what} ${KEPT} ${todo}` };
 }
 
-function describeFailure(reason: string, result: Result, limit: KnownLimit | undefined): Failure {
+function describeFailure(
+  reason: string,
+  result: Result,
+  limit: KnownLimit | undefined,
+  model: ChosenModel | null,
+): Failure {
   // The gateway's own refusal, whichever way Claude Code puts it.
   const budget = BUDGET.exec(result.text)?.[0];
   if (budget) return { what: budget, todo: 'Comment here to go on after that.' };
+  const named = namedRefusal(result.text);
+  if (named) return named;
   const trouble = historyFailure(result);
   if (trouble) return trouble;
   switch (reason) {
@@ -89,19 +103,19 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
         todo: 'An admin of this Cyrus has to add credit; then comment here to go on.',
       };
     case 'overloaded':
-      return { what: "Claude's API is overloaded and kept refusing the request.", todo: LATER };
+      return { what: `Claude's API is overloaded and kept refusing the request${faultOf(result.text)}.`, todo: LATER };
     case 'server_error':
     case 'api_error':
-      return { what: "Claude's API failed with an error of its own, several times.", todo: LATER };
+      return {
+        what: `Claude's API failed with an error of its own${faultOf(result.text)}, several times.`,
+        todo: LATER,
+      };
     case 'connection_failed':
       return { what: "The connection to Claude's API broke off, several times.", todo: LATER };
     case 'timed_out':
       return { what: "Claude's API did not answer in time, several times.", todo: LATER };
     case 'model_not_found':
-      return {
-        what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
-        todo: 'An admin of this Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
-      };
+      return unknownModel(model);
     case 'max_turns':
       return {
         what: 'Claude reached the number of steps it may take in one go without finishing.',
@@ -126,6 +140,53 @@ function describeFailure(reason: string, result: Result, limit: KnownLimit | und
     default:
       return unknownFailure(reason, result.text);
   }
+}
+
+const CHOSEN: Record<ChosenModel['from'], { by: string; todo: string }> = {
+  wish: { by: 'which the issue or a comment asks for', todo: 'Comment here with another one' },
+  label: { by: 'which a label of the issue asks for', todo: 'Comment here with another one' },
+  settings: {
+    by: "which the repository's settings or CLAUDE_MODEL name",
+    todo: 'An admin of this Cyrus has to correct that. Or comment here with another one',
+  },
+};
+
+function unknownModel(model: ChosenModel | null): Failure {
+  if (model === null) {
+    return {
+      what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
+      todo: 'An admin of this Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
+    };
+  }
+  const { by, todo } = CHOSEN[model.from];
+  const name = model.name.replaceAll('`', "'");
+  return {
+    what: `There is no Claude model \`${name}\`, ${by}, or it is not open to this account.`,
+    todo: `${todo}, e.g. \`[model=sonnet]\`.`,
+  };
+}
+
+/** What kind of fault it is, as the API itself says: " (HTTP 500, api_error)". */
+function faultOf(said: string): string {
+  const status = /API Error: (\d{3})\b/.exec(said)?.[1];
+  const kind = /"type":\s*"(\w{1,40}_error)"/.exec(said)?.[1];
+  const parts = [status && `HTTP ${status}`, kind].filter((part) => part !== undefined);
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+/** Requests that the API refuses for something in them that can be named. */
+function namedRefusal(said: string): Failure | null {
+  const longest = /\btools\.\d+\.(?:custom\.)?name\b.{0,100}?at most (\d{1,4}) char/i.exec(said)?.[1];
+  if (longest !== undefined) {
+    return {
+      what: `The name of a tool of an MCP server is too long: Claude's API takes ${longest} characters, with the server's name in front.`,
+      todo: 'An admin of this Cyrus has to give the server a shorter name, or leave the tool out; then comment here to go on.',
+    };
+  }
+  if (/\bPDF\b.{0,80}\b(?:not valid|invalid|corrupt|could not be (?:read|processed))/i.test(said)) {
+    return { what: 'Claude could not read a PDF.', todo: 'Comment here without it, or with one that opens.' };
+  }
+  return null;
 }
 
 function unknownFailure(reason: string, said: string): Failure {

@@ -225,12 +225,15 @@ export function toFailure(error: unknown): Failure {
 
 const UNKNOWN = 'Waiting for Cyrus itself: one of its services fails';
 
+/** Linear says so each time. */
+const REFUSED_HINT = 'Trying again does not help until that is changed in Linear; then comment to go on.';
+
 function ofLinear({ kind, message, retryAt }: LinearError): Failure {
   switch (kind) {
     case 'refused':
-      return { cause: 'terminal', message, hint: null, retryAt };
+      return { cause: 'terminal', message, hint: REFUSED_HINT, retryAt };
     case 'unauthorized':
-      return { cause: 'unauthorized', message, hint: null, retryAt };
+      return { cause: 'unauthorized', message, hint: 'Once an admin has seen to that, comment to go on.', retryAt };
     case 'unreachable':
       return { cause: 'passing', message, hint: null, retryAt, reason: 'Waiting for Linear: it does not answer' };
     case 'rate-limited': {

@@ -1,6 +1,6 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
 import { historyTrouble } from '../claude/history.ts';
-import { describeResult } from '../claude/words.ts';
+import { type ChosenModel, describeResult } from '../claude/words.ts';
 import { awaitEnd } from '../linear/activities.ts';
 import { noteTrouble } from './claude-limits.ts';
 import { SANDBOX_LANE } from './effects.ts';
@@ -233,10 +233,19 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
       }
       const turn = { ...phase.turn, prompts: prompts.filter((prompt) => !left.includes(prompt)) };
       if (left.length > 0) step.set({ queue: [...left, ...step.state.queue] });
-      save(step, turn, { ...describeResult(result, step.state.limit ?? undefined), result }, at);
+      save(step, turn, { ...describeResult(result, step.state.limit ?? undefined, modelOf(step)), result }, at);
       return;
     }
   }
+}
+
+/** The model that Claude was to use, and who chose it. */
+function modelOf({ state: { arrangement, issue } }: Step): ChosenModel | null {
+  if (!arrangement) return null;
+  const { model: name } = arrangement.assignment;
+  if (arrangement.wished === name) return { name, from: 'wish' };
+  const isLabel = issue?.labels?.some((label) => label.trim().toLowerCase() === name) ?? false;
+  return { name, from: isLabel ? 'label' : 'settings' };
 }
 
 /** What a result does not answer. What a process that died had read is answered with the prompt that goes on with it. */

@@ -104,3 +104,53 @@ describe('a failed turn says what failed, what became of the work, and what to d
     expect(described?.text.length).toBeLessThan(1_000);
   });
 });
+
+describe('a lasting cause is called what it is, with what helps', () => {
+  const base = resultsOf('err-500-forever.jsonl').at(-1);
+  const failed = (more: Partial<NonNullable<typeof base>>) => {
+    if (!base) throw new Error('no result');
+    return { ...base, ...more };
+  };
+  const words = (...given: Parameters<typeof describeResult>) => describeResult(...given).text;
+
+  it.each([
+    ['wish', /`claude-opus-9`, which the issue or a comment asks for/, /`\[model=sonnet\]`/],
+    ['label', /which a label of the issue asks for/, /`\[model=sonnet\]`/],
+    ['settings', /settings or CLAUDE_MODEL name/, /An admin.*`\[model=sonnet\]`/],
+  ] as const)('an unknown model is named, with who chose it (%s)', (from, what, todo) => {
+    const result = failed({ apiError: 'model_not_found', terminalReason: 'api_error', text: 'API Error: 404' });
+    const text = words(result, undefined, { name: 'claude-opus-9', from });
+    expect(text).toMatch(what);
+    expect(text).toMatch(todo);
+  });
+
+  it('a fault of the API is named by its kind', () => {
+    const text = 'API Error: 500 {"type":"error","error":{"type":"api_error","message":"Internal server error"}}';
+    expect(words(failed({ text }))).toContain('an error of its own (HTTP 500, api_error), several times');
+    expect(words(failed({ text: '' }))).toContain('an error of its own, several times');
+  });
+
+  it.each([
+    ['413', { apiError: null, text: 'API Error: 413 {"error":{"type":"request_too_large"}}' }, /start fresh/],
+    [
+      'a too long tool name',
+      {
+        apiError: 'invalid_request',
+        text: 'API Error: 400 tools.12.custom.name: String should have at most 128 characters',
+      },
+      /name of a tool of an MCP server is too long.*128 characters.*shorter name/s,
+    ],
+    [
+      'a PDF',
+      {
+        apiError: 'invalid_request',
+        text: 'API Error: 400 messages.0.content.1.pdf: The PDF specified was not valid.',
+      },
+      /could not read a PDF.*without it/s,
+    ],
+  ])('%s', (_, result, expected) => {
+    const text = words(failed({ terminalReason: 'api_error', ...result }));
+    expect(text).toMatch(expected);
+    expect(text).not.toMatch(/Comment here to try again|in a few minutes/);
+  });
+});
