@@ -100,8 +100,17 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
         replaceSandbox(step, null);
         return;
       }
-      failTurn(step, `${event.step}_failed`, `${event.message}\n\n${event.hint}`);
+      failTurn(step, `${event.step}_failed`, `${event.message}\n\n${hintOf(step, event)}`);
   }
+}
+
+/** A branch that the issue named and that is not there is the issue's to put right, not the settings'. */
+function hintOf(step: Step, { step: failed, message, hint }: Extract<SandboxEvent, { type: 'failed' }>): string {
+  const { baseWish, repository } = step.state;
+  if (failed !== 'mirror' || !baseWish || !message.includes(baseWish)) return hint;
+  const known = /one that exists: (.+?)\.?$/.exec(hint)?.[1];
+  const there = known === undefined ? '' : ` The repository has ${known}.`;
+  return `The issue, or a comment in it, names the branch \`${baseWish}\`.${there} Which one is it? Comment with \`[repo=${repository}#branch]\` to name another, or with \`[repo=${repository}]\` for the repository's own.`;
 }
 
 /** Kept as it is. Where it would have ended the turn, that ends in words: nobody else would say that it is over. */

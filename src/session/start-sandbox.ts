@@ -30,7 +30,7 @@ import { currentTurn, type Issue } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
 import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
-import { modelWish, spokenModel } from './wishes.ts';
+import { modelWish, repositoryWish, spokenModel } from './wishes.ts';
 
 const SETUP_TIMEOUT_SECONDS = 600;
 
@@ -208,7 +208,7 @@ async function planFor(
       repository: known,
       // Decided at the first start, whatever the template says by now.
       branch: state.branch,
-      ...baseOf(state, known),
+      ...((await correctedBase(surroundings, known, access, linear)) ?? baseOf(state, known)),
       arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
       access,
       workspaceScript,
@@ -269,6 +269,34 @@ async function withModelNow(
   const model = wished ?? assign(labels ?? [], known.settings, config.claude.model).model;
   const assignment = { ...arrangement.assignment, model };
   return { ...arrangement, assignment, ...(wished !== null && { wished }) };
+}
+
+/**
+ * The base that a comment of this turn names for the repository in which the session works: a wish that was wrong can be put right.
+ * @returns null where none does. @throws SetupError where it names another repository, LinearError
+ */
+async function correctedBase(
+  surroundings: Surroundings,
+  known: RepositorySummary,
+  access: Access,
+  linear: LinearClient,
+): Promise<Pick<Plan, 'baseBranch' | 'baseWish'> | null> {
+  const turn = currentTurn(surroundings.state);
+  // Later starts of a turn go on with what its first one found.
+  if (!turn || turn.startedAs !== undefined || turn.losses > 0) return null;
+  const comments = (await wishedIn(surroundings, null, access, linear)).filter(({ isIssue }) => !isIssue);
+  const wish = comments.map(({ text }) => repositoryWish(text)).findLast((one) => one !== null);
+  if (wish?.kind !== 'named') return null;
+  const named = wish.name.toLowerCase();
+  const own = known.fullName.toLowerCase();
+  if (named !== own && !(!named.includes('/') && own.endsWith(`/${named}`))) {
+    throw new SetupError(
+      `the comment names the repository ${wish.name}, and this session works in ${known.fullName}, where its branch and its conversation are`,
+      `Give Cyrus another issue with \`[repo=${wish.name}]\` for work in that one; comment without the tag to go on here.`,
+    );
+  }
+  const baseWish = wish.branch === known.baseBranch ? null : wish.branch;
+  return { baseBranch: baseWish ?? known.baseBranch, baseWish };
 }
 
 /** The rules among a repository's settings, to be kept with the session. */

@@ -24,6 +24,11 @@ async function template(branchTemplate: string): Promise<void> {
   await upsertRepository(database, ORGANIZATION, 'acme/shop', repository, 1);
 }
 
+/** Id of the prompt that was handed over last. */
+function lastPrompt(): string {
+  return outside.commands.findLast(({ type }) => type === 'prompt')?.id ?? '';
+}
+
 describe('the branch of a session', () => {
   it('is named by the repository’s template, with Linear’s suggestion in it, and stays when the template changes', async () => {
     outside.facts = { ...outside.facts, branchName: 'ada/eng-7-round' };
@@ -39,6 +44,25 @@ describe('the branch of a session', () => {
     await send(prompted(thread, 'Go on.'));
     await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
     expect(outside.starts[1]?.body.repository.branch).toBe('agents/ada/eng-7-round');
+  });
+
+  it('begins from the base that a comment names after a wrong wish; a comment for another repository is told what to do', async () => {
+    outside.facts = { ...outside.facts, description: '[repo=acme/shop#relase] Mend it.' };
+    const thread = newThread();
+    const reporter = new Reporter(thread);
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const failure = { type: 'failed', step: 'mirror', message: 'There is no branch relase.', hint: 'x' } as const;
+    await reporter.report(failure);
+    await send(prompted(thread, 'Sorry: [repo=acme/shop#release]'));
+    await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+    expect(outside.starts.map(({ body }) => body.repository.baseBranch)).toEqual(['relase', 'release']);
+    await vi.waitFor(() => expect(outside.commands.some(({ type }) => type === 'prompt')).toBe(true));
+    await reporter.report(init, result('Done.', [lastPrompt()]), saved(2, 0));
+    await send(prompted(thread, '[repo=acme/other] there, please'));
+    await vi.waitFor(() =>
+      expect(JSON.stringify(outside.said)).toContain('this session works in acme/shop, where its branch'),
+    );
   });
 
   it('may be what the sandbox took instead, also where it says so before its start is answered', async () => {
