@@ -17,6 +17,17 @@ export function init(): string {
   });
 }
 
+/** What the CLI tells of a prompt: it lies in its queue, or has gone into the conversation. */
+export function lifecycle(promptId: string, state: 'queued' | 'started'): string {
+  return JSON.stringify({
+    type: 'command_lifecycle',
+    command_uuid: promptId,
+    state,
+    uuid: promptId,
+    session_id: SESSION,
+  });
+}
+
 export function text(mark: string): string {
   return assistant(mark, { type: 'text', text: `The quantity was ignored, see ${mark}.` });
 }

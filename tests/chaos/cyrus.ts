@@ -49,6 +49,14 @@ export class Cyrus {
   readonly url: string;
   /** Crashes of objects so far, by place. */
   readonly crashes = new Map<string, number>();
+  /** When they were, by the run's clock, and of which object: a session's id, a workspace's name. */
+  readonly crashTimes = new Map<string, number[]>();
+  /** When what a person waits for was known, by the activity's id and the run's clock. */
+  readonly awaited = new Map<string, number>();
+  /** When workerd was killed and when it was back, by the run's clock. */
+  readonly outages: { from: number; to: number }[] = [];
+  /** How long requests that ask for nothing took, in real ms, and when, by the run's clock. */
+  readonly #answers: { from: number; to: number; ms: number }[] = [];
   /** Lines of Cyrus's log so far, by event. */
   readonly logged = new Map<string, number>();
   kills = 0;
@@ -89,6 +97,20 @@ export class Cyrus {
     return cyrus;
   }
 
+  /** Asks for nothing, to see how long the machine takes for that. */
+  async measure(): Promise<void> {
+    const { clock } = this.#options;
+    const [from, since] = [clock.now(), performance.now()];
+    const response = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(20_000) }).catch(() => null);
+    await response?.arrayBuffer();
+    if (response) this.#answers.push({ from, to: clock.now(), ms: performance.now() - since });
+  }
+
+  /** The longest that such a request took between two times of the run's clock, in real ms. */
+  slowest(after: number, before: number): number {
+    return Math.max(0, ...this.#answers.filter(({ from, to }) => to >= after && from <= before).map(({ ms }) => ms));
+  }
+
   get isUp(): boolean {
     return this.#child !== null;
   }
@@ -115,6 +137,7 @@ export class Cyrus {
     child.kill('SIGKILL');
     await ended;
     this.kills += 1;
+    this.outages.push({ from: this.#options.clock.now(), to: Number.POSITIVE_INFINITY });
   }
 
   /** Starts workerd on what is on the disk. */
@@ -133,6 +156,8 @@ export class Cyrus {
     for await (const line of createInterface({ input: control })) {
       if (line.includes('"listen"')) {
         this.#child = child;
+        const outage = this.outages.at(-1);
+        if (outage) outage.to = this.#options.clock.now();
         return;
       }
     }
@@ -166,7 +191,10 @@ export class Cyrus {
 
   #note(line: string): void {
     this.#log.write(`${line}\n`);
-    const crash = /^\{"event":"chaos\.crash","where":"(.+)"\}$/.exec(line)?.[1];
+    const awaited = /^\{"event":"chaos\.awaited","id":"(.+)","at":(\d+)\}$/.exec(line);
+    if (awaited?.[1] !== undefined) this.awaited.set(awaited[1], Number(awaited[2]));
+    const [, of = '', crash] = /^\{"event":"chaos\.crash","of":"(.+?)","where":"(.+)"\}$/.exec(line) ?? [];
+    if (crash !== undefined) this.crashTimes.set(of, [...(this.crashTimes.get(of) ?? []), this.#options.clock.now()]);
     // An object in workerd's log spreads over lines, the event's own stands in the first or second.
     const event = /^\{? *event: '([\w.-]+)'/.exec(line)?.[1];
     if (crash !== undefined) this.crashes.set(crash, (this.crashes.get(crash) ?? 0) + 1);

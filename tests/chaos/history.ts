@@ -23,6 +23,16 @@ const FAULTS = [
 ] as const;
 
 const LOOK_EVERY_MS = 100;
+/** What a person waits for is in Linear so soon after it is known, in ms of the run's clock, where nothing fails. */
+const MOST_LATE_MS = 2_000;
+/**
+ * What the machine itself needs for that, in real ms, is no lateness of Cyrus's, and the clock is fast: some, and so many
+ * times what the Worker took just then to answer a request that asks for nothing.
+ */
+const REAL_LATE_MS = 300;
+const ANSWERS_LATE = 4;
+/** After a failed call the next is put off by so much at most, in ms of the run's clock. */
+const TROUBLE_LASTS_MS = 90_000;
 
 export interface Surroundings {
   clock: RunClock;
@@ -52,6 +62,8 @@ export interface HistoryReport {
   failedCalls: number;
   reposts: number;
   lives: number;
+  /** How late what a person waited for was in Linear where nothing had failed, in ms of the run's clock. */
+  lateMs: number[];
 }
 
 /** Plays one history and judges it. @param seed decides what people do, what the sandbox does, and what fails */
@@ -94,13 +106,20 @@ const eventSchema = z.looseObject({
 /** The chance that decides which of `FAULTS` hit a call, which the simulator asks once for each of them. */
 class CountedFaults {
   calls = 0;
-  failed = 0;
+  /** When calls failed, by the run's clock. */
+  readonly failures: number[] = [];
   readonly #random: Random;
+  readonly #now: () => number;
   #rule = 0;
   #isHit = false;
 
-  constructor(random: Random) {
+  constructor(random: Random, now: () => number) {
     this.#random = random;
+    this.#now = now;
+  }
+
+  get failed(): number {
+    return this.failures.length;
   }
 
   next(): number {
@@ -110,7 +129,7 @@ class CountedFaults {
     this.#rule += 1;
     if (this.#rule === FAULTS.length) {
       this.calls += 1;
-      if (this.#isHit) this.failed += 1;
+      if (this.#isHit) this.failures.push(this.#now());
       this.#rule = 0;
       this.#isHit = false;
     }
@@ -128,6 +147,7 @@ class History {
   readonly #sandbox: SessionSandbox;
   readonly #faults: CountedFaults;
   #sessionId = '';
+  #lateMs: number[] = [];
 
   private constructor(
     seed: number,
@@ -141,13 +161,14 @@ class History {
     this.#box = box;
     this.#random = new Random(seed);
     this.#people = People.meet(linear, this.#random);
-    this.#sandbox = new SessionSandbox(`h${seed}`, surroundings.clock, new Random(seed * 31 + 7));
+    // Every fifth meets a sandbox server of the version before.
+    this.#sandbox = new SessionSandbox(`h${seed}`, surroundings.clock, new Random(seed * 31 + 7), seed % 5 === 0);
   }
 
   static async begin(seed: number, surroundings: Surroundings): Promise<History> {
     const { clock, cyrus, office, simulators } = surroundings;
     const box = new Mailbox(new Random(seed * 37 + 11));
-    const faults = new CountedFaults(new Random(seed * 41 + 13));
+    const faults = new CountedFaults(new Random(seed * 41 + 13), () => clock.now());
     const workspace = { id: randomUUID(), name: `History ${seed}`, urlKey: `history-${seed}` };
     const linear = await startLinearSimulator({
       workspace,
@@ -190,6 +211,9 @@ class History {
     if (stuck) return this.#report([stuck], []);
     const { evidence, head } = await this.#evidence();
     const { violations, givenUp } = judge(evidence);
+    const { late, lateMs } = this.#lateness(evidence);
+    violations.push(...late);
+    this.#lateMs = lateMs;
     if (violations.length === 0) violations.push(...(await this.#repeatDeliveries(head)));
     return this.#report(violations, givenUp);
   }
@@ -290,6 +314,31 @@ class History {
     return { evidence: { threads, journal, acknowledged, asked: { mustBe, mayBe }, closed, reads }, head };
   }
 
+  /** What a person waited for, held against when it was known; where a call failed or an object ended meanwhile, that is why. */
+  #lateness({ threads }: Evidence): { late: string[]; lateMs: number[] } {
+    const { clock, cyrus } = this.#surroundings;
+    const crashes = [this.#sessionId, this.#linear.workspace.id].flatMap((of) => cyrus.crashTimes.get(of) ?? []);
+    const troubles = [...this.#faults.failures, ...crashes];
+    const late: string[] = [];
+    const lateMs: number[] = [];
+    for (const thread of threads) {
+      for (const { id, type, createdAt } of thread.activities) {
+        const known = cyrus.awaited.get(id);
+        if (known === undefined) continue;
+        const seen = Date.parse(createdAt);
+        const isTroubled =
+          troubles.some((at) => at >= known - TROUBLE_LASTS_MS && at <= seen) ||
+          cyrus.outages.some(({ from, to }) => from <= seen && to >= known);
+        if (isTroubled) continue;
+        lateMs.push(seen - known);
+        const limit = MOST_LATE_MS + (REAL_LATE_MS + ANSWERS_LATE * cyrus.slowest(known, seen)) * clock.speed;
+        if (seen - known > limit)
+          late.push(`thread ${thread.id} was told a ${type} ${seen - known} ms after it was known`);
+      }
+    }
+    return { late, lateMs };
+  }
+
   async #journal(): Promise<{ journal: JournalEntry[]; head: number }> {
     const journal: JournalEntry[] = [];
     for (;;) {
@@ -358,6 +407,7 @@ class History {
       failedCalls: this.#faults.failed,
       reposts: this.#sandbox.reposts,
       lives: this.#sandbox.lives.length,
+      lateMs: this.#lateMs,
     };
   }
 }

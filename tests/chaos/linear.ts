@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { percentile } from '../bench/figures.ts';
 import { Random } from '../unit/support/random.ts';
 import { Cyrus, SANDBOX_SECRET } from './cyrus.ts';
 import { catchUp, type HistoryReport, playHistory, type Surroundings } from './history.ts';
@@ -14,8 +15,6 @@ import { PostOffice } from './post-office.ts';
 import { RunClock } from './run-clock.ts';
 import { ScriptedSandboxes } from './scripted-sandboxes.ts';
 
-/** Milliseconds of the run's clock for each real one. */
-const SPEED = 20;
 /** Probability of a crash at each of an object's crash points. */
 const CRASHES = 0.006;
 /** Real time without a delivery after which everybody waits for the clock. */
@@ -30,6 +29,8 @@ const { values } = parseArgs({
     concurrency: { type: 'string', default: '50' },
     /** Real seconds after which a history in which nothing happens any more will never come to rest. */
     patience: { type: 'string', default: '120' },
+    /** Milliseconds of the run's clock for each real one. */
+    speed: { type: 'string', default: '20' },
     /** Keep the log. */
     keep: { type: 'boolean', default: false },
   },
@@ -39,7 +40,7 @@ const firstSeed = Number(values.seed);
 
 const startedAt = Date.now();
 const folder = mkdtempSync(join(tmpdir(), 'cyrus-chaos-'));
-const clock = new RunClock(SPEED);
+const clock = new RunClock(Number(values.speed));
 const sandboxes = await ScriptedSandboxes.open(SANDBOX_SECRET);
 const cyrus = await Cyrus.start({ folder, clock, seed: firstSeed, crashes: CRASHES, sandboxUrl: sandboxes.url });
 const office = await PostOffice.open(clock, () => `${cyrus.url}/webhooks/linear`);
@@ -55,9 +56,10 @@ const surroundings: Surroundings = {
 const reports: HistoryReport[] = [];
 const run = { isOver: false, leaps: 0 };
 const killing = killNowAndThen(new Random(firstSeed));
+const measuring = measureAnswers();
 await Promise.all(Array.from({ length: Math.min(count, Number(values.concurrency)) }, (_, lane) => playLane(lane)));
 run.isOver = true;
-await killing;
+await Promise.all([killing, measuring]);
 await cyrus.end();
 await office.close();
 await sandboxes.close();
@@ -78,7 +80,7 @@ async function playLane(lane: number): Promise<void> {
 function failed(seed: number, error: unknown): HistoryReport {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const nothing = { threads: 0, closings: 0, activities: 0, prompts: 0, deliveries: 0, attempts: 0, duplicates: 0 };
-  const more = { lost: 0, delayed: 0, calls: 0, failedCalls: 0, reposts: 0, lives: 0 };
+  const more = { lost: 0, delayed: 0, calls: 0, failedCalls: 0, reposts: 0, lives: 0, lateMs: [] };
   return { seed, violations: [`could not be played: ${message}`], givenUp: [], ...nothing, ...more };
 }
 
@@ -105,12 +107,27 @@ async function killNowAndThen(random: Random): Promise<void> {
   }
 }
 
+/** How quick the machine is, all the time: what a person waits for is held against that. */
+async function measureAnswers(): Promise<void> {
+  while (!run.isOver) {
+    await cyrus.measure();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 function progress(): void {
   const violations = reports.reduce((sum, done) => sum + done.violations.length, 0);
   const seconds = Math.round((Date.now() - startedAt) / 1000);
   console.error(
     `${reports.length} of ${count} histories, ${violations} violations, ${cyrus.kills} kills, ${seconds} s`,
   );
+}
+
+/** How late what people waited for was where nothing had failed, in ms of the run's clock. */
+function lateFigures(times: number[]): { count: number; p50Ms: number; p99Ms: number; mostMs: number } {
+  const sorted = times.toSorted((a, b) => a - b);
+  const most = sorted.at(-1) ?? 0;
+  return { count: sorted.length, p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99), mostMs: most };
 }
 
 function report(): void {
@@ -141,6 +158,7 @@ function report(): void {
     crashesByPlace: Object.fromEntries([...cyrus.crashes].toSorted()),
     kills: cyrus.kills,
     leaps: run.leaps,
+    late: lateFigures(reports.flatMap((done) => done.lateMs)),
     givenUp: reports.flatMap((done) => done.givenUp),
     selfTriggersIgnored: cyrus.logged.get('linear.webhook.ignored') ?? 0,
     logged: Object.fromEntries([...cyrus.logged].toSorted()),

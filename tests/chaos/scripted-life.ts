@@ -1,7 +1,7 @@
 /**
  * A life of a sandbox without git and without a CLI, true to the protocol all the same: commands are carried out once,
  * events are numbered, kept until acknowledged, and posted again and again. What Claude does in it is drawn by lot. It
- * follows container/life.ts and container/conversation.ts.
+ * follows container/life.ts and container/conversation.ts, and speaks the present version of the protocol or the one before.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import {
   type SandboxStatus,
   type StartSession,
 } from '../../src/protocol/sandbox.ts';
+import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import type { Random } from '../unit/support/random.ts';
 import * as claude from './claude-lines.ts';
 import type { RunClock } from './run-clock.ts';
@@ -24,6 +25,8 @@ const LONGEST_BACKOFF_MS = 30_000;
 
 /** What all lives of a session have in common. */
 export interface LifeSurroundings {
+  /** The version before, whose server named neither its version, nor what a save came after, nor which prompts were read. */
+  isOlder: boolean;
   clock: RunClock;
   random: Random;
   /** A mark that no other line of the run bears. */
@@ -31,6 +34,9 @@ export interface LifeSurroundings {
   /** How often something was posted that was posted before. */
   onRepost: () => void;
 }
+
+/** A prompt that Claude has read, and when, by the run's clock. */
+export type Read = Prompt & { at: number };
 
 export class ScriptedLife {
   readonly generation: number;
@@ -56,7 +62,7 @@ export class ScriptedLife {
   /** Accepted, but not handed to the CLI. */
   #waiting: Prompt[] = [];
   /** What Claude has read, in the order in which it did. */
-  readonly reads: Prompt[] = [];
+  readonly reads: Read[] = [];
   /** In the CLI's queue, and what its running turn is about. */
   #queued: Prompt[] = [];
   #running: Prompt[] | null = null;
@@ -79,7 +85,19 @@ export class ScriptedLife {
     const state = this.#isOver ? 'closed' : this.#isPrepared ? (this.isBusy ? 'working' : 'ready') : 'preparing';
     const { generation, streamId } = this;
     const lastSeq = this.#events.length;
-    return { sessionId: this.#sessionId, generation, bootId: this.#bootId, streamId, lastSeq, state };
+    return {
+      ...this.#protocol,
+      sessionId: this.#sessionId,
+      generation,
+      bootId: this.#bootId,
+      streamId,
+      lastSeq,
+      state,
+    };
+  }
+
+  get #protocol(): { protocol?: number } {
+    return this.#surroundings.isOlder ? {} : { protocol: SANDBOX_PROTOCOL };
   }
 
   get isOver(): boolean {
@@ -160,7 +178,10 @@ export class ScriptedLife {
   #deliver(): void {
     if (!this.#isPrepared || this.#isOver || this.#committing > 0 || this.#waiting.length === 0) return;
     if (!this.#isCliUp) this.#startCli();
-    this.#queued.push(...this.#waiting.splice(0));
+    for (const prompt of this.#waiting.splice(0)) {
+      this.#queued.push(prompt);
+      if (!this.#surroundings.isOlder) this.#line(claude.lifecycle(prompt.id, 'queued'));
+    }
     if (this.#running === null) void this.#work(this.#process);
   }
 
@@ -176,7 +197,7 @@ export class ScriptedLife {
     const isGone = () => this.#process !== process;
     while (this.#queued.length > 0) {
       this.#running = this.#queued.splice(0, random.chance(0.3) ? 1 : this.#queued.length);
-      this.reads.push(...this.#running);
+      this.#read(this.#running);
       this.#line(claude.init());
       for (let steps = random.below(6); steps > 0; steps -= 1) {
         await this.#pause(6_000);
@@ -184,7 +205,7 @@ export class ScriptedLife {
         if (random.chance(0.6)) {
           const folded = this.#queued.splice(0);
           this.#running.push(...folded);
-          this.reads.push(...folded);
+          this.#read(folded);
         }
         if (random.chance(0.02)) return this.#crash();
         await this.#act(isGone);
@@ -193,6 +214,7 @@ export class ScriptedLife {
       await this.#pause(3_000);
       if (isGone()) return;
       const ids = this.#running.map(({ id }) => id);
+      if (await this.#waitForHelpers(isGone)) return;
       this.#running = null;
       if (random.chance(0.05)) this.#line(claude.overloaded(ids));
       else {
@@ -202,6 +224,48 @@ export class ScriptedLife {
       }
       void this.#save();
     }
+    if (random.chance(0.08)) void this.#speakUnasked(process);
+  }
+
+  #read(prompts: readonly Prompt[]): void {
+    const at = this.#surroundings.clock.now();
+    for (const prompt of prompts) {
+      this.reads.push({ ...prompt, at });
+      if (!this.#surroundings.isOlder) this.#line(claude.lifecycle(prompt.id, 'started'));
+    }
+  }
+
+  /** Now and then helpers go on after Claude's own last word, and Claude has more to say when they are done. @returns true where the CLI is gone */
+  async #waitForHelpers(isGone: () => boolean): Promise<boolean> {
+    const { random, nextMark, isOlder } = this.#surroundings;
+    if (isOlder || this.#start.waitsForHelpers !== true || !random.chance(0.15)) return false;
+    const mark = nextMark();
+    this.#line(claude.text(mark));
+    this.#emit({ type: 'line', line: claude.result(mark, []), goesOn: true });
+    await this.#pause(20_000);
+    return isGone();
+  }
+
+  /** A command in the background ends, and Claude says something about it though nobody asked. */
+  async #speakUnasked(process: number): Promise<void> {
+    const { nextMark } = this.#surroundings;
+    await this.#pause(15_000);
+    const isGone = () => this.#process !== process || this.#running !== null || this.#queued.length > 0;
+    if (isGone() || this.#isOver) return;
+    this.#running = [];
+    const isEnded = () => this.#process !== process;
+    this.#line(claude.init());
+    const call = nextMark();
+    this.#line(claude.toolCall(call));
+    await this.#pause(6_000);
+    if (isEnded()) return;
+    this.#line(claude.toolResult(call));
+    const mark = nextMark();
+    this.#line(claude.text(mark));
+    this.#line(claude.result(mark, []));
+    this.#running = null;
+    void this.#save();
+    if (this.#queued.length > 0) void this.#work(process);
   }
 
   async #act(isGone: () => boolean): Promise<void> {
@@ -229,13 +293,19 @@ export class ScriptedLife {
     this.#deliver();
   }
 
-  #tellExit(cause: 'crash' | 'stop', duringTurn: boolean): void {
+  /** @param stop the turn that was stopped, and the prompts that it dropped */
+  #tellExit(cause: 'crash' | 'stop', duringTurn: boolean, stop?: { turn: number; dropped: Prompt[] }): void {
+    const read = (this.#running ?? []).map(({ id }) => id);
+    const unread = [...this.#queued, ...(stop?.dropped ?? [])].map(({ id }) => id);
+    const turns = [...(this.#running ?? []), ...this.#queued].map(({ turn }) => turn);
+    const turn = stop?.turn ?? (turns.length > 0 ? Math.max(...turns) : undefined);
     this.#process += 1;
     this.#isCliUp = false;
     this.#running = null;
     this.#queued = [];
     this.#question = null;
-    this.#emit({ type: 'cli-exited', code: null, signal: 'SIGKILL', duringTurn, cause });
+    const more = this.#surroundings.isOlder ? {} : { ...(turn !== undefined && { turn }), prompts: { read, unread } };
+    this.#emit({ type: 'cli-exited', code: null, signal: 'SIGKILL', duringTurn, cause, ...more });
   }
 
   async #stop(turn: number): Promise<void> {
@@ -249,8 +319,11 @@ export class ScriptedLife {
       if (this.#isOver) return;
       if (process === this.#process) {
         const running = this.#running?.map(({ id }) => id);
-        if (isInterrupted && running) this.#line(claude.aborted(running));
-        this.#tellExit('stop', (!isInterrupted && open.length > 0) || dropped.length > 0);
+        if (isInterrupted && running) {
+          this.#line(claude.aborted(running));
+          this.#running = null;
+        }
+        this.#tellExit('stop', (!isInterrupted && open.length > 0) || dropped.length > 0, { turn, dropped });
       }
     }
     if (this.#isPrepared) await this.#save();
@@ -258,21 +331,23 @@ export class ScriptedLife {
     this.#deliver();
   }
 
-  /** Commits, then pushes; what waits is delivered in between. */
+  /** Commits, then pushes, which takes long now and then; what waits is delivered in between. */
   async #save(): Promise<void> {
     const turn = this.#lastTurn;
+    const after = this.#events.length;
     this.#saving += 1;
     this.#committing += 1;
     this.#emit({ type: 'step', step: 'save', status: 'started' });
     await this.#pause(500);
     this.#committing -= 1;
     this.#deliver();
-    await this.#pause(2_000);
+    await this.#pause(this.#surroundings.random.chance(0.1) ? 90_000 : 2_000);
     this.#saving -= 1;
     this.#emit({ type: 'step', step: 'save', status: 'done', durationMs: 20 });
     this.#emit({
       type: 'saved',
       turn,
+      ...(!this.#surroundings.isOlder && { after }),
       branch: this.#start.repository.branch,
       head: 'a'.repeat(40),
       commits: [{ sha: 'a'.repeat(40), subject: 'Count quantities' }],
@@ -328,7 +403,7 @@ export class ScriptedLife {
       const response = await fetch(`${gateway.url}/events`, {
         method: 'POST',
         headers: { authorization: `Bearer ${gateway.token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ generation, bootId: this.#bootId, streamId, events }),
+        body: JSON.stringify({ ...this.#protocol, generation, bootId: this.#bootId, streamId, events }),
       });
       const body: unknown = await response.json();
       if (response.status === 409) return 'superseded';

@@ -11,6 +11,7 @@ export class SessionSandbox {
   readonly random: Random;
   readonly #clock: RunClock;
   readonly #name: string;
+  readonly #isOlder: boolean;
   #marks = 0;
   reposts = 0;
   /** Every life so far, the present one last. */
@@ -18,11 +19,12 @@ export class SessionSandbox {
   /** The disk is gone: nothing is known of the present life any more. */
   #isForgotten = true;
 
-  /** @param name begins every mark */
-  constructor(name: string, clock: RunClock, random: Random) {
+  /** @param name begins every mark. @param isOlder its server is of the version before */
+  constructor(name: string, clock: RunClock, random: Random, isOlder: boolean) {
     this.#name = name;
     this.#clock = clock;
     this.random = random;
+    this.#isOlder = isOlder;
   }
 
   /** The life that answers; null where the disk knows of none. */
@@ -49,6 +51,7 @@ export class SessionSandbox {
       life?.end();
       const surroundings = {
         clock: this.#clock,
+        isOlder: this.#isOlder,
         random: this.random,
         nextMark: () => `${this.#name}x${++this.#marks}x`,
         onRepost: () => {
@@ -59,6 +62,10 @@ export class SessionSandbox {
       this.#isForgotten = false;
     }
     return [200, this.life?.status];
+  }
+
+  get(): [number, unknown] {
+    return this.life ? [200, this.life.status] : [404, refusal('no-such-session')];
   }
 
   command(body: unknown): [number, unknown] {
@@ -121,8 +128,14 @@ export class ScriptedSandboxes {
       response.writeHead(503).end('no luck');
       return;
     }
-    const body: unknown = JSON.parse(Buffer.concat(parts).toString());
-    const [status, answer] = commands === 'commands' ? sandbox.command(body) : sandbox.put(id, body);
+    const text = Buffer.concat(parts).toString();
+    const body: unknown = text === '' ? null : JSON.parse(text);
+    const [status, answer] =
+      request.method === 'GET'
+        ? sandbox.get()
+        : commands === 'commands'
+          ? sandbox.command(body)
+          : sandbox.put(id, body);
     if (sandbox.random.chance(0.03)) {
       // Done, but nobody hears of it.
       response.destroy();

@@ -15,7 +15,7 @@ export interface Evidence {
   /** What the session says became of requests, by the ids under which they were asked. */
   closed: { id: string; how: string }[];
   /** What Claude read, in all lives of the sandbox; a request that was handed over again has another id. */
-  reads: { id: string; text: string }[];
+  reads: { id: string; text: string; at: number }[];
 }
 
 export interface Verdict {
@@ -26,6 +26,8 @@ export interface Verdict {
 }
 
 const OPENED_IN_VAIN = 'This was seen to in another thread.';
+/** What was asked before a stop, and arrived after it, has no turn. */
+const STOPPED_BEFORE = 'This was asked before the work was stopped';
 const MARK = /h\d+x\d+x/g;
 
 export function judge(evidence: Evidence): Verdict {
@@ -37,6 +39,8 @@ export function judge(evidence: Evidence): Verdict {
   const violations = [
     ...asking(evidence),
     ...ledger(evidence),
+    ...stopped(evidence),
+    ...toolsInTurns(evidence),
     ...lines(evidence),
     ...evidence.threads.flatMap(order),
     ...evidence.threads.flatMap(answered),
@@ -80,16 +84,78 @@ function ledger({ journal, closed, reads, threads }: Evidence): string[] {
     const text = prompts.get(id);
     return reads.some((one) => one.id === id || (text !== undefined && one.text.includes(text)));
   };
-  const missing = [...begun].filter((id) => prompts.has(id) && !ids.includes(id));
+  // What answers a question is no request of its own, also where it has to be asked again with the next turn.
+  const answers = answersIn(journal);
+  const missing = [...begun].filter((id) => prompts.has(id) && !ids.includes(id) && !answers.has(id));
   return [
     ...ids
       .filter((id, index) => ids.indexOf(id) !== index)
       .map((id) => `the request ${id} was closed twice: ${context()}`),
     ...(closed.length < MOST_CLOSED ? missing : []).map((id) => `the request ${id} was never closed: ${context()}`),
     ...closed
-      .filter(({ id, how }) => how === 'answered' && !isRead(id))
+      // What Cyrus itself tells Claude, e.g. of a change of the issue, is not in the journal with its words.
+      .filter(({ id, how }) => how === 'answered' && prompts.has(id) && !isRead(id))
       .map(({ id }) => `the request ${id} was answered and never read: ${context()}`),
   ];
+}
+
+/** Ids of prompts that came while a question stood. */
+function answersIn(journal: JournalEntry[]): Set<string> {
+  const answers = new Set<string>();
+  let isAsking = false;
+  for (const entry of journal) {
+    if (entry.kind === 'question') isAsking = true;
+    else if (entry.kind === 'turn-ended') isAsking = false;
+    else if (entry.kind === 'prompt' && isAsking) {
+      answers.add(entry.promptId);
+      isAsking = false;
+    }
+  }
+  return answers;
+}
+
+/** Nothing that was asked before a stop is begun once the stop was carried out. Times by the run's clock. */
+function stopped({ threads, journal, reads }: Evidence): string[] {
+  const activities = threads.flatMap((thread) => thread.activities);
+  const stops = activities.filter(({ signal }) => signal === 'stop').map(({ createdAt }) => Date.parse(createdAt));
+  const carriedOut = journal.filter(({ kind }) => kind === 'stop-requested').map((entry) => endOfStop(journal, entry));
+  const last = Math.max(...carriedOut);
+  return stops.flatMap((stop) => {
+    // Which of several is which, the journal does not say.
+    const end = carriedOut.length === 1 ? (carriedOut[0] ?? last) : last;
+    const before = activities.filter(
+      ({ type, signal, createdAt }) => type === 'prompt' && signal === null && Date.parse(createdAt) < stop,
+    );
+    const ids = new Set([
+      ...before.map(({ id }) => id),
+      ...threads.filter(({ createdAt }) => Date.parse(createdAt) < stop).map(({ id }) => id),
+    ]);
+    return reads
+      .filter(({ id, at }) => ids.has(id) && at > end && end >= stop)
+      .map(
+        ({ id, at }) =>
+          `the request ${id} was begun ${at - end} ms after a stop that came after it: ${threads.map(story).join(' || ')} | ${journalStory(journal)}`,
+      );
+  });
+}
+
+/** When people were told that a stop is carried out: with the end of the turn that it met, or at once. */
+function endOfStop(journal: JournalEntry[], stop: JournalEntry): number {
+  const next = journal.find(({ kind, seq }) => seq > stop.seq && (kind === 'turn-started' || kind === 'turn-ended'));
+  return next?.kind === 'turn-ended' ? next.at : stop.at;
+}
+
+/** No tool runs while people are told that nothing does. */
+function toolsInTurns({ threads, journal }: Evidence): string[] {
+  let isRunning = false;
+  return journal.flatMap((entry) => {
+    if (entry.kind === 'turn-started') isRunning = true;
+    if (entry.kind === 'turn-ended') isRunning = false;
+    if (entry.kind !== 'tool-call' || isRunning) return [];
+    return [
+      `the call ${entry.toolUseId} ran outside of a turn: ${threads.map(story).join(' || ')} | ${journalStory(journal)}`,
+    ];
+  });
 }
 
 /** A thread's last word is the agent's answer, and there are no more answers than requests. */
@@ -110,17 +176,23 @@ function answered(thread: SessionView): string[] {
 
 /** The number of closing activities of each thread is that which follows from the journal's turns. */
 function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
-  const { byThread, stopsOutside, open, unaskedQuestions } = turnsOf(journal);
+  const { byThread, stopsOutside, open, unaskedQuestions, unasked } = turnsOf(journal);
   const violations = open ? ['a turn in the journal never ended'] : [];
   for (const thread of threads) {
     const closings = agents(thread).filter(isClosing).length;
     // A thread that Cyrus opened in vain is told so.
     const vain = agents(thread).some(({ content }) => 'body' in content && content.body.startsWith(OPENED_IN_VAIN));
-    const turns = (byThread.get(thread.id) ?? 0) + Number(vain);
+    const late = agents(thread).filter(
+      (activity) =>
+        isClosing(activity) && 'body' in activity.content && activity.content.body.startsWith(STOPPED_BEFORE),
+    ).length;
+    const turns = (byThread.get(thread.id) ?? 0) + Number(vain) + late;
     const least = turns + (threads.length === 1 ? stopsOutside : 0);
     const stops = thread.activities.filter(({ signal }) => signal === 'stop').length;
     const most =
-      threads.length === 1 && !isSandboxGivenUp ? least : least + stops + unaskedQuestions + (isSandboxGivenUp ? 5 : 0);
+      threads.length === 1 && !isSandboxGivenUp
+        ? least + unasked
+        : least + stops + unaskedQuestions + unasked + (isSandboxGivenUp ? 5 : 0);
     if (closings >= least && closings <= most) continue;
     violations.push(
       `thread ${thread.id} has ${closings} closing activities where the journal has ${least === most ? least : `${least} to ${most}`}: ${story(thread)} | ${journalStory(journal)}`,
@@ -136,6 +208,8 @@ function turnsOf(journal: JournalEntry[]): {
   open: boolean;
   /** Turns that no thread asked for and that put a question. */
   unaskedQuestions: number;
+  /** Turns that Claude began unasked. What it reads in one is answered by it, which the journal does not show. */
+  unasked: number;
   /** Marks of answers to what no thread asked. */
   unheard: Set<string>;
 } {
@@ -177,7 +251,8 @@ function turnsOf(journal: JournalEntry[]): {
       turn = null;
     }
   }
-  return { byThread, stopsOutside, open: turn !== null, unaskedQuestions, unheard };
+  const unasked = starts.filter(({ promptIds }) => promptIds.length === 0).length;
+  return { byThread, stopsOutside, open: turn !== null, unaskedQuestions, unasked, unheard };
 }
 
 function threadsByPrompt(journal: JournalEntry[]): Map<string, string> {

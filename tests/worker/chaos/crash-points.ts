@@ -43,7 +43,8 @@ export class CrashPoints {
   }
 
   #crash(where: string): never {
-    console.log(JSON.stringify({ event: 'chaos.crash', where: `${this.#what}: ${where}` }));
+    const of = this.#ctx.id.name ?? this.#ctx.id.toString();
+    console.log(JSON.stringify({ event: 'chaos.crash', of, where: `${this.#what}: ${where}` }));
     this.#ctx.abort(`crashed on purpose, ${where}`);
     throw new Error('not reached: the abort ends the execution');
   }

@@ -8,6 +8,8 @@ import app, { IssueSession as CyrusIssueSession, LinearWorkspace as CyrusLinearW
 import type { Call, CallResult } from '../../../src/linear/call.ts';
 import type { EventBatch } from '../../../src/protocol/sandbox.ts';
 import type { Accepted, Delivery, Ingested } from '../../../src/session/delivery.ts';
+import { isAwaited } from '../../../src/session/effects.ts';
+import { Outbox } from '../../../src/session/outbox.ts';
 import { StateStore } from '../../../src/session/state-store.ts';
 import { turnAlarms, turnClock } from './clock.ts';
 import { CrashPoints } from './crash-points.ts';
@@ -29,6 +31,16 @@ const { toReal } = turnClock({
   realOrigin: settings.CHAOS_REAL_ORIGIN,
   origin: settings.CHAOS_ORIGIN,
 });
+
+/** What a person waits for is noted when it is known, so that it can be told how late it was in Linear. */
+const add = Outbox.prototype.add;
+Outbox.prototype.add = function (effects, now) {
+  for (const effect of effects) {
+    if (effect.kind === 'say' && isAwaited(effect))
+      console.log(JSON.stringify({ event: 'chaos.awaited', id: effect.id, at: now }));
+  }
+  add.call(this, effects, now);
+};
 
 /** The objects of this isolate that call out, by what their requests bear: a session's id, a workspace's id. */
 const callers = new Map<string, CrashPoints>();
