@@ -29,10 +29,17 @@ export function withTrailers(message: string, trailers: readonly string[]): stri
   const isEmpty = body.split('\n').every((line) => line.trim() === '' || line.startsWith('#'));
   const missing = trailers.filter((line) => !message.toLowerCase().includes(line.toLowerCase()));
   if (isEmpty || missing.length === 0) return message;
-  const text = body.replace(/(?:\n#[^\n]*)*\s*$/, '');
+  const text = withoutLastComments(body.trimEnd());
   const last = text.split(/\n\s*\n/).at(-1) ?? '';
   const isList = text.includes('\n') && last.split('\n').every((line) => /^[A-Za-z][A-Za-z-]*: \S/.test(line));
   return `${text}${isList ? '\n' : '\n\n'}${missing.join('\n')}\n`;
+}
+
+/** The text without the lines at its end that git takes for comments. */
+function withoutLastComments(text: string): string {
+  const lines = text.split('\n');
+  while (lines.length > 1 && lines.at(-1)?.startsWith('#')) lines.pop();
+  return lines.join('\n');
 }
 
 /** The settings that the session's hook is called with. */

@@ -58,7 +58,11 @@ const LEFTHOOK_FILES = ['', '.'].flatMap((dot) =>
 /** Earlier versions of husky load a file of its installer first, which only leaves the hook where it is switched off. */
 async function withoutOldHusky(path: string): Promise<string> {
   const text = await readFile(path, 'utf8');
-  const plain = text.replace(/^\s*(?:\.|source)\s+.*husky\.sh.*$/gm, '');
+  const isLoading = (line: string) => /^(?:\.|source)\s/.test(line.trimStart()) && line.includes('husky.sh');
+  const plain = text
+    .split('\n')
+    .map((line) => (isLoading(line) ? '' : line))
+    .join('\n');
   if (plain === text) return path;
   const copy = join(tmpdir(), `husky-${basename(path)}.sh`);
   await writeFile(copy, plain, { mode: 0o600 });

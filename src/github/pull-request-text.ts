@@ -61,7 +61,7 @@ export function renderBody(template: string, facts: PullRequestFacts): string {
   return `${BEGIN}\n${cut(text, MAX_BODY)}\n${END}`;
 }
 
-const HEADING = /^(?:#{1,6}[ \t]+(.+?)[ \t]*#*|\*\*(.+?)\*\*:?|__(.+?)__:?)[ \t]*$/;
+const HEADING = /^(?:#{1,6}[ \t]{1,9}(.{1,200}?)[ \t]{0,9}#{0,9}|\*\*(.{1,200}?)\*\*:?|__(.{1,200}?)__:?)[ \t]{0,9}$/;
 /** Where a template asks what was changed, and where it asks which issue that is about. */
 const ABOUT_CHANGE =
   /\b(summary|description|describe|what|changes?|changed|overview|purpose|motivation|zusammenfassung|beschreibung|änderungen|résumé|changements|resumen|descripción|cambios|descrição|mudanças)\b|概要|変更|描述|变更|설명|описание|изменения/i;

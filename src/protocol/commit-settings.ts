@@ -12,7 +12,7 @@ const messageSchema = z
   .min(1)
   .max(1_000)
   .superRefine((template, context) => {
-    const words = [...template.matchAll(/\{\{\s*([^{}]*?)\s*\}\}/g)].map(([, word = '']) => word);
+    const words = [...template.matchAll(/\{\{([^{}]*)\}\}/g)].map(([, word = '']) => word.trim());
     const strange = words.find((word) => !COMMIT_WORDS.some((known) => known === word));
     if (strange === undefined) return;
     const known = COMMIT_WORDS.map((word) => `{{${word}}}`).join(', ');

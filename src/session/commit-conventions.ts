@@ -71,7 +71,13 @@ function messageOf(template: string, { issue }: SessionState, role: Role): strin
 /** Git reads a name and an address; nothing else may be in such a line. */
 function coAuthors(people: readonly Person[], own: string): string[] {
   const lines = people.flatMap(({ name, email, outside }) => {
-    if (outside || email === null || email === own || !/^[^\s<>@"]+@[^\s<>@"]+\.[^\s<>@"]+$/.test(email)) return [];
+    if (
+      outside ||
+      email === null ||
+      email === own ||
+      !/^[^\s<>@"]{1,64}@[^\s<>@"]{1,190}\.[^\s<>@".]{1,63}$/.test(email)
+    )
+      return [];
     const local = email.slice(0, email.indexOf('@'));
     const shown = harmlessLine(name ?? '')
       .replace(/[<>"\u2060]/g, '')
