@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -271,4 +272,17 @@ test('what Claude left is committed also where a killed git has damaged the inde
   await writeFile(join(plan.worktree, '.git/index'), 'no index');
   expect(await commitLeftovers(plan, new Map())).toEqual([]);
   expect(git('show', '--name-status', '--format=', 'HEAD')).toBe('M\tREADME.md\nA\tnew.txt');
+});
+
+test('a file that vanishes while the leftovers are committed is neither missed nor named; the others are committed', async () => {
+  await put({ 'a.txt': 'a\n', 'brief.tmp': 'x\n', 'c.txt': 'c\n' });
+  /** Each path is looked up once, after all were listed. */
+  class Vanishing extends Map<string, string> {
+    override get(path: string): string | undefined {
+      if (path === 'brief.tmp') rmSync(join(plan.worktree, path));
+      return super.get(path);
+    }
+  }
+  expect(await commitLeftovers(plan, new Vanishing())).toEqual([]);
+  expect(git('show', '--name-only', '--format=', 'HEAD')).toBe('a.txt\nc.txt');
 });
