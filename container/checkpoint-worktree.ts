@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { trustNothing, type WatchLimits, WorktreeChanges } from './checkpoint-changes.ts';
 import { complaint, GitError, type GitOptions, git } from './git.ts';
 import { copyIndex, isDamagedIndex } from './index-file.ts';
+import { unpushedObjects } from './lfs.ts';
 import { log } from './log.ts';
 import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -38,7 +39,12 @@ const SETTINGS: [string, string][] = [
   // Of many entries only those that change are written.
   ['core.splitIndex', 'true'],
   ['splitIndex.sharedIndexExpire', '1.hour.ago'],
+  // The content of files in Git LFS is kept, not a pointer to what may be nowhere else.
+  ['filter.lfs.process', ''],
+  ['filter.lfs.required', 'false'],
 ];
+/** Subject of the commit that holds objects of Git LFS which are not on the git host. */
+export const LFS_SUBJECT = 'Objects of Git LFS';
 
 /** The worktree at a moment, in the repository but not shipped yet. */
 export interface WorktreeSnapshot {
@@ -90,6 +96,8 @@ export class WorktreeSnapshots {
   /** Files that git could not take, with what they looked like then: they are not tried again until they change. */
   readonly #refused = new Map<RawPath, string>();
   readonly #changes: WorktreeChanges;
+  /** Objects of Git LFS by their oid, as blobs of git. */
+  readonly #blobs = new Map<string, string>();
 
   /**
    * @param plan asked before each snapshot, because the token in it may change
@@ -120,6 +128,7 @@ export class WorktreeSnapshots {
     this.#refused.clear();
     this.#changes.close();
     this.#changes.forget();
+    this.#blobs.clear();
     await Promise.all([this.#indexFile, `${this.#indexFile}.lock`].map((file) => rm(file, { force: true })));
   }
 
@@ -146,12 +155,15 @@ export class WorktreeSnapshots {
     const known = this.#staged;
     const staged = await this.#stagedNow(plan, options, standing);
     const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged, all);
-    const work = [tree, staged.commit, head, headRef, branchHead].join(' ');
+    const large = await this.#largeObjects(plan, options, skipped);
+    const work = [tree, staged.commit, head, headRef, branchHead, ...large.commits].join(' ');
     // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
-    const parents = [...new Set([staged.commit, head, branchHead, ...(before ? [before.commit] : [])])];
+    const parents = [
+      ...new Set([staged.commit, head, branchHead, ...large.commits, ...(before ? [before.commit] : [])]),
+    ];
     const isSame = before?.work === work;
     const commit = isSame ? before.commit : await commitTree(inWorktree(plan), tree, parents, 'Checkpoint');
-    const isSmall = before !== null && known === staged && bytes < SMALL_BYTES;
+    const isSmall = before !== null && known === staged && bytes + large.bytes < SMALL_BYTES;
     return { commit, work, index: staged.commit, head, headRef, branchHead, isSmall, skipped };
   }
 
@@ -240,6 +252,38 @@ export class WorktreeSnapshots {
       await rm(this.#indexFile, { force: true });
       await git(['read-tree', head], options);
     }
+  }
+
+  /**
+   * Objects of Git LFS that are not on the host yet, as a commit beside the work: the worktree may hold a later version of the
+   * file, or none. @returns no commit where there are none
+   */
+  async #largeObjects(
+    plan: WorkspacePlan,
+    options: GitOptions,
+    skipped: string[],
+  ): Promise<{ commits: string[]; bytes: number }> {
+    const objects = (await unpushedObjects(plan)).sort((a, b) => a.size - b.size);
+    let bytes = 0;
+    let fresh = 0;
+    const lines: string[] = [];
+    for (const { oid, size, file } of objects) {
+      if (size > MAX_FILE_BYTES || bytes + size > MAX_FILES_BYTES) {
+        skipped.push(`an object of Git LFS (${oid.slice(0, 12)})`);
+        continue;
+      }
+      bytes += size;
+      let blob = this.#blobs.get(oid);
+      if (blob === undefined) {
+        blob = (await git(['hash-object', '-w', '--no-filters', '--', file], options)).trim();
+        this.#blobs.set(oid, blob);
+        fresh += size;
+      }
+      lines.push(`100644 blob ${blob}\t${oid}\n`);
+    }
+    if (lines.length === 0) return { commits: [], bytes: 0 };
+    const tree = (await git(['mktree'], { ...options, input: lines.sort().join('') })).trim();
+    return { commits: [await commitTree(inWorktree(plan), tree, [], LFS_SUBJECT)], bytes: fresh };
   }
 
   /** What is staged and not in the own index; during a conflict all that Claude's index names. */

@@ -31,6 +31,8 @@ export interface SandboxConfig {
   hostPatienceMs: number;
   /** Longest time a graceful end (SIGTERM) takes for saving and posting what is left. */
   shutdownMs: number;
+  /** Most content of Git LFS that a checkout fetches, in bytes. */
+  lfsBytes: number;
   /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
   hasApiKey: boolean;
 }
@@ -54,6 +56,7 @@ const environmentSchema = z.object({
   CYRUS_HELPER_MINUTES: minutes(30),
   CYRUS_COMMAND_WAIT_SECONDS: z.coerce.number('must be a number of seconds').nonnegative().max(3600).default(20),
   CYRUS_GIT_WAIT_MINUTES: minutes(12 * 60),
+  CYRUS_LFS_MIB: z.coerce.number('must be a number of MiB').nonnegative().max(1_000_000).default(1_024),
   ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
@@ -101,6 +104,7 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     commandMs: values.CYRUS_COMMAND_WAIT_SECONDS * 1000,
     hostPatienceMs: values.CYRUS_GIT_WAIT_MINUTES,
     shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
+    lfsBytes: values.CYRUS_LFS_MIB * 1024 ** 2,
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };
 }

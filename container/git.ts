@@ -5,6 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { filterSettings, largeFileSettings } from './lfs-settings.ts';
+import type { LfsStores } from './lfs-store.ts';
 import { SERVER_MARKER, signalProcess } from './processes.ts';
 
 /** A git command failed. `stderr` is trimmed and capped; git never prints the token, which travels as a header. */
@@ -51,6 +53,8 @@ export interface GitRemote {
   credentialFile: string;
   /** Folder of hooks for Claude's git; the server's own runs none. */
   hooksFolder: string;
+  /** Where objects of Git LFS lie; left out: git knows nothing of Git LFS. */
+  lfs?: LfsStores;
 }
 
 /** Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. */
@@ -127,8 +131,11 @@ export function gitEnvironmentForClaude(remote: GitRemote): Record<string, strin
     ...sharedSettings(remote),
     ['core.hooksPath', remote.hooksFolder],
     [`credential.${remote.gatewayUrl}.helper`, `!f() { cat ${file}; }; f`],
+    ...(remote.lfs ? largeFileSettings(remote.url, remote.lfs) : []),
   ]);
-  return { ...settings, GIT_TERMINAL_PROMPT: '0', GIT_LFS_SKIP_SMUDGE: '1' };
+  // An object that nobody has stays a pointer, and does not stop a checkout.
+  const lfs: Record<string, string> = remote.lfs ? { GIT_LFS_SKIP_DOWNLOAD_ERRORS: '1' } : { GIT_LFS_SKIP_SMUDGE: '1' };
+  return { ...settings, GIT_TERMINAL_PROMPT: '0', ...lfs };
 }
 
 /** Writes what the helper of Claude's git reads; to be called whenever the token changes. */
@@ -141,6 +148,7 @@ function gitEnvironment(cwd: string, remote: GitRemote, settings: [string, strin
     ...asEnvironment([
       ...sharedSettings(remote),
       ...guards,
+      ...(remote.lfs ? filterSettings(remote.lfs) : []),
       ...settings,
       // Only requests to the gateway bear the token: a redirect or a rewritten address does not see it.
       [`http.${remote.gatewayUrl}/.extraHeader`, `Authorization: Bearer ${remote.token}`],
@@ -293,7 +301,9 @@ export async function withoutFilters(options: GitOptions): Promise<[string, stri
     if (error instanceof GitError && error.code === 1) return '';
     throw error;
   });
-  const names = new Set(found.split('\0').filter((name) => name !== ''));
+  // That of Git LFS is the server's own, whatever the repository says.
+  const isOther = (name: string) => name !== '' && !(options.remote.lfs && name.startsWith('filter.lfs.'));
+  const names = new Set(found.split('\0').filter(isOther));
   return [...names].map((name) => [name, name.endsWith('.required') ? 'false' : '']);
 }
 

@@ -12,12 +12,16 @@ export const HOOKS_OFF: Record<string, string> = { HUSKY: '0', LEFTHOOK: '0', SK
 /** Hooks that a session's own folder may have; those of a commit. */
 const NAMES = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit'];
 
+/** Objects of Git LFS go to the host before the pointers that Claude pushes by itself; git-lfs may come with a setup script. */
+const PRE_PUSH = '#!/bin/sh\ncommand -v git-lfs >/dev/null 2>&1 || exit 0\nexec git lfs pre-push "$@"\n';
+
 /** Makes the folder: the hook that keeps messages harmless and signs them, and the way to the repository's own where they are wanted. */
 export async function makeHooks(folder: string, commits: StartSession['commits']): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const settings = join(folder, 'commits.json');
   const { issue = null, trailers = [], hooks = false } = commits ?? {};
   await writeFile(settings, JSON.stringify({ issue, trailers }), { mode: 0o600 });
+  await writeFile(join(folder, 'pre-push'), PRE_PUSH, { mode: 0o700 });
   const node = quoted(process.execPath);
   const repositoryHook = `${node} ${quoted(join(import.meta.dirname, 'repository-hooks.ts'))}`;
   const ownMessage = `exec ${node} ${quoted(join(import.meta.dirname, 'commit-message.ts'))} "$1" ${quoted(settings)}`;

@@ -14,6 +14,8 @@ import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
 export const MAX_FILE_BYTES = 50 * 1024 * 1024;
+/** The same for files in Git LFS (GitHub: 2 GiB). */
+const MAX_LARGE_BYTES = 2 * 1024 ** 3;
 const ADD_TIMEOUT_MS = 5 * 60_000;
 /** A listing of any number of files; it is held in memory. */
 const MAX_LISTING_BYTES = 1024 ** 3;
@@ -165,10 +167,14 @@ async function whyLeaveOut(plan: WorkspacePlan, path: RawPath, filtered: Set<Raw
   const found = await lstat(file).catch(() => null);
   if (!found) return null;
   if (found.isFile() && filtered.has(path)) {
-    if (plan.hasLfs) return null;
+    if (found.size > MAX_LARGE_BYTES) {
+      return `it is ${Math.round(found.size / 1024 / 1024)} MiB large, and Git LFS takes ${MAX_LARGE_BYTES / 1024 / 1024}`;
+    }
+    // What is committed is a pointer, made by the server's own filter.
+    if (plan.remote.lfs) return null;
     return isPointer(await readFile(file).catch(() => Buffer.alloc(0)))
       ? null
-      : 'the repository keeps it in Git LFS, which this sandbox does not have (install git-lfs in it)';
+      : 'the repository keeps it in Git LFS, which is not set up here';
   }
   if (found.isFile() && found.size > MAX_FILE_BYTES) {
     return `it is ${Math.round(found.size / 1024 / 1024)} MiB large (limit ${MAX_FILE_BYTES / 1024 / 1024})`;

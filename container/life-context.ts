@@ -101,7 +101,7 @@ export class LifeContext {
       identity: repository.identity ?? null,
       baseBranch: repository.baseBranch,
       branch: this.branch,
-      remote: remoteOf(this.paths, this.start),
+      remote: remoteOf(this.paths, this.start, mirror),
       bundlePath: join(this.paths.cache, 'base.bundle'),
       signal: this.signal,
       waiting: {
@@ -113,6 +113,7 @@ export class LifeContext {
         },
       },
       ...this.#commits,
+      lfsLimitBytes: this.config.lfsBytes,
     };
   }
 

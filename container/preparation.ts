@@ -14,6 +14,7 @@ import { makeHooks } from './hooks.ts';
 import { hostBranches } from './host-branch.ts';
 import { untilHostAnswers } from './host-patience.ts';
 import { writeInstructions } from './instructions.ts';
+import { fetchLargeFiles } from './lfs.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
@@ -39,6 +40,7 @@ export async function prepare(context: LifeContext): Promise<void> {
     (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
     restoring(context),
   );
+  await fetchLarge(context);
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUpMeasured(context, prepared.created);
   const own = await readRepositoryPrompts(context.plan, start.claude.role ?? null);
@@ -50,6 +52,14 @@ export async function prepare(context: LifeContext): Promise<void> {
   await context.remember();
   const { branch } = context;
   context.emit({ type: 'ready', branch, baseCommit: prepared.commit, worktree: paths.worktree, resumed });
+}
+
+/** Content of files in Git LFS, before a setup script or Claude reads them. */
+async function fetchLarge(context: LifeContext): Promise<void> {
+  const { record } = context;
+  const told = await fetchLargeFiles(context.plan);
+  for (const text of told) context.emit({ type: 'notice', text });
+  if (told.length > 0) record.notes = [...new Set([...(record.notes ?? []), ...told])];
 }
 
 /** Takes up the checkpoint that the start names, unless this life has done so already. */

@@ -10,11 +10,13 @@ import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../src/protocol/checkpoint.ts';
 import { PackError, unpackFiles } from './checkpoint-pack.ts';
 import { CheckpointStoreError, getObject, sha256 } from './checkpoint-store.ts';
+import { LFS_SUBJECT } from './checkpoint-worktree.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from './git.ts';
 import { HostAwayError } from './host-patience.ts';
+import { incomingFolder, takeObject } from './lfs-store.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -173,6 +175,7 @@ async function rebuild(
     }
     await git(['update-ref', `refs/heads/${plan.branch}`, branchHead], worktree);
     await standAt(worktree, plan, head, headRef);
+    await restoreLargeObjects(plan, manifest.worktree.commit);
     await fill();
     await git(['update-ref', '-d', ref], worktree);
   } catch (error) {
@@ -184,6 +187,28 @@ async function rebuild(
     throw new RestoreError(`the worktree could not be made from its checkpoint: ${complaint(error)}`, { cause: error });
   } finally {
     await rm(bundlePath, { force: true });
+  }
+}
+
+/** Objects of Git LFS that were not on the host when the checkpoint was made: without them their pointers could not be pushed. */
+async function restoreLargeObjects(plan: WorkspacePlan, commit: string): Promise<void> {
+  const stores = plan.remote.lfs;
+  if (!stores) return;
+  const worktree: GitOptions = { ...inWorktree(plan), timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const parents = await git(['log', '--no-walk', '--format=%H %s', `${commit}^@`, '--'], worktree);
+  const holder = parents.split('\n').find((line) => line.slice(line.indexOf(' ') + 1) === LFS_SUBJECT);
+  if (holder === undefined) return;
+  const listed = await git(['ls-tree', '-z', `${holder.split(' ')[0]}^{tree}`], worktree);
+  for (const entry of listed.split('\0')) {
+    const [, blob, oid] = /^100644 blob ([0-9a-f]{40})\t([0-9a-f]{64})$/.exec(entry) ?? [];
+    if (blob === undefined || oid === undefined) continue;
+    const part = join(await incomingFolder(stores.own), oid);
+    const chunks: Buffer[] = [];
+    await git(['cat-file', 'blob', blob], { ...worktree, maxBytes: MAX_FILE_BYTES, onData: (one) => chunks.push(one) });
+    const content = Buffer.concat(chunks);
+    if (sha256(content) !== oid) continue;
+    await writeFile(part, content, { mode: 0o600 });
+    await takeObject(stores.own, oid, part);
   }
 }
 

@@ -19,6 +19,7 @@ import {
   named,
 } from './host-branch.ts';
 import { commitLeftovers } from './leftovers.ts';
+import { pushLargeFiles } from './lfs.ts';
 import { log } from './log.ts';
 import { notForGit } from './not-for-git.ts';
 import { type BranchMemory, type Meeting, mergeIn } from './outside.ts';
@@ -169,6 +170,8 @@ async function publish(
       );
     }
   }
+  const large = await pushLargeFiles(plan, head, [...(onHost === null ? [] : [onHost]), base]);
+  if (large !== null) return { ...done, pushed: false, ...large };
   const failure = await push(plan, head, onHost);
   if (failure !== null) return { ...done, pushed: false, ...failure };
   memory.tip = head;

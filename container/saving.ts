@@ -6,6 +6,7 @@
 import { readBaseline } from './baseline.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError } from './git.ts';
+import { fetchLargeFiles } from './lfs.ts';
 import type { LifeContext } from './life-context.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from './outside.ts';
 import { pullRequestTemplate } from './pull-request-template.ts';
@@ -243,9 +244,11 @@ export class Saving {
     const memory = this.#memory();
     const meeting = await takeUpOutside(context.plan, memory, context.start.repository.pullRequest);
     if (!meeting || meeting.news.length === 0) return meeting;
-    record.notes = [...(record.notes ?? []), ...meeting.news].slice(-MAX_NOTES);
+    // What others pushed may have brought pointers of Git LFS.
+    const news = [...meeting.news, ...(await fetchLargeFiles(context.plan))];
+    record.notes = [...(record.notes ?? []), ...news].slice(-MAX_NOTES);
     await context.remember();
-    for (const text of meeting.news) context.emit({ type: 'notice', text });
+    for (const text of news) context.emit({ type: 'notice', text });
     return meeting;
   }
 

@@ -19,8 +19,8 @@ export interface WorkspacePlan {
   signal: AbortSignal;
   /** How a start waits for a git host that is away; left out: it does not. */
   waiting?: Waiting;
-  /** Whether git-lfs can be run here. */
-  hasLfs?: boolean;
+  /** Most content of Git LFS that a checkout fetches, in bytes; left out: 1 GiB. */
+  lfsLimitBytes?: number;
   /** Message of the commit that holds what Claude left uncommitted. */
   commitMessage?: (branch: string) => string;
   /** Runs one of the repository's commit hooks; left out where they are not to run. */

@@ -97,8 +97,11 @@ export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
   }
 }
 
-/** The remote of a session as git is told of it. */
-export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
+/**
+ * The remote of a session as git is told of it.
+ * @param mirror the repository's mirror; left out: git knows nothing of Git LFS
+ */
+export function remoteOf(paths: SessionPaths, start: StartSession, mirror?: string): GitRemote {
   const { gateway, repository, author } = start;
   return {
     url: `${gateway.url}/git/${repository.fullName}.git`,
@@ -108,6 +111,7 @@ export function remoteOf(paths: SessionPaths, start: StartSession): GitRemote {
     excludesFile: paths.excludes,
     credentialFile: paths.credential,
     hooksFolder: paths.hooks,
+    ...(mirror !== undefined && { lfs: { own: join(paths.worktree, '.git', 'lfs'), shared: join(mirror, 'lfs') } }),
   };
 }
 

@@ -1,6 +1,10 @@
 /** Plays the Worker's gateway: takes events and patches, forwards to Claude's API and to the git host with the real credentials. */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream as WebStream } from 'node:stream/web';
+import { forwardToLfs } from '../../src/gateway/lfs.ts';
 import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
 import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
 
@@ -99,10 +103,45 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
         return;
       }
       const { url, username, password } = targets.git;
+      const lfs = /^\/gateway\/git\/([^/]+\/[^/]+)\.git\/info\/lfs\/(.*)$/.exec(path);
+      if (lfs) {
+        const [, fullName = '', resource = ''] = lfs;
+        return serveLfs(request, response, fullName, resource, targets.git);
+      }
       const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
       return forward(request, response, `${url}${path.slice('/gateway/git'.length)}`, { authorization: basic });
     }
     send(response, 404, { error: 'not_found', message: path });
+  }
+
+  /** By the gateway's own code, with its addresses. */
+  async function serveLfs(
+    message: IncomingMessage,
+    response: ServerResponse,
+    fullName: string,
+    resource: string,
+    git: NonNullable<GatewayTargets['git']>,
+  ): Promise<void> {
+    const hasBody = message.method !== 'GET' && message.method !== 'HEAD';
+    const init: RequestInit & { duplex: 'half' } = { method: message.method ?? 'GET', duplex: 'half' };
+    init.headers = new Headers(Object.entries(message.headers).map(([name, value]) => [name, String(value)]));
+    if (hasBody) init.body = Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>;
+    const answer = await forwardToLfs(new Request(`${gateway.url}/git/${fullName}.git/info/lfs/${resource}`, init), {
+      resource,
+      base: `${gateway.url}/git/${fullName}.git/info/lfs/`,
+      claims: { s: 'a'.repeat(64), w: 'workspace', r: fullName, b: 'branch', g: 1 },
+      remote: {
+        cloneUrl: `${git.url}/${fullName}.git`,
+        credential: { username: git.username, password: git.password },
+      },
+      keys: { encryptionKey: Buffer.alloc(32, 1).toString('base64') },
+      observer: { onLine: () => {}, onDecoy: () => {} },
+      decoy: 'no-decoy-of-this-stand-in',
+      fetcher: (onward) => fetch(onward),
+    });
+    response.writeHead(answer.status, [...answer.headers].flat());
+    if (answer.body) await pipeline(Readable.fromWeb(answer.body as WebStream), response);
+    else response.end();
   }
 
   async function takeCheckpoint(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {

@@ -316,21 +316,6 @@ describe('other people work on the same branch', () => {
     const looked = await claude('ls');
     expect(looked).toMatchObject({ commits: [], files: [] });
   });
-
-  test('a file in Git LFS is never replaced by its raw content', async () => {
-    await begin('lfs', {
-      '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
-      'old.bin': `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 12\n`,
-    });
-    const saved = await claude(
-      'head -c 100000 /dev/urandom > new.bin; head -c 2000 /dev/urandom > old.bin; echo y > y.txt',
-    );
-    expect(saved.files.map(({ path }) => path)).toEqual(['y.txt']);
-    expect(saved.problem).toMatch(/new\.bin was not committed: the repository keeps it in Git LFS/);
-    expect(saved.problem).toMatch(/old\.bin was not committed/);
-    const committed = await claude('git add new.bin; git commit -qm raw');
-    expect(committed.problem).toMatch(/new\.bin is committed as a plain file/);
-  });
 });
 
 describe('the repository’s conventions', () => {
