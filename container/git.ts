@@ -131,6 +131,8 @@ export function gitEnvironmentForClaude(remote: GitRemote): Record<string, strin
     ...sharedSettings(remote),
     ['core.hooksPath', remote.hooksFolder],
     [`credential.${remote.gatewayUrl}.helper`, `!f() { cat ${file}; }; f`],
+    // git-lfs asks for a host alone otherwise, and the helper is the gateway's, not its host's.
+    [`credential.${remote.gatewayUrl}.useHttpPath`, 'true'],
     ...(remote.lfs ? largeFileSettings(remote.url, remote.lfs) : []),
   ]);
   // An object that nobody has stays a pointer, and does not stop a checkout.

@@ -10,6 +10,7 @@ import { mendIndex } from './index-file.ts';
 import { log } from './log.ts';
 import { type RawPath, rawFile, rawOutput, shownPath } from './raw-path.ts';
 import type { CommitHook } from './repository-hooks.ts';
+import { isAsGiven } from './submodules.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Git hosts refuse larger files (GitHub: 100 MiB), and with them the whole push. */
@@ -53,6 +54,7 @@ export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline, i
     if (installed.folders.some((folder) => entry.path.startsWith(folder))) continue;
     if (await isUnchangedSince(baseline, plan.worktree, entry.path)) continue;
     if (entry.isTracked && !entry.isStaged && (await isOnlyNormalized(plan, options, entry.path))) continue;
+    if (await isModuleAsGiven(plan, entry.path)) continue;
     const reason = await whyLeaveOut(plan, entry.path, filtered);
     if (reason === null) wanted.push(entry.path);
     else left.add(entry.path, reason);
@@ -93,6 +95,12 @@ async function refusalOfHooks(runHook: NonNullable<WorkspacePlan['runHook']>, fi
     if (!ok) return `${hook} hook refused it: ${output === '' ? '(it said nothing)' : output}`;
   }
   return null;
+}
+
+/** A submodule that Claude never moved: where others moved it meanwhile, it is not moved back. */
+async function isModuleAsGiven(plan: WorkspacePlan, path: RawPath): Promise<boolean> {
+  const found = await lstat(rawFile(plan.worktree, path)).catch(() => null);
+  return (found?.isDirectory() ?? false) && (await isAsGiven(plan, text(path.replace(/\/$/, ''))));
 }
 
 /** Collects what is left out; the first ones are named, the rest is counted. */

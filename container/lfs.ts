@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { chmod, constants, copyFile, lstat, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GitOptions, git, gitSays } from './git.ts';
-import { filteredBy, shownPath } from './leftovers.ts';
+import { filteredBy } from './leftovers.ts';
 import { isInstalled } from './lfs-settings.ts';
 import {
   findObject,
@@ -23,6 +23,7 @@ import {
 } from './lfs-store.ts';
 import { askAbout, downloadAll, LfsError, type LfsOffer, uploadAll } from './lfs-transfer.ts';
 import { log } from './log.ts';
+import { rawFile, rawOutput, shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Content that is fetched for one checkout, unless told otherwise. */
@@ -283,10 +284,4 @@ function fileAt(plan: WorkspacePlan, path: string): Buffer {
 
 async function rawList(args: string[], options: GitOptions): Promise<string[]> {
   return (await rawOutput(args, options)).split('\0').filter((path) => path !== '');
-}
-
-async function rawOutput(args: string[], options: GitOptions): Promise<string> {
-  const chunks: Buffer[] = [];
-  await git(args, { ...options, onData: (chunk) => chunks.push(chunk) });
-  return Buffer.concat(chunks).toString('latin1');
 }

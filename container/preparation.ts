@@ -22,6 +22,7 @@ import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './
 import { besides, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
+import { fetchSubmodules } from './submodules.ts';
 import { prepareWorkspace, pushedCommit, wholeHistory } from './workspace.ts';
 import { inWorktree } from './workspace-plan.ts';
 
@@ -40,7 +41,7 @@ export async function prepare(context: LifeContext): Promise<void> {
     (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
     restoring(context),
   );
-  await fetchLarge(context);
+  await fetchBeside(context);
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUpMeasured(context, prepared.created);
   const own = await readRepositoryPrompts(context.plan, start.claude.role ?? null);
@@ -54,10 +55,10 @@ export async function prepare(context: LifeContext): Promise<void> {
   context.emit({ type: 'ready', branch, baseCommit: prepared.commit, worktree: paths.worktree, resumed });
 }
 
-/** Content of files in Git LFS, before a setup script or Claude reads them. */
-async function fetchLarge(context: LifeContext): Promise<void> {
+/** Content of files in Git LFS and submodules, before a setup script or Claude reads them. */
+async function fetchBeside(context: LifeContext): Promise<void> {
   const { record } = context;
-  const told = await fetchLargeFiles(context.plan);
+  const told = [...(await fetchLargeFiles(context.plan)), ...(await fetchSubmodules(context.plan))];
   for (const text of told) context.emit({ type: 'notice', text });
   if (told.length > 0) record.notes = [...new Set([...(record.notes ?? []), ...told])];
 }

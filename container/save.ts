@@ -21,7 +21,7 @@ import {
 import { commitLeftovers } from './leftovers.ts';
 import { pushLargeFiles } from './lfs.ts';
 import { log } from './log.ts';
-import { notForGit } from './not-for-git.ts';
+import { notForGit, replacedPointers } from './not-for-git.ts';
 import { type BranchMemory, type Meeting, mergeIn } from './outside.ts';
 import { exists } from './paths.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -169,6 +169,12 @@ async function publish(
         `${plan.branch} was not pushed: it would take other people's commits off the branch (${named(lost)}). Merge origin/${plan.branch}, or rebase onto it, so that they stay.`,
       );
     }
+  }
+  const replaced = await replacedPointers(plan, onHost ?? (await mergeBase(options, base, head)), head);
+  if (replaced.length > 0) {
+    return refused(
+      `${plan.branch} was not pushed: ${replaced.join(', ')} is kept in Git LFS, and a commit replaces its pointer by the content itself. Take it out and add it again (git rm --cached, git add), in place of that commit.`,
+    );
   }
   const large = await pushLargeFiles(plan, head, [...(onHost === null ? [] : [onHost]), base]);
   if (large !== null) return { ...done, pushed: false, ...large };

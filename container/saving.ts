@@ -14,6 +14,7 @@ import { repairRepository } from './repair.ts';
 import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
 import { type Shared, shareFiles } from './share.ts';
+import { fetchSubmodules } from './submodules.ts';
 
 const FIRST_LATER_PUSH_MS = 60_000;
 const MAX_LATER_PUSHES = 6;
@@ -244,8 +245,9 @@ export class Saving {
     const memory = this.#memory();
     const meeting = await takeUpOutside(context.plan, memory, context.start.repository.pullRequest);
     if (!meeting || meeting.news.length === 0) return meeting;
-    // What others pushed may have brought pointers of Git LFS.
-    const news = [...meeting.news, ...(await fetchLargeFiles(context.plan))];
+    // What others pushed may have brought pointers of Git LFS, or moved submodules.
+    const { plan } = context;
+    const news = [...meeting.news, ...(await fetchLargeFiles(plan)), ...(await fetchSubmodules(plan))];
     record.notes = [...(record.notes ?? []), ...news].slice(-MAX_NOTES);
     await context.remember();
     for (const text of news) context.emit({ type: 'notice', text });

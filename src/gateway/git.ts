@@ -49,25 +49,26 @@ export async function forwardToGit(
 ): Promise<Response> {
   const prefix = `${claims.r}.git/`;
   // Compared as it came: nothing is decoded or resolved, so there is no second way to write an address.
-  if (!subpath.startsWith(prefix)) return plain(403, `this session may use the repository ${claims.r} only`);
+  if (!subpath.startsWith(prefix)) return plainRefusal(403, `this session may use the repository ${claims.r} only`);
   const resource = subpath.slice(prefix.length);
   const { search } = new URL(request.url);
   if (resource === 'info/refs') {
-    if (request.method !== 'GET') return plain(405, 'the list of refs is got by GET');
+    if (request.method !== 'GET') return plainRefusal(405, 'the list of refs is got by GET');
     if (!/^\?service=git-(upload|receive)-pack$/.test(search)) {
-      return plain(403, "only git's smart HTTP protocol is served: use a newer git");
+      return plainRefusal(403, "only git's smart HTTP protocol is served: use a newer git");
     }
     return handOn(await askGitHost(request, `info/refs${search}`, null, claims, remote, fetcher));
   }
   if (resource !== 'git-upload-pack' && resource !== 'git-receive-pack') {
-    return plain(404, "there is nothing but git's smart HTTP protocol and Git LFS here (no plain files)");
+    return plainRefusal(404, "there is nothing but git's smart HTTP protocol and Git LFS here (no plain files)");
   }
-  if (request.method !== 'POST' || search !== '') return plain(405, `${resource} is asked by POST, without a query`);
+  if (request.method !== 'POST' || search !== '')
+    return plainRefusal(405, `${resource} is asked by POST, without a query`);
   if (request.headers.get('content-type') !== `application/x-${resource}-request`) {
-    return plain(415, `${resource} takes application/x-${resource}-request`);
+    return plainRefusal(415, `${resource} takes application/x-${resource}-request`);
   }
   const body = decodedBody(request);
-  if (!body) return plain(415, 'the body may be compressed with gzip only');
+  if (!body) return plainRefusal(415, 'the body may be compressed with gzip only');
   if (resource === 'git-receive-pack') return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own);
   return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
 }
@@ -89,8 +90,8 @@ async function forwardPush(
     ({ push, read, end } = await readPush(reader));
   } catch (error) {
     await reader.cancel().catch(ignored);
-    if (error instanceof PushSyntaxError) return plain(400, error.message);
-    return plain(400, 'the push could not be read: it is not valid gzip, or the connection broke');
+    if (error instanceof PushSyntaxError) return plainRefusal(400, error.message);
+    return plainRefusal(400, 'the push could not be read: it is not valid gzip, or the connection broke');
   }
   // Git sends a lone flush before a large push, to see whether it may at all: by coming here, it may.
   if (push.updates.length === 0 && !push.signed) {
@@ -103,7 +104,7 @@ async function forwardPush(
     // Git reads the answer only after it has sent everything, so the pack is taken, and thrown away, within reason.
     await drain(reader, maxBytes);
     const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
-    return report ? pushResult(report) : plain(403, notice);
+    return report ? pushResult(report) : plainRefusal(403, notice);
   };
   if (claims.ro) return refuse('this session only looks at the repository, so nothing is pushed for it');
   const isElsewhere = push.updates.some(({ ref }) => ref !== `refs/heads/${claims.b}`);
@@ -185,7 +186,7 @@ function refProblem(update: RefUpdate, branch: string): string | null {
 }
 
 /** The body without its gzip; null for any other encoding. */
-function decodedBody(request: Request): ReadableStream<Uint8Array> | null {
+export function decodedBody(request: Request): ReadableStream<Uint8Array> | null {
   const body: ReadableStream<Uint8Array<ArrayBuffer>> = request.body ?? new Blob([]).stream();
   const encoding = request.headers.get('content-encoding');
   if (encoding === null || encoding === 'identity') return body;
@@ -237,7 +238,7 @@ function handOn(answer: Response | GitRefusal): Response {
 
 /** A refusal as an answer that git prints. */
 export function refusedByGit({ status, message, retryAfter }: GitRefusal): Response {
-  return plain(status, message, retryAfter);
+  return plainRefusal(status, message, retryAfter);
 }
 
 function pushResult(report: Uint8Array<ArrayBuffer> | null): Response {
@@ -246,7 +247,7 @@ function pushResult(report: Uint8Array<ArrayBuffer> | null): Response {
 }
 
 /** A refusal git prints, line by line, after `remote: `. */
-function plain(status: number, message: string, retryAfter?: string): Response {
+export function plainRefusal(status: number, message: string, retryAfter?: string): Response {
   const headers = new Headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' });
   if (retryAfter !== undefined) headers.set('retry-after', retryAfter);
   return new Response(`Cyrus: ${message}\n`, { status, headers });

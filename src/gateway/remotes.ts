@@ -1,12 +1,15 @@
 /** Addresses and credentials of repositories, kept in the isolate for a moment: a clone asks for them three times. */
 import type { Config } from '../config.ts';
 import { gitAccess } from '../github/access.ts';
+import { gitHubRepository } from '../github/address.ts';
 import { GitHubError } from '../github/errors.ts';
 import { log } from '../observability/log.ts';
-import { findRepository, openDatabase, type Repository } from '../store/database.ts';
+import type { RepositorySettings } from '../protocol/repository.ts';
+import { findRepository, listRepositoriesAt, openDatabase, type Repository } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
 import { identityOf } from '../store/repository-identity.ts';
 import type { GitRefusal, GitRemote } from './git-host.ts';
+import { comparable, submoduleAddress } from './submodules.ts';
 import type { Claims } from './token.ts';
 
 /** How long a repository is believed to be as it was, in ms. Far shorter than what a GitHub App's token is good for. */
@@ -38,6 +41,49 @@ export class Remotes {
     }
   }
 
+  /**
+   * The way to a submodule of the session's repository, to read it:
+   * - one that an admin has set for the same workspace, by its own credential, unless rules of its own say who may ask there
+   * - one that only another workspace has set: not at all
+   * - any other at the same host: by the credential of the session's repository; a GitHub App's counts for repositories of the
+   *   same owner, and others are asked for without one, as public ones
+   * @param url as `.gitmodules` has it
+   * @throws NotMigratedError, DatabaseError
+   */
+  async findModule(d1: D1Database, config: Config, claims: Claims, url: string): Promise<GitRemote | GitRefusal> {
+    const refuse = (why: string): GitRefusal => ({
+      status: 403,
+      message: `the submodule ${url} is not fetched: ${why}`,
+    });
+    try {
+      const own = await this.#repository(d1, config, claims);
+      if (!own) return refuse(`the repository ${claims.r} is not configured any more`);
+      const found = submoduleAddress(url, own.cloneUrl);
+      if ('why' in found) return refuse(found.why);
+      const { address } = found;
+      const database = openDatabase(d1, config.encryptionKey, config.oldEncryptionKey);
+      const known = (await listRepositoriesAt(database, address)).filter(
+        ({ cloneUrl }) => comparable(cloneUrl) === comparable(address),
+      );
+      const [ours] = known.filter(({ workspaceId }) => workspaceId === claims.w);
+      if (ours && ours.fullName !== claims.r && hasRules(ours.settings)) {
+        return refuse(`rules of its own say who may use ${ours.fullName}`);
+      }
+      if (!ours && known.length > 0) return refuse('it belongs to another workspace');
+      const repository = ours ? await findRepository(database, claims.w, ours.fullName) : null;
+      const cloneUrl = repository?.cloneUrl ?? address;
+      const access = { cloneUrl, credential: (repository ?? own).credential };
+      if (!repository && !isWithinReach(config, own, address)) return { cloneUrl, credential: null };
+      const { credential, renew } = await gitAccess(config, access);
+      return { cloneUrl, credential, renew };
+    } catch (error) {
+      if (error instanceof GitHubError) return refusalOf(error, claims);
+      if (!(error instanceof DecryptionError)) throw error;
+      log('gateway.git.credential-unreadable', { repository: claims.r, error });
+      return { status: 403, message: error.message };
+    }
+  }
+
   async #repository(d1: D1Database, config: Config, claims: Claims): Promise<Repository | null> {
     const key = JSON.stringify([claims.w, claims.r]);
     const known = this.#known.get(key);
@@ -49,6 +95,18 @@ export class Remotes {
     this.#known.set(key, { repository, until: Date.now() + TTL_MS });
     return repository;
   }
+}
+
+/** A GitHub App is installed for each owner by itself: what it reads of one is nothing to sessions of another. */
+function isWithinReach(config: Config, { cloneUrl, credential }: Repository, address: string): boolean {
+  if (credential === null || !('kind' in credential) || credential.kind !== 'github-app') return true;
+  const owner = (url: string) => gitHubRepository(config.github.apiUrl, url)?.owner.toLowerCase();
+  return owner(cloneUrl) !== undefined && owner(cloneUrl) === owner(address);
+}
+
+function hasRules(settings: RepositorySettings): boolean {
+  const { allowedUsers, blockedUsers, allowedTeams, blockedTeams } = settings;
+  return [allowedUsers, blockedUsers, allowedTeams, blockedTeams].some((names) => names.length > 0);
 }
 
 /** GitHub gives out no token: what git prints. */

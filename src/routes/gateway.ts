@@ -16,11 +16,13 @@ import { forwardToGit, refusedByGit } from '../gateway/git.ts';
 import { forwardToLfs, LFS_PATH } from '../gateway/lfs.ts';
 import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
+import { forwardToSubmodule } from '../gateway/submodules.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { isContainerOf } from '../sandbox/container.ts';
+import { fromBase64Url } from '../store/base64url.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
@@ -157,6 +159,20 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     );
   });
 
+  app.all('/modules/*', async (c) => {
+    const { claims, config } = c.var;
+    const [, encoded = '', resource = ''] = /^([\w-]+)\/(.+)$/.exec(below(c.req.raw, `${options.base}/modules/`)) ?? [];
+    const url = new TextDecoder().decode(fromBase64Url(encoded) ?? new Uint8Array());
+    const remote = await remotes.findModule(c.env.DB, config, claims, url);
+    if ('status' in remote) return refusedByGit(remote);
+    const observer = egressObserver(c.env, claims.s);
+    const { host, pathname } = new URL(remote.cloneUrl);
+    const passage = { observer, decoy: await decoyOf(config, claims.s), host, path: `${pathname}/${resource}` };
+    return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
+      forwardToSubmodule(request, resource, claims, remote, outgoing),
+    );
+  });
+
   app.all('/mcp/:server', (c) => {
     const { claims, config } = c.var;
     const observer = egressObserver(c.env, claims.s);
@@ -266,7 +282,7 @@ function superseded(c: GatewayContext, why: string, path: string): Response {
     const error = { type: 'permission_error', message: `Cyrus: ${why}` };
     return c.json({ type: 'error', error }, 403, { 'x-should-retry': 'false' });
   }
-  if (path.startsWith('/git/')) return c.text(`Cyrus: ${why}\n`, 403);
+  if (/^\/(git|modules)\//.test(path)) return c.text(`Cyrus: ${why}\n`, 403);
   return refuse(409, 'superseded', why);
 }
 

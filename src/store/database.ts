@@ -2,7 +2,7 @@
  * Workspaces, repositories and the index of sessions in D1. A repository found by its key comes with its credential
  * decrypted; lists (`list…`) never hold a secret.
  */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { credentialSchema, type RepositoryInput, type StoredCredential, type WorkspaceInput } from '../protocol/api.ts';
 import { type RepositorySettings, repositorySettingsSchema } from '../protocol/repository.ts';
@@ -185,6 +185,24 @@ export async function listRepositories(db: Database, workspaceId: string): Promi
       .from(repositories)
       .where(eq(repositories.workspaceId, workspaceId))
       .orderBy(repositories.fullName),
+  );
+}
+
+/**
+ * Repositories of all workspaces at a clone address, without secrets; case, `.git` and a slash at the end do not matter.
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function listRepositoriesAt(db: Database, address: string): Promise<RepositorySummary[]> {
+  const plain = address
+    .toLowerCase()
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '');
+  const spellings = ['', '/', '.git', '.git/'].map((end) => plain + end);
+  return run(() =>
+    db.orm
+      .select(repositoryColumns)
+      .from(repositories)
+      .where(inArray(sql`lower(${repositories.cloneUrl})`, spellings)),
   );
 }
 

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
 import { forwardToLfs } from '../../src/gateway/lfs.ts';
+import { submoduleAddress } from '../../src/gateway/submodules.ts';
 import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
 import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
 
@@ -111,7 +112,23 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
       return forward(request, response, `${url}${path.slice('/gateway/git'.length)}`, { authorization: basic });
     }
+    if (path.startsWith('/gateway/modules/')) {
+      return serveModule(request, response, path.slice('/gateway/modules/'.length));
+    }
     send(response, 404, { error: 'not_found', message: path });
+  }
+
+  /** Reads another repository of the same host, as the gateway decides by the address. */
+  function serveModule(request: IncomingMessage, response: ServerResponse, path: string) {
+    const [, encoded = '', resource = ''] =
+      /^([\w-]+)\/(info\/refs\?service=git-upload-pack|git-upload-pack)$/.exec(path) ?? [];
+    const found = submoduleAddress(Buffer.from(encoded, 'base64url').toString(), `${targets.git?.url}/acme/own.git`);
+    if (!targets.git || 'why' in found) {
+      const why = 'why' in found ? found.why : 'no host';
+      return void response.writeHead(403, { 'content-type': 'text/plain' }).end(`Cyrus: it is not fetched: ${why}\n`);
+    }
+    const basic = `Basic ${Buffer.from(`${targets.git.username}:${targets.git.password}`).toString('base64')}`;
+    return forward(request, response, `${found.address}/${resource}`, { authorization: basic });
   }
 
   /** By the gateway's own code, with its addresses. */

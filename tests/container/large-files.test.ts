@@ -247,6 +247,18 @@ test('a pointer to content that nobody has is not pushed, and Claude is told whi
   expect(await isOnHost('never there')).toBe(true);
 });
 
+test('a commit that replaces a pointer by content is not pushed, and Claude is told how to mend it', async () => {
+  await begin({ 'a.bin': pointerTo('a') }, ['a']);
+  const content = 'x'.repeat(2_000);
+  const raw = 'git -c filter.lfs.process= -c filter.lfs.clean= -c filter.lfs.required=false';
+  const saved = await claude(`printf ${content} > a.bin; ${raw} add a.bin; ${raw} commit -qm Raw`);
+  expect(saved.pushed).toBe(false);
+  expect(saved.problem).toMatch(/a\.bin is kept in Git LFS, and a commit replaces its pointer by the content itself/);
+  const mended = await claude('git rm -q --cached a.bin; git add a.bin; git commit -q --amend -m Pointer');
+  expect(mended.pushed).toBe(true);
+  expect(await onBranch('a.bin')).toBe(pointerTo(content));
+});
+
 test('what other people push comes with its content', async () => {
   await begin({ 'a.txt': 'a\n' });
   await claude('echo 1 > 1.txt');
