@@ -9,7 +9,7 @@ import { findRepository, listRepositoriesAt, openDatabase, type Repository } fro
 import { DecryptionError } from '../store/encryption.ts';
 import { identityOf } from '../store/repository-identity.ts';
 import type { GitRefusal, GitRemote } from './git-host.ts';
-import { comparable, submoduleAddress } from './submodules.ts';
+import { submoduleAddress } from './submodules.ts';
 import type { Claims } from './token.ts';
 
 /** How long a repository is believed to be as it was, in ms. Far shorter than what a GitHub App's token is good for. */
@@ -62,9 +62,7 @@ export class Remotes {
       if ('why' in found) return refuse(found.why);
       const { address } = found;
       const database = openDatabase(d1, config.encryptionKey, config.oldEncryptionKey);
-      const known = (await listRepositoriesAt(database, address)).filter(
-        ({ cloneUrl }) => comparable(cloneUrl) === comparable(address),
-      );
+      const known = await listRepositoriesAt(database, address);
       const [ours] = known.filter(({ workspaceId }) => workspaceId === claims.w);
       if (ours && ours.fullName !== claims.r && hasRules(ours.settings)) {
         return refuse(`rules of its own say who may use ${ours.fullName}`);

@@ -2,6 +2,7 @@
  * Submodules: other repositories that the session's own repository names in `.gitmodules`. They are only read, and only at the
  * host of the session's repository: whose credential is used is decided by `Remotes.findModule`.
  */
+import { withoutBeginning, withoutEnding } from '../protocol/linear-text.ts';
 import type { Fetch } from './forwarding.ts';
 import { decodedBody, plainRefusal, refusedByGit } from './git.ts';
 import { askGitHost, type GitRemote } from './git-host.ts';
@@ -25,7 +26,7 @@ export function submoduleAddress(url: string, cloneUrl: string): { address: stri
   }
   const path = /^\.\.?\//.test(url) ? relativePath(url, own.pathname) : absolutePath(url, own);
   if (path === null) return { why: `it is not at ${own.host}, the host of the repository` };
-  const segments = path.replace(/^\/+|\/+$/g, '').split('/');
+  const segments = withoutSlashes(path).split('/');
   if (segments.length < 2 || !segments.every((segment) => SEGMENT.test(segment))) {
     return { why: 'its address is none that git hosts have' };
   }
@@ -33,7 +34,7 @@ export function submoduleAddress(url: string, cloneUrl: string): { address: stri
 }
 
 function relativePath(url: string, from: string): string | null {
-  const base = from.replace(/^\/+|\/+$/g, '').split('/');
+  const base = withoutSlashes(from).split('/');
   let rest = url;
   for (let match = /^(\.\.?)\//.exec(rest); match; match = /^(\.\.?)\//.exec(rest)) {
     if (match[1] === '..' && base.pop() === undefined) return null;
@@ -55,12 +56,8 @@ function absolutePath(url: string, own: URL): string | null {
   return host === own.host ? pathname : null;
 }
 
-/** Addresses that mean the same repository are equal in this form. */
-export function comparable(address: string): string {
-  return address
-    .toLowerCase()
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '');
+function withoutSlashes(path: string): string {
+  return withoutBeginning(withoutEnding(path, '/'), '/');
 }
 
 /**

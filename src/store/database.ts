@@ -5,6 +5,7 @@
 import { and, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { credentialSchema, type RepositoryInput, type StoredCredential, type WorkspaceInput } from '../protocol/api.ts';
+import { withoutEnding } from '../protocol/linear-text.ts';
 import { type RepositorySettings, repositorySettingsSchema } from '../protocol/repository.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
 import { decryptText, encryptText, type KeyPurpose } from './encryption.ts';
@@ -193,10 +194,7 @@ export async function listRepositories(db: Database, workspaceId: string): Promi
  * @throws NotMigratedError, DatabaseError
  */
 export async function listRepositoriesAt(db: Database, address: string): Promise<RepositorySummary[]> {
-  const plain = address
-    .toLowerCase()
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '');
+  const plain = withoutEnding(address.toLowerCase(), '/').replace(/\.git$/, '');
   const spellings = ['', '/', '.git', '.git/'].map((end) => plain + end);
   return run(() =>
     db.orm

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { EventBatch } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway.ts';
@@ -453,6 +454,42 @@ describe('the way to the git host', () => {
       403,
     );
     expect(sent).toHaveLength(2);
+  });
+
+  it('reads submodules by the credential that may, never those of another workspace, and pushes to none', async () => {
+    const other = { cloneUrl: 'https://git.example/acme/lib.git', baseBranch: 'main' };
+    const credential = { username: 'lib', password: 'password-of-the-library' };
+    await store('modules-1');
+    await store('modules-2');
+    await upsertWorkspace(db, 'modules-3', workspace, 1);
+    await upsertRepository(db, 'modules-1', 'acme/lib', { ...other, credential }, 1);
+    const foreign = { ...other, cloneUrl: 'https://git.example/acme/Secret', credential };
+    await upsertRepository(db, 'modules-3', 'acme/secret', foreign, 1);
+    upstream = () => new Response('refs');
+    const fetchOf = (url: string, w: string, service = 'upload') =>
+      ask(`/modules/${btoa(url).replace(/=+$/, '')}/info/refs?service=git-${service}-pack`, {}, env, { w });
+    const sentTo = () => [sent.at(-1)?.url, sent.at(-1)?.headers.get('authorization')];
+    const refs = 'info/refs?service=git-upload-pack';
+    // One of the workspace's own, by its own credential.
+    expect((await fetchOf('../lib.git', 'modules-1')).status).toBe(200);
+    expect(sentTo()).toEqual([`${other.cloneUrl}/${refs}`, `Basic ${btoa('lib:password-of-the-library')}`]);
+    // One that nobody has set, by the session's.
+    expect((await fetchOf('git@git.example:acme/free.git', 'modules-2')).status).toBe(200);
+    expect(sentTo()).toEqual([`https://git.example/acme/free.git/${refs}`, `Basic ${btoa(`cyrus:${GIT_PASSWORD}`)}`]);
+    const before = sent.length;
+    for (const [url, words] of [
+      ['../secret.git', 'it belongs to another workspace'],
+      ['../lib', 'it belongs to another workspace'],
+      ['https://evil.example/acme/lib.git', 'it is not at git.example'],
+    ] as const) {
+      const refused = await fetchOf(url, 'modules-2');
+      expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining(words)]);
+    }
+    expect((await fetchOf('../lib.git', 'modules-1', 'receive')).status).toBe(403);
+    const rules = { ...repositorySettingsSchema.parse({}), allowedUsers: ['ada@acme.example'] };
+    await upsertRepository(db, 'modules-1', 'acme/lib', { ...other, credential, settings: rules }, 2);
+    expect(await (await fetchOf('../lib.git', 'modules-1')).text()).toContain('rules of its own');
+    expect(sent).toHaveLength(before);
   });
 
   it('refuses a path written another way than git writes it', async () => {

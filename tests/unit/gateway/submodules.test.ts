@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { comparable, submoduleAddress } from '../../../src/gateway/submodules.ts';
+import { submoduleAddress } from '../../../src/gateway/submodules.ts';
 
 const own = 'https://git.example/acme/shop.git';
 
@@ -43,9 +43,5 @@ describe('the address of a submodule', () => {
     'x'.repeat(2_000),
   ])('%s is refused in words', (url) => {
     expect(submoduleAddress(url, own)).toEqual({ why: expect.any(String) });
-  });
-
-  it('means the same repository whatever its case and ending', () => {
-    expect(comparable('https://Git.example/Acme/Lib.git/')).toBe(comparable('https://git.example/acme/lib'));
   });
 });
