@@ -23,7 +23,7 @@ import {
 } from './lfs-store.ts';
 import { askAbout, downloadAll, LfsError, type LfsOffer, uploadAll } from './lfs-transfer.ts';
 import { log } from './log.ts';
-import { rawFile, rawOutput, shownPath } from './raw-path.ts';
+import { listRawPaths, rawFile, rawInput, rawOutput, shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Content that is fetched for one checkout, unless told otherwise. */
@@ -64,7 +64,7 @@ export async function fetchLargeFiles(plan: WorkspacePlan): Promise<string[]> {
   for (const pointer of wanted) if (await place(plan, stores, pointer)) placed.push(pointer.path);
   if (placed.length > 0) {
     // The content is the pointer's: git takes note of the files' times, and nothing is staged.
-    const input = Buffer.from(placed.join('\0'), 'latin1');
+    const input = rawInput(placed);
     await git(['update-index', '-q', '--refresh', '-z', '--stdin'], { ...options, input, timeoutMs: 10 * 60_000 });
   }
   log('info', 'large files', { placed: placed.length, missing: missing.size, beyond: beyond.length });
@@ -76,15 +76,15 @@ async function pointersIn(plan: WorkspacePlan, options: GitOptions): Promise<Poi
   const pattern = ['grep', '-q', '--cached', '-e', 'filter=lfs', '--', ':(top,glob)**/.gitattributes'];
   if (!(await gitSays(pattern, options))) return [];
   const [tracked, changed] = await Promise.all([
-    rawList(['ls-files', '-z'], options),
+    listRawPaths(['ls-files', '-z'], options),
     // What Claude has changed is Claude's.
-    rawList(['diff-files', '--name-only', '-z', '--ignore-submodules=all'], options),
+    listRawPaths(['diff-files', '--name-only', '-z', '--ignore-submodules=all'], options),
   ]);
   const others = new Set(changed);
   const found: PointerFile[] = [];
   for (const path of await filteredBy(options, tracked, 'lfs')) {
     if (others.has(path)) continue;
-    const file = fileAt(plan, path);
+    const file = rawFile(plan.worktree, path);
     const status = await lstat(file).catch(() => null);
     if (!status?.isFile() || status.size === 0 || status.size >= MAX_POINTER_BYTES) continue;
     const pointer = readPointer(await readFile(file).catch(() => Buffer.alloc(0)));
@@ -115,7 +115,7 @@ function uniqueObjects(pointers: readonly PointerFile[]): Pointer[] {
 async function place(plan: WorkspacePlan, stores: LfsStores, { path, oid }: PointerFile): Promise<boolean> {
   const object = findObject(stores, oid);
   if (object === null) return false;
-  const file = fileAt(plan, path);
+  const file = rawFile(plan.worktree, path);
   const part = join(await incomingFolder(stores.own), randomUUID());
   try {
     const { mode } = await lstat(file);
@@ -276,12 +276,4 @@ export async function unpushedObjects(plan: WorkspacePlan): Promise<(Pointer & {
   return own
     .filter(({ oid }) => findObject({ own: stores.shared, shared: stores.shared }, oid) === null)
     .map((pointer) => ({ ...pointer, file: objectFile(stores.own, pointer.oid) }));
-}
-
-function fileAt(plan: WorkspacePlan, path: string): Buffer {
-  return Buffer.concat([Buffer.from(`${plan.worktree}/`), Buffer.from(path, 'latin1')]);
-}
-
-async function rawList(args: string[], options: GitOptions): Promise<string[]> {
-  return (await rawOutput(args, options)).split('\0').filter((path) => path !== '');
 }

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { type GitOptions, git } from './git.ts';
 import { filteredBy, isPointer, submodulePaths } from './leftovers.ts';
-import { shownPath } from './raw-path.ts';
 import { exists } from './paths.ts';
+import { shownPath } from './raw-path.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const MAX_LISTING_BYTES = 256 * 1024 * 1024;
