@@ -124,9 +124,10 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
       }
       return;
     }
-    const { promptId, commentId, author, person, text } = expectedThread;
+    const { promptId, commentId, author, person, text, at } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
-    prompted(step, { type: 'prompted', promptId, agentSessionId, author, person, source, text });
+    const asked = { promptId, agentSessionId, author, person, source, text } as const;
+    prompted(step, { type: 'prompted', ...asked, ...(at !== undefined && { at }) });
     // Linear tells of it too, sooner or later, whoever opened it.
     expectEvent(step, agentSessionId);
     return;

@@ -62,6 +62,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   if (isStoppedBefore(step, at)) {
+    // Its thread was opened to say so; it is asked in no other.
+    if (step.state.expectedThread?.promptId === promptId) step.set({ expectedThread: null });
     tellStopped(step, prompt);
     return;
   }

@@ -358,6 +358,23 @@ describe('what is late', () => {
     expect(handed(asked(play, 'p3', 'thread-2', 25_000))).toEqual(['p3']);
   });
 
+  it('a request that only a notification told of, and that a stop has overtaken, is begun in no thread, and told so in one', () => {
+    const play = newerWork();
+    const asked = { promptId: 'n1', commentId: null, author: 'Ada', person: null, text: 'The cart' };
+    play.play({ type: 'thread-expected', ...asked, at: 60_000 });
+    stopped(play, 'thread-1', 70_000);
+    play.report(aborted(['p1']), saved(1));
+    play.now += 60_000;
+    const [effect] = play.play({ type: 'deadline' }).filter(({ kind }) => kind === 'open-thread');
+    if (!effect) throw new Error('no thread is opened');
+    const opened = { kind: 'thread', agentSessionId: 'thread-9', isLinears: false } as const;
+    expect(handed(play.play({ type: 'effect-done', effect, result: opened }))).toEqual([]);
+    expect(play.state.phase.name).toBe('waiting');
+    expect(play.state.expectedThread).toBeNull();
+    expect(play.closings('thread-9')).toEqual([expect.stringContaining('before the work was stopped')]);
+    expect(how(play).n1).toBe('stopped');
+  });
+
   it('a delegation from before the issue was taken away opens nothing', () => {
     const play = newerWork();
     play.play({ type: 'withdrawn', id: 'w', why: 'unassigned', author: 'Ada', teamIds: [], at: 20_000 });
