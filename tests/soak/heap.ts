@@ -29,11 +29,11 @@ export class WorkerMemory {
   readonly samples: MemorySample[] = [];
   readonly #port: number;
   readonly #url: string;
-  readonly #pid: number;
+  readonly #pid: () => number;
   readonly #since = Date.now();
 
-  /** @param port of the inspector. @param url of the Worker. @param pid of the process that runs it */
-  constructor(port: number, url: string, pid: number) {
+  /** @param port of the inspector. @param url of the Worker. @param pid of the process that runs it, which wrangler replaces where a source file changes */
+  constructor(port: number, url: string, pid: () => number) {
     this.#port = port;
     this.#url = url;
     this.#pid = pid;
@@ -41,7 +41,7 @@ export class WorkerMemory {
 
   /** Collects garbage, then notes what is left. @throws where the inspector does not answer */
   async sample(): Promise<MemorySample> {
-    const rss = residentBytes(this.#pid);
+    const rss = residentBytes(this.#pid());
     const inspector = await Inspector.open(this.#port);
     // An isolate that does nothing does not answer its inspector either.
     const ask = async (method: string) => {

@@ -88,7 +88,7 @@ async function main(): Promise<void> {
   const sandboxVariables = { CYRUS_IDLE_MINUTES: String(IDLE_MINUTES) };
   const stack = await setStack({ folder, inspectorPort, sandboxVariables, pace: 2 });
   try {
-    const memory = new WorkerMemory(inspectorPort, stack.url, workerRuntime(stack));
+    const memory = new WorkerMemory(inspectorPort, stack.url, () => workerRuntime(stack));
     const measured = await play(stack, memory);
     await stack.close();
     await nothingRuns(folder).catch((error) => problems.push(String(error)));
