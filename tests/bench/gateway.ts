@@ -1,6 +1,7 @@
 /**
- * `npm run bench:gateway`: what the way through the gateway costs, beside the direct way, in turns in one run. The Worker as a
- * deploy bundles it, in workerd with real D1 and objects; real git against a real git host. See docs/benchmarks.md.
+ * `npm run bench:gateway`: what the way through the gateway costs, beside the direct way and that through a Worker which only hands on
+ * (gateway-minimal.js), in turns in one run. The Worker as a deploy bundles it, in workerd with real D1 and objects; a session that
+ * is at work; real git against a real git host. See docs/benchmarks.md.
  */
 import { execFile, fork } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -12,11 +13,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runGit } from '../../dev/git/git-command.ts';
 import { startGitHost } from '../../dev/git/git-host.ts';
-import { mintToken } from '../../src/gateway/token.ts';
-import { ADMIN_TOKEN, ENCRYPTION_KEY } from './cyrus.ts';
+import { egressPageSchema } from '../../src/protocol/egress-log.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
 import { pushTooLarge } from './gateway-large-push.ts';
-import { startWorker } from './miniflare.ts';
+import { startMinimal, startWorker } from './miniflare.ts';
+import { BOOT_ID, beginSession, STREAM_ID, startOutside } from './session-outside.ts';
 
 const REQUESTS = 400;
 const WARM_UP = 50;
@@ -28,22 +29,29 @@ const MOST_ADDED_MS = 5;
 const LEAST_THROUGHPUT = 0.9;
 
 const GIT = { username: 'cyrus', password: 'bench-git-password' };
-const WORKSPACE = 'bench-organization';
-const FULL_NAME = 'acme/large';
+const FULL_NAME = 'acme/shop';
 
 const folder = mkdtempSync(join(tmpdir(), 'cyrus-bench-'));
 const upstream = fork(join(import.meta.dirname, 'gateway-upstream.ts'));
 const [{ port }] = (await once(upstream, 'message')) as [{ port: number }];
 const host = await startGitHost({ root: join(folder, 'git'), ...GIT });
-const worker = await startWorker(folder, { ANTHROPIC_API_URL: `http://127.0.0.1:${port}`, PAUSED: 'false' });
+const outside = await startOutside();
+const worker = await startWorker(folder, {
+  ANTHROPIC_API_URL: `http://127.0.0.1:${port}`,
+  LINEAR_API_URL: `${outside.url}/graphql`,
+  SANDBOX_ENDPOINT_URL: outside.url,
+  PAUSED: 'false',
+});
+const minimal = await startMinimal({ API: `http://127.0.0.1:${port}`, GIT: new URL(host.cloneUrl(FULL_NAME)).origin });
 try {
   await makeRepository();
-  await configureRepository();
-  const claims = { s: 'a'.repeat(64), w: WORKSPACE, r: FULL_NAME, b: 'cyrus/eng-1', g: 1 };
-  const token = await mintToken({ encryptionKey: ENCRYPTION_KEY }, claims);
+  const { id, start } = await beginSession(worker.url, outside, host.cloneUrl(FULL_NAME), GIT);
+  const { token } = start.gateway;
+  await beAtWork(start.generation, token);
   const latency = await measureLatency(token);
   const fetching = await measureFetch(token);
   const largePush = await pushTooLarge(folder, `${worker.url}/gateway/git/${FULL_NAME}.git`, basic('cyrus', token));
+  const egressLines = await egressOf(id);
   const bars: Bar[] = [
     {
       bar: `less than ${MOST_ADDED_MS} ms added to the first streamed byte (median)`,
@@ -51,22 +59,47 @@ try {
       holds: latency.addedMs < MOST_ADDED_MS,
     },
     {
-      bar: `at least ${LEAST_THROUGHPUT} of the direct throughput on a fetch of 50 MiB`,
+      bar: `at least ${LEAST_THROUGHPUT} of the minimal Worker's throughput on a fetch of 50 MiB`,
       measured: fetching.share,
       holds: fetching.share >= LEAST_THROUGHPUT,
     },
+    { bar: 'what left the sandbox is in its egress log', measured: egressLines, holds: egressLines > REQUESTS },
     {
       bar: 'a push of more than 1 GiB is refused in words that git prints',
       measured: largePush.isRefusedInWords ? 1 : 0,
       holds: largePush.isRefusedInWords,
     },
   ];
-  conclude({ bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching, largePush }, bars);
+  conclude(
+    { bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching, egressLines, largePush },
+    bars,
+  );
 } finally {
   upstream.kill();
   await worker.miniflare.dispose();
+  await minimal.miniflare.dispose();
+  outside.close();
   await host.close();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** The sandbox tells that Claude is at work. */
+async function beAtWork(generation: number, token: string): Promise<void> {
+  const events = [{ type: 'cli-started', pid: 1, resumed: false, seq: 1, at: Date.now() }];
+  const response = await fetch(`${worker.url}/gateway/events`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ protocol: 2, generation, bootId: BOOT_ID, streamId: STREAM_ID, events }),
+  });
+  if (!response.ok) throw new Error(`a batch was answered ${response.status}: ${await response.text()}`);
+}
+
+/** Requests that the session's egress log has counted. */
+async function egressOf(id: string): Promise<number> {
+  // Lines are gathered for a moment.
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  const { total } = egressPageSchema.parse(await (await fetch(`${worker.url}/api/sessions/${id}/egress`)).json());
+  return total;
 }
 
 async function makeRepository(): Promise<void> {
@@ -82,30 +115,6 @@ async function makeRepository(): Promise<void> {
   });
 }
 
-async function configureRepository(): Promise<void> {
-  const [owner, name] = FULL_NAME.split('/');
-  await admin('PUT', `/api/admin/workspaces/${WORKSPACE}`, {
-    name: 'Bench',
-    urlKey: 'bench',
-    appUserId: 'app-user',
-    accessToken: 'lin_oauth_bench',
-  });
-  await admin('PUT', `/api/admin/workspaces/${WORKSPACE}/repositories/${owner}/${name}`, {
-    cloneUrl: host.cloneUrl(FULL_NAME),
-    baseBranch: 'main',
-    credential: GIT,
-  });
-}
-
-async function admin(method: string, path: string, body: object): Promise<void> {
-  const response = await fetch(worker.url + path, {
-    method,
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${await response.text()}`);
-}
-
 async function measureLatency(token: string) {
   const ways = {
     direct: {
@@ -113,6 +122,7 @@ async function measureLatency(token: string) {
       agent: new Agent({ keepAlive: true }),
       times: [] as number[],
     },
+    minimal: { url: `${minimal.url}/v1/messages`, agent: new Agent({ keepAlive: true }), times: [] as number[] },
     gateway: {
       url: `${worker.url}/gateway/anthropic/v1/messages`,
       agent: new Agent({ keepAlive: true }),
@@ -141,7 +151,14 @@ async function measureLatency(token: string) {
   });
   // Each request through the gateway beside the direct one before it.
   const added = ways.gateway.times.map((time, index) => time - (ways.direct.times[index] ?? 0));
-  return { direct: figures(ways.direct.times), gateway: figures(ways.gateway.times), addedMs: round(median(added)) };
+  const beside = ways.gateway.times.map((time, index) => time - (ways.minimal.times[index] ?? 0));
+  return {
+    direct: figures(ways.direct.times),
+    minimal: figures(ways.minimal.times),
+    gateway: figures(ways.gateway.times),
+    addedMs: round(median(added)),
+    addedToMinimalMs: round(median(beside)),
+  };
 }
 
 /** Milliseconds from the request to the first byte of the answer's body; the rest is read before it returns. */
@@ -172,6 +189,11 @@ function firstByte(url: string, agent: Agent, token: string, body: string): Prom
 async function measureFetch(token: string) {
   const ways = {
     direct: { url: host.cloneUrl(FULL_NAME), credential: basic(GIT.username, GIT.password), seconds: [] as number[] },
+    minimal: {
+      url: `${minimal.url}/git${new URL(host.cloneUrl(FULL_NAME)).pathname}`,
+      credential: basic(GIT.username, GIT.password),
+      seconds: [] as number[],
+    },
     gateway: {
       url: `${worker.url}/gateway/git/${FULL_NAME}.git`,
       credential: basic('cyrus', token),
@@ -209,12 +231,14 @@ async function measureFetch(token: string) {
     }
   }
   const perSecond = (seconds: number[]) => round(bytes / 1024 ** 2 / median(seconds), 1);
-  const shares = ways.gateway.seconds.map((seconds, index) => (ways.direct.seconds[index] ?? 0) / seconds);
+  const sharesOf = (other: number[]) => ways.gateway.seconds.map((seconds, index) => (other[index] ?? 0) / seconds);
   return {
     packMiB: round(bytes / 1024 ** 2, 1),
     directMiBPerSecond: perSecond(ways.direct.seconds),
+    minimalMiBPerSecond: perSecond(ways.minimal.seconds),
     gatewayMiBPerSecond: perSecond(ways.gateway.seconds),
-    share: round(median(shares)),
+    share: round(median(sharesOf(ways.minimal.seconds))),
+    shareOfDirect: round(median(sharesOf(ways.direct.seconds))),
   };
 }
 

@@ -11,12 +11,21 @@ export interface RunningWorker {
   miniflare: Miniflare;
 }
 
-/** @param folder for the bundle. @param variables instead of those that benchmarks have in common */
-export async function startWorker(folder: string, variables: Record<string, string>): Promise<RunningWorker> {
+/**
+ * @param folder for the bundle
+ * @param variables instead of those that benchmarks have in common
+ * @param options `inspectorPort`: where the inspector listens
+ */
+export async function startWorker(
+  folder: string,
+  variables: Record<string, string>,
+  options: { inspectorPort?: number } = {},
+): Promise<RunningWorker> {
   const { module, variables: usual } = await bundleCyrus(folder);
   const objects = (className: string) => ({ className, useSQLite: true });
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
+      ...options,
       name: 'cyrus',
       modules: [{ type: 'ESModule', path: module, contents: readFileSync(module, 'utf8') }],
       modulesRoot: join(folder, 'cyrus'),
@@ -42,5 +51,22 @@ export async function startWorker(folder: string, variables: Record<string, stri
     for (const statement of statements) await database.prepare(statement).run();
   }
   const { origin } = await miniflare.unsafeGetDirectURL('cyrus');
+  return { url: origin, miniflare };
+}
+
+/** Starts the Worker that only hands on, see gateway-minimal.js. @param bindings where to */
+export async function startMinimal(bindings: Record<string, string>): Promise<RunningWorker> {
+  const path = join(import.meta.dirname, 'gateway-minimal.js');
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      name: 'minimal',
+      modules: [{ type: 'ESModule', path, contents: readFileSync(path, 'utf8') }],
+      modulesRoot: import.meta.dirname,
+      compatibilityDate: '2026-10-01',
+      bindings,
+      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+    }),
+  );
+  const { origin } = await miniflare.unsafeGetDirectURL('minimal');
   return { url: origin, miniflare };
 }
