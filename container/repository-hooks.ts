@@ -6,7 +6,7 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -64,7 +64,8 @@ async function withoutOldHusky(path: string): Promise<string> {
     .map((line) => (isLoading(line) ? '' : line))
     .join('\n');
   if (plain === text) return path;
-  const copy = join(tmpdir(), `husky-${basename(path)}.sh`);
+  // A folder that nobody else can have made: others may write into the one for temporary files.
+  const copy = join(await mkdtemp(join(tmpdir(), 'cyrus-hook-')), basename(path));
   await writeFile(copy, plain, { mode: 0o600 });
   return copy;
 }

@@ -1,5 +1,7 @@
 /** Title and body of a pull request: templates, and what an update may change of a body that people have edited. Pure. */
+
 import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/harmless-text.ts';
+import { withoutSections } from '../protocol/linear-text.ts';
 
 /** What a template may name in double braces, e.g. `{{identifier}}`. */
 export const TEMPLATE_WORDS = [
@@ -72,9 +74,8 @@ const ABOUT_ISSUE = /\b(issues?|tickets?|linear|jira|related|references?|links?|
  * the issue where it asks for that. The rest, such as a list to tick off, is people's. What the template says closes and mentions nothing.
  */
 export function bodyByTemplate(template: string, generated: string, { issue }: PullRequestFacts): string {
-  const plain = template
-    .replace(/^\uFEFF?---\r?\n[\s\S]*?\r?\n---[ \t]*(?:\r?\n|$)/, '')
-    .replace(/<!--[\s\S]*?-->/g, '');
+  const content = template.replace(/^\uFEFF?---\r?\n[\s\S]*?\r?\n---[ \t]*(?:\r?\n|$)/, '');
+  const plain = withoutSections(content, '<!--', '-->');
   const lines = harmlessMarkdown(plain, issue?.identifier ?? null).split('\n');
   const headings = lines.flatMap((line, at) => {
     const [, ...names] = HEADING.exec(line) ?? [];

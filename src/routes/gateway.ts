@@ -167,7 +167,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     if ('status' in remote) return refusedByGit(remote);
     const observer = egressObserver(c.env, claims.s);
     const { host, pathname } = new URL(remote.cloneUrl);
-    const passage = { observer, decoy: await decoyOf(config, claims.s), host, path: `${pathname}/${resource}` };
+    const passage = { observer, decoy: (await decoyOf(config, claims.s)).parts, host, path: `${pathname}/${resource}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
       forwardToSubmodule(request, resource, claims, remote, outgoing),
     );
