@@ -34,7 +34,7 @@ const sockets: Socket[] = [];
 const most = { growing: 0, archiving: 0, reading: 0 };
 try {
   const sandbox = await beginSession(worker.url, outside);
-  const memory = new WorkerMemory(inspectorPort, worker.url, process.pid);
+  const memory = new WorkerMemory(inspectorPort, worker.url, () => process.pid);
   const sample = async (phase: keyof typeof most) => {
     const { heap } = await memory.sample();
     most[phase] = Math.max(most[phase], heap / 1e6);
