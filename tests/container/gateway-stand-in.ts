@@ -153,7 +153,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       },
       keys: { encryptionKey: Buffer.alloc(32, 1).toString('base64') },
       observer: { onLine: () => {}, onDecoy: () => {} },
-      decoy: 'no-decoy-of-this-stand-in',
+      decoy: ['no-decoy-of-this-stand-in'],
       fetcher: (onward) => fetch(onward),
     });
     response.writeHead(answer.status, [...answer.headers].flat());
