@@ -6,12 +6,13 @@ import type { Config } from '../config.ts';
 import { hasBudget } from '../limits/budget.ts';
 import type { ClaudeToken } from '../limits/claude-settings.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
-import { isBeyondPlan, readWindows, roomAt, usedUpHeaders, type Windows } from '../limits/windows.ts';
+import { isBeyondPlan, readWindows, type Windows } from '../limits/windows.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Asker } from './asker.ts';
 import type { Answered, Grant, RequestSize } from './claude-account.ts';
 import { credentialHeaders } from './claude-credential.ts';
+import { foreignKey, refusal } from './claude-refusal.ts';
 import {
   ClaudeRequestReader,
   checkBetas,
@@ -20,6 +21,7 @@ import {
   RequestRefused,
   readWhilePassing,
 } from './claude-request.ts';
+import { type AccountPort, type ClaudeConfig, forgetToken, noteBeyondPlan, tokenFor } from './claude-token.ts';
 import { type Fetch, handedOnHeaders, isConnectionHeader, readRefusal, streamedRequest } from './forwarding.ts';
 import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';
@@ -46,14 +48,6 @@ const notTaken = new Set([
   'accept-encoding',
 ]);
 
-/** What the gateway asks of the Claude account. */
-export interface AccountPort {
-  choose: (asker: Asker, size: RequestSize | null) => Promise<Grant>;
-  record: (answered: Answered) => Promise<void>;
-  tokenRefused: (token: string, message: string) => Promise<boolean>;
-  beyondPlan: (token: string, windows: Windows) => Promise<boolean>;
-}
-
 /** Who calls, and what the way needs. */
 export interface ClaudeWay {
   asker: Asker;
@@ -64,13 +58,6 @@ export interface ClaudeWay {
   /** Lets work go on beside the answer. */
   later: (work: Promise<unknown>) => void;
 }
-
-type ClaudeConfig = Pick<Config, 'claude' | 'limits'>;
-
-/** What a session has of the pool is asked for again after this long, in ms. */
-const REMEMBER_MS = 30_000;
-const MAX_REMEMBERED = 500;
-const remembered = new Map<string, { token: string; at: number }>();
 
 /**
  * Forwards a request of the CLI to Claude's API with the real credential.
@@ -96,7 +83,7 @@ export async function forwardToClaude(
   const sized = await sizeOf(read, request, path, config, way);
   if (sized instanceof Response) return sized;
   const { size } = sized;
-  const grant = await grantFor(size, path, config, way);
+  const grant = await tokenFor(size, path, config, way);
   if (grant instanceof Response) return grant;
   const { token, reservation } = grant;
   const url = `${apiUrl}${path}${new URL(request.url).search}`;
@@ -207,91 +194,6 @@ interface Passage {
 }
 
 /**
- * The refusal of a request that shows an API key in subscription mode: it would silently win over the subscription, and be
- * charged.
- */
-export function foreignKey(): Response {
-  return refusal(
-    403,
-    'permission_error',
-    'This Cyrus uses a Claude subscription and refuses requests with an API key (x-api-key): remove ANTHROPIC_API_KEY from the environment of the sandbox, e.g. from cyrus-setup.sh',
-  );
-}
-
-/** The token to use. One token without budgets needs nobody's word, so that most requests wait for nothing. */
-async function grantFor(
-  size: RequestSize | null,
-  path: string,
-  { claude, limits }: ClaudeConfig,
-  { asker, account }: ClaudeWay,
-): Promise<{ token: ClaudeToken; reservation: string | null } | Response> {
-  const { tokens } = limits;
-  const [first] = tokens;
-  if (!first) throw new Error('there is no token');
-  const isCounted = claude.access.mode === 'api-key' && hasBudget(limits.budgets);
-  const isAlone = tokens.length === 1 && !isCounted;
-  if (isAlone) {
-    if (claude.access.mode === 'api-key') return { token: first, reservation: null };
-    const stop = beyond.get(first.secret);
-    if (stop && !stop.isPaidFor && stop.until > Date.now()) return usedUp(stop.windows, stop.until);
-    // Whether the plan is used up is heard in every answer; what other instances of the Worker heard is asked for now and then.
-    if (!stop?.isPaidFor && Date.now() - askedAt < REMEMBER_MS) return { token: first, reservation: null };
-  }
-  const known = remembered.get(asker.session);
-  const isFresh = known !== undefined && Date.now() - known.at < REMEMBER_MS;
-  const before = isFresh && !isCounted ? tokens.find(({ name }) => name === known.token) : undefined;
-  if (before) return { token: before, reservation: null };
-  // What only counts or lists costs nothing.
-  if (isCounted && path !== '/v1/messages') return { token: first, reservation: null };
-  let grant: Grant;
-  try {
-    grant = await account.choose(asker, size);
-  } catch (error) {
-    log('gateway.account.silent', { session: asker.session, error: asError(error) });
-    if (isAlone) return { token: first, reservation: null };
-    return refusal(503, 'api_error', 'Cyrus could not look up its Claude account; trying again may help');
-  }
-  askedAt = Date.now();
-  switch (grant.kind) {
-    case 'beyond-plan':
-      if (isAlone) beyond.set(first.secret, { ...grant, isPaidFor: false });
-      return usedUp(grant.windows, grant.until);
-    case 'token': {
-      const { name, reservation } = grant;
-      if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-      remembered.set(asker.session, { token: name, at: Date.now() });
-      return { token: tokens.find((token) => token.name === name) ?? first, reservation };
-    }
-    case 'full': {
-      // The API itself says how long that is, in the headers that the CLI understands.
-      const { name } = grant;
-      return { token: tokens.find((token) => token.name === name) ?? first, reservation: null };
-    }
-    case 'over-budget':
-      return refusal(402, 'billing_error', grant.words);
-    case 'out':
-      return refusal(401, 'authentication_error', refusedTokenWords(claude.access.mode, null));
-  }
-}
-
-/** By the token: plans that are used up while Claude's API would go on for money, as this instance of the Worker knows. `isPaidFor`:
- * that is allowed, up to a sum. */
-const beyond = new Map<string, { windows: Windows; until: number; isPaidFor: boolean }>();
-/** When the account was last asked for a deployment's only token, in ms since the epoch. */
-let askedAt = 0;
-
-/** What Claude's API answers where a plan is used up, for a request that would be paid for. The CLI ends the turn by it. */
-function usedUp(windows: Windows, until: number): Response {
-  const message =
-    "This Cyrus uses nothing beyond the plan: the plan's limit is used up, and going on would be charged as usage credits (CLAUDE_OVERAGE_USD allows a sum)";
-  const headers = {
-    ...usedUpHeaders(windows, until),
-    'retry-after': String(Math.max(1, Math.ceil((until - Date.now()) / 1000))),
-  };
-  return Response.json({ type: 'error', error: { type: 'rate_limit_error', message } }, { status: 429, headers });
-}
-
-/**
  * The windows that an answer tells of. Where the answer is one beyond the plan, the account knows before anything of it is handed
  * on, so that the next request is not sent.
  */
@@ -301,11 +203,7 @@ async function windowsOf({ headers }: Response, { token, way, config, path }: Pa
   const windows: Windows = { ...read, status: 'rejected', beyondPlan: true };
   // Where nobody answers, no more is spent.
   const mayGoOn = await ask(way.account.beyondPlan(token.name, windows), false);
-  remembered.clear();
-  const isPaidFor = mayGoOn || config.claude.access.mode === 'api-key';
-  const now = Date.now();
-  // What may be paid for is a sum: each of the next requests is asked about.
-  beyond.set(token.secret, { windows, until: Math.max(roomAt(windows, now), now + 1_000), isPaidFor });
+  noteBeyondPlan(token, windows, mayGoOn || config.claude.access.mode === 'api-key');
   return windows;
 }
 
@@ -342,7 +240,7 @@ async function refused(upstream: Response, passage: Passage): Promise<Response> 
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
   const windows = readWindows(upstream.headers, Date.now());
   if (isRefusedToken(status, text)) {
-    remembered.delete(asker.session);
+    forgetToken(asker.session);
     const words = refusedTokenWords(config.claude.access.mode, config.limits.tokens.length > 1 ? token.name : null);
     if (await ask(way.account.tokenRefused(token.name, words), false)) return takenOver();
     // Trying again cannot help: the turn ends at once.
@@ -350,7 +248,7 @@ async function refused(upstream: Response, passage: Passage): Promise<Response> 
   }
   const settled = settle(passage, { use: null, refused: true, windows, isWhole: true });
   if (status === 429 && windows?.status === 'rejected') {
-    remembered.delete(asker.session);
+    forgetToken(asker.session);
     // Whoever asks for room next must know of it.
     await settled;
     if (config.limits.tokens.length > 1) {
@@ -427,16 +325,4 @@ function claudeHeaders(from: Headers, mode: Config['claude']['access']['mode'], 
   headers.set('accept-encoding', 'identity');
   for (const [name, value] of credentialHeaders(mode, secret, headers.get('anthropic-beta'))) headers.set(name, value);
   return headers;
-}
-
-type RefusalStatus = 401 | 402 | 403 | 502 | 503 | 504;
-type RefusalType = 'authentication_error' | 'billing_error' | 'permission_error' | 'api_error' | 'timeout_error';
-
-/** A refusal as Claude's API words its own, so that the CLI shows the message. */
-function refusal(status: RefusalStatus, type: RefusalType, message: string): Response {
-  return Response.json(
-    { type: 'error', error: { type, message } },
-    // Without this word the CLI would repeat a refusal that cannot change.
-    { status, headers: { 'x-should-retry': String(status >= 500) } },
-  );
 }
