@@ -168,15 +168,17 @@ export class LinearClient {
   /**
    * Opens an agent session on an issue or on a root comment, unless there is one that is not known: an earlier try opened
    * it, or Linear did and its webhook is late. Linear takes no id of ours here; the page's address tells whose it is.
-   * @param about `known`: ids of agent sessions that are about something else; `page`: the live page, which is linked
-   * @returns its id, and whether Linear opened it
+   * @param about `known`: ids of agent sessions that are about something else; `page`: the live page, which is linked;
+   *   `isWanted`: false for a request that needs no thread any more, for which only what an earlier try opened is looked up
+   * @returns its id, and whether Linear opened it; null where there is none and none is wanted
    */
   async openThread(
     on: { issueId: string } | { commentId: string },
-    { known, page }: { known: string[]; page: { label: string; url: string } },
-  ): Promise<{ id: string; isLinears: boolean }> {
+    { known, page, isWanted }: { known: string[]; page: { label: string; url: string }; isWanted: boolean },
+  ): Promise<{ id: string; isLinears: boolean } | null> {
     const open = (await this.#threadsOn(on)).find(({ id }) => !known.includes(id));
     if (open) return { id: open.id, isLinears: !open.externalLinks.some(({ url }) => url === page.url) };
+    if (!isWanted) return null;
     const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
     const input = { ...on, externalUrls: [page] };
     const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input })));

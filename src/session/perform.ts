@@ -68,8 +68,10 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const { commentId, issueId } = effect;
       const on = commentId === null ? { issueId } : { commentId };
       const page = { label: 'Live session', url: `${state.origin}/sessions/${state.id}` };
-      const { id, isLinears } = await client.openThread(on, { known: Object.keys(state.agentSessions), page });
-      return { kind: 'thread', agentSessionId: id, isLinears };
+      // Linear's own thread may have come while Linear took no request, or the request was withdrawn.
+      const isWanted = state.expectedThread?.promptId === effect.promptId;
+      const thread = await client.openThread(on, { known: Object.keys(state.agentSessions), page, isWanted });
+      return thread && { kind: 'thread', agentSessionId: thread.id, isLinears: thread.isLinears };
     }
     case 'look-at-issue':
       return seen(await linear(surroundings).issueNow(effect.issueId));

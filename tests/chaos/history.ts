@@ -100,7 +100,7 @@ const eventSchema = z.looseObject({
   type: z.string(),
   action: z.string(),
   notification: z.looseObject({ id: z.string() }).optional(),
-  agentSession: z.looseObject({ id: z.string() }).optional(),
+  agentSession: z.looseObject({ id: z.string(), externalUrls: z.array(z.looseObject({})) }).optional(),
 });
 
 /** The chance that decides which of `FAULTS` hit a call, which the simulator asks once for each of them. */
@@ -243,7 +243,7 @@ class History {
     let why = '';
     while (Date.now() - since < this.#surroundings.patience) {
       const now = this.#progress();
-      if (now !== seen) {
+      if (now !== seen || this.#isRepeatPlanned()) {
         seen = now;
         since = Date.now();
       }
@@ -266,6 +266,13 @@ class History {
   #progress(): string {
     const delivered = this.#linear.deliveries({ state: 'delivered' }).length;
     return `${delivered} ${this.#countActivities()} ${this.#faults.calls}`;
+  }
+
+  /** Linear repeats a delivery after a minute, and after an hour: until then nothing need happen. */
+  #isRepeatPlanned(): boolean {
+    const now = Date.parse(this.#linear.state().clock.now);
+    const isPlanned = (at: string | null) => at !== null && Date.parse(at) > now;
+    return this.#linear.deliveries().some((one) => one.state === 'waiting' && isPlanned(one.nextAttemptAt));
   }
 
   #unrest(): string | null {
@@ -304,7 +311,9 @@ class History {
     }
     for (const { body } of this.#linear.deliveries()) {
       const { type, action, notification, agentSession } = eventSchema.parse(JSON.parse(body));
-      if (type === 'AgentSessionEvent' && action === 'created' && agentSession) mustBe.add(agentSession.id);
+      // One that begins with an address was opened by Cyrus, for a request of which a notification told: nobody asks in it.
+      const isLinears = agentSession?.externalUrls.length === 0;
+      if (type === 'AgentSessionEvent' && action === 'created' && isLinears) mustBe.add(agentSession.id);
       if (type === 'AppUserNotification' && notification) mayBe.add(notification.id);
     }
     const acknowledged = this.#sandbox.lives.map((life) => life.acknowledged);

@@ -10,7 +10,7 @@ export interface Evidence {
   journal: JournalEntry[];
   /** For each life of the sandbox the CLI's lines that Cyrus said to have stored, in their order. */
   acknowledged: string[][];
-  /** Ids by which people's requests are known: of threads, prompts and notifications. `mustBe`: each has to be in the journal. */
+  /** Ids by which people's requests are known: of threads that Linear opened, prompts and notifications. `mustBe`: each has to be in the journal. */
   asked: { mustBe: Set<string>; mayBe: Set<string> };
   /** What the session says became of requests, by the ids under which they were asked. */
   closed: { id: string; how: string }[];
@@ -28,6 +28,8 @@ export interface Verdict {
 const OPENED_IN_VAIN = 'This was seen to in another thread.';
 /** What was asked before a stop, and arrived after it, has no turn. */
 const STOPPED_BEFORE = 'This was asked before the work was stopped';
+/** An answer to a question that is closed changes nothing, and its thread is told so. */
+const ANSWERED_LATE = /^That question (?:is not open any more|was answered before), /;
 const MARK = /h\d+x\d+x/g;
 
 export function judge(evidence: Evidence): Verdict {
@@ -114,6 +116,17 @@ function answersIn(journal: JournalEntry[]): Set<string> {
   return answers;
 }
 
+/** Ids of answers that came when their question was closed: no turn owes them an answer. */
+function lateAnswersIn(journal: JournalEntry[]): Set<string> {
+  return new Set(
+    journal.flatMap((entry, index) => {
+      const next = journal[index + 1];
+      const isLate = entry.kind === 'prompt' && next?.kind === 'notice' && ANSWERED_LATE.test(next.text);
+      return isLate ? [entry.promptId] : [];
+    }),
+  );
+}
+
 /** Nothing that was asked before a stop is begun once the stop was carried out. Times by the run's clock. */
 function stopped({ threads, journal, reads }: Evidence): string[] {
   const activities = threads.flatMap((thread) => thread.activities);
@@ -177,16 +190,26 @@ function answered(thread: SessionView): string[] {
 /** The number of closing activities of each thread is that which follows from the journal's turns. */
 function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
   const { byThread, stopsOutside, open, unaskedQuestions, unasked } = turnsOf(journal);
+  const threadOf = threadsByPrompt(journal);
+  const lateAnswers = new Map<string, number>();
+  for (const id of lateAnswersIn(journal)) {
+    const thread = threadOf.get(id);
+    if (thread !== undefined) lateAnswers.set(thread, (lateAnswers.get(thread) ?? 0) + 1);
+  }
   const violations = open ? ['a turn in the journal never ended'] : [];
   for (const thread of threads) {
     const closings = agents(thread).filter(isClosing).length;
     // A thread that Cyrus opened in vain is told so.
     const vain = agents(thread).some(({ content }) => 'body' in content && content.body.startsWith(OPENED_IN_VAIN));
-    const late = agents(thread).filter(
-      (activity) =>
-        isClosing(activity) && 'body' in activity.content && activity.content.body.startsWith(STOPPED_BEFORE),
-    ).length;
-    const turns = (byThread.get(thread.id) ?? 0) + Number(vain) + late;
+    const closingWords = agents(thread).flatMap((activity) =>
+      isClosing(activity) && 'body' in activity.content ? [activity.content.body] : [],
+    );
+    const overtaken = closingWords.filter((body) => body.startsWith(STOPPED_BEFORE)).length;
+    const late = closingWords.filter((body) => ANSWERED_LATE.test(body)).length;
+    if (late > (lateAnswers.get(thread.id) ?? 0)) {
+      violations.push(`thread ${thread.id} was told of more late answers than came: ${story(thread)}`);
+    }
+    const turns = (byThread.get(thread.id) ?? 0) + Number(vain) + overtaken + late;
     const least = turns + (threads.length === 1 ? stopsOutside : 0);
     const stops = thread.activities.filter(({ signal }) => signal === 'stop').length;
     const most =
@@ -226,10 +249,11 @@ function turnsOf(journal: JournalEntry[]): {
   let isAsking = false;
   let unaskedQuestions = 0;
   const starts = journal.filter((entry) => entry.kind === 'turn-started');
+  const lateAnswers = lateAnswersIn(journal);
   for (const entry of journal) {
     if (entry.kind === 'turn-started') turn = new Set(entry.promptIds);
     else if (entry.kind === 'prompt') {
-      turn?.add(entry.promptId);
+      if (!lateAnswers.has(entry.promptId)) turn?.add(entry.promptId);
     } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) isAsking = true;
     else if (entry.kind === 'text') lastWords = marksIn(entry.text);
     else if (entry.kind === 'result') answers.push(...marksIn(entry.text), ...lastWords);

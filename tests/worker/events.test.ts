@@ -179,6 +179,45 @@ describe('an older workspace', () => {
   });
 });
 
+describe('a thread that Cyrus was about to open', () => {
+  it('is not opened once Linear sends its own, and one that an earlier attempt opened is told so', async () => {
+    for (const isOpen of [false, true]) {
+      const thread = newThread();
+      const mine = crypto.randomUUID();
+      let isAway = true;
+      const asked: string[] = [];
+      outside.interfere = (_url, body) => {
+        const operation = /query IssueThreads|agentSessionCreateOnIssue/.exec(body)?.[0];
+        if (!operation) return null;
+        asked.push(operation);
+        if (isAway) return new Response('away', { status: 503 });
+        const url = `http://cyrus.test/sessions/${session(thread).id}`;
+        const ours = { id: mine, appUser: { id: 'app-user-1' }, externalLinks: [{ url }] };
+        const theirs = { id: thread.agentSessionId, appUser: { id: 'app-user-1' }, externalLinks: [] };
+        const agentSessions = { nodes: isOpen ? [theirs, ours] : [theirs] };
+        return Response.json({ data: { viewer: { id: 'app-user-1' }, issue: { agentSessions } } });
+      };
+      await send(notification(thread, 'issueAssignedToYou'));
+      vi.useFakeTimers({ now: Date.now() + 21_000, toFake: ['Date'] });
+      await runDurableObjectAlarm(session(thread));
+      vi.useRealTimers();
+      await vi.waitFor(() => expect(asked).toContain('query IssueThreads'), 10_000);
+      await send(created(thread));
+      isAway = false;
+      asked.length = 0;
+      await vi.waitFor(async () => {
+        await runDurableObjectAlarm(session(thread));
+        expect(asked).toContain('query IssueThreads');
+      }, 60_000);
+      await vi.waitFor(() => expect(outside.commands.length).toBeGreaterThan(0), 60_000);
+      expect(asked).not.toContain('agentSessionCreateOnIssue');
+      const told = () => outside.said.filter((said) => said.agentSessionId === mine).map((said) => said.content.body);
+      if (isOpen) await vi.waitFor(() => expect(told()).toEqual(['This was seen to in another thread.']), 60_000);
+      else expect(told()).toEqual([]);
+    }
+  });
+});
+
 describe.each(['fails', 'is locked'] as const)('while the database %s', (how) => {
   let database: ReturnType<typeof databaseAway> | null = null;
   afterEach(() => database?.back());
