@@ -17,6 +17,7 @@ import { writeInstructions } from './instructions.ts';
 import { fetchLargeFiles } from './lfs.ts';
 import type { LifeContext } from './life-context.ts';
 import { PreparationError } from './preparation-error.ts';
+import { pushRefusal, tellPushRefusal } from './push-access.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
 import { besides, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
@@ -35,12 +36,15 @@ export async function prepare(context: LifeContext): Promise<void> {
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks, start.commits)]);
   await writeCredential(context.plan.remote);
+  const asked = pushRefusal(context);
   await chooseBranch(context);
   const prepared = await prepareWorkspace(
     context.plan,
     (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
     restoring(context),
   );
+  // Where it cannot be read either, the preparation says that.
+  tellPushRefusal(context, asked);
   await fetchBeside(context);
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUpMeasured(context, prepared.created);

@@ -121,6 +121,8 @@ export const startSessionSchema = z.object({
         base: z.string(),
       })
       .optional(),
+    /** Nothing is ever pushed for the session: it only looks. Left out: its work is pushed, or the Worker does not say. */
+    readOnly: z.boolean().optional(),
   }),
   claude: z.object({
     credential: claudeCredentialSchema,

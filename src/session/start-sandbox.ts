@@ -115,6 +115,7 @@ export async function startSandbox(
       branch,
       ...pushedBefore(surroundings),
       ...(pullRequest && { pullRequest }),
+      ...(onlyLooks(arrangement.assignment) && { readOnly: true }),
     },
     claude: {
       credential: config.claude.access.mode,

@@ -41,8 +41,8 @@ export interface GatewayStandIn {
   superseded: boolean;
   /** A number above 0 loses that many answers to batches after storing them. */
   loseAnswers: number;
-  /** Requests to the git host are answered with this instead, when it is set. */
-  refuseGit: { status: number; text: string } | null;
+  /** Requests to the git host, or those of one service, are answered with this instead, when it is set. */
+  refuseGit: { status: number; text: string; service?: 'git-receive-pack' } | null;
   /** Called before each request to the git host, with its path there. */
   beforeGit: ((path: string) => Promise<void>) | null;
   /** MCP servers by name: where they are, and the Authorization that the gateway adds. */
@@ -99,7 +99,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     if (path.startsWith('/gateway/git/') && targets.git) {
       const { refuseGit, beforeGit } = gateway;
       await beforeGit?.(path);
-      if (refuseGit) {
+      if (refuseGit && path.includes(refuseGit.service ?? '')) {
         response.writeHead(refuseGit.status, { 'content-type': 'text/plain' }).end(refuseGit.text);
         return;
       }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { commitAt } from '../../container/host-branch.ts';
 import { type BranchMemory, takeUpOutside } from '../../container/outside.ts';
 import { sessionPaths } from '../../container/paths.ts';
@@ -28,6 +28,7 @@ async function begin(
   name: string,
   files: Record<string, string> = { 'f.txt': 'line1\nline2\nline3\n' },
   before = ':',
+  more: { readOnly?: boolean } = {},
 ): Promise<void> {
   const author = { name: 'Ada', email: 'ada@acme.example' };
   await stage.host.ensureRepository(`acme/${name}`, {
@@ -39,7 +40,7 @@ async function begin(
   session = name;
   stage.gateway.awaitNewStream();
   turn = 0;
-  await stage.start(name, { repository: { fullName: `acme/${name}`, pushed: null } });
+  await stage.start(name, { repository: { fullName: `acme/${name}`, pushed: null, ...more } });
 }
 
 /** One turn of Claude's. @returns what was saved */
@@ -48,6 +49,17 @@ async function claude(...commands: string[]) {
   const mine = turn;
   await stage.prompt(session, run(...commands), mine);
   return await stage.event('saved', (saved) => saved.turn === mine, 60_000);
+}
+
+/** The prompts in which Claude read these words. */
+async function claudeWasTold(words: string): Promise<string[]> {
+  // The transcript is written a moment after the turn.
+  const transcripts = join(stage.sessionDir(session), 'home', '.claude', 'projects');
+  return await eventually(async () => {
+    const { stdout } = await execute('grep', ['-rh', words, transcripts]).catch(() => ({ stdout: '' }));
+    const prompts = stdout.split('\n').filter((line) => line.includes('"type":"user"'));
+    return prompts.length > 0 ? prompts : null;
+  }, 'the words in the transcript');
 }
 
 /** What a person does in a clone of their own. */
@@ -219,15 +231,7 @@ describe('other people work on the same branch', () => {
     await stage.start(session, { repository: { fullName: 'acme/closed', pushed: null, pullRequest } });
     await claude('true');
     await claude('true');
-    // The transcript is written a moment after the turn.
-    const transcripts = join(stage.sessionDir(session), 'home', '.claude', 'projects');
-    const words = 'Pull request #12 of this branch was closed without';
-    const told = await eventually(async () => {
-      const { stdout } = await execute('grep', ['-rh', words, transcripts]).catch(() => ({ stdout: '' }));
-      const prompts = stdout.split('\n').filter((line) => line.includes('"type":"user"'));
-      return prompts.length > 0 ? prompts : null;
-    }, 'the note in the transcript');
-    expect(told).toHaveLength(1);
+    expect(await claudeWasTold('Pull request #12 of this branch was closed without')).toHaveLength(1);
   });
 
   test('work that was pushed after the pull request had been merged is not taken for merged', async () => {
@@ -333,6 +337,59 @@ describe('the repository’s conventions', () => {
     expect(mine?.body).toContain('Co-authored-by: Ada <ada@acme.example>');
     expect(mine?.subject).not.toMatch(/Fixes|#12|@ada/);
     expect(mine?.subject.replaceAll('\u2060', '')).toBe('Fixes #12 and ENG-9 by @ada');
+  });
+});
+
+describe('a credential that may not push', () => {
+  const service = 'git-receive-pack';
+  const text = 'Cyrus: the git host forbids this for the credential stored for acme/x: Write access not granted\n';
+  /** The host’s answer to what a push begins with, after which everything else goes on. */
+  async function beginRefused(name: string, status: number, readOnly = false): Promise<string[]> {
+    const asked: string[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (readOnly) resolve();
+    stage.gateway.refuseGit = { status, text, service };
+    stage.gateway.beforeGit = async (path) => {
+      if (!path.includes(service)) return promise;
+      asked.push(path);
+      resolve();
+    };
+    await begin(name, undefined, ':', { readOnly });
+    await stage.event('ready');
+    return asked;
+  }
+  afterEach(() => {
+    stage.gateway.refuseGit = null;
+    stage.gateway.beforeGit = null;
+  });
+
+  test('is known at the start: people and Claude are told that nothing can be pushed, and what an admin does', async () => {
+    expect(await beginRefused('readable', 403)).toHaveLength(1);
+    const told = await stage.event('notice', (event) =>
+      event.text.startsWith('Nothing can be pushed to acme/readable'),
+    );
+    expect(told.text).toContain('Write access not granted');
+    expect(told.text).toContain('An admin of Cyrus has to store a credential that may write');
+    await claude('git status');
+    expect(await claudeWasTold('Nothing can be pushed to acme/readable')).toHaveLength(1);
+  });
+
+  test('is not supposed where the host fails for a while, and not asked for where nothing is to be pushed', async () => {
+    expect(await beginRefused('away', 503)).toHaveLength(1);
+    expect(stage.eventsOf('notice')).toEqual([]);
+    expect(await beginRefused('looked-at', 403, true)).toHaveLength(0);
+    expect(stage.eventsOf('notice')).toEqual([]);
+  });
+
+  test('delays no start where the host is slow to say so', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    stage.gateway.refuseGit = { status: 403, text, service };
+    stage.gateway.beforeGit = (path) => (path.includes(service) ? promise : Promise.resolve());
+    await begin('slow');
+    await stage.event('ready');
+    expect(stage.eventsOf('notice')).toEqual([]);
+    resolve();
+    await stage.event('notice', (event) => event.text.startsWith('Nothing can be pushed to acme/slow'));
   });
 });
 

@@ -34,6 +34,7 @@ it('a label sends the issue to its repository, and gives Claude its role, model 
   expect(claude?.model).toBe('opus');
   expect(claude?.tools).not.toContain('Edit');
   expect(claude?.systemPrompt).toContain('Your role is scoper.');
+  expect(repository?.readOnly).toBe(true);
 });
 
 it('a tag in the comment names repository and branch', async () => {
