@@ -4,7 +4,8 @@
  *
  * `/` shows the pull requests, `/api/v3` is the API. `/control` is for people and tests: `GET /control/pulls` and `/control/requests`
  * list them, `PUT /control/faults` with `{"faults":[{"kind":"server-error","times":2,"match":"POST /repos"}]}` has it misbehave
- * (kinds: faults.ts), an empty list ends that, `POST /control/revoke` ends every installation token.
+ * (kinds: faults.ts), an empty list ends that, `POST /control/revoke` ends every installation token. `PUT /control/rulesets` with
+ * `{"repository":"acme/shop","rulesets":[{"include":["cyrus/**"],"rules":[{"type":"creation"}]}]}` sets a repository's rulesets.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,7 +20,16 @@ import { errorPage, listPage, pagePath, pullPage } from './pages.ts';
 import { type Place, Pulls } from './pulls.ts';
 import { commitsBetween, differenceOf, headOf, type Locate } from './repositories.ts';
 import { type ApiParts, answerApi } from './rest.ts';
-import { type GitHubState, loadState, newState, type Permissions, type Pull, saveState } from './state.ts';
+import {
+  type GitHubState,
+  loadState,
+  newState,
+  type Permissions,
+  type Pull,
+  type Ruleset,
+  rulesetSchema,
+  saveState,
+} from './state.ts';
 import { isAmong, mayDo, Tokens } from './tokens.ts';
 
 export interface GitHubOptions {
@@ -77,6 +87,8 @@ export interface GitHub {
   rename(from: string, to: string): void;
   /** Private repositories of a free account have no drafts. */
   withoutDrafts(fullName: string): void;
+  /** The rulesets of a repository, in place of those that it had. */
+  setRulesets(fullName: string, ...rulesets: Ruleset[]): void;
   /** What goes wrong from now on; none: all is well again. */
   misbehave(...faults: FaultInput[]): void;
   /** Pull requests, the newest first. */
@@ -164,6 +176,12 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     }
   };
 
+  const setRulesets = (fullName: string, ...rulesets: Ruleset[]): void => {
+    const others = state.rulesets.filter(({ repository }) => repository !== fullName);
+    state.rulesets = [...others, ...rulesets.map((one) => ({ ...one, repository: fullName }))];
+    save();
+  };
+
   /** For people and tests: what goes wrong, and what there is. */
   const serveControl = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
     const what = `${request.method} ${url.pathname}`;
@@ -176,6 +194,14 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
         .safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
       if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
       faults.set(input.data.faults);
+      return sendJson(response, 200, input.data);
+    }
+    if (what === 'PUT /control/rulesets') {
+      const input = z
+        .object({ repository: z.string(), rulesets: z.array(rulesetSchema) })
+        .safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
+      if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
+      setRulesets(input.data.repository, ...input.data.rulesets);
       return sendJson(response, 200, input.data);
     }
     if (what === 'POST /control/revoke') {
@@ -280,7 +306,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       const follow = (name: string) => (name.toLowerCase() === from.toLowerCase() ? to : name);
       for (const one of [...state.installations, ...state.personalTokens])
         one.repositories = one.repositories.map(follow);
-      for (const pull of state.pulls) pull.repository = follow(pull.repository);
+      for (const one of [...state.pulls, ...state.rulesets]) one.repository = follow(one.repository);
       tokens.rename(follow);
       save();
     },
@@ -288,6 +314,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       state.withoutDrafts.push(fullName);
       save();
     },
+    setRulesets,
     misbehave: (...list) => faults.set(list),
     pulls: () => structuredClone(pulls.all()),
     change: async (fullName, number, change) => {

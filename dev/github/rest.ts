@@ -3,6 +3,7 @@ import { type Answer, notFound, paged, Refused, refused } from './answers.ts';
 import type { Place, Pulls } from './pulls.ts';
 import { byName, movedTo, repositoryId } from './renames.ts';
 import { headOf, type Locate, mainOf } from './repositories.ts';
+import { rulesFor } from './rules.ts';
 import type { GitHubState, Installation, Permissions, Pull } from './state.ts';
 import { type Grant, isAmong, mayDo, type Tokens } from './tokens.ts';
 
@@ -86,6 +87,10 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
   }
   const grant = tokens.grantOf(authorization);
   const place = await placeOf(parts, grant, fullName);
+  const ofBranch = /^\/repos\/[^/]+\/[^/]+\/rules\/branches\/(.+)$/.exec(path)?.[1];
+  if (ofBranch !== undefined && method === 'GET') {
+    return listed(rulesFor(state, place.fullName, decodeURIComponent(ofBranch)), request.url);
+  }
   switch (`${method} ${kind}${number === '' ? '' : '/:number'}${more === '' ? '' : `/${more}`}`) {
     case 'GET ':
       return ok(await repositoryView(parts, grant, place));

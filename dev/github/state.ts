@@ -64,6 +64,14 @@ const appSchema = z.object({
   publicKey: z.string(),
 });
 
+/** A ruleset of a repository, enforced (docs.github.com/en/rest/repos/rules). */
+export const rulesetSchema = z.object({
+  /** Names of branches, `feature/**` for all below a folder, or `~ALL`. */
+  include: z.array(z.string().min(1)).min(1),
+  rules: z.array(z.object({ type: z.string().min(1), parameters: z.record(z.string(), z.unknown()).optional() })),
+});
+export type Ruleset = z.infer<typeof rulesetSchema>;
+
 const stateSchema = z.object({
   version: z.literal(1),
   app: appSchema,
@@ -73,6 +81,7 @@ const stateSchema = z.object({
   withoutDrafts: z.array(z.string()),
   /** Repositories that have another name now; the former leads there by redirects. */
   renamed: z.array(z.object({ from: z.string(), to: z.string() })).default([]),
+  rulesets: z.array(rulesetSchema.extend({ repository: z.string() })).default([]),
   pulls: z.array(pullSchema),
   lastId: z.number().int(),
 });
@@ -92,6 +101,7 @@ export function newState(): GitHubState {
     personalTokens: [],
     withoutDrafts: [],
     renamed: [],
+    rulesets: [],
     pulls: [],
     lastId: 1001,
   };

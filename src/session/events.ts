@@ -108,6 +108,8 @@ export type EffectResult =
       repository: string;
       /** Name of the session's branch, as it was decided; left out by older versions. */
       branch?: string;
+      /** What people have to know of that name; left out: nothing. */
+      branchNote?: string;
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;

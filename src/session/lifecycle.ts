@@ -23,7 +23,7 @@ import { nameBranch, sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
 import { effectDelayed } from './start-delays.ts';
-import { currentTurn, OPENING, type SessionState } from './state.ts';
+import { currentTurn, OPENING, type SessionState, threadsOf } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './stops.ts';
 import { close, endTurn, failTurn, lookForSandbox, stopped } from './turn.ts';
@@ -159,6 +159,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     access,
   });
   if (isDecidedNow && result.branch !== undefined) nameBranch(step, result.branch);
+  if (isDecidedNow && result.branchNote) tellOfBranch(step, result.branchNote);
   if (result.pullRequest) notePullRequest(step, result.pullRequest);
   admit(step, access);
   if (isDecidedNow && currentTurn(step.state)?.prompts.some(isByPerson)) takeUpIssue(step);
@@ -183,6 +184,13 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
     takeUnseenLoss(step);
   }
+}
+
+/** The branch has another name than the template gives it, or cannot be pushed. */
+function tellOfBranch(step: Step, text: string): void {
+  step.record({ kind: 'notice', level: 'info', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.announce(thread, text);
 }
 
 /** From now on a new sandbox can go on from there. */

@@ -7,7 +7,7 @@ import { decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
-import { branchByTemplate } from '../protocol/branch-template.ts';
+import { type BranchFacts, branchByTemplate } from '../protocol/branch-template.ts';
 import { defaultEgress } from '../protocol/egress.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
@@ -18,6 +18,7 @@ import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
 import { baseOf } from './base-branch.ts';
+import { chooseBranch } from './branch-choice.ts';
 import { claudeReadiness } from './claude-readiness.ts';
 import { commitAuthor } from './commit-author.ts';
 import { commitConventions, commitWords } from './commit-conventions.ts';
@@ -38,6 +39,8 @@ const SETUP_TIMEOUT_SECONDS = 600;
 interface Plan {
   repository: RepositorySummary;
   branch: string;
+  /** What the branch is named by, where that is decided now; null: it was before. */
+  branchFacts: BranchFacts | null;
   baseBranch: string;
   /** The base that the issue names; null: the repository's own, whatever that is by now. */
   baseWish: string | null;
@@ -64,7 +67,7 @@ export async function startSandbox(
     early.place = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
-  const { repository, branch, baseBranch, baseWish, arrangement, access } = plan;
+  const { repository, baseBranch, baseWish, arrangement, access } = plan;
   const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
@@ -72,7 +75,8 @@ export async function startSandbox(
   const identity = await identityOf(state.workspaceId, cloneUrl);
   const { cloneOf } = state;
   if (cloneOf?.repository === fullName && cloneOf.identity !== identity) throw elsewhere(fullName);
-  const [author, pullRequest, ready, servers] = await Promise.all([
+  const [{ branch, told }, author, pullRequest, ready, servers] = await Promise.all([
+    chooseBranch(plan, surroundings),
     commitAuthor(surroundings, fullName),
     pullRequestNow(surroundings),
     claudeReadiness(surroundings, arrangement.assignment.model),
@@ -125,7 +129,7 @@ export async function startSandbox(
       ...(permissions && { permissions }),
       ...(mcpServers.length > 0 && { mcpServers }),
       conversationId: state.conversationId,
-      systemPrompt: [systemPrompt(about), instructions].filter((text) => text !== '').join('\n\n'),
+      systemPrompt: [systemPrompt(about), told ?? '', instructions].filter((text) => text !== '').join('\n\n'),
     },
     commits: commitConventions(state, repository.settings, { author, role, access }),
     decoy: { name: decoy.name, value: decoy.value },
@@ -138,6 +142,7 @@ export async function startSandbox(
     repository: fullName,
     identity,
     branch,
+    ...(told !== null && { branchNote: told }),
     baseBranch,
     baseWish,
     author,
@@ -209,6 +214,7 @@ async function planFor(
       repository: known,
       // Decided at the first start, whatever the template says by now.
       branch: state.branch,
+      branchFacts: null,
       ...((await correctedBase(surroundings, known, access, linear)) ?? baseOf(state, known)),
       arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
       access,
@@ -231,13 +237,15 @@ async function planFor(
   if (text !== null) return { kind: 'refused', text, access };
   const { settings } = chosen.repository;
   const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
+  const branchFacts = {
+    identifier: nameOf(state),
+    title: state.issue?.title ?? '',
+    branchName: facts.branchName ?? null,
+  };
   return {
     ...chosen,
-    branch: branchByTemplate(settings.branchTemplate, {
-      identifier: nameOf(state),
-      title: state.issue?.title ?? '',
-      branchName: facts.branchName ?? null,
-    }),
+    branch: branchByTemplate(settings.branchTemplate, branchFacts),
+    branchFacts,
     access,
     workspaceScript,
     arrangement: {

@@ -4,6 +4,8 @@ import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Config } from '../../src/config.ts';
 import { askGitHost } from '../../src/gateway/git-host.ts';
 import { type GitHubApi, gitAccess, gitHubApi } from '../../src/github/access.ts';
+import { choiceBy } from '../../src/github/branch-choice.ts';
+import { branchRules } from '../../src/github/branch-rules.ts';
 import { GitHubError } from '../../src/github/errors.ts';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
 import { renderBody } from '../../src/github/pull-request-text.ts';
@@ -320,5 +322,54 @@ describe('a pull request', () => {
     const secret = stage.github.addToken({ repositories: ['acme/site'] });
     const error = await failure(proposePullRequest(await api({ kind: 'github-token', token: secret }), proposal()));
     expect(JSON.stringify([error.message, error.hint, error.said, error.stack])).not.toContain(secret);
+  });
+});
+
+describe('the name of a branch and the rules of its repository', () => {
+  const facts = { identifier: 'ENG-12', title: 'The cart', branchName: 'ada/eng-12-the-cart' };
+  const pattern = (operator: string, text: string, negate = false) => ({
+    type: 'branch_name_pattern',
+    parameters: { name: '', operator, pattern: text, negate },
+  });
+  const choose = async () => {
+    const asked = await api();
+    return await choiceBy((name) => branchRules(asked, name), SAMPLE_REPOSITORY, 'cyrus/eng-12', facts);
+  };
+
+  it('is the wanted one where no rule is against it', async () => {
+    stage.github.setRulesets(
+      SAMPLE_REPOSITORY,
+      { include: ['release/**'], rules: [{ type: 'creation' }] },
+      { include: ['~ALL'], rules: [{ type: 'non_fast_forward' }, pattern('regex', '(unknown')] },
+    );
+    expect(await choose()).toEqual({ branch: 'cyrus/eng-12', told: null });
+  });
+
+  it.each([
+    ['may not be made', { include: ['cyrus/**'], rules: [{ type: 'creation' }] }, 'ada/eng-12-the-cart'],
+    ['may not be pushed to', { include: ['cyrus/**', 'ada/**'], rules: [{ type: 'update' }] }, 'cyrus-eng-12'],
+    ['begin', { include: ['~ALL'], rules: [pattern('starts_with', 'team/web-')] }, 'team/web-cyrus-eng-12'],
+    ['contain', { include: ['~ALL'], rules: [pattern('contains', '/', true)] }, 'cyrus-eng-12'],
+    ['match', { include: ['~ALL'], rules: [pattern('regex', '^feature/[A-Z]+-[0-9]+-.*$')] }, 'feature/ENG-12-cyrus'],
+    [
+      'begin',
+      { include: ['~ALL'], rules: [pattern('starts_with', 'bots/'), pattern('ends_with', '.ai')] },
+      'bots/cyrus-eng-12.ai',
+    ],
+  ])('is another one where the wanted one %ss by a rule: %j', async (words, ruleset, expected) => {
+    stage.github.setRulesets(SAMPLE_REPOSITORY, ruleset);
+    const { branch, told } = await choose();
+    expect(branch).toBe(expected);
+    expect(told).toContain(`The branch is \`${expected}\`, because by GitHub’s rules for acme/shop a branch named`);
+    expect(told).toContain(words);
+  });
+
+  it('is told to be without hope where the rules allow none, with what an admin does', async () => {
+    stage.github.setRulesets(SAMPLE_REPOSITORY, { include: ['~ALL'], rules: [{ type: 'creation' }] });
+    const { branch, told } = await choose();
+    expect(branch).toBe('cyrus/eng-12');
+    expect(told).toContain('can probably not be pushed');
+    expect(told).toContain('branchTemplate');
+    expect(stage.github.requests().filter(({ path }) => path.includes('/rules/branches/')).length).toBeLessThan(9);
   });
 });

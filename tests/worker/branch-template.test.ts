@@ -79,4 +79,65 @@ describe('the branch of a session', () => {
     await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
     await vi.waitFor(async () => expect(await session(thread).branch()).toBe('feature-eng-7'));
   });
+
+  describe('of a repository on GitHub whose rules do not allow the name by the template', () => {
+    const STARTS = { type: 'branch_name_pattern', parameters: { operator: 'starts_with', pattern: 'feature/' } };
+
+    /** @param answer what GitHub says of the rules for a branch */
+    async function rules(answer: (branch: string) => Response): Promise<string[]> {
+      const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+      const repository = {
+        cloneUrl: 'https://github.com/acme/shop.git',
+        baseBranch: 'main',
+        credential: { kind: 'github-token', token: 'github_pat_of_the_test' } as const,
+      };
+      await upsertRepository(database, ORGANIZATION, 'acme/shop', repository, 1);
+      const asked: string[] = [];
+      outside.interfere = (url) => {
+        const branch = /repos\/acme\/shop\/rules\/branches\/([^?]+)/.exec(url)?.[1];
+        if (branch === undefined) return null;
+        asked.push(decodeURIComponent(branch));
+        return answer(decodeURIComponent(branch));
+      };
+      return asked;
+    }
+
+    it('has another one from the first start on, of which threads and Claude are told', async () => {
+      const asked = await rules(() => Response.json([STARTS]));
+      const thread = newThread();
+      await send(created(thread));
+      await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+      const { repository, claude } = outside.starts[0]?.body ?? {};
+      expect(repository?.branch).toBe('feature/cyrus-eng-7');
+      const words = 'The branch is `feature/cyrus-eng-7`, because by GitHub’s rules for acme/shop';
+      expect(claude?.systemPrompt).toContain(words);
+      await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain(words));
+      await vi.waitFor(async () => expect((await page(thread))?.session.branch).toBe('feature/cyrus-eng-7'));
+      await new Reporter(thread).report(init, result('Looked.', [thread.agentSessionId]), saved(1, 0));
+      const before = asked.length;
+      await rules(() => Response.json([{ type: 'creation' }]));
+      await send(prompted(thread, 'Go on.'));
+      await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
+      expect(outside.starts[1]?.body.repository.branch).toBe('feature/cyrus-eng-7');
+      expect(asked).toHaveLength(before);
+    });
+
+    it('is told to be without hope at the start where no name is allowed', async () => {
+      await rules(() => Response.json([{ type: 'creation', ruleset_id: 7 }]));
+      await send(created(newThread()));
+      await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+      expect(outside.starts[0]?.body.repository.branch).toBe('cyrus/eng-7');
+      expect(outside.starts[0]?.body.claude.systemPrompt).toContain('The work can probably not be pushed');
+      await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain('The work can probably not be pushed'));
+    });
+
+    it.each([403, 404, 500, 301])('is as the template says where GitHub answers %i', async (status) => {
+      const asked = await rules(() => Response.json({ message: 'No' }, { status }));
+      await send(created(newThread()));
+      await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+      expect(asked).toEqual(['cyrus/eng-7']);
+      expect(outside.starts[0]?.body.repository.branch).toBe('cyrus/eng-7');
+      expect(JSON.stringify(outside.said)).not.toContain('pushed');
+    });
+  });
 });

@@ -32,6 +32,7 @@ beforeEach(async () => {
   github = { open: [], asked: [], answer: () => null };
   outside.interfere = (url, body) => {
     if (!url.startsWith('https://api.github.com/')) return null;
+    if (url.includes('/rules/branches/')) return Response.json([]);
     github.asked.push({ url, body });
     const answered = github.answer(url, body);
     if (answered) return answered;
