@@ -116,6 +116,7 @@ function asRegExp(pattern: string): RegExp | null {
 /** Whether a pattern repeats without bound only a few times, and never what repeats or chooses in itself. */
 function endsSoon(pattern: string): boolean {
   // What is in a class, or escaped, is one character that repeats nothing.
+  // Bounded: a pattern has at most MAX_PATTERN characters.
   const bare = pattern.replace(/\\[pP]\{[^}]*\}|\\[\s\S]/g, 'x').replace(/\[\^?\]?[^\]]*\]/g, 'x');
   const repeats = bare.match(/[*+]|\{\d+,\d*\}/g) ?? [];
   if (repeats.length > MAX_REPEATS) return false;
