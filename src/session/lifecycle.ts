@@ -9,11 +9,12 @@ import { dueDeadlines, isSilenceTrouble, SANDBOX_SILENCE_MS } from './deadlines.
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect, type Effect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
+import { expectEvent, threadExpected } from './expected-thread.ts';
 import { issueSeen, issueTold, statusChanged } from './issue-changes.ts';
 import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { closedBy } from './open-question.ts';
 import { remindOfParking } from './parking.ts';
-import { contextArrived, expectEvent, prompted, takeUpIssue, tellEdit, threadExpected } from './prompts.ts';
+import { contextArrived, prompted, takeUpIssue, tellEdit } from './prompts.ts';
 import { notePullRequest, notProposed, proposed, waitNoLonger } from './proposing.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './queueing.ts';
@@ -126,7 +127,7 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     }
     const { promptId, commentId, author, person, text, at } = expectedThread;
     const source = commentId === null ? 'delegation' : 'mention';
-    const asked = { promptId, agentSessionId, author, person, source, text } as const;
+    const asked = { promptId, agentSessionId, author, person, source, text, ...(commentId && { commentId }) } as const;
     prompted(step, { type: 'prompted', ...asked, ...(at !== undefined && { at }) });
     // Linear tells of it too, sooner or later, whoever opened it.
     expectEvent(step, agentSessionId);

@@ -3,9 +3,9 @@
 import type { Role } from '../protocol/repository.ts';
 import { AUTOMATION, refusalOf } from './admission.ts';
 import { withoutIds } from './choices.ts';
-import { THREAD_LIMIT_MS } from './deadlines.ts';
 import { forgetDenials } from './deciding.ts';
-import type { EventOf, PromptSource } from './events.ts';
+import type { EventOf } from './events.ts';
+import { endExpectation, noteAsk, ownEcho } from './expected-thread.ts';
 import { takeFreshWish } from './fresh-conversation.ts';
 import { addContext, contextText, isEdit } from './issue-context.ts';
 import { meaningOf, type Reply } from './open-question.ts';
@@ -15,14 +15,15 @@ import { turnAway } from './refusals.ts';
 import { changesMind, repeatRepositoryQuestion, takeRepository } from './repository-choice.ts';
 import { goOnWithWished } from './resumption.ts';
 import { readTag } from './routing.ts';
-import { currentTurn, OPENING, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
+import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './state.ts';
 import { type Step, titleOf } from './step.ts';
-import { stopRequested } from './stops.ts';
+import { isStoppedBefore, stopRequested } from './stops.ts';
 import { beginTurn, close, handOver } from './turn.ts';
 import { isPlainStop } from './wishes.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const event = ownEcho(step.state, told) ?? told;
+  endExpectation(step, event, true);
   const { promptId, author, person, source, text, at } = event;
   if (source !== 'delegation' && isPlainStop(text) && !isOption(step.state, text)) {
     hear(step, event.commentId);
@@ -41,7 +42,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   const askedAt = at ?? step.now;
-  if (event.agentSessionId !== null) step.set({ askedAt: Math.max(step.state.askedAt ?? 0, askedAt) });
+  noteAsk(step, event, askedAt);
   hear(step, event.commentId);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
@@ -62,8 +63,6 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   if (isStoppedBefore(step, at)) {
-    // Its thread was opened to say so; it is asked in no other.
-    if (step.state.expectedThread?.promptId === promptId) step.set({ expectedThread: null });
     tellStopped(step, prompt);
     return;
   }
@@ -71,7 +70,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const refusal = refusalOf(step.state.access ?? null, asker);
   // Where nothing is under way the start decides, by the rules as they are by then.
   if (refusal !== null && step.state.phase.name !== 'waiting') {
-    step.set({ expectedThread: null });
+    endExpectation(step, event, false);
     close(step, [prompt], 'refused');
     turnAway(step, thread, refusal);
     return;
@@ -82,7 +81,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   // Given to Claude along with this prompt, by the object.
-  step.set({ context: [], editDue: null, expectedThread: null });
+  step.set({ context: [], editDue: null });
+  endExpectation(step, event, false);
   forgetDenials(step);
   if (phase.name === 'asking') {
     takeBesides(step, prompt, text);
@@ -152,20 +152,6 @@ function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
   if (thread !== null) repeatClaudeQuestion(step, thread, words);
 }
 
-/**
- * Linear tells of the thread that Cyrus is about to open for a request, before it answers that it is open: nobody created that
- * thread, and what is asked in it is the request. @returns the request in that thread; null for any other prompt
- */
-function ownEcho({ expectedThread, agentSessions }: SessionState, event: EventOf<'prompted'>) {
-  const { agentSessionId, promptId, person } = event;
-  const isOpening = expectedThread?.since === OPENING;
-  if (!expectedThread || !isOpening || person !== null || promptId !== agentSessionId) return null;
-  if (agentSessionId in agentSessions) return null;
-  const { since: _, commentId, ...asked } = expectedThread;
-  const source: PromptSource = commentId === null ? 'delegation' : 'mention';
-  return { type: 'prompted' as const, agentSessionId, source, ...asked, ...(commentId !== null && { commentId }) };
-}
-
 /** Whether what is asked right now offers these words as an answer: then they are that. */
 function isOption({ phase }: SessionState, text: string): boolean {
   if (phase.name !== 'asking' || phase.about.kind !== 'claude') return false;
@@ -201,11 +187,6 @@ function fold(step: Step, prompt: TurnPrompt): void {
   const handed = handOver(step, prompt, phase.turn.number);
   if (phase.turn.unasked) step.set({ queue: [...step.state.queue, handed] });
   else step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, handed] } });
-}
-
-/** Whether something was asked before the last stop, and arrives after it. @param at by Linear's clock; undefined: just now */
-export function isStoppedBefore(step: Step, at: number | undefined): boolean {
-  return at !== undefined && at < (step.state.stoppedAt ?? 0);
 }
 
 /** A prompt that was overtaken by a stop is not begun; whoever asked is told. */
@@ -302,20 +283,4 @@ export function tellEdit(step: Step): void {
 
 function isRunning({ phase }: SessionState): boolean {
   return phase.name === 'starting' || phase.name === 'working';
-}
-
-/** A thread was looked up for a notification: Linear's late event about it is the same request. */
-export function expectEvent(step: Step, thread: string): void {
-  const known = step.state.agentSessions[thread];
-  if (known) step.set({ agentSessions: { ...step.state.agentSessions, [thread]: { ...known, isExpected: true } } });
-}
-
-/** Linear sends an agent session beside the notification, except in older workspaces. */
-export function threadExpected(step: Step, event: EventOf<'thread-expected'>): void {
-  const { type: _type, at = step.now, ...expected } = event;
-  if (isStoppedBefore(step, event.at)) return;
-  // A notification that comes late, as Linear's repeats do, is about a thread that came in its time.
-  // A mention may go on in a thread that is old.
-  const arrived = (step.state.askedAt ?? 0) > at - THREAD_LIMIT_MS;
-  if (!arrived) step.set({ expectedThread: { ...expected, since: step.now, at } });
 }

@@ -251,6 +251,13 @@ export interface ExpectedThread {
   at?: number;
 }
 
+/** That something was asked in a thread; what Linear did not say is left out. `at`: by its clock, in ms since the epoch. */
+export interface Ask {
+  at: number;
+  commentId?: string;
+  personId?: string;
+}
+
 /** In `expectedThread.since`: the thread is being opened, and no longer waited for. */
 export const OPENING = Number.MAX_SAFE_INTEGER;
 
@@ -293,6 +300,10 @@ export interface SessionState {
   agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
   /** When a thread was last written to by people, by Linear's clock; left out before. */
   askedAt?: number;
+  /** The latest of what people asked in threads, oldest first; left out before. */
+  asks?: Ask[];
+  /** What was asked up to then is not in `asks`; left out where everything is. */
+  asksSince?: number;
   /** What was asked in Linear before this was stopped or withdrawn; by Linear's clock, left out before the first stop. */
   stoppedAt?: number;
   /** The latest time that Linear gave for anything, by its clock. */

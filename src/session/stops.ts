@@ -51,6 +51,11 @@ const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
   uninstalled: 'Stopped, because Cyrus was uninstalled from the workspace',
 };
 
+/** Whether something was asked before the last stop, and arrives after it. @param at by Linear's clock; undefined: just now */
+export function isStoppedBefore(step: Step, at: number | undefined): boolean {
+  return at !== undefined && at < (step.state.stoppedAt ?? 0);
+}
+
 export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const { issue, expectedThread, askedAt = 0 } = step.state;
   if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
