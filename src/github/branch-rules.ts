@@ -115,6 +115,8 @@ function asRegExp(pattern: string): RegExp | null {
 
 /** Whether a pattern repeats without bound only a few times, and never what repeats or chooses in itself. */
 function endsSoon(pattern: string): boolean {
+  // A class that is empty, or has everything, ends elsewhere than it does in RE2.
+  if (/\[\^?\]/.test(pattern.replace(/\\[\s\S]/g, 'x'))) return false;
   // What is in a class, or escaped, is one character that repeats nothing.
   // Bounded: a pattern has at most MAX_PATTERN characters.
   const bare = pattern.replace(/\\[pP]\{[^}]*\}|\\[\s\S]/g, 'x').replace(/\[\^?\]?[^\]]*\]/g, 'x');

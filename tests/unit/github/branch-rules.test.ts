@@ -28,6 +28,8 @@ describe('a pattern of GitHub’s for names of branches', () => {
       '(a|a)*$',
       '((a{1,9}){1,9})+$',
       'a*a*a*a*a*$',
+      '[]?(a+)+[b]',
+      '[]?(a+)+[b]',
       '(?P<x>a)',
       '[[:alpha:]]+',
       '(?s:a)(',
