@@ -87,6 +87,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       username: 'cyrus',
       password,
       admits: (token, fullName, writes) => github.admitsGit(token, fullName, writes),
+      rules: (fullName) => github.branchRules(fullName),
     });
     closers.push(() => git.close());
     await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());

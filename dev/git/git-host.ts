@@ -15,6 +15,7 @@ import { LfsServer } from './lfs.ts';
 import { branchPage, commitPage, errorPage, filePage, indexPage, repositoryPage } from './pages.ts';
 import { receiveSettings, writeReceiveHooks } from './receive-hooks.ts';
 import { type Branch, type LoggedCommit, listBranches, readFileAt, readLog, UnknownRefError } from './repository.ts';
+import { type BranchRules, underRules } from './ruled-branches.ts';
 import { type RepositorySeed, seedRepository } from './seed.ts';
 
 export interface GitHostOptions {
@@ -27,6 +28,8 @@ export interface GitHostOptions {
   password: string;
   /** Whether another credential may do this: `password` is a token, `writes` tells a push from a fetch. */
   admits?: (password: string, fullName: string, writes: boolean) => boolean;
+  /** Rules for the branches of a repository; null: there are none. */
+  rules?: (fullName: string) => BranchRules | null;
 }
 
 /** One request for git data (not for a page), as it was answered. */
@@ -141,7 +144,10 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     }
     const path = `/${fullName}.git/${service}`;
     const settings = receiveSettings(hooks, protectedBranches.get(fullName) ?? []);
-    await serveGit(request, response, { program, root, path, query, user: options.username, settings });
+    const rules = service === 'git-receive-pack' ? (options.rules?.(fullName) ?? null) : null;
+    const body = rules ? await underRules(request, response, rules) : request;
+    if (body === null) return;
+    await serveGit(request, response, { body, program, root, path, query, user: options.username, settings });
   };
 
   const answerPage = async (response: ServerResponse, url: URL): Promise<void> => {

@@ -4,9 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { gitEnvironment } from './git-command.ts';
 
 export interface BackendRequest {
+  /** The request's body: the request itself, unless that was read before. */
+  body: Readable;
   /** Path of the program. */
   program: string;
   /** Directory above all repositories. */
@@ -40,7 +43,7 @@ export function serveGit(request: IncomingMessage, response: ServerResponse, bac
     response.on('close', () => {
       if (!response.writableFinished) child.kill();
     });
-    request.pipe(child.stdin);
+    backend.body.pipe(child.stdin);
 
     let head = Buffer.alloc(0);
     const onHead = (chunk: Buffer) => {

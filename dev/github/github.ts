@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { parseJson } from '../../src/protocol/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
 import type { Html } from '../git/html.ts';
+import type { BranchRules } from '../git/ruled-branches.ts';
 import { readBody, readForm, sendJson, TooLargeError } from '../linear/http.ts';
 import { type Answer, Refused } from './answers.ts';
 import { type Fault, type FaultInput, Faults, faultSchema, NONSENSE } from './faults.ts';
@@ -20,6 +21,7 @@ import { errorPage, listPage, pagePath, pullPage } from './pages.ts';
 import { type Place, Pulls } from './pulls.ts';
 import { commitsBetween, differenceOf, headOf, type Locate } from './repositories.ts';
 import { type ApiParts, answerApi } from './rest.ts';
+import { pushRules } from './rules.ts';
 import {
   type GitHubState,
   loadState,
@@ -105,6 +107,8 @@ export interface GitHub {
   merge(fullName: string, number: number): Promise<Pull>;
   /** Whether git may fetch from or push to a repository with this credential. The user name says nothing, as with GitHub. */
   admitsGit(password: string, fullName: string, writes: boolean): boolean;
+  /** What the rulesets of a repository say of pushes; null: it has none. */
+  branchRules(fullName: string): BranchRules | null;
   /** Requests to the API so far, oldest first; the last 1,000. */
   requests(): GitHubRequest[];
   close(): Promise<void>;
@@ -336,6 +340,7 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       if (!grant || !isAmong(grant.repositories, fullName)) return false;
       return mayDo(grant.permissions, 'contents', writes ? 'write' : 'read');
     },
+    branchRules: (fullName) => pushRules(state, fullName),
     requests: () => [...log],
     close: () =>
       new Promise((closed) => {

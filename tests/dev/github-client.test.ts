@@ -364,6 +364,21 @@ describe('the name of a branch and the rules of its repository', () => {
     expect(told).toContain(words);
   });
 
+  it('that it takes can be pushed, and the wanted one cannot, in GitHub’s words', async () => {
+    stage.github.setRulesets(
+      SAMPLE_REPOSITORY,
+      { include: ['cyrus/**'], rules: [{ type: 'creation' }] },
+      { include: ['~ALL'], rules: [pattern('regex', '^[a-z]+/eng-[0-9]+')] },
+    );
+    const { branch } = await choose();
+    const refused = await stage.push('cyrus/eng-12').then(String, ({ stderr }: { stderr: string }) => stderr);
+    expect(refused).toContain('GH013: Repository rule violations found for refs/heads/cyrus/eng-12.');
+    expect(refused).toContain('Cannot create ref due to creations being restricted.');
+    expect(refused).toContain('(push declined due to repository rule violations)');
+    await stage.push(branch);
+    expect((await stage.git.branches(SAMPLE_REPOSITORY)).map(({ name }) => name)).toContain('ada/eng-12-the-cart');
+  });
+
   it('is told to be without hope where the rules allow none, with what an admin does', async () => {
     stage.github.setRulesets(SAMPLE_REPOSITORY, { include: ['~ALL'], rules: [{ type: 'creation' }] });
     const { branch, told } = await choose();

@@ -35,6 +35,7 @@ export async function setGitHubStage(): Promise<GitHubStage> {
     username: 'cyrus',
     password: 'host-password',
     admits: (token, fullName, writes) => stage.github.admitsGit(token, fullName, writes),
+    rules: (fullName) => stage.github.branchRules(fullName),
   });
   await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
   await git.ensureRepository('acme/site', await sampleRepository());

@@ -275,3 +275,23 @@ it('keeps app, installations and pull requests across a restart', async () => {
   expect(stage.github.pulls()).toMatchObject([{ number: 1, title: proposal.title }]);
   expect(await mint()).toMatch(/^ghs_/);
 });
+
+it('has rulesets by its control, and tells which rules hold for a branch that need not exist', async () => {
+  const put = (body: object) =>
+    fetch(`${stage.github.url}/control/rulesets`, { method: 'PUT', body: JSON.stringify(body) });
+  const parameters = { operator: 'starts_with', pattern: 'feature/', negate: false };
+  const rules = [{ type: 'creation' }, { type: 'branch_name_pattern', parameters }];
+  expect((await put({ repository: SAMPLE_REPOSITORY, rulesets: [{ include: [], rules }] })).status).toBe(400);
+  const rulesets = [{ include: ['cyrus/**'], rules }];
+  expect((await put({ repository: SAMPLE_REPOSITORY, rulesets })).status).toBe(200);
+  const token = await mint();
+  const { status, body } = await call('GET', `/repos/acme/shop/rules/branches/${encodeURIComponent('cyrus/x')}`, token);
+  expect(status).toBe(200);
+  const source = { ruleset_source_type: 'Repository', ruleset_source: SAMPLE_REPOSITORY, ruleset_id: 7_000 };
+  expect(body).toEqual([
+    { type: 'creation', ...source },
+    { type: 'branch_name_pattern', ...source, parameters },
+  ]);
+  expect((await call('GET', '/repos/acme/shop/rules/branches/other/x', token)).body).toEqual([]);
+  expect((await call('GET', '/repos/acme/unknown/rules/branches/other', token)).status).toBe(404);
+});
