@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GitError, git, gitSays } from './git.ts';
+import { FETCH_REFSPEC, GitError, git, gitSays } from './git.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -65,6 +65,9 @@ export async function syncClone(plan: WorkspacePlan, isFresh: boolean): Promise<
   const options = inWorktree(plan);
   await borrowFrom(plan);
   await deepen(plan);
+  // Clones of before had it from the environment.
+  const fetches = await git(['config', '--local', '--default', '', '--get', 'remote.origin.fetch'], options);
+  if (fetches.trim() === '') await git(['config', '--local', 'remote.origin.fetch', FETCH_REFSPEC], options);
   const [theirs, listed] = await Promise.all([
     mirrorRefs(plan),
     git(['for-each-ref', '--format=%(objectname) %(refname)', ORIGIN, 'refs/tags'], options),
@@ -213,5 +216,6 @@ function configuration({ branch, baseBranch }: WorkspacePlan): string {
   const upstream = (name: string) =>
     `[branch ${JSON.stringify(name)}]\n\tremote = origin\n\tmerge = ${JSON.stringify(`refs/heads/${name}`)}\n`;
   const core = '[core]\n\trepositoryFormatVersion = 0\n\tfileMode = true\n\tbare = false\n\tlogAllRefUpdates = true\n';
-  return core + (isInTheWay(baseBranch, branch) ? '' : upstream(baseBranch));
+  const origin = `[remote "origin"]\n\tfetch = ${FETCH_REFSPEC}\n`;
+  return core + origin + (isInTheWay(baseBranch, branch) ? '' : upstream(baseBranch));
 }

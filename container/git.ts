@@ -57,11 +57,16 @@ export interface GitRemote {
   lfs?: LfsStores;
 }
 
-/** Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. */
+/** What `origin` fetches. It belongs into the configuration of a repository, see `sharedSettings`. */
+export const FETCH_REFSPEC = '+refs/heads/*:refs/remotes/origin/*';
+
+/**
+ * Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. No refspec:
+ * where there is no repository, git 2.46 and later reads one by a hash that it does not know, and its helper dies of signal 11.
+ */
 function sharedSettings(remote: GitRemote): [string, string][] {
   return [
     ['remote.origin.url', remote.url],
-    ['remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*'],
     ['user.name', remote.author.name],
     ['user.email', remote.author.email],
     ['push.default', 'current'],

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
+import { complaint, FETCH_REFSPEC, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -101,7 +101,7 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     if (isThere && (await git(['rev-parse', 'HEAD'], inside)).trim() === commit) return null;
     if (!isThere) await makeRepository(plan, submodule, { folder, gitDir, url });
     const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-recurse-submodules'];
-    const specs = ['+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'];
+    const specs = [FETCH_REFSPEC, '+refs/tags/*:refs/tags/*'];
     await git([...fetch, '--no-tags', url, ...specs], inside);
     // It may be on no branch any more, and still be had by its id.
     if (!(await has(inside, commit))) await git([...fetch, '--no-tags', url, commit], inside);
@@ -139,7 +139,7 @@ async function makeRepository(
   for (const [key, value] of [
     ['core.worktree', relative(gitDir, folder)],
     ['remote.origin.url', url],
-    ['remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*'],
+    ['remote.origin.fetch', FETCH_REFSPEC],
   ] as const) {
     await git(['config', '--file', join(gitDir, 'config'), key, value], inside);
   }
