@@ -3,12 +3,19 @@
  * notification, in any order; in older workspaces by the notification alone, and Cyrus opens the thread. Which of the events that
  * come in between is the same request is told by what proves it, for another's request must not take its place.
  */
+import { cutWhole } from '../protocol/sendable-text.ts';
 import { THREAD_LIMIT_MS } from './deadlines.ts';
+import type { Effect } from './effects.ts';
 import type { EventOf, PromptSource } from './events.ts';
 import { type Ask, type ExpectedThread, OPENING, type SessionState } from './state.ts';
 import type { Step } from './step.ts';
 import { isStoppedBefore } from './stops.ts';
+import { close } from './turn.ts';
 
+/** Requests whose threads are waited for at once. */
+const MOST_EXPECTED = 10;
+/** Most of a request's words that the journal shows; Claude is given all of them. In UTF-16 code units. */
+const MOST_TEXT = 16_000;
 /** Requests in threads that are remembered: of the last hours, in which Linear may still repeat a notification. */
 const MOST_ASKS = 10;
 
@@ -18,9 +25,42 @@ export function threadExpected(step: Step, event: EventOf<'thread-expected'>): v
   if (isStoppedBefore(step, event.at)) return;
   // A notification that comes late, as Linear's repeats do, is about a thread that came in its time.
   // A mention may go on in a thread that is old.
-  if (!hasArrived(step.state, { ...expected, at })) {
-    step.set({ expectedThread: { ...expected, since: step.now, at } });
+  const isRepeat = expectedIn(step.state).some(({ promptId }) => promptId === event.promptId);
+  if (isRepeat || hasArrived(step.state, { ...expected, at })) return;
+  const more: ExpectedThread = { ...expected, text: cutWhole(event.text, MOST_TEXT), since: step.now, at };
+  // One act may be told of by several notifications, of which the last counts.
+  const others = expectedIn(step.state).filter((one) => isSame(withTime(one, at), askIn(more)) === false);
+  expect(step, [...others, more].slice(0, MOST_EXPECTED));
+}
+
+/** Requests whose thread has not arrived yet, oldest first; a thread is opened for one at a time. */
+function expectedIn({ expectedThread, alsoExpected = [] }: SessionState): ExpectedThread[] {
+  return expectedThread ? [expectedThread, ...alsoExpected] : alsoExpected;
+}
+
+/** Keeps these expectations and no others. */
+function expect(step: Step, [next, ...later]: ExpectedThread[]): void {
+  step.set({ expectedThread: next ?? null });
+  if (later.length > 0 || step.state.alsoExpected) step.set({ alsoExpected: later });
+}
+
+/**
+ * Linear lets no thread be opened where a request stands, as under a comment that is a reply: it is opened on the issue. Where that
+ * cannot be either, the request fails, in the journal alone, for no thread can tell of it.
+ */
+export function threadNotOpened(step: Step, { promptId, commentId }: Extract<Effect, { kind: 'open-thread' }>): void {
+  const { expectedThread, issue } = step.state;
+  if (expectedThread?.promptId !== promptId) return;
+  if (commentId !== null && issue) {
+    step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId: null });
+    return;
   }
+  const { author, text, person, at } = expectedThread;
+  const source = expectedThread.commentId === null ? 'delegation' : 'mention';
+  step.record({ kind: 'prompt', promptId, agentSessionId: null, author, source, text });
+  const askedAt = at ?? step.now;
+  close(step, [{ promptId, agentSessionId: null, ...(person && { person }), askedAt, stage: 'received' }], 'failed');
+  expect(step, step.state.alsoExpected ?? []);
 }
 
 /** Notes who asked what when, so that a notification that comes later is known for the same or for another's. */
@@ -36,12 +76,14 @@ export function noteAsk(step: Step, event: EventOf<'prompted'>, at: number): voi
   });
 }
 
-/** @param isProven the expectation ends only where this is the same request for certain; else unless it is another one for certain */
+/** @param isProven an expectation ends only where this is the same request for certain; else unless it is another one for certain */
 export function endExpectation(step: Step, event: EventOf<'prompted'>, isProven: boolean): void {
-  const { expectedThread } = step.state;
-  if (!expectedThread) return;
-  const relation = relationOf(expectedThread, event);
-  if (relation === 'same' || (relation === 'unsure' && !isProven)) step.set({ expectedThread: null });
+  const all = expectedIn(step.state);
+  const left = all.filter((one) => {
+    const relation = relationOf(one, event);
+    return relation === 'other' || (relation === 'unsure' && isProven);
+  });
+  if (left.length < all.length) expect(step, left);
 }
 
 /**
@@ -90,8 +132,18 @@ function relationOf(expected: ExpectedThread, event: EventOf<'prompted'>): 'same
   if (event.promptId === expected.promptId) return 'same';
   if (event.source === 'page') return 'other';
   const at = event.at ?? expected.at ?? expected.since;
-  const isOne = isSame({ ...expected, at: expected.at ?? at }, askOf(event, at));
+  const isOne = isSame(withTime(expected, at), askOf(event, at));
   return isOne === null ? 'unsure' : isOne ? 'same' : 'other';
+}
+
+function withTime(expected: ExpectedThread, at: number): ExpectedThread & { at: number } {
+  return { ...expected, at: expected.at ?? at };
+}
+
+/** An expected request as what it was asked by. */
+function askIn({ at, since, commentId, person }: ExpectedThread): Ask {
+  if (commentId === null) return { at: at ?? since };
+  return { at: at ?? since, commentId, ...(person && { personId: person.id }) };
 }
 
 /** @returns null where nothing tells */

@@ -9,7 +9,7 @@ import { dueDeadlines, isSilenceTrouble, SANDBOX_SILENCE_MS } from './deadlines.
 import { decisionUndelivered, expire } from './deciding.ts';
 import { describeEffect, type Effect } from './effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './events.ts';
-import { expectEvent, threadExpected } from './expected-thread.ts';
+import { expectEvent, threadExpected, threadNotOpened } from './expected-thread.ts';
 import { issueSeen, issueTold, statusChanged } from './issue-changes.ts';
 import { replaceSandbox, takeUnseenLoss } from './losses.ts';
 import { closedBy } from './open-question.ts';
@@ -229,6 +229,7 @@ function effectFailed(step: Step, event: EventOf<'effect-failed'>): void {
   step.set({ failedEffects: step.state.failedEffects + 1 });
   answerUndelivered(step, event);
   decisionUndelivered(step, event);
+  if (effect.kind === 'open-thread') threadNotOpened(step, effect);
   if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
   const text = `${describeEffect(effect)} failed: ${error}\n\n${hint ?? 'Comment to try again.'}`;
   if (effect.kind === 'prompt-sandbox' && answerQueued(step, effect.promptId, text)) return;

@@ -310,6 +310,8 @@ export interface SessionState {
   linearNow?: number;
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
+  /** Others of that kind, which come after it, oldest first; left out before the first. */
+  alsoExpected?: ExpectedThread[];
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: ContextItem[];
   /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */

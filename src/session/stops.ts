@@ -56,14 +56,21 @@ export function isStoppedBefore(step: Step, at: number | undefined): boolean {
   return at !== undefined && at < (step.state.stoppedAt ?? 0);
 }
 
+/** What was asked by then and has no thread yet is not asked any more. @param at null: everything */
+function dropExpected(step: Step, at: number | null): void {
+  const { expectedThread, alsoExpected = [] } = step.state;
+  const all = expectedThread ? [expectedThread, ...alsoExpected] : alsoExpected;
+  const [next, ...later] = all.filter((one) => !isAskedBy({ askedAt: one.at ?? one.since }, at));
+  step.set({ expectedThread: next ?? null });
+  if (alsoExpected.length > 0) step.set({ alsoExpected: later });
+}
+
 export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
-  const { issue, expectedThread, askedAt = 0 } = step.state;
+  const { issue, askedAt = 0 } = step.state;
   if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
   noteStop(step, event.at);
   const at = event.at ?? null;
-  if (expectedThread && isAskedBy({ askedAt: expectedThread.at ?? expectedThread.since }, at)) {
-    step.set({ expectedThread: null });
-  }
+  dropExpected(step, at);
   // Whoever asked after that has Cyrus installed again.
   if (isAskedBy({ askedAt }, at)) step.set({ isMuted: event.why === 'uninstalled' });
   const { id, author, why } = event;

@@ -78,6 +78,57 @@ describe('a request of which a notification alone tells', () => {
     expect(opensThread(onPage)).toBe(true);
   });
 
+  it('is not lost where another one comes before the thread of the first is opened, and each gets its own', () => {
+    const play = rested();
+    play.play(noticed(play.now));
+    play.now += 5_000;
+    const second = { promptId: 'n2', commentId: 'comment-n2', author: 'Bob', person: BOB, text: 'Round down.' };
+    play.play(noticed(play.now, second));
+    // Linear repeats the first one.
+    play.play(noticed(play.now - 5_000));
+    for (const [promptId, agentSessionId] of [
+      ['n1', 'thread-8'],
+      ['n2', 'thread-9'],
+    ] as const) {
+      const [effect] = play.deadline(20_000).filter(isOpening);
+      expect(effect).toMatchObject({ promptId, commentId: `comment-${promptId}` });
+      if (effect) {
+        const opened = { kind: 'thread', agentSessionId, isLinears: false } as const;
+        play.play({ type: 'effect-done', effect, result: opened });
+      }
+      const asked = play.entries.find(({ body }) => body.kind === 'prompt' && body.promptId === promptId);
+      expect(asked?.body).toMatchObject({ agentSessionId });
+    }
+    expect(play.deadline(20_000).filter(isOpening)).toEqual([]);
+  });
+
+  it('is not begun where the issue is taken away before its thread is opened, nor what else was asked by then', () => {
+    const play = rested();
+    play.play(noticed(play.now));
+    play.play(noticed(play.now, { promptId: 'n2', commentId: 'comment-n2', author: 'Bob', person: BOB }));
+    play.now += 5_000;
+    play.play({ type: 'withdrawn', id: 'w', why: 'unassigned', author: 'Ada', teamIds: [], at: play.now });
+    expect(opensThread(play)).toBe(false);
+  });
+
+  it('has its thread on the issue where Linear opens none under its comment; where it opens none at all, the journal says so', () => {
+    const play = rested();
+    play.play(noticed(play.now));
+    play.play(noticed(play.now, { promptId: 'n2', commentId: 'comment-n2', author: 'Bob', person: BOB }));
+    const [onComment] = play.deadline(20_000).filter(isOpening);
+    if (!onComment) throw new Error('no thread is opened');
+    const failure = { type: 'effect-failed', attempts: 1, error: 'the comment is a reply', hint: null } as const;
+    const [onIssue] = play.play({ ...failure, effect: onComment }).filter(isOpening);
+    expect(onIssue).toMatchObject({ promptId: 'n1', commentId: null });
+    if (!onIssue) throw new Error('no thread is opened');
+    play.play({ ...failure, effect: onIssue });
+    const bodies = play.entries.map(({ body }) => body);
+    expect(bodies).toContainEqual(expect.objectContaining({ kind: 'prompt', promptId: 'n1', text: 'Round half up.' }));
+    expect(bodies).toContainEqual(expect.objectContaining({ kind: 'effect-failed', error: 'the comment is a reply' }));
+    expect(play.state.closed).toContainEqual(expect.objectContaining({ id: 'n1', how: 'failed' }));
+    expect(play.deadline(0).filter(isOpening)).toMatchObject([{ promptId: 'n2' }]);
+  });
+
   it('is not asked again where its comment came in an old thread, also as a stop or as an answer, in either order', () => {
     const question = { question: 'Which rounding?', options: [{ label: 'Half up' }, { label: 'Half even' }] };
     const request = { subtype: 'can_use_tool', tool_name: 'AskUserQuestion', input: { questions: [question] } };
