@@ -11,7 +11,7 @@ import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
 import { propose, waitNoLonger } from './proposing.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
-import { isAtClaude } from './requests.ts';
+import { isAtClaude, type Request, stageOf } from './requests.ts';
 import { tellWait } from './start-delays.ts';
 import { currentTurn } from './state.ts';
 import type { Step } from './step.ts';
@@ -273,11 +273,15 @@ function claudeEntry(
 
 /** Whether what Claude begins is for requests in the queue. A CLI that does not name them begins with what it was given. */
 function isAsked(step: Step, prompts: readonly string[]): boolean {
-  const given = step.state.queue.filter(isAtClaude);
-  if (prompts.length > 0 || step.state.sandbox.tellsReading) {
-    return given.some(({ promptId }) => prompts.includes(promptId));
-  }
-  return given.length > 0;
+  const { phase, queue, sandbox } = step.state;
+  const given = queue.filter(isAtClaude);
+  if (prompts.length === 0 && !sandbox.tellsReading) return given.length > 0;
+  // The CLI says that a prompt was read before it begins with it, and need not say it again. What has a result is not begun.
+  const early = phase.name === 'saving' && phase.early ? [phase.early, ...(phase.later ?? [])] : [];
+  const answered = new Set(early.flatMap(({ promptIds }) => promptIds));
+  const isRead = (request: Request) =>
+    stageOf(request) === 'read' && !request.inherited && !request.halted && !answered.has(request.promptId);
+  return given.some((request) => prompts.includes(request.promptId) || isRead(request));
 }
 
 /** What Claude's tools do is remembered until it is in a checkpoint: it is told after a loss. */

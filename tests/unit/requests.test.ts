@@ -415,6 +415,20 @@ describe('a second stop', () => {
 });
 
 describe('a save that takes long', () => {
+  it('leaves the turn that Claude begins meanwhile to the request that it has read for it, whether or not it names it again', () => {
+    for (const first of [begun('p2'), [lifecycle('p2', 'started'), begunUnasked]]) {
+      const play = working();
+      play.prompt('p2', 'thread-2');
+      play.report(lifecycle('p2', 'queued'), result('Done.', ['p1']), ...first, text('On to the second.'), saved(1));
+      const started = play.entries.flatMap(({ body }) => (body.kind === 'turn-started' ? [body.promptIds] : []));
+      expect(started).toEqual([['p1'], ['p2']]);
+      expect(play.state.phase).toMatchObject({ name: 'working', turn: { prompts: [{ promptId: 'p2' }] } });
+      play.report(result('Both.', ['p2']), saved(2));
+      expect(play.closings('thread-2')).toEqual([expect.stringContaining('Both.')]);
+      expect(how(play)).toEqual({ p1: 'answered', p2: 'answered' });
+    }
+  });
+
   it('gives each of the turns that Claude ends meanwhile its own answer', () => {
     const play = savingWithNext();
     play.state = {
