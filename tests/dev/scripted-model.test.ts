@@ -323,7 +323,7 @@ test('a model that hangs or stalls lets go when the reader goes', async () => {
       body: JSON.stringify(ask('x', { stream: true })),
       signal: gone.signal,
     }).then((response) => response.text());
-    await expect.poll(() => model.requests().length).toBe(seen + 1);
+    await expect.poll(() => model.requests().length, { timeout: 50_000 }).toBe(seen + 1);
     gone.abort();
     await expect(reading).rejects.toThrow();
   }
