@@ -331,6 +331,8 @@ export function remoteFailure(error: GitError): RemoteFailure {
   if (error.timedOut) return 'network';
   // A moved repository stays moved, whatever the status it is told with.
   if (text.includes('have its clone address in Cyrus changed')) return 'other';
+  // A crash of git's own helper comes again; one that was killed (for want of memory) may not.
+  if (/died of signal (?!9\b)\d/.test(text)) return 'other';
   if (
     /returned error: 40[13]|Authentication failed|could not read (Username|Password)|terminal prompts disabled/.test(
       text,

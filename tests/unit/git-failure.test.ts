@@ -18,3 +18,10 @@ it('a helper of git’s that was cut off without a word is worth another try', (
   expect(remoteFailure(failure(ENDED))).toBe('network');
   expect(complaint(failure(ENDED))).toContain('aborted session');
 });
+
+it('a crash of git’s helper is no outage of the host: it is told at once, and a kill is tried again', () => {
+  const crashed = failure(`error: git-remote-http died of signal 11\n${ENDED}`);
+  expect(remoteFailure(crashed)).toBe('other');
+  expect(complaint(crashed)).toContain('died of signal 11');
+  expect(remoteFailure(failure(`error: git-remote-http died of signal 9\n${ENDED}`))).toBe('network');
+});
