@@ -114,9 +114,9 @@ export class FakeLinear {
     return this.#access.has(token);
   }
 
-  /** How often a refresh token was exchanged or shown again. */
+  /** How often a refresh token of this fake was exchanged or shown again. Objects of earlier tests may show theirs meanwhile. */
   get refreshes(): number {
-    return this.tokenRequests.filter((form) => form.get('grant_type') === 'refresh_token').length;
+    return this.tokenRequests.filter((form) => this.secrets.includes(form.get('refresh_token') ?? '')).length;
   }
 
   async #answer(request: Request, body: string): Promise<Response> {
