@@ -84,7 +84,7 @@ export async function writeBundle(
 }
 
 /**
- * Commits of the git host that are here: whoever fetches from it has their history.
+ * Commits of the git host that are here: every clone of the host has their history.
  * @param of `base`: of the base branch alone. Anybody may rewrite or delete the session's branch at any time, and then
  * the host need not have its commits any more
  */

@@ -2,7 +2,7 @@
  * What was touched in the worktree since it was last asked, by the kernel's word (inotify through fs.watch, a watch for each
  * folder). It knows what it does not know: too many changes, a watch that fails, or a kernel that does not tell make it say so,
  * and then every file has to be looked at. Writes through a mapping of memory or another link to a file are not told by any
- * kernel: whoever asks looks at everything now and then.
+ * kernel: the caller looks at every file now and then.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';

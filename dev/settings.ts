@@ -127,6 +127,13 @@ export async function freePorts(): Promise<Ports> {
   return { cyrus, linear, git, model, sandbox, github };
 }
 
+/** A port that nothing listens on right now. */
+export async function freePort(): Promise<number> {
+  const { port, close } = await listen(0);
+  await close();
+  return port;
+}
+
 async function isFree(port: number): Promise<boolean> {
   try {
     await (await listen(port)).close();

@@ -109,7 +109,7 @@ export class TokenKeeper {
     try {
       // What the database is behind with is brought up first: the status is of these tokens.
       await this.#flush();
-      // Told once: by whoever changes the status.
+      // Told once: by the call that changes the status.
       if (await this.#inTime(markTokens(database, workspaceId, sealed, 'reinstall-needed', now))) {
         log('alert.linear.reinstall-needed', { alert: true, workspace: workspaceId, reason: why });
         const action = 'workspace.reinstall-needed';

@@ -8,7 +8,7 @@ import { type Bundle, bundle, type Running, startWorkerd } from './workerd.ts';
 export const WEBHOOK_SECRET = 'lin_wh_bench-secret';
 export const ENCRYPTION_KEY = createHash('sha256').update('the key of benchmarks').digest('base64');
 export const ADMIN_TOKEN = 'bench-admin-token-0123456789';
-const ORGANIZATION = 'bench-organization';
+export const ORGANIZATION = 'bench-organization';
 
 /**
  * Bundles Cyrus for workerd. Effects wait (`PAUSED`, the operator's switch): what is measured is what Cyrus itself does,
@@ -75,7 +75,8 @@ export async function startCyrus(folder: string): Promise<Cyrus> {
   };
 }
 
-async function delegate(url: string, issueId: string): Promise<void> {
+/** Sends the webhook of a person who delegates an issue. */
+export async function delegate(url: string, issueId: string): Promise<void> {
   const id = randomUUID();
   const issue = { id: issueId, identifier: 'ENG-1', title: 'Bench', url: 'https://linear.app/acme/issue/ENG-1' };
   const body = JSON.stringify({

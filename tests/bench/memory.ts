@@ -3,11 +3,13 @@
  * grows, while it is archived, and while its log is read. The whole runs in a heap of 110 MB, past which V8 ends workerd.
  * See docs/benchmarks.md.
  */
+
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../dev/settings.ts';
 import { sessionPageSchema } from '../../src/protocol/api.ts';
 import { WorkerMemory } from '../soak/heap.ts';
 import { type Bar, conclude, round } from './figures.ts';
@@ -161,15 +163,4 @@ async function readSlowly(id: string, sample: () => Promise<void>): Promise<numb
   }
   await sample();
   return bytes;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

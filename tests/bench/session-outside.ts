@@ -1,11 +1,10 @@
 /** Linear's API and a sandbox server as far as benchmarks need them, and a session that is at work between them. */
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
-import { ADMIN_TOKEN, WEBHOOK_SECRET } from './cyrus.ts';
+import { ADMIN_TOKEN, delegate, ORGANIZATION } from './cyrus.ts';
 
-export const ORGANIZATION = 'bench-organization';
 export const BOOT_ID = randomUUID();
 export const STREAM_ID = randomUUID();
 
@@ -96,30 +95,7 @@ export async function beginSession(
     const response = await fetch(url + path, { method: 'PUT', headers: admin, body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`${path} was answered ${response.status}: ${await response.text()}`);
   }
-  const id = randomUUID();
-  const issueId = randomUUID();
-  const issue = { id: issueId, identifier: 'ENG-1', title: 'Bench', url: 'https://linear.app/acme/issue/ENG-1' };
-  const now = Date.now();
-  const body = JSON.stringify({
-    type: 'AgentSessionEvent',
-    action: 'created',
-    organizationId: ORGANIZATION,
-    appUserId: 'app-user',
-    webhookTimestamp: now,
-    agentSession: { id, issueId, issue, creatorId: 'user', creator: { id: 'user', name: 'Ada' } },
-    promptContext: null,
-    guidance: null,
-  });
-  const response = await fetch(`${url}/webhooks/linear`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      'linear-delivery': randomUUID(),
-      'linear-signature': createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex'),
-    },
-    body,
-  });
-  if (!response.ok) throw new Error(`the webhook was answered ${response.status}: ${await response.text()}`);
+  await delegate(url, randomUUID());
   for (let waited = 0; starts.length === 0; waited += 50) {
     if (waited > 30_000) throw new Error('the sandbox was not started');
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -3,12 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, type WriteStream, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { binary, plainEnvironment } from '../../dev/processes.ts';
-import { PROJECT } from '../../dev/settings.ts';
+import { freePort, PROJECT } from '../../dev/settings.ts';
 import { bundle } from '../bench/workerd.ts';
 import type { RunClock } from './run-clock.ts';
 
@@ -270,15 +269,4 @@ export function sessionIdOf(name: string): string {
 
 function uniqueKey(type: string): string {
   return `chaos-${type}`;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

@@ -9,7 +9,7 @@ import { Outbox, type Pending } from '../../src/session/outbox.ts';
 import type { SessionState } from '../../src/session/state.ts';
 import { StateStore } from '../../src/session/state-store.ts';
 import { createTables } from '../../src/session/tables.ts';
-import { init, line, SessionPlay } from '../unit/support/session-play.ts';
+import { call, callResult, init, SessionPlay } from '../unit/support/session-play.ts';
 import { watchStorage } from './support/platform-limits.ts';
 
 /** A session at work, stored as its object stores it, to which Linear answers at once. */
@@ -87,24 +87,6 @@ class Session {
     return this.#state.phase.name;
   }
 }
-
-const call = (id: string) =>
-  line({
-    type: 'assistant',
-    message: {
-      id: `msg-${id}`,
-      role: 'assistant',
-      model: 'claude-sonnet-5-5',
-      content: [{ type: 'tool_use', id, name: 'Bash', input: { command: `npm test -- ${id}` } }],
-    },
-    parent_tool_use_id: null,
-  });
-const callResult = (id: string) =>
-  line({
-    type: 'user',
-    message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'ok '.repeat(100) }] },
-    parent_tool_use_id: null,
-  });
 
 let objects = 0;
 function inObject(act: (session: Session) => void): Promise<void> {

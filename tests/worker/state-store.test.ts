@@ -8,7 +8,18 @@ import type { SessionState } from '../../src/session/state.ts';
 import { StateStore } from '../../src/session/state-store.ts';
 import { createTables } from '../../src/session/tables.ts';
 import { Random } from '../unit/support/random.ts';
-import { init, line, permission, question, result, SessionPlay, saved, text } from '../unit/support/session-play.ts';
+import {
+  call,
+  callResult,
+  init,
+  line,
+  permission,
+  question,
+  result,
+  SessionPlay,
+  saved,
+  text,
+} from '../unit/support/session-play.ts';
 
 /** A session whose steps are stored as the object stores them, with what each step costs. */
 class Stored {
@@ -123,24 +134,6 @@ const open = [
     api_message_id: 'msg-1',
   }),
 ];
-const call = (id: string) =>
-  line({
-    type: 'assistant',
-    message: {
-      id: `msg-${id}`,
-      role: 'assistant',
-      model: 'claude-sonnet-5-5',
-      content: [{ type: 'tool_use', id, name: 'Bash', input: { command: `npm test -- ${id}` } }],
-    },
-    parent_tool_use_id: null,
-  });
-const callResult = (id: string) =>
-  line({
-    type: 'user',
-    message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'ok '.repeat(100) }] },
-    parent_tool_use_id: null,
-  });
-
 function begin(stored: Stored): void {
   stored.step({
     type: 'prompted',

@@ -305,3 +305,23 @@ export function permission(
 export function takenBack(requestId: string): SandboxEventBody {
   return line({ type: 'control_cancel_request', request_id: requestId });
 }
+
+/** Claude calls the Bash tool. */
+export const call = (id: string) =>
+  line({
+    type: 'assistant',
+    message: {
+      id: `msg-${id}`,
+      role: 'assistant',
+      model: 'claude-sonnet-5-5',
+      content: [{ type: 'tool_use', id, name: 'Bash', input: { command: `npm test -- ${id}` } }],
+    },
+    parent_tool_use_id: null,
+  });
+/** The result of that call. */
+export const callResult = (id: string) =>
+  line({
+    type: 'user',
+    message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'ok '.repeat(100) }] },
+    parent_tool_use_id: null,
+  });
