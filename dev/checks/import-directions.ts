@@ -1,9 +1,11 @@
 /**
- * Checks that data flows one way: a folder of src imports only what stands to its right in docs/architecture.md, pure
- * files import types and pure code alone, container/ knows nothing of src but the protocol, and nothing runs in circles.
+ * Checks that data flows one way: a folder of src imports only what is to its right in docs/architecture.md, pure files
+ * reach pure code alone, container/ knows nothing of src but the protocol, and nothing runs in circles.
+ *
+ * `node dev/checks/import-directions.ts [folder]`: of this project, or of the one in the folder.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative, sep } from 'node:path';
+import { dirname, join, normalize, relative, resolve, sep } from 'node:path';
 import ts from 'typescript-compiler-api';
 import { PROJECT } from '../settings.ts';
 
@@ -20,7 +22,7 @@ const TIERS = [
 ];
 /** The page is a program of its own. */
 const WEB = 'web';
-/** Pure: no I/O, no clock, no randomness of their own. */
+/** Pure, and so is all they import but for types: no I/O, no clock, no randomness. */
 const PURE = [
   'src/protocol/',
   'src/claude/',
@@ -63,29 +65,65 @@ const PURE = [
 ];
 const IMPURE_WORDS = /\b(fetch|Date\.now|Math\.random|crypto\.randomUUID|setTimeout|new Date\(\))\b/;
 
+const ROOT = resolve(process.argv[2] ?? PROJECT);
+
 interface Import {
   from: string;
   to: string;
+  /** Types alone: nothing of it is there when the program runs. */
+  isType: boolean;
 }
 
-function sources(folder: string): string[] {
-  return readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' })
+interface Source {
+  file: string;
+  imports: Import[];
+  /** Packages that it imports for their values. */
+  packages: string[];
+  /** Its code without comments. */
+  code: string;
+}
+
+function sources(folder: string): Source[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => /\.tsx?$/.test(file) && !file.endsWith('.d.ts'))
-    .map((file) => `${folder}/${file.split(sep).join('/')}`);
+    .map((file) => read(`${folder}/${file.split(sep).join('/')}`));
 }
 
-/** Imports of other files of the project; packages are left out. */
-function importsOf(file: string): Import[] {
-  const { importedFiles } = ts.preProcessFile(readFileSync(join(PROJECT, file), 'utf8'), true, true);
-  return importedFiles
-    .map(({ fileName }) => fileName)
-    .filter((name) => name.startsWith('.'))
-    .map((name) => ({
-      from: file,
-      to: normalize(join(dirname(file), name))
-        .split(sep)
-        .join('/'),
-    }));
+function read(file: string): Source {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const tree = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+  const all = tree.statements.flatMap((statement) => {
+    const isImport = ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement);
+    if (!isImport || !statement.moduleSpecifier || !ts.isStringLiteral(statement.moduleSpecifier)) return [];
+    return [{ name: statement.moduleSpecifier.text, isType: isTypeAlone(statement) }];
+  });
+  // `import()` is one too; it is found where the parser above sees an expression.
+  const { importedFiles } = ts.preProcessFile(text, true, true);
+  const known = new Set(all.map(({ name }) => name));
+  for (const { fileName } of importedFiles) if (!known.has(fileName)) all.push({ name: fileName, isType: false });
+  return {
+    file,
+    imports: all
+      .filter(({ name }) => name.startsWith('.'))
+      .map(({ name, isType }) => ({ from: file, to: inProject(join(dirname(file), name)), isType })),
+    packages: all.filter(({ name, isType }) => !name.startsWith('.') && !isType).map(({ name }) => name),
+    code: text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, ''),
+  };
+}
+
+function inProject(path: string): string {
+  return normalize(path).split(sep).join('/');
+}
+
+function isTypeAlone(statement: ts.ImportDeclaration | ts.ExportDeclaration): boolean {
+  if (ts.isExportDeclaration(statement)) return statement.isTypeOnly;
+  const clause = statement.importClause;
+  if (!clause) return false;
+  if (clause.isTypeOnly) return true;
+  const { namedBindings } = clause;
+  const areTypes =
+    namedBindings && ts.isNamedImports(namedBindings) && namedBindings.elements.every(({ isTypeOnly }) => isTypeOnly);
+  return !clause.name && areTypes === true;
 }
 
 function tierOf(file: string): number {
@@ -105,9 +143,6 @@ function problemOf({ from, to }: Import): string | null {
   if (part === WEB)
     return toPart === WEB || toPart === 'protocol' ? null : 'the page imports src/protocol and nothing else of src';
   if (toPart === part) return null;
-  if (PURE.some((pure) => from.startsWith(pure)) && !['protocol', 'claude', 'linear', 'limits'].includes(toPart)) {
-    return `${from} is pure and imports pure code alone`;
-  }
   const [fromTier, toTier] = [tierOf(from), tierOf(to)];
   if (fromTier === -1) return `src/${part} has no place in the order of folders`;
   return toTier > fromTier ? null : `src/${part} does not import src/${toPart}`;
@@ -135,17 +170,46 @@ function circle(imports: Import[]): string[] | null {
   return null;
 }
 
+/** What a file does that a pure one must not: a word of its code, or a package of the platform; null where there is nothing. */
+function impurityOf({ code, packages }: Source): string | null {
+  const word = IMPURE_WORDS.exec(code)?.[0];
+  if (word) return `calls ${word}`;
+  const platform = packages.find((name) => /^(cloudflare|node):/.test(name));
+  return platform ? `imports ${platform}` : null;
+}
+
+/** Every way from a pure file to one that is not, as the chain of imports, the shortest for each. */
+function impureWays(): string[] {
+  const byName = new Map(files.map((source) => [source.file, source]));
+  const ways: string[] = [];
+  for (const { file: start } of files.filter(({ file }) => PURE.some((pure) => file.startsWith(pure)))) {
+    const waiting = [[start]];
+    const seen = new Set([start]);
+    for (let path = waiting.shift(); path; path = waiting.shift()) {
+      const source = byName.get(path.at(-1) ?? '');
+      if (!source) continue;
+      const impurity = impurityOf(source);
+      if (impurity) {
+        ways.push(`${start} is pure, but ${path.join(' → ')} ${impurity}`);
+        continue;
+      }
+      for (const { to, isType } of source.imports) {
+        if (isType || seen.has(to)) continue;
+        seen.add(to);
+        waiting.push([...path, to]);
+      }
+    }
+  }
+  return ways;
+}
+
 const files = [...sources('src'), ...sources('container')];
-const imports = files.flatMap(importsOf);
+const imports = files.flatMap((source) => source.imports);
 const problems = imports.flatMap((each) => {
   const problem = problemOf(each);
   return problem ? [`${each.from} → ${each.to}: ${problem}`] : [];
 });
-for (const file of files.filter((each) => PURE.some((pure) => each.startsWith(pure)))) {
-  const code = readFileSync(join(PROJECT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-  const word = IMPURE_WORDS.exec(code)?.[0];
-  if (word) problems.push(`${file} is pure and does not call ${word}`);
-}
+problems.push(...impureWays());
 const found = circle(imports);
 if (found) problems.push(`imports run in a circle: ${found.map((file) => relative('.', file)).join(' → ')}`);
 for (const problem of problems) console.error(problem);

@@ -11,7 +11,7 @@ const answerSchema = z.looseObject({
   result: z.unknown().optional(),
   error: z.looseObject({ message: z.string() }).optional(),
 });
-const usageSchema = z.object({ usedSize: z.number() });
+const usageSchema = z.object({ usedSize: z.number(), backingStorageSize: z.number().default(0) });
 
 /** Longest wait for the inspector's answer. */
 const ANSWER_LIMIT_MS = 30_000;
@@ -21,6 +21,8 @@ export interface MemorySample {
   at: number;
   /** Bytes of JavaScript that are alive after a garbage collection. */
   heap: number;
+  /** Bytes that lie outside of the heap and belong to buffers that are alive. */
+  buffers: number;
   /** Bytes of resident memory of the process. */
   rss: number;
 }
@@ -52,8 +54,8 @@ export class WorkerMemory {
     try {
       await ask('HeapProfiler.enable');
       await ask('HeapProfiler.collectGarbage');
-      const { usedSize } = usageSchema.parse(await ask('Runtime.getHeapUsage'));
-      const sample = { at: Date.now() - this.#since, heap: usedSize, rss };
+      const { usedSize, backingStorageSize } = usageSchema.parse(await ask('Runtime.getHeapUsage'));
+      const sample = { at: Date.now() - this.#since, heap: usedSize, buffers: backingStorageSize, rss };
       this.samples.push(sample);
       return sample;
     } finally {

@@ -334,6 +334,7 @@ function report(measured: Measured, memory: WorkerMemory, tools: { ok: boolean }
         news,
       },
       heapMb: memory.samples.map(({ heap }) => megabytes(heap)),
+      buffersMb: memory.samples.map(({ buffers }) => megabytes(buffers)),
       rssMb: memory.samples.map(({ rss }) => megabytes(rss)),
       heapMbAnHour: round(slope, 1),
       ...(tools && { tools }),
