@@ -64,7 +64,7 @@ export async function startWorker(options: {
   );
   const url = `http://localhost:${port}`;
   let hasEnded = false;
-  child.ended.then(() => {
+  void child.ended.then(() => {
     hasEnded = true;
   });
   await waitFor(

@@ -96,14 +96,14 @@ export async function forwardToClaude(
     );
   } catch (error) {
     // A request that only the answer failed to come to in time may have been served, and charged.
-    settle(passage, { use: null, refused: true, windows: null, isWhole: !isLate(error) });
+    void settle(passage, { use: null, refused: true, windows: null, isWhole: !isLate(error) });
     return read.refusal() ?? unanswered(path, config, error);
   }
   const refusalOfBody = read.refusal();
   if (refusalOfBody) {
     // The API answered before it had the whole of a body that was broken off.
     await upstream.body?.cancel();
-    settle(passage, { use: null, refused: true, windows: null, isWhole: true });
+    void settle(passage, { use: null, refused: true, windows: null, isWhole: true });
     return refusalOfBody;
   }
   return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
@@ -214,7 +214,7 @@ async function passOn(upstream: Response, passage: Passage): Promise<Response> {
   const headers = handedOnHeaders(upstream.headers, [token.secret]);
   const windows = await windowsOf(upstream, passage);
   if (!upstream.body || path !== '/v1/messages') {
-    settle(passage, { use: null, refused: false, windows, isWhole: true });
+    void settle(passage, { use: null, refused: false, windows, isWhole: true });
     return new Response(upstream.body, { status, statusText, headers });
   }
   const usage = new UsageReader(upstream.headers.get('content-type'));
@@ -223,7 +223,7 @@ async function passOn(upstream: Response, passage: Passage): Promise<Response> {
     onPiece: (bytes) => usage.take(bytes),
     onEnd: (how) => {
       if (how === 'stalled' || how === 'broken') log(`gateway.claude.${how}`, { path, session: passage.asker.session });
-      settle(passage, { use: usage.end(), refused: false, windows, isWhole: how === 'whole' });
+      void settle(passage, { use: usage.end(), refused: false, windows, isWhole: how === 'whole' });
     },
   });
   return new Response(body, { status, statusText, headers });
