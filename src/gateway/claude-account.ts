@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../limits/budget.ts';
 import { costOf, expectedCost, hasPrice } from '../limits/prices.ts';
-import { within, withTimeLimit } from '../limits/time-limit.ts';
+import { withTimeLimit } from '../limits/time-limit.ts';
 import { type Choice, chooseToken, type TokenState } from '../limits/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../limits/windows.ts';
 import { asError } from '../observability/as-error.ts';
@@ -17,7 +17,7 @@ import { audit } from '../store/audit.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { sha256 } from '../store/hex.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
-import { addUsage, saveTokenRecords, type TokenRecord, type UsageSum } from '../store/usage.ts';
+import { saveTokenRecords, type TokenRecord } from '../store/usage.ts';
 import { type AccountState, accountStateSchema } from './account-state.ts';
 import type { Asker } from './asker.ts';
 import { credentialHeaders } from './claude-credential.ts';
@@ -28,8 +28,6 @@ import type { AnswerUse } from './usage-reader.ts';
 /** Sums are written this long after the first use, in ms; and again after a failure. */
 const FLUSH_MS = 5_000;
 const FLUSH_AGAIN_MS = 30_000;
-/** A database that does not answer for so long, in ms, may take longer than this object lives. */
-const FLUSH_LIMIT_MS = 3_000;
 /** A session keeps its token this long after it last used it. */
 const KEEP_ASSIGNED_MS = 7 * 24 * 3_600_000;
 const MAX_ASSIGNED = 2_000;
@@ -97,10 +95,9 @@ export class ClaudeAccount extends DurableObject<Env> {
   readonly #config: Config;
   readonly #database: Database;
   #state: AccountState;
-  #pending = new Map<string, UsageSum>();
   #changed = new Set<string>();
   readonly #spending: Spending;
-  readonly #unwritten: UnwrittenUse;
+  readonly #use: UnwrittenUse;
   readonly #models = new Map<string, string>();
   readonly #fingerprints = new Map<string, string>();
 
@@ -109,13 +106,12 @@ export class ClaudeAccount extends DurableObject<Env> {
     migrateValues(ctx.storage, 'claude-account', [firstValues]);
     this.#config = readConfig(env);
     this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
-    this.#spending = new Spending(this.#database, () => [...this.#pending.values()]);
+    this.#use = new UnwrittenUse(ctx.storage.kv);
+    this.#spending = new Spending(this.#database, () => this.#use.all());
     const { kv } = ctx.storage;
     const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
     this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
-    this.#unwritten = new UnwrittenUse(kv);
-    for (const sum of this.#unwritten.load()) this.#merge(sum);
-    if (this.#pending.size > 0) ctx.waitUntil(this.#flushSoon());
+    if (!this.#use.isEmpty) ctx.waitUntil(this.#flushSoon());
     ctx.blockConcurrencyWhile(async () => {
       for (const { name, secret } of this.#config.limits.tokens) {
         this.#fingerprints.set(name, await fingerprintOf(secret));
@@ -298,17 +294,10 @@ export class ClaudeAccount extends DurableObject<Env> {
   /** Writes what was used since the last time. Never throws. */
   override async alarm(): Promise<void> {
     const now = Date.now();
-    const sums = this.#pending;
     const changed = this.#changed;
-    this.#pending = new Map();
     this.#changed = new Set();
     try {
-      const writing = addUsage(this.#database, [...sums.values()], now);
-      // It may take the sums all the same, so its outcome is waited for.
-      if (sums.size > 0 && (await within(FLUSH_LIMIT_MS, writing)) === 'late') this.#unwritten.keep([...sums.values()]);
-      await writing;
-      sums.clear();
-      this.#unwritten.clear();
+      await this.#use.write(this.#database, now);
       const records = [...changed].map((token) => ({
         token,
         windows: this.#state.tokens[token]?.windows ?? null,
@@ -316,9 +305,7 @@ export class ClaudeAccount extends DurableObject<Env> {
       }));
       await saveTokenRecords(this.#database, records, now);
     } catch (error) {
-      log('claude.usage.not-written', { sums: sums.size, error: asError(error) });
-      for (const sum of sums.values()) this.#merge(sum);
-      this.#unwritten.keep([...this.#pending.values()]);
+      log('claude.usage.not-written', { sums: this.#use.all().length, error: asError(error) });
       for (const token of changed) this.#changed.add(token);
       await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
     }
@@ -387,7 +374,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     };
     const model = use?.model ?? this.#modelOf(asker.session);
     const costUsd = Math.max(use ? costOf(use, model, this.#config.limits.prices) : 0, atLeast);
-    this.#merge({
+    this.#use.add({
       day: new Date(now).toISOString().slice(0, 10),
       sessionId: asker.session,
       model,
@@ -402,28 +389,8 @@ export class ClaudeAccount extends DurableObject<Env> {
     if (this.#hasBudget && costUsd > 0) await this.#spending.add(asker, costUsd, now);
   }
 
-  #merge(sum: UsageSum): void {
-    const key = [sum.day, sum.sessionId, sum.model, sum.token].join('\n');
-    const before = this.#pending.get(key);
-    this.#pending.set(
-      key,
-      before
-        ? {
-            ...sum,
-            requests: before.requests + sum.requests,
-            refused: before.refused + sum.refused,
-            inputTokens: before.inputTokens + sum.inputTokens,
-            outputTokens: before.outputTokens + sum.outputTokens,
-            cacheReadTokens: before.cacheReadTokens + sum.cacheReadTokens,
-            cacheCreationTokens: before.cacheCreationTokens + sum.cacheCreationTokens,
-            costUsd: before.costUsd + sum.costUsd,
-          }
-        : sum,
-    );
-  }
-
   async #flushSoon(): Promise<void> {
-    if (this.#pending.size === 0 && this.#changed.size === 0) return;
+    if (this.#use.isEmpty && this.#changed.size === 0) return;
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + FLUSH_MS);
   }
 

@@ -4,16 +4,17 @@ import { defaultEgress, type Egress } from '../protocol/egress.ts';
 import type { Placement } from '../protocol/placement.ts';
 import type { RepositorySettings } from '../protocol/repository.ts';
 import type { Database } from '../store/database.ts';
-import { findSandboxSecret } from '../store/sandbox-secrets.ts';
 import { ContainerSandbox, containersOf } from './container.ts';
 import { EndpointSandbox } from './endpoint.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
+import { findServerSecret, type SecretCopy } from './server-secret.ts';
 
 /** What is known of the session. */
 export interface Where {
   env: Env;
   config: Config;
   database: Database;
+  secretCopy: SecretCopy;
   state: {
     workspaceId: string;
     repository: string | null;
@@ -57,9 +58,9 @@ function undecided(config: Config): Placement {
 }
 
 /** @throws SandboxError where none is stored for this address, DatabaseError, DecryptionError */
-async function secretOf({ database, state }: Where, url: string): Promise<string> {
+async function secretOf({ database, secretCopy, state }: Where, url: string): Promise<string> {
   const { workspaceId, repository } = state;
-  const secret = await findSandboxSecret(database, { workspaceId, fullName: repository ?? '', url });
+  const secret = await findServerSecret(database, secretCopy, { workspaceId, fullName: repository ?? '', url });
   if (secret !== null) return secret;
   throw new SandboxError(`no secret is stored for the sandbox server ${url} of ${repository}`, {
     retryable: false,

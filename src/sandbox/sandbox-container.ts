@@ -10,6 +10,7 @@ import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { Egress } from '../protocol/egress.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
+import { ContainerLife, countLife } from './container-life.ts';
 import { bodyType, type SandboxBody } from './http.ts';
 
 const PORT = 8080;
@@ -25,10 +26,6 @@ const PORT_LIMIT_MS = 30_000;
 const ANSWER_LIMIT_MS = 30_000;
 const FILE_LIMIT_MS = 90_000;
 const HEALTH_LIMIT_MS = 5_000;
-/** No container lives longer, whatever goes wrong elsewhere. Its session continues in the next one. */
-const LIFE_LIMIT_MS = 12 * 3_600_000;
-/** After SIGTERM the platform waits 15 min (developers.cloudflare.com/containers/platform-details/architecture); so does this. */
-const GRACE_MS = 15 * 60_000;
 
 /** `GET /health` of the server: how many sessions are being prepared or worked on. */
 const healthSchema = z.object({ atWork: z.number() });
@@ -46,9 +43,6 @@ export interface ContainerRules {
   egress: Egress;
 }
 
-/** What is kept, for the object forgets. Times in ms since the epoch. */
-const STARTED_AT = 'cyrus-started-at';
-const STOPPING_SINCE = 'cyrus-stopping-since';
 /** Set once the session has begun in this life. */
 const BEGUN = 'cyrus-begun';
 
@@ -57,12 +51,14 @@ export class SandboxContainer extends Container<Env> {
   override sleepAfter = '5m';
   override enableInternet = false;
   override interceptHttps = true;
+  readonly #life: ContainerLife;
   #isBegun = false;
   #starting: Promise<void> | null = null;
 
   constructor(ctx: DurableObjectState<object>, env: Env) {
     super(ctx, env);
-    migrateValues(ctx.storage, 'sandbox-container', [firstValues]);
+    migrateValues(ctx.storage, 'sandbox-container', [firstValues, ({ kv }) => countLife(kv)]);
+    this.#life = new ContainerLife(ctx.storage.kv);
   }
 
   /**
@@ -109,12 +105,9 @@ export class SandboxContainer extends Container<Env> {
   }
 
   async #startOnce(): Promise<void> {
-    const { container, storage } = this.ctx;
+    const { container } = this.ctx;
     if (!container) throw new Error('this object has no container');
-    if (!container.running) {
-      storage.kv.put(STARTED_AT, Date.now());
-      storage.kv.delete(STOPPING_SINCE);
-    }
+    if (!container.running) this.#life.begin();
     try {
       await this.startAndWaitForPorts({
         ports: PORT,
@@ -147,15 +140,14 @@ export class SandboxContainer extends Container<Env> {
   }
 
   async #limitLife(): Promise<void> {
-    const startedAt = this.ctx.storage.kv.get<number>(STARTED_AT);
-    if (!this.ctx.container?.running || startedAt === undefined) return;
-    if (Date.now() - startedAt > LIFE_LIMIT_MS) await this.#end('its longest life is over');
+    if (!this.ctx.container?.running) return;
+    if (this.#life.isOver()) await this.#end('its longest life is over');
   }
 
   /** What happens inside of a container is no activity to the platform; work in progress keeps it awake. */
   override async onActivityExpired(): Promise<void> {
     const health = await this.#health();
-    if (health && health.atWork > 0 && this.ctx.storage.kv.get(STOPPING_SINCE) === undefined) {
+    if (health && health.atWork > 0 && !this.#life.isEnding) {
       this.renewActivityTimeout();
     } else {
       await this.#end(health ? 'nothing is done in it' : 'it does not answer');
@@ -164,15 +156,17 @@ export class SandboxContainer extends Container<Env> {
 
   /** SIGTERM, so that the server saves and reports; what does not end within the grace is ended. */
   async #end(why: string): Promise<void> {
-    const { kv } = this.ctx.storage;
-    const since = kv.get<number>(STOPPING_SINCE);
-    if (since === undefined) {
-      kv.put(STOPPING_SINCE, Date.now());
-      log('sandbox.container.stopping', { container: this.ctx.id.toString(), why });
-      await this.stop('SIGTERM');
-    } else if (Date.now() - since > GRACE_MS) {
-      log('sandbox.container.destroyed', { container: this.ctx.id.toString(), why });
-      await this.destroy();
+    switch (this.#life.end()) {
+      case 'signal':
+        log('sandbox.container.stopping', { container: this.ctx.id.toString(), why });
+        await this.stop('SIGTERM');
+        break;
+      case 'destroy':
+        log('sandbox.container.destroyed', { container: this.ctx.id.toString(), why });
+        await this.destroy();
+        break;
+      case 'wait':
+        break;
     }
   }
 

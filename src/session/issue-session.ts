@@ -41,6 +41,7 @@ import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
 import { StoredCheckpoint } from './stored-checkpoint.ts';
+import { storedSecret } from './stored-secret.ts';
 import { createTables, hasTables, problemOf, updateTables } from './tables.ts';
 import { viewOf } from './view.ts';
 
@@ -90,7 +91,8 @@ export class IssueSession extends DurableObject<Env> {
     this.#sandboxCheck = new SandboxCheck({
       state: () => this.#state,
       sandboxOf: (state) => {
-        const where = { env, config: this.#config, database: this.#database(), state };
+        const secretCopy = storedSecret(ctx.storage.kv);
+        const where = { env, config: this.#config, database: this.#database(), secretCopy, state };
         return sandboxFor(where, state.id, state.sandbox.generation);
       },
       onGone: (generation) => this.#sandboxGone(generation),
@@ -562,6 +564,7 @@ export class IssueSession extends DurableObject<Env> {
           checkpoint: () => this.#checkpoint.get(),
           pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
           assets: this.#assets,
+          secretCopy: storedSecret(this.ctx.storage.kv),
         },
       );
       this.#settle(together, { type: 'effect-done', effect: first.effect, result });

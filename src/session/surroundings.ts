@@ -1,6 +1,7 @@
 /** What carrying out effects needs of the object around it. */
 import type { Config } from '../config.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
+import type { SecretCopy } from '../sandbox/server-secret.ts';
 import type { Database } from '../store/database.ts';
 import type { AssetMemory } from './asset-memory.ts';
 import type { Journal } from './journal.ts';
@@ -21,4 +22,5 @@ export interface Surroundings {
   /** Commit at which the session's branch stands on the git host, as far as it was pushed through the gateway; null: nothing was. */
   pushedTip: () => string | null;
   assets: AssetMemory;
+  secretCopy: SecretCopy;
 }

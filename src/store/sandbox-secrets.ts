@@ -15,7 +15,7 @@ import { sandboxSecrets } from './schema.ts';
  */
 export async function putSandboxSecret(
   db: Database,
-  server: { workspaceId: string; fullName: string; url: string },
+  server: SandboxServer,
   secret: string,
   now: number,
 ): Promise<void> {
@@ -30,11 +30,23 @@ export async function putSandboxSecret(
   );
 }
 
+/** Whose secret it is. */
+export interface SandboxServer {
+  workspaceId: string;
+  /** `owner/name` */
+  fullName: string;
+  /** Address of the server, without trailing slash. */
+  url: string;
+}
+
 /** The secret for a server, decrypted; null where none is stored for this address. @throws DatabaseError, DecryptionError */
-export async function findSandboxSecret(
-  db: Database,
-  server: { workspaceId: string; fullName: string; url: string },
-): Promise<string | null> {
+export async function findSandboxSecret(db: Database, server: SandboxServer): Promise<string | null> {
+  const sealed = await findSealedSandboxSecret(db, server);
+  return sealed === null ? null : openSandboxSecret(db, server, sealed);
+}
+
+/** The secret for a server, still encrypted; null where none is stored for this address. @throws DatabaseError */
+export async function findSealedSandboxSecret(db: Database, server: SandboxServer): Promise<string | null> {
   const { workspaceId, fullName, url } = server;
   const [row] = await run(() =>
     db.orm
@@ -43,7 +55,13 @@ export async function findSandboxSecret(
       .where(and(ofRepository(workspaceId, fullName), eq(sandboxSecrets.url, url)))
       .limit(1),
   );
-  return row ? decryptText(db.readKeys, 'sandbox-secret', [workspaceId, fullName, url], row.secret) : null;
+  return row?.secret ?? null;
+}
+
+/** Decrypts what `findSealedSandboxSecret` returned for the same server. @throws DecryptionError */
+export async function openSandboxSecret(db: Database, server: SandboxServer, sealed: string): Promise<string> {
+  const { workspaceId, fullName, url } = server;
+  return decryptText(db.readKeys, 'sandbox-secret', [workspaceId, fullName, url], sealed);
 }
 
 /** Forgets a secret. @returns false when there was none. @throws NotMigratedError, DatabaseError */

@@ -164,6 +164,17 @@ export const claudeUsage = sqliteTable(
   ],
 );
 
+/** Batches of sums that `claude_usage` has taken, so that each counts once. */
+export const usageBatches = sqliteTable(
+  'claude_usage_batches',
+  {
+    id: text('id').primaryKey(),
+    /** ms */
+    at: integer('at').notNull(),
+  },
+  (table) => [index('claude_usage_batches_at').on(table.at)],
+);
+
 /** What Claude's API last said of each token's limits, and whether it takes the token. Never holds a token. */
 export const claudeWindows = sqliteTable('claude_windows', {
   /** Name of the token or key. */

@@ -1,8 +1,8 @@
 /** Use of Claude in D1: sums by day, session, model and token, and what is known of each token's limits. Never a token itself. */
-import { and, asc, eq, gte, sql } from 'drizzle-orm';
+import { and, asc, eq, gte, lt, sql } from 'drizzle-orm';
 import { type Windows, windowsSchema } from '../limits/windows.ts';
-import { type Database, run } from './database.ts';
-import { claudeUsage, claudeWindows } from './schema.ts';
+import { type Database, DatabaseError, run } from './database.ts';
+import { claudeUsage, claudeWindows, usageBatches } from './schema.ts';
 
 /** Use to be added to a sum. Whose it is, and how much. */
 export interface UsageSum {
@@ -40,8 +40,22 @@ const COUNTS = [
 const { requests, refused, inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens, costUsd } = claudeUsage;
 const counted = { requests, refused, inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens, costUsd };
 
-/** Adds to the sums, all or nothing. @param now ms @throws NotMigratedError, DatabaseError */
-export async function addUsage(db: Database, sums: readonly UsageSum[], now: number): Promise<void> {
+/** Sums that are added together, once. */
+export interface UsageBatch {
+  /** Drawn once for these sums: the database takes no id twice. */
+  id: string;
+  sums: readonly UsageSum[];
+}
+
+/** Nobody sends a batch again that is older than this, in ms. */
+const KEEP_BATCHES_MS = 90 * 24 * 3_600_000;
+
+/**
+ * Adds to the sums, all or nothing; a batch that was taken before changes nothing.
+ * @param now ms
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function addUsage(db: Database, { id, sums }: UsageBatch, now: number): Promise<void> {
   const grown = Object.fromEntries(
     COUNTS.map((name) => [name, sql`${counted[name]} + ${sql.raw(`excluded.${counted[name].name}`)}`]),
   );
@@ -54,8 +68,20 @@ export async function addUsage(db: Database, sums: readonly UsageSum[], now: num
         set: { ...grown, repository: sum.repository, updatedAt: now },
       }),
   );
-  const [first, ...others] = statements;
-  if (first) await run(() => db.orm.batch([first, ...others]));
+  if (statements.length === 0) return;
+  // D1 carries a batch out in one transaction: an id that is there already takes the sums back with it.
+  const note = db.orm.insert(usageBatches).values({ id, at: now });
+  const prune = db.orm.delete(usageBatches).where(lt(usageBatches.at, now - KEEP_BATCHES_MS));
+  try {
+    await run(() => db.orm.batch([note, ...statements, prune]));
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+  }
+}
+
+/** SQLite's words for an id that is there, see sqlite.org/rescode.html#constraint_primarykey. */
+function isTaken(error: unknown): boolean {
+  return error instanceof DatabaseError && error.message.includes('UNIQUE constraint failed: claude_usage_batches.id');
 }
 
 /** What is spent, in dollars. */

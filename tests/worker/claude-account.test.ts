@@ -192,6 +192,54 @@ describe('what is used', () => {
     }
   });
 
+  it('counts once where the database took it and its answer was lost, also to the next life of the object', async () => {
+    /** Carries out what it is told, and its answer never arrives. */
+    const deaf = new Proxy(env.DB, {
+      get: (real, name: keyof D1Database) => {
+        if (name === 'batch') {
+          return async (statements: D1PreparedStatement[]) => {
+            await real.batch(statements);
+            throw new Error('D1_ERROR: Network connection lost.');
+          };
+        }
+        const value = real[name];
+        return typeof value === 'function' ? value.bind(real) : value;
+      },
+    });
+    const name = `account-${++names}`;
+    const written = async () =>
+      (await reportUsage(database, 'session', '2026-01-01')).find(({ group }) => group === asker.session)?.requests ??
+      0;
+    for (const [life, expected] of [
+      [1, 1],
+      [2, 2],
+    ] as const) {
+      await withAccount(
+        { ...env, DB: deaf },
+        async (account, ask) => {
+          // The second life has taken over what the first does not know to be written, and uses more.
+          if (life === 2) await account.alarm();
+          await ask();
+          await account.alarm();
+          await account.alarm();
+          expect(await written()).toBe(expected);
+        },
+        name,
+      );
+    }
+    await withAccount(
+      env,
+      async (account, ask) => {
+        await ask();
+        await account.alarm();
+        expect(await written()).toBe(3);
+        await account.alarm();
+        expect(await written()).toBe(3);
+      },
+      name,
+    );
+  });
+
   it('is kept for the next try where the database fails', async () => {
     await withAccount(
       {

@@ -1,6 +1,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
 import { databaseAway } from './support/database-away.ts';
 import {
   appRevoked,
@@ -8,6 +11,7 @@ import {
   issueUpdate,
   newThread,
   notification,
+  ORGANIZATION,
   permissionChange,
   prompted,
   send,
@@ -255,6 +259,30 @@ describe.each(['fails', 'is locked'] as const)('while the database %s', (how) =>
     const told = lock(thread);
     expect((await send(webhook(thread))).status).toBe(200);
     await vi.waitFor(() => expect(told).toContain('stop'), 10_000);
+  });
+
+  it('a stop reaches the sandbox server that the repository names', async () => {
+    const url = 'https://builds.acme.test';
+    const secret = 'secret-of-the-build-machine';
+    const d1 = openDatabase(env.DB, env.ENCRYPTION_KEY);
+    const settings = repositorySettingsSchema.parse({ sandbox: { kind: 'endpoint', url } });
+    const repository = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main', settings };
+    await upsertRepository(d1, ORGANIZATION, 'acme/shop', repository, 1);
+    await putSandboxSecret(d1, { workspaceId: ORGANIZATION, fullName: 'acme/shop', url }, secret, 1);
+    const thread = await started();
+    const id = session(thread).id.toString();
+    const asked: (string | null)[] = [];
+    outside.interfere = (address, body, request) => {
+      const isStop = address === `${url}/sessions/${id}/commands` && JSON.parse(body).type === 'stop';
+      if (isStop) asked.push(request.headers.get('authorization'));
+      return null;
+    };
+    database = databaseAway(how);
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await vi.waitFor(() => expect(asked).toContain(`Bearer ${secret}`), 60_000);
+    await runInDurableObject(session(thread), (_, { storage }) =>
+      expect(JSON.stringify([...storage.kv.list()])).not.toContain(secret),
+    );
   });
 
   it('a request is confirmed in its thread at once, and begun when the database is back', async () => {

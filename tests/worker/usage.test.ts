@@ -36,10 +36,12 @@ function used(more: Partial<UsageSum>): UsageSum {
   };
 }
 
+const add = (...sums: UsageSum[]) => addUsage(database, { id: crypto.randomUUID(), sums }, 1);
+
 describe('what was used', () => {
   it('is summed up for an admin, by whatever is asked for', async () => {
-    await addUsage(database, [used({}), used({ sessionId: 's2', repository: 'acme/site', costUsd: 0.25 })], 1);
-    await addUsage(database, [used({}), used({ day: '2026-10-01', costUsd: 9 })], 2);
+    await add(used({}), used({ sessionId: 's2', repository: 'acme/site', costUsd: 0.25 }));
+    await add(used({}), used({ day: '2026-10-01', costUsd: 9 }));
     const byRepository = await ask('/usage?by=repository&since=2026-11-01');
     expect(byRepository.json).toMatchObject({
       by: 'repository',
