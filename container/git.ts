@@ -327,10 +327,12 @@ export function isBranchGone(said: string): boolean {
  * `network` is worth another try; the others need a person.
  */
 export function remoteFailure(error: GitError): RemoteFailure {
-  const text = error.stderr;
   if (error.timedOut) return 'network';
   // A moved repository stays moved, whatever the status it is told with.
-  if (text.includes('have its clone address in Cyrus changed')) return 'other';
+  if (error.stderr.includes('have its clone address in Cyrus changed')) return 'other';
+  // The host has read the push and said no; the names of files and the words of its hooks tell nothing of the connection.
+  if (refusedRefs(error).length > 0) return 'other';
+  const text = withoutRemoteWords(error.stderr);
   // A crash of git's own helper comes again; one that was killed (for want of memory) may not.
   if (/died of signal (?!9\b)\d/.test(text)) return 'other';
   if (
@@ -340,6 +342,8 @@ export function remoteFailure(error: GitError): RemoteFailure {
   )
     return 'auth';
   if (/returned error: 404|repository '[^'\n]*' not found/.test(text)) return 'not-found';
+  // What is too large, or not allowed, stays so, also where git goes on about the connection that ended with it.
+  if (/returned error: (?!408|429)4\d\d/.test(text)) return 'other';
   if (
     /returned error: (408|429|5\d\d)|Could not resolve|Failed to connect|Connection (refused|reset|timed out)|Couldn't connect|timed out|Timeout|Recv failure|Send failure|Empty reply|early EOF|RPC failed|hung up|transfer closed|bytes missing|HTTP\/2 stream|SSL|gnutls/i.test(
       text,
@@ -348,6 +352,19 @@ export function remoteFailure(error: GitError): RemoteFailure {
     return 'network';
   // Newer versions of git say this last, whatever happened. Where nothing else is said, the helper was cut off.
   return HELPER_ENDED.test(text) && !/returned error: \d{3}/.test(text) ? 'network' : 'other';
+}
+
+/** Why the host refused each ref of a push that it has read; empty where none was (`git push --porcelain`). */
+export function refusedRefs({ stdout }: GitError): string[] {
+  return [...stdout.matchAll(/^!\t[^\t]*\t\[(?:remote )?rejected\] \((.*)\)$/gm)].map(([, reason = '']) => reason);
+}
+
+/** What the host itself says comes as lines that begin with "remote:". */
+function withoutRemoteWords(stderr: string): string {
+  return stderr
+    .split(/[\r\n]+/)
+    .filter((line) => !line.startsWith('remote:'))
+    .join('\n');
 }
 
 const HELPER_ENDED = /^fatal: remote helper '\w+' aborted session$/m;
@@ -361,6 +378,10 @@ export function complaint(error: GitError): string {
     .filter((line) => line !== '')
     .filter((line, _index, all) => all.length === 1 || !HELPER_ENDED.test(line));
   const said = lines.filter((line) => line.startsWith('remote:')).map((line) => line.slice(7).trim());
-  const last = lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? `exit ${error.code}`;
+  const last =
+    lines.findLast((line) => /^(?:fatal|error):.*returned error: \d{3}/.test(line)) ??
+    lines.findLast((line) => /^(fatal|error):/.test(line)) ??
+    lines.at(-1) ??
+    `exit ${error.code}`;
   return [...said.filter((line) => line !== ''), last.replace(/^(fatal|error): /, '')].join(' · ').slice(0, 500);
 }

@@ -20,7 +20,7 @@ import { PreparationError } from './preparation-error.ts';
 import { pushRefusal, tellPushRefusal } from './push-access.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
-import { besides, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
+import { whatIsThere, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
 import { fetchSubmodules } from './submodules.ts';
@@ -164,7 +164,7 @@ async function setUpOwn(
     context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: elapsedMs(since) });
     return { ok: true, summary };
   }
-  const there = cache ? await besides(context, []) : [];
+  const there = cache ? await whatIsThere(context, []) : new Map<string, number>();
   const outcome = await runStep(context, { name: SETUP_SCRIPT, path: SETUP_SCRIPT });
   // Before Claude is started: by then nobody else has touched it.
   if (cache && outcome?.ok) await keepSetup(context, cache, there);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
 import type { Baseline } from './baseline.ts';
 import { steadyNow } from './clock.ts';
-import { complaint, GitError, type GitOptions, git, remoteFailure } from './git.ts';
+import { complaint, GitError, type GitOptions, git } from './git.ts';
 import {
   commitAt,
   commitsBeyond,
@@ -24,17 +24,14 @@ import { log } from './log.ts';
 import { notForGit, replacedPointers } from './not-for-git.ts';
 import { type BranchMemory, type Meeting, mergeIn } from './outside.ts';
 import { exists } from './paths.ts';
+import { push, RETRY_LIMIT_MS, RETRY_PAUSES_MS } from './push.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const MAX_PATCH_BYTES = 20 * 1024 * 1024;
 const MAX_COMMITS = 50;
 const MAX_FILES = 300;
 const LOCK_PATIENCE_MS = 3_000;
-const PUSH_TIMEOUT_MS = 10 * 60_000;
 const PATCH_TIMEOUT_MS = 60_000;
-const RETRY_PAUSES_MS = [500, 2_000, 6_000];
-/** Whoever waits for the turn's end is told what failed rather than kept waiting. */
-const RETRY_LIMIT_MS = 60_000;
 
 export interface CommittedWork {
   /** Commit that holds the work: HEAD, whatever Claude called its branch. */
@@ -317,66 +314,6 @@ async function listFiles(options: GitOptions, from: string, head: string): Promi
 
 function lineCount(text: string): number | null {
   return text === '-' ? null : Number(text);
-}
-
-interface PushFailure {
-  problem: string;
-  isForClaude: boolean;
-  retry: boolean;
-  stale: boolean;
-}
-
-/**
- * Pushes. The lease names the commit that was found on the host and judged; who pushes at the same moment wins.
- * @param onHost null: there is no such branch
- */
-async function push(plan: WorkspacePlan, head: string, onHost: string | null): Promise<PushFailure | null> {
-  const ref = `refs/heads/${plan.branch}`;
-  const lease = `--force-with-lease=${ref}:${onHost ?? ''}`;
-  const until = steadyNow() + RETRY_LIMIT_MS;
-  const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await git(args, { ...inWorktree(plan), timeoutMs: PUSH_TIMEOUT_MS });
-      await git(['update-ref', `refs/remotes/origin/${plan.branch}`, head], inWorktree(plan));
-      return null;
-    } catch (error) {
-      if (!(error instanceof GitError)) throw error;
-      const failure = remoteFailure(error);
-      log('warning', 'push failed', { attempt: attempt + 1, failure, complaint: complaint(error) });
-      const wait = RETRY_PAUSES_MS[attempt];
-      if (failure === 'network' && wait !== undefined && !plan.signal.aborted && steadyNow() < until) {
-        await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
-        continue;
-      }
-      return pushFailure(plan, error, failure);
-    }
-  }
-}
-
-function pushFailure(plan: WorkspacePlan, error: GitError, failure: ReturnType<typeof remoteFailure>): PushFailure {
-  const passing = { isForClaude: false, retry: failure === 'network', stale: false };
-  if (
-    /stale info|fetch first|cannot lock ref .* but expected|reference already exists/.test(error.stdout + error.stderr)
-  ) {
-    const problem = `${plan.branch} was not pushed: somebody else has just changed it on the git host.`;
-    return { problem, isForClaude: false, retry: true, stale: true };
-  }
-  const rejected = /\[(?:remote )?rejected\] \((.*)\)$/m.exec(error.stdout)?.[1];
-  const said = rejected ? [rejected, ...remoteWords(error)].join(' · ') : complaint(error);
-  if (failure === 'network') {
-    return { ...passing, problem: `${plan.branch} was not pushed: the git host could not be reached (${said}).` };
-  }
-  const problem = `${plan.branch} was not pushed, the git host refused: ${[...said].slice(0, 1_500).join('')}`;
-  return { ...passing, problem, isForClaude: failure === 'other' };
-}
-
-function remoteWords(error: GitError): string[] {
-  return error.stderr
-    .split(/[\r\n]+/)
-    .filter((line) => line.startsWith('remote:'))
-    .map((line) => line.slice(7).trim())
-    .filter((line) => line !== '');
 }
 
 async function storePatch(

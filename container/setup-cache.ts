@@ -20,35 +20,9 @@ import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { repositoryFile } from './paths.ts';
 import { dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import { decisive, decisivePart } from './setup-sources.ts';
 
-/** Files, in any folder, that say which packages are installed. */
-const LOCK_FILES = [
-  'package-lock.json',
-  'npm-shrinkwrap.json',
-  'pnpm-lock.yaml',
-  'yarn.lock',
-  'bun.lock',
-  'requirements.txt',
-  'requirements-dev.txt',
-  'poetry.lock',
-  'uv.lock',
-  'Pipfile.lock',
-  'Gemfile.lock',
-  'go.sum',
-  'Cargo.lock',
-  'composer.lock',
-  'bun.lockb',
-  'mix.lock',
-  'pubspec.lock',
-  'gradle.lockfile',
-  'packages.lock.json',
-  'Podfile.lock',
-  'deno.lock',
-  '.nvmrc',
-  '.tool-versions',
-];
-const MANIFESTS = ['package.json', 'pyproject.toml', 'setup.py', 'Gemfile', 'go.mod', 'Cargo.toml', 'composer.json'];
-const DIRECTIVE = /^#\s*cyrus-cache:(.*)$/m;
+const DIRECTIVE = /^[ \t]*#\s*cyrus-cache:(.*)$/gm;
 /** Directories that are kept; more are not, and the log says so. */
 const MAX_DIRECTORIES = 200;
 const SETUP = 'the setup script';
@@ -74,7 +48,9 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const { worktree } = context.paths;
   const path = await repositoryFile(worktree, script);
   const text = path === null ? '' : await readFile(path, 'utf8');
-  const wished = DIRECTIVE.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
+  const wished = [...text.matchAll(DIRECTIVE)]
+    .flatMap(([, names = '']) => names.trim().split(/\s+/))
+    .filter((name) => name !== '');
   const patterns = [...new Set(wished.map((name) => withoutEnding(name, '/')))];
   // One that leads elsewhere would leave the cache incomplete, with the script skipped.
   if (patterns.length === 0 || !patterns.every(isInside))
@@ -102,19 +78,33 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   for (const one of before) add('script', one);
   add(script, text);
   // Of a monorepo each package's: what is installed depends on all of them.
-  const named = (names: readonly string[]) =>
-    sources.filter((path) => names.includes(path.slice(path.lastIndexOf('/') + 1)));
-  const locks = named(LOCK_FILES);
-  // Without any lock file it is the manifests that say what is wanted.
-  for (const name of locks.length > 0 ? locks : named(MANIFESTS)) {
+  for (const name of decisive(sources)) {
     const file = await repositoryFile(worktree, name);
-    if (file !== null) add(name, await readFile(file));
+    if (file !== null) add(name, decisivePart(name, await readFile(file)));
   }
   return { entry: `setup-${hash.digest('hex')}`, directories };
 }
 
-/** What there is besides the repository's files and these directories. */
-export async function besides({ paths, plan, signal }: LifeContext, made: readonly string[]): Promise<string[]> {
+/**
+ * What there is besides the repository's files and these directories: files, and folders of which git tracks nothing, each with when
+ * something in it was changed last (ms since the epoch).
+ */
+export async function whatIsThere(context: LifeContext, made: readonly string[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const path of await besides(context, made)) found.set(path, await changedAt(join(context.paths.worktree, path)));
+  return found;
+}
+
+/** The newest change in a file, or in a folder with all that is in it; 0 where there is none. */
+async function changedAt(path: string): Promise<number> {
+  const found = await lstat(path).catch(() => null);
+  if (!found?.isDirectory()) return found?.ctimeMs ?? 0;
+  let newest = found.ctimeMs;
+  for (const name of await readdir(path).catch(() => [])) newest = Math.max(newest, await changedAt(join(path, name)));
+  return newest;
+}
+
+async function besides({ paths, plan, signal }: LifeContext, made: readonly string[]): Promise<string[]> {
   const options = { cwd: paths.worktree, remote: plan.remote, signal, maxBytes: 256 * 1024 ** 2 };
   const listed = await git(
     ['status', '--porcelain', '-z', '--ignored', '--untracked-files=normal', '--no-renames'],
@@ -235,13 +225,13 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
 /**
  * Keeps what the script made, before anybody else has touched it: only then it is taken. Not of a branch that holds more than
  * its base: what a session does is not to run in others.
- * @param there what was there besides the repository's files before the script ran
+ * @param there what was there besides the repository's files before the script ran, by `whatIsThere`
  * @returns its size in bytes; null where it is not kept
  */
 export async function keepSetup(
   context: LifeContext,
   { entry, directories }: SetupCache,
-  there: readonly string[],
+  there: ReadonlyMap<string, number>,
 ): Promise<number | null> {
   const { worktree, cache } = context.paths;
   const { plan } = context;
@@ -252,8 +242,10 @@ export async function keepSetup(
     const base = `refs/remotes/origin/${plan.baseBranch}`;
     if (!(await gitSays(['merge-base', '--is-ancestor', 'HEAD', base], options))) return null;
     const made = await matching(worktree, directories);
-    if (made.length === 0) return null;
-    const elsewhere = (await besides(context, made)).filter((path) => !there.includes(path));
+    if (made.length === 0) return tellUncached(context, directories, `${SETUP} made no directory of that name`);
+    const elsewhere = [...(await whatIsThere(context, made))]
+      .filter(([path, changedAt]) => there.get(path) !== changedAt)
+      .map(([path]) => path);
     if (elsewhere.length > 0) {
       const few = elsewhere.slice(0, 5).join(', ');
       return tellUncached(

@@ -25,7 +25,10 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const event = ownEcho(step.state, told) ?? told;
   endExpectation(step, event, true);
   const { promptId, author, person, source, text, at } = event;
-  if (source !== 'delegation' && isPlainStop(text) && !isOption(step.state, text)) {
+  const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
+  const refusal = refusalOf(step.state.access ?? null, asker);
+  // Of somebody who may not ask it is a request like any other, and is refused like one.
+  if (source !== 'delegation' && refusal === null && isPlainStop(text) && !isOption(step.state, text)) {
     hear(step, event.commentId);
     const { agentSessionId } = event;
     const stopSource = source === 'page' ? source : 'comment';
@@ -48,7 +51,6 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   const meaning = meaningOf(step.state, event, thread, step.now);
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text: withoutIds(text) });
-  const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
   const prompt: TurnPrompt = {
     promptId,
     agentSessionId: thread,
@@ -67,7 +69,6 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   step.set({ isMuted: false });
-  const refusal = refusalOf(step.state.access ?? null, asker);
   // Where nothing is under way the start decides, by the rules as they are by then.
   if (refusal !== null && step.state.phase.name !== 'waiting') {
     endExpectation(step, event, false);

@@ -72,15 +72,36 @@ function lastWish(markdown: string, what: RegExp): string | null {
   return wishes.at(-1)?.[2]?.trim() ?? null;
 }
 
-const STOP_WORDS =
-  /^(?:please\s+|bitte\s+)?(?:stop|halt|cancel|abort|stopp|anhalten|abbrechen|arrête[zr]?|detente|detén|para|pare|ferma(?:ti)?|стоп|остановись|停止|止めて|やめて|停下|停|중지|멈춰)(?:\s+(?:it|this|that|now|here|please|bitte|working|work|everything|all|jetzt|sofort))*$/iu;
+const STOP =
+  'stop|halt|cancel|abort|stopp|stoppe|anhalten|abbrechen|brich ab|hör auf|aufhören|arrête[rz]?|arrete|stoppez|annule[rz]?|detente|detén|detener|' +
+  'para|alto|basta|cancela|pare|parar|ferma|fermati|fermare|smettila|interrompi|staak|hou op|sluta|avbryt|hold op|lopeta|keskeytä|' +
+  'zatrzymaj|przerwij|przestań|zastav|přestaň|állj|hagyd abba|dur|durdur|iptal|стоп|остановись|останови|прекрати|хватит|отмена|зупинись|зупини|' +
+  'توقف|أوقف|قف|עצור|תעצור|רוקו|रुको|रुकिए|dừng|dừng lại|hentikan|berhenti|หยุด|' +
+  '停止|停止して|停止してください|止めて|止めてください|やめて|やめてください|中止|中止して|ストップ|停|停下|停下来|请停止|請停止|중지|중지해|중지해 주세요|멈춰|멈춰줘|멈춰 주세요|그만|σταμάτα';
+/** What people say before it, and after it, without meaning anything else by the whole. */
+const BEFORE_STOP =
+  "please|pls|bitte|ok|okay|no|hey|wait|sorry|cyrus|claude|just|now|you|(?:can|could|would|will) you|por favor|s[’']il (?:te|vous) pla[iî]t|per favore|пожалуйста";
+const AFTER_STOP =
+  'it|this|that|now|here|there|please|pls|bitte|working|work|everything|all|immediately|right now|right away|at once|for now|for today|already|cyrus|claude|' +
+  "thanks|thank you|(?:the|this|your|all) (?:work|run|session|task|turn|agent|job)|what you[’']?(?: a)?re doing|doing (?:it|this|that)|working on (?:it|this|that|this issue|the issue)|" +
+  "jetzt|sofort|alles|das|damit|die arbeit|por favor|ya|ahora|agora|isso|tout|ça|maintenant|s[’']il (?:te|vous) pla[iî]t|subito|adesso|per favore|пожалуйста|всё|это|сейчас|работу";
+const STOP_WORDS = new RegExp(`^(?:(?:${BEFORE_STOP}) ){0,4}(?:${STOP})(?: (?:${AFTER_STOP})){0,4}$`, 'iu');
+const ASKS_TO = /^(?:[\p{L}’']+ ){0,3}(?:can|could|would|will) you /iu;
+const STOP_SIGNS = /^[🛑✋⛔🚫]\uFE0F?$/u;
 
-/** Whether a comment says no more than that the work is to stop. */
+/** Whether a comment says no more than that the work is to stop, in one of many languages. A question is none, but a request. */
 export function isPlainStop(markdown: string): boolean {
-  const words = typedText(markdown)
+  const text = typedText(markdown)
     .replace(/<user\b[^<>]*>[^<]*<\/user>/gi, ' ')
-    .replace(/(^|\s)@[\w.-]+/g, ' ')
-    .replace(/[\s.!,…！。]+/gu, ' ')
+    .replace(/(^|[\s(])@[\p{L}\p{N}_.-]+/gu, ' ');
+  if (text.length > 200) return false;
+  const words = text
+    .normalize('NFKC')
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+    .replace(/[\s.!,;:…！。，、؛،*_~"“”„«»-]+/gu, ' ')
     .trim();
-  return words.length <= 60 && STOP_WORDS.test(words);
+  const isAsked = /[?？؟]$/.test(words);
+  const said = words.replace(/[?？؟]+$/, '').trim();
+  if (STOP_SIGNS.test(said)) return true;
+  return said.length <= 80 && STOP_WORDS.test(said) && (!isAsked || ASKS_TO.test(said));
 }

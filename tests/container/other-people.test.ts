@@ -322,6 +322,46 @@ describe('other people work on the same branch', () => {
   });
 });
 
+describe('what the git host refuses', () => {
+  const secrets = [
+    'error: GH013: Repository rule violations found for refs/heads/cyrus/shop-1.',
+    '- GITHUB PUSH PROTECTION',
+    'Resolve the following violations before pushing again',
+    '- Push cannot contain secrets',
+    ...Array.from({ length: 9 }, (_, n) => `—— Amazon AWS Secret Access Key —— path: config/ssl-${n}.conf:${n}`),
+    'The last line of what was found.',
+  ];
+
+  test.each<[what: string, pattern: string, words: string[]]>([
+    ['a secret that push protection found', 'ssl-', secrets],
+    [
+      'a hook that speaks like git',
+      'news',
+      ['stale info: fetch first, says the linter', 'Timeout: the SSL check timed out'],
+    ],
+  ])(
+    'is told to Claude before its turn ends, in the host’s words, and put right then is pushed: %s',
+    async (_what, pattern, words) => {
+      const said = words.map((line) => `echo '${line}' >&2`).join('; ');
+      const hook = `#!/bin/sh\nwhile read -r old new ref; do git ls-tree -r --name-only "$new" | grep -q '${pattern}' || continue; ${said}; exit 1; done; exit 0\n`;
+      await begin(
+        `refused-${pattern}`,
+        { 'f.txt': 'one\n' },
+        `mkdir -p "$1/hooks"; cat > "$1/hooks/pre-receive" <<'END'\n${hook}END\nchmod +x "$1/hooks/pre-receive"`,
+      );
+      const refused = await claude(`echo x > ${pattern}1.txt; git add .; git commit -qm 'With it'`);
+      expect(refused.pushed).toBe(false);
+      for (const line of words) expect(refused.problem).toContain(line);
+      expect(refused.problem).not.toContain('somebody else has just changed it');
+      const told = await claudeWasTold('Put right what you can');
+      expect(told).toHaveLength(1);
+      expect(told[0]).toContain(words.at(-1));
+      const saved = await claude(`git rm -q ${pattern}1.txt; git commit -qm 'Without it'`);
+      expect(saved).toMatchObject({ pushed: true });
+    },
+  );
+});
+
 describe('the repository’s conventions', () => {
   test('its hooks are off, and what installs them works all the same; a message closes nothing', async () => {
     await begin('hooks');

@@ -95,6 +95,27 @@ describe('what cyrus-setup.sh made', () => {
     ).toContain('generated.js');
   });
 
+  test('is not kept where it changes what another script has made, which would be as that left it', async () => {
+    await stageWith({ 'cyrus-setup.sh': `${INSTALL}echo more >> config/made.txt\n`, '.gitignore': 'vendor\nconfig\n' });
+    const before = {
+      setupScripts: [{ of: 'workspace' as const, script: 'mkdir -p config; echo one > config/made.txt' }],
+    };
+    await prepare('one', before);
+    expect(kept()).toEqual([]);
+    expect(JSON.stringify(stage.eventsOf('notice'))).toContain('config');
+  });
+
+  test('is kept for the names of several lines, and where none of them is made, people are told', async () => {
+    const script = INSTALL.replace('node_modules vendor/bundle', 'node_modules\n# cyrus-cache: vendor/bundle');
+    await stageWith({ 'cyrus-setup.sh': script });
+    await prepare('one');
+    expect((await prepare('two'))[0]).toContain('node_modules, vendor/bundle from the cache');
+    await stage.close();
+    await stageWith({ 'cyrus-setup.sh': '# cyrus-cache: packages/{a,b}/node_modules\ntrue\n' });
+    await prepare('one');
+    expect(JSON.stringify(stage.eventsOf('notice'))).toContain('made no directory of that name');
+  });
+
   test('is not kept of a branch that holds more than its base', async () => {
     await stageWith({ 'cyrus-setup.sh': INSTALL });
     const cwd = (await stage.host.directory('acme/setup')) ?? '';

@@ -51,6 +51,14 @@ describe('a person who may not ask', () => {
     expect(play.kinds(play.prompt('p4', 'thread-1', 'Ada'))).toContain('prompt-sandbox');
   });
 
+  it('cannot stop the work of others by the word, which those who may ask can', () => {
+    const play = working();
+    play.prompt('p2', 'thread-1', 'Eve', '@cyrus stop');
+    expect(play.state.phase.name).toBe('working');
+    expect(play.said('thread-1').at(-1)).toMatch(/^thought: Sorry/);
+    expect(play.kinds(play.prompt('p3', 'thread-1', 'Grace', '@cyrus stop'))).toContain('stop-sandbox');
+  });
+
   it('cannot join the queue either', () => {
     const play = working();
     play.report(result('Done.', ['p1']));

@@ -1,0 +1,91 @@
+/** Pushes the session's branch, and tells what a refusal means: who can do something about it, and whether it passes. */
+import { steadyNow } from './clock.ts';
+import { complaint, GitError, git, refusedRefs, remoteFailure } from './git.ts';
+import { log } from './log.ts';
+import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
+
+const PUSH_TIMEOUT_MS = 10 * 60_000;
+export const RETRY_PAUSES_MS = [500, 2_000, 6_000];
+/** Whoever waits for the turn's end is told what failed rather than kept waiting. */
+export const RETRY_LIMIT_MS = 60_000;
+/** Most characters of a host's refusal that are told. A list of found secrets, with what to do about them, fits. */
+const MAX_REFUSAL = 4_000;
+
+/** Why a push failed. */
+export interface PushFailure {
+  /** For people, with the host's own words. */
+  problem: string;
+  /** Claude can do something about it. */
+  isForClaude: boolean;
+  /** It may succeed later as it is. */
+  retry: boolean;
+  /** Somebody else pushed at the same moment. */
+  stale: boolean;
+}
+
+/**
+ * Pushes a commit to the session's branch. The lease names the commit that was found on the host and judged; who pushes at the
+ * same moment wins.
+ * @param onHost null: there is no such branch
+ * @returns null where it is on the host. @throws what is no failure of git's
+ */
+export async function push(plan: WorkspacePlan, head: string, onHost: string | null): Promise<PushFailure | null> {
+  const ref = `refs/heads/${plan.branch}`;
+  const lease = `--force-with-lease=${ref}:${onHost ?? ''}`;
+  const until = steadyNow() + RETRY_LIMIT_MS;
+  const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await git(args, { ...inWorktree(plan), timeoutMs: PUSH_TIMEOUT_MS });
+      await git(['update-ref', `refs/remotes/origin/${plan.branch}`, head], inWorktree(plan));
+      return null;
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      const failure = pushFailure(plan.branch, error);
+      log('warning', 'push failed', { attempt: attempt + 1, retry: failure.retry, complaint: complaint(error) });
+      const wait = RETRY_PAUSES_MS[attempt];
+      if (failure.retry && !failure.stale && wait !== undefined && !plan.signal.aborted && steadyNow() < until) {
+        await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
+        continue;
+      }
+      return failure;
+    }
+  }
+}
+
+/** A fault of the host's own, or the gateway's word that it cannot reach the host: the same push may succeed a moment later. */
+const PASSING = /^(?:internal server error|service unavailable|Cyrus: .*(?:\btry again\b|\bbroke off\b).*)$/i;
+
+/** What a failed push means. Pure. @param error of `git push --porcelain` */
+export function pushFailure(branch: string, error: GitError): PushFailure {
+  const failure = remoteFailure(error);
+  const passing = { isForClaude: false, retry: failure === 'network', stale: false };
+  const [rejected] = refusedRefs(error);
+  if (isOvertaken(error, rejected)) {
+    const problem = `${branch} was not pushed: somebody else has just changed it on the git host.`;
+    return { problem, isForClaude: false, retry: true, stale: true };
+  }
+  const said = rejected === undefined ? complaint(error) : [rejected, ...remoteWords(error)].join(' · ');
+  if (failure === 'network') {
+    return { ...passing, problem: `${branch} was not pushed: the git host could not be reached (${said}).` };
+  }
+  const problem = `${branch} was not pushed, the git host refused: ${[...said].slice(0, MAX_REFUSAL).join('')}`;
+  if (rejected !== undefined && PASSING.test(rejected)) return { ...passing, problem, retry: true };
+  return { ...passing, problem, isForClaude: failure === 'other' };
+}
+
+/** Somebody pushed between the look at the host and this push: git's own words for that, not those of the host's hooks. */
+function isOvertaken({ stdout, stderr }: GitError, rejected: string | undefined): boolean {
+  if (/^!\t[^\t]*\t\[rejected\] \((?:stale info|fetch first)\)$/m.test(stdout)) return true;
+  if (rejected === undefined) return false;
+  const ofLock = /cannot lock ref '[^'\n]*': (?:is at [\da-f]{7,64} but expected|reference already exists)/;
+  return ofLock.test(rejected) || ofLock.test(stderr) || rejected === 'reference already exists';
+}
+
+function remoteWords(error: GitError): string[] {
+  return error.stderr
+    .split(/[\r\n]+/)
+    .filter((line) => line.startsWith('remote:'))
+    .map((line) => line.slice(7).trim())
+    .filter((line) => line !== '');
+}
