@@ -20,7 +20,7 @@ import { PreparationError } from './preparation-error.ts';
 import { pushRefusal, tellPushRefusal } from './push-access.ts';
 import { readRepositoryPrompts } from './repository-prompts.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from './restore.ts';
-import { whatIsThere, keepSetup, restoreSetup, setupCacheOf } from './setup-cache.ts';
+import { keepSetup, restoreSetup, setupCacheOf, whatIsThere } from './setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from './setup-script.ts';
 import { makeShareFolder } from './share.ts';
 import { fetchSubmodules } from './submodules.ts';

@@ -3,6 +3,7 @@
  * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code is quoted, not
  * wished.
  */
+import { withoutEnding } from '../protocol/linear-text.ts';
 import { withoutCode } from '../protocol/markdown-code.ts';
 import { cutWhole } from '../protocol/sendable-text.ts';
 import { spokenWords } from './spoken.ts';
@@ -101,7 +102,7 @@ export function isPlainStop(markdown: string): boolean {
     .replace(/[\s.!,;:…！。，、؛،*_~"“”„«»-]+/gu, ' ')
     .trim();
   const isAsked = /[?？؟]$/.test(words);
-  const said = words.replace(/[?？؟]+$/, '').trim();
+  const said = withoutEnding(words, /[\s?？؟]/u);
   if (STOP_SIGNS.test(said)) return true;
   return said.length <= 80 && STOP_WORDS.test(said) && (!isAsked || ASKS_TO.test(said));
 }
