@@ -1,9 +1,9 @@
 /** `/api/admin`: repositories, and through workspaces.ts workspaces, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, isLoopback, readConfig } from '../config.ts';
 import { problemOfAccess } from '../github/access.ts';
 import { log } from '../observability/log.ts';
 import { repositoryChangeSchema, repositoryInputSchema } from '../protocol/api.ts';
@@ -18,6 +18,7 @@ import {
   upsertRepository,
 } from '../store/database.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './admin-request.ts';
+import { bodyLimit } from './body-limit.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
@@ -127,8 +128,8 @@ function problemOfAddress(cloneUrl: string, config: Config): string | null {
   const { protocol, hostname, username, password, search, hash } = new URL(cloneUrl);
   if (username || password) return 'cloneUrl: put the credential into `credential`, not into the address';
   if (search || hash) return 'cloneUrl: must have no query and no fragment';
-  if (protocol === 'http:' && config.environment !== 'local') {
-    return `cloneUrl: must be https, for the credential of ${hostname} travels with every request`;
+  if (protocol === 'http:' && config.environment !== 'local' && !isLoopback(hostname)) {
+    return `cloneUrl: must be https unless it is a loopback address, for the credential of ${hostname} travels with every request`;
   }
   return null;
 }

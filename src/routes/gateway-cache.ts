@@ -4,7 +4,7 @@
  * use. The workspace and the repository are those of the caller's token.
  */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+
 import { z } from 'zod';
 import type { Claims } from '../gateway/token.ts';
 import {
@@ -23,6 +23,7 @@ import {
   readCacheEntry,
   removeCacheEntry,
 } from '../store/repository-cache.ts';
+import { bodyLimit } from './body-limit.ts';
 import { refuse } from './gateway-refusal.ts';
 import { sizedBody } from './sized-body.ts';
 

@@ -3,7 +3,7 @@
  * manifest, which comes last and makes them count.
  */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+
 import { z } from 'zod';
 import type { Claims } from '../gateway/token.ts';
 import { asError } from '../observability/as-error.ts';
@@ -20,6 +20,7 @@ import {
   putCheckpointObject,
   removeObsoleteObjects,
 } from '../store/checkpoints.ts';
+import { bodyLimit } from './body-limit.ts';
 import { refuse } from './gateway-refusal.ts';
 import { sizedBody } from './sized-body.ts';
 

@@ -4,7 +4,7 @@
  */
 import { waitUntil } from 'cloudflare:workers';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { type Config, readConfig } from '../config.ts';
 import { forwardToClaude } from '../gateway/anthropic.ts';
@@ -25,6 +25,7 @@ import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { isContainerOf } from '../sandbox/container.ts';
 import { fromBase64Url } from '../store/base64url.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
+import { bodyLimit } from './body-limit.ts';
 import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver, raiseAlarm } from './gateway-egress.ts';

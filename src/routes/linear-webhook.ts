@@ -1,6 +1,5 @@
 /** `POST /webhooks/linear`: answered 200 only after the issue session has committed the delivery. */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { readConfig } from '../config.ts';
 import { LinearClient } from '../linear/client.ts';
 import { originOf, sourceOfPrompt } from '../linear/mention.ts';
@@ -26,6 +25,7 @@ import {
 } from '../session/from-linear.ts';
 import { issueOfSession, read } from '../session/unread-request.ts';
 import { openDatabase } from '../store/database.ts';
+import { BROKEN_BODY, bodyLimit } from './body-limit.ts';
 import { withdrawSessions } from './withdraw-sessions.ts';
 
 /** Largest body that is read, as in Linear's own SDK. */
@@ -43,7 +43,8 @@ linearWebhook.post(
   }),
   async (c) => {
     const config = readConfig(c.env);
-    const body = await c.req.arrayBuffer();
+    const body = await c.req.arrayBuffer().catch(() => null);
+    if (body === null) return c.json(BROKEN_BODY, 400);
     const isGenuine = await isSigned(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
     if (!isGenuine) {
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);

@@ -11,11 +11,13 @@ export class CyrusSession {
   /** Address of the live page. */
   readonly pageUrl: string;
   readonly #origin: string;
+  readonly #headers: Record<string, string>;
 
-  /** @param pageUrl as it is linked in Linear */
-  constructor(pageUrl: string) {
+  /** @param pageUrl as it is linked in Linear. @param headers what pages ask for, as a password */
+  constructor(pageUrl: string, headers: Record<string, string> = {}) {
     const url = new URL(pageUrl);
     this.pageUrl = pageUrl;
+    this.#headers = headers;
     this.#origin = url.origin;
     this.id = url.pathname.split('/').at(-1) ?? '';
   }
@@ -57,14 +59,14 @@ export class CyrusSession {
 
   /** A download of the session: `log` or `patch`. */
   async download(what: 'log' | 'patch'): Promise<string> {
-    const response = await fetch(`${this.#origin}/api/sessions/${this.id}/${what}`);
+    const response = await fetch(`${this.#origin}/api/sessions/${this.id}/${what}`, { headers: this.#headers });
     holds(`The ${what} can be downloaded`, response.ok, 200, `${response.status} ${await response.clone().text()}`);
     return response.text();
   }
 
   async #get<T>(query: string, schema: z.ZodType<T>): Promise<T> {
     const address = `${this.#origin}/api/sessions/${this.id}${query}`;
-    const response = await fetch(address);
+    const response = await fetch(address, { headers: this.#headers });
     holds('Cyrus gives out the session', response.ok, 200, `${response.status} for ${address}`);
     return schema.parse(await response.json());
   }

@@ -26,6 +26,25 @@ describe('every answer of the Worker', () => {
     expect(response.headers.get('strict-transport-security')).toContain('max-age');
   });
 
+  it.each([
+    ['POST', '/webhooks/linear', {}],
+    ['PUT', '/api/admin/workspaces/w', { authorization: `Bearer ${env.ADMIN_TOKEN}` }],
+  ])('tells whoever sends a body that breaks off that it did: %s %s', async (method, path, headers) => {
+    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} } as unknown as ExecutionContext;
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('{"name":'));
+      },
+      pull(controller) {
+        controller.error(new Error('the connection is gone'));
+      },
+    });
+    const request = new Request(`https://localhost${path}`, { method, headers, body, duplex: 'half' } as RequestInit);
+    const response = await worker.fetch(request, env, context);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain('broke off');
+  });
+
   it('names to strangers neither the variable, the table nor the service that is wrong', async () => {
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} } as unknown as ExecutionContext;
     const broken = { ...env, ADMIN_TOKEN: 'short' };
