@@ -23,6 +23,7 @@ import {
 } from './claude-request.ts';
 import { type AccountPort, type ClaudeConfig, forgetToken, noteBeyondPlan, tokenFor } from './claude-token.ts';
 import { type Fetch, handedOnHeaders, isConnectionHeader, readRefusal, streamedRequest } from './forwarding.ts';
+import { roomFor } from './held-body.ts';
 import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';
 import { watched } from './watched-stream.ts';
@@ -73,14 +74,41 @@ export async function forwardToClaude(
   config: ClaudeConfig,
   way: ClaudeWay,
 ): Promise<Response> {
-  const { access, apiUrl } = config.claude;
+  const { access } = config.claude;
   if (!allowed.some((rule) => rule.methods.includes(request.method) && rule.path.test(path)) || path.includes('..')) {
     return refusal(403, 'permission_error', `Cyrus does not forward ${request.method} ${path} to Claude's API`);
   }
   if (access.mode === 'subscription' && request.headers.has('x-api-key')) return foreignKey();
-  const read = readRequest(request, path, config, way);
+  const length = announcedLength(request);
+  const leave = request.method === 'POST' ? roomFor(length) : null;
+  try {
+    return await forwardRead(await readRequest(request, path, config, way, leave === null ? null : length), {
+      request,
+      path,
+      config,
+      way,
+      length,
+    });
+  } finally {
+    leave?.();
+  }
+}
+
+/** A request on its way, before it has a token. */
+interface Outgoing {
+  request: Request;
+  path: string;
+  config: ClaudeConfig;
+  way: ClaudeWay;
+  /** Of its body as the header says, in bytes; null: not known. */
+  length: number | null;
+}
+
+async function forwardRead(read: ReadBody | Response, outgoing: Outgoing): Promise<Response> {
   if (read instanceof Response) return read;
-  const sized = await sizeOf(read, request, path, config, way);
+  const { request, path, config, way } = outgoing;
+  const { access, apiUrl } = config.claude;
+  const sized = await sizeOf(read, outgoing);
   if (sized instanceof Response) return sized;
   const { size } = sized;
   const grant = await tokenFor(size, path, config, way);
@@ -106,33 +134,57 @@ export async function forwardToClaude(
     void settle(passage, { use: null, refused: true, windows: null, isWhole: true });
     return refusalOfBody;
   }
+  return await answered(upstream, passage);
+}
+
+function answered(upstream: Response, passage: Passage): Promise<Response> {
   return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
 }
 
-/** A body on its way to the API, and the refusal once something in it is not allowed. */
+/** A body on its way to the API, whole or as it comes, and the refusal once something in it is not allowed. */
 interface ReadBody {
-  body: ReadableStream<Uint8Array> | null;
+  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
   reader: ClaudeRequestReader;
   refusal: () => Response | null;
 }
 
-/** Reads what the request asks for. @returns the refusal where its header already holds something that is not allowed */
-function readRequest(
+/** The length of a body as its header says it, in bytes; null where it says none. */
+function announcedLength(request: Request): number | null {
+  const said = request.headers.get('content-length') ?? '';
+  return /^\d{1,12}$/.test(said) ? Number(said) : null;
+}
+
+/**
+ * Reads what the request asks for.
+ * @param held its length in bytes, where there is room to take it whole; null: it is read as it passes
+ * @returns the refusal where something in it is not allowed, as far as it is read
+ */
+async function readRequest(
   request: Request,
   path: string,
-  { claude }: ClaudeConfig,
+  config: ClaudeConfig,
   { asker, models }: ClaudeWay,
-): ReadBody | Response {
-  const reader = new ClaudeRequestReader(claude.allowance, modelsOf(models));
+  held: number | null,
+): Promise<ReadBody | Response> {
+  const { allowance } = config.claude;
+  const reader = new ClaudeRequestReader(allowance, modelsOf(models));
   try {
     const { search } = new URL(request.url);
     if (search !== '' && search !== '?beta=true') throw new RequestRefused(`the query ${search.slice(0, 80)}`);
-    checkBetas(request.headers.get('anthropic-beta'), claude.allowance);
+    checkBetas(request.headers.get('anthropic-beta'), allowance);
     if (request.method !== 'POST') return { body: null, reader, refusal: () => null };
     if (!request.body) throw new RequestRefused('a request without a body');
+    if (held !== null) {
+      const body = new Uint8Array(
+        await withTimeLimit(config.limits.answerMs, (signal) => inTime(request.arrayBuffer(), signal)),
+      );
+      if (body.length !== held) throw new RequestRefused('a body of another length than its header says');
+      reader.take(body);
+      reader.end();
+      return { body, reader, refusal: () => null };
+    }
   } catch (error) {
-    if (error instanceof RequestRefused) return notForwarded(error, path, asker);
-    throw error;
+    return error instanceof RequestRefused ? notForwarded(error, path, asker) : unanswered(path, config, error);
   }
   let refused: Response | null = null;
   const body = readWhilePassing(request.body, reader, (why) => {
@@ -152,21 +204,21 @@ function notForwarded({ message }: RequestRefused, path: string, { session }: As
  */
 async function sizeOf(
   read: ReadBody,
-  request: Request,
-  path: string,
-  config: ClaudeConfig,
-  { asker }: ClaudeWay,
-): Promise<{ body: ReadableStream<Uint8Array> | null; size: RequestSize | null } | Response> {
-  const said = request.headers.get('content-length') ?? '';
-  const length = /^\d{1,12}$/.test(said) ? Number(said) : null;
-  if (!read.body || path !== '/v1/messages' || !isPaidFor(config)) {
-    return { body: read.body && withLength(read.body, length), size: null };
-  }
+  { path, config, way, length }: Outgoing,
+): Promise<{ body: ReadBody['body']; size: RequestSize | null } | Response> {
+  const { body, reader } = read;
+  const isSized = body !== null && path === '/v1/messages' && isPaidFor(config);
   try {
-    const { body, length: bytes, model } = await holdUntilPriced(read.body, read.reader, length);
-    return { body: withLength(body, length), size: { bytes, model } };
+    if (body instanceof Uint8Array) {
+      if (!isSized) return { body, size: null };
+      if (reader.model === null) throw new RequestRefused('a request that names no model');
+      return { body, size: { bytes: body.length, model: reader.model } };
+    }
+    if (!isSized) return { body: body && withLength(body, length), size: null };
+    const { body: whole, length: bytes, model } = await holdUntilPriced(body, reader, length);
+    return { body: withLength(whole, length), size: { bytes, model } };
   } catch (error) {
-    if (error instanceof RequestRefused) return read.refusal() ?? notForwarded(error, path, asker);
+    if (error instanceof RequestRefused) return read.refusal() ?? notForwarded(error, path, way.asker);
     return read.refusal() ?? unanswered(path, config, error);
   }
 }
@@ -307,7 +359,7 @@ async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
 }
 
 /** Also where the one who fetches does not heed the signal. */
-function inTime(work: Promise<Response>, signal: AbortSignal): Promise<Response> {
+function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     work.then(resolve, reject);

@@ -26,7 +26,7 @@ export function isConnectionHeader(name: string): boolean {
 }
 
 /**
- * A request whose body is streamed, not read. Redirects are never followed: the credential in its headers is meant for this address alone.
+ * A request whose body is streamed, or was held. Redirects are never followed: the credential in its headers is meant for this address alone.
  * @param url where it goes
  * @param signal gives it up
  */
@@ -34,7 +34,7 @@ export function streamedRequest(
   url: string,
   method: string,
   headers: Headers,
-  body: ReadableStream<Uint8Array> | null,
+  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null,
   signal?: AbortSignal,
 ): Request {
   // Node demands to be told that an answer may come before the body is sent; workerd takes that for granted.
@@ -42,7 +42,7 @@ export function streamedRequest(
   if (signal) init.signal = signal;
   if (body) {
     init.body = body;
-    init.duplex = 'half';
+    if (body instanceof ReadableStream) init.duplex = 'half';
   }
   return new Request(url, init);
 }

@@ -30,6 +30,12 @@ const MAX_TOKEN = 64;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
 const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
@@ -67,10 +73,7 @@ export class JsonReader {
     let at = 0;
     while (at < piece.length) {
       if (this.#string) at = this.#readString(piece, at, this.#string);
-      else {
-        this.#readByte(piece[at] ?? 0, this.#offset + at);
-        at += 1;
-      }
+      else at = this.#readByte(piece, at);
     }
     this.#offset += piece.length;
   }
@@ -84,39 +87,43 @@ export class JsonReader {
     if (this.#string || this.#expected !== 'nothing') throw new NotJson('the JSON text ends too early');
   }
 
-  #readByte(byte: number, at: number): void {
+  /** @returns where it goes on in the piece */
+  #readByte(piece: Uint8Array, from: number): number {
+    const byte = piece[from] ?? 0;
+    const at = this.#offset + from;
     if (isSpace(byte)) {
       this.#endToken(at);
-      return;
+      return from + 1;
     }
-    const character = String.fromCharCode(byte);
-    if (!'{}[]",:'.includes(character)) {
-      if (this.#token === '' && !this.#expectsValue()) throw unexpected(character, at);
-      this.#token += character;
-      if (this.#token.length > MAX_TOKEN) throw new NotJson(`a number or word is too long at byte ${at}`);
-      return;
-    }
-    this.#endToken(at);
-    switch (character) {
-      case '"':
-        this.#beginString(at);
-        return;
-      case '{':
-      case '[':
-        this.#open(character, at);
-        return;
-      case '}':
-      case ']':
-        this.#close(character, at);
-        return;
-      case ':':
-        if (this.#expected !== 'colon') throw unexpected(character, at);
+    switch (byte) {
+      case QUOTE:
+        this.#endToken(at);
+        return this.#beginString(piece, from);
+      case OPEN_OBJECT:
+      case OPEN_ARRAY:
+        this.#endToken(at);
+        this.#open(byte, at);
+        return from + 1;
+      case CLOSE_OBJECT:
+      case CLOSE_ARRAY:
+        this.#endToken(at);
+        this.#close(byte, at);
+        return from + 1;
+      case COLON:
+        this.#endToken(at);
+        if (this.#expected !== 'colon') throw unexpectedByte(byte, at);
         this.#expected = 'value';
-        return;
-      default: {
-        if (this.#expected !== 'comma-or-end' || this.#stack.length === 0) throw unexpected(character, at);
+        return from + 1;
+      case COMMA:
+        this.#endToken(at);
+        if (this.#expected !== 'comma-or-end' || this.#stack.length === 0) throw unexpectedByte(byte, at);
         this.#expected = this.#stack.at(-1)?.names ? 'name' : 'value';
-      }
+        return from + 1;
+      default:
+        if (this.#token === '' && !this.#expectsValue()) throw unexpectedByte(byte, at);
+        this.#token += String.fromCharCode(byte);
+        if (this.#token.length > MAX_TOKEN) throw new NotJson(`a number or word is too long at byte ${at}`);
+        return from + 1;
     }
   }
 
@@ -124,20 +131,20 @@ export class JsonReader {
     return this.#expected === 'value' || this.#expected === 'value-or-end';
   }
 
-  #open(character: string, at: number): void {
-    if (!this.#expectsValue()) throw unexpected(character, at);
+  #open(byte: number, at: number): void {
+    if (!this.#expectsValue()) throw unexpectedByte(byte, at);
     if (this.#stack.length >= MAX_DEPTH) throw new NotJson(`more than ${MAX_DEPTH} levels at byte ${at}`);
-    const isObject = character === '{';
+    const isObject = byte === OPEN_OBJECT;
     this.#visitor.open(isObject ? 'object' : 'array');
     this.#stack.push({ names: isObject ? new Set() : null });
     this.#expected = isObject ? 'name-or-end' : 'value-or-end';
   }
 
-  #close(character: string, at: number): void {
+  #close(byte: number, at: number): void {
     const open = this.#stack.at(-1);
-    const mayEnd =
-      this.#expected === 'comma-or-end' || this.#expected === (character === '}' ? 'name-or-end' : 'value-or-end');
-    if (!open || (open.names !== null) !== (character === '}') || !mayEnd) throw unexpected(character, at);
+    const isObject = byte === CLOSE_OBJECT;
+    const mayEnd = this.#expected === 'comma-or-end' || this.#expected === (isObject ? 'name-or-end' : 'value-or-end');
+    if (!open || (open.names !== null) !== isObject || !mayEnd) throw unexpectedByte(byte, at);
     this.#stack.pop();
     this.#visitor.close();
     this.#afterValue();
@@ -147,11 +154,21 @@ export class JsonReader {
     this.#expected = this.#stack.length === 0 ? 'nothing' : 'comma-or-end';
   }
 
-  #beginString(at: number): void {
+  /** @returns where it goes on in the piece: after the string, where all of it is in there and has no escapes */
+  #beginString(piece: Uint8Array, from: number): number {
     const isName = this.#expected === 'name' || this.#expected === 'name-or-end';
-    if (!isName && !this.#expectsValue()) throw unexpected('"', at);
+    if (!isName && !this.#expectsValue()) throw unexpectedByte(QUOTE, this.#offset + from);
     const isWanted = isName || this.#visitor.wantsText();
+    const first = from + 1;
+    const quote = piece.indexOf(QUOTE, first);
+    const isWhole = quote !== -1 && piece[quote - 1] !== BACKSLASH;
+    const value = isWhole && isWanted ? plainText(piece, first, quote) : null;
+    if (isWhole && (value !== null || !isWanted)) {
+      this.#give(value, isName);
+      return quote + 1;
+    }
     this.#string = { parts: isWanted ? [] : null, length: 0, escaping: false, isName };
+    return first;
   }
 
   /** @returns where it goes on in the piece */
@@ -191,8 +208,12 @@ export class JsonReader {
 
   #endString(string: OpenString): void {
     this.#string = null;
-    const value = string.parts === null ? null : decodeString(string.parts);
-    if (!string.isName) {
+    this.#give(string.parts === null ? null : decodeString(string.parts), string.isName);
+  }
+
+  /** A string is read. @param value null where nobody asked to see it */
+  #give(value: string | null, isName: boolean): void {
+    if (!isName) {
       this.#visitor.scalar(value, true);
       this.#afterValue();
       return;
@@ -222,6 +243,34 @@ const LITERALS = new Map<string, boolean | null>([
   ['null', null],
 ]);
 
+/** Longest name, in bytes, that is read without a decoder, and most of them that are remembered. */
+const MAX_PLAIN = 32;
+const MAX_PLAIN_NAMES = 512;
+/** Names that were read before, by a hash of their bytes: a request has the same few again and again. */
+const plainNames = new Map<number, string>();
+
+/** A short text of printable ASCII without escapes; null for any other, which has to be decoded. */
+function plainText(bytes: Uint8Array, from: number, to: number): string | null {
+  if (to - from > MAX_PLAIN) return null;
+  let hash = to - from;
+  for (let at = from; at < to; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return null;
+    hash = (Math.imul(hash, 31) + byte) | 0;
+  }
+  const known = plainNames.get(hash);
+  if (known !== undefined && isWrittenAt(known, bytes, from, to)) return known;
+  const name = String.fromCharCode(...bytes.subarray(from, to));
+  if (plainNames.size < MAX_PLAIN_NAMES) plainNames.set(hash, name);
+  return name;
+}
+
+function isWrittenAt(name: string, bytes: Uint8Array, from: number, to: number): boolean {
+  if (name.length !== to - from) return false;
+  for (let at = from; at < to; at += 1) if (bytes[at] !== name.charCodeAt(at - from)) return false;
+  return true;
+}
+
 /** How many backslashes stand directly before `end`, not looking before `from`. */
 function countBefore(bytes: Uint8Array, from: number, end: number): number {
   let at = end;
@@ -242,6 +291,10 @@ function decodeString(parts: Uint8Array[]): string {
   } catch {
     throw new NotJson('a name or type is not a valid string');
   }
+}
+
+function unexpectedByte(byte: number, at: number): NotJson {
+  return unexpected(String.fromCharCode(byte), at);
 }
 
 function unexpected(what: string, at: number): NotJson {
