@@ -108,7 +108,7 @@ function readUserText(state: ReaderState, text: string, line: UserLine): BlockSt
   if (line.isReplay === true) return { state, why: 'replay of a prompt already in the journal' };
   if (parentOf(line) !== undefined) return { state, why: 'prompt of a subagent, which is in its tool call' };
   if (INTERNAL.test(text)) return { state, why: 'note of the CLI for Claude alone' };
-  if (CONTINUATION.test(text)) return notice(state, 'info', `Claude goes on from a summary.\n\n${summary(text)}`);
+  if (CONTINUATION.test(text)) return notice(state, 'info', `Claude continues from a summary.\n\n${summary(text)}`);
   if (text.trim() === '') return { state, why: 'empty text' };
   return notice(state, 'info', `Given to Claude: ${text}`);
 }

@@ -43,7 +43,7 @@ const AGAIN = 'Comment here to try again.';
 /** The same request fails the same way until somebody has seen to it. */
 const ADMIN = 'Trying again will not help; an admin of this Cyrus has to see to it.';
 const FRESH =
-  'Comment “start fresh” to go on in a new conversation, which is told what was done so far; the branch stays as it is.';
+  'Comment “start fresh” to continue in a new conversation, which is told what was done so far; the branch stays as it is.';
 const LATER = 'Comment here in a few minutes to try again.';
 /** Longest quotation of what Claude Code itself said about a failure without words of ours. */
 const MAX_QUOTE = 600;
@@ -225,7 +225,7 @@ function historyFailure(result: Result): Failure | null {
     case 'refused':
       return {
         what: "Claude's API refuses to go on with this conversation, because of what is in it.",
-        todo: `${FRESH} Where it is the request itself that is refused, it has to be put another way.`,
+        todo: `${FRESH} If the request itself is refused, put it another way.`,
       };
     case null:
       return null;

@@ -313,7 +313,7 @@ async function refused(upstream: Response, passage: Passage): Promise<Response> 
 
 /** The CLI repeats the request, which then goes out with another token. */
 function takenOver(): Response {
-  return refusal(503, 'api_error', 'Cyrus goes on with another Claude account; the request is to be repeated');
+  return refusal(503, 'api_error', 'Cyrus has switched to another Claude account; retry the request');
 }
 
 function unanswered(path: string, config: ClaudeConfig, error: unknown): Response {

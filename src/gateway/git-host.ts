@@ -123,7 +123,7 @@ export function refusalOfHost({ status, headers }: Response, words: string, full
   switch (status) {
     case 401: {
       // A 401 handed on would make git ask for a password.
-      const message = `the git host does not accept the credential stored for ${fullName}: have it stored anew in Cyrus${words}`;
+      const message = `the git host does not accept the credential stored for ${fullName}: have it stored again in Cyrus${words}`;
       return { status: 403, message, isStale: true };
     }
     case 403:

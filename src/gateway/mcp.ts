@@ -134,7 +134,7 @@ function refusalOf({ status, headers }: Response, said: string, name: string): R
   }
   // A 401 handed on would make Claude's CLI look for a way to log in.
   if (status === 401 || status === 403) {
-    const message = `the MCP server ${name} does not accept the credential that is stored for it: have an admin of Cyrus store it anew${words}`;
+    const message = `the MCP server ${name} does not accept the credential that is stored for it: have an admin of Cyrus store it again${words}`;
     return refuse(502, 'credential', message);
   }
   const retryAfter = headers.get('retry-after');

@@ -143,7 +143,10 @@ export async function appToken(app: GitHubApp, now: number): Promise<string> {
     return await signAppToken(await importAppKey(app.privateKey), app.id, now);
   } catch (error) {
     if (!(error instanceof AppKeyError)) throw error;
-    throw new GitHubError('unauthorized', error.message, { cause: error, hint: 'Ask an admin to store the key anew.' });
+    throw new GitHubError('unauthorized', error.message, {
+      cause: error,
+      hint: 'Ask an admin to store the key again.',
+    });
   }
 }
 

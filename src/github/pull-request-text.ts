@@ -40,7 +40,7 @@ const MAX_BODY = 40_000;
 const MAX_WHOLE_BODY = 65_536;
 const MAX_SUMMARY = 30_000;
 
-const BEGIN = '<!-- cyrus:begin, rewritten with every turn; what stands outside of these lines is kept -->';
+const BEGIN = '<!-- cyrus:begin, rewritten with every turn; what is outside of these lines is kept -->';
 const BEGIN_PATTERN = /<!-- cyrus:begin\b[^>]{0,200}-->/;
 const END = '<!-- cyrus:end -->';
 

@@ -1,4 +1,4 @@
-/** Who is at work and who stands in line (pure). Fair between people: nobody waits because somebody else asked for much. */
+/** Who is at work and who waits in the queue (pure). Fair between people: nobody waits because somebody else asked for much. */
 import { z } from 'zod';
 
 export const lineEntrySchema = z.object({

@@ -101,7 +101,7 @@ export function narrate(state: NarrationState, entry: JournalBody): Told {
     case 'model-changed':
       return after(release(state), (next) => ({
         state: next,
-        activities: thought(`Going on with ${inlineCode(entry.to)} instead of ${inlineCode(entry.from)}.`),
+        activities: thought(`Continuing with ${inlineCode(entry.to)} instead of ${inlineCode(entry.from)}.`),
       }));
     case 'saved':
       return {
@@ -329,7 +329,7 @@ function retryWords(entry: Body<'retry'>): string {
     entry.error === 'overloaded'
       ? "Claude's API is overloaded"
       : entry.error === 'rate_limit'
-        ? "Claude's API asks for patience"
+        ? "Claude's API is limiting requests"
         : entry.error === 'authentication_failed'
           ? "Claude's API does not accept the credential"
           : "Claude's API does not answer";

@@ -35,7 +35,7 @@ export function headAndTail(text: string, max: number): string {
   if (text.length <= max) return text;
   const head = cutText(text, Math.floor(max / 4));
   const tail = text.slice(text.length - (max - head.length)).replace(/^[\udc00-\udfff]/, '');
-  return `${head}\n… ${text.length - head.length - tail.length} characters left out …\n${tail}`;
+  return `${head}\n… ${text.length - head.length - tail.length} characters omitted …\n${tail}`;
 }
 
 /** Longest title of an agent session; Linear takes 255 characters, its list shows fewer. */

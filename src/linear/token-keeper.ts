@@ -370,6 +370,6 @@ function isNearEnd({ expiresAt }: Tokens): boolean {
 function reinstallNeeded(): CallFailure {
   return failure(
     'unauthorized',
-    'Linear takes the tokens of this workspace no more: an admin has to install Cyrus again, see the page /install',
+    'Linear has rejected the tokens of this workspace: an admin has to install Cyrus again, on the page /install',
   );
 }

@@ -42,7 +42,7 @@ export function branchTemplateProblem(template: string): string | null {
   const words = [...template.matchAll(WORD)].map(([, word = '']) => word);
   const strange = words.find((word) => !Object.hasOwn(BRANCH_WORDS, word));
   if (strange !== undefined) return `{${strange}} is not known; a branch name may have ${known.join(', ')}`;
-  if (/[{}]/.test(template.replace(WORD, ''))) return `a brace stands alone; a word is written as in ${known[0]}`;
+  if (/[{}]/.test(template.replace(WORD, ''))) return `a brace without its pair; a word is written as in ${known[0]}`;
   if (!words.some((word) => PARTICULAR.some((one) => one === word))) {
     const particular = PARTICULAR.map((word) => `{${word}}`).join(', ');
     return `without one of ${particular} all issues would have the same branch`;

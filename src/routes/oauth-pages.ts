@@ -22,7 +22,7 @@ const REFUSALS = {
   'state-unknown': {
     status: 400,
     title: 'This did not begin here',
-    lead: 'The answer bears no state that this deployment gave out, or one it has long forgotten. Begin the installation again.',
+    lead: 'This installation link is not valid, or it has expired. Begin the installation again.',
   },
   'state-foreign': {
     status: 403,
@@ -115,7 +115,7 @@ export function installedPage(
     repositories === 0
       ? html`<li>
           <h2>Add a repository</h2>
-          <p>Cyrus needs to know where the code is. Whoever holds the ADMIN_TOKEN of this deployment runs:</p>
+          <p>Cyrus needs to know where the code is. An admin (with the ADMIN_TOKEN of this deployment) runs:</p>
           <pre>${command}</pre>
           <p>or, where this project is not at hand:</p>
           <pre>${request}</pre>

@@ -42,7 +42,7 @@ usage.post('/claude/probe', async (c) => {
   return c.json(await account(c.env, c.var.config));
 });
 
-/** Who of a workspace is at work, and who stands in line. */
+/** Who of a workspace is at work, and who waits in the queue. */
 usage.get('/workspaces/:id/line', async (c) => {
   const line = await c.env.WORKSPACE_QUEUE.getByName(c.req.param('id')).line();
   return c.json({ sessionsAtOnce: c.var.config.limits.sessionsAtOnce, ...line });

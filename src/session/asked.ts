@@ -38,7 +38,9 @@ function wordsOf(
 
 function permissionNote({ cutFrom, grant, unclear, why }: PermissionQuestion): string {
   const notes = [
-    unclear === undefined ? null : `“${unclear}” is neither a yes nor a no; other words are taken for a no now.`,
+    unclear === undefined
+      ? null
+      : `“${unclear}” is neither a yes nor a no; from now on, any other answer counts as a no.`,
     cutFrom === null ? null : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the call above shows the whole.`,
     why,
     grant && `“${ALLOW_FOR_SESSION}” allows ${grant.words}.`,

@@ -23,7 +23,7 @@ export const PERMISSION_LIMIT_MS = 10 * 60_000;
 
 /** A parked session asks this often whether an account has room earlier than expected. */
 export const ROOM_POLL_MS = 10 * 60_000;
-/** Who stands in line asks this often where, in case the word of it was lost. */
+/** How often a queued session asks for its queue position, in case a notification was lost. */
 export const PLACE_POLL_MS = 60_000;
 
 export type Deadline =

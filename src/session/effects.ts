@@ -50,7 +50,7 @@ export type Effect =
   | { kind: 'stop-sandbox'; id: string; turn: number; inOrder?: boolean }
   /** Ask when an account of Claude's has room for a parked session. */
   | { kind: 'find-room' }
-  /** Ask for a place among the workspace's sessions that are at work; in line, it asks where it stands. */
+  /** Ask for a slot among the workspace's sessions that are at work, or for the queue position. */
   | { kind: 'ask-place'; turn: number }
   /** Give the place back, for this turn and those before it. */
   | { kind: 'give-place'; turn: number }
@@ -192,7 +192,7 @@ export function describeEffect(effect: Effect): string {
     case 'start-issue':
       return 'Moving the issue to started';
     case 'look-at-issue':
-      return 'Asking Linear how the issue stands';
+      return 'Asking Linear for the state of the issue';
     case 'start-sandbox':
       return 'Starting the sandbox';
     case 'prompt-sandbox':

@@ -138,7 +138,7 @@ export type EffectResult =
   | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }
   /** No pull request is opened here; the branch's page, where its address is known. */
   | { kind: 'branch'; url: string | null }
-  /** Where a session stands in line; 0: it has its place. */
+  /** Queue position of a session; 0: it has its slot. */
   | { kind: 'place'; place: number }
   /** How the issue stands now; `why`: the ground for work that is gone, if one is. */
   | { kind: 'issue'; news: IssueNews | null; why: Withdrawal | null }

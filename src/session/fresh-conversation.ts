@@ -32,7 +32,7 @@ export function leaveConversation(step: Step, turn: Turn, result: ResultBody): T
   step.record({
     kind: 'notice',
     level: 'warning',
-    text: "Claude's API does not take the record of this conversation any more. The work goes on in a new conversation, which is told what was done so far.",
+    text: "Claude's API no longer accepts the record of this conversation. The work continues in a new one, which is told what was done so far.",
   });
   beginConversation(step);
   // The process has the broken conversation, and whatever waits in it.

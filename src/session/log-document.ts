@@ -137,7 +137,7 @@ function renderEntry(entry: JournalEntry, context: Context): string {
         ? small(`${entry.level === 'info' ? '' : `${entry.level}: `}${entry.text}`, entry.at)
         : folded(`Notice (${entry.level})`, quote(entry.text, entry.truncatedFrom));
     case 'effect-failed':
-      return small(`Given up after ${entry.attempts} attempts: ${entry.effect}: ${entry.error}`, entry.at);
+      return small(`Failed after ${entry.attempts} attempts: ${entry.effect}: ${entry.error}`, entry.at);
     case 'unknown':
       return folded(`Line of an unknown type: ${entry.type}`, block(entry.raw, entry.truncatedFrom));
     case 'saved':

@@ -55,6 +55,6 @@ async function repositoryOf({ state, database }: Surroundings): Promise<Reposito
     return await findRepository(database, state.workspaceId, state.repository);
   } catch (error) {
     if (!(error instanceof DecryptionError)) throw error;
-    throw new SetupError(error.message, 'Ask an admin to store the credential of the repository anew.');
+    throw new SetupError(error.message, 'Ask an admin to store the credential of the repository again.');
   }
 }

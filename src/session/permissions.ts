@@ -105,7 +105,7 @@ export function answerOf({ id }: Choice): Answer {
 
 /** Asked again in plain words, where the answer was neither a yes nor a no. */
 export const SAY_YES_OR_NO =
-  'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Other words are taken for a no then, and Claude reads them.';
+  'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Any other answer then counts as a no, and Claude reads it.';
 
 /** @param who answered; null where that is not known */
 export function denied(who: string | null, words: string | null): Decision {

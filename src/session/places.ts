@@ -9,7 +9,7 @@ import type { Surroundings } from './surroundings.ts';
 /**
  * Asks for a place for the session's turn, or where it stands.
  * @param settings of the workspace; null where they are not at hand
- * @returns 0: it may run; otherwise its position in line. Where the queue does not answer it may run: the cap is there for
+ * @returns 0: it may run; otherwise its queue position. Where the queue does not answer it may run: the cap is there for
  * comfort, and nobody waits for a queue that is broken.
  */
 export async function takePlace(

@@ -292,7 +292,7 @@ export function park(step: Step): void {
   step.record({
     kind: 'notice',
     level: 'info',
-    text: 'Nobody has answered yet: the sandbox is let go, the question stands.',
+    text: 'Nobody has answered yet: the sandbox is shut down, and the question stays open.',
   });
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: phase.turn.number });
   step.effect({ kind: 'archive-turn', turn: phase.turn.number });

@@ -1,6 +1,6 @@
 /**
  * A place among the sessions of the workspace that are at work. A turn asks for it when its sandbox is to be started; where
- * all are taken it stands in line, and says where.
+ * all are taken it waits in the queue, and says where.
  */
 import { SANDBOX_LANE } from './effects.ts';
 import { stageOf, unread } from './requests.ts';
@@ -8,9 +8,9 @@ import { isLive, type SessionState, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { handOverWaiting, startSandbox } from './turn.ts';
 
-/** "Next in line", "3rd in line". @param place 1 is next */
+/** "Next in the queue", "3rd in the queue". @param place 1 is next */
 export function placeWords(place: number): string {
-  return place <= 1 ? 'Next in line' : `${ordinal(place)} in line`;
+  return place <= 1 ? 'Next in the queue' : `${ordinal(place)} in the queue`;
 }
 
 function ordinal(number: number): string {
@@ -19,7 +19,7 @@ function ordinal(number: number): string {
   return `${number}${ending ?? 'th'}`;
 }
 
-/** Whether a session needs a place: something runs for it, or it stands in line. */
+/** Whether a session needs a place: something runs for it, or it waits in the queue. */
 export function needsPlace({ phase }: SessionState): boolean {
   switch (phase.name) {
     case 'waiting':
@@ -88,7 +88,7 @@ export function askForPlace(step: Step): void {
   step.effect({ kind: 'ask-place', turn: phase.turn.number });
 }
 
-/** Where nothing runs any more the next one in line may begin. */
+/** Once nothing runs, the next session in the queue may begin. */
 export function giveUpPlace(step: Step, before: SessionState): void {
   if (needsPlace(before) && !needsPlace(step.state)) step.effect({ kind: 'give-place', turn: step.state.turns });
 }

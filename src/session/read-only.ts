@@ -50,7 +50,7 @@ export function readOnly(id: string, stored: unknown, why: string): ReadOnly {
 
 const READ_ONLY = 'This session can only be read for now:';
 const WHAT_TO_DO =
-  'Nothing of it is lost. It goes on once a version of Cyrus that knows it is deployed; please ask again then.';
+  'Nothing of it is lost. It continues once a version of Cyrus that knows it is deployed; please ask again then.';
 
 export function readOnlyView({ shown, words }: ReadOnly, workspaceName: string, scriptedModel: boolean): SessionView {
   return { ...viewOf(shown, { workspaceName, scriptedModel }), reason: words, readOnly: words };

@@ -49,7 +49,7 @@ export function recap({ entries, asked, textOf, calls }: Done): string {
     part('What was asked before, oldest first', earlier.join('\n')),
     part('What you said last, oldest first', said.join('\n\n')),
     part('The last tool calls you made', listCalls(calls)),
-    saved ? part('Where the work stood when it was saved last', stateWords(saved)) : '',
+    saved ? part('The state of the work when it was last saved', stateWords(saved)) : '',
     ...(texts.length > 0 ? ['What was asked last:', ...texts] : []),
   ];
   return parts.filter((text) => text !== '').join('\n\n');

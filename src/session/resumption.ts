@@ -22,8 +22,8 @@ export function resumeParked(step: Step): void {
   const first = phase.turn.first ?? phase.turn.number;
   const turn: Turn = { ...phase.turn, number, first, losses: 0, prompts: [...prompts, ...step.state.queue] };
   step.set({ turns: number, queue: [], limit: null });
-  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work goes on." });
-  resumeWith(step, turn, RESUME_PROMPT, 'Going on after the limit');
+  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work continues." });
+  resumeWith(step, turn, RESUME_PROMPT, 'Continuing after the limit');
   step.effect({ kind: 'index-session' });
 }
 

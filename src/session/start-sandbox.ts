@@ -53,7 +53,7 @@ interface Plan {
 /**
  * Brings up the sandbox of a generation, or finds it running.
  * @returns the sandbox; or that a person has to say which repository it is; or that the one who asked may not; or where the
- * session stands in line; or why Claude cannot be reached at all
+ * session waits in the queue; or why Claude cannot be reached at all
  * @throws SetupError, SandboxError, LinearError, DatabaseError
  */
 export async function startSandbox(

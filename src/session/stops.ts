@@ -34,7 +34,7 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
   }
   const stop: Stop = { id, at: event.at ?? null, thread, author, words: 'Stopped', how: 'stopped' };
   if (halt(step, stop) || thread === null) return;
-  const body = 'What this stop was for has ended already. What was asked after it goes on.';
+  const body = 'What this stop was for has ended already. What was asked after it continues.';
   const turn = currentTurn(step.state);
   const isOwed = turn !== null && threadsOf(turn).includes(thread);
   if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
@@ -167,7 +167,7 @@ function noteStop(step: Step, at: number | undefined): void {
 /** How a turn ends that was stopped while nothing ran for it. */
 const IDLE_WORDS = {
   parked: "Stopped while it waited for Claude's limit.",
-  queued: 'Stopped while it waited in line.',
+  queued: 'Stopped while it waited in the queue.',
 };
 
 /** Stops what was asked before. @returns whether there was any of it */

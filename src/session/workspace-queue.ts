@@ -34,7 +34,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     this.#line = kept.success ? kept.data : emptyLine;
   }
 
-  /** Asks for a place, or where one stands in line. @returns 0: the place is given; 1: next in line, and so on */
+  /** Asks for a slot, or for the queue position. @returns 0: the slot is given; 1: next in the queue, and so on */
   async take({ isUnderWay, cap, ...entry }: Asking): Promise<number> {
     if (cap !== undefined) this.ctx.storage.kv.put(OWN_CAP, cap);
     this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), entry.session);
@@ -42,7 +42,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     return placesOf(this.#line).get(entry.session) ?? 0;
   }
 
-  /** Gives a place back, in line or at work, for this turn and those before it. */
+  /** Gives a slot or a queue position back, for this turn and those before it. */
   give(session: string, turn: number): void {
     this.#change(leave(this.#line, session, turn), session);
   }

@@ -99,11 +99,11 @@ async function standsInLine(stack: Stack): Promise<void> {
   const first = await assign(stack, 'The first', '[script: steps 6 500] Take your time.');
   await until('the first to work', async () => (await first.session.read()).session.phase === 'working');
   const second = await assign(stack, 'The second');
-  const queued = await until('the second to stand in line', async () => {
+  const queued = await until('the second to wait in the queue', async () => {
     const { session } = await second.session.read();
     return session.phase === 'queued' ? session : null;
   });
-  holds('The page says where it stands', queued.reason === 'Next in line', 'Next in line', queued.reason);
+  holds('The page says where it stands', queued.reason === 'Next in the queue', 'Next in the queue', queued.reason);
   await first.thread.closing();
   const closing = await second.thread.closing();
   holds('Its turn comes', closing.type === 'response', 'a response', closing.content);
@@ -161,7 +161,7 @@ async function limits(run: Run, folder: string): Promise<void> {
     await run.promise('An overload (529) makes another model take over', () => fallsBack(stack));
     await run.promise('An API that never answers is noticed in the configured time', () => noticesSilence(stack));
     await run.promise('A stream that stalls recovers', () => recovers(stack));
-    await run.promise('A session beyond the cap stands in line until its turn comes', () => standsInLine(stack));
+    await run.promise('A session beyond the cap waits in the queue until its turn comes', () => standsInLine(stack));
     await run.promise('A refused token (401) ends the turn within 5 s, and every turn until it is accepted', () =>
       stopsAtOnce(stack),
     );

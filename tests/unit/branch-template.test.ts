@@ -57,7 +57,7 @@ describe('the branch of a session', () => {
 describe('a template that cannot be taken is refused in words', () => {
   it.each([
     ['cyrus/{issue}', '{issue} is not known; a branch name may have {identifier}'],
-    ['cyrus/{identifier', 'a brace stands alone'],
+    ['cyrus/{identifier', 'a brace without its pair'],
     ['cyrus/work', 'all issues would have the same branch'],
     ['cyrus/{title}', 'all issues would have the same branch'],
     ['a b/{identifier}', 'git takes no " "'],

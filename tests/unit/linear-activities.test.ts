@@ -241,7 +241,7 @@ describe('an action', () => {
     const content = action(call('Bash', { command: 'npm test' }), result(output));
     const shown = content?.type === 'action' ? (content.result ?? '') : '';
     expect(shown.length).toBeLessThan(2_200);
-    expect(shown).toMatch(/^````\n[\s\S]*characters left out[\s\S]*1 test failed\n````$/);
+    expect(shown).toMatch(/^````\n[\s\S]*characters omitted[\s\S]*1 test failed\n````$/);
   });
 
   it('shows no colours of a terminal', () => {

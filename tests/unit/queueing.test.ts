@@ -15,7 +15,7 @@ describe('a session for which there is no place', () => {
     const play = inLine();
     expect(play.state.phase).toMatchObject({ name: 'queued', place: 3 });
     expect(play.cancelledLanes).toEqual(['sandbox']);
-    expect(play.said('thread-1').join()).toContain('3rd in line');
+    expect(play.said('thread-1').join()).toContain('3rd in the queue');
     expect(play.closings('thread-1')).toEqual([]);
   });
 
@@ -23,7 +23,7 @@ describe('a session for which there is no place', () => {
     const play = inLine();
     const moved = play.play({ type: 'place-changed', place: 2 });
     expect(moved.filter((effect) => effect.kind === 'say')).toMatchObject([
-      { activity: { ephemeral: true, content: { body: '2nd in line.' } } },
+      { activity: { ephemeral: true, content: { body: '2nd in the queue.' } } },
     ]);
     expect(play.play({ type: 'place-changed', place: 2 })).toEqual([]);
   });
@@ -49,7 +49,7 @@ describe('a session for which there is no place', () => {
   it('leaves the line when it is stopped, with one answer', () => {
     const play = inLine();
     expect(play.kinds(play.stop())).toContain('give-place');
-    expect(play.closings('thread-1')).toEqual([expect.stringContaining('waited in line')]);
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('waited in the queue')]);
     expect(play.play({ type: 'place-changed', place: 0 })).toEqual([]);
   });
 });
@@ -72,15 +72,15 @@ describe('a place', () => {
 
 it('names places as people do', () => {
   expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(placeWords)).toEqual([
-    'Next in line',
-    '2nd in line',
-    '3rd in line',
-    '4th in line',
-    '11th in line',
-    '12th in line',
-    '13th in line',
-    '21st in line',
-    '22nd in line',
-    '111th in line',
+    'Next in the queue',
+    '2nd in the queue',
+    '3rd in the queue',
+    '4th in the queue',
+    '11th in the queue',
+    '12th in the queue',
+    '13th in the queue',
+    '21st in the queue',
+    '22nd in the queue',
+    '111th in the queue',
   ]);
 });

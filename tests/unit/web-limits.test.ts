@@ -23,9 +23,9 @@ it('shows a session that waits for a limit or for its place as one that rests', 
     detail: reason,
     tone: 'waiting',
   });
-  expect(statusOf({ phase: 'queued', reason: '3rd in line', lastOutcome: null })).toMatchObject({
-    word: 'In line',
-    detail: '3rd in line',
+  expect(statusOf({ phase: 'queued', reason: '3rd in the queue', lastOutcome: null })).toMatchObject({
+    word: 'In the queue',
+    detail: '3rd in the queue',
     tone: 'waiting',
   });
 });

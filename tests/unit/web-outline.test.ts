@@ -114,7 +114,7 @@ describe('the outline of a journal', () => {
     const row = items[0]?.type === 'work' ? items[0].rows[0] : undefined;
     expect(row?.type === 'failures' && failureWords(row.entries)).toEqual({
       level: 'error',
-      text: 'Given up 3 times, lastly after 2 tries: Posting to Linear. HTTP 401',
+      text: 'Failed 3 times, last after 2 tries: Posting to Linear. HTTP 401',
       more: Array.from({ length: 3 }, () => 'Posting to Linear: HTTP 401').join('\n'),
     });
   });

@@ -54,5 +54,5 @@ it('A conversation with a broken record is followed by one that is told what was
   }
   expect(outside.commands.filter(({ type }) => type === 'stop')).toHaveLength(1);
   const shown = await page(thread);
-  expect(JSON.stringify(shown?.entries)).toContain('The work goes on in a new conversation');
+  expect(JSON.stringify(shown?.entries)).toContain('The work continues in a new one');
 });

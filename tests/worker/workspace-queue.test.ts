@@ -78,7 +78,7 @@ describe('a session', () => {
     const { queue, strangers } = await crowded();
     await send(created(thread));
     await vi.waitFor(async () =>
-      expect((await page(thread))?.session).toMatchObject({ phase: 'queued', reason: 'Next in line' }),
+      expect((await page(thread))?.session).toMatchObject({ phase: 'queued', reason: 'Next in the queue' }),
     );
     expect(outside.starts.filter(({ sessionId }) => sessionId === session(thread).id.toString())).toEqual([]);
     for (const id of strangers) await queue.give(id, 1);
@@ -118,7 +118,7 @@ describe('a session', () => {
     });
     await send(prompted(thread, 'And the tests, please.'));
     await vi.waitFor(() =>
-      expect(outside.said.map(({ content }) => content.body).join()).toMatch(/taken up when the work continues/),
+      expect(outside.said.map(({ content }) => content.body).join()).toMatch(/this begins when the work continues/),
     );
     vi.setSystemTime(resetsAt * 1000 + 60_000);
     try {

@@ -24,7 +24,8 @@ export interface AnswerSenderOptions {
   onState: (state: AnswerState) => void;
 }
 
-const LOST = 'The connection was lost, so the answer may not have arrived. If the question still stands, answer again.';
+const LOST =
+  'The connection was lost, so the answer may not have arrived. If the question is still open, answer again.';
 
 export class AnswerSender {
   readonly #options: AnswerSenderOptions;

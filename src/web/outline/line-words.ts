@@ -70,8 +70,8 @@ export function failureWords(entries: readonly Entry<'effect-failed'>[]): LineWo
   const last = entries.at(-1);
   if (last === undefined) return { level: 'quiet', text: '' };
   const tried = `after ${plural(last.attempts, 'try', 'tries')}`;
-  if (entries.length === 1) return { level: 'error', text: `Given up ${tried}: ${last.effect}. ${last.error}` };
-  const text = `Given up ${entries.length} times, lastly ${tried}: ${last.effect}. ${last.error}`;
+  if (entries.length === 1) return { level: 'error', text: `Failed ${tried}: ${last.effect}. ${last.error}` };
+  const text = `Failed ${entries.length} times, last ${tried}: ${last.effect}. ${last.error}`;
   return { level: 'error', text, more: entries.map(({ effect, error }) => `${effect}: ${error}`).join('\n') };
 }
 

@@ -9,7 +9,7 @@ export function groupsOf(rows: readonly SessionRow[]): SessionGroup[] {
     { title: 'Needs you', rows: sorted.filter(needsPeople) },
     { title: 'At work', rows: sorted.filter((row) => row.phase !== 'waiting' && !needsPeople(row)) },
     {
-      title: 'Waiting for a next word',
+      title: 'Idle',
       rows: sorted.filter((row) => row.phase === 'waiting' && row.lastOutcome !== 'failed'),
     },
   ];

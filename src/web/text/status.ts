@@ -55,7 +55,7 @@ const phaseWords = {
   starting: 'Starting',
   working: 'Working',
   asking: 'Asks you',
-  queued: 'In line',
+  queued: 'In the queue',
   parked: 'Parked',
   saving: 'Saving',
   stopping: 'Stopping',

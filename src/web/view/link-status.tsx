@@ -23,7 +23,7 @@ function linkWords(link: LinkState): { word: string; title: string; live: boolea
     case 'connecting':
       return { word: 'Connecting', title: 'The page will be live in a moment', live: false };
     case 'waiting': {
-      const title = `Not live: ${link.problem}. Nothing is lost; the page goes on where it was.`;
+      const title = `Not live: ${link.problem}. Nothing is lost; the page continues where it was.`;
       return { word: link.failures > MANY ? 'No connection, still trying' : 'Reconnecting', title, live: false };
     }
     case 'gone':

@@ -31,8 +31,8 @@ function proposedWords(entry: Proposed) {
       );
     case 'pending':
       return entry.number === null
-        ? 'The pull request is not there yet; Cyrus goes on trying'
-        : `Pull request #${entry.number} is not brought up to date yet; Cyrus goes on trying`;
+        ? 'The pull request is not there yet; Cyrus keeps trying'
+        : `Pull request #${entry.number} is not up to date yet; Cyrus keeps trying`;
     case 'failed':
       return entry.number === null
         ? `No pull request was opened: ${entry.problem ?? 'the reason is not known'}`

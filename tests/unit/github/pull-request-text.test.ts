@@ -53,7 +53,7 @@ describe('the title', () => {
 describe('the body', () => {
   it('has what Claude answers, what it closes, the issue and the live page, between its markers', () => {
     expect(body()).toMatchInlineSnapshot(`
-      "<!-- cyrus:begin, rewritten with every turn; what stands outside of these lines is kept -->
+      "<!-- cyrus:begin, rewritten with every turn; what is outside of these lines is kept -->
       The total **counts** every piece.
 
       ---
