@@ -90,9 +90,12 @@ function permissionRules(start: StartSession, paths: SessionPaths): Record<strin
   return { allow: allow.filter((rule) => !inWorktree.includes(rule)), ask: asked, deny, additionalDirectories };
 }
 
-/** The whole environment of the CLI, which its tools inherit. The token itself is written to file descriptor 3. */
+/** What the CLI takes for its credential, for it insists on one: worth nothing, and replaced on the way to the gateway. */
+export const PLACEHOLDER_KEY = 'cyrus-placeholder-worth-nothing';
+
+/** The whole environment of the CLI, which its tools inherit. The placeholder is written to file descriptor 3. */
 export function claudeEnvironment(start: StartSession, paths: SessionPaths, remote: GitRemote): Record<string, string> {
-  // By file descriptor the token is neither in the environment of the tools nor in /proc (measured with CLI 2.1.330).
+  // By file descriptor nothing that looks like a credential is in the environment of the tools (measured with CLI 2.1.330).
   const tokenFrom =
     start.claude.credential === 'subscription'
       ? 'CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR'
@@ -105,7 +108,7 @@ export function claudeEnvironment(start: StartSession, paths: SessionPaths, remo
     CLAUDE_CONFIG_DIR: paths.claudeConfig,
     CLAUDE_CODE_TMPDIR: paths.tmp,
     CYRUS_SHARE: paths.share,
-    ANTHROPIC_BASE_URL: `${start.gateway.url}/anthropic`,
+    ANTHROPIC_BASE_URL: `${remote.proxyUrl}/anthropic`,
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
     CLAUDE_CODE_STARTUP_FAILURE_RESULTS: '1',
     CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',

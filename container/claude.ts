@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { steadyNow } from './clock.ts';
 import { LineSplitter } from './lines.ts';
+import type { SessionPeers } from './peers.ts';
 import { killSessionProcesses, signalProcess } from './processes.ts';
 import { within } from './within.ts';
 
@@ -25,7 +26,8 @@ export interface ClaudeStart {
   env: Record<string, string>;
   cwd: string;
   /** Written to file descriptor 3. */
-  token: string;
+  key: string;
+  peers: SessionPeers;
   /** Session directory: marks the processes that belong to the session. */
   sessionDir: string;
   onLine: (line: string) => void;
@@ -91,11 +93,12 @@ export class ClaudeProcess {
         detached: true,
         stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       });
+      start.peers.add(child);
       const tokenPipe = child.stdio[3];
       if (tokenPipe && 'end' in tokenPipe) {
-        // A CLI that ends before it has read the token reports that by its exit.
+        // A CLI that ends before it has read it reports that by its exit.
         tokenPipe.on('error', () => {});
-        tokenPipe.end(start.token);
+        tokenPipe.end(start.key);
       }
       child.once('error', (error) => reject(new ClaudeStartError(`${start.bin} cannot be run: ${error.message}`)));
       // 'spawn' comes before any output can be read, so no line is missed.

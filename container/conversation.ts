@@ -12,6 +12,7 @@ import {
   claudeEnvironment,
   forgetConversation,
   hasConversation,
+  PLACEHOLDER_KEY,
   transcripts,
 } from './claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
@@ -19,7 +20,7 @@ import type { Prompt } from './commands.ts';
 import { EndOfWork } from './end-of-work.ts';
 import type { LifeContext } from './life-context.ts';
 import { isLookingCommand } from './looking-commands.ts';
-import { mcpVerdict, writeMcpConfig, writeMcpHeaders } from './mcp.ts';
+import { mcpVerdict, writeMcpConfig } from './mcp.ts';
 import { killSessionProcesses } from './processes.ts';
 import { Sequence } from './sequence.ts';
 import { promptsInTranscripts } from './transcript.ts';
@@ -28,8 +29,6 @@ import { within } from './within.ts';
 
 /** Time Claude has to answer an interrupt with its result. */
 const INTERRUPT_PATIENCE_MS = 1_000;
-/** Age after which a CLI is given a newer token before its next turn. */
-const TOKEN_AGE_MS = 30 * 60_000;
 
 /** Tools that only look are not waited for: what they did need not be kept. */
 const CHANGING_TOOLS = '^(?!(Read|Glob|Grep|WebFetch|WebSearch|ToolSearch|AskUserQuestion)$).*';
@@ -82,7 +81,8 @@ export class Conversation {
   /** The running CLI was started with these. */
   #model = '';
   #conversationId = '';
-  #token: { value: string; since: number; refused: boolean } | null = null;
+  /** Claude's API, or the gateway, has not accepted the credential: a CLI that was told so may not ask again by itself. */
+  #wasRefused = false;
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
   #nothingToResume = false;
@@ -183,7 +183,7 @@ export class Conversation {
     if (!this.#options.mayStart() || !this.#options.mayDeliver()) return;
     const { commands } = this.#context;
     if (commands.waiting.length === 0) return;
-    if (this.#tokenIsStale() || this.#modelIsStale() || this.#conversationIsStale()) await this.#end('idle');
+    if (this.#mayHaveGivenUp() || this.#modelIsStale() || this.#conversationIsStale()) await this.#end('idle');
     if (!this.#cli) await this.#start();
     const preface = this.isBusy ? null : await this.#options.beforeTurn();
     if (!this.#options.mayDeliver()) {
@@ -208,12 +208,8 @@ export class Conversation {
     }
   }
 
-  /** A running CLI keeps the token it was started with. */
-  #tokenIsStale(): boolean {
-    const given = this.#token;
-    if (!this.#cli || !given || this.isBusy) return false;
-    if (given.value === this.#context.start.gateway.token) return false;
-    return given.refused || steadyNow() - given.since > TOKEN_AGE_MS;
+  #mayHaveGivenUp(): boolean {
+    return this.#cli !== null && !this.isBusy && this.#wasRefused;
   }
 
   /** A turn may be asked for with another model than the one before. */
@@ -237,14 +233,15 @@ export class Conversation {
     if (!resumed) await forgetConversation(paths, start.claude.conversationId);
     this.#nothingToResume = false;
     this.#held = resumed ? [] : null;
-    const { token } = start.gateway;
-    await Promise.all([writeMcpConfig(start, paths), writeMcpHeaders(start, paths)]);
+    const { access } = context;
+    await writeMcpConfig(start, paths, access.proxy.url);
     const cli = await ClaudeProcess.start({
       bin: context.config.claudeBin,
       args: claudeArguments(start, paths, resumed),
       env: claudeEnvironment(start, paths, context.plan.remote),
       cwd: paths.worktree,
-      token,
+      key: PLACEHOLDER_KEY,
+      peers: access.peers,
       sessionDir: paths.dir,
       onLine: (line) => this.#readLine(line),
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),
@@ -253,7 +250,7 @@ export class Conversation {
     this.#cli = cli;
     this.#model = start.claude.model;
     this.#conversationId = start.claude.conversationId;
-    this.#token = { value: token, since: steadyNow(), refused: false };
+    this.#wasRefused = false;
     this.#idleSince = steadyNow();
     context.emit({ type: 'cli-started', pid: cli.pid, resumed });
     context.emit({ type: 'step', step: 'claude', status: 'done', durationMs: elapsedMs(since) });
@@ -313,7 +310,7 @@ export class Conversation {
   #tell(line: string, meaning: LineMeaning | null, goesOn: boolean): void {
     this.#emitLine(line, goesOn);
     if (meaning?.kind === 'result') {
-      if (this.#token) this.#token.refused = meaning.refused;
+      this.#wasRefused = meaning.refused;
       this.#answered.push(...meaning.prompts);
     }
     if (meaning && !goesOn) this.#react(meaning);

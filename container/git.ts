@@ -3,13 +3,13 @@
  * configuration, and with what a hostile repository or configuration could set overruled from the environment.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { filterSettings, largeFileSettings } from './lfs-settings.ts';
 import type { LfsStores } from './lfs-store.ts';
+import type { SessionPeers } from './peers.ts';
 import { SERVER_MARKER, signalProcess } from './processes.ts';
 
-/** A git command failed. `stderr` is trimmed and capped; git never prints the token, which travels as a header. */
+/** A git command failed. `stderr` is trimmed and capped; git does not know the token. */
 export class GitError extends Error {
   override readonly name = 'GitError';
   readonly command: string;
@@ -44,13 +44,15 @@ export interface GitRemote {
   /** `{gateway}/git/{owner/name}.git` */
   url: string;
   gatewayUrl: string;
-  /** Session token for the gateway. */
+  /** Session token for the gateway: for the server's own requests, never for a process. */
   token: string;
+  /** Where git finds the gateway: the session's way there, which adds the token. */
+  proxyUrl: string;
+  /** Told of each git that is started, so that the way to the gateway is open to it. */
+  peers?: SessionPeers;
   author: { name: string; email: string };
   /** File of patterns never to be committed, beside the repository's own .gitignore. */
   excludesFile: string;
-  /** File with the credential for the gateway, from which Claude's git reads it. */
-  credentialFile: string;
   /** Folder of hooks for Claude's git; the server's own runs none. */
   hooksFolder: string;
   /** Where objects of Git LFS lie; left out: git knows nothing of Git LFS. */
@@ -67,6 +69,8 @@ export const FETCH_REFSPEC = '+refs/heads/*:refs/remotes/origin/*';
 function sharedSettings(remote: GitRemote): [string, string][] {
   return [
     ['remote.origin.url', remote.url],
+    // Configurations and checkpoints name the gateway, whose address outlives a process.
+    [`url.${remote.proxyUrl}/.insteadOf`, `${remote.gatewayUrl}/`],
     ['user.name', remote.author.name],
     ['user.email', remote.author.email],
     ['push.default', 'current'],
@@ -126,28 +130,16 @@ function asEnvironment(settings: [string, string][]): Record<string, string> {
   return entries;
 }
 
-/**
- * Environment for git as Claude uses it: the remote works, as the session's author. The token is not in it, because
- * Claude may well print its environment; git asks a helper for it, and for requests to the gateway alone.
- */
+/** Environment for git as Claude uses it: the remote works, as the session's author. */
 export function gitEnvironmentForClaude(remote: GitRemote): Record<string, string> {
-  const file = `'${remote.credentialFile.replaceAll("'", "'\\''")}'`;
   const settings = asEnvironment([
     ...sharedSettings(remote),
     ['core.hooksPath', remote.hooksFolder],
-    [`credential.${remote.gatewayUrl}.helper`, `!f() { cat ${file}; }; f`],
-    // git-lfs asks for a host alone otherwise, and the helper is the gateway's, not its host's.
-    [`credential.${remote.gatewayUrl}.useHttpPath`, 'true'],
-    ...(remote.lfs ? largeFileSettings(remote.url, remote.lfs) : []),
+    ...(remote.lfs ? largeFileSettings(remote.proxyUrl + remote.url.slice(remote.gatewayUrl.length), remote.lfs) : []),
   ]);
   // An object that nobody has stays a pointer, and does not stop a checkout.
   const lfs: Record<string, string> = remote.lfs ? { GIT_LFS_SKIP_DOWNLOAD_ERRORS: '1' } : { GIT_LFS_SKIP_SMUDGE: '1' };
   return { ...settings, GIT_TERMINAL_PROMPT: '0', ...lfs };
-}
-
-/** Writes what the helper of Claude's git reads; to be called whenever the token changes. */
-export async function writeCredential(remote: GitRemote): Promise<void> {
-  await writeFile(remote.credentialFile, `username=session\npassword=${remote.token}\n`, { mode: 0o600 });
 }
 
 function gitEnvironment(cwd: string, remote: GitRemote, settings: [string, string][]): Record<string, string> {
@@ -157,8 +149,6 @@ function gitEnvironment(cwd: string, remote: GitRemote, settings: [string, strin
       ...guards,
       ...(remote.lfs ? filterSettings(remote.lfs) : []),
       ...settings,
-      // Only requests to the gateway bear the token: a redirect or a rewritten address does not see it.
-      [`http.${remote.gatewayUrl}/.extraHeader`, `Authorization: Bearer ${remote.token}`],
     ]),
     PATH: process.env.PATH ?? '/usr/bin:/bin',
     HOME: '/nonexistent',
@@ -243,6 +233,7 @@ export function git(args: string[], options: GitOptions): Promise<string> {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    options.remote.peers?.add(child);
     const chunks: Buffer[] = [];
     let bytes = 0;
     let stderr = '';

@@ -6,6 +6,7 @@ import { decoyVariable, sessionEnvironment } from './environment.ts';
 import { gitEnvironmentForClaude } from './git.ts';
 import type { SessionPaths } from './paths.ts';
 import { signalProcess } from './processes.ts';
+import type { SessionAccess } from './session-access.ts';
 import { remoteOf } from './workspace.ts';
 import type { HookOutcome, WorkspacePlan } from './workspace-plan.ts';
 
@@ -16,6 +17,7 @@ const MAX_OUTPUT = 4_000;
 export function hookRunner(
   paths: SessionPaths,
   start: StartSession,
+  access: SessionAccess,
   signal: AbortSignal,
 ): NonNullable<WorkspacePlan['runHook']> {
   return (hook, args) =>
@@ -25,12 +27,13 @@ export function hookRunner(
         cwd: paths.worktree,
         env: {
           ...sessionEnvironment(paths),
-          ...gitEnvironmentForClaude(remoteOf(paths, start)),
+          ...gitEnvironmentForClaude(remoteOf(paths, start, access)),
           ...decoyVariable(start),
         },
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe'],
       });
+      access.peers.add(child);
       let output = '';
       let timedOut = false;
       const read = (chunk: Buffer) => {

@@ -17,7 +17,7 @@ export function filterSettings(stores: LfsStores): [string, string][] {
 /**
  * Settings for Claude's git: git-lfs where it is installed, which fetches what a checkout needs; else the server's filter, so
  * that content never takes the place of a pointer.
- * @param url the session's remote
+ * @param url the session's remote, on its way to the gateway: nothing there asks for a credential
  */
 export function largeFileSettings(url: string, stores: LfsStores): [string, string][] {
   const server = `${url}/info/lfs`;
@@ -33,7 +33,7 @@ export function largeFileSettings(url: string, stores: LfsStores): [string, stri
     ...filter,
     ['lfs.url', server],
     ['lfs.pushurl', server],
-    [`lfs.${server}.access`, 'basic'],
+    [`lfs.${server}.access`, 'none'],
     [`lfs.${server}.locksverify`, 'false'],
     ['lfs.locksverify', 'false'],
     ['lfs.basictransfersonly', 'true'],

@@ -10,6 +10,7 @@ import { log } from './log.ts';
 import { mirrorPath, type SessionPaths } from './paths.ts';
 import { PreparationError } from './preparation-error.ts';
 import type { SessionRecord } from './record.ts';
+import type { SessionAccess } from './session-access.ts';
 import { remoteOf } from './workspace.ts';
 import type { WorkspacePlan } from './workspace-plan.ts';
 
@@ -22,6 +23,7 @@ export interface LifeContextParts {
   remember: () => Promise<void>;
   journal: EventJournal;
   commands: CommandLog;
+  access: SessionAccess;
 }
 
 export class LifeContext {
@@ -32,6 +34,7 @@ export class LifeContext {
   readonly remember: () => Promise<void>;
   readonly journal: EventJournal;
   readonly commands: CommandLog;
+  readonly access: SessionAccess;
   readonly #abort = new AbortController();
 
   constructor(parts: LifeContextParts) {
@@ -42,6 +45,7 @@ export class LifeContext {
     this.remember = parts.remember;
     this.journal = parts.journal;
     this.commands = parts.commands;
+    this.access = parts.access;
   }
 
   get start(): StartSession {
@@ -72,7 +76,7 @@ export class LifeContext {
     if (!this.isOver) this.journal.append(body);
   }
 
-  /** Claude may come across the session's token in its files; readers of the journal need not. */
+  /** The token is nowhere where Claude could come across it; should it ever, readers of the journal need not see it. */
   withoutToken(text: string): string {
     const { token } = this.start.gateway;
     return text.includes(token) ? text.replaceAll(token, '[session token]') : text;
@@ -101,7 +105,7 @@ export class LifeContext {
       identity: repository.identity ?? null,
       baseBranch: repository.baseBranch,
       branch: this.branch,
-      remote: remoteOf(this.paths, this.start, mirror),
+      remote: remoteOf(this.paths, this.start, this.access, mirror),
       bundlePath: join(this.paths.cache, 'base.bundle'),
       signal: this.signal,
       waiting: {
@@ -122,6 +126,9 @@ export class LifeContext {
     if (!commits) return {};
     const commitMessage = (branch: string) =>
       withTrailers(commits.message.replaceAll('{{branch}}', branch), commits.trailers);
-    return { commitMessage, ...(commits.hooks && { runHook: hookRunner(this.paths, this.start, this.signal) }) };
+    return {
+      commitMessage,
+      ...(commits.hooks && { runHook: hookRunner(this.paths, this.start, this.access, this.signal) }),
+    };
   }
 }

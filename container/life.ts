@@ -2,7 +2,7 @@
  * One life (generation) of a session: prepares the workspace, talks to Claude, saves after each turn, and reports all of
  * it as numbered events.
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
@@ -11,11 +11,10 @@ import { steadyNow } from './clock.ts';
 import { CommandLog, type Prompt } from './commands.ts';
 import type { SandboxConfig } from './config.ts';
 import { Conversation, promptsAtExit } from './conversation.ts';
-import { GitError, writeCredential } from './git.ts';
+import { GitError } from './git.ts';
 import { makeHooks } from './hooks.ts';
 import { EventJournal } from './journal.ts';
 import { LifeContext } from './life-context.ts';
-import { writeMcpHeaders } from './mcp.ts';
 import type { SessionPaths } from './paths.ts';
 import { EventPoster } from './post.ts';
 import { failureEvent, prepare } from './preparation.ts';
@@ -26,6 +25,7 @@ import { repairRepository } from './repair.ts';
 import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
+import { openAccess } from './session-access.ts';
 import { within } from './within.ts';
 
 export interface LifeOptions {
@@ -117,7 +117,9 @@ export class Life {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const journal = await EventJournal.open(join(dir, 'events'));
     const commands = CommandLog.open(join(dir, 'commands.jsonl'));
-    const life = new Life(options, new LifeContext({ ...options, journal, commands }));
+    for (const file of options.paths.formerTokenFiles) await rm(file, { force: true });
+    const access = await openAccess(options.paths.dir, () => options.record.start.gateway);
+    const life = new Life(options, new LifeContext({ ...options, journal, commands, access }));
     life.#begun = life.#begin(options.predecessor).catch((error) => life.#fail(error));
     return life;
   }
@@ -139,10 +141,8 @@ export class Life {
   /** A start of the same generation came: its token and address count from now on. */
   renew(gateway: StartSession['gateway']): void {
     this.#poster.renew(gateway);
-    const { plan, start, paths } = this.#context;
-    void writeCredential(plan.remote).catch((error) => this.#context.broken('renew', error));
+    const { start, paths } = this.#context;
     void makeHooks(paths.hooks, start.commits).catch((error) => this.#context.broken('hooks', error));
-    void writeMcpHeaders(start, paths).catch((error) => this.#context.broken('renew', error));
   }
 
   /** Takes a command; one that is known already changes nothing. @throws Refusal 409 for an answer nobody waits for */
@@ -179,6 +179,7 @@ export class Life {
     // A preparation whose git was just killed still has to notice: until then it would write into files that are removed.
     await within(END_PATIENCE_MS, this.#begun);
     await Promise.all([this.#saving.settled(), this.#checkpoints.settled(), this.#upkeep.settled()]);
+    this.#context.access.proxy.close();
     await this.#context.journal.close();
   }
 

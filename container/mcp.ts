@@ -8,21 +8,14 @@ import type { StartSession } from '../src/protocol/sandbox.ts';
 import type { SessionPaths } from './paths.ts';
 
 /**
- * Writes the CLI's file of servers. The session token is in neither of the two: for servers behind the gateway the CLI runs a
- * command that prints the headers from a file of their own, so a renewed token counts at once.
+ * Writes the CLI's file of servers. Those behind the gateway are reached by the session's way there, which adds the token.
+ * @param proxyUrl address of that way
  */
-export async function writeMcpConfig(start: StartSession, paths: SessionPaths): Promise<void> {
+export async function writeMcpConfig(start: StartSession, paths: SessionPaths, proxyUrl: string): Promise<void> {
   const servers = serversOf(start);
   if (servers.length === 0) return;
-  const mcpServers = Object.fromEntries(servers.map((server) => [server.name, entryOf(server, start, paths)]));
+  const mcpServers = Object.fromEntries(servers.map((server) => [server.name, entryOf(server, proxyUrl)]));
   await writeFile(paths.mcpConfig, JSON.stringify({ mcpServers }), { mode: 0o600 });
-}
-
-/** Writes the headers for the gateway; to be called whenever the token changes. */
-export async function writeMcpHeaders(start: StartSession, paths: SessionPaths): Promise<void> {
-  if (!serversOf(start).some(({ kind }) => kind === 'gateway')) return;
-  const headers = { Authorization: `Bearer ${start.gateway.token}` };
-  await writeFile(paths.mcpHeaders, JSON.stringify(headers), { mode: 0o600 });
 }
 
 /** Flags of the CLI. */
@@ -53,13 +46,10 @@ function serversOf({ claude }: StartSession): SandboxMcpServer[] {
   return claude.mcpServers ?? [];
 }
 
-function entryOf(server: SandboxMcpServer, start: StartSession, paths: SessionPaths): object {
+function entryOf(server: SandboxMcpServer, proxyUrl: string): object {
   // So that they are never left to be looked for by ToolSearch, which is not offered. With few tools it makes no difference (measured).
   const alwaysLoad = true;
-  if (server.kind === 'gateway') {
-    const headersHelper = `cat '${paths.mcpHeaders.replaceAll("'", "'\\''")}'`;
-    return { type: 'http', url: `${start.gateway.url}/mcp/${server.name}`, headersHelper, alwaysLoad };
-  }
+  if (server.kind === 'gateway') return { type: 'http', url: `${proxyUrl}/mcp/${server.name}`, alwaysLoad };
   const { command, args, env } = server;
   return { type: 'stdio', command, args, env, alwaysLoad };
 }

@@ -7,7 +7,7 @@ export const SESSION_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 export interface SessionPaths {
   dir: string;
-  /** Start body, stream and progress; holds the session token (mode 0600). */
+  /** Start body, stream and progress; the session token is sealed in it (see sealed-token.ts). */
   record: string;
   /** Holds a directory for each stream: its commands and its events. */
   lives: string;
@@ -35,11 +35,10 @@ export interface SessionPaths {
   excludes: string;
   /** What the worktree held besides the repository's files when Claude got it. */
   baseline: string;
-  /** The session's token for Claude's git (mode 0600). */
-  credential: string;
-  /** The CLI's file of MCP servers, and their headers for the gateway, which hold the token (mode 0600). */
+  /** The CLI's file of MCP servers. */
   mcpConfig: string;
-  mcpHeaders: string;
+  /** Files in which earlier versions left the token for Claude's git and for MCP. */
+  formerTokenFiles: string[];
 }
 
 /** @param root the server's root directory. @param id checked against SESSION_ID by the caller */
@@ -64,9 +63,8 @@ export function sessionPaths(root: string, id: string): SessionPaths {
     hooks: join(dir, 'hooks'),
     excludes: join(dir, 'never-committed'),
     baseline: join(dir, 'baseline.json'),
-    credential: join(dir, 'git-credential'),
     mcpConfig: join(dir, 'mcp-servers.json'),
-    mcpHeaders: join(dir, 'mcp-headers.json'),
+    formerTokenFiles: [join(dir, 'git-credential'), join(dir, 'mcp-headers.json')],
   };
 }
 

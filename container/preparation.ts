@@ -9,7 +9,7 @@ import { ClaudeStartError } from './claude.ts';
 import { hasConversation } from './claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { decoyVariable } from './environment.ts';
-import { git, writeCredential } from './git.ts';
+import { git } from './git.ts';
 import { makeHooks } from './hooks.ts';
 import { hostBranches } from './host-branch.ts';
 import { untilHostAnswers } from './host-patience.ts';
@@ -35,7 +35,6 @@ export async function prepare(context: LifeContext): Promise<void> {
   const { paths, record, start } = context;
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks, start.commits)]);
-  await writeCredential(context.plan.remote);
   const asked = pushRefusal(context);
   await chooseBranch(context);
   const prepared = await prepareWorkspace(
@@ -184,6 +183,7 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
     start.setupTimeoutSeconds,
     (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
     context.signal,
+    context.access.peers,
   );
   if (context.isOver) return null;
   const durationMs = elapsedMs(since);

@@ -1,8 +1,9 @@
-/** What a session must know after a restart of the server, in `session.json` (mode 0600: it holds the session token). */
+/** What a session must know after a restart of the server, in `session.json` (mode 0600); the session token is sealed in it. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { startSessionSchema } from '../src/protocol/sandbox.ts';
 import type { SessionPaths } from './paths.ts';
+import { openToken, sealToken } from './sealed-token.ts';
 
 const recordSchema = z.object({
   start: startSessionSchema,
@@ -30,21 +31,27 @@ const recordSchema = z.object({
 });
 export type SessionRecord = z.infer<typeof recordSchema>;
 
-/** @returns null when there is none or it cannot be understood */
-export async function readRecord(paths: SessionPaths): Promise<SessionRecord | null> {
+/** @param secret of this server. @returns null when there is none or it cannot be understood */
+export async function readRecord(paths: SessionPaths, secret: string | null): Promise<SessionRecord | null> {
   const text = await readFile(paths.record, 'utf8').catch(() => null);
   if (text === null) return null;
   try {
     const parsed = recordSchema.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : null;
+    if (!parsed.success) return null;
+    const { gateway } = parsed.data.start;
+    gateway.token = openToken(gateway.token, secret, paths.dir);
+    return parsed.data;
   } catch {
     return null;
   }
 }
 
-/** Replaces the file as a whole: a crash leaves the old or the new one. */
-export async function writeRecord(paths: SessionPaths, record: SessionRecord): Promise<void> {
+/** Replaces the file as a whole: a crash leaves the old or the new one. @param secret of this server */
+export async function writeRecord(paths: SessionPaths, record: SessionRecord, secret: string | null): Promise<void> {
   const temporary = `${paths.record}.new`;
-  await writeFile(temporary, JSON.stringify(record), { mode: 0o600 });
+  const { gateway } = record.start;
+  const sealed = { ...gateway, token: sealToken(gateway.token, secret, paths.dir) };
+  const kept: SessionRecord = { ...record, start: { ...record.start, gateway: sealed } };
+  await writeFile(temporary, JSON.stringify(kept), { mode: 0o600 });
   await rename(temporary, paths.record);
 }

@@ -48,7 +48,7 @@ export class Session {
 
   /** Takes a session up again after a restart. @returns null when the disk holds none of this id */
   static async reopen(config: SandboxConfig, bootId: string, id: string): Promise<Session | null> {
-    const record = await readRecord(sessionPaths(config.root, id));
+    const record = await readRecord(sessionPaths(config.root, id), config.secret);
     if (!record) return null;
     const session = new Session(config, bootId, id, record);
     if (!record.closed) await session.#beginLife(false);
@@ -190,7 +190,7 @@ export class Session {
 
   #remember(): Promise<void> {
     const record = this.#record;
-    return this.#writes.run(() => writeRecord(this.#paths, record));
+    return this.#writes.run(() => writeRecord(this.#paths, record, this.#config.secret));
   }
 }
 

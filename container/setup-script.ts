@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { sessionEnvironment } from './environment.ts';
 import { repositoryFile, type SessionPaths } from './paths.ts';
+import type { SessionPeers } from './peers.ts';
 import { signalProcess } from './processes.ts';
 
 export const SETUP_SCRIPT = 'cyrus-setup.sh';
@@ -49,6 +50,7 @@ export async function runSetupScript(
   timeoutSeconds: number,
   onOutput: (text: string) => void,
   signal: AbortSignal,
+  peers: SessionPeers,
 ): Promise<SetupOutcome> {
   // Checked out with carriage returns it would stop at its first line, or pass over all of it.
   const file = await withoutCarriageReturns(paths, path);
@@ -59,6 +61,7 @@ export async function runSetupScript(
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    peers.add(child);
     const logFile = createWriteStream(paths.setupLog, { flags: 'a', mode: 0o600 });
     logFile.on('error', () => {});
     let reported = 0;

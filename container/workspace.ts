@@ -13,6 +13,7 @@ import { log } from './log.ts';
 import { completeHistory, updateMirror, withLock } from './mirror.ts';
 import { exists, type SessionPaths } from './paths.ts';
 import { PreparationError } from './preparation-error.ts';
+import type { SessionAccess } from './session-access.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const CHECKOUT_TIMEOUT_MS = 10 * 60_000;
@@ -101,15 +102,16 @@ export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
  * The remote of a session as git is told of it.
  * @param mirror the repository's mirror; left out: git knows nothing of Git LFS
  */
-export function remoteOf(paths: SessionPaths, start: StartSession, mirror?: string): GitRemote {
+export function remoteOf(paths: SessionPaths, start: StartSession, access: SessionAccess, mirror?: string): GitRemote {
   const { gateway, repository, author } = start;
   return {
     url: `${gateway.url}/git/${repository.fullName}.git`,
     gatewayUrl: gateway.url,
     token: gateway.token,
+    proxyUrl: access.proxy.url,
+    peers: access.peers,
     author,
     excludesFile: paths.excludes,
-    credentialFile: paths.credential,
     hooksFolder: paths.hooks,
     ...(mirror !== undefined && { lfs: { own: join(paths.worktree, '.git', 'lfs'), shared: join(mirror, 'lfs') } }),
   };

@@ -12,9 +12,10 @@ import { join } from 'node:path';
 import { ClaudeProcess } from '../../container/claude.ts';
 import { claudeArguments, claudeEnvironment } from '../../container/claude-command.ts';
 import { readSandboxConfig } from '../../container/config.ts';
-import { writeMcpConfig, writeMcpHeaders } from '../../container/mcp.ts';
+import { writeMcpConfig } from '../../container/mcp.ts';
 import { type SessionPaths, sessionPaths } from '../../container/paths.ts';
 import { readRecord } from '../../container/record.ts';
+import { openAccess } from '../../container/session-access.ts';
 import { makeShareFolder } from '../../container/share.ts';
 import { remoteOf } from '../../container/workspace.ts';
 import { bash } from '../../dev/claude/script.ts';
@@ -203,15 +204,17 @@ try {
 
   async function cliStart({ start: startBody, instructions }: Example, paths: SessionPaths): Promise<number> {
     writeFileSync(paths.instructions, instructions);
-    await Promise.all([writeMcpConfig(startBody, paths), writeMcpHeaders(startBody, paths)]);
-    const environment = claudeEnvironment(startBody, paths, remoteOf(paths, startBody));
+    const access = await openAccess(paths.dir, () => startBody.gateway);
+    await writeMcpConfig(startBody, paths, access.proxy.url);
+    const environment = claudeEnvironment(startBody, paths, remoteOf(paths, startBody, access));
     const since = Date.now();
     const cli = await ClaudeProcess.start({
       bin: readSandboxConfig({}).claudeBin,
       args: claudeArguments(startBody, paths, false),
       env: { ...environment, ANTHROPIC_BASE_URL: model.url },
       cwd: paths.worktree,
-      token: MODEL_TOKEN,
+      key: MODEL_TOKEN,
+      peers: access.peers,
       sessionDir: paths.dir,
       onLine: () => {},
       onStderr: () => {},
@@ -219,6 +222,7 @@ try {
     cli.prompt(randomUUID(), '[script: answer] Say that it is done');
     const ms = (await firstRequest(since)) - since;
     await cli.end(false);
+    access.proxy.close();
     return ms;
   }
 
@@ -272,7 +276,7 @@ interface Example {
 
 async function readExample(disk: string, session: string): Promise<Example> {
   const paths = sessionPaths(disk, session);
-  const record = await readRecord(paths);
+  const record = await readRecord(paths, null);
   if (!record) throw new Error(`${paths.record} cannot be read`);
   return { start: record.start, instructions: readFileSync(paths.instructions, 'utf8') };
 }

@@ -13,8 +13,9 @@ import { ClaudeProcess } from '../../container/claude.ts';
 import { claudeArguments, claudeEnvironment } from '../../container/claude-command.ts';
 import { readSandboxConfig } from '../../container/config.ts';
 import { logTo } from '../../container/log.ts';
-import { writeMcpConfig, writeMcpHeaders } from '../../container/mcp.ts';
+import { writeMcpConfig } from '../../container/mcp.ts';
 import { sessionPaths } from '../../container/paths.ts';
+import { openAccess } from '../../container/session-access.ts';
 import { makeShareFolder } from '../../container/share.ts';
 import { remoteOf } from '../../container/workspace.ts';
 import { bash, edit, read, write } from '../../dev/claude/script.ts';
@@ -164,15 +165,17 @@ async function runBare(fullName: string): Promise<number[]> {
   await runGit(['clone', '--quiet', '--shared', (await stage.host.directory(fullName)) ?? '', paths.worktree]);
   const start = stage.startBody({ repository: { fullName }, claude: { conversationId: randomUUID() } });
   writeFileSync(paths.instructions, start.claude.systemPrompt);
-  await Promise.all([writeMcpConfig(start, paths), writeMcpHeaders(start, paths)]);
+  const access = await openAccess(paths.dir, () => start.gateway);
+  await writeMcpConfig(start, paths, access.proxy.url);
   const since = Date.now();
   let isDone = false;
   const cli = await ClaudeProcess.start({
     bin: readSandboxConfig({}).claudeBin,
     args: claudeArguments(start, paths, false),
-    env: { ...claudeEnvironment(start, paths, remoteOf(paths, start)), ANTHROPIC_BASE_URL: stage.model.url },
+    env: { ...claudeEnvironment(start, paths, remoteOf(paths, start, access)), ANTHROPIC_BASE_URL: stage.model.url },
     cwd: paths.worktree,
-    token: REAL_MODEL_CREDENTIAL,
+    key: REAL_MODEL_CREDENTIAL,
+    peers: access.peers,
     sessionDir: paths.dir,
     onLine: (line) => {
       isDone ||= /"type":"result"/.test(line);
@@ -182,6 +185,7 @@ async function runBare(fullName: string): Promise<number[]> {
   cli.prompt(randomUUID(), '[script: tools]');
   await eventually(() => isDone, 'the result of the CLI alone', LIMIT_MS);
   await cli.end(false);
+  access.proxy.close();
   rmSync(paths.dir, { recursive: true, force: true });
   return gapsSince(since);
 }

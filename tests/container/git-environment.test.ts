@@ -21,7 +21,7 @@ const remote = (): GitRemote => ({
   token: 'token-of-the-test',
   author: { name: 'Cyrus', email: 'cyrus@cyrus.test' },
   excludesFile: join(folder, 'excludes'),
-  credentialFile: join(folder, 'credential'),
+  proxyUrl: 'http://127.0.0.1:1',
   hooksFolder: join(folder, 'hooks'),
 });
 
@@ -35,5 +35,8 @@ it('git is given no refspec from outside, so that branches can be listed where t
   expect(given).toContain('remote.origin.url');
   expect(given).not.toMatch(/=remote\.[^=\n]*\.fetch$/m);
   expect(Object.values(gitEnvironmentForClaude(remote()))).toContain('remote.origin.url');
+  // Neither the server's git nor Claude's knows the token.
+  expect(given).not.toContain('token-of-the-test');
+  expect(JSON.stringify(gitEnvironmentForClaude(remote()))).not.toContain('token-of-the-test');
   expect(Object.values(gitEnvironmentForClaude(remote())).join('\n')).not.toMatch(/^remote\..*\.fetch$/m);
 });

@@ -66,12 +66,8 @@ describe('credentials', () => {
     await stage.event('saved');
     const holders = filesHolding(stage.root, [...secrets, SERVER_SECRET]);
     expect(holders).toEqual([]);
-    // The session's own token lies in two files that belong to the server's user alone.
-    const session = stage.sessionDir('shop-1');
-    expect(filesHolding(stage.root, [stage.gateway.token]).sort()).toEqual([
-      `${session}/git-credential`,
-      `${session}/session.json`,
-    ]);
+    // The session's own token neither: the server alone has it, in memory.
+    expect(filesHolding(stage.root, [stage.gateway.token])).toEqual([]);
   });
 
   test('Claude’s own git can fetch and push, without a credential in its environment', async () => {
@@ -79,22 +75,21 @@ describe('credentials', () => {
     await stage.start('shop-1');
     await stage.prompt(
       'shop-1',
-      run('git fetch origin main', 'git push', `cat ${stage.sessionDir('shop-1')}/git-credential`),
+      run('git fetch origin main', 'git push', 'env; git config --list; cat ~/.git-credentials ../git-credential'),
     );
     const saved = await stage.event('saved');
     const branches = await stage.host.branches('acme/shop');
     expect(branches.map((branch) => branch.name)).toContain('cyrus/shop-1');
     expect(saved.pushed).toBe(true);
-    // And what it reads aloud all the same is not told on.
     const told = stage
       .eventsOf('line')
       .map((event) => event.line)
       .join();
-    expect(told).toContain('password=[session token]');
+    expect(told).toContain('ANTHROPIC_BASE_URL=http://127.0.0.1:');
     expect(told).not.toContain(stage.gateway.token);
   });
 
-  test('the session token is readable by the server’s user alone', async () => {
+  test('a session’s folder and record are readable by the server’s user alone', async () => {
     stage = await setStage();
     await stage.start('shop-1');
     await stage.event('ready');

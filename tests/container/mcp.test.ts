@@ -1,7 +1,7 @@
 /** MCP servers of a repository, with the real CLI: over stdio in the sandbox, over HTTP behind the gateway. */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { use } from '../../dev/claude/script.ts';
@@ -113,7 +113,7 @@ test('a server that cannot be started is told, and Claude works without it', asy
   ]);
 });
 
-test('the session token is neither on the command line nor in the environment of a server, but in a file that is written anew with it', async () => {
+test('the session token is neither on the command line nor in the environment or configuration of a server, and a renewed one counts at once', async () => {
   await start([calculator(runs), { kind: 'gateway', name: 'notes', rules: runs }]);
   const { token } = stage.gateway;
   await stage.prompt('mcp-1', '[script: call mcp__calculator__environment mcp__notes__read_note]');
@@ -124,16 +124,13 @@ test('the session token is neither on the command line nor in the environment of
   expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(token);
   const dir = stage.sessionDir('mcp-1');
   expect(await readFile(join(dir, 'mcp-servers.json'), 'utf8')).not.toContain(token);
-  expect((await stat(join(dir, 'mcp-headers.json'))).mode & 0o777).toBe(0o600);
 
   stage.gateway.token = `session-token-${randomUUID()}`;
   await stage.start('mcp-1', {
     claude: { mcpServers: [calculator(runs), { kind: 'gateway', name: 'notes', rules: runs }] },
   });
-  await eventually(
-    async () => (await readFile(join(dir, 'mcp-headers.json'), 'utf8')).includes(stage.gateway.token),
-    'the renewed token',
-  );
+  await stage.prompt('mcp-1', '[script: call mcp__notes__read_note]', 2);
+  expect((await stage.result(2)).result).toContain('read_note is done');
 });
 
 test('what a repository names in its own files is not loaded, also beside servers that an admin set, and under their names', async () => {

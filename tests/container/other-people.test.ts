@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { GatewayProxy } from '../../container/gateway-proxy.ts';
 import { commitAt } from '../../container/host-branch.ts';
 import { type BranchMemory, takeUpOutside } from '../../container/outside.ts';
 import { sessionPaths } from '../../container/paths.ts';
@@ -157,13 +158,14 @@ describe('other people work on the same branch', () => {
       return new Response(text, { status: answer.status, headers });
     });
     const paths = sessionPaths(stage.root, session);
+    const way = await GatewayProxy.open(() => ({ url: slow.url, token: stage.gateway.token }), null);
     const remote = {
       url: `${slow.url}/git/acme/${session}.git`,
       gatewayUrl: slow.url,
       token: stage.gateway.token,
       author: { name: 'Cyrus', email: 'cyrus@cyrus.test' },
       excludesFile: paths.excludes,
-      credentialFile: paths.credential,
+      proxyUrl: way.url,
       hooksFolder: paths.hooks,
     };
     const plan: WorkspacePlan = {
@@ -187,6 +189,7 @@ describe('other people work on the same branch', () => {
       expect(memory).toEqual({ tip: head });
       expect(await commitAt(inWorktree(plan), 'HEAD')).toBe(head);
     } finally {
+      way.close();
       await slow.close();
     }
   });

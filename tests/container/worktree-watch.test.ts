@@ -51,7 +51,7 @@ beforeEach(async () => {
       author: { name: 'A', email: 'a@example.com' },
       excludesFile: '/dev/null',
       hooksFolder: '/dev/null',
-      credentialFile: join(folder, 'credential'),
+      proxyUrl: 'http://127.0.0.1:1',
     },
   };
   git('init', '--quiet', '-b', 'cyrus/shop-1');

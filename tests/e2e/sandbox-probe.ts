@@ -63,10 +63,11 @@ export const probes = {
       return files.filter((file) => file.endsWith('.jsonl')).map((file) => basename(file, '.jsonl'));
     },
   },
-  /** The session's token: the one thing like a credential that it may have; null before it has begun. */
+  /** The session's token, which the record holds sealed with the server's secret (given as `secrets`); null before the session has begun. */
   token: {
     answer: z.string().nullable(),
-    look: async ({ root, id }: ProbeInput) => (await readRecord(sessionPaths(root, id)))?.start.gateway.token ?? null,
+    look: async ({ root, id, secrets }: ProbeInput) =>
+      (await readRecord(sessionPaths(root, id), secrets[0]?.text ?? null))?.start.gateway.token ?? null,
   },
   /** The files that the session was given, in base64. */
   files: {

@@ -52,9 +52,10 @@ export class SandboxSession {
     return this.#machine.ask('steps', this.#id);
   }
 
-  /** The session's token: the one thing like a credential that it may have. */
-  token(): Promise<string> {
-    return until('the session on the sandbox’s disk', () => this.#machine.ask('token', this.#id));
+  /** The session's token, which the server keeps sealed. @param secret of the server */
+  token(secret: string): Promise<string> {
+    const secrets = [{ name: 'the server’s secret', text: secret }];
+    return until('the session on the sandbox’s disk', () => this.#machine.ask('token', this.#id, { secrets }));
   }
 
   /** Where these secrets are in the session's files. */

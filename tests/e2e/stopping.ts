@@ -32,11 +32,10 @@ export async function stopping(run: Run, stage: Stage): Promise<{ stopMs: number
     await noCredentialIn(stage);
     const secrets = secretsOf(stack);
     same('Credentials in the session’s processes', await sandbox.inProcesses(processes, secrets), []);
-    // The session's own token is worth something at the gateway alone; it stays on the disk, where the search finds it.
-    const token = [{ name: 'session token', text: await sandbox.token() }];
-    const inFiles = await sandbox.inFiles(token);
-    const record = `${sandbox.paths.record}: session token`;
-    holds('The session token is found on the disk', inFiles.includes(record), record, inFiles);
+    const token = [{ name: 'session token', text: await sandbox.token(stack.secrets.sandboxSecret) }];
+    same('The session token in the session’s files', await sandbox.inFiles(token), []);
+    const id = [{ name: 'conversation', text: (await sandbox.conversations())[0] ?? 'none' }];
+    holds('Files are searched', (await sandbox.inFiles(id)).length > 0, 'the id of the conversation', id);
     same('The session token in its processes', await sandbox.inProcesses(processes, token), []);
     same('The session token in the logs', findInFiles(join(stack.folder, 'logs'), token), []);
     const marker = [{ name: 'marker', text: sandbox.paths.dir }];
