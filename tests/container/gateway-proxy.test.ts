@@ -267,8 +267,10 @@ describe.skipIf(!tellsPeers())('the way to the gateway serves the processes of i
 
   test('those that have left their parents', async () => {
     const env = sessionEnvironment(sessionPaths(root, 'one'));
-    const args = ['-f', process.execPath, ...node, `setTimeout(async () => { ${asks(access.proxy.url)} }, 100)`];
-    const child = spawn('setsid', args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+    const asksLate = `setTimeout(async () => { ${asks(access.proxy.url)} }, 100)`;
+    // The shell has ended by then.
+    const args = ['-c', '"$0" "$@" &', process.execPath, ...node, asksLate];
+    const child = spawn('sh', args, { env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
     expect(String((await once(child.stdout, 'data'))[0])).toBe('open');
   });
 
