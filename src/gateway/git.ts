@@ -11,6 +11,7 @@ import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
 import { type OwnCommits, refusalToMove } from './own-commits.ts';
 import { readPackCommits } from './pack-commits.ts';
+import { searchPack } from './pack-search.ts';
 import {
   encodeHead,
   joined,
@@ -21,6 +22,7 @@ import {
   refusalReport,
   unknownCapability,
 } from './push.ts';
+import type { SecretSearch, Wanted } from './secret-search.ts';
 import type { Claims } from './token.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
@@ -35,6 +37,7 @@ const MAX_REPORT_BYTES = 16 * 1024 ** 2;
  * @param claims who calls: the session's repository and branch
  * @param remote where the repository is, and its credential
  * @param maxPushBytes pushes larger than this, uncompressed, are refused
+ * @param guard what a push may not hold; null: it is not looked through
  * @param own what the session has pushed so far, by which it is judged whether a push takes other people's commits off the branch; null: that is not judged
  * @returns the git host's answer as it streams; a push that is not allowed gets a report git prints for each ref, any other refusal a text git prints as `remote: …`
  */
@@ -46,6 +49,7 @@ export async function forwardToGit(
   fetcher: Fetch,
   maxPushBytes: number = MAX_PUSH_BYTES,
   own: OwnCommits | null = null,
+  guard: PushGuard | null = null,
 ): Promise<Response> {
   const prefix = `${claims.r}.git/`;
   // Compared as it came: nothing is decoded or resolved, so there is no second way to write an address.
@@ -69,8 +73,17 @@ export async function forwardToGit(
   }
   const body = decodedBody(request);
   if (!body) return plainRefusal(415, 'the body may be compressed with gzip only');
-  if (resource === 'git-receive-pack') return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own);
+  if (resource === 'git-receive-pack') {
+    return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own, guard);
+  }
   return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
+}
+
+/** What a push may not hold, and who is told where it does. */
+export interface PushGuard {
+  search: SecretSearch;
+  /** @param tip the commit that the branch was to stand at */
+  onSecret: (secret: Wanted, tip: string) => Promise<void>;
 }
 
 async function forwardPush(
@@ -81,6 +94,7 @@ async function forwardPush(
   fetcher: Fetch,
   maxBytes: number,
   own: OwnCommits | null,
+  guard: PushGuard | null,
 ): Promise<Response> {
   const reader = bodyReader(body);
   let push: Push;
@@ -125,6 +139,16 @@ async function forwardPush(
     const ask = (part: string, tips: readonly string[]) => isInHistory(part, tips, claims, remote, fetcher);
     const why = await refusalToMove(update, commits, own, ask);
     if (why !== null) return refuse(why);
+    if (guard) {
+      const searched = await searchPack(read, end, reader, update.newId.length, guard.search);
+      read = searched.read;
+      if (searched.found) {
+        await guard.onSecret(searched.found, update.newId);
+        return refuse('a credential is in what is pushed, so nothing of it was handed on, and the session is stopped');
+      }
+      if (!searched.isWhole) log('gateway.git.push-unread', { session: claims.s, repository: claims.r });
+      if (read.byteLength > maxBytes) return refuse(tooLarge);
+    }
     // Before the host has them: a push whose answer is lost counts as well.
     if (commits.size > 0) await own.add(commits);
   }

@@ -27,26 +27,41 @@ const DISTANCE_EXTRA = [
 const CODE_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const MAX_BITS = 15;
 
-/** A canonical Huffman code: how many codes there are of each length, and the symbols in their order. */
+/** A canonical Huffman code, as a table by the next bits of the stream: `symbol << 4 | length`; 0 where no code begins so. */
 interface Code {
-  counts: Uint16Array;
-  symbols: Uint16Array;
+  table: Uint16Array;
+  bits: number;
 }
 
 function codeOf(lengths: ArrayLike<number>): Code {
   const counts = new Uint16Array(MAX_BITS + 1);
-  for (let at = 0; at < lengths.length; at++) counts[lengths[at] ?? 0] = (counts[lengths[at] ?? 0] ?? 0) + 1;
-  const offsets = new Uint16Array(MAX_BITS + 2);
-  for (let bits = 1; bits <= MAX_BITS; bits++) offsets[bits + 1] = (offsets[bits] ?? 0) + (counts[bits] ?? 0);
-  const symbols = new Uint16Array(lengths.length);
+  let bits = 0;
   for (let at = 0; at < lengths.length; at++) {
-    const bits = lengths[at] ?? 0;
-    if (bits === 0) continue;
-    symbols[offsets[bits] ?? 0] = at;
-    offsets[bits] = (offsets[bits] ?? 0) + 1;
+    const length = lengths[at] ?? 0;
+    if (length === 0) continue;
+    counts[length] = (counts[length] ?? 0) + 1;
+    bits = Math.max(bits, length);
   }
-  counts[0] = 0;
-  return { counts, symbols };
+  const next = new Uint16Array(MAX_BITS + 2);
+  for (let length = 1; length <= MAX_BITS; length++)
+    next[length + 1] = ((next[length] ?? 0) + (counts[length] ?? 0)) << 1;
+  const table = new Uint16Array(1 << bits);
+  for (let symbol = 0; symbol < lengths.length; symbol++) {
+    const length = lengths[symbol] ?? 0;
+    if (length === 0) continue;
+    const code = next[length] ?? 0;
+    next[length] = code + 1;
+    if (code >= 1 << length) throw new InflateError('there are more codes than fit');
+    for (let at = reversed(code, length); at < table.length; at += 1 << length) table[at] = (symbol << 4) | length;
+  }
+  return { table, bits };
+}
+
+/** The stream has the bits of a code from its first to its last. */
+function reversed(code: number, length: number): number {
+  let out = 0;
+  for (let bit = 0; bit < length; bit++) out |= ((code >> bit) & 1) << (length - 1 - bit);
+  return out;
 }
 
 const fixedLengths = Array.from({ length: 288 }, (_, at) => (at < 144 ? 8 : at < 256 ? 9 : at < 280 ? 7 : 8));
@@ -65,38 +80,45 @@ class Bits {
   }
 
   take(count: number): number {
-    while (this.#count < count) {
-      const byte = this.#bytes[this.at];
-      if (byte === undefined) throw new NeedsMoreBytes();
-      this.at += 1;
-      this.#hold |= byte << this.#count;
-      this.#count += 8;
-    }
+    this.#fill(count);
+    if (this.#count < count) throw new NeedsMoreBytes();
     const value = this.#hold & ((1 << count) - 1);
-    this.#hold >>>= count;
-    this.#count -= count;
+    this.#drop(count);
     return value;
   }
 
   /** Drops what is left of the current byte. */
   align(): void {
-    this.#hold = 0;
-    this.#count = 0;
+    this.#drop(this.#count & 7);
   }
 
-  symbol({ counts, symbols }: Code): number {
-    let code = 0;
-    let first = 0;
-    let index = 0;
-    for (let bits = 1; bits <= MAX_BITS; bits++) {
-      code |= this.take(1);
-      const count = counts[bits] ?? 0;
-      if (code - count < first) return symbols[index + (code - first)] ?? 0;
-      index += count;
-      first = (first + count) << 1;
-      code <<= 1;
+  /** Where the next byte is of which no bit was taken. */
+  end(): number {
+    return this.at - (this.#count >> 3);
+  }
+
+  symbol({ table, bits }: Code): number {
+    this.#fill(bits);
+    const entry = table[this.#hold & ((1 << bits) - 1)] ?? 0;
+    const length = entry & 15;
+    // Past the end of the bytes the rest is read as zeros, which says nothing.
+    if (length > this.#count || (length === 0 && this.#count < bits)) throw new NeedsMoreBytes();
+    if (length === 0) throw new InflateError('a code is not valid');
+    this.#drop(length);
+    return entry >> 4;
+  }
+
+  #fill(count: number): void {
+    while (this.#count < count && this.at < this.#bytes.length) {
+      this.#hold |= (this.#bytes[this.at] ?? 0) << this.#count;
+      this.at += 1;
+      this.#count += 8;
     }
-    throw new InflateError('a code is not valid');
+  }
+
+  #drop(count: number): void {
+    this.#hold >>>= count;
+    this.#count -= count;
   }
 }
 
@@ -156,8 +178,9 @@ export function inflate(
   }
   if (length !== size) throw new InflateError('it unpacks to less than was said');
   // The checksum; git and the id of the object say whether it is right.
-  if (bytes.byteLength < bits.at + 4) throw new NeedsMoreBytes();
-  return { content: out, end: bits.at + 4 };
+  const end = bits.end() + 4;
+  if (bytes.byteLength < end) throw new NeedsMoreBytes();
+  return { content: out, end };
 }
 
 function readCodes(bits: Bits): [Code, Code] {

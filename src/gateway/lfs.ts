@@ -19,6 +19,7 @@ import {
   sealAddress,
 } from './lfs-address.ts';
 import { askLfsHost, LFS_MEDIA_TYPE, readBatch } from './lfs-batch.ts';
+import type { SecretSearch } from './secret-search.ts';
 import type { Claims } from './token.ts';
 
 /** What follows the clone address where Git LFS is served. */
@@ -36,8 +37,8 @@ export interface LfsContext {
   remote: GitRemote;
   keys: SealKeys;
   observer: EgressObserver;
-  /** The parts of the session's decoy, which uploads are looked through for. */
-  decoy: readonly string[];
+  /** What uploads are looked through for. */
+  secrets: SecretSearch;
   fetcher: Fetch;
   /** The clock, ms since the epoch. */
   now?: () => number;
@@ -48,11 +49,11 @@ export interface LfsContext {
  * @returns the answer, streaming; every refusal is JSON with a `message`, as git-lfs prints it
  */
 export async function forwardToLfs(request: Request, context: LfsContext): Promise<Response> {
-  const { resource, claims, remote, observer, decoy, fetcher } = context;
+  const { resource, claims, remote, observer, secrets, fetcher } = context;
   const path = `/${claims.r}.git/${LFS_PATH}`;
   const { host } = new URL(remote.cloneUrl);
   if (resource === 'objects/batch') {
-    const passage = { observer, decoy, host, path: `${path}objects/batch` };
+    const passage = { observer, secrets, host, path: `${path}objects/batch` };
     return accountFor(request, passage, fetcher, (observed, outgoing) => answerBatch(observed, context, outgoing));
   }
   if (/^locks(\/|$|\?)/.test(resource)) return say(501, 'locks of Git LFS are not supported by Cyrus');
@@ -60,7 +61,7 @@ export async function forwardToLfs(request: Request, context: LfsContext): Promi
   if (!address) return say(404, 'there is nothing but the batch API of Git LFS here');
   const action = await opened(address, context);
   if (action instanceof Response) return action;
-  const passage = { observer, decoy, host: new URL(action.href).host, path: `${path}objects/${address.oid}` };
+  const passage = { observer, secrets, host: new URL(action.href).host, path: `${path}objects/${address.oid}` };
   return accountFor(request, passage, fetcher, (observed, outgoing) =>
     transfer(observed, address, action, { ...context, fetcher: outgoing }),
   );

@@ -4,6 +4,7 @@
  * file is not looked at.
  */
 import type { BodyReader } from './body-reader.ts';
+import { applyDelta } from './git-delta.ts';
 import { InflateError, inflate, NeedsMoreBytes } from './inflate.ts';
 import { joined } from './push.ts';
 
@@ -134,51 +135,7 @@ function readObject(
   // A tree, a file, or what builds on one.
   if (!base) return null;
   const { content: delta, end } = inflate(bytes, at, size);
-  return { content: applyDelta(base, delta), end };
-}
-
-/** gitformat-pack(5), "Deltified representation". @throws InflateError for a delta that does not fit */
-function applyDelta(base: Uint8Array, delta: Uint8Array): Uint8Array {
-  let at = 0;
-  const next = () => {
-    const byte = delta[at];
-    if (byte === undefined) throw new InflateError('a delta is cut off');
-    at += 1;
-    return byte;
-  };
-  const number = () => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = next();
-      value += (byte & 0x7f) * 2 ** shift;
-      if ((byte & 0x80) === 0) return value;
-    }
-  };
-  const from = number();
-  const size = number();
-  if (from !== base.byteLength || size > MAX_COMMIT_BYTES) throw new InflateError('a delta is of something else');
-  const out = new Uint8Array(size);
-  let length = 0;
-  while (at < delta.byteLength) {
-    const op = next();
-    let part: Uint8Array;
-    if ((op & 0x80) !== 0) {
-      let start = 0;
-      let count = 0;
-      for (let bit = 0; bit < 4; bit++) if ((op >> bit) & 1) start += next() * 2 ** (8 * bit);
-      for (let bit = 0; bit < 3; bit++) if ((op >> (4 + bit)) & 1) count += next() * 2 ** (8 * bit);
-      part = base.subarray(start, start + (count || 0x10000));
-    } else {
-      if (op === 0) throw new InflateError('a delta has an unknown instruction');
-      part = delta.subarray(at, at + op);
-      at += op;
-    }
-    if (length + part.byteLength > size) throw new InflateError('a delta makes more than it says');
-    out.set(part, length);
-    length += part.byteLength;
-  }
-  if (length !== size) throw new InflateError('a delta makes less than it says');
-  return out;
+  return { content: applyDelta(base, delta, MAX_COMMIT_BYTES), end };
 }
 
 async function idOf(content: Uint8Array, idLength: number): Promise<string> {

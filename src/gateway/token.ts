@@ -36,6 +36,11 @@ const claimsSchema = z.object({
 /** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
 export type Claims = z.infer<typeof claimsSchema>;
 
+/** What stands in every token of a session, and nowhere else: the beginning of the payload, which names the session first. */
+export function tokenMark(sessionId: string): string {
+  return toBase64Url(utf8.encode(JSON.stringify({ s: sessionId })).subarray(0, 69));
+}
+
 /** As signed: with the expiry `e` in seconds since the epoch. */
 const payloadSchema = claimsSchema.extend({ e: z.number().int() });
 

@@ -1,6 +1,7 @@
 /** From the gateway to a session's egress log: lines are gathered for a moment and handed over together. */
 import { waitUntil } from 'cloudflare:workers';
 import type { EgressObserver } from '../gateway/egress-account.ts';
+import type { Wanted } from '../gateway/secret-search.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
 import type { EgressLine } from '../protocol/egress-log.ts';
@@ -26,8 +27,8 @@ export function egressObserver(env: Env, sessionId: string): EgressObserver {
       gathered.set(sessionId, [line]);
       waitUntil(handOver(env, sessionId));
     },
-    onDecoy(host) {
-      waitUntil(raiseAlarm(env, sessionId, host));
+    onSecret(host, secret) {
+      waitUntil(raiseAlarm(env, sessionId, { secret, host }));
     },
   };
 }
@@ -43,20 +44,22 @@ async function handOver(env: Env, sessionId: string): Promise<void> {
   }
 }
 
-/**
- * The decoy was met: the log, the session and its threads are told. Never rejects.
- * @param commit that has it in what it changes; null: a request to the host had it
- */
-export async function raiseAlarm(
-  env: Env,
-  sessionId: string,
-  host: string,
-  commit: string | null = null,
-): Promise<void> {
-  log('alert.decoy-caught', { session: sessionId, host, ...(commit !== null && { commit }) });
+/** Where a secret was met: on its way to a host, in what is or was pushed (`commit`), or in something else that people see (`place`). */
+export interface Meeting {
+  secret: Wanted;
+  host?: string;
+  commit?: string;
+  place?: string;
+}
+
+/** A secret was met: the log, the session and its threads are told. Never rejects. */
+export async function raiseAlarm(env: Env, sessionId: string, meeting: Meeting): Promise<void> {
+  const { secret, host = 'the git host', commit, place } = meeting;
+  const { kind, name } = secret;
+  log('alert.decoy-caught', { session: sessionId, host, kind, name, commit, place });
   try {
     const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId));
-    await session.raiseAlarm(crypto.randomUUID(), host, commit);
+    await session.raiseAlarm(crypto.randomUUID(), host, commit ?? null, { kind, name, ...(place && { place }) });
   } catch (error) {
     log('gateway.alarm.lost', { session: sessionId, host, error: asError(error) });
   }

@@ -1,8 +1,8 @@
 /** `/mcp/:server` of the gateway: the MCP servers of the repository that the calling session works in. */
 import type { Config } from '../config.ts';
-import { decoyOf } from '../gateway/decoy.ts';
 import { accountFor, type EgressObserver } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
+import { guardOf } from '../gateway/guarded-secrets.ts';
 import { forwardToMcp, type McpTarget } from '../gateway/mcp.ts';
 import type { Claims } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
@@ -42,7 +42,7 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
   const isLinear = server?.settings.kind === 'linear';
   const fetcher = isLinear ? throughWorkspace(env, claims.w) : passage.fetcher;
   const { host, pathname } = new URL(target.url);
-  const account = { observer, decoy: (await decoyOf(config, claims.s)).parts, host, path: pathname };
+  const account = { observer, secrets: await guardOf(config, claims.s), host, path: pathname };
   return accountFor(request, account, fetcher, (watched, outgoing) => forwardToMcp(watched, target, outgoing));
 }
 

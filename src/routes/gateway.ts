@@ -10,13 +10,15 @@ import { type Config, readConfig } from '../config.ts';
 import { forwardToClaude } from '../gateway/anthropic.ts';
 import { claudeAccount } from '../gateway/claude-account.ts';
 import { foreignKey } from '../gateway/claude-refusal.ts';
-import { DecoyDetector, decoyOf } from '../gateway/decoy.ts';
 import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit, refusedByGit } from '../gateway/git.ts';
+import { guardOf } from '../gateway/guarded-secrets.ts';
 import { forwardToLfs, LFS_PATH } from '../gateway/lfs.ts';
 import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
+import { readReport } from '../gateway/reported-secrets.ts';
+import { SecretStream, type Wanted } from '../gateway/secret-search.ts';
 import { forwardToSubmodule } from '../gateway/submodules.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
@@ -75,7 +77,9 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       onError: () => refuse(413, 'too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`),
     }),
     async (c) => {
-      const read = readEventBatch(await c.req.json().catch(() => null));
+      const search = await guardOf(c.var.config, c.var.claims.s);
+      const { value, leaving } = readReport(search, await c.req.text().catch(() => ''));
+      const read = readEventBatch(value);
       if (!read.ok) return refuse(400, 'malformed', read.why);
       const { batch } = read;
       const mismatch = protocolMismatch(
@@ -88,6 +92,8 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
         return refuse(403, 'wrong_generation', `this token is for generation ${claims.g} of the session`);
       }
       const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
+      // Before what it says can lead to an answer or a pull request.
+      if (leaving && (await session.supersededBy(claims.g)) === null) await raiseAlarm(c.env, claims.s, leaving);
       const ingested = await session.ingest(batch);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
@@ -104,16 +110,21 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const sized = sizedBody(c.req.raw, 'a patch', MAX_PATCH_BYTES);
     if (sized instanceof Response) return sized;
     const { body, bytes } = sized;
-    // A push is packed, so that it cannot be looked through; the patch says what is in it.
+    // Of a large push, or one that builds on what the host has, not all can be read before; the patch says what is in it.
     const { claims, config } = c.var;
-    const detector = new DecoyDetector((await decoyOf(config, claims.s)).parts);
-    let isFound = false;
-    const onDecoy = () => {
-      isFound = true;
-    };
-    await putPatch(c.env.LOGS, claims.s, head, detector.watching(body, onDecoy), bytes);
+    const search = new SecretStream(await guardOf(config, claims.s));
+    let secret: Wanted | null = null;
+    const watched = body.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          secret ??= search.next(chunk);
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+    await putPatch(c.env.LOGS, claims.s, head, watched, bytes);
     // Before the sandbox says that the work is saved: nothing is to follow from it.
-    if (isFound) await raiseAlarm(c.env, claims.s, 'the git host', head);
+    if (secret) await raiseAlarm(c.env, claims.s, { secret, commit: head });
     return c.json({ bytes }, 201);
   });
 
@@ -121,13 +132,20 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
 
   app.route('/cache', cache);
 
-  app.put('/shared/:hash', (c) => takeSharedFile(c.req.raw, c.env.LOGS, c.var.claims.s, c.req.param('hash')));
+  app.put('/shared/:hash', async (c) => {
+    const { config, claims } = c.var;
+    const guard = {
+      search: await guardOf(config, claims.s),
+      onSecret: (secret: Wanted) => raiseAlarm(c.env, claims.s, { secret, place: 'a file that Claude shared' }),
+    };
+    return takeSharedFile(c.req.raw, c.env.LOGS, claims.s, c.req.param('hash'), guard);
+  });
 
   app.all('/anthropic/*', (c) => {
     const path = below(c.req.raw, `${options.base}/anthropic`);
     const { config, claims } = c.var;
     const observer = egressObserver(c.env, claims.s);
-    const passage = { observer, decoy: null, host: new URL(config.claude.apiUrl).host, path };
+    const passage = { observer, secrets: null, host: new URL(config.claude.apiUrl).host, path };
     const asker = { session: claims.s, workspace: claims.w, repository: claims.r };
     const account = claudeAccount(c.env);
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
@@ -147,17 +165,20 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     if ('status' in remote) return refusedByGit(remote);
     const path = below(c.req.raw, `${options.base}/git/`);
     const observer = egressObserver(c.env, claims.s);
-    const { parts: decoy } = await decoyOf(config, claims.s);
+    const secrets = await guardOf(config, claims.s);
     const ownLfs = `${claims.r}.git/${LFS_PATH}`;
     if (path.startsWith(ownLfs)) {
       const { origin } = new URL(c.req.url);
       const addresses = { resource: path.slice(ownLfs.length), base: `${origin}${options.base}/git/${ownLfs}` };
-      return forwardToLfs(c.req.raw, { ...addresses, claims, remote, keys: config, observer, decoy, fetcher });
+      return forwardToLfs(c.req.raw, { ...addresses, claims, remote, keys: config, observer, secrets, fetcher });
     }
     const { host } = new URL(remote.cloneUrl);
-    const passage = { observer, decoy, host, path: `/${path}` };
+    const passage = { observer, secrets, host, path: `/${path}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
-      forwardToGit(request, path, claims, remote, outgoing, undefined, ownCommitsOf(c.env, claims)),
+      forwardToGit(request, path, claims, remote, outgoing, undefined, ownCommitsOf(c.env, claims), {
+        search: secrets,
+        onSecret: (secret, commit) => raiseAlarm(c.env, claims.s, { secret, commit }),
+      }),
     );
   });
 
@@ -169,7 +190,7 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     if ('status' in remote) return refusedByGit(remote);
     const observer = egressObserver(c.env, claims.s);
     const { host, pathname } = new URL(remote.cloneUrl);
-    const passage = { observer, decoy: (await decoyOf(config, claims.s)).parts, host, path: `${pathname}/${resource}` };
+    const passage = { observer, secrets: await guardOf(config, claims.s), host, path: `${pathname}/${resource}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
       forwardToSubmodule(request, resource, claims, remote, outgoing),
     );

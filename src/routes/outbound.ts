@@ -3,10 +3,10 @@
  * (developers.cloudflare.com/containers/configuration/outbound-traffic). What passes is in the session's egress log.
  */
 import { readConfig } from '../config.ts';
-import { decoyOf } from '../gateway/decoy.ts';
 import { decide, type EgressRules, forwardOut, NOTHING_ALLOWED } from '../gateway/egress.ts';
 import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
+import { guardOf } from '../gateway/guarded-secrets.ts';
 import { egressObserver } from './gateway-egress.ts';
 
 /** A container asks for something before its session is known: nothing is let through. */
@@ -27,7 +27,8 @@ export async function outbound(
   const { hostname, pathname } = new URL(request.url);
   const passage = {
     observer: egressObserver(env, rules.session),
-    decoy: (await decoyOf(readConfig(env), rules.session)).parts,
+    secrets: await guardOf(readConfig(env), rules.session),
+    isForeign: true,
     host: hostname,
     path: pathname,
     notForwarded: decide(request, rules) === 'blocked-method' ? ('refused' as const) : ('blocked' as const),

@@ -20,6 +20,13 @@ export interface NamedAnswer {
 /** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
 export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
 
+/** A secret that was met. `name`: what it is called; `place`: in what of the session's it was, where it was no request and no push. */
+export interface MetSecret {
+  kind: 'decoy' | 'token' | 'deployment';
+  name: string;
+  place?: string;
+}
+
 export type SessionEvent =
   /** A person asks for something: by delegating the issue, mentioning the agent, commenting, or on the live page. */
   | {
@@ -60,10 +67,10 @@ export type SessionEvent =
       at?: number;
     }
   /**
-   * The decoy credential was about to leave the sandbox: something in there collects secrets. `commit`: it is in this commit;
-   * `pushed`: which the git host has by now. Left out: in a request to `host`, which was not let through.
+   * A secret was about to leave the sandbox: something in there collects them. `commit`: it is in this commit; `pushed`: which the
+   * git host has by now. Left out, and without a `secret.place`: in a request to `host`, which was not let through.
    */
-  | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean } }
+  | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
   | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean }
   /** The issue's title, team or labels are other ones now. */

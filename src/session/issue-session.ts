@@ -24,7 +24,7 @@ import { Deliveries } from './deliveries.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
 import { type Effect, laneOf } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
-import type { SessionEvent } from './events.ts';
+import type { MetSecret, SessionEvent } from './events.ts';
 import { contextBeside, contextText } from './issue-context.ts';
 import { withNews } from './issue-news.ts';
 import { Journal } from './journal.ts';
@@ -292,13 +292,16 @@ export class IssueSession extends DurableObject<Env> {
     return this.#state || this.#readOnly ? this.#egress.newest(limit) : null;
   }
 
-  /** The gateway met the decoy credential: on its way to a host or, with `commit`, in what that commit changes. */
-  raiseAlarm(id: string, host: string, commit: string | null = null): void {
+  /**
+   * The gateway met a secret: on its way to a host, with `commit` in what that commit changes, or at `secret.place`.
+   * @param secret which it is; left out: the decoy
+   */
+  raiseAlarm(id: string, host: string, commit: string | null = null, secret?: MetSecret): void {
     const state = this.#state;
     if (!state) return;
     const isPushed = () =>
       this.ctx.storage.kv.get(PUSHED_TIP) === commit || this.#pushed.all().some((known) => known.id === commit);
-    const found = commit !== null && { commit: { id: commit, pushed: isPushed() } };
+    const found = { ...(commit !== null && { commit: { id: commit, pushed: isPushed() } }), ...(secret && { secret }) };
     this.#commit(() => ({ state, event: { type: 'alarm-raised', id, host, ...found } }));
   }
 

@@ -79,25 +79,26 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
 }
 
 /**
- * The gateway has met the decoy credential: whatever runs in the sandbox is not to be trusted any more. What runs is stopped, what
- * waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
+ * The gateway has met a secret on its way out: whatever runs in the sandbox is not to be trusted any more. What runs is stopped,
+ * what waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
  */
 export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
-  const { what, outcome } = alarmWords(event, step.state.branch);
-  const words = `Stopped, because ${what}`;
-  step.record({ kind: 'notice', level: 'error', text: `${words}. ${outcome}` });
+  const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;
   const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'stopped' };
   const { phase } = step.state;
+  // The same is met in the next piece of what it was met in.
+  if (phase.name === 'stopping' && phase.words === `${words}.`) return;
+  step.record({ kind: 'notice', level: 'error', text: `${words}.` });
   if (phase.name === 'waiting') {
     const thread = Object.keys(step.state.agentSessions).at(-1);
-    if (thread !== undefined) step.say(thread, { type: 'error', body: `${words}. ${outcome}` });
+    if (thread !== undefined) step.say(thread, { type: 'error', body: `${words}.` });
     endBackground(step, stop);
     return;
   }
   if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.` });
   if (phase.name === 'saving') {
     const { text } = phase.ending;
-    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}. ${outcome}\n\n${text}`) };
+    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}.\n\n${text}`) };
     step.enter({ ...phase, ending });
   }
   halt(step, stop);
@@ -109,25 +110,25 @@ export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
   }
 }
 
-function alarmWords({ host, commit }: EventOf<'alarm-raised'>, branch: string): { what: string; outcome: string } {
-  const decoy = 'It was a decoy that opens nothing';
+/** Where it was found, whether it left, what it opens and what to do; without the last full stop. */
+function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: string): string {
+  const { kind = 'decoy', name = '', place } = secret ?? {};
+  const { what, worth } = {
+    decoy: { what: 'a credential of the sandbox', worth: 'It was a decoy that opens nothing' },
+    token: { what: "this session's token", worth: 'It opens nothing but what this session may do anyway' },
+    deployment: { what: `the secret ${name} of this deployment`, worth: `${name} has to be replaced now` },
+  }[kind];
   const cause = 'code in this repository, or a package it uses, collects credentials, or Claude wrote one down';
-  if (!commit) {
-    return {
-      what: `something in the sandbox tried to send a credential to ${host}`,
-      outcome: `${decoy}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before.`,
-    };
+  if (commit) {
+    const id = commit.id.slice(0, 10);
+    return commit.pushed
+      ? `${what} is in what was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch`
+      : `${what} is in what was to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. The patch on the live page shows where it is`;
   }
-  const id = commit.id.slice(0, 10);
-  return commit.pushed
-    ? {
-        what: `a credential of the sandbox is in what was pushed to ${branch}`,
-        outcome: `${decoy}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch.`,
-      }
-    : {
-        what: `a credential of the sandbox is in what was to be pushed to ${branch}`,
-        outcome: `${decoy}, and commit ${id} was not pushed: ${cause}. The patch on the live page shows where it is.`,
-      };
+  if (place !== undefined) {
+    return `${what} was in ${place}. ${worth}, and it was taken out before anything of it was kept, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you go on`;
+  }
+  return `something in the sandbox tried to send ${kind === 'decoy' ? 'a credential' : what} to ${host}. ${worth}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before`;
 }
 
 /** Ends what a stop found running when the save that was under way is done. Done after every event. */

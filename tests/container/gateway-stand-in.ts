@@ -1,10 +1,12 @@
 /** Plays the Worker's gateway: takes events and patches, forwards to Claude's API and to the git host with the real credentials. */
+
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
 import { forwardToLfs } from '../../src/gateway/lfs.ts';
+import { SecretSearch } from '../../src/gateway/secret-search.ts';
 import { submoduleAddress } from '../../src/gateway/submodules.ts';
 import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
 import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
@@ -152,8 +154,8 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
         credential: { username: git.username, password: git.password },
       },
       keys: { encryptionKey: Buffer.alloc(32, 1).toString('base64') },
-      observer: { onLine: () => {}, onDecoy: () => {} },
-      decoy: ['no-decoy-of-this-stand-in'],
+      observer: { onLine: () => {}, onSecret: () => {} },
+      secrets: new SecretSearch([]),
       fetcher: (onward) => fetch(onward),
     });
     response.writeHead(answer.status, [...answer.headers].flat());

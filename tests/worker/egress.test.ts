@@ -1,4 +1,4 @@
-import { exports } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { egressPageSchema } from '../../src/protocol/egress-log.ts';
 import { init, text } from '../unit/support/session-play.ts';
@@ -59,6 +59,11 @@ describe('the egress log', () => {
   });
 });
 
+async function packed(content: string): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([content]).stream().pipeThrough(new CompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 describe('the decoy credential', () => {
   it('ends the session where it is about to leave the sandbox, and nothing is sent', async () => {
     const { thread, token, decoy } = await working();
@@ -97,6 +102,45 @@ describe('the decoy credential', () => {
     expect(notices).toMatchObject([
       { text: expect.stringMatching(/was pushed to .* after commit bbbbbbbbbb was on the git host/) },
     ]);
+  });
+
+  it('is taken out of what the sandbox reports, and where Claude says it, the work is stopped and the thread told', async () => {
+    const { thread, token, decoy } = await working();
+    const stolen = text(`Its value is ${btoa(`xx${decoy}`)}, which I found.`);
+    const batch = new Reporter(thread).batch(init, text('Looking around.'), stolen);
+    const reported = await gateway(token, '/events', { method: 'POST', body: JSON.stringify(batch) });
+    expect(reported.status).toBe(200);
+    await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
+    const entries = JSON.stringify(await journal(thread));
+    expect(entries).toMatch(/Its value is \w+\[credential withheld\]\w*=*, which I found\./);
+    expect(entries).toMatch(/Stopped, because a credential of the sandbox was in what Claude said\. It was a decoy/);
+    expect(entries).not.toContain(btoa(`xx${decoy}`).slice(8, 40));
+  });
+
+  it('is no file that people are given, plain or packed', async () => {
+    const { token, decoy } = await working();
+    for (const content of [new TextEncoder().encode(`key=${decoy}`), await packed(`key=${decoy}`)]) {
+      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+      const hash = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+      const headers = { 'content-length': String(content.byteLength) };
+      const response = await gateway(token, `/shared/${hash}?name=a.txt`, { method: 'PUT', body: content, headers });
+      expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('holds a credential')]);
+    }
+    await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
+  });
+
+  it('is looked for together with the token of the session and the secrets of the deployment', async () => {
+    const { thread, token } = await working();
+    const secret = [...env.ADMIN_TOKEN].reverse().join('');
+    for (const stolen of [token, secret, btoa(env.ENCRYPTION_KEY)]) {
+      const path = `/git/acme/shop.git/info/refs?service=git-upload-pack&stolen=${encodeURIComponent(stolen)}`;
+      expect((await gateway(token, path)).status).toBe(403);
+    }
+    await vi.waitFor(async () => {
+      const told = JSON.stringify(await journal(thread));
+      expect(told).toContain("tried to send this session's token to git.test");
+      expect(told).toContain('tried to send the secret ADMIN_TOKEN of this deployment to git.test');
+    });
   });
 
   it('does not end it where Claude reads its environment to its own model', async () => {

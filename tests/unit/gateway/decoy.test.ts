@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { DecoyDetector, decoyOf } from '../../../src/gateway/decoy.ts';
+import { decoyOf } from '../../../src/gateway/decoy.ts';
 import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
+import { ownSecrets } from '../../../src/gateway/guarded-secrets.ts';
+import { SecretSearch, SecretStream } from '../../../src/gateway/secret-search.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
 
 const config = { encryptionKey: btoa('0123456789abcdef0123456789abcdef'), oldEncryptionKey: null };
 const { value: decoy, parts } = await decoyOf(config, 'a'.repeat(64));
 const secret = parts[0] ?? '';
+const search = new SecretSearch(await ownSecrets(config, 'a'.repeat(64)));
 
 describe('the decoy credential', () => {
   it('is the same for a session every time, and another for each session', async () => {
@@ -27,8 +30,8 @@ describe('the decoy credential', () => {
 
   it('of before the encryption key was replaced is still looked for', async () => {
     const replaced = { encryptionKey: btoa('k'.repeat(32)), oldEncryptionKey: config.encryptionKey };
-    const { parts: both } = await decoyOf(replaced, 'a'.repeat(64));
-    expect(new DecoyDetector(both).isIn(`token=${decoy}`)).toBe(true);
+    const both = new SecretSearch(await ownSecrets(replaced, 'a'.repeat(64)));
+    expect(both.firstIn(`token=${decoy}`)).toMatchObject({ kind: 'decoy' });
   });
 
   const disguises: [string, string][] = [
@@ -38,6 +41,17 @@ describe('the decoy credential', () => {
     ['in UTF-16', [...decoy].join('\0')],
     ['with percent signs', Buffer.from(decoy).toString('hex').replace(/../g, '%$&').toUpperCase()],
     ['in capitals', decoy.toUpperCase()],
+    ['as numbers of JSON', [...decoy].map((one) => `\\u00${one.charCodeAt(0).toString(16)}`).join('')],
+    ['as entities of HTML', [...decoy].map((one) => `&#${one.charCodeAt(0)};`).join('')],
+    ['as quoted-printable', Buffer.from(decoy).toString('hex').toUpperCase().replace(/../g, '=$&')],
+    [
+      'as a dump of bytes',
+      Buffer.from(secret)
+        .toString('hex')
+        .replace(/....(?=.)/g, '$& '),
+    ],
+    ['one character a line', [...secret].join('\n')],
+    ['backwards in base64', Buffer.from([...decoy].reverse().join('')).toString('base64')],
     ['in hexadecimal', Buffer.from(`TOKEN=${decoy}`).toString('hex')],
     ...[0, 1, 2, 3].map((offset): [string, string] => [
       `in base64 with ${offset} characters before it`,
@@ -45,28 +59,27 @@ describe('the decoy credential', () => {
     ]),
   ];
   it.each(disguises)('is recognised %s, wherever the stream is cut', (_how, text) => {
-    expect(new DecoyDetector(parts).isIn(text)).toBe(true);
+    expect(search.firstIn(text)).toMatchObject({ kind: 'decoy' });
     for (const size of [1, 7, 40, 1000]) {
-      const detector = new DecoyDetector(parts);
+      const stream = new SecretStream(search);
       const bytes = new TextEncoder().encode(`before ${text} after`);
-      const found: boolean[] = [];
-      for (let at = 0; at < bytes.length; at += size) found.push(detector.isInNext(bytes.subarray(at, at + size)));
-      expect(found).toContain(true);
+      const found: unknown[] = [];
+      for (let at = 0; at < bytes.length; at += size) found.push(stream.next(bytes.subarray(at, at + size)));
+      expect(found.filter(Boolean)).not.toEqual([]);
     }
   });
 
   it('is not seen where it is not', async () => {
-    const detector = new DecoyDetector(parts);
-    expect(detector.isIn((await decoyOf(config, 'b'.repeat(64))).value)).toBe(false);
-    expect(detector.isInNext(crypto.getRandomValues(new Uint8Array(60_000)))).toBe(false);
+    expect(search.firstIn((await decoyOf(config, 'b'.repeat(64))).value)).toBeNull();
+    expect(search.first(crypto.getRandomValues(new Uint8Array(60_000)))).toBeNull();
   });
 });
 
 describe('what leaves a sandbox', () => {
   const lines: EgressLine[] = [];
   const caught: string[] = [];
-  const observer: EgressObserver = { onLine: (line) => lines.push({ ...line }), onDecoy: (host) => caught.push(host) };
-  const passage = { observer, decoy: parts, host: 'registry.npmjs.org', path: '/left-pad' };
+  const observer: EgressObserver = { onLine: (line) => lines.push({ ...line }), onSecret: (host) => caught.push(host) };
+  const passage = { observer, secrets: search, isForeign: true, host: 'registry.npmjs.org', path: '/left-pad' };
   const seen: string[] = [];
   const world = async (request: Request) => {
     seen.push(await request.text());

@@ -12,6 +12,7 @@ import { forwardToGit } from '../../../src/gateway/git.ts';
 import type { GitRemote } from '../../../src/gateway/git-host.ts';
 import { forwardToLfs } from '../../../src/gateway/lfs.ts';
 import { isStorageAddress } from '../../../src/gateway/lfs-address.ts';
+import { SecretSearch } from '../../../src/gateway/secret-search.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
 import { serve, type WebServer } from './web-server.ts';
@@ -67,8 +68,8 @@ beforeAll(async () => {
       claims: caller,
       remote,
       keys,
-      observer: { onLine: (line) => lines.push(line), onDecoy: (where) => caught.push(where) },
-      decoy: [DECOY],
+      observer: { onLine: (line) => lines.push(line), onSecret: (where) => caught.push(where) },
+      secrets: new SecretSearch([{ kind: 'decoy', name: 'DEPLOY_API_KEY', text: DECOY }]),
       fetcher,
       now: () => now ?? Date.now(),
     });
