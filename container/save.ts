@@ -233,8 +233,13 @@ async function whyNotCommit(plan: WorkspacePlan): Promise<string | null> {
 /**
  * The commit that holds the work. Mostly HEAD. Where Claude only looks at another commit, its branch; where it has
  * committed on a branch beside the session's, both together.
+ * @param isAtRest whether Claude is at rest, so that a merge may be made in the worktree
+ * @throws GitError when HEAD cannot be read
  */
-async function findWork(plan: WorkspacePlan, isAtRest: boolean): Promise<{ head: string; problem: string | null }> {
+export async function findWork(
+  plan: WorkspacePlan,
+  isAtRest: boolean,
+): Promise<{ head: string; problem: string | null }> {
   const options = inWorktree(plan);
   const branchRef = `refs/heads/${plan.branch}`;
   const suspended = await headBeforeRebase(options);

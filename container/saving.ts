@@ -11,7 +11,7 @@ import type { LifeContext } from './life-context.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from './outside.ts';
 import { pullRequestTemplate } from './pull-request-template.ts';
 import { repairRepository } from './repair.ts';
-import { type CommittedWork, commitWork, type PublishedWork, publishWork } from './save.ts';
+import { type CommittedWork, commitWork, findWork, type PublishedWork, publishWork } from './save.ts';
 import { Sequence } from './sequence.ts';
 import { type Shared, shareFiles } from './share.ts';
 import { fetchSubmodules } from './submodules.ts';
@@ -228,8 +228,9 @@ export class Saving {
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
       if (!meeting) return { ...committed, meeting };
       // It may have been moved onto what others pushed.
-      const { head, problems } = await commitWork(plan, null);
-      return { head, isAtRest, problems: [...new Set([...committed.problems, ...problems])], meeting };
+      const { head, problem } = await findWork(plan, true);
+      const problems = new Set(problem === null ? committed.problems : [...committed.problems, problem]);
+      return { head, isAtRest, problems: [...problems], meeting };
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       const { savedHead, baseCommit } = record;

@@ -262,6 +262,16 @@ describe('other people work on the same branch', () => {
     expect(JSON.stringify(stage.lines('user'))).toContain('Put right what you can');
   });
 
+  test('commits beside the branch that cannot be merged into it are named once, with what is in the way', async () => {
+    await begin('beside');
+    await claude('echo mine > shared.txt; git add .; git commit -qm C1');
+    const saved = await claude(
+      'git checkout -q --detach HEAD~1; echo other > shared.txt; git add .; git commit -qm C2',
+    );
+    expect(saved.problem?.match(/could not be put onto/g)).toHaveLength(1);
+    expect(saved.problem).toMatch(/"C2".* on a detached commit could not be put onto .*: conflicts in shared\.txt/);
+  });
+
   test('work is saved from HEAD, whatever Claude called the branch', async () => {
     await begin('renamed');
     const saved = await claude(
