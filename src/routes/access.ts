@@ -89,14 +89,33 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   c.res = response;
 };
 
+/** Headers by which the platform, or whoever handed a request on, tells whose it is. */
+const PEER_HEADERS = ['cf-connecting-ip', 'x-real-ip', 'x-forwarded-for'];
+
+/**
+ * Whether a request was made on this machine, as far as is told. Cloudflare tells the peer of every request and nobody can change
+ * that, so a deployment that was left "local" by mistake answers nobody; a tunnel or a proxy on this machine tells it too.
+ */
+function comesFromHere(headers: Headers): boolean {
+  const told = PEER_HEADERS.flatMap((name) => (headers.get(name) ?? '').split(',')).map((one) => one.trim());
+  return told.every((one) => one === '' || /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/i.test(one));
+}
+
 /** What is wrong with where a request comes from, or null. */
 function foreignProblem(c: AccessContext, config: Config): ApiError | null {
   const { origin, hostname, host } = new URL(c.req.url);
   const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
-  if (config.environment === 'local' && !isLoopback(hostname) && host !== publicUrl?.host) {
+  if (config.environment === 'local') {
     // Without a password, a page elsewhere whose name is made to point at this machine would get everything.
-    const message = 'A local Cyrus answers at localhost only; for another address set PUBLIC_URL to it.';
-    return { error: 'not_local', message };
+    if (!isLoopback(hostname) && host !== publicUrl?.host) {
+      const message = 'A local Cyrus answers at localhost only; for another address set PUBLIC_URL to it.';
+      return { error: 'not_local', message };
+    }
+    if (!comesFromHere(c.req.raw.headers)) {
+      const message =
+        'A local Cyrus has no password, so it answers this machine alone: deploy it with ENVIRONMENT = "production".';
+      return { error: 'not_local', message };
+    }
   }
   const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(c.req.method);
   const isSocket = c.req.header('upgrade')?.toLowerCase() === 'websocket';

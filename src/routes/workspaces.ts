@@ -38,7 +38,7 @@ workspaces.post('/workspaces', async (c) => {
   if (!app.clientCredentials || !credentials) {
     const message =
       'Set LINEAR_CLIENT_CREDENTIALS = "true", LINEAR_CLIENT_ID and LINEAR_CLIENT_SECRET first; see the page /install.';
-    return c.json(problem('not_configured', message), 503);
+    return c.json(problem('not_configured', message), 409);
   }
   const outcome = await clientCredentials(credentials);
   if (outcome.kind !== 'granted') return c.json(problem(outcome.kind.replace('-', '_'), outcome.message), 502);

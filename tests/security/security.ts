@@ -6,10 +6,14 @@
  * The last line is one JSON object; exits with 1 where something is not held.
  */
 import { parseArgs } from 'node:util';
+import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { endProcesses, makeFolder } from '../e2e/stage.ts';
-import type { Attack } from './attack.ts';
+import { type Attack, held } from './attack.ts';
 import { gatewayAttacks } from './gateway-attacks.ts';
 import { pageAttacks } from './page-attacks.ts';
+import { plantedSecrets } from './planted-secrets.ts';
+import { sendRandomRequests } from './random-requests.ts';
+import { workerRoutes } from './routes.ts';
 import { Target } from './target.ts';
 import { endedTokenAttacks, tokenAttacks } from './token-attacks.ts';
 import { webhookAttacks } from './webhook-attacks.ts';
@@ -18,6 +22,8 @@ const { values } = parseArgs({
   options: { requests: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' } },
 });
 const folder = makeFolder();
+const count = Number(values.requests ?? 100_000);
+const seed = Number(values.seed ?? 1);
 const notHeld: string[] = [];
 let tried = 0;
 
@@ -41,20 +47,101 @@ async function run(): Promise<object> {
     const long = target.assign('At work', '[script: long-tool]');
     const atWork = await target.session(long);
     await target.untilAtWork(atWork);
-    const claims = target.claimsOf(atWork, long);
-    for (const attack of [
-      ...webhookAttacks,
-      ...pageAttacks(first.session.id),
-      ...tokenAttacks(claims),
-      ...endedTokenAttacks(target.claimsOf(first.session, first.thread)),
-      ...gatewayAttacks(claims),
-    ]) {
-      await attempt(attack, target);
+    const live = target.claimsOf(atWork, long);
+    const ended = target.claimsOf(first.session, first.thread);
+    if (wants('attacks')) {
+      const attacks = [
+        ...webhookAttacks,
+        ...pageAttacks(first.session.id),
+        ...tokenAttacks(live),
+        ...endedTokenAttacks(ended),
+        ...gatewayAttacks(live),
+      ];
+      for (const attack of attacks) await attempt(attack, target);
     }
+    if (wants('secrets')) for (const attack of plantedSecrets()) await attempt(attack, target);
+    const random = wants('requests') ? await randomRequests(target, live, ended) : null;
+    return { attacks: tried, notHeld, random, seconds: Math.round((Date.now() - since) / 1_000) };
   } finally {
     await target.close();
   }
-  return { attacks: tried, notHeld, seconds: Math.round((Date.now() - since) / 1_000) };
+}
+
+function wants(what: string): boolean {
+  return values.only === undefined || values.only === what;
+}
+
+/** Random requests over every route, and what the Worker's log and its work say afterwards. */
+async function randomRequests(target: Target, live: Claims, ended: Claims): Promise<object> {
+  const since = target.log().length;
+  const other = { encryptionKey: btoa('k'.repeat(32)) };
+  const tokens = await Promise.all([
+    target.token(live),
+    target.token(ended),
+    target.token({ ...live, g: 7 }),
+    target.token({ ...live, p: 'container' }),
+    target.token({ ...live, ro: true }),
+    target.token({ ...live, s: 'f'.repeat(64) }),
+    target.token(live, -1),
+    mintToken(other, live),
+  ]);
+  const supply = {
+    routes: await workerRoutes(),
+    credentials: [
+      {},
+      target.password,
+      target.adminHeaders,
+      ...tokens.map((token) => ({ authorization: `Bearer ${token}` })),
+      ...tokens.map((token) => ({ authorization: `Basic ${btoa(`cyrus:${token}`)}` })),
+    ],
+    sessionIds: [live.s, ended.s, 'f'.repeat(64), 'x'],
+    webhooks: target.stack.linear.deliveries({}).map(({ body }) => body),
+  };
+  console.log(`            ${count} random requests over ${supply.routes.length} routes, seed ${seed}`);
+  const outcome = await sendRandomRequests(target, supply, count, seed);
+  const errors = errorsIn(target.log().slice(since));
+  await attempt(
+    {
+      name: `None of ${count} random requests is answered by an error of Cyrus's own, or not at all`,
+      attempt: async () => held(outcome.failures.join('\n            '), outcome.failures.length === 0),
+    },
+    target,
+  );
+  await attempt(
+    {
+      name: 'None of them leaves an error in the log that nobody handled',
+      attempt: async () => held(errors.slice(0, 10).join('\n            '), errors.length === 0),
+    },
+    target,
+  );
+  await attempt(
+    {
+      name: 'Afterwards an issue comes to its pull request as before',
+      attempt: async () => {
+        await target.works('After the random requests');
+      },
+    },
+    target,
+  );
+  return { ...outcome, routes: supply.routes.length, seed, errorsInLog: errors.length };
+}
+
+/** What the runtime, or Cyrus's last resort, had to say of an error. What the development server says of its own is passed over. */
+function errorsIn(log: string): string[] {
+  const lines = log.split('\n');
+  return lines.flatMap((line, at) => {
+    const isUncaught = /Uncaught|unhandled/i.test(line) && !line.includes('ProxyWorker');
+    const isLastResort = /event: .*(request\.failed|gateway\.failed)/.test(line);
+    return isUncaught || isLastResort
+      ? [
+          lines
+            .slice(at, at + 9)
+            .join(' ')
+            .replace(/\s+/g, ' ')
+            .slice(0, 400),
+        ]
+      : [];
+  });
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -34,6 +34,28 @@ async function cookie(bindings: Env = production): Promise<string> {
   return response.headers.get('set-cookie')?.split(';')[0] ?? '';
 }
 
+describe('in the local environment, which has no password', () => {
+  const local: Env = { ...env, ENVIRONMENT: 'local', PUBLIC_URL: 'https://cyrus.example' };
+  it.each([
+    ['Cloudflare', { 'cf-connecting-ip': '192.0.2.7' }],
+    ['a tunnel to this machine', { 'cf-connecting-ip': '2001:db8::1', 'x-forwarded-for': '127.0.0.1' }],
+    ['a proxy on this machine', { 'x-forwarded-for': '192.0.2.7, 127.0.0.1' }],
+    ['a proxy that names its peer otherwise', { 'x-real-ip': 'unknown' }],
+  ])('nobody is let in who comes from elsewhere through %s, whatever the address says', async (_through, headers) => {
+    for (const at of ['http://localhost:8787', 'https://cyrus.example', 'http://127.0.0.1']) {
+      const response = await ask('/api/sessions', headers, { bindings: local, at });
+      expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('not_local')]);
+    }
+  });
+
+  it('whoever is on this machine is let in', async () => {
+    for (const peer of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+      const headers = { 'cf-connecting-ip': peer };
+      expect((await ask('/', headers, { bindings: local, at: 'http://localhost:8787' })).status).toBe(200);
+    }
+  });
+});
+
 describe('in production', () => {
   it('nobody sees anything without the password', async () => {
     for (const headers of [
