@@ -4,6 +4,7 @@
  * the repository start hooks and servers and redirect the API (measured with CLI 2.1.330).
  */
 import { writeFile } from 'node:fs/promises';
+import { toClaude } from '../src/protocol/clean-text.ts';
 import { readMemories } from './imports.ts';
 import type { SessionPaths } from './paths.ts';
 
@@ -16,5 +17,6 @@ export async function writeInstructions(paths: SessionPaths, systemPrompt: strin
   const parts = memories.map(({ name, text }) => `# ${name} of this repository\n\n${text}`);
   parts.push(systemPrompt);
   if (note) parts.push(note);
-  await writeFile(paths.instructions, `${parts.filter((part) => part.trim() !== '').join('\n\n')}\n`, { mode: 0o600 });
+  const whole = parts.filter((part) => part.trim() !== '').join('\n\n');
+  await writeFile(paths.instructions, `${toClaude(whole)}\n`, { mode: 0o600 });
 }

@@ -5,6 +5,7 @@
  * written. They are set apart by tags whose names no content can contain: `<cyrus-` in content is escaped.
  */
 
+import { cleanText } from '../protocol/clean-text.ts';
 import type { Egress } from '../protocol/egress.ts';
 import { escapeTags, unescapeTags } from '../protocol/prompt-tags.ts';
 import { cutAt } from './bounds.ts';
@@ -245,7 +246,7 @@ function bounded(content: string): string {
 
 /** A person's name. It stands outside of the tags, so it is short. */
 function nameOf(author: string | null): string {
-  return author === null ? 'Someone' : cutAt(inline(author), MAX_NAME) || 'Someone';
+  return author === null ? 'Someone' : cutAt(inline(cleanText(author)), MAX_NAME) || 'Someone';
 }
 
 /** One line, for names and titles that stand outside of the tags. */

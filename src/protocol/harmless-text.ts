@@ -3,6 +3,7 @@
  * link nothing. Pure; known to both sides of the gateway.
  */
 
+import { cleanText } from './clean-text.ts';
 import { splitCode } from './markdown-code.ts';
 
 /** U+2060, a character without width that keeps its neighbours apart. */
@@ -34,7 +35,7 @@ const ADDRESS = /(\b(?:https?:\/\/|www\.)[^\s<>()[\]"'`]+)/gi;
  * @param own identifier of the issue that the text is about, which stays as it is
  */
 export function harmlessMarkdown(text: string, own: string | null = null): string {
-  const plain = withoutControls(text);
+  const plain = cleanText(text);
   const split = splitCode(plain, { nested: false, acrossLines: false });
   const isSure = split.every(({ text: part, isCode }) => isCode || !HTML_LINE.test(part));
   return (isSure ? split : [{ text: plain, isCode: false }])
@@ -45,7 +46,7 @@ export function harmlessMarkdown(text: string, own: string | null = null): strin
 
 /** The same for one line of plain text, in which there is no code: a title, a subject. `own` stays as it is. */
 export function harmlessLine(text: string, own: string | null = null): string {
-  const line = withoutControls(text).replace(/\s+/g, ' ').trim();
+  const line = cleanText(text).replace(/\s+/g, ' ').trim();
   // Linear looks for identifiers in the whole of a title, addresses included.
   const inAddress = /\b([A-Za-z][A-Za-z0-9]{0,9}-)(\d)(?=\d*\b)/g;
   return besidesAddresses(
@@ -57,7 +58,7 @@ export function harmlessLine(text: string, own: string | null = null): string {
 
 /** The same for a commit message, in which git hosts know no code. */
 export function harmlessPlain(text: string, own: string | null = null): string {
-  return harmlessKeys(harmlessWords(withoutControls(text)), own, /^[A-Z][A-Z\d]*$/);
+  return harmlessKeys(harmlessWords(cleanText(text)), own, /^[A-Z][A-Z\d]*$/);
 }
 
 /** Identifiers of Linear's, such as ENG-123, unless they name a standard or the issue itself. @param isKey which words may be one; null: any, wherever it stands */
@@ -104,12 +105,6 @@ function besidesAddresses(
     .split(ADDRESS)
     .map((part, index) => (index % 2 === 1 ? address(part) : change(part)))
     .join('');
-}
-
-/** Without control characters other than line breaks and tabs, and without those that turn the direction of text. */
-export function withoutControls(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is to be found
-  return text.replace(/\r\n?/g, '\n').replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '');
 }
 
 /** At most so many UTF-16 code units, without cutting a character in two. */

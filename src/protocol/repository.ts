@@ -4,6 +4,7 @@ import { accessRulesSchema, setupScriptSchema } from './access-rules.ts';
 import { branchTemplateSchema, DEFAULT_BRANCH_TEMPLATE } from './branch-template.ts';
 import { commitSettingsSchema } from './commit-settings.ts';
 import { defaultEgress, egressSchema } from './egress.ts';
+import { globSchema } from './glob.ts';
 import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
 
 /** Roles that a label can give Claude. */
@@ -83,6 +84,11 @@ export const repositorySettingsSchema = z.object({
   roleInstructions: z.partialRecord(roleSchema, z.string().max(20_000)).default({}),
   /** Name of a session's branch, decided at its first start; see branch-template.ts. */
   branchTemplate: branchTemplateSchema.default(DEFAULT_BRANCH_TEMPLATE),
+  /**
+   * Patterns (glob.ts) of the branches that people may have work start from, besides the base branch. Left out: those that GitHub
+   * protects; on other hosts none.
+   */
+  baseBranches: z.array(globSchema).max(50).optional(),
   commits: commitSettingsSchema.prefault({}),
   pullRequest: pullRequestSettingsSchema.prefault({}),
   /** Run with bash in each new worktree, after the workspace's script and before the repository's own `cyrus-setup.sh`. */

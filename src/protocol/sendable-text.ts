@@ -1,14 +1,13 @@
 /** Text that other services take: APIs refuse characters that stand for nothing in text, and then nothing is said at all. Pure. */
 
-/** Control characters but tab and line ends, and the two code points that are no characters. */
-const CONTROLS = /[\p{Cc}\ufffe\uffff]/gu;
-const KEPT = '\t\n\r';
+import { cleanText } from './clean-text.ts';
+
 /** Half of a character, as a cut in the wrong place leaves it. */
 const HALVES = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-/** The text without control characters; half characters become U+FFFD. */
+/** The text without control characters and others that nobody sees (clean-text.ts); half characters become U+FFFD. */
 export function sendable(text: string): string {
-  return text.replace(CONTROLS, (one) => (KEPT.includes(one) ? one : '')).replace(HALVES, '\ufffd');
+  return cleanText(text, 'dropped-but-joiner').replace(HALVES, '\ufffd');
 }
 
 /** A value of plain data with every text in it, names of fields apart, as `sendable` has it. */

@@ -2,16 +2,17 @@
 import type { Context } from 'hono';
 import { html } from 'hono/html';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { shownText } from '../protocol/clean-text.ts';
 
 /** Markup made by `html`; a plain text put in its place is escaped. */
 export type Markup = ReturnType<typeof html>;
 
 /** Answers with a page. Never kept by a browser: what it says is true only now. */
-export function page(
+export async function page(
   c: Context,
   status: ContentfulStatusCode,
   { title, lead, body }: { title: string; lead: string; body: Markup | '' },
-): Response | Promise<Response> {
+): Promise<Response> {
   c.header('cache-control', 'no-store');
   const markup = html`<!doctype html>
 <html lang="en">
@@ -32,5 +33,5 @@ export function page(
     </main>
   </body>
 </html>`;
-  return c.html(markup, status);
+  return c.html(shownText(String(await markup)), status);
 }

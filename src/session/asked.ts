@@ -3,6 +3,7 @@ import type { Asked } from '../protocol/viewer.ts';
 import { PERMISSION_LIMIT_MS } from './deadlines.ts';
 import { nextIndex, type Standing, standingQuestion } from './open-question.ts';
 import { ALLOW_FOR_SESSION, MAX_SHOWN } from './permissions.ts';
+import { WHICH } from './repository-choice.ts';
 import type { OpenQuestion, PermissionQuestion, RepositoryQuestion, SessionState } from './state.ts';
 
 /** @returns null where nobody is asked anything */
@@ -23,7 +24,7 @@ function wordsOf(
 ): Pick<Asked, 'text' | 'call' | 'note' | 'until'> {
   switch (about.kind) {
     case 'repository':
-      return { text: 'Which repository is this about?', call: null, note: '', until: null };
+      return { text: about.question ?? WHICH, call: null, note: '', until: null };
     case 'claude': {
       const next = about.questions[nextIndex(about)];
       const note = next?.multiSelect ? 'Several may be chosen.' : '';

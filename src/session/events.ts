@@ -8,6 +8,7 @@ import type { Effect } from './effects.ts';
 import type { ContextItem } from './issue-context.ts';
 import type { IssueNews } from './issue-news.ts';
 import type { CheckpointNote } from './state.ts';
+import type { WishEdit } from './wish-edits.ts';
 
 export type PromptSource = 'delegation' | 'mention' | 'comment' | 'page';
 
@@ -72,7 +73,7 @@ export type SessionEvent =
    */
   | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
-  | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean }
+  | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean; wishes?: WishEdit }
   /** The issue's title, team or labels are other ones now. */
   | { type: 'issue-told'; news: IssueNews }
   /** The issue is in another state; which one, Linear is to be asked. */
@@ -117,6 +118,8 @@ export type EffectResult =
       branch?: string;
       /** What people have to know of that name; left out: nothing. */
       branchNote?: string;
+      /** What was chosen, and why, for people; left out where nothing was chosen anew. */
+      choice?: string;
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;
@@ -136,7 +139,8 @@ export type EffectResult =
     }
   /** No turn can begin until whoever runs Cyrus does something. */
   | { kind: 'blocked'; text: string }
-  | { kind: 'unsure'; options: string[]; why?: string; access: Access }
+  /** `question`: what people are asked; left out: which repository it is. */
+  | { kind: 'unsure'; options: string[]; why?: string; question?: string; access: Access }
   | { kind: 'refused'; text: string; access: Access }
   /** `isLinears`: Linear had opened it, and will tell of it. */
   | { kind: 'thread'; agentSessionId: string; isLinears: boolean }

@@ -18,6 +18,8 @@ import type { Edit } from './issue-context.ts';
 import { type IssueNews, issueOf, newsOf } from './issue-news.ts';
 import { relatedPlace } from './related-words.ts';
 import type { Issue } from './state.ts';
+import type { WishEdit } from './wish-edits.ts';
+import { wishesIn } from './wishes.ts';
 
 /** Something for one session. */
 export interface SessionRequest {
@@ -238,7 +240,8 @@ function actorOf({ notification }: NotificationWebhook): Speaker {
 /** @returns the request; null for a change that does not matter to work on the issue */
 export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null, id: string): SessionRequest | null {
   const { organizationId, data, actor } = webhook;
-  const { name: author } = speakerOf(actor, null);
+  const by = speakerOf(actor, null);
+  const { name: author } = by;
   const issueNews = newsOf(data, webhook.webhookTimestamp);
   const common = {
     sessionName: issueSessionName(organizationId, data.id),
@@ -258,9 +261,22 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
     ...('description' in changed && { description: data.description ?? null }),
   };
   if ('title' in edit || 'description' in edit) {
-    return { ...common, event: { type: 'context-arrived', id, item: { edit }, urgent: true } };
+    const wishes = wishEditOf(webhook, toPerson(by));
+    return {
+      ...common,
+      event: { type: 'context-arrived', id, item: { edit }, urgent: true, ...(wishes && { wishes }) },
+    };
   }
   return { ...common, event: { type: 'issue-told', news: issueNews } };
+}
+
+/** Whose a change of the description's wishes is; null where it changes none, or Linear does not say what they were, or whose it is. */
+function wishEditOf({ data, updatedFrom }: IssueWebhook, by: Person | null): WishEdit | null {
+  const before = updatedFrom?.description ?? null;
+  if (!updatedFrom || !('description' in updatedFrom) || by === null) return null;
+  if (before !== null && typeof before !== 'string') return null;
+  const was = wishesIn(before ?? '');
+  return was === wishesIn(data.description ?? '') ? null : { by, was };
 }
 
 /** The ground for work that a change takes away; null where it takes none. */
@@ -320,7 +336,7 @@ function nameFor(id: string): string {
 }
 
 /** @returns null where Linear names nobody: an automation; of somebody outside it may know no more than that */
-function toPerson({ id, email, name, outside }: Speaker): Person | null {
+export function toPerson({ id, email, name, outside }: Speaker): Person | null {
   if (id === null) return outside ? { id: 'outside', email: null, outside: true } : null;
   return { id, email, ...(name !== null && { name }), ...(outside && { outside: true as const }) };
 }

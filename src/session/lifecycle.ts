@@ -160,6 +160,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
     access,
   });
   if (isDecidedNow && result.branch !== undefined) nameBranch(step, result.branch);
+  if (result.choice !== undefined) tellChoice(step, result.choice);
   if (isDecidedNow && result.branchNote) tellOfBranch(step, result.branchNote);
   if (result.pullRequest) notePullRequest(step, result.pullRequest);
   admit(step, access);
@@ -185,6 +186,13 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
     takeUnseenLoss(step);
   }
+}
+
+/** Where the work is done, from what and with which model: whoever sees a wrong choice can put it right. */
+function tellChoice(step: Step, text: string): void {
+  step.record({ kind: 'notice', level: 'info', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
 }
 
 /** The branch has another name than the template gives it, or cannot be pushed. */

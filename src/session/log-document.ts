@@ -2,6 +2,7 @@
 import { limitName } from '../claude/words.ts';
 import { fence, inlineCode } from '../linear/markdown.ts';
 import { relativePath, toolWords } from '../linear/tool-words.ts';
+import { markedText } from '../protocol/clean-text.ts';
 import type { JournalBody, JournalEntry, Usage } from '../protocol/journal.ts';
 import { plainOutput } from '../protocol/plain-output.ts';
 
@@ -49,11 +50,11 @@ export function* logParts(meta: LogMeta, source: LogSource): Generator<string, v
     return entry?.kind === 'tool-result' ? entry : undefined;
   };
   const context: Context = { resultOf, calls, cwd: null };
-  yield head(meta, first);
+  yield markedText(head(meta, first));
   for (const entry of source.entries()) {
     if (entry.kind === 'claude-started') context.cwd = entry.cwd;
     const part = renderEntry(entry, context);
-    if (part !== '') yield `\n\n${part}`;
+    if (part !== '') yield `\n\n${markedText(part)}`;
   }
   yield '\n';
 }

@@ -6,6 +6,7 @@ import { type IssueNow, LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
 import { sendThrough } from '../linear/send.ts';
 import { findUploads } from '../linear/uploads.ts';
+import { toClaude } from '../protocol/clean-text.ts';
 import type { SandboxCommand } from '../protocol/sandbox.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { type Sandbox, SandboxError, SandboxLostError } from '../sandbox/sandbox.ts';
@@ -89,7 +90,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       return orLost(generation, async () => {
         const sandbox = sandboxFor(surroundings, state.id, generation);
         const whole = await withAttachments(text, surroundings, sandbox);
-        const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text: whole } as const;
+        const command = { type: 'prompt', id: effect.promptId, turn: effect.turn, text: toClaude(whole) } as const;
         await sandbox.command(state.id, command);
         return null;
       });
@@ -100,7 +101,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const given = Object.entries(typeof input.answers === 'object' && input.answers !== null ? input.answers : {});
       const answers: [string, string][] = [];
       for (const [question, answer] of given) {
-        answers.push([question, await withLinkedFiles(String(answer), surroundings, sandbox)]);
+        answers.push([question, toClaude(await withLinkedFiles(String(answer), surroundings, sandbox))]);
       }
       await toSandbox({ type: 'answer', id, requestId, input: { ...input, answers: Object.fromEntries(answers) } });
       return null;
@@ -111,7 +112,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       const sandbox = sandboxFor(surroundings, state.id, generation);
       const told = decision.allowed
         ? decision
-        : { ...decision, message: await withLinkedFiles(decision.message, surroundings, sandbox) };
+        : { ...decision, message: toClaude(await withLinkedFiles(decision.message, surroundings, sandbox)) };
       await toSandbox({ type: 'decide', id, requestId, decision: told });
       return null;
     }

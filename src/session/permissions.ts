@@ -34,10 +34,10 @@ export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>
   return {
     kind: 'permission',
     requestId: entry.requestId,
-    title,
+    title: withoutDisguise(title),
     shown: cutText(visible, MAX_SHOWN),
     cutFrom: isCut ? visible.length : null,
-    why: entry.permission?.why ?? null,
+    why: entry.permission?.why == null ? null : withoutDisguise(entry.permission.why),
     grant: isCut ? null : { key: `${entry.name}\n${text}`, words },
     call: fingerprint(`${entry.name}\n${text}`),
   };

@@ -19,6 +19,7 @@ import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './st
 import { type Step, titleOf } from './step.ts';
 import { isStoppedBefore, stopRequested } from './stops.ts';
 import { beginTurn, close, handOver } from './turn.ts';
+import { withWishEdit } from './wish-edits.ts';
 import { isPlainStop } from './wishes.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {
@@ -99,7 +100,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
   switch (phase.name) {
     case 'waiting':
-      beginTurn(step, [takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
+      beginTurn(step, [refusal === null && takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
       return;
     case 'starting':
     case 'working':
@@ -255,7 +256,8 @@ function latestThread(state: SessionState): string | null {
   return Object.keys(state.agentSessions).at(-1) ?? null;
 }
 /** The rest waits for the next prompt; what is urgent reaches Claude in the middle of a turn, once it has settled. */
-export function contextArrived(step: Step, { id, item, urgent }: EventOf<'context-arrived'>): void {
+export function contextArrived(step: Step, { id, item, urgent, wishes }: EventOf<'context-arrived'>): void {
+  if (wishes) step.set({ wishEdits: withWishEdit(step.state.wishEdits ?? [], wishes) });
   const { heard = [], context, editDue } = step.state;
   if (typeof item !== 'string' && !isEdit(item) && item.comments.some((comment) => heard.includes(comment))) return;
   step.set({ context: addContext(context, item) });

@@ -10,16 +10,29 @@ import { spokenWords } from './spoken.ts';
 import { type TurnPrompt, threadsOf } from './state.ts';
 import type { Step } from './step.ts';
 import { handAllOver, restartElsewhere, startSandbox } from './turn.ts';
+import { withoutQuotes } from './wishes.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
-export function ask(step: Step, { options, why, access }: Extract<EffectResult, { kind: 'unsure' }>): void {
+export function ask(
+  step: Step,
+  { options, why, question: asked, access }: Extract<EffectResult, { kind: 'unsure' }>,
+): void {
   step.set({ access });
   const { phase } = step.state;
   if (phase.name !== 'starting') return;
   step.transition.cancelledLanes.push(SANDBOX_LANE);
-  step.enter({ name: 'asking', since: step.now, turn: phase.turn, about: { kind: 'repository', options } });
-  const question = [why, 'Which repository is this about?'].filter(Boolean).join(' ');
-  step.record({ kind: 'notice', level: 'info', text: `Which repository is it: ${options.join(', ')}?` });
+  step.enter({
+    name: 'asking',
+    since: step.now,
+    turn: phase.turn,
+    about: { kind: 'repository', options, ...(asked !== undefined && { question: asked }) },
+  });
+  const question = [why, asked ?? WHICH].filter(Boolean).join(' ');
+  step.record({
+    kind: 'notice',
+    level: 'info',
+    text: asked === undefined ? `Which repository is it: ${options.join(', ')}?` : question,
+  });
   for (const thread of threadsOf(phase.turn)) elicit(step, thread, question, options);
   step.effect({ kind: 'index-session' });
 }
@@ -28,8 +41,11 @@ export function ask(step: Step, { options, why, access }: Extract<EffectResult, 
 export function repeatRepositoryQuestion(step: Step, thread: string, preface: string): void {
   const { phase } = step.state;
   if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
-  elicit(step, thread, `${preface}\n\nWhich repository is this about?`, phase.about.options);
+  elicit(step, thread, `${preface}\n\n${phase.about.question ?? WHICH}`, phase.about.options);
 }
+
+/** What people are asked where nothing decides. */
+export const WHICH = 'Which repository is this about?';
 
 function elicit(step: Step, thread: string, question: string, options: string[]): void {
   const choices = options.map((option) => ({ id: option, label: option }));
@@ -43,7 +59,7 @@ export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply
   const { phase } = step.state;
   if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
   const { options } = phase.about;
-  const text = spokenWords(reply.text);
+  const text = spokenWords(withoutQuotes(reply.text));
   const tag = readTag(text);
   const chosen = reply.chosen?.[0]?.label ?? readAnswer(tag?.fullName ?? text, options);
   const isMore = reply.chosen === null && (chosen === null || text.length > chosen.length + 20);
@@ -55,12 +71,15 @@ export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply
   const threads = threadsOf(turn);
   if (chosen === null) {
     step.enter({ ...phase, turn });
-    const question = 'I did not understand which one. Which repository is it?';
+    const question = `I did not understand which one. ${phase.about.question ?? 'Which repository is it?'}`;
     for (const thread of threads) elicit(step, thread, question, options);
     return;
   }
-  step.set({ repository: chosen, baseBranch: tag?.branch ?? null });
-  step.enter({ name: 'starting', since: step.now, reason: `Starting the sandbox for ${chosen}`, turn });
+  const branch = tag?.branch ?? null;
+  // Of a session whose work is under way only the base was asked.
+  step.set({ repository: chosen, baseBranch: branch, ...(step.state.arrangement && { baseWish: branch }) });
+  const reason = `Starting the sandbox for ${chosen}`;
+  step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, baseAnswered: true } });
   for (const thread of threads) step.think(thread, `Working in ${chosen}.`);
   startSandbox(step);
   handAllOver(step);
@@ -76,7 +95,7 @@ export function changesMind(step: Step, prompt: TurnPrompt, text: string): boole
   const { phase, arrangement, repository } = step.state;
   if ((phase.name !== 'starting' && phase.name !== 'working') || !arrangement || repository === null) return false;
   const others = arrangement.repositories.filter((name) => name !== repository);
-  const wish = readWish(spokenWords(text), repository, others);
+  const wish = readWish(spokenWords(withoutQuotes(text)), repository, others);
   if (wish === null) return false;
   const thread = prompt.agentSessionId;
   if (phase.turn.edited) {

@@ -1,13 +1,14 @@
 /** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
 import { mcpAccess } from '../claude/mcp-access.ts';
-import { requestIn, systemPrompt } from '../claude/prompts.ts';
-import { assign, modelNamed, modelNames, onlyLooks } from '../claude/roles.ts';
+import { systemPrompt } from '../claude/prompts.ts';
+import { assign, onlyLooks } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
 import { decoyOf } from '../gateway/decoy.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
 import { type BranchFacts, branchByTemplate } from '../protocol/branch-template.ts';
+import { toClaude } from '../protocol/clean-text.ts';
 import { defaultEgress } from '../protocol/egress.ts';
 import type { StartSession } from '../protocol/sandbox.ts';
 import { placementOf, sandboxFor } from '../sandbox/choose.ts';
@@ -18,6 +19,7 @@ import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { type Access, refusalOf } from './admission.ts';
 import type { Arrangement } from './arrangement.ts';
 import { baseOf } from './base-branch.ts';
+import { unfitBase } from './base-wish.ts';
 import { chooseBranch } from './branch-choice.ts';
 import { claudeReadiness } from './claude-readiness.ts';
 import { commitAuthor } from './commit-author.ts';
@@ -27,11 +29,12 @@ import { takePlace } from './places.ts';
 import { pullRequestNow } from './pull-request-now.ts';
 import { type Route, route } from './routing.ts';
 import { SetupError } from './setup-error.ts';
+import { choiceWords, wishedIn, wishedModel } from './start-wishes.ts';
 import { currentTurn, type Issue } from './state.ts';
 import type { Surroundings } from './surroundings.ts';
-import { withRequest } from './unread-request.ts';
 import { warmUp } from './warm-up.ts';
-import { modelWish, repositoryWish, spokenModel } from './wishes.ts';
+import { vouchedDescription } from './wish-edits.ts';
+import { repositoryWish } from './wishes.ts';
 
 const SETUP_TIMEOUT_SECONDS = 600;
 
@@ -46,6 +49,8 @@ interface Plan {
   baseWish: string | null;
   arrangement: Arrangement;
   access: Access;
+  /** What was chosen, and why, for people; left out where nothing was chosen anew. */
+  choice?: string;
   /** The setup script that is set for the workspace. */
   workspaceScript: string | undefined;
 }
@@ -129,7 +134,9 @@ export async function startSandbox(
       ...(permissions && { permissions }),
       ...(mcpServers.length > 0 && { mcpServers }),
       conversationId: state.conversationId,
-      systemPrompt: [systemPrompt(about), told ?? '', instructions].filter((text) => text !== '').join('\n\n'),
+      systemPrompt: toClaude(
+        [systemPrompt(about), told ?? '', instructions].filter((text) => text !== '').join('\n\n'),
+      ),
     },
     commits: commitConventions(state, repository.settings, { author, role, access }),
     decoy: { name: decoy.name, value: decoy.value },
@@ -143,6 +150,7 @@ export async function startSandbox(
     identity,
     branch,
     ...(told !== null && { branchNote: told }),
+    ...(plan.choice !== undefined && { choice: plan.choice }),
     baseBranch,
     baseWish,
     author,
@@ -210,14 +218,24 @@ async function planFor(
     const access: Access = { workspace, repository: rulesOf(known), team };
     const text = refusalOfAll(state, access);
     if (text !== null) return { kind: 'refused', text, access };
+    const corrected = await correctedBase(surroundings, known, access, linear);
+    const base = corrected ?? baseOf(state, known);
+    const isAsked = corrected !== null || currentTurn(state)?.baseAnswered === true;
+    const problem = isAsked ? await unfitBase(base.baseWish, known, access, surroundings) : null;
+    if (problem) return problem;
+    const arrangement = await withModelNow(surroundings, state.arrangement, { known, access, linear });
+    const isAnother = base.baseBranch !== state.baseBranch && isAsked;
+    const isOther = arrangement.assignment.model !== state.arrangement.assignment.model;
+    const choice = isAnother || isOther ? choiceWords(known, base, arrangement, {}) : null;
     return {
       repository: known,
       // Decided at the first start, whatever the template says by now.
       branch: state.branch,
       branchFacts: null,
-      ...((await correctedBase(surroundings, known, access, linear)) ?? baseOf(state, known)),
-      arrangement: await withModelNow(surroundings, state.arrangement, { known, access, linear }),
+      ...base,
+      arrangement,
       access,
+      ...(choice !== null && { choice }),
       workspaceScript,
     };
   }
@@ -229,31 +247,38 @@ async function planFor(
   const refusal = refusalOfAll(state, general);
   if (refusal !== null) return { kind: 'refused', text: refusal, access: general };
   const chosen = known
-    ? { repository: known, ...baseOf(state, known) }
+    ? { repository: known, ...baseOf(state, known), because: 'a person said so' }
     : await choose(surroundings, repositories, facts, general, linear);
   if ('kind' in chosen) return { ...chosen, access: general };
   const access: Access = { ...general, repository: rulesOf(chosen.repository) };
   const text = refusalOfAll(state, access);
   if (text !== null) return { kind: 'refused', text, access };
-  const { settings } = chosen.repository;
+  const { because, ...work } = chosen;
+  const { repository } = work;
+  const { settings } = repository;
+  const problem = await unfitBase(work.baseWish, repository, access, surroundings);
+  if (problem) return problem;
   const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
   const branchFacts = {
     identifier: nameOf(state),
     title: state.issue?.title ?? '',
     branchName: facts.branchName ?? null,
   };
+  const arrangement: Arrangement = {
+    assignment: assign(facts.labels, settings, config.claude.model, wished),
+    ...(wished !== null && { wished }),
+    verbosity: settings.verbosity,
+    repositories: repositories.map(({ fullName }) => fullName),
+  };
+  const { ignored } = vouchedDescription(facts.description, state.wishEdits ?? [], access);
   return {
-    ...chosen,
+    ...work,
+    choice: choiceWords(repository, work, arrangement, { because, ignored }),
     branch: branchByTemplate(settings.branchTemplate, branchFacts),
     branchFacts,
     access,
     workspaceScript,
-    arrangement: {
-      assignment: assign(facts.labels, settings, config.claude.model, wished),
-      ...(wished !== null && { wished }),
-      verbosity: settings.verbosity,
-      repositories: repositories.map(({ fullName }) => fullName),
-    },
+    arrangement,
   };
 }
 
@@ -292,7 +317,7 @@ async function correctedBase(
 ): Promise<Pick<Plan, 'baseBranch' | 'baseWish'> | null> {
   const turn = currentTurn(surroundings.state);
   // Later starts of a turn go on with what its first one found.
-  if (!turn || turn.startedAs !== undefined || turn.losses > 0) return null;
+  if (!turn || turn.startedAs !== undefined || turn.losses > 0 || turn.baseAnswered) return null;
   const comments = (await wishedIn(surroundings, null, access, linear)).filter(({ isIssue }) => !isIssue);
   const wish = comments.map(({ text }) => repositoryWish(text)).findLast((one) => one !== null);
   if (wish?.kind !== 'named') return null;
@@ -344,52 +369,15 @@ function elsewhere(fullName: string): SetupError {
 
 const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
 
-/** A text in which a wish may stand; `isIssue`: the issue's own, else a comment. */
-interface Wishing {
-  text: string;
-  isIssue: boolean;
-}
-
-/**
- * The texts in which a wish may stand, oldest first: the issue as it reads now, then what was asked for this turn by those who may.
- * What others wrote around it is no wish.
- */
-async function wishedIn(
-  { state, promptText }: Surroundings,
-  description: string | null,
-  access: Access,
-  linear: LinearClient,
-): Promise<Wishing[]> {
-  const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
-  const asked = await Promise.all(
-    prompts.map(async ({ promptId }) => requestIn(await withRequest(promptText(promptId) ?? '', linear))),
-  );
-  const requests = asked.filter((request) => request !== null);
-  const ofIssue =
-    description === null ? requests.filter(({ isIssue }) => isIssue) : [{ text: description, isIssue: true }];
-  return [...ofIssue, ...requests.filter(({ isIssue }) => !isIssue)];
-}
-
-/** The model that was wished for last. @throws SetupError where nobody knows it */
-function wishedModel(texts: Wishing[]): string | null {
-  const inWords = ({ text, isIssue }: Wishing) => (isIssue ? null : spokenModel(text, modelNames));
-  const wish = texts.map((one) => modelWish(one.text) ?? inWords(one)).findLast((one) => one !== null) ?? null;
-  if (wish === null) return null;
-  const model = modelNamed(wish);
-  if (model !== null) return model;
-  throw new SetupError(
-    `the issue or a comment asks for the model "${wish}", which Cyrus does not know`,
-    `Comment with one of ${modelNames.map((name) => `\`[model=${name}]\``).join(', ')}, or with a full name such as \`[model=claude-sonnet-5]\`.`,
-  );
-}
-
 async function choose(
   surroundings: Surroundings,
   repositories: RepositorySummary[],
   facts: IssueFacts,
   access: Access,
   linear: LinearClient,
-): Promise<Pick<Plan, 'repository' | 'baseBranch' | 'baseWish'> | Extract<Route, { kind: 'unsure' }>> {
+): Promise<
+  (Pick<Plan, 'repository' | 'baseBranch' | 'baseWish'> & { because: string }) | Extract<Route, { kind: 'unsure' }>
+> {
   const { state } = surroundings;
   const texts = (await wishedIn(surroundings, facts.description, access, linear)).map(({ text }) => text);
   const routing = { ...facts, texts };
@@ -414,10 +402,10 @@ async function choose(
         `Name one of ${chosen.known.join(', ')}, or ask an admin to add it; then comment to try again.`,
       );
     case 'chosen': {
-      const { fullName, baseBranch } = chosen;
+      const { fullName, baseBranch, because } = chosen;
       const repository = repositories.find((candidate) => candidate.fullName === fullName);
       if (repository) {
-        return { repository, baseBranch, baseWish: baseBranch === repository.baseBranch ? null : baseBranch };
+        return { repository, baseBranch, baseWish: baseBranch === repository.baseBranch ? null : baseBranch, because };
       }
       throw new SetupError(`the repository ${fullName} has just been removed`, 'Comment to try again.');
     }

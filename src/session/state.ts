@@ -17,6 +17,7 @@ import type { ContextItem } from './issue-context.ts';
 import type { Pace } from './pace.ts';
 import type { RecentCall } from './recent-calls.ts';
 import type { ClosedRequest, Request } from './requests.ts';
+import type { WishEdit } from './wish-edits.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -47,6 +48,8 @@ export interface Turn {
   edited?: boolean;
   /** The number under which its sandbox was started last: from then on it has its place. */
   startedAs?: number;
+  /** A person was asked what it starts from, and said so: nothing else in it decides that any more. */
+  baseAnswered?: boolean;
   /** How often it was parked because of a limit. */
   parks?: number;
   /** It goes on in a new conversation, because the API did not take the one before; that is done once. */
@@ -135,6 +138,8 @@ export interface Halt {
 export interface RepositoryQuestion {
   kind: 'repository';
   options: string[];
+  /** What is asked, where it is not which repository this is about. */
+  question?: string;
 }
 
 /** What Claude asks by its tool AskUserQuestion, one question after the other. */
@@ -314,6 +319,8 @@ export interface SessionState {
   alsoExpected?: ExpectedThread[];
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: ContextItem[];
+  /** Who changed the wishes in the issue's description since this session is there, oldest first; left out: nobody. */
+  wishEdits?: WishEdit[];
   /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */
   editDue?: { id: string; first: number; at: number } | null;
   /** Comments that came as prompts, newest last: told again beside the thread, they are no news. */

@@ -6,7 +6,7 @@ import { fillRequest, unreadIn } from '../claude/prompts.ts';
 import { withTimeLimit } from '../limits/time-limit.ts';
 import type { LinearClient } from '../linear/client.ts';
 import { LinearError } from '../linear/errors.ts';
-import { directiveIn, type Origin } from '../linear/mention.ts';
+import { directiveIn, type Origin, type Speaker } from '../linear/mention.ts';
 import type { SessionSource } from '../linear/session-source.ts';
 
 /**
@@ -28,11 +28,20 @@ async function readSource(ref: string, linear: LinearClient): Promise<Exclude<Se
 
 /** A prompt with its request in it, wherever that has to be had from. @throws LinearError */
 export async function withRequest(prompt: string, linear: LinearClient): Promise<string> {
+  return (await requestWithAuthor(prompt, linear)).prompt;
+}
+
+/** The same; `by`: who wrote the request, where Linear had to be asked for it and says so. @throws LinearError */
+export async function requestWithAuthor(
+  prompt: string,
+  linear: LinearClient,
+): Promise<{ prompt: string; by: Speaker | null }> {
   const ref = unreadIn(prompt);
-  if (ref === null) return prompt;
+  if (ref === null) return { prompt, by: null };
   const source = await readSource(ref, linear);
   const comment = source.kind === 'comment' ? source.comment : null;
-  return fillRequest(prompt, comment && { author: comment.by.name, text: comment.body });
+  const filled = fillRequest(prompt, comment && { author: comment.by.name, text: comment.body });
+  return { prompt: filled, by: comment?.by ?? null };
 }
 
 /**

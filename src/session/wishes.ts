@@ -1,9 +1,9 @@
 /**
  * Wishes in what people write (pure): `[repo=owner/name#branch]` and `[model=opus]`. Linear keeps Markdown, which is not what was
- * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code is quoted, not
- * wished.
+ * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code, in a quotation
+ * or in a comment that nobody sees is not wished.
  */
-import { withoutEnding } from '../protocol/linear-text.ts';
+import { withoutEnding, withoutSections } from '../protocol/linear-text.ts';
 import { withoutCode } from '../protocol/markdown-code.ts';
 import { cutWhole } from '../protocol/sendable-text.ts';
 import { spokenWords } from './spoken.ts';
@@ -16,12 +16,53 @@ export type RepositoryWish =
 const WISH = /\[\s{0,20}(repo|repository|model)\s{0,20}[=:]([^\][\n]{0,300})\]/gi;
 const MAX_SHOWN = 80;
 
-/** What a person typed, of what Linear made of it: without code, escapes and links. */
+/** What a person typed, of what Linear made of it: without code, quotations, hidden comments, escapes and links. */
 export function typedText(markdown: string): string {
-  return withoutCode(markdown.replace(/\r\n?/g, '\n'), { nested: true, acrossLines: true })
+  const written = withoutCode(markdown.replace(/\r\n?/g, '\n'), { nested: true, acrossLines: true });
+  return withoutQuotes(withoutHidden(written))
     .replace(/\\([!-/:-@[-`{-~])/g, '$1')
     .replace(/<((?:https?:\/\/|mailto:)[^\s<>]*)>/gi, '$1')
     .replace(/\[([^\][]*)\]\([^()\s]*\)/g, '$1');
+}
+
+/** HTML comments are shown to nobody; one that is not closed hides the rest (spec.commonmark.org 0.31, 4.6). */
+function withoutHidden(text: string): string {
+  const rest = withoutSections(text, '<!--', '-->');
+  const open = rest.indexOf('<!--');
+  return open < 0 ? rest : rest.slice(0, open);
+}
+
+/** A sign of a list before what else a line begins with. */
+const LIST_SIGN = /[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]/y;
+const QUOTE_SIGN = /[ \t]*>/y;
+
+/**
+ * A Markdown text without what it quotes (spec.commonmark.org 0.31, 5.1): lines that begin with `>`, in lists too, and those that go
+ * on with the quoted paragraph.
+ */
+export function withoutQuotes(markdown: string): string {
+  let isQuoted = false;
+  const kept = markdown.split('\n').filter((line) => {
+    isQuoted = beginsQuote(line) || (isQuoted && line.trim() !== '');
+    return !isQuoted;
+  });
+  return kept.join('\n');
+}
+
+function beginsQuote(line: string): boolean {
+  let at = 0;
+  for (LIST_SIGN.lastIndex = 0; LIST_SIGN.test(line); ) at = LIST_SIGN.lastIndex;
+  QUOTE_SIGN.lastIndex = at;
+  return QUOTE_SIGN.test(line);
+}
+
+/** The wishes of a text, written as short as they can be; of each kind the one that counts. Empty: none. */
+export function wishesIn(markdown: string): string {
+  const wishes = [
+    ['repo', lastWish(markdown, /^repo/i)],
+    ['model', modelWish(markdown)],
+  ];
+  return wishes.flatMap(([kind, wish]) => (wish === null ? [] : [`[${kind}=${wish}]`])).join(' ');
 }
 
 /** The repository that a text wishes for; of several wishes the last. Null: none. */

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
+import { shownData, shownText } from '../protocol/clean-text.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { parseJson } from '../protocol/parse-json.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
@@ -87,7 +88,7 @@ function posted(body: unknown): RequestInit {
 }
 
 function parsed<T>(result: z.ZodSafeParseResult<T>): T | null {
-  return result.success ? result.data : null;
+  return result.success ? shownData(result.data) : null;
 }
 
 async function request<T>(path: string, init: RequestInit, read: (body: unknown) => T | null): Promise<Answer<T>> {
@@ -115,7 +116,7 @@ async function request<T>(path: string, init: RequestInit, read: (body: unknown)
 
 function failure(response: Response, body: unknown): Failure {
   const told = apiErrorSchema.safeParse(body);
-  const message = told.success ? told.data.message : `The server answered ${response.status}.`;
+  const message = told.success ? shownText(told.data.message) : `The server answered ${response.status}.`;
   if (response.status === 404) return { ok: false, kind: 'missing', message };
   if (response.status === 401) {
     return { ok: false, kind: 'refused', message: 'You are not signed in any more. Reload the page to sign in.' };

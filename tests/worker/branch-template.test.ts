@@ -14,12 +14,12 @@ beforeEach(async () => {
   await registerWorkspace();
 });
 
-async function template(branchTemplate: string): Promise<void> {
+async function template(branchTemplate: string, more: object = {}): Promise<void> {
   const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
   const repository = {
     cloneUrl: 'https://git.test/acme/shop.git',
     baseBranch: 'main',
-    settings: repositorySettingsSchema.parse({ branchTemplate }),
+    settings: repositorySettingsSchema.parse({ branchTemplate, ...more }),
   };
   await upsertRepository(database, ORGANIZATION, 'acme/shop', repository, 1);
 }
@@ -47,6 +47,7 @@ describe('the branch of a session', () => {
   });
 
   it('begins from the base that a comment names after a wrong wish; a comment for another repository is told what to do', async () => {
+    await template('cyrus/{identifier}', { baseBranches: ['rel*'] });
     outside.facts = { ...outside.facts, description: '[repo=acme/shop#relase] Mend it.' };
     const thread = newThread();
     const reporter = new Reporter(thread);

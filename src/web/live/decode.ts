@@ -3,9 +3,11 @@
  * kept as `unknown` entries (with their number, time and turn), so that one of them never costs the whole connection.
  */
 import { z } from 'zod';
+import { markedText, shownData, shownText } from '../../protocol/clean-text.ts';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
 import { parseJson } from '../../protocol/parse-json.ts';
 import { type SessionView, sessionViewSchema, type ViewerFrame, viewerFrameSchema } from '../../protocol/viewer.ts';
+import { visibleData } from '../../protocol/visible-text.ts';
 
 const numbered = z.looseObject({
   seq: z.number().int().positive(),
@@ -25,11 +27,41 @@ const page = z.object({
 /** One journal entry, or null where not even number, time, turn and kind can be read. */
 export function decodeEntry(value: unknown): JournalEntry | null {
   const known = journalEntrySchema.safeParse(value);
-  if (known.success) return known.data;
+  if (known.success) return shownEntry(known.data);
   const envelope = numbered.safeParse(value);
   if (!envelope.success) return null;
   const { seq, at, turn, kind } = envelope.data;
-  return { seq, at, turn, kind: 'unknown', type: kind, raw: JSON.stringify(value) };
+  return { seq, at, turn, kind: 'unknown', type: shownText(kind), raw: shownText(JSON.stringify(value)) };
+}
+
+/**
+ * What Claude says is compared with what was streamed of it, so it is cleaned where it is drawn (prose.tsx). What it calls is shown
+ * as it is, hidden characters written out; all other text without them.
+ */
+function shownEntry(entry: JournalEntry): JournalEntry {
+  if (entry.kind === 'text' || entry.kind === 'thinking') return entry;
+  if (entry.kind === 'question' && entry.permission) return { ...shownData(entry), input: visibleData(entry.input) };
+  if (entry.kind === 'tool-call') return { ...shownData(entry), input: shownData(entry.input, markedText) };
+  return shownData(entry);
+}
+
+/** Text that is being streamed keeps its length, by which frames follow each other: it is cleaned where it is drawn. */
+function shownFrame(frame: ViewerFrame): ViewerFrame {
+  switch (frame.t) {
+    case 'hello':
+    case 'session':
+      return { ...frame, session: shownView(frame.session) };
+    case 'entries':
+      return { ...frame, entries: frame.entries.map(shownEntry) };
+    default:
+      return frame;
+  }
+}
+
+/** What a tool asks to run comes with its hidden characters written out. */
+function shownView(session: SessionView): SessionView {
+  const { asked, ...rest } = session;
+  return { ...shownData(rest), asked: asked && { ...shownData(asked), call: asked.call } };
 }
 
 /** A line of a WebSocket message as a frame; `unknown`: one of a kind that this page does not know; null where it is none. */
@@ -38,7 +70,7 @@ export function decodeFrame(text: string): ViewerFrame | 'unknown' | null {
   const kind = anyFrame.safeParse(value);
   if (kind.success && !KNOWN_FRAMES.has(kind.data.t)) return 'unknown';
   const frame = viewerFrameSchema.safeParse(value);
-  if (frame.success) return frame.data;
+  if (frame.success) return shownFrame(frame.data);
   const lenient = entriesFrame.safeParse(value);
   if (!lenient.success) return null;
   const entries = decodeEntries(lenient.data.entries);
@@ -50,7 +82,7 @@ export function decodePage(value: unknown): { session: SessionView; entries: Jou
   const parsed = page.safeParse(value);
   if (!parsed.success) return null;
   const entries = decodeEntries(parsed.data.entries);
-  return entries === null ? null : { ...parsed.data, entries };
+  return entries === null ? null : { ...parsed.data, session: shownView(parsed.data.session), entries };
 }
 
 function decodeEntries(values: unknown[]): JournalEntry[] | null {

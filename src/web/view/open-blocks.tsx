@@ -1,4 +1,5 @@
 import { memo } from 'react';
+import { shownText } from '../../protocol/clean-text.ts';
 import type { OpenBlock } from '../../protocol/viewer.ts';
 import { toolLabel } from '../outline/tool-summary.ts';
 import { Spinner } from './icons.tsx';
@@ -30,11 +31,11 @@ const OpenBlockView = memo(function OpenBlockView({ block }: { block: string }) 
   if (open === undefined) return null;
   switch (open.kind) {
     case 'text':
-      return <StreamingText text={open.text} />;
+      return <StreamingText text={shownText(open.text)} />;
     case 'thinking':
       return (
         <div className="work">
-          <ThinkingRow text={open.text} />
+          <ThinkingRow text={shownText(open.text)} />
         </div>
       );
     case 'tool-call':
@@ -44,7 +45,7 @@ const OpenBlockView = memo(function OpenBlockView({ block }: { block: string }) 
             <span className="row-icon">
               <Spinner />
             </span>
-            <span className="tool-label">{toolLabel(open.name ?? 'Tool')}</span>
+            <span className="tool-label">{toolLabel(shownText(open.name ?? 'Tool'))}</span>
             <span className="faint">…</span>
           </div>
         </div>

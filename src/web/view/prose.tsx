@@ -1,4 +1,5 @@
 import { memo, useDeferredValue, useRef } from 'react';
+import { shownText } from '../../protocol/clean-text.ts';
 import { noBlocks, type StreamBlocks, scanBlocks } from '../text/stream-blocks.ts';
 import { Markdown } from './markdown.tsx';
 
@@ -21,7 +22,8 @@ export function StreamingText({ text: latest }: { text: string }) {
 const WHOLE_UP_TO = 8_000;
 
 /** Finished text. */
-export const Prose = memo(function Prose({ text }: { text: string }) {
+export const Prose = memo(function Prose({ text: whole }: { text: string }) {
+  const text = shownText(whole);
   return text.length <= WHOLE_UP_TO ? (
     <Markdown text={text} />
   ) : (

@@ -1,4 +1,5 @@
 import { memo } from 'react';
+import { shownText } from '../../protocol/clean-text.ts';
 import { Fold } from './fold.tsx';
 import { Icon, Spinner } from './icons.tsx';
 import { Prose } from './prose.tsx';
@@ -11,7 +12,7 @@ export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
         <Icon name="thought" />
       </span>
       <span className="tool-label">Thought</span>
-      <span className="tool-subject faint">{firstSentence(text)}</span>
+      <span className="tool-subject faint">{firstSentence(shownText(text))}</span>
     </>
   );
   if (text.trim() === '') return <div className="row row-plain">{line}</div>; // Claude may keep its thinking to itself.
