@@ -15,6 +15,7 @@ const LISTS = {
   'block-user': 'blockedUsers',
   'allow-team': 'allowedTeams',
   'block-team': 'blockedTeams',
+  'base-branches': 'baseBranches',
 } as const;
 /** Those that a workspace has too. */
 const RULES = ['allow-user', 'block-user', 'allow-team', 'block-team'];

@@ -43,6 +43,7 @@ Which issues go there (repeat an option for several; it replaces the list that w
   --default, --no-default     takes what no other rule sends elsewhere
 
 Who may give work (emails or Linear ids; automation: nobody in particular; outside: no member of the workspace)
+  --base-branches PATTERN  branches that people may have work start from
   --allow-user WHO  --block-user WHO  --allow-team KEY  --block-team KEY
 
 How Claude works

@@ -47,66 +47,6 @@ it('a tag in the comment names repository and branch, and the thread is told wha
   await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain(words));
 });
 
-describe('a branch that may not be what work starts from', () => {
-  it.each([
-    ['by the patterns of an admin', { baseBranches: ['release/*'] }, 'and what fits `release/*`'],
-    ['where none are set, and the host cannot be asked', {}, 'allowed is its base branch `main`'],
-  ])('is refused %s, in words that say who can change that, and the person is asked', async (_why, settings, words) => {
-    await addRepository('acme/site', settings);
-    const thread = newThread();
-    await send(prompted(thread, 'Mend this. [repo=acme/site#evil]'));
-    await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
-    const { body } = outside.said.at(-1)?.content ?? {};
-    expect(body).toContain('The branch `evil` may not be');
-    expect(body).toContain(words);
-    expect(body).toContain('An admin of Cyrus can allow more (`baseBranches`');
-    expect((await page(thread))?.session.asked?.text).toContain('What should the work in acme/site start from?');
-    expect(outside.starts).toHaveLength(0);
-    await send(prompted(thread, 'acme/site'));
-    await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
-    expect(outside.starts[0]?.body.repository).toMatchObject({ fullName: 'acme/site', baseBranch: 'main' });
-  });
-
-  it.each([
-    ['protected', { protected: true }, [], true],
-    ['under a rule that demands pull requests', { protected: false }, [{ type: 'pull_request' }], true],
-    ['open to whoever may push', { protected: false }, [], false],
-  ])('is decided by GitHub where nothing is set: one that is %s', async (_what, branch, rules, isAllowed) => {
-    const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
-    const credential = { kind: 'github-token', token: 'github_pat_of_the_test' } as const;
-    const repository = { cloneUrl: 'https://github.com/acme/site.git', baseBranch: 'main', credential };
-    await upsertRepository(database, ORGANIZATION, 'acme/site', repository, 1);
-    outside.interfere = (url) => {
-      if (!url.startsWith('https://api.github.com/repos/acme/site/')) return null;
-      return Response.json(url.includes('/rules/') ? (url.includes('/next') ? rules : []) : branch);
-    };
-    await send(prompted(newThread(), '[repo=acme/site#next] Mend this.'));
-    if (isAllowed) {
-      await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
-      expect(outside.starts[0]?.body.repository.baseBranch).toBe('next');
-    } else {
-      await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
-      expect(outside.said.at(-1)?.content.body).toContain('branches that GitHub protects, which it is not');
-    }
-  });
-
-  it('named later leaves a session where it is until a person has chosen, and then it goes on', async () => {
-    await addRepository('acme/shop', { baseBranches: ['release'] });
-    const thread = newThread();
-    await send(created(thread));
-    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
-    const reporter = new Reporter(thread);
-    await reporter.report(init, result('Looked.', [thread.agentSessionId]), saved(1, 0));
-    await send(prompted(thread, '[repo=acme/shop#evil] Go on from there.'));
-    await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
-    expect(outside.starts).toHaveLength(1);
-    await send(prompted(thread, '[repo=acme/shop#release]'));
-    await vi.waitFor(() => expect(outside.starts).toHaveLength(2));
-    expect(outside.starts[1]?.body.repository.baseBranch).toBe('release');
-    await vi.waitFor(() => expect(outside.commands.filter(({ type }) => type === 'prompt')).toHaveLength(2));
-  });
-});
-
 it('where nothing decides, the thread is asked, and the answer starts the work there', async () => {
   await addRepository('acme/site');
   const thread = newThread();
