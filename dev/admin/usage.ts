@@ -43,11 +43,11 @@ Which issues go there (repeat an option for several; it replaces the list that w
   --default, --no-default     takes what no other rule sends elsewhere
 
 Who may give work (emails or Linear ids; automation: nobody in particular; outside: no member of the workspace)
-  --base-branches PATTERN  branches that people may have work start from
   --allow-user WHO  --block-user WHO  --allow-team KEY  --block-team KEY
 
 How Claude works
   --tools CHOICE              readOnly, safe, all, or names: Read,Grep,Edit
+  --base-branches PATTERN     branches that people may have work start from, besides the base branch
   --model NAME                opus, sonnet, haiku or a full name
   --verbosity HOW             quiet, normal or verbose
   --role-label ROLE=LABEL     a label that gives a role, besides the usual ones
