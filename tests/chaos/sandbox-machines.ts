@@ -81,6 +81,25 @@ export class Machines implements Killable {
     return true;
   }
 
+  /** Kills the machine, and leaves it so until `kill` starts it again. */
+  async halt(session: string): Promise<void> {
+    const { root, child } = await this.machine(session);
+    for (const pid of this.#processes(root, child)) kill(pid);
+    await child.ended;
+  }
+
+  /** Stops the server as it stands: its port takes connections, and nothing answers there. Claude's process goes on. */
+  async freeze(session: string): Promise<void> {
+    const { child } = await this.machine(session);
+    child.process.kill('SIGSTOP');
+  }
+
+  /** Lets a frozen server go on. */
+  async thaw(session: string): Promise<void> {
+    const { child } = await this.machine(session);
+    child.process.kill('SIGCONT');
+  }
+
   /** Kills Claude's process alone. @returns false where none runs */
   async killCli(session: string): Promise<boolean> {
     const { root, child } = await this.machine(session);

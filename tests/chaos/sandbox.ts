@@ -1,7 +1,7 @@
 /**
  * `npm run chaos:sandbox`: tasks of many small steps, whose sandboxes are killed with -9 at random moments, every other one
  * with its disk; then the same with the Worker killed; then with both at once; before all that with Claude's process killed
- * alone (sandbox-cli.ts). Each task finishes, with the tree of one that
+ * alone (sandbox-cli.ts), and with servers that fall silent (sandbox-silent.ts). Each task finishes, with the tree of one that
  * nobody disturbed, no entry of its journal lost or doubled, and at most one batch of tools repeated for each kill. With
  * `--containers` the sandboxes are containers (see in-container.ts for the engine), which are killed whole. See
  * docs/benchmarks.md.
@@ -25,6 +25,7 @@ import { type CliFigures, playCli } from './sandbox-cli.ts';
 import { Containers } from './sandbox-containers.ts';
 import { egressLedger, fileLedger, type Ledger } from './sandbox-ledger.ts';
 import { type Killable, Machines } from './sandbox-machines.ts';
+import { playSilent, type Silence, tooLate } from './sandbox-silent.ts';
 import { chaos } from './sandbox-task.ts';
 import { type Disturbance, judge, type TaskFigures } from './sandbox-verdict.ts';
 
@@ -36,6 +37,8 @@ const MAX_KILLS_A_TASK = 4;
 const MODES = ['sandbox', 'worker', 'both'] as const;
 /** Kills of Claude's process alone, unless `--kills` says otherwise. */
 const CLI_KILLS = 200;
+/** Servers that fall silent, unless `--kills` says otherwise. */
+const SILENCES = 10;
 type Mode = (typeof MODES)[number];
 
 const { values } = parseArgs({
@@ -48,8 +51,11 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '4' },
     /** Milliseconds of thought before each call: about what the fastest models take. */
     thought: { type: 'string', default: '700' },
-    /** What is killed; in containers the sandbox alone. `cli`: Claude's process alone, with comments and stops under way. */
-    modes: { type: 'string', default: [...MODES, 'cli'].join(',') },
+    /**
+     * What is killed; in containers the sandbox alone. `cli`: Claude's process alone, with comments and stops under way. `silent`:
+     * servers that are frozen, or dead and not started again.
+     */
+    modes: { type: 'string', default: [...MODES, 'cli', 'silent'].join(',') },
     containers: { type: 'boolean', default: false },
     /** Keep the folder with its logs. */
     keep: { type: 'boolean', default: false },
@@ -93,10 +99,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 async function main(): Promise<void> {
   const { stack, machines } = values.containers ? await inContainers() : await onThisMachine();
-  const figures: (ModeFigures | CliModeFigures)[] = [];
+  const figures: (ModeFigures | CliModeFigures | SilentFigures)[] = [];
   try {
     const modes = values.containers ? MODES.slice(0, 1) : MODES.filter((mode) => wanted(mode));
     if (machines instanceof Machines && wanted('cli')) figures.push(await playCliMode(stack, machines));
+    if (machines instanceof Machines && wanted('silent')) figures.push(await playSilentMode(stack, machines));
     if (modes.length === 0) return;
     const undisturbed = await playUndisturbed(stack, machines);
     for (const mode of modes) figures.push(await playMode(mode, stack, machines, undisturbed));
@@ -168,6 +175,43 @@ async function playCliMode(stack: Stack, machines: Machines): Promise<CliModeFig
     read: sum(all.map((each) => each.read)),
     seconds: Math.round((Date.now() - since) / 1000),
   };
+  console.log(JSON.stringify(figures));
+  return figures;
+}
+
+interface SilentFigures {
+  mode: 'silent';
+  servers: number;
+  frozenMs: { median: number; most: number };
+  deadMs: { median: number; most: number };
+  seconds: number;
+}
+
+/** Servers that fall silent, every other one frozen, a few at once. */
+async function playSilentMode(stack: Stack, machines: Machines): Promise<SilentFigures> {
+  const since = Date.now();
+  const servers = Number(values.kills ?? SILENCES);
+  const all: Silence[] = [];
+  let begun = 0;
+  const lane = async () => {
+    while (begun < servers) {
+      const number = ++begun;
+      const random = new Random(seed * 10_009 + number);
+      try {
+        all.push(await playSilent(stack, machines, random, number % 2 === 0 ? 'frozen' : 'dead'));
+      } catch (error) {
+        problems.push(`silent, task ${number}: ${inWords(error)}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(Number(values.concurrency), servers) }, lane));
+  problems.push(...tooLate(all));
+  const times = (how: Silence['how']) => {
+    const found = all.filter((one) => one.how === how).map(({ noticedMs }) => noticedMs);
+    return { median: median(found), most: Math.max(0, ...found) };
+  };
+  const seconds = Math.round((Date.now() - since) / 1000);
+  const figures: SilentFigures = { mode: 'silent', servers, frozenMs: times('frozen'), deadMs: times('dead'), seconds };
   console.log(JSON.stringify(figures));
   return figures;
 }

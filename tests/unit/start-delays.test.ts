@@ -77,8 +77,14 @@ describe('A sandbox that waits for the git host', () => {
     expect(play.state.phase.name).toBe('starting');
   });
 
-  it('goes on as any other when the host is back', () => {
+  it('goes on as any other when the host is back, after half a day', () => {
     const play = waiting();
+    for (let beat = 0; beat < 2_160; beat += 1) {
+      play.now += 20_000;
+      play.report();
+      play.play({ type: 'deadline' });
+    }
+    expect(play.state.phase).toMatchObject({ name: 'starting', turn: { number: 1, losses: 0 } });
     play.report({ ...step, detail: 'Fetching acme/shop' });
     expect(reasonOf(play.state)).toBe('Fetching the repository');
   });
