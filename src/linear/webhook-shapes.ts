@@ -97,6 +97,8 @@ const sessionFields = {
   comment,
   sourceCommentId: optionalKey,
   sourceMetadata,
+  /** Beyond Linear's schema, and sent all the same. */
+  externalUrls: json(z.array(z.object({ url: text }))),
   createdAt: moment,
 };
 /** A session of which there is only the id stands as that. */

@@ -47,6 +47,8 @@ export type SessionEvent =
       at?: number;
       /** The comment in Linear that says it; left out where it is none. */
       commentId?: string;
+      /** Of a new thread: the addresses that it bore when Linear told of it; left out where there was none. */
+      links?: string[];
     }
   | {
       type: 'stop-requested';

@@ -100,6 +100,18 @@ export function ownEcho({ expectedThread, agentSessions }: SessionState, event: 
   return { type: 'prompted' as const, agentSessionId, source, ...asked, ...(commentId !== null && { commentId }) };
 }
 
+/**
+ * Linear tells of a thread that Cyrus opened for a request whose own thread came meanwhile, or which was withdrawn: it bears the
+ * session's page from its beginning, and nobody asks anything in it. The outcome of its opening tells it so.
+ */
+export function isOpenedInVain(
+  { id, origin, agentSessions }: SessionState,
+  { agentSessionId, promptId, links = [] }: EventOf<'prompted'>,
+): boolean {
+  if (agentSessionId === null || promptId !== agentSessionId || agentSessionId in agentSessions) return false;
+  return links.includes(`${origin}/sessions/${id}`);
+}
+
 /** A thread was looked up for a notification: Linear's late event about it is the same request. */
 export function expectEvent(step: Step, thread: string): void {
   const known = step.state.agentSessions[thread];

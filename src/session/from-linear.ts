@@ -80,6 +80,7 @@ export function fromAgentSession(
   if (webhook.action === 'created') {
     const asked = origin ?? originOf(webhook);
     const { name: author } = asked.by;
+    const links = (agentSession.externalUrls ?? []).flatMap(({ url }) => url ?? []);
     // Linear's own context holds them; it is not promised that there is one.
     const previous = webhook.previousComments?.map(({ body }) => body ?? '').join('\n\n');
     const promptContext = webhook.promptContext || previous || null;
@@ -105,6 +106,7 @@ export function fromAgentSession(
         text: asked.kind === 'mention' ? asked.body : asked.kind === 'unread' ? UNREAD_TEXT : requestOf(issue),
         at,
         ...(asked.kind !== 'delegation' && asked.commentId !== null && { commentId: asked.commentId }),
+        ...(links.length > 0 && { links }),
       },
       promptText: { followUp: whole, first: whole },
     };

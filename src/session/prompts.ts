@@ -5,7 +5,7 @@ import { AUTOMATION, refusalOf } from './admission.ts';
 import { withoutIds } from './choices.ts';
 import { forgetDenials } from './deciding.ts';
 import type { EventOf } from './events.ts';
-import { endExpectation, noteAsk, ownEcho } from './expected-thread.ts';
+import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thread.ts';
 import { takeFreshWish } from './fresh-conversation.ts';
 import { addContext, contextText, isEdit } from './issue-context.ts';
 import { meaningOf, type Reply } from './open-question.ts';
@@ -23,7 +23,9 @@ import { withWishEdit } from './wish-edits.ts';
 import { isPlainStop } from './wishes.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {
-  const event = ownEcho(step.state, told) ?? told;
+  const echo = ownEcho(step.state, told);
+  if (echo === null && isOpenedInVain(step.state, told)) return;
+  const event = echo ?? told;
   endExpectation(step, event, true);
   const { promptId, author, person, source, text, at } = event;
   const asker = source === 'page' ? undefined : (person ?? AUTOMATION);

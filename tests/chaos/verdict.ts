@@ -127,6 +127,38 @@ function lateAnswersIn(journal: JournalEntry[]): Set<string> {
   );
 }
 
+/**
+ * Ids of prompts that arrived after a stop which they preceded: each is told so, and no turn owes them an answer, also where one was
+ * under way by then. How many there were the thread tells; which, what was asked before the latest stop and no turn began with.
+ */
+function overtakenIn({ threads, journal }: Pick<Evidence, 'threads' | 'journal'>): Set<string> {
+  const begun = new Set(journal.flatMap((entry) => (entry.kind === 'turn-started' ? entry.promptIds : [])));
+  const stops = threads
+    .flatMap((thread) => thread.activities)
+    .flatMap(({ signal, createdAt }) => (signal === 'stop' ? [Date.parse(createdAt)] : []));
+  const latest = Math.max(0, ...stops);
+  const isStop = (entry: JournalEntry) =>
+    entry.kind === 'stop-requested' || (entry.kind === 'turn-ended' && entry.outcome === 'stopped');
+  const firstStop = journal.find(isStop)?.seq ?? 0;
+  return new Set(
+    threads.flatMap((thread) => {
+      const told = agents(thread).filter(
+        ({ content }) => 'body' in content && content.body.startsWith(STOPPED_BEFORE),
+      ).length;
+      const askedAt = new Map(thread.activities.map(({ id, createdAt }) => [id, Date.parse(createdAt)]));
+      askedAt.set(thread.id, Date.parse(thread.createdAt));
+      const late = journal.flatMap((entry) => {
+        if (entry.kind !== 'prompt' || entry.agentSessionId !== thread.id || entry.seq < firstStop) return [];
+        if (begun.has(entry.promptId)) return [];
+        // What only a notification told of was asked by then, too.
+        const isEarly = (askedAt.get(entry.promptId) ?? 0) <= latest || stops.length === 0;
+        return isEarly ? [entry.promptId] : [];
+      });
+      return told === 0 ? [] : late.slice(0, told);
+    }),
+  );
+}
+
 /** Nothing that was asked before a stop is begun once the stop was carried out. Times by the run's clock. */
 function stopped({ threads, journal, reads }: Evidence): string[] {
   const activities = threads.flatMap((thread) => thread.activities);
@@ -189,7 +221,8 @@ function answered(thread: SessionView): string[] {
 
 /** The number of closing activities of each thread is that which follows from the journal's turns. */
 function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string[] {
-  const { byThread, stopsOutside, open, unaskedQuestions, unasked } = turnsOf(journal);
+  const overtakenOnes = overtakenIn({ threads, journal });
+  const { byThread, stopsOutside, open, unaskedQuestions, unasked } = turnsOf(journal, overtakenOnes);
   const threadOf = threadsByPrompt(journal);
   const lateAnswers = new Map<string, number>();
   for (const id of lateAnswersIn(journal)) {
@@ -225,7 +258,10 @@ function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string
 }
 
 /** How many turns owe each thread an answer; and how many stops came when nothing ran. */
-function turnsOf(journal: JournalEntry[]): {
+function turnsOf(
+  journal: JournalEntry[],
+  overtaken: Set<string>,
+): {
   byThread: Map<string, number>;
   stopsOutside: number;
   open: boolean;
@@ -253,7 +289,7 @@ function turnsOf(journal: JournalEntry[]): {
   for (const entry of journal) {
     if (entry.kind === 'turn-started') turn = new Set(entry.promptIds);
     else if (entry.kind === 'prompt') {
-      if (!lateAnswers.has(entry.promptId)) turn?.add(entry.promptId);
+      if (!lateAnswers.has(entry.promptId) && !overtaken.has(entry.promptId)) turn?.add(entry.promptId);
     } else if (entry.kind === 'question' && turn && ![...turn].some((id) => threadOf.has(id))) isAsking = true;
     else if (entry.kind === 'text') lastWords = marksIn(entry.text);
     else if (entry.kind === 'result') answers.push(...marksIn(entry.text), ...lastWords);
@@ -317,7 +353,7 @@ function told({ threads, journal }: Evidence): string[] {
     ),
   );
   const threadOf = threadsByPrompt(journal);
-  const { unheard } = turnsOf(journal);
+  const { unheard } = turnsOf(journal, overtakenIn({ threads, journal }));
   const isAskedFor = (entry: JournalEntry) =>
     entry.kind === 'turn-started' && entry.promptIds.some((id) => threadOf.has(id));
   const missing: string[] = [];

@@ -96,6 +96,24 @@ describe('the verdict on a random history', () => {
     );
   });
 
+  it('finds nothing wrong with a request that a stop overtook, told once so while another turn is under way', () => {
+    const stop: JournalBody = { kind: 'stop-requested', author: 'Ada', source: 'comment' };
+    const page = { agentSessionId: null, author: 'Ada', source: 'page' } as const;
+    const byPage: JournalBody = { kind: 'prompt', promptId: 'c', ...page, text: 'c' };
+    const later = [stop, byPage, { kind: 'turn-started', promptIds: ['c'] } as JournalBody, asked('over', 'b'), ENDED];
+    const words = 'This was asked before the work was stopped, and is not begun.';
+    const judged = (told: Told[]) => {
+      const all = evidence(later, told);
+      all.closed.push({ id: 'c', how: 'answered' });
+      all.reads.push({ id: 'c', text: 'c', at: 1 });
+      return judge(all).violations;
+    };
+    expect(judged([...SAID, ['response', words]])).toEqual([]);
+    expect(judged([...SAID, ['response', words], ['prompt', 'And?'], ['response', 'Done.']])).toContainEqual(
+      expect.stringContaining('3 closing activities'),
+    );
+  });
+
   it('finds an answer that is given twice', () => {
     const twice: Told[] = [...SAID, ['response', 'Done.']];
     expect(judge(evidence([], twice)).violations).toContainEqual(expect.stringContaining('2 closing activities'));

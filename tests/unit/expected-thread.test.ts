@@ -102,6 +102,41 @@ describe('a request of which a notification alone tells', () => {
     expect(play.deadline(20_000).filter(isOpening)).toEqual([]);
   });
 
+  it('is asked once where its own thread comes while another one is opened for it, and nobody asks anything in that one', () => {
+    const play = rested();
+    const asked = play.now;
+    play.play(noticed(asked, { commentId: null }));
+    const [effect] = play.deadline(20_000).filter(isOpening);
+    if (!effect) throw new Error('no thread is opened');
+    const delegated = { source: 'delegation', agentSessionId: 'thread-2', text: 'The issue.' } as const;
+    play.play(wrote('thread-2', asked, { ...delegated, person: ADA }));
+    const page = `${play.state.origin}/sessions/${play.state.id}`;
+    const echo = { source: 'delegation', agentSessionId: 'thread-9', text: 'The issue.', person: null } as const;
+    play.play(wrote('thread-9', play.now, { ...echo, links: [page] }));
+    play.play({
+      type: 'effect-done',
+      effect,
+      result: { kind: 'thread', agentSessionId: 'thread-9', isLinears: false },
+    });
+    const prompts = play.entries.flatMap(({ body }) => (body.kind === 'prompt' ? [body.promptId] : []));
+    expect(prompts.slice(1)).toEqual(['thread-2']);
+    const said = play.effects.flatMap((one) =>
+      one.kind === 'say' && one.agentSessionId === 'thread-9' && 'body' in one.activity.content
+        ? [one.activity.content.body]
+        : [],
+    );
+    expect(said).toEqual(['This was seen to in another thread.']);
+  });
+
+  it('is asked in any thread that bears no page, or that of another session, whoever opened it', () => {
+    for (const links of [[], ['https://cyrus.example/sessions/of-another']]) {
+      const play = rested();
+      const automated = { source: 'delegation', agentSessionId: 'thread-9', person: null, links } as const;
+      play.play(wrote('thread-9', play.now, automated));
+      expect(play.entries.at(-1)?.body.kind === 'prompt' || play.state.phase.name !== 'waiting').toBe(true);
+    }
+  });
+
   it('is not begun where the issue is taken away before its thread is opened, nor what else was asked by then', () => {
     const play = rested();
     play.play(noticed(play.now));
