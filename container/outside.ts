@@ -308,6 +308,7 @@ async function beginAgain(
   try {
     const args = ['rebase', '--quiet', '--no-verify', '--no-autostash', '--no-autosquash', '--onto', onto, from];
     await git(args, { ...options, settings });
+    await bringBranchAlong(plan, head);
     return { carried: mine.length };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
@@ -315,6 +316,20 @@ async function beginAgain(
     await git(['rebase', '--abort'], { ...options, settings }).catch(() => {});
     return { problem: conflictWords(conflicts, error) };
   }
+}
+
+/**
+ * Where Claude works beside the session's branch, a rebase moves HEAD alone: the branch, which HEAD held all of, would stay behind on the
+ * history that was left, and look like other work.
+ * @param head where HEAD stood before
+ */
+async function bringBranchAlong(plan: WorkspacePlan, head: string): Promise<void> {
+  const options = inWorktree(plan);
+  const ref = `refs/heads/${plan.branch}`;
+  const branch = await commitAt(options, ref);
+  const now = await commitAt(options, 'HEAD');
+  if (branch === null || now === null || branch === now || !(await contains(options, head, branch))) return;
+  await git(['update-ref', ref, now, branch], options);
 }
 
 /** Checks a commit out on the session's branch. @returns why it could not; what is not committed is never overwritten */

@@ -111,7 +111,8 @@ function mention(comment: CommentShape, creator: Speaker): Origin {
   };
 }
 
-function authorOf({ user, userId, externalUserId, externalUser, botActor }: CommentShape): Speaker {
+/** Who wrote a comment, as far as it says: a member, somebody outside, or an integration. */
+export function authorOf({ user, userId, externalUserId, externalUser, botActor }: CommentShape): Speaker {
   if (user?.id || userId) return speakerOf(user, userId);
   const id = externalUser?.id ?? externalUserId ?? null;
   const name = externalUser?.name || externalUser?.displayName || botActor?.userDisplayName || botActor?.name || null;

@@ -113,7 +113,8 @@ export function isSelfTriggered(webhook: AgentSessionWebhook | NotificationWebho
 
 function actorOf(webhook: AgentSessionWebhook | NotificationWebhook): string | null {
   if (webhook.type === 'AppUserNotification') {
-    return webhook.notification.actorId ?? webhook.notification.actor?.id ?? null;
+    const { actorId, actor, comment } = webhook.notification;
+    return actorId ?? actor?.id ?? comment?.userId ?? comment?.user?.id ?? null;
   }
   if (webhook.action === 'created') return webhook.agentSession.creatorId ?? webhook.agentSession.creator?.id ?? null;
   return webhook.agentActivity.userId ?? webhook.agentActivity.user?.id ?? null;

@@ -125,6 +125,8 @@ export type EffectResult =
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
       baseWish?: string | null;
+      /** Where that is named; left out: not known. */
+      baseWishBy?: 'issue' | 'comment';
       /** Digest of the workspace and the repository's clone address. */
       identity?: string;
       /** Author of its commits. */

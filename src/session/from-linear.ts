@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { contextPrompt, followUpPrompt, issuePrompt } from '../claude/prompts.ts';
 import { rankGuidance } from '../linear/guidance.ts';
-import { type Origin, originOf, type Speaker, speakerOf } from '../linear/mention.ts';
+import { authorOf, type Origin, originOf, type Speaker, speakerOf } from '../linear/mention.ts';
 import {
   type AgentSessionWebhook,
   contentKey,
@@ -232,11 +232,13 @@ export function fromNotification(webhook: NotificationWebhook, id: string): Sess
   }
 }
 
+/** Who a notification tells of. Where it names nobody, its comment may. */
 function actorOf({ notification }: NotificationWebhook): Speaker {
-  const { actor, actorId, externalUserActorId } = notification;
+  const { actor, actorId, externalUserActorId, comment } = notification;
   const known = speakerOf(actor, actorId);
-  if (known.id !== null || !externalUserActorId) return known;
-  return { ...known, id: externalUserActorId, outside: true };
+  if (known.id !== null) return known;
+  if (externalUserActorId) return { ...known, id: externalUserActorId, outside: true };
+  return comment ? authorOf(comment) : known;
 }
 
 /** @returns the request; null for a change that does not matter to work on the issue */

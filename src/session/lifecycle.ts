@@ -148,12 +148,13 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
 /** @param look it was looked for because it was silent */
 function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'started' }>, look?: boolean): void {
   const { sandbox } = step.state;
-  const { repository, baseBranch, baseWish, author, arrangement, access } = result;
+  const { repository, baseBranch, baseWish, baseWishBy, author, arrangement, access } = result;
   const isDecidedNow = step.state.arrangement === null;
   step.set({
     repository,
     baseBranch,
     ...(baseWish !== undefined && { baseWish }),
+    ...(baseWishBy && { baseWishBy }),
     ...(result.identity !== undefined && { cloneOf: { repository, identity: result.identity } }),
     ...(author && { author }),
     arrangement,

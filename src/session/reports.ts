@@ -106,11 +106,13 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
 
 /** A branch that the issue named and that is not there is the issue's to put right, not the settings'. */
 function hintOf(step: Step, { step: failed, message, hint }: Extract<SandboxEvent, { type: 'failed' }>): string {
-  const { baseWish, repository } = step.state;
+  const { baseWish, baseWishBy, repository } = step.state;
   if (failed !== 'mirror' || !baseWish || !message.includes(baseWish)) return hint;
   const known = /one that exists: (.+?)\.?$/.exec(hint)?.[1];
   const there = known === undefined ? '' : ` The repository has ${known}.`;
-  return `The issue, or a comment in it, names the branch \`${baseWish}\`.${there} Which one is it? Comment with \`[repo=${repository}#branch]\` to name another, or with \`[repo=${repository}]\` for the repository's own.`;
+  const by =
+    baseWishBy === undefined ? 'The issue, or a comment in it,' : baseWishBy === 'issue' ? 'The issue' : 'A comment';
+  return `${by} names the branch \`${baseWish}\`.${there} Which one is it? Comment with \`[repo=${repository}#branch]\` to name another, or with \`[repo=${repository}]\` for the repository's own.`;
 }
 
 /** Kept as it is. Where it would have ended the turn, that ends in words: nobody else would say that it is over. */

@@ -47,6 +47,8 @@ interface Plan {
   baseBranch: string;
   /** The base that the issue names; null: the repository's own, whatever that is by now. */
   baseWish: string | null;
+  /** Where that base is named, where it is known. */
+  baseWishBy?: 'issue' | 'comment';
   arrangement: Arrangement;
   access: Access;
   /** What was chosen, and why, for people; left out where nothing was chosen anew. */
@@ -72,7 +74,7 @@ export async function startSandbox(
     early.place = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
-  const { repository, baseBranch, baseWish, arrangement, access } = plan;
+  const { repository, baseBranch, baseWish, baseWishBy, arrangement, access } = plan;
   const place = await (early.place ?? takePlace(surroundings, access.workspace));
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
@@ -153,6 +155,7 @@ export async function startSandbox(
     ...(plan.choice !== undefined && { choice: plan.choice }),
     baseBranch,
     baseWish,
+    ...(baseWishBy && { baseWishBy }),
     author,
     ...(pullRequest && { pullRequest }),
     arrangement,
@@ -314,7 +317,7 @@ async function correctedBase(
   known: RepositorySummary,
   access: Access,
   linear: LinearClient,
-): Promise<Pick<Plan, 'baseBranch' | 'baseWish'> | null> {
+): Promise<Pick<Plan, 'baseBranch' | 'baseWish' | 'baseWishBy'> | null> {
   const turn = currentTurn(surroundings.state);
   // Later starts of a turn go on with what its first one found.
   if (!turn || turn.startedAs !== undefined || turn.losses > 0 || turn.baseAnswered) return null;
@@ -330,7 +333,7 @@ async function correctedBase(
     );
   }
   const baseWish = wish.branch === known.baseBranch ? null : wish.branch;
-  return { baseBranch: baseWish ?? known.baseBranch, baseWish };
+  return { baseBranch: baseWish ?? known.baseBranch, baseWish, baseWishBy: 'comment' };
 }
 
 /** The rules among a repository's settings, to be kept with the session. */
@@ -376,10 +379,13 @@ async function choose(
   access: Access,
   linear: LinearClient,
 ): Promise<
-  (Pick<Plan, 'repository' | 'baseBranch' | 'baseWish'> & { because: string }) | Extract<Route, { kind: 'unsure' }>
+  | (Pick<Plan, 'repository' | 'baseBranch' | 'baseWish' | 'baseWishBy'> & { because: string })
+  | Extract<Route, { kind: 'unsure' }>
 > {
   const { state } = surroundings;
-  const texts = (await wishedIn(surroundings, facts.description, access, linear)).map(({ text }) => text);
+  const wishing = await wishedIn(surroundings, facts.description, access, linear);
+  const texts = wishing.map(({ text }) => text);
+  const isIssues = wishing.findLast(({ text }) => repositoryWish(text) !== null)?.isIssue ?? true;
   const routing = { ...facts, texts };
   let chosen: Route = route(routing, repositories, []);
   if (chosen.kind === 'unsure' && chosen.why === undefined && state.issue) {
@@ -398,14 +404,15 @@ async function choose(
       );
     case 'unknown':
       throw new SetupError(
-        `the issue names the repository ${chosen.fullName}, which is not configured for this workspace`,
+        `${isIssues ? 'the issue' : 'a comment'} names the repository ${chosen.fullName}, which is not configured for this workspace`,
         `Name one of ${chosen.known.join(', ')}, or ask an admin to add it; then comment to try again.`,
       );
     case 'chosen': {
       const { fullName, baseBranch, because } = chosen;
       const repository = repositories.find((candidate) => candidate.fullName === fullName);
       if (repository) {
-        return { repository, baseBranch, baseWish: baseBranch === repository.baseBranch ? null : baseBranch, because };
+        const baseWish = baseBranch === repository.baseBranch ? null : baseBranch;
+        return { repository, baseBranch, baseWish, baseWishBy: isIssues ? 'issue' : 'comment', because };
       }
       throw new SetupError(`the repository ${fullName} has just been removed`, 'Comment to try again.');
     }

@@ -376,6 +376,8 @@ export interface SessionState {
   notesPushes?: true;
   /** The branch that the issue itself names as base; left out: the repository's settings say, as they are now. */
   baseWish?: string | null;
+  /** Where that is named; left out: not known. */
+  baseWishBy?: 'issue' | 'comment';
   /** Author of its commits; left out before the first start. */
   author?: { name: string; email: string };
   /** Left out before anything was proposed. */

@@ -126,6 +126,18 @@ describe('other people work on the same branch', () => {
     expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
   });
 
+  test('where Claude works beside its branch, what the base has as a squash does not come back either', async () => {
+    await begin('merged-beside');
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const merge = outside(
+      `git checkout -q main; git merge -q --squash origin/${BRANCH}; git commit -qm Squash; git push -q origin main; git push -q origin :${BRANCH}`,
+    );
+    const saved = await claude('git checkout -q --detach; echo two > b.txt; git add .; git commit -qm C2', merge);
+    expect(saved).toMatchObject({ pushed: true, commits: [{ subject: 'C2' }] });
+    expect(saved.problem).toBeUndefined();
+    expect(await subjects()).toEqual(['C2', 'Squash', 'first']);
+  });
+
   test('a push of the session’s own that ends while the host answers is not taken for a deletion by others', async () => {
     await begin('own-push');
     await stage.event('ready');

@@ -316,20 +316,29 @@ describe('the sandbox', () => {
   });
 });
 
-it('a branch that the issue named and that does not exist is told as the issue’s, with how to name another', () => {
-  const play = new SessionPlay();
-  play.prompt('p1');
-  play.started(undefined, 'preparing', { baseBranch: 'relase', baseWish: 'relase' });
-  play.report({
-    type: 'failed',
-    step: 'mirror',
-    message: 'acme/shop has no branch relase.',
-    hint: 'Correct the base branch of the repository in Cyrus.',
-  });
-  const [closing] = play.closings('thread-1');
-  expect(closing).toMatch(/The issue, or a comment in it, names the branch `relase`.*`\[repo=acme\/shop#branch\]`/s);
-  expect(closing).not.toContain('in Cyrus');
-});
+it.each([
+  ['issue', 'The issue names'],
+  ['comment', 'A comment names'],
+  [undefined, 'The issue, or a comment in it, names'],
+] as const)(
+  'a branch that does not exist is told as that of who named it (%s), with how to name another',
+  (by, words) => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const wish = { baseBranch: 'relase', baseWish: 'relase', ...(by && { baseWishBy: by }) };
+    play.started(undefined, 'preparing', wish);
+    play.report({
+      type: 'failed',
+      step: 'mirror',
+      message: 'acme/shop has no branch relase.',
+      hint: 'Correct the base branch of the repository in Cyrus.',
+    });
+    const [closing] = play.closings('thread-1');
+    expect(closing).toContain(`${words} the branch \`relase\``);
+    expect(closing).toContain('`[repo=acme/shop#branch]`');
+    expect(closing).not.toContain('in Cyrus');
+  },
+);
 
 describe('an effect that is given up', () => {
   it('shows in the journal, and fails the turn where it is the start of the sandbox', () => {

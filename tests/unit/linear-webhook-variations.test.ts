@@ -253,6 +253,25 @@ describe('a notification of an unusual shape', () => {
     });
   });
 
+  it.each<[string, Json, string | null]>([
+    ['a member', { userId: 'user-bob', user: { id: 'user-bob', name: 'Bob' } }, 'Bob'],
+    ['an integration', { botActor: { type: 'github', name: 'GitHub' } }, 'GitHub'],
+    ['a person outside', { externalUser: { id: 'ext-7', name: 'Grace' } }, 'Grace'],
+    ['nobody', {}, 'Someone'],
+  ])('of a comment that alone names who wrote it tells it as of %s', (_who, more, name) => {
+    const comment = { id: 'c-1', body: 'The CI is red.', ...more };
+    const { event } = asks(notified('issueNewComment', { actorId: null, actor: null, comment }));
+    expect(event).toMatchObject({ item: { text: expect.stringContaining(`${name} commented on the issue`) } });
+  });
+
+  it('of a comment of the agent’s own is known for that by the comment alone', () => {
+    const comment = { id: 'c-1', body: 'Done.', userId: APP };
+    const body = notified('issueNewComment', { actorId: null, actor: null, comment });
+    const parsed = parseWebhook(JSON.stringify(body), AT);
+    if (parsed.kind !== 'event' || parsed.webhook.type !== 'AppUserNotification') throw new Error('unread');
+    expect(isSelfTriggered(parsed.webhook)).toBe(true);
+  });
+
   const KINDS = ['issueMention', 'issueEmojiReaction', 'issueCommentReaction', 'issueReopened', 'issueDue'];
   const MORE = [
     'issueThreadResolved',
