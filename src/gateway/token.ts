@@ -36,9 +36,12 @@ const claimsSchema = z.object({
 /** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
 export type Claims = z.infer<typeof claimsSchema>;
 
-/** What stands in every token of a session, and nowhere else: the beginning of the payload, which names the session first. */
+/**
+ * What stands in every token of a session, and nowhere else: the beginning of the payload, which names the session first. With less
+ * than the beginning of it, the session's id in base64 would be taken for a token.
+ */
 export function tokenMark(sessionId: string): string {
-  return toBase64Url(utf8.encode(JSON.stringify({ s: sessionId })).subarray(0, 69));
+  return toBase64Url(utf8.encode(JSON.stringify({ s: sessionId })).subarray(0, 36));
 }
 
 /** As signed: with the expiry `e` in seconds since the epoch. */

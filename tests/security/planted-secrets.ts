@@ -128,8 +128,11 @@ async function plant(target: Target): Promise<void> {
   const cloneUrl = target.stack.git.cloneUrl('acme/planted');
   const credential = { username: 'x', password: PLANTED.gitCredential };
   await put(base, { cloneUrl, baseBranch: 'main', credential });
-  const settings = { kind: 'http', url: 'https://mcp.example/', lookingTools: [] };
-  await put(`${base}/mcp-servers/planted`, { settings, headers: { authorization: `Bearer ${PLANTED.mcpHeader}` } });
+  await put(`${base}/mcp-servers/planted`, {
+    kind: 'http',
+    url: 'https://mcp.example/',
+    headers: { authorization: `Bearer ${PLANTED.mcpHeader}` },
+  });
 }
 
 async function search(target: Target, played: readonly Played[]): Promise<string[]> {

@@ -29,8 +29,7 @@ export function sampleOf(path: string, webhooks: readonly string[], random: Rand
   if (path.includes('/mcp'))
     return { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'get_issue', arguments: {} } };
   if (path.includes('/cache')) return { version: UUID, parts: [1, 2] };
-  if (path.endsWith('/mcp-servers/[^/]+}'))
-    return { settings: { kind: 'http', url: 'https://mcp.example/' }, headers: { a: 'b' } };
+  if (path.endsWith('/mcp-servers/[^/]+}')) return { kind: 'http', url: 'https://mcp.example/', headers: { a: 'b' } };
   if (path.includes('/repositories'))
     return { cloneUrl: 'https://git.example/a/b.git', baseBranch: 'main', settings: {} };
   if (path.includes('/sandbox-secrets')) return { secret: 'a-secret-of-a-server-0123' };
@@ -61,6 +60,8 @@ const ODD: readonly unknown[] = [
   { constructor: { prototype: {} } },
   'http://169.254.169.254/',
   'javascript:alert(1)',
+  'http://%',
+  'https://[::1',
 ];
 
 /** A value with something in it changed, left out, added or put twice. */

@@ -10,11 +10,13 @@ import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { endProcesses, makeFolder } from '../e2e/stage.ts';
 import { type Attack, held } from './attack.ts';
 import { gatewayAttacks } from './gateway-attacks.ts';
+import { oauthAttacks } from './oauth-attacks.ts';
 import { pageAttacks } from './page-attacks.ts';
 import { plantedSecrets } from './planted-secrets.ts';
 import { sendRandomRequests } from './random-requests.ts';
 import { workerRoutes } from './routes.ts';
 import { Target } from './target.ts';
+import { textAttacks } from './text-attacks.ts';
 import { endedTokenAttacks, tokenAttacks } from './token-attacks.ts';
 import { webhookAttacks } from './webhook-attacks.ts';
 
@@ -56,6 +58,8 @@ async function run(): Promise<object> {
         ...tokenAttacks(live),
         ...endedTokenAttacks(ended),
         ...gatewayAttacks(live),
+        ...oauthAttacks,
+        ...textAttacks(live),
       ];
       for (const attack of attacks) await attempt(attack, target);
     }

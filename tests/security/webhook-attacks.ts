@@ -5,7 +5,7 @@ import { sendRaw } from './raw-http.ts';
 import { STRANGERS_WORKSPACE, type Target } from './target.ts';
 
 /** A webhook that Linear sent, about an issue of its own. */
-function genuine(target: Target, changes: { at?: number; title?: string } = {}): string {
+export function genuineWebhook(target: Target, changes: { at?: number; title?: string } = {}): string {
   const [delivery] = target.stack.linear.deliveries({ event: 'AgentSessionEvent' });
   if (!delivery) throw new Error('Linear has sent nothing yet');
   const { issue, ...session } = JSON.parse(delivery.body).agentSession as Record<string, unknown>;
@@ -25,13 +25,13 @@ export const webhookAttacks: Attack[] = [
   {
     name: 'A webhook without a signature is refused',
     attempt: async (target) => {
-      await answers('unsigned', await target.webhook(genuine(target), { 'linear-signature': null }), 401);
+      await answers('unsigned', await target.webhook(genuineWebhook(target), { 'linear-signature': null }), 401);
     },
   },
   {
     name: 'A webhook signed with another secret is refused',
     attempt: async (target) => {
-      const body = genuine(target);
+      const body = genuineWebhook(target);
       const signature = target.signature(body, 'lin_wh_another_secret');
       await answers('another secret', await target.webhook(body, { 'linear-signature': signature }), 401);
     },
@@ -39,7 +39,7 @@ export const webhookAttacks: Attack[] = [
   {
     name: 'A webhook whose body was changed after it was signed is refused',
     attempt: async (target) => {
-      const body = genuine(target);
+      const body = genuineWebhook(target);
       const changed = body.replace('An issue', 'An Issue');
       await answers('changed', await target.webhook(changed, { 'linear-signature': target.signature(body) }), 401);
     },
@@ -47,7 +47,7 @@ export const webhookAttacks: Attack[] = [
   {
     name: 'Two signatures, a cut one and one with more behind it are refused',
     attempt: async (target) => {
-      const body = genuine(target);
+      const body = genuineWebhook(target);
       const right = target.signature(body);
       for (const signature of [
         `${right}, ${right}`,
@@ -63,14 +63,18 @@ export const webhookAttacks: Attack[] = [
   {
     name: 'A webhook older than Linear repeats one is dropped',
     attempt: async (target) => {
-      const text = await answers('old', await target.webhook(genuine(target, { at: Date.now() - 9 * 3_600_000 })), 200);
+      const text = await answers(
+        'old',
+        await target.webhook(genuineWebhook(target, { at: Date.now() - 9 * 3_600_000 })),
+        200,
+      );
       held(`an old one is ignored: ${text}`, text.includes('too_old'));
     },
   },
   {
     name: 'A delivery that is replayed changes nothing, under its own id or another',
     attempt: async (target) => {
-      const body = genuine(target);
+      const body = genuineWebhook(target);
       const id = randomUUID();
       await answers('first', await target.webhook(body, { 'linear-delivery': id }), 200);
       for (const delivery of [id, randomUUID()]) {
@@ -91,7 +95,7 @@ export const webhookAttacks: Attack[] = [
   {
     name: 'The content type of a webhook opens nothing',
     attempt: async (target) => {
-      const body = genuine(target);
+      const body = genuineWebhook(target);
       for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
         const response = await target.webhook(body, { 'content-type': type, 'linear-signature': '00'.repeat(32) });
         await answers(type, response, 401);

@@ -71,6 +71,8 @@ describe('the decoy credential', () => {
 
   it('is not seen where it is not', async () => {
     expect(search.firstIn((await decoyOf(config, 'b'.repeat(64))).value)).toBeNull();
+    for (const offset of [0, 1, 2])
+      expect(search.firstIn(btoa(`${'/'.repeat(offset)}${'a'.repeat(64)}/worktree`))).toBeNull();
     expect(search.first(crypto.getRandomValues(new Uint8Array(60_000)))).toBeNull();
   });
 });
