@@ -9,6 +9,7 @@ import type { ApiError } from './protocol/api.ts';
 import { access, securityHeaders } from './routes/access.ts';
 import { admin } from './routes/admin.ts';
 import { gateway, gatewayForContainers } from './routes/gateway.ts';
+import { hasNetworkSandboxes } from './routes/gateway-placement.ts';
 import { install } from './routes/install.ts';
 import { linearWebhook } from './routes/linear-webhook.ts';
 import { oauth } from './routes/oauth.ts';
@@ -27,9 +28,11 @@ import { WorkspaceQueue } from './session/workspace-queue.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
 
 const app = new Hono<{ Bindings: Env }>();
+const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
 
 app.use(securityHeaders);
 app.route('/webhooks/linear', linearWebhook);
+app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
 app.route('/api/admin', admin);
 app.get('/health', (c) => {
@@ -41,7 +44,7 @@ app.use(access);
 app.route('/api/sessions', sessions);
 app.route('/install', install);
 app.route('/oauth', oauth);
-app.all('/api/*', (c) => c.json({ error: 'not_found', message: 'There is no such address.' } satisfies ApiError, 404));
+app.all('/api/*', (c) => c.json(NO_SUCH_ADDRESS, 404));
 app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
 
 app.onError((error, c) => {

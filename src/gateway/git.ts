@@ -23,7 +23,7 @@ import {
   unknownCapability,
 } from './push.ts';
 import type { SecretSearch, Wanted } from './secret-search.ts';
-import type { Claims } from './token.ts';
+import { type Claims, rightsOf } from './token.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
 export const MAX_PUSH_BYTES = 1024 ** 3;
@@ -120,7 +120,9 @@ async function forwardPush(
     const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
     return report ? pushResult(report) : plainRefusal(403, notice);
   };
-  if (claims.ro) return refuse('this session only looks at the repository, so nothing is pushed for it');
+  if (!rightsOf(claims).includes('push')) {
+    return refuse('this session only looks at the repository, so nothing is pushed for it');
+  }
   const isElsewhere = push.updates.some(({ ref }) => ref !== `refs/heads/${claims.b}`);
   const branch = own && isElsewhere ? await own.branch() : claims.b;
   const problem = problemOf(push, branch);

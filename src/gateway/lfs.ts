@@ -20,7 +20,7 @@ import {
 } from './lfs-address.ts';
 import { askLfsHost, LFS_MEDIA_TYPE, readBatch } from './lfs-batch.ts';
 import type { SecretSearch } from './secret-search.ts';
-import type { Claims } from './token.ts';
+import { type Claims, rightsOf } from './token.ts';
 
 /** What follows the clone address where Git LFS is served. */
 export const LFS_PATH = 'info/lfs/';
@@ -72,7 +72,7 @@ async function answerBatch(request: Request, context: LfsContext, fetcher: Fetch
   if (request.method !== 'POST') return say(405, 'a batch is asked by POST');
   const batch = await readBatch(request);
   if (typeof batch === 'string') return say(422, batch);
-  if (batch.operation === 'upload' && claims.ro) return say(403, READ_ONLY);
+  if (batch.operation === 'upload' && !rightsOf(claims).includes('push')) return say(403, READ_ONLY);
   const at = now();
   const found = await askLfsHost(batch, claims, remote, fetcher, at);
   if ('status' in found) return refused(found);

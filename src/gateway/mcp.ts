@@ -5,7 +5,6 @@
 import { withTimeLimit } from '../limits/time-limit.ts';
 import { asError } from '../observability/as-error.ts';
 import { log } from '../observability/log.ts';
-import { matchesTool } from '../protocol/mcp.ts';
 import { parseJson } from '../protocol/parse-json.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 
@@ -22,8 +21,8 @@ export interface McpTarget {
   url: string;
   /** With the credential; secret. */
   headers: Record<string, string>;
-  /** Patterns of the tools that may be called; null: all. */
-  tools: readonly string[] | null;
+  /** Whether a tool may be called; null: all may. */
+  mayCall: ((tool: string) => boolean) | null;
 }
 
 /**
@@ -71,7 +70,7 @@ function isOfProtocol(header: string): boolean {
 }
 
 /** The request's text as it is sent on, or why it is not. */
-async function readMessage(request: Request, { name, tools }: McpTarget): Promise<string | Response> {
+async function readMessage(request: Request, { name, mayCall }: McpTarget): Promise<string | Response> {
   const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim();
   if (type !== 'application/json') return refuse(415, 'type', `the MCP server ${name} takes application/json`);
   let text: string | null;
@@ -83,10 +82,8 @@ async function readMessage(request: Request, { name, tools }: McpTarget): Promis
   if (text === null) return refuse(413, 'too_large', `a request to an MCP server has at most ${MAX_BYTES} bytes`);
   const message = parseJson(text);
   if (message === undefined) return refuse(400, 'malformed', 'the request is not JSON');
-  if (tools === null) return text;
-  const refused = (Array.isArray(message) ? message : [message])
-    .flatMap(calledTool)
-    .find((tool) => !matchesTool(tools, tool));
+  if (mayCall === null) return text;
+  const refused = (Array.isArray(message) ? message : [message]).flatMap(calledTool).find((tool) => !mayCall(tool));
   if (refused !== undefined) {
     const words = `Cyrus: the tool ${refused.slice(0, 200)} of the MCP server ${name} is not among those that are allowed in this repository`;
     const error = { code: -32602, message: words };

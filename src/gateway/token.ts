@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { fromBase64Url, toBase64Url } from '../store/base64url.ts';
 import { deriveKey } from '../store/encryption.ts';
+import { RIGHTS, type Right } from './openings.ts';
 
 /** Begins every session token, so that a leaked one is recognised by people, scanners and the log's redaction. */
 export const TOKEN_PREFIX = 'cyrus_st_';
@@ -30,10 +31,14 @@ const claimsSchema = z.object({
   m: z.array(z.string()).optional(),
   /** The role only looks: nothing is pushed or stored for other sessions, and no tool that writes is called. */
   ro: z.literal(true).optional(),
+  /** Name of the role, for the log; left out in tokens of before. */
+  o: z.string().max(40).optional(),
+  /** What the role may do besides looking; left out in tokens of before. */
+  d: z.array(z.enum(RIGHTS)).max(RIGHTS.length).optional(),
   /** Where the sandbox runs; left out in tokens of before. One of a container is worth nothing on the public way. */
   p: z.enum(['container', 'network']).optional(),
 });
-/** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`. */
+/** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`, placement `p`, role `o`, rights `d`. */
 export type Claims = z.infer<typeof claimsSchema>;
 
 /**
@@ -63,7 +68,7 @@ export async function mintToken(
   ttl: number = TOKEN_TTL_MS,
   now: number = Date.now(),
 ): Promise<string> {
-  const { s, w, r, b, g, i, m, ro, p } = claims;
+  const { s, w, r, b, g, i, m, ro, p, o, d } = claims;
   const payload = toBase64Url(
     utf8.encode(
       JSON.stringify({
@@ -76,6 +81,8 @@ export async function mintToken(
         ...(m && { m }),
         ...(ro && { ro }),
         ...(p && { p }),
+        ...(o && { o }),
+        ...(d && { d }),
         e: Math.ceil((now + ttl) / 1000),
       }),
     ),
@@ -112,6 +119,11 @@ export async function verifyToken(
   if (!parsed.success) return 'malformed';
   const { e, ...claims } = parsed.data;
   return e * 1000 > now ? claims : 'expired';
+}
+
+/** What a token's role may do. One that only looks may do nothing else, whatever else the token says. */
+export function rightsOf({ ro, d }: Pick<Claims, 'ro' | 'd'>): readonly Right[] {
+  return ro ? [] : (d ?? RIGHTS);
 }
 
 function tokenKey(config: Pick<Config, 'encryptionKey'>): Promise<CryptoKey> {

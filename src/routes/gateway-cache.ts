@@ -1,7 +1,6 @@
 /**
  * The gateway's cache of a repository, mounted at `/cache`: `GET /:entry` and `GET /:entry/:version/:part` for whoever starts,
- * `PUT /:entry/:version/:part` and at last `PUT /:entry` for whoever has something to keep, `DELETE /:entry` for what is of no
- * use. The workspace and the repository are those of the caller's token.
+ * `PUT /:entry/:version/:part` and at last `PUT /:entry` for whoever has something to keep. Nothing is removed by a sandbox. The workspace and the repository are those of the caller's token.
  */
 import { type Context, Hono } from 'hono';
 
@@ -14,14 +13,12 @@ import {
   MAX_CACHE_PART_BYTES,
   MAX_CACHE_PARTS,
 } from '../protocol/repository-cache.ts';
-import type { Refusal } from '../protocol/sandbox.ts';
 import {
   type CachePlace,
   getCachePart,
   publishCacheEntry,
   putCachePart,
   readCacheEntry,
-  removeCacheEntry,
 } from '../store/repository-cache.ts';
 import { bodyLimit } from './body-limit.ts';
 import { refuse } from './gateway-refusal.ts';
@@ -53,8 +50,6 @@ cache.get('/:entry/:version/:part', async (c) => {
 
 cache.put('/:entry/:version/:part', async (c) => {
   const { entry, version, part } = c.req.param();
-  const forbidden = await whyNotWritten(c, entry);
-  if (forbidden) return c.json(forbidden, 403);
   const sized = sizedBody(c.req.raw, 'a part', MAX_CACHE_PART_BYTES);
   if (sized instanceof Response) return sized;
   const { body, bytes } = sized;
@@ -70,8 +65,6 @@ cache.put(
   }),
   async (c) => {
     const entry = c.req.param('entry');
-    const forbidden = await whyNotWritten(c, entry);
-    if (forbidden) return c.json(forbidden, 403);
     const parsed = cacheManifestSchema.safeParse(await c.req.json().catch(() => null));
     if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
     switch (await publishCacheEntry(c.env.LOGS, placeOf(c), entry, parsed.data, Date.now())) {
@@ -87,14 +80,6 @@ cache.put(
   },
 );
 
-cache.delete('/:entry', async (c) => {
-  const entry = c.req.param('entry');
-  const forbidden = await whyNotWritten(c, entry);
-  if (forbidden) return c.json(forbidden, 403);
-  await removeCacheEntry(c.env.LOGS, placeOf(c), entry);
-  return c.body(null, 204);
-});
-
 async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<Response | undefined> {
   const { entry, version, part } = c.req.param() as Record<string, string | undefined>;
   const isNamed =
@@ -103,20 +88,6 @@ async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<R
     (part === undefined || (/^\d{1,2}$/.test(part) && Number(part) < MAX_CACHE_PARTS));
   if (!isNamed) return refuse(400, 'malformed', 'this is no name of something that is kept');
   await next();
-}
-
-/**
- * What a setup script made runs in sessions to come, so it is taken only before Claude has done anything in this one: by
- * then a session holds nothing but what its repository's base branch brings. A bundle can do no such harm: its commits are
- * known by their hashes, and which of them counts is what the git host says.
- */
-async function whyNotWritten(c: CacheContext, entry: string): Promise<Refusal | null> {
-  if (c.var.claims.ro) return { error: 'read_only', message: 'a session that only looks stores nothing for others' };
-  if (!entry.startsWith('setup-')) return null;
-  const { s, g } = c.var.claims;
-  const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(s));
-  if (await session.isBeforeClaude(g)) return null;
-  return { error: 'too_late', message: 'what a setup script made is taken only before Claude is started' };
 }
 
 function placeOf(c: CacheContext): CachePlace {

@@ -4,8 +4,9 @@ import { accountFor, type EgressObserver } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { guardOf } from '../gateway/guarded-secrets.ts';
 import { forwardToMcp, type McpTarget } from '../gateway/mcp.ts';
-import type { Claims } from '../gateway/token.ts';
+import { type Claims, rightsOf } from '../gateway/token.ts';
 import { log } from '../observability/log.ts';
+import { matchesTool } from '../protocol/mcp.ts';
 import type { Refusal } from '../protocol/sandbox.ts';
 import { openDatabase } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
@@ -47,16 +48,25 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
 }
 
 /** Null for a server that runs in the sandbox. */
-function targetOf({ name, settings, headers }: McpServer, config: Config, { ro }: Claims): McpTarget | null {
-  const tools = ro ? settings.lookingTools : (settings.tools ?? null);
+function targetOf({ name, settings, headers }: McpServer, config: Config, claims: Claims): McpTarget | null {
+  const mayCall = allowedTools(settings, rightsOf(claims).includes('change'));
   switch (settings.kind) {
     case 'stdio':
       return null;
     case 'http':
-      return { name, url: settings.url, headers, tools };
+      return { name, url: settings.url, headers, mayCall };
     case 'linear':
-      return { name, url: config.linear.mcpUrl, headers: {}, tools };
+      return { name, url: config.linear.mcpUrl, headers: {}, mayCall };
   }
+}
+
+/** What may be called: of the tools that an admin allows all, or for a role that only looks those that change nothing. */
+function allowedTools(
+  { tools, lookingTools }: McpServer['settings'],
+  mayChange: boolean,
+): ((tool: string) => boolean) | null {
+  if (mayChange) return tools ? (tool) => matchesTool(tools, tool) : null;
+  return (tool) => matchesTool(lookingTools, tool) && (!tools || matchesTool(tools, tool));
 }
 
 /** Linear's token is with the workspace's object alone, which adds it. */

@@ -15,6 +15,7 @@ import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit, refusedByGit } from '../gateway/git.ts';
 import { guardOf } from '../gateway/guarded-secrets.ts';
 import { forwardToLfs, LFS_PATH } from '../gateway/lfs.ts';
+import { closedFor } from '../gateway/openings.ts';
 import type { OwnCommits } from '../gateway/own-commits.ts';
 import { Remotes } from '../gateway/remotes.ts';
 import { readReport } from '../gateway/reported-secrets.ts';
@@ -28,12 +29,14 @@ import { isContainerOf } from '../sandbox/container.ts';
 import { fromBase64Url } from '../store/base64url.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { bodyLimit } from './body-limit.ts';
+import { askOf } from './gateway-asks.ts';
 import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
 import { egressObserver, raiseAlarm } from './gateway-egress.ts';
 import { passToMcp } from './gateway-mcp.ts';
 import { refuse } from './gateway-refusal.ts';
 import { takeSharedFile } from './gateway-shared.ts';
+import { type AskStanding, refuseClosed, Standings } from './gateway-standing.ts';
 import { heardOf } from './sandbox-silence.ts';
 import { sizedBody } from './sized-body.ts';
 
@@ -49,11 +52,18 @@ type Identify = (c: GatewayContext) => Promise<Claims | Refusal>;
 /**
  * Makes the gateway's routes.
  * @param options `base`: the path they are mounted at, without trailing slash; `identify`: finds out who calls (a refusal is
- * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world
+ * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world; `standing`: finds out where the
+ * session stands, by asking it unless told otherwise
  */
-export function gatewayApp(options: { base: string; identify?: Identify; fetcher?: Fetch }): Hono<GatewayEnv> {
+export function gatewayApp(options: {
+  base: string;
+  identify?: Identify;
+  fetcher?: Fetch;
+  standing?: AskStanding;
+}): Hono<GatewayEnv> {
   const { identify = byNetwork, fetcher = (request: Request) => fetch(request) } = options;
   const remotes = new Remotes();
+  const standings = new Standings(options.standing);
   const app = new Hono<GatewayEnv>();
 
   app.use(async (c, next) => {
@@ -62,12 +72,15 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
     const claims = await identify(c);
     if ('error' in claims) return unauthorized(c, claims, options.base);
     c.set('claims', claims);
-    // Events and manifests are judged by the session together with what they say.
     const path = c.req.path.slice(options.base.length);
+    // Events and manifests are judged by the session itself, by the same table, together with what they say.
     if (path === '/events' || path === '/checkpoint' || path === '/checkpoint/') return next();
-    const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
-    const why = await session.supersededBy(claims.g);
-    return why === null ? next() : superseded(c, why, path);
+    const ask = askOf(c.req.method, path, new URL(c.req.url).search);
+    const closed = await standings.closed(c.env, config, claims, ask);
+    // Git prints a refusal for each ref of a push.
+    if (closed === null || (closed.error === 'read_only' && ask === 'push')) return next();
+    log('gateway.closed', { path: c.req.path, session: claims.s, ask, reason: closed.error });
+    return refuseClosed(c, path, closed);
   });
 
   app.post(
@@ -93,7 +106,8 @@ export function gatewayApp(options: { base: string; identify?: Identify; fetcher
       }
       const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
       // Before what it says can lead to an answer or a pull request.
-      if (leaving && (await session.supersededBy(claims.g)) === null) await raiseAlarm(c.env, claims.s, leaving);
+      const isHeard = async () => closedFor('report', await session.standing(claims.g), []) === null;
+      if (leaving && (await isHeard())) await raiseAlarm(c.env, claims.s, leaving);
       const ingested = await session.ingest(batch);
       if (ingested.kind === 'superseded') return refuse(409, 'superseded', ingested.message);
       if (ingested.kind === 'read-only') return refuse(503, 'read_only', ingested.message);
@@ -296,17 +310,6 @@ function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
   }
   // Git sends what it knows only after it was asked.
   return c.json(why, 401, { 'www-authenticate': 'Basic realm="Cyrus gateway"' });
-}
-
-/** Another life of the session has taken over: what this one still asks is not done, in the words of whoever asks. */
-function superseded(c: GatewayContext, why: string, path: string): Response {
-  log('gateway.superseded', { path: c.req.path, session: c.var.claims.s });
-  if (path.startsWith('/anthropic/')) {
-    const error = { type: 'permission_error', message: `Cyrus: ${why}` };
-    return c.json({ type: 'error', error }, 403, { 'x-should-retry': 'false' });
-  }
-  if (/^\/(git|modules)\//.test(path)) return c.text(`Cyrus: ${why}\n`, 403);
-  return refuse(409, 'superseded', why);
 }
 
 /** The path after the prefix as it came, undecoded (Hono's own is decoded); empty when the prefix was written another way. */

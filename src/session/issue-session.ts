@@ -4,6 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type Config, readConfig } from '../config.ts';
+import { closedFor, type Standing } from '../gateway/openings.ts';
 import { LinearClient } from '../linear/client.ts';
 import { sendThrough } from '../linear/send.ts';
 import { asError } from '../observability/as-error.ts';
@@ -37,6 +38,7 @@ import { needsPlace } from './queueing.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
 import { isGivenUp } from './retry-policies.ts';
 import { SandboxCheck } from './sandbox-check.ts';
+import { standingOf, UNREADABLE } from './standing.ts';
 import { initialState, type SessionState } from './state.ts';
 import { StateStore } from './state-store.ts';
 import type { StepContext, Transition } from './step.ts';
@@ -173,7 +175,8 @@ export class IssueSession extends DurableObject<Env> {
   ingest(batch: EventBatch): Ingested {
     if (this.#readOnly) return { kind: 'read-only', message: this.#readOnly.words };
     const state = this.#state;
-    if (!state) return { kind: 'superseded', message: 'there is no such session' };
+    const closed = closedFor('report', this.standing(batch.generation), []);
+    if (closed || !state) return { kind: 'superseded', message: closed?.message ?? 'there is no such session' };
     const refusal = fence(state, batch);
     if (refusal) return { kind: 'superseded', message: refusal.message };
     this.#takeIn(state, batch);
@@ -217,7 +220,8 @@ export class IssueSession extends DurableObject<Env> {
   noteCheckpoint(manifest: CheckpointManifest): NotedCheckpoint {
     if (this.#readOnly) return { kind: 'read-only', message: this.#readOnly.words };
     const state = this.#state;
-    if (!state) return { kind: 'superseded', message: 'there is no such session' };
+    const closed = closedFor('checkpoint', this.standing(manifest.generation), []);
+    if (closed || !state) return { kind: 'superseded', message: closed?.message ?? 'there is no such session' };
     const { generation, sequence, at, eventSeq, prompts } = manifest;
     if (generation !== state.sandbox.generation || manifest.conversationId !== state.conversationId) {
       return { kind: 'superseded', message: 'another life of this session has taken over' };
@@ -241,16 +245,9 @@ export class IssueSession extends DurableObject<Env> {
     if (state) this.#commit(() => ({ state, event: { type: 'sandbox-ended', generation } }));
   }
 
-  /** Why a life of the sandbox is over, in words; null where it is the one that counts, or nothing is known of the session. */
-  supersededBy(generation: number): string | null {
-    const current = this.#state?.sandbox.generation ?? 0;
-    return current > generation ? `this session lives in generation ${current}, not ${generation}` : null;
-  }
-
-  /** Whether this is the life that counts and Claude was not started in it yet: what it holds is the repository's alone. */
-  isBeforeClaude(generation: number): boolean {
-    const state = this.#state;
-    return state !== null && state.sandbox.generation === generation && state.claudeSince !== generation;
+  /** How the session stands, for a token of this life of the sandbox. */
+  standing(generation: number): Standing {
+    return this.#readOnly ? UNREADABLE : standingOf(this.#state, generation, Date.now());
   }
 
   /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */

@@ -23,6 +23,7 @@ import { admit, refuse } from './refusals.ts';
 import { nameBranch, sandboxReported } from './reports.ts';
 import { ask } from './repository-choice.ts';
 import { askForRoom, resumeParked, roomFound } from './resumption.ts';
+import { saveDueAfter } from './standing.ts';
 import { effectDelayed } from './start-delays.ts';
 import { currentTurn, OPENING, type SessionState, threadsOf } from './state.ts';
 import { Step, type StepContext, type Transition } from './step.ts';
@@ -95,6 +96,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   askWhatWaits(step);
   const closed = closedBy(state, step.state, answererOf(event), context.now);
   if (closed) step.set({ closedQuestions: closed });
+  const wasSaved = event.type === 'sandbox-reported' && event.batch.events.some(({ type }) => type === 'saved');
+  const saveDue = saveDueAfter(state.phase, step.state, wasSaved, context.now);
+  if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
   giveUpPlace(step, state);
   step.set({ revision: state.revision + 1, updatedAt: context.now });
   return step.transition;

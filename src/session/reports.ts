@@ -77,6 +77,7 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       const { type: _type, seq: _seq, at, turn: _turn, after: _after, again, background, ...saved } = event;
       const { pullRequestTemplate, ...work } = saved;
       step.set({ shared: work.shared ?? [], background: background ?? null });
+      noteSaved(step, work);
       // What a stop is about to end is not told as running.
       const body = { ...work, ...(background && !step.state.backgroundStop && { background }) };
       step.record({ kind: 'saved', ...body }, undefined, at);
@@ -102,6 +103,12 @@ function sandboxEvent(step: Step, event: SandboxEvent): void {
       }
       failTurn(step, `${event.step}_failed`, `${event.message}\n\n${hintOf(step, event)}`);
   }
+}
+
+/** A push that failed is repeated later, when no turn is under way any more. */
+function noteSaved(step: Step, { pushed, problem }: { pushed: boolean; problem?: string | undefined }): void {
+  const saveDue = !pushed && problem !== undefined ? step.now : null;
+  if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
 }
 
 /** A branch that the issue named and that is not there is the issue's to put right, not the settings'. */

@@ -4,6 +4,7 @@ import { systemPrompt } from '../claude/prompts.ts';
 import { assign, onlyLooks } from '../claude/roles.ts';
 import type { Config } from '../config.ts';
 import { decoyOf } from '../gateway/decoy.ts';
+import { RIGHTS } from '../gateway/openings.ts';
 import { mintToken } from '../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../linear/client.ts';
 import { type AccessRules, accessRulesSchema, type WorkspaceSettings } from '../protocol/access-rules.ts';
@@ -99,6 +100,8 @@ export async function startSandbox(
     i: identity,
     m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
     ...(onlyLooks(arrangement.assignment) && { ro: true }),
+    o: arrangement.assignment.role,
+    d: onlyLooks(arrangement.assignment) ? [] : [...RIGHTS],
     p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
   });
   const decoy = await decoyOf(config, state.id);

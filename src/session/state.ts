@@ -382,6 +382,10 @@ export interface SessionState {
   author?: { name: string; email: string };
   /** Left out before anything was proposed. */
   proposal?: Proposal;
+  /** Since when the sandbox owes the word that all work of the last turn is saved; null or left out: it does not. */
+  saveDue?: number | null;
+  /** How many turns had begun when the decoy credential was caught last; left out before. */
+  alarm?: number;
   /** Grows with every change; lets readers drop older copies. */
   revision: number;
   createdAt: number;

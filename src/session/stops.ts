@@ -83,6 +83,12 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
  * what waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
  */
 export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
+  stopForAlarm(step, event);
+  // Nothing is pushed for a turn in which it was caught, see standing.ts.
+  step.set({ alarm: step.state.turns });
+}
+
+function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
   const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;
   const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'stopped' };
   const { phase } = step.state;

@@ -260,6 +260,30 @@ export async function upsertRepository(
   );
 }
 
+/** Whether a repository is configured, and how its workspace stands; null where it is not. @throws NotMigratedError, DatabaseError */
+export async function findRepositoryGround(
+  db: Database,
+  workspaceId: string,
+  fullName: string,
+): Promise<WorkspaceStatus | null> {
+  const [row] = await run(() =>
+    db.orm
+      .select({ status: workspaces.status })
+      .from(repositories)
+      .innerJoin(workspaces, eq(workspaces.id, repositories.workspaceId))
+      .where(ofRepository(workspaceId, fullName))
+      .limit(1),
+  );
+  return row?.status ?? null;
+}
+
+/** Whether any repository has a sandbox server of its own. @throws NotMigratedError, DatabaseError */
+export async function hasOwnEndpoints(db: Database): Promise<boolean> {
+  const isEndpoint = sql`json_extract(${repositories.settings}, '$.sandbox.kind') = 'endpoint'`;
+  const rows = await run(() => db.orm.select({ id: repositories.id }).from(repositories).where(isEndpoint).limit(1));
+  return rows.length > 0;
+}
+
 /** The id of a repository, or null where the workspace has no such one. @throws NotMigratedError, DatabaseError */
 export async function findRepositoryId(db: Database, workspaceId: string, fullName: string): Promise<string | null> {
   const [row] = await run(() =>

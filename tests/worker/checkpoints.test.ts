@@ -6,20 +6,35 @@ import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
 import { putCheckpointObject, removeObsoleteObjects } from '../../src/store/checkpoints.ts';
+import { AT_WORK, asTheSessionSays } from './support/standing.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
 const config = { encryptionKey: env.ENCRYPTION_KEY };
-const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway' }));
+const app = new Hono<{ Bindings: Env }>().route(
+  '/gateway',
+  gatewayApp({ base: '/gateway', standing: asTheSessionSays }),
+);
 let conversationId: string;
 let claims: Claims;
 let session: ReturnType<typeof env.ISSUE_SESSION.getByName>;
 let sessions = 0;
 
-async function ask(path: string, init: RequestInit<RequestInitCfProperties> = {}, by: Partial<Claims> = {}) {
+/** Wherever the session stands. */
+const anyLife = new Hono<{ Bindings: Env }>().route(
+  '/gateway',
+  gatewayApp({ base: '/gateway', standing: async () => AT_WORK }),
+);
+
+async function ask(
+  path: string,
+  init: RequestInit<RequestInitCfProperties> = {},
+  by: Partial<Claims> = {},
+  through = app,
+) {
   const headers = new Headers(init.headers);
   headers.set('authorization', `Bearer ${await mintToken(config, { ...claims, ...by })}`);
-  return app.request(`http://cyrus.test/gateway/checkpoint${path}`, { ...init, headers }, env);
+  return through.request(`http://cyrus.test/gateway/checkpoint${path}`, { ...init, headers }, env);
 }
 
 function put(name: string, content: string, by: Partial<Claims> = {}) {
@@ -147,9 +162,10 @@ describe('a checkpoint', () => {
 
   it('can be read by a later life of the session, and by no other session', async () => {
     await put('00000001-aaaaaaaa.part', 'one');
-    expect(await (await ask('/1/00000001-aaaaaaaa.part', {}, { g: 2 })).text()).toBe('one');
+    expect(await (await ask('/1/00000001-aaaaaaaa.part', {}, { g: 2 }, anyLife)).text()).toBe('one');
     const another = env.ISSUE_SESSION.idFromName('another').toString();
-    expect((await ask('/1/00000001-aaaaaaaa.part', {}, { s: another })).status).toBe(404);
+    expect((await ask('/1/00000001-aaaaaaaa.part', {}, { s: another }, anyLife)).status).toBe(404);
+    expect((await ask('/1/00000001-aaaaaaaa.part', {}, { s: another })).status).toBe(409);
   });
 
   it('takes no object of another name or without its length', async () => {

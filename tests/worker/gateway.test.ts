@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
+import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { EventBatch } from '../../src/protocol/sandbox.ts';
@@ -10,6 +11,7 @@ import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
 import { identityOf } from '../../src/store/repository-identity.ts';
+import { AT_WORK } from './support/standing.ts';
 
 const OAUTH_TOKEN = 'real-oauth-token-of-the-test';
 const API_KEY = 'real-api-key-of-the-test';
@@ -35,7 +37,12 @@ const fetcher: Fetch = async (request) => {
   sent.push(request);
   return upstream(request);
 };
-const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway', fetcher }));
+/** Where the session stands that calls. */
+let standing: Standing;
+const app = new Hono<{ Bindings: Env }>().route(
+  '/gateway',
+  gatewayApp({ base: '/gateway', fetcher, standing: async () => standing }),
+);
 const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
 
 async function ask(
@@ -53,6 +60,7 @@ async function ask(
 
 beforeEach(() => {
   sent = [];
+  standing = AT_WORK;
   upstream = () => new Response('{}', { headers: { 'content-type': 'application/json' } });
   logged.mockClear();
 });
@@ -115,7 +123,8 @@ describe('who calls', () => {
     const request = () => new Request('http://gateway.internal/nowhere', { headers: { authorization } });
     const idOf = (name: string) => env.SANDBOX_CONTAINER.idFromName(name).toString();
     const itself = await gatewayForContainers(request(), env, { containerId: idOf(`${claims.s}:${claims.g}`) });
-    expect(itself.status).toBe(404);
+    // Who calls is known; a session of this id there is not.
+    expect(itself.status).toBe(409);
     for (const name of [`${claims.s}:1`, 'another']) {
       const other = await gatewayForContainers(request(), env, { containerId: idOf(name) });
       expect(other.status).toBe(401);
@@ -123,52 +132,94 @@ describe('who calls', () => {
   });
 });
 
-describe('a life of the sandbox that is over', () => {
-  const generation = 5;
-  let life: Partial<Claims>;
-
+describe('a session token', () => {
+  /** Nobody has asked for this life before: what is known of a session counts for some seconds. */
+  let life = 100;
   beforeEach(() => {
-    const object = env.ISSUE_SESSION.getByName(crypto.randomUUID());
-    life = { s: object.id.toString() };
+    life += 1;
   });
-
-  /** Bindings whose session lives in that generation. */
-  const bindings = () =>
-    ({
-      ...env,
-      ISSUE_SESSION: {
-        idFromString: (id: string) => env.ISSUE_SESSION.idFromString(id),
-        get: () => ({
-          supersededBy: async (g: number) =>
-            g < generation ? `this session lives in generation ${generation}, not ${g}` : null,
-          isBeforeClaude: async () => true,
-          noteEgress: async () => {},
-        }),
-      },
-    }) as unknown as Env;
-
   const commit = 'a'.repeat(40);
-  it.each([
-    ['POST', '/anthropic/v1/messages', 403],
-    ['GET', '/git/acme/shop.git/info/refs?service=git-receive-pack', 403],
-    ['POST', '/git/acme/shop.git/info/lfs/objects/batch', 403],
-    ['PUT', `/git/acme/shop.git/info/lfs/objects/${'c'.repeat(64)}/upload/1/v1.a.b.c`, 403],
-    ['POST', '/mcp/linear', 409],
-    ['PUT', `/patch/${commit}`, 409],
-    ['PUT', '/checkpoint/worktree-1', 409],
-    ['GET', '/checkpoint/1/worktree-1', 409],
-    ['GET', '/cache/setup/manifest', 409],
-    ['PUT', `/shared/${'b'.repeat(64)}`, 409],
-    ['GET', '/what-comes-later', 409],
-  ])('is refused %s %s, and nothing is asked of anybody', async (method, path, status) => {
-    const response = await ask(path, { method }, bindings(), { ...life, g: 4 });
-    expect(response.status).toBe(status);
-    expect(await response.text()).toContain('lives in generation 5');
+  const push = '/git/acme/shop.git/git-receive-pack';
+  const asks: [string, string][] = [
+    ['POST', '/anthropic/v1/messages'],
+    ['POST', '/anthropic/v1/messages/count_tokens'],
+    ['GET', '/git/acme/shop.git/info/refs?service=git-upload-pack'],
+    ['GET', '/git/acme/shop.git/info/refs?service=git-receive-pack'],
+    ['POST', push],
+    ['POST', '/git/acme/shop.git/info/lfs/objects/batch'],
+    ['PUT', `/git/acme/shop.git/info/lfs/objects/${'c'.repeat(64)}/upload/1/v1.a.b.c`],
+    ['GET', '/modules/aaaa/info/refs?service=git-upload-pack'],
+    ['POST', '/mcp/linear'],
+    ['PUT', `/patch/${commit}`],
+    ['PUT', '/checkpoint/worktree-1'],
+    ['GET', '/checkpoint/1/worktree-1'],
+    ['GET', `/cache/setup-${'1'.repeat(64)}`],
+    ['PUT', `/cache/setup-${'1'.repeat(64)}`],
+    ['PUT', `/cache/base-${'1'.repeat(64)}`],
+    ['PUT', `/shared/${'b'.repeat(64)}`],
+    ['GET', '/what-comes-later'],
+  ];
+
+  it.each(asks)('of a life that is over opens nothing: %s %s', async (method, path) => {
+    const words = 'this session lives in generation 5';
+    standing = { ...AT_WORK, stage: 'other-life', words };
+    const response = await ask(path, { method, ...(method !== 'GET' && { body: '{}' }) }, env, { g: life });
+    const isInOwnShape = /^\/(anthropic|git|modules|mcp)\//.test(path) && !path.includes('/lfs/');
+    expect(response.status).toBe(isInOwnShape ? 403 : 409);
+    expect(await response.text()).toContain(words);
     expect(sent).toEqual([]);
   });
 
-  it('is the only one that is refused', async () => {
-    expect((await ask('/what-comes-later', {}, bindings(), { ...life, g: generation })).status).toBe(404);
+  it('opens neither Claude’s API nor a push, a tool or a cache once its turn is over, and says when it does again', async () => {
+    standing = { ...AT_WORK, stage: 'rest', isFresh: false };
+    const closed = asks.filter(
+      ([method, path]) =>
+        /^\/(anthropic|mcp|cache)|receive-pack|\/upload\//.test(path) ||
+        (method === 'PUT' && path.startsWith('/shared')),
+    );
+    expect(closed).toHaveLength(10);
+    for (const [method, path] of closed) {
+      const response = await ask(path, { method, ...(method !== 'GET' && { body: '{}' }) }, env, { g: life });
+      expect(await response.text(), path).toMatch(/no turn is under way|only before Claude is started/);
+      expect(response.ok, path).toBe(false);
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('refuses in the words of whoever asks: the API’s error, git’s text, and an answer to the call of an MCP client', async () => {
+    standing = { ...AT_WORK, stage: 'rest' };
+    const claude = await ask('/anthropic/v1/messages', { method: 'POST', body: '{}' }, env, { g: life });
+    expect([claude.status, claude.headers.get('x-should-retry')]).toEqual([403, 'false']);
+    expect(await claude.json()).toMatchObject({ type: 'error', error: { type: 'permission_error' } });
+    const git = await ask('/git/acme/shop.git/info/refs?service=git-receive-pack', {}, env, { g: life });
+    expect([git.status, git.headers.get('content-type')]).toEqual([403, 'text/plain; charset=utf-8']);
+    expect(await git.text()).toMatch(/^Cyrus: no turn is under way/);
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'x' } });
+    const headers = { 'content-length': String(body.length) };
+    const mcp = await ask('/mcp/notes', { method: 'POST', body, headers }, env, { g: life });
+    expect(mcp.status).toBe(200);
+    expect(await mcp.json()).toMatchObject({ jsonrpc: '2.0', id: 7, error: { code: -32_001 } });
+  });
+
+  it('is asked about again before it is refused, so that a turn that has just begun is not held up', async () => {
+    const by = { g: life };
+    const setup = `/cache/setup-${'1'.repeat(64)}`;
+    standing = { ...AT_WORK, stage: 'rest' };
+    expect((await ask('/anthropic/v1/models', {}, env, by)).status).toBe(403);
+    standing = AT_WORK;
+    expect((await ask('/anthropic/v1/models', {}, env, by)).status).toBe(200);
+    // What was heard a moment ago counts for some seconds.
+    standing = { ...AT_WORK, stage: 'rest' };
+    expect((await ask('/anthropic/v1/models', {}, env, by)).status).toBe(200);
+    // Not for what later sessions run.
+    expect((await ask(setup, { method: 'PUT', body: '{}' }, env, by)).status).toBe(403);
+  });
+
+  it('of a role that only looks pushes and keeps nothing, whatever rights it claims', async () => {
+    const by: Partial<Claims> = { g: life, ro: true, d: ['push', 'keep', 'change'] };
+    expect((await ask(`/cache/base-${'1'.repeat(64)}`, { method: 'PUT', body: '{}' }, env, by)).status).toBe(403);
+    const upload = asks.find(([, path]) => path.includes('/upload/')) ?? ['', ''];
+    expect((await ask(upload[1], { method: 'PUT', body: 'x' }, env, by)).ok).toBe(false);
   });
 });
 

@@ -1,19 +1,25 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CacheManifest } from '../../src/protocol/repository-cache.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
 import { publishCacheEntry } from '../../src/store/repository-cache.ts';
+import { AT_WORK, asTheSessionSays } from './support/standing.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
-const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway' }));
+/** Where the session stands; null: as it says itself. */
+let standing: Standing | null = null;
+const app = new Hono<{ Bindings: Env }>().route(
+  '/gateway',
+  gatewayApp({ base: '/gateway', standing: async (...asked) => standing ?? asTheSessionSays(...asked) }),
+);
 const BASE = `base-${'1'.repeat(64)}`;
 const SETUP = `setup-${'2'.repeat(64)}`;
 const version = (digit: string) => digit.repeat(32);
 let claims: Claims;
-let session: ReturnType<typeof env.ISSUE_SESSION.getByName>;
 let count = 0;
 
 async function ask(path: string, init: RequestInit<RequestInitCfProperties> = {}, by: Partial<Claims> = {}) {
@@ -50,8 +56,8 @@ async function keys(): Promise<string[]> {
 /** A session whose sandbox is being prepared: Claude was not started yet. */
 beforeEach(async () => {
   count += 1;
+  standing = null;
   const name = `cache-${count}`;
-  session = env.ISSUE_SESSION.getByName(name);
   claims = {
     s: env.ISSUE_SESSION.idFromName(name).toString(),
     w: `workspace-${count}`,
@@ -59,7 +65,13 @@ beforeEach(async () => {
     b: 'cyrus/eng-1',
     g: 1,
   };
-  await session.accept({
+  await begin(name);
+});
+
+/** @returns the id of a session whose first turn has begun */
+async function begin(name: string): Promise<string> {
+  const begun = env.ISSUE_SESSION.getByName(name);
+  await begun.accept({
     deliveryId: name,
     contentKey: name,
     origin: 'http://cyrus.test',
@@ -75,7 +87,8 @@ beforeEach(async () => {
     },
     promptText: { first: 'Do it.', followUp: 'Do it.' },
   });
-});
+  return begun.id.toString();
+}
 
 describe('the cache of a repository', () => {
   it('gives back what counts, to every session of the repository and to no other', async () => {
@@ -83,7 +96,7 @@ describe('the cache of a repository', () => {
     expect((await putPart(BASE, version('a'), 0, 'one')).status).toBe(201);
     expect((await ask(`/${BASE}`)).status).toBe(404);
     expect((await publish(BASE, {})).status).toBe(201);
-    const another = { s: env.ISSUE_SESSION.idFromName('another').toString(), b: 'cyrus/eng-2' };
+    const another = { s: await begin(`${claims.w}-another`), b: 'cyrus/eng-2' };
     expect(await (await ask(`/${BASE}`, {}, another)).json()).toMatchObject({ version: version('a'), bytes: 3 });
     expect(await (await ask(`/${BASE}/${version('a')}/0`, {}, another)).text()).toBe('one');
     for (const foreign of [{ r: 'acme/other' }, { w: 'workspace-of-others' }, { r: 'acme/shop/cache' }]) {
@@ -110,20 +123,28 @@ describe('the cache of a repository', () => {
   });
 
   it('takes what a setup script made once, and only before Claude is started', async () => {
-    const life = { g: await startedGeneration() };
-    await putPart(SETUP, version('a'), 0, 'one', life);
-    expect((await publish(SETUP, {}, life)).status).toBe(201);
-    await putPart(SETUP, version('b'), 0, 'two', life);
-    expect((await publish(SETUP, { version: version('b') }, life)).status).toBe(409);
+    standing = AT_WORK;
+    await putPart(SETUP, version('a'), 0, 'one');
+    expect((await publish(SETUP, {})).status).toBe(201);
+    await putPart(SETUP, version('b'), 0, 'two');
+    expect((await publish(SETUP, { version: version('b') })).status).toBe(409);
     expect(await (await ask(`/${SETUP}`)).json()).toMatchObject({ version: version('a') });
     expect(await keys()).toEqual([`${SETUP}.json`, `${SETUP}/${version('a')}/0`]);
 
-    await report(life.g, 'cli-started');
+    standing = { ...AT_WORK, isFresh: false };
     const other = `setup-${'3'.repeat(64)}`;
-    expect((await putPart(other, version('c'), 0, 'bad', life)).status).toBe(403);
-    expect((await publish(other, { version: version('c') }, life)).status).toBe(403);
-    expect((await ask(`/${SETUP}`, { method: 'DELETE' }, life)).status).toBe(403);
-    expect((await putPart(other, version('c'), 0, 'bad', { g: life.g + 1 })).status).toBe(403);
+    expect((await putPart(other, version('c'), 0, 'bad')).status).toBe(403);
+    expect((await publish(other, { version: version('c') })).status).toBe(403);
+    standing = { ...AT_WORK, stage: 'rest' };
+    expect((await putPart(other, version('c'), 0, 'bad')).status).toBe(403);
+  });
+
+  it('removes nothing for a sandbox', async () => {
+    standing = AT_WORK;
+    await putPart(SETUP, version('a'), 0, 'one');
+    await publish(SETUP, {});
+    expect((await ask(`/${SETUP}`, { method: 'DELETE' })).status).toBe(404);
+    expect(await (await ask(`/${SETUP}`)).json()).toMatchObject({ version: version('a') });
   });
 
   it('keeps the ten newest results of setup scripts', async () => {
@@ -160,23 +181,3 @@ describe('the cache of a repository', () => {
     expect(await keys()).toEqual([]);
   });
 });
-
-let bootId: string;
-let streamId: string;
-
-/** The generation that is being prepared, once its sandbox has said something. */
-async function startedGeneration(): Promise<number> {
-  bootId = crypto.randomUUID();
-  streamId = crypto.randomUUID();
-  for (const generation of [1, 2]) {
-    const batch = { generation, bootId, streamId, events: [] };
-    if ((await session.ingest(batch)).kind === 'stored') return generation;
-  }
-  throw new Error('no life of a sandbox was begun');
-}
-
-async function report(generation: number, type: 'cli-started'): Promise<void> {
-  const event = { seq: 1, at: 1, type, pid: 1, resumed: false };
-  const taken = await session.ingest({ generation, bootId, streamId, events: [event] });
-  expect(taken).toMatchObject({ kind: 'stored', stored: 1 });
-}
