@@ -289,6 +289,31 @@ describe('options', () => {
     expect(answersIn(write(free, '1, and the purple one', free.now))).toEqual({ 'Which?': '1, and the purple one' });
   });
 
+  it('labelled like properties that every object has are shown, chosen and answered like any other', () => {
+    const labels = ['__proto__', 'constructor', 'toString'];
+    const question = { question: 'Which?', options: labels.map((label) => ({ label })) };
+    for (const [index, label] of labels.entries()) {
+      for (const words of [label, `${index + 1}`]) {
+        const play = asking(ask([question]));
+        expect(answersIn(write(play, words, play.now)), words).toEqual({ 'Which?': label });
+      }
+      const page = asking(ask([question]));
+      const pressed = press(page, { question: asked(page).id, options: [`o${index + 1}`] }, label) as Effect[];
+      expect(answersIn(pressed)).toEqual({ 'Which?': label });
+    }
+  });
+
+  it('that share a label are told apart by their ids, and none is guessed at', () => {
+    const twice = { question: 'Which?', options: [{ label: 'Red' }, { label: 'Red', description: 'darker' }] };
+    const play = asking(ask([twice]));
+    expect(asked(play).choices?.map(({ id }) => id)).toEqual(['o1', 'o2']);
+    expect(answersIn(press(play, { question: asked(play).id, options: ['o2'] }, 'Red') as Effect[])).toEqual({
+      'Which?': 'Red',
+    });
+    const thread = asking(ask([twice]));
+    expect(answersIn(write(thread, 'Red', thread.now))).toEqual({ 'Which?': 'Red' });
+  });
+
   it('call nobody in Linear', () => {
     const play = asking(ask([{ question: 'May @cyrus go on?', options: [{ label: '@cyrus' }] }]));
     expect(play.said('thread-1').at(-1)).not.toMatch(/@cyrus/);

@@ -391,6 +391,61 @@ describe('what is late', () => {
   });
 });
 
+describe('an issue that is taken away and given back within a second', () => {
+  const PHASES: [string, () => SessionPlay][] = [
+    [
+      'starts',
+      () => {
+        const play = new SessionPlay();
+        play.prompt('p1');
+        return play;
+      },
+    ],
+    ['works', working],
+    [
+      'saves',
+      () => {
+        const play = working();
+        play.report(result('one', ['p1']));
+        return play;
+      },
+    ],
+    [
+      'is being stopped',
+      () => {
+        const play = working();
+        play.stop();
+        return play;
+      },
+    ],
+  ];
+
+  it.each(
+    PHASES.flatMap(([phase, begin]) => [[phase, 'in order', begin] as const, [phase, 'out of order', begin] as const]),
+  )('while Cyrus %s, told %s, is worked on for what was asked last alone', (phase, order, begin) => {
+    const play = begin();
+    const at = play.now + 1_000;
+    play.now = at + 2_000;
+    const takeAway = () => play.play({ type: 'withdrawn', id: 'w', why: 'unassigned', author: 'Ada', teamIds: [], at });
+    const giveBack = () => {
+      const person = { id: 'ada', email: null };
+      const asked = { promptId: 'p2', agentSessionId: 'thread-2', author: 'Ada', person, text: 'again' } as const;
+      play.play({ type: 'prompted', source: 'delegation', ...asked, at: at + 500 });
+    };
+    for (const event of order === 'in order' ? [takeAway, giveBack] : [giveBack, takeAway]) event();
+    expect(play.state.phase.name).not.toBe('waiting');
+    // Whatever was under way ends, and then only the newer request is Claude's.
+    if (phase === 'saves') play.report(saved(1));
+    else play.report(aborted(['p1']), exited(['p1'], ['p2'], { cause: 'stop' }), saved(1));
+    play.started();
+    play.report(...begun(idOf(play, 'p2')), result('two', [idOf(play, 'p2')]), saved(2));
+    expect(play.closings('thread-1')).toHaveLength(1);
+    expect(play.closings('thread-2')).toEqual([expect.stringContaining('two')]);
+    expect(how(play)).toMatchObject({ p2: 'answered' });
+    expect(play.state.phase.name).toBe('waiting');
+  });
+});
+
 describe('a second stop', () => {
   it('holds for what was asked since the first, while that is carried out', () => {
     const play = working();
