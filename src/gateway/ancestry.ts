@@ -5,8 +5,8 @@ import { askGitHost, type GitRemote } from './git-host.ts';
 import { readPackCommits } from './pack-commits.ts';
 import type { Claims } from './token.ts';
 
-const V2 = { 'git-protocol': 'version=2' };
-const MAX_ADVERTISEMENT = 64 * 1024;
+export const V2 = { 'git-protocol': 'version=2' };
+export const MAX_ADVERTISEMENT = 64 * 1024;
 
 /**
  * Whether the host knows `part` as part of the history of one of `tips`.
@@ -67,11 +67,11 @@ export async function isInHistory(
   }
 }
 
-function packetOf(line: string): string {
+export function packetOf(line: string): string {
   return `${(line.length + 5).toString(16).padStart(4, '0')}${line}\n`;
 }
 
-async function beginningOf(answer: Response, most: number): Promise<string> {
+export async function beginningOf(answer: Response, most: number): Promise<string> {
   if (!answer.body) return '';
   const reader = bodyReader(answer.body);
   let text = '';
@@ -88,7 +88,7 @@ async function beginningOf(answer: Response, most: number): Promise<string> {
 }
 
 /** The pack in the answer to a fetch: what comes after the line `packfile` on side band 1. */
-function packOf(answer: BodyReader): BodyReader {
+export function packOf(answer: BodyReader): BodyReader {
   let held = new Uint8Array(0);
   let isPack = false;
   const packet = async (): Promise<Uint8Array | null> => {

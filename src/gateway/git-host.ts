@@ -14,6 +14,8 @@ export interface GitRemote {
   credential: BasicCredential | null;
   /** Gets another credential where the host refuses this one; left out or null: there is no other. */
   renew?: GitAccess['renew'];
+  /** Changes to what runs at the host wait for people; left out or null: they do not. */
+  held?: { baseBranch: string; paths: readonly string[] } | null;
 }
 
 /** Why something was not done: an HTTP status, a sentence for people, and headers of the answer. */

@@ -9,6 +9,7 @@ import { isInHistory } from './ancestry.ts';
 import { type BodyReader, bodyReader, PIECE_BYTES } from './body-reader.ts';
 import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './git-host.ts';
+import { HostObjects } from './host-objects.ts';
 import { type OwnCommits, refusalToMove } from './own-commits.ts';
 import { readPackCommits } from './pack-commits.ts';
 import { searchPack } from './pack-search.ts';
@@ -24,6 +25,8 @@ import {
 } from './push.ts';
 import type { SecretSearch, Wanted } from './secret-search.ts';
 import { type Claims, rightsOf } from './token.ts';
+import type { Claims } from './token.ts';
+import { refusalToHeld, type WorkflowHold } from './workflow-hold.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
 export const MAX_PUSH_BYTES = 1024 ** 3;
@@ -39,6 +42,7 @@ const MAX_REPORT_BYTES = 16 * 1024 ** 2;
  * @param maxPushBytes pushes larger than this, uncompressed, are refused
  * @param guard what a push may not hold; null: it is not looked through
  * @param own what the session has pushed so far, by which it is judged whether a push takes other people's commits off the branch; null: that is not judged
+ * @param hold where changes to what runs at the host wait for people; null: they do not
  * @returns the git host's answer as it streams; a push that is not allowed gets a report git prints for each ref, any other refusal a text git prints as `remote: …`
  */
 export async function forwardToGit(
@@ -50,6 +54,7 @@ export async function forwardToGit(
   maxPushBytes: number = MAX_PUSH_BYTES,
   own: OwnCommits | null = null,
   guard: PushGuard | null = null,
+  hold: WorkflowHold | null = null,
 ): Promise<Response> {
   const prefix = `${claims.r}.git/`;
   // Compared as it came: nothing is decoded or resolved, so there is no second way to write an address.
@@ -74,7 +79,7 @@ export async function forwardToGit(
   const body = decodedBody(request);
   if (!body) return plainRefusal(415, 'the body may be compressed with gzip only');
   if (resource === 'git-receive-pack') {
-    return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own, guard);
+    return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own, guard, hold);
   }
   return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
 }
@@ -95,6 +100,7 @@ async function forwardPush(
   maxBytes: number,
   own: OwnCommits | null,
   guard: PushGuard | null,
+  hold: WorkflowHold | null,
 ): Promise<Response> {
   const reader = bodyReader(body);
   let push: Push;
@@ -136,11 +142,18 @@ async function forwardPush(
 
   const [update] = push.updates;
   if (own && update) {
-    const { commits, read: more } = await readPackCommits(read, end, reader, update.newId.length);
-    read = more;
+    const beginning = await readPackCommits(read, end, reader, update.newId.length);
+    const { commits } = beginning;
+    read = beginning.read;
     const ask = (part: string, tips: readonly string[]) => isInHistory(part, tips, claims, remote, fetcher);
     const why = await refusalToMove(update, commits, own, ask);
     if (why !== null) return refuse(why);
+    if (hold) {
+      const host = new HostObjects(claims, remote, fetcher);
+      const held = await refusalToHeld(update, beginning, host, hold, await own.all(), ask);
+      read = held.read;
+      if (held.why !== null) return refuse(held.why);
+    }
     if (guard) {
       const searched = await searchPack(read, end, reader, update.newId.length, guard.search);
       read = searched.read;

@@ -31,31 +31,46 @@ export async function readPackCommits(
   at: number,
   reader: BodyReader,
   idLength: number,
-): Promise<{ commits: Map<string, string[]>; read: Uint8Array<ArrayBuffer> }> {
+): Promise<PackBeginning> {
   const pack = new GrowingBytes(read, reader);
   const commits = new Map<string, string[]>();
+  const trees = new Map<string, string>();
   const byOffset = new Map<number, Uint8Array>();
   const byId = new Map<string, Uint8Array>();
   const header = await pack.until(at + 12);
   const isPack = header && new TextDecoder('latin1').decode(pack.bytes.subarray(at, at + 4)) === 'PACK';
   const count = isPack ? new DataView(pack.bytes.buffer, pack.bytes.byteOffset).getUint32(at + 8) : 0;
   let position = at + 12;
-  for (let left = count; left > 0 && position - at < MAX_READ_BYTES; left--) {
+  let left = count;
+  for (; left > 0 && position - at < MAX_READ_BYTES; left--) {
     const object = await pack.whole(() => readObject(pack.bytes, position, position - at, idLength, byOffset, byId));
     if (object === null) break;
     if (object.content !== null) {
       const id = await idOf(object.content, idLength);
       commits.set(id, parentsOf(object.content));
+      const tree = treeOf(object.content);
+      if (tree !== null) trees.set(id, tree);
       byOffset.set(position - at, object.content);
       byId.set(id, object.content);
     }
     position = object.end;
   }
-  return { commits, read: pack.bytes };
+  return { commits, trees, read: pack.bytes, rest: { pack, at, position, left } };
+}
+
+/** What the beginning of a pack told, and how to read on. */
+export interface PackBeginning {
+  commits: Map<string, string[]>;
+  /** The tree of each of these commits, by the commit's id. */
+  trees: Map<string, string>;
+  /** Every byte read so far. */
+  read: Uint8Array<ArrayBuffer>;
+  /** Where the first object stands that is no commit; `at`: where the pack begins; `left`: objects from there on. */
+  rest: { pack: GrowingBytes; at: number; position: number; left: number };
 }
 
 /** Bytes that grow as more is needed. */
-class GrowingBytes {
+export class GrowingBytes {
   bytes: Uint8Array<ArrayBuffer>;
   readonly #reader: BodyReader;
 
@@ -100,6 +115,31 @@ function readObject(
   byOffset: ReadonlyMap<number, Uint8Array>,
   byId: ReadonlyMap<string, Uint8Array>,
 ): { content: Uint8Array | null; end: number } | null {
+  const { type, size, at, base: on } = readObjectHead(bytes, start, offset, idLength);
+  if (size > MAX_COMMIT_BYTES) return null;
+  if (type === COMMIT || type === TAG) {
+    const { content, end } = inflate(bytes, at, size);
+    return { content: type === COMMIT ? content : null, end };
+  }
+  const base = typeof on === 'number' ? byOffset.get(on) : on === null ? undefined : byId.get(on);
+  // A tree, a file, or what builds on one.
+  if (!base) return null;
+  const { content: delta, end } = inflate(bytes, at, size);
+  return { content: applyDelta(base, delta, MAX_COMMIT_BYTES), end };
+}
+
+/**
+ * The head of one object (gitformat-pack(5), "Pack file entries").
+ * @param offset of the object in its pack
+ * @returns its type, its size unpacked, where its zlib stream begins, and of a delta what it builds on: an offset or an id
+ * @throws NeedsMoreBytes
+ */
+export function readObjectHead(
+  bytes: Uint8Array,
+  start: number,
+  offset: number,
+  idLength: number,
+): { type: number; size: number; at: number; base: number | string | null } {
   let at = start;
   const next = () => {
     const byte = bytes[at];
@@ -114,12 +154,7 @@ function readObject(
     byte = next();
     size += (byte & 0x7f) * 2 ** shift;
   }
-  if (size > MAX_COMMIT_BYTES) return null;
-  if (type === COMMIT || type === TAG) {
-    const { content, end } = inflate(bytes, at, size);
-    return { content: type === COMMIT ? content : null, end };
-  }
-  let base: Uint8Array | undefined;
+  let base: number | string | null = null;
   if (type === OFFSET_DELTA) {
     byte = next();
     let back = byte & 0x7f;
@@ -127,21 +162,25 @@ function readObject(
       byte = next();
       back = (back + 1) * 128 + (byte & 0x7f);
     }
-    base = byOffset.get(offset - back);
+    base = offset - back;
   } else if (type === ID_DELTA) {
     const id = Array.from({ length: idLength / 2 }, next);
-    base = byId.get(id.map((value) => value.toString(16).padStart(2, '0')).join(''));
+    base = id.map((value) => value.toString(16).padStart(2, '0')).join('');
   }
-  // A tree, a file, or what builds on one.
-  if (!base) return null;
-  const { content: delta, end } = inflate(bytes, at, size);
-  return { content: applyDelta(base, delta, MAX_COMMIT_BYTES), end };
+  return { type, size, at, base };
 }
 
-async function idOf(content: Uint8Array, idLength: number): Promise<string> {
-  const head = new TextEncoder().encode(`commit ${content.byteLength}\0`);
+/** The id of an object. @param idLength hex digits: 40 for SHA-1, 64 for SHA-256 */
+export async function idOf(content: Uint8Array, idLength: number, type = 'commit'): Promise<string> {
+  const head = new TextEncoder().encode(`${type} ${content.byteLength}\0`);
   const digest = await crypto.subtle.digest(idLength === 64 ? 'SHA-256' : 'SHA-1', joined([head, content]));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A commit begins with its tree. */
+function treeOf(content: Uint8Array): string | null {
+  const line = new TextDecoder('latin1').decode(content.subarray(0, 70));
+  return /^tree ([0-9a-f]{64}|[0-9a-f]{40})\n/.exec(line)?.[1] ?? null;
 }
 
 /** The head of a commit is lines up to the first empty one; ids are ASCII. */

@@ -32,7 +32,9 @@ export class Remotes {
         return { status: 403, message };
       }
       const { credential, renew } = await gitAccess(config, repository);
-      return { cloneUrl: repository.cloneUrl, credential, renew };
+      const { workflows, workflowPaths: paths } = repository.settings.pullRequest;
+      const held = workflows === 'hold' ? { baseBranch: repository.baseBranch, paths } : null;
+      return { cloneUrl: repository.cloneUrl, credential, renew, held };
     } catch (error) {
       if (error instanceof GitHubError) return refusalOf(error, claims);
       if (!(error instanceof DecryptionError)) throw error;

@@ -6,6 +6,7 @@ import { commitSettingsSchema } from './commit-settings.ts';
 import { defaultEgress, egressSchema } from './egress.ts';
 import { globSchema } from './glob.ts';
 import { instanceSizeSchema, sandboxChoiceSchema } from './placement.ts';
+import { workflowPathSchema } from './workflow-paths.ts';
 
 /** Roles that a label can give Claude. */
 export const roleSchema = z.enum(['builder', 'debugger', 'scoper', 'reviewer']);
@@ -50,6 +51,10 @@ export const pullRequestSettingsSchema = z.object({
   bodyTemplate: z.string().max(10_000).default('{{summary}}\n\n---\n\n{{closes}}\n\nIssue: {{issue}} · {{session}}'),
   /** Merging closes the issue in Linear. */
   closesIssue: z.boolean().default(true),
+  /** `hold`: a push that changes what runs at the git host waits until a person has allowed these changes. */
+  workflows: z.enum(['allow', 'hold']).default('allow'),
+  /** What runs there besides the files that CI services read. */
+  workflowPaths: z.array(workflowPathSchema).max(50).default([]),
 });
 
 const names = z.array(z.string().trim().min(1)).default([]);

@@ -13,6 +13,7 @@ import { foreignKey } from '../gateway/claude-refusal.ts';
 import { accountFor } from '../gateway/egress-account.ts';
 import type { Fetch } from '../gateway/forwarding.ts';
 import { forwardToGit, refusedByGit } from '../gateway/git.ts';
+import type { GitRemote } from '../gateway/git-host.ts';
 import { guardOf } from '../gateway/guarded-secrets.ts';
 import { forwardToLfs, LFS_PATH } from '../gateway/lfs.ts';
 import { closedFor } from '../gateway/openings.ts';
@@ -22,6 +23,7 @@ import { readReport } from '../gateway/reported-secrets.ts';
 import { SecretStream, type Wanted } from '../gateway/secret-search.ts';
 import { forwardToSubmodule } from '../gateway/submodules.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
+import type { WorkflowHold } from '../gateway/workflow-hold.ts';
 import { log } from '../observability/log.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
@@ -189,10 +191,17 @@ export function gatewayApp(options: {
     const { host } = new URL(remote.cloneUrl);
     const passage = { observer, secrets, host, path: `/${path}` };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
-      forwardToGit(request, path, claims, remote, outgoing, undefined, ownCommitsOf(c.env, claims), {
-        search: secrets,
-        onSecret: (secret, commit) => raiseAlarm(c.env, claims.s, { secret, commit }),
-      }),
+      forwardToGit(
+        request,
+        path,
+        claims,
+        remote,
+        outgoing,
+        undefined,
+        ownCommitsOf(c.env, claims),
+        { search: secrets, onSecret: (secret, commit) => raiseAlarm(c.env, claims.s, { secret, commit }) },
+        holdOf(c.env, claims, remote),
+      ),
     );
   });
 
@@ -278,6 +287,15 @@ function ownCommitsOf(env: Env, { s, b }: Claims): OwnCommits {
     branch: async () => (await session.branch()) ?? b,
     add: (commits) => session.notePushed([...commits].map(([id, parents]) => ({ id, parents: [...parents] }))),
   };
+}
+
+/** Where changes to what runs at the host wait for people; null: they do not. */
+function holdOf(env: Env, { s }: Claims, { held }: GitRemote): WorkflowHold | null {
+  if (!held) return null;
+  const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(s));
+  const isAllowed = (fingerprint: string) => session.isPushAllowed(fingerprint);
+  const bases = async () => [...new Set([held.baseBranch, (await session.baseBranch()) ?? held.baseBranch])];
+  return { bases, paths: held.paths, isAllowed };
 }
 
 /** The token says which session; the platform says which container. Both must agree, so a stolen token opens nothing. */

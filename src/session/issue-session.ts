@@ -317,6 +317,16 @@ export class IssueSession extends DurableObject<Env> {
     return this.#state?.branch ?? null;
   }
 
+  /** The branch that the session builds on, where that is another than the repository's; null: it is not, or there is no session. */
+  baseBranch(): string | null {
+    return this.#state?.baseBranch ?? null;
+  }
+
+  /** Whether a person has allowed these contents of what runs at the git host, by the gateway's fingerprint of them. */
+  isPushAllowed(fingerprint: string): boolean {
+    return this.#state?.allowedPushes?.includes(fingerprint) ?? false;
+  }
+
   /** Commits that this session has pushed, with their parents. */
   pushedCommits(): PushedCommit[] {
     return this.#state ? this.#pushed.all() : [];

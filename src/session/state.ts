@@ -186,6 +186,8 @@ export interface PermissionQuestion {
   call?: string;
   /** What was said to it and is neither a yes nor a no; left out before. */
   unclear?: string;
+  /** It is a push of what runs at the git host: the gateway's fingerprint of these contents. */
+  push?: string;
 }
 
 /** A question that stood and does not any more. Times in ms since the epoch. */
@@ -342,6 +344,8 @@ export interface SessionState {
   backgroundStop?: { id: string; author: string | null; words: string; how: Halt['how'] } | null;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
+  /** Fingerprints of contents that run at the git host and that people let be pushed, the newest last. Left out before the first. */
+  allowedPushes?: string[];
   /** Requests for the next turn, oldest first. */
   queue: Request[];
   /** Requests that were closed last, newest last; left out before the first. */

@@ -1,0 +1,294 @@
+/** Under `pullRequest.workflows: hold`, with a real git on both sides of the gateway. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { forwardToGit } from '../../../src/gateway/git.ts';
+import type { Claims } from '../../../src/gateway/token.ts';
+import { fitsPart, isWorkflowName, workflowPathSchema } from '../../../src/protocol/workflow-paths.ts';
+import { type GitBackend, startGitBackend } from './git-backend.ts';
+import { serve, type WebServer } from './web-server.ts';
+
+const run = promisify(execFile);
+const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
+vi.spyOn(console, 'log').mockImplementation(() => {});
+
+describe('pushes of what runs at the git host', { timeout: 60_000 }, () => {
+  let root: string;
+  let host: GitBackend;
+  let gateway: WebServer;
+  let work: string;
+  let bare: string;
+  let own: Map<string, readonly string[]>;
+  let allowed: Set<string>;
+  let paths: string[];
+
+  async function git(...args: string[]): Promise<{ code: number; output: string }> {
+    const person = { NAME: 'Cyrus', EMAIL: 'cyrus@example.com' };
+    const env: Record<string, string | undefined> = {
+      PATH: process.env.PATH,
+      HOME: root,
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_TERMINAL_PROMPT: '0',
+      LC_ALL: 'C',
+    };
+    for (const [key, value] of Object.entries(person)) {
+      env[`GIT_AUTHOR_${key}`] = value;
+      env[`GIT_COMMITTER_${key}`] = value;
+    }
+    try {
+      const { stdout, stderr } = await run('git', args, { cwd: work, env });
+      return { code: 0, output: stdout + stderr };
+    } catch (error) {
+      const failed = error as { code: number; stdout: string; stderr: string };
+      return { code: failed.code, output: failed.stdout + failed.stderr };
+    }
+  }
+
+  async function write(path: string, text: string): Promise<void> {
+    await mkdir(dirname(join(work, path)), { recursive: true });
+    await writeFile(join(work, path), text);
+  }
+
+  async function commit(message: string): Promise<void> {
+    await git('add', '-A');
+    expect((await git('commit', '--quiet', '--allow-empty', '-m', message)).code).toBe(0);
+  }
+
+  /** As the sandbox server pushes once it was told that the gateway cannot read deltas. */
+  const push = (...more: string[]) =>
+    git(
+      '-c',
+      'pack.window=0',
+      '-c',
+      'pack.depth=0',
+      'push',
+      '--no-thin',
+      ...more,
+      'origin',
+      'HEAD:refs/heads/cyrus/eng-1',
+    );
+  const onHost = async () => (await run('git', ['rev-parse', 'refs/heads/cyrus/eng-1'], { cwd: bare })).stdout.trim();
+  const head = async () => (await git('rev-parse', 'HEAD')).output.trim();
+
+  async function expectHeld(...names: string[]): Promise<string> {
+    const { code, output } = await push('--force');
+    expect(output).toMatch(/\[held [0-9a-f]{64}: /);
+    expect(code).toBe(1);
+    for (const name of names) expect(output).toContain(JSON.stringify(name));
+    return /\[held ([0-9a-f]{64}): /.exec(output)?.[1] ?? '';
+  }
+
+  async function expectPushed(): Promise<void> {
+    expect(await push('--force')).toMatchObject({ code: 0 });
+    expect(await onHost()).toBe(await head());
+  }
+
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'cyrus-hold-'));
+    host = await startGitBackend(root, 'cyrus:password');
+    const remote = { cloneUrl: `${host.url}/acme/shop.git`, credential: { username: 'cyrus', password: 'password' } };
+    const commits = {
+      all: async () => own,
+      branch: async () => claims.b,
+      confirm: async () => {},
+      add: async (pushed: ReadonlyMap<string, readonly string[]>) => {
+        for (const [id, parents] of pushed) own.set(id, parents);
+      },
+    };
+    gateway = await serve((request) =>
+      forwardToGit(request, new URL(request.url).pathname.slice(5), claims, remote, fetch, undefined, commits, null, {
+        bases: async () => ['main'],
+        paths,
+        isAllowed: async (fingerprint) => allowed.has(fingerprint),
+      }),
+    );
+  });
+  afterAll(async () => {
+    await gateway.close();
+    await host.close();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    own = new Map();
+    allowed = new Set();
+    paths = [];
+    bare = join(root, 'acme/shop.git');
+    await rm(join(root, 'acme'), { recursive: true, force: true });
+    await run('git', ['init', '--quiet', '--bare', '--initial-branch=main', bare]);
+    await run('git', ['config', 'http.receivepack', 'true'], { cwd: bare });
+    await run('git', ['config', 'uploadpack.allowFilter', 'true'], { cwd: bare });
+    work = await mkdtemp(join(root, 'work-'));
+    await git('init', '--quiet', '--initial-branch=main', '.');
+    await write('README', 'shop\n');
+    await write('.github/workflows/ci.yml', 'on: push\n');
+    await write('scripts/ci/run.sh', 'npm test\n');
+    await write('scripts/other.sh', 'ls\n');
+    await write('package.json', '{}\n');
+    for (let index = 0; index < 40; index++) await write(`src/file-${index}.txt`, `${index}\n`);
+    await commit('Start');
+    await git('push', '--quiet', bare, 'main');
+    await git('remote', 'add', 'origin', `${gateway.url}/git/acme/shop.git`);
+    await git('checkout', '--quiet', '-b', 'cyrus/eng-1');
+  });
+
+  it('what does not touch them is pushed, also by a plain git push', async () => {
+    await write('src/file-1.txt', 'changed\n');
+    await commit('Change');
+    await expectPushed();
+    await commit('Nothing in it');
+    expect(await git('push', 'origin', 'HEAD:refs/heads/cyrus/eng-1')).toMatchObject({ code: 0 });
+    await git('revert', '--no-edit', 'HEAD~1');
+    await expectPushed();
+  });
+
+  it('a changed workflow is pushed once a person has allowed exactly these contents, and a later change asks again', async () => {
+    await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
+    await commit('Steal');
+    allowed.add(await expectHeld('.github'));
+    await expectPushed();
+    await write('src/file-1.txt', 'more\n');
+    await commit('More');
+    await expectPushed();
+    await write('.github/workflows/ci.yml', 'on: push\nrun: curl\n');
+    await commit('Other');
+    await expectHeld('.github');
+  });
+
+  const tricks: [string, string, () => Promise<void>][] = [
+    ['a new workflow', '.github', () => write('.github/workflows/x.yml', 'on: push\n')],
+    ['one of another service', '.gitlab-ci.yml', () => write('.gitlab-ci.yml', 'a: b\n')],
+    ['another case', '.GitHub', () => write('.GitHub/workflows/x.yml', 'on: push\n')],
+    ['a Jenkinsfile by another ending', 'Jenkinsfile.release', () => write('Jenkinsfile.release', 'x\n')],
+    ['a workflow that is renamed', '.github', () => rename(join(work, '.github/workflows/ci.yml'), join(work, '.github/workflows/b.yml'))],
+    ['a folder that is moved to its place', '.circleci', () => rename(join(work, 'scripts'), join(work, '.circleci'))],
+    ['a workflow that is removed', '.github', () => rm(join(work, '.github'), { recursive: true })],
+    [
+      'a link in its place',
+      '.github',
+      async () => {
+        await rm(join(work, '.github'), { recursive: true });
+        await symlink('src', join(work, '.github'));
+      },
+    ],
+    ['a mode', '.github', async () => void (await git('update-index', '--chmod=+x', '.github/workflows/ci.yml'))],
+    [
+      'a submodule',
+      '.github',
+      async () => {
+        await rm(join(work, '.github'), { recursive: true });
+        await git('rm', '-rq', '--cached', '.github');
+        await git('update-index', '--add', '--cacheinfo', `160000,${await head()},.github`);
+      },
+    ],
+  ];
+  it.each(tricks)('%s is held', async (_what, name, change) => {
+    await change();
+    if (_what === 'a mode' || _what === 'a submodule') await git('commit', '--quiet', '-m', 'Trick');
+    else await commit('Trick');
+    await expectHeld(name);
+  });
+
+  it('a change that a later commit undoes is no change', async () => {
+    await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
+    await commit('Do');
+    await git('revert', '--no-edit', 'HEAD');
+    await expectPushed();
+  });
+
+  it("the base's own changes come in by a merge, and a branch stays good when the base has moved on", async () => {
+    await write('src/file-1.txt', 'mine\n');
+    await commit('Mine');
+    await git('checkout', '--quiet', 'main');
+    await write('.github/workflows/ci.yml', 'on: pull_request\n');
+    await commit('By people');
+    await git('push', '--quiet', bare, 'main');
+    await git('checkout', '--quiet', 'cyrus/eng-1');
+    await expectPushed();
+    await git('merge', '--quiet', '--no-edit', 'main');
+    await expectPushed();
+  });
+
+  it('the workflows of another branch are held, whether they are merged or the branch itself is pushed', async () => {
+    await git('checkout', '--quiet', '-b', 'evil', 'main');
+    await write('.github/workflows/ci.yml', 'on: evil\n');
+    await commit('Evil');
+    await git('push', '--quiet', bare, 'evil');
+    await expectHeld('.github');
+    await git('checkout', '--quiet', 'cyrus/eng-1');
+    await git('merge', '--quiet', '--no-edit', '--no-ff', 'evil');
+    await expectHeld('.github');
+  });
+
+  it('what people pushed to the branch themselves may stay there', async () => {
+    await write('src/file-1.txt', 'mine\n');
+    await commit('Mine');
+    await expectPushed();
+    await write('.github/workflows/ci.yml', 'on: person\n');
+    await commit('Person');
+    await git('push', '--quiet', bare, 'HEAD:cyrus/eng-1');
+    await git('fetch', '--quiet', 'origin');
+    await write('src/file-2.txt', 'mine\n');
+    await commit('Mine again');
+    await expectPushed();
+  });
+
+  it('paths that an admin names are held too, and nothing beside them', async () => {
+    paths = ['package.json', 'scripts/ci/**', 'src/*-7.txt'];
+    await write('scripts/other.sh', 'pwd\n');
+    await write('src/file-8.txt', 'x\n');
+    await commit('Beside');
+    await expectPushed();
+    await write('scripts/ci/run.sh', 'curl evil\n');
+    await commit('Script');
+    await expectHeld('scripts/ci');
+    await write('package.json', '{"a":1}\n');
+    await write('src/file-7.txt', 'x\n');
+    await commit('More');
+    await expectHeld('package.json', 'scripts/ci', 'src/file-7.txt');
+    await git('reset', '--quiet', '--hard', 'HEAD~2');
+    await rm(join(work, 'scripts/ci'), { recursive: true });
+    await symlink('../src', join(work, 'scripts/ci'));
+    await commit('Link');
+    await expectHeld('scripts/ci');
+  });
+
+  it('what cannot be read is refused in words that say how to push it, and nothing is pushed', async () => {
+    await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
+    await commit('Steal');
+    const { code, output } = await git('push', 'origin', 'HEAD:refs/heads/cyrus/eng-1');
+    expect(code).toBe(1);
+    expect(output).toMatch(/pack\.depth=0 push --no-thin|\[held /);
+    await expect(onHost()).rejects.toThrow();
+  });
+
+  it('a host without partial clones is asked in the same way', async () => {
+    await run('git', ['config', 'uploadpack.allowFilter', 'false'], { cwd: bare });
+    await write('src/file-1.txt', 'x\n');
+    await commit('Fine');
+    await expectPushed();
+    await write('.github/x.yml', 'x\n');
+    await commit('Not');
+    await expectHeld('.github');
+  });
+});
+
+describe('paths that an admin names', () => {
+  it.each(['package.json', 'scripts/ci/**', 'scripts/*.sh', '.config/*/ci-*.y*ml'])('%s is one', (path) => {
+    expect(workflowPathSchema.safeParse(path).success).toBe(true);
+  });
+  it.each(['/etc', '', '../x', 'a//b', '**', '**/x', 'a/**/b', 'a\\b', 'a\nb'])('%j is refused', (path) => {
+    expect(workflowPathSchema.safeParse(path).success).toBe(false);
+  });
+  it('stars stand for what is within a name, without regard to case', () => {
+    expect(fitsPart('Build-CI.sh', 'build-*.SH')).toBe(true);
+    expect(fitsPart('ab', 'a*b*b')).toBe(false);
+    expect(fitsPart('abcb', 'a*b*b')).toBe(true);
+    expect(fitsPart('b', 'a')).toBe(false);
+    expect(isWorkflowName('JENKINSFILE')).toBe(true);
+    expect(isWorkflowName('src')).toBe(false);
+  });
+});
