@@ -12,8 +12,8 @@ const END_PATIENCE_MS = 250;
 const TERM_PATIENCE_MS = 150;
 /** Output still in the pipe after the exit; a leftover child may hold the pipe open for ever. */
 const DRAIN_MS = 300;
-/** A push may take its time; past this the CLI ends the turn without the answer. */
-const STOP_HOOK_SECONDS = 600;
+/** A push may take its time, and people to allow it; past this the CLI ends the turn without the answer. */
+const STOP_HOOK_SECONDS = 1_200;
 
 export interface ClaudeExit {
   code: number | null;

@@ -4,7 +4,8 @@
  * session, and must never meet the next one.
  */
 import { randomUUID } from 'node:crypto';
-import type { SandboxCommand } from '../src/protocol/sandbox.ts';
+import { HELD_PUSH_TOOL } from '../src/protocol/held-push.ts';
+import type { Decision, SandboxCommand } from '../src/protocol/sandbox.ts';
 import type { BackgroundTask } from './background.ts';
 import { type ClaudeExit, ClaudeProcess } from './claude.ts';
 import {
@@ -39,6 +40,9 @@ const BEFORE_END = 'before-end';
 const TRY_PATIENCE_MS = 120_000;
 /** A tool does not wait for the checkpoint of what ended less than this ago; a model takes longer to answer. */
 const KEPT_SLACK_MS = 500;
+
+/** The session gives people ten minutes, and says so when they are over; this is for one that does not. */
+const ASKED_LIMIT_MS = 15 * 60_000;
 
 /** Told to Claude where people are not even asked. */
 const NOT_IN_THIS_SESSION =
@@ -83,6 +87,8 @@ export class Conversation {
   #conversationId = '';
   /** Claude's API, or the gateway, has not accepted the credential: a CLI that was told so may not ask again by itself. */
   #wasRefused = false;
+  /** What the server itself asks people, by request. */
+  readonly #asked = new Map<string, (decision: Decision | null) => void>();
   /** Lines of a resumed CLI that has not begun: it may turn out that there is nothing to resume. */
   #held: string[] | null = null;
   #nothingToResume = false;
@@ -139,7 +145,7 @@ export class Conversation {
 
   /** Whether Claude waits for the answer to this question. */
   waitsFor(requestId: string): boolean {
-    return this.#questions.has(requestId);
+    return this.#questions.has(requestId) || this.#asked.has(requestId);
   }
 
   answer({ requestId, input }: Extract<SandboxCommand, { type: 'answer' }>): void {
@@ -149,11 +155,34 @@ export class Conversation {
 
   /** What is allowed runs with the very input that was shown to people. */
   decide({ requestId, decision }: Extract<SandboxCommand, { type: 'decide' }>): void {
+    this.#asked.get(requestId)?.(decision);
     const input = this.#questions.get(requestId);
     if (!input) return;
     this.#questions.delete(requestId);
     if (decision.allowed) this.#cli?.answer(requestId, input);
     else this.#cli?.deny(requestId, decision.message);
+  }
+
+  /**
+   * Asks people on the server's own behalf, as a tool of Claude's does that needs permission.
+   * @returns null where the process whose turn it is ended before, or nobody decided for longer than anybody is asked
+   */
+  async askPeople(tool: string, input: Record<string, unknown>): Promise<Decision | null> {
+    if (!this.#cli || this.#stopping) return null;
+    const requestId = `cyrus-${randomUUID()}`;
+    const decided = new Promise<Decision | null>((resolve) => this.#asked.set(requestId, resolve));
+    const request = { subtype: 'can_use_tool', tool_name: tool, input };
+    this.#emitLine(JSON.stringify({ type: 'control_request', request_id: requestId, request }));
+    const limit = setTimeout(() => {
+      this.#emitLine(JSON.stringify({ type: 'control_cancel_request', request_id: requestId }));
+      this.#asked.get(requestId)?.(null);
+    }, ASKED_LIMIT_MS);
+    try {
+      return await decided;
+    } finally {
+      clearTimeout(limit);
+      this.#asked.delete(requestId);
+    }
   }
 
   /** Ends the CLI because the machine is going away; a turn in progress is reported as lost. */
@@ -279,6 +308,11 @@ export class Conversation {
     if (meaning?.kind === 'calls-back') {
       if (meaning.callback === BEFORE_END) void this.#endWhenTried(this.#cli, meaning.requestId);
       else void this.#allowWhenKept(this.#cli, meaning.requestId);
+      return;
+    }
+    // The server asks under this name; nobody else does.
+    if (meaning?.kind === 'tool-asks' && meaning.tool === HELD_PUSH_TOOL) {
+      this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
       return;
     }
     // What is answered here is not told: whoever reads it would ask people.
@@ -418,12 +452,11 @@ export class Conversation {
       cli?.goOn(requestId);
       return;
     }
-    await within(
-      TRY_PATIENCE_MS,
-      this.#options.beforeEnd().then((found) => {
-        advice = found;
-      }),
-    );
+    const tried = this.#options.beforeEnd().then((found) => {
+      advice = found;
+    });
+    // People take the time that they have.
+    while (!(await within(TRY_PATIENCE_MS, tried)) && this.#asked.size > 0 && this.#cli === cli) {}
     if (advice === null || this.#stopping) cli?.goOn(requestId);
     else cli?.notYet(requestId, notYetWords(advice));
   }
@@ -498,6 +531,7 @@ export class Conversation {
     const unanswered = [...this.#answered, ...this.#tracker.abandon()];
     this.#answered = [];
     this.#questions.clear();
+    for (const resolve of this.#asked.values()) resolve(null);
     const prompts = await promptsAtExit(this.#context, unanswered, stop?.dropped ?? []);
     const turn = stop?.turn ?? commands.turnOf(unanswered);
     this.#context.emit({
@@ -567,7 +601,7 @@ export class Conversation {
 
   #whyEnd(): 'idle' | 'silent' | null {
     const cli = this.#cli;
-    if (!cli) return null;
+    if (!cli || this.#asked.size > 0) return null;
     const { idleMs, silenceMs, toolSilenceMs } = this.#context.config;
     const now = steadyNow();
     if (this.isBusy) {

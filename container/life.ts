@@ -69,6 +69,7 @@ export class Life {
     this.#saving = new Saving(context, {
       isClaudeBusy: () => this.#conversation.isBusy,
       runningCommands: () => this.#conversation.runningCommands,
+      askPeople: (tool, input) => this.#conversation.askPeople(tool, input),
       onCommitted: () => this.#conversation.deliverSoon(),
       onSaved: () => {
         this.#checkpoints.turnSaved();

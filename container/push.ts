@@ -1,4 +1,5 @@
 /** Pushes the session's branch, and tells what a refusal means: who can do something about it, and whether it passes. */
+import { type HeldPush, readHeldMark } from '../src/protocol/held-push.ts';
 import { steadyNow } from './clock.ts';
 import { complaint, GitError, git, refusedRefs, remoteFailure } from './git.ts';
 import { log } from './log.ts';
@@ -11,6 +12,10 @@ export const RETRY_LIMIT_MS = 60_000;
 /** Most characters of a host's refusal that are told. A list of found secrets, with what to do about them, fits. */
 const MAX_REFUSAL = 4_000;
 
+/** The gateway has to read what a push changes, and reads no deltas: it says so by naming this option. */
+const WANTS_WHOLE = 'pack.depth=0 push --no-thin';
+const WHOLE_OBJECTS = ['-c', 'pack.window=0', '-c', 'pack.depth=0'];
+
 /** Why a push failed. */
 export interface PushFailure {
   /** For people, with the host's own words. */
@@ -21,6 +26,8 @@ export interface PushFailure {
   retry: boolean;
   /** Somebody else pushed at the same moment. */
   stale: boolean;
+  /** A person has to allow it first: what the gateway names. */
+  held?: Pick<HeldPush, 'files' | 'fingerprint'>;
 }
 
 /**
@@ -33,14 +40,29 @@ export async function push(plan: WorkspacePlan, head: string, onHost: string | n
   const ref = `refs/heads/${plan.branch}`;
   const lease = `--force-with-lease=${ref}:${onHost ?? ''}`;
   const until = steadyNow() + RETRY_LIMIT_MS;
-  const args = ['push', '--porcelain', '--no-verify', lease, plan.remote.url, `${head}:${ref}`];
+  let whole: string[] = [];
   for (let attempt = 0; ; attempt++) {
     try {
+      const args = [
+        ...whole,
+        'push',
+        '--porcelain',
+        '--no-verify',
+        '--no-thin',
+        lease,
+        plan.remote.url,
+        `${head}:${ref}`,
+      ];
+      if (whole.length === 0) args.splice(args.indexOf('--no-thin'), 1);
       await git(args, { ...inWorktree(plan), timeoutMs: PUSH_TIMEOUT_MS });
       await git(['update-ref', `refs/remotes/origin/${plan.branch}`, head], inWorktree(plan));
       return null;
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
+      if (whole.length === 0 && refusedRefs(error).some((reason) => reason.includes(WANTS_WHOLE))) {
+        whole = WHOLE_OBJECTS;
+        continue;
+      }
       const failure = pushFailure(plan.branch, error);
       log('warning', 'push failed', { attempt: attempt + 1, retry: failure.retry, complaint: complaint(error) });
       const wait = RETRY_PAUSES_MS[attempt];
@@ -64,6 +86,11 @@ export function pushFailure(branch: string, error: GitError): PushFailure {
   if (isOvertaken(error, rejected)) {
     const problem = `${branch} was not pushed: somebody else has just changed it on the git host.`;
     return { problem, isForClaude: false, retry: true, stale: true };
+  }
+  const held = rejected === undefined ? null : readHeldMark(rejected);
+  if (held !== null) {
+    const problem = `${branch} was not pushed: it changes what runs at the git host (${held.files.join(', ')}), which a person has to allow first. The work is kept here. Undo these changes where they are not needed.`;
+    return { ...passing, retry: false, problem, isForClaude: true, held };
   }
   const said = rejected === undefined ? complaint(error) : [rejected, ...remoteWords(error)].join(' · ');
   if (failure === 'network') {

@@ -5,6 +5,7 @@
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type HeldPush, MAX_HELD_DIFF } from '../src/protocol/held-push.ts';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
 import type { Baseline } from './baseline.ts';
 import { steadyNow } from './clock.ts';
@@ -55,6 +56,8 @@ export interface PublishedWork {
   retry: boolean;
   /** Somebody pushed at the same moment: what happened outside is to be taken up, and the push tried again. */
   stale: boolean;
+  /** A person has to allow the push first: what they are to be asked; `null` where that is too long to be read. */
+  held?: HeldPush | null;
 }
 
 /**
@@ -123,6 +126,7 @@ export async function publishWork(
     if (result.isForClaude) advice.push(result.problem);
   }
   const { pushed, retry, stale } = result;
+  const held = result.held && (await heldDiff(options, result.held, forkPoint, head));
   let patchBytes: number | null = null;
   if (files.length > 0 && patchPath !== null) {
     // Where the push has just waited in vain for the gateway, the patch is tried once.
@@ -130,7 +134,18 @@ export async function publishWork(
     patchBytes = patch.bytes;
     if (patch.problem) problems.push(patch.problem);
   }
-  return { commits, files, newCommits, pushed, patchBytes, problems, advice, retry, stale };
+  return {
+    commits,
+    files,
+    newCommits,
+    pushed,
+    patchBytes,
+    problems,
+    advice,
+    retry,
+    stale,
+    ...(held !== undefined && { held }),
+  };
 }
 
 interface Published {
@@ -139,6 +154,7 @@ interface Published {
   isForClaude: boolean;
   retry: boolean;
   stale: boolean;
+  held?: Pick<HeldPush, 'files' | 'fingerprint'>;
 }
 
 /** Pushes where there is something to push and nobody else's commit would leave the branch. */
@@ -315,6 +331,28 @@ async function listFiles(options: GitOptions, from: string, head: string): Promi
     if (path) files.push({ path, additions: lineCount(added), deletions: lineCount(removed) });
   }
   return files;
+}
+
+/** What the files that are held differ in from the base; null where that is nothing, or more than people can read. */
+async function heldDiff(
+  options: GitOptions,
+  held: Pick<HeldPush, 'files' | 'fingerprint'>,
+  from: string,
+  head: string,
+): Promise<HeldPush | null> {
+  const args = ['diff', '--full-index', '--no-ext-diff', '--no-textconv', '--no-color', '--no-renames'];
+  const paths = held.files.map((file) => `:(top,literal)${file}`);
+  try {
+    const diff = await git([...args, '--submodule=short', from, head, '--', ...paths], {
+      ...options,
+      maxBytes: 4 * MAX_HELD_DIFF,
+    });
+    return diff === '' || diff.length > MAX_HELD_DIFF ? null : { ...held, diff };
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    log('warning', 'the diff of what is held could not be made', { complaint: complaint(error) });
+    return null;
+  }
 }
 
 function lineCount(text: string): number | null {

@@ -3,6 +3,8 @@
  * and publishing are two sequences, so that a push that takes long does not hold up the next turn's commit.
  */
 
+import { HELD_PUSH_TOOL, type HeldPush } from '../src/protocol/held-push.ts';
+import type { Decision } from '../src/protocol/sandbox.ts';
 import { readBaseline } from './baseline.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { GitError } from './git.ts';
@@ -27,6 +29,8 @@ export interface SavingOptions {
   isClaudeBusy: () => boolean;
   /** Commands that run in the background, in words for people. */
   runningCommands: () => string[];
+  /** Asks people as a tool does that needs permission; null: what asked is over before they answered. Never rejects. */
+  askPeople: (tool: string, input: Record<string, unknown>) => Promise<Decision | null>;
   /** The worktree is Claude's again. */
   onCommitted: () => void;
   /** The work is saved, or what could not be is reported. */
@@ -128,7 +132,8 @@ export class Saving {
     const context = this.#context;
     if (context.isOver) return null;
     try {
-      const { advice } = await this.#commitAndPublish({ isAtRest: true, patch: false });
+      const tried = await this.#commitAndPublish({ isAtRest: true, patch: false });
+      const { advice } = tried.held === undefined ? tried : await this.#askToPush(tried, tried.held);
       const fresh = this.#unlessTold(advice);
       await context.remember();
       return fresh.length === 0 ? null : fresh.map((one) => `- ${one}`).join('\n');
@@ -136,6 +141,18 @@ export class Saving {
       context.broken('try-before-end', error);
       return null;
     }
+  }
+
+  /** People are asked whether it may be pushed; the turn waits. @returns what Claude is told */
+  async #askToPush(tried: PublishedWork, held: HeldPush | null): Promise<{ advice: string[] }> {
+    if (held === null) {
+      const why = 'Nobody was asked whether these changes may be pushed, for there are too many of them to be read.';
+      return { advice: [...tried.advice, why] };
+    }
+    const decision = await this.#options.askPeople(HELD_PUSH_TOOL, held);
+    if (decision === null || this.#context.isOver) return { advice: [] };
+    if (decision.allowed) return await this.#commitAndPublish({ isAtRest: true, patch: false });
+    return { advice: [...tried.advice, decision.message] };
   }
 
   /** @param after number of the last event before it */
@@ -150,7 +167,7 @@ export class Saving {
       this.#publishing.run(() => this.#share()),
     ]);
     if (context.isOver) return;
-    const { head, problems, advice, retry, stale: _, ...work } = saved;
+    const { head, problems, advice, retry, stale: _, held: _held, ...work } = saved;
     this.#planPush(retry);
     // What Claude has not been told in its turn it is told with the next prompt.
     record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessTold(advice)])].slice(0, MAX_NOTES);

@@ -3,6 +3,7 @@
  * host, against those that the base has. Nothing that a sandbox says counts. What differs is pushed only where people have
  * allowed exactly these contents.
  */
+import { heldMark } from '../protocol/held-push.ts';
 import { fitsPart, isWorkflowName } from '../protocol/workflow-paths.ts';
 import type { HostObjects } from './host-objects.ts';
 import type { CommitGraph, PackBeginning } from './pack-commits.ts';
@@ -26,6 +27,8 @@ const FOLDER = '40000';
 const ZERO = /^0+$/;
 const MAX_ENTRIES = 500;
 const MAX_NAMED = 40;
+/** A refusal is one line of at most 1,000 characters. */
+const MAX_MARK = 700;
 /** Commits of the host's on which a push builds that are asked about. */
 const MAX_EDGES = 10;
 
@@ -92,15 +95,15 @@ export async function refusalToHeld(
   }
 }
 
-/** The sandbox server reads the paths and the fingerprint from these words: see container/held-push.ts. */
+/** The sandbox server reads the paths and the fingerprint from these words. */
 function heldWords(paths: string[], fingerprint: string): string {
-  const named = paths.slice(0, MAX_NAMED).map((path) => JSON.stringify(path));
-  const list = named.join(', ');
-  const rest = 'it was not pushed, and a person is asked when you end your turn; undo these changes where they are not needed';
-  if (paths.length > MAX_NAMED || list.length > 700) {
-    return `this push changes too many of the files that decide what runs at the git host for a person to judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
+  const mark = heldMark({ files: paths, fingerprint });
+  const rest =
+    'it was not pushed, and a person is asked when you end your turn; undo these changes where they are not needed';
+  if (paths.length > MAX_NAMED || mark.length > MAX_MARK || /]: |[^\x20-\x7e]/.test(paths.join(' '))) {
+    return `this push changes files that decide what runs at the git host, more of them or with stranger names than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
   }
-  return `this push changes what runs at the git host, which a person has to allow first [held ${fingerprint}: ${list}]: ${rest}`;
+  return `this push changes what runs at the git host, which a person has to allow first ${mark}: ${rest}`;
 }
 
 /** Commits that the pushed history builds on and that are neither pushed now nor were before: the host has them. */

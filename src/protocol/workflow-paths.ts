@@ -50,7 +50,7 @@ export const workflowPathSchema = z
   .trim()
   .min(1)
   .max(200)
-  .regex(/^[^\0-\x1f\x7f\\]+$/, 'no control characters and no backslashes')
+  .regex(/^[^\p{Cc}\\]+$/u, 'no control characters and no backslashes')
   .refine((path) => path.split('/').every((part) => part !== '' && part !== '.' && part !== '..'), {
     message: 'a path from the root of the repository, e.g. "scripts/ci/**", without leading slash',
   })

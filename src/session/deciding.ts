@@ -139,6 +139,7 @@ export function takeDecision(step: Step, prompt: TurnPrompt, reply: Reply): void
     : denied(author, answer === 'deny' ? (before ?? null) : words);
   step.enter({ name: 'working', since: step.now, turn: withDenial(turn, about, decision) });
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
+  if (isAllowed && about.push !== undefined) allowPush(step, about.push);
   if (answer === 'session') remember(step, about.grant?.key ?? null, false);
   const howLong = answer === 'session' ? ' for this session' : '';
   const verdict = isAllowed ? `allowed${howLong}` : 'did not allow';
@@ -158,6 +159,14 @@ function remember(step: Step, key: string | null, once: boolean): void {
   const { grants = [], repository } = step.state;
   step.set({ grants: withGrant(grants, { repository, key, once }) });
 }
+
+/** The gateway lets these contents pass from now on. */
+function allowPush(step: Step, push: string): void {
+  const { allowedPushes = [] } = step.state;
+  step.set({ allowedPushes: [...allowedPushes.filter((one) => one !== push), push].slice(-MAX_ALLOWED_PUSHES) });
+}
+
+const MAX_ALLOWED_PUSHES = 100;
 
 /** Nobody answered in time: what asks is denied, and what waits behind it too, since nobody seems to be there. */
 export function expire(step: Step): void {

@@ -4,6 +4,7 @@
  */
 import { safeText } from '../linear/activities.ts';
 import { cutText, fence, inlineCode } from '../linear/markdown.ts';
+import { HELD_PUSH_TOOL, heldPushSchema } from '../protocol/held-push.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { readMcpToolName } from '../protocol/mcp.ts';
 import type { Decision } from '../protocol/sandbox.ts';
@@ -28,6 +29,7 @@ export const MINUTES_TO_ANSWER = PERMISSION_LIMIT_MS / 60_000;
 /** @returns the question; null where the call is too long to have been kept whole, so that nobody could judge it */
 export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>): PermissionQuestion | null {
   if (entry.truncatedFrom !== undefined) return null;
+  if (entry.name === HELD_PUSH_TOOL) return readHeldPush(entry.requestId, entry.input);
   const { title, text, words } = callWords(entry.name, entry.input);
   const visible = withoutDisguise(text);
   const isCut = visible.length > MAX_SHOWN;
@@ -43,6 +45,24 @@ export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>
   };
 }
 
+/** A push of what runs at the git host: what is allowed are these very contents, so there is nothing to allow beyond them. */
+function readHeldPush(requestId: string, input: unknown): PermissionQuestion | null {
+  const held = heldPushSchema.safeParse(input);
+  if (!held.success) return null;
+  const { files, diff, fingerprint: push } = held.data;
+  return {
+    kind: 'permission',
+    requestId,
+    title: `push changes to what runs at the git host (${withoutDisguise(files.join(', '))})`,
+    shown: withoutDisguise(diff),
+    cutFrom: null,
+    why: 'Whatever these files say runs there with the secrets of the repository, before anybody has looked at the branch.',
+    grant: null,
+    call: fingerprint(`${HELD_PUSH_TOOL}\n${push}\n${diff}`),
+    push,
+  };
+}
+
 /** Answers to choose from, in their order. */
 export function permissionChoices({ grant }: Pick<PermissionQuestion, 'grant'>): Choice[] {
   return grant ? [ONCE, FOR_SESSION, DENIED] : [ONCE, DENIED];
@@ -54,8 +74,10 @@ const DENIED: Choice = { id: 'deny', label: DENY };
 
 /** The question as Markdown. */
 export function askWords(about: PermissionQuestion): string {
-  const { title, shown, cutFrom, why, grant } = about;
-  const cut = cutFrom === null ? '' : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the live page shows the whole.`;
+  const { title, why, grant } = about;
+  const shown = cutText(about.shown, MAX_SHOWN);
+  const whole = about.cutFrom ?? about.shown.length;
+  const cut = whole <= MAX_SHOWN ? '' : `Cut after ${MAX_SHOWN} of ${whole} characters; the live page shows the whole.`;
   const list = listWords(permissionChoices(about));
   const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
   const rest = `A no may say why, and Claude reads it. Without an answer in ${MINUTES_TO_ANSWER} minutes it is denied.`;

@@ -174,7 +174,7 @@ export interface PermissionQuestion {
   requestId: string;
   /** What it would do, in one line: "run a command". */
   title: string;
-  /** What exactly it would run or write, in visible characters; at most `MAX_SHOWN` of them. */
+  /** What exactly it would run or write, in visible characters; at most `MAX_SHOWN` of them, of a push all. */
   shown: string;
   /** Its whole length, where `shown` is cut. */
   cutFrom: number | null;

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
+import { forwardToGit } from '../../src/gateway/git.ts';
 import { forwardToLfs } from '../../src/gateway/lfs.ts';
 import { SecretSearch } from '../../src/gateway/secret-search.ts';
 import { submoduleAddress } from '../../src/gateway/submodules.ts';
@@ -45,6 +46,8 @@ export interface GatewayStandIn {
   loseAnswers: number;
   /** Requests to the git host, or those of one service, are answered with this instead, when it is set. */
   refuseGit: { status: number; text: string; service?: 'git-receive-pack' } | null;
+  /** Pushes are judged by the gateway's own code, where what runs at the host waits for people: fingerprints that they allowed. */
+  allowedPushes: Set<string> | null;
   /** Called before each request to the git host, with its path there. */
   beforeGit: ((path: string) => Promise<void>) | null;
   /** MCP servers by name: where they are, and the Authorization that the gateway adds. */
@@ -64,6 +67,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
   const streams = new Map<string, SandboxEvent[]>();
   let latest: SandboxEvent[] = [];
   let latestGeneration = 1;
+  const pushed = new Map<string, readonly string[]>();
 
   const server = createServer((request, response) => {
     void handle(request, response).catch((error: unknown) => {
@@ -110,6 +114,9 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       if (lfs) {
         const [, fullName = '', resource = ''] = lfs;
         return serveLfs(request, response, fullName, resource, targets.git);
+      }
+      if (gateway.allowedPushes !== null && path.endsWith('/git-receive-pack')) {
+        return servePush(request, response, path.slice('/gateway/git/'.length), targets.git);
       }
       const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
       return forward(request, response, `${url}${path.slice('/gateway/git'.length)}`, { authorization: basic });
@@ -158,6 +165,45 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       secrets: new SecretSearch([]),
       fetcher: (onward) => fetch(onward),
     });
+    response.writeHead(answer.status, [...answer.headers].flat());
+    if (answer.body) await pipeline(Readable.fromWeb(answer.body as WebStream), response);
+    else response.end();
+  }
+
+  /** By the gateway's own code. */
+  async function servePush(
+    message: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    { url, username, password }: NonNullable<GatewayTargets['git']>,
+  ): Promise<void> {
+    const init: RequestInit & { duplex: 'half' } = { method: 'POST', duplex: 'half' };
+    init.headers = new Headers(Object.entries(message.headers).map(([name, value]) => [name, String(value)]));
+    init.body = Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>;
+    const fullName = path.slice(0, path.indexOf('.git/'));
+    const claims = { s: 'a'.repeat(64), w: 'workspace', r: fullName, b: 'cyrus/shop-1', g: 1 };
+    const own = {
+      all: async () => pushed,
+      branch: async () => claims.b,
+      confirm: async () => {},
+      add: async (commits: ReadonlyMap<string, readonly string[]>) => {
+        for (const [id, parents] of commits) pushed.set(id, parents);
+      },
+    };
+    const answer = await forwardToGit(
+      new Request(`${gateway.url}/git/${path}`, init),
+      path,
+      claims,
+      { cloneUrl: `${url}/${fullName}.git`, credential: { username, password } },
+      (onward) => fetch(onward),
+      undefined,
+      own,
+      {
+        bases: async () => ['main'],
+        paths: [],
+        isAllowed: async (fingerprint) => gateway.allowedPushes?.has(fingerprint) ?? false,
+      },
+    );
     response.writeHead(answer.status, [...answer.headers].flat());
     if (answer.body) await pipeline(Readable.fromWeb(answer.body as WebStream), response);
     else response.end();
@@ -260,6 +306,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     superseded: false,
     loseAnswers: 0,
     refuseGit: null,
+    allowedPushes: null,
     beforeGit: null,
     mcpServers: new Map(),
     awaitNewStream: () => {

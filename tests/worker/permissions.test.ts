@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
 import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { SandboxCommand } from '../../src/protocol/sandbox.ts';
 import { PERMISSION_LIMIT_MS } from '../../src/session/deadlines.ts';
@@ -117,4 +118,41 @@ it('a page of an earlier version, which names no question, is understood', async
   expect((await press(thread, 'Allow once')).status).toBe(202);
   await vi.waitFor(() => expect(decisions()).toHaveLength(1));
   expect(decisions()[0]).toMatchObject({ requestId: 'r1', decision: { allowed: true } });
+});
+
+const HELD = { files: ['.github'], diff: '+run: env', fingerprint: 'a'.repeat(64) };
+
+/** A session whose push waits for people. */
+async function holding(input: unknown = HELD): Promise<{ thread: Thread; reporter: Reporter }> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+  const reporter = new Reporter(thread);
+  await reporter.report(init, permission('push-1', '', { tool_name: HELD_PUSH_TOOL, input }));
+  return { thread, reporter };
+}
+
+it('a push of what runs at the git host is shown with its diff, and what a person allows counts for exactly these contents', async () => {
+  const { thread } = await holding();
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+  const question = outside.said.at(-1)?.content.body;
+  expect(question).toContain('push changes to what runs at the git host (.github)');
+  expect(question).toContain('+run: env');
+  expect((await page(thread))?.session.asked).toMatchObject({ call: '+run: env', options: ['Allow once', 'Deny'] });
+  expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(false);
+  await send(prompted(thread, 'Allow once'));
+  await vi.waitFor(() => expect(decisions()[0]).toMatchObject({ decision: { allowed: true } }));
+  expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(true);
+  expect(await session(thread).isPushAllowed('b'.repeat(64))).toBe(false);
+});
+
+it('a push that is denied, or that nobody can read, is not allowed', async () => {
+  const { thread } = await holding();
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+  await send(prompted(thread, 'Deny'));
+  await vi.waitFor(() => expect(decisions()[0]).toMatchObject({ decision: { allowed: false } }));
+  expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(false);
+  const other = await holding({ ...HELD, diff: '' });
+  await vi.waitFor(() => expect(decisions()[1]).toMatchObject({ decision: { allowed: false } }));
+  expect(await session(other.thread).isPushAllowed(HELD.fingerprint)).toBe(false);
 });

@@ -163,7 +163,11 @@ describe('pushes of what runs at the git host', { timeout: 60_000 }, () => {
     ['one of another service', '.gitlab-ci.yml', () => write('.gitlab-ci.yml', 'a: b\n')],
     ['another case', '.GitHub', () => write('.GitHub/workflows/x.yml', 'on: push\n')],
     ['a Jenkinsfile by another ending', 'Jenkinsfile.release', () => write('Jenkinsfile.release', 'x\n')],
-    ['a workflow that is renamed', '.github', () => rename(join(work, '.github/workflows/ci.yml'), join(work, '.github/workflows/b.yml'))],
+    [
+      'a workflow that is renamed',
+      '.github',
+      () => rename(join(work, '.github/workflows/ci.yml'), join(work, '.github/workflows/b.yml')),
+    ],
     ['a folder that is moved to its place', '.circleci', () => rename(join(work, 'scripts'), join(work, '.circleci'))],
     ['a workflow that is removed', '.github', () => rm(join(work, '.github'), { recursive: true })],
     [
