@@ -198,6 +198,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
       (onward) => fetch(onward),
       undefined,
       own,
+      null,
       {
         bases: async () => ['main'],
         paths: [],
