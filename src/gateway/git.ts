@@ -25,7 +25,6 @@ import {
 } from './push.ts';
 import type { SecretSearch, Wanted } from './secret-search.ts';
 import { type Claims, rightsOf } from './token.ts';
-import type { Claims } from './token.ts';
 import { refusalToHeld, type WorkflowHold } from './workflow-hold.ts';
 
 /** Largest push, in bytes, unless told otherwise. */
