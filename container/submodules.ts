@@ -107,8 +107,15 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     if (!(await has(inside, commit))) await git([...fetch, '--no-tags', url, commit], inside);
     await git(['checkout', '--quiet', '--detach', commit], { ...inside, settings: await withoutFilters(inside) });
     await writeFile(join(gitDir, GIVEN), `${commit}\n`);
-    if (!(await exists(join(folder, '.gitmodules')))) return null;
-    return `The submodule ${shown} has submodules of its own, which are empty: only one level is fetched.`;
+    const lacks = [
+      ...((await exists(join(folder, '.gitmodules')))
+        ? ['has submodules of its own, which are empty: only one level is fetched']
+        : []),
+      ...((await keepsLargeFiles(inside))
+        ? ['keeps files in Git LFS, which stay pointers: contents are fetched for the repository itself alone']
+        : []),
+    ];
+    return lacks.length === 0 ? null : `The submodule ${shown} ${lacks.join(', and ')}.`;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     log('warning', 'submodule not fetched', { path: shown, error });
@@ -151,6 +158,13 @@ async function makeRepository(
 
 async function has(options: GitOptions, commit: string): Promise<boolean> {
   return await gitSays(['cat-file', '-e', `${commit}^{commit}`], options).catch(() => false);
+}
+
+async function keepsLargeFiles(options: GitOptions): Promise<boolean> {
+  return await gitSays(
+    ['grep', '--quiet', '-F', 'filter=lfs', 'HEAD', '--', ':(glob)**/.gitattributes'],
+    options,
+  ).catch(() => false);
 }
 
 /** A link may have come into the place of a folder above it. */

@@ -39,7 +39,12 @@ export function harmlessMarkdown(text: string, own: string | null = null): strin
   const split = splitCode(plain, { nested: false, acrossLines: false });
   const isSure = split.every(({ text: part, isCode }) => isCode || !HTML_LINE.test(part));
   return (isSure ? split : [{ text: plain, isCode: false }])
-    .map((part) => (part.isCode ? part.text : harmlessKeys(harmlessWords(part.text), own, /^[A-Z][A-Z\d]*$/)))
+    .map(({ text: part, isCode }, at, all) => {
+      if (isCode) return harmlessCode(part);
+      const next = all[at + 1];
+      const before = next?.isCode ? apartFrom(part, next.text.slice(0, LOOK_AHEAD)) : part;
+      return harmlessKeys(harmlessWords(before), own, /^[A-Z][A-Z\d]*$/);
+    })
     .join('')
     .replaceAll('<!--', '&lt;!--');
 }
@@ -72,15 +77,41 @@ function harmlessKeys(text: string, own: string | null, isKey: RegExp | null = n
 }
 
 function harmlessWords(text: string): string {
-  const broken = text.replace(
-    MAGIC,
-    (_, word: string, space: string) => `${word[0] ?? ''}${JOINER}${word.slice(1)}${space}`,
-  );
+  const broken = text.replace(MAGIC, (_, word: string, space: string) => apart(word) + space);
   return besidesAddresses(
     broken,
     (part) => part.replace(/@(?=[a-z\d_])/gi, `@${JOINER}`).replace(NUMBER, (mark) => `${mark}${JOINER}`),
     harmlessAddress,
   );
+}
+
+/** As far as a word that closes is looked after, in UTF-16 code units. */
+const LOOK_AHEAD = 80;
+
+/** A word that closes what the code after it names: "fixes `ENG-1`". Linear reads the text, not the Markdown. */
+function apartFrom(text: string, after: string): string {
+  return (text + after)
+    .replace(MAGIC, (whole, word: string, space: string, at: number) =>
+      at + word.length > text.length ? whole : apart(word) + space,
+    )
+    .slice(0, -after.length || undefined);
+}
+
+/**
+ * Code stays as it is, for people copy it; only a word that closes an issue of Linear's, which knows no code, is kept apart. Words before
+ * what merely looks like an identifier stay.
+ */
+function harmlessCode(code: string): string {
+  return code.replace(MAGIC, (whole, word: string, space: string, at: number) => {
+    const named = code.slice(at + whole.length, at + whole.length + LOOK_AHEAD).split('\n', 1)[0] ?? '';
+    const keys = [...named.matchAll(/\b([A-Z][A-Z\d]{0,9})-\d/g)].map(([, key = '']) => key);
+    const isClosing = named.includes('linear.app/') || keys.some((key) => !STANDARDS.test(key));
+    return isClosing ? apart(word) + space : whole;
+  });
+}
+
+function apart(word: string): string {
+  return `${word[0] ?? ''}${JOINER}${word.slice(1)}`;
 }
 
 /** An address of an issue or the like leads there still, and no git host takes it for a reference. */

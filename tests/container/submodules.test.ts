@@ -75,7 +75,12 @@ const told = () =>
     .join('\n');
 
 test('those of the same host are there; others stay empty, are named, and run nothing', async () => {
-  const lib = await repository('acme/lib', { 'lib.txt': 'lib\n' });
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 5\n`;
+  const lib = await repository('acme/lib', {
+    'lib.txt': 'lib\n',
+    'art/.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
+    'art/a.bin': pointer,
+  });
   const own = await repository('acme/own', { 'cyrus-setup.sh': 'cat libs/one/lib.txt\n' });
   const commit = await tipOf(lib);
   const gitlink = (id: string, path: string) => `git update-index --add --cacheinfo 160000,${id},${path}`;
@@ -99,6 +104,8 @@ test('those of the same host are there; others stay empty, are named, and run no
   for (const path of ['far', 'evil', 'option']) {
     expect(told()).toMatch(new RegExp(`The submodule ${path} is empty: .*not fetched`));
   }
+  expect(told()).toMatch(/The submodule libs\/one keeps files in Git LFS, which stay pointers/);
+  expect(await readFile(inWorktree('libs/one/art/a.bin'), 'utf8')).toBe(pointer);
   expect(told()).toMatch(/The submodule odd is empty: its name/);
   const saved = await claude('git -C libs/one log --oneline; git submodule status; git status --porcelain > s.txt');
   expect(saved.problem).toBeUndefined();

@@ -6,6 +6,7 @@ import {
   renderTitle,
   updatedBody,
 } from '../../../src/github/pull-request-text.ts';
+import { harmlessMarkdown } from '../../../src/protocol/harmless-text.ts';
 import { pullRequestSettingsSchema } from '../../../src/protocol/repository.ts';
 
 const { titleTemplate, bodyTemplate } = pullRequestSettingsSchema.parse({});
@@ -243,4 +244,13 @@ describe('the repository’s template for pull requests', () => {
     expect(text.length).toBeLessThanOrEqual(65_536);
     expect(text).toContain('<!-- cyrus:end -->');
   });
+});
+
+it('a word that closes is kept apart from what code names too, for Linear knows no code; other code stays as it is', () => {
+  const apart = (text: string) => harmlessMarkdown(text, 'ENG-1');
+  expect(apart('It closes `ENG-9`.')).toBe('It c\u2060loses `ENG-9`.');
+  expect(apart('```\nFixes ENG-7\n```')).toBe('```\nF\u2060ixes ENG-7\n```');
+  expect(apart('`git commit -m "Resolves https://linear.app/a/issue/ENG-2"`')).toContain('R\u2060esolves');
+  for (const code of ['`Fixes #1`', '`ignore UTF-8`', '```js\nclose(); // skip x-1\n```', '`ENG-9`'])
+    expect(apart(code)).toBe(code);
 });
