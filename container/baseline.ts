@@ -3,10 +3,10 @@
  * turn is none of Claude's work. Kept as a file, so that a restart of the server finds it.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat, readFile, readlink, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { git } from './git.ts';
+import { createReadStream } from './inside.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const baselineSchema = z.array(z.tuple([z.string(), z.string()]));

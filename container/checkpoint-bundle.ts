@@ -1,9 +1,9 @@
 /** A checkpoint's bundle: what leads to a snapshot and is not known to the reader, in one file of git. */
 import { createWriteStream } from 'node:fs';
-import { copyFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_CHECKPOINT_OBJECT_BYTES } from '../src/protocol/checkpoint.ts';
 import { GitError, type GitOptions, git } from './git.ts';
+import { copyFile, rm, writeFile } from './inside.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const BUNDLE_TIMEOUT_MS = 2 * 60_000;

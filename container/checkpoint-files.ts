@@ -4,10 +4,11 @@
  * after it has printed the same (measured with CLI 2.1.330), hence the waiting.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { steadyNow } from './clock.ts';
+import { open } from './inside.ts';
 
 /** Longest wait for what was printed to be in the file. */
 const WRITE_PATIENCE_MS = 1_500;

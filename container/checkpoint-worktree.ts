@@ -4,11 +4,12 @@
  * reads only what has changed since the one before (checkpoint-changes.ts says what may have). The objects go where the
  * worktree's are.
  */
-import { lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { trustNothing, type WatchLimits, WorktreeChanges } from './checkpoint-changes.ts';
 import { complaint, GitError, type GitOptions, git } from './git.ts';
 import { copyIndex, isDamagedIndex } from './index-file.ts';
+import { mkdir, rm, writeFile } from './inside.ts';
 import { unpushedObjects } from './lfs.ts';
 import { log } from './log.ts';
 import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from './raw-path.ts';

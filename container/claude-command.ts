@@ -2,11 +2,12 @@
  * How the Claude CLI is called: flags and environment (measured with CLI 2.1.330). There is no secret in either.
  */
 import { execFile } from 'node:child_process';
-import { readdir, rename, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SANDBOX_TOOLS, type StartSession } from '../src/protocol/sandbox.ts';
 import { decoyVariable, sessionEnvironment } from './environment.ts';
 import { type GitRemote, gitEnvironmentForClaude } from './git.ts';
+import { rename } from './inside.ts';
 import { mcpArguments, mcpAskRules } from './mcp.ts';
 import type { SessionPaths } from './paths.ts';
 

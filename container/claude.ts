@@ -3,8 +3,8 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { steadyNow } from './clock.ts';
 import { LineSplitter } from './lines.ts';
-import type { SessionPeers } from './peers.ts';
-import { killSessionProcesses, signalProcess } from './processes.ts';
+import { innermost, killSessionProcesses, signalProcess } from './processes.ts';
+import type { SessionAccess } from './session-access.ts';
 import { within } from './within.ts';
 
 /** Time for a CLI whose input was closed to end by itself; measured: 38 ms when idle. */
@@ -27,7 +27,7 @@ export interface ClaudeStart {
   cwd: string;
   /** Written to file descriptor 3. */
   key: string;
-  peers: SessionPeers;
+  access: Pick<SessionAccess, 'peers' | 'wall'>;
   /** Session directory: marks the processes that belong to the session. */
   sessionDir: string;
   onLine: (line: string) => void;
@@ -87,13 +87,15 @@ export class ClaudeProcess {
    */
   static start(start: ClaudeStart): Promise<ClaudeProcess> {
     return new Promise((resolve, reject) => {
-      const child = spawn(start.bin, start.args, {
+      const { program, args, identity } = start.access.wall.command(start.bin, start.args);
+      const child = spawn(program, args, {
         cwd: start.cwd,
+        ...identity,
         env: start.env,
         detached: true,
         stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       });
-      start.peers.add(child);
+      start.access.peers.add(child);
       const tokenPipe = child.stdio[3];
       if (tokenPipe && 'end' in tokenPipe) {
         // A CLI that ends before it has read it reports that by its exit.
@@ -195,7 +197,7 @@ export class ClaudeProcess {
     }
     if (this.#alive) {
       // The CLI ends its tools before itself when it is given the time.
-      signalProcess(this.pid, 'SIGTERM');
+      signalProcess(innermost(this.pid), 'SIGTERM');
       await within(TERM_PATIENCE_MS, this.exited);
     }
     signalProcess(-this.pid, 'SIGKILL');

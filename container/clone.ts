@@ -3,9 +3,9 @@
  * through `objects/info/alternates`. Branches, tags, stash, configuration and new objects are the session's alone. The mirror is
  * never pruned, so what a clone borrows from it stays.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FETCH_REFSPEC, GitError, git, gitSays } from './git.ts';
+import { mkdir, readFile, rename, rm, writeFile } from './inside.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';

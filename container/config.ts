@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { WALL_SETTINGS, type WallKind, type WallLimits, type WallSetting } from './walls.ts';
 
 /** Everything the server may be told; times are milliseconds. */
 export interface SandboxConfig {
@@ -33,6 +34,13 @@ export interface SandboxConfig {
   shutdownMs: number;
   /** Most content of Git LFS that a checkout fetches, in bytes. */
   lfsBytes: number;
+  /** What is to separate sessions. */
+  walls: WallSetting;
+  /** Folders that no session is to see, besides the server's own and its user's home. */
+  hidden: string[];
+  limits: WallLimits;
+  /** Whether sessions may run behind these walls: without any only where that was set, or nobody else is there. */
+  mayRun: (kind: WallKind) => boolean;
   /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
   hasApiKey: boolean;
 }
@@ -57,6 +65,10 @@ const environmentSchema = z.object({
   CYRUS_COMMAND_WAIT_SECONDS: z.coerce.number('must be a number of seconds').nonnegative().max(3600).default(20),
   CYRUS_GIT_WAIT_MINUTES: minutes(12 * 60),
   CYRUS_LFS_MIB: z.coerce.number('must be a number of MiB').nonnegative().max(1_000_000).default(1_024),
+  CYRUS_WALLS: z.enum(WALL_SETTINGS, `must be one of ${WALL_SETTINGS.join(', ')}`).default('auto'),
+  CYRUS_HIDDEN: z.string().default(''),
+  CYRUS_SESSION_PROCESSES: z.coerce.number('must be a number of processes').int().min(64).max(1_000_000).default(4_096),
+  CYRUS_PROCESS_MIB: z.coerce.number('must be a number of MiB').int().min(1_024).max(10_000_000).default(16_384),
   ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
@@ -105,6 +117,15 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     hostPatienceMs: values.CYRUS_GIT_WAIT_MINUTES,
     shutdownMs: values.CYRUS_SHUTDOWN_SECONDS * 1000,
     lfsBytes: values.CYRUS_LFS_MIB * 1024 ** 2,
+    walls: values.CYRUS_WALLS,
+    hidden: values.CYRUS_HIDDEN.split(':').filter((folder) => folder !== ''),
+    limits: { processes: values.CYRUS_SESSION_PROCESSES, memoryBytes: values.CYRUS_PROCESS_MIB * 1024 ** 2 },
+    // A container on Cloudflare holds one session; a local server is a developer's own.
+    mayRun: (kind) =>
+      kind !== 'none' ||
+      values.CYRUS_WALLS === 'none' ||
+      present.CLOUDFLARE_DURABLE_OBJECT_ID !== undefined ||
+      present.ENVIRONMENT === 'local',
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };
 }

@@ -270,7 +270,7 @@ export class Conversation {
       env: claudeEnvironment(start, paths, context.plan.remote),
       cwd: paths.worktree,
       key: PLACEHOLDER_KEY,
-      peers: access.peers,
+      access,
       sessionDir: paths.dir,
       onLine: (line) => this.#readLine(line),
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),

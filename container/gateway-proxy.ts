@@ -133,7 +133,8 @@ export function allowedPath(
   const path = sent.slice(prefix.length);
   if (!PATHS.test(path) || !URL.canParse(`http://gateway${path}`)) return null;
   const parsed = new URL(`http://gateway${path}`);
-  return `${parsed.pathname}${parsed.search}` === path && !path.includes('//') ? path : null;
+  const isAmbiguous = parsed.pathname.includes('//') || /%(2f|5c|00)/i.test(parsed.pathname);
+  return `${parsed.pathname}${parsed.search}` === path && !isAmbiguous ? path : null;
 }
 
 interface Target {

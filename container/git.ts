@@ -8,6 +8,7 @@ import { filterSettings, largeFileSettings } from './lfs-settings.ts';
 import type { LfsStores } from './lfs-store.ts';
 import type { SessionPeers } from './peers.ts';
 import { SERVER_MARKER, signalProcess } from './processes.ts';
+import type { SessionWall } from './session-wall.ts';
 
 /** A git command failed. `stderr` is trimmed and capped; git does not know the token. */
 export class GitError extends Error {
@@ -48,6 +49,8 @@ export interface GitRemote {
   token: string;
   /** Where git finds the gateway: the session's way there, which adds the token. */
   proxyUrl: string;
+  /** Behind which git runs in the session's folders. */
+  wall?: SessionWall;
   /** Told of each git that is started, so that the way to the gateway is open to it. */
   peers?: SessionPeers;
   author: { name: string; email: string };
@@ -203,6 +206,8 @@ const STDERR_BYTES = 8 * 1024;
  */
 export function git(args: string[], options: GitOptions): Promise<string> {
   const command = args.find((arg) => !arg.startsWith('-')) ?? '';
+  const { wall } = options.remote;
+  const run = wall?.ownCommand('git', args, options.cwd) ?? { program: 'git', args, identity: {} };
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted) {
@@ -218,8 +223,9 @@ export function git(args: string[], options: GitOptions): Promise<string> {
       );
       return;
     }
-    const child: ChildProcess = spawn('git', args, {
+    const child: ChildProcess = spawn(run.program, run.args, {
       cwd: options.cwd,
+      ...run.identity,
       env: {
         ...gitEnvironment(options.cwd, options.remote, options.settings ?? []),
         ...(options.indexFile !== undefined && { GIT_INDEX_FILE: options.indexFile }),

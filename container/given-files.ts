@@ -56,7 +56,7 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
   try {
     // `wx`: whatever else has that name is not written to.
     const bytes = new Counter(most, tooLarge);
-    await pipeline(request, bytes, createWriteStream(unfinished, { flags: 'wx', mode: 0o600 }), { end: true });
+    await pipeline(request, bytes, createWriteStream(unfinished, { flags: 'wx', mode: 0o640 }), { end: true });
     const path = join(folder, name);
     await rename(unfinished, path);
     return { name, path, bytes: bytes.count };
@@ -72,7 +72,7 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
 async function ownFolder(folder: string): Promise<void> {
   const found = await lstat(folder).catch(() => null);
   if (found && !found.isDirectory()) await rm(folder, { force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o750 });
   for (const name of await readdir(folder)) {
     // What is not being written was left by a server that was killed.
     const path = join(folder, name);

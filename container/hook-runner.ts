@@ -23,8 +23,10 @@ export function hookRunner(
   return (hook, args) =>
     new Promise<HookOutcome>((done) => {
       const program = join(import.meta.dirname, 'repository-hooks.ts');
-      const child = spawn(process.execPath, [program, hook, ...args], {
+      const command = access.wall.command(process.execPath, [program, hook, ...args]);
+      const child = spawn(command.program, command.args, {
         cwd: paths.worktree,
+        ...command.identity,
         env: {
           ...sessionEnvironment(paths),
           ...gitEnvironmentForClaude(remoteOf(paths, start, access)),

@@ -17,11 +17,11 @@ const PRE_PUSH = '#!/bin/sh\ncommand -v git-lfs >/dev/null 2>&1 || exit 0\nexec 
 
 /** Makes the folder: the hook that keeps messages harmless and signs them, and the way to the repository's own where they are wanted. */
 export async function makeHooks(folder: string, commits: StartSession['commits']): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o750 });
   const settings = join(folder, 'commits.json');
   const { issue = null, trailers = [], hooks = false } = commits ?? {};
-  await writeFile(settings, JSON.stringify({ issue, trailers }), { mode: 0o600 });
-  await writeFile(join(folder, 'pre-push'), PRE_PUSH, { mode: 0o700 });
+  await writeFile(settings, JSON.stringify({ issue, trailers }), { mode: 0o640 });
+  await writeFile(join(folder, 'pre-push'), PRE_PUSH, { mode: 0o750 });
   const node = quoted(process.execPath);
   const repositoryHook = `${node} ${quoted(join(import.meta.dirname, 'repository-hooks.ts'))}`;
   const ownMessage = `exec ${node} ${quoted(join(import.meta.dirname, 'commit-message.ts'))} "$1" ${quoted(settings)}`;
@@ -35,8 +35,8 @@ export async function makeHooks(folder: string, commits: StartSession['commits']
       await rm(file, { force: true });
       continue;
     }
-    await writeFile(file, `#!/bin/sh\n${lines.join('\n')}\n`, { mode: 0o700 });
-    await chmod(file, 0o700);
+    await writeFile(file, `#!/bin/sh\n${lines.join('\n')}\n`, { mode: 0o750 });
+    await chmod(file, 0o750);
   }
 }
 

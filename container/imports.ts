@@ -3,10 +3,10 @@
  * outside of code, five steps deep at most (code.claude.com/docs/en/memory#import-additional-files). Only files of the repository count.
  */
 
-import { open } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { withoutEnding, withoutSections } from '../src/protocol/linear-text.ts';
 import { withoutCode } from '../src/protocol/markdown-code.ts';
+import { open } from './inside.ts';
 import { repositoryFile } from './paths.ts';
 
 const MAX_BYTES = 256 * 1024;

@@ -1,7 +1,8 @@
 /** Git's index as a file: copied whole, and made again from HEAD where nobody can read it. */
-import { copyFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GitError, type GitOptions, git } from './git.ts';
+import { copyFile, rename, rm, utimes } from './inside.ts';
 import { log } from './log.ts';
 
 /** Of a split index most entries lie in a second file beside it (https://git-scm.com/docs/git-update-index#_split_index). */

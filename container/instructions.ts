@@ -18,5 +18,5 @@ export async function writeInstructions(paths: SessionPaths, systemPrompt: strin
   parts.push(systemPrompt);
   if (note) parts.push(note);
   const whole = parts.filter((part) => part.trim() !== '').join('\n\n');
-  await writeFile(paths.instructions, `${toClaude(whole)}\n`, { mode: 0o600 });
+  await writeFile(paths.instructions, `${toClaude(whole)}\n`, { mode: 0o640 });
 }

@@ -1,8 +1,8 @@
 /** The newest checkpoint that counts, noted on the disk: from it a repository is made again that went missing there. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CheckpointManifest, checkpointManifestSchema } from '../src/protocol/checkpoint.ts';
 import { parseJson } from '../src/protocol/parse-json.ts';
+import { readFile, rename, writeFile } from './inside.ts';
 import type { SessionPaths } from './paths.ts';
 
 /** Notes it, in place of the one before. */

@@ -2,11 +2,12 @@
  * What Claude left uncommitted becomes a commit. One file that git cannot take costs that file: it is left out and named
  * with its reason. What the setup scripts made, and what only git's own line-ending rules make look changed, is not Claude's.
  */
-import { lstat, readFile, readlink, writeFile } from 'node:fs/promises';
+import { lstat, readlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Baseline, isUnchangedSince } from './baseline.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
 import { mendIndex } from './index-file.ts';
+import { readFile, writeFile } from './inside.ts';
 import { log } from './log.ts';
 import { type RawPath, rawFile, rawOutput, shownPath } from './raw-path.ts';
 import type { CommitHook } from './repository-hooks.ts';
@@ -72,7 +73,8 @@ async function commitStaged(plan: WorkspacePlan, options: GitOptions, isLast: bo
     await git(['commit', '--quiet', '--no-verify', '--message', message], options);
     return null;
   }
-  const file = join(dirname(plan.remote.hooksFolder), 'commit-message.txt');
+  // The repository's hooks may change it.
+  const file = join(dirname(plan.remote.hooksFolder), 'tmp', 'commit-message.txt');
   await writeFile(file, `${message}\n`, { mode: 0o600 });
   const refusal = await refusalOfHooks(plan.runHook, file);
   if (refusal !== null && !isLast) {

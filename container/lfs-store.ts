@@ -3,10 +3,11 @@
  * session's own storage lies in its repository. What the git host is known to have lies in the mirror's, which all sessions of
  * the repository read, git-lfs among them (it looks beside `objects/info/alternates`).
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { link, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { copyFile, createReadStream, isOfSession, mkdir, rename, rm } from './inside.ts';
 
 /** What a pointer points to. */
 export interface Pointer {
@@ -63,12 +64,27 @@ export async function noteOnHost(stores: LfsStores, oid: string): Promise<void> 
   const file = objectFile(stores.own, oid);
   if (!existsSync(file)) return;
   await mkdir(dirname(target), { recursive: true });
+  if (isOfSession(file)) return await shareContent(file, stores.shared, oid);
   // Another file system, or another session was quicker.
   await link(file, target).catch(async () => {
     if (existsSync(target)) return;
     await copyFile(file, `${target}.new`);
     await rename(`${target}.new`, target);
   });
+}
+
+/** As a file of the server's: the session may change its own at any moment, so that what was copied is what counts. */
+async function shareContent(file: string, store: string, oid: string): Promise<void> {
+  const copy = join(await incomingFolder(store), randomUUID());
+  try {
+    await copyFile(file, copy);
+    const { size } = await stat(copy);
+    if (await isObject(copy, { oid, size })) await rename(copy, objectFile(store, oid));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+  } finally {
+    await rm(copy, { force: true });
+  }
 }
 
 /** Objects that only this session has, as far as is known here. */

@@ -3,7 +3,7 @@
  * lies below the session's own remote is asked.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream, openAsBlob } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
@@ -12,6 +12,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { GitRemote } from './git.ts';
+import { withBlob } from './inside.ts';
 import { incomingFolder, type Pointer, takeObject } from './lfs-store.ts';
 
 const BATCH = 100;
@@ -150,7 +151,7 @@ export async function uploadAll(
     if (upload === null) return;
     const headers = { 'content-type': 'application/octet-stream' };
     await again(access, true, async () => {
-      await ask(access, upload, { method: 'PUT', headers, body: await openAsBlob(file) }, TRANSFER_TIMEOUT_MS);
+      await withBlob(file, (body) => ask(access, upload, { method: 'PUT', headers, body }, TRANSFER_TIMEOUT_MS));
     });
     if (verify === null) return;
     const body = JSON.stringify({ oid, size });

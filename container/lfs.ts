@@ -4,9 +4,10 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { chmod, constants, copyFile, lstat, readFile, rename, rm } from 'node:fs/promises';
+import { constants, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GitOptions, git, gitSays } from './git.ts';
+import { chmod, copyFile, readFile, rename, rm } from './inside.ts';
 import { filteredBy } from './leftovers.ts';
 import { isInstalled } from './lfs-settings.ts';
 import {

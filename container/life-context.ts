@@ -106,7 +106,7 @@ export class LifeContext {
       baseBranch: repository.baseBranch,
       branch: this.branch,
       remote: remoteOf(this.paths, this.start, this.access, mirror),
-      bundlePath: join(this.paths.cache, 'base.bundle'),
+      bundlePath: join(this.paths.dir, 'base.bundle'),
       signal: this.signal,
       waiting: {
         patienceMs: this.config.hostPatienceMs,

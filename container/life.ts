@@ -26,6 +26,7 @@ import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { commitWork } from './save.ts';
 import { Saving } from './saving.ts';
 import { openAccess } from './session-access.ts';
+import type { SessionWall } from './session-wall.ts';
 import { within } from './within.ts';
 
 export interface LifeOptions {
@@ -33,6 +34,7 @@ export interface LifeOptions {
   sessionId: string;
   bootId: string;
   paths: SessionPaths;
+  wall: SessionWall;
   record: SessionRecord;
   /** False when a life is taken up again, e.g. by a restarted server. */
   fresh: boolean;
@@ -119,7 +121,7 @@ export class Life {
     const journal = await EventJournal.open(join(dir, 'events'));
     const commands = CommandLog.open(join(dir, 'commands.jsonl'));
     for (const file of options.paths.formerTokenFiles) await rm(file, { force: true });
-    const access = await openAccess(options.paths.dir, () => options.record.start.gateway);
+    const access = await openAccess(options.paths.dir, () => options.record.start.gateway, options.wall);
     const life = new Life(options, new LifeContext({ ...options, journal, commands, access }));
     life.#begun = life.#begin(options.predecessor).catch((error) => life.#fail(error));
     return life;
@@ -208,6 +210,8 @@ export class Life {
     // Whatever a killed server left running would work in the same worktree.
     await killSessionProcesses(context.paths.dir);
     if (context.isOver) return;
+    await context.access.wall.prepare();
+    context.access.wall.mirror = context.plan.mirror;
     if (context.record.failed) {
       this.#state = 'failed';
       return;

@@ -15,7 +15,7 @@ export async function writeMcpConfig(start: StartSession, paths: SessionPaths, p
   const servers = serversOf(start);
   if (servers.length === 0) return;
   const mcpServers = Object.fromEntries(servers.map((server) => [server.name, entryOf(server, proxyUrl)]));
-  await writeFile(paths.mcpConfig, JSON.stringify({ mcpServers }), { mode: 0o600 });
+  await writeFile(paths.mcpConfig, JSON.stringify({ mcpServers }), { mode: 0o640 });
 }
 
 /** Flags of the CLI. */

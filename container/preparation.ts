@@ -1,5 +1,5 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
-import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { branchAlternatives, inTheWay } from '../src/protocol/branch-names.ts';
 import type { SandboxEventBody } from '../src/protocol/sandbox.ts';
@@ -13,6 +13,7 @@ import { git } from './git.ts';
 import { makeHooks } from './hooks.ts';
 import { hostBranches } from './host-branch.ts';
 import { untilHostAnswers } from './host-patience.ts';
+import { mkdir } from './inside.ts';
 import { writeInstructions } from './instructions.ts';
 import { fetchLargeFiles } from './lfs.ts';
 import type { LifeContext } from './life-context.ts';
@@ -133,7 +134,7 @@ async function setUp(context: LifeContext): Promise<void> {
   const outcomes: SetupOutcome[] = [];
   for (const { of, script } of given) {
     const path = join(paths.dir, `setup-${of}.sh`);
-    await writeFile(path, `${script}\n`, { mode: 0o600 });
+    await writeFile(path, `${script}\n`, { mode: 0o640 });
     const outcome = await runStep(context, { name: `the ${of}’s setup script`, path });
     if (outcome) outcomes.push(outcome);
   }
@@ -183,7 +184,7 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
     start.setupTimeoutSeconds,
     (text) => context.emit({ type: 'setup-output', text: context.withoutToken(text) }),
     context.signal,
-    context.access.peers,
+    context.access,
   );
   if (context.isOver) return null;
   const durationMs = elapsedMs(since);

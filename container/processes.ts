@@ -73,6 +73,17 @@ export function killServerChildren(directory: string): void {
   }
 }
 
+/** The process for which bubblewrap was started, which passes no signals on; the process itself where it is none. */
+export function innermost(pid: number): number {
+  try {
+    if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'bwrap') return pid;
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+    return child === undefined ? pid : innermost(Number(child));
+  } catch {
+    return pid;
+  }
+}
+
 /** Sends a signal to a process, or with a negative id to its group. A process that is gone is no error. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {

@@ -2,12 +2,12 @@
  * A worktree whose repository is gone while its files are there: Claude, or what it ran, has removed `.git` or begun another one.
  * The repository is made again as the last checkpoint has it; the files, which may be newer, stay as they are.
  */
-import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointStoreError } from './checkpoint-store.ts';
 import { isOfMirror, syncClone } from './clone.ts';
 import { GitError, git } from './git.ts';
 import { HostAwayError } from './host-patience.ts';
+import { rename, rm } from './inside.ts';
 import { lastCheckpoint } from './last-checkpoint.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';

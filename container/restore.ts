@@ -2,7 +2,6 @@
  * Bringing back what a checkpoint holds, on a disk that has none of it: Claude's files where the CLI looks for them, and
  * the worktree with its branch, what was staged, and what was neither staged nor committed.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -16,6 +15,7 @@ import { makeClone } from './clone.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from './git.ts';
 import { HostAwayError } from './host-patience.ts';
+import { mkdir, rm, writeFile } from './inside.ts';
 import { incomingFolder, takeObject } from './lfs-store.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
@@ -169,7 +169,7 @@ async function rebuild(
   try {
     await makeClone(plan, (await git(base, inMirror(plan))).trim());
     for (const bundle of bundles) {
-      await writeFile(bundlePath, bundle, { mode: 0o600 });
+      await writeFile(bundlePath, bundle, { mode: 0o640 });
       const [found = ''] = (await unbundle(plan, worktree, bundlePath)).split(' ');
       await git(['update-ref', ref, found], worktree);
     }

@@ -3,7 +3,6 @@
  * Claude may go on as soon as the first is done: the second reads nothing but commits.
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type HeldPush, MAX_HELD_DIFF } from '../src/protocol/held-push.ts';
 import type { ChangedFile, Commit } from '../src/protocol/sandbox.ts';
@@ -19,6 +18,7 @@ import {
   isInBase,
   named,
 } from './host-branch.ts';
+import { readFile, rm } from './inside.ts';
 import { commitLeftovers } from './leftovers.ts';
 import { pushLargeFiles } from './lfs.ts';
 import { log } from './log.ts';

@@ -5,7 +5,7 @@
  *     node container/server.ts        settings by environment, see config.ts
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
-import { mkdir, readdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -15,12 +15,16 @@ import { claudeVersion } from './claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { imageDigest } from './digest.ts';
+import { onlyBelow } from './inside.ts';
 import { log } from './log.ts';
 import { removeStaleLocks } from './mirror.ts';
-import { SESSION_ID } from './paths.ts';
+import { SESSION_ID, sessionPaths } from './paths.ts';
 import { Refusal } from './refusal.ts';
 import { readJson } from './request-body.ts';
-import { Session } from './session.ts';
+import { Session, type WallOf } from './session.ts';
+import { SessionUsers } from './session-users.ts';
+import { SessionWall } from './session-wall.ts';
+import { findWalls, type Walls } from './walls.ts';
 
 export const SANDBOX_VERSION = '0.1.0';
 
@@ -53,7 +57,8 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   const startedAt = steadyNow();
   const cliVersion = claudeVersion(config.claudeBin);
   const digest = imageDigest();
-  const sessions = await takeUpSessions(config, bootId);
+  const { walls, wallOf, users } = await raiseWalls(config);
+  const sessions = await takeUpSessions(config, bootId, wallOf);
   const creating = new Map<string, Promise<Session>>();
   let closing = false;
 
@@ -70,6 +75,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
           version: SANDBOX_VERSION,
           digest: await digest,
           claude: await cliVersion,
+          walls: walls.kind,
           uptimeMs,
           sessions: sessions.size,
           atWork: atWork.length,
@@ -127,7 +133,10 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
         const session = known(id);
         const purge = query.get('purge') === 'true';
         await session.remove(purge);
-        if (purge) sessions.delete(id);
+        if (purge) {
+          sessions.delete(id);
+          users?.free(id);
+        }
         return { status: 200, body: session.status };
       }
       default:
@@ -143,7 +152,8 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     if (start.knows !== undefined) {
       throw new Refusal(410, 'lost', 'What there was of this session is not here any more; begin another life of it.');
     }
-    const created = Session.create(config, bootId, id, start);
+    if (!config.mayRun(walls.kind)) throw withoutWalls(walls.why);
+    const created = Session.create(config, bootId, id, start, wallOf);
     creating.set(id, created);
     try {
       const fresh = await created;
@@ -191,15 +201,49 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   };
 }
 
-async function takeUpSessions(config: SandboxConfig, bootId: string): Promise<Map<string, Session>> {
+interface Raised {
+  walls: Walls;
+  wallOf: WallOf;
+  users: SessionUsers | null;
+}
+
+/** Finds out what separates sessions on this machine, says it, and has it ready. */
+async function raiseWalls(config: SandboxConfig): Promise<Raised> {
+  const { root, claudeBin, hidden, limits } = config;
+  // What every session's user has to get through; what is in it is not listed for them.
+  for (const folder of [root, join(root, 'sessions'), join(root, 'mirrors')]) {
+    await mkdir(folder, { recursive: true, mode: 0o711 });
+    if (process.getuid?.() === 0) await chmod(folder, 0o711);
+  }
+  const walls = findWalls({ setting: config.walls, root, claudeBin, hidden, limits });
+  const { kind, hasView, why } = walls;
+  log(why === null ? 'info' : 'warning', 'walls between sessions', {
+    walls: kind,
+    hasView,
+    ...(why !== null && { why }),
+  });
+  onlyBelow(kind === 'none' ? null : root);
+  const users = kind === 'users' ? new SessionUsers(root) : null;
+  const wallOf: WallOf = (id) => new SessionWall(walls, sessionPaths(root, id).dir, users?.of(id) ?? null);
+  return { walls, wallOf, users };
+}
+
+function withoutWalls(why: string | null): Refusal {
+  return new Refusal(
+    503,
+    'no-walls',
+    `This sandbox server cannot keep sessions apart: ${why}. Put that right; or set CYRUS_WALLS=none where all of its sessions may see each other’s work (docs/sandboxes.md, “Walls”).`,
+  );
+}
+
+async function takeUpSessions(config: SandboxConfig, bootId: string, wallOf: WallOf): Promise<Map<string, Session>> {
   const directory = join(config.root, 'sessions');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   await removeStaleLocks(config.root);
   const sessions = new Map<string, Session>();
   for (const id of await readdir(directory)) {
     if (!SESSION_ID.test(id)) continue;
     try {
-      const session = await Session.reopen(config, bootId, id);
+      const session = await Session.reopen(config, bootId, id, wallOf);
       if (session) sessions.set(id, session);
     } catch (error) {
       // One session that cannot be taken up must not keep the others down; a start will say what is wrong.
@@ -244,7 +288,12 @@ function answer(response: ServerResponse, status: number, body: unknown): void {
 
 /** The entry point: settings from the environment, a graceful end on SIGTERM and SIGINT. */
 async function main(): Promise<void> {
-  const server = await startSandboxServer(readSandboxConfig(process.env));
+  // Read once; no child and no core file is to have it.
+  const config = readSandboxConfig(process.env);
+  delete process.env.CYRUS_SANDBOX_SECRET;
+  // Mirrors are read by every session's user.
+  process.umask(0o022);
+  const server = await startSandboxServer(config);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       log('info', 'ending', { signal });

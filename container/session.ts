@@ -15,12 +15,17 @@ import { killSessionProcesses } from './processes.ts';
 import { readRecord, type SessionRecord, writeRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { Sequence } from './sequence.ts';
+import type { SessionWall } from './session-wall.ts';
+
+/** The wall of a session, by its id. @throws Refusal where there is no user left for it */
+export type WallOf = (id: string) => SessionWall;
 
 export class Session {
   readonly id: string;
   readonly #config: SandboxConfig;
   readonly #bootId: string;
   readonly #paths: SessionPaths;
+  readonly #wall: SessionWall;
   readonly #starts = new Sequence();
   readonly #writes = new Sequence();
   #record: SessionRecord;
@@ -28,29 +33,36 @@ export class Session {
   /** The end of the life before the current one. */
   #ending: Promise<void> = Promise.resolve();
 
-  private constructor(config: SandboxConfig, bootId: string, id: string, record: SessionRecord) {
+  private constructor(config: SandboxConfig, bootId: string, id: string, record: SessionRecord, wall: SessionWall) {
     this.id = id;
     this.#config = config;
     this.#bootId = bootId;
     this.#paths = sessionPaths(config.root, id);
     this.#record = record;
+    this.#wall = wall;
   }
 
   /** Begins a session that this disk does not know. */
-  static async create(config: SandboxConfig, bootId: string, id: string, start: StartSession): Promise<Session> {
+  static async create(
+    config: SandboxConfig,
+    bootId: string,
+    id: string,
+    start: StartSession,
+    wallOf: WallOf,
+  ): Promise<Session> {
     checkRepository(config, start);
     checkCredential(config, start);
     await mkdir(sessionPaths(config.root, id).dir, { recursive: true, mode: 0o700 });
-    const session = new Session(config, bootId, id, newRecord(start, null));
+    const session = new Session(config, bootId, id, newRecord(start, null), wallOf(id));
     await session.#beginLife(true);
     return session;
   }
 
   /** Takes a session up again after a restart. @returns null when the disk holds none of this id */
-  static async reopen(config: SandboxConfig, bootId: string, id: string): Promise<Session | null> {
+  static async reopen(config: SandboxConfig, bootId: string, id: string, wallOf: WallOf): Promise<Session | null> {
     const record = await readRecord(sessionPaths(config.root, id), config.secret);
     if (!record) return null;
-    const session = new Session(config, bootId, id, record);
+    const session = new Session(config, bootId, id, record, wallOf(id));
     if (!record.closed) await session.#beginLife(false);
     return session;
   }
@@ -130,6 +142,7 @@ export class Session {
       if (!purge) return;
       await rm(this.#paths.worktree, { recursive: true, force: true });
       await rm(this.#paths.dir, { recursive: true, force: true });
+      this.#wall.forget();
     });
   }
 
@@ -163,6 +176,7 @@ export class Session {
       sessionId: this.id,
       bootId: this.#bootId,
       paths: this.#paths,
+      wall: this.#wall,
       record,
       fresh,
       predecessor,

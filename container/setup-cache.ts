@@ -6,8 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { lstat, mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, realpath } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,10 +15,12 @@ import { withoutEnding } from '../src/protocol/linear-text.ts';
 import { MAX_SETUP_CACHE_BYTES } from '../src/protocol/repository-cache.ts';
 import type { GatewayAccess } from './gateway-request.ts';
 import { GitError, git, gitSays } from './git.ts';
+import { createReadStream, mkdir, readFile, rename, rm, writeStream } from './inside.ts';
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { repositoryFile } from './paths.ts';
 import { dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import type { SessionWall } from './session-wall.ts';
 import { decisive, decisivePart } from './setup-sources.ts';
 
 const DIRECTIVE = /^[ \t]*#\s*cyrus-cache:(.*)$/gm;
@@ -191,7 +192,8 @@ async function matching(worktree: string, patterns: readonly string[]): Promise<
 export async function restoreSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<string | null> {
   const access = accessOf(context, UNPACK_LIMIT_MS);
   const { worktree, cache } = context.paths;
-  const archive = join(cache, 'setup.tar.gz');
+  // Where nothing of the session can put a link in its place.
+  const archive = join(context.paths.dir, 'kept-setup.tar.gz');
   const unpacked = join(cache, 'setup');
   try {
     const kept = await findEntry(access, entry);
@@ -199,7 +201,7 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
     await rm(unpacked, { recursive: true, force: true });
     await mkdir(unpacked, { recursive: true, mode: 0o700 });
     await getEntry(access, entry, kept, archive);
-    await unpack(archive, unpacked, access.signal);
+    await unpack(context.access.wall, archive, unpacked, access.signal);
     const found: string[] = [];
     for (const name of await matching(unpacked, directories)) {
       const target = join(worktree, name);
@@ -218,6 +220,7 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
     if (error instanceof ArchiveError) await dropEntry(access, entry);
     return null;
   } finally {
+    await rm(archive, { force: true });
     await rm(cache, { recursive: true, force: true });
   }
 }
@@ -236,7 +239,8 @@ export async function keepSetup(
   const { worktree, cache } = context.paths;
   const { plan } = context;
   const options = { cwd: worktree, remote: plan.remote, signal: context.signal };
-  const archive = join(cache, 'setup.tar.gz');
+  // Where nothing of the session can put a link in its place.
+  const archive = join(context.paths.dir, 'kept-setup.tar.gz');
   const access = accessOf(context, PACK_LIMIT_MS);
   try {
     const base = `refs/remotes/origin/${plan.baseBranch}`;
@@ -257,7 +261,7 @@ export async function keepSetup(
     if (made.length > MAX_DIRECTORIES)
       return tellUncached(context, directories, `these are ${made.length} directories, more than ${MAX_DIRECTORIES}`);
     await mkdir(cache, { recursive: true, mode: 0o700 });
-    const bytes = await pack(worktree, made, archive, access.signal);
+    const bytes = await pack(context.access.wall, worktree, made, archive, access.signal);
     const commit = (await git(['rev-parse', 'HEAD'], options)).trim();
     return (await putEntry(access, entry, archive, commit)) ? bytes : null;
   } catch (error) {
@@ -265,6 +269,7 @@ export async function keepSetup(
       log('warning', 'what the setup script made is not kept', { sessionId: context.sessionId, error });
     return null;
   } finally {
+    await rm(archive, { force: true });
     await rm(cache, { recursive: true, force: true });
   }
 }
@@ -274,21 +279,27 @@ class ArchiveError extends Error {
   override readonly name = 'ArchiveError';
 }
 
-async function pack(worktree: string, directories: string[], archive: string, signal: AbortSignal): Promise<number> {
-  const tar = startTar(['-cf', '-', '--', ...directories], worktree, signal);
+async function pack(
+  wall: SessionWall,
+  worktree: string,
+  directories: string[],
+  archive: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const tar = startTar(wall, ['-cf', '-', '--', ...directories], worktree, signal);
   const counted = limitedTo(MAX_SETUP_CACHE_BYTES);
-  const file = createWriteStream(archive, { mode: 0o600 });
   if (!tar.child.stdout) throw new ArchiveError('tar has no output');
   await Promise.all([
-    pipeline(tar.child.stdout, createGzip({ level: 1 }), counted.stream, file, { signal }),
+    pipeline(tar.child.stdout, createGzip({ level: 1 }), counted.stream, { signal }),
+    writeStream(archive, counted.stream, 0o600),
     tar.ended,
   ]);
   return counted.bytes();
 }
 
-async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
+async function unpack(wall: SessionWall, archive: string, into: string, signal: AbortSignal): Promise<void> {
   // Owners and modes as for everything that the session makes.
-  const tar = startTar(['-xf', '-', '--no-same-owner'], into, signal);
+  const tar = startTar(wall, ['-xf', '-', '--no-same-owner'], into, signal);
   if (!tar.child.stdin) throw new ArchiveError('tar has no input');
   const limit = limitedTo(MAX_UNPACKED_BYTES).stream;
   const fed = pipeline(createReadStream(archive), createGunzip(), limit, tar.child.stdin, { signal });
@@ -299,9 +310,22 @@ async function unpack(archive: string, into: string, signal: AbortSignal): Promi
 }
 
 /** The system's tar, without anything of the server's environment but PATH. */
-function startTar(args: string[], cwd: string, signal: AbortSignal): { child: ChildProcess; ended: Promise<void> } {
+function startTar(
+  wall: SessionWall,
+  tarArguments: string[],
+  cwd: string,
+  signal: AbortSignal,
+): { child: ChildProcess; ended: Promise<void> } {
   const env = { PATH: process.env.PATH ?? '/usr/bin:/bin', LANG: 'C.UTF-8' };
-  const child = spawn('tar', args, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
+  const { program, args, identity } = wall.ownCommand('tar', tarArguments, cwd);
+  const child = spawn(program, args, {
+    cwd,
+    env,
+    ...identity,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    signal,
+    killSignal: 'SIGKILL',
+  });
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     complaint = (complaint + chunk.toString('utf8')).slice(-500);

@@ -4,12 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { sessionEnvironment } from './environment.ts';
+import { readFile } from './inside.ts';
 import { repositoryFile, type SessionPaths } from './paths.ts';
-import type { SessionPeers } from './peers.ts';
 import { signalProcess } from './processes.ts';
+import type { SessionAccess } from './session-access.ts';
 
 export const SETUP_SCRIPT = 'cyrus-setup.sh';
 
@@ -32,7 +33,7 @@ async function withoutCarriageReturns(paths: SessionPaths, path: string): Promis
   const text = await readFile(isAbsolute(path) ? path : join(paths.worktree, path)).catch(() => null);
   if (!text?.includes('\r\n')) return path;
   const copy = join(paths.dir, 'setup-plain.sh');
-  await writeFile(copy, text.toString('latin1').replaceAll('\r\n', '\n'), { mode: 0o600, encoding: 'latin1' });
+  await writeFile(copy, text.toString('latin1').replaceAll('\r\n', '\n'), { mode: 0o640, encoding: 'latin1' });
   return copy;
 }
 
@@ -50,19 +51,21 @@ export async function runSetupScript(
   timeoutSeconds: number,
   onOutput: (text: string) => void,
   signal: AbortSignal,
-  peers: SessionPeers,
+  access: Pick<SessionAccess, 'peers' | 'wall'>,
 ): Promise<SetupOutcome> {
   // Checked out with carriage returns it would stop at its first line, or pass over all of it.
   const file = await withoutCarriageReturns(paths, path);
   return await new Promise((resolve) => {
-    const child = spawn('bash', [file], {
+    const { program, args, identity } = access.wall.command('bash', [file]);
+    const child = spawn(program, args, {
       cwd: paths.worktree,
+      ...identity,
       env: { ...sessionEnvironment(paths), ...variables },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    peers.add(child);
-    const logFile = createWriteStream(paths.setupLog, { flags: 'a', mode: 0o600 });
+    access.peers.add(child);
+    const logFile = createWriteStream(paths.setupLog, { flags: 'a', mode: 0o640 });
     logFile.on('error', () => {});
     let reported = 0;
     let logged = 0;

@@ -4,11 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileType, KNOWN_TYPES } from '../src/protocol/file-type.ts';
 import { FILE_NAME, MAX_SHARED_BYTES, MAX_SHARED_FILES, type SharedFile } from '../src/protocol/files.ts';
 import { steadyNow } from './clock.ts';
+import { mkdir, rm } from './inside.ts';
 import { log } from './log.ts';
 
 const PUT_TIMEOUT_MS = 30_000;

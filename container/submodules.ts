@@ -2,9 +2,10 @@
  * Submodules, as `.gitmodules` of the checked-out commit names them: those that the gateway lets the session read are fetched, one
  * level deep; the others stay empty and are named. Where each comes from is the gateway's decision, by the address as it stands there.
  */
-import { mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { complaint, FETCH_REFSPEC, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
+import { mkdir, readFile, rm, writeFile } from './inside.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';

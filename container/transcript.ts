@@ -3,10 +3,10 @@
  * Claude has read is a line with its id as `uuid`, or as `source_uuid` where it was folded into a running turn. A prompt that
  * only waited in the CLI has no such line, and the next process knows nothing of it.
  */
-import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { parseJson } from '../src/protocol/parse-json.ts';
+import { createReadStream } from './inside.ts';
 
 const lineSchema = z.looseObject({
   uuid: z.string().optional(),

@@ -2,13 +2,14 @@
  * A session's working copy: a bare mirror that all sessions of a repository read objects from, and a clone of the session's own
  * on its branch, always at the same path because Claude's transcripts are keyed by it.
  */
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxStep, StartSession } from '../src/protocol/sandbox.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { makeClone, syncClone } from './clone.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
 import { untilHostAnswers } from './host-patience.ts';
+import { rename, rm } from './inside.ts';
 import { log } from './log.ts';
 import { completeHistory, updateMirror, withLock } from './mirror.ts';
 import { exists, type SessionPaths } from './paths.ts';
@@ -44,7 +45,7 @@ export async function prepareWorkspace(
   restore: (() => Promise<void>) | null = null,
 ): Promise<PreparedWorkspace> {
   const standing = restore === null && (await isWorktree(plan));
-  await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o600 });
+  await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o640 });
   const since = steadyNow();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
   const wholeHistory = standing || restore !== null;
@@ -110,6 +111,7 @@ export function remoteOf(paths: SessionPaths, start: StartSession, access: Sessi
     token: gateway.token,
     proxyUrl: access.proxy.url,
     peers: access.peers,
+    wall: access.wall,
     author,
     excludesFile: paths.excludes,
     hooksFolder: paths.hooks,

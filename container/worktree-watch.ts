@@ -5,8 +5,9 @@
  * kernel: the caller looks at every file now and then.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mkdir, rm, writeFile } from './inside.ts';
 import { type RawPath, rawFile } from './raw-path.ts';
 import { within } from './within.ts';
 

@@ -2,7 +2,7 @@
  * Everything a local run consists of: the Worker in workerd, a sandbox server as a process, and stand-ins for Linear,
  * the git host and (unless a credential is given) Claude's API. `npm start`, the e2e test and benchmarks all use it.
  */
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ScriptedModel, startScriptedModel } from './claude/scripted-model.ts';
 import { type GitHost, startGitHost } from './git/git-host.ts';
@@ -67,6 +67,8 @@ export interface Stack {
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { folder, ports, claude, onProgress = () => {} } = options;
   mkdirSync(folder, { recursive: true });
+  // The user of a session has to get through to its own folder.
+  chmodSync(folder, 0o711);
   const secrets = localSecrets(folder);
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
@@ -191,6 +193,9 @@ async function startSandbox(
 ): Promise<Child> {
   const environment = {
     ...plainEnvironment(),
+    // Sessions do not see this run's own files, its secrets among them.
+    ENVIRONMENT: 'local',
+    CYRUS_HIDDEN: folder,
     ...sandboxVariables,
     PORT: String(port),
     HOST: '127.0.0.1',

@@ -1,5 +1,6 @@
 /** `npm start`: the whole of Cyrus on this machine, with stand-ins for what cannot be reached from here. */
 import { join } from 'node:path';
+import { z } from 'zod';
 import { claudeChoice, PROJECT, SetupProblem, usualPorts } from './settings.ts';
 import { type Stack, startStack } from './stack.ts';
 
@@ -15,9 +16,10 @@ async function main(): Promise<void> {
     claude,
     pace: PACE_MS,
     keepsIssues: true,
+    ...(process.env.CYRUS_WALLS && { sandboxVariables: { CYRUS_WALLS: process.env.CYRUS_WALLS } }),
     onProgress: (what) => console.log(`  starting ${what}`),
   });
-  console.log(welcome(stack));
+  console.log(welcome(stack, await wallsOf(stack)));
   let ending = false;
   const end = async () => {
     if (ending) return;
@@ -35,7 +37,17 @@ async function main(): Promise<void> {
   process.exit(1);
 }
 
-function welcome(stack: Stack): string {
+const healthSchema = z.object({ walls: z.string() });
+
+/** What separates the sessions of this run, in one line. */
+async function wallsOf(stack: Stack): Promise<string> {
+  const { walls } = healthSchema.parse(await (await fetch(`${stack.sandboxUrl}/health`)).json());
+  if (walls === 'users') return 'Each session runs as a user of its own.';
+  if (walls === 'namespaces') return 'Each session runs in namespaces of its own (bubblewrap).';
+  return 'Nothing separates the sessions from each other and from your files: see “Walls” in docs/sandboxes.md (the log says what is missing).';
+}
+
+function welcome(stack: Stack, walls: string): string {
   const model = stack.model
     ? [
         'A scripted model answers in place of Claude: it repairs the sample repository, whatever is asked.',
@@ -56,6 +68,7 @@ ${model.map((line) => `  ${line}`).join('\n')}
   4. Follow the link "Pull request #1" in the issue, look at the change, and merge it: ${stack.github.url}
      All branches: ${stack.git.url}
 
+  ${walls}
   Logs are in .cyrus/logs; delete the folder .cyrus to begin anew. Ctrl-C ends everything.
 `;
 }

@@ -16,6 +16,7 @@ import { writeMcpConfig } from '../../container/mcp.ts';
 import { type SessionPaths, sessionPaths } from '../../container/paths.ts';
 import { readRecord } from '../../container/record.ts';
 import { openAccess } from '../../container/session-access.ts';
+import { NO_WALL } from '../../container/session-wall.ts';
 import { makeShareFolder } from '../../container/share.ts';
 import { remoteOf } from '../../container/workspace.ts';
 import { bash } from '../../dev/claude/script.ts';
@@ -159,6 +160,7 @@ try {
       ...plainEnvironment(),
       PORT: String(sandboxPort),
       CYRUS_SANDBOX_ROOT: disk,
+      CYRUS_WALLS: 'none',
       CYRUS_SANDBOX_SECRET: SANDBOX_SECRET,
     };
     const server = join(PROJECT, 'container', 'server.ts');
@@ -204,7 +206,7 @@ try {
 
   async function cliStart({ start: startBody, instructions }: Example, paths: SessionPaths): Promise<number> {
     writeFileSync(paths.instructions, instructions);
-    const access = await openAccess(paths.dir, () => startBody.gateway);
+    const access = await openAccess(paths.dir, () => startBody.gateway, NO_WALL);
     await writeMcpConfig(startBody, paths, access.proxy.url);
     const environment = claudeEnvironment(startBody, paths, remoteOf(paths, startBody, access));
     const since = Date.now();
@@ -214,7 +216,7 @@ try {
       env: { ...environment, ANTHROPIC_BASE_URL: model.url },
       cwd: paths.worktree,
       key: MODEL_TOKEN,
-      peers: access.peers,
+      access,
       sessionDir: paths.dir,
       onLine: () => {},
       onStderr: () => {},

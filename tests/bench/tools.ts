@@ -16,6 +16,7 @@ import { logTo } from '../../container/log.ts';
 import { writeMcpConfig } from '../../container/mcp.ts';
 import { sessionPaths } from '../../container/paths.ts';
 import { openAccess } from '../../container/session-access.ts';
+import { NO_WALL } from '../../container/session-wall.ts';
 import { makeShareFolder } from '../../container/share.ts';
 import { remoteOf } from '../../container/workspace.ts';
 import { bash, edit, read, write } from '../../dev/claude/script.ts';
@@ -165,7 +166,7 @@ async function runBare(fullName: string): Promise<number[]> {
   await runGit(['clone', '--quiet', '--shared', (await stage.host.directory(fullName)) ?? '', paths.worktree]);
   const start = stage.startBody({ repository: { fullName }, claude: { conversationId: randomUUID() } });
   writeFileSync(paths.instructions, start.claude.systemPrompt);
-  const access = await openAccess(paths.dir, () => start.gateway);
+  const access = await openAccess(paths.dir, () => start.gateway, NO_WALL);
   await writeMcpConfig(start, paths, access.proxy.url);
   const since = Date.now();
   let isDone = false;
@@ -175,7 +176,7 @@ async function runBare(fullName: string): Promise<number[]> {
     env: { ...claudeEnvironment(start, paths, remoteOf(paths, start, access)), ANTHROPIC_BASE_URL: stage.model.url },
     cwd: paths.worktree,
     key: REAL_MODEL_CREDENTIAL,
-    peers: access.peers,
+    access,
     sessionDir: paths.dir,
     onLine: (line) => {
       isDone ||= /"type":"result"/.test(line);

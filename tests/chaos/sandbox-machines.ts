@@ -139,6 +139,7 @@ export class Machines implements Killable {
       PORT: '0',
       HOST: '127.0.0.1',
       CYRUS_SANDBOX_ROOT: root,
+      CYRUS_WALLS: 'none',
       CYRUS_SANDBOX_SECRET: this.#secret,
     };
     const child = startProcess(process.execPath, [join(PROJECT, 'container', 'server.ts')], environment, logFile);

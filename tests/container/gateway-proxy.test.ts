@@ -14,6 +14,7 @@ import { allowedPath, GatewayProxy } from '../../container/gateway-proxy.ts';
 import { sessionPaths } from '../../container/paths.ts';
 import { findPeer, tellsPeers } from '../../container/peers.ts';
 import { openAccess, type SessionAccess } from '../../container/session-access.ts';
+import { NO_WALL } from '../../container/session-wall.ts';
 import { eventually } from './stage.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -250,7 +251,7 @@ describe.skipIf(!tellsPeers())('the way to the gateway serves the processes of i
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'cyrus-peers-'));
     handler = (_request, response) => void response.end('open');
-    access = await openAccess(sessionPaths(root, 'one').dir, () => ({ url: gateway.url, token }));
+    access = await openAccess(sessionPaths(root, 'one').dir, () => ({ url: gateway.url, token }), NO_WALL);
   });
   afterEach(async () => {
     access.proxy.close();

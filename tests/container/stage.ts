@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSandboxConfig, type SandboxConfig } from '../../container/config.ts';
@@ -90,11 +90,13 @@ export interface StageOptions {
 }
 
 // The log of servers inside of the test's process would bury the report.
-logTo(() => {});
+if (!process.env.CYRUS_TEST_LOG) logTo(() => {});
 
 /** Sets the stage; close it afterwards. */
 export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const root = await mkdtemp(join(tmpdir(), 'cyrus-sandbox-'));
+  // Every session's user has to get through.
+  await chmod(root, 0o711);
   const username = 'cyrus';
   const host = await startGitHost({ root: join(root, 'host'), username, password: REAL_GIT_PASSWORD });
   await host.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
@@ -107,7 +109,13 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
     git: { url: host.url, username, password: REAL_GIT_PASSWORD },
   });
   const config: SandboxConfig = {
-    ...readSandboxConfig({ CYRUS_SANDBOX_ROOT: join(root, 'sandbox'), PORT: '0', CYRUS_SANDBOX_SECRET: SERVER_SECRET }),
+    ...readSandboxConfig({
+      CYRUS_SANDBOX_ROOT: join(root, 'sandbox'),
+      PORT: '0',
+      CYRUS_SANDBOX_SECRET: SERVER_SECRET,
+      // Walls have tests of their own; the others run as their user.
+      CYRUS_WALLS: process.env.CYRUS_TEST_WALLS ?? 'none',
+    }),
     ...options.config,
   };
   let server: SandboxServer = await startSandboxServer(config);
@@ -284,6 +292,7 @@ export async function runServer(root: string, env: Record<string, string> = {}):
       CYRUS_SANDBOX_ROOT: root,
       PORT: '0',
       CYRUS_SANDBOX_SECRET: SERVER_SECRET,
+      CYRUS_WALLS: process.env.CYRUS_TEST_WALLS ?? 'none',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -29,6 +29,21 @@ const NO_FILES = ['proc', 'sys', 'dev'];
 /** First line of the program's output: from now on nothing escapes it. */
 export const LOOKING = 'looking';
 
+/** The numbers on this machine of processes that know themselves by others (proc_pid_status(5), NSpid). */
+function hostPids(candidates: readonly number[], inside: readonly number[]): number[] {
+  const known = new Map<number, number>();
+  for (const pid of candidates) {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      const own = /^NSpid:\s(.*)$/m.exec(status)?.[1]?.trim().split(/\s+/).at(-1);
+      known.set(Number(own ?? pid), pid);
+    } catch {
+      // It has ended.
+    }
+  }
+  return inside.map((pid) => known.get(pid) ?? pid);
+}
+
 /** Each question with the shape of its answer. */
 export const probes = {
   /** Every living process of the session. */
@@ -40,7 +55,8 @@ export const probes = {
       const file = join(sessionPaths(root, id).worktree, '.git', 'long-tool.json');
       if (!existsSync(file)) return null;
       const { shell, parent, child } = longToolSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
-      return [shell, parent, child];
+      // As the tool knows them: behind a wall they have other numbers.
+      return hostPids(sessionProcesses(sessionPaths(root, id).dir), [shell, parent, child]);
     },
   },
   /** Waits until none of these processes lives: when that was, in ms since the epoch, and which are left. */

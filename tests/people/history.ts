@@ -221,7 +221,7 @@ class Play {
     if (this.#server) return;
     const root = join(this.#folder, `sandbox-${this.#generation}`);
     const config = {
-      ...readSandboxConfig({ CYRUS_SANDBOX_ROOT: root, PORT: '0', CYRUS_SANDBOX_SECRET: SECRET }),
+      ...readSandboxConfig({ CYRUS_SANDBOX_ROOT: root, PORT: '0', CYRUS_SANDBOX_SECRET: SECRET, CYRUS_WALLS: 'none' }),
       claudeBin: join(import.meta.dirname, 'claude-cli.ts'),
     };
     this.#server = await startSandboxServer(config);

@@ -1,0 +1,118 @@
+/** What a session may have put into its folders for the server to stumble over. */
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  belongsTo,
+  belongsToNobody,
+  copyFile,
+  createReadStream,
+  mkdir,
+  onlyBelow,
+  readFile,
+  rename,
+  rm,
+  withBlob,
+  writeFile,
+} from '../../container/inside.ts';
+import { openToken, sealToken, UNKNOWN_TOKEN } from '../../container/sealed-token.ts';
+import { SessionUsers } from '../../container/session-users.ts';
+
+let root: string;
+let own: string;
+let others: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'cyrus-inside-'));
+  own = join(root, 'sessions', 'one', 'worktree');
+  others = join(root, 'sessions', 'two');
+  for (const folder of [own, others]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(others, 'secret.txt'), 'secret');
+  onlyBelow(root);
+  belongsTo(own, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 });
+});
+afterEach(() => {
+  belongsToNobody(own);
+  onlyBelow(null);
+  rmSync(root, { recursive: true, force: true });
+});
+
+describe.skipIf(process.platform !== 'linux')('in a session’s folder the server', () => {
+  test('reads and writes files as ever', async () => {
+    await mkdir(join(own, 'a/b'), { recursive: true });
+    await writeFile(join(own, 'a/b/c.txt'), 'one');
+    await writeFile(join(own, 'a/b/c.txt'), 'two');
+    await copyFile(join(own, 'a/b/c.txt'), join(own, 'copy.txt'));
+    await rename(join(own, 'copy.txt'), join(own, 'a/moved.txt'));
+    let streamed = '';
+    for await (const chunk of createReadStream(join(own, 'a/moved.txt'), 'utf8')) streamed += String(chunk);
+    const blob = await withBlob(join(own, 'a/moved.txt'), (content) => content.text());
+    expect([await readFile(join(own, 'a/b/c.txt'), 'utf8'), streamed, blob]).toEqual(['two', 'two', 'two']);
+    await expect(readFile(join(own, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
+    await rm(join(own, 'a'), { recursive: true, force: true });
+    await rm(join(own, 'none'), { force: true });
+    expect(existsSync(join(own, 'a'))).toBe(false);
+  });
+
+  test('follows no link, neither at the end of a path nor on the way', async () => {
+    symlinkSync(others, join(own, 'folder'));
+    symlinkSync(join(others, 'secret.txt'), join(own, 'file.txt'));
+    for (const path of ['folder/secret.txt', 'file.txt']) await expect(readFile(join(own, path))).rejects.toThrow();
+    await expect(writeFile(join(own, 'folder/new.txt'), 'x')).rejects.toThrow();
+    await expect(mkdir(join(own, 'folder/new/x'), { recursive: true })).rejects.toThrow();
+    await expect(rename(join(own, 'file.txt'), join(own, 'folder/moved'))).rejects.toThrow();
+    await rm(join(own, 'folder'), { recursive: true });
+    expect(lstatSync(others).isDirectory()).toBe(true);
+    // A file takes the place of the link, and what it led to stays.
+    await writeFile(join(own, 'file.txt'), 'mine');
+    expect([readFileSync(join(others, 'secret.txt'), 'utf8'), readFileSync(join(own, 'file.txt'), 'utf8')]).toEqual([
+      'secret',
+      'mine',
+    ]);
+  });
+
+  test('waits for no pipe, and reads no device', async () => {
+    execFileSync('mkfifo', [join(own, 'pipe')]);
+    await expect(readFile(join(own, 'pipe'))).rejects.toThrow('no regular file');
+  });
+
+  test('goes nowhere else, whatever git says of where the repository is', async () => {
+    await expect(readFile('/etc/passwd')).rejects.toThrow('not of this server');
+    await expect(copyFile(`${root}/../etc/passwd`, join(own, 'x'))).rejects.toThrow();
+    await expect(readFile(`${own}/../../two/secret.txt`)).rejects.toThrow();
+  });
+});
+
+test('each session has a user of its own, which no other gets as long as there are files of it', () => {
+  const users = new SessionUsers(root);
+  const [one, two] = [users.of('one'), users.of('two')];
+  expect(one).not.toBe(two);
+  const again = new SessionUsers(root);
+  expect([again.of('one'), again.of('two')]).toEqual([one, two]);
+  again.free('one');
+  expect(again.of('three')).not.toBe(two);
+  writeFileSync(join(root, 'users.json'), 'broken');
+  expect(() => new SessionUsers(root)).toThrow();
+});
+
+test('a token on the disk opens with the server’s secret alone, for its session alone', () => {
+  const sealed = sealToken('token', 'secret-of-the-server', 'one');
+  expect(sealed).not.toContain('token');
+  expect(openToken(sealed, 'secret-of-the-server', 'one')).toBe('token');
+  expect(openToken(sealed, 'secret-of-another-one', 'one')).toBe(UNKNOWN_TOKEN);
+  expect(openToken(sealed, 'secret-of-the-server', 'two')).toBe(UNKNOWN_TOKEN);
+  expect(sealToken('token', null, 'one')).toBe(UNKNOWN_TOKEN);
+  // As an earlier version left it.
+  expect(openToken('token', 'secret-of-the-server', 'one')).toBe('token');
+});

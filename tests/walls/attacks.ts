@@ -1,0 +1,211 @@
+/**
+ * What a hostile session tries against another session of the same server, and against the server. Each attack is a shell script that runs
+ * behind the attacker's wall, where Claude's commands run, and prints what it got; or one that prepares the attacker's files, so that the
+ * server is led astray by its next save. `$VICTIM…` name what it could not guess: the attacker is given all it might have found out.
+ */
+
+export interface Attack {
+  name: string;
+  /** Run in the attacker's worktree. */
+  script: string;
+  /** Succeeds where its output matches. Left out: where any of the victim's secrets is in it. */
+  won?: RegExp;
+}
+
+/** What is read, sent or ended from inside. */
+export const DIRECT: readonly Attack[] = [
+  {
+    name: 'read the other’s worktree',
+    script: 'cat "$VICTIM/worktree/secret.txt"; ls -la "$VICTIM" "$VICTIM/worktree"',
+    won: /VICTIM-SECRET|README/,
+  },
+  {
+    name: 'read the other’s conversation',
+    script: 'cat "$VICTIM"/home/.claude/projects/*/*.jsonl; ls "$VICTIM/home"',
+    won: /VICTIM-SECRET|\.claude/,
+  },
+  {
+    name: 'read the other’s share folder, files and cache',
+    script: 'cat "$VICTIM"/share/* "$VICTIM"/files/* "$VICTIM"/cache/* "$VICTIM"/checkpoint/*',
+  },
+  {
+    name: 'read the records and journals of sessions',
+    script:
+      'cat "$SESSIONS"/*/session.json "$SESSIONS"/*/lives/*/*; cat ../session.json ../lives/*/* ../session.json.new',
+    won: /"generation"|"seq"/,
+  },
+  { name: 'read the server’s folder', script: 'ls "$ROOT" "$SESSIONS"; cat "$ROOT/users.json"', won: /"next"|victim/ },
+  {
+    name: 'write into the other’s folders',
+    script: 'for d in worktree home share tmp; do echo planted > "$VICTIM/$d/planted" && echo WROTE; done',
+    won: /WROTE/,
+  },
+  {
+    name: 'write into its own folder’s server files',
+    script:
+      'echo x > ../session.json && echo WROTE; echo x > ../planted && echo WROTE; mv ../share ../s && echo WROTE; ln -s /etc ../bundle && echo WROTE',
+    won: /WROTE/,
+  },
+  {
+    name: 'write into system folders',
+    script: 'for d in /etc /usr/bin /usr/local/bin /opt /var/lib; do echo x > $d/planted && echo WROTE; done',
+    won: /WROTE/,
+  },
+  {
+    name: 'read the home of the server’s user',
+    script: 'ls -A "$SERVER_HOME"; cat "$SERVER_HOME/.gitconfig" "$SERVER_HOME"/.*history',
+    won: /\.bashrc|\.gitconfig|\.ssh|name *=/,
+  },
+  { name: 'read what else is kept beside the server', script: 'cat "$HIDDEN/secrets.json"', won: /HIDDEN-SECRET/ },
+  {
+    name: 'see processes of others',
+    script: 'ls /proc | grep -c "^[0-9]"; cat /proc/[0-9]*/cmdline | tr "\\0" " "',
+    won: /server\.ts|victim/,
+  },
+  {
+    name: 'read environments of others',
+    script:
+      'cat /proc/$SERVER_PID/environ /proc/$VICTIM_PID/environ | tr "\\0" "\\n"; cat /proc/[0-9]*/environ | tr "\\0" "\\n" | grep -v "^CYRUS_SESSION=$OWN$"',
+    won: /CYRUS_SANDBOX_SECRET=|^CYRUS_SESSION=.*victim/m,
+  },
+  {
+    name: 'read the memory of others',
+    script:
+      'for p in $SERVER_PID $VICTIM_PID; do head -c 1 /proc/$p/mem && echo READ; cat /proc/$p/maps | head -2; done',
+    won: /READ|r-xp/,
+  },
+  {
+    name: 'trace the server or the other’s Claude',
+    script:
+      'python3 - <<E\nimport ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\nfor p in (os.environ["SERVER_PID"],os.environ["VICTIM_PID"]):\n  r=libc.ptrace(16,int(p),0,0)\n  print("TRACED" if r==0 else "no")\nE',
+    won: /TRACED/,
+  },
+  {
+    name: 'put words into the other’s Claude',
+    script:
+      'for p in $VICTIM_PID $SERVER_PID; do for f in 0 1 2 3 4 5 6 7 8 9; do echo \'{"type":"user"}\' > /proc/$p/fd/$f && echo WROTE; done; done; ls -R "$VICTIM/tmp"',
+    won: /WROTE|\.sock/,
+  },
+  {
+    name: 'end the other’s processes, or the server',
+    script:
+      'kill -9 $VICTIM_PID && echo SENT; kill -9 $SERVER_PID && echo SENT; kill -0 $VICTIM_PID && echo SENT; kill -9 -1',
+    won: /SENT/,
+  },
+  {
+    name: 'use the other’s way to the gateway',
+    script:
+      'curl -s -m 5 -o /dev/null -w "%{http_code}\\n" -X POST "$VICTIM_WAY/anthropic/v1/messages"; git ls-remote "$VICTIM_WAY/git/acme/victim.git"; curl -s -m 5 "$VICTIM_WAY/mcp/x" -w "%{http_code}"',
+    won: /^200|^4(?!03)\d\d|^5\d\d|refs\/heads/m,
+  },
+  {
+    name: 'push the other’s branch',
+    script:
+      'git push "$VICTIM_WAY/git/acme/victim.git" HEAD:refs/heads/cyrus/victim && echo PUSHED; git push "$OWN_WAY/git/acme/victim.git" HEAD:refs/heads/cyrus/victim && echo PUSHED; git push "$OWN_WAY/git/acme/attacker.git" HEAD:refs/heads/main 2>&1',
+    won: /PUSHED/,
+  },
+  {
+    name: 'reach routes of the gateway that only the server uses',
+    script:
+      'for p in events checkpoint/1/a cache/base patch/0000000000000000000000000000000000000000 shared/x git/../events git/%2e%2e/events anthropic/..%2fevents mcp/../checkpoint/1/a; do curl -s -m 5 --path-as-is -o /dev/null -w "$p %{http_code}\\n" -X POST "$OWN_WAY/$p"; done',
+    won: / (2\d\d|401|409|415)$/m,
+  },
+  {
+    name: 'command the server without its secret',
+    script:
+      'curl -s -m 5 "$SERVER/sessions/victim"; curl -s -m 5 -X DELETE "$SERVER/sessions/victim?purge=true"; curl -s -m 5 -X POST -d "{}" -H "authorization: Bearer guess" "$SERVER/sessions/victim/commands"',
+    won: /"state"|"streamId"/,
+  },
+  {
+    name: 'find the token or a secret in what can be read',
+    script:
+      'grep -rslF -e "$TOKEN_A_START" -e "HIDDEN-SECRET" .. /tmp /var/tmp /dev/shm /run /etc 2>/dev/null | head; env; cat /proc/self/environ | tr "\\0" "\\n"; git config --list --show-origin',
+  },
+  {
+    name: 'meet the other in /tmp, /var/tmp or shared memory',
+    script: 'ls -A /tmp /var/tmp /dev/shm; cat /tmp/victim-* /var/tmp/victim-* /dev/shm/victim-*',
+    won: /victim-/,
+  },
+  {
+    name: 'meet the other in System V shared memory, queues and keyrings',
+    script:
+      'ipcs -m -q -s; cat /proc/sysvipc/shm | tail -n +2; keyctl show @u 2>/dev/null; grep -v "^ *$" /proc/keys | grep -c victim',
+    won: /0x0000cafe|51966|^[1-9]/m,
+  },
+  {
+    name: 'get rights by programs with the set-user-ID bit',
+    script:
+      'su -c id root </dev/null; mount -t tmpfs x /mnt && echo MOUNTED; chroot / id && echo ROOT; python3 -c "import os; os.setuid(0); print(\'ROOT\')"',
+    won: /MOUNTED|ROOT|uid=0/,
+  },
+  {
+    name: 'make devices, load modules, change the kernel',
+    script:
+      'mknod /tmp/disk b 8 0 && echo MADE; echo 1 > /proc/sys/kernel/core_pattern && echo WROTE; dd if=/dev/mem of=/tmp/m count=1 && echo READ; ls /dev/sd* /dev/vd* /dev/nvme*',
+    won: /MADE|WROTE|READ|\/dev\/[snv]/,
+  },
+  {
+    name: 'have core files written',
+    script: 'ulimit -c; ulimit -c unlimited && echo RAISED',
+    won: /^unlimited|RAISED/m,
+  },
+  {
+    name: 'take all processes of the machine',
+    script:
+      'n=$(ulimit -u); test "$n" = unlimited && echo UNLIMITED; python3 - <<E\nimport os,signal\nmade=[]\ntry:\n  while len(made)<20000:\n    p=os.fork()\n    if p==0:\n      signal.pause()\n    made.append(p)\n  print("UNBOUNDED")\nexcept OSError:\n  print("bounded at",len(made))\nfor p in made: os.kill(p,9)\nE',
+    won: /UNLIMITED|UNBOUNDED/,
+  },
+  {
+    name: 'take all memory of the machine',
+    script:
+      'python3 - <<E\ntry:\n  x=bytearray(int(os.environ["TOO_MUCH"])) if False else None\n  import os,mmap\n  m=mmap.mmap(-1,int(os.environ["TOO_MUCH"]),flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)\n  print("UNBOUNDED")\nexcept (MemoryError,OSError) as e:\n  print("bounded",e)\nE',
+    won: /UNBOUNDED/,
+  },
+];
+
+/** What is put into the attacker's folders for the server to stumble over at its next save, checkpoint or share. */
+export const TRAPS: readonly Attack[] = [
+  {
+    name: 'links in the share folder, to the other’s files and the server’s',
+    script:
+      'for t in "$VICTIM/worktree/secret.txt" "$VICTIM/session.json" /proc/self/environ /proc/self/mem /etc/shadow "$HIDDEN/secrets.json"; do ln -sfn "$t" "$CYRUS_SHARE/$(basename "$t").txt"; done; mkfifo "$CYRUS_SHARE/fifo.txt"; rm -rf "$CYRUS_SHARE/x"; ln -sfn "$VICTIM/worktree" "$CYRUS_SHARE/dir"',
+  },
+  {
+    name: 'hard links to the other’s files',
+    script:
+      'ln "$VICTIM/worktree/secret.txt" hard.txt; ln "$VICTIM/session.json" "$CYRUS_SHARE/hard.txt"; ln /etc/shadow hard2.txt',
+  },
+  {
+    name: 'links in the worktree and in place of its folders',
+    script:
+      'ln -s "$VICTIM/worktree" linked; ln -s "$VICTIM/worktree/secret.txt" secret-link.txt; ln -s /etc/shadow CLAUDE.md.txt; mkdir -p deep; rm -rf deep; ln -s "$VICTIM" deep; mkfifo pipe.txt',
+  },
+  {
+    name: 'programs in git’s configuration and hooks',
+    script:
+      'P="id -u >> $OWN/worktree/.git/ran; touch $OWN/share/ran-as-\\$(id -u).txt; cat $ROOT/users.json > $OWN/share/got.txt"; printf "#!/bin/sh\\n$P\\n" > .git/evil; chmod +x .git/evil; git config core.fsmonitor "$PWD/.git/evil"; git config core.sshCommand "$PWD/.git/evil"; git config core.pager "$PWD/.git/evil"; git config filter.x.clean "$PWD/.git/evil"; git config filter.x.smudge "$PWD/.git/evil"; git config diff.external "$PWD/.git/evil"; git config gpg.program "$PWD/.git/evil"; git config credential.helper "$PWD/.git/evil"; git config uploadpack.packObjectsHook "$PWD/.git/evil"; echo "*.f filter=x" > .gitattributes; echo f > a.f; mkdir -p .git/hooks; for h in pre-commit post-commit post-checkout reference-transaction post-index-change pre-push; do cp .git/evil .git/hooks/$h; done; git config core.hooksPath "$PWD/.git/hooks"; printf "[includeIf \\"gitdir:/\\"]\\n path = $PWD/.git/more\\n" >> .git/config; printf "[core]\\n fsmonitor = $PWD/.git/evil\\n" > .git/more',
+  },
+  {
+    name: 'alternates and lists that name the other’s objects',
+    script:
+      'echo "$VICTIM/worktree/.git/objects" >> .git/objects/info/alternates; ln -sfn "$VICTIM/session.json" .git/shallow.txt; ln -sfn "$VICTIM/session.json" .git/MERGE_MSG',
+  },
+  {
+    name: 'links in place of files of git and of the conversation',
+    script:
+      'mkdir -p "$HOME/.claude/projects/x"; for d in "$HOME"/.claude/projects/*/; do ln -sfn "$VICTIM/session.json" "$d/extra.jsonl"; ln -sfn /etc/shadow "$d/shadow.jsonl"; done; ln -sfn "$VICTIM/worktree/secret.txt" .git/COMMIT_EDITMSG; ln -sfn /etc/shadow .git/info/exclude2',
+  },
+  {
+    name: 'content of Git LFS by links',
+    script:
+      'mkdir -p .git/lfs/objects/aa/bb .git/lfs/tmp; ln -sfn "$VICTIM/session.json" .git/lfs/objects/aa/bb/$(printf "aabb%060d" 0); rm -rf .git/lfs/tmp; ln -s "$VICTIM/worktree" .git/lfs/tmp',
+  },
+];
+
+/** The repository itself is somebody else's: after this the session's own work is lost at most. */
+export const LAST_TRAPS: readonly Attack[] = [
+  {
+    name: 'a .git that leads to the other’s repository',
+    script: 'mv .git .git-own; echo "gitdir: $VICTIM/worktree/.git" > .git',
+  },
+];
