@@ -196,6 +196,8 @@ async function startSandbox(
     // Sessions do not see this run's own files, its secrets among them.
     ENVIRONMENT: 'local',
     CYRUS_HIDDEN: folder,
+    // Walls have a test of their own; `npm start` wants what the machine gives.
+    CYRUS_WALLS: process.env.CYRUS_TEST_WALLS ?? 'none',
     ...sandboxVariables,
     PORT: String(port),
     HOST: '127.0.0.1',

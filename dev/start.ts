@@ -16,7 +16,7 @@ async function main(): Promise<void> {
     claude,
     pace: PACE_MS,
     keepsIssues: true,
-    ...(process.env.CYRUS_WALLS && { sandboxVariables: { CYRUS_WALLS: process.env.CYRUS_WALLS } }),
+    sandboxVariables: { CYRUS_WALLS: process.env.CYRUS_WALLS ?? 'auto' },
     onProgress: (what) => console.log(`  starting ${what}`),
   });
   console.log(welcome(stack, await wallsOf(stack)));

@@ -83,7 +83,7 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
   });
 
   test('waits for no pipe, and reads no device', async () => {
-    execFileSync('mkfifo', [join(own, 'pipe')]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', join(own, 'pipe')]);
     await expect(readFile(join(own, 'pipe'))).rejects.toThrow('no regular file');
   });
 
