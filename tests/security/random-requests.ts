@@ -36,8 +36,8 @@ interface Made {
   path: string;
   headers: Record<string, string>;
   body: Buffer;
-  /** Sent by hand: what no library would send. */
-  raw: Buffer | null;
+  /** Sent by hand: what no library would send. `owes`: it announces more than it brings, and whoever reads it may wait. */
+  raw: { bytes: Buffer; owes: boolean } | null;
 }
 
 /** Sends them. @param count how many. @param seed makes them repeatable */
@@ -57,10 +57,14 @@ export async function sendRandomRequests(
     while (sent < count) {
       const index = sent++;
       const made = makeRequest(target, supply, random);
-      const { status, text } = made.raw ? await byHand(target, made.raw) : await byLibrary(target.port, agent, made);
+      const { status, text } = made.raw
+        ? await byHand(target, made.raw.bytes)
+        : await byLibrary(target.port, agent, made);
       byStatus[status] = (byStatus[status] ?? 0) + 1;
-      if (isFailure(status, text) && failures.length < MOST_TOLD) {
-        failures.push(`#${index} ${made.method} ${made.path.slice(0, 200)}: ${status} ${text.slice(0, 300)}`);
+      if (isFailure(status, text) && !(status === 'late' && made.raw?.owes) && failures.length < MOST_TOLD) {
+        failures.push(
+          `#${index} ${made.method} ${made.path.slice(0, 200)}${made.raw ? ' (by hand)' : ''}: ${status} ${text.slice(0, 300)}`,
+        );
       }
       if ((index + 1) % 10_000 === 0) console.log(`            ${index + 1} requests, ${failures.length} failures`);
     }
@@ -244,8 +248,13 @@ function oddHeaders(random: Random): Record<string, string> {
   return headers;
 }
 
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+
 /** The request as bytes, with something wrong in how it is written. */
-function rawBytes({ method, path, headers, body }: Omit<Made, 'raw'>, random: Random): Buffer {
+function rawBytes(
+  { method, path, headers, body }: Omit<Made, 'raw'>,
+  random: Random,
+): { bytes: Buffer; owes: boolean } {
   const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers }).map(
     ([name, value]) => `${name}: ${value}`,
   );
@@ -266,10 +275,13 @@ function rawBytes({ method, path, headers, body }: Omit<Made, 'raw'>, random: Ra
     ['x', body],
   ];
   const [last, sent] = random.pick(tail);
-  return Buffer.concat([
+  const owes =
+    last.endsWith(`: ${body.length + 7}`) || (last.endsWith('chunked') && !sent.subarray(-5).equals(LAST_CHUNK));
+  const bytes = Buffer.concat([
     Buffer.from(`${method} ${path} HTTP/1.1\r\n${[...lines, last].join('\r\n')}\r\n\r\n`, 'latin1'),
     sent,
   ]);
+  return { bytes, owes };
 }
 
 async function byHand(target: Target, bytes: Buffer): Promise<{ status: number | 'late'; text: string }> {
