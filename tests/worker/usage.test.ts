@@ -6,6 +6,7 @@ import { admin } from '../../src/routes/admin.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { addUsage, type UsageSum } from '../../src/store/usage.ts';
+import { AT_WORK } from './support/standing.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
 const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
@@ -73,7 +74,8 @@ describe('what was used', () => {
 });
 
 describe("an API key in a sandbox's request", () => {
-  const gateway = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway' }));
+  const atWork = gatewayApp({ base: '/gateway', standing: async () => AT_WORK });
+  const gateway = new Hono<{ Bindings: Env }>().route('/gateway', atWork);
   const post = (headers: Record<string, string>) =>
     gateway.request('http://cyrus.test/gateway/anthropic/v1/messages', { method: 'POST', headers, body: '{}' }, env);
 
