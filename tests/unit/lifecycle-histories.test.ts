@@ -294,7 +294,7 @@ function ids(prompts: { promptId: string }[]): string[] {
   return prompts.map(({ promptId }) => promptId);
 }
 
-it('owes no thread an answer in the end, and gives none twice, in 2,000 random histories', () => {
+it('owes no thread an answer in the end, and gives none twice, in 2,000 random histories', { timeout: 300_000 }, () => {
   for (let seed = 1; seed <= 2_000; seed++) {
     const world = new World(seed);
     for (let i = 0; i < 60; i++) {
