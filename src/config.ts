@@ -91,6 +91,8 @@ const variablesSchema = z.object({
     .transform((value) => (value ? { name: value[1]?.trim() ?? '', email: value[2] ?? '' } : null)),
   GITHUB_APP_PRIVATE_KEY: optionalText,
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
+  /** What a session may store in an hour, in MiB: patches, checkpoints, caches, shared files; its journal an eighth of that. */
+  SESSION_MIB_AN_HOUR: z.coerce.number().int().min(8).max(1_000_000).default(4_096),
   SCRIPTED_MODEL: flag,
   PAUSED: flag,
   LINEAR_WEBHOOK_SECRET: secret(16),
@@ -136,6 +138,8 @@ export interface Config {
     webhookMaxAgeMs: number;
     app: LinearApp;
   };
+  /** Bytes that a session may store in an hour. */
+  sessionBytesAnHour: number;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
   /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
@@ -197,6 +201,7 @@ function checkConfig(env: object): Config {
     environment: variables.ENVIRONMENT,
     publicUrl: variables.PUBLIC_URL,
     commitAuthor: variables.COMMIT_AUTHOR,
+    sessionBytesAnHour: variables.SESSION_MIB_AN_HOUR * 1024 * 1024,
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,

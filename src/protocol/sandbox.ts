@@ -233,19 +233,40 @@ export type SandboxCommand = z.infer<typeof sandboxCommandSchema>;
 export const sandboxStepSchema = z.enum(['mirror', 'worktree', 'restore', 'setup', 'claude', 'save']);
 export type SandboxStep = z.infer<typeof sandboxStepSchema>;
 
+/** Longest words for people in an event, longest piece of output, and longest text of an event that cannot be read, in UTF-16 code units. */
+const MAX_WORDS = 16 * 1024;
+const MAX_OUTPUT = 256 * 1024;
+const MAX_UNREADABLE = 16 * 1024;
+
+/** Text that people are shown: what is longer is cut where it enters, for the rest of the event has to get through. */
+function shown(max: number) {
+  return z.string().transform((text) => cutWhole(text, max));
+}
+
+/** A list of which as many as are shown are kept. */
+function few<Item extends z.ZodType>(item: Item, max: number) {
+  return z.array(item).transform((items) => items.slice(0, max));
+}
+
+/** ms; nothing that is told lasts longer than ten years. */
+const duration = z
+  .number()
+  .nonnegative()
+  .transform((ms) => Math.min(ms, 315_360_000_000));
+
 export const changedFileSchema = z.object({
-  path: z.string(),
+  path: shown(4_096),
   /** Lines added and removed; null for a binary file. */
   additions: z.number().int().nonnegative().nullable(),
   deletions: z.number().int().nonnegative().nullable(),
 });
 export type ChangedFile = z.infer<typeof changedFileSchema>;
 
-export const commitSchema = z.object({ sha: z.string(), subject: z.string() });
+export const commitSchema = z.object({ sha: shown(100), subject: shown(1_000) });
 export type Commit = z.infer<typeof commitSchema>;
 
 /** Commands in the background, in words for people, and after how many ms without a prompt they are ended. */
-export const backgroundSchema = z.object({ commands: z.array(z.string()), endAfterMs: z.number().nonnegative() });
+export const backgroundSchema = z.object({ commands: few(shown(1_000), 100), endAfterMs: duration });
 export type Background = z.infer<typeof backgroundSchema>;
 
 const numbered = { seq: z.number().int().positive(), at: time };
@@ -258,19 +279,19 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     step: sandboxStepSchema,
     status: z.enum(['started', 'done']),
     /** One line for people, e.g. "20 commits fetched". */
-    detail: z.string().optional(),
-    durationMs: z.number().nonnegative().optional(),
+    detail: shown(2_000).optional(),
+    durationMs: duration.optional(),
     /** The step cannot go on before this passes, for people: what is waited for. An older Worker shows the detail alone. */
-    waitsFor: z.string().optional(),
+    waitsFor: shown(2_000).optional(),
   }),
   /** The worktree stands and the CLI may be prompted. */
   z.object({
     ...numbered,
     type: z.literal('ready'),
-    branch: z.string(),
+    branch: shown(500),
     /** Commit the branch stood at when the session was prepared. */
-    baseCommit: z.string(),
-    worktree: z.string(),
+    baseCommit: shown(100),
+    worktree: shown(4_096),
     /** True when an earlier conversation is being continued. */
     resumed: z.boolean(),
   }),
@@ -278,14 +299,14 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
   z.object({ ...numbered, type: z.literal('line'), line: z.string(), goesOn: z.boolean().optional() }),
   /** A turn that went on after a result is over, and no other result comes. Only where the start says `waitsForHelpers`. */
   z.object({ ...numbered, type: z.literal('work-ended') }),
-  z.object({ ...numbered, type: z.literal('stderr'), text: z.string() }),
-  z.object({ ...numbered, type: z.literal('setup-output'), text: z.string() }),
+  z.object({ ...numbered, type: z.literal('stderr'), text: shown(MAX_OUTPUT) }),
+  z.object({ ...numbered, type: z.literal('setup-output'), text: shown(MAX_OUTPUT) }),
   z.object({ ...numbered, type: z.literal('cli-started'), pid: z.number().int(), resumed: z.boolean() }),
   z.object({
     ...numbered,
     type: z.literal('cli-exited'),
     code: z.number().int().nullable(),
-    signal: z.string().nullable(),
+    signal: shown(100).nullable(),
     /** True when a turn was open: the issue session must not wait for its result. */
     duringTurn: z.boolean(),
     /** Why, where the driver knows: it was stopped, it idled out, it went silent. */
@@ -296,9 +317,9 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
      * What became of the prompts it had not answered, by their ids: `read` are in the conversation on this disk, `unread`
      * are gone with it, or were dropped by the stop. Those that wait for the next process are in neither.
      */
-    prompts: z.object({ read: z.array(z.string()), unread: z.array(z.string()) }).optional(),
+    prompts: z.object({ read: few(shown(100), 1_000), unread: few(shown(100), 1_000) }).optional(),
     /** Commands in the background that ended with it, in words for people; left out where there were none. */
-    background: z.array(z.string()).optional(),
+    background: few(shown(1_000), 100).optional(),
   }),
   /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
   z.object({
@@ -307,12 +328,12 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     turn: z.number().int().positive(),
     /** Number of the last event before the work that is saved had ended: its result, or the end of its process. */
     after: z.number().int().nonnegative().optional(),
-    branch: z.string(),
-    head: z.string(),
+    branch: shown(500),
+    head: shown(100),
     /** Commits of the branch that the base branch does not have, newest first, at most 50. */
-    commits: z.array(commitSchema),
+    commits: few(commitSchema, 50),
     /** Files changed against the base, at most 300. */
-    files: z.array(changedFileSchema),
+    files: few(changedFileSchema, 300),
     /** Commits made since the last `saved`. */
     newCommits: z.number().int().nonnegative(),
     pushed: z.boolean(),
@@ -327,20 +348,26 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
     again: z.boolean().optional(),
     /** What went wrong (e.g. the push was refused), in words for people. */
-    problem: z.string().optional(),
+    problem: shown(MAX_WORDS).optional(),
   }),
   /** Something people should know, in one line. */
-  z.object({ ...numbered, type: z.literal('notice'), text: z.string() }),
+  z.object({ ...numbered, type: z.literal('notice'), text: shown(MAX_WORDS) }),
   /** Made by the Worker of an event that it cannot read: `of` is its type, `raw` its text. No sandbox sends it. */
-  z.object({ ...numbered, type: z.literal('unreadable'), of: z.string(), raw: z.string(), why: z.string() }),
+  z.object({
+    ...numbered,
+    type: z.literal('unreadable'),
+    of: shown(100),
+    raw: shown(MAX_UNREADABLE),
+    why: shown(1_000),
+  }),
   /** The session cannot go on; preparations end here. */
   z.object({
     ...numbered,
     type: z.literal('failed'),
     step: sandboxStepSchema,
-    message: z.string(),
+    message: shown(MAX_WORDS),
     /** What a person can do about it. */
-    hint: z.string(),
+    hint: shown(MAX_WORDS),
   }),
 ]);
 export type SandboxEvent = z.infer<typeof sandboxEventSchema>;
@@ -360,9 +387,6 @@ export const eventBatchSchema = z.object({
   events: z.array(sandboxEventSchema).max(MAX_BATCH_EVENTS),
 });
 export type EventBatch = z.infer<typeof eventBatchSchema>;
-
-/** Longest text of an event that cannot be read, in UTF-16 code units. */
-const MAX_UNREADABLE = 16 * 1024;
 
 /**
  * Reads a batch. An event that has a number and is not understood, of a type that is not known here or with content that

@@ -23,6 +23,7 @@ import {
 import { bodyLimit } from './body-limit.ts';
 import { refuse } from './gateway-refusal.ts';
 import { sizedBody } from './sized-body.ts';
+import { refuseBytes } from './stored-bytes.ts';
 
 const MAX_MANIFEST_BYTES = 4_096;
 
@@ -53,6 +54,8 @@ cache.put('/:entry/:version/:part', async (c) => {
   const sized = sizedBody(c.req.raw, 'a part', MAX_CACHE_PART_BYTES);
   if (sized instanceof Response) return sized;
   const { body, bytes } = sized;
+  const over = await refuseBytes(c.env, c.var.claims.s, bytes);
+  if (over) return over;
   await putCachePart(c.env.LOGS, placeOf(c), { entry, version, part: Number(part) }, body, bytes);
   return c.json({ bytes }, 201);
 });

@@ -23,6 +23,7 @@ import {
 import { bodyLimit } from './body-limit.ts';
 import { refuse } from './gateway-refusal.ts';
 import { sizedBody } from './sized-body.ts';
+import { refuseBytes } from './stored-bytes.ts';
 
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 
@@ -76,6 +77,8 @@ checkpoints.put('/:name', async (c) => {
   if (sized instanceof Response) return sized;
   const { body, bytes } = sized;
   const { s, g } = c.var.claims;
+  const over = await refuseBytes(c.env, s, bytes);
+  if (over) return over;
   await putCheckpointObject(c.env.LOGS, s, g, name, body, bytes);
   return c.json({ bytes }, 201);
 });

@@ -25,6 +25,7 @@ import { forwardToSubmodule } from '../gateway/submodules.ts';
 import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../gateway/token.ts';
 import type { WorkflowHold } from '../gateway/workflow-hold.ts';
 import { log } from '../observability/log.ts';
+import { MAX_SHARED_BYTES } from '../protocol/files.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { isContainerOf } from '../sandbox/container.ts';
@@ -41,6 +42,7 @@ import { takeSharedFile } from './gateway-shared.ts';
 import { type AskStanding, refuseClosed, Standings } from './gateway-standing.ts';
 import { heardOf } from './sandbox-silence.ts';
 import { sizedBody } from './sized-body.ts';
+import { refuseBytes } from './stored-bytes.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
 const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
@@ -126,6 +128,8 @@ export function gatewayApp(options: {
     const sized = sizedBody(c.req.raw, 'a patch', MAX_PATCH_BYTES);
     if (sized instanceof Response) return sized;
     const { body, bytes } = sized;
+    const over = await refuseBytes(c.env, c.var.claims.s, bytes);
+    if (over) return over;
     // Of a large push, or one that builds on what the host has, not all can be read before; the patch says what is in it.
     const { claims, config } = c.var;
     const search = new SecretStream(await guardOf(config, claims.s));
@@ -150,6 +154,10 @@ export function gatewayApp(options: {
 
   app.put('/shared/:hash', async (c) => {
     const { config, claims } = c.var;
+    const sized = sizedBody(c.req.raw, 'a shared file', MAX_SHARED_BYTES);
+    if (sized instanceof Response) return sized;
+    const over = await refuseBytes(c.env, claims.s, sized.bytes);
+    if (over) return over;
     const guard = {
       search: await guardOf(config, claims.s),
       onSecret: (secret: Wanted) => raiseAlarm(c.env, claims.s, { secret, place: 'a file that Claude shared' }),

@@ -92,7 +92,14 @@ export type SessionEvent =
       at?: number;
     }
   /** The sandbox reports; an empty batch says that it lives. Fencing has been done by `fence`. */
-  | { type: 'sandbox-reported'; batch: EventBatch }
+  | {
+      type: 'sandbox-reported';
+      batch: EventBatch;
+      /** Bytes that were stored for the session in this hour; left out: as was known. */
+      stored?: number;
+      /** Bytes that it may bring in within an hour; left out: `DEFAULT_MOST_BYTES`. */
+      mostBytes?: number;
+    }
   | { type: 'effect-done'; effect: Effect; result: EffectResult }
   /** An effect was given up. */
   | { type: 'effect-failed'; effect: Effect; attempts: number; error: string; hint: string | null }

@@ -28,7 +28,9 @@ import { EgressLog } from './egress-log.ts';
 import type { MetSecret, SessionEvent } from './events.ts';
 import { contextBeside, contextText } from './issue-context.ts';
 import { withNews } from './issue-news.ts';
+import { intakeAt, refusalOfIntake } from './intake.ts';
 import { Journal } from './journal.ts';
+import { plausibleTime } from './plausible-time.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { closedAnswer } from './open-question.ts';
 import { Outbox, type Pending } from './outbox.ts';
@@ -58,6 +60,8 @@ const LOOK_AGAIN_MS = 10 * 60_000;
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
+  /** Bytes that were stored in an hour, as counted in this life of the object. */
+  #stored: { hour: number; bytes: number } | null = null;
   readonly #assets: AssetMemory;
   readonly #checkpoint: StoredCheckpoint;
   readonly #deliveries: Deliveries;
@@ -190,10 +194,31 @@ export class IssueSession extends DurableObject<Env> {
     return await this.#sandboxCheck.look();
   }
 
+  /**
+   * Counts bytes that are about to be stored for the session; they are kept with the next event that is.
+   * @returns why they may not be, in words; null where they may
+   */
+  takeBytes(bytes: number): string | null {
+    const counted = intakeAt(this.#state?.intake, Date.now());
+    const stored = this.#stored?.hour === counted.hour ? this.#stored.bytes : 0;
+    const known = Math.max(stored, counted.stored);
+    const most = this.#config.sessionBytesAnHour;
+    const why = refusalOfIntake({ ...counted, stored: known }, 'stored', bytes, most);
+    if (why === null) this.#stored = { hour: counted.hour, bytes: known + bytes };
+    return why;
+  }
+
+  /** What was counted in this hour, and how much it may be. An hour that is over counts no more. */
+  #counted(): { stored?: number; mostBytes: number } {
+    const { hour } = intakeAt(undefined, Date.now());
+    const isNews = this.#stored?.hour === hour;
+    return { ...(isNews && this.#stored && { stored: this.#stored.bytes }), mostBytes: this.#config.sessionBytesAnHour };
+  }
+
   /** One event that cannot be taken in, whatever is wrong with it, keeps neither those after it nor the turn from going on. */
   #takeIn(state: SessionState, batch: EventBatch): void {
     try {
-      this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch } }));
+      this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch, ...this.#counted() } }));
     } catch (error) {
       log('session.batch.failed', { session: state.id, events: batch.events.length, error: asError(error) });
       if (batch.events.length === 0) throw error;
@@ -222,7 +247,8 @@ export class IssueSession extends DurableObject<Env> {
     const state = this.#state;
     const closed = closedFor('checkpoint', this.standing(manifest.generation), []);
     if (closed || !state) return { kind: 'superseded', message: closed?.message ?? 'there is no such session' };
-    const { generation, sequence, at, eventSeq, prompts } = manifest;
+    const { generation, sequence, eventSeq, prompts } = manifest;
+    const at = plausibleTime(manifest.at, Date.now());
     if (generation !== state.sandbox.generation || manifest.conversationId !== state.conversationId) {
       return { kind: 'superseded', message: 'another life of this session has taken over' };
     }

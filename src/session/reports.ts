@@ -7,7 +7,9 @@ import type { SandboxEvent, SandboxStep } from '../protocol/sandbox.ts';
 import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './background.ts';
 import { takeWindows, tellBeyondPlan } from './claude-limits.ts';
 import type { EventOf } from './events.ts';
+import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake } from './intake.ts';
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './losses.ts';
+import { plausibleTime } from './plausible-time.ts';
 import { propose, waitNoLonger } from './proposing.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions.ts';
 import { noteCall } from './recent-calls.ts';
@@ -29,16 +31,36 @@ import {
   takeWorkEnd,
 } from './turn.ts';
 
-export function sandboxReported(step: Step, { batch }: EventOf<'sandbox-reported'>): void {
+export function sandboxReported(step: Step, { batch, stored, mostBytes }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
+  if (stored !== undefined) step.set({ intake: { ...intakeAt(step.state.intake, step.now), stored } });
   for (const event of batch.events) {
     const { sandbox } = step.state;
     if (event.seq <= sandbox.cursor) continue;
     // A gap: the answer names the last number stored, and the sandbox goes on from there.
     if (event.seq !== sandbox.cursor + 1) return;
     step.set({ sandbox: { ...sandbox, cursor: event.seq } });
-    sandboxEvent(step, event);
+    if (hasRoomFor(step, event, mostBytes ?? DEFAULT_MOST_BYTES)) {
+      sandboxEvent(step, { ...event, at: plausibleTime(event.at, step.now) });
+    }
   }
+}
+
+/** Counts what an event adds to the journal. Where that is too much for an hour it is left out, and the turn ends in words. */
+function hasRoomFor(step: Step, event: SandboxEvent, mostBytes: number): boolean {
+  const length = lengthOf(event);
+  if (length === 0) return true;
+  const intake = intakeAt(step.state.intake, step.now);
+  const why = refusalOfIntake(intake, 'events', length, mostBytes);
+  if (why === null) {
+    step.set({ intake: { ...intake, events: intake.events + length } });
+    return true;
+  }
+  const { name } = step.state.phase;
+  if (name === 'starting' || name === 'working') {
+    failTurn(step, 'too_much', `Stopped, because ${why}. What was pushed is on the branch \`${step.state.branch}\`.`);
+  }
+  return false;
 }
 
 function sandboxEvent(step: Step, event: SandboxEvent): void {

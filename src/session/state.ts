@@ -13,6 +13,7 @@ import type { JournalBody, TurnOutcome, Usage } from '../protocol/journal.ts';
 import type { Background } from '../protocol/sandbox.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './arrangement.ts';
+import type { Intake } from './intake.ts';
 import type { ContextItem } from './issue-context.ts';
 import type { Pace } from './pace.ts';
 import type { RecentCall } from './recent-calls.ts';
@@ -321,6 +322,8 @@ export interface SessionState {
   alsoExpected?: ExpectedThread[];
   /** What Claude is to be told along with the next prompt, oldest first. */
   context: ContextItem[];
+  /** What was brought in within the hour that it names; left out before that was counted. */
+  intake?: Intake;
   /** Who changed the wishes in the issue's description since this session is there, oldest first; left out: nobody. */
   wishEdits?: WishEdit[];
   /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */
