@@ -26,15 +26,15 @@ import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.t
 import { type Effect, laneOf } from './effects.ts';
 import { EgressLog } from './egress-log.ts';
 import type { MetSecret, SessionEvent } from './events.ts';
+import { intakeAt, refusalOfIntake } from './intake.ts';
 import { contextBeside, contextText } from './issue-context.ts';
 import { withNews } from './issue-news.ts';
-import { intakeAt, refusalOfIntake } from './intake.ts';
 import { Journal } from './journal.ts';
-import { plausibleTime } from './plausible-time.ts';
 import { fence, reduce } from './lifecycle.ts';
 import { closedAnswer } from './open-question.ts';
 import { Outbox, type Pending } from './outbox.ts';
 import { performTogether, toFailure } from './perform.ts';
+import { plausibleTime } from './plausible-time.ts';
 import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
 import { needsPlace } from './queueing.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
@@ -212,7 +212,10 @@ export class IssueSession extends DurableObject<Env> {
   #counted(): { stored?: number; mostBytes: number } {
     const { hour } = intakeAt(undefined, Date.now());
     const isNews = this.#stored?.hour === hour;
-    return { ...(isNews && this.#stored && { stored: this.#stored.bytes }), mostBytes: this.#config.sessionBytesAnHour };
+    return {
+      ...(isNews && this.#stored && { stored: this.#stored.bytes }),
+      mostBytes: this.#config.sessionBytesAnHour,
+    };
   }
 
   /** One event that cannot be taken in, whatever is wrong with it, keeps neither those after it nor the turn from going on. */
