@@ -83,8 +83,9 @@ export function plantedSecrets(): Attack[] {
         const told = JSON.stringify(thread.activities);
         const isStopped = told.includes('the secret SANDBOX_ENDPOINT_SECRET of this deployment');
         held(`read: ${isRead}, stopped: ${isStopped}`, isRead === isStopped);
-        if (isRead)
-          console.log('            (this machine gives sessions no user of their own: the secret could be read)');
+        if (!isRead) return;
+        readHere.push('sandboxSecret');
+        console.log('            (sessions have no user of their own on this machine: the secret could be read)');
       },
     },
     {

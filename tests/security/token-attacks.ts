@@ -31,8 +31,13 @@ export function uses(claims: Claims): { path: string; init: RequestInit }[] {
   ];
 }
 
+/** What stays open between two turns: its own repository is fetched, and what it has is kept and reported. */
+const AT_REST = /^\/(events|patch|checkpoint|git\/.*upload-pack|modules)/;
+
 async function refusedEverywhere(target: Target, what: string, token: string, claims: Claims): Promise<void> {
-  for (const { path, init } of uses(claims)) {
+  for (const { path, init } of uses(claims).filter(
+    (use) => !AT_REST.test(use.path) && !use.path.startsWith('/cache'),
+  )) {
     await answers(`${what} at ${path}`, await target.gateway(token, path, init), 401, 403, 404, 409);
   }
 }
@@ -152,7 +157,7 @@ export function pushOf(ref: string, capabilities: string, oldId = '0'.repeat(40)
 export function endedTokenAttacks(claims: Claims): Attack[] {
   return [
     {
-      name: 'A token opens nothing once its session has nothing to do',
+      name: 'Between two turns a token reaches neither Claude, nor tools, nor a push, nor what people or other sessions are given',
       attempt: async (target) => refusedEverywhere(target, 'an ended session', await target.token(claims), claims),
     },
   ];
