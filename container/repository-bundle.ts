@@ -9,7 +9,7 @@ import type { GatewayAccess } from './gateway-request.ts';
 import { GitError, type GitOptions, git, gitSays } from './git.ts';
 import { log } from './log.ts';
 import { exists } from './paths.ts';
-import { baseEntry, CacheError, dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import { baseEntry, CacheError, findEntry, getEntry, putEntry } from './repository-cache.ts';
 import { inMirror, type WorkspacePlan } from './workspace-plan.ts';
 
 /** Smaller repositories are fetched from their host as fast. */
@@ -20,6 +20,8 @@ const WORTH_COMMITS = 50;
 const WORTH_AGE_MS = 24 * 3_600_000;
 /** File in a mirror that was begun with a bundle, until everything in it was looked through. */
 const UNVERIFIED = 'cyrus-unverified';
+/** File in a mirror whose bundle at the gateway turned out to be of no use, until another has taken its place. */
+const USELESS = 'cyrus-bundle-useless';
 const UNPACK_TIMEOUT_MS = 10 * 60_000;
 const PACK_TIMEOUT_MS = 30 * 60_000;
 
@@ -50,7 +52,7 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
     if (plan.signal.aborted) return null;
     log('warning', 'the bundle of the repository is of no use', { repository: plan.fullName, error });
     // One that cannot be unpacked now cannot be later: the next save makes another.
-    if (error instanceof GitError) await dropEntry(access, entry);
+    if (error instanceof GitError) await writeFile(join(plan.mirror, USELESS), '');
     return null;
   } finally {
     await rm(plan.bundlePath, { force: true });
@@ -59,7 +61,7 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
 
 /**
  * Looks through everything that a mirror got from a bundle, once.
- * @returns false where something is missing; the bundle is dropped then
+ * @returns false where something is missing; another bundle is stored then
  */
 export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
   const mark = join(plan.mirror, UNVERIFIED);
@@ -73,7 +75,7 @@ export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
     if (!(error instanceof GitError)) throw error;
     if (plan.signal.aborted) return true;
     log('warning', 'the bundle of the repository lacks something', { repository: plan.fullName, error });
-    await dropEntry(accessOf(plan), baseEntry(plan.baseBranch, plan.identity));
+    await writeFile(join(plan.mirror, USELESS), '');
     return false;
   }
 }
@@ -96,7 +98,8 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
   const commit = (await git(['rev-parse', '--verify', `${ref}^{commit}`], options)).trim();
   const access = accessOf(plan);
   const entry = baseEntry(plan.baseBranch, plan.identity);
-  if (!(await isWorthIt(access, entry, commit, options))) return;
+  const useless = join(plan.mirror, USELESS);
+  if (!(await exists(useless)) && !(await isWorthIt(access, entry, commit, options))) return;
   await mkdir(dirname(plan.bundlePath), { recursive: true, mode: 0o700 });
   try {
     await rm(`${plan.bundlePath}.lock`, { force: true });
@@ -109,6 +112,7 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
       return;
     }
     await putEntry(access, entry, plan.bundlePath, commit);
+    await rm(useless, { force: true });
     log('info', 'the bundle of the repository was brought up to date', { repository: plan.fullName, bytes: size });
   } finally {
     await rm(plan.bundlePath, { force: true });

@@ -100,11 +100,6 @@ export async function putEntry(access: GatewayAccess, entry: string, path: strin
   return answer.status !== 409;
 }
 
-/** Removes an entry that turned out to be of no use; whatever becomes of that. */
-export async function dropEntry(access: GatewayAccess, entry: string): Promise<void> {
-  await ask(access, `/${entry}`, { method: 'DELETE' }, MANIFEST_TIMEOUT_MS).catch(() => {});
-}
-
 async function putPart(access: GatewayAccess, path: string, body: Blob): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -19,9 +19,10 @@ import { createReadStream, mkdir, readFile, rename, rm, writeStream } from './in
 import type { LifeContext } from './life-context.ts';
 import { log } from './log.ts';
 import { repositoryFile } from './paths.ts';
-import { dropEntry, findEntry, getEntry, putEntry } from './repository-cache.ts';
+import { findEntry, getEntry, putEntry } from './repository-cache.ts';
 import type { SessionWall } from './session-wall.ts';
 import { decisive, decisivePart } from './setup-sources.ts';
+import { inWorktree } from './workspace-plan.ts';
 
 const DIRECTIVE = /^[ \t]*#\s*cyrus-cache:(.*)$/gm;
 /** Directories that are kept; more are not, and the log says so. */
@@ -74,6 +75,7 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const hash = createHash('sha256');
   const add = (name: string, content: string | Buffer) => hash.update(`${name}\0${content.length}\0`).update(content);
   add('platform', `${process.platform} ${process.arch} ${process.version}`);
+  add('tree', (await git(['rev-parse', 'HEAD^{tree}'], inWorktree(context.plan))).trim());
   // Of this workspace's repository at this address alone.
   if (context.plan.identity !== null) add('identity', context.plan.identity);
   for (const one of before) add('script', one);
@@ -216,8 +218,6 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
   } catch (error) {
     if (context.isOver) return null;
     log('warning', 'what the setup script had made could not be restored', { sessionId: context.sessionId, error });
-    // One that cannot be unpacked now cannot be later, and nothing else may take its place.
-    if (error instanceof ArchiveError) await dropEntry(access, entry);
     return null;
   } finally {
     await rm(archive, { force: true });

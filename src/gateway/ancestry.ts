@@ -1,4 +1,4 @@
-/** Asks the git host whether a commit is in the history of others, by a fetch that is ended after its commits (gitprotocol-v2(5)). */
+/** Asks the git host whether a commit is in the history of others or of a branch, by a fetch that is ended after its commits (gitprotocol-v2(5)). */
 import { type BodyReader, bodyReader } from './body-reader.ts';
 import type { Fetch } from './forwarding.ts';
 import { askGitHost, type GitRemote } from './git-host.ts';
@@ -65,6 +65,37 @@ export async function isInHistory(
   } finally {
     await reader.cancel().catch(() => {});
   }
+}
+
+/**
+ * Whether a commit is on a branch, at its tip or before it, as the host says now.
+ * @returns false also where the host does not say
+ */
+export async function isOnBranch(
+  commit: string,
+  branch: string,
+  claims: Claims,
+  remote: GitRemote,
+  fetcher: Fetch,
+): Promise<boolean> {
+  const tip = await tipOf(branch, claims, remote, fetcher);
+  return tip !== null && (tip === commit || (await isInHistory(commit, [tip], claims, remote, fetcher)));
+}
+
+async function tipOf(branch: string, claims: Claims, remote: GitRemote, fetcher: Fetch): Promise<string | null> {
+  const ref = `refs/heads/${branch}`;
+  const body = `${packetOf('command=ls-refs')}0001${packetOf(`ref-prefix ${ref}`)}0000`;
+  const headers = { ...V2, 'content-type': 'application/x-git-upload-pack-request' };
+  const request = new Request('http://gateway/', { method: 'POST', headers });
+  const answer = await askGitHost(request, 'git-upload-pack', new Blob([body]).stream(), claims, remote, fetcher);
+  if (!(answer instanceof Response)) return null;
+  const listed = await beginningOf(answer, MAX_ADVERTISEMENT);
+  for (const line of listed.split('\n')) {
+    // Four digits with the length of the packet come first.
+    const [id = '', name] = line.slice(4).split(' ');
+    if (name === ref && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) return id;
+  }
+  return null;
 }
 
 export function packetOf(line: string): string {

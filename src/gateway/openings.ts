@@ -18,8 +18,10 @@ export type Stage = 'turn' | 'ending' | 'late-save' | 'rest' | 'alarm' | 'withdr
 /** How a session stands; plain data, so that it can be kept for a moment. */
 export interface Standing {
   stage: Stage;
-  /** Claude's process was not started in this life yet: what is there is the repository's alone. */
+  /** This is the session's first life, in its first turn, and Claude was not started: what is there is the repository's alone. */
   isFresh: boolean;
+  /** The branch that the session's work starts from; null: not known. */
+  baseBranch: string | null;
   /** What Claude left running in the background may wake it, without anybody asking. */
   mayWake: boolean;
   /** The last turn ended a short while ago, see `UPKEEP_MS`. */

@@ -43,6 +43,11 @@ export class Remotes {
     }
   }
 
+  /** The branch that an admin has set as base of the session's repository; null where none is configured. @throws NotMigratedError, DatabaseError */
+  async baseBranch(d1: D1Database, config: Config, claims: Claims): Promise<string | null> {
+    return (await this.#repository(d1, config, claims))?.baseBranch ?? null;
+  }
+
   /**
    * The way to a submodule of the session's repository, to read it:
    * - one that an admin has set for the same workspace, by its own credential, unless rules of its own say who may ask there

@@ -21,23 +21,28 @@ import {
   readCacheEntry,
 } from '../store/repository-cache.ts';
 import { bodyLimit } from './body-limit.ts';
+import { type CacheGround, whyNotKept } from './cache-ground.ts';
 import { refuse } from './gateway-refusal.ts';
 import { sizedBody } from './sized-body.ts';
 import { refuseBytes } from './stored-bytes.ts';
 
 const MAX_MANIFEST_BYTES = 4_096;
 
-type CacheEnv = { Bindings: Env; Variables: { claims: Claims } };
+type CacheEnv = { Bindings: Env; Variables: { claims: Claims; ground: CacheGround } };
 type CacheContext = Context<CacheEnv>;
 
 /** Its routes; who calls is known by then. */
 export const cache = new Hono<CacheEnv>();
 
+// A token of before does not say which repository stands behind its name.
+cache.use(async (c, next) =>
+  c.var.claims.i === undefined ? refuse(404, 'not_found', 'nothing is kept for this session') : next(),
+);
 cache.use('/:entry/:version/:part', checkNames);
 cache.use('/:entry', checkNames);
 
 cache.get('/:entry', async (c) => {
-  const kept = await readCacheEntry(c.env.LOGS, placeOf(c), c.req.param('entry'));
+  const kept = await readCacheEntry(c.env.LOGS, placeOf(c), c.req.param('entry'), Date.now());
   return kept ? c.json(kept) : refuse(404, 'not_found', 'nothing of this name is kept');
 });
 
@@ -70,6 +75,8 @@ cache.put(
     const entry = c.req.param('entry');
     const parsed = cacheManifestSchema.safeParse(await c.req.json().catch(() => null));
     if (!parsed.success) return refuse(400, 'malformed', z.prettifyError(parsed.error));
+    const why = await whyNotKept(entry, parsed.data.commit, c.var.ground);
+    if (why) return c.json(why, 403);
     switch (await publishCacheEntry(c.env.LOGS, placeOf(c), entry, parsed.data, Date.now())) {
       case 'published':
         return c.json({ version: parsed.data.version }, 201);
@@ -94,6 +101,6 @@ async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<R
 }
 
 function placeOf(c: CacheContext): CachePlace {
-  const { w, r } = c.var.claims;
-  return { workspaceId: w, fullName: r };
+  const { w, r, i = '' } = c.var.claims;
+  return { workspaceId: w, fullName: r, identity: i };
 }

@@ -45,10 +45,15 @@ export class Standings {
     const key = `${claims.s} ${claims.g} ${claims.w} ${claims.r}`;
     const known = ask === 'keep-setup' ? undefined : this.#known.get(key);
     if (known && known.until > Date.now() && closedFor(ask, known.standing, rights) === null) return null;
-    const standing = await this.#ask(env, config, claims);
+    const standing = await this.now(env, config, claims);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(key, { standing, until: Date.now() + STANDING_MS });
     return closedFor(ask, standing, rights);
+  }
+
+  /** Where the session stands, asked now. */
+  now(env: Env, config: Config, claims: Claims): Promise<Standing> {
+    return this.#ask(env, config, claims);
   }
 }
 

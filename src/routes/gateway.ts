@@ -32,6 +32,7 @@ import { isContainerOf } from '../sandbox/container.ts';
 import { fromBase64Url } from '../store/base64url.ts';
 import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../store/logs.ts';
 import { bodyLimit } from './body-limit.ts';
+import type { CacheGround } from './cache-ground.ts';
 import { askOf } from './gateway-asks.ts';
 import { cache } from './gateway-cache.ts';
 import { checkpoints } from './gateway-checkpoints.ts';
@@ -49,7 +50,7 @@ const MAX_EVENTS_BYTES = 32 * 1024 * 1024;
 
 /** Set by the outbound handler for a call of a container: the id of the container's object. */
 type GatewayBindings = Env & { CALLING_CONTAINER?: string };
-type GatewayEnv = { Bindings: GatewayBindings; Variables: { claims: Claims; config: Config } };
+type GatewayEnv = { Bindings: GatewayBindings; Variables: { claims: Claims; config: Config; ground: CacheGround } };
 type GatewayContext = Context<GatewayEnv>;
 type Identify = (c: GatewayContext) => Promise<Claims | Refusal>;
 
@@ -150,6 +151,12 @@ export function gatewayApp(options: {
 
   app.route('/checkpoint', checkpoints);
 
+  app.use('/cache/*', (c, next) => {
+    const { claims, config } = c.var;
+    const standing = () => standings.now(c.env, config, claims);
+    c.set('ground', { env: c.env, config, claims, remotes, fetcher, standing });
+    return next();
+  });
   app.route('/cache', cache);
 
   app.put('/shared/:hash', async (c) => {

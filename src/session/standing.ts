@@ -4,8 +4,14 @@ import { isAtClaude } from './requests.ts';
 import { isLive, type PhaseState, type SessionState } from './state.ts';
 
 /** A session whose state a newer version stored: a turn may be under way, and only what needs certainty is closed. */
-export const UNREADABLE: Standing = { stage: 'turn', isFresh: false, mayWake: false, isJustOver: false };
-const NOTHING: Omit<Standing, 'stage'> = { isFresh: false, mayWake: false, isJustOver: false };
+export const UNREADABLE: Standing = {
+  stage: 'turn',
+  isFresh: false,
+  mayWake: false,
+  isJustOver: false,
+  baseBranch: null,
+};
+const NOTHING: Omit<Standing, 'stage'> = { isFresh: false, mayWake: false, isJustOver: false, baseBranch: null };
 
 /**
  * @param state null: there is no session
@@ -19,11 +25,13 @@ export function standingOf(state: SessionState | null, generation: number, now: 
     const words = `this session lives in generation ${current}, not ${generation}`;
     return { stage: 'other-life', ...NOTHING, words };
   }
-  const { phase, background, reader, claudeSince } = state;
+  const { phase, background, reader, claudeSince, turns, baseBranch } = state;
   const stage = stageOf(state, now);
   return {
     stage,
-    isFresh: claudeSince !== current,
+    // A later life begins with what Claude did in the one before.
+    isFresh: claudeSince === undefined && current === 1 && turns === 1,
+    baseBranch,
     mayWake: !state.isMuted && (Boolean(background) || reader.tasks.length > 0),
     isJustOver: now - phase.since < UPKEEP_MS,
   };

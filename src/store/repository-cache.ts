@@ -2,7 +2,7 @@
  * What is kept of a repository for the starts of its sandboxes, in R2; see src/protocol/repository-cache.ts. A session has
  * access to the entries of its own workspace and repository alone.
  *
- * `repositories/<workspace>/<owner%2Fname>/cache/<entry>.json`, `repositories/…/cache/<entry>/<version>/<part>`
+ * `repositories/<workspace>/<owner%2Fname>/cache/<identity>/<entry>.json`, `…/cache/<identity>/<entry>/<version>/<part>`
  */
 import {
   type CacheManifest,
@@ -19,6 +19,8 @@ import { putStream } from './put-stream.ts';
 
 /** Entries of a kind that are kept of a repository; beyond them the oldest go. */
 const MAX_KEPT = { base: 5, setup: 10 } as const;
+/** What a setup script made is made again after this long, in ms: nothing that turned out to be of no use stays for good. */
+const MAX_SETUP_AGE_MS = 7 * 24 * 3_600_000;
 /** R2 deletes at most this many objects in one call. */
 const MAX_DELETED_TOGETHER = 1_000;
 
@@ -27,16 +29,28 @@ export interface CachePlace {
   workspaceId: string;
   /** `owner/name` */
   fullName: string;
+  /** Digest of the workspace and the clone address: what is kept of a repository is nothing to another of its name. */
+  identity: string;
 }
 
 /** What became of a manifest. `taken`: what a setup script made is never replaced by something else. */
 export type Published = 'published' | 'taken' | 'incomplete' | 'too-large';
 
-/** The entry that counts, or null. @throws LogKeyError; R2's errors as they are */
-export async function readCacheEntry(bucket: R2Bucket, place: CachePlace, entry: string): Promise<KeptCache | null> {
+/**
+ * The entry that counts, or null.
+ * @param now ms since the epoch
+ * @throws LogKeyError; R2's errors as they are
+ */
+export async function readCacheEntry(
+  bucket: R2Bucket,
+  place: CachePlace,
+  entry: string,
+  now: number,
+): Promise<KeptCache | null> {
   const stored = await bucket.get(manifestKey(place, entry));
   const parsed = stored && keptCacheSchema.safeParse(await stored.json().catch(() => null));
-  return parsed?.success ? parsed.data : null;
+  if (!parsed?.success) return null;
+  return entry.startsWith('setup-') && now - parsed.data.at > MAX_SETUP_AGE_MS ? null : parsed.data;
 }
 
 /** A part of an entry with its size in bytes, or null. @throws LogKeyError; R2's errors as they are */
@@ -93,21 +107,24 @@ export async function publishCacheEntry(
   );
   const isWhole = sizes.every((size, part) => size > 0 && (part === sizes.length - 1 || size === MAX_CACHE_PART_BYTES));
   if (!isWhole || sizes.reduce((sum, size) => sum + size, 0) !== manifest.bytes) return 'incomplete';
+  const before = isSetup ? await readCacheEntry(bucket, place, entry, now) : null;
+  // One that does not count any more makes room.
+  if (isSetup && before === null) await bucket.delete(key);
   const kept: KeptCache = { ...manifest, at: now };
   const stored = await bucket.put(key, JSON.stringify(kept), {
     httpMetadata: { contentType: 'application/json; charset=utf-8' },
     // Whoever knows the inputs knows the name: a later session must not be able to put something else in its place.
     ...(isSetup && { onlyIf: { etagDoesNotMatch: '*' } }),
   });
-  const version = stored ? manifest.version : ((await readCacheEntry(bucket, place, entry))?.version ?? '');
+  const version = stored ? manifest.version : ((await readCacheEntry(bucket, place, entry, now))?.version ?? '');
   await removeOthers(bucket, place, entry, version);
   if (!stored) return 'taken';
   await removeOldest(bucket, place, isSetup ? 'setup' : 'base');
   return 'published';
 }
 
-/** Removes an entry, e.g. one that turned out to be of no use. @throws LogKeyError; R2's errors as they are */
-export async function removeCacheEntry(bucket: R2Bucket, place: CachePlace, entry: string): Promise<void> {
+/** Removes an entry, the oldest of too many. @throws LogKeyError; R2's errors as they are */
+async function removeCacheEntry(bucket: R2Bucket, place: CachePlace, entry: string): Promise<void> {
   // The manifest first: what has none is not looked for.
   await bucket.delete(manifestKey(place, entry));
   await removeOthers(bucket, place, entry, '');
@@ -145,8 +162,9 @@ async function listKeys(bucket: R2Bucket, keysPrefix: string): Promise<string[]>
   return keys;
 }
 
-function prefix({ workspaceId, fullName }: CachePlace): string {
-  return `repositories/${encodeURIComponent(workspaceId)}/${encodeURIComponent(fullName)}/cache/`;
+function prefix({ workspaceId, fullName, identity }: CachePlace): string {
+  if (!/^[0-9a-f]{64}$/.test(identity)) throw new LogKeyError('this is no identity of a repository');
+  return `repositories/${encodeURIComponent(workspaceId)}/${encodeURIComponent(fullName)}/cache/${identity}/`;
 }
 
 function manifestKey(place: CachePlace, entry: string): string {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runGit } from '../../dev/git/git-command.ts';
 import { startGitHost } from '../../dev/git/git-host.ts';
+import { ClaudeRequestReader, modelsOf } from '../../src/gateway/claude-request.ts';
 import { egressPageSchema } from '../../src/protocol/egress-log.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
 import { pushTooLarge } from './gateway-large-push.ts';
@@ -70,8 +71,9 @@ try {
       holds: largePush.isRefusedInWords,
     },
   ];
+  const parsing = measureParsing();
   conclude(
-    { bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, fetching, egressLines, largePush },
+    { bench: 'gateway', requests: REQUESTS, bodyBytes: BODY_BYTES, latency, parsing, fetching, egressLines, largePush },
     bars,
   );
 } finally {
@@ -115,6 +117,26 @@ async function makeRepository(): Promise<void> {
   });
 }
 
+/** A conversation of many short blocks, as the CLI sends it: the gateway reads each of them. */
+function conversation(): string {
+  const block = { type: 'text', text: 'x'.repeat(380) };
+  const content = Array.from({ length: BODY_BYTES / 400 }, () => block);
+  return JSON.stringify({ model: 'claude-sonnet-5-5', stream: true, messages: [{ role: 'user', content }] });
+}
+
+/** What reading one such body costs, by itself and in this process: a part of what the gateway adds. */
+function measureParsing() {
+  const bytes = new TextEncoder().encode(conversation());
+  const times = Array.from({ length: WARM_UP + REQUESTS }, () => {
+    const reader = new ClaudeRequestReader({ betas: [], keys: [], tools: [], models: [] }, modelsOf(['sonnet']));
+    const begin = performance.now();
+    reader.take(bytes);
+    reader.end();
+    return performance.now() - begin;
+  });
+  return { medianMs: round(median(times.slice(WARM_UP))) };
+}
+
 async function measureLatency(token: string) {
   const ways = {
     direct: {
@@ -129,10 +151,7 @@ async function measureLatency(token: string) {
       times: [] as number[],
     },
   };
-  // A conversation of many short blocks, as the CLI sends it: the gateway reads each of them.
-  const block = { type: 'text', text: 'x'.repeat(380) };
-  const content = Array.from({ length: BODY_BYTES / 400 }, () => block);
-  const body = JSON.stringify({ model: 'claude-sonnet-5-5', stream: true, messages: [{ role: 'user', content }] });
+  const body = conversation();
   for (let sent = 0; sent < REQUESTS + WARM_UP; sent += 1) {
     for (const way of Object.values(ways)) {
       const time = await firstByte(way.url, way.agent, token, body);

@@ -239,10 +239,6 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
 
   async function keep(request: IncomingMessage, response: ServerResponse, key: string): Promise<void> {
     const body = await read(request);
-    if (request.method === 'DELETE') {
-      gateway.cache.delete(key);
-      return void response.writeHead(204).end();
-    }
     if (request.method === 'PUT') {
       if (key.startsWith('setup-') && gateway.cache.has(key))
         return send(response, 409, { error: 'taken', message: key });

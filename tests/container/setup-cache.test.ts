@@ -137,7 +137,7 @@ describe('what cyrus-setup.sh made', () => {
     expect(kept()).toEqual([]);
   });
 
-  test('and cannot be unpacked any more is dropped, and the script is run', async () => {
+  test('and cannot be unpacked any more is not used, and the script is run', async () => {
     await stageWith({ 'cyrus-setup.sh': INSTALL });
     await prepare('one');
     const [entry = ''] = kept();

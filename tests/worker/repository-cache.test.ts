@@ -5,18 +5,30 @@ import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CacheManifest } from '../../src/protocol/repository-cache.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
+import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { sha256 } from '../../src/store/hex.ts';
 import { publishCacheEntry } from '../../src/store/repository-cache.ts';
-import { AT_WORK, asTheSessionSays } from './support/standing.ts';
+import { identityOf } from '../../src/store/repository-identity.ts';
+import { AT_WORK } from './support/standing.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
-/** Where the session stands; null: as it says itself. */
-let standing: Standing | null = null;
+/** Where the session stands. */
+let standing: Standing;
 const app = new Hono<{ Bindings: Env }>().route(
   '/gateway',
-  gatewayApp({ base: '/gateway', standing: async (...asked) => standing ?? asTheSessionSays(...asked) }),
+  gatewayApp({
+    base: '/gateway',
+    standing: async () => standing,
+    fetcher: async (request) => host(await request.text()),
+  }),
 );
-const BASE = `base-${'1'.repeat(64)}`;
+const CLONE_URL = 'https://git.test/acme/shop.git';
+const TIP = 'c'.repeat(40);
+const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
+/** What the git host answers; by default that the base branch stands at `TIP`. */
+let host: (asked: string) => Response;
+let BASE: string;
 const SETUP = `setup-${'2'.repeat(64)}`;
 const version = (digit: string) => digit.repeat(32);
 let claims: Claims;
@@ -39,7 +51,7 @@ function putPart(entry: string, ofVersion: string, part: number, content: string
 function publish(entry: string, manifest: Partial<CacheManifest>, by: Partial<Claims> = {}) {
   const whole = {
     version: version('a'),
-    commit: 'c'.repeat(40),
+    commit: TIP,
     bytes: 3,
     parts: 1,
     sha256: 'd'.repeat(64),
@@ -50,13 +62,12 @@ function publish(entry: string, manifest: Partial<CacheManifest>, by: Partial<Cl
 
 async function keys(): Promise<string[]> {
   const { objects } = await env.LOGS.list({ prefix: `repositories/${claims.w}/` });
-  return objects.map(({ key }) => key.split('/cache/')[1] ?? '').sort();
+  return objects.map(({ key }) => key.split(`/cache/${claims.i}/`)[1] ?? '').sort();
 }
 
-/** A session whose sandbox is being prepared: Claude was not started yet. */
 beforeEach(async () => {
   count += 1;
-  standing = null;
+  standing = AT_WORK;
   const name = `cache-${count}`;
   claims = {
     s: env.ISSUE_SESSION.idFromName(name).toString(),
@@ -64,31 +75,14 @@ beforeEach(async () => {
     r: 'acme/shop',
     b: 'cyrus/eng-1',
     g: 1,
+    i: await identityOf(`workspace-${count}`, CLONE_URL),
   };
-  await begin(name);
+  BASE = `base-${await sha256(`${claims.i}\0main`)}`;
+  host = (asked) => new Response(asked.includes('ls-refs') ? `003d${TIP} refs/heads/main\n0000` : '');
+  const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app', accessToken: 'lin_oauth_test' };
+  await upsertWorkspace(db, claims.w, workspace, 1);
+  await upsertRepository(db, claims.w, claims.r, { cloneUrl: CLONE_URL, baseBranch: 'main' }, 1);
 });
-
-/** @returns the id of a session whose first turn has begun */
-async function begin(name: string): Promise<string> {
-  const begun = env.ISSUE_SESSION.getByName(name);
-  await begun.accept({
-    deliveryId: name,
-    contentKey: name,
-    origin: 'http://cyrus.test',
-    about: { workspaceId: claims.w, issue: null, fallbackName: 'eng-1' },
-    event: {
-      type: 'prompted',
-      promptId: crypto.randomUUID(),
-      agentSessionId: null,
-      author: 'Ada',
-      person: null,
-      source: 'page',
-      text: 'Do it.',
-    },
-    promptText: { first: 'Do it.', followUp: 'Do it.' },
-  });
-  return begun.id.toString();
-}
 
 describe('the cache of a repository', () => {
   it('gives back what counts, to every session of the repository and to no other', async () => {
@@ -96,7 +90,7 @@ describe('the cache of a repository', () => {
     expect((await putPart(BASE, version('a'), 0, 'one')).status).toBe(201);
     expect((await ask(`/${BASE}`)).status).toBe(404);
     expect((await publish(BASE, {})).status).toBe(201);
-    const another = { s: await begin(`${claims.w}-another`), b: 'cyrus/eng-2' };
+    const another = { s: env.ISSUE_SESSION.idFromName('another').toString(), b: 'cyrus/eng-2' };
     expect(await (await ask(`/${BASE}`, {}, another)).json()).toMatchObject({ version: version('a'), bytes: 3 });
     expect(await (await ask(`/${BASE}/${version('a')}/0`, {}, another)).text()).toBe('one');
     for (const foreign of [{ r: 'acme/other' }, { w: 'workspace-of-others' }, { r: 'acme/shop/cache' }]) {
@@ -139,6 +133,51 @@ describe('the cache of a repository', () => {
     expect((await putPart(other, version('c'), 0, 'bad')).status).toBe(403);
   });
 
+  it('takes what a setup script made, and a bundle, only of a commit that the git host has on the base branch', async () => {
+    for (const entry of [SETUP, BASE]) {
+      await putPart(entry, version('a'), 0, 'one');
+      const refused = await publish(entry, { commit: 'e'.repeat(40) });
+      expect([refused.status, await refused.json()]).toMatchObject([403, { error: 'unknown_commit' }]);
+      expect((await ask(`/${entry}`)).status).toBe(404);
+    }
+    // Also while the host cannot be asked.
+    host = () => new Response('away', { status: 503 });
+    expect((await publish(SETUP, {})).status).toBe(403);
+  });
+
+  it('takes nothing of a session that starts from another branch, and no bundle under another branch’s name', async () => {
+    await putPart(BASE, version('a'), 0, 'one');
+    await putPart(SETUP, version('a'), 0, 'one');
+    for (const baseBranch of ['release', null]) {
+      standing = { ...AT_WORK, baseBranch };
+      for (const entry of [SETUP, BASE]) expect((await publish(entry, {})).status, entry).toBe(403);
+    }
+    standing = AT_WORK;
+    const foreign = `base-${await sha256(`${claims.i}\0release`)}`;
+    await putPart(foreign, version('a'), 0, 'one');
+    expect((await publish(foreign, {})).status).toBe(403);
+  });
+
+  it('gives nothing of a repository to another one that was given its name', async () => {
+    await putPart(SETUP, version('a'), 0, 'one');
+    expect((await publish(SETUP, {})).status).toBe(201);
+    const moved = await identityOf(claims.w, 'https://elsewhere.test/acme/shop.git');
+    expect((await ask(`/${SETUP}`, {}, { i: moved })).status).toBe(404);
+    expect((await ask(`/${SETUP}/${version('a')}/0`, {}, { i: moved })).status).toBe(404);
+    expect((await ask(`/${SETUP}`, {}, { i: undefined })).status).toBe(404);
+  });
+
+  it('has what a setup script made a week ago made again', async () => {
+    const place = { workspaceId: claims.w, fullName: claims.r, identity: claims.i ?? '' };
+    await putPart(SETUP, version('a'), 0, 'one');
+    const manifest = { version: version('a'), commit: TIP, bytes: 3, parts: 1, sha256: 'd'.repeat(64) };
+    await publishCacheEntry(env.LOGS, place, SETUP, manifest, Date.now() - 8 * 24 * 3_600_000);
+    expect((await ask(`/${SETUP}`)).status).toBe(404);
+    await putPart(SETUP, version('b'), 0, 'two');
+    expect((await publish(SETUP, { version: version('b') })).status).toBe(201);
+    expect(await (await ask(`/${SETUP}`)).json()).toMatchObject({ version: version('b') });
+  });
+
   it('removes nothing for a sandbox', async () => {
     standing = AT_WORK;
     await putPart(SETUP, version('a'), 0, 'one');
@@ -148,11 +187,11 @@ describe('the cache of a repository', () => {
   });
 
   it('keeps the ten newest results of setup scripts', async () => {
-    const place = { workspaceId: claims.w, fullName: claims.r };
+    const place = { workspaceId: claims.w, fullName: claims.r, identity: claims.i ?? '' };
     const manifest = { version: version('a'), commit: 'c'.repeat(40), bytes: 3, parts: 1, sha256: 'd'.repeat(64) };
     for (let at = 0; at < 12; at += 1) {
       const entry = `setup-${at.toString(16).padStart(64, '0')}`;
-      const key = `repositories/${claims.w}/acme%2Fshop/cache/${entry}/${version('a')}/0`;
+      const key = `repositories/${claims.w}/acme%2Fshop/cache/${claims.i}/${entry}/${version('a')}/0`;
       await env.LOGS.put(key, 'one');
       expect(await publishCacheEntry(env.LOGS, place, entry, manifest, at)).toBe('published');
     }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { type Ask, closedFor, RIGHTS, type Stage, type Standing } from '../../../src/gateway/openings.ts';
 import { askOf } from '../../../src/routes/gateway-asks.ts';
 
-const standing: Standing = { stage: 'turn', isFresh: true, mayWake: false, isJustOver: false };
+const standing: Standing = { stage: 'turn', isFresh: true, mayWake: false, isJustOver: false, baseBranch: 'main' };
 const STAGES: Stage[] = ['turn', 'ending', 'late-save', 'rest', 'alarm', 'withdrawn', 'other-life', 'unknown'];
 /** Every address with what is asked of it, and what it opens in each stage, in their order; `l`: to roles that only look as well. */
 const HEX = '1'.repeat(64);
