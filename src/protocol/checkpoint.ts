@@ -39,8 +39,8 @@ export const checkpointManifestSchema = z.object({
   /** The life that made it, and which of its checkpoints it is; its objects lie under the generation. */
   generation: z.number().int().positive(),
   sequence: z.number().int().positive(),
-  /** Milliseconds since the epoch. */
-  at: count,
+  /** Milliseconds since the epoch, as far as a date can hold them. */
+  at: count.max(8.64e15),
   conversationId: z.uuid(),
   repository: z.string().min(1),
   branch: z.string().min(1),

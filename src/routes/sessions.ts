@@ -11,7 +11,7 @@ import type { Delivery } from '../session/delivery.ts';
 import type { IssueSession } from '../session/issue-session.ts';
 import { listSessions, openDatabase } from '../store/database.ts';
 import { listReinstallNeeded } from '../store/installations.ts';
-import { getPatch, getTurnMarkdown } from '../store/logs.ts';
+import { getPatch, getTurnMarkdown, isCommitId } from '../store/logs.ts';
 import { sharedFile } from './shared-file.ts';
 
 /** Entries in one page; a larger wish is cut to it. */
@@ -117,7 +117,8 @@ sessions.post('/:id/stop', async (c) => {
 sessions.get('/:id/patch', async (c) => {
   const id = c.req.param('id');
   const head = await find(c.env, id)?.newestHead();
-  const patch = head ? await getPatch(c.env.LOGS, id, head) : null;
+  // What a sandbox said is no commit has no patch.
+  const patch = head && isCommitId(head) ? await getPatch(c.env.LOGS, id, head) : null;
   if (!patch) return c.json({ error: 'no_patch', message: 'Nothing has been changed yet.' } satisfies ApiError, 404);
   return new Response(patch.body, {
     headers: {
