@@ -68,13 +68,13 @@ export function choiceWords(
   { because, ignored = null }: { because?: string; ignored?: Person | null },
 ): string {
   const why = because === undefined ? '' : `, because ${because}`;
-  const base = baseBranch === own ? 'its base branch' : 'as was asked';
-  const model = wished === undefined ? 'by labels and settings' : 'as was asked';
+  const base = baseBranch === own ? '' : ' (as asked)';
+  const model = wished === undefined ? '' : ' (as asked)';
   const who = ignored?.name ? displayName(ignored.name) : 'Somebody';
-  const left = `${who} changed what the description wishes for, and may not give work to Cyrus: that does not count.`;
+  const left = `${who} changed what the description asks for, but may not give work to Cyrus, so that does not count.`;
   return [
     `Working in ${fullName}${why}.`,
-    `It starts from the branch \`${baseBranch}\` (${base}), with the model ${assignment.model} (${model}).`,
+    `Base branch \`${baseBranch}\`${base}, model ${assignment.model}${model}.`,
     ...(ignored === null ? [] : [left]),
   ].join(' ');
 }

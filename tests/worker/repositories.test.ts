@@ -43,7 +43,7 @@ it('a tag in the comment names repository and branch, and the thread is told wha
   await send(prompted(thread, 'Mend this. [repo=acme/site#release]'));
   await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
   expect(outside.starts[0]?.body.repository).toMatchObject({ fullName: 'acme/site', baseBranch: 'release' });
-  const words = 'Working in acme/site, because the issue names it. It starts from the branch `release` (as was asked)';
+  const words = 'Working in acme/site, because the issue names it. Base branch `release` (as asked)';
   await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain(words));
 });
 
