@@ -291,6 +291,8 @@ async function main(): Promise<void> {
   // Read once; no child and no core file is to have it.
   const config = readSandboxConfig(process.env);
   delete process.env.CYRUS_SANDBOX_SECRET;
+  // The image has it for the server alone (unreadable-memory.c).
+  delete process.env.LD_PRELOAD;
   // Mirrors are read by every session's user.
   process.umask(0o022);
   const server = await startSandboxServer(config);

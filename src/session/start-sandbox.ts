@@ -277,9 +277,12 @@ async function planFor(
     repositories: repositories.map(({ fullName }) => fullName),
   };
   const { ignored } = vouchedDescription(facts.description, state.wishEdits ?? [], access);
+  // What could not have been otherwise is no choice to tell of.
+  const isChoice =
+    repositories.length > 1 || work.baseBranch !== repository.baseBranch || wished !== null || ignored !== null;
   return {
     ...work,
-    choice: choiceWords(repository, work, arrangement, { because, ignored }),
+    ...(isChoice && { choice: choiceWords(repository, work, arrangement, { because, ignored }) }),
     branch: branchByTemplate(settings.branchTemplate, branchFacts),
     branchFacts,
     access,

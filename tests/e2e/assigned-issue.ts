@@ -85,7 +85,6 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     isSaidOnce(issue.activities);
     same('The thread', withoutWords(issue.shown), [
       'thought On it. Starting a sandbox for Claude.',
-      'thought Working in acme/shop, …',
       'thought I take this …',
       'action Ran npm test',
       'thought One test fails: …',

@@ -44,6 +44,17 @@ export async function confined(run: Run, stage: Stage, machine: ContainerMachine
     return health;
   });
 
+  await run.promise('Claude’s user can read neither the memory nor the environment of the server', async () => {
+    const servers = (await inside('pgrep', '-f', 'container/server.ts')).output.trim().split('\n');
+    holds('Processes of the server', servers.length >= 1 && servers[0] !== '', 'at least one', servers);
+    for (const pid of [...servers, '1']) {
+      for (const file of ['mem', 'environ', 'maps', 'fd/1']) {
+        const { code, output } = await inside('head', '-c', '1', `/proc/${pid}/${file}`);
+        holds(`/proc/${pid}/${file}`, code !== 0 && output.includes('Permission denied'), 'denied', output);
+      }
+    }
+  });
+
   await run.promise('From inside, example.com is unreachable by name and by address', async () => {
     for (const address of ELSEWHERE) {
       same(`What ${address} answers`, await statusOf(inside, address), '403');

@@ -98,7 +98,7 @@ describe('the shortcut for a single workspace', () => {
   });
 
   it('says so where it is switched off, here or at Linear', async () => {
-    expect((await ask('POST', '/workspaces')).status).toBe(503);
+    expect((await ask('POST', '/workspaces')).status).toBe(409);
     const { status, json } = await ask('POST', '/workspaces', switchedOn);
     expect(status).toBe(502);
     expect(json.message).toContain('client_credentials');

@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { gatewayApp } from '../../src/routes/gateway.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { AT_WORK } from './support/standing.ts';
 
 const config = { encryptionKey: env.ENCRYPTION_KEY };
 const claims: Claims = {
@@ -75,7 +76,10 @@ const git = async (request: Request): Promise<Response> => {
   sent.push(basic);
   return good.has(basic.split(':')[1] ?? '') ? new Response('refs') : new Response('Bad credentials', { status: 401 });
 };
-const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway', fetcher: git }));
+const app = new Hono<{ Bindings: Env }>().route(
+  '/gateway',
+  gatewayApp({ base: '/gateway', fetcher: git, standing: async () => AT_WORK }),
+);
 
 /** What git asks first. */
 async function askForRefs(fullName: string): Promise<Response> {
