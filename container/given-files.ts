@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chown, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
@@ -58,6 +58,7 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
     const bytes = new Counter(most, tooLarge);
     await pipeline(request, bytes, createWriteStream(unfinished, { flags: 'wx', mode: 0o640 }), { end: true });
     const path = join(folder, name);
+    await shareWithFolder(unfinished, folder);
     await rename(unfinished, path);
     return { name, path, bytes: bytes.count };
   } catch (error) {
@@ -78,6 +79,12 @@ async function ownFolder(folder: string): Promise<void> {
     const path = join(folder, name);
     if (name.startsWith(UNFINISHED) && !writing.has(path)) await rm(path, { force: true });
   }
+}
+
+/** Where a session has a user of its own, its folder belongs to that user's group: a file is read by whom the folder is read by. */
+async function shareWithFolder(file: string, folder: string): Promise<void> {
+  const [{ uid, gid }, of] = await Promise.all([lstat(file), lstat(folder)]);
+  if (gid !== of.gid) await chown(file, uid, of.gid);
 }
 
 /** Lets bytes through up to a limit. */

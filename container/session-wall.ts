@@ -83,6 +83,8 @@ export class SessionWall {
           if (!found.isSymbolicLink()) await run('chmod', ['-R', 'g+rX', '--', path]);
         }
       }
+      // What people give later belongs to the session's group as well.
+      await chmod(join(this.#dir, 'files'), 0o2750);
       if (before.gid !== gid) await chown(this.#dir, before.uid, gid);
       // What the server makes in it the session may read, and nothing in it may be replaced.
       await chmod(this.#dir, 0o2750);

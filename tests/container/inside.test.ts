@@ -1,6 +1,7 @@
 /** What a session may have put into its folders for the server to stumble over. */
 import { execFileSync } from 'node:child_process';
 import {
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -10,9 +11,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { takeGivenFile } from '../../container/given-files.ts';
 import {
   belongsTo,
   belongsToNobody,
@@ -116,3 +120,17 @@ test('a token on the disk opens with the server’s secret alone, for its sessio
   // As an earlier version left it.
   expect(openToken('token', 'secret-of-the-server', 'one')).toBe('token');
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a file that people give is read by the user of the session, whenever it comes',
+  async () => {
+    const files = join(own, 'given');
+    mkdirSync(files, { mode: 0o750 });
+    chownSync(files, 0, 70_001);
+    const request = Object.assign(Readable.from([Buffer.from('picture')]), {
+      headers: {},
+    }) as unknown as IncomingMessage;
+    const { path } = await takeGivenFile(files, 'picture.png', request);
+    expect(lstatSync(path).gid).toBe(70_001);
+  },
+);
