@@ -109,7 +109,9 @@ describe('what cyrus-setup.sh made', () => {
     const script = INSTALL.replace('node_modules vendor/bundle', 'node_modules\n# cyrus-cache: vendor/bundle');
     await stageWith({ 'cyrus-setup.sh': script });
     await prepare('one');
-    expect((await prepare('two'))[0], JSON.stringify(stage.eventsOf('notice'))).toContain('node_modules, vendor/bundle from the cache');
+    expect((await prepare('two'))[0], JSON.stringify(stage.eventsOf('notice'))).toContain(
+      'node_modules, vendor/bundle from the cache',
+    );
     await stage.close();
     await stageWith({ 'cyrus-setup.sh': '# cyrus-cache: packages/{a,b}/node_modules\ntrue\n' });
     await prepare('one');
