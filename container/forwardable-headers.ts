@@ -1,6 +1,6 @@
 /**
  * Headers that a proxy hands on: none that is about the connection (RFC 9110, section 7.6.1), none that names a host or carries a
- * credential, and none that says how long the body is, which whoever sends it says anew.
+ * credential, and none that says how long the body is: the sender sets that again.
  */
 import type { IncomingMessage } from 'node:http';
 

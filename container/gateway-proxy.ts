@@ -19,7 +19,7 @@ import { withOwnAddresses } from './lfs-answer.ts';
 import { log } from './log.ts';
 import { requestTo } from './upstream-request.ts';
 
-/** Where requests go, and what they bear there; asked for each request, so that a renewed token counts at once. */
+/** The gateway's address and the session token; asked for each request, so that a renewed token counts at once. */
 export type GatewayCredential = () => { url: string; token: string };
 
 /** @returns whether the process on the other end is one that may use this session's token */
@@ -216,7 +216,7 @@ function forward(request: IncomingMessage, response: ServerResponse, target: Tar
   });
 }
 
-/** How the end of the body is told; read anew by node, so that there is one way only. */
+/** The framing of the body, written again by node, so that it can be read in one way only. */
 function bodyHeaders(headers: IncomingHttpHeaders): { 'content-length'?: string; 'transfer-encoding'?: string } {
   if (headers['transfer-encoding'] !== undefined) return { 'transfer-encoding': 'chunked' };
   return headers['content-length'] === undefined ? {} : { 'content-length': headers['content-length'] };

@@ -351,7 +351,7 @@ export function remoteFailure(error: GitError): RemoteFailure {
   return HELPER_ENDED.test(text) && !/returned error: \d{3}/.test(text) ? 'network' : 'other';
 }
 
-/** Why the host refused each ref of a push that it has read; empty where none was (`git push --porcelain`). */
+/** Why the host refused each ref of a push, from the output of `git push --porcelain`; empty if it refused none. */
 export function refusedRefs({ stdout }: GitError): string[] {
   return [...stdout.matchAll(/^!\t[^\t]*\t\[(?:remote )?rejected\] \((.*)\)$/gm)].map(([, reason = '']) => reason);
 }

@@ -7,7 +7,7 @@ import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const PUSH_TIMEOUT_MS = 10 * 60_000;
 export const RETRY_PAUSES_MS = [500, 2_000, 6_000];
-/** Whoever waits for the turn's end is told what failed rather than kept waiting. */
+/** After this long the failure is reported, so that the end of the turn is not held up. */
 export const RETRY_LIMIT_MS = 60_000;
 /** Most characters of a host's refusal that are told. A list of found secrets, with what to do about them, fits. */
 const MAX_REFUSAL = 4_000;

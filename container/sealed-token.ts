@@ -7,7 +7,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 const MARK = 'sealed:1:';
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
-/** Stands where nothing is kept; the gateway refuses it, as it would a token that has ended. */
+/** What the record holds if no token is kept; the gateway refuses it like an expired token. */
 export const UNKNOWN_TOKEN = 'not-kept';
 
 /** @param secret of this server. @param context what the token belongs to; opens with the same alone */

@@ -101,7 +101,7 @@ export class SessionWall {
   }
 }
 
-/** Where nothing separates: a single program that is measured, or tried by itself. */
+/** No wall, for a single program that is measured or tested by itself. */
 export const NO_WALL = new SessionWall(
   findWalls({ setting: 'none', root: '/', claudeBin: 'claude', hidden: [], limits: { processes: 0, memoryBytes: 0 } }),
   '/nonexistent',

@@ -194,7 +194,7 @@ async function matching(worktree: string, patterns: readonly string[]): Promise<
 export async function restoreSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<string | null> {
   const access = accessOf(context, UNPACK_LIMIT_MS);
   const { worktree, cache } = context.paths;
-  // Where nothing of the session can put a link in its place.
+  // The session cannot replace it by a link here.
   const archive = join(context.paths.dir, 'kept-setup.tar.gz');
   const unpacked = join(cache, 'setup');
   try {
@@ -239,7 +239,7 @@ export async function keepSetup(
   const { worktree, cache } = context.paths;
   const { plan } = context;
   const options = { cwd: worktree, remote: plan.remote, signal: context.signal };
-  // Where nothing of the session can put a link in its place.
+  // The session cannot replace it by a link here.
   const archive = join(context.paths.dir, 'kept-setup.tar.gz');
   const access = accessOf(context, PACK_LIMIT_MS);
   try {

@@ -14,7 +14,7 @@ import { log } from './log.ts';
 
 const PUT_TIMEOUT_MS = 30_000;
 const PUT_TRIES = 3;
-/** Whoever waits for the turn's end is told what failed rather than kept waiting. */
+/** After this long the failure is reported, so that the end of the turn is not held up. */
 const SHARE_LIMIT_MS = 60_000;
 const MAX_PROBLEMS = 10;
 

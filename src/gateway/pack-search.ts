@@ -6,6 +6,7 @@ import type { BodyReader } from './body-reader.ts';
 import { PIECE_BYTES } from './body-reader.ts';
 import { additionsOf, applyDelta } from './git-delta.ts';
 import { InflateError, inflate, NeedsMoreBytes } from './inflate.ts';
+import { readObjectHead } from './pack-commits.ts';
 import { joined } from './push.ts';
 import type { SecretSearch, Wanted } from './secret-search.ts';
 
@@ -15,8 +16,6 @@ const MAX_PACKED = 8 * 1024 ** 2;
 const MAX_UNPACKED = 64 * 1024 ** 2;
 const MAX_KEPT = 24 * 1024 ** 2;
 const MAX_OBJECT = 16 * 1024 ** 2;
-const OFFSET_DELTA = 6;
-const ID_DELTA = 7;
 
 /** What came of a search. */
 export interface PackSearch {
@@ -70,13 +69,14 @@ function lookThrough(pack: Uint8Array, idLength: number, search: SecretSearch): 
   let isWhole = true;
   try {
     for (let left = count; left > 0; left--) {
-      const object = headOf(pack, position, idLength);
-      unpacked += object.size;
-      if (object.size > MAX_OBJECT || unpacked > MAX_UNPACKED) return { found: null, isWhole: false };
-      const { content, end } = inflate(pack, object.data, object.size);
-      const base = object.back === null ? undefined : known.get(position - object.back);
-      const made = !object.isDelta ? content : base && applyDelta(base, content, MAX_OBJECT);
-      if (made !== undefined && object.isDelta) unpacked += made.byteLength;
+      const { size, at: data, base: buildsOn } = readObjectHead(pack, position, position, idLength);
+      unpacked += size;
+      if (size > MAX_OBJECT || unpacked > MAX_UNPACKED) return { found: null, isWhole: false };
+      const { content, end } = inflate(pack, data, size);
+      const isDelta = buildsOn !== null;
+      const base = typeof buildsOn === 'number' ? known.get(buildsOn) : undefined;
+      const made = !isDelta ? content : base && applyDelta(base, content, MAX_OBJECT);
+      if (made !== undefined && isDelta) unpacked += made.byteLength;
       if (made === undefined) isWhole = false;
       const found = search.first(made ?? additionsOf(content));
       if (found !== null) return { found, isWhole };
@@ -92,43 +92,4 @@ function lookThrough(pack: Uint8Array, idLength: number, search: SecretSearch): 
     if (error instanceof NeedsMoreBytes || error instanceof InflateError) return { found: null, isWhole: false };
     throw error;
   }
-}
-
-interface ObjectHead {
-  /** Bytes that the data unpacks to. */
-  size: number;
-  isDelta: boolean;
-  /** How far before this object its base begins; null: none, or one named by its id. */
-  back: number | null;
-  /** Where the data begins. */
-  data: number;
-}
-
-/** gitformat-pack(5). @throws NeedsMoreBytes */
-function headOf(pack: Uint8Array, start: number, idLength: number): ObjectHead {
-  let at = start;
-  const next = () => {
-    const byte = pack[at];
-    if (byte === undefined) throw new NeedsMoreBytes();
-    at += 1;
-    return byte;
-  };
-  let byte = next();
-  const type = (byte >> 4) & 7;
-  let size = byte & 15;
-  for (let shift = 4; (byte & 0x80) !== 0; shift += 7) {
-    byte = next();
-    size += (byte & 0x7f) * 2 ** shift;
-  }
-  let back: number | null = null;
-  if (type === OFFSET_DELTA) {
-    byte = next();
-    back = byte & 0x7f;
-    while ((byte & 0x80) !== 0) {
-      byte = next();
-      back = (back + 1) * 128 + (byte & 0x7f);
-    }
-  }
-  if (type === ID_DELTA) at += idLength / 2;
-  return { size, isDelta: type === OFFSET_DELTA || type === ID_DELTA, back, data: at };
 }

@@ -1,6 +1,6 @@
 /** Bodies that are nearly right, and bodies that are nothing. */
 import { gzipSync } from 'node:zlib';
-import type { Random } from './random.ts';
+import type { Random } from '../unit/support/random.ts';
 import { pushOf } from './token-attacks.ts';
 
 const UUID = '5b0c2f3e-8f0a-4c62-9d6b-1f2e3d4c5b6a';
@@ -96,7 +96,7 @@ export function randomBody(sample: unknown, random: Random, keep: (value: unknow
     case 4:
       return Buffer.from(`${'{"a":'.repeat(1 + random.below(5_000))}1`);
     case 5:
-      return random.bytes(random.below(400));
+      return Buffer.from(random.bytes(random.below(400)));
     case 6:
       return Buffer.from(JSON.stringify(keep(sample)), 'utf16le');
     case 7:

@@ -1,6 +1,6 @@
 /** Random requests over every route, by everybody: none may be answered by an error of Cyrus's own, or not at all. */
 import { Agent, request as httpRequest } from 'node:http';
-import { Random } from './random.ts';
+import { Random } from '../unit/support/random.ts';
 import { randomBody, sampleOf } from './random-bodies.ts';
 import { sendRaw } from './raw-http.ts';
 import type { Route } from './routes.ts';
