@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { WALL_SETTINGS, type WallKind, type WallLimits, type WallSetting } from './walls.ts';
+import { WALL_SETTINGS, type WallKind, type WallLimits, type WallSetting } from './walls/walls.ts';
 
 /** Everything the server may be told; times are milliseconds. */
 export interface SandboxConfig {

@@ -7,7 +7,7 @@ export const SESSION_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 export interface SessionPaths {
   dir: string;
-  /** Start body, stream and progress; the session token is sealed in it (see sealed-token.ts). */
+  /** Start body, stream and progress; the session token is sealed in it (see container/gateway/sealed-token.ts). */
   record: string;
   /** Holds a directory for each stream: its commands and its events. */
   lives: string;

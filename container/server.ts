@@ -11,20 +11,20 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
 import { protocolMismatch, protocolSchema, SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
-import { claudeVersion } from './claude-command.ts';
+import { claudeVersion } from './claude/claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { isLoopback, readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
-import { imageDigest } from './digest.ts';
-import { onlyBelow } from './inside.ts';
+import { onlyBelow } from './files/inside.ts';
+import { removeStaleLocks } from './git/mirror.ts';
+import { imageDigest } from './http/digest.ts';
+import { Refusal } from './http/http-error.ts';
+import { readJson } from './http/request-body.ts';
 import { log } from './log.ts';
-import { removeStaleLocks } from './mirror.ts';
 import { SESSION_ID, sessionPaths } from './paths.ts';
-import { Refusal } from './refusal.ts';
-import { readJson } from './request-body.ts';
-import { Session, type WallOf } from './session.ts';
-import { SessionUsers } from './session-users.ts';
-import { SessionWall } from './session-wall.ts';
-import { findWalls, type Walls } from './walls.ts';
+import { Session, type WallOf } from './session/session.ts';
+import { SessionUsers } from './walls/session-users.ts';
+import { SessionWall } from './walls/session-wall.ts';
+import { findWalls, type Walls } from './walls/walls.ts';
 
 export const SANDBOX_VERSION = '0.1.0';
 
@@ -291,7 +291,7 @@ async function main(): Promise<void> {
   // Read once; no child and no core file is to have it.
   const config = readSandboxConfig(process.env);
   delete process.env.CYRUS_SANDBOX_SECRET;
-  // The image has it for the server alone (unreadable-memory.c).
+  // The image has it for the server alone (container/walls/unreadable-memory.c).
   delete process.env.LD_PRELOAD;
   // Mirrors are read by every session's user.
   process.umask(0o022);

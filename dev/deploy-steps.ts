@@ -1,7 +1,7 @@
 /** The order of a deploy: what can fail comes before the Worker changes. */
 
 import { z } from 'zod';
-import { parseJson } from '../src/protocol/parse-json.ts';
+import { parseJson } from '../src/lib/parse-json.ts';
 
 /** How a deploy acts on the world. */
 export interface DeployHost {

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { parseJson } from '../src/protocol/parse-json.ts';
+import { parseJson } from '../src/lib/parse-json.ts';
 
 /** The project's root folder. */
 export const PROJECT = dirname(import.meta.dirname);

@@ -4,15 +4,15 @@
  */
 
 import { z } from 'zod';
-import { type ClaudeAllowance, readAllowance } from './limits/claude-allowance.ts';
+import { type ClaudeAllowance, readAllowance } from './claude-quota/api-allow-list.ts';
 import {
   type ClaudeLimits,
   type ClaudeToken,
   claudeLimitVariables,
   readClaudeLimits,
   subscriptionTokens,
-} from './limits/claude-settings.ts';
-import { withoutEnding } from './protocol/linear-text.ts';
+} from './claude-quota/claude-settings.ts';
+import { withoutEnding } from './lib/linear-time.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');

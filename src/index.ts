@@ -2,19 +2,20 @@
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
 import { ConfigError, isLoopback, readConfig } from './config.ts';
-import { ClaudeAccount } from './gateway/claude-account.ts';
+import { ClaudeAccount } from './gateway/claude/account.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
 import type { ApiError } from './protocol/api.ts';
-import { access, securityHeaders } from './routes/access.ts';
-import { admin } from './routes/admin.ts';
-import { gateway, gatewayForContainers } from './routes/gateway.ts';
-import { hasNetworkSandboxes } from './routes/gateway-placement.ts';
-import { install } from './routes/install.ts';
-import { linearWebhook } from './routes/linear-webhook.ts';
-import { oauth } from './routes/oauth.ts';
-import { outbound, refuseOutbound } from './routes/outbound.ts';
-import { sessions } from './routes/sessions.ts';
+import { WorkspaceQueue } from './queue/workspace-queue.ts';
+import { admin } from './routes/admin/index.ts';
+import { gateway, gatewayForContainers } from './routes/gateway/index.ts';
+import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
+import { hasNetworkSandboxes } from './routes/gateway/placement.ts';
+import { install } from './routes/install/index.ts';
+import { oauth } from './routes/install/oauth.ts';
+import { access, securityHeaders } from './routes/middleware/browser-access.ts';
+import { sessions } from './routes/sessions/index.ts';
+import { linearWebhook } from './routes/webhooks/linear.ts';
 import {
   type ContainerRules,
   GATEWAY_HOST,
@@ -24,7 +25,6 @@ import {
   SmallSandboxContainer,
 } from './sandbox/sandbox-container.ts';
 import { IssueSession } from './session/issue-session.ts';
-import { WorkspaceQueue } from './session/workspace-queue.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
 
 const app = new Hono<{ Bindings: Env }>();

@@ -1,7 +1,7 @@
 /** The commands of `npm run repositories`: what each asks of the deployment, and what it gives back. */
 import { z } from 'zod';
-import { workspaceSettingsSchema } from '../../src/protocol/access-rules.ts';
-import { mergePatch } from '../../src/protocol/merge-patch.ts';
+import { mergePatch } from '../../src/lib/merge-patch.ts';
+import { workspaceSettingsSchema } from '../../src/protocol/settings/access-rules.ts';
 import { type Deployment, DeploymentProblem } from './deployment.ts';
 import { carryOutMcp, type McpOutcome } from './mcp-commands.ts';
 import { askHidden, readStdin } from './secrets.ts';

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
-import { parseJson } from '../../src/protocol/parse-json.ts';
 import { localSecrets, PROJECT, SERVICES } from '../settings.ts';
 import { askHidden } from './secrets.ts';
 import { UsageProblem } from './usage.ts';

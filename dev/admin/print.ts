@@ -1,5 +1,5 @@
 /** Outcomes of `npm run repositories`, for people. */
-import { defaultSettings } from '../../src/protocol/repository.ts';
+import { defaultSettings } from '../../src/protocol/settings/repository.ts';
 import type { Outcome, ShownRepository } from './commands.ts';
 import { describeMcpOutcome } from './mcp-commands.ts';
 

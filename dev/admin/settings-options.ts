@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { z } from 'zod';
-import { mergePatch } from '../../src/protocol/merge-patch.ts';
-import { parseJson } from '../../src/protocol/parse-json.ts';
+import { mergePatch } from '../../src/lib/merge-patch.ts';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { UsageProblem } from './usage.ts';
 
 /** Options that make a list, by the setting they make. */

@@ -1,6 +1,7 @@
 /**
  * Checks that data flows one way: a folder of src imports only what is to its right in docs/architecture.md, pure files
- * reach pure code alone, container/ knows nothing of src but the protocol, and nothing runs in circles.
+ * reach pure code alone, container/ knows nothing of src but the protocol and the library, nothing runs in circles, and no
+ * folder has more files than a stranger finds something in.
  *
  * `node dev/checks/import-directions.ts [folder]`: of this project, or of the one in the folder.
  */
@@ -13,55 +14,40 @@ import { PROJECT } from '../settings.ts';
 const TIERS = [
   ['index.ts'],
   ['routes'],
-  ['session'],
+  ['session', 'queue'],
   ['sandbox', 'gateway', 'linear', 'claude'],
   ['github'],
   ['store'],
   ['observability', 'config.ts'],
-  ['protocol', 'limits'],
+  ['protocol', 'claude-quota'],
+  ['lib'],
 ];
+/** The rooms of src/session from left to right, as above; files beside the rooms know them all. */
+const SESSION_ROOMS = [['effects'], ['inbound', 'viewers'], ['storage'], ['lifecycle']];
 /** The page is a program of its own. */
 const WEB = 'web';
+/** What every program may import. */
+const SHARED = ['protocol', 'lib'];
+/** More files beside each other than these are not found in by a stranger. */
+const MOST_FILES = 20;
 /** Pure, and so is all they import but for types: no I/O, no clock, no randomness. */
 const PURE = [
   'src/protocol/',
   'src/claude/',
+  'src/claude-quota/',
+  'src/session/lifecycle/',
+  'src/session/effects/log-document.ts',
+  'src/session/inbound/related-issues-text.ts',
+  'src/session/inbound/webhook-to-event.ts',
+  'src/session/viewers/session-view.ts',
+  'src/github/pull-request-text.ts',
   'src/linear/activities.ts',
   'src/linear/guidance.ts',
-  'src/linear/webhook.ts',
-  'src/github/pull-request-text.ts',
-  'src/session/lifecycle.ts',
-  'src/session/turn.ts',
-  'src/session/prompts.ts',
-  'src/session/stops.ts',
-  'src/session/reports.ts',
-  'src/session/proposing.ts',
-  'src/session/questions.ts',
-  'src/session/repository-choice.ts',
-  'src/session/parking.ts',
-  'src/session/resumption.ts',
-  'src/session/queueing.ts',
-  'src/session/claude-limits.ts',
-  'src/session/clock-words.ts',
-  'src/limits/windows.ts',
-  'src/limits/token-pool.ts',
-  'src/limits/model-choice.ts',
-  'src/limits/fair-line.ts',
-  'src/limits/budget.ts',
-  'src/limits/prices.ts',
-  'src/session/admission.ts',
-  'src/session/refusals.ts',
-  'src/session/routing.ts',
-  'src/session/step.ts',
-  'src/session/state.ts',
-  'src/session/deadlines.ts',
-  'src/session/view.ts',
-  'src/session/log-document.ts',
-  'src/session/from-linear.ts',
-  'src/session/related-words.ts',
-  'src/linear/mention.ts',
-  'src/linear/session-source.ts',
   'src/linear/issue-surroundings.ts',
+  'src/linear/webhooks/mention.ts',
+  'src/linear/webhooks/session-source.ts',
+  'src/linear/webhooks/webhook.ts',
+  'src/queue/fair-queue.ts',
 ];
 const IMPURE_WORDS = /\b(fetch|Date\.now|Math\.random|crypto\.randomUUID|setTimeout|new Date\(\))\b/;
 
@@ -135,17 +121,51 @@ function problemOf({ from, to }: Import): string | null {
   const [root, part = ''] = from.split('/');
   const [toRoot, toPart = ''] = to.split('/');
   if (root === 'container') {
-    return toRoot === 'container' || to.startsWith('src/protocol/')
+    return toRoot === 'container' || SHARED.includes(toPart)
       ? null
-      : 'container/ imports src/protocol and nothing else';
+      : 'container/ imports src/protocol and src/lib, and nothing else of src';
   }
   if (toRoot !== 'src') return 'src imports nothing from outside of src';
   if (part === WEB)
-    return toPart === WEB || toPart === 'protocol' ? null : 'the page imports src/protocol and nothing else of src';
+    return toPart === WEB || SHARED.includes(toPart)
+      ? null
+      : 'the page imports src/protocol and src/lib, and nothing else of src';
+  if (part === 'session' && toPart === part) return problemOfRooms(from, to);
   if (toPart === part) return null;
   const [fromTier, toTier] = [tierOf(from), tierOf(to)];
   if (fromTier === -1) return `src/${part} has no place in the order of folders`;
   return toTier > fromTier ? null : `src/${part} does not import src/${toPart}`;
+}
+
+function problemOfRooms(from: string, to: string): string | null {
+  const [fromRoom, toRoom] = [roomOf(from), roomOf(to)];
+  if (fromRoom === null || fromRoom === toRoom) return null;
+  if (toRoom === null) return `src/session/${fromRoom} imports nothing from beside the rooms`;
+  const tier = (room: string) => SESSION_ROOMS.findIndex((rooms) => rooms.includes(room));
+  if (tier(fromRoom) === -1) return `src/session/${fromRoom} has no place in the order of rooms`;
+  return tier(toRoom) > tier(fromRoom) ? null : `src/session/${fromRoom} does not import src/session/${toRoom}`;
+}
+
+/** The room of src/session that a file lies in; null for one beside the rooms. */
+function roomOf(file: string): string | null {
+  const [, , room = '', ...rest] = file.split('/');
+  return rest.length > 0 ? room : null;
+}
+
+/** Folders with too many files beside each other. */
+function problemsOfFolders(root: string): string[] {
+  const entries = readdirSync(join(ROOT, root), { recursive: true, withFileTypes: true });
+  const byFolder = new Map<string, string[]>();
+  for (const entry of entries.filter((each) => each.isFile())) {
+    const folder = inProject(relative(ROOT, entry.parentPath));
+    byFolder.set(folder, [...(byFolder.get(folder) ?? []), entry.name]);
+  }
+  return [...byFolder].flatMap(([folder, names]) => {
+    const code = names.filter((name) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts')).length;
+    return code > MOST_FILES
+      ? [`${folder} has ${code} files beside each other; at most ${MOST_FILES} can be found in`]
+      : [];
+  });
 }
 
 /** Files that import each other in a circle, the first such circle found; type imports count too. */
@@ -209,7 +229,7 @@ const problems = imports.flatMap((each) => {
   const problem = problemOf(each);
   return problem ? [`${each.from} → ${each.to}: ${problem}`] : [];
 });
-problems.push(...impureWays());
+problems.push(...impureWays(), ...['src', 'container'].flatMap(problemsOfFolders));
 const found = circle(imports);
 if (found) problems.push(`imports run in a circle: ${found.map((file) => relative('.', file)).join(' → ')}`);
 for (const problem of problems) console.error(problem);

@@ -59,7 +59,7 @@ function main(): void {
   for (const each of found) console.error(each);
   if (found.length > 0) {
     console.error(
-      `${found.length} patterns can take more than linear time. Use src/protocol/linear-text.ts, bound what repeats, or say above it what bounds it ("Bounded: …").`,
+      `${found.length} patterns can take more than linear time. Use src/lib/linear-time.ts, bound what repeats, or say above it what bounds it ("Bounded: …").`,
     );
     process.exit(1);
   }

@@ -57,7 +57,7 @@ const notFromPeople = [
   'Stop hook feedback',
 ];
 
-/** How Cyrus asks to go on after Claude's process or its sandbox was lost (src/session/losses.ts): no new request. */
+/** How Cyrus asks to go on after Claude's process or its sandbox was lost (src/session/lifecycle/turn/sandbox-retries.ts): no new request. */
 const goesOn = ['Your process ended unexpectedly', 'The sandbox you worked in was lost.'];
 
 const interjected =

@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { bodyReader } from '../../src/gateway/body-reader.ts';
-import { readPush, refusalReport } from '../../src/gateway/push.ts';
+import { readPush, refusalReport } from '../../src/gateway/git/push.ts';
+import { bodyReader } from '../../src/lib/body-reader.ts';
 
 /** Which rules a push to a branch breaks, a sentence each; `isNew`: it makes the branch. */
 export type BranchRules = (branch: string, isNew: boolean) => string[];

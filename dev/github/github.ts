@@ -10,7 +10,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
-import { parseJson } from '../../src/protocol/parse-json.ts';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
 import type { Html } from '../git/html.ts';
 import type { BranchRules } from '../git/ruled-branches.ts';

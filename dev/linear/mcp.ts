@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { parseJson } from '../../src/protocol/parse-json.ts';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { updateIssue } from './agent/issues.ts';
 import { LinearError } from './errors.ts';
 import { readBody, sendJson, sendText } from './http.ts';

@@ -3,7 +3,7 @@
  * (measured with CLI 2.1.330). Claude may quote it all the same, or a tool's result consists of it. Pure.
  */
 
-import { withoutSections } from '../protocol/linear-text.ts';
+import { withoutSections } from '../lib/linear-time.ts';
 
 /** Blocks of the CLI's own, whole. */
 const BLOCKS = ['task-notification', 'system-reminder', 'tools-used-before-summary'] as const;

@@ -1,6 +1,6 @@
 /** Which MCP servers a session has, and which of their tools run without asking people (pure). */
-import type { McpRules, McpServerView, SandboxMcpServer } from '../protocol/mcp.ts';
-import type { RepositorySettings, Role } from '../protocol/repository.ts';
+import type { McpRules, McpServerView, SandboxMcpServer } from '../protocol/settings/mcp.ts';
+import type { RepositorySettings, Role } from '../protocol/settings/repository.ts';
 import { rolesThatLook } from './roles.ts';
 
 type ToolSettings = Pick<RepositorySettings, 'tools' | 'otherTools' | 'askFirst'>;

@@ -5,9 +5,9 @@
  * written. They are set apart by tags whose names no content can contain: `<cyrus-` in content is escaped.
  */
 
-import { cleanText } from '../protocol/clean-text.ts';
-import type { Egress } from '../protocol/egress.ts';
-import { escapeTags, unescapeTags } from '../protocol/prompt-tags.ts';
+import type { Egress } from '../protocol/settings/egress.ts';
+import { cleanText } from '../protocol/text/clean-text.ts';
+import { escapeTags, unescapeTags } from '../protocol/text/prompt-tags.ts';
 import { cutAt } from './bounds.ts';
 
 /** Longest context (in UTF-16 code units) handed to Claude; what is longer is cut with a note. */
@@ -24,7 +24,7 @@ export interface IssueAsk {
   description: string | null;
   /** Linear's ready-made context of the issue: comments, parents, project. Anyone may have written into it. */
   promptContext: string | null;
-  /** Where what is around the issue is put once Linear has said it (see `session/related-words.ts`). */
+  /** Where what is around the issue is put once Linear has said it (see `session/inbound/related-issues-text.ts`). */
   related?: string | null;
   /** Rules of the team or workspace for agents, nearest first; `from` says whose a rule is. */
   guidance: { from: string; body: string }[];

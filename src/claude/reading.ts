@@ -3,7 +3,7 @@
  * `user_message_uuids`): a prompt is `queued` when the CLI has it, and `started` when it goes into the conversation. Pure.
  */
 import { z } from 'zod';
-import { parseJson } from '../protocol/parse-json.ts';
+import { parseJson } from '../lib/parse-json.ts';
 
 const lineSchema = z.union([
   z.looseObject({ type: z.literal('command_lifecycle'), command_uuid: z.string(), state: z.string() }),

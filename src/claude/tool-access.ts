@@ -1,6 +1,7 @@
 /** Which tools Claude is offered, and which of them are used without asking people (pure). */
-import type { RepositorySettings, ToolChoice } from '../protocol/repository.ts';
+
 import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox.ts';
+import type { RepositorySettings, ToolChoice } from '../protocol/settings/repository.ts';
 
 /** `tools`: what is offered (`--tools`); `permissions`: what of it is asked for first. */
 export interface ToolAccess {

@@ -1,5 +1,5 @@
 /** How a turn ended, in plain words for people. */
-import { BUDGET_MARK } from '../limits/budget.ts';
+import { BUDGET_MARK } from '../claude-quota/budget.ts';
 import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
 import { cutAt } from './bounds.ts';
 import { historyTrouble } from './history.ts';

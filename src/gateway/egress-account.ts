@@ -4,7 +4,7 @@
  */
 import type { EgressLine } from '../protocol/egress-log.ts';
 import type { Fetch } from './forwarding.ts';
-import { type SecretSearch, SecretStream, type Wanted } from './secret-search.ts';
+import { type SecretSearch, SecretStream, type Wanted } from './secrets/secret-search.ts';
 import { watched } from './watched-stream.ts';
 
 /** Who is told of what leaves a session's sandbox. */

@@ -2,7 +2,7 @@
  * The way out of a container besides the gateway's own routes: what may pass is let through, what may not is answered in
  * words that Claude can act on.
  */
-import { type Egress, type EgressDecision, explainBlocked, judge } from '../protocol/egress.ts';
+import { type Egress, type EgressDecision, explainBlocked, judge } from '../protocol/settings/egress.ts';
 import { type Fetch, isConnectionHeader } from './forwarding.ts';
 
 /** What a container's outbound handler is given by the object that started it; the container cannot change it. */

@@ -2,10 +2,11 @@
  * The way to MCP servers over streamable HTTP (modelcontextprotocol.io, "Transports"): the sandbox speaks to the gateway, which
  * adds the credential. The answer is streamed; a request is read whole, to see which tools it calls.
  */
-import { withTimeLimit } from '../limits/time-limit.ts';
-import { asError } from '../observability/as-error.ts';
+
+import { asError } from '../lib/error.ts';
+import { parseJson } from '../lib/parse-json.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
-import { parseJson } from '../protocol/parse-json.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 
 /** Largest request, in bytes. */

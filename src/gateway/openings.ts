@@ -32,7 +32,7 @@ export interface Standing {
 
 /** For so long after a turn the sandbox stores bundles of what it has for sessions to come, in ms. */
 export const UPKEEP_MS = 10 * 60_000;
-/** A save that was not confirmed is repeated for about an hour (container/saving.ts), in ms. */
+/** A save that was not confirmed is repeated for about an hour (container/session/save-schedule.ts), in ms. */
 export const LATE_SAVE_MS = 2 * 3_600_000;
 
 /** What a role may do besides looking. */

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { fromBase64Url, toBase64Url } from '../store/base64url.ts';
+import { fromBase64Url, toBase64Url } from '../lib/base64url.ts';
 import { deriveKey } from '../store/encryption.ts';
 import { RIGHTS, type Right } from './openings.ts';
 

@@ -1,6 +1,6 @@
 /** Where a repository is: whether GitHub's API speaks for it, and the page of a branch where the host's pattern is known. */
 
-import { withoutEnding } from '../protocol/linear-text.ts';
+import { withoutEnding } from '../lib/linear-time.ts';
 
 /** A repository of the GitHub behind the API. */
 export interface GitHubRepository {

@@ -1,7 +1,7 @@
 /** The author of commits that a GitHub App makes: its own bot account, as GitHub writes it itself. */
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import type { GitHubApi } from './access.ts';
 import { appToken } from './installation-tokens.ts';

@@ -1,5 +1,5 @@
 /** A GitHub App's private key, and the token with which the app itself speaks to GitHub. WebCrypto alone. */
-import { toBase64Url } from '../store/base64url.ts';
+import { toBase64Url } from '../lib/base64url.ts';
 
 /** The app's private key cannot be read. The message says what to do; it holds nothing of the key. */
 export class AppKeyError extends Error {

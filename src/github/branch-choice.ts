@@ -1,5 +1,5 @@
 /** The name of a new branch, where GitHub's rules do not allow the one by the template. */
-import { type BranchFacts, branchByTemplate, branchNameProblem } from '../protocol/branch-template.ts';
+import { type BranchFacts, branchByTemplate, branchNameProblem } from '../protocol/settings/branch-template.ts';
 import { type BranchRules, follows, type NamePattern, violation } from './branch-rules.ts';
 
 /** So many other names are asked for. */

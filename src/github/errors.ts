@@ -1,6 +1,6 @@
 /** What can go wrong with a call to GitHub, told apart by what to do about it. */
 import { z } from 'zod';
-import { cutWhole } from '../protocol/sendable-text.ts';
+import { cutWhole } from '../protocol/text/sendable-text.ts';
 
 /**
  * A call to GitHub failed.

@@ -3,7 +3,7 @@
  * shortly before they end. They are never stored.
  */
 import { z } from 'zod';
-import { withTimeLimit } from '../limits/time-limit.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { GitHubRepository } from './address.ts';
 import { AppKeyError, importAppKey, signAppToken } from './app-key.ts';

@@ -1,7 +1,7 @@
 /** Title and body of a pull request: templates, and what an update may change of a body that people have edited. Pure. */
 
-import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/harmless-text.ts';
-import { withoutSections } from '../protocol/linear-text.ts';
+import { withoutSections } from '../lib/linear-time.ts';
+import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/text/harmless-text.ts';
 
 /** What a template may name in double braces, e.g. `{{identifier}}`. */
 export const TEMPLATE_WORDS = [

@@ -1,9 +1,9 @@
 /** One request to GitHub's REST API: what it answered, checked, or why it did not. */
 
 import { z } from 'zod';
-import { withTimeLimit } from '../limits/time-limit.ts';
-import { parseJson } from '../protocol/parse-json.ts';
-import { sendableData } from '../protocol/sendable-text.ts';
+import { parseJson } from '../lib/parse-json.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
+import { sendableData } from '../protocol/text/sendable-text.ts';
 import { GitHubError, toGitHubError } from './errors.ts';
 
 /** Longest wait for an answer. */

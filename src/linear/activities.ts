@@ -3,12 +3,13 @@
  * https://linear.app/developers/agent-interaction: activities are append-only, so a tool call is an ephemeral action
  * when it begins and a final one with its result; a turn ends in exactly one response or error.
  */
+
+import { cutText, fence, headAndTail, inlineCode } from '../lib/markdown.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
-import { plainOutput } from '../protocol/plain-output.ts';
 import type { Background } from '../protocol/sandbox.ts';
+import { plainOutput } from '../protocol/text/plain-output.ts';
 import { runningWords } from './background-words.ts';
-import { cutText, fence, headAndTail, inlineCode } from './markdown.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
 /** Content of an activity, as `agentActivityCreate` takes it. Bodies and results are Markdown and never empty. */
@@ -189,7 +190,7 @@ const NO_OUTPUT = '(Bash completed with no output)';
 /** What the CLI answers for a tool that it does not have, and for an input that the tool does not take (measured with CLI 2.1.330). */
 const NO_SUCH_TOOL = /No such tool available/;
 const WRONG_INPUT = /InputValidationError/;
-/** How Cyrus's refusals of a tool begin: see session/permissions.ts and the sandbox server's own. */
+/** How Cyrus's refusals of a tool begin: see session/lifecycle/questions/permissions.ts and the sandbox server's own. */
 const NOT_ALLOWED =
   /^(.{1,100} did not allow this\b|Nobody answered within \d+ minutes\b|This very call was not allowed\b|This call is too long for people|The turn is over, so nobody can be asked|Too many calls wait for permission|This session may not do that\b)/;
 

@@ -1,5 +1,5 @@
 /** A request to Linear's own MCP server (linear.app/docs/mcp), with the app's token; its answer is streamed. */
-import { withTimeLimit } from '../limits/time-limit.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
 
 /** Longest wait for an answer to begin. */
 const ANSWER_TIMEOUT_MS = 120_000;

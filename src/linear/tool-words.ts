@@ -1,6 +1,7 @@
 /** Tool calls in words for people: what was done, and to what. Pure. */
-import { readMcpToolName } from '../protocol/mcp.ts';
-import { cutText, inlineCode } from './markdown.ts';
+
+import { cutText, inlineCode } from '../lib/markdown.ts';
+import { readMcpToolName } from '../protocol/settings/mcp.ts';
 
 /** Longest parameter shown for a tool call. */
 const MAX_PARAMETER = 300;

@@ -2,8 +2,8 @@
  * Files that people dropped into an issue or a comment: Markdown links to Linear's host for uploads. Pure.
  * Source: https://linear.app/developers/file-storage-authentication
  */
-import { withoutEnding } from '../protocol/linear-text.ts';
-import { cutWhole } from '../protocol/sendable-text.ts';
+import { withoutEnding } from '../lib/linear-time.ts';
+import { cutWhole } from '../protocol/text/sendable-text.ts';
 
 /** A link to a file. */
 export interface Upload {

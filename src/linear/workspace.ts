@@ -6,8 +6,8 @@
 import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
-import { within } from '../limits/time-limit.ts';
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
+import { within } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import {
@@ -23,15 +23,15 @@ import { DecryptionError } from '../store/encryption.ts';
 import { readTokens, type StoredTokens, wipeTokens } from '../store/installations.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
-import { type Allowance, allowanceSchema, unknownAllowance } from './allowance.ts';
-import { type Call, type CallFailure, type CallResult, failure } from './call.ts';
-import { type Download, download } from './download.ts';
-import { Governor } from './governor.ts';
-import { countIgnored, type IgnoredWebhooks, readIgnored } from './ignored-webhooks.ts';
+import { type Call, type CallFailure, type CallResult, failure } from './api/call.ts';
+import { type Download, download } from './api/download.ts';
+import { Governor } from './api/governor.ts';
+import { type Allowance, allowanceSchema, unknownAllowance } from './api/rate-limit.ts';
+import { request } from './api/request.ts';
 import { askLinearMcp, type McpRequest } from './mcp.ts';
-import { revokeToken } from './oauth.ts';
-import { request } from './request.ts';
-import { RENEW_BEFORE_MS, TokenKeeper } from './token-keeper.ts';
+import { revokeToken } from './tokens/oauth.ts';
+import { RENEW_BEFORE_MS, TokenKeeper } from './tokens/token-keeper.ts';
+import { countIgnored, type IgnoredWebhooks, readIgnored } from './webhooks/ignored-webhooks.ts';
 
 /** Longest wait for a turn among the workspace's calls, in ms. */
 const QUEUE_MS = 15_000;
@@ -117,7 +117,7 @@ export class LinearWorkspace extends DurableObject<Env> {
   }
 
   /**
-   * Gets a file of the workspace from Linear's host for uploads, with the token; see download.ts. Never throws. Files cost
+   * Gets a file of the workspace from Linear's host for uploads, with the token; see linear/api/download.ts. Never throws. Files cost
    * nothing of the allowance. A token that this host refuses is not renewed for it: some workspaces' hosts take none.
    */
   async download(address: string): Promise<Download | CallFailure> {

@@ -3,7 +3,7 @@
  * forbidden by the type, and what slips through inside a text is redacted by its looks.
  */
 
-import { cutWhole, sendable } from '../protocol/sendable-text.ts';
+import { cutWhole, sendable } from '../protocol/text/sendable-text.ts';
 
 /** Field names the log refuses: their values are secrets, or are people's text. */
 type ForbiddenName =

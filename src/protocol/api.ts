@@ -1,8 +1,8 @@
 /** Bodies of Cyrus's own HTTP API (`/api/…`). Times are milliseconds since the epoch. */
 import { z } from 'zod';
 import { journalEntrySchema } from './journal.ts';
-import { endpointAddressSchema } from './placement.ts';
-import { defaultSettings, repositorySettingsSchema } from './repository.ts';
+import { endpointAddressSchema } from './settings/placement.ts';
+import { defaultSettings, repositorySettingsSchema } from './settings/repository.ts';
 import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 
 /** `GET /api/sessions?limit=M&before=C`: at most 100, last changed first; `next` is the `before` of the page that follows. */
@@ -85,7 +85,7 @@ export const repositoryChangeSchema = z.strictObject({
   baseBranch: z.string().trim().min(1).optional(),
   /** Null: none is needed any more. */
   credential: credentialSchema.nullable().optional(),
-  /** Merged into the settings, see merge-patch.ts; null sets one back to its default. */
+  /** Merged into the settings, see lib/merge-patch.ts; null sets one back to its default. */
   settings: z.record(z.string(), z.unknown()).optional(),
 });
 

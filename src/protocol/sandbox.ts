@@ -8,9 +8,9 @@
 import { z } from 'zod';
 import { checkpointManifestSchema } from './checkpoint.ts';
 import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
-import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './mcp.ts';
-import { roleSchema } from './repository.ts';
-import { cutWhole } from './sendable-text.ts';
+import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './settings/mcp.ts';
+import { roleSchema } from './settings/repository.ts';
+import { cutWhole } from './text/sendable-text.ts';
 import { protocolSchema } from './version.ts';
 
 /** Largest number of events a sandbox puts into one batch. */

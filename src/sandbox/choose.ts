@@ -1,8 +1,8 @@
 /** Where a session's sandbox runs: as its repository says, else as the deployment does. */
 import type { Config } from '../config.ts';
-import { defaultEgress, type Egress } from '../protocol/egress.ts';
-import type { Placement } from '../protocol/placement.ts';
-import type { RepositorySettings } from '../protocol/repository.ts';
+import { defaultEgress, type Egress } from '../protocol/settings/egress.ts';
+import type { Placement } from '../protocol/settings/placement.ts';
+import type { RepositorySettings } from '../protocol/settings/repository.ts';
 import type { Database } from '../store/database.ts';
 import { ContainerSandbox, containersOf } from './container.ts';
 import { EndpointSandbox } from './endpoint.ts';

@@ -1,8 +1,9 @@
 /** The sandbox as a Cloudflare Container. */
-import type { Egress } from '../protocol/egress.ts';
+
 import type { GivenFile } from '../protocol/files.ts';
-import type { InstanceSize } from '../protocol/placement.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+import type { Egress } from '../protocol/settings/egress.ts';
+import type { InstanceSize } from '../protocol/settings/placement.ts';
 import { isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
 import { type Sandbox, SandboxError, SandboxLostError } from './sandbox.ts';
 import { GATEWAY_HOST, type Reply, type SandboxContainer } from './sandbox-container.ts';

@@ -1,5 +1,5 @@
 /** A sandbox server at an address: a VPS, a build machine, or the local process that `npm start` runs. */
-import { withTimeLimit } from '../limits/time-limit.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import { bodyType, isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';

@@ -5,10 +5,10 @@
  */
 import { Container } from '@cloudflare/containers';
 import { z } from 'zod';
-import { withTimeLimit } from '../limits/time-limit.ts';
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
+import { withTimeLimit } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
-import type { Egress } from '../protocol/egress.ts';
+import type { Egress } from '../protocol/settings/egress.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { ContainerLife, countLife } from './container-life.ts';
 import { bodyType, type SandboxBody } from './http.ts';

@@ -2,8 +2,9 @@
  * The secret of a sandbox server that a repository names. The database has it; the session keeps a copy, encrypted as it is there,
  * so that a stop or an answer reaches the server also while the database is away.
  */
-import { within } from '../limits/time-limit.ts';
-import { asError } from '../observability/as-error.ts';
+
+import { asError } from '../lib/error.ts';
+import { within } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { Database } from '../store/database.ts';
 import { findSealedSandboxSecret, openSandboxSecret, type SandboxServer } from '../store/sandbox-secrets.ts';

@@ -1,13 +1,13 @@
 /**
- * The issue session: one Durable Object for each Linear issue. A thin shell around lifecycle.ts: it takes events in, in
+ * The issue session: one Durable Object for each Linear issue. A thin shell around session/lifecycle/reduce.ts: it takes events in, in
  * one transaction each (dedupe, journal, state, outbox), then carries out effects and tells viewers.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type Config, readConfig } from '../config.ts';
 import { closedFor, type Standing } from '../gateway/openings.ts';
-import { LinearClient } from '../linear/client.ts';
-import { sendThrough } from '../linear/send.ts';
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
+import { LinearClient } from '../linear/api/client.ts';
+import { sendThrough } from '../linear/api/send.ts';
 import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
@@ -17,37 +17,37 @@ import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
-import { AssetMemory } from './asset-memory.ts';
-import { Audience, type Written } from './audience.ts';
-import { setBack, setForward } from './clock-moves.ts';
-import { isSilenceTrouble, nextDeadline } from './deadlines.ts';
-import { Deliveries } from './deliveries.ts';
-import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './delivery.ts';
-import { type Effect, laneOf } from './effects.ts';
-import { EgressLog } from './egress-log.ts';
-import type { MetSecret, SessionEvent } from './events.ts';
-import { intakeAt, refusalOfIntake } from './intake.ts';
-import { contextBeside, contextText } from './issue-context.ts';
-import { withNews } from './issue-news.ts';
-import { Journal } from './journal.ts';
-import { fence, reduce } from './lifecycle.ts';
-import { closedAnswer } from './open-question.ts';
-import { Outbox, type Pending } from './outbox.ts';
-import { performTogether, toFailure } from './perform.ts';
-import { plausibleTime } from './plausible-time.ts';
-import { type PushedCommit, PushedCommits } from './pushed-commits.ts';
-import { needsPlace } from './queueing.ts';
-import { askedIn, type ReadOnly, readOnly, readOnlyView } from './read-only.ts';
-import { isGivenUp } from './retry-policies.ts';
+import { performTogether, toFailure } from './effects/perform.ts';
+import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
+import { setBack, setForward } from './lifecycle/clock-moves.ts';
+import { intakeAt, refusalOfIntake } from './lifecycle/intake.ts';
+import { contextBeside, contextText } from './lifecycle/issue-context.ts';
+import { withNews } from './lifecycle/issue-news.ts';
+import { isSilenceTrouble, nextDeadline } from './lifecycle/model/deadlines.ts';
+import { type Effect, laneOf } from './lifecycle/model/effects.ts';
+import type { MetSecret, SessionEvent } from './lifecycle/model/events.ts';
+import { plausibleTime } from './lifecycle/model/plausible-time.ts';
+import { isGivenUp } from './lifecycle/model/retry-policies.ts';
+import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
+import { initialState, type SessionState } from './lifecycle/model/state.ts';
+import type { StepContext, Transition } from './lifecycle/model/transition.ts';
+import { closedAnswer } from './lifecycle/questions/open-question.ts';
+import { fence, reduce } from './lifecycle/reduce.ts';
+import { needsPlace } from './lifecycle/start/queue-slot.ts';
 import { SandboxCheck } from './sandbox-check.ts';
-import { standingOf, UNREADABLE } from './standing.ts';
-import { initialState, type SessionState } from './state.ts';
-import { StateStore } from './state-store.ts';
-import type { StepContext, Transition } from './step.ts';
-import { StoredCheckpoint } from './stored-checkpoint.ts';
-import { storedSecret } from './stored-secret.ts';
-import { createTables, hasTables, problemOf, updateTables } from './tables.ts';
-import { viewOf } from './view.ts';
+import { EgressLog } from './storage/egress-log.ts';
+import { Journal } from './storage/journal.ts';
+import { Outbox, type Pending } from './storage/outbox.ts';
+import { type PushedCommit, PushedCommits } from './storage/pushed-commits.ts';
+import { Deliveries } from './storage/seen-deliveries.ts';
+import { StateStore } from './storage/state-store.ts';
+import { StoredCheckpoint } from './storage/stored-checkpoint.ts';
+import { storedSecret } from './storage/stored-secret.ts';
+import { createTables, hasTables, problemOf, updateTables } from './storage/tables.ts';
+import { AssetMemory } from './storage/uploaded-assets.ts';
+import { Audience, type Written } from './viewers/broadcast.ts';
+import { askedIn, type ReadOnly, readOnly, readOnlyView } from './viewers/read-only.ts';
+import { viewOf } from './viewers/session-view.ts';
 
 /** Key under which the workspace's name is kept, for the page. */
 const WORKSPACE_NAME = 'workspace-name';

@@ -1,13 +1,13 @@
 /**
  * Asks a sandbox that has been silent for a few seconds whether it is there. The object keeps no timer for that, which would keep
  * it in memory, and no alarm, which would be stored: the gateway, which takes in what the sandbox posts, says when it is time
- * (routes/sandbox-silence.ts).
+ * (routes/gateway/sandbox-silence.ts).
  */
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import { isSilenceTrouble } from './deadlines.ts';
-import type { SessionState } from './state.ts';
+import { isSilenceTrouble } from './lifecycle/model/deadlines.ts';
+import type { SessionState } from './lifecycle/model/state.ts';
 
 /** A sandbox that posted nothing for so long, in ms, is asked. */
 export const ASK_AFTER_MS = 5_000;

@@ -4,9 +4,9 @@
  */
 import { and, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
+import { withoutEnding } from '../lib/linear-time.ts';
 import { credentialSchema, type RepositoryInput, type StoredCredential, type WorkspaceInput } from '../protocol/api.ts';
-import { withoutEnding } from '../protocol/linear-text.ts';
-import { type RepositorySettings, repositorySettingsSchema } from '../protocol/repository.ts';
+import { type RepositorySettings, repositorySettingsSchema } from '../protocol/settings/repository.ts';
 import type { SessionRow } from '../protocol/viewer.ts';
 import { decryptText, encryptText, type KeyPurpose } from './encryption.ts';
 import { type InstalledBy, isRunning, repositories, sessions, type WorkspaceStatus, workspaces } from './schema.ts';

@@ -2,7 +2,7 @@
  * Encryption at rest, and the keys behind it. One master key (the secret ENCRYPTION_KEY), one derived key for each purpose,
  * so that what leaks or is confused in one place is worthless in another.
  */
-import { fromBase64Url, toBase64Url } from './base64url.ts';
+import { fromBase64Url, toBase64Url } from '../lib/base64url.ts';
 
 /** What a derived key is for. A text encrypted for one purpose cannot be decrypted for another. */
 export type KeyPurpose =

@@ -7,7 +7,7 @@ import {
   type McpServerView,
   mcpHeadersSchema,
   mcpServerSettingsSchema,
-} from '../protocol/mcp.ts';
+} from '../protocol/settings/mcp.ts';
 import { type Database, run } from './database.ts';
 import { decryptText, encryptText } from './encryption.ts';
 import { mcpServers, repositories } from './schema.ts';

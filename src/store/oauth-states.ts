@@ -3,7 +3,7 @@
  * began it asks, in time, for the first time. States are stored hashed.
  */
 import { and, eq, gt, isNull, lt } from 'drizzle-orm';
-import { toBase64Url } from './base64url.ts';
+import { toBase64Url } from '../lib/base64url.ts';
 import { type Database, run } from './database.ts';
 import { decryptText, encryptText } from './encryption.ts';
 import { oauthStates } from './schema.ts';

@@ -2,7 +2,7 @@
  * The schema version of a Durable Object's storage, and the migrations that bring an older one up to date. An object lives
  * for weeks, so it meets every later version of this code; after a rollback it may meet an earlier one.
  */
-import { asError } from '../observability/as-error.ts';
+import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 
 /** Key of the version in the object's key-value storage. An object without it was made before versions were kept. */

@@ -40,7 +40,7 @@ export const workspaces = sqliteTable('workspaces', {
   installedBy: text('installed_by').$type<InstalledBy>(),
   /** When the app was last installed or its tokens stored by hand; null: before this was noted. */
   installedAt: integer('installed_at'),
-  /** Settings as JSON, see src/protocol/access-rules.ts. Null: nothing was set. */
+  /** Settings as JSON, see src/protocol/settings/access-rules.ts. Null: nothing was set. */
   settings: text('settings'),
   ...times,
 });
@@ -96,7 +96,7 @@ export const repositories = sqliteTable(
     baseBranch: text('base_branch').notNull(),
     /** Encrypted JSON, see credentialSchema in src/protocol/api.ts: purpose `repository-credential`, context [workspaceId, fullName, cloneUrl]. Null: public. */
     credential: text('credential'),
-    /** Settings as JSON, see src/protocol/repository.ts. Null: nothing was set. */
+    /** Settings as JSON, see src/protocol/settings/repository.ts. Null: nothing was set. */
     settings: text('settings'),
     ...times,
   },
@@ -179,7 +179,7 @@ export const usageBatches = sqliteTable(
 export const claudeWindows = sqliteTable('claude_windows', {
   /** Name of the token or key. */
   token: text('token').primaryKey(),
-  /** JSON, see src/limits/windows.ts. Null: nothing was said. */
+  /** JSON, see src/claude-quota/windows.ts. Null: nothing was said. */
   windows: text('windows'),
   /** Why the API refused the token. Null: it takes it, as far as is known. */
   problem: text('problem'),
@@ -215,7 +215,7 @@ export const mcpServers = sqliteTable(
       .notNull()
       .references(() => repositories.id, { onDelete: 'cascade' }),
     name: text('name').notNull(),
-    /** JSON, see src/protocol/mcp.ts. Never holds a secret. */
+    /** JSON, see src/protocol/settings/mcp.ts. Never holds a secret. */
     settings: text('settings').notNull(),
     /** Encrypted JSON object: purpose `mcp-headers`, context [repositoryId, name, url]. Null: there are none. */
     headers: text('headers'),

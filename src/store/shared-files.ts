@@ -2,8 +2,9 @@
  * Files that Claude shared, kept in R2 by what they hold: `sessions/<id>/shared/<SHA-256>`. The same content again is the
  * same file, whatever it is called.
  */
+
+import { sha256 } from '../lib/hex.ts';
 import { isFileHash, MAX_SHARED_BYTES } from '../protocol/files.ts';
-import { sha256 } from './hex.ts';
 import { LogKeyError, sessionPrefix } from './logs.ts';
 
 /** Most different files that are kept of a session. */

@@ -1,6 +1,6 @@
 /** Use of Claude in D1: sums by day, session, model and token, and what is known of each token's limits. Never a token itself. */
 import { and, asc, eq, gte, lt, sql } from 'drizzle-orm';
-import { type Windows, windowsSchema } from '../limits/windows.ts';
+import { type Windows, windowsSchema } from '../claude-quota/windows.ts';
 import { type Database, DatabaseError, run } from './database.ts';
 import { claudeUsage, claudeWindows, usageBatches } from './schema.ts';
 

@@ -1,6 +1,10 @@
-/** What an admin set for a workspace, see src/protocol/access-rules.ts. An installation leaves it as it is. */
+/** What an admin set for a workspace, see src/protocol/settings/access-rules.ts. An installation leaves it as it is. */
 import { eq } from 'drizzle-orm';
-import { defaultWorkspaceSettings, type WorkspaceSettings, workspaceSettingsSchema } from '../protocol/access-rules.ts';
+import {
+  defaultWorkspaceSettings,
+  type WorkspaceSettings,
+  workspaceSettingsSchema,
+} from '../protocol/settings/access-rules.ts';
 import { type Database, run } from './database.ts';
 import { workspaces } from './schema.ts';
 

@@ -3,10 +3,10 @@
  * aborted request rejects like `fetch` does.
  */
 import type { z } from 'zod';
+import { parseJson } from '../lib/parse-json.ts';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
-import { shownData, shownText } from '../protocol/clean-text.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
-import { parseJson } from '../protocol/parse-json.ts';
+import { shownData, shownText } from '../protocol/text/clean-text.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import { decodePage } from './live/decode.ts';
 

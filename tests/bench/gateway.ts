@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runGit } from '../../dev/git/git-command.ts';
 import { startGitHost } from '../../dev/git/git-host.ts';
-import { ClaudeRequestReader, modelsOf } from '../../src/gateway/claude-request.ts';
+import { ClaudeRequestReader, modelsOf } from '../../src/gateway/claude/request.ts';
 import { egressPageSchema } from '../../src/protocol/egress-log.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
 import { pushTooLarge } from './gateway-large-push.ts';

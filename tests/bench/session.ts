@@ -13,7 +13,7 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { z } from 'zod';
 import { plainEnvironment } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
-import { MOST_LATE_MS } from '../../src/session/pace.ts';
+import { MOST_LATE_MS } from '../../src/session/lifecycle/model/post-pacing.ts';
 import { bundleCyrus } from './cyrus.ts';
 import { type Bar, conclude, median, round } from './figures.ts';
 import { BOOT_ID, beginSession, STREAM_ID, type Start, startOutside } from './session-outside.ts';
@@ -124,8 +124,8 @@ class Session {
 
   /** Plays events in real time, by the journal and the poster of a checkout. */
   async play(events: Timed[], project: string, folder: string): Promise<void> {
-    const { EventJournal } = await containerOf<typeof import('../../container/journal.ts')>(project, 'journal');
-    const { EventPoster } = await containerOf<typeof import('../../container/post.ts')>(project, 'post');
+    const { EventJournal } = await containerOf<typeof import('../../container/events/journal.ts')>(project, 'journal');
+    const { EventPoster } = await containerOf<typeof import('../../container/events/event-poster.ts')>(project, 'post');
     const { generation, gateway } = this.#start;
     const journal = await EventJournal.open(join(folder, 'events'));
     const poster = new EventPoster({

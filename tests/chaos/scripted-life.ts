@@ -1,7 +1,7 @@
 /**
  * A life of a sandbox without git and without a CLI, true to the protocol all the same: commands are carried out once,
  * events are numbered, kept until acknowledged, and posted again and again. What Claude does in it is drawn by lot. It
- * follows container/life.ts and container/conversation.ts, and speaks the present version of the protocol or the one before.
+ * follows container/session/incarnation.ts and container/claude/conversation.ts, and speaks the present version of the protocol or the one before.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

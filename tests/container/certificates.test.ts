@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { trustVariables } from '../../container/certificates.ts';
+import { trustVariables } from '../../container/process/certificates.ts';
 
 it('Programs in a container trust the platform’s authority besides the usual ones', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cyrus-certificates-'));

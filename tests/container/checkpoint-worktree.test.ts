@@ -5,10 +5,10 @@ import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { BundleTooLargeError, writeBundle } from '../../container/checkpoint-bundle.ts';
-import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoint-worktree.ts';
-import { commitLeftovers } from '../../container/leftovers.ts';
-import type { WorkspacePlan } from '../../container/workspace-plan.ts';
+import { BundleTooLargeError, writeBundle } from '../../container/checkpoints/bundle.ts';
+import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoints/worktree.ts';
+import type { WorkspacePlan } from '../../container/git/workspace-plan.ts';
+import { commitLeftovers } from '../../container/save/leftovers.ts';
 
 let folder: string;
 let plan: WorkspacePlan;

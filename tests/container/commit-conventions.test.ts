@@ -81,7 +81,7 @@ describe('the repository’s conventions for commits', () => {
 
 describe('a hook of the repository runs', () => {
   const execute = promisify(execFile);
-  const program = join(import.meta.dirname, '../../container/repository-hooks.ts');
+  const program = join(import.meta.dirname, '../../container/hooks/repository-hooks.ts');
   const refusal = 'echo refused >&2; exit 1';
 
   async function pre(files: Record<string, string>, ...setup: string[][]): Promise<{ code: number; said: string }> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { harmlessMessage } from '../../container/commit-message.ts';
+import { harmlessMessage } from '../../container/hooks/commit-message.ts';
 
 describe('a commit message', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { EndOfWork } from '../../container/end-of-work.ts';
-import { TurnTracker } from '../../container/turns.ts';
+import { EndOfWork } from '../../container/claude/end-of-work.ts';
+import { TurnTracker } from '../../container/claude/turn-tracker.ts';
 
 const MINUTE = 60_000;
 const LIMITS = { helperMs: 30 * MINUTE, commandMs: 20_000 };

@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sessionEnvironment } from '../../container/environment.ts';
-import { allowedPath, GatewayProxy } from '../../container/gateway-proxy.ts';
+import { findPeer, tellsPeers } from '../../container/gateway/peers.ts';
+import { allowedPath, GatewayProxy } from '../../container/gateway/proxy.ts';
+import { openAccess, type SessionAccess } from '../../container/gateway/session-access.ts';
 import { sessionPaths } from '../../container/paths.ts';
-import { findPeer, tellsPeers } from '../../container/peers.ts';
-import { openAccess, type SessionAccess } from '../../container/session-access.ts';
-import { NO_WALL } from '../../container/session-wall.ts';
+import { sessionEnvironment } from '../../container/process/environment.ts';
+import { NO_WALL } from '../../container/walls/session-wall.ts';
 import { eventually } from './stage.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;

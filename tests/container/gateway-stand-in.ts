@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
-import { forwardToGit } from '../../src/gateway/git.ts';
-import { forwardToLfs } from '../../src/gateway/lfs.ts';
-import { SecretSearch } from '../../src/gateway/secret-search.ts';
-import { submoduleAddress } from '../../src/gateway/submodules.ts';
+import { forwardToGit } from '../../src/gateway/git/git.ts';
+import { forwardToLfs } from '../../src/gateway/git/lfs.ts';
+import { submoduleAddress } from '../../src/gateway/git/submodules.ts';
+import { SecretSearch } from '../../src/gateway/secrets/secret-search.ts';
 import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
 import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
 

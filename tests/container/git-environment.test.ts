@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type GitRemote, git, gitEnvironmentForClaude } from '../../container/git.ts';
+import { type GitRemote, git, gitEnvironmentForClaude } from '../../container/git/git.ts';
 
 let folder: string;
 const path = process.env.PATH;

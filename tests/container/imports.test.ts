@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { importsOf, readMemories } from '../../container/imports.ts';
+import { importsOf, readMemories } from '../../container/session/claude-md-imports.ts';
 
 const made: string[] = [];
 afterEach(async () => {

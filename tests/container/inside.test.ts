@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { takeGivenFile } from '../../container/given-files.ts';
+import { takeGivenFile } from '../../container/files/incoming-files.ts';
 import {
   belongsTo,
   belongsToNobody,
@@ -29,9 +29,9 @@ import {
   rm,
   withBlob,
   writeFile,
-} from '../../container/inside.ts';
-import { openToken, sealToken, UNKNOWN_TOKEN } from '../../container/sealed-token.ts';
-import { SessionUsers } from '../../container/session-users.ts';
+} from '../../container/files/inside.ts';
+import { openToken, sealToken, UNKNOWN_TOKEN } from '../../container/gateway/sealed-token.ts';
+import { SessionUsers } from '../../container/walls/session-users.ts';
 
 let root: string;
 let own: string;

@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { EventJournal } from '../../container/journal.ts';
+import { EventJournal } from '../../container/events/journal.ts';
 import { type SandboxEvent, sandboxEventSchema } from '../../src/protocol/sandbox.ts';
 
 let dir: string;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLookingCommand } from '../../container/looking-commands.ts';
+import { isLookingCommand } from '../../container/claude/read-only-commands.ts';
 
 test.each([
   'git diff',

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { GatewayProxy } from '../../container/gateway-proxy.ts';
-import { commitAt } from '../../container/host-branch.ts';
-import { type BranchMemory, takeUpOutside } from '../../container/outside.ts';
+import { GatewayProxy } from '../../container/gateway/proxy.ts';
+import { commitAt } from '../../container/git/host-branch.ts';
+import { inWorktree, type WorkspacePlan } from '../../container/git/workspace-plan.ts';
 import { sessionPaths } from '../../container/paths.ts';
-import { inWorktree, type WorkspacePlan } from '../../container/workspace-plan.ts';
+import { type BranchMemory, takeUpOutside } from '../../container/save/branch-catch-up.ts';
 import { serve } from '../unit/gateway/web-server.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Role } from '../../src/protocol/repository.ts';
+import type { Role } from '../../src/protocol/settings/repository.ts';
 import { REAL_GIT_PASSWORD, type Stage, setStage } from './stage.ts';
 
 let stage: Stage;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSandboxConfig, type SandboxConfig } from '../../container/config.ts';
 import { logTo } from '../../container/log.ts';
-import { killSessionProcesses, sessionProcesses } from '../../container/processes.ts';
+import { killSessionProcesses, sessionProcesses } from '../../container/process/process-group.ts';
 import { type SandboxServer, startSandboxServer } from '../../container/server.ts';
 import { bash } from '../../dev/claude/script.ts';
 import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripted-model.ts';

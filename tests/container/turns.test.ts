@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { LineSplitter, MAX_LINE_BYTES } from '../../container/lines.ts';
-import { TurnTracker } from '../../container/turns.ts';
+import { LineSplitter, MAX_LINE_BYTES } from '../../container/claude/line-splitter.ts';
+import { TurnTracker } from '../../container/claude/turn-tracker.ts';
 
 const samples = join(import.meta.dirname, '../fixtures/claude-stream');
 

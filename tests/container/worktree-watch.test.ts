@@ -4,8 +4,8 @@ import { link, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoint-worktree.ts';
-import type { WorkspacePlan } from '../../container/workspace-plan.ts';
+import { type WorktreeSnapshot, WorktreeSnapshots } from '../../container/checkpoints/worktree.ts';
+import type { WorkspacePlan } from '../../container/git/workspace-plan.ts';
 
 let folder: string;
 let plan: WorkspacePlan;

@@ -11,8 +11,8 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'cyrus-imports-'));
   file('container/server.ts', '');
-  file('src/session/lifecycle.ts', "import { step } from './step.ts';\nstep();\n");
-  file('src/session/step.ts', 'export const step = () => 1;\n');
+  file('src/session/lifecycle/reduce.ts', "import { step } from './model/transition.ts';\nstep();\n");
+  file('src/session/lifecycle/model/transition.ts', 'export const step = () => 1;\n');
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -31,22 +31,37 @@ describe('the check of imports', () => {
     ],
     ['is loaded later', "export const later = () => import('./send.ts');", 'export const sent = () => Math.random();'],
   ])('refuses a file of the lifecycle that reaches one beside it which %s', (_, step, send) => {
-    file('src/session/step.ts', `${step}\nexport const step = () => 1;\n`);
-    file('src/session/send.ts', send);
+    file('src/session/lifecycle/model/transition.ts', `${step}\nexport const step = () => 1;\n`);
+    file('src/session/lifecycle/model/send.ts', send);
     const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
     expect(status).toBe(1);
-    expect(stderr).toContain('src/session/lifecycle.ts → src/session/step.ts → src/session/send.ts');
+    expect(stderr).toContain(
+      'src/session/lifecycle/reduce.ts → src/session/lifecycle/model/transition.ts → src/session/lifecycle/model/send.ts',
+    );
   });
 
   it('lets a pure file import the types of one that is not', () => {
-    file('src/session/step.ts', "import type { Sent } from './send.ts';\nexport const step = (): Sent => 1;\n");
-    file('src/session/send.ts', 'export type Sent = number;\nexport const sent = () => Date.now();\n');
+    file(
+      'src/session/lifecycle/model/transition.ts',
+      "import type { Sent } from '../../../store/send.ts';\nexport const step = (): Sent => 1;\n",
+    );
+    file('src/store/send.ts', 'export type Sent = number;\nexport const sent = () => Date.now();\n');
     expect(spawnSync(process.execPath, [CHECK, folder]).status).toBe(0);
   });
 
+  it('refuses a room of the session that imports one to its left, and a folder with more than 20 files', () => {
+    file('src/session/effects/perform.ts', 'export const perform = () => 1;\n');
+    file('src/session/storage/outbox.ts', "export * from '../effects/perform.ts';\n");
+    for (let number = 0; number < 21; number++) file(`src/store/table-${number}.ts`, 'export {};\n');
+    const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toContain('src/session/storage does not import src/session/effects');
+    expect(stderr).toContain('src/store has 21 files beside each other');
+  });
+
   it('refuses a folder that imports one to its left, and imports that run in a circle', () => {
-    file('src/store/rows.ts', "import { step } from '../session/step.ts';\nstep();\n");
-    file('src/session/step.ts', "import './lifecycle.ts';\nexport const step = () => 1;\n");
+    file('src/store/rows.ts', "import { step } from '../session/lifecycle/reduce.ts';\nstep();\n");
+    file('src/session/lifecycle/model/transition.ts', "import '../reduce.ts';\nexport const step = () => 1;\n");
     const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
     expect(status).toBe(1);
     expect(stderr).toContain('src/store does not import src/session');

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { ADMIN_TOKEN, type AdminHost, startAdminHost } from '../unit/support/admin-host.ts';
 import { type RunOptions, runRepositories } from './repositories-command.ts';
 

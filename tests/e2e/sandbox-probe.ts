@@ -6,8 +6,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { sessionPaths } from '../../container/paths.ts';
-import { sessionProcesses } from '../../container/processes.ts';
-import { readRecord } from '../../container/record.ts';
+import { sessionProcesses } from '../../container/process/process-group.ts';
+import { readRecord } from '../../container/session/session-record.ts';
 import { findInFiles, findInProcesses, type Secret } from './secrets.ts';
 
 /** What is asked about: a session of the server whose folder is `root`, and what a single question needs besides. */

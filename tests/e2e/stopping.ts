@@ -1,6 +1,6 @@
 /** A person presses stop while a tool runs; and before that: what may not be found in the sandbox. */
 import { join } from 'node:path';
-import { UNKNOWN_TOKEN } from '../../container/sealed-token.ts';
+import { UNKNOWN_TOKEN } from '../../container/gateway/sealed-token.ts';
 import { TOKEN_PREFIX } from '../../src/gateway/token.ts';
 import { isClosing, isSaidOnce, LinearThread } from './linear-thread.ts';
 import { holds, type Run, same, until, within } from './run.ts';

@@ -11,7 +11,7 @@ import { parseArgs, promisify } from 'node:util';
 import { scripts } from '../../dev/claude/scripts.ts';
 import { freePorts } from '../../dev/settings.ts';
 import type { Stack } from '../../dev/stack.ts';
-import { MOST_LATE_MS } from '../../src/session/pace.ts';
+import { MOST_LATE_MS } from '../../src/session/lifecycle/model/post-pacing.ts';
 import { type Bar, conclude, median, percentile, round } from '../bench/figures.ts';
 import type { CyrusSession } from '../e2e/cyrus-session.ts';
 import { isClosing, LinearThread } from '../e2e/linear-thread.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AccessRules, accessRulesSchema } from '../../src/protocol/access-rules.ts';
-import { type Access, AUTOMATION, refusalOf } from '../../src/session/admission.ts';
+import { type AccessRules, accessRulesSchema } from '../../src/protocol/settings/access-rules.ts';
+import { type Access, AUTOMATION, refusalOf } from '../../src/session/lifecycle/model/admission.ts';
 
 const ada = { id: 'user-ada', email: 'ada@example.com' };
 const eve = { id: 'user-eve', email: 'eve@example.com' };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { askedOf } from '../../src/session/asked.ts';
-import type { Effect } from '../../src/session/effects.ts';
-import type { NamedAnswer } from '../../src/session/events.ts';
-import { closedAnswer } from '../../src/session/open-question.ts';
-import type { SessionState } from '../../src/session/state.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import type { NamedAnswer } from '../../src/session/lifecycle/model/events.ts';
+import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
+import { closedAnswer } from '../../src/session/lifecycle/questions/open-question.ts';
+import { askedOf } from '../../src/session/lifecycle/questions/pending-questions.ts';
 import {
   aborted,
   access,

@@ -1,7 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { repositoryInputSchema } from '../../src/protocol/api.ts';
-import { branchByTemplate, branchNameProblem, branchTemplateProblem } from '../../src/protocol/branch-template.ts';
+import {
+  branchByTemplate,
+  branchNameProblem,
+  branchTemplateProblem,
+} from '../../src/protocol/settings/branch-template.ts';
 
 const facts = { identifier: 'ENG-12', title: 'Round the cart’s total', branchName: 'ada/eng-12-round-the-carts-total' };
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { MAX_AHEAD, PendingMoments } from '../../container/checkpoint-pending.ts';
+import { MAX_AHEAD, PendingMoments } from '../../container/checkpoints/pending.ts';
 import { setClock } from '../../container/clock.ts';
 
 const SLACK_MS = 500;

@@ -1,10 +1,10 @@
 /** Who may choose repository, base and model, and from what. */
 import { describe, expect, it } from 'vitest';
-import { defaultWorkspaceSettings, workspaceSettingsSchema } from '../../src/protocol/access-rules.ts';
-import { fitsGlob, globSchema } from '../../src/protocol/glob.ts';
-import { fromIssueChange } from '../../src/session/from-linear.ts';
-import { vouchedDescription, type WishEdit, withWishEdit } from '../../src/session/wish-edits.ts';
-import { repositoryWish, wishesIn } from '../../src/session/wishes.ts';
+import { fitsGlob, globSchema } from '../../src/lib/glob.ts';
+import { defaultWorkspaceSettings, workspaceSettingsSchema } from '../../src/protocol/settings/access-rules.ts';
+import { fromIssueChange } from '../../src/session/inbound/webhook-to-event.ts';
+import { vouchedDescription, type WishEdit, withWishEdit } from '../../src/session/lifecycle/start/wish-edits.ts';
+import { repositoryWish, wishesIn } from '../../src/session/lifecycle/start/wishes.ts';
 
 describe('no wish is', () => {
   it.each([

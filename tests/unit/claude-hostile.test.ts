@@ -3,7 +3,7 @@ import { initialReaderState, readLine } from '../../src/claude/stream.ts';
 import { describeResult } from '../../src/claude/words.ts';
 import { type Activity, initialNarration, MAX_BODY, narrate } from '../../src/linear/activities.ts';
 import { type JournalBody, type JournalEntry, journalBodySchema } from '../../src/protocol/journal.ts';
-import { renderLog } from '../../src/session/log-document.ts';
+import { renderLog } from '../../src/session/effects/log-document.ts';
 import { fixtureLines, fixtureNames } from './claude-fixtures.ts';
 
 /** mulberry32: small, seeded, the same everywhere; a failure names the seed that repeats it. */

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { allowedHeaders, rejectedHeaders } from '../../dev/claude/rate-limits.ts';
 import { describeResult } from '../../src/claude/words.ts';
-import { UsageReader } from '../../src/gateway/usage-reader.ts';
-import { budgetWords, usedUpBudget } from '../../src/limits/budget.ts';
-import { admit, emptyLine, join, type Line, leave, orderOf, placesOf } from '../../src/limits/fair-line.ts';
-import { modelFor, overloadModel } from '../../src/limits/model-choice.ts';
-import { costOf, expectedCost, priceOf } from '../../src/limits/prices.ts';
-import { chooseToken } from '../../src/limits/token-pool.ts';
-import { current, leftOf, readWindows, roomAt, type Windows } from '../../src/limits/windows.ts';
+import { budgetWords, usedUpBudget } from '../../src/claude-quota/budget.ts';
+import { modelFor, overloadModel } from '../../src/claude-quota/model-choice.ts';
+import { costOf, expectedCost, priceOf } from '../../src/claude-quota/prices.ts';
+import { chooseToken } from '../../src/claude-quota/token-pool.ts';
+import { current, leftOf, readWindows, roomAt, type Windows } from '../../src/claude-quota/windows.ts';
+import { UsageReader } from '../../src/gateway/claude/usage-reader.ts';
+import { admit, emptyLine, join, type Line, leave, orderOf, placesOf } from '../../src/queue/fair-queue.ts';
 import { Random } from './support/random.ts';
 import { init, line, result, SessionPlay, saved } from './support/session-play.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { followUpPrompt, type IssueAsk, issuePrompt, MAX_CONTEXT, systemPrompt } from '../../src/claude/prompts.ts';
-import type { Egress } from '../../src/protocol/egress.ts';
+import type { Egress } from '../../src/protocol/settings/egress.ts';
 
 const ask: IssueAsk = {
   identifier: 'ENG-1',

@@ -2,11 +2,11 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { issuePrompt } from '../../src/claude/prompts.ts';
 import { askGitHub } from '../../src/github/request.ts';
-import { request } from '../../src/linear/request.ts';
-import { displayName, toClaude } from '../../src/protocol/clean-text.ts';
-import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/harmless-text.ts';
-import { logParts } from '../../src/session/log-document.ts';
-import { readPermission } from '../../src/session/permissions.ts';
+import { request } from '../../src/linear/api/request.ts';
+import { displayName, toClaude } from '../../src/protocol/text/clean-text.ts';
+import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/text/harmless-text.ts';
+import { logParts } from '../../src/session/effects/log-document.ts';
+import { readPermission } from '../../src/session/lifecycle/questions/permissions.ts';
 import { decodeEntry } from '../../src/web/live/decode.ts';
 
 afterEach(() => vi.restoreAllMocks());

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { afterClockMove, setBack, setForward } from '../../src/session/clock-moves.ts';
-import { deadlines, nextDeadline } from '../../src/session/deadlines.ts';
-import { OPENING } from '../../src/session/state.ts';
+import { afterClockMove, setBack, setForward } from '../../src/session/lifecycle/clock-moves.ts';
+import { deadlines, nextDeadline } from '../../src/session/lifecycle/model/deadlines.ts';
+import { OPENING } from '../../src/session/lifecycle/model/state.ts';
 import { init, SessionPlay } from './support/session-play.ts';
 
 const HOUR_MS = 3_600_000;

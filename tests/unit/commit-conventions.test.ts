@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { withTrailers } from '../../container/commit-message.ts';
+import { withTrailers } from '../../container/hooks/commit-message.ts';
 import { repositoryInputSchema } from '../../src/protocol/api.ts';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
-import { commitConventions, commitWords } from '../../src/session/commit-conventions.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
+import { commitConventions, commitWords } from '../../src/session/effects/start/commit-conventions.ts';
 import { access, SessionPlay } from './support/session-play.ts';
 
 const author = { name: 'acme-cyrus[bot]', email: '1+acme-cyrus[bot]@users.noreply.github.com' };

@@ -6,7 +6,7 @@ import {
   egressSchema,
   explainBlocked,
   judge,
-} from '../../src/protocol/egress.ts';
+} from '../../src/protocol/settings/egress.ts';
 
 const rules = (input: { preset?: string; hosts?: string[] }): Egress => egressSchema.parse(input);
 const ask = (egress: Egress, address: string, method = 'GET') => judge(egress, method, new URL(address));

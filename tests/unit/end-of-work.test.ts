@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import { viewOf } from '../../src/session/view.ts';
+import { viewOf } from '../../src/session/viewers/session-view.ts';
 import { crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 function working(): SessionPlay {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Effect } from '../../src/session/effects.ts';
-import type { EventOf } from '../../src/session/events.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import type { EventOf } from '../../src/session/lifecycle/model/events.ts';
 import { init, line, result, SessionPlay, saved } from './support/session-play.ts';
 
 const ADA = { id: 'ada', email: 'ada@example.com' };

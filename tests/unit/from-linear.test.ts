@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { isSelfTriggered, parseWebhook, type Webhook } from '../../src/linear/webhook.ts';
+import { isSelfTriggered, parseWebhook, type Webhook } from '../../src/linear/webhooks/webhook.ts';
 import {
   fromAgentSession,
   fromIssueChange,
   fromNotification,
   type SessionRequest,
-} from '../../src/session/from-linear.ts';
+} from '../../src/session/inbound/webhook-to-event.ts';
 
 const THREAD = 'a0d7ca6b-0000-4000-8000-000000000001';
 const ACTIVITY = 'a0d7ca6b-0000-4000-8000-000000000002';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Effect } from '../../src/session/effects.ts';
-import { leftOut, lineFor, MOST_TOGETHER, MOST_WHOLE, together } from '../../src/session/gathering.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { leftOut, lineFor, MOST_TOGETHER, MOST_WHOLE, together } from '../../src/session/storage/gathering.ts';
 
 type Say = Extract<Effect, { kind: 'say' }>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { complaint, GitError, refusedRefs, remoteFailure } from '../../container/git.ts';
-import { pushFailure } from '../../container/push.ts';
+import { complaint, GitError, refusedRefs, remoteFailure } from '../../container/git/git.ts';
+import { pushFailure } from '../../container/save/push.ts';
 
 const ENDED = "fatal: remote helper 'http' aborted session\n";
 const failure = (stderr: string) =>

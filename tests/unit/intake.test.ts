@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { readEventBatch } from '../../src/protocol/sandbox.ts';
-import { intakeAt, refusalOfIntake } from '../../src/session/intake.ts';
-import { reduce } from '../../src/session/lifecycle.ts';
-import { plausibleTime } from '../../src/session/plausible-time.ts';
+import { intakeAt, refusalOfIntake } from '../../src/session/lifecycle/intake.ts';
+import { plausibleTime } from '../../src/session/lifecycle/model/plausible-time.ts';
+import { reduce } from '../../src/session/lifecycle/reduce.ts';
 import { init, SessionPlay, text } from './support/session-play.ts';
 
 const HOUR = 3_600_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { accessRulesSchema } from '../../src/protocol/access-rules.ts';
+import { accessRulesSchema } from '../../src/protocol/settings/access-rules.ts';
 import { access, init, result, SessionPlay, saved } from './support/session-play.ts';
 
 const noEve = access({ workspace: accessRulesSchema.parse({ blockedUsers: ['eve@example.com'] }) });

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import { type Effect, laneOf } from '../../src/session/effects.ts';
-import type { EffectResult } from '../../src/session/events.ts';
-import { isUnderWay } from '../../src/session/queueing.ts';
-import { currentTurn } from '../../src/session/state.ts';
+import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import type { EffectResult } from '../../src/session/lifecycle/model/events.ts';
+import { currentTurn } from '../../src/session/lifecycle/model/state.ts';
+import { isUnderWay } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { Random } from './support/random.ts';
 import {
   aborted,

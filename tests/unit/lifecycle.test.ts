@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SessionEvent } from '../../src/session/events.ts';
+import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import {
   aborted,
   access,

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { type Allowance, admit, afterHeaders, afterRefusal, unknownAllowance } from '../../src/linear/allowance.ts';
-import { PRIORITIES, type Priority } from '../../src/linear/call.ts';
+import { PRIORITIES, type Priority } from '../../src/linear/api/call.ts';
+import {
+  type Allowance,
+  admit,
+  afterHeaders,
+  afterRefusal,
+  unknownAllowance,
+} from '../../src/linear/api/rate-limit.ts';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;

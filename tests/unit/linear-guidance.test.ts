@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { guidanceSchema, rankGuidance } from '../../src/linear/guidance.ts';
-import { parseWebhook } from '../../src/linear/webhook.ts';
-import { fromAgentSession } from '../../src/session/from-linear.ts';
+import { parseWebhook } from '../../src/linear/webhooks/webhook.ts';
+import { fromAgentSession } from '../../src/session/inbound/webhook-to-event.ts';
 
 const workspace = { body: 'workspace', origin: { type: 'Organization' } };
 function ofTeam(id: string, parentId: string | null = null) {

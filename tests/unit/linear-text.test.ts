@@ -1,25 +1,31 @@
 import { describe, expect, test } from 'vitest';
-import { harmlessMessage } from '../../container/commit-message.ts';
-import { importsOf } from '../../container/imports.ts';
-import { isLookingCommand } from '../../container/looking-commands.ts';
+import { isLookingCommand } from '../../container/claude/read-only-commands.ts';
+import { harmlessMessage } from '../../container/hooks/commit-message.ts';
+import { importsOf } from '../../container/session/claude-md-imports.ts';
 import { slowPatterns } from '../../dev/checks/linear-patterns.ts';
 import { withoutInternals } from '../../src/claude/internals.ts';
 import { initialPlan, readPlan } from '../../src/claude/plan.ts';
 import { materialPrompt, requestIn } from '../../src/claude/prompts.ts';
 import { updatedBody } from '../../src/github/pull-request-text.ts';
-import { fence, headline, inlineCode } from '../../src/linear/markdown.ts';
-import { isPlaceholder } from '../../src/linear/mention.ts';
+import { withoutBeginning, withoutEnding, withoutSections } from '../../src/lib/linear-time.ts';
+import { fence, headline, inlineCode } from '../../src/lib/markdown.ts';
 import { toolWords } from '../../src/linear/tool-words.ts';
 import { findUploads } from '../../src/linear/uploads.ts';
+import { isPlaceholder } from '../../src/linear/webhooks/mention.ts';
 import { redact } from '../../src/observability/log.ts';
-import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/harmless-text.ts';
-import { withoutBeginning, withoutEnding, withoutSections } from '../../src/protocol/linear-text.ts';
-import { splitCode, withoutCode } from '../../src/protocol/markdown-code.ts';
-import { plainOutput } from '../../src/protocol/plain-output.ts';
-import { readChoices, readValue, withoutIds } from '../../src/session/choices.ts';
-import { comparable, spokenWords } from '../../src/session/spoken.ts';
-import { isPlainStop, modelWish, repositoryWish, spokenModel, typedText } from '../../src/session/wishes.ts';
-import { readYesNo } from '../../src/session/yes-no.ts';
+import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/text/harmless-text.ts';
+import { splitCode, withoutCode } from '../../src/protocol/text/markdown-code.ts';
+import { plainOutput } from '../../src/protocol/text/plain-output.ts';
+import { comparable, spokenWords } from '../../src/session/lifecycle/model/spoken.ts';
+import { readChoices, readValue, withoutIds } from '../../src/session/lifecycle/questions/choices.ts';
+import { readYesNo } from '../../src/session/lifecycle/questions/yes-no.ts';
+import {
+  isPlainStop,
+  modelWish,
+  repositoryWish,
+  spokenModel,
+  typedText,
+} from '../../src/session/lifecycle/start/wishes.ts';
 import { errorLine } from '../../src/web/text/plain-output.ts';
 
 /** Everything that reads text of people, of repositories or of tools. */

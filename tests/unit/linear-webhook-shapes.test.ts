@@ -1,13 +1,13 @@
 /** Bodies as they were seen in production (ids and names replaced), and shapes that follow from the same documentation. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseWebhook } from '../../src/linear/webhook.ts';
+import { parseWebhook } from '../../src/linear/webhooks/webhook.ts';
 import {
   fromAgentSession,
   fromIssueChange,
   fromNotification,
   type SessionRequest,
-} from '../../src/session/from-linear.ts';
+} from '../../src/session/inbound/webhook-to-event.ts';
 
 type Json = Record<string, unknown>;
 const folder = new URL('../fixtures/linear-webhooks/', import.meta.url);

@@ -1,13 +1,13 @@
 /** Shapes that follow from Linear's schema and from what other projects met, varied until nothing but the needed is left. */
 import { describe, expect, it } from 'vitest';
-import { originOf } from '../../src/linear/mention.ts';
-import { concernsWork, isSelfTriggered, parseWebhook } from '../../src/linear/webhook.ts';
+import { originOf } from '../../src/linear/webhooks/mention.ts';
+import { concernsWork, isSelfTriggered, parseWebhook } from '../../src/linear/webhooks/webhook.ts';
 import {
   fromAgentSession,
   fromIssueChange,
   fromNotification,
   type SessionRequest,
-} from '../../src/session/from-linear.ts';
+} from '../../src/session/inbound/webhook-to-event.ts';
 
 type Json = Record<string, unknown>;
 

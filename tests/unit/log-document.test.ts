@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JournalBody, JournalEntry } from '../../src/protocol/journal.ts';
-import { renderLog } from '../../src/session/log-document.ts';
+import { renderLog } from '../../src/session/effects/log-document.ts';
 import { fixtureLines, run } from './claude-fixtures.ts';
 
 const meta = {

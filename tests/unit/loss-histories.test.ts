@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import { type Effect, laneOf } from '../../src/session/effects.ts';
+import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
 import { Random } from './support/random.ts';
 import { crashed, init, line, result, SessionPlay, saved } from './support/session-play.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import type { Effect } from '../../src/session/effects.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 function call(id: string, command: string): SandboxEventBody {

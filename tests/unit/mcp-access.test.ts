@@ -6,8 +6,8 @@ import {
   matchesTool,
   mcpServerInputSchema,
   readMcpToolName,
-} from '../../src/protocol/mcp.ts';
-import { type Role, repositorySettingsSchema } from '../../src/protocol/repository.ts';
+} from '../../src/protocol/settings/mcp.ts';
+import { type Role, repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 
 function serverOf(input: object, name = 'notes'): McpServerView {
   return { name, settings: mcpServerInputSchema.parse(input).settings, headers: [] };

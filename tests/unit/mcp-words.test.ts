@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { initialReaderState, readLine } from '../../src/claude/stream.ts';
 import { toolWords } from '../../src/linear/tool-words.ts';
-import { askWords, readPermission } from '../../src/session/permissions.ts';
+import { askWords, readPermission } from '../../src/session/lifecycle/questions/permissions.ts';
 import { toolSummary } from '../../src/web/outline/tool-summary.ts';
 
 const init = (servers: object[]) =>

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { initialPace, MOST_LATE_MS, type Pace, schedule, type Urgency } from '../../src/session/pace.ts';
+import {
+  initialPace,
+  MOST_LATE_MS,
+  type Pace,
+  schedule,
+  type Urgency,
+} from '../../src/session/lifecycle/model/post-pacing.ts';
 
 /** Plays what is said at these seconds; gives back the times, in seconds, at which something is sent. */
 function sent(said: [second: number, urgency: Urgency][], verbosity: 'normal' | 'verbose' = 'normal'): number[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { withoutDisguise } from '../../src/protocol/visible-text.ts';
-import type { Effect } from '../../src/session/effects.ts';
-import { readAnswer, readPermission } from '../../src/session/permissions.ts';
+import { withoutDisguise } from '../../src/protocol/text/visible-text.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { readAnswer, readPermission } from '../../src/session/lifecycle/questions/permissions.ts';
 import { crashed, init, permission, question, result, SessionPlay, saved, takenBack } from './support/session-play.ts';
 
 const MINUTE = 60_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Effect } from '../../src/session/effects.ts';
-import type { EffectResult } from '../../src/session/events.ts';
-import { reasonOf } from '../../src/session/view.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import type { EffectResult } from '../../src/session/lifecycle/model/events.ts';
+import { reasonOf } from '../../src/session/viewers/session-view.ts';
 import { aborted, init, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 const URL = 'https://github.test/acme/shop/pull/12';

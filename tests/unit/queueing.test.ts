@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { placeWords } from '../../src/session/queueing.ts';
+import { placeWords } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { init, result, SessionPlay, saved } from './support/session-play.ts';
 
 /** A session that stands in line with its first prompt. */

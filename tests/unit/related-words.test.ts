@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { issueSurroundingsSchema, surroundingsOf } from '../../src/linear/issue-surroundings.ts';
-import { fillRelated, relatedIn, relatedPlace } from '../../src/session/related-words.ts';
+import { fillRelated, relatedIn, relatedPlace } from '../../src/session/inbound/related-issues-text.ts';
 
 const issue = (identifier: string, description: string | null = null) => ({
   identifier,

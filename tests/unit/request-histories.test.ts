@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import { type Effect, laneOf } from '../../src/session/effects.ts';
-import type { SessionEvent } from '../../src/session/events.ts';
+import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import { Random } from './support/random.ts';
 import { init, line, result, SessionPlay, text } from './support/session-play.ts';
 

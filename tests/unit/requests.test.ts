@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import type { Effect } from '../../src/session/effects.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { aborted, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 /** The CLI has a prompt, or has begun to read it (as CLI 2.1.330 tells it). */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Effect } from '../../src/session/effects.ts';
-import { backoff, isGivenUp, retryPolicy } from '../../src/session/retry-policies.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { backoff, isGivenUp, retryPolicy } from '../../src/session/lifecycle/model/retry-policies.ts';
 
 const HOUR_MS = 3_600_000;
 const start: Effect = { kind: 'start-sandbox', generation: 1 };

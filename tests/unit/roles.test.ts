@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { assign } from '../../src/claude/roles.ts';
-import { defaultSettings, repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { defaultSettings, repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 
 it('without a label Claude is a builder with every tool and the usual model', () => {
   const { role, model, tools, instructions } = assign([], defaultSettings, 'sonnet');

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type RepositorySettings, repositorySettingsSchema } from '../../src/protocol/repository.ts';
-import { type Candidate, type RoutingFacts, readAnswer, route } from '../../src/session/routing.ts';
+import { type RepositorySettings, repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
+import {
+  type Candidate,
+  type RoutingFacts,
+  readAnswer,
+  route,
+} from '../../src/session/lifecycle/start/match-repository.ts';
 
 const nothing: RoutingFacts = { texts: [], labels: [], project: null, team: null };
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { heardOf } from '../../src/routes/sandbox-silence.ts';
+import { heardOf } from '../../src/routes/gateway/sandbox-silence.ts';
 
 let looks: number[];
 let answers: (number | null)[];

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { request } from '../../src/linear/request.ts';
+import { request } from '../../src/linear/api/request.ts';
 import { log } from '../../src/observability/log.ts';
-import { cutWhole, sendable, sendableData } from '../../src/protocol/sendable-text.ts';
+import { cutWhole, sendable, sendableData } from '../../src/protocol/text/sendable-text.ts';
 
 const NUL = String.fromCharCode(0);
 const ODD = `a${NUL}b\u0007c\u0008d\u001be\u0085f\uffffg\tok\nline`;

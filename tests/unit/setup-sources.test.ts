@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decisive, decisivePart } from '../../container/setup-sources.ts';
+import { decisive, decisivePart } from '../../container/setup/setup-sources.ts';
 
 describe('what a setup script installs depends on', () => {
   it('the lock files of every package manager, in every folder', () => {

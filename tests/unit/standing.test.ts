@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { closedFor, LATE_SAVE_MS, RIGHTS, UPKEEP_MS } from '../../src/gateway/openings.ts';
-import { standingOf } from '../../src/session/standing.ts';
+import { standingOf } from '../../src/session/lifecycle/model/standing.ts';
 import { init, question, result, SessionPlay, saved, text, usedUp } from './support/session-play.ts';
 
 function working(): SessionPlay {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type JournalEntry, journalBodySchema, journalEntrySchema } from '../../src/protocol/journal.ts';
 import { phaseSchema } from '../../src/protocol/viewer.ts';
-import { describeEffect, laneOf } from '../../src/session/effects.ts';
-import { reduce } from '../../src/session/lifecycle.ts';
-import { renderLog } from '../../src/session/log-document.ts';
-import type { SessionState } from '../../src/session/state.ts';
-import { STATE_VERSION, upgradeEffect, upgradeEntry, upgradeState } from '../../src/session/upgrade.ts';
-import { rowOf, viewOf } from '../../src/session/view.ts';
+import { renderLog } from '../../src/session/effects/log-document.ts';
+import { describeEffect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
+import { reduce } from '../../src/session/lifecycle/reduce.ts';
+import { STATE_VERSION, upgradeEffect, upgradeEntry, upgradeState } from '../../src/session/storage/upgrade.ts';
+import { rowOf, viewOf } from '../../src/session/viewers/session-view.ts';
 import { released, releasedVersions } from './support/released.ts';
 
 function read(line: string): SessionState {

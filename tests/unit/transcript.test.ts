@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { promptsInLines } from '../../container/transcript.ts';
+import { promptsInLines } from '../../container/claude/transcript.ts';
 
 const lines = (...all: object[]) => Buffer.from(all.map((line) => `${JSON.stringify(line)}\n`).join(''));
 

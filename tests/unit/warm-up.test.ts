@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { accessRulesSchema } from '../../src/protocol/access-rules.ts';
-import type { Placement } from '../../src/protocol/placement.ts';
-import type { Person } from '../../src/session/arrangement.ts';
-import { certainPlacement } from '../../src/session/certain-placement.ts';
-import type { PhaseState } from '../../src/session/state.ts';
+import { accessRulesSchema } from '../../src/protocol/settings/access-rules.ts';
+import type { Placement } from '../../src/protocol/settings/placement.ts';
+import { certainPlacement } from '../../src/session/effects/start/known-placement.ts';
+import type { Person } from '../../src/session/lifecycle/model/directives.ts';
+import type { PhaseState } from '../../src/session/lifecycle/model/state.ts';
 
 const standard: Placement = { kind: 'container', instance: 'standard' };
 const large: Placement = { kind: 'container', instance: 'large' };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
-import { plainOutput } from '../../src/protocol/plain-output.ts';
+import { plainOutput } from '../../src/protocol/text/plain-output.ts';
 import type { SessionRow } from '../../src/protocol/viewer.ts';
 import { decodeEntry, decodeFrame } from '../../src/web/live/decode.ts';
 import { delivered, nextToSend, type Outgoing, withoutShown } from '../../src/web/live/outgoing.ts';

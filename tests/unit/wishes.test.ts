@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { isPlainStop, modelWish, repositoryWish, spokenModel, typedText } from '../../src/session/wishes.ts';
+import {
+  isPlainStop,
+  modelWish,
+  repositoryWish,
+  spokenModel,
+  typedText,
+} from '../../src/session/lifecycle/start/wishes.ts';
 
 describe('a repository is read from a wish', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { describe, expect, it, vi } from 'vitest';
-import { access, securityHeaders } from '../../src/routes/access.ts';
+import { access, securityHeaders } from '../../src/routes/middleware/browser-access.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { admin } from '../../src/routes/admin.ts';
+import { admin } from '../../src/routes/admin/index.ts';
 import {
   findRepository,
   findWorkspace,

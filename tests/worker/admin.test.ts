@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { describe, expect, it, vi } from 'vitest';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
-import { admin } from '../../src/routes/admin.ts';
+import { admin } from '../../src/routes/admin/index.ts';
 import { findRepository, findWorkspace, openDatabase } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
 

@@ -1,6 +1,6 @@
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import {
   created,

@@ -4,7 +4,7 @@ import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
-import { gatewayApp } from '../../src/routes/gateway.ts';
+import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { putCheckpointObject, removeObsoleteObjects } from '../../src/store/checkpoints.ts';
 import { AT_WORK, asTheSessionSays } from './support/standing.ts';
 

@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
 import { databaseAway } from './support/database-away.ts';

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
-import { gatewayApp } from '../../src/routes/gateway.ts';
+import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { AT_WORK } from './support/standing.ts';
 

@@ -1,8 +1,8 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { init, line, result, saved, text } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';

@@ -1,8 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { CallResult, Priority } from '../../src/linear/call.ts';
-import { MOST_AT_ONCE } from '../../src/linear/governor.ts';
+import type { CallResult, Priority } from '../../src/linear/api/call.ts';
+import { MOST_AT_ONCE } from '../../src/linear/api/governor.ts';
 import { LinearWorkspace, uninstall } from '../../src/linear/workspace.ts';
 import { sessionListSchema } from '../../src/protocol/api.ts';
 import { listAudit } from '../../src/store/audit.ts';

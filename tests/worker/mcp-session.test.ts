@@ -1,8 +1,8 @@
 /** What an issue session makes of the MCP servers of its repository. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it, vi } from 'vitest';
-import { mcpServerInputSchema } from '../../src/protocol/mcp.ts';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { mcpServerInputSchema } from '../../src/protocol/settings/mcp.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { findRepositoryId, openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { putMcpServer } from '../../src/store/mcp-servers.ts';
 import { created, issueUpdate, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';

@@ -2,11 +2,11 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { decoyOf } from '../../src/gateway/decoy.ts';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
+import { decoyOf } from '../../src/gateway/secrets/decoy.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
-import { admin } from '../../src/routes/admin.ts';
-import { gatewayApp } from '../../src/routes/gateway.ts';
+import { admin } from '../../src/routes/admin/index.ts';
+import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import {
   deleteRepository,
   findWorkspace,

@@ -1,11 +1,11 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Effect } from '../../src/session/effects.ts';
-import { MOST_TOGETHER } from '../../src/session/gathering.ts';
-import { Outbox, type Pending } from '../../src/session/outbox.ts';
-import { INTERRUPTION_LIMIT } from '../../src/session/retry-policies.ts';
-import { createTables } from '../../src/session/tables.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { INTERRUPTION_LIMIT } from '../../src/session/lifecycle/model/retry-policies.ts';
+import { MOST_TOGETHER } from '../../src/session/storage/gathering.ts';
+import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
+import { createTables } from '../../src/session/storage/tables.ts';
 import { created, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';

@@ -2,9 +2,9 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
 import type { SandboxCommand } from '../../src/protocol/sandbox.ts';
-import { PERMISSION_LIMIT_MS } from '../../src/session/deadlines.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
+import { PERMISSION_LIMIT_MS } from '../../src/session/lifecycle/model/deadlines.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { init, permission } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';

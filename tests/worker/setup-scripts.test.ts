@@ -1,8 +1,8 @@
 /** What a session's sandbox is told of setup scripts that an admin set. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it, vi } from 'vitest';
-import { workspaceSettingsSchema } from '../../src/protocol/access-rules.ts';
-import { repositorySettingsSchema } from '../../src/protocol/repository.ts';
+import { workspaceSettingsSchema } from '../../src/protocol/settings/access-rules.ts';
+import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { writeWorkspaceSettings } from '../../src/store/workspace-settings.ts';
 import { created, newThread, ORGANIZATION, send } from './support/linear-webhook.ts';

@@ -1,12 +1,12 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import type { SessionEvent } from '../../src/session/events.ts';
-import { Journal } from '../../src/session/journal.ts';
-import { reduce } from '../../src/session/lifecycle.ts';
-import type { SessionState } from '../../src/session/state.ts';
-import { StateStore } from '../../src/session/state-store.ts';
-import { createTables } from '../../src/session/tables.ts';
+import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
+import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
+import { reduce } from '../../src/session/lifecycle/reduce.ts';
+import { Journal } from '../../src/session/storage/journal.ts';
+import { StateStore } from '../../src/session/storage/state-store.ts';
+import { createTables } from '../../src/session/storage/tables.ts';
 import { Random } from '../unit/support/random.ts';
 import {
   call,

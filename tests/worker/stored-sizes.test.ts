@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { createTables } from '../../src/session/tables.ts';
+import { createTables } from '../../src/session/storage/tables.ts';
 import { MOST_ROW_BYTES, watchStorage } from './support/platform-limits.ts';
 
 const JAPANESE = '日本語の長い文章です。';

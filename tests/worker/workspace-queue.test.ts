@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { WorkspaceQueue } from '../../src/session/workspace-queue.ts';
+import { WorkspaceQueue } from '../../src/queue/workspace-queue.ts';
 import { init, line, result, saved, usedUp } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';

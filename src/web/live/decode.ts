@@ -3,11 +3,11 @@
  * kept as `unknown` entries (with their number, time and turn), so that one of them never costs the whole connection.
  */
 import { z } from 'zod';
-import { markedText, shownData, shownText } from '../../protocol/clean-text.ts';
+import { parseJson } from '../../lib/parse-json.ts';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
-import { parseJson } from '../../protocol/parse-json.ts';
+import { markedText, shownData, shownText } from '../../protocol/text/clean-text.ts';
+import { visibleData } from '../../protocol/text/visible-text.ts';
 import { type SessionView, sessionViewSchema, type ViewerFrame, viewerFrameSchema } from '../../protocol/viewer.ts';
-import { visibleData } from '../../protocol/visible-text.ts';
 
 const numbered = z.looseObject({
   seq: z.number().int().positive(),

@@ -1,5 +1,5 @@
 /** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
-import { withoutDisguise } from '../../protocol/visible-text.ts';
+import { withoutDisguise } from '../../protocol/text/visible-text.ts';
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
 import type { Entry, LineKind } from './model.ts';
 import { questionLines } from './questions.ts';

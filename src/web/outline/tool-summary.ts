@@ -1,6 +1,6 @@
 /** One line that says what a tool call does. Pure; the input is whatever Claude wrote and is never trusted to have a shape. */
 
-import { readMcpToolName } from '../../protocol/mcp.ts';
+import { readMcpToolName } from '../../protocol/settings/mcp.ts';
 import { questionLines } from './questions.ts';
 
 export type ToolSummary = {

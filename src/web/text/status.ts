@@ -1,7 +1,7 @@
 /** What a session is doing, in plain words. Pure. */
 
+import { withoutEnding } from '../../lib/linear-time.ts';
 import type { TurnOutcome } from '../../protocol/journal.ts';
-import { withoutEnding } from '../../protocol/linear-text.ts';
 import type { Phase } from '../../protocol/viewer.ts';
 
 /** How a status looks: `busy` work goes on, `asking` a person has to answer, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */

@@ -1,11 +1,11 @@
 import { memo } from 'react';
-import { shownText } from '../../protocol/clean-text.ts';
+import { shownText } from '../../protocol/text/clean-text.ts';
 import type { OpenBlock } from '../../protocol/viewer.ts';
 import { toolLabel } from '../outline/tool-summary.ts';
 import { Spinner } from './icons.tsx';
+import { ThinkingRow } from './items/thought-row.tsx';
 import { StreamingText } from './prose.tsx';
 import { useSession } from './session-context.ts';
-import { ThinkingRow } from './thought-row.tsx';
 
 /**
  * What is being streamed right now: of Claude itself (`parent` null), or of the subagent under a tool call. A delta

@@ -1,5 +1,5 @@
 import { memo, useDeferredValue, useRef } from 'react';
-import { shownText } from '../../protocol/clean-text.ts';
+import { shownText } from '../../protocol/text/clean-text.ts';
 import { noBlocks, type StreamBlocks, scanBlocks } from '../text/stream-blocks.ts';
 import { Markdown } from './markdown.tsx';
 

@@ -3,11 +3,11 @@ import type { Section } from '../outline/model.ts';
 import { duration, plural } from '../text/format.ts';
 import { outcomeTone, outcomeWord } from '../text/status.ts';
 import { Icon, type IconName } from './icons.tsx';
-import { Items } from './items.tsx';
-import { fileCounts } from './saved-item.tsx';
+import { Items } from './items/items.tsx';
+import { fileCounts } from './items/saved-item.tsx';
+import { Counts } from './items/tool-row.tsx';
 import { SessionContext } from './session-context.ts';
 import { SharedFiles } from './shared-link.tsx';
-import { Counts } from './tool-row.tsx';
 
 type SectionViewProps = {
   section: Section;

@@ -1,8 +1,8 @@
 import { useCallback, useState } from 'react';
 import type { Section } from '../outline/model.ts';
 import { openSections } from '../outline/open-sections.ts';
+import { OutgoingMessages } from './composer/outgoing-messages.tsx';
 import { OpenBlocks } from './open-blocks.tsx';
-import { OutgoingMessages } from './outgoing-messages.tsx';
 import { SectionView } from './section-view.tsx';
 import { useSession } from './session-context.ts';
 import { WorkingLine } from './working-line.tsx';

@@ -1,7 +1,7 @@
 import { NoDeprecatedCustomRule, parse, specifiedRules, validate } from 'graphql';
 import { expect, it } from 'vitest';
 import { linearSchema } from '../../../dev/linear/schema/schema.ts';
-import * as operations from '../../../src/linear/operations.ts';
+import * as operations from '../../../src/linear/api/operations.ts';
 
 const schema = await linearSchema();
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ClaudeRequestReader, checkBetas, modelsOf, RequestRefused } from '../../../src/gateway/claude-request.ts';
-import { type ClaudeAllowance, readAllowance } from '../../../src/limits/claude-allowance.ts';
+import { type ClaudeAllowance, readAllowance } from '../../../src/claude-quota/api-allow-list.ts';
+import { ClaudeRequestReader, checkBetas, modelsOf, RequestRefused } from '../../../src/gateway/claude/request.ts';
 
 const nothing: ClaudeAllowance = { betas: [], keys: [], tools: [], models: [] };
 const usual = {

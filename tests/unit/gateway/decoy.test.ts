@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { decoyOf } from '../../../src/gateway/decoy.ts';
 import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
-import { ownSecrets } from '../../../src/gateway/guarded-secrets.ts';
-import { SecretSearch, SecretStream } from '../../../src/gateway/secret-search.ts';
+import { decoyOf } from '../../../src/gateway/secrets/decoy.ts';
+import { ownSecrets } from '../../../src/gateway/secrets/guarded-secrets.ts';
+import { SecretSearch, SecretStream } from '../../../src/gateway/secrets/secret-search.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
 
 const config = { encryptionKey: btoa('0123456789abcdef0123456789abcdef'), oldEncryptionKey: null };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { forwardOut } from '../../../src/gateway/egress.ts';
-import { egressSchema } from '../../../src/protocol/egress.ts';
+import { egressSchema } from '../../../src/protocol/settings/egress.ts';
 
 const rules = { session: 's', repository: 'acme/shop', egress: egressSchema.parse({ hosts: ['api.example.com'] }) };
 

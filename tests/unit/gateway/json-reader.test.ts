@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { JsonReader, type JsonVisitor, NotJson } from '../../../src/gateway/json-reader.ts';
+import { JsonReader, type JsonVisitor, NotJson } from '../../../src/gateway/claude/json-reader.ts';
 import { Random } from '../support/random.ts';
 
 /** Builds the value again from what the reader tells, so that it can be held against JSON.parse. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { type Ask, closedFor, RIGHTS, type Stage, type Standing } from '../../../src/gateway/openings.ts';
-import { askOf } from '../../../src/routes/gateway-asks.ts';
+import { askOf } from '../../../src/routes/gateway/asks.ts';
 
 const standing: Standing = { stage: 'turn', isFresh: true, mayWake: false, isJustOver: false, baseBranch: 'main' };
 const STAGES: Stage[] = ['turn', 'ending', 'late-save', 'rest', 'alarm', 'withdrawn', 'other-life', 'unknown'];

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bodyReader } from '../../../src/gateway/body-reader.ts';
-import { inflate } from '../../../src/gateway/inflate.ts';
-import { searchPack } from '../../../src/gateway/pack-search.ts';
-import { SecretSearch } from '../../../src/gateway/secret-search.ts';
+import { inflate } from '../../../src/gateway/git/inflate.ts';
+import { searchPack } from '../../../src/gateway/git/pack-search.ts';
+import { SecretSearch } from '../../../src/gateway/secrets/secret-search.ts';
+import { bodyReader } from '../../../src/lib/body-reader.ts';
 
 const SECRET = 'svc_0123456789abcdef0123456789abcdef01234567';
 const search = new SecretSearch([{ kind: 'decoy', name: 'DEPLOY_API_KEY', text: SECRET }]);

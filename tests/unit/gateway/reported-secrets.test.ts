@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readReport } from '../../../src/gateway/reported-secrets.ts';
-import { SecretSearch, WITHHELD } from '../../../src/gateway/secret-search.ts';
+import { readReport } from '../../../src/gateway/secrets/reported-secrets.ts';
+import { SecretSearch, WITHHELD } from '../../../src/gateway/secrets/secret-search.ts';
 
 const DECOY = 'svc_0123456789abcdef0123456789abcdef01234567';
 const ADMIN = 'an-admin-token-that-nobody-guesses';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { submoduleAddress } from '../../../src/gateway/submodules.ts';
+import { submoduleAddress } from '../../../src/gateway/git/submodules.ts';
 
 const own = 'https://git.example/acme/shop.git';
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { forwardToGit } from '../../../src/gateway/git.ts';
+import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
-import { fitsPart, isWorkflowName, workflowPathSchema } from '../../../src/protocol/workflow-paths.ts';
+import { fitsPart, isWorkflowName, workflowPathSchema } from '../../../src/protocol/settings/workflow-paths.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
 

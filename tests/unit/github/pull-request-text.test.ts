@@ -6,8 +6,8 @@ import {
   renderTitle,
   updatedBody,
 } from '../../../src/github/pull-request-text.ts';
-import { harmlessMarkdown } from '../../../src/protocol/harmless-text.ts';
-import { pullRequestSettingsSchema } from '../../../src/protocol/repository.ts';
+import { pullRequestSettingsSchema } from '../../../src/protocol/settings/repository.ts';
+import { harmlessMarkdown } from '../../../src/protocol/text/harmless-text.ts';
 
 const { titleTemplate, bodyTemplate } = pullRequestSettingsSchema.parse({});
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fromBase64Url, toBase64Url } from '../../../src/store/base64url.ts';
+import { fromBase64Url, toBase64Url } from '../../../src/lib/base64url.ts';
 import { DecryptionError, decryptText, deriveKey, encryptText } from '../../../src/store/encryption.ts';
 
 const key = btoa('0123456789abcdef0123456789abcdef');

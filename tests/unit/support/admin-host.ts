@@ -24,7 +24,7 @@ export interface AdminHost {
 
 export async function startAdminHost(): Promise<AdminHost> {
   // Loaded by its path: its types are those of a Worker, and not known here.
-  const path = join(PROJECT, 'src', 'routes', 'admin.ts');
+  const path = join(PROJECT, 'src/routes/admin/index.ts');
   const { admin }: { admin: Hono } = await import(path);
   const app = new Hono().route('/api/admin', admin);
   const sqlite = migratedDatabase();

@@ -1,15 +1,15 @@
 /** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
 import { assign } from '../../../src/claude/roles.ts';
-import { defaultWorkspaceSettings } from '../../../src/protocol/access-rules.ts';
-import { defaultSettings } from '../../../src/protocol/repository.ts';
 import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
-import type { Access } from '../../../src/session/admission.ts';
-import type { Arrangement } from '../../../src/session/arrangement.ts';
-import type { Effect } from '../../../src/session/effects.ts';
-import type { EffectResult, SessionEvent, Withdrawal } from '../../../src/session/events.ts';
-import { fence, reduce } from '../../../src/session/lifecycle.ts';
-import { initialState, type SessionState } from '../../../src/session/state.ts';
-import type { Draft } from '../../../src/session/step.ts';
+import { defaultWorkspaceSettings } from '../../../src/protocol/settings/access-rules.ts';
+import { defaultSettings } from '../../../src/protocol/settings/repository.ts';
+import type { Access } from '../../../src/session/lifecycle/model/admission.ts';
+import type { Arrangement } from '../../../src/session/lifecycle/model/directives.ts';
+import type { Effect } from '../../../src/session/lifecycle/model/effects.ts';
+import type { EffectResult, SessionEvent, Withdrawal } from '../../../src/session/lifecycle/model/events.ts';
+import { initialState, type SessionState } from '../../../src/session/lifecycle/model/state.ts';
+import type { Draft } from '../../../src/session/lifecycle/model/transition.ts';
+import { fence, reduce } from '../../../src/session/lifecycle/reduce.ts';
 
 export const STREAM_ID = '5b7d9a3e-0000-4000-8000-000000000001';
 const BOOT_ID = '5b7d9a3e-0000-4000-8000-000000000002';

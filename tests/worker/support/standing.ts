@@ -1,6 +1,6 @@
 /** Where sessions stand, for tests whose promise is another one. */
 import type { Standing } from '../../../src/gateway/openings.ts';
-import type { AskStanding } from '../../../src/routes/gateway-standing.ts';
+import type { AskStanding } from '../../../src/routes/gateway/standing.ts';
 
 /** A turn is under way, in a sandbox in which Claude was not started yet. */
 export const AT_WORK: Standing = {

@@ -1,0 +1,96 @@
+/** A checkpoint's bundle: what leads to a snapshot and is not known to the reader, in one file of git. */
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { MAX_CHECKPOINT_OBJECT_BYTES } from '../../src/protocol/checkpoint.ts';
+import { copyFile, rm, writeFile } from '../files/inside.ts';
+import { GitError, type GitOptions, git } from '../git/git.ts';
+import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
+
+const BUNDLE_TIMEOUT_MS = 2 * 60_000;
+/** Objects that take more than this on the disk are not packed: no compression brings them below the limit. */
+const MAX_DISK_BYTES = 2 * 1024 * 1024 * 1024;
+
+/** The work is larger than what a checkpoint may hold. */
+export class BundleTooLargeError extends Error {
+  override readonly name = 'BundleTooLargeError';
+  /** @param bytes size; null: more than the limit */
+  constructor(bytes: number | null) {
+    const mebibytes = (size: number) => `${Math.round(size / 1024 / 1024)} MiB`;
+    const limit = mebibytes(MAX_CHECKPOINT_OBJECT_BYTES);
+    super(`the work has more than the ${limit} that are kept${bytes === null ? '' : ` (${mebibytes(bytes)})`}`);
+  }
+}
+
+/**
+ * Writes a bundle. Packing ends as soon as the limit is passed, and is not begun for what is certainly larger.
+ * @param commit the snapshot
+ * @param known commits whose history whoever reads the bundle has
+ * @param directory the checkpoint's repository, see worktree.ts
+ * @param path file to write
+ * @param limits `maxBytes`: largest size; `maxDiskBytes`: what takes more on the disk is not packed; `isSmall`: so little has changed that its size need not be estimated first
+ * @returns its size in bytes; null when nothing is missing
+ * @throws GitError; BundleTooLargeError past `maxBytes`
+ */
+export async function writeBundle(
+  plan: WorkspacePlan,
+  commit: string,
+  known: string[],
+  directory: string,
+  path: string,
+  {
+    maxBytes = MAX_CHECKPOINT_OBJECT_BYTES,
+    maxDiskBytes = MAX_DISK_BYTES,
+    isSmall = false,
+  }: { maxBytes?: number; maxDiskBytes?: number; isSmall?: boolean } = {},
+): Promise<number | null> {
+  const plain = inWorktree(plan);
+  const common = (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], plain)).trim();
+  const options: GitOptions = {
+    ...plain,
+    repository: { gitDir: directory, objects: join(common, 'objects') },
+    // It travels soon, and once.
+    settings: [['pack.compression', '1']],
+    timeoutMs: BUNDLE_TIMEOUT_MS,
+  };
+  await writeFile(join(directory, 'HEAD'), `${commit}\n`);
+  // Where history is cut off, git must know it here as well.
+  const shallow = join(directory, 'shallow');
+  await rm(shallow, { force: true });
+  await copyFile(join(common, 'shallow'), shallow).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  const without = known.map((one) => `^${one}`);
+  if (!isSmall) {
+    const onDisk = Number(await git(['rev-list', '--objects', '--disk-usage', commit, ...without], options));
+    if (onDisk > maxDiskBytes) throw new BundleTooLargeError(onDisk);
+  }
+  const file = createWriteStream(path, { mode: 0o600 });
+  const failed = new Promise<never>((_, reject) => file.on('error', reject));
+  try {
+    const made = git(['bundle', 'create', '--quiet', '-', 'HEAD', ...without], {
+      ...options,
+      maxBytes,
+      onData: (chunk) => file.write(chunk),
+    });
+    await Promise.race([made, failed]);
+  } catch (error) {
+    if (error instanceof GitError && error.stderr.includes('empty bundle')) return null;
+    if (error instanceof GitError && error.tooLarge) throw new BundleTooLargeError(null);
+    throw error;
+  } finally {
+    await new Promise((done) => file.end(done));
+  }
+  return file.bytesWritten;
+}
+
+/**
+ * Commits of the git host that are here: every clone of the host has their history.
+ * @param of `base`: of the base branch alone. Anybody may rewrite or delete the session's branch at any time, and then
+ * the host need not have its commits any more
+ */
+export async function commitsOnHost(plan: WorkspacePlan, of: 'base' | 'both'): Promise<string[]> {
+  const names = of === 'base' ? [plan.baseBranch] : [plan.baseBranch, plan.branch];
+  const refs = names.map((name) => `refs/remotes/origin/${name}`);
+  const listed = await git(['for-each-ref', '--format=%(objectname)', ...refs], inWorktree(plan));
+  return listed.split('\n').filter((line) => line !== '');
+}

@@ -1,0 +1,69 @@
+/** Moments that are to be kept and are not yet, and those who wait for them. */
+import { steadyNow } from '../clock.ts';
+import { within } from '../process/timeout.ts';
+
+/** Tools run ahead of so many moments at most, however quickly they follow each other. */
+export const MAX_AHEAD = 4;
+
+interface Waiter {
+  number: number;
+  done: () => void;
+}
+
+export class PendingMoments {
+  #newest = 0;
+  readonly #open: { number: number; at: number }[] = [];
+  #waiters: Waiter[] = [];
+  /** The last one failed or took too long: until one succeeds, nothing waits for them. */
+  #isAwaited = true;
+  /** How long the last one was on its way. */
+  #lastMs = Number.POSITIVE_INFINITY;
+
+  /** Another moment. @returns its number */
+  add(): number {
+    this.#newest += 1;
+    this.#open.push({ number: this.#newest, at: steadyNow() });
+    return this.#newest;
+  }
+
+  /** This moment is kept, and with it all before it. */
+  keptUpTo(number: number): void {
+    const first = this.#open.findIndex((moment) => moment.number > number);
+    const kept = this.#open.splice(0, first < 0 ? this.#open.length : first).at(-1);
+    if (kept) this.#lastMs = steadyNow() - kept.at;
+    this.#isAwaited = true;
+    this.#release((waiter) => waiter.number <= number);
+  }
+
+  /** Keeping fails: nobody waits until it succeeds again. */
+  abandon(): void {
+    this.#isAwaited = false;
+    this.#release(() => true);
+  }
+
+  /**
+   * Waits until everything there is now is kept, for so long at most. Never rejects.
+   * @param slackMs nothing is waited for while the oldest open moment is younger, there are at most MAX_AHEAD, and the last one
+   * was kept within twice that
+   * @returns null where there is nothing to wait for
+   */
+  kept(slackMs: number, patienceMs: number): Promise<void> | null {
+    const [oldest] = this.#open;
+    if (!oldest || !this.#isAwaited) return null;
+    const isQuick = this.#lastMs <= 2 * slackMs && this.#open.length <= MAX_AHEAD;
+    if (isQuick && steadyNow() - oldest.at < slackMs) return null;
+    return this.#wait(patienceMs);
+  }
+
+  async #wait(patienceMs: number): Promise<void> {
+    const number = this.#newest;
+    const kept = new Promise<void>((done) => this.#waiters.push({ number, done }));
+    if (!(await within(patienceMs, kept))) this.abandon();
+  }
+
+  #release(isDone: (waiter: Waiter) => boolean): void {
+    const waiters = this.#waiters;
+    this.#waiters = waiters.filter((waiter) => !isDone(waiter));
+    for (const waiter of waiters) if (isDone(waiter)) waiter.done();
+  }
+}

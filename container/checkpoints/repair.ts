@@ -1,0 +1,67 @@
+/**
+ * A worktree whose repository is gone while its files are there: Claude, or what it ran, has removed `.git` or begun another one.
+ * The repository is made again as the last checkpoint has it; the files, which may be newer, stay as they are.
+ */
+import { join } from 'node:path';
+import { rename, rm } from '../files/inside.ts';
+import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
+import { isOfMirror, syncClone } from '../git/clone.ts';
+import { GitError, git } from '../git/git.ts';
+import { HostAwayError } from '../git/host-patience.ts';
+import { withLock } from '../git/mirror.ts';
+import { inWorktree } from '../git/workspace-plan.ts';
+import { log } from '../log.ts';
+import { exists } from '../paths.ts';
+import type { LifeContext } from '../session/context.ts';
+import { lastCheckpoint } from './last-checkpoint.ts';
+import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
+
+/**
+ * Makes the repository again where it is broken.
+ * @returns whether it was: false where nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
+ */
+export async function repairRepository(context: LifeContext): Promise<boolean> {
+  const { plan, paths } = context;
+  return await withLock(paths.worktree, async () => {
+    if (context.isOver || !(await exists(plan.worktree)) || !(await isBroken(context))) return false;
+    const manifest = await lastCheckpoint(paths);
+    if (!manifest) return false;
+    try {
+      const checkpoint = await fetchCheckpoint(context, manifest);
+      await withLock(plan.mirror, async () => {
+        const broken = join(plan.worktree, '.git');
+        const aside = join(paths.dir, 'git.aside');
+        await rm(aside, { recursive: true, force: true });
+        if (await exists(broken)) await rename(broken, aside);
+        await restoreRepository(plan, checkpoint, paths.bundle);
+      });
+    } catch (error) {
+      const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
+      if (!known.some((kind) => error instanceof kind)) throw error;
+      if (!context.isOver)
+        log('warning', 'the repository could not be made again', { sessionId: context.sessionId, error });
+      return false;
+    }
+    const text =
+      'The repository in the worktree (.git) was gone. It was made again from the last checkpoint; the files are as they were.';
+    context.emit({ type: 'notice', text });
+    return true;
+  });
+}
+
+/** Another repository than the session's, or none. One that merely lacks what it knew of the host gets that again. */
+async function isBroken({ plan, isOver }: LifeContext): Promise<boolean> {
+  const resolves = (name: string) =>
+    git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], inWorktree(plan)).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof GitError && !isOver) return false;
+        throw error;
+      },
+    );
+  if (!(await resolves('HEAD'))) return true;
+  if (await resolves(`refs/remotes/origin/${plan.baseBranch}`)) return false;
+  if (!(await isOfMirror(plan))) return true;
+  await withLock(plan.mirror, () => syncClone(plan, false));
+  return false;
+}

@@ -1,0 +1,399 @@
+/**
+ * The worktree as commits that no branch shows: what is staged, and everything that is there. Made in a repository of the
+ * server's own, whose configuration Claude does not write and whose index stays from one snapshot to the next: so a snapshot
+ * reads only what has changed since the one before (changes.ts says what may have). The objects go where the
+ * worktree's are.
+ */
+import { lstat, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mkdir, rm, writeFile } from '../files/inside.ts';
+import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
+import { copyIndex, isDamagedIndex } from '../git/index-file.ts';
+import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from '../git/raw-path.ts';
+import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
+import { unpushedObjects } from '../lfs/lfs.ts';
+import { log } from '../log.ts';
+import { trustNothing, type WatchLimits, WorktreeChanges } from './changes.ts';
+
+/** Git hosts refuse larger files, and so does the end of a turn: such a file would never leave the sandbox. */
+const MAX_FILE_BYTES = 50 * 1024 * 1024;
+/** Files that one snapshot adds are kept up to this size together, the smallest first. */
+const MAX_FILES_BYTES = 200 * 1024 * 1024;
+/** What is smaller needs no estimate of its bundle's size. */
+const SMALL_BYTES = 32 * 1024 * 1024;
+const SNAPSHOT_TIMEOUT_MS = 2 * 60_000;
+/** Files are looked at so many at a time. */
+const LOOKED_AT_TOGETHER = 256;
+/** So many new files go into one pack of git's: a file of its own for each takes longer to write than to read. */
+const PACKED_FROM = 1_000;
+const IN_ONE_PACK: [string, string][] = [
+  ['core.bigFileThreshold', '1'],
+  ['pack.compression', '1'],
+];
+/** A name that git takes from nobody: it could be taken for a repository's own. */
+const OF_GIT = /(^|\/)\.git(\/|$)/i;
+const SETTINGS: [string, string][] = [
+  // Names that other systems cannot have are files all the same.
+  ['core.protectNTFS', 'false'],
+  ['core.protectHFS', 'false'],
+  ['index.version', '4'],
+  // Of many entries only those that change are written.
+  ['core.splitIndex', 'true'],
+  ['splitIndex.sharedIndexExpire', '1.hour.ago'],
+  // The content of files in Git LFS is kept, not a pointer to what may be nowhere else.
+  ['filter.lfs.process', ''],
+  ['filter.lfs.required', 'false'],
+];
+/** Subject of the commit that holds objects of Git LFS which are not on the git host. */
+export const LFS_SUBJECT = 'Objects of Git LFS';
+
+/** The worktree at a moment, in the repository but not shipped yet. */
+export interface WorktreeSnapshot {
+  commit: string;
+  /** The same for the same work. */
+  work: string;
+  index: string;
+  head: string;
+  headRef: string | null;
+  branchHead: string;
+  /** Nothing was staged or committed since the snapshot before, and little was written. */
+  isSmall: boolean;
+  /** Paths that were left out, for people: too large, a repository of their own, or nothing that git can take. */
+  skipped: string[];
+}
+
+/** A snapshot that was shipped, on which the next one builds. */
+export interface ShippedSnapshot {
+  commit: string;
+  work: string;
+}
+
+/** Where HEAD and the session's branch stand, and where git keeps what it knows of the worktree. */
+interface Standing {
+  gitDir: string;
+  objects: string;
+  head: string;
+  headRef: string | null;
+  branchHead: string;
+}
+
+/** What Claude has staged, as long as its index is the same file with the same content. */
+interface Staged {
+  stamp: string;
+  head: string;
+  /** Null: a merge with conflicts, which cannot be written as a tree. */
+  tree: string | null;
+  /** A commit of the tree on HEAD. */
+  commit: string;
+}
+
+/** Makes snapshots of one worktree, one at a time. */
+export class WorktreeSnapshots {
+  readonly #plan: () => WorkspacePlan;
+  readonly #directory: string;
+  readonly #indexFile: string;
+  #staged: Staged | null = null;
+  #tree: string | null = null;
+  /** Files that git could not take, with what they looked like then: they are not tried again until they change. */
+  readonly #refused = new Map<RawPath, string>();
+  readonly #changes: WorktreeChanges;
+  /** Objects of Git LFS by their oid, as blobs of git. */
+  readonly #blobs = new Map<string, string>();
+
+  /**
+   * @param plan asked before each snapshot, because the token in it may change
+   * @param directory a folder of its own for the repository
+   * @param limits when the worktree is watched
+   */
+  constructor(plan: () => WorkspacePlan, directory: string, limits?: WatchLimits) {
+    this.#plan = plan;
+    this.#directory = directory;
+    this.#indexFile = join(directory, 'index');
+    this.#changes = new WorktreeChanges(plan().worktree, directory, limits);
+  }
+
+  /** Whether only what was touched is looked at. */
+  get isWatched(): boolean {
+    return this.#changes.isWatched;
+  }
+
+  /** Watches nothing any more. */
+  close(): void {
+    this.#changes.close();
+  }
+
+  /** Forgets what is known of the worktree: the next snapshot looks at everything. */
+  async forget(): Promise<void> {
+    this.#staged = null;
+    this.#tree = null;
+    this.#refused.clear();
+    this.#changes.close();
+    this.#changes.forget();
+    this.#blobs.clear();
+    await Promise.all([this.#indexFile, `${this.#indexFile}.lock`].map((file) => rm(file, { force: true })));
+  }
+
+  /**
+   * Takes a snapshot. What git ignores is left out, and so is a rebase or merge that is under way: of it the files are kept.
+   * @param before the snapshot that this one is to be shipped on top of; null: on top of nothing
+   * @param all whether to look at every file, also where it is known what was touched
+   * @throws GitError
+   */
+  async take(before: ShippedSnapshot | null, all = true): Promise<WorktreeSnapshot> {
+    try {
+      return await this.#take(before, all);
+    } catch (error) {
+      this.#changes.forget();
+      throw error;
+    }
+  }
+
+  async #take(before: ShippedSnapshot | null, all: boolean): Promise<WorktreeSnapshot> {
+    const plan = this.#plan();
+    const standing = await standingOf(plan);
+    const { head, headRef, branchHead } = standing;
+    const options = await this.#ownRepository(plan, standing);
+    const known = this.#staged;
+    const staged = await this.#stagedNow(plan, options, standing);
+    const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged, all);
+    const large = await this.#largeObjects(plan, options, skipped);
+    const work = [tree, staged.commit, head, headRef, branchHead, ...large.commits].join(' ');
+    // Git leaves out of a bundle what is in the trees of a parent that the reader has, and of no other commit.
+    const parents = [
+      ...new Set([staged.commit, head, branchHead, ...large.commits, ...(before ? [before.commit] : [])]),
+    ];
+    const isSame = before?.work === work;
+    const commit = isSame ? before.commit : await commitTree(inWorktree(plan), tree, parents, 'Checkpoint');
+    const isSmall = before !== null && known === staged && bytes + large.bytes < SMALL_BYTES;
+    return { commit, work, index: staged.commit, head, headRef, branchHead, isSmall, skipped };
+  }
+
+  /**
+   * How git works in a repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the
+   * worktree's own a filter program at any moment, which git would run for every file it reads.
+   */
+  async #ownRepository(plan: WorkspacePlan, { gitDir, objects }: Standing): Promise<GitOptions> {
+    for (const directory of ['refs', 'objects']) await mkdir(join(this.#directory, directory), { recursive: true });
+    await Promise.all([
+      writeFile(join(this.#directory, 'HEAD'), 'ref: refs/heads/none\n'),
+      writeFile(join(this.#directory, 'config'), '[core]\n\tbare = false\n\trepositoryFormatVersion = 0\n'),
+      rm(`${this.#indexFile}.lock`, { force: true }),
+    ]);
+    if ((await stampOf(this.#indexFile)) === null) {
+      this.#staged = null;
+      this.#tree = null;
+      this.#changes.forget();
+      await copyIndex(join(gitDir, 'index'), this.#indexFile);
+    }
+    return {
+      ...inWorktree(plan),
+      repository: { gitDir: this.#directory, objects },
+      indexFile: this.#indexFile,
+      settings: SETTINGS,
+      timeoutMs: SNAPSHOT_TIMEOUT_MS,
+      maxBytes: 256 * 1024 * 1024,
+    };
+  }
+
+  async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: Standing): Promise<Staged> {
+    const index = join(gitDir, 'index');
+    const stamp = (await stampOf(index)) ?? 'none';
+    const known = this.#staged;
+    if (known && known.stamp === stamp && known.head === head) return known;
+    const copy = join(this.#directory, 'staged');
+    await rm(`${copy}.lock`, { force: true });
+    await rm(copy, { force: true });
+    await copyIndex(index, copy);
+    const tree = await git(['write-tree'], { ...options, indexFile: copy }).then(
+      (name) => name.trim(),
+      (error: unknown) => {
+        if (!(error instanceof GitError) || plan.signal.aborted) throw error;
+        return null;
+      },
+    );
+    const commit = await commitTree(inWorktree(plan), tree ?? `${head}^{tree}`, [head], 'What was staged');
+    this.#staged = { stamp, head, tree, commit };
+    return this.#staged;
+  }
+
+  /** Brings the own index up to what is in the worktree. @returns its tree, and what could not be taken */
+  async #everything(
+    plan: WorkspacePlan,
+    options: GitOptions,
+    staged: Staged,
+    isStagedNew: boolean,
+    all: boolean,
+  ): Promise<{ tree: string; skipped: string[]; bytes: number }> {
+    if (this.#tree === null) {
+      await this.#begin(plan, options, staged);
+      this.#changes.forget();
+    }
+    const listed = await this.#changes.list(options, all);
+    // What Claude added by force is ignored, so that it is not among the others.
+    if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
+    const { paths, skipped, bytes } = await this.#select(plan, listed);
+    if (paths.length > 0) {
+      skipped.push(...(await this.#update(plan, options, paths)));
+      if (paths.some((path) => path === '.gitignore' || path.endsWith('/.gitignore')))
+        await this.#dropIgnored(options, staged);
+      this.#tree = null;
+    }
+    this.#tree ??= (await git(['write-tree'], options)).trim();
+    this.#changes.leave(skipped);
+    return { tree: this.#tree, skipped: skipped.map(shownPath), bytes };
+  }
+
+  /** The own index is a copy of Claude's, which may be damaged, and may tell git not to look at some files. */
+  async #begin(plan: WorkspacePlan, options: GitOptions, { head }: Staged): Promise<void> {
+    try {
+      await trustNothing(options, plan.worktree);
+    } catch (error) {
+      if (!(error instanceof GitError) || !isDamagedIndex(error) || plan.signal.aborted) throw error;
+      log('warning', 'the index of the worktree is damaged', { error });
+      await rm(this.#indexFile, { force: true });
+      await git(['read-tree', head], options);
+    }
+  }
+
+  /**
+   * Objects of Git LFS that are not on the host yet, as a commit beside the work: the worktree may hold a later version of the
+   * file, or none. @returns no commit where there are none
+   */
+  async #largeObjects(
+    plan: WorkspacePlan,
+    options: GitOptions,
+    skipped: string[],
+  ): Promise<{ commits: string[]; bytes: number }> {
+    const objects = (await unpushedObjects(plan)).sort((a, b) => a.size - b.size);
+    let bytes = 0;
+    let fresh = 0;
+    const lines: string[] = [];
+    for (const { oid, size, file } of objects) {
+      if (size > MAX_FILE_BYTES || bytes + size > MAX_FILES_BYTES) {
+        skipped.push(`an object of Git LFS (${oid.slice(0, 12)})`);
+        continue;
+      }
+      bytes += size;
+      let blob = this.#blobs.get(oid);
+      if (blob === undefined) {
+        blob = (await git(['hash-object', '-w', '--no-filters', '--', file], options)).trim();
+        this.#blobs.set(oid, blob);
+        fresh += size;
+      }
+      lines.push(`100644 blob ${blob}\t${oid}\n`);
+    }
+    if (lines.length === 0) return { commits: [], bytes: 0 };
+    const tree = (await git(['mktree'], { ...options, input: lines.sort().join('') })).trim();
+    return { commits: [await commitTree(inWorktree(plan), tree, [], LFS_SUBJECT)], bytes: fresh };
+  }
+
+  /** What is staged and not in the own index; during a conflict all that Claude's index names. */
+  async #stagedAlone(options: GitOptions, { tree }: Staged): Promise<RawPath[]> {
+    if (tree !== null)
+      return await listRawPaths(['diff-index', '--cached', '--name-only', '--diff-filter=D', '-z', tree], options);
+    const copy = { ...options, indexFile: join(this.#directory, 'staged') };
+    return await listRawPaths(['ls-files', '-z'], copy).catch((error: unknown) => {
+      if (error instanceof GitError && isDamagedIndex(error)) return [];
+      throw error;
+    });
+  }
+
+  /** What the repository has come to ignore is left out, unless it is staged. */
+  async #dropIgnored(options: GitOptions, { tree, head }: Staged): Promise<void> {
+    const [ignored, ours] = await Promise.all([
+      listRawPaths(['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'], options),
+      listRawPaths(['diff-index', '--cached', '--name-only', '--diff-filter=A', '-z', tree ?? head], options),
+    ]);
+    const own = new Set(ours);
+    const input = rawInput(ignored.filter((path) => own.has(path)));
+    if (input.length > 0) await git(['update-index', '--force-remove', '-z', '--stdin'], { ...options, input });
+  }
+
+  /** Chooses what is taken: nothing too large, no repository inside of the repository, nothing that was refused before. */
+  async #select(
+    plan: WorkspacePlan,
+    listed: Set<RawPath>,
+  ): Promise<{ paths: RawPath[]; skipped: RawPath[]; bytes: number }> {
+    const paths: RawPath[] = [];
+    const skipped: RawPath[] = [];
+    const files: { path: RawPath; bytes: number }[] = [];
+    const all = [...listed];
+    for (let at = 0; at < all.length; at += LOOKED_AT_TOGETHER) {
+      const some = all.slice(at, at + LOOKED_AT_TOGETHER);
+      const found = await Promise.all(some.map((path) => lstat(rawFile(plan.worktree, path)).catch(() => null)));
+      for (const [index, path] of some.entries()) {
+        const status = found[index];
+        const stamp = `${status?.size} ${status?.mtimeMs} ${status?.ino}`;
+        if (path.endsWith('/') || OF_GIT.test(path) || this.#refused.get(path) === stamp) skipped.push(path);
+        else if (status?.isFile()) files.push({ path, bytes: status.size });
+        // Gone, or a link: that is not large.
+        else paths.push(path);
+      }
+    }
+    let total = 0;
+    for (const { path, bytes } of files.sort((a, b) => a.bytes - b.bytes)) {
+      total += bytes;
+      (bytes > MAX_FILE_BYTES || total > MAX_FILES_BYTES ? skipped : paths).push(path);
+    }
+    return { paths, skipped, bytes: total };
+  }
+
+  /** @returns what git cannot take (it cannot be read, or not converted as its attributes say); the others are taken */
+  async #update(plan: WorkspacePlan, options: GitOptions, paths: RawPath[]): Promise<RawPath[]> {
+    const args = ['update-index', '--add', '--remove', '--replace', '-z', '--stdin'];
+    const settings = [...(options.settings ?? []), ...(paths.length >= PACKED_FROM ? IN_ONE_PACK : [])];
+    try {
+      await git(args, { ...options, settings, input: rawInput(paths) });
+      return [];
+    } catch (error) {
+      if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
+      const [path] = paths;
+      if (paths.length > 1 || path === undefined) {
+        const middle = Math.ceil(paths.length / 2);
+        const first = await this.#update(plan, options, paths.slice(0, middle));
+        return [...first, ...(await this.#update(plan, options, paths.slice(middle)))];
+      }
+      log('warning', 'a file is not in the checkpoint', { path: shownPath(path), complaint: complaint(error) });
+      const status = await lstat(rawFile(plan.worktree, path)).catch(() => null);
+      if (status) this.#refused.set(path, `${status.size} ${status.mtimeMs} ${status.ino}`);
+      return [path];
+    }
+  }
+}
+
+/** @throws GitError where the worktree has no repository, or nothing in it leads to a commit */
+async function standingOf(plan: WorkspacePlan): Promise<Standing> {
+  const plain = inWorktree(plan);
+  const commitAt = (name: string) =>
+    git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], plain).then(
+      (found) => found.trim(),
+      () => '',
+    );
+  const [facts, at, branch, headRef] = await Promise.all([
+    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir'], plain),
+    commitAt('HEAD'),
+    // Claude may have removed it.
+    commitAt(`refs/heads/${plan.branch}`),
+    git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
+      (name) => name.trim(),
+      () => null,
+    ),
+  ]);
+  const [gitDir = '', common = ''] = facts.split('\n');
+  // A branch that has no commit yet (`git checkout --orphan`) stands where the session's does.
+  const head = at || (headRef === null ? '' : branch);
+  if (head === '') await git(['rev-parse', '--verify', 'HEAD^{commit}'], plain);
+  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch || head };
+}
+
+/** Always of the same time, so that two snapshots of the same work are the same commits. */
+async function commitTree(options: GitOptions, tree: string, parents: string[], message: string): Promise<string> {
+  const args = ['commit-tree', ...parents.flatMap((parent) => ['-p', parent]), '-m', message, tree];
+  return (await git(args, { ...options, dates: '2000-01-01T00:00:00Z' })).trim();
+}
+
+/** What changes whenever a file is written anew; null where there is none. */
+async function stampOf(path: string): Promise<string | null> {
+  const found = await stat(path, { bigint: true }).catch(() => null);
+  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
+}

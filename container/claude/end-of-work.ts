@@ -1,0 +1,138 @@
+/**
+ * When a turn is over: when Claude, its helpers, and what they are still to tell Claude are done. A command in the background is
+ * waited for only as long as it is young, since a development server never ends. Everything has a bound. Times are monotonic.
+ */
+import type { BackgroundTask } from './background.ts';
+import type { TurnTracker } from './turn-tracker.ts';
+
+/** Milliseconds. */
+export interface WorkLimits {
+  /** Helpers that work for longer after Claude's own last word are ended. */
+  helperMs: number;
+  /** A command in the background holds the end of a turn until it is so old. */
+  commandMs: number;
+}
+
+/** Claude, who has nothing else to do, is told within this time that something is done (measured: 0.1 s). */
+const TELLING_MS = 5_000;
+/** Something ended while Claude was at work: it was told then, or is told in a request that follows at once. */
+const MAYBE_TELLING_MS = 1_000;
+/** Helpers that were told to end have this long, and Claude to answer for them. */
+const ENDING_MS = 60_000;
+
+export interface WorkEvents {
+  /** All of it is done, and no result is to come that would say so. */
+  ended: () => void;
+  /** These helpers have worked for too long. */
+  overdue: (helpers: BackgroundTask[]) => void;
+  /** What was overdue did not end either. */
+  stuck: () => void;
+}
+
+export class EndOfWork {
+  readonly #tracker: TurnTracker;
+  readonly #limits: WorkLimits;
+  readonly #events: WorkEvents;
+  readonly #now: () => number;
+  /** When Claude's first result came that did not end the turn, since somebody last asked; null: none did. */
+  #heldSince: number | null = null;
+  #overdueSince: number | null = null;
+  /** Claude goes on by itself, as the last result said. */
+  #queuedSince: number | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    tracker: TurnTracker,
+    limits: WorkLimits,
+    events: WorkEvents,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#tracker = tracker;
+    this.#limits = limits;
+    this.#events = events;
+    this.#now = now;
+  }
+
+  /** True while a turn goes on although Claude gave a result. */
+  get isHeld(): boolean {
+    return this.#heldSince !== null;
+  }
+
+  /** A person asked for something: what works beside it has its whole time again. */
+  asked(): void {
+    if (this.#heldSince !== null) this.#heldSince = this.#now();
+  }
+
+  /** Claude gave a result, after the tracker has read it. @returns whether the turn goes on all the same */
+  holdsAfterResult(queued: boolean): boolean {
+    this.#queuedSince = queued ? this.#now() : null;
+    if (this.#waitsUntil() === null) {
+      this.forget();
+      return false;
+    }
+    this.#heldSince ??= this.#now();
+    this.look();
+    return true;
+  }
+
+  /** Something may have changed: a line was read, or time has passed. */
+  look(): void {
+    this.#stopTimer();
+    if (this.#heldSince === null) return;
+    if (this.#tracker.running) {
+      // Its result decides.
+      this.#queuedSince = null;
+      return;
+    }
+    const until = this.#waitsUntil();
+    if (until === null) {
+      this.forget();
+      this.#events.ended();
+      return;
+    }
+    const left = until - this.#now();
+    if (left > 0) {
+      this.#timer = setTimeout(() => this.look(), Math.min(left + 1, 60_000));
+      return;
+    }
+    if (this.#overdueSince === null) {
+      this.#overdueSince = this.#now();
+      this.#events.overdue(this.#tracker.background.helpers);
+      this.look();
+    } else {
+      this.#overdueSince = this.#now();
+      this.#events.stuck();
+    }
+  }
+
+  /** The turn is over another way, or its CLI is gone. */
+  forget(): void {
+    this.#stopTimer();
+    this.#heldSince = null;
+    this.#overdueSince = null;
+    this.#queuedSince = null;
+  }
+
+  /** Until when the end is waited for, on the monotonic clock; null: it is here. */
+  #waitsUntil(): number | null {
+    const { background } = this.#tracker;
+    const now = this.#now();
+    if (background.helpers.length > 0) {
+      if (this.#overdueSince !== null) return this.#overdueSince + ENDING_MS;
+      return (this.#heldSince ?? now) + this.#limits.helperMs;
+    }
+    const { untold } = background;
+    const waits = [
+      untold === null ? 0 : untold.since + (untold.whileRunning ? MAYBE_TELLING_MS : TELLING_MS),
+      this.#queuedSince === null ? 0 : this.#queuedSince + TELLING_MS,
+      ...background.commands.map(({ since }) => since + this.#limits.commandMs),
+    ];
+    const last = Math.max(...waits);
+    return last > now ? last : null;
+  }
+
+  #stopTimer(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,14 @@
+/** Why a session cannot begin, in words for people. */
+import type { SandboxStep } from '../../src/protocol/sandbox.ts';
+
+/** Preparations ended here: `message` and `hint` are for people. */
+export class PreparationError extends Error {
+  override readonly name = 'PreparationError';
+  readonly step: SandboxStep;
+  readonly hint: string;
+  constructor(step: SandboxStep, message: string, hint: string) {
+    super(message);
+    this.step = step;
+    this.hint = hint;
+  }
+}

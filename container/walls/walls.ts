@@ -1,0 +1,188 @@
+/**
+ * What separates the sessions of one server. As root each session has a user id of its own; a plain user puts each process of a session
+ * into namespaces by bubblewrap (github.com/containers/bubblewrap). With bubblewrap a session also has a view of its own: its folders, the
+ * system read-only, only its own processes; without, users alone separate. Where neither works there is no wall.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+export const WALL_SETTINGS = ['auto', 'users', 'namespaces', 'none'] as const;
+export type WallSetting = (typeof WALL_SETTINGS)[number];
+export type WallKind = Exclude<WallSetting, 'auto'>;
+
+/** First user id of sessions, and how many there are; none needs an entry in /etc/passwd. */
+export const FIRST_UID = 70_000;
+export const UIDS = 10_000;
+
+const PROJECT = dirname(dirname(import.meta.dirname));
+const PROBE_MS = 20_000;
+
+export interface WallLimits {
+  /** Most processes of a session. */
+  processes: number;
+  /** Most memory of its own that one process takes, in bytes. */
+  memoryBytes: number;
+}
+
+export interface WallOptions {
+  setting: WallSetting;
+  root: string;
+  claudeBin: string;
+  /** Folders that no session sees, besides the server's own and its user's home. */
+  hidden: string[];
+  limits: WallLimits;
+}
+
+/** What this machine gives. `why`: what it lacks, in words for an admin; null where it lacks nothing. */
+export interface Walls {
+  kind: WallKind;
+  /** Whether sessions have a view of their own. */
+  hasView: boolean;
+  why: string | null;
+  options: WallOptions;
+}
+
+/** Tries what the setting wants, once at the start of a server. Never throws: a wall that was wanted and cannot be had is told by `why`. */
+export function findWalls(options: WallOptions): Walls {
+  const { setting } = options;
+  const none = (why: string): Walls => ({ kind: 'none', hasView: false, why, options });
+  if (setting === 'none') return none('CYRUS_WALLS is none');
+  if (process.platform !== 'linux') return none(`${process.platform} has no walls between sessions`);
+  const isRoot = process.getuid?.() === 0;
+  if (setting === 'users' && !isRoot) return none('walls by users need a server that runs as root');
+  if (isRoot && setting !== 'namespaces') {
+    const inside: WallSpace = { uid: FIRST_UID, dir: null, mirror: null };
+    const seen = `test -x "$0" && test -r "$1" && test -x "$2"`;
+    const check = ['sh', '-c', seen, process.execPath, join(PROJECT, 'container/server.ts'), options.root];
+    const problem = attempt(['setpriv', ...asUser(FIRST_UID), '--', ...check]);
+    if (problem !== null) {
+      return none(
+        `another user cannot be used for sessions (${problem}): setpriv must work, and ${PROJECT}, ${process.execPath} and ${options.root} be readable for every user`,
+      );
+    }
+    const noView = attempt([
+      'bwrap',
+      ...viewArguments(options, inside),
+      '--',
+      'setpriv',
+      ...asUser(FIRST_UID),
+      '--',
+      'true',
+    ]);
+    const why =
+      noView === null ? null : `sessions see each other’s processes and /tmp, for bubblewrap does not work (${noView})`;
+    return { kind: 'users', hasView: noView === null, why, options };
+  }
+  const problem = attempt(['bwrap', ...viewArguments(options, { uid: null, dir: null, mirror: null }), '--', 'true']);
+  if (problem === null) return { kind: 'namespaces', hasView: true, why: null, options };
+  return none(
+    `bubblewrap does not work for this user (${problem}): install it (apt-get install bubblewrap) and allow user namespaces, or run the server as root`,
+  );
+}
+
+/** @returns null where it works, else what it says */
+function attempt([program = '', ...args]: string[]): string | null {
+  try {
+    execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROBE_MS });
+    return null;
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    const first = (said || (error instanceof Error ? error.message : String(error))).split('\n')[0] ?? '';
+    return first.slice(0, 200);
+  }
+}
+
+/** What is put inside of walls; `dir` null: only to see whether they stand. */
+export interface WallSpace {
+  uid: number | null;
+  /** The session's folder. */
+  dir: string | null;
+  /** The mirror it reads objects from. */
+  mirror: string | null;
+  /** For the server's own programs: with the folders in which it works, in a folder of the session. */
+  cwd?: string;
+}
+
+/** How a program is run inside. @returns the whole command line */
+export function commandInside(walls: Walls, space: WallSpace, command: readonly string[]): string[] {
+  if (walls.kind === 'none') return [...command];
+  const { limits } = walls.options;
+  const limited = ['prlimit', `--nproc=${limits.processes}`, `--data=${limits.memoryBytes}`, '--core=0', '--'];
+  const user = space.uid === null ? [] : ['setpriv', ...asUser(space.uid), '--'];
+  const view = walls.hasView ? ['bwrap', ...viewArguments(walls.options, space), '--'] : [];
+  return [...view, ...limited, ...user, ...command];
+}
+
+function asUser(uid: number): string[] {
+  return [
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
+    '--clear-groups',
+    '--no-new-privs',
+    '--inh-caps=-all',
+    '--bounding-set=-all',
+  ];
+}
+
+/** Folders of a session that are its own. */
+const OWN_FOLDERS = ['worktree', 'home', 'tmp', 'share'];
+/** What it may read besides; nothing else of its folder is there. */
+const READABLE = ['hooks', 'files', 'instructions.md', 'never-committed', 'certificates.crt', 'mcp-servers.json'];
+/** What the server's own programs work with, besides. */
+const OF_THE_SERVER = ['checkpoint', 'cache', 'checkpoint.bundle'];
+const SETUP_FILE = /^setup[-.]/;
+
+function viewArguments({ root, claudeBin, hidden }: WallOptions, { uid, dir, mirror, cwd }: WallSpace): string[] {
+  const home = homedir();
+  const hides = [...new Set([home, ...hidden, root])].filter((path) => path !== '/' && existsSync(path));
+  const isHidden = (path: string) => [...hides, '/tmp', '/run'].some((folder) => `${path}/`.startsWith(`${folder}/`));
+  const tools = [
+    ...[join(PROJECT, 'container'), join(PROJECT, 'src'), join(PROJECT, 'node_modules'), join(PROJECT, 'package.json')],
+    ...[dirname(dirname(process.execPath)), dirname(claudeBin), ...(process.env.PATH ?? '').split(':')],
+  ].filter((path) => path.startsWith('/') && isHidden(path) && path !== home);
+  return [
+    ...['--die-with-parent', '--unshare-pid', '--unshare-ipc'],
+    ...(uid === null ? ['--unshare-user', '--cap-drop', 'ALL'] : []),
+    ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
+    ...['/dev/shm', '/tmp', '/var/tmp']
+      .filter((path) => existsSync(path))
+      .flatMap((path) => ['--perms', '1777', '--tmpfs', path]),
+    // Sockets of other services; where names are resolved by a file in there, it stays.
+    ...['--tmpfs', '/run', '--ro-bind-try', '/run/systemd/resolve', '/run/systemd/resolve'],
+    ...hides.filter((path) => path !== root).flatMap((path) => ['--perms', '0755', '--tmpfs', path]),
+    ...tools.flatMap((path) => [...wayTo(path, [...hides, '/tmp', '/run']), '--ro-bind-try', path, path]),
+    ...['--perms', '0755', '--tmpfs', root],
+    ...(mirror === null ? [] : [...wayTo(mirror, [root]), '--ro-bind-try', mirror, mirror]),
+    ...(dir === null ? [] : wayTo(dir, [root])),
+    ...(dir === null ? [] : ownView(dir, cwd)),
+  ];
+}
+
+/** Folders above a path that an empty folder hides: bubblewrap makes missing ones for its own user alone. */
+function wayTo(path: string, empty: readonly string[]): string[] {
+  const made: string[] = [];
+  for (let above = dirname(path); empty.some((folder) => above.startsWith(`${folder}/`)); above = dirname(above)) {
+    made.unshift('--perms', '0755', '--dir', above);
+  }
+  return made;
+}
+
+function ownView(dir: string, cwd: string | undefined): string[] {
+  const at = (name: string) => join(dir, name);
+  const setup = readdirSync(dir).filter((name) => SETUP_FILE.test(name));
+  const passwd = at('passwd');
+  return [
+    ...['--perms', '0755', '--tmpfs', dir],
+    ...[...READABLE, ...setup].flatMap((name) => ['--ro-bind-try', at(name), at(name)]),
+    ...[...OWN_FOLDERS, ...(cwd === undefined ? [] : OF_THE_SERVER)].flatMap((name) => [
+      '--bind-try',
+      at(name),
+      at(name),
+    ]),
+    ...(existsSync(passwd) ? ['--ro-bind', passwd, '/etc/passwd'] : []),
+    ...['--remount-ro', dir],
+    ...['--chdir', cwd ?? at('worktree')],
+  ];
+}

@@ -1,0 +1,117 @@
+/**
+ * Reads what an answer of Claude's API says it has used, while it passes (docs.claude.com/en/api/messages-streaming): the
+ * input in `message_start`, the output in the last `message_delta`. Never keeps more than a line of a stream.
+ */
+import { z } from 'zod';
+import type { TokenCounts } from '../../claude-quota/prices.ts';
+import { parseJson } from '../../lib/parse-json.ts';
+
+/** Longest line of a stream that is looked at, and longest whole answer; what is longer passes unread. In characters. */
+const MAX_LINE = 256 * 1024;
+const MAX_BODY = 8 * 1024 * 1024;
+
+/** What an answer used. `model`: as the API names it; null where it did not come to that. */
+export interface AnswerUse extends Required<TokenCounts> {
+  model: string | null;
+}
+
+const NOTHING: AnswerUse = {
+  model: null,
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheCreationTokens: 0,
+  hourCacheTokens: 0,
+  webSearches: 0,
+  isFast: false,
+};
+
+const count = z.number().nonnegative().optional();
+const usageSchema = z.looseObject({
+  input_tokens: count,
+  output_tokens: count,
+  cache_read_input_tokens: count,
+  cache_creation_input_tokens: count,
+  cache_creation: z.looseObject({ ephemeral_1h_input_tokens: count }).nullish(),
+  server_tool_use: z.looseObject({ web_search_requests: count }).nullish(),
+  speed: z.string().nullish(),
+});
+const messageSchema = z.looseObject({ model: z.string().max(200), usage: usageSchema.optional() });
+const eventSchema = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('message_start'), message: messageSchema }),
+  z.looseObject({ type: z.literal('message_delta'), usage: usageSchema }),
+]);
+
+export class UsageReader {
+  readonly #isStream: boolean;
+  readonly #decoder = new TextDecoder();
+  #rest = '';
+  #skipsLine = false;
+  #use: AnswerUse = NOTHING;
+
+  /** @param contentType of the answer: a stream of events, or one JSON text */
+  constructor(contentType: string | null) {
+    this.#isStream = (contentType ?? '').includes('event-stream');
+  }
+
+  /** The next piece of the answer. Never throws. */
+  take(bytes: Uint8Array): void {
+    const text = this.#decoder.decode(bytes, { stream: true });
+    if (!this.#isStream) {
+      if (this.#rest.length + text.length <= MAX_BODY) this.#rest += text;
+      else this.#skipsLine = true;
+      return;
+    }
+    let from = 0;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', from)) {
+      if (!this.#skipsLine) this.#line(this.#rest + text.slice(from, end));
+      this.#rest = '';
+      this.#skipsLine = false;
+      from = end + 1;
+    }
+    if (this.#skipsLine) return;
+    this.#rest += text.slice(from);
+    if (this.#rest.length <= MAX_LINE) return;
+    this.#rest = '';
+    this.#skipsLine = true;
+  }
+
+  /** What was used, as far as the answer came. */
+  end(): AnswerUse {
+    if (!this.#isStream && !this.#skipsLine) {
+      const message = messageSchema.safeParse(parseJson(this.#rest));
+      if (message.success) this.#message(message.data);
+    }
+    this.#rest = '';
+    return this.#use;
+  }
+
+  /** Most lines are pieces of text: what cannot be of interest is not parsed. */
+  #line(line: string): void {
+    if (!line.startsWith('data:') || !/^data: ?\{"type": ?"message_(start|delta)"/.test(line)) return;
+    const event = eventSchema.safeParse(parseJson(line.slice(5)));
+    if (!event.success) return;
+    if (event.data.type === 'message_start') this.#message(event.data.message);
+    else this.#count(event.data.usage);
+  }
+
+  #message({ model, usage }: z.infer<typeof messageSchema>): void {
+    this.#use = { ...this.#use, model };
+    if (usage) this.#count(usage);
+  }
+
+  /** Counts are totals of the message so far; one that is left out stays. */
+  #count(usage: z.infer<typeof usageSchema>): void {
+    const use = this.#use;
+    this.#use = {
+      model: use.model,
+      inputTokens: usage.input_tokens ?? use.inputTokens,
+      outputTokens: usage.output_tokens ?? use.outputTokens,
+      cacheReadTokens: usage.cache_read_input_tokens ?? use.cacheReadTokens,
+      cacheCreationTokens: usage.cache_creation_input_tokens ?? use.cacheCreationTokens,
+      hourCacheTokens: usage.cache_creation?.ephemeral_1h_input_tokens ?? use.hourCacheTokens,
+      webSearches: usage.server_tool_use?.web_search_requests ?? use.webSearches,
+      isFast: usage.speed == null ? use.isFast : usage.speed === 'fast',
+    };
+  }
+}

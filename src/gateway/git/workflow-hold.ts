@@ -1,0 +1,197 @@
+/**
+ * Whether a push changes what runs at the git host: the CI files of the head, as this reads them itself in the pack and at the
+ * host, against those that the base has. Nothing that a sandbox says counts. What differs is pushed only where people have
+ * allowed exactly these contents.
+ */
+import { heldMark } from '../../protocol/held-push.ts';
+import { fitsPart, isWorkflowName } from '../../protocol/settings/workflow-paths.ts';
+import type { HostObjects } from './host-objects.ts';
+import type { CommitGraph, PackBeginning } from './pack-commits.ts';
+import { PackTrees } from './pack-trees.ts';
+import type { RefUpdate } from './push.ts';
+
+/** What an admin has set, and what people have allowed. */
+export interface WorkflowHold {
+  /** The repository's base branch, and the session's where that is another. */
+  bases: () => Promise<readonly string[]>;
+  /** Further paths; see protocol/settings/workflow-paths.ts. */
+  paths: readonly string[];
+  /** Whether a person has allowed the contents with this fingerprint. */
+  isAllowed: (fingerprint: string) => Promise<boolean>;
+}
+
+/** One CI file or folder of a tree: its path, its mode and its id in one text, so that any change of it shows. */
+type WorkflowState = readonly string[];
+
+const FOLDER = '40000';
+const ZERO = /^0+$/;
+const MAX_ENTRIES = 500;
+const MAX_NAMED = 40;
+/** A refusal is one line of at most 1,000 characters. */
+const MAX_MARK = 700;
+/** Commits of the host's on which a push builds that are asked about. */
+const MAX_EDGES = 10;
+
+/** A tree cannot be read: it is not known what the push would change. */
+class UnreadableError extends Error {
+  override readonly name = 'UnreadableError';
+}
+
+/**
+ * @param beginning of the pack; it is read on as far as needed, see `read`
+ * @param known commits that the session has pushed before
+ * @param isInHistory asks the host whether a commit is in the history of others that it has
+ * @returns why the push is refused, or null; and every byte read so far
+ */
+export async function refusalToHeld(
+  { oldId, newId }: RefUpdate,
+  beginning: PackBeginning,
+  host: HostObjects,
+  hold: WorkflowHold,
+  known: CommitGraph,
+  isInHistory: (part: string, tips: readonly string[]) => Promise<boolean>,
+): Promise<{ why: string | null; read: Uint8Array<ArrayBuffer> }> {
+  const pack = new PackTrees(beginning.rest, newId.length);
+  const judge = async (): Promise<string | null> => {
+    const treeOf = async (commit: string) => beginning.trees.get(commit) ?? (await host.treeOf(commit));
+    const treeAt = async (id: string) => (await pack.find(id)) ?? (await host.tree(id));
+    const stateAt = async (commit: string): Promise<WorkflowState> => {
+      const tree = await treeOf(commit);
+      if (tree === null) throw new UnreadableError(`the commit ${commit.slice(0, 10)}`);
+      return await readState(tree, hold.paths, treeAt);
+    };
+    const head = await stateAt(newId);
+    // What the branch has at the host already; the host itself refuses the push where it stands elsewhere.
+    if (!ZERO.test(oldId) && isSame(head, await stateAt(oldId))) return null;
+    const tips: string[] = [];
+    for (const base of await hold.bases()) {
+      const tip = await host.tip(base);
+      if (tip !== null) tips.push(tip);
+    }
+    if (tips.length === 0) throw new UnreadableError('the base branch');
+    let against: WorkflowState | null = null;
+    for (const tip of tips) {
+      const state = await stateAt(tip);
+      if (isSame(head, state)) return null;
+      against ??= state;
+    }
+    // The base moves on: what the branch was begun from is the base's too.
+    for (const edge of edgesOf(newId, [beginning.commits, known]).slice(0, MAX_EDGES)) {
+      if (!(await isInHistory(edge, tips))) continue;
+      const state = await stateAt(edge);
+      if (isSame(head, state)) return null;
+      against = state;
+    }
+    const fingerprint = await fingerprintOf(head);
+    if (await hold.isAllowed(fingerprint)) return null;
+    return heldWords(changedPaths(against ?? [], head), fingerprint);
+  };
+  try {
+    return { why: await judge(), read: pack.read };
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    const why = `it could not be seen whether this push changes what runs at the git host (${error.message} could not be read), and such changes need a person's permission: push whole objects, with git -c pack.window=0 -c pack.depth=0 push --no-thin`;
+    return { why, read: pack.read };
+  }
+}
+
+/** The sandbox server reads the paths and the fingerprint from these words. */
+function heldWords(paths: string[], fingerprint: string): string {
+  const mark = heldMark({ files: paths, fingerprint });
+  const rest =
+    'it was not pushed, and a person is asked when you end your turn; undo these changes where they are not needed';
+  if (paths.length > MAX_NAMED || mark.length > MAX_MARK || /]: |[^\x20-\x7e]/.test(paths.join(' '))) {
+    return `this push changes files that decide what runs at the git host, more of them or with stranger names than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
+  }
+  return `this push changes what runs at the git host, which a person has to allow first ${mark}: ${rest}`;
+}
+
+/** Commits that the pushed history builds on and that are neither pushed now nor were before: the host has them. */
+function edgesOf(id: string, graphs: readonly CommitGraph[]): string[] {
+  const seen = new Set<string>();
+  const edges: string[] = [];
+  const open = [id];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    const parents = graphs.map((graph) => graph.get(next)).find((found) => found !== undefined);
+    if (parents) open.push(...parents);
+    else edges.push(next);
+  }
+  return edges;
+}
+
+interface TreeEntry {
+  mode: string;
+  name: string;
+  id: string;
+}
+
+async function readState(
+  root: string,
+  paths: readonly string[],
+  treeAt: (id: string) => Promise<Uint8Array | null>,
+): Promise<WorkflowState> {
+  const state = new Set<string>();
+  const read = async (id: string): Promise<TreeEntry[]> => {
+    const bytes = await treeAt(id);
+    const entries = bytes && entriesOf(bytes, id.length / 2);
+    if (!entries) throw new UnreadableError(`the tree ${id.slice(0, 10)}`);
+    return entries;
+  };
+  const note = (path: string, { mode, id }: TreeEntry) => {
+    state.add(`${path}\0${mode} ${id}`);
+    if (state.size > MAX_ENTRIES) throw new UnreadableError(`more than ${MAX_ENTRIES} files that are named`);
+  };
+  const walk = async (id: string, parts: readonly string[], above: string): Promise<void> => {
+    const [part, ...rest] = parts;
+    if (part === undefined) return;
+    for (const entry of await read(id)) {
+      if (part !== '**' && !fitsPart(entry.name, part)) continue;
+      const path = `${above}${entry.name}`;
+      // A link or a file where a folder is named leads elsewhere.
+      if (rest.length === 0 || rest[0] === '**' || entry.mode !== FOLDER) note(path, entry);
+      else await walk(entry.id, rest, `${path}/`);
+    }
+  };
+  for (const entry of await read(root)) if (isWorkflowName(entry.name)) note(entry.name, entry);
+  for (const path of paths) await walk(root, path.split('/'), '');
+  return [...state].sort();
+}
+
+/** The entries of a tree: `<mode> <name>\0<id>`, one after the other (git's Documentation, "tree object"). Null: it is none. */
+function entriesOf(bytes: Uint8Array, idBytes: number): TreeEntry[] | null {
+  const entries: TreeEntry[] = [];
+  const utf8 = new TextDecoder();
+  for (let at = 0; at < bytes.byteLength; ) {
+    const space = bytes.indexOf(0x20, at);
+    const end = space < 0 ? -1 : bytes.indexOf(0, space);
+    if (end < 0 || end + 1 + idBytes > bytes.byteLength) return null;
+    const id = bytes.subarray(end + 1, end + 1 + idBytes);
+    entries.push({
+      // Git of long ago wrote a zero before it.
+      mode: utf8.decode(bytes.subarray(at, space)).replace(/^0+/, ''),
+      name: utf8.decode(bytes.subarray(space + 1, end)),
+      id: Array.from(id, (byte) => byte.toString(16).padStart(2, '0')).join(''),
+    });
+    at = end + 1 + idBytes;
+  }
+  return entries;
+}
+
+function isSame(a: WorkflowState, b: WorkflowState): boolean {
+  return a.length === b.length && a.every((line, index) => line === b[index]);
+}
+
+/** Paths that differ, each once. */
+function changedPaths(before: WorkflowState, after: WorkflowState): string[] {
+  const known = new Set(before);
+  const now = new Set(after);
+  const lines = [...after.filter((line) => !known.has(line)), ...before.filter((line) => !now.has(line))];
+  return [...new Set(lines.map((line) => line.slice(0, line.indexOf('\0'))))].sort();
+}
+
+async function fingerprintOf(state: WorkflowState): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(state.join('\n')));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}

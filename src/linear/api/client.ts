@@ -1,0 +1,324 @@
+/** The calls that Cyrus makes to Linear in one workspace. Errors are LinearError; how a call gets there is `Send`'s business. */
+import type { LinearDocument } from '@linear/sdk';
+import { z } from 'zod';
+import type { Activity } from '../activities.ts';
+import { type IssueSurroundings, issueSurroundingsSchema, surroundingsOf } from '../issue-surroundings.ts';
+import {
+  type CommentText,
+  commentAnswerSchema,
+  type SessionSource,
+  sessionSourceAnswerSchema,
+  sourceOf,
+  toCommentText,
+} from '../webhooks/session-source.ts';
+import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
+import { LinearError } from './errors.ts';
+import {
+  ATTACH_PULL_REQUEST,
+  ATTACH_URL,
+  COMMENT_TEXT,
+  COMMENT_THREAD,
+  ISSUE_FACTS,
+  ISSUE_NOW,
+  ISSUE_STATES,
+  ISSUE_SURROUNDINGS,
+  ISSUE_THREADS,
+  OPEN_THREAD_ON_COMMENT,
+  OPEN_THREAD_ON_ISSUE,
+  postDocument,
+  SESSION_ISSUE,
+  SESSION_SOURCE,
+  SUGGEST_REPOSITORIES,
+  UPDATE_ISSUE,
+} from './operations.ts';
+
+/** States in which an issue is under way or over; it is not moved then. */
+const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];
+
+const issueStatesSchema = z.object({
+  viewer: z.object({ id: z.string() }),
+  issue: z.object({
+    state: z.object({ type: z.string() }),
+    delegate: z.object({ id: z.string() }).nullish(),
+    team: z.object({ states: z.object({ nodes: z.array(z.object({ id: z.string(), position: z.number() })) }) }),
+  }),
+});
+
+const issueFactsSchema = z.object({
+  issue: z.object({
+    description: z.string().nullish(),
+    branchName: z.string().nullish(),
+    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
+    project: z.object({ name: z.string() }).nullish(),
+    team: z.object({ id: z.string().optional(), key: z.string(), name: z.string() }).nullish(),
+  }),
+});
+
+const issueNowSchema = z.object({
+  issue: z.object({
+    id: z.string(),
+    identifier: z.string(),
+    title: z.string(),
+    url: z.string(),
+    archivedAt: z.string().nullish(),
+    trashed: z.boolean().nullish(),
+    state: z.object({ type: z.string() }),
+    team: z.object({ id: z.string(), key: z.string(), name: z.string() }),
+    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
+  }),
+});
+
+/** How an issue stands. */
+export interface IssueNow {
+  id: string;
+  identifier: string;
+  title: string;
+  url: string;
+  team: { id: string; key: string; name: string };
+  labels: string[];
+  /** Type of its workflow state: triage, backlog, unstarted, started, completed, canceled, duplicate. */
+  stateType: string;
+  archived: boolean;
+  trashed: boolean;
+}
+
+const suggestionsSchema = z.object({
+  issueRepositorySuggestions: z.object({
+    suggestions: z.array(z.object({ repositoryFullName: z.string(), confidence: z.number() })),
+  }),
+});
+
+/** What decides which repository an issue goes to and how Claude works on it. */
+export interface IssueFacts {
+  description: string;
+  /** Linear's own suggestion for a branch; null or left out: it gave none. */
+  branchName?: string | null;
+  labels: string[];
+  project: string | null;
+  team: { id?: string; key: string; name: string } | null;
+}
+
+/**
+ * What is posted to an agent session at once; activities in their order, each with a UUID v4 chosen once for it. `isAwaited`: a
+ * person waits for it, whatever kind it is.
+ */
+export interface ThreadPost {
+  activities: { id: string; activity: Activity; isAwaited?: boolean }[];
+  /** Added to its external URLs; Linear keeps one entry for each address. */
+  urls?: { label: string; url: string }[];
+  /** Linear wants the whole of it every time. */
+  plan?: { content: string; status: string }[];
+  /** One line of at most 255 characters. */
+  title?: string;
+}
+
+const threadSchema = z.object({
+  id: z.string(),
+  appUser: z.object({ id: z.string() }).nullish(),
+  externalLinks: z.array(z.object({ url: z.string() })),
+});
+const viewerSchema = z.object({ id: z.string() });
+const issueThreadsSchema = z.object({
+  viewer: viewerSchema,
+  issue: z.object({ agentSessions: z.object({ nodes: z.array(threadSchema) }) }),
+});
+const commentThreadSchema = z.object({
+  viewer: viewerSchema,
+  comment: z.object({ agentSession: threadSchema.nullish() }),
+});
+
+const openedSchema = z.record(
+  z.string(),
+  z.object({ success: z.boolean(), agentSession: z.object({ id: z.string() }) }),
+);
+
+export class LinearClient {
+  readonly #send: Send;
+
+  constructor(send: Send) {
+    this.#send = send;
+  }
+
+  /**
+   * Posts to an agent session, in one request.
+   * @throws LinearError; of several, some may have been carried out then: each activity by itself tells, for a repeat with the
+   * same id is no second activity
+   */
+  async post(agentSessionId: string, { activities, urls, plan, title }: ThreadPost): Promise<void> {
+    const change: LinearDocument.AgentSessionUpdateInput = {
+      ...(urls && { addedExternalUrls: urls }),
+      ...(plan && { plan: plan.map(({ content, status }) => ({ content, status })) }),
+      ...(title !== undefined && { summary: title }),
+    };
+    const hasChange = Object.keys(change).length > 0;
+    const inputs = activities.map(({ id, activity }, index) => [`a${index}`, inputOf(agentSessionId, id, activity)]);
+    await this.#ask(
+      postDocument(activities.length, hasChange),
+      { ...Object.fromEntries(inputs), ...(hasChange && { id: agentSessionId, change }) },
+      {
+        priority: highest([
+          ...activities.map(({ activity, isAwaited }) => (isAwaited ? 'answer' : priorityOf(activity))),
+          ...(hasChange ? ['action' as const] : []),
+        ]),
+        idempotent: activities.length === 1 && !hasChange,
+      },
+    );
+  }
+
+  /**
+   * Opens an agent session on an issue or on a root comment, unless there is one that is not known: an earlier try opened
+   * it, or Linear did and its webhook is late. Linear takes no id of ours here; the page's address tells whose it is.
+   * @param about `known`: ids of agent sessions that are about something else; `page`: the live page, which is linked;
+   *   `isWanted`: false for a request that needs no thread any more, for which only what an earlier try opened is looked up
+   * @returns its id, and whether Linear opened it; null where there is none and none is wanted
+   */
+  async openThread(
+    on: { issueId: string } | { commentId: string },
+    { known, page, isWanted }: { known: string[]; page: { label: string; url: string }; isWanted: boolean },
+  ): Promise<{ id: string; isLinears: boolean } | null> {
+    const open = (await this.#threadsOn(on)).find(({ id }) => !known.includes(id));
+    if (open) return { id: open.id, isLinears: !open.externalLinks.some(({ url }) => url === page.url) };
+    if (!isWanted) return null;
+    const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
+    const input = { ...on, externalUrls: [page] };
+    const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input })));
+    if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
+    return { id: payload.agentSession.id, isLinears: false };
+  }
+
+  /** Our own agent sessions there, oldest first. */
+  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<z.infer<typeof threadSchema>[]> {
+    if ('issueId' in on) {
+      const { viewer, issue } = issueThreadsSchema.parse(await this.#ask(ISSUE_THREADS, { id: on.issueId }));
+      return issue.agentSessions.nodes.filter(({ appUser }) => appUser?.id === viewer.id);
+    }
+    const { viewer, comment } = commentThreadSchema.parse(await this.#ask(COMMENT_THREAD, { id: on.commentId }));
+    const thread = comment.agentSession;
+    return thread?.appUser?.id === viewer.id ? [thread] : [];
+  }
+
+  async issueFacts(issueId: string): Promise<IssueFacts> {
+    const { issue } = issueFactsSchema.parse(await this.#ask(ISSUE_FACTS, { id: issueId }));
+    return {
+      description: issue.description ?? '',
+      branchName: issue.branchName ?? null,
+      labels: issue.labels.nodes.map(({ name }) => name),
+      project: issue.project?.name ?? null,
+      team: issue.team ?? null,
+    };
+  }
+
+  /** How an issue stands now. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  async issueNow(issueId: string): Promise<IssueNow> {
+    const { issue } = issueNowSchema.parse(await this.#ask(ISSUE_NOW, { id: issueId }));
+    const { state, archivedAt, trashed, labels, ...known } = issue;
+    return {
+      ...known,
+      labels: labels.nodes.map(({ name }) => name),
+      stateType: state.type,
+      archived: Boolean(archivedAt),
+      trashed: trashed === true,
+    };
+  }
+
+  /** What is around an issue. @throws LinearError */
+  async issueSurroundings(issueId: string): Promise<IssueSurroundings> {
+    return surroundingsOf(issueSurroundingsSchema.parse(await this.#ask(ISSUE_SURROUNDINGS, { id: issueId })));
+  }
+
+  /** A comment. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  async comment(id: string): Promise<CommentText> {
+    return toCommentText(commentAnswerSchema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
+  }
+
+  /** What an agent session was opened by. @throws LinearError; `refused` where there is no such session */
+  async sessionSource(agentSessionId: string): Promise<SessionSource> {
+    const answer = sessionSourceAnswerSchema.parse(await this.#ask(SESSION_SOURCE, { id: agentSessionId }));
+    return sourceOf(answer.agentSession);
+  }
+
+  /** The issue that an agent session is on; null for a session in a document or project. @throws LinearError */
+  async sessionIssue(agentSessionId: string): Promise<string | null> {
+    const schema = z.object({ agentSession: z.object({ issue: z.object({ id: z.string() }).nullish() }) });
+    return schema.parse(await this.#ask(SESSION_ISSUE, { id: agentSessionId })).agentSession.issue?.id ?? null;
+  }
+
+  /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */
+  async suggestRepositories(
+    issueId: string,
+    repositories: { fullName: string; hostname: string }[],
+  ): Promise<{ fullName: string; confidence: number }[]> {
+    const candidates = repositories.map(({ fullName, hostname }) => ({ repositoryFullName: fullName, hostname }));
+    const data = await this.#ask(SUGGEST_REPOSITORIES, { issueId, candidates });
+    const { suggestions } = suggestionsSchema.parse(data).issueRepositorySuggestions;
+    return suggestions.map(({ repositoryFullName, confidence }) => ({ fullName: repositoryFullName, confidence }));
+  }
+
+  /**
+   * Moves an issue to its team's first started state, unless it is started or over already.
+   * @param delegate whether to become the issue's delegate, where it has none; its assignee stays who it is
+   */
+  async startIssue(issueId: string, delegate: boolean): Promise<void> {
+    const { issue, viewer } = issueStatesSchema.parse(await this.#ask(ISSUE_STATES, { id: issueId }));
+    const [first] = issue.team.states.nodes.toSorted((a, b) => a.position - b.position);
+    const input: LinearDocument.IssueUpdateInput = {};
+    if (first && !SETTLED_STATES.includes(issue.state.type)) input.stateId = first.id;
+    if (delegate && !issue.delegate) input.delegateId = viewer.id;
+    if (Object.keys(input).length > 0) await this.#ask(UPDATE_ISSUE, { id: issueId, input });
+  }
+
+  /**
+   * Attaches a pull request to an issue: as one where Linear knows its GitHub, as a plain link otherwise. The same address
+   * on the same issue is one attachment.
+   * @param attachment `id`: UUID v4 chosen once, so that a repeat attaches nothing twice
+   */
+  async attachPullRequest(attachment: { id: string; issueId: string; number: number; url: string }): Promise<void> {
+    const { id, issueId, number, url } = attachment;
+    const variables = { id, issueId, url, title: `Pull request #${number}` };
+    const how = { priority: 'action', idempotent: true } as const;
+    try {
+      await this.#ask(ATTACH_PULL_REQUEST, variables, how);
+    } catch (error) {
+      if (!(error instanceof LinearError) || error.kind !== 'refused') throw error;
+      await this.#ask(ATTACH_URL, variables, how);
+    }
+  }
+
+  /** @returns the data; null where the thing was created by an earlier try, or left out to save allowance */
+  #ask(
+    document: string,
+    variables: Record<string, unknown>,
+    how: Pick<Call, 'priority' | 'idempotent'> = { priority: 'action', idempotent: false },
+  ): Promise<unknown> {
+    return this.#send({ document, variables, ...how });
+  }
+}
+
+function inputOf(agentSessionId: string, id: string, activity: Activity): LinearDocument.AgentActivityCreateInput {
+  const input: LinearDocument.AgentActivityCreateInput = { id, agentSessionId, content: activity.content };
+  if (activity.ephemeral) input.ephemeral = true;
+  if (activity.options) {
+    // The SDK declares signals as an enum at run time; the API takes its values.
+    input.signal = 'select' as LinearDocument.AgentActivitySignal;
+    input.signalMetadata = { options: activity.options };
+  }
+  return input;
+}
+
+function highest(priorities: Priority[]): Priority {
+  return PRIORITIES.find((priority) => priorities.includes(priority)) ?? 'action';
+}
+
+/** What a person waits for goes first, what the next activity replaces goes last. */
+function priorityOf({ content, ephemeral }: Activity): Priority {
+  if (ephemeral) return 'ephemeral';
+  switch (content.type) {
+    case 'response':
+    case 'elicitation':
+    case 'error':
+      return 'answer';
+    case 'action':
+    case 'thought':
+      return content.type;
+  }
+}

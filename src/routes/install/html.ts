@@ -1,0 +1,37 @@
+/** Frame of the pages that the Worker writes itself. Everything put into them is escaped by the template. */
+import type { Context } from 'hono';
+import { html } from 'hono/html';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { shownText } from '../../protocol/text/clean-text.ts';
+
+/** Markup made by `html`; a plain text put in its place is escaped. */
+export type Markup = ReturnType<typeof html>;
+
+/** Answers with a page. Never kept by a browser: what it says is true only now. */
+export async function page(
+  c: Context,
+  status: ContentfulStatusCode,
+  { title, lead, body }: { title: string; lead: string; body: Markup | '' },
+): Promise<Response> {
+  c.header('cache-control', 'no-store');
+  const markup = html`<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <meta name="color-scheme" content="light dark" />
+    <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+    <link rel="stylesheet" href="/pages.css" />
+    <title>${title} · Cyrus</title>
+  </head>
+  <body>
+    <main>
+      <a class="brand" href="/"><img src="/favicon.svg" width="22" height="22" alt="" />Cyrus</a>
+      <h1>${title}</h1>
+      <p class="lead">${lead}</p>
+      ${body}
+    </main>
+  </body>
+</html>`;
+  return c.html(shownText(String(await markup)), status);
+}

@@ -1,0 +1,53 @@
+/**
+ * Binds an installation to the browser that began it: a random value in a signed cookie no script can read. A callback that
+ * somebody else's browser was made to open does not have it.
+ */
+import type { Context } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+import type { Config } from '../../config.ts';
+import { fromBase64Url, toBase64Url } from '../../lib/base64url.ts';
+import { deriveKey } from '../../store/encryption.ts';
+import { STATE_LIFE_MS } from '../../store/oauth-states.ts';
+
+const COOKIE = 'cyrus_oauth';
+const NONCE_BYTES = 16;
+
+/** The browser's value, or null where its cookie is missing, forged or expired. */
+export async function boundBrowser(c: Context, config: Config): Promise<string | null> {
+  const [nonce = '', expires = '', signatureText = '', ...more] = (readCookie(c) ?? '').split('.');
+  const signature = fromBase64Url(signatureText);
+  if (!/^\d{1,12}$/.test(expires) || !signature || more.length > 0) return null;
+  const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
+  const isGenuine = await crypto.subtle.verify('HMAC', key, signature, signedBytes(nonce, expires));
+  return isGenuine && Number(expires) * 1000 > Date.now() ? nonce : null;
+}
+
+/** Gives the browser a value for as long as a state lives; one it has already is kept, so that two tabs may install at once. */
+export async function bindBrowser(c: Context, config: Config): Promise<string> {
+  const nonce = (await boundBrowser(c, config)) ?? toBase64Url(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
+  const expires = String(Math.ceil((Date.now() + STATE_LIFE_MS) / 1000));
+  const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
+  const signature = await crypto.subtle.sign('HMAC', key, signedBytes(nonce, expires));
+  setCookie(c, COOKIE, `${nonce}.${expires}.${toBase64Url(new Uint8Array(signature))}`, {
+    path: '/',
+    httpOnly: true,
+    // Lax: Linear sends the browser back here by a link, and the cookie has to come along.
+    sameSite: 'Lax',
+    maxAge: STATE_LIFE_MS / 1000,
+    ...(isSecure(c) && { secure: true, prefix: 'host' }),
+  });
+  return nonce;
+}
+
+function readCookie(c: Context): string | undefined {
+  return isSecure(c) ? getCookie(c, COOKIE, 'host') : getCookie(c, COOKIE);
+}
+
+/** A local run has no https; a browser would not keep a secure cookie of it. */
+function isSecure(c: Context): boolean {
+  return new URL(c.req.url).protocol === 'https:';
+}
+
+function signedBytes(nonce: string, expires: string) {
+  return new TextEncoder().encode(JSON.stringify([nonce, expires]));
+}

@@ -1,0 +1,32 @@
+/** The bound of a body that is read whole. A body that breaks off, or is not encoded as HTTP has it, is the sender's fault. */
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit as limit } from 'hono/body-limit';
+import type { Refusal } from '../../protocol/sandbox.ts';
+
+/** Told to whoever sent a body that could not be read. */
+export const BROKEN_BODY: Refusal = {
+  error: 'broken_body',
+  message: 'The body broke off, or is not encoded as HTTP has it: send it again, whole.',
+};
+
+/**
+ * Reads a body without a length up to its bound before the route sees it; one with a length is refused by that.
+ * @param options `maxSize` in bytes; `onError` answers a larger one
+ * @returns the middleware; a body that cannot be read is answered 400
+ */
+export function bodyLimit(options: { maxSize: number; onError: (c: Context) => Response }): MiddlewareHandler {
+  const limited = limit(options);
+  return async (c, next) => {
+    let isRead = false;
+    try {
+      return await limited(c, async () => {
+        isRead = true;
+        await next();
+      });
+    } catch (error) {
+      // What the route itself throws is not about the body.
+      if (isRead) throw error;
+      return c.json(BROKEN_BODY, 400);
+    }
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * Who may see pages and the sessions API. In production: HTTP basic authentication with ACCESS_PASSWORD, remembered by a signed
+ * cookie that also lets the live socket in. In the local environment: everyone who is on this machine.
+ */
+import type { Context, MiddlewareHandler } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+import { auth as basicAuth } from 'hono/utils/basic-auth';
+import { timingSafeEqual } from 'hono/utils/buffer';
+import { type Config, isLoopback, readConfig } from '../../config.ts';
+import { fromBase64Url, toBase64Url } from '../../lib/base64url.ts';
+import { log } from '../../observability/log.ts';
+import type { ApiError } from '../../protocol/api.ts';
+import { deriveKey } from '../../store/encryption.ts';
+
+const COOKIE = 'cyrus_access';
+const COOKIE_SECONDS = 30 * 24 * 3_600;
+
+type AccessContext = Context<{ Bindings: Env }>;
+
+/**
+ * Lets in who may come in, and refuses what another site makes a browser do: a change, or a live socket, must come from a
+ * page of this very address, and a change must be JSON.
+ */
+export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
+  const config = readConfig(c.env);
+  const foreign = foreignProblem(c, config);
+  if (foreign) {
+    log('access.foreign', { path: c.req.path, method: c.req.method, reason: foreign.error });
+    return c.json(foreign, foreign.error === 'not_json' ? 415 : 403);
+  }
+  if (config.environment === 'local') return next();
+  if (await isCookieValid(config, getCookie(c, COOKIE, 'host') ?? '')) return next();
+  const password = basicAuth(c.req.raw)?.password;
+  if (password === undefined || !(await timingSafeEqual(password, config.accessPassword))) {
+    if (password !== undefined) log('access.refused', { path: c.req.path });
+    const message = 'Sign in with any user name and the ACCESS_PASSWORD of this deployment.';
+    return c.json({ error: 'unauthorized', message } satisfies ApiError, 401, {
+      'www-authenticate': 'Basic realm="Cyrus", charset="UTF-8"',
+    });
+  }
+  await next();
+  // The answer that opens a socket cannot be changed.
+  if (c.res.status === 101) return;
+  const expires = Math.floor(Date.now() / 1000) + COOKIE_SECONDS;
+  setCookie(c, COOKIE, await signedCookie(config, expires), {
+    prefix: 'host',
+    path: '/',
+    secure: true,
+    httpOnly: true,
+    sameSite: 'Lax',
+    maxAge: COOKIE_SECONDS,
+  });
+};
+
+/** Headers that keep a page from being framed, from loading or sending anything elsewhere, and from telling where it was. */
+export const securityHeaders: MiddlewareHandler = async (c, next) => {
+  await next();
+  if (c.res.status === 101) return;
+  const { protocol, host } = new URL(c.req.url);
+  const response = new Response(c.res.body, c.res);
+  const { headers } = response;
+  const secure = protocol === 'https:';
+  const isPage = headers.get('content-type')?.startsWith('text/html') ?? false;
+  // An answer that is not a page may have a stricter one of its own.
+  const own = isPage ? null : headers.get('content-security-policy');
+  headers.set(
+    'content-security-policy',
+    own ??
+      [
+        "default-src 'self'",
+        // Older Safari does not count the socket of the same host as 'self'.
+        `connect-src 'self' ${secure ? 'wss' : 'ws'}://${host}`,
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+      ].join('; '),
+  );
+  headers.set('x-content-type-options', 'nosniff');
+  headers.set('x-frame-options', 'DENY');
+  headers.set('referrer-policy', 'no-referrer');
+  headers.set('cross-origin-opener-policy', 'same-origin');
+  headers.set('cross-origin-resource-policy', 'same-origin');
+  // What an answer says is true for one person and one moment, unless it says otherwise.
+  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
+  if (secure) headers.set('strict-transport-security', 'max-age=31536000');
+  c.res = undefined;
+  c.res = response;
+};
+
+/** Headers by which the platform, or whoever handed a request on, tells whose it is. */
+const PEER_HEADERS = ['cf-connecting-ip', 'x-real-ip', 'x-forwarded-for'];
+
+/**
+ * Whether a request was made on this machine, as far as is told. Cloudflare tells the peer of every request and nobody can change
+ * that, so a deployment that was left "local" by mistake answers nobody; a tunnel or a proxy on this machine tells it too.
+ */
+function comesFromHere(headers: Headers): boolean {
+  const told = PEER_HEADERS.flatMap((name) => (headers.get(name) ?? '').split(',')).map((one) => one.trim());
+  return told.every((one) => one === '' || /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/i.test(one));
+}
+
+/** What is wrong with where a request comes from, or null. */
+function foreignProblem(c: AccessContext, config: Config): ApiError | null {
+  const { origin, hostname, host } = new URL(c.req.url);
+  const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
+  if (config.environment === 'local') {
+    // Without a password, a page elsewhere whose name is made to point at this machine would get everything.
+    if (!isLoopback(hostname) && host !== publicUrl?.host) {
+      const message = 'A local Cyrus answers at localhost only; for another address set PUBLIC_URL to it.';
+      return { error: 'not_local', message };
+    }
+    if (!comesFromHere(c.req.raw.headers)) {
+      const message =
+        'A local Cyrus has no password, so it answers this machine alone: deploy it with ENVIRONMENT = "production".';
+      return { error: 'not_local', message };
+    }
+  }
+  const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(c.req.method);
+  const isSocket = c.req.header('upgrade')?.toLowerCase() === 'websocket';
+  if (!isChange && !isSocket) return null;
+  const from = c.req.header('origin');
+  const site = c.req.header('sec-fetch-site');
+  if (
+    (from !== undefined && from !== origin && from !== publicUrl?.origin) ||
+    (from === undefined && site !== undefined && site !== 'same-origin' && site !== 'none')
+  ) {
+    return { error: 'foreign_origin', message: 'This is accepted from pages of Cyrus itself only.' };
+  }
+  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
+  if (['POST', 'PUT', 'PATCH'].includes(c.req.method) && type !== 'application/json') {
+    return { error: 'not_json', message: 'Send JSON, with the content type application/json.' };
+  }
+  return null;
+}
+
+/** `<expiry in epoch seconds>.<signature>`. The password is signed along: a new password ends every cookie. */
+async function signedCookie(config: Config, expires: number): Promise<string> {
+  const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
+  const signature = await crypto.subtle.sign('HMAC', key, signedBytes(config, String(expires)));
+  return `${expires}.${toBase64Url(new Uint8Array(signature))}`;
+}
+
+async function isCookieValid(config: Config, cookie: string): Promise<boolean> {
+  const [expires = '', signatureText = '', ...more] = cookie.split('.');
+  const signature = fromBase64Url(signatureText);
+  if (!/^\d{1,12}$/.test(expires) || !signature || more.length > 0) return false;
+  const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
+  const genuine = await crypto.subtle.verify('HMAC', key, signature, signedBytes(config, expires));
+  return genuine && Number(expires) * 1000 > Date.now();
+}
+
+function signedBytes(config: Config, expires: string) {
+  return new TextEncoder().encode(JSON.stringify([expires, config.accessPassword]));
+}

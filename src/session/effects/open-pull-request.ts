@@ -1,0 +1,60 @@
+/** Opens or updates the pull request of a session's branch, by the policy of its repository. */
+import { gitHubApi } from '../../github/access.ts';
+import { branchPage } from '../../github/address.ts';
+import { bodyByTemplate, type PullRequestFacts, renderBody, renderTitle } from '../../github/pull-request-text.ts';
+import { proposePullRequest } from '../../github/pull-requests.ts';
+import { findRepository, type Repository } from '../../store/database.ts';
+import { DecryptionError } from '../../store/encryption.ts';
+import type { Effect } from '../lifecycle/model/effects.ts';
+import type { EffectResult } from '../lifecycle/model/events.ts';
+import { baseOf } from '../lifecycle/start/base-branch.ts';
+import type { Surroundings } from './effect-context.ts';
+import { SetupError } from './setup-error.ts';
+import { typeOfWork } from './start/commit-conventions.ts';
+
+/**
+ * Opens the pull request, or finds and updates it.
+ * @returns the pull request; the branch's page where the host or the policy has none; null where there is nothing to propose
+ * @throws GitHubError, SetupError, DatabaseError
+ */
+export async function openPullRequest(
+  effect: Extract<Effect, { kind: 'open-pull-request' }>,
+  surroundings: Surroundings,
+): Promise<EffectResult> {
+  const { state, config } = surroundings;
+  const repository = await repositoryOf(surroundings);
+  if (!repository) return null;
+  const { mode, titleTemplate, bodyTemplate, closesIssue } = repository.settings.pullRequest;
+  const api = mode === 'off' ? null : await gitHubApi(config, repository);
+  if (!api) return { kind: 'branch', url: branchPage(repository.cloneUrl, state.branch, config.github.apiUrl) };
+  const facts: PullRequestFacts = {
+    issue: state.issue,
+    subject: effect.subject,
+    summary: effect.summary,
+    sessionUrl: `${state.origin}/sessions/${state.id}`,
+    branch: state.branch,
+    closesIssue,
+    type: typeOfWork(state.arrangement?.assignment.role ?? 'builder'),
+  };
+  const body = renderBody(bodyTemplate, facts);
+  const proposed = await proposePullRequest(api, {
+    head: state.branch,
+    base: baseOf(state, repository).baseBranch,
+    title: renderTitle(titleTemplate, facts),
+    body,
+    ...(effect.template !== undefined && { newBody: bodyByTemplate(effect.template, body, facts) }),
+    draft: mode === 'draft',
+    known: state.proposal?.pullRequest?.number ?? null,
+  });
+  return proposed ? { kind: 'pull-request', ...proposed } : null;
+}
+
+async function repositoryOf({ state, database }: Surroundings): Promise<Repository | null> {
+  if (state.repository === null) return null;
+  try {
+    return await findRepository(database, state.workspaceId, state.repository);
+  } catch (error) {
+    if (!(error instanceof DecryptionError)) throw error;
+    throw new SetupError(error.message, 'Ask an admin to store the credential of the repository again.');
+  }
+}

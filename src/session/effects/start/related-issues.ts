@@ -1,0 +1,26 @@
+/** What is around the issue is asked of Linear when Claude is given its first prompt, so that it is as of then. */
+
+import { asError } from '../../../lib/error.ts';
+import { withTimeLimit } from '../../../lib/timeout.ts';
+import type { LinearClient } from '../../../linear/api/client.ts';
+import { log } from '../../../observability/log.ts';
+import { fillRelated, relatedIn } from '../../inbound/related-issues-text.ts';
+
+/** It is background: the work does not wait longer for it. */
+const READ_LIMIT_MS = 5_000;
+
+/** A prompt with what is around its issue; where Linear does not say, Claude is told that. Never rejects. */
+export async function withRelatedIssues(prompt: string, linear: LinearClient): Promise<string> {
+  const issueId = relatedIn(prompt);
+  if (issueId === null) return prompt;
+  try {
+    const found = await withTimeLimit(READ_LIMIT_MS, (signal) => {
+      const late = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+      return Promise.race([linear.issueSurroundings(issueId), late]);
+    });
+    return fillRelated(prompt, found);
+  } catch (error) {
+    log('linear.related-issues.unknown', { error: asError(error) });
+    return fillRelated(prompt, null);
+  }
+}

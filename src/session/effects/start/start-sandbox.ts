@@ -1,0 +1,430 @@
+/** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
+import { mcpAccess } from '../../../claude/mcp-access.ts';
+import { systemPrompt } from '../../../claude/prompts.ts';
+import { assign, onlyLooks } from '../../../claude/roles.ts';
+import type { Config } from '../../../config.ts';
+import { RIGHTS } from '../../../gateway/openings.ts';
+import { decoyOf } from '../../../gateway/secrets/decoy.ts';
+import { mintToken } from '../../../gateway/token.ts';
+import type { IssueFacts, LinearClient } from '../../../linear/api/client.ts';
+import type { StartSession } from '../../../protocol/sandbox.ts';
+import {
+  type AccessRules,
+  accessRulesSchema,
+  type WorkspaceSettings,
+} from '../../../protocol/settings/access-rules.ts';
+import { type BranchFacts, branchByTemplate } from '../../../protocol/settings/branch-template.ts';
+import { defaultEgress } from '../../../protocol/settings/egress.ts';
+import { toClaude } from '../../../protocol/text/clean-text.ts';
+import { placementOf, sandboxFor } from '../../../sandbox/choose.ts';
+import { listRepositories, type RepositorySummary } from '../../../store/database.ts';
+import { listMcpServers } from '../../../store/mcp-servers.ts';
+import { identityOf } from '../../../store/repository-identity.ts';
+import { readWorkspaceSettings } from '../../../store/workspace-settings.ts';
+import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
+import type { Arrangement } from '../../lifecycle/model/directives.ts';
+import type { EffectResult } from '../../lifecycle/model/events.ts';
+import { currentTurn, type Issue } from '../../lifecycle/model/state.ts';
+import { baseOf } from '../../lifecycle/start/base-branch.ts';
+import { type Route, route } from '../../lifecycle/start/match-repository.ts';
+import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
+import { repositoryWish } from '../../lifecycle/start/wishes.ts';
+import type { Surroundings } from '../effect-context.ts';
+import { takePlace } from '../queue-slots.ts';
+import { SetupError } from '../setup-error.ts';
+import { unfitBase } from './base-wish.ts';
+import { chooseBranch } from './branch-choice.ts';
+import { claudeReadiness } from './claude-readiness.ts';
+import { commitAuthor } from './commit-author.ts';
+import { commitConventions, commitWords } from './commit-conventions.ts';
+import { warmUp } from './prewarm.ts';
+import { pullRequestNow } from './pull-request-now.ts';
+import { choiceWords, wishedIn, wishedModel } from './start-wishes.ts';
+
+const SETUP_TIMEOUT_SECONDS = 600;
+
+/** What the start works with: which repository, from which branch, and how. */
+interface Plan {
+  repository: RepositorySummary;
+  branch: string;
+  /** What the branch is named by, where that is decided now; null: it was before. */
+  branchFacts: BranchFacts | null;
+  baseBranch: string;
+  /** The base that the issue names; null: the repository's own, whatever that is by now. */
+  baseWish: string | null;
+  /** Where that base is named, where it is known. */
+  baseWishBy?: 'issue' | 'comment';
+  arrangement: Arrangement;
+  access: Access;
+  /** What was chosen, and why, for people; left out where nothing was chosen anew. */
+  choice?: string;
+  /** The setup script that is set for the workspace. */
+  workspaceScript: string | undefined;
+}
+
+/**
+ * Brings up the sandbox of a generation, or finds it running.
+ * @returns the sandbox; or that a person has to say which repository it is; or that the one who asked may not; or where the
+ * session waits in the queue; or why Claude cannot be reached at all
+ * @throws SetupError, SandboxError, LinearError, DatabaseError
+ */
+export async function startSandbox(
+  generation: number,
+  surroundings: Surroundings,
+  linear: LinearClient,
+): Promise<EffectResult> {
+  const { state, config } = surroundings;
+  const early: { place: Promise<number> | null } = { place: null };
+  const plan = await planFor(surroundings, linear, (...known) => {
+    early.place = warmUp(generation, surroundings, ...known);
+  }).then((found) => placed(found, config));
+  if ('kind' in plan) return plan;
+  const { repository, baseBranch, baseWish, baseWishBy, arrangement, access } = plan;
+  const place = await (early.place ?? takePlace(surroundings, access.workspace));
+  if (place > 0) return { kind: 'place', place };
+  const { fullName, cloneUrl } = repository;
+  // Sandbox servers keep what they know of a repository by it.
+  const identity = await identityOf(state.workspaceId, cloneUrl);
+  const { cloneOf } = state;
+  if (cloneOf?.repository === fullName && cloneOf.identity !== identity) throw elsewhere(fullName);
+  const [{ branch, told }, author, pullRequest, ready, servers] = await Promise.all([
+    chooseBranch(plan, surroundings),
+    commitAuthor(surroundings, fullName),
+    pullRequestNow(surroundings),
+    claudeReadiness(surroundings, arrangement.assignment.model),
+    listMcpServers(surroundings.database, { workspaceId: state.workspaceId, fullName }),
+  ]);
+  if ('problem' in ready) return { kind: 'blocked', text: ready.problem };
+  const token = await mintToken(config, {
+    s: state.id,
+    w: state.workspaceId,
+    r: fullName,
+    b: branch,
+    g: generation,
+    i: identity,
+    m: [ready.claude.model, ...(ready.claude.fallbackModel ? [ready.claude.fallbackModel] : [])],
+    ...(onlyLooks(arrangement.assignment) && { ro: true }),
+    o: arrangement.assignment.role,
+    d: onlyLooks(arrangement.assignment) ? [] : [...RIGHTS],
+    p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
+  });
+  const decoy = await decoyOf(config, state.id);
+  const begun = { ...state, repository: fullName, branch, arrangement };
+  const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
+  const { role, tools, permissions, instructions } = arrangement.assignment;
+  const mcpServers = mcpAccess(servers, role, repository.settings);
+  const about = {
+    branch,
+    baseBranch,
+    repository: fullName,
+    issueIdentifier: state.issue?.identifier || null,
+    network: arrangement.placement?.kind === 'container' ? (arrangement.egress ?? defaultEgress) : null,
+    conventions: commitWords(repository.settings, state, role),
+  };
+  const status = await sandbox.start(state.id, {
+    generation,
+    ...takingUp(generation, surroundings),
+    waitsForHelpers: true,
+    gateway: sandbox.gateway(state.origin, token),
+    repository: {
+      fullName,
+      identity,
+      baseBranch,
+      branch,
+      ...pushedBefore(surroundings),
+      ...(pullRequest && { pullRequest }),
+      ...(onlyLooks(arrangement.assignment) && { readOnly: true }),
+    },
+    claude: {
+      credential: config.claude.access.mode,
+      ...ready.claude,
+      role,
+      tools,
+      ...(permissions && { permissions }),
+      ...(mcpServers.length > 0 && { mcpServers }),
+      conversationId: state.conversationId,
+      systemPrompt: toClaude(
+        [systemPrompt(about), told ?? '', instructions].filter((text) => text !== '').join('\n\n'),
+      ),
+    },
+    commits: commitConventions(state, repository.settings, { author, role, access }),
+    decoy: { name: decoy.name, value: decoy.value },
+    author,
+    ...setupOf(plan),
+  });
+  const { windows, fellBack } = ready;
+  return {
+    kind: 'started',
+    repository: fullName,
+    identity,
+    branch,
+    ...(told !== null && { branchNote: told }),
+    ...(plan.choice !== undefined && { choice: plan.choice }),
+    baseBranch,
+    baseWish,
+    ...(baseWishBy && { baseWishBy }),
+    author,
+    ...(pullRequest && { pullRequest }),
+    arrangement,
+    access,
+    status,
+    windows,
+    fellBack,
+  };
+}
+
+/** What is known of the branch on the host; nothing of a session that began before that was noted. */
+function pushedBefore({ state, pushedTip }: Surroundings): { pushed?: string | null } {
+  const pushed = pushedTip();
+  return pushed === null && !state.notesPushes ? {} : { pushed };
+}
+
+/** The workspace's script comes before the repository's. */
+function setupOf({ workspaceScript, repository }: Plan): Pick<StartSession, 'setupScripts' | 'setupTimeoutSeconds'> {
+  const { setupScript, setupTimeoutSeconds = SETUP_TIMEOUT_SECONDS } = repository.settings;
+  const setupScripts = [
+    ...(workspaceScript === undefined ? [] : [{ of: 'workspace' as const, script: workspaceScript }]),
+    ...(setupScript === undefined ? [] : [{ of: 'repository' as const, script: setupScript }]),
+  ];
+  return { ...(setupScripts.length > 0 && { setupScripts }), setupTimeoutSeconds };
+}
+
+/** What a start says of what was before: which numbering is expected, or which work another life is to take up. */
+function takingUp(
+  generation: number,
+  { state, checkpoint }: Surroundings,
+): Pick<StartSession, 'knows' | 'restore' | 'saveTurn'> {
+  const { sandbox, phase } = state;
+  if (sandbox.generation === generation && sandbox.streamId !== null) return { knows: sandbox.streamId };
+  const restore = checkpoint();
+  // Of another conversation or repository, or of this very life: then it is of no use.
+  if (!state.checkpoint || !restore || restore.generation >= generation) return {};
+  if (restore.conversationId !== state.conversationId) return {};
+  return { restore, ...(phase.name === 'saving' && { saveTurn: phase.turn.number }) };
+}
+
+/** Where it runs and what it may reach is as it is set now, also for a session that began before. */
+function placed<Other extends { kind: string }>(plan: Plan | Other, config: Config): Plan | Other {
+  if ('kind' in plan) return plan;
+  const { settings } = plan.repository;
+  const placement = placementOf(settings, config);
+  return { ...plan, arrangement: { ...plan.arrangement, placement, egress: settings.egress } };
+}
+
+/** @param onReading called before the issue is read */
+async function planFor(
+  surroundings: Surroundings,
+  linear: LinearClient,
+  onReading: (repositories: RepositorySummary[], workspace: WorkspaceSettings) => void,
+): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
+  const { state, database, config } = surroundings;
+  const [repositories, { setupScript: workspaceScript, ...workspace }] = await Promise.all([
+    listRepositories(database, state.workspaceId),
+    readWorkspaceSettings(database, state.workspaceId),
+  ]);
+  const known = repositories.find((repository) => repository.fullName === state.repository);
+  if (known && state.arrangement && state.access) {
+    const team = await teamNow(state.issue, state.access.team, linear);
+    const access: Access = { workspace, repository: rulesOf(known), team };
+    const text = refusalOfAll(state, access);
+    if (text !== null) return { kind: 'refused', text, access };
+    const corrected = await correctedBase(surroundings, known, access, linear);
+    const base = corrected ?? baseOf(state, known);
+    const isAsked = corrected !== null || currentTurn(state)?.baseAnswered === true;
+    const problem = isAsked ? await unfitBase(base.baseWish, known, access, surroundings) : null;
+    if (problem) return problem;
+    const arrangement = await withModelNow(surroundings, state.arrangement, { known, access, linear });
+    const isAnother = base.baseBranch !== state.baseBranch && isAsked;
+    const isOther = arrangement.assignment.model !== state.arrangement.assignment.model;
+    const choice = isAnother || isOther ? choiceWords(known, base, arrangement, {}) : null;
+    return {
+      repository: known,
+      // Decided at the first start, whatever the template says by now.
+      branch: state.branch,
+      branchFacts: null,
+      ...base,
+      arrangement,
+      access,
+      ...(choice !== null && { choice }),
+      workspaceScript,
+    };
+  }
+  if (!known && state.repository !== null && state.arrangement) throw removed(state.repository);
+  onReading(repositories, workspace);
+  const facts = state.issue ? await linear.issueFacts(state.issue.id) : NO_FACTS;
+  const team = facts.team && { ...facts.team, id: facts.team.id ?? state.issue?.teamId ?? null };
+  const general: Access = { workspace, repository: null, team };
+  const refusal = refusalOfAll(state, general);
+  if (refusal !== null) return { kind: 'refused', text: refusal, access: general };
+  const chosen = known
+    ? { repository: known, ...baseOf(state, known), because: 'a person said so' }
+    : await choose(surroundings, repositories, facts, general, linear);
+  if ('kind' in chosen) return { ...chosen, access: general };
+  const access: Access = { ...general, repository: rulesOf(chosen.repository) };
+  const text = refusalOfAll(state, access);
+  if (text !== null) return { kind: 'refused', text, access };
+  const { because, ...work } = chosen;
+  const { repository } = work;
+  const { settings } = repository;
+  const problem = await unfitBase(work.baseWish, repository, access, surroundings);
+  if (problem) return problem;
+  const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
+  const branchFacts = {
+    identifier: nameOf(state),
+    title: state.issue?.title ?? '',
+    branchName: facts.branchName ?? null,
+  };
+  const arrangement: Arrangement = {
+    assignment: assign(facts.labels, settings, config.claude.model, wished),
+    ...(wished !== null && { wished }),
+    verbosity: settings.verbosity,
+    repositories: repositories.map(({ fullName }) => fullName),
+  };
+  const { ignored } = vouchedDescription(facts.description, state.wishEdits ?? [], access);
+  // What could not have been otherwise is no choice to tell of.
+  const isChoice =
+    repositories.length > 1 || work.baseBranch !== repository.baseBranch || wished !== null || ignored !== null;
+  return {
+    ...work,
+    ...(isChoice && { choice: choiceWords(repository, work, arrangement, { because, ignored }) }),
+    branch: branchByTemplate(settings.branchTemplate, branchFacts),
+    branchFacts,
+    access,
+    workspaceScript,
+    arrangement,
+  };
+}
+
+/** The issue's team as it is now: it may have been moved, and rules are about where it is. @throws LinearError */
+async function teamNow(issue: Issue | null, before: Access['team'], linear: LinearClient): Promise<Access['team']> {
+  if (!issue) return before;
+  if (issue.team) return issue.team;
+  if (issue.teamId === null || issue.teamId === before?.id) return before;
+  return (await linear.issueNow(issue.id)).team;
+}
+
+/** The model that labels and wishes of now ask for; the role stays what was decided at first. @throws SetupError, LinearError */
+async function withModelNow(
+  surroundings: Surroundings,
+  arrangement: Arrangement,
+  { known, access, linear }: { known: RepositorySummary; access: Access; linear: LinearClient },
+): Promise<Arrangement> {
+  const { state, config } = surroundings;
+  const wished = wishedModel(await wishedIn(surroundings, null, access, linear)) ?? arrangement.wished ?? null;
+  const labels = state.issue?.labels;
+  if (wished === null && !labels) return arrangement;
+  const model = wished ?? assign(labels ?? [], known.settings, config.claude.model).model;
+  const assignment = { ...arrangement.assignment, model };
+  return { ...arrangement, assignment, ...(wished !== null && { wished }) };
+}
+
+/**
+ * The base that a comment of this turn names for the repository in which the session works: a wish that was wrong can be put right.
+ * @returns null where none does. @throws SetupError where it names another repository, LinearError
+ */
+async function correctedBase(
+  surroundings: Surroundings,
+  known: RepositorySummary,
+  access: Access,
+  linear: LinearClient,
+): Promise<Pick<Plan, 'baseBranch' | 'baseWish' | 'baseWishBy'> | null> {
+  const turn = currentTurn(surroundings.state);
+  // Later starts of a turn go on with what its first one found.
+  if (!turn || turn.startedAs !== undefined || turn.losses > 0 || turn.baseAnswered) return null;
+  const comments = (await wishedIn(surroundings, null, access, linear)).filter(({ isIssue }) => !isIssue);
+  const wish = comments.map(({ text }) => repositoryWish(text)).findLast((one) => one !== null);
+  if (wish?.kind !== 'named') return null;
+  const named = wish.name.toLowerCase();
+  const own = known.fullName.toLowerCase();
+  if (named !== own && !(!named.includes('/') && own.endsWith(`/${named}`))) {
+    throw new SetupError(
+      `the comment names the repository ${wish.name}, and this session works in ${known.fullName}, where its branch and its conversation are`,
+      `Give Cyrus another issue with \`[repo=${wish.name}]\` for work in that one; comment without the tag to go on here.`,
+    );
+  }
+  const baseWish = wish.branch === known.baseBranch ? null : wish.branch;
+  return { baseBranch: baseWish ?? known.baseBranch, baseWish, baseWishBy: 'comment' };
+}
+
+/** The rules among a repository's settings, to be kept with the session. */
+function rulesOf({ settings }: RepositorySummary): AccessRules {
+  return accessRulesSchema.parse(settings);
+}
+
+/** Why none of those who asked for this turn may, as the first of them is told; null where one may, or the turn was let in. */
+function refusalOfAll({ phase }: Surroundings['state'], access: Access): string | null {
+  if (phase.name !== 'starting' || phase.turn.losses > 0) return null;
+  const asked = phase.turn.prompts.filter(({ agentSessionId }) => agentSessionId !== null);
+  const refusals = asked.map(({ person }) => refusalOf(access, person));
+  return refusals.every((refusal) => refusal !== null) ? (refusals[0] ?? null) : null;
+}
+
+/** Its conversation and its branch are of that repository: in another one it would go on with what is not there. */
+function removed(fullName: string): SetupError {
+  return new SetupError(
+    `the repository ${fullName}, in which this session works, is not set up for this workspace any more`,
+    'Ask an admin of Cyrus to add it again, then comment to go on; for another repository, begin with another issue.',
+  );
+}
+
+/** What a session's branch is named by where its issue has no identifier. */
+function nameOf({ issue, branch, id }: Surroundings['state']): string {
+  return issue?.identifier || (/^cyrus\/([^/]+)$/.exec(branch)?.[1] ?? id.slice(0, 8));
+}
+
+/** Another repository may stand behind the same name: its history is not what this conversation and branch are about. */
+function elsewhere(fullName: string): SetupError {
+  return new SetupError(
+    `the clone address of ${fullName} was changed since this session began, so its branch and conversation may be of another repository`,
+    'For the repository as it is set now, begin with another issue; to go on here, ask an admin of Cyrus to set the address back, then comment.',
+  );
+}
+
+const NO_FACTS: IssueFacts = { description: '', labels: [], project: null, team: null };
+
+async function choose(
+  surroundings: Surroundings,
+  repositories: RepositorySummary[],
+  facts: IssueFacts,
+  access: Access,
+  linear: LinearClient,
+): Promise<
+  | (Pick<Plan, 'repository' | 'baseBranch' | 'baseWish' | 'baseWishBy'> & { because: string })
+  | Extract<Route, { kind: 'unsure' }>
+> {
+  const { state } = surroundings;
+  const wishing = await wishedIn(surroundings, facts.description, access, linear);
+  const texts = wishing.map(({ text }) => text);
+  const isIssues = wishing.findLast(({ text }) => repositoryWish(text) !== null)?.isIssue ?? true;
+  const routing = { ...facts, texts };
+  let chosen: Route = route(routing, repositories, []);
+  if (chosen.kind === 'unsure' && chosen.why === undefined && state.issue) {
+    const hosts = repositories.map(({ fullName, cloneUrl }) => ({ fullName, hostname: new URL(cloneUrl).hostname }));
+    // A guess of Linear's is a help, not a need: without it people are asked.
+    const suggestions = await linear.suggestRepositories(state.issue.id, hosts).catch(() => []);
+    chosen = route(routing, repositories, suggestions);
+  }
+  switch (chosen.kind) {
+    case 'unsure':
+      return chosen;
+    case 'none':
+      throw new SetupError(
+        'no repository is configured for this workspace',
+        'Ask an admin of Cyrus to add one (`npm run repositories -- add`, or the admin API), then comment to try again.',
+      );
+    case 'unknown':
+      throw new SetupError(
+        `${isIssues ? 'the issue' : 'a comment'} names the repository ${chosen.fullName}, which is not configured for this workspace`,
+        `Name one of ${chosen.known.join(', ')}, or ask an admin to add it; then comment to try again.`,
+      );
+    case 'chosen': {
+      const { fullName, baseBranch, because } = chosen;
+      const repository = repositories.find((candidate) => candidate.fullName === fullName);
+      if (repository) {
+        const baseWish = baseBranch === repository.baseBranch ? null : baseBranch;
+        return { repository, baseBranch, baseWish, baseWishBy: isIssues ? 'issue' : 'comment', because };
+      }
+      throw new SetupError(`the repository ${fullName} has just been removed`, 'Comment to try again.');
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The wall clock may be set while sessions wait. Objects have no other clock, so what is waited for is moved along with it: a
+ * wait lasts as long as it would have, and only displayed times differ. Pure; times in ms since the epoch.
+ */
+import { nextDeadline } from './model/deadlines.ts';
+import { OPENING, type SessionState } from './model/state.ts';
+
+/** A clock that differs by less than this, in ms, was not set. */
+const LEAST_MS = 1_000;
+/** Alarms come in time; one that is later than this, in ms, was not late. */
+const LATEST_MS = 30_000;
+/** So late may one come, in ms, where the one before was taken for that of a clock that was set: machines are slow, too. */
+const LATEST_AGAIN_MS = 10 * 60_000;
+
+/**
+ * By how much the clock was set back, as a negative number; 0: it was not.
+ * @param last latest time that was seen before
+ */
+export function setBack(last: number, now: number): number {
+  return last - now > LEAST_MS ? now - last : 0;
+}
+
+/**
+ * By how much the clock seems to have been set forward; 0: it was not. The object is woken for every deadline, so one that passed
+ * long ago was never waited for: the clock jumped over it, or the machine stood still and the sandbox with it. Either way what is
+ * waited for gets the time that was left when the object was last awake.
+ * @param isDoubted whether this was found just before, so that the alarm itself is slow
+ */
+export function setForward(state: SessionState, now: number, isDoubted: boolean): number {
+  const due = nextDeadline(state);
+  if (due === null || now - due <= (isDoubted ? LATEST_AGAIN_MS : LATEST_MS)) return 0;
+  const by = now - state.updatedAt;
+  return by > LEAST_MS ? by : 0;
+}
+
+/** What changes in the state: since when things are waited for. Times that others gave, such as a limit's reset, stay. */
+export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
+  const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue } = state;
+  const moved = { ...phase, since: phase.since + by };
+  if ('turn' in moved) moved.turn = { ...moved.turn, startedAt: moved.turn.startedAt + by };
+  if ('askAt' in moved) moved.askAt += by;
+  return {
+    phase: moved,
+    sandbox: { ...sandbox, heardAt: sandbox.heardAt + by },
+    ...(expectedThread &&
+      expectedThread.since !== OPENING && { expectedThread: { ...expectedThread, since: expectedThread.since + by } }),
+    ...(alsoExpected && { alsoExpected: alsoExpected.map((one) => ({ ...one, since: one.since + by })) }),
+    ...(saveDue && { saveDue: saveDue + by }),
+    ...(editDue && { editDue: { ...editDue, first: editDue.first + by, at: editDue.at + by } }),
+    agentSessions: Object.fromEntries(
+      Object.entries(agentSessions).map(([id, { since, saidAt, pace, ...rest }]) => [
+        id,
+        {
+          ...rest,
+          since: since + by,
+          saidAt: saidAt + by,
+          pace: { ...pace, at: pace.at + by, flushAt: pace.flushAt === 0 ? 0 : pace.flushAt + by },
+        },
+      ]),
+    ),
+  };
+}

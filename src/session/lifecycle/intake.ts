@@ -1,0 +1,62 @@
+/**
+ * How much a session may bring in within an hour, counted over all of its sandboxes (pure): what its events add to the journal, and
+ * what is stored for it (patches, checkpoints, entries of caches, shared files). Hours are those of the clock, in UTC.
+ */
+import type { SandboxEvent } from '../../protocol/sandbox.ts';
+
+/** Bytes of one hour. `hour`: since the epoch. */
+export interface Intake {
+  hour: number;
+  /** Of texts in events, in UTF-16 code units, which are at most as many as bytes. */
+  events: number;
+  stored: number;
+}
+
+const HOUR_MS = 3_600_000;
+const MIB = 1024 * 1024;
+/** What a session may store in an hour where nothing is set, in bytes. */
+export const DEFAULT_MOST_BYTES = 4_096 * MIB;
+/** Of this the journal takes an eighth at most: it lies in the object, not in R2. */
+const OF_EVENTS = 8;
+
+/** What of this hour was taken in. @param now ms since the epoch */
+export function intakeAt(intake: Intake | undefined, now: number): Intake {
+  const hour = Math.floor(now / HOUR_MS);
+  return intake?.hour === hour ? intake : { hour, events: 0, stored: 0 };
+}
+
+/** What an event adds to the journal, in UTF-16 code units; what ends something adds nothing, for it has to get through. */
+export function lengthOf(event: SandboxEvent): number {
+  switch (event.type) {
+    case 'line':
+      return event.line.length;
+    case 'stderr':
+    case 'setup-output':
+    case 'notice':
+      return event.text.length;
+    case 'step':
+      return 200 + (event.detail ?? '').length;
+    case 'unreadable':
+      return event.raw.length;
+    default:
+      return 0;
+  }
+}
+
+/**
+ * Why so much more may not be taken in, in words that say what limit it is and when it is free again; null where it may.
+ * @param most bytes that are allowed in an hour, as set
+ */
+export function refusalOfIntake(
+  { hour, ...taken }: Intake,
+  what: 'events' | 'stored',
+  more: number,
+  most: number,
+): string | null {
+  const limit = what === 'events' ? Math.floor(most / OF_EVENTS) : most;
+  if (taken[what] + more <= limit) return null;
+  const free = new Date((hour + 1) * HOUR_MS).toISOString().slice(11, 16);
+  const told = what === 'events' ? 'reported' : 'stored';
+  const size = `${Math.floor(limit / MIB)} MiB`;
+  return `this session has ${told} as much as it may within an hour (${size}); it may go on from ${free} UTC on. Whoever runs Cyrus can allow more (SESSION_MIB_AN_HOUR)`;
+}

@@ -1,0 +1,38 @@
+/** What becomes of the issue itself while the session lives: other facts, another state. */
+
+import { type IssueNews, withNews } from './issue-news.ts';
+import type { Effect } from './model/effects.ts';
+import type { EffectResult, EventOf } from './model/events.ts';
+import type { Step } from './model/transition.ts';
+import { withdrawn } from './turn/stops.ts';
+
+/** Takes in what the issue is now. */
+export function issueTold(step: Step, { news }: EventOf<'issue-told'>): void {
+  takeNews(step, news);
+}
+
+/** Linear says that the state changed, but not to which: it is asked, where there is work that the answer could end. */
+export function statusChanged(step: Step, { author, at = step.now }: EventOf<'status-changed'>): void {
+  const { issue, phase, queue } = step.state;
+  if (!issue || (phase.name === 'waiting' && queue.length === 0)) return;
+  step.effect({ kind: 'look-at-issue', issueId: issue.id, author, at });
+}
+
+/** Linear has said how the issue stands. */
+export function issueSeen(
+  step: Step,
+  { author, at }: Extract<Effect, { kind: 'look-at-issue' }>,
+  { news, why }: Extract<EffectResult, { kind: 'issue' }>,
+): void {
+  if (news) takeNews(step, news);
+  if (why) withdrawn(step, { type: 'withdrawn', id: step.context.newId(), why, author, teamIds: [], at });
+}
+
+function takeNews(step: Step, news: IssueNews): void {
+  const before = step.state.issue;
+  const { issue, issueAt, access } = withNews(step.state, news);
+  if (issue === before) return;
+  step.set({ issue, ...(issueAt !== undefined && { issueAt }), ...(access && { access }) });
+  if (issue?.title !== before?.title || issue?.identifier !== before?.identifier)
+    step.effect({ kind: 'index-session' });
+}

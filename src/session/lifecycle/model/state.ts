@@ -1,0 +1,469 @@
+/**
+ * The state of an issue session: plain data, stored as one row, changed only by session/lifecycle/reduce.ts.
+ * All times are milliseconds since the epoch.
+ */
+
+import { initialPlan, type PlanState } from '../../../claude/plan.ts';
+import { initialReaderState, type ReaderState } from '../../../claude/stream.ts';
+import type { KnownLimit } from '../../../claude/words.ts';
+import type { Window } from '../../../claude-quota/windows.ts';
+import { initialNarration, type NarrationState } from '../../../linear/activities.ts';
+import type { SharedFile } from '../../../protocol/files.ts';
+import type { JournalBody, TurnOutcome, Usage } from '../../../protocol/journal.ts';
+import type { Background } from '../../../protocol/sandbox.ts';
+import type { Intake } from '../intake.ts';
+import type { ContextItem } from '../issue-context.ts';
+import type { ClosedRequest, Request } from '../requests.ts';
+import type { WishEdit } from '../start/wish-edits.ts';
+import type { Access } from './admission.ts';
+import type { Arrangement, Person } from './directives.ts';
+import type { Pace } from './post-pacing.ts';
+import type { RecentCall } from './unconfirmed-calls.ts';
+
+export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
+
+/** How a turn ends, known before the work is saved. */
+export interface Ending {
+  outcome: TurnOutcome;
+  reason: string;
+  text: string;
+  result: ResultBody | null;
+}
+
+/** A request among a turn's; see session/lifecycle/requests.ts. */
+export type TurnPrompt = Request;
+
+/** A turn: from a prompt until Claude's result; prompts that arrive in between are folded into it. */
+export interface Turn {
+  number: number;
+  startedAt: number;
+  /** What it answers, in order. The thread of the first one follows the work; every thread is owed an answer. */
+  prompts: TurnPrompt[];
+  /** How often Claude's process or the sandbox was lost in this turn, in a row: without any progress in between. */
+  losses: number;
+  /** The tool call that ran at the last loss, and how often it did. */
+  interrupted?: { call: string; times: number };
+  /** Life of the sandbox that was begun for this turn because the one before was gone. */
+  lifeOf?: number;
+  /** Claude has edited a file: the repository is settled. */
+  edited?: boolean;
+  /** The number under which its sandbox was started last: from then on it has its place. */
+  startedAs?: number;
+  /** A person was asked what it starts from, and said so: nothing else in it decides that any more. */
+  baseAnswered?: boolean;
+  /** How often it was parked because of a limit. */
+  parks?: number;
+  /** It goes on in a new conversation, because the API did not take the one before; that is done once. */
+  isFresh?: boolean;
+  /** The number under which it began, where it goes on under another. */
+  first?: number;
+  /** Claude began it by itself, e.g. because a command in the background ended. */
+  unasked?: boolean;
+  /**
+   * What Claude itself said so far, where its helpers are still at work: its last result, with the sums over all of them and the
+   * prompts they answer. Left out while it gave none.
+   */
+  open?: ResultBody;
+  /** Calls that were not allowed, by their fingerprint, and what Claude was told. Left out before the first. */
+  denied?: { call: string; message: string }[];
+}
+
+export type PhaseState =
+  | { name: 'waiting'; since: number }
+  /** `isDelayed`: the start failed and is tried again. */
+  | { name: 'starting'; since: number; reason: string; turn: Turn; isDelayed?: boolean }
+  | { name: 'working'; since: number; turn: Turn }
+  /** A person has to answer before it goes on, days later if need be. */
+  | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | OpenQuestion }
+  /** Claude is done, and its work is saved. */
+  | SavingPhase
+  /**
+   * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
+   * limit in words; `left`: ids of prompts that Claude did not come to.
+   */
+  | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
+  /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
+  | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
+  /** `words`: how the closing answer begins; `stop`: the turn that the sandbox was told to stop, where that is another. */
+  | {
+      name: 'stopping';
+      since: number;
+      turn: Turn;
+      author: string | null;
+      words: string;
+      how?: Halt['how'];
+      stop?: number;
+    };
+
+export interface SavingPhase {
+  name: 'saving';
+  since: number;
+  turn: Turn;
+  ending: Ending;
+  /** Result of the next turn, where that came before this one was saved; `later`: of those after it. */
+  early: ResultBody | null;
+  later?: ResultBody[];
+  /** Numbers of the events that brought these results; left out by older versions. */
+  resultsAt?: number[];
+  /** Number of the event that ended the turn, in this life of the sandbox; left out where that is another, or not known. */
+  endedAt?: number;
+  /** The work is saved, and the pull request is waited for. */
+  proposes?: boolean;
+  /** What Claude itself said of the next turn, in which its helpers are still at work; as `Turn.open`. */
+  open?: ResultBody;
+  /**
+   * The turn was stopped and came to its end before the sandbox said that it had carried that out: until it does, what it was
+   * given of this turn may still run. The turn that the stop named.
+   */
+  stopSent?: number;
+  /** Claude is at work on the next turn: on what is in the queue, or unasked. */
+  begun?: 'asked' | 'unasked';
+  /** Claude's process was lost after it had begun the next turn: what it is told when that goes on. */
+  resume?: string;
+  /** What Claude has of the next turn was stopped, and that is not confirmed yet. */
+  halt?: Halt;
+}
+
+/** A stop that was sent for work of the next turn. */
+export interface Halt {
+  since: number;
+  /** The turn that the stop named. */
+  turn: number;
+  author: string | null;
+  /** How the closing answer begins. */
+  words: string;
+  how: 'stopped' | 'withdrawn';
+}
+
+/** Which repository is it? Nothing runs until that is known. */
+export interface RepositoryQuestion {
+  kind: 'repository';
+  options: string[];
+  /** What is asked, where it is not which repository this is about. */
+  question?: string;
+}
+
+/** What Claude asks by its tool AskUserQuestion, one question after the other. */
+export interface ClaudeQuestion {
+  kind: 'claude';
+  requestId: string;
+  input: Record<string, unknown>;
+  questions: ClaudeQuestionPart[];
+  /** Of earlier versions, by the question's text; `replies` is what counts. */
+  answers: Record<string, string>;
+  /** The answer to each question, in their order; null: none yet. Left out by earlier versions. */
+  replies?: (string | null)[];
+  /** When the question that stands was asked; left out by earlier versions. */
+  askedAt?: number;
+  /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
+  isLive: boolean;
+}
+
+/** One of several questions that Claude asks with one call. */
+export interface ClaudeQuestionPart {
+  question: string;
+  options: string[];
+  /** What each option means; null where Claude does not say. Left out where it says so of none. */
+  descriptions?: (string | null)[];
+  /** Several options may be chosen. */
+  multiSelect?: boolean;
+}
+
+/** A tool asks to be let run. */
+export interface PermissionQuestion {
+  kind: 'permission';
+  requestId: string;
+  /** What it would do, in one line: "run a command". */
+  title: string;
+  /** What exactly it would run or write, in visible characters; at most `MAX_SHOWN` of them, of a push all. */
+  shown: string;
+  /** Its whole length, where `shown` is cut. */
+  cutFrom: number | null;
+  /** What the CLI gives as its reason. */
+  why: string | null;
+  /** What "for this session" allows; null where it is too long to be shown whole. */
+  grant: { key: string; words: string } | null;
+  /** Fingerprint of the whole call; left out by earlier versions. */
+  call?: string;
+  /** What was said to it and is neither a yes nor a no; left out before. */
+  unclear?: string;
+  /** It is a push of what runs at the git host: the gateway's fingerprint of these contents. */
+  push?: string;
+}
+
+/** A question that stood and does not any more. Times in ms since the epoch. */
+export interface ClosedQuestion {
+  id: string;
+  askedAt: number;
+  closedAt: number;
+  /** Who answered it, in words; null where nobody did. */
+  by: string | null;
+  /** Agent sessions in which it was asked. */
+  threads: string[];
+}
+
+/** What Claude's process asks people. */
+export type OpenQuestion = ClaudeQuestion | PermissionQuestion;
+
+/** Allowed for the whole session, or once more where the process that asked was lost. */
+export interface Grant {
+  repository: string | null;
+  key: string;
+  once: boolean;
+}
+
+export interface SandboxState {
+  /** Life number; 0 before the first. */
+  generation: number;
+  /** Numbering of events in this life; null until first heard of. */
+  streamId: string | null;
+  /** Last event number stored. */
+  cursor: number;
+  heardAt: number;
+  /** Its CLI tells which prompts it reads; left out until it did. */
+  tellsReading?: boolean;
+}
+
+/** The last checkpoint, as far as the lifecycle needs it; the manifest is kept beside the state. */
+export interface CheckpointNote {
+  generation: number;
+  sequence: number;
+  at: number;
+  /** Last event of its life that it comprises. */
+  eventSeq: number;
+  /** Those of the turn's prompts that are in it. */
+  prompts: string[];
+}
+
+export interface Issue {
+  id: string;
+  identifier: string;
+  title: string;
+  url: string;
+  teamId: string | null;
+  /** Null or left out: no more than its id is known. */
+  team?: { id: string; key: string; name: string } | null;
+  /** Names of its labels; left out before a webhook showed them. */
+  labels?: string[];
+}
+
+/** A request that a notification told of, and for which Linear should open a thread. */
+export interface ExpectedThread {
+  promptId: string;
+  commentId: string | null;
+  author: string | null;
+  person: Person | null;
+  text: string;
+  since: number;
+  /** When it was asked, by Linear's clock; left out by older versions. */
+  at?: number;
+}
+
+/** That something was asked in a thread; what Linear did not say is left out. `at`: by its clock, in ms since the epoch. */
+export interface Ask {
+  at: number;
+  commentId?: string;
+  personId?: string;
+}
+
+/** In `expectedThread.since`: the thread is being opened, and no longer waited for. */
+export const OPENING = Number.MAX_SAFE_INTEGER;
+
+/** What was proposed of the work. */
+export interface Proposal {
+  /** Commit for which everything was done that had to be; null: none yet. */
+  head: string | null;
+  /** `isOver`: it was closed or merged, as GitHub said when a turn began. */
+  pullRequest: { number: number; url: string; draft: boolean; isOver?: boolean } | null;
+  /** Agent sessions in which it is linked. */
+  linked: string[];
+}
+
+export interface SessionState {
+  version: 1;
+  id: string;
+  workspaceId: string;
+  /** Address of this deployment as people reach it; links are built on it. */
+  origin: string;
+  issue: Issue | null;
+  /** Claude's own session id: one conversation for the life of the issue session. */
+  conversationId: string;
+  branch: string;
+  /** The branch as the sandbox named it before its start was answered; null or left out: it did not. */
+  readyBranch?: string | null;
+  repository: string | null;
+  /**
+   * Digest of the workspace and the clone address that stand behind the repository's name since the session works in it; left
+   * out before that was noted.
+   */
+  cloneOf?: { repository: string; identity: string };
+  /** Branch the work starts from; null: the repository's own. */
+  baseBranch: string | null;
+  /** What was decided when the repository was chosen; null before. */
+  arrangement: Arrangement | null;
+  /** Who may ask, as of the last start; left out before. */
+  access?: Access;
+  /** Each agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it
+   * was looked up for a notification, and Linear's own event about it, which is late, asks for nothing new. */
+  agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
+  /** When a thread was last written to by people, by Linear's clock; left out before. */
+  askedAt?: number;
+  /** The latest of what people asked in threads, oldest first; left out before. */
+  asks?: Ask[];
+  /** What was asked up to then is not in `asks`; left out where everything is. */
+  asksSince?: number;
+  /** What was asked in Linear before this was stopped or withdrawn; by Linear's clock, left out before the first stop. */
+  stoppedAt?: number;
+  /** The latest time that Linear gave for anything, by its clock. */
+  linearNow?: number;
+  /** A request whose thread has not arrived yet. */
+  expectedThread: ExpectedThread | null;
+  /** Others of that kind, which come after it, oldest first; left out before the first. */
+  alsoExpected?: ExpectedThread[];
+  /** What Claude is to be told along with the next prompt, oldest first. */
+  context: ContextItem[];
+  /** What was brought in within the hour that it names; left out before that was counted. */
+  intake?: Intake;
+  /** Who changed the wishes in the issue's description since this session is there, oldest first; left out: nobody. */
+  wishEdits?: WishEdit[];
+  /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */
+  editDue?: { id: string; first: number; at: number } | null;
+  /** Comments that came as prompts, newest last: told again beside the thread, they are no news. */
+  heard?: string[];
+  /** When Linear showed the issue as it is known; left out before that changed. */
+  issueAt?: number;
+  phase: PhaseState;
+  /** What Claude's process of this generation asked while something else was asked or saved; oldest first. */
+  openQuestions?: { generation: number; about: OpenQuestion }[];
+  /** The questions that were closed last, newest last; left out before the first. */
+  closedQuestions?: ClosedQuestion[];
+  /** Life of the sandbox in which Claude was last started; left out before. */
+  claudeSince?: number;
+  /** Claude's API does not take this conversation any more: people may have a new one begun. */
+  offersFresh?: boolean;
+  /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
+  background?: Background | null;
+  /** A stop came while a turn was saved: what still runs in the background when that is done is ended too. */
+  backgroundStop?: { id: string; author: string | null; words: string; how: Halt['how'] } | null;
+  /** What people allowed for good; left out before the first. */
+  grants?: Grant[];
+  /** Fingerprints of contents that run at the git host and that people let be pushed, the newest last. Left out before the first. */
+  allowedPushes?: string[];
+  /** Requests for the next turn, oldest first. */
+  queue: Request[];
+  /** Requests that were closed last, newest last; left out before the first. */
+  closed?: readonly ClosedRequest[];
+  turns: number;
+  sandbox: SandboxState;
+  /** Null or left out: there is none. */
+  checkpoint?: CheckpointNote | null;
+  /** What Claude's tools did in this turn, newest last; left out before the first turn. */
+  calls?: readonly RecentCall[];
+  reader: ReaderState;
+  /** Cyrus was uninstalled: nothing may be said in Linear until somebody asks again. */
+  isMuted: boolean;
+  narration: NarrationState;
+  plan: PlanState;
+  model: string | null;
+  /** The limit of the plan that was last reported. */
+  limit: KnownLimit | null;
+  /** The windows of Claude's limits as last heard of. */
+  windows?: Window[];
+  /** Trouble with the Claude account that somebody has to see to. */
+  alert?: string | null;
+  /** Sum over the finished turns, and what the running one has used so far. */
+  usage: Usage;
+  turnUsage: Usage;
+  costUsd: number | null;
+  lastOutcome: TurnOutcome | null;
+  failedEffects: number;
+  /** What Claude's share folder held at the last save. */
+  shared?: SharedFile[];
+  /** Every push of this session was noted; left out for one that began before pushes were. */
+  notesPushes?: true;
+  /** The branch that the issue itself names as base; left out: the repository's settings say, as they are now. */
+  baseWish?: string | null;
+  /** Where that is named; left out: not known. */
+  baseWishBy?: 'issue' | 'comment';
+  /** Author of its commits; left out before the first start. */
+  author?: { name: string; email: string };
+  /** Left out before anything was proposed. */
+  proposal?: Proposal;
+  /** Since when the sandbox owes the word that all work of the last turn is saved; null or left out: it does not. */
+  saveDue?: number | null;
+  /** How many turns had begun when the decoy credential was caught last; left out before. */
+  alarm?: number;
+  /** Grows with every change; lets readers drop older copies. */
+  revision: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
+
+/** The state before anything happened. */
+export function initialState(about: {
+  id: string;
+  workspaceId: string;
+  origin: string;
+  issue: Issue | null;
+  branch: string;
+  conversationId: string;
+  now: number;
+}): SessionState {
+  const { now, ...identity } = about;
+  return {
+    version: 1,
+    ...identity,
+    repository: null,
+    baseBranch: null,
+    arrangement: null,
+    agentSessions: {},
+    expectedThread: null,
+    context: [],
+    phase: { name: 'waiting', since: now },
+    queue: [],
+    turns: 0,
+    sandbox: { generation: 0, streamId: null, cursor: 0, heardAt: now },
+    reader: initialReaderState,
+    isMuted: false,
+    narration: initialNarration,
+    plan: initialPlan,
+    model: null,
+    limit: null,
+    usage: noUsage,
+    turnUsage: noUsage,
+    costUsd: null,
+    lastOutcome: null,
+    failedEffects: 0,
+    notesPushes: true,
+    revision: 0,
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+/** Whether a process of Claude's waits for the answer. */
+export function isLive(about: RepositoryQuestion | OpenQuestion): boolean {
+  return about.kind === 'permission' || (about.kind === 'claude' && about.isLive);
+}
+
+/** The running turn, if any. */
+export function currentTurn(state: Pick<SessionState, 'phase'>): Turn | null {
+  return state.phase.name === 'waiting' ? null : state.phase.turn;
+}
+
+/** The agent sessions a turn owes an answer, the one that follows the work first. */
+export function threadsOf(turn: Turn): string[] {
+  return [...new Set(turn.prompts.map((prompt) => prompt.agentSessionId).filter((id) => id !== null))];
+}
+
+/** Sum of two usages. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    cacheReadTokens: a.cacheReadTokens + b.cacheReadTokens,
+    cacheCreationTokens: a.cacheCreationTokens + b.cacheCreationTokens,
+  };
+}

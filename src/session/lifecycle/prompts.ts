@@ -1,0 +1,291 @@
+/** What people ask, and what Linear tells of the issue, turned into turns. */
+
+import type { Role } from '../../protocol/settings/repository.ts';
+import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thread.ts';
+import { addContext, contextText, isEdit } from './issue-context.ts';
+import { AUTOMATION, refusalOf } from './model/admission.ts';
+import type { EventOf } from './model/events.ts';
+import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './model/state.ts';
+import { type Step, titleOf } from './model/transition.ts';
+import { forgetDenials } from './questions/answer.ts';
+import { repeatClaudeQuestion, takeReply } from './questions/ask.ts';
+import { withoutIds } from './questions/choices.ts';
+import { meaningOf, type Reply } from './questions/open-question.ts';
+import { readTag } from './start/match-repository.ts';
+import { turnAway } from './start/refuse.ts';
+import { changesMind, repeatRepositoryQuestion, takeRepository } from './start/repository-choice.ts';
+import { withWishEdit } from './start/wish-edits.ts';
+import { isPlainStop } from './start/wishes.ts';
+import { takeFreshWish } from './turn/fresh-conversation.ts';
+import { goOnWithWished } from './turn/resumption.ts';
+import { isStoppedBefore, stopRequested } from './turn/stops.ts';
+import { beginTurn, close, handOver } from './turn/turn.ts';
+import { parkedWords } from './turn/usage-limit.ts';
+
+export function prompted(step: Step, told: EventOf<'prompted'>): void {
+  const echo = ownEcho(step.state, told);
+  if (echo === null && isOpenedInVain(step.state, told)) return;
+  const event = echo ?? told;
+  endExpectation(step, event, true);
+  const { promptId, author, person, source, text, at } = event;
+  const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
+  const refusal = refusalOf(step.state.access ?? null, asker);
+  // Of somebody who may not ask it is a request like any other, and is refused like one.
+  if (source !== 'delegation' && refusal === null && isPlainStop(text) && !isOption(step.state, text)) {
+    hear(step, event.commentId);
+    const { agentSessionId } = event;
+    const stopSource = source === 'page' ? source : 'comment';
+    stopRequested(step, {
+      type: 'stop-requested',
+      id: promptId,
+      agentSessionId,
+      author,
+      source: stopSource,
+      ...(at !== undefined && { at }),
+    });
+    return;
+  }
+  const thread = event.agentSessionId ?? latestThread(step.state);
+  const isNew = thread !== null && !(thread in step.state.agentSessions);
+  const askedAt = at ?? step.now;
+  noteAsk(step, event, askedAt);
+  hear(step, event.commentId);
+  // The request that was known by its notification already. A thread's own event bears the thread's id.
+  if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
+  const meaning = meaningOf(step.state, event, thread, step.now);
+  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text: withoutIds(text) });
+  const prompt: TurnPrompt = {
+    promptId,
+    agentSessionId: thread,
+    ...(asker && { person: asker }),
+    askedAt,
+    stage: 'received',
+  };
+  if (meaning.kind === 'late') {
+    step.record({ kind: 'notice', level: 'info', text: meaning.words });
+    close(step, [prompt], 'refused');
+    turnAway(step, thread, meaning.words);
+    return;
+  }
+  if (isStoppedBefore(step, at)) {
+    tellStopped(step, prompt);
+    return;
+  }
+  step.set({ isMuted: false });
+  // Where nothing is under way the start decides, by the rules as they are by then.
+  if (refusal !== null && step.state.phase.name !== 'waiting') {
+    endExpectation(step, event, false);
+    close(step, [prompt], 'refused');
+    turnAway(step, thread, refusal);
+    return;
+  }
+  const { phase } = step.state;
+  if (meaning.kind === 'answer') {
+    takeAnswer(step, prompt, meaning.reply);
+    return;
+  }
+  // Given to Claude along with this prompt, by the object.
+  step.set({ context: [], editDue: null });
+  endExpectation(step, event, false);
+  forgetDenials(step);
+  if (phase.name === 'asking') {
+    takeBesides(step, prompt, text);
+    return;
+  }
+  if (changesMind(step, prompt, text)) return;
+  if (refusal === null) goOnWithWished(step, text);
+  if (thread !== null) {
+    if (isNew && isRunaway(step, thread)) return;
+    if (refusal === null)
+      acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
+    if (isNew && person !== null && refusal === null) takeUpIssue(step);
+  }
+  switch (phase.name) {
+    case 'waiting':
+      beginTurn(step, [refusal === null && takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
+      return;
+    case 'starting':
+    case 'working':
+      fold(step, prompt);
+      return;
+    case 'queued':
+      step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
+      return;
+    case 'parked':
+    case 'saving':
+    case 'stopping':
+      step.set({ queue: [...step.state.queue, prompt] });
+  }
+}
+
+/** A prompt answers the question that stands. It does not reach Claude as a prompt, so what else it should be told waits. */
+function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'repository') takeRepository(step, prompt, reply);
+  else takeReply(step, prompt, reply);
+  const isGiven = step.transition.effects.some(
+    (one) => one.kind === 'prompt-sandbox' && one.promptId === prompt.promptId,
+  );
+  if (isGiven) step.set({ context: [], editDue: null });
+}
+
+/** A request that comes while a question stands and does not answer it: it waits, and its thread is asked too. */
+function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking') return;
+  const { about } = phase;
+  const thread = prompt.agentSessionId;
+  const words = 'Claude is told. It waits for something else first.';
+  if (about.kind === 'claude' && !about.isLive) {
+    // No process is there to take it: it begins the next turn.
+    step.set({ queue: [...step.state.queue, prompt] });
+    if (thread !== null) step.think(thread, 'Claude takes this up once its question is answered.');
+    return;
+  }
+  if (about.kind === 'repository' && readTag(text)) {
+    takeRepository(step, prompt, { text, chosen: null });
+    return;
+  }
+  const given = about.kind === 'repository' ? prompt : handOver(step, prompt, phase.turn.number);
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, given] } });
+  if (about.kind === 'repository') {
+    if (thread !== null) repeatRepositoryQuestion(step, thread, words);
+    return;
+  }
+  if (thread !== null) repeatClaudeQuestion(step, thread, words);
+}
+
+/** Whether what is asked right now offers these words as an answer: then they are that. */
+function isOption({ phase }: SessionState, text: string): boolean {
+  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return false;
+  const said = text.trim().toLowerCase();
+  return phase.about.questions.some(({ options }) => options.some((option) => option.trim().toLowerCase() === said));
+}
+
+/** Notes the comment that a prompt is, so that a notification of it adds nothing. */
+function hear(step: Step, commentId: string | undefined): void {
+  if (commentId === undefined) return;
+  const { heard = [] } = step.state;
+  step.set({ heard: [...heard.filter((id) => id !== commentId), commentId].slice(-MOST_HEARD) });
+}
+
+const MOST_HEARD = 50;
+
+/**
+ * A person's request moves the issue to started, an automation's leaves it; who implements an issue that is delegated to
+ * nobody becomes its delegate (docs: linear.app/developers/agents). To be decided once the role is known.
+ */
+export function takeUpIssue(step: Step): void {
+  const { issue, arrangement } = step.state;
+  if (!issue || !arrangement) return;
+  step.effect({ kind: 'start-issue', issueId: issue.id, delegate: implementing.includes(arrangement.assignment.role) });
+}
+
+const implementing: Role[] = ['builder', 'debugger'];
+
+/** Hands a prompt into the running turn. One that nobody asked for answers it only if Claude reads it meanwhile. */
+function fold(step: Step, prompt: TurnPrompt): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  const handed = handOver(step, prompt, phase.turn.number);
+  if (phase.turn.unasked) step.set({ queue: [...step.state.queue, handed] });
+  else step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, handed] } });
+}
+
+/** A prompt that was overtaken by a stop is not begun; whoever asked is told. */
+function tellStopped(step: Step, prompt: TurnPrompt): void {
+  close(step, [prompt], 'stopped');
+  const { agentSessionId: thread } = prompt;
+  if (thread === null) return;
+  const turn = currentTurn(step.state);
+  const isOwed =
+    (turn !== null && threadsOf(turn).includes(thread)) ||
+    step.state.queue.some(({ agentSessionId }) => agentSessionId === thread);
+  const body = 'This was asked before the work was stopped, so it is not begun. Comment again to begin it.';
+  if (isOwed) step.think(thread, body);
+  else step.say(thread, { type: 'response', body });
+}
+
+/** So many threads on one issue within an hour are no people: two agents may be calling each other. */
+function isRunaway(step: Step, thread: string): boolean {
+  const hourAgo = step.now - 3_600_000;
+  const recent = Object.values(step.state.agentSessions).filter(({ since }) => since > hourAgo);
+  if (recent.length < MAX_THREADS_AN_HOUR) return false;
+  const oldest = Math.min(...recent.map(({ since }) => since));
+  const minutes = Math.ceil((oldest + 3_600_000 - step.now) / 60_000);
+  step.record({
+    kind: 'notice',
+    level: 'warning',
+    text: 'Too many threads on this issue within an hour; this one is not begun.',
+  });
+  step.say(thread, {
+    type: 'response',
+    body: `Cyrus was called ${recent.length} times on this issue within an hour. So that no loop runs away, it begins nothing new here for ${minutes} minutes. A comment in an earlier thread still works.`,
+  });
+  return true;
+}
+
+const MAX_THREADS_AN_HOUR = 10;
+
+const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> = {
+  waiting: 'On it. Starting a sandbox for Claude.',
+  queued: 'On it, as soon as a place is free for this session.',
+};
+
+/**
+ * Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents).
+ * @param about what a new thread is about; null for one that is known
+ */
+function acknowledge(step: Step, thread: string, about: string | null): void {
+  const phase = step.state.phase.name;
+  if (about !== null) {
+    const words =
+      NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
+    step.announce(thread, words);
+    const { origin, id } = step.state;
+    step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
+    return;
+  }
+  if (phase === 'waiting') step.announce(thread, 'Picking this up again.');
+  else if (phase === 'parked') step.announce(thread, parkedWords(step));
+  else if (phase === 'queued') step.reassure(thread, 'Claude is told when it begins.');
+  else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
+  else step.reassure(thread, 'Claude takes this up as soon as the work so far is saved.');
+}
+
+function latestThread(state: SessionState): string | null {
+  return Object.keys(state.agentSessions).at(-1) ?? null;
+}
+/** The rest waits for the next prompt; what is urgent reaches Claude in the middle of a turn, once it has settled. */
+export function contextArrived(step: Step, { id, item, urgent, wishes }: EventOf<'context-arrived'>): void {
+  if (wishes) step.set({ wishEdits: withWishEdit(step.state.wishEdits ?? [], wishes) });
+  const { heard = [], context, editDue } = step.state;
+  if (typeof item !== 'string' && !isEdit(item) && item.comments.some((comment) => heard.includes(comment))) return;
+  step.set({ context: addContext(context, item) });
+  if (!urgent || !isRunning(step.state)) return;
+  const first = editDue?.first ?? step.now;
+  step.set({ editDue: { id, first, at: Math.min(step.now + EDIT_QUIET_MS, first + EDIT_LIMIT_MS) } });
+}
+
+/** People edit a text in several goes, of which the last counts: it is told when there was none for so long, or after the limit. */
+const EDIT_QUIET_MS = 5_000;
+const EDIT_LIMIT_MS = 30_000;
+
+/** Tells Claude in the middle of its turn how the issue reads now. */
+export function tellEdit(step: Step): void {
+  const { context, editDue } = step.state;
+  const edits = context.filter(isEdit);
+  const { phase } = step.state;
+  step.set({ editDue: null });
+  if (!editDue || edits.length === 0 || (phase.name !== 'starting' && phase.name !== 'working')) return;
+  step.set({ context: context.filter((item) => !isEdit(item)) });
+  step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
+  const promptId = editDue.id;
+  step.transition.prompts.push({ promptId, text: edits.map(contextText).join('\n\n') });
+  fold(step, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
+}
+
+function isRunning({ phase }: SessionState): boolean {
+  return phase.name === 'starting' || phase.name === 'working';
+}

@@ -1,0 +1,321 @@
+/**
+ * What Claude's process asks people, one after the other: questions by its tool AskUserQuestion, and permissions (see
+ * answer.ts). A question is told as an elicitation, and answered by an option or in free words. The answer returns to
+ * the same tool call while its sandbox runs; later it begins the work anew, as a prompt.
+ */
+import { z } from 'zod';
+import { cutText } from '../../../lib/markdown.ts';
+import { safeText } from '../../../linear/activities.ts';
+import type { JournalBody } from '../../../protocol/journal.ts';
+import type { Decision } from '../../../protocol/sandbox.ts';
+import type { EventOf } from '../model/events.ts';
+import { spokenWords } from '../model/spoken.ts';
+import {
+  type ClaudeQuestion,
+  isLive,
+  type PermissionQuestion,
+  type SessionState,
+  type Turn,
+  type TurnPrompt,
+  threadsOf,
+} from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { beginAnew, beginAnewElsewhere } from '../turn/restart.ts';
+import { askPermission, decideAsBefore, repeatPermission, takeDecision, withdrawPermission } from './answer.ts';
+import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
+import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
+import { readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
+
+/** Input of AskUserQuestion, and how it wants the answers (measured with CLI 2.1.330; its tool description says the same). */
+const inputSchema = z.looseObject({
+  questions: z
+    .array(
+      z.looseObject({
+        question: z.string().min(1),
+        multiSelect: z.boolean().optional().catch(undefined),
+        options: z
+          .array(z.looseObject({ label: z.string(), description: z.string().optional().catch(undefined) }))
+          .default([]),
+      }),
+    )
+    .min(1),
+});
+
+type QuestionEntry = Extract<JournalBody, { kind: 'question' }>;
+
+/** Claude's process asks, or takes back what it asked. What several calls ask at once is asked one after the other. */
+export function takeQuestion(step: Step, entry: QuestionEntry): void {
+  if (entry.status === 'withdrawn') {
+    withdraw(step, entry.requestId);
+    return;
+  }
+  const { phase, openQuestions = [], sandbox } = step.state;
+  if (phase.name === 'waiting') {
+    refuseUnasked(step, entry, TURN_OVER);
+    return;
+  }
+  const isAtWork = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
+  if (!isAtWork) return;
+  const about = entry.permission ? permissionOf(step, entry) : claudeQuestionOf(step, entry);
+  if (!about) return;
+  if (openQuestions.length < MAX_WAITING) {
+    step.set({ openQuestions: [...openQuestions, { generation: sandbox.generation, about }] });
+  } else refuseUnasked(step, entry, TOO_MANY);
+}
+
+/** Phases in which a process may ask, but nobody is asked yet: what asks is for a turn that goes on later. */
+const HOLDING: string[] = ['saving', 'queued', 'parked'];
+const AT_WORK: string[] = ['starting', 'working', ...HOLDING];
+const MAX_WAITING = 50;
+/** Most characters of what an option means that are shown. */
+const MAX_DESCRIPTION = 1_000;
+
+/** @returns null where nobody need be asked */
+function permissionOf(step: Step, entry: QuestionEntry): PermissionQuestion | null {
+  const about = readPermission(entry);
+  if (!about) refuseUnasked(step, entry, TOO_LONG);
+  return about && !decideAsBefore(step, about) ? about : null;
+}
+
+/** @returns null for what is no question to people: the sandbox answers it */
+function claudeQuestionOf(step: Step, entry: QuestionEntry): ClaudeQuestion | null {
+  if (entry.name !== 'AskUserQuestion') return null;
+  const input = inputSchema.safeParse(entry.input);
+  if (!input.success) {
+    const message = 'This question could not be read. Ask it again: one or more questions, each with its text.';
+    refuseUnasked(step, entry, { allowed: false, message });
+    return null;
+  }
+  return {
+    kind: 'claude',
+    requestId: entry.requestId,
+    input: input.data,
+    questions: input.data.questions.map(({ question, options, multiSelect }) => ({
+      question,
+      options: options.map(({ label }) => label),
+      ...(options.some(({ description }) => description) && {
+        descriptions: options.map(({ description }) => (description ? cutText(description, MAX_DESCRIPTION) : null)),
+      }),
+      ...(multiSelect && { multiSelect }),
+    })),
+    answers: {},
+    replies: input.data.questions.map(() => null),
+    isLive: true,
+  };
+}
+
+/** Left unanswered, the call would hold Claude up for ever. */
+function refuseUnasked(
+  step: Step,
+  { requestId, name }: Pick<QuestionEntry, 'requestId' | 'name'>,
+  decision: Decision,
+): void {
+  step.record({ kind: 'notice', level: 'info', text: `Claude was told no without asking anybody: ${name}` });
+  const id = step.context.newId();
+  step.effect({ kind: 'decide-sandbox', id, requestId, call: `use ${name}`, key: null, decision });
+}
+
+function withdraw(step: Step, requestId: string): void {
+  const { phase, openQuestions = [] } = step.state;
+  step.set({ openQuestions: openQuestions.filter(({ about }) => about.requestId !== requestId) });
+  if (phase.name !== 'asking' || phase.about.kind === 'repository' || phase.about.requestId !== requestId) return;
+  if (phase.about.kind === 'permission') withdrawPermission(step, 'Claude no longer asks to');
+  else step.enter({ name: 'working', since: step.now, turn: phase.turn });
+}
+
+/** Asks the next of what waits, where nothing else is asked. Done after every event. */
+export function askWhatWaits(step: Step): void {
+  const { phase, openQuestions, sandbox } = step.state;
+  if (!openQuestions || openQuestions.length === 0 || HOLDING.includes(phase.name)) return;
+  const isRunning = phase.name === 'working' || phase.name === 'starting' || phase.name === 'asking';
+  // What an earlier process asked died with it.
+  const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];
+  const [next, ...rest] = open;
+  if (phase.name === 'waiting') {
+    endQuestions(step);
+    return;
+  }
+  if (!next || phase.name === 'asking' || !isRunning) {
+    step.set({ openQuestions: open });
+    return;
+  }
+  step.set({ openQuestions: rest });
+  const { about } = next;
+  if (about.kind === 'permission' && decideAsBefore(step, about)) {
+    askWhatWaits(step);
+    return;
+  }
+  const turn = withSomebodyToAsk(step, phase.turn, about);
+  const asked = about.kind === 'claude' ? { ...about, askedAt: step.now } : about;
+  step.enter({ name: 'asking', since: step.now, turn, about: asked });
+  if (about.kind === 'permission') askPermission(step, about);
+  else askNext(step, about);
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * Claude gave its result. What asks on is a helper that works in the background: it is told no, because it would wait for
+ * ever otherwise, and keep the sandbox from coming to rest.
+ */
+export function endQuestions(step: Step): void {
+  const { phase, openQuestions = [], sandbox } = step.state;
+  const asked =
+    phase.name === 'asking' && phase.about.kind !== 'repository' && isLive(phase.about) ? [phase.about] : [];
+  const waiting = openQuestions.filter(({ generation }) => generation === sandbox.generation).map(({ about }) => about);
+  forgetWaiting(step);
+  for (const { requestId, ...about } of [...asked, ...waiting]) {
+    const name = about.kind === 'permission' ? about.title : 'ask a question';
+    refuseUnasked(step, { requestId, name }, TURN_OVER);
+  }
+}
+
+/** Forgets what waits to be asked: the process that asked is gone. */
+function forgetWaiting(step: Step): void {
+  if (step.state.openQuestions) step.set({ openQuestions: [] });
+}
+
+/**
+ * A turn that no thread asked for, such as one about a change of the issue, asks in the latest thread, and answers there:
+ * a question that nobody sees would hold the session up for ever. A permission is denied after a while.
+ */
+function withSomebodyToAsk(step: Step, turn: Turn, about: ClaudeQuestion | PermissionQuestion): Turn {
+  const thread = Object.keys(step.state.agentSessions).at(-1);
+  if (about.kind !== 'claude' || thread === undefined || threadsOf(turn).length > 0) return turn;
+  const prompt = { promptId: step.context.newId(), agentSessionId: thread, inherited: true, aside: true };
+  return { ...turn, prompts: [...turn.prompts, prompt] };
+}
+
+function askNext(step: Step, about: ClaudeQuestion): void {
+  const { phase } = step.state;
+  if (phase.name === 'asking') for (const thread of threadsOf(phase.turn)) elicit(step, thread, about, '');
+}
+
+/** Asks a thread again, after something else was said there. */
+export function repeatClaudeQuestion(step: Step, thread: string, preface: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'claude') elicit(step, thread, phase.about, `${preface}\n\n`);
+  if (phase.about.kind === 'permission') repeatPermission(step, thread, phase.about, preface);
+}
+
+function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: string): void {
+  const standing = standingQuestion(step.state);
+  const next = about.questions[nextIndex(about)];
+  if (!standing || !next) return;
+  const { choices, id, multiSelect } = standing;
+  const list = [next.question, listWords(choices), multiSelect && choices.length > 0 ? SEVERAL : ''];
+  const body = list.filter((part) => part !== '').join('\n\n');
+  // A button chooses one and sends it at once: of several nobody could choose a second.
+  const options = multiSelect ? [] : choices.map((choice) => ({ label: choice.label, value: choiceValue(id, choice) }));
+  step.elicit(thread, safeText(`${preface}${body}`), options);
+}
+
+const SEVERAL = 'Several may be chosen: answer with all of them, separated by commas, or in your own words.';
+
+/** A prompt that answers what Claude asks: options by id, name or place in the list, or whatever was said. */
+export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
+  takeDecision(step, prompt, reply);
+  const { phase } = step.state;
+  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
+  const standing = standingQuestion(step.state);
+  if (!standing) return;
+  if (!reply.isNamed && isForTheLast(step.state, reply)) {
+    const why = 'That came too soon after the last answer to be about this.';
+    if (prompt.agentSessionId !== null) repeatClaudeQuestion(step, prompt.agentSessionId, why);
+    return;
+  }
+  const index = nextIndex(phase.about);
+  const replies = repliesOf(phase.about).map((given, at) => (at === index ? answerWords(reply, standing) : given));
+  const answered = { ...phase.about, replies, askedAt: step.now };
+  // The tool call takes the answer in, so no result will name this prompt; its thread is owed the result all the same.
+  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
+  step.enter({ ...phase, turn, about: answered });
+  if (nextIndex(answered) < answered.questions.length) {
+    askNext(step, answered);
+    return;
+  }
+  const answers = answersOf(answered);
+  if (!answered.isLive) {
+    beginAnew(step, turn, answersInWords(answers));
+    return;
+  }
+  step.enter({ name: 'working', since: step.now, turn });
+  step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
+  const input = { ...answered.input, answers: Object.fromEntries(answers) };
+  step.effect({ kind: 'answer-sandbox', id: step.context.newId(), requestId: answered.requestId, input });
+  step.effect({ kind: 'index-session' });
+}
+
+/** Another person answered the question before this one a moment ago: so did this answer, probably. */
+function isForTheLast(state: SessionState, { at, author }: Reply): boolean {
+  const last = closedWithin(state, at, HASTE_MS);
+  return last !== null && last.by !== null && last.by !== author;
+}
+
+const HASTE_MS = 2_000;
+
+/** The answer as the CLI wants it: the label; of several the labels, separated by commas; or what was said. */
+function answerWords({ text, chosen }: Reply, { choices, multiSelect }: Standing): string {
+  const said = spokenWords(withoutIds(text));
+  const one = () => {
+    const choice = readChoice(said, choices);
+    return choice && [choice];
+  };
+  const read = chosen ?? (multiSelect ? readChoices(said, choices) : one());
+  return read ? read.map(({ label }) => label).join(', ') : said;
+}
+
+function repliesOf({ questions, replies, answers }: ClaudeQuestion): (string | null)[] {
+  return (
+    replies ?? questions.map(({ question }) => (Object.hasOwn(answers, question) ? answers[question] : null) ?? null)
+  );
+}
+
+/** Each question with its answer. The CLI knows them by their texts, so those of one text share their answers. */
+function answersOf(about: ClaudeQuestion): [question: string, answer: string][] {
+  const answers = new Map<string, string>();
+  for (const [index, answer] of repliesOf(about).entries()) {
+    const question = about.questions[index]?.question;
+    if (question === undefined || answer === null) continue;
+    const before = answers.get(question);
+    answers.set(question, before === undefined ? answer : `${before}, ${answer}`);
+  }
+  return [...answers];
+}
+
+/** The sandbox is not kept running for an answer that may take days. */
+export function park(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
+  forgetWaiting(step);
+  step.enter({ ...phase, about: { ...phase.about, isLive: false } });
+  step.record({
+    kind: 'notice',
+    level: 'info',
+    text: 'Nobody has answered yet: the sandbox is shut down, and the question stays open.',
+  });
+  step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: phase.turn.number });
+  step.effect({ kind: 'archive-turn', turn: phase.turn.number });
+}
+
+/** The process that asked is gone: an answer will begin a new one, and what asked to be let run asks again. */
+export function loseQuestions(step: Step): void {
+  const { phase } = step.state;
+  forgetWaiting(step);
+  if (phase.name !== 'asking') return;
+  if (phase.about.kind === 'claude') step.enter({ ...phase, about: { ...phase.about, isLive: false } });
+  withdrawPermission(step, "Claude's process ended while it asked to");
+}
+
+/** The tool does not wait any more: what was answered is told as a prompt. */
+export function answerUndelivered(step: Step, { effect }: EventOf<'effect-failed'>): void {
+  const { phase } = step.state;
+  if (effect.kind !== 'answer-sandbox' || phase.name !== 'working') return;
+  const given = effect.input.answers;
+  const answers = Object.entries(typeof given === 'object' && given !== null ? given : {});
+  beginAnewElsewhere(step, phase.turn, answersInWords(answers.map(([question, answer]) => [question, String(answer)])));
+}
+
+function answersInWords(answers: [question: string, answer: string][]): string {
+  return answers.map(([question, answer]) => `You asked: ${question}\nThe answer: ${answer}`).join('\n\n');
+}

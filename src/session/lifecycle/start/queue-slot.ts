@@ -1,0 +1,94 @@
+/**
+ * A place among the sessions of the workspace that are at work. A turn asks for it when its sandbox is to be started; where
+ * all are taken it waits in the queue, and says where.
+ */
+import { SANDBOX_LANE } from '../model/effects.ts';
+import { isLive, type SessionState, threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { stageOf, unread } from '../requests.ts';
+import { handOverWaiting, startSandbox } from '../turn/turn.ts';
+
+/** "Next in the queue", "3rd in the queue". @param place 1 is next */
+export function placeWords(place: number): string {
+  return place <= 1 ? 'Next in the queue' : `${ordinal(place)} in the queue`;
+}
+
+function ordinal(number: number): string {
+  const tens = number % 100;
+  const ending = tens >= 11 && tens <= 13 ? undefined : ['th', 'st', 'nd', 'rd'][number % 10];
+  return `${number}${ending ?? 'th'}`;
+}
+
+/** Whether a session needs a place: something runs for it, or it waits in the queue. */
+export function needsPlace({ phase }: SessionState): boolean {
+  switch (phase.name) {
+    case 'waiting':
+    case 'parked':
+      return false;
+    case 'asking':
+      return isLive(phase.about);
+    default:
+      return true;
+  }
+}
+
+/** Whether something runs already: such work is not held up, whatever the others do. */
+export function isUnderWay({ phase }: SessionState): boolean {
+  if (phase.name === 'queued') return false;
+  return phase.name !== 'starting' || phase.turn.startedAs === phase.turn.number;
+}
+
+/** The sandbox is not started yet: too many others are at work. */
+export function standInLine(step: Step, place: number): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' || place < 1) return;
+  // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
+  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, place, askAt: step.now });
+  step.record({
+    kind: 'notice',
+    level: 'info',
+    text: `${placeWords(place)}: other sessions of the workspace go first.`,
+  });
+  for (const thread of threadsOf(phase.turn)) {
+    step.announce(
+      thread,
+      `${placeWords(place)}: as many sessions as this workspace may run at once are at work. It begins by itself.`,
+    );
+  }
+  step.effect({ kind: 'index-session' });
+}
+
+/** The line has moved. @param place 0: it is this session's turn */
+export function placeChanged(step: Step, place: number): void {
+  const { phase } = step.state;
+  if (phase.name !== 'queued') return;
+  if (place > 0) {
+    const moved = place !== phase.place;
+    step.enter({ ...phase, place });
+    if (!moved) return;
+    for (const thread of threadsOf(phase.turn)) step.reassure(thread, `${placeWords(place)}.`);
+    step.effect({ kind: 'index-session' });
+    return;
+  }
+  const { turn } = phase;
+  step.enter({ name: 'starting', since: step.now, reason: 'Starting the sandbox', turn });
+  step.record({ kind: 'notice', level: 'info', text: 'A place is free; the sandbox is started.' });
+  startSandbox(step);
+  handOverWaiting(step);
+  step.effect({ kind: 'index-session' });
+}
+
+/** Asks where it stands: the word of the line may have been lost. */
+export function askForPlace(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'queued') return;
+  step.enter({ ...phase, askAt: step.now });
+  step.effect({ kind: 'ask-place', turn: phase.turn.number });
+}
+
+/** Once nothing runs, the next session in the queue may begin. */
+export function giveUpPlace(step: Step, before: SessionState): void {
+  if (needsPlace(before) && !needsPlace(step.state)) step.effect({ kind: 'give-place', turn: step.state.turns });
+}

@@ -1,0 +1,133 @@
+/** Which repository a session works in, as far as people decide it: asked, answered, changed. */
+
+import { SANDBOX_LANE } from '../model/effects.ts';
+import type { EffectResult } from '../model/events.ts';
+import { spokenWords } from '../model/spoken.ts';
+import { type TurnPrompt, threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { listWords } from '../questions/choices.ts';
+import type { Reply } from '../questions/open-question.ts';
+import { handAllOver, restartElsewhere, startSandbox } from '../turn/turn.ts';
+import { readAnswer, readTag } from './match-repository.ts';
+import { readWish } from './repository-wish.ts';
+import { withoutQuotes } from './wishes.ts';
+
+/** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
+export function ask(
+  step: Step,
+  { options, why, question: asked, access }: Extract<EffectResult, { kind: 'unsure' }>,
+): void {
+  step.set({ access });
+  const { phase } = step.state;
+  if (phase.name !== 'starting') return;
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.enter({
+    name: 'asking',
+    since: step.now,
+    turn: phase.turn,
+    about: { kind: 'repository', options, ...(asked !== undefined && { question: asked }) },
+  });
+  const question = [why, asked ?? WHICH].filter(Boolean).join(' ');
+  step.record({
+    kind: 'notice',
+    level: 'info',
+    text: asked === undefined ? `Which repository is it: ${options.join(', ')}?` : question,
+  });
+  for (const thread of threadsOf(phase.turn)) elicit(step, thread, question, options);
+  step.effect({ kind: 'index-session' });
+}
+
+/** Asks a thread again, after something else was said there. */
+export function repeatRepositoryQuestion(step: Step, thread: string, preface: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
+  elicit(step, thread, `${preface}\n\n${phase.about.question ?? WHICH}`, phase.about.options);
+}
+
+/** What people are asked where nothing decides. */
+export const WHICH = 'Which repository is this about?';
+
+function elicit(step: Step, thread: string, question: string, options: string[]): void {
+  const choices = options.map((option) => ({ id: option, label: option }));
+  // The name is the value, as Linear shows a repository best by it.
+  const buttons = options.map((option) => ({ label: option, value: option }));
+  step.elicit(thread, `${question}\n\n${listWords(choices)}`, buttons);
+}
+
+/** A prompt while the question stands is its answer; what is more than an answer is also for Claude. */
+export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply, 'text' | 'chosen'>): void {
+  const { phase } = step.state;
+  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
+  const { options } = phase.about;
+  const text = spokenWords(withoutQuotes(reply.text));
+  const tag = readTag(text);
+  const chosen = reply.chosen?.[0]?.label ?? readAnswer(tag?.fullName ?? text, options);
+  const isMore = reply.chosen === null && (chosen === null || text.length > chosen.length + 20);
+  const asked = threadsOf(phase.turn);
+  const isOther = prompt.agentSessionId !== null && !asked.includes(prompt.agentSessionId);
+  // The one who answers is owed the result, even where the answer itself is nothing for Claude.
+  const prompts = isMore || isOther ? [...phase.turn.prompts, prompt] : phase.turn.prompts;
+  const turn = { ...phase.turn, prompts };
+  const threads = threadsOf(turn);
+  if (chosen === null) {
+    step.enter({ ...phase, turn });
+    const question = `I did not understand which one. ${phase.about.question ?? 'Which repository is it?'}`;
+    for (const thread of threads) elicit(step, thread, question, options);
+    return;
+  }
+  const branch = tag?.branch ?? null;
+  // Of a session whose work is under way only the base was asked.
+  step.set({ repository: chosen, baseBranch: branch, ...(step.state.arrangement && { baseWish: branch }) });
+  const reason = `Starting the sandbox for ${chosen}`;
+  step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, baseAnswered: true } });
+  for (const thread of threads) step.think(thread, `Working in ${chosen}.`);
+  startSandbox(step);
+  handAllOver(step);
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * "Use the other repository": before Claude's first edit a person may name another one, and the turn starts over there. Where
+ * that is not certain, the thread is asked, and the work goes on meanwhile.
+ * @returns whether the turn starts over
+ */
+export function changesMind(step: Step, prompt: TurnPrompt, text: string): boolean {
+  const { phase, arrangement, repository } = step.state;
+  if ((phase.name !== 'starting' && phase.name !== 'working') || !arrangement || repository === null) return false;
+  const others = arrangement.repositories.filter((name) => name !== repository);
+  const wish = readWish(spokenWords(withoutQuotes(text)), repository, others);
+  if (wish === null) return false;
+  const thread = prompt.agentSessionId;
+  if (phase.turn.edited) {
+    if (thread !== null) {
+      const other = wish.kind === 'use' ? wish.repository : 'another repository';
+      step.think(thread, `Claude has edited files in ${repository} already; stop it to begin in ${other}.`);
+    }
+    return false;
+  }
+  if (wish.kind === 'unsure') {
+    if (thread !== null) askWhether(step, thread, repository, wish.options);
+    return false;
+  }
+  const chosen = wish.repository;
+  step.set({ repository: chosen, baseBranch: readTag(text)?.branch ?? null, arrangement: null });
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
+  if (thread !== null) step.think(thread, `Starting over in ${chosen}.`);
+  restartElsewhere(step, `Starting over in ${chosen}`);
+  return true;
+}
+
+/** Nothing waits for the answer: it is a tag, which is understood whenever it comes. */
+function askWhether(step: Step, thread: string, repository: string, options: string[]): void {
+  const shown = options.slice(0, MAX_OFFERED);
+  const tags = shown.map((name) => `\`[repo=${name}]\``).join(' or ');
+  const others = shown.map((name) => ({ label: `Start over in ${name}`, value: `[repo=${name}]` }));
+  const stay = { label: `Stay in ${repository}`, value: `[repo=${repository}]` };
+  step.elicit(
+    thread,
+    `This works in ${repository}. Should it be another repository? Answer ${tags}, and it starts over there. Otherwise there is nothing to do; Claude has your message.`,
+    [...others, stay],
+  );
+}
+
+const MAX_OFFERED = 10;

@@ -1,0 +1,34 @@
+/** A sandbox that does not start at once, or cannot be reached: people are told what is waited for. Pure. */
+import type { EventOf } from '../model/events.ts';
+import { threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+
+/** From this try on it is no hiccup any more. */
+const WORTH_TELLING = 2;
+
+/** The sandbox is tried again: the page shows why at once, Linear and the journal where it goes on. */
+export function effectDelayed(step: Step, { effect, attempts, reason }: EventOf<'effect-delayed'>): void {
+  if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
+  if (effect.kind === 'start-sandbox' && effect.generation !== step.state.sandbox.generation) return;
+  const { phase } = step.state;
+  if (phase.name === 'starting') {
+    const isNew = phase.reason !== reason;
+    if (isNew) {
+      step.enter({ ...phase, reason, isDelayed: effect.kind === 'start-sandbox' });
+      step.effect({ kind: 'index-session' });
+    }
+    if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;
+    for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. I keep trying.`, true);
+  } else if (phase.name === 'working' && attempts === WORTH_TELLING) {
+    step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
+  }
+}
+
+/** The sandbox stands and waits for something outside of it, e.g. the git host, in order to go on: page and threads say for what. */
+export function tellWait(step: Step, reason: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'starting' || phase.reason === reason) return;
+  step.enter({ ...phase, reason });
+  step.effect({ kind: 'index-session' });
+  for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. I keep trying.`, true);
+}

@@ -1,0 +1,56 @@
+/** What a session tells of Claude's limits and of trouble with the account (pure). */
+import { limitName } from '../../../claude/words.ts';
+import { type Window, windowName } from '../../../claude-quota/windows.ts';
+import type { JournalBody } from '../../../protocol/journal.ts';
+import type { SessionView } from '../../../protocol/viewer.ts';
+import type { EffectResult } from '../model/events.ts';
+import { currentTurn, type Ending, type SessionState, threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+
+/** A cheaper model was taken: said once for each turn, in one line. To be called before the turn counts as started. */
+export function tellFallback(step: Step, { fellBack, windows }: Extract<EffectResult, { kind: 'started' }>): void {
+  if (windows && windows.length > 0) step.set({ windows });
+  const { phase } = step.state;
+  if (!fellBack || phase.name !== 'starting' || phase.turn.startedAs === phase.turn.number) return;
+  const percent = Math.round(fellBack.left * 100);
+  const text = `${percent} % of Claude's limit is left, so this turn uses ${fellBack.to} instead of ${fellBack.from}.`;
+  step.record({ kind: 'notice', level: 'info', text });
+  for (const thread of threadsOf(phase.turn)) step.think(thread, text);
+}
+
+/** A request was served beyond the plan, for money: said once, in the log of the session and in the threads. */
+export function tellBeyondPlan(step: Step, { beyondPlan, limit }: Extract<JournalBody, { kind: 'rate-limit' }>): void {
+  if (!beyondPlan || step.state.limit?.beyondPlan) return;
+  const text = `Claude's ${limitName(limit)} is used up, and the last request was served beyond the plan, which is charged as usage credits. No more than the deployment allows is spent so (\`CLAUDE_OVERAGE_USD\`); past that the work waits for the limit's reset.`;
+  step.record({ kind: 'notice', level: 'warning', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
+}
+
+/** What Claude Code tells of the windows, in the order of their names. */
+export function takeWindows(step: Step, { windows }: Extract<JournalBody, { kind: 'rate-limit' }>): void {
+  if (!windows || windows.length === 0) return;
+  const told: Window[] = windows.map(({ name, ...window }) => ({ ...window, name: windowName(name) }));
+  const others = (step.state.windows ?? []).filter((known) => !told.some(({ name }) => name === known.name));
+  step.set({ windows: [...others, ...told].toSorted((a, b) => a.name.localeCompare(b.name)) });
+}
+
+/** Trouble that ends every turn until whoever runs Cyrus does something. */
+const ACCOUNT_TROUBLE = new Set(['authentication_failed', 'oauth_org_not_allowed', 'account_on_hold', 'billing_error']);
+
+/** A page shows trouble with the account until a turn has gone well. */
+export function noteTrouble(step: Step, { reason, outcome, text }: Ending): void {
+  if (ACCOUNT_TROUBLE.has(reason)) step.set({ alert: text });
+  else if (outcome === 'completed' && step.state.alert != null) step.set({ alert: null });
+}
+
+/** What the page shows of it. */
+export function limitsView({ windows, alert }: SessionState): Pick<SessionView, 'windows' | 'alert'> {
+  return {
+    ...(windows &&
+      windows.length > 0 && {
+        windows: windows.map(({ name, utilization, resetsAt }) => ({ name, utilization, resetsAt })),
+      }),
+    ...(alert != null && { alert }),
+  };
+}

@@ -1,0 +1,27 @@
+/** The process that asked people something is gone or cannot be reached: what they said is told as a prompt. */
+import type { Turn } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { resumeWith } from './turn.ts';
+
+/**
+ * Ends what may still wait there, and goes on with the turn.
+ * @param told what people said, for Claude
+ */
+export function beginAnewElsewhere(step: Step, turn: Turn, told: string): void {
+  // The tool may be waiting all the same, and would hold up every prompt after it.
+  step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number, inOrder: true });
+  beginAnew(step, turn, told);
+}
+
+/** The turn goes on under a new number: a stop was sent for the old one, under which the prompt would be dropped. */
+export function beginAnew(step: Step, turn: Turn, told: string): void {
+  const number = step.state.turns + 1;
+  step.set({ turns: number });
+  resumeWith(
+    step,
+    { ...turn, number, first: turn.first ?? turn.number },
+    `Your process ended while you waited for people. Here is what they said.\n\n${told}\n\nGo on where you were.`,
+    undefined,
+    true,
+  );
+}

@@ -1,0 +1,70 @@
+/** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
+import { modelNamed, modelNames } from '../../../claude/roles.ts';
+import type { Turn } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { unread } from '../requests.ts';
+import { modelWish, spokenModel } from '../start/wishes.ts';
+import { resumeWith } from './turn.ts';
+import { isOfOneModel } from './usage-limit.ts';
+
+const RESUME_PROMPT =
+  'A usage limit of the Claude account interrupted this work; it has room again. Your process was ended meanwhile, and what ' +
+  'was not committed has been committed to the branch. Go on with what you were asked, where you were.';
+
+/** Goes on with a parked turn. A limit that stands all the same parks it again. */
+export function resumeParked(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked') return;
+  const number = step.state.turns + 1;
+  // Under a new number: a stop was sent for the old one, under which prompts would be dropped.
+  const { left } = phase;
+  const prompts = phase.turn.prompts.map((one) => (left.includes(one.promptId) ? unread(one, true) : one));
+  const first = phase.turn.first ?? phase.turn.number;
+  const turn: Turn = { ...phase.turn, number, first, losses: 0, prompts: [...prompts, ...step.state.queue] };
+  step.set({ turns: number, queue: [], limit: null });
+  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work continues." });
+  resumeWith(step, turn, RESUME_PROMPT, 'Continuing after the limit');
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * Where room is for a parked session, as the account knows it.
+ * @param at ms since the epoch; null where nothing is known
+ */
+export function roomFound(step: Step, at: number | null): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked' || at === null) return;
+  if (at > step.now) {
+    // Never later than what Claude itself said.
+    if (at < phase.until) step.enter({ ...phase, until: at });
+    return;
+  }
+  // What ran is being ended; it goes on when that is over.
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+}
+
+/** Time for the sandbox to end what ran. */
+const ENDING_MS = 15_000;
+
+/**
+ * A comment asks for a model that the limit says nothing of: the work goes on with that one, as a new issue would begin with it.
+ * @returns whether it does
+ */
+export function goOnWithWished(step: Step, text: string): boolean {
+  const { phase, limit } = step.state;
+  if (phase.name !== 'parked' || !limit || limit.beyondPlan || !isOfOneModel(limit.limit)) return false;
+  const tag = modelWish(text);
+  const model = tag === null ? spokenModel(text, modelNames) : modelNamed(tag);
+  const family = modelNames.find((name) => model?.includes(name));
+  if (family === undefined || limit.limit.toLowerCase().includes(family)) return false;
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+  return true;
+}
+
+/** It is time to ask again whether there is room. */
+export function askForRoom(step: Step): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked') return;
+  step.enter({ ...phase, askAt: step.now });
+  step.effect({ kind: 'find-room' });
+}

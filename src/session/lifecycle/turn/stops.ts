@@ -1,0 +1,346 @@
+/**
+ * Work that is called off: by a person's stop, or because its ground is gone. It concerns what was asked before, wherever
+ * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
+ */
+import { listCommands } from '../../../linear/background-words.ts';
+import { PULL_REQUEST_LANE, SANDBOX_LANE } from '../model/effects.ts';
+import type { EventOf, Withdrawal } from '../model/events.ts';
+import {
+  currentTurn,
+  type Halt,
+  isLive,
+  type PhaseState,
+  type SavingPhase,
+  type Turn,
+  threadsOf,
+} from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { isAskedBy, isAtClaude, isOwn, type Request, unread } from '../requests.ts';
+import { close, endTurn, stopped } from './turn.ts';
+
+interface Stop {
+  id: string;
+  /** It concerns what was asked until then, by Linear's clock; null: just now, which is everything. */
+  at: number | null;
+  /** The thread that asks for it and is owed an answer; null: none. */
+  thread: string | null;
+  author: string | null;
+  /** How the closing answer begins, without its full stop. */
+  words: string;
+  how: Halt['how'];
+}
+
+export function stopRequested(step: Step, event: EventOf<'stop-requested'>): void {
+  const { id, author, source, agentSessionId: thread } = event;
+  step.record({ kind: 'stop-requested', author, source });
+  noteStop(step, event.at);
+  if (step.state.phase.name === 'waiting') {
+    const at = event.at ?? null;
+    if (endBackground(step, { id, at, thread, author, words: 'Stopped', how: 'stopped' })) return;
+    if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
+    return;
+  }
+  const stop: Stop = { id, at: event.at ?? null, thread, author, words: 'Stopped', how: 'stopped' };
+  if (halt(step, stop) || thread === null) return;
+  const body = 'What this stop was for has ended already. What was asked after it continues.';
+  const turn = currentTurn(step.state);
+  const isOwed = turn !== null && threadsOf(turn).includes(thread);
+  if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
+  else step.say(thread, { type: 'response', body });
+}
+
+const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
+  unassigned: 'Stopped, because the issue was taken away from Cyrus',
+  completed: 'Stopped, because the issue was completed',
+  canceled: 'Stopped, because the issue was canceled',
+  removed: 'Stopped, because the issue was removed',
+  archived: 'Stopped, because the issue was archived',
+  'no-access': "Stopped, because Cyrus lost access to the issue's team",
+  uninstalled: 'Stopped, because Cyrus was uninstalled from the workspace',
+};
+
+/** Whether something was asked before the last stop, and arrives after it. @param at by Linear's clock; undefined: just now */
+export function isStoppedBefore(step: Step, at: number | undefined): boolean {
+  return at !== undefined && at < (step.state.stoppedAt ?? 0);
+}
+
+/** What was asked by then and has no thread yet is not asked any more. @param at null: everything */
+function dropExpected(step: Step, at: number | null): void {
+  const { expectedThread, alsoExpected = [] } = step.state;
+  const all = expectedThread ? [expectedThread, ...alsoExpected] : alsoExpected;
+  const [next, ...later] = all.filter((one) => !isAskedBy({ askedAt: one.at ?? one.since }, at));
+  step.set({ expectedThread: next ?? null });
+  if (alsoExpected.length > 0) step.set({ alsoExpected: later });
+}
+
+export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
+  const { issue, askedAt = 0 } = step.state;
+  if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
+  noteStop(step, event.at);
+  const at = event.at ?? null;
+  dropExpected(step, at);
+  // Whoever asked after that has Cyrus installed again.
+  if (isAskedBy({ askedAt }, at)) step.set({ isMuted: event.why === 'uninstalled' });
+  const { id, author, why } = event;
+  const stop: Stop = { id, at, thread: null, author, words: WITHDRAWAL_WORDS[why], how: 'withdrawn' };
+  if (!endBackground(step, stop)) halt(step, stop);
+}
+
+/**
+ * The gateway has met a secret on its way out: whatever runs in the sandbox is not to be trusted any more. What runs is stopped,
+ * what waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
+ */
+export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
+  stopForAlarm(step, event);
+  // Nothing is pushed for a turn in which it was caught, see session/lifecycle/model/standing.ts.
+  step.set({ alarm: step.state.turns });
+}
+
+function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
+  const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;
+  const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'stopped' };
+  const { phase } = step.state;
+  // The same is met in the next piece of what it was met in.
+  if (phase.name === 'stopping' && phase.words === `${words}.`) return;
+  step.record({ kind: 'notice', level: 'error', text: `${words}.` });
+  if (phase.name === 'waiting') {
+    const thread = Object.keys(step.state.agentSessions).at(-1);
+    if (thread !== undefined) step.say(thread, { type: 'error', body: `${words}.` });
+    endBackground(step, stop);
+    return;
+  }
+  if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.` });
+  if (phase.name === 'saving') {
+    const { text } = phase.ending;
+    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}.\n\n${text}`) };
+    step.enter({ ...phase, ending });
+  }
+  halt(step, stop);
+  // The work is saved and its pull request was asked for: that is not waited for, and not opened where it can be helped.
+  const { phase: now } = step.state;
+  if (now.name === 'saving' && now.proposes) {
+    step.transition.cancelledLanes.push(PULL_REQUEST_LANE);
+    endTurn(step, now.ending, now.early);
+  }
+}
+
+/** Where it was found, whether it left, what it opens and what to do; without the last full stop. */
+function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: string): string {
+  const { kind = 'decoy', name = '', place } = secret ?? {};
+  const { what, worth } = {
+    decoy: { what: 'a credential of the sandbox', worth: 'It was a decoy that opens nothing' },
+    token: { what: "this session's token", worth: 'It opens nothing but what this session may do anyway' },
+    deployment: { what: `the secret ${name} of this deployment`, worth: `${name} has to be replaced now` },
+  }[kind];
+  const cause = 'code in this repository, or a package it uses, collects credentials, or Claude wrote one down';
+  if (commit) {
+    const id = commit.id.slice(0, 10);
+    return commit.pushed
+      ? `${what} is in what was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch`
+      : `${what} is in what was to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. The patch on the live page shows where it is`;
+  }
+  if (place !== undefined) {
+    return `${what} was in ${place}. ${worth}, and it was taken out before anything of it was kept, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you go on`;
+  }
+  return `something in the sandbox tried to send ${kind === 'decoy' ? 'a credential' : what} to ${host}. ${worth}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before`;
+}
+
+/** Ends what a stop found running when the save that was under way is done. Done after every event. */
+export function endStoppedBackground(step: Step): void {
+  const { phase, backgroundStop } = step.state;
+  if (!backgroundStop || phase.name === 'saving') return;
+  step.set({ backgroundStop: null });
+  // Its thread had the answer of the turn that was saved. Another turn that has begun was asked for after the stop.
+  if (phase.name === 'waiting') endBackground(step, { ...backgroundStop, at: null, thread: null });
+}
+
+/**
+ * Ends commands that still run in the background after their turn, in a turn of its own, which ends when they have.
+ * @returns false where none run, or a turn is under way
+ */
+function endBackground(step: Step, stop: Stop): boolean {
+  const { background, turns, phase } = step.state;
+  if (phase.name !== 'waiting' || !background) return false;
+  const number = turns + 1;
+  step.set({ turns: number, background: null });
+  step.record({ kind: 'turn-started', promptIds: [] });
+  const turn = owing({ number, startedAt: step.now, prompts: [], losses: 0, unasked: true }, stop);
+  const words = `${stop.words}. This ran in the background and was ended: ${listCommands(background.commands)}`;
+  stopWork(step, turn, { ...stop, words });
+  return true;
+}
+
+/**
+ * Requests from Linear that arrive later, and were asked before this, are not begun. A stop of the page has no time by
+ * Linear's clock but the last that was heard of, which is before it.
+ */
+function noteStop(step: Step, at: number | undefined): void {
+  const { stoppedAt = 0, linearNow = 0 } = step.state;
+  step.set({ stoppedAt: Math.max(stoppedAt, at ?? linearNow) });
+}
+
+/** How a turn ends that was stopped while nothing ran for it. */
+const IDLE_WORDS = {
+  parked: "Stopped while it waited for Claude's limit.",
+  queued: 'Stopped while it waited in the queue.',
+};
+
+/** Stops what was asked before. @returns whether there was any of it */
+function halt(step: Step, stop: Stop): boolean {
+  const { phase, queue } = step.state;
+  if (phase.name === 'waiting') return false;
+  const isEarlier = (request: Request) => isAskedBy(request, stop.at);
+  // What Claude has been given meanwhile is in the same process.
+  const isOver = isTurnAskedBy(phase.turn, stop.at) || queue.some((one) => isEarlier(one) && isAtClaude(one));
+  if (!isOver && !queue.some(isEarlier)) return false;
+  if (stop.how === 'withdrawn' && phase.name !== 'stopping')
+    step.record({ kind: 'notice', level: 'info', text: `${stop.words}.` });
+  if (phase.name === 'saving') {
+    haltNext(step, phase, stop);
+    return true;
+  }
+  if (isOver) step.enter({ ...phase, turn: owing(phase.turn, stop) });
+  if (phase.name === 'stopping') takeBack(step, isEarlier);
+  dropWaiting(step, isEarlier, stop.how);
+  if (!isOver || phase.name === 'stopping') return true;
+  const turn = withoutLater(step, owing(phase.turn, stop), stop.at);
+  step.enter({ ...phase, turn });
+  switch (phase.name) {
+    case 'asking':
+      if (isLive(phase.about)) stopWork(step, turn, stop);
+      else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
+      return true;
+    case 'parked':
+    case 'queued':
+      endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
+      return true;
+    default:
+      stopWork(step, turn, stop);
+      return true;
+  }
+}
+
+function idleWords(phase: PhaseState, { how, words }: Stop): string {
+  if (how === 'withdrawn' || words !== 'Stopped') return `${words}.`;
+  if (phase.name === 'parked' || phase.name === 'queued') return IDLE_WORDS[phase.name];
+  const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
+  return isBeforeClaude ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
+}
+
+/** Whether a turn was asked for by then; one that nobody asked for counts from its beginning. */
+function isTurnAskedBy({ prompts, startedAt }: Turn, at: number | null): boolean {
+  const own = prompts.filter(isOwn);
+  return own.length === 0 ? isAskedBy({ askedAt: startedAt }, at) : own.some((request) => isAskedBy(request, at));
+}
+
+/** What was asked after a stop goes on in the next turn: Claude's process, which has it, is ended. */
+function withoutLater(step: Step, turn: Turn, at: number | null): Turn {
+  const isLater = (request: Request) => isOwn(request) && !isAskedBy(request, at);
+  const inQueue = step.state.queue.filter((request) => !isLater(request));
+  const later = [...turn.prompts.filter(isLater), ...step.state.queue.filter(isLater)];
+  step.set({ queue: later.map((request) => (isAtClaude(request) ? unread(request, true) : request)) });
+  return { ...turn, prompts: [...turn.prompts.filter((prompt) => !isLater(prompt)), ...inQueue] };
+}
+
+/** Ends what runs: the sandbox is told, and the closing answer follows once it has saved. */
+function stopWork(step: Step, turn: Turn, { id, author, words, how }: Stop): void {
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.enter({ name: 'stopping', since: step.now, turn, author, words: `${words}.`, how });
+  step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
+  if (step.state.sandbox.streamId === null) {
+    endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`, how), null);
+  }
+  step.effect({ kind: 'index-session' });
+}
+
+/**
+ * Claude is done with the turn that is saved, and its answer is on its way. What Claude has of the next one, or began by
+ * itself, is stopped; its threads are told so when that is confirmed.
+ */
+function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
+  const { early, later = [] } = phase;
+  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const turn = owing(phase.turn, stop);
+  // What came back with a stop that is not confirmed yet may still run.
+  const isGiven = (request: Request) => isAtClaude(request) || (phase.halt !== undefined && request.returned === true);
+  const isHalted = (request: Request) =>
+    isAskedBy(request, stop.at) && isGiven(request) && !answered.has(request.promptId);
+  const { queue } = step.state;
+  const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: phase.since }, stop.at);
+  const isAtWork = isBegun || queue.some(isHalted);
+  const halted: Halt = {
+    since: step.now,
+    turn: turn.number,
+    author: stop.author,
+    words: `${stop.words}.`,
+    how: stop.how,
+  };
+  step.enter({ ...phase, turn, ...(isAtWork && { halt: phase.halt ?? halted }) });
+  step.set({
+    queue: queue.map((request) => {
+      if (isHalted(request))
+        return { ...request, stage: request.stage === 'read' ? 'read' : 'handed-over', halted: true };
+      // Its process ends with the rest.
+      const isLost = isAtWork && isAtClaude(request) && !request.halted && !answered.has(request.promptId);
+      return isLost ? unread(request, true) : request;
+    }),
+  });
+  dropWaiting(step, (request) => isAskedBy(request, stop.at), stop.how);
+  const { id, author, words, how } = stop;
+  if (!isAtWork) step.set({ backgroundStop: { id, author, words, how } });
+  if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
+}
+
+/**
+ * What Claude had of the next turn has ended: its threads are told.
+ * @param stopped turn of the stop that ended it; undefined where that is not said
+ */
+export function confirmHalt(step: Step, stopped?: number): void {
+  const { phase, queue } = step.state;
+  if (phase.name !== 'saving' || !phase.halt) return;
+  // Of an earlier stop, whose end is late.
+  if (stopped !== undefined && stopped < phase.halt.turn) return;
+  const { halt: halted, begun: _, ...rest } = phase;
+  step.enter(rest);
+  const ended = queue.filter((request) => request.halted);
+  step.set({ queue: queue.filter((request) => !request.halted) });
+  drop(step, ended, halted.how, halted.words);
+}
+
+/** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
+function owing(turn: Turn, { id, thread, at }: Stop): Turn {
+  if (thread === null || threadsOf(turn).includes(thread)) return turn;
+  const asked: Request = { promptId: id, agentSessionId: thread, aside: true, stage: 'read', inherited: true };
+  return { ...turn, prompts: [...turn.prompts, at === null ? asked : { ...asked, askedAt: at }] };
+}
+
+/** What was to go on after a stop, and is stopped before that is confirmed: it may run until then, and ends with the turn. */
+function takeBack(step: Step, which: (request: Request) => boolean): void {
+  const { phase, queue } = step.state;
+  if (phase.name !== 'stopping') return;
+  const back = queue.filter((request) => which(request) && request.returned === true);
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, ...back] } });
+  step.set({ queue: queue.filter((request) => !back.includes(request)) });
+}
+
+/** Requests that Claude does not have yet are closed by a stop; each of their threads gets its closing answer. */
+function dropWaiting(step: Step, which: (request: Request) => boolean, how: Halt['how']): void {
+  const dropped = step.state.queue.filter((one) => which(one) && !isAtClaude(one) && one.halted !== true);
+  step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
+  drop(step, dropped, how, 'Stopped before Claude took this up.');
+}
+
+/** A thread that is owed an answer for something else gets that, later. */
+function drop(step: Step, requests: readonly Request[], how: Halt['how'], body: string): void {
+  close(step, requests, how);
+  const turn = currentTurn(step.state);
+  const owed = new Set([
+    ...(turn ? threadsOf(turn) : []),
+    ...step.state.queue.map(({ agentSessionId }) => agentSessionId),
+  ]);
+  for (const thread of new Set(requests.map(({ agentSessionId }) => agentSessionId))) {
+    if (thread === null) continue;
+    if (owed.has(thread)) step.think(thread, body);
+    else step.say(thread, { type: 'response', body });
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A limit of Claude's is used up: the turn is parked. It goes on by itself, with the same conversation, once there is room
+ * again; until then nothing runs and nothing is paid for. How it goes on is in resumption.ts.
+ */
+import { limitName } from '../../../claude/words.ts';
+import { clockTime } from '../model/clock-time.ts';
+import { SANDBOX_LANE } from '../model/effects.ts';
+import { addUsage, noUsage, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { isAtClaude } from '../requests.ts';
+
+/** A limit whose reset is not known, or that stands after its reset, is tried again after this long, then ever later. */
+const FIRST_WAIT_MS = 5 * 60_000;
+const LONGEST_WAIT_MS = 3_600_000;
+/** Shortest time parked: what ran must have ended before it goes on. */
+const SHORTEST_MS = 20_000;
+/** A reset later than this is no reset that the plan has. */
+const LATEST_RESET_MS = 32 * 24 * 3_600_000;
+/** Sessions that meet one limit do not all come back in the same second. */
+const SPREAD_MS = 20_000;
+
+/** Whether a result says that a limit of the plan is used up (measured with CLI 2.1.330). */
+export function isUsedUp(result: ResultBody): boolean {
+  return result.isError && result.apiError === 'usage_limit_reached';
+}
+
+/** Parks the turn that a limit ended. What Claude did not come to is handed over again when it goes on. */
+export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
+  const { limit, usage, turnUsage } = step.state;
+  const parks = (turn.parks ?? 0) + 1;
+  // Others have room: the next start takes one of them (claude-quota/model-choice.ts), or meets the limit again and waits for it.
+  const takesOther = parks === 1 && !limit?.beyondPlan && isOfOneModel(limit?.limit ?? '');
+  const until = takesOther ? step.now + SHORTEST_MS : resumptionTime(step, limit?.resetsAt ?? null, parks);
+  const why = limitName(limit?.limit ?? 'unknown');
+  // What Claude Code itself said about it is told in better words here.
+  const narration = { ...step.state.narration, heldError: null };
+  step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
+  const charged = limit?.beyondPlan ? ' Continuing now would be charged beyond the plan, so the work waits.' : '';
+  const next = takesOther
+    ? 'The work continues in a moment with another model, where the settings allow one.'
+    : `The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
+  const text = `Claude's ${why} is used up.${charged} ${next}`;
+  step.record({ kind: 'notice', level: 'info', text });
+  for (const thread of threadsOf(turn)) step.announce(thread, text);
+  const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
+  step.enter({ name: 'parked', since: step.now, turn: { ...turn, parks }, until, askAt: step.now, why, left });
+  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.
+  step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
+  step.effect({ kind: 'find-room' });
+  step.effect({ kind: 'archive-turn', turn: turn.number });
+  step.effect({ kind: 'index-session' });
+}
+
+/** Whether a limit is one model's own, such as `seven_day_opus`: it says nothing of the others. */
+export function isOfOneModel(limit: string): boolean {
+  return /opus|sonnet|haiku|fable/i.test(limit);
+}
+
+/** When a parked turn tries again, in ms since the epoch: a little after the reset, or after a growing wait. */
+function resumptionTime(step: Step, resetsAt: number | null, parks: number): number {
+  const { now } = step;
+  const isReset = resetsAt !== null && resetsAt > now && resetsAt < now + LATEST_RESET_MS;
+  // A reset that comes again and again without lifting the limit is not believed at once.
+  const wait = isReset && parks === 1 ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, parks - 2));
+  const at = isReset ? Math.max(resetsAt, now + (resetsAt - now < wait ? wait : 0)) : now + wait;
+  return Math.max(now + SHORTEST_MS, at) + spread(step.state.id);
+}
+
+/** A time of the session's own, in ms below `SPREAD_MS`; always the same. */
+function spread(id: string): number {
+  let hash = 0;
+  for (const character of id) hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) >>> 0;
+  return hash % SPREAD_MS;
+}
+
+/** Within this time no clock is named. */
+const SOON_MS = 60_000;
+
+/** What whoever comments is told while the turn is parked. */
+export function parkedWords(step: Step): string {
+  const { phase } = step.state;
+  if (phase.name !== 'parked') return '';
+  if (phase.until - step.now < SOON_MS) return 'Claude is told in a moment, when the work continues.';
+  return `Claude's ${phase.why} is used up; this begins when the work continues at ${clockTime(phase.until, step.now)}.`;
+}
+
+/** Linear takes a thread without an activity for stale (docs: linear.app/developers/agents). */
+export function remindOfParking(step: Step, agentSessionId: string): void {
+  const { phase } = step.state;
+  if (phase.name !== 'parked' || !threadsOf(phase.turn).includes(agentSessionId)) return;
+  step.reassure(agentSessionId, `Waiting for Claude's ${phase.why}; continues at ${clockTime(phase.until, step.now)}.`);
+}

@@ -1,0 +1,142 @@
+/** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
+import type { JournalEntry, JournalKind } from '../../protocol/journal.ts';
+import type { Draft } from '../lifecycle/model/transition.ts';
+import { fitJson } from './fit.ts';
+import { upgradeEntry } from './upgrade.ts';
+
+/** Longest JSON text of entries that is given out at once, in UTF-16 code units. */
+const MAX_PAGE_LENGTH = 1024 * 1024;
+
+/** Entries of a turn that are read at once. */
+const TURN_PAGE = 200;
+/** By `turns`, which has a row a turn; the journal itself is never searched for one. */
+export const TURN_BOUNDS = `
+  SELECT first, (SELECT first FROM turns AS later WHERE later.turn > ?1 ORDER BY later.turn LIMIT 1) AS next
+  FROM turns WHERE turn = ?1`;
+
+interface Row extends Record<string, SqlStorageValue> {
+  seq: number;
+  at: number;
+  turn: number;
+  body: string;
+}
+
+export class Journal {
+  readonly #sql: SqlStorage;
+  /** Number of the last entry; null while it has not been looked up. */
+  #head: number | null = null;
+  /** Turn of the last entry that was appended in this life. */
+  #turn: number | null = null;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Number of the last entry; 0 for an empty journal. */
+  get head(): number {
+    this.#head ??= this.#readHead();
+    return this.#head;
+  }
+
+  /**
+   * Appends one entry and gives it its number. To be called inside of a transaction.
+   * @param state changes of the state that are stored with it; see state-store.ts
+   */
+  append(draft: Draft, state: string | null = null): JournalEntry {
+    const seq = this.head + 1;
+    const { json, isCut } = fitJson(draft.body);
+    this.#sql.exec(
+      'INSERT INTO journal (seq, at, turn, kind, body, state) VALUES (?, ?, ?, ?, ?, ?)',
+      seq,
+      draft.at,
+      draft.turn,
+      draft.body.kind,
+      json,
+      state,
+    );
+    this.#head = seq;
+    this.#noteTurn(draft.turn, seq);
+    const body = isCut ? upgradeEntry(json) : draft.body;
+    return { seq, at: draft.at, turn: draft.turn, ...body };
+  }
+
+  #noteTurn(turn: number, seq: number): void {
+    if (turn === this.#turn) return;
+    this.#sql.exec('INSERT OR IGNORE INTO turns (turn, first) VALUES (?, ?)', turn, seq);
+    this.#turn = turn;
+  }
+
+  /** After a transaction that was rolled back: what is in memory may be ahead of what is stored. */
+  reload(): void {
+    this.#head = null;
+    this.#turn = null;
+  }
+
+  /** Entries after number `after`, in order: at most `limit`, and no more than fit into one message (but always one). */
+  after(after: number, limit: number): JournalEntry[] {
+    const entries: JournalEntry[] = [];
+    let length = 0;
+    for (const row of this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?',
+      after,
+      limit,
+    )) {
+      length += row.body.length;
+      if (length > MAX_PAGE_LENGTH && entries.length > 0) break;
+      entries.push(toEntry(row));
+    }
+    return entries;
+  }
+
+  /**
+   * The entries of a turn, in order, read as they are taken: a few at a time are in memory, however long the turn was. What
+   * is appended meanwhile may come along.
+   */
+  *ofTurn(turn: number): Generator<JournalEntry, void, undefined> {
+    const [bounds] = this.#sql.exec<{ first: number; next: number | null }>(TURN_BOUNDS, turn).toArray();
+    if (!bounds) return;
+    for (let after = bounds.first - 1; ; ) {
+      const page = this.after(after, TURN_PAGE);
+      for (const entry of page) {
+        if (bounds.next !== null && entry.seq >= bounds.next) return;
+        if (entry.turn === turn) yield entry;
+      }
+      const last = page.at(-1);
+      if (!last) return;
+      after = last.seq;
+    }
+  }
+
+  /** The entry with this number; null where there is none. */
+  at(seq: number): JournalEntry | null {
+    const [row] = this.#sql.exec<Row>('SELECT seq, at, turn, body FROM journal WHERE seq = ?', seq).toArray();
+    return row ? toEntry(row) : null;
+  }
+
+  /** The newest entries of a kind, in their order. */
+  newest(kind: JournalKind, limit: number): JournalEntry[] {
+    const rows = this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE kind = ? ORDER BY seq DESC LIMIT ?',
+      kind,
+      limit,
+    );
+    return rows.toArray().reverse().map(toEntry);
+  }
+
+  /** The newest entry that tells of saved work; null before the first. */
+  lastSaved(): Extract<JournalEntry, { kind: 'saved' }> | null {
+    const [row] = this.#sql
+      .exec<Row>("SELECT seq, at, turn, body FROM journal WHERE kind = 'saved' ORDER BY seq DESC LIMIT 1")
+      .toArray();
+    const entry = row ? toEntry(row) : null;
+    return entry?.kind === 'saved' ? entry : null;
+  }
+
+  #readHead(): number {
+    return this.#sql.exec<{ head: number }>('SELECT coalesce(max(seq), 0) AS head FROM journal').one().head;
+  }
+}
+
+function toEntry({ seq, at, turn, body }: Row): JournalEntry {
+  return { seq, at, turn, ...upgradeEntry(body) };
+}

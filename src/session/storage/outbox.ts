@@ -1,0 +1,393 @@
+/**
+ * The outbox: effects that are due, in the object's SQLite and, as the object is their only reader, in its memory. An
+ * effect is written in the transaction of the state that calls for it, leased while it is carried out, and removed in
+ * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
+ *
+ * A row written is what the platform charges for, so most effects cost two: the row is written with its first attempt counted
+ * from the time at which it is due, and removed. What the next activity replaces in Linear anyway is kept in memory alone.
+ */
+import { log } from '../../observability/log.ts';
+import {
+  dueTime,
+  type Effect,
+  isAwaited,
+  isPassing,
+  isSuperseded,
+  isThreadEffect,
+  laneOf,
+} from '../lifecycle/model/effects.ts';
+import { backoff, type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from '../lifecycle/model/retry-policies.ts';
+import { leftOut, lineFor, together } from './gathering.ts';
+import { Pieces } from './pieces.ts';
+import { upgradeEffect } from './upgrade.ts';
+
+/**
+ * When to look after an effect that is being carried out, in ms: soon after it began, then every few seconds. If the object
+ * ends meanwhile, that is when it comes back.
+ */
+const FIRST_LOOK_MS = 2_000;
+const LOOK_EVERY_MS = 5_000;
+/** Later effects of a lane that are looked at for making an earlier one pointless. */
+const LOOK_AHEAD = 50;
+/** Effects whose JSON is longer lie in rows of their own (see pieces.ts), UTF-16 code units. */
+const LONG_EFFECT = 100_000;
+/** Most JSON of effects in one statement, in UTF-16 code units: at most three times as many bytes, below 1 MB. */
+const MOST_AT_ONCE = 200_000;
+/** No effect waits longer than this, in ms: a time further off was set on another clock. */
+const LONGEST_WAIT_MS = 2 * 3_600_000;
+/** What `last_error` says while an effect is carried out, with how often in a row the object ended meanwhile. */
+const UNDER_WAY = 'under way, interruption ';
+
+export interface Pending {
+  id: number;
+  effect: Effect;
+  /** Attempts so far, the present one included once leased. */
+  attempts: number;
+  nextAt: number;
+  /** How often in a row the object ended while this was carried out. */
+  interruptions: number;
+  /** When the present attempt began. */
+  leasedAt?: number;
+  /** Its row counts the first attempt already, as of `nextAt`. */
+  isCounted?: boolean;
+  /** Its JSON lies in rows of their own. */
+  isInPieces?: boolean;
+  /** It has no row: a crash loses it. */
+  isUnstored?: boolean;
+  /** Together with others it was refused, so that it is sent by itself. */
+  isAlone?: boolean;
+  /** A person waits for it, and its lane has been tried because of it. */
+  hasHurried?: boolean;
+}
+
+interface Row extends Record<string, SqlStorageValue> {
+  id: number;
+  effect: string;
+  attempts: number;
+  next_at: number;
+  last_error: string | null;
+}
+
+export class Outbox {
+  readonly #sql: SqlStorage;
+  readonly #pieces: Pieces;
+  /** What waits, by lane, oldest first; a lane without effects is not in it. */
+  #lanes = new Map<string, Pending[]>();
+  /** Ids of what this life of the object is carrying out. */
+  readonly #leased = new Set<number>();
+  #lastId = 0;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    this.#pieces = new Pieces(sql);
+  }
+
+  /**
+   * Reads what is stored: at the start of a life, and after a transaction that was rolled back. What the last life of the
+   * object had under way is due after a short wait, which grows where the object ended each time.
+   */
+  load(now: number): void {
+    this.clear();
+    const rows = this.#sql.exec<Row>('SELECT id, effect, attempts, next_at, last_error FROM outbox ORDER BY id');
+    for (const { id, effect: json, attempts, next_at, last_error } of rows) {
+      // One of a newer version stays where it is, for that version to carry out.
+      this.#lastId = Math.max(this.#lastId, id);
+      const effect = upgradeEffect(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
+      if (!effect.ok) {
+        log('session.effect.unknown', { id, why: effect.why });
+        continue;
+      }
+      const interruptions = last_error?.startsWith(UNDER_WAY) ? Number(last_error.slice(UNDER_WAY.length)) : 0;
+      const nextAt = next_at - now > LONGEST_WAIT_MS ? now : next_at;
+      // Counted when it was written, and not due yet: nobody has tried it.
+      const isUntried = attempts === 1 && interruptions === 1 && nextAt > now;
+      const tried = isUntried ? { attempts: 0, interruptions: 0, isCounted: true } : { attempts, interruptions };
+      const known = { id, effect: effect.value, nextAt, isAlone: interruptions > 1, isInPieces: json === IN_PIECES };
+      this.#keep({ ...known, ...tried });
+    }
+  }
+
+  /** Forgets what is in memory, where nothing is stored. */
+  clear(): void {
+    this.#lanes = new Map();
+  }
+
+  /** Adds effects in their order. To be called inside of a transaction. */
+  add(all: Effect[], now: number): void {
+    const effects = all.filter((effect) => !this.#isWaiting(effect));
+    let rows: [id: number, json: string, nextAt: number][] = [];
+    let length = 0;
+    for (const effect of effects) {
+      this.#lastId += 1;
+      const pending: Pending = {
+        id: this.#lastId,
+        effect,
+        attempts: 0,
+        nextAt: dueTime(effect, now),
+        interruptions: 0,
+      };
+      this.#keep(pending);
+      if (isPassing(effect)) {
+        pending.isUnstored = true;
+        continue;
+      }
+      pending.isCounted = true;
+      const json = this.#inRow(pending);
+      if (length + json.length > MOST_AT_ONCE) {
+        this.#insert(rows);
+        rows = [];
+        length = 0;
+      }
+      rows.push([pending.id, json, pending.nextAt]);
+      length += json.length;
+    }
+    this.#insert(rows);
+  }
+
+  /** What an effect's row holds: its JSON, or that it lies in rows of its own, where it is stored then. */
+  #inRow(pending: Pending): string {
+    const json = JSON.stringify(pending.effect);
+    if (json.length <= LONG_EFFECT) return json;
+    this.#pieces.put(piecesName(pending.id), json);
+    pending.isInPieces = true;
+    return IN_PIECES;
+  }
+
+  #insert(rows: [id: number, json: string, nextAt: number][]): void {
+    if (rows.length === 0) return;
+    this.#sql.exec(
+      `INSERT INTO outbox (id, effect, attempts, next_at, last_error)
+       SELECT value ->> 0, value ->> 1, 1, value ->> 2, ?2 FROM json_each(?1)`,
+      JSON.stringify(rows),
+      `${UNDER_WAY}1`,
+    );
+  }
+
+  /** A sandbox is not looked for a second time while the last thing that waits is its start. */
+  #isWaiting(effect: Effect): boolean {
+    if (effect.kind !== 'start-sandbox' || !effect.look) return false;
+    const last = this.#lanes.get(laneOf(effect))?.at(-1)?.effect;
+    return last?.kind === 'start-sandbox' && last.generation === effect.generation;
+  }
+
+  #keep(pending: Pending): void {
+    const name = laneOf(pending.effect);
+    const lane = this.#lanes.get(name);
+    if (lane) lane.push(pending);
+    else this.#lanes.set(name, [pending]);
+    this.#lastId = Math.max(this.#lastId, pending.id);
+  }
+
+  /** Removes the effects of a lane that are not being carried out right now. */
+  cancel(lane: string): void {
+    this.#remove((this.#lanes.get(lane) ?? []).filter((pending) => !this.#leased.has(pending.id)));
+  }
+
+  /**
+   * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect; of a
+   * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way, and
+   * what is too much for one request is replaced by a line. The attempt is counted, and the next one put off, before it is
+   * made: an effect that takes the object down with it is not tried without end. Its row counts the first from the beginning.
+   */
+  lease(now: number): Pending[][] {
+    const leased: Pending[][] = [];
+    const uncounted: Pending[] = [];
+    for (const [name, lane] of this.#lanes) {
+      const [head] = lane;
+      if (!head || this.#leased.has(head.id)) continue;
+      this.#remove(superseded(lane));
+      if (dueOf(this.#lanes.get(name) ?? []) > now) continue;
+      this.#shorten(this.#lanes.get(name) ?? []);
+      const chosen = together(this.#lanes.get(name) ?? []);
+      for (const pending of this.#lanes.get(name) ?? []) pending.hasHurried = true;
+      for (const pending of chosen) {
+        this.#leased.add(pending.id);
+        // Before its time, its row would say that nobody has tried it.
+        if (!pending.isUnstored && !(pending.isCounted && pending.nextAt <= now)) uncounted.push(pending);
+        pending.isCounted = false;
+        pending.attempts += 1;
+        pending.interruptions += 1;
+        pending.leasedAt = now;
+      }
+      leased.push(chosen);
+    }
+    if (uncounted.length > 0) {
+      this.#sql.exec(
+        `UPDATE outbox SET attempts = value ->> 3, next_at = value ->> 1, last_error = value ->> 2
+         FROM json_each(?) WHERE outbox.id = value ->> 0`,
+        JSON.stringify(
+          uncounted.map(({ id, attempts, interruptions }) => [
+            id,
+            // Where the object ended once, it is a restart; the wait grows where it ends each time.
+            now + 1_000 * (2 ** (interruptions - 1) - 1),
+            UNDER_WAY + interruptions,
+            attempts,
+          ]),
+        ),
+      );
+    }
+    return leased;
+  }
+
+  /** What is not tried again, because the object ended each time it was. */
+  fatal(): Pending[] {
+    const isFatal = ({ effect, attempts, interruptions }: Pending) =>
+      interruptions >= INTERRUPTION_LIMIT || (interruptions > 0 && isGivenUp(effect, attempts, 'passing'));
+    return [...this.#lanes.values()].flatMap((lane) =>
+      lane.filter((pending) => !this.#leased.has(pending.id) && isFatal(pending)),
+    );
+  }
+
+  #shorten(lane: Pending[]): void {
+    const [first, ...others] = leftOut(lane);
+    if (first?.effect.kind !== 'say') return;
+    first.effect = lineFor(first.effect, others.length + 1);
+    this.#sql.exec('UPDATE outbox SET effect = ? WHERE id = ?', JSON.stringify(first.effect), first.id);
+    this.#remove(others);
+  }
+
+  /** Removes effects that have an outcome. To be called inside of a transaction. */
+  remove(pending: Pending[]): void {
+    this.#remove(pending);
+  }
+
+  #remove(gone: Pending[]): void {
+    if (gone.length === 0) return;
+    for (const { id, effect } of gone) {
+      const name = laneOf(effect);
+      const left = (this.#lanes.get(name) ?? []).filter((pending) => pending.id !== id);
+      if (left.length > 0) this.#lanes.set(name, left);
+      else this.#lanes.delete(name);
+      this.#leased.delete(id);
+    }
+    const stored = gone.filter((pending) => !pending.isUnstored);
+    if (stored.length === 0) return;
+    this.#sql.exec(
+      'DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))',
+      JSON.stringify(stored.map((pending) => pending.id)),
+    );
+    for (const { id, isInPieces } of stored) if (isInPieces) this.#pieces.remove(piecesName(id));
+  }
+
+  /** True while the effect is still wanted; false once it was removed. */
+  has(pending: Pending): boolean {
+    return this.#find(pending) !== undefined;
+  }
+
+  #find({ id, effect }: Pending): Pending | undefined {
+    return this.#lanes.get(laneOf(effect))?.find((pending) => pending.id === id);
+  }
+
+  /**
+   * Puts effects that were tried together back for another attempt.
+   * @param notBefore a time the other side asked us to wait for
+   */
+  retry(
+    tried: Pending[],
+    failed: { error: string; cause: Cause; notBefore: number | null },
+    now: number,
+    random: number,
+  ): void {
+    const [first] = tried;
+    if (!first) return;
+    const attempts = Math.max(...tried.map((pending) => pending.attempts));
+    const policy = retryPolicy(first.effect, failed.cause);
+    const wait = policy ? backoff(policy, attempts, random) : 0;
+    this.#putBack(tried, failed.error, Math.max(now + wait, failed.notBefore ?? 0));
+  }
+
+  /** Puts effects that were refused together back, to be tried one after the other at once; that was no attempt of each. */
+  separate(tried: Pending[], error: string, now: number): void {
+    for (const pending of this.#current(tried)) {
+      pending.isAlone = true;
+      pending.attempts -= 1;
+    }
+    this.#putBack(tried, error, now);
+    this.#sql.exec(
+      'UPDATE outbox SET attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(?))',
+      JSON.stringify(tried.map((pending) => pending.id)),
+    );
+  }
+
+  /** The same effects as they are in memory now: they may have been read again meanwhile. */
+  #current(tried: Pending[]): Pending[] {
+    return tried.map((pending) => this.#find(pending)).filter((pending) => pending !== undefined);
+  }
+
+  #putBack(tried: Pending[], error: string, nextAt: number): void {
+    for (const { id } of tried) this.#leased.delete(id);
+    for (const pending of this.#current(tried)) {
+      pending.nextAt = nextAt;
+      pending.interruptions = 0;
+    }
+    this.#sql.exec(
+      'UPDATE outbox SET next_at = ?, last_error = ? WHERE id IN (SELECT value FROM json_each(?))',
+      nextAt,
+      error,
+      JSON.stringify(tried.map((pending) => pending.id)),
+    );
+  }
+
+  /** Has lanes that wait after a failure tried now: what they waited for is there again. @param isMeant by an effect of theirs */
+  hurry(isMeant: (effect: Effect) => boolean, now: number): void {
+    for (const [head] of this.#lanes.values()) {
+      if (head && isMeant(head.effect) && !this.#leased.has(head.id) && head.attempts > 0) head.nextAt = now;
+    }
+  }
+
+  /** The wall clock was set: what waits goes on waiting as long as before. @param by ms, forward or back */
+  clockMoved(by: number): void {
+    for (const lane of this.#lanes.values()) {
+      for (const pending of lane) {
+        pending.nextAt += by;
+        if (pending.leasedAt !== undefined) pending.leasedAt += by;
+      }
+    }
+    this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
+  }
+
+  /** When there is next something to look after; null for an empty outbox. Times in milliseconds since the epoch. */
+  nextAt(now: number): number | null {
+    let soonest: number | null = null;
+    for (const lane of this.#lanes.values()) {
+      const [head] = lane;
+      if (!head) continue;
+      const at = this.#leased.has(head.id) ? lookAfter(head, now) : dueOf(lane);
+      if (soonest === null || at < soonest) soonest = at;
+    }
+    return soonest;
+  }
+}
+
+/** What a row holds whose effect lies in rows of its own. An earlier version passes over it as an effect that it does not know. */
+const IN_PIECES = JSON.stringify({ kind: 'in-pieces' });
+
+function piecesName(id: number): string {
+  return `effect ${id}`;
+}
+
+/** Effects near the head of a lane that a later one has made pointless. */
+function superseded(lane: Pending[]): Pending[] {
+  const near = lane.slice(0, LOOK_AHEAD);
+  const effects = near.map((pending) => pending.effect);
+  return near.filter(({ effect }, index) => isSuperseded(effect, effects.slice(index + 1)));
+}
+
+function lookAfter({ leasedAt = 0 }: Pending, now: number): number {
+  const since = Math.max(0, now - leasedAt);
+  return since < FIRST_LOOK_MS ? leasedAt + FIRST_LOOK_MS : now + LOOK_EVERY_MS;
+}
+
+/**
+ * When a lane is due: whatever of a thread is due first takes along what is before it. Once its first effect failed, that knows
+ * how long to wait; but what a person waits for is worth one attempt at once.
+ */
+function dueOf(lane: Pending[]): number {
+  const [head] = lane;
+  if (!head) return Number.MAX_SAFE_INTEGER;
+  if (!isThreadEffect(head.effect)) return head.nextAt;
+  const fresh = lane.filter(
+    (pending) => pending.attempts === 0 && (head.attempts === 0 || (isAwaited(pending.effect) && !pending.hasHurried)),
+  );
+  return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
+}

@@ -1,0 +1,37 @@
+/** The last checkpoint's manifest, as an issue session keeps it. */
+import type { CheckpointManifest } from '../../protocol/checkpoint.ts';
+import { Pieces } from './pieces.ts';
+
+const KEY = 'checkpoint';
+/** Longest JSON that lies under a key, in UTF-16 code units. One of many files is longer, and lies in rows (see pieces.ts). */
+const LONG = 200_000;
+
+export class StoredCheckpoint {
+  readonly #kv: SyncKvStorage;
+  readonly #pieces: Pieces;
+
+  constructor({ kv, sql }: DurableObjectStorage) {
+    this.#kv = kv;
+    this.#pieces = new Pieces(sql);
+  }
+
+  /** To be called inside of a transaction. */
+  put(manifest: CheckpointManifest): void {
+    const json = JSON.stringify(manifest);
+    if (json.length <= LONG) {
+      this.#kv.put(KEY, manifest);
+      return;
+    }
+    this.#kv.delete(KEY);
+    this.#pieces.put(KEY, json);
+  }
+
+  /** The manifest; null where there is no checkpoint. */
+  get(): CheckpointManifest | null {
+    const kept = this.#kv.get<CheckpointManifest>(KEY);
+    if (kept) return kept;
+    const json = this.#pieces.get(KEY);
+    // Written by `put` and nobody else, so its shape is known.
+    return json === null ? null : (JSON.parse(json) as CheckpointManifest);
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Stored state, effects and journal entries of every released version, read as this version's. Each shape that was ever
+ * released is kept as a fixture (tests/fixtures/released), and has to be readable here. Pure.
+ */
+import { z } from 'zod';
+import { type JournalBody, journalBodySchema } from '../../protocol/journal.ts';
+import { cutWhole } from '../../protocol/text/sendable-text.ts';
+import { phaseSchema } from '../../protocol/viewer.ts';
+import type { Effect } from '../lifecycle/model/effects.ts';
+import type { SessionState } from '../lifecycle/model/state.ts';
+
+/** Something stored, as this version knows it; or why it cannot be read, in words for people. */
+export type Upgraded<T> = { ok: true; value: T } | { ok: false; why: string };
+
+/** Version of the state that this code writes. */
+export const STATE_VERSION = 1;
+
+type Stored = Record<string, unknown>;
+
+/** What leads from a version of the state to the next one; the first of version 1. */
+const STATE_STEPS: readonly ((state: Stored) => Stored)[] = [];
+
+const time = z.number();
+const turnSchema = z.looseObject({ number: z.number(), prompts: z.array(z.looseObject({ promptId: z.string() })) });
+const atWork = { since: time, turn: turnSchema };
+
+/**
+ * What has to be there for the lifecycle to go on. Written by this code and nobody else, so what is inside of the parts is
+ * not checked again; a part that is missing altogether, or a phase of another version, is.
+ */
+const stateSchema = z.looseObject({
+  version: z.literal(STATE_VERSION),
+  id: z.string(),
+  workspaceId: z.string(),
+  origin: z.string(),
+  conversationId: z.string(),
+  branch: z.string(),
+  agentSessions: z.record(z.string(), z.looseObject({ since: time })),
+  context: z.array(
+    z.union([z.string(), z.looseObject({ text: z.string() }), z.looseObject({ edit: z.looseObject({}) })]),
+  ),
+  phase: z.discriminatedUnion('name', [
+    z.looseObject({ name: z.literal('waiting'), since: time }),
+    z.looseObject({ name: z.literal('starting'), ...atWork, reason: z.string() }),
+    z.looseObject({ name: z.literal('working'), ...atWork }),
+    z.looseObject({
+      name: z.literal('asking'),
+      ...atWork,
+      about: z.looseObject({ kind: z.enum(['repository', 'claude', 'permission']) }),
+    }),
+    z.looseObject({ name: z.literal('saving'), ...atWork, ending: z.looseObject({ outcome: z.string() }) }),
+    z.looseObject({ name: z.literal('parked'), ...atWork, until: time, why: z.string(), left: z.array(z.string()) }),
+    z.looseObject({ name: z.literal('queued'), ...atWork, place: z.number() }),
+    z.looseObject({ name: z.literal('stopping'), ...atWork, words: z.string() }),
+  ]),
+  queue: z.array(z.looseObject({ promptId: z.string() })),
+  turns: z.number(),
+  sandbox: z.looseObject({
+    generation: z.number(),
+    streamId: z.string().nullable(),
+    cursor: z.number(),
+    heardAt: time,
+  }),
+  reader: z.looseObject({ blocks: z.array(z.unknown()), messages: z.array(z.unknown()) }),
+  narration: z.looseObject({ calls: z.array(z.unknown()) }),
+  plan: z.looseObject({}),
+  revision: z.number(),
+});
+
+/** @param stored the state as it was stored, parsed */
+export function upgradeState(stored: unknown): Upgraded<SessionState> {
+  const version = versionOf(stored);
+  if (version === null) return { ok: false, why: 'its state has no version' };
+  if (version > STATE_VERSION) {
+    return {
+      ok: false,
+      why: `its state has version ${version}, and this version of Cyrus reads up to ${STATE_VERSION}`,
+    };
+  }
+  let state = stored as Stored;
+  for (const step of STATE_STEPS.slice(version - 1)) state = step(state);
+  const phase = z.looseObject({ phase: z.looseObject({ name: z.string() }) }).safeParse(state);
+  if (phase.success && !phaseSchema.safeParse(phase.data.phase.name).success) {
+    return {
+      ok: false,
+      why: `it is in the phase "${phase.data.phase.name}", which this version of Cyrus does not know`,
+    };
+  }
+  const parsed = stateSchema.safeParse(state);
+  if (!parsed.success) return { ok: false, why: `its state cannot be read: ${z.prettifyError(parsed.error)}` };
+  // The schema looks at what the lifecycle cannot do without; the rest was written by the lifecycle itself.
+  return { ok: true, value: state as unknown as SessionState };
+}
+
+function versionOf(stored: unknown): number | null {
+  const parsed = z.looseObject({ version: z.int().positive() }).safeParse(stored);
+  return parsed.success ? parsed.data.version : null;
+}
+
+/** What carrying out an effect of each kind cannot do without. */
+const effectSchemas: Record<Effect['kind'], z.ZodType> = {
+  say: z.looseObject({
+    agentSessionId: z.string(),
+    id: z.string(),
+    activity: z.looseObject({ content: z.looseObject({ type: z.string() }), ephemeral: z.boolean() }),
+  }),
+  show: z.looseObject({ agentSessionId: z.string(), change: z.looseObject({}) }),
+  'open-thread': z.looseObject({ promptId: z.string(), issueId: z.string() }),
+  'start-issue': z.looseObject({ issueId: z.string() }),
+  'look-at-issue': z.looseObject({ issueId: z.string() }),
+  'start-sandbox': z.looseObject({ generation: z.number() }),
+  'prompt-sandbox': z.looseObject({ promptId: z.string(), turn: z.number() }),
+  'answer-sandbox': z.looseObject({ id: z.string(), requestId: z.string() }),
+  'decide-sandbox': z.looseObject({ id: z.string(), requestId: z.string() }),
+  'stop-sandbox': z.looseObject({ id: z.string(), turn: z.number() }),
+  'find-room': z.looseObject({}),
+  'ask-place': z.looseObject({ turn: z.number() }),
+  'give-place': z.looseObject({ turn: z.number() }),
+  'open-pull-request': z.looseObject({ turn: z.number(), head: z.string() }),
+  'attach-pull-request': z.looseObject({ id: z.string(), issueId: z.string() }),
+  'index-session': z.looseObject({}),
+  'archive-turn': z.looseObject({ turn: z.number() }),
+};
+const kindOfEffect = z.looseObject({ kind: z.string() });
+
+/** @param json an effect as it was stored */
+export function upgradeEffect(json: string): Upgraded<Effect> {
+  try {
+    const stored: unknown = JSON.parse(json);
+    const { kind } = kindOfEffect.parse(stored);
+    if (!isEffectKind(kind)) return { ok: false, why: `this version of Cyrus has no effect "${kind}"` };
+    effectSchemas[kind].parse(stored);
+    // As with the state: written by this code, checked for what it cannot do without.
+    return { ok: true, value: stored as Effect };
+  } catch (error) {
+    return { ok: false, why: error instanceof z.ZodError ? z.prettifyError(error) : 'it is no JSON' };
+  }
+}
+
+function isEffectKind(kind: string): kind is Effect['kind'] {
+  return Object.hasOwn(effectSchemas, kind);
+}
+
+const kinds = new Set<string>(journalBodySchema.options.map((option) => option.shape.kind.value));
+
+/** Longest text of an entry of an unknown kind that is shown, in UTF-16 code units. */
+const MAX_RAW = 16 * 1024;
+
+/** An entry of the journal. One of a kind that this version does not know becomes an `unknown` entry with its text. */
+export function upgradeEntry(json: string): JournalBody {
+  try {
+    const stored: unknown = JSON.parse(json);
+    const parsed = z.looseObject({ kind: z.string() }).safeParse(stored);
+    if (parsed.success && kinds.has(parsed.data.kind)) return stored as JournalBody;
+    return unknownEntry(parsed.success ? parsed.data.kind : 'journal', json);
+  } catch {
+    return unknownEntry('journal', json);
+  }
+}
+
+function unknownEntry(type: string, raw: string): JournalBody {
+  const cut = raw.length > MAX_RAW;
+  return { kind: 'unknown', type, raw: cutWhole(raw, MAX_RAW), ...(cut && { truncatedFrom: raw.length }) };
+}

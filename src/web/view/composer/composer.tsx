@@ -1,0 +1,146 @@
+import { type KeyboardEvent, useEffect, useId, useState } from 'react';
+import type { Phase } from '../../../protocol/viewer.ts';
+import { Icon } from '../icons.tsx';
+import { useSession, useStore } from '../session-context.ts';
+
+const MOST_CHARACTERS = 50_000;
+
+/** In these phases a stop ends something. */
+const STOPPABLE: ReadonlySet<Phase> = new Set<Phase>(['queued', 'starting', 'working', 'asking', 'parked']);
+
+/** Where one writes to Claude. What is being written survives a reload. */
+export function Composer({ onSent }: { onSent: () => void }) {
+  const store = useStore();
+  const phase = useSession((state) => state.session?.phase);
+  const stop = useSession((state) => state.stop);
+  const answer = useSession((state) => state.answer);
+  const question = useSession((state) => state.session?.asked?.id ?? null);
+  const [text, setText] = useDraft(store.id);
+  const hint = useId();
+  const runsOn = useSession((state) => (state.session?.background ?? []).length > 0);
+  const canStop = phase !== undefined && (STOPPABLE.has(phase) || (phase === 'waiting' && runsOn));
+  const stopping = phase === 'stopping' || stop.at === 'sending' || (canStop && stop.at === 'asked');
+
+  useEffect(() => {
+    if (!canStop) return;
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      if (event.key === 'Escape' && !event.isComposing && !event.defaultPrevented) void store.stop();
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [canStop, store]);
+
+  const send = () => {
+    const words = text.trim();
+    if (words === '' || words.length > MOST_CHARACTERS) return;
+    if (question !== null) {
+      // It stays in the field until it counts: an answer is not sent again by itself.
+      void store.answer({ question, options: [], text: words }).then((isTaken) => {
+        if (!isTaken) return;
+        setText('');
+        onSent();
+      });
+      return;
+    }
+    store.prompt(words);
+    setText('');
+    onSent();
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    send();
+  };
+
+  return (
+    <form
+      className="composer"
+      aria-label="Write to Claude"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      <div className="composer-box">
+        <div className="composer-field" data-text={`${text}\n`}>
+          <textarea
+            rows={1}
+            dir="auto"
+            value={text}
+            aria-label="Message to Claude"
+            aria-describedby={hint}
+            placeholder={placeholderFor(phase, canStop)}
+            onChange={(event) => setText(event.target.value)}
+            onKeyDown={onKeyDown}
+          />
+        </div>
+        {(canStop || stopping) && (
+          <button type="button" className="button" disabled={stopping} onClick={() => void store.stop()}>
+            <Icon name="square" />
+            {stop.at === 'sending' && stop.message !== undefined ? 'Stop waits…' : stopping ? 'Stopping…' : 'Stop'}
+          </button>
+        )}
+        <button
+          type="submit"
+          className="button button-primary"
+          disabled={answer.at === 'sending' || text.trim() === '' || text.trim().length > MOST_CHARACTERS}
+        >
+          <Icon name="send" />
+          Send
+        </button>
+      </div>
+      <p className="composer-hint" id={hint}>
+        {text.trim().length > MOST_CHARACTERS ? (
+          <span className="problem">
+            Too long: {text.trim().length.toLocaleString()} of at most {MOST_CHARACTERS.toLocaleString()} characters
+          </span>
+        ) : stop.at === 'refused' ? (
+          <span className="problem" role="alert">
+            {stop.message}
+          </span>
+        ) : stop.at === 'sending' && stop.message !== undefined ? (
+          <span className="problem" role="alert">
+            Not stopped yet: {stop.message} The stop is kept, and sent until it arrives.
+          </span>
+        ) : answer.at === 'failed' ? (
+          <span className="problem" role="alert" dir="auto">
+            {answer.message}
+          </span>
+        ) : (
+          <span className="keys">
+            <kbd>Enter</kbd> sends · <kbd>Shift Enter</kbd> new line{canStop && ' · '}
+            {canStop && <kbd>Esc</kbd>}
+            {canStop && ' stops'}
+          </span>
+        )}
+      </p>
+    </form>
+  );
+}
+
+function useDraft(session: string): [string, (text: string) => void] {
+  const key = `cyrus:draft:${session}`;
+  const [text, setText] = useState(() => {
+    try {
+      return sessionStorage.getItem(key) ?? '';
+    } catch {
+      return ''; // Storage is forbidden: the draft lives as long as the page.
+    }
+  });
+  const change = (next: string) => {
+    setText(next);
+    try {
+      if (next === '') sessionStorage.removeItem(key);
+      else sessionStorage.setItem(key, next);
+    } catch {
+      // As above.
+    }
+  };
+  return [text, change];
+}
+
+function placeholderFor(phase: Phase | undefined, isBusy: boolean): string {
+  if (phase === 'asking') return 'Your answer';
+  if (phase === 'queued' || phase === 'parked') return 'Claude reads this when it begins';
+  return isBusy ? 'Add to what Claude is doing' : 'What should Claude do next?';
+}

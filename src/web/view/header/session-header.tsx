@@ -1,0 +1,44 @@
+import type { SessionView } from '../../../protocol/viewer.ts';
+import { followLink } from '../../route.ts';
+import { Icon } from '../icons.tsx';
+import { OutLink } from '../markdown.tsx';
+import { LinkStatus } from './link-status.tsx';
+import { StatusPill } from './status-pill.tsx';
+
+/** The bar at the top: where one is, and what goes on. */
+export function SessionHeader({ session }: { session: SessionView }) {
+  const { issue, pullRequest } = session;
+  return (
+    <header className="bar">
+      <div className="bar-inner">
+        <a className="bar-back" href="/" onClick={followLink} aria-label="All sessions" title="All sessions">
+          <Icon name="back" />
+        </a>
+        <h1 className="bar-title">
+          {issue !== null && (
+            <span className="bar-issue">
+              <OutLink href={issue.url}>
+                {issue.identifier}
+                <Icon name="out" />
+                <span className="visually-hidden"> in Linear</span>
+              </OutLink>
+            </span>
+          )}
+          <span className="bar-words" dir="auto" title={issue?.title}>
+            {issue?.title ?? 'Session without an issue'}
+          </span>
+          {pullRequest != null && (
+            <span className="bar-issue">
+              <OutLink href={pullRequest.url}>
+                <span className="visually-hidden">Pull request </span>#{pullRequest.number}
+                <Icon name="out" />
+              </OutLink>
+            </span>
+          )}
+        </h1>
+        <LinkStatus />
+        <StatusPill session={session} />
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,65 @@
+import { memo, useMemo, useState } from 'react';
+import type { Hunk } from '../../../protocol/journal.ts';
+import { type DiffLine, diffLines } from '../../outline/diff.ts';
+import { plural } from '../../text/format.ts';
+
+const signs = { same: ' ', added: '+', removed: '−', note: ' ' } as const;
+/** A diff a few lines longer than its limit is shown whole: a button would save nothing. */
+const TOLERANCE = 4;
+
+/** An edit: old and new line numbers, what was removed and added, the changed part of a line marked. */
+export const DiffView = memo(function DiffView({ hunks, lines: most }: { hunks: readonly Hunk[]; lines: number }) {
+  const [all, setAll] = useState(false);
+  const lines = useMemo(() => diffLines(hunks), [hunks]);
+  const shown = all || lines.length <= most + TOLERANCE ? lines : lines.slice(0, most);
+  return (
+    <div className="diff">
+      <div className="diff-scroll">
+        <table>
+          <tbody>
+            {shown.map((line) => (
+              <DiffRow key={line.key} line={line} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {shown.length < lines.length && (
+        <button type="button" className="more" onClick={() => setAll(true)}>
+          Show {plural(lines.length - shown.length, 'more line')}
+        </button>
+      )}
+    </div>
+  );
+});
+
+function DiffRow({ line }: { line: DiffLine }) {
+  if (line.kind === 'gap') {
+    return (
+      <tr className="diff-gap">
+        <td colSpan={4}>⋯</td>
+      </tr>
+    );
+  }
+  return (
+    <tr className={`diff-${line.kind}`}>
+      <td className="diff-no">{line.old}</td>
+      <td className="diff-no">{line.new}</td>
+      <td className="diff-sign">{signs[line.kind]}</td>
+      <td className="diff-text">
+        <DiffText line={line} />
+      </td>
+    </tr>
+  );
+}
+
+function DiffText({ line }: { line: Exclude<DiffLine, { kind: 'gap' }> }) {
+  if (line.mark === undefined) return line.text;
+  const [from, to] = line.mark;
+  return (
+    <>
+      {line.text.slice(0, from)}
+      <mark>{line.text.slice(from, to)}</mark>
+      {line.text.slice(to)}
+    </>
+  );
+}

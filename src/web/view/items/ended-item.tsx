@@ -1,0 +1,47 @@
+import { memo } from 'react';
+import type { Entry } from '../../outline/model.ts';
+import { compact, dollars, duration } from '../../text/format.ts';
+import { outcomeTone } from '../../text/status.ts';
+import { Icon, type IconName } from '../icons.tsx';
+import { Prose } from '../prose.tsx';
+
+type Ended = Entry<'turn-ended'>;
+
+const titles = { completed: 'Done', stopped: 'Stopped', failed: 'This turn failed' } as const;
+const icons: Record<Ended['outcome'], IconName> = { completed: 'check', stopped: 'square', failed: 'cross' };
+
+/** How a turn ended. `repeats`: its text is the last thing Claude said and stands right above. */
+export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: Ended; repeats: boolean }) {
+  const { outcome, text } = entry;
+  return (
+    <section className={`ended tone-${outcomeTone(outcome)}`} aria-label="Outcome">
+      {!repeats && text.trim() !== '' && (
+        <div className="prose ended-text" dir="auto">
+          <Prose text={text} />
+        </div>
+      )}
+      <p className="ended-line">
+        <span className="row-icon">
+          <Icon name={icons[outcome]} />
+        </span>
+        <strong>{titles[outcome]}</strong>
+        <span className="faint">{endedFacts(entry).join(' · ')}</span>
+      </p>
+      {outcome === 'failed' && (
+        <p className="faint">Nothing is lost: what was done so far is kept. Write below to try again.</p>
+      )}
+    </section>
+  );
+});
+
+/** "1 min 23 s", "12k in, 3k out", "$0.42", as far as known. */
+function endedFacts({ durationMs, usage, costUsd, reason, outcome }: Ended): string[] {
+  const facts = [`${outcome === 'completed' ? 'in' : 'after'} ${duration(durationMs)}`];
+  if (usage !== null) {
+    const read = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens;
+    facts.push(`${compact(read)} tokens read, ${compact(usage.outputTokens)} written`);
+  }
+  if (costUsd !== null && costUsd > 0) facts.push(dollars(costUsd));
+  if (outcome === 'failed') facts.push(reason);
+  return facts;
+}

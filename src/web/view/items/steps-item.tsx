@@ -1,0 +1,101 @@
+import { memo } from 'react';
+import type { SandboxStep } from '../../../protocol/sandbox.ts';
+import type { Entry, Preparation } from '../../outline/model.ts';
+import { stepsOf } from '../../outline/steps.ts';
+import { clock, duration } from '../../text/format.ts';
+import { Fold } from '../fold.tsx';
+import { Icon, Spinner } from '../icons.tsx';
+import { useServerNow } from '../session-context.ts';
+import { ClippedOutput } from './clipped-output.tsx';
+
+const words: Record<SandboxStep, { doing: string; done: string }> = {
+  mirror: { doing: 'Fetching the repository', done: 'Repository fetched' },
+  worktree: { doing: 'Checking out the branch', done: 'Branch checked out' },
+  restore: { doing: 'Restoring the work', done: 'Work restored' },
+  setup: { doing: 'Running cyrus-setup.sh', done: 'cyrus-setup.sh ran' },
+  claude: { doing: 'Starting Claude', done: 'Claude started' },
+  save: { doing: 'Saving the work', done: 'Work saved' },
+};
+
+/** Preparations: what goes on now, and one folded line once all of it is done. */
+export const StepsItem = memo(function StepsItem({
+  entries,
+  running,
+}: {
+  entries: readonly Preparation[];
+  running: boolean;
+}) {
+  const steps = stepsOf(entries);
+  const current = running ? steps.find((step) => !step.done) : undefined;
+  const started = entries.findLast((entry) => entry.kind === 'claude-started');
+  const total = steps.reduce((sum, step) => sum + (step.durationMs ?? 0), 0);
+  const onlySaving = steps.every((step) => step.step === 'save');
+  const title = onlySaving ? 'Saved the work' : 'Prepared the sandbox';
+  return (
+    <Fold
+      className="steps"
+      line={
+        <>
+          <span className="row-icon">{current ? <Spinner /> : <Icon name="check" />}</span>
+          <span className="row-words">
+            {current ? words[current.step].doing : title}
+            {current?.detail && <span className="faint"> · {current.detail}</span>}
+            {current === undefined && started && <span className="faint"> · {started.model}</span>}
+          </span>
+          {current ? (
+            <Elapsed since={current.startedAt} />
+          ) : (
+            total > 0 && <span className="row-time">{duration(total)}</span>
+          )}
+        </>
+      }
+    >
+      {() => (
+        <ol className="step-list">
+          {steps.map((step) => (
+            <li key={step.key}>
+              <span className="row-icon">
+                {step.done ? <Icon name="check" /> : step === current ? <Spinner /> : <Icon name="square" />}
+              </span>
+              <span>
+                {step.done ? words[step.step].done : words[step.step].doing}
+                {step.detail && <span className="faint"> · {step.detail}</span>}
+              </span>
+              {step.durationMs !== undefined && <span className="row-time">{duration(step.durationMs)}</span>}
+            </li>
+          ))}
+          {started && (
+            <li>
+              <span className="row-icon">
+                <Icon name="check" />
+              </span>
+              <span>
+                Claude Code {started.version}
+                <span className="faint">
+                  {' '}
+                  · {started.model} · {started.tools.length} tools
+                  {started.mcpServers.map((server) => ` · ${server.name} ${server.status}`)}
+                </span>
+              </span>
+            </li>
+          )}
+          <Outputs entries={entries} />
+        </ol>
+      )}
+    </Fold>
+  );
+});
+
+function Outputs({ entries }: { entries: readonly Preparation[] }) {
+  const outputs = entries.filter((entry): entry is Entry<'output'> => entry.kind === 'output');
+  return outputs.map((entry) => (
+    <li key={entry.seq} className="step-output">
+      <ClippedOutput text={entry.text} lines={12} truncatedFrom={entry.truncatedFrom} />
+    </li>
+  ));
+}
+
+function Elapsed({ since }: { since: number | null }) {
+  const now = useServerNow(since !== null);
+  return since === null ? null : <span className="row-time">{clock(now - since)}</span>;
+}

@@ -1,0 +1,49 @@
+import { memo, type ReactNode, useState } from 'react';
+import { failureWords, lineWords, retryWords } from '../../outline/line-words.ts';
+import type { Item, Row } from '../../outline/model.ts';
+import { plural } from '../../text/format.ts';
+import { LineRow } from './line-row.tsx';
+import { ThoughtRow } from './thought-row.tsx';
+import { ToolRow } from './tool-row.tsx';
+
+/** Of a longer group only the newest rows are drawn until a person wants more. */
+const ROWS_AT_ONCE = 60;
+
+type WorkRowsProps = {
+  rows: readonly Row[];
+  running: boolean;
+  drawItems: (items: readonly Item[], parent: string, running: boolean) => ReactNode;
+};
+
+/** Consecutive tool calls, thoughts and remarks: one line each. */
+export const WorkRows = memo(function WorkRows({ rows, running, drawItems }: WorkRowsProps) {
+  const [most, setMost] = useState(ROWS_AT_ONCE);
+  const hidden = Math.max(0, rows.length - most);
+  return (
+    <div className="work">
+      {hidden > 0 && (
+        <button type="button" className="more" onClick={() => setMost(most + 5 * ROWS_AT_ONCE)}>
+          Show {plural(hidden, 'earlier step')}
+        </button>
+      )}
+      {(hidden === 0 ? rows : rows.slice(hidden)).map((row) => (
+        <WorkRow key={row.key} row={row} running={running} drawItems={drawItems} />
+      ))}
+    </div>
+  );
+});
+
+const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRowsProps, 'rows'> & { row: Row }) {
+  switch (row.type) {
+    case 'tool':
+      return <ToolRow tool={row} running={running} drawItems={drawItems} />;
+    case 'thought':
+      return <ThoughtRow text={row.entry.text} />;
+    case 'line':
+      return <LineRow {...lineWords(row.entry, Date.now())} />;
+    case 'failures':
+      return <LineRow {...failureWords(row.entries)} />;
+    case 'retries':
+      return <LineRow {...retryWords(row.entries)} />;
+  }
+});
