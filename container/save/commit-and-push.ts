@@ -435,7 +435,8 @@ async function putPatch(
       signal: AbortSignal.any([plan.signal, AbortSignal.timeout(PATCH_TIMEOUT_MS)]),
     });
     const text = (await answer.text()).slice(0, 300);
-    if (answer.ok) return null;
+    // 409: it is there from when this was the head before.
+    if (answer.ok || answer.status === 409) return null;
     return {
       problem: `the gateway answered ${answer.status} ${text}`,
       retry: answer.status >= 500 || answer.status === 429,

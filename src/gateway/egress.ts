@@ -9,7 +9,9 @@ import { type Fetch, isConnectionHeader } from './forwarding.ts';
 export interface EgressRules {
   /** Id of the issue session. */
   session: string;
-  /** `owner/name`, for the words. */
+  /** Left out by earlier versions. */
+  workspace?: string;
+  /** `owner/name` */
   repository: string;
   egress: Egress;
 }

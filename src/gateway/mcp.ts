@@ -1,18 +1,20 @@
 /**
  * The way to MCP servers over streamable HTTP (modelcontextprotocol.io, "Transports"): the sandbox speaks to the gateway, which
- * adds the credential. The answer is streamed; a request is read whole, to see which tools it calls.
+ * adds the credential. The answer is streamed; a request is read whole, and written anew from what was understood.
  */
-
 import { asError } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
 import { withTimeLimit } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
+import { type McpMessage, readMcpMessages } from './mcp-message.ts';
 
 /** Largest request, in bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
 /** Longest wait for an answer to begin: a server that does not stream answers when its tool is done. */
 const ANSWER_TIMEOUT_MS = 300_000;
+/** Later versions of the protocol repeat method and name in headers, for servers that route by them. */
+const ROUTING_HEADERS = ['mcp-method', 'mcp-name'];
 /** Most of what a server said that is repeated, in characters. */
 const MAX_WORDS = 500;
 
@@ -65,9 +67,18 @@ export async function forwardToMcp(request: Request, target: McpTarget, fetcher:
   return refusalOf(answer, (await readRefusal(answer, secrets)).trim().slice(0, MAX_WORDS), name);
 }
 
+const PROTOCOL_HEADERS = [
+  'accept',
+  'content-type',
+  'last-event-id',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  ...ROUTING_HEADERS,
+];
+
 /** Headers that belong to the protocol and hold no credential. */
 function isOfProtocol(header: string): boolean {
-  return header.startsWith('mcp-') || ['accept', 'content-type', 'last-event-id'].includes(header);
+  return PROTOCOL_HEADERS.includes(header) || header.startsWith('mcp-param-');
 }
 
 /** The request's text as it is sent on, or why it is not. */
@@ -81,17 +92,47 @@ async function readMessage(request: Request, { name, mayCall }: McpTarget): Prom
     return refuse(400, 'broken', 'the request broke off, or was refused on its way');
   }
   if (text === null) return refuse(413, 'too_large', `a request to an MCP server has at most ${MAX_BYTES} bytes`);
-  const message = parseJson(text);
-  if (message === undefined) return refuse(400, 'malformed', 'the request is not JSON');
-  if (mayCall === null) return text;
-  const refused = (Array.isArray(message) ? message : [message]).flatMap(calledTool).find((tool) => !mayCall(tool));
-  if (refused !== undefined) {
-    const words = `Cyrus: the tool ${refused.slice(0, 200)} of the MCP server ${name} is not among those that are allowed in this repository`;
-    const error = { code: -32602, message: words };
-    return Response.json({ jsonrpc: '2.0', id: idOf(message), error });
+  const parsed = parseJson(text);
+  if (parsed === undefined) return refuse(400, 'malformed', 'the request is not JSON');
+  const messages = readMcpMessages(parsed);
+  if ('code' in messages) return refuseMessage(messages.id, messages.code, messages.message);
+  for (const { id, method, about } of messages) {
+    if (method !== 'tools/call' || mayCall === null || mayCall(about ?? '')) continue;
+    const words = `the tool ${(about ?? '').slice(0, 200)} of the MCP server ${name} is not among those that are allowed in this repository`;
+    return refuseMessage(id, -32602, words);
   }
-  // As it was understood here: of a name that is written twice another reader might take the other one.
-  return JSON.stringify(message);
+  const [first] = messages;
+  const isOther = first === undefined || messages.length > 1 ? hasRoutingHeader(request) : !agrees(request, first);
+  if (isOther) return refuse(400, 'malformed', 'the headers of the request name something other than its message');
+  const values = messages.map(({ value }) => value);
+  return JSON.stringify(Array.isArray(parsed) ? values : values[0]);
+}
+
+function hasRoutingHeader({ headers }: Request): boolean {
+  return ROUTING_HEADERS.some((name) => headers.has(name));
+}
+
+/** Whether what the headers say, where they say it, is what the message says. */
+function agrees({ headers }: Request, { method, about }: McpMessage): boolean {
+  const [saidMethod, saidName] = ROUTING_HEADERS.map((name) => headers.get(name));
+  const isSame = (said: string | null | undefined, meant: string | null) => said == null || said === meant;
+  return isSame(saidMethod, method) && (isSame(saidName, about) || plainOf(saidName ?? '') === about);
+}
+
+/** A name that a header cannot hold comes as `=?base64?…?=`. */
+function plainOf(said: string): string | null {
+  const encoded = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i.exec(said)?.[1];
+  if (encoded === undefined) return null;
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0)));
+  } catch {
+    return null;
+  }
+}
+
+/** An answer of the protocol's own: a client takes it for the server's, and goes on without what it asked for. */
+function refuseMessage(id: string | number | null, code: number, message: string): Response {
+  return Response.json({ jsonrpc: '2.0', id, error: { code, message: `Cyrus: ${message}` } });
 }
 
 async function readText(request: Request): Promise<string | null> {
@@ -109,18 +150,6 @@ async function readText(request: Request): Promise<string | null> {
     text += decoder.decode(value, { stream: true });
   }
   return text + decoder.decode();
-}
-
-/** The tool that a message calls; empty where it calls none. What is called without a name has the name ''. */
-function calledTool(message: unknown): string[] {
-  if (!isObject(message) || message.method !== 'tools/call') return [];
-  const name = isObject(message.params) ? message.params.name : undefined;
-  return [typeof name === 'string' ? name : ''];
-}
-
-function idOf(message: unknown): string | number | null {
-  const id = isObject(message) ? message.id : null;
-  return typeof id === 'string' || typeof id === 'number' ? id : null;
 }
 
 function refusalOf({ status, headers }: Response, said: string, name: string): Response {
@@ -143,8 +172,4 @@ function refusalOf({ status, headers }: Response, said: string, name: string): R
 
 function refuse(status: number, error: string, message: string, headers: Record<string, string> = {}): Response {
   return Response.json({ error, message: `Cyrus: ${message}` }, { status, headers });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

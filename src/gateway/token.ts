@@ -121,6 +121,11 @@ export async function verifyToken(
   return e * 1000 > now ? claims : 'expired';
 }
 
+/** Whose sandbox a token is, for what is looked for in what leaves it. */
+export function guardedBy({ s, w, r }: Claims): { session: string; workspace: string; repository: string } {
+  return { session: s, workspace: w, repository: r };
+}
+
 /** What a token's role may do. One that only looks may do nothing else, whatever else the token says. */
 export function rightsOf({ ro, d }: Pick<Claims, 'ro' | 'd'>): readonly Right[] {
   return ro ? [] : (d ?? RIGHTS);

@@ -39,7 +39,8 @@ export function sandboxFor(where: Where, sessionId: string, generation: number):
   const placement = state.arrangement?.placement ?? undecided(config);
   switch (placement.kind) {
     case 'container': {
-      const rules = { repository: state.repository ?? '', egress: state.arrangement?.egress ?? defaultEgress };
+      const { workspaceId: workspace, repository, arrangement } = state;
+      const rules = { workspace, repository: repository ?? '', egress: arrangement?.egress ?? defaultEgress };
       return new ContainerSandbox(containersOf(env, placement.instance), sessionId, generation, rules);
     }
     case 'endpoint':

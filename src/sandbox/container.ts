@@ -39,7 +39,7 @@ export class ContainerSandbox implements Sandbox {
   /** The platform tells it: see `onStop` of the container's object. */
   readonly endsUntold = false;
   readonly #container: DurableObjectStub<SandboxContainer>;
-  readonly #rules: { repository: string; egress: Egress };
+  readonly #rules: { workspace: string; repository: string; egress: Egress };
   readonly #fetch: SandboxFetch;
 
   /** @param rules what the container may reach, from its next start on */
@@ -47,7 +47,7 @@ export class ContainerSandbox implements Sandbox {
     containers: Namespace,
     sessionId: string,
     generation: number,
-    rules: { repository: string; egress: Egress },
+    rules: { workspace: string; repository: string; egress: Egress },
   ) {
     this.#container = containers.getByName(nameOf(sessionId, generation));
     this.#rules = rules;

@@ -39,6 +39,8 @@ export interface Reply {
 /** Whose container it is, and what it may reach: the outbound handler is given this with every request. */
 export interface ContainerRules {
   session: string;
+  /** Left out by earlier versions. */
+  workspace?: string;
   repository: string;
   egress: Egress;
 }

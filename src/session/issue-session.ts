@@ -53,10 +53,17 @@ import { viewOf } from './viewers/session-view.ts';
 const WORKSPACE_NAME = 'workspace-name';
 /** Key of the commit at which the session's branch stands on the git host. */
 const PUSHED_TIP = 'pushed-tip';
+/** The last patch of a head that the git host does not have, as `UnpushedPatch`. */
+const UNPUSHED_PATCH = 'unpushed-patch';
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
 const LOOK_AGAIN_MS = 10 * 60_000;
+
+interface UnpushedPatch {
+  turn: number;
+  head: string;
+}
 
 export class IssueSession extends DurableObject<Env> {
   readonly #config: Config;
@@ -339,6 +346,26 @@ export class IssueSession extends DurableObject<Env> {
   /** The git host has taken a push: its branch stands at this commit. */
   noteTip(tip: string): void {
     if (this.#state) this.ctx.storage.kv.put(PUSHED_TIP, tip);
+  }
+
+  /** Whether this is where the session's work stands, as far as is known: at the git host, or in what was shown of it last. */
+  isPresentHead(head: string): boolean {
+    const { kv } = this.ctx.storage;
+    return kv.get(PUSHED_TIP) === head || kv.get<UnpushedPatch>(UNPUSHED_PATCH)?.head === head;
+  }
+
+  /**
+   * Notes that the patch of a head is about to be kept. A turn keeps one of what the git host has not.
+   * @returns the head whose patch it takes the place of; null: there is none
+   */
+  notePatch(head: string): string | null {
+    const { kv } = this.ctx.storage;
+    if (!this.#state || this.isPresentHead(head)) return null;
+    const { turns: turn } = this.#state;
+    const before = kv.get<UnpushedPatch>(UNPUSHED_PATCH);
+    kv.put(UNPUSHED_PATCH, { turn, head } satisfies UnpushedPatch);
+    const isKept = before === undefined || before.turn !== turn;
+    return isKept || this.#pushed.all().some(({ id }) => id === before.head) ? null : before.head;
   }
 
   /** The session's branch; null where there is no such session. */

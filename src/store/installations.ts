@@ -1,5 +1,5 @@
 /**
- * The tokens of a workspace. Read and written by the workspace's object alone (linear/workspace.ts). Every change names
+ * The tokens of a workspace. Used by the workspace's object alone (linear/workspace.ts); held-secrets.ts reads them to look for them. Every change names
  * what it replaces, so that a late one never overwrites what came meanwhile.
  */
 import { and, eq, ne } from 'drizzle-orm';

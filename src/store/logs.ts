@@ -97,6 +97,16 @@ export async function getPatch(
   return stored ? { body: stored.body, size: stored.size } : null;
 }
 
+/** Whether the patch of a head is there. @throws LogKeyError; R2's errors as they are */
+export async function hasPatch(bucket: R2Bucket, sessionId: string, head: string): Promise<boolean> {
+  return (await bucket.head(patchKey(sessionId, head))) !== null;
+}
+
+/** Forgets the patch of a head; one that is not there is no error. @throws LogKeyError; R2's errors as they are */
+export async function deletePatch(bucket: R2Bucket, sessionId: string, head: string): Promise<void> {
+  await bucket.delete(patchKey(sessionId, head));
+}
+
 /** Beginning of the keys of a session. @throws LogKeyError */
 export function sessionPrefix(sessionId: string): string {
   if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');

@@ -9,6 +9,8 @@ import { STRANGERS_WORKSPACE, type Target } from './target.ts';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'TRACE'];
 /** An answer may take as long on a busy machine; one that takes longer hangs. */
 const LIMIT_MS = 60_000;
+/** The server may wait for the rest of a body that never comes; that long is watched what it does. */
+const OWED_LIMIT_MS = 5_000;
 const AT_ONCE = 24;
 const MOST_TOLD = 20;
 
@@ -58,7 +60,7 @@ export async function sendRandomRequests(
       const index = sent++;
       const made = makeRequest(target, supply, random);
       const { status, text } = made.raw
-        ? await byHand(target, made.raw.bytes)
+        ? await byHand(target, made.raw.bytes, made.raw.owes ? OWED_LIMIT_MS : LIMIT_MS)
         : await byLibrary(target.port, agent, made);
       byStatus[status] = (byStatus[status] ?? 0) + 1;
       if (isFailure(status, text) && !(status === 'late' && made.raw?.owes) && failures.length < MOST_TOLD) {
@@ -284,8 +286,12 @@ function rawBytes(
   return { bytes, owes };
 }
 
-async function byHand(target: Target, bytes: Buffer): Promise<{ status: number | 'late'; text: string }> {
-  const { status, text, isLate } = await sendRaw(target.port, bytes, LIMIT_MS);
+async function byHand(
+  target: Target,
+  bytes: Buffer,
+  limitMs: number,
+): Promise<{ status: number | 'late'; text: string }> {
+  const { status, text, isLate } = await sendRaw(target.port, bytes, limitMs);
   return { status: isLate ? 'late' : status, text: text.slice(text.indexOf('\r\n\r\n') + 4) };
 }
 

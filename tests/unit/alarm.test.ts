@@ -29,12 +29,18 @@ const stoppedNow = (play: SessionPlay) => {
 };
 const told = (play: SessionPlay) => play.closings('thread-1').join('\n');
 
+const ended = (play: SessionPlay) =>
+  play.entries.flatMap(({ body }) => (body.kind === 'turn-ended' ? [`${body.outcome}: ${body.reason}`] : []));
+const FAILED = 'failed: secret_found';
+
 describe('a decoy credential that was met', () => {
   it('while Claude works: the work is stopped, and the thread is told that the request was not let through', () => {
     const play = working();
     expect(play.kinds(alarm(play))).toContain('stop-sandbox');
     stoppedNow(play);
     expect(told(play)).toContain('Stopped, because something in the sandbox tried to send a credential to git.test');
+    expect(ended(play)).toEqual([FAILED]);
+    expect(play.state.lastOutcome).toBe('failed');
     const notices = play.entries.map(({ body }) => body).filter((body) => body.kind === 'notice');
     expect(notices).toMatchObject([{ level: 'error', text: expect.stringContaining('was not let through') }]);
   });
@@ -53,7 +59,10 @@ describe('a decoy credential that was met', () => {
     expect(told(play)).toContain('All done.');
     expect(told(play)).not.toContain('was not let through');
     stoppedNow(play);
-    expect(play.closings('thread-2').join()).toMatch(/Stopped/);
+    expect(ended(play)[0]).toBe(FAILED);
+    expect(play.closings('thread-2').join()).toMatch(
+      /Stopped, because a credential|Stopped before .* because a credential/,
+    );
     expect(play.state.phase.name).toBe('waiting');
     expect(play.state.queue).toEqual([]);
   });
@@ -64,6 +73,7 @@ describe('a decoy credential that was met', () => {
     alarm(play, { id: COMMIT, pushed: false });
     play.report({ ...saved(1, 1, COMMIT), pushed: false } as ReturnType<typeof saved>);
     expect(told(play)).toContain('commit cccccccccc was not pushed');
+    expect(ended(play)).toEqual([FAILED]);
   });
 
   it('while the pull request is waited for: it is not waited for any more', () => {
@@ -74,6 +84,7 @@ describe('a decoy credential that was met', () => {
     expect(play.cancelledLanes).toContain('pull-request');
     expect(play.state.phase.name).toBe('waiting');
     expect(told(play)).toContain('was pushed');
+    expect(ended(play)).toEqual([FAILED]);
   });
 
   it.each([
@@ -96,7 +107,33 @@ describe('a decoy credential that was met', () => {
     expect(told(play)).toContain('tried to send a credential to git.test');
   });
 
-  it('while a stop is under way: its answer says it', () => {
+  it('and a sandbox that confirms nothing in time: the turn fails all the same, and the thread is told what was found', () => {
+    const play = working();
+    alarm(play);
+    play.deadline(600_000);
+    expect(ended(play)).toEqual([FAILED]);
+    expect(told(play)).toMatch(/tried to send a credential to git\.test.*did not confirm in time/s);
+  });
+
+  it('again in the next piece of the same: is told once', () => {
+    const play = working();
+    play.report(result('All done.', ['p1']));
+    alarm(play, { id: COMMIT, pushed: false });
+    alarm(play, { id: COMMIT, pushed: false });
+    play.report(saved(1, 1, COMMIT));
+    expect(told(play).split('Stopped, because')).toHaveLength(2);
+  });
+
+  it('before Claude began: what is told is that, and nothing that was not', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    alarm(play);
+    expect(ended(play)).toEqual([FAILED]);
+    expect(told(play)).toContain('tried to send a credential to git.test');
+    expect(told(play)).not.toContain('before Claude began');
+  });
+
+  it('while a stop is under way: its answer says it, and the turn has failed', () => {
     const play = working();
     play.stop();
     alarm(play);

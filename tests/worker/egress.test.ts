@@ -1,8 +1,13 @@
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { egressPageSchema } from '../../src/protocol/egress-log.ts';
+import { mcpServerInputSchema } from '../../src/protocol/settings/mcp.ts';
+import { findRepositoryId, openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { getPatch } from '../../src/store/logs.ts';
+import { putMcpServer } from '../../src/store/mcp-servers.ts';
+import { putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
 import { init, text } from '../unit/support/session-play.ts';
-import { created, newThread, send, type Thread } from './support/linear-webhook.ts';
+import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
@@ -58,6 +63,43 @@ describe('the egress log', () => {
     expect(await egress(thread)).toEqual({ lines: [], total: 0 });
   });
 });
+
+/** Secrets of every kind that the database holds for the session's repository, by what people are told they are. */
+async function plantInDatabase(): Promise<Record<string, string>> {
+  const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+  const secret = (what: string) => `planted-${what}-${crypto.randomUUID()}`;
+  const held = {
+    "access token for this workspace's Linear": secret('access'),
+    "refresh token for this workspace's Linear": secret('refresh'),
+    'git credential of acme/shop': secret('git'),
+    'credential of the MCP server notes': secret('mcp'),
+    'secret of the sandbox server of acme/shop': secret('server'),
+  };
+  const [accessToken, refreshToken, password, header, ofServer] = Object.values(held) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  const app = { name: 'Acme', urlKey: 'acme', appUserId: 'app-user-1', accessToken, refreshToken };
+  await upsertWorkspace(database, ORGANIZATION, app, 2);
+  const repository = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main' };
+  await upsertRepository(
+    database,
+    ORGANIZATION,
+    'acme/shop',
+    { ...repository, credential: { username: 'x', password } },
+    2,
+  );
+  const id = (await findRepositoryId(database, ORGANIZATION, 'acme/shop')) ?? '';
+  const headers = { authorization: `Bearer ${header}`, 'x-team': 'Looking around' };
+  const settings = mcpServerInputSchema.parse({ kind: 'http', url: 'https://notes.example/mcp', headers });
+  await putMcpServer(database, id, 'notes', settings, { kept: false, now: 2 });
+  const server = { workspaceId: ORGANIZATION, fullName: 'acme/shop', url: 'https://sandbox.example' };
+  await putSandboxSecret(database, server, ofServer, 2);
+  return held;
+}
 
 async function packed(content: string): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([content]).stream().pipeThrough(new CompressionStream('gzip'));
@@ -141,6 +183,41 @@ describe('the decoy credential', () => {
       expect(told).toContain("tried to send this session's token to git.test");
       expect(told).toContain('tried to send the secret ADMIN_TOKEN of this deployment to git.test');
     });
+  });
+
+  it('is looked for together with everything that the database holds for the session, wherever something leaves', async () => {
+    const held = await plantInDatabase();
+    for (const [name, secret] of Object.entries(held)) {
+      outside = new Outside();
+      const { thread, token } = await working();
+      const said = btoa(`x${secret}`);
+      const path = `/git/acme/shop.git/info/refs?service=git-upload-pack&stolen=${encodeURIComponent(said)}`;
+      expect((await gateway(token, path)).status, name).toBe(403);
+      const content = new TextEncoder().encode(`key=${secret}`);
+      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+      const hash = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+      const put = (place: string) =>
+        gateway(token, place, {
+          method: 'PUT',
+          body: content,
+          headers: { 'content-length': String(content.byteLength) },
+        });
+      expect((await put(`/shared/${hash}?name=a.txt`)).status, name).toBe(403);
+      // The decoy may be seen there, for it shows where it is. What opens something may not.
+      const head = 'c'.repeat(40);
+      expect((await put(`/patch/${head}`)).status, name).toBe(403);
+      expect(await getPatch(env.LOGS, session(thread).id.toString(), head), name).toBeNull();
+      const batch = new Reporter(thread).batch(init, text('Looking around.'), text(`It is ${secret}.`));
+      await gateway(token, '/events', { method: 'POST', body: JSON.stringify(batch) });
+      await vi.waitFor(async () => {
+        const entries = JSON.stringify(await journal(thread));
+        expect(entries).toContain(`tried to send the ${name} to git.test. It has to be replaced now`);
+        expect(entries).toContain(`the ${name} was in a file that Claude shared`);
+        expect(entries).toContain(`the ${name} was in what the sandbox reported`);
+        expect(entries).toContain(`the ${name} is in what was to be pushed`);
+        expect(entries).not.toContain(secret);
+      });
+    }
   });
 
   it('does not end it where Claude reads its environment to its own model', async () => {

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { renderLog } from '../../src/session/effects/log-document.ts';
+import { getPatch } from '../../src/store/logs.ts';
 import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
 import { BOOT_ID, Outside, STREAM_ID } from './support/outside.ts';
 import { page, registerWorkspace, session } from './support/sessions.ts';
@@ -148,6 +149,43 @@ it('every place where a sandbox stores something answers hostile names and bodie
     }
   }
 }, 240_000);
+
+describe('a patch', () => {
+  const put = (thread: Thread, head: string, content: string) =>
+    ask(thread, `/patch/${head}`, {
+      method: 'PUT',
+      body: content,
+      headers: { 'content-length': String(content.length) },
+    });
+  const kept = async (thread: Thread, head: string) => {
+    const patch = await getPatch(env.LOGS, session(thread).id.toString(), head);
+    return patch && (await new Response(patch.body).text());
+  };
+  const [first, second, third] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(64)] as const;
+
+  it('of an earlier head stays as people were shown it: only that of the present head is stored', async () => {
+    const thread = await begun();
+    await session(thread).noteTip(first);
+    expect((await put(thread, first, 'one')).status).toBe(201);
+    expect((await put(thread, first, 'won')).status).toBe(201);
+    await session(thread).noteTip(second);
+    expect((await put(thread, second, 'two')).status).toBe(201);
+    const refused = await put(thread, first, 'forged');
+    expect([refused.status, await refused.text()]).toEqual([409, expect.stringContaining('stays as it is')]);
+    expect(await kept(thread, first)).toBe('won');
+  });
+
+  it('of what the host has not is one a turn: another head takes its place', async () => {
+    const thread = await begun();
+    await session(thread).noteTip(first);
+    await put(thread, first, 'one');
+    for (const head of [second, third, 'd'.repeat(40)]) expect((await put(thread, head, 'x')).status).toBe(201);
+    expect(await kept(thread, first)).toBe('one');
+    expect(await kept(thread, second)).toBeNull();
+    expect(await kept(thread, third)).toBeNull();
+    expect(await kept(thread, 'd'.repeat(40))).toBe('x');
+  });
+});
 
 describe('what a session may bring in within an hour', () => {
   it('is bounded for what is stored, over all of its sandboxes, and the refusal says which limit, which setting and until when', async () => {

@@ -246,6 +246,86 @@ describe('a request of the sandbox', () => {
     expect((await pass('notes', '{}', { headers: { 'content-type': 'text/plain' } })).status).toBe(415);
   });
 
+  it.each([
+    ['a method that nobody knows', { ...call('x'), method: 'tools/delete' }],
+    ['a method that opens a stream without end', { ...call('x'), method: 'subscriptions/listen' }],
+    ['a method in other letters', { ...call('write_note'), method: 'Tools/Call' }],
+    ['a call within a list within a list', [[call('write_note')]]],
+    ['a call beside one of another kind', [call('read_note'), { ...call('x'), method: 'x/y' }]],
+    ['a call that is an answer too', { ...call('write_note'), result: {} }],
+    ['a call of no tool', { ...call('x'), params: {} }],
+    ['a call of a list of tools', { ...call('x'), params: { name: ['write_note'] } }],
+    ['a call that wants no answer', call('write_note', null)],
+    ['no JSON-RPC', { method: 'tools/call', params: { name: 'write_note' } }],
+    ['an empty list', []],
+    ['a text', 'tools/call'],
+  ])('is not passed on where it is %s, whether or not tools are limited', async (_, body) => {
+    for (const limits of [{}, { tools: ['*'] }]) {
+      await addNotes(limits);
+      const answer = await pass('notes', JSON.stringify(body));
+      expect(await answer.json()).toMatchObject({ jsonrpc: '2.0', error: { message: /^Cyrus: / } });
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('is written anew from what was understood: names in other letters, twice, or unknown do not reach the server', async () => {
+    for (const limits of [{}, { tools: ['read_*'] }]) {
+      await addNotes(limits);
+      sent.length = 0;
+      const text =
+        '{"jsonrpc":"2.0","id":1,"method":"tools/list","Method":"x","method":"tools/call","METHOD":"tools/delete","x":[{"method":"tools/call"}],"__proto__":{"method":"y"},' +
+        '"params":{"name":"read_note","Name":"write_note","NAME":"write_note","arguments":{"Name":"kept"},"_meta":{"a":1},"tool":"write_note"}}';
+      expect((await pass('notes', text)).status).toBe(200);
+      expect(sent[0]?.body).toBe(
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_note","arguments":{"Name":"kept"},"_meta":{"a":1}}}',
+      );
+    }
+  });
+
+  it('of every kind that Claude Code makes goes on as it was made', async () => {
+    await addNotes();
+    const meta = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
+    const made = [
+      {
+        jsonrpc: '2.0',
+        id: 0,
+        method: 'initialize',
+        params: { protocolVersion: '2025-11-25', capabilities: {}, ...meta },
+      },
+      { jsonrpc: '2.0', method: 'notifications/initialized' },
+      { jsonrpc: '2.0', id: 1, method: 'server/discover', params: meta },
+      { jsonrpc: '2.0', id: 'a', method: 'tools/list', params: { cursor: 'x' } },
+      { jsonrpc: '2.0', id: 2, method: 'resources/read', params: { uri: 'note://1', ...meta } },
+      { jsonrpc: '2.0', id: 3, method: 'prompts/get', params: { name: 'p', arguments: { a: 'b' } } },
+      { jsonrpc: '2.0', id: 4, method: 'ping' },
+      { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 3, reason: 'x' } },
+      { jsonrpc: '2.0', id: 5, result: { roots: [] } },
+      { jsonrpc: '2.0', id: 5, error: { code: -32601, message: 'not here' } },
+      [call('read_note'), call('read_note', 2)],
+    ];
+    for (const body of made) expect((await pass('notes', body)).status, JSON.stringify(body)).toBe(200);
+    expect(sent.map(({ body }) => JSON.parse(body))).toEqual(made);
+  });
+
+  it('says in its headers what its message says, or goes nowhere: a server may route by them', async () => {
+    await addNotes({ tools: ['read_*'] });
+    const right = { 'mcp-method': 'tools/call', 'mcp-name': 'read_note' };
+    expect((await pass('notes', call('read_note'), { headers: right })).status).toBe(200);
+    const encoded = { ...right, 'mcp-name': `=?base64?${btoa('read_note')}?=`, 'mcp-other': 'x' };
+    expect((await pass('notes', call('read_note'), { headers: encoded })).status).toBe(200);
+    expect(sent[1]?.headers.get('mcp-other')).toBeNull();
+    const wrong: Record<string, string>[] = [
+      { 'mcp-name': 'write_note' },
+      { 'mcp-name': `=?base64?${btoa('write_note')}?=` },
+      { 'mcp-method': 'tools/delete' },
+    ];
+    for (const headers of wrong) {
+      expect((await pass('notes', call('read_note'), { headers })).status).toBe(400);
+      expect((await pass('notes', [call('read_note'), call('read_note', 2)], { headers })).status).toBe(400);
+    }
+    expect(sent).toHaveLength(2);
+  });
+
   it('is told in words what a server refused, without the credential, and never to log in', async () => {
     await addNotes();
     upstream = () => new Response(`bad token ${SECRET}`, { status: 401, headers: { 'www-authenticate': 'Bearer' } });

@@ -22,15 +22,14 @@ import type { WorkflowHold } from '../../gateway/git/workflow-hold.ts';
 import { closedFor } from '../../gateway/openings.ts';
 import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
 import { readReport } from '../../gateway/secrets/reported-secrets.ts';
-import { SecretStream, type Wanted } from '../../gateway/secrets/secret-search.ts';
-import { type Claims, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../../gateway/token.ts';
+import type { Wanted } from '../../gateway/secrets/secret-search.ts';
+import { type Claims, guardedBy, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../../gateway/token.ts';
 import { fromBase64Url } from '../../lib/base64url.ts';
 import { log } from '../../observability/log.ts';
 import { MAX_SHARED_BYTES } from '../../protocol/files.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
-import { isCommitId, MAX_PATCH_BYTES, putPatch } from '../../store/logs.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { askOf } from './asks.ts';
 import { sizedBody } from './bounded-body.ts';
@@ -39,6 +38,7 @@ import type { CacheGround } from './cache-rules.ts';
 import { checkpoints } from './checkpoints.ts';
 import { egressObserver, raiseAlarm } from './egress.ts';
 import { passToMcp } from './mcp.ts';
+import { takePatch } from './patch.ts';
 import { refuse } from './problem.ts';
 import { heardOf } from './sandbox-silence.ts';
 import { takeSharedFile } from './shared-files.ts';
@@ -95,7 +95,7 @@ export function gatewayApp(options: {
       onError: () => refuse(413, 'too_large', `a batch has at most ${MAX_EVENTS_BYTES} bytes`),
     }),
     async (c) => {
-      const search = await guardOf(c.var.config, c.var.claims.s);
+      const search = await guardOf(c.env, c.var.config, guardedBy(c.var.claims));
       const { value, leaving } = readReport(search, await c.req.text().catch(() => ''));
       const read = readEventBatch(value);
       if (!read.ok) return refuse(400, 'malformed', read.why);
@@ -123,31 +123,7 @@ export function gatewayApp(options: {
     },
   );
 
-  app.put('/patch/:head', async (c) => {
-    const head = c.req.param('head');
-    if (!isCommitId(head)) return refuse(400, 'malformed', 'a patch is named by a full commit id');
-    const sized = sizedBody(c.req.raw, 'a patch', MAX_PATCH_BYTES);
-    if (sized instanceof Response) return sized;
-    const { body, bytes } = sized;
-    const over = await refuseBytes(c.env, c.var.claims.s, bytes);
-    if (over) return over;
-    // Of a large push, or one that builds on what the host has, not all can be read before; the patch says what is in it.
-    const { claims, config } = c.var;
-    const search = new SecretStream(await guardOf(config, claims.s));
-    let secret: Wanted | null = null;
-    const watched = body.pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform(chunk, controller) {
-          secret ??= search.next(chunk);
-          controller.enqueue(chunk);
-        },
-      }),
-    );
-    await putPatch(c.env.LOGS, claims.s, head, watched, bytes);
-    // Before the sandbox says that the work is saved: nothing is to follow from it.
-    if (secret) await raiseAlarm(c.env, claims.s, { secret, commit: head });
-    return c.json({ bytes }, 201);
-  });
+  app.put('/patch/:head', (c) => takePatch(c.req.raw, c.req.param('head'), { env: c.env, ...c.var }));
 
   app.route('/checkpoint', checkpoints);
 
@@ -166,7 +142,7 @@ export function gatewayApp(options: {
     const over = await refuseBytes(c.env, claims.s, sized.bytes);
     if (over) return over;
     const guard = {
-      search: await guardOf(config, claims.s),
+      search: await guardOf(c.env, config, guardedBy(claims)),
       onSecret: (secret: Wanted) => raiseAlarm(c.env, claims.s, { secret, place: 'a file that Claude shared' }),
     };
     return takeSharedFile(c.req.raw, c.env.LOGS, claims.s, c.req.param('hash'), guard);
@@ -196,7 +172,7 @@ export function gatewayApp(options: {
     if ('status' in remote) return refusedByGit(remote);
     const path = below(c.req.raw, `${options.base}/git/`);
     const observer = egressObserver(c.env, claims.s);
-    const secrets = await guardOf(config, claims.s);
+    const secrets = await guardOf(c.env, config, guardedBy(claims));
     const ownLfs = `${claims.r}.git/${LFS_PATH}`;
     if (path.startsWith(ownLfs)) {
       const { origin } = new URL(c.req.url);
@@ -228,7 +204,12 @@ export function gatewayApp(options: {
     if ('status' in remote) return refusedByGit(remote);
     const observer = egressObserver(c.env, claims.s);
     const { host, pathname } = new URL(remote.cloneUrl);
-    const passage = { observer, secrets: await guardOf(config, claims.s), host, path: `${pathname}/${resource}` };
+    const passage = {
+      observer,
+      secrets: await guardOf(c.env, config, guardedBy(claims)),
+      host,
+      path: `${pathname}/${resource}`,
+    };
     return accountFor(c.req.raw, passage, fetcher, (request, outgoing) =>
       forwardToSubmodule(request, resource, claims, remote, outgoing),
     );

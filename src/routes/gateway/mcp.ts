@@ -4,7 +4,7 @@ import { accountFor, type EgressObserver } from '../../gateway/egress-account.ts
 import type { Fetch } from '../../gateway/forwarding.ts';
 import { forwardToMcp, type McpTarget } from '../../gateway/mcp.ts';
 import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
-import { type Claims, rightsOf } from '../../gateway/token.ts';
+import { type Claims, guardedBy, rightsOf } from '../../gateway/token.ts';
 import { log } from '../../observability/log.ts';
 import type { Refusal } from '../../protocol/sandbox.ts';
 import { matchesTool } from '../../protocol/settings/mcp.ts';
@@ -43,7 +43,7 @@ export async function passToMcp(request: Request, name: string, passage: McpPass
   const isLinear = server?.settings.kind === 'linear';
   const fetcher = isLinear ? throughWorkspace(env, claims.w) : passage.fetcher;
   const { host, pathname } = new URL(target.url);
-  const account = { observer, secrets: await guardOf(config, claims.s), host, path: pathname };
+  const account = { observer, secrets: await guardOf(env, config, guardedBy(claims)), host, path: pathname };
   return accountFor(request, account, fetcher, (watched, outgoing) => forwardToMcp(watched, target, outgoing));
 }
 

@@ -27,7 +27,7 @@ export async function outbound(
   const { hostname, pathname } = new URL(request.url);
   const passage = {
     observer: egressObserver(env, rules.session),
-    secrets: await guardOf(readConfig(env), rules.session),
+    secrets: await guardOf(env, readConfig(env), rules),
     isForeign: true,
     host: hostname,
     path: pathname,

@@ -11,7 +11,7 @@ import { dueDeadlines, isSilenceTrouble, SANDBOX_SILENCE_MS } from './model/dead
 import { describeEffect, type Effect } from './model/effects.ts';
 import type { EffectResult, EventOf, SessionEvent } from './model/events.ts';
 import { saveDueAfter } from './model/standing.ts';
-import { currentTurn, OPENING, type SessionState, threadsOf } from './model/state.ts';
+import { currentTurn, OPENING, type SessionState, type StopKind, threadsOf } from './model/state.ts';
 import { Step, type StepContext, type Transition } from './model/transition.ts';
 import { callsSince } from './model/unconfirmed-calls.ts';
 import { contextArrived, prompted, takeUpIssue, tellEdit } from './prompts.ts';
@@ -28,7 +28,7 @@ import { notePullRequest, notProposed, proposed, waitNoLonger } from './turn/pul
 import { askForRoom, resumeParked, roomFound } from './turn/resumption.ts';
 import { replaceSandbox, takeUnseenLoss } from './turn/sandbox-retries.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
-import { close, endTurn, failTurn, lookForSandbox, stopped } from './turn/turn.ts';
+import { ALARM_REASON, close, endTurn, failTurn, lookForSandbox, stopped } from './turn/turn.ts';
 import { remindOfParking } from './turn/usage-limit.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
@@ -271,9 +271,11 @@ function deadlinePassed(step: Step): void {
   for (const due of dueDeadlines(step.state, step.now)) {
     switch (due.name) {
       case 'stop': {
-        const text = 'Stopped. The sandbox did not confirm in time; what was committed before is on the branch.';
         const { phase } = step.state;
-        endTurn(step, stopped(null, text, howOf(phase)), phase.name === 'saving' ? phase.early : null);
+        const how = howOf(phase);
+        const unconfirmed = 'The sandbox did not confirm in time; what was committed before is on the branch.';
+        const text = `${how === 'alarm' ? alarmTextOf(phase) : 'Stopped.'} ${unconfirmed}`;
+        endTurn(step, stopped(null, text, how), phase.name === 'saving' ? phase.early : null);
         return;
       }
       case 'save': {
@@ -326,12 +328,17 @@ function deadlinePassed(step: Step): void {
   }
 }
 
-function howOf(phase: SessionState['phase']): 'stopped' | 'withdrawn' {
-  const isWithdrawn =
-    phase.name === 'stopping'
-      ? phase.how === 'withdrawn'
-      : phase.name === 'saving' && phase.ending.reason === 'withdrawn';
-  return isWithdrawn ? 'withdrawn' : 'stopped';
+function howOf(phase: SessionState['phase']): StopKind {
+  if (phase.name === 'stopping') return phase.how ?? 'stopped';
+  if (phase.name !== 'saving') return 'stopped';
+  if (phase.ending.reason === ALARM_REASON) return 'alarm';
+  return phase.ending.reason === 'withdrawn' ? 'withdrawn' : 'stopped';
+}
+
+/** What was found, and where: people are told that, whatever became of the save. */
+function alarmTextOf(phase: SessionState['phase']): string {
+  if (phase.name === 'stopping') return phase.words;
+  return phase.name === 'saving' ? phase.ending.text : '';
 }
 
 /** A thread in which nothing was said for long is told how things are. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
 import { decoyOf } from '../../../src/gateway/secrets/decoy.ts';
-import { ownSecrets } from '../../../src/gateway/secrets/guarded-secrets.ts';
+import { ownSecrets } from '../../../src/gateway/secrets/known-secrets.ts';
 import { SecretSearch, SecretStream } from '../../../src/gateway/secrets/secret-search.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
 

@@ -91,7 +91,7 @@ export type PhaseState =
       turn: Turn;
       author: string | null;
       words: string;
-      how?: Halt['how'];
+      how?: StopKind;
       stop?: number;
     };
 
@@ -132,8 +132,11 @@ export interface Halt {
   author: string | null;
   /** How the closing answer begins. */
   words: string;
-  how: 'stopped' | 'withdrawn';
+  how: StopKind;
 }
+
+/** Why work was called off. `alarm`: a secret was about to leave the sandbox; such a turn has failed. */
+export type StopKind = 'stopped' | 'withdrawn' | 'alarm';
 
 /** Which repository is it? Nothing runs until that is known. */
 export interface RepositoryQuestion {
@@ -344,7 +347,7 @@ export interface SessionState {
   /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
   background?: Background | null;
   /** A stop came while a turn was saved: what still runs in the background when that is done is ended too. */
-  backgroundStop?: { id: string; author: string | null; words: string; how: Halt['how'] } | null;
+  backgroundStop?: { id: string; author: string | null; words: string; how: StopKind } | null;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
   /** Fingerprints of contents that run at the git host and that people let be pushed, the newest last. Left out before the first. */

@@ -11,6 +11,7 @@ import {
   isLive,
   type PhaseState,
   type SavingPhase,
+  type StopKind,
   type Turn,
   threadsOf,
 } from '../model/state.ts';
@@ -27,7 +28,7 @@ interface Stop {
   author: string | null;
   /** How the closing answer begins, without its full stop. */
   words: string;
-  how: Halt['how'];
+  how: StopKind;
 }
 
 export function stopRequested(step: Step, event: EventOf<'stop-requested'>): void {
@@ -88,7 +89,7 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
 
 /**
  * The gateway has met a secret on its way out: whatever runs in the sandbox is not to be trusted any more. What runs is stopped,
- * what waits is not begun, no pull request is opened, and the thread is told, whatever the session was doing.
+ * what waits is not begun, the turn fails, no pull request is opened, and the thread is told, whatever the session was doing.
  */
 export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
   stopForAlarm(step, event);
@@ -98,10 +99,11 @@ export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
 
 function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
   const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;
-  const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'stopped' };
+  const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'alarm' };
   const { phase } = step.state;
   // The same is met in the next piece of what it was met in.
   if (phase.name === 'stopping' && phase.words === `${words}.`) return;
+  if (phase.name === 'saving' && phase.ending.text.startsWith(`${words}.`)) return;
   step.record({ kind: 'notice', level: 'error', text: `${words}.` });
   if (phase.name === 'waiting') {
     const thread = Object.keys(step.state.agentSessions).at(-1);
@@ -109,10 +111,10 @@ function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
     endBackground(step, stop);
     return;
   }
-  if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.` });
+  if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.`, how: 'alarm' });
   if (phase.name === 'saving') {
     const { text } = phase.ending;
-    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}.\n\n${text}`) };
+    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}.\n\n${text}`, 'alarm') };
     step.enter({ ...phase, ending });
   }
   halt(step, stop);
@@ -124,20 +126,26 @@ function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
   }
 }
 
+/** A secret of the configuration is called by its variable, one of the database by what it opens. */
+const IS_VARIABLE = /^[A-Z_]+$/;
+
 /** Where it was found, whether it left, what it opens and what to do; without the last full stop. */
 function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: string): string {
   const { kind = 'decoy', name = '', place } = secret ?? {};
   const { what, worth } = {
     decoy: { what: 'a credential of the sandbox', worth: 'It was a decoy that opens nothing' },
     token: { what: "this session's token", worth: 'It opens nothing but what this session may do anyway' },
-    deployment: { what: `the secret ${name} of this deployment`, worth: `${name} has to be replaced now` },
+    deployment: {
+      what: IS_VARIABLE.test(name) ? `the secret ${name} of this deployment` : `the ${name}`,
+      worth: IS_VARIABLE.test(name) ? `${name} has to be replaced now` : 'It has to be replaced now',
+    },
   }[kind];
   const cause = 'code in this repository, or a package it uses, collects credentials, or Claude wrote one down';
   if (commit) {
     const id = commit.id.slice(0, 10);
     return commit.pushed
       ? `${what} is in what was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch`
-      : `${what} is in what was to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. The patch on the live page shows where it is`;
+      : `${what} is in what was to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. ${kind === 'decoy' ? 'The patch on the live page shows where it is' : 'Its patch is not kept'}`;
   }
   if (place !== undefined) {
     return `${what} was in ${place}. ${worth}, and it was taken out before anything of it was kept, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you go on`;
@@ -221,7 +229,7 @@ function halt(step: Step, stop: Stop): boolean {
 }
 
 function idleWords(phase: PhaseState, { how, words }: Stop): string {
-  if (how === 'withdrawn' || words !== 'Stopped') return `${words}.`;
+  if (how !== 'stopped' || words !== 'Stopped') return `${words}.`;
   if (phase.name === 'parked' || phase.name === 'queued') return IDLE_WORDS[phase.name];
   const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
   return isBeforeClaude ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
@@ -248,7 +256,8 @@ function stopWork(step: Step, turn: Turn, { id, author, words, how }: Stop): voi
   step.enter({ name: 'stopping', since: step.now, turn, author, words: `${words}.`, how });
   step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
   if (step.state.sandbox.streamId === null) {
-    endTurn(step, stopped(null, `${words} before Claude began; nothing was changed.`, how), null);
+    const text = how === 'alarm' ? `${words}.` : `${words} before Claude began; nothing was changed.`;
+    endTurn(step, stopped(null, text, how), null);
   }
   step.effect({ kind: 'index-session' });
 }
@@ -324,15 +333,18 @@ function takeBack(step: Step, which: (request: Request) => boolean): void {
 }
 
 /** Requests that Claude does not have yet are closed by a stop; each of their threads gets its closing answer. */
-function dropWaiting(step: Step, which: (request: Request) => boolean, how: Halt['how']): void {
+function dropWaiting(step: Step, which: (request: Request) => boolean, how: StopKind): void {
   const dropped = step.state.queue.filter((one) => which(one) && !isAtClaude(one) && one.halted !== true);
   step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
-  drop(step, dropped, how, 'Stopped before Claude took this up.');
+  drop(step, dropped, how, how === 'alarm' ? NOT_BEGUN_BY_ALARM : 'Stopped before Claude took this up.');
 }
 
+const NOT_BEGUN_BY_ALARM =
+  'Stopped before Claude took this up, because a credential was about to leave the sandbox of this session. Its page says where. Comment here to go on when that has been looked at.';
+
 /** A thread that is owed an answer for something else gets that, later. */
-function drop(step: Step, requests: readonly Request[], how: Halt['how'], body: string): void {
-  close(step, requests, how);
+function drop(step: Step, requests: readonly Request[], how: StopKind, body: string): void {
+  close(step, requests, how === 'alarm' ? 'stopped' : how);
   const turn = currentTurn(step.state);
   const owed = new Set([
     ...(turn ? threadsOf(turn) : []),

@@ -12,6 +12,7 @@ import {
   type PhaseState,
   type ResultBody,
   type SavingPhase,
+  type StopKind,
   type Turn,
   threadsOf,
 } from '../model/state.ts';
@@ -359,10 +360,14 @@ export function failTurn(step: Step, reason: string, text: string): void {
   endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
 }
 
-/** How a turn that a person stopped ends. The place of the work is added by the narration. */
-export function stopped(result: ResultBody | null, text: string, how: 'stopped' | 'withdrawn' = 'stopped'): Ending {
+/** How a turn ends that was called off. The place of the work is added by the narration. */
+export function stopped(result: ResultBody | null, text: string, how: StopKind = 'stopped'): Ending {
+  if (how === 'alarm') return { outcome: 'failed', reason: ALARM_REASON, text, result };
   return { outcome: 'stopped', reason: how, text, result };
 }
+
+/** Reason of a turn that failed because a secret was about to leave its sandbox. */
+export const ALARM_REASON = 'secret_found';
 
 /**
  * Ends the turn: its threads get their closing answer, its requests are closed, and what is in the queue begins the next.
