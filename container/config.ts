@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { isLoopback } from '../src/lib/loopback.ts';
 import { WALL_SETTINGS, type WallKind, type WallLimits, type WallSetting } from './walls/walls.ts';
 
 /** Everything the server may be told; times are milliseconds. */
@@ -128,11 +129,6 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
       present.ENVIRONMENT === 'local',
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };
-}
-
-/** Whether an address or name means this machine alone. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 function claudeAt(path: string): string {

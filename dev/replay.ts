@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs, styleText } from 'node:util';
 import { initialReaderState, type Live, type ReadLine, readLine } from '../src/claude/stream.ts';
 import { describeResult } from '../src/claude/words.ts';
+import { messageOf } from '../src/lib/error.ts';
 import { type Activity, initialNarration, narrate } from '../src/linear/activities.ts';
 import type { JournalBody } from '../src/protocol/journal.ts';
 
@@ -81,7 +82,7 @@ function readArguments(): { file: string; json: boolean } {
     return { file, json: values.json };
   } catch (error) {
     if (error instanceof ReplayError) throw error;
-    throw new ReplayError(`${error instanceof Error ? error.message : String(error)} ${USAGE}`);
+    throw new ReplayError(`${messageOf(error)} ${USAGE}`);
   }
 }
 
@@ -263,6 +264,6 @@ process.stdout.on('error', () => process.exit(0));
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`replay: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`replay: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }

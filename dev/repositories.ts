@@ -1,5 +1,6 @@
 /** `npm run repositories`: which repositories a deployment works in and who may give it work, until there is a page for that. */
 import { parseArgs } from 'node:util';
+import { messageOf } from '../src/lib/error.ts';
 import { carryOut, type Outcome } from './admin/commands.ts';
 import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
 import { MCP_OPTIONS } from './admin/mcp-commands.ts';
@@ -49,7 +50,7 @@ function parse(args: string[]) {
   try {
     return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
   } catch (error) {
-    const [first = ''] = (error instanceof Error ? error.message : String(error)).split('. ');
+    const [first = ''] = messageOf(error).split('. ');
     throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
   }
 }

@@ -13,6 +13,7 @@ import {
   subscriptionTokens,
 } from './claude-quota/claude-settings.ts';
 import { withoutEnding } from './lib/linear-time.ts';
+import { isLoopback } from './lib/loopback.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
@@ -304,16 +305,6 @@ function unsafeAddresses(variables: Variables): string[] {
     const url = variables[name];
     return url?.startsWith('http:') && !isLoopback(new URL(url).hostname);
   }).map((name) => `${name} must be https unless it is a loopback address: credentials travel over it`);
-}
-
-/** Whether a host name, as URL gives it, can only mean this machine. */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname.endsWith('.localhost') ||
-    hostname === '[::1]' ||
-    /^127(\.\d+){3}$/.test(hostname)
-  );
 }
 
 function isVaried(value: string, least: number): boolean {

@@ -1,8 +1,9 @@
 /** The Worker: its routes, and the Durable Object classes it exports. */
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
-import { ConfigError, isLoopback, readConfig } from './config.ts';
+import { ConfigError, readConfig } from './config.ts';
 import { ClaudeAccount } from './gateway/claude/account.ts';
+import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
 import type { ApiError } from './protocol/api.ts';

@@ -7,6 +7,7 @@
  * manifest makes it count: so whatever Claude remembers after a restore is in the journal too.
  */
 import { readFile, rm } from 'node:fs/promises';
+import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
 import type { CheckpointManifest, CheckpointObject } from '../../src/protocol/checkpoint.ts';
 import { promptsInLines } from '../claude/transcript.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
@@ -30,8 +31,7 @@ const MAX_PROMPTS = 500;
 const KEPT_PATIENCE_MS = 10_000;
 /** Longest wait for the issue session to have stored what a checkpoint comprises. */
 const STORED_PATIENCE_MS = 30_000;
-const FIRST_RETRY_MS = 2_000;
-const LAST_RETRY_MS = 60_000;
+const RETRIES: Backoff = { initialMs: 2_000, coefficient: 2, maximumMs: 60_000 };
 /** The CLI is being started until then. */
 const PREPARE_PAUSE_MS = 1_500;
 /** People are told after so many failures in a row. */
@@ -181,8 +181,8 @@ export class Checkpoints {
     if (!isKnown) context.broken('checkpoint', error);
     // What was sent may be half known, and what is known of the worktree may be wrong: the next one begins from nothing.
     this.#chain = null;
-    const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     this.#failures += 1;
+    const delay = fullBackoff(RETRIES, this.#failures);
     this.#pending.abandon();
     if (this.#failures === FAILURES_TOLD) {
       const why = error instanceof Error ? error.message.slice(0, 200) : String(error);

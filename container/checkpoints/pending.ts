@@ -1,6 +1,6 @@
 /** Moments that are to be kept and are not yet, and those who wait for them. */
+import { within } from '../../src/lib/timeout.ts';
 import { steadyNow } from '../clock.ts';
-import { within } from '../process/timeout.ts';
 
 /** Tools run ahead of so many moments at most, however quickly they follow each other. */
 export const MAX_AHEAD = 4;
@@ -58,7 +58,7 @@ export class PendingMoments {
   async #wait(patienceMs: number): Promise<void> {
     const number = this.#newest;
     const kept = new Promise<void>((done) => this.#waiters.push({ number, done }));
-    if (!(await within(patienceMs, kept))) this.abandon();
+    if ((await within(patienceMs, kept)) === 'late') this.abandon();
   }
 
   #release(isDone: (waiter: Waiter) => boolean): void {

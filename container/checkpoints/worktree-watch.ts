@@ -7,9 +7,9 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { within } from '../../src/lib/timeout.ts';
 import { mkdir, rm, writeFile } from '../files/inside.ts';
 import { type RawPath, rawFile } from '../git/raw-path.ts';
-import { within } from '../process/timeout.ts';
 
 /** Folders that are watched; a worktree with more is not. The kernel's own limit may be lower. */
 const MAX_FOLDERS = 20_000;
@@ -145,7 +145,7 @@ export class WorktreeWatch {
     const file = join(this.#echoes, name);
     try {
       await writeFile(file, '');
-      return await within(this.#echoPatienceMs, heard);
+      return (await within(this.#echoPatienceMs, heard)) !== 'late';
     } catch {
       return false;
     } finally {

@@ -1,10 +1,10 @@
 /** One running Claude CLI: lines in, lines out, and an end that leaves nothing behind. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { within } from '../../src/lib/timeout.ts';
 import { steadyNow } from '../clock.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';
 import { innermost, killSessionProcesses, signalProcess } from '../process/process-group.ts';
-import { within } from '../process/timeout.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 /** Time for a CLI whose input was closed to end by itself; measured: 38 ms when idle. */

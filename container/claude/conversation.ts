@@ -4,13 +4,13 @@
  * session, and must never meet the next one.
  */
 import { randomUUID } from 'node:crypto';
+import { Sequence } from '../../src/lib/sequence.ts';
+import { within } from '../../src/lib/timeout.ts';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';
-import { Sequence } from '../process/mutex.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
-import { within } from '../process/timeout.ts';
 import type { LifeContext } from '../session/context.ts';
 import type { BackgroundTask } from './background.ts';
 import {
@@ -456,7 +456,7 @@ export class Conversation {
       advice = found;
     });
     // People take the time that they have.
-    while (!(await within(TRY_PATIENCE_MS, tried)) && this.#asked.size > 0 && this.#cli === cli) {}
+    while ((await within(TRY_PATIENCE_MS, tried)) === 'late' && this.#asked.size > 0 && this.#cli === cli) {}
     if (advice === null || this.#stopping) cli?.goOn(requestId);
     else cli?.notYet(requestId, notYetWords(advice));
   }

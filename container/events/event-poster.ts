@@ -2,6 +2,7 @@
  * Posts a stream's events to the gateway: in order, one request in flight, from the number after the last one stored.
  * The gateway may be away for hours; the journal's files are the buffer.
  */
+import { type Backoff, backoff } from '../../src/lib/backoff.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import {
   BATCH_FLUSH_MS,
@@ -18,8 +19,7 @@ import { log } from '../log.ts';
 import type { EventJournal } from './journal.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
-const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 30_000;
+const RETRIES: Backoff = { initialMs: 100, coefficient: 2, maximumMs: 30_000 };
 /** A refused token is normally replaced by a new start; this is for a refusal that was a mistake. */
 const REFUSED_RETRY_MS = 60_000;
 
@@ -284,11 +284,9 @@ export class EventPoster {
         this.#failures += 1;
         await this.#pause(REFUSED_RETRY_MS);
         return;
-      case 'retry': {
-        const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures, 12));
+      case 'retry':
         this.#failures += 1;
-        await this.#pause(backoff * (0.5 + Math.random() / 2));
-      }
+        await this.#pause(backoff(RETRIES, this.#failures, Math.random()));
     }
   }
 

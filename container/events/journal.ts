@@ -10,6 +10,7 @@
 import { type FileHandle, mkdir, open, readdir, readFile, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { log } from '../log.ts';
 
@@ -325,10 +326,6 @@ async function repair(segment: Segment): Promise<{ lastSeq: number; bytes: numbe
 }
 
 function readNumber(line: Buffer): number | null {
-  try {
-    const parsed = numberSchema.safeParse(JSON.parse(line.toString('utf8')));
-    return parsed.success ? parsed.data.seq : null;
-  } catch {
-    return null;
-  }
+  const parsed = numberSchema.safeParse(parseJson(line.toString('utf8')));
+  return parsed.success ? parsed.data.seq : null;
 }

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../../src/lib/error.ts';
 import { fileType, KNOWN_TYPES } from '../../src/protocol/file-type.ts';
 import { FILE_NAME, MAX_SHARED_BYTES, MAX_SHARED_FILES, type SharedFile } from '../../src/protocol/files.ts';
 import { steadyNow } from '../clock.ts';
@@ -111,7 +112,7 @@ async function readShared(
     const hash = createHash('sha256').update(content).digest('hex');
     return { file: { name, hash, bytes, type }, content };
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
+    return { problem: messageOf(error) };
   } finally {
     await handle.close();
   }
@@ -139,7 +140,7 @@ async function put(
       problem = `the gateway answered ${answer.status} ${text}`;
       if (answer.status < 500 && answer.status !== 429) return problem;
     } catch (error) {
-      problem = `the gateway cannot be reached (${error instanceof Error ? error.message : String(error)})`;
+      problem = `the gateway cannot be reached (${messageOf(error)})`;
     }
     log('warning', 'file not shared', { name, attempt, problem });
     await new Promise((done) => setTimeout(done, 500 * attempt));

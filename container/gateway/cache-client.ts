@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, openAsBlob } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
+import { messageOf } from '../../src/lib/error.ts';
 import {
   type CacheManifest,
   type KeptCache,
@@ -129,5 +130,5 @@ async function ask(...[access, path, ...rest]: Parameters<typeof askGateway>): P
 }
 
 function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -1,6 +1,7 @@
 /** The gateway's `/checkpoint`: where checkpoints are put, and got back by another life. */
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../src/lib/error.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import {
   type CheckpointManifest,
@@ -74,7 +75,7 @@ export async function getObject(
   // Whoever restores tries again by itself, for as long as it takes.
   const answer = await ask(access, `/${generation}/${object.name}`, { method: 'GET' }, [], []);
   const body = await answer.arrayBuffer().catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new CheckpointStoreError(`${object.name} was cut off: ${why}`, { passes: true, status: null });
   });
   const content = Buffer.from(body);

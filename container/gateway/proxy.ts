@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { messageOf } from '../../src/lib/error.ts';
 import { withOwnAddresses } from '../lfs/answer.ts';
 import { log } from '../log.ts';
 import { forwardableHeaders, forwardableTrailers } from './forwardable-headers.ts';
@@ -176,7 +177,7 @@ function forward(request: IncomingMessage, response: ServerResponse, target: Tar
           response.writeHead(status, { ...forwardableHeaders(answer), 'content-length': body.length });
           response.end(body);
         },
-        (error: unknown) => refuse(response, 502, error instanceof Error ? error.message : String(error)),
+        (error: unknown) => refuse(response, 502, messageOf(error)),
       );
     }
     const length = answer.headers['content-length'];

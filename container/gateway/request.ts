@@ -1,4 +1,5 @@
 /** A request of the sandbox server to the gateway. */
+import { messageOf } from '../../src/lib/error.ts';
 
 /** Where the gateway is, what it is shown, and what gives a request up. */
 export interface GatewayAccess {
@@ -38,10 +39,7 @@ export async function askGateway(
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
   } catch (error) {
-    throw new GatewayRequestError(
-      `the gateway did not answer: ${error instanceof Error ? error.message : String(error)}`,
-      null,
-    );
+    throw new GatewayRequestError(`the gateway did not answer: ${messageOf(error)}`, null);
   }
   if (answer.ok || accepted.includes(answer.status)) return answer;
   const text = (await answer.text().catch(() => '')).slice(0, 300);

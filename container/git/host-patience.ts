@@ -1,10 +1,10 @@
 /** Waiting for a git host that is away: for as long as that lasts, within a limit, and said plainly. */
+import { type Backoff, backoff } from '../../src/lib/backoff.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';
 import { PreparationError } from './preparation-error.ts';
 
-const FIRST_PAUSE_MS = 500;
-const LAST_PAUSE_MS = 15_000;
+const PAUSES: Backoff = { initialMs: 500, coefficient: 2, maximumMs: 15_000 };
 /** People are told what is waited for after so many tries, or so many ms: a host that is back by then was not away. */
 const TOLD_AFTER_TRIES = 4;
 const TOLD_AFTER_MS = 5_000;
@@ -78,8 +78,7 @@ export async function untilHostAnswers<T>(plan: Waiter, attempt: () => Promise<T
         waiting.tell(`Waiting for the git host of ${fullName}: it does not answer`, error.said);
         log('warning', 'waiting for the git host', { repository: fullName, said: error.said });
       }
-      const longest = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 10));
-      await pause(Math.min(longest * (0.5 + Math.random() / 2), waiting.patienceMs - waited), signal);
+      await pause(Math.min(backoff(PAUSES, tries, Math.random()), waiting.patienceMs - waited), signal);
     }
   }
 }

@@ -11,6 +11,8 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { messageOf } from '../../src/lib/error.ts';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { withBlob } from '../files/inside.ts';
 import type { GitRemote } from '../git/git.ts';
 import { incomingFolder, type Pointer, takeObject } from './store.ts';
@@ -135,7 +137,7 @@ async function downloadOne(access: LfsAccess, { oid, size }: Pointer, url: strin
   } catch (error) {
     if (error instanceof LfsError) throw error;
     if (isOfDisk(error)) throw new LfsError(`it cannot be written (${error.code})`, false);
-    throw new LfsError(`it broke off: ${error instanceof Error ? error.message : String(error)}`, true);
+    throw new LfsError(`it broke off: ${messageOf(error)}`, true);
   } finally {
     await rm(part, { force: true });
   }
@@ -186,7 +188,7 @@ async function ask(
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LfsError(`the gateway did not answer: ${why}`, true);
   }
   if (answer.ok) return answer;
@@ -199,12 +201,8 @@ async function ask(
 }
 
 function messageIn(text: string): string | null {
-  try {
-    const parsed = z.object({ message: z.string() }).safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data.message.replace(/^Cyrus: /, '').slice(0, 500) : null;
-  } catch {
-    return null;
-  }
+  const parsed = z.object({ message: z.string() }).safeParse(parseJson(text));
+  return parsed.success ? parsed.data.message.replace(/^Cyrus: /, '').slice(0, 500) : null;
 }
 
 async function again<T>({ signal }: LfsAccess, retries: boolean, task: () => Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, readFile, readlink, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { parseJson } from '../../src/lib/parse-json.ts';
 import { createReadStream } from '../files/inside.ts';
 import { git } from '../git/git.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
@@ -74,12 +75,8 @@ export async function isUnchangedSince(baseline: Baseline, worktree: string, pat
 /** @returns an empty one where there is none, or none that can be read */
 export async function readBaseline(file: string): Promise<Baseline> {
   const text = await readFile(file, 'utf8').catch(() => '[]');
-  try {
-    const parsed = baselineSchema.safeParse(JSON.parse(text));
-    return new Map(parsed.success ? parsed.data : []);
-  } catch {
-    return new Map();
-  }
+  const parsed = baselineSchema.safeParse(parseJson(text));
+  return new Map(parsed.success ? parsed.data : []);
 }
 
 export async function writeBaseline(file: string, baseline: Baseline): Promise<void> {

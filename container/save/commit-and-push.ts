@@ -4,6 +4,7 @@
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../src/lib/error.ts';
 import { type HeldPush, MAX_HELD_DIFF } from '../../src/protocol/held-push.ts';
 import type { ChangedFile, Commit } from '../../src/protocol/sandbox.ts';
 import { steadyNow } from '../clock.ts';
@@ -442,6 +443,6 @@ async function putPatch(
       retry: answer.status >= 500 || answer.status === 429,
     };
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error), retry: true };
+    return { problem: messageOf(error), retry: true };
   }
 }

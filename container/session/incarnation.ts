@@ -4,6 +4,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { within } from '../../src/lib/timeout.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { Checkpoints } from '../checkpoints/checkpoints.ts';
@@ -20,7 +21,6 @@ import { makeHooks } from '../hooks/hooks.ts';
 import { Refusal } from '../http/http-error.ts';
 import type { SessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
-import { within } from '../process/timeout.ts';
 import { commitWork } from '../save/commit-and-push.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 import { LifeContext } from './context.ts';

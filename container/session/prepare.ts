@@ -1,6 +1,7 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
 import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../../src/lib/error.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { branchAlternatives, inTheWay } from '../../src/protocol/settings/branch-names.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from '../checkpoints/restore.ts';
@@ -224,6 +225,6 @@ export function failureEvent(error: unknown, context: LifeContext): SandboxEvent
     return { type: 'failed', step: 'claude', message: error.message, hint };
   }
   context.broken('preparations', error);
-  const message = `The workspace could not be prepared: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `The workspace could not be prepared: ${messageOf(error)}`;
   return { type: 'failed', step: 'worktree', message, hint: 'See the sandbox’s log; it may be out of disk space.' };
 }

@@ -3,6 +3,8 @@
  * and publishing are two sequences, so that a push that takes long does not hold up the next turn's commit.
  */
 
+import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
+import { Sequence } from '../../src/lib/sequence.ts';
 import { HELD_PUSH_TOOL, type HeldPush } from '../../src/protocol/held-push.ts';
 import type { Decision } from '../../src/protocol/sandbox.ts';
 import { repairRepository } from '../checkpoints/repair.ts';
@@ -11,14 +13,13 @@ import { type Shared, shareFiles } from '../files/outgoing-files.ts';
 import { GitError } from '../git/git.ts';
 import { fetchSubmodules } from '../git/submodules.ts';
 import { fetchLargeFiles } from '../lfs/lfs.ts';
-import { Sequence } from '../process/mutex.ts';
 import { readBaseline } from '../save/baseline.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from '../save/branch-catch-up.ts';
 import { type CommittedWork, commitWork, findWork, type PublishedWork, publishWork } from '../save/commit-and-push.ts';
 import { pullRequestTemplate } from '../save/pull-request-template.ts';
 import type { LifeContext } from './context.ts';
 
-const FIRST_LATER_PUSH_MS = 60_000;
+const LATER_PUSHES: Backoff = { initialMs: 60_000, coefficient: 2, maximumMs: 3_600_000 };
 const MAX_LATER_PUSHES = 6;
 /** Somebody may push at the same moment, and once more. */
 const MAX_RACES = 3;
@@ -317,6 +318,6 @@ export class Saving {
     this.close();
     this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
     if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
-    this.#timer = setTimeout(() => this.retryPush(), FIRST_LATER_PUSH_MS * 2 ** (this.#failedPushes - 1));
+    this.#timer = setTimeout(() => this.retryPush(), fullBackoff(LATER_PUSHES, this.#failedPushes));
   }
 }

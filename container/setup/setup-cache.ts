@@ -11,6 +11,7 @@ import { dirname, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
+import { messageOf } from '../../src/lib/error.ts';
 import { withoutEnding } from '../../src/lib/linear-time.ts';
 import { MAX_SETUP_CACHE_BYTES } from '../../src/protocol/repository-cache.ts';
 import { createReadStream, mkdir, readFile, rename, rm, writeStream } from '../files/inside.ts';
@@ -305,7 +306,7 @@ async function unpack(wall: SessionWall, archive: string, into: string, signal: 
   const fed = pipeline(createReadStream(archive), createGunzip(), limit, tar.child.stdin, { signal });
   await Promise.all([fed, tar.ended]).catch((error: unknown) => {
     if (signal.aborted) throw error;
-    throw new ArchiveError(`it cannot be unpacked: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ArchiveError(`it cannot be unpacked: ${messageOf(error)}`);
   });
 }
 

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { messageOf } from '../../src/lib/error.ts';
 
 export const WALL_SETTINGS = ['auto', 'users', 'namespaces', 'none'] as const;
 export type WallSetting = (typeof WALL_SETTINGS)[number];
@@ -89,7 +90,7 @@ function attempt([program = '', ...args]: string[]): string | null {
     return null;
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-    const first = (said || (error instanceof Error ? error.message : String(error))).split('\n')[0] ?? '';
+    const first = (said || messageOf(error)).split('\n')[0] ?? '';
     return first.slice(0, 200);
   }
 }

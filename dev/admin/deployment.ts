@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { isLoopback } from '../../src/lib/loopback.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
 import { localSecrets, PROJECT, SERVICES } from '../settings.ts';
@@ -81,7 +82,7 @@ export async function openDeployment(url: string | undefined, environment: NodeJ
   const given = environment.ADMIN_TOKEN?.trim();
   if (given) return new Deployment(address.origin, given);
   const folder = join(PROJECT, '.cyrus');
-  const isLocal = isLoopback(address) && address.port === port;
+  const isLocal = isLoopback(address.hostname) && address.port === port;
   if (isLocal && existsSync(join(folder, 'secrets.json'))) {
     return new Deployment(address.origin, localSecrets(folder).adminToken);
   }
@@ -99,14 +100,10 @@ function readAddress(text: string): URL {
   if (!url || !/^https?:$/.test(url.protocol)) {
     throw new UsageProblem(`"${text}" is no address of a deployment: give one like https://cyrus.example.workers.dev.`);
   }
-  if (url.protocol === 'http:' && !isLoopback(url)) {
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw new UsageProblem(`${url.origin} is not https: the ADMIN_TOKEN would travel in the open.`);
   }
   return url;
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
 
 function reasonOf(error: unknown): string {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { z } from 'zod';
+import { messageOf } from '../../src/lib/error.ts';
 import { mergePatch } from '../../src/lib/merge-patch.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import { UsageProblem } from './usage.ts';
@@ -155,7 +156,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageProblem(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageProblem(`${file} cannot be read: ${messageOf(error)}`);
   }
 }
 

@@ -2,11 +2,11 @@
  * A stand-in for Claude's API: a server that speaks the Messages API and answers from scripts (scripts.ts). What the CLI
  * does with the answers is real. It listens on the loopback interface alone and keeps nothing but a log of its requests.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ZodError } from 'zod';
+import { isSameSecret } from '../same-secret.ts';
 import { makeId, toAnswer } from './answer.ts';
 import { nextMessage } from './engine.ts';
 import { breakOffOf, createFaultPlan, type Fault, type FaultInput, faultAnswer, faultSchema } from './faults.ts';
@@ -256,8 +256,7 @@ function isExpected(request: IncomingMessage, expected: ScriptedModelOptions['ex
   const other = expected.header === 'x-api-key' ? 'authorization' : 'x-api-key';
   if (request.headers[other] !== undefined) return false;
   const bare = (value: string) => value.replace(/^bearer /i, '');
-  const digest = (value: string) => createHash('sha256').update(bare(value)).digest();
-  return timingSafeEqual(digest(String(request.headers[expected.header] ?? '')), digest(expected.value));
+  return isSameSecret(bare(String(request.headers[expected.header] ?? '')), bare(expected.value));
 }
 
 function refusedCredential(request: IncomingMessage): ApiRefusal {

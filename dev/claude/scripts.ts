@@ -21,6 +21,7 @@
  * outside of the generator; and since a killed turn may be run again from its prompt, each step must bear being repeated.
  */
 import { z } from 'zod';
+import { messageOf } from '../../src/lib/error.ts';
 import { followUp, repair, repairAndPushMain, repairUncommitted } from './repair.ts';
 import { type Answer, bash, firstWords, type Part, type Script, type Step, type Task, use, write } from './script.ts';
 
@@ -153,7 +154,7 @@ function* plan(task: Task): Part<Answer> {
   try {
     read = planSchema.parse(JSON.parse(Buffer.from(task.args[0] ?? '', 'base64').toString('utf8')));
   } catch (error) {
-    return { text: `The plan cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+    return { text: `The plan cannot be read: ${messageOf(error)}` };
   }
   let out = '';
   const filled = (text: string) => text.replaceAll('$OUT', () => out);

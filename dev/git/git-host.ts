@@ -2,12 +2,13 @@
  * A git host for development and tests: smart HTTP with basic auth over the machine's own git, Git LFS, and pages that show
  * what came of it. It listens on the loopback interface alone.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf } from '../../src/lib/error.ts';
+import { isSameSecret } from '../same-secret.ts';
 import { findHttpBackend, GitCommandError } from './git-command.ts';
 import type { Html } from './html.ts';
 import { serveGit } from './http-backend.ts';
@@ -195,7 +196,7 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     };
     answer().catch((error: unknown) => {
       const absent = error instanceof UnknownRefError || error instanceof GitCommandError || error instanceof URIError;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (response.headersSent) response.destroy();
       else sendPage(response, absent ? 404 : 500, errorPage(message));
     });
@@ -283,8 +284,7 @@ async function repositoryNames(root: string): Promise<string[]> {
 function authorized(header: string | undefined, username: string, password: string): boolean {
   const given = /^basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
   if (!given) return false;
-  const digest = (text: string | Buffer) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(Buffer.from(given, 'base64')), digest(`${username}:${password}`));
+  return isSameSecret(Buffer.from(given, 'base64'), `${username}:${password}`);
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { parseJson } from '../../src/lib/parse-json.ts';
 
 /** Largest object that GitHub takes on its plan for everybody (docs.github.com: "About Git Large File Storage"). */
 const MAX_OBJECT_BYTES = 2 * 1024 ** 3;
@@ -185,11 +186,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     if (size <= MAX_BATCH_BYTES) chunks.push(chunk as Buffer);
   }
   if (size > MAX_BATCH_BYTES) return null;
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  } catch {
-    return null;
-  }
+  return parseJson(Buffer.concat(chunks).toString('utf8')) ?? null;
 }
 
 function say(response: ServerResponse, status: number, message: string): void {

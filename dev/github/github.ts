@@ -10,6 +10,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { messageOf } from '../../src/lib/error.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
 import type { Html } from '../git/html.ts';
@@ -367,7 +368,7 @@ function refusalOf(error: unknown): [status: number, message: string] {
   if (error instanceof GitCommandError) return [409, error.message];
   if (error instanceof TooLargeError) return [413, error.message];
   if (error instanceof URIError) return [400, 'This address cannot be read.'];
-  return [500, error instanceof Error ? error.message : String(error)];
+  return [500, messageOf(error)];
 }
 
 function sendPage(response: ServerResponse, status: number, content: Html): void {

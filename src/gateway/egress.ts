@@ -2,8 +2,10 @@
  * The way out of a container besides the gateway's own routes: what may pass is let through, what may not is answered in
  * words that Claude can act on.
  */
+import { isConnectionHeader } from '../lib/connection-headers.ts';
+import { messageOf } from '../lib/error.ts';
 import { type Egress, type EgressDecision, explainBlocked, judge } from '../protocol/settings/egress.ts';
-import { type Fetch, isConnectionHeader } from './forwarding.ts';
+import type { Fetch } from './forwarding.ts';
 
 /** What a container's outbound handler is given by the object that started it; the container cannot change it. */
 export interface EgressRules {
@@ -45,7 +47,7 @@ export async function forwardOut(request: Request, rules: EgressRules, fetcher: 
   try {
     return await fetcher(new Request(request, { headers: sentOnHeaders(request.headers), redirect: 'manual' }));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     return inWords(
       502,
       'unreachable',

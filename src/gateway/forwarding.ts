@@ -1,29 +1,12 @@
 /** What both ways out of the gateway share: how a request is sent on and an answer handed back, streamed and without the credential. */
+import { isConnectionHeader, namedByConnection } from '../lib/connection-headers.ts';
 
 /** Sends a request into the world: `fetch`, or a stand-in. */
 export type Fetch = (request: Request) => Promise<Response>;
 
-/** Headers that speak of one connection, not of the message (RFC 9110 section 7.6.1), and those each side sets for itself. */
-const connectionHeaders = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 /** Largest refusal of an upstream that is read in order to hand it on, in bytes. */
 const MAX_REFUSAL_BYTES = 64 * 1024;
 const HIDDEN = '[hidden by Cyrus]';
-
-/** True for a header that must not be handed from one connection to another. */
-export function isConnectionHeader(name: string): boolean {
-  return connectionHeaders.has(name.toLowerCase());
-}
 
 /**
  * A request whose body is streamed, or was held. Redirects are never followed: the credential in its headers is meant for this address alone.
@@ -52,10 +35,10 @@ export function streamedRequest(
  * @param secrets texts that must not get out
  */
 export function handedOnHeaders(upstream: Headers, secrets: readonly string[]): Headers {
-  const named = (upstream.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase());
+  const named = namedByConnection(upstream.get('connection'));
   const headers = new Headers();
   for (const [name, value] of upstream) {
-    if (isConnectionHeader(name) || named.includes(name) || name === 'set-cookie') continue;
+    if (isConnectionHeader(name) || named.has(name) || name === 'set-cookie') continue;
     if (secrets.some((secret) => value.includes(secret))) continue;
     headers.append(name, value);
   }

@@ -5,6 +5,8 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { fromBase64Url, toBase64Url } from '../lib/base64url.ts';
+import { hmac, isHmac } from '../lib/hmac.ts';
+import { parseJson } from '../lib/parse-json.ts';
 import { deriveKey } from '../store/encryption.ts';
 import { RIGHTS, type Right } from './openings.ts';
 
@@ -88,8 +90,7 @@ export async function mintToken(
     ),
   );
   const signed = `${TOKEN_PREFIX}${payload}`;
-  const signature = await crypto.subtle.sign('HMAC', await tokenKey(config), utf8.encode(signed));
-  return `${signed}.${toBase64Url(new Uint8Array(signature))}`;
+  return `${signed}.${await hmac(await tokenKey(config), signed)}`;
 }
 
 /**
@@ -103,19 +104,17 @@ export async function verifyToken(
   now: number = Date.now(),
 ): Promise<Claims | TokenProblem> {
   if (!token.startsWith(TOKEN_PREFIX) || token.length > MAX_TOKEN_LENGTH) return 'malformed';
-  const [payloadText, signatureText, ...more] = token.slice(TOKEN_PREFIX.length).split('.');
+  const [payloadText, signature, ...more] = token.slice(TOKEN_PREFIX.length).split('.');
   const payload = fromBase64Url(payloadText ?? '');
-  const signature = fromBase64Url(signatureText ?? '');
-  if (!payload || !signature || more.length > 0) return 'malformed';
-  const signed = utf8.encode(`${TOKEN_PREFIX}${payloadText}`);
+  if (!payload || signature === undefined || !fromBase64Url(signature) || more.length > 0) return 'malformed';
+  const signed = `${TOKEN_PREFIX}${payloadText}`;
   const { encryptionKey, oldEncryptionKey } = config;
   const isGenuine =
-    (await crypto.subtle.verify('HMAC', await tokenKey({ encryptionKey }), signature, signed)) ||
-    (!!oldEncryptionKey &&
-      (await crypto.subtle.verify('HMAC', await tokenKey({ encryptionKey: oldEncryptionKey }), signature, signed)));
+    (await isHmac(await tokenKey({ encryptionKey }), signed, signature)) ||
+    (!!oldEncryptionKey && (await isHmac(await tokenKey({ encryptionKey: oldEncryptionKey }), signed, signature)));
   if (!isGenuine) return 'forged';
   // Signed by us: a payload that cannot be read was written by another version.
-  const parsed = payloadSchema.safeParse(readJson(payload));
+  const parsed = payloadSchema.safeParse(parseJson(new TextDecoder().decode(payload)));
   if (!parsed.success) return 'malformed';
   const { e, ...claims } = parsed.data;
   return e * 1000 > now ? claims : 'expired';
@@ -133,12 +132,4 @@ export function rightsOf({ ro, d }: Pick<Claims, 'ro' | 'd'>): readonly Right[] 
 
 function tokenKey(config: Pick<Config, 'encryptionKey'>): Promise<CryptoKey> {
   return deriveKey(config.encryptionKey, 'gateway-token', 'sign');
-}
-
-function readJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return null;
-  }
 }

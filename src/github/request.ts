@@ -1,6 +1,7 @@
 /** One request to GitHub's REST API: what it answered, checked, or why it did not. */
 
 import { z } from 'zod';
+import { messageOf } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
 import { withTimeLimit } from '../lib/timeout.ts';
 import { sendableData } from '../protocol/text/sendable-text.ts';
@@ -55,7 +56,7 @@ export async function askGitHub<Schema extends z.ZodType>(
       return [answered, await answered.text()];
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new GitHubError('unreachable', `GitHub cannot be reached, so Cyrus could not ${what}: ${why}`, { cause });
   }
   const json = parseJson(text) ?? null;

@@ -6,7 +6,7 @@ export function toHex(bytes: Uint8Array): string {
 }
 
 /** SHA-256 in hex, of bytes or of a text in UTF-8. */
-export async function sha256(content: ArrayBuffer | string): Promise<string> {
+export async function sha256(content: BufferSource | string): Promise<string> {
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
   return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
 }

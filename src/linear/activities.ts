@@ -5,10 +5,10 @@
  */
 
 import { cutText, fence, headAndTail, inlineCode } from '../lib/markdown.ts';
+import { plainOutput } from '../lib/terminal-text.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import type { Background } from '../protocol/sandbox.ts';
-import { plainOutput } from '../protocol/text/plain-output.ts';
 import { runningWords } from './background-words.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 

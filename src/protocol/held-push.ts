@@ -3,6 +3,7 @@
  * asks as a tool does that needs permission, by a `control_request` among the CLI's lines; the CLI itself can name no such tool.
  */
 import { z } from 'zod';
+import { parseJson } from '../lib/parse-json.ts';
 
 /** Name under which a push asks; a line of the CLI's that has it is refused by the sandbox server. */
 export const HELD_PUSH_TOOL = 'CyrusPush';
@@ -31,14 +32,6 @@ export function readHeldMark(text: string): Pick<HeldPush, 'files' | 'fingerprin
   const parsed = z
     .array(z.string().min(1))
     .min(1)
-    .safeParse(jsonOf(`[${list}]`));
+    .safeParse(parseJson(`[${list}]`));
   return parsed.success ? { files: parsed.data, fingerprint } : null;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

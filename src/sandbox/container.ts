@@ -1,5 +1,6 @@
 /** The sandbox as a Cloudflare Container. */
 
+import { messageOf } from '../lib/error.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import type { Egress } from '../protocol/settings/egress.ts';
@@ -98,7 +99,7 @@ async function inWords<T>(what: 'start' | 'answer', call: () => Promise<T>): Pro
   try {
     return await call();
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     const { reason, hint } = explainStartFailure(why);
     throw new SandboxError(`the container did not ${what}: ${why}`, { retryable: true, hint, reason, cause });
   }

@@ -1,5 +1,6 @@
 /** The sandbox server's HTTP interface, spoken the same way to a container and to an endpoint. */
 import type { z } from 'zod';
+import { messageOf } from '../lib/error.ts';
 import { type GivenFile, givenFileSchema, givenFilesSchema } from '../protocol/files.ts';
 import {
   refusalSchema,
@@ -102,7 +103,7 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
     response = await fetch(path, init);
   } catch (cause) {
     if (cause instanceof SandboxError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new SandboxError(`the sandbox cannot be reached (${why})`, {
       retryable: true,
       hint: 'Check that the sandbox runs and that this Worker can reach it, then comment to try again.',

@@ -4,6 +4,7 @@
  */
 import { and, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
+import { messageOf } from '../lib/error.ts';
 import { withoutEnding } from '../lib/linear-time.ts';
 import { credentialSchema, type RepositoryInput, type StoredCredential, type WorkspaceInput } from '../protocol/api.ts';
 import { type RepositorySettings, repositorySettingsSchema } from '../protocol/settings/repository.ts';
@@ -392,7 +393,7 @@ export async function run<T>(query: () => PromiseLike<T>): Promise<T> {
     return await query();
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     if (/no such table/i.test(message)) throw new NotMigratedError(cause);
     throw new DatabaseError(`The database refused a statement: ${message}`, { cause });
   }

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
 import {
   eventBatchAnswerSchema,
   HEARTBEAT_MS,
@@ -21,7 +22,7 @@ import type { RunClock } from './run-clock.ts';
 
 type Prompt = Extract<SandboxCommand, { type: 'prompt' }>;
 
-const LONGEST_BACKOFF_MS = 30_000;
+const RETRIES: Backoff = { initialMs: 200, coefficient: 2, maximumMs: 30_000 };
 
 /** What all lives of a session have in common. */
 export interface LifeSurroundings {
@@ -392,7 +393,7 @@ export class ScriptedLife {
       const outcome = await this.#send(events);
       if (outcome === 'superseded') this.end();
       failures = outcome === 'stored' ? 0 : failures + 1;
-      if (failures > 0) await this.#sleep(Math.min(LONGEST_BACKOFF_MS, 100 * 2 ** Math.min(failures, 12)));
+      if (failures > 0) await this.#sleep(fullBackoff(RETRIES, failures));
     }
   }
 

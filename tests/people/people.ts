@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { logTo } from '../../container/log.ts';
 import { startGitHost } from '../../dev/git/git-host.ts';
+import { messageOf } from '../../src/lib/error.ts';
 import { type HistoryFigures, playHistory } from './history.ts';
 
 const { values } = parseArgs({
@@ -50,7 +51,7 @@ await Promise.all(
         if (values.story || figures.violations.length > 0)
           console.error(figures.story.map((line) => `  ${line}`).join('\n'));
       } catch (error) {
-        broken.push({ seed, problem: error instanceof Error ? error.message : String(error) });
+        broken.push({ seed, problem: messageOf(error) });
         console.error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
       }
       if ((done.length + broken.length) % 20 === 0) console.error(`${done.length + broken.length} of ${count}`);

@@ -9,13 +9,13 @@ import { materialPrompt, requestIn } from '../../src/claude/prompts.ts';
 import { updatedBody } from '../../src/github/pull-request-text.ts';
 import { withoutBeginning, withoutEnding, withoutSections } from '../../src/lib/linear-time.ts';
 import { fence, headline, inlineCode } from '../../src/lib/markdown.ts';
+import { plainOutput } from '../../src/lib/terminal-text.ts';
 import { toolWords } from '../../src/linear/tool-words.ts';
 import { findUploads } from '../../src/linear/uploads.ts';
 import { isPlaceholder } from '../../src/linear/webhooks/mention.ts';
 import { redact } from '../../src/observability/log.ts';
 import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/text/harmless-text.ts';
 import { splitCode, withoutCode } from '../../src/protocol/text/markdown-code.ts';
-import { plainOutput } from '../../src/protocol/text/plain-output.ts';
 import { comparable, spokenWords } from '../../src/session/lifecycle/model/spoken.ts';
 import { readChoices, readValue, withoutIds } from '../../src/session/lifecycle/questions/choices.ts';
 import { readYesNo } from '../../src/session/lifecycle/questions/yes-no.ts';
@@ -26,7 +26,7 @@ import {
   spokenModel,
   typedText,
 } from '../../src/session/lifecycle/start/wishes.ts';
-import { errorLine } from '../../src/web/text/plain-output.ts';
+import { errorLine } from '../../src/web/text/output-lines.ts';
 
 /** Everything that reads text of people, of repositories or of tools. */
 const READERS: Record<string, (text: string) => unknown> = {

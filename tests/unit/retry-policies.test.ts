@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { backoff } from '../../src/lib/backoff.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { backoff, isGivenUp, retryPolicy } from '../../src/session/lifecycle/model/retry-policies.ts';
+import { isGivenUp, retryPolicy } from '../../src/session/lifecycle/model/retry-policies.ts';
 
 const HOUR_MS = 3_600_000;
 const start: Effect = { kind: 'start-sandbox', generation: 1 };

@@ -1,8 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
 import { CLOSE_PROTOCOL, type SessionView, type ViewerFrame } from '../../src/protocol/viewer.ts';
-import { retryDelay } from '../../src/web/live/backoff.ts';
-import { HELLO_DEADLINE_MS, type LinkState, LiveConnection, type Socket } from '../../src/web/live/connection.ts';
+import {
+  HELLO_DEADLINE_MS,
+  type LinkState,
+  LiveConnection,
+  retryDelay,
+  type Socket,
+} from '../../src/web/live/connection.ts';
 
 const session: SessionView = {
   id: 's',

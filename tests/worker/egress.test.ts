@@ -1,5 +1,6 @@
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { sha256 } from '../../src/lib/hex.ts';
 import { egressPageSchema } from '../../src/protocol/egress-log.ts';
 import { mcpServerInputSchema } from '../../src/protocol/settings/mcp.ts';
 import { findRepositoryId, openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
@@ -162,8 +163,7 @@ describe('the decoy credential', () => {
   it('is no file that people are given, plain or packed', async () => {
     const { token, decoy } = await working();
     for (const content of [new TextEncoder().encode(`key=${decoy}`), await packed(`key=${decoy}`)]) {
-      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
-      const hash = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+      const hash = await sha256(content);
       const headers = { 'content-length': String(content.byteLength) };
       const response = await gateway(token, `/shared/${hash}?name=a.txt`, { method: 'PUT', body: content, headers });
       expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('holds a credential')]);

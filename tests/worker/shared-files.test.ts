@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { mintToken } from '../../src/gateway/token.ts';
+import { sha256 } from '../../src/lib/hex.ts';
 import { MAX_SHARED_BYTES, type SharedFile } from '../../src/protocol/files.ts';
 import { init, result, saved, text } from '../unit/support/session-play.ts';
 import { created, newThread, send, type Thread } from './support/linear-webhook.ts';
@@ -18,11 +19,6 @@ beforeEach(async () => {
   await registerWorkspace();
 });
 
-async function hashOf(content: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
 interface Share {
   content: Uint8Array<ArrayBuffer>;
   name?: string;
@@ -34,7 +30,7 @@ interface Share {
 async function share(id: string, { content, name = 'shot.png', hash, headers = {} }: Share): Promise<Response> {
   const claims = { s: id, w: 'org-1', r: 'acme/shop', b: 'cyrus/eng-7', g: 1 };
   const token = await mintToken({ encryptionKey: env.ENCRYPTION_KEY }, claims);
-  return exports.default.fetch(`http://cyrus.test/gateway/shared/${hash ?? (await hashOf(content))}?name=${name}`, {
+  return exports.default.fetch(`http://cyrus.test/gateway/shared/${hash ?? (await sha256(content))}?name=${name}`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${token}`, 'content-length': String(content.length), ...headers },
     body: content,
@@ -54,7 +50,7 @@ async function started(): Promise<{ thread: Thread; reporter: Reporter; id: stri
 }
 
 async function file(name: string, content: Uint8Array<ArrayBuffer>, type: string): Promise<SharedFile> {
-  return { name, hash: await hashOf(content), bytes: content.length, type };
+  return { name, hash: await sha256(content), bytes: content.length, type };
 }
 
 /** Ends a turn with these words, having shared these files. */
@@ -80,7 +76,7 @@ describe("a shared file at the gateway's door", () => {
     expect((await share(id, { content: PNG })).status).toBe(201);
     expect((await share(id, { content: PNG, name: 'other.png' })).status).toBe(201);
     const stored = await env.LOGS.list({ prefix: `sessions/${id}/shared/` });
-    expect(stored.objects.map(({ key }) => key)).toEqual([`sessions/${id}/shared/${await hashOf(PNG)}`]);
+    expect(stored.objects.map(({ key }) => key)).toEqual([`sessions/${id}/shared/${await sha256(PNG)}`]);
   });
 
   it('is refused when it is not what its name says, of no known type, empty, too large, or of unknown length', async () => {
@@ -99,7 +95,7 @@ describe('a shared file on the page', () => {
   it('is shown in place where it is an image, and never interpreted as anything else', async () => {
     const { id } = await started();
     await share(id, { content: PNG });
-    const answer = await read(id, await hashOf(PNG));
+    const answer = await read(id, await sha256(PNG));
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toBe('image/png');
     expect(answer.headers.get('content-disposition')).toBe('inline; filename="shot.png"');
@@ -121,7 +117,7 @@ describe('a shared file on the page', () => {
     const { id } = await started();
     const bytes = bytesOf(content);
     await share(id, { content: bytes, name });
-    const answer = await read(id, await hashOf(bytes), name);
+    const answer = await read(id, await sha256(bytes), name);
     expect(answer.headers.get('content-type')).toBe(type);
     expect(answer.headers.get('content-disposition')).toBe(`attachment; filename="${name}"`);
   });
@@ -129,7 +125,7 @@ describe('a shared file on the page', () => {
   it('is named by nothing that could break out of a header, and found only in its own session', async () => {
     const { id } = await started();
     await share(id, { content: PNG });
-    const hash = await hashOf(PNG);
+    const hash = await sha256(PNG);
     const answer = await read(id, hash, encodeURIComponent('a";evil=1\r\nx: y'));
     expect(answer.headers.get('content-disposition')).toBe('inline; filename="file"');
     for (const [other, name] of [

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { isLoopback } from '../../../src/lib/loopback.ts';
 import { readBody, sendJson, TooLargeError } from '../http.ts';
 import { RefusedError } from '../refused.ts';
 
@@ -42,7 +43,7 @@ export async function answerControl(
  */
 export function isFromThisMachine(request: IncomingMessage): boolean {
   const host = (request.headers.host ?? '').replace(/:\d+$/, '');
-  if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) return false;
+  if (!isLoopback(host)) return false;
   return request.method === 'GET' || (request.headers['content-type'] ?? '').startsWith('application/json');
 }
 

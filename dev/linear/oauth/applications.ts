@@ -1,5 +1,6 @@
 /** The OAuth applications there are, and how one proves to be itself. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { isSameSecret } from '../../same-secret.ts';
 import type { Application } from './model.ts';
 
 /** What a client said about itself: by HTTP Basic, or by `client_id` and `client_secret` in the form. */
@@ -45,7 +46,7 @@ export class Applications {
   identify({ clientId, clientSecret }: ClientClaim): Application | null {
     const application = this.#byClientId.get(clientId);
     if (!application) return null;
-    return clientSecret === null || sameText(clientSecret, application.clientSecret) ? application : null;
+    return clientSecret === null || isSameSecret(clientSecret, application.clientSecret) ? application : null;
   }
 }
 
@@ -80,9 +81,4 @@ export function newClientSecret(): string {
 
 export function newWebhookSecret(): string {
   return `lin_wh_${randomBytes(20).toString('hex')}`;
-}
-
-function sameText(one: string, other: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(one), digest(other));
 }

@@ -3,6 +3,7 @@
  * storage, which are credentials; the sandbox gets them sealed, good for one session's life, object and operation, for a while.
  */
 import { z } from 'zod';
+import { isLoopback } from '../../lib/loopback.ts';
 import { isPublicName } from '../../protocol/settings/egress.ts';
 import { decryptText, encryptText } from '../../store/encryption.ts';
 import type { Claims } from '../token.ts';
@@ -105,9 +106,5 @@ export function isStorageAddress(href: string, cloneUrl: string): boolean {
   if (url.username !== '' || url.password !== '') return false;
   if (url.origin === host.origin) return true;
   if (url.protocol === 'https:') return isPublicName(url.hostname);
-  return url.protocol === 'http:' && isThisMachine(url.hostname) && isThisMachine(host.hostname);
-}
-
-function isThisMachine(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+  return url.protocol === 'http:' && isLoopback(url.hostname) && isLoopback(host.hostname);
 }

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { asError } from '../../lib/error.ts';
 import { withoutEnding } from '../../lib/linear-time.ts';
+import { parseJson } from '../../lib/parse-json.ts';
 import { log } from '../../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from '../forwarding.ts';
 import type { Claims } from '../token.ts';
@@ -56,7 +57,7 @@ export interface LfsObject {
 export async function readBatch(request: Request): Promise<LfsBatch | string> {
   const text = await readText(request.body, MAX_BATCH_BYTES);
   if (text === null) return `a batch has at most ${MAX_BATCH_BYTES} bytes`;
-  const parsed = batchSchema.safeParse(readJson(text));
+  const parsed = batchSchema.safeParse(parseJson(text));
   if (!parsed.success) return `this is no batch of Git LFS: ${z.prettifyError(parsed.error)}`;
   const { transfers = ['basic'], hash_algo = 'sha256' } = parsed.data;
   if (!transfers.includes('basic')) return 'only the transfer "basic" is supported';
@@ -168,7 +169,7 @@ async function askOnce(
     }
     return refusalOfHost(answer, said, claims.r);
   }
-  const parsed = answerSchema.safeParse(text === null ? null : readJson(text));
+  const parsed = answerSchema.safeParse(text === null ? null : parseJson(text));
   if (!parsed.success || (parsed.data.transfer ?? 'basic') !== 'basic') {
     log('gateway.lfs.misfit', { session: claims.s, repository: claims.r });
     return { status: 502, message: `the git host of ${claims.r} gave no answer of Git LFS that Cyrus understands` };
@@ -184,7 +185,7 @@ function lfsUrl(cloneUrl: string): string {
 
 /** The host's own words, as they follow a sentence; empty where there are none. */
 function messageOf(text: string): string {
-  const parsed = z.object({ message: z.string() }).safeParse(readJson(text));
+  const parsed = z.object({ message: z.string() }).safeParse(parseJson(text));
   return parsed.success ? `: ${parsed.data.message.trim().slice(0, 500)}` : '';
 }
 
@@ -214,12 +215,4 @@ async function readText(body: ReadableStream<Uint8Array> | null, maxBytes: numbe
     if (size <= maxBytes) text += decoder.decode(piece, { stream: true });
   }
   return size > maxBytes ? null : text + decoder.decode();
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

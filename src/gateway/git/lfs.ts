@@ -2,11 +2,12 @@
  * Git LFS for a sandbox: the batch API of the session's own repository, and the transfers behind it, with the credential
  * added here. Contents stream through; where they are kept, and what opens it, the sandbox never sees.
  */
+import { isConnectionHeader } from '../../lib/connection-headers.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { DecryptionError } from '../../store/encryption.ts';
 import { accountFor, type EgressObserver } from '../egress-account.ts';
-import { type Fetch, isConnectionHeader, streamedRequest } from '../forwarding.ts';
+import { type Fetch, streamedRequest } from '../forwarding.ts';
 import type { SecretSearch } from '../secrets/secret-search.ts';
 import { type Claims, rightsOf } from '../token.ts';
 import { basicCredential, type GitRefusal, type GitRemote } from './host.ts';

@@ -4,6 +4,7 @@
  * file is not looked at.
  */
 import type { BodyReader } from '../../lib/body-reader.ts';
+import { toHex } from '../../lib/hex.ts';
 import { applyDelta } from './delta.ts';
 import { InflateError, inflate, NeedsMoreBytes } from './inflate.ts';
 import { joined } from './push.ts';
@@ -164,8 +165,7 @@ export function readObjectHead(
     }
     base = offset - back;
   } else if (type === ID_DELTA) {
-    const id = Array.from({ length: idLength / 2 }, next);
-    base = id.map((value) => value.toString(16).padStart(2, '0')).join('');
+    base = toHex(Uint8Array.from({ length: idLength / 2 }, next));
   }
   return { type, size, at, base };
 }
@@ -174,7 +174,7 @@ export function readObjectHead(
 export async function idOf(content: Uint8Array, idLength: number, type = 'commit'): Promise<string> {
   const head = new TextEncoder().encode(`${type} ${content.byteLength}\0`);
   const digest = await crypto.subtle.digest(idLength === 64 ? 'SHA-256' : 'SHA-1', joined([head, content]));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHex(new Uint8Array(digest));
 }
 
 /** A commit begins with its tree. */

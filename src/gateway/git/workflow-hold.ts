@@ -3,6 +3,7 @@
  * host, against those that the base has. Nothing that a sandbox says counts. What differs is pushed only where people have
  * allowed exactly these contents.
  */
+import { sha256, toHex } from '../../lib/hex.ts';
 import { heldMark } from '../../protocol/held-push.ts';
 import { fitsPart, isWorkflowName } from '../../protocol/settings/workflow-paths.ts';
 import type { HostObjects } from './host-objects.ts';
@@ -172,7 +173,7 @@ function entriesOf(bytes: Uint8Array, idBytes: number): TreeEntry[] | null {
       // Git of long ago wrote a zero before it.
       mode: utf8.decode(bytes.subarray(at, space)).replace(/^0+/, ''),
       name: utf8.decode(bytes.subarray(space + 1, end)),
-      id: Array.from(id, (byte) => byte.toString(16).padStart(2, '0')).join(''),
+      id: toHex(id),
     });
     at = end + 1 + idBytes;
   }
@@ -191,7 +192,6 @@ function changedPaths(before: WorkflowState, after: WorkflowState): string[] {
   return [...new Set(lines.map((line) => line.slice(0, line.indexOf('\0'))))].sort();
 }
 
-async function fingerprintOf(state: WorkflowState): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(state.join('\n')));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+function fingerprintOf(state: WorkflowState): Promise<string> {
+  return sha256(state.join('\n'));
 }

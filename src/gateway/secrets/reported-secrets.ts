@@ -4,6 +4,7 @@
  * on its way out.
  */
 import { z } from 'zod';
+import { parseJson } from '../../lib/parse-json.ts';
 import { type SecretSearch, type Wanted, withhold } from './secret-search.ts';
 
 /** A secret that was on its way out, and in what. */
@@ -19,10 +20,10 @@ export interface Reported {
  */
 export function readReport(search: SecretSearch, text: string): { value: unknown; leaving: Reported | null } {
   const { text: clean, found } = withhold(search, text);
-  if (found.length === 0) return { value: parsed(text), leaving: null };
+  if (found.length === 0) return { value: parseJson(text), leaving: null };
   const real = found.find(({ kind }) => kind === 'deployment');
-  const leaving = real ? { secret: real, place: 'what the sandbox reported' } : placeOf(search, parsed(text));
-  return { value: parsed(clean), leaving };
+  const leaving = real ? { secret: real, place: 'what the sandbox reported' } : placeOf(search, parseJson(text));
+  return { value: parseJson(clean), leaving };
 }
 
 const batchSchema = z.looseObject({ events: z.array(z.looseObject({ type: z.string() })) });
@@ -59,7 +60,7 @@ function placesIn(event: { type: string } & Record<string, unknown>): [place: st
         ["the repository's template for pull requests", event.pullRequestTemplate],
       ];
     case 'line':
-      return placesInLine(parsed(String(event.line)));
+      return placesInLine(parseJson(String(event.line)));
     default:
       return [];
   }
@@ -87,12 +88,4 @@ function textOf(value: unknown): string {
   if (Array.isArray(value)) return value.map(textOf).join('\n');
   if (typeof value === 'object' && value !== null) return Object.values(value).map(textOf).join('\n');
   return '';
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

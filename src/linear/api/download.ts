@@ -2,6 +2,7 @@
  * Gets a file from Linear's host for uploads. The token goes to that host alone; a redirect is an answer like any other
  * that brings no file, and is not followed.
  */
+import { messageOf } from '../../lib/error.ts';
 import { withTimeLimit } from '../../lib/timeout.ts';
 import { uploadAddress } from '../uploads.ts';
 import { type CallFailure, failure } from './call.ts';
@@ -39,7 +40,7 @@ export async function download(
       }),
     );
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     return failure('unreachable', `Linear's host for files cannot be reached (${why})`);
   }
   const { status, body, headers } = response;

@@ -1,5 +1,6 @@
 /** One GraphQL request to Linear over HTTP: what it answered, sorted by what to do about it. */
 
+import { messageOf } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 import { withTimeLimit } from '../../lib/timeout.ts';
 import { sendableData } from '../../protocol/text/sendable-text.ts';
@@ -37,7 +38,7 @@ export async function request(
       return [answered, await answered.text()];
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     return { result: failure('unreachable', `Linear cannot be reached: ${why}`), headers: null };
   }
   return { result: resultOf(response, text, call.idempotent), headers: response.headers };

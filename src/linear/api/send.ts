@@ -1,4 +1,5 @@
 /** The two ways of a call to Linear: through the workspace's object, or with a token at hand. */
+import { messageOf } from '../../lib/error.ts';
 import { type CallResult, dataOf, failure, type Send } from './call.ts';
 import { request } from './request.ts';
 
@@ -16,7 +17,7 @@ export function sendThrough(env: Pick<Env, 'LINEAR_WORKSPACE'>, workspaceId: str
       );
     } catch (cause) {
       // The object was replaced or moved; the next try finds it again.
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = messageOf(cause);
       result = failure('unreachable', `the workspace's object did not answer: ${why}`);
     }
     return dataOf(result);

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { LinearApp } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
+import { messageOf } from '../../lib/error.ts';
 import { withTimeLimit } from '../../lib/timeout.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import type { Tokens } from '../../store/installations.ts';
@@ -169,7 +170,7 @@ async function post(
       return { status: response.status, json };
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     return { problem: `${new URL(url).host} cannot be reached: ${why}` };
   }
 }

@@ -4,6 +4,7 @@
  * their credentials.
  */
 import { z } from 'zod';
+import { isLoopback } from '../../lib/loopback.ts';
 
 /** Most servers of one repository. */
 export const MAX_MCP_SERVERS = 20;
@@ -166,5 +167,5 @@ export function readMcpToolName(name: string): { server: string; tool: string } 
 function isSafeAddress(text: string): boolean {
   const { protocol, hostname, username, password, hash } = new URL(text);
   if (username !== '' || password !== '' || hash !== '') return false;
-  return protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+  return protocol === 'https:' || isLoopback(hostname);
 }

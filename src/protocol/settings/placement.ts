@@ -2,21 +2,17 @@
 
 import { z } from 'zod';
 import { withoutEnding } from '../../lib/linear-time.ts';
+import { isLoopback } from '../../lib/loopback.ts';
 
 /** How large a container is; what the names mean on Cloudflare is in wrangler.toml and docs/sandboxes.md. */
 export const instanceSizeSchema = z.enum(['small', 'standard', 'large']);
 export type InstanceSize = z.infer<typeof instanceSizeSchema>;
 
-/** Whether an address means the machine itself, so that nothing travels over a network. */
-export function isLoopbackAddress(url: string): boolean {
-  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
-}
-
 /** Address of a sandbox server: https, for commands, code and the secret travel over it; http on a loopback host alone. */
 export const endpointAddressSchema = z
   .url({ protocol: /^https?$/, error: 'must be an http(s) address', abort: true })
   .refine(isPlain, { error: 'must have no user, password, query or fragment' })
-  .refine((url) => url.startsWith('https:') || isLoopbackAddress(url), {
+  .refine((url) => url.startsWith('https:') || isLoopback(new URL(url).hostname), {
     error: 'must be https unless it is a loopback address: commands and code travel over it',
   })
   .transform((url) => withoutEnding(url, '/'));

@@ -6,7 +6,7 @@
  * (`shownText`), and questions before something runs (`withoutDisguise`, which shows such characters instead).
  */
 
-import { plainOutput } from './plain-output.ts';
+import { plainOutput } from '../../lib/terminal-text.ts';
 
 /**
  * All that Unicode says is not to be seen (Default_Ignorable_Code_Point), controls and format characters, and what is no character.

@@ -1,10 +1,10 @@
 /** `/api/admin`: repositories, and through workspaces.ts workspaces, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
 import { Hono } from 'hono';
-
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';
-import { type Config, isLoopback, readConfig } from '../../config.ts';
+import { type Config, readConfig } from '../../config.ts';
 import { problemOfAccess } from '../../github/access.ts';
+import { isLoopback } from '../../lib/loopback.ts';
 import { mergePatch } from '../../lib/merge-patch.ts';
 import { log } from '../../observability/log.ts';
 import { repositoryChangeSchema, repositoryInputSchema } from '../../protocol/api.ts';

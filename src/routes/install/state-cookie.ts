@@ -5,7 +5,8 @@
 import type { Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import type { Config } from '../../config.ts';
-import { fromBase64Url, toBase64Url } from '../../lib/base64url.ts';
+import { toBase64Url } from '../../lib/base64url.ts';
+import { hmac, isHmac } from '../../lib/hmac.ts';
 import { deriveKey } from '../../store/encryption.ts';
 import { STATE_LIFE_MS } from '../../store/oauth-states.ts';
 
@@ -14,11 +15,10 @@ const NONCE_BYTES = 16;
 
 /** The browser's value, or null where its cookie is missing, forged or expired. */
 export async function boundBrowser(c: Context, config: Config): Promise<string | null> {
-  const [nonce = '', expires = '', signatureText = '', ...more] = (readCookie(c) ?? '').split('.');
-  const signature = fromBase64Url(signatureText);
-  if (!/^\d{1,12}$/.test(expires) || !signature || more.length > 0) return null;
+  const [nonce = '', expires = '', signature = '', ...more] = (readCookie(c) ?? '').split('.');
+  if (!/^\d{1,12}$/.test(expires) || more.length > 0) return null;
   const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
-  const isGenuine = await crypto.subtle.verify('HMAC', key, signature, signedBytes(nonce, expires));
+  const isGenuine = await isHmac(key, signedText(nonce, expires), signature);
   return isGenuine && Number(expires) * 1000 > Date.now() ? nonce : null;
 }
 
@@ -27,8 +27,7 @@ export async function bindBrowser(c: Context, config: Config): Promise<string> {
   const nonce = (await boundBrowser(c, config)) ?? toBase64Url(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
   const expires = String(Math.ceil((Date.now() + STATE_LIFE_MS) / 1000));
   const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
-  const signature = await crypto.subtle.sign('HMAC', key, signedBytes(nonce, expires));
-  setCookie(c, COOKIE, `${nonce}.${expires}.${toBase64Url(new Uint8Array(signature))}`, {
+  setCookie(c, COOKIE, `${nonce}.${expires}.${await hmac(key, signedText(nonce, expires))}`, {
     path: '/',
     httpOnly: true,
     // Lax: Linear sends the browser back here by a link, and the cookie has to come along.
@@ -48,6 +47,6 @@ function isSecure(c: Context): boolean {
   return new URL(c.req.url).protocol === 'https:';
 }
 
-function signedBytes(nonce: string, expires: string) {
-  return new TextEncoder().encode(JSON.stringify([nonce, expires]));
+function signedText(nonce: string, expires: string): string {
+  return JSON.stringify([nonce, expires]);
 }

@@ -6,8 +6,9 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { timingSafeEqual } from 'hono/utils/buffer';
-import { type Config, isLoopback, readConfig } from '../../config.ts';
-import { fromBase64Url, toBase64Url } from '../../lib/base64url.ts';
+import { type Config, readConfig } from '../../config.ts';
+import { hmac, isHmac } from '../../lib/hmac.ts';
+import { isLoopback } from '../../lib/loopback.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { deriveKey } from '../../store/encryption.ts';
@@ -138,19 +139,17 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
 /** `<expiry in epoch seconds>.<signature>`. The password is signed along: a new password ends every cookie. */
 async function signedCookie(config: Config, expires: number): Promise<string> {
   const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
-  const signature = await crypto.subtle.sign('HMAC', key, signedBytes(config, String(expires)));
-  return `${expires}.${toBase64Url(new Uint8Array(signature))}`;
+  return `${expires}.${await hmac(key, signedText(config, String(expires)))}`;
 }
 
 async function isCookieValid(config: Config, cookie: string): Promise<boolean> {
-  const [expires = '', signatureText = '', ...more] = cookie.split('.');
-  const signature = fromBase64Url(signatureText);
-  if (!/^\d{1,12}$/.test(expires) || !signature || more.length > 0) return false;
+  const [expires = '', signature = '', ...more] = cookie.split('.');
+  if (!/^\d{1,12}$/.test(expires) || more.length > 0) return false;
   const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
-  const genuine = await crypto.subtle.verify('HMAC', key, signature, signedBytes(config, expires));
+  const genuine = await isHmac(key, signedText(config, expires), signature);
   return genuine && Number(expires) * 1000 > Date.now();
 }
 
-function signedBytes(config: Config, expires: string) {
-  return new TextEncoder().encode(JSON.stringify([expires, config.accessPassword]));
+function signedText(config: Config, expires: string): string {
+  return JSON.stringify([expires, config.accessPassword]);
 }

@@ -5,6 +5,7 @@
 
 import { type FileNote, filesNote } from '../../claude/prompts.ts';
 import { type BodyReader, bodyReader } from '../../lib/body-reader.ts';
+import { messageOf } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { withoutBeginning, withoutEnding } from '../../lib/linear-time.ts';
 import type { CallFailure } from '../../linear/api/call.ts';
@@ -140,7 +141,7 @@ class Delivery {
     try {
       return await env.LINEAR_WORKSPACE.getByName(state.workspaceId).download(address);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = messageOf(cause);
       return {
         ok: false,
         kind: 'unreachable',
@@ -220,7 +221,7 @@ const TOO_MUCH: Missing = {
 };
 
 function brokenOff(cause: unknown): Missing {
-  return { why: `it broke off (${cause instanceof Error ? cause.message : String(cause)})`, isPassing: true };
+  return { why: `it broke off (${messageOf(cause)})`, isPassing: true };
 }
 
 async function readBeginning(source: BodyReader): Promise<Uint8Array> {

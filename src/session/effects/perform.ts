@@ -2,6 +2,7 @@
 
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { GitHubError } from '../../github/errors.ts';
+import { messageOf } from '../../lib/error.ts';
 import { type IssueNow, LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { sendThrough } from '../../linear/api/send.ts';
@@ -211,7 +212,7 @@ function linear({ env, state }: Surroundings): LinearClient {
 
 /** What a thrown error means for the effect. What is not known is tried again. */
 export function toFailure(error: unknown): Failure {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const cause = (retryable: boolean): Cause => (retryable ? 'passing' : 'terminal');
   if (error instanceof SandboxError) {
     const { retryable, hint, reason } = error;

@@ -2,6 +2,7 @@
  * Files that Claude shared, shown in Linear: links to `share/<name>` in what is posted become addresses of files uploaded
  * to Linear. A file is uploaded once for a session; where Linear does not take it, the words say where it is to be seen.
  */
+import { messageOf } from '../../lib/error.ts';
 import { withTimeLimit } from '../../lib/timeout.ts';
 import type { Activity } from '../../linear/activities.ts';
 import { LinearError } from '../../linear/api/errors.ts';
@@ -86,6 +87,6 @@ async function upload(file: SharedFile, { env, state }: Surroundings): Promise<{
   } catch (error) {
     if (error instanceof LinearError && error.kind !== 'refused') throw error;
     await stored.body.cancel().catch(() => {});
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

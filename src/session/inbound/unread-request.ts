@@ -3,7 +3,7 @@
  * Linear is asked for it when the webhook comes, for a moment, and again before Claude is given the prompt.
  */
 import { fillRequest, unreadIn } from '../../claude/prompts.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { within } from '../../lib/timeout.ts';
 import type { LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { directiveIn, type Origin, type Speaker } from '../../linear/webhooks/mention.ts';
@@ -56,7 +56,7 @@ export async function read(
   limitMs: number,
 ): Promise<Origin> {
   const ref = origin.commentId === null ? `session:${agentSessionId}` : `comment:${origin.commentId}`;
-  const source = await within(limitMs, readSource(ref, linear));
+  const source = await inTime(limitMs, readSource(ref, linear));
   if (source?.kind === 'delegation') return { kind: 'delegation', by: origin.by };
   if (source?.kind === 'unclear') {
     const body = directiveIn(promptContext, origin.by);
@@ -75,18 +75,12 @@ export async function issueOfSession(
   linear: LinearClient,
   limitMs: number,
 ): Promise<string | null> {
-  return within(limitMs, linear.sessionIssue(agentSessionId));
+  return inTime(limitMs, linear.sessionIssue(agentSessionId));
 }
 
 /** What `work` brings; null where it fails or takes longer than so many ms. */
-async function within<Value>(ms: number, work: Promise<Value>): Promise<Value | null> {
-  try {
-    return await withTimeLimit(ms, (signal) => {
-      const late = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null)));
-      return Promise.race([work, late]);
-    });
-  } catch {
-    // What is still to be read is asked for again before Claude is given the prompt.
-    return null;
-  }
+async function inTime<Value>(ms: number, work: Promise<Value>): Promise<Value | null> {
+  // What is still to be read is asked for again before Claude is given the prompt.
+  const found = await within(ms, work).catch(() => null);
+  return found === 'late' ? null : found;
 }

@@ -6,6 +6,7 @@
  * A row written is what the platform charges for, so most effects cost two: the row is written with its first attempt counted
  * from the time at which it is due, and removed. What the next activity replaces in Linear anyway is kept in memory alone.
  */
+import { backoff } from '../../lib/backoff.ts';
 import { log } from '../../observability/log.ts';
 import {
   dueTime,
@@ -16,7 +17,7 @@ import {
   isThreadEffect,
   laneOf,
 } from '../lifecycle/model/effects.ts';
-import { backoff, type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from '../lifecycle/model/retry-policies.ts';
+import { type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from '../lifecycle/model/retry-policies.ts';
 import { leftOut, lineFor, together } from './gathering.ts';
 import { Pieces } from './pieces.ts';
 import { upgradeEffect } from './upgrade.ts';

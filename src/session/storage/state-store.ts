@@ -6,6 +6,7 @@
  * own. Once that has grown, the snapshot is written again. Parts that are long (context, open questions) lie in rows of their
  * own and are written when they change. What Claude's tools did is in the journal already and is read from there.
  */
+import { messageOf } from '../../lib/error.ts';
 import type { JournalBody } from '../../protocol/journal.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
 import { noteCall, type RecentCall } from '../lifecycle/model/unconfirmed-calls.ts';
@@ -81,7 +82,7 @@ export class StateStore {
       if (state.ok) this.#remember(state.value, snapshot);
       return { state, stored };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       return { state: { ok: false, why: `its state cannot be read (${why})` }, stored };
     }
   }

@@ -2,9 +2,9 @@
  * The live socket: a thin shell that keeps one WebSocket to the session alive for as long as the page is open. It knows
  * nothing of what frames mean; who reads them says whether they can be trusted.
  */
+import { type Backoff, backoff } from '../../lib/backoff.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
 import { CLOSE_MORE, CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type ViewerFrame } from '../../protocol/viewer.ts';
-import { retryDelay } from './backoff.ts';
 import { decodeFrame } from './decode.ts';
 
 /** Time a socket has from its creation to its `hello`. */
@@ -15,6 +15,7 @@ export const PING_EVERY_MS = 15_000;
 export const PONG_DEADLINE_MS = 5_000;
 /** A connection that lasted this long counts as a success: the next failure starts waiting from the shortest delay. */
 const GOOD_AFTER_MS = 5_000;
+const RETRIES: Backoff = { initialMs: 250, coefficient: 2, maximumMs: 10_000 };
 
 /** The part of WebSocket that is used. */
 export type Socket = Pick<WebSocket, 'send' | 'close' | 'onmessage' | 'onclose' | 'onerror'>;
@@ -36,6 +37,11 @@ type State =
   | { at: 'waiting'; timer: Timer }
   | { at: 'gone' }
   | { at: 'closed' };
+
+/** How long a page waits before it tries again, in ms. @param failures in a row, from 0. @param random in [0, 1) */
+export function retryDelay(failures: number, random: number): number {
+  return backoff(RETRIES, failures + 1, random);
+}
 
 export type ConnectionOptions = {
   /** Opens a socket that sends everything after the last number the page has; called for each try. */

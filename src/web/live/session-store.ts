@@ -8,8 +8,7 @@ import { fetchPage, liveUrl, postAnswer, postPrompt, postStop } from '../api.ts'
 import type { Outline } from '../outline/model.ts';
 import { outlineOf } from '../outline/outline.ts';
 import { AnswerSender, type AnswerState, type PageAnswer } from './answer-sender.ts';
-import { retryDelay } from './backoff.ts';
-import { type LinkState, LiveConnection } from './connection.ts';
+import { type LinkState, LiveConnection, retryDelay } from './connection.ts';
 import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';
 import { type KeptStop, keptStopSchema, StopSender, type StopState } from './stop-sender.ts';
 import { type Applied, applyFrame, applyPage, emptyTimeline, type Timeline } from './timeline.ts';

@@ -1,7 +1,7 @@
 /** A stop that was pressed on this page: kept, over a reload too, and sent until the server has it or refuses it. */
 import { z } from 'zod';
 import type { Answer } from '../api.ts';
-import { retryDelay } from './backoff.ts';
+import { retryDelay } from './connection.ts';
 
 /** `asked`: the server has it; `sending`: not yet, and why where it was tried in vain; `refused`: it will not take it. */
 export type StopState =

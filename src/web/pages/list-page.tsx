@@ -1,4 +1,5 @@
 import { useEffect } from 'react';
+import { isLoopback } from '../../lib/loopback.ts';
 import type { SessionRow } from '../../protocol/viewer.ts';
 import { followLink, sessionHref } from '../route.ts';
 import { ago } from '../text/format.ts';
@@ -88,7 +89,7 @@ function Row({ row, now }: { row: SessionRow; now: number }) {
 }
 
 function EmptyList() {
-  const local = location.hostname === 'localhost' || location.hostname === '127.0.0.1';
+  const local = isLoopback(location.hostname);
   return (
     <div className="empty-list">
       <h2>No sessions yet</h2>

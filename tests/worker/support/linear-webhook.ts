@@ -1,5 +1,6 @@
 /** Webhooks as Linear sends them: its payloads, its signature, its headers. */
 import { exports } from 'cloudflare:workers';
+import { toHex } from '../../../src/lib/hex.ts';
 
 const SECRET = 'test-webhook-secret';
 export const ORGANIZATION = 'org-1';
@@ -9,8 +10,7 @@ export async function sign(body: string, secret = SECRET): Promise<string> {
   const encoder = new TextEncoder();
   const algorithm = { name: 'HMAC', hash: 'SHA-256' };
   const key = await crypto.subtle.importKey('raw', encoder.encode(secret), algorithm, false, ['sign']);
-  const bytes = new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(body)));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHex(new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(body))));
 }
 
 export interface Sent {

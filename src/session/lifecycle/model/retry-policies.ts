@@ -2,15 +2,10 @@
  * How effects are retried, as data in one place (pure). A policy holds for one kind of effect and one kind of cause; what
  * people are told meanwhile is beside it. Durations in ms.
  */
+import type { Backoff } from '../../../lib/backoff.ts';
 import type { Effect } from './effects.ts';
 
-export interface RetryPolicy {
-  /** Wait after the first failed attempt. */
-  initialMs: number;
-  /** Each wait is so many times the one before. */
-  coefficient: number;
-  /** Longest wait between two attempts. */
-  maximumMs: number;
+export interface RetryPolicy extends Backoff {
   /** The effect is given up after so many attempts. */
   attempts: number;
 }
@@ -74,15 +69,4 @@ export function retryPolicy(effect: Effect, cause: Cause): RetryPolicy | null {
 export function isGivenUp(effect: Effect, attempts: number, cause: Cause): boolean {
   const policy = retryPolicy(effect, cause);
   return policy === null || attempts >= policy.attempts;
-}
-
-/**
- * Wait before the next attempt, in ms; the upper half of it random, so that many sessions do not come back at once.
- * @param attempts failed so far, from 1
- * @param random in [0, 1)
- */
-export function backoff(policy: RetryPolicy, attempts: number, random: number): number {
-  const exponent = Math.min(40, attempts - 1);
-  const full = Math.min(policy.maximumMs, policy.initialMs * policy.coefficient ** exponent);
-  return Math.round(full / 2 + (full / 2) * random);
 }

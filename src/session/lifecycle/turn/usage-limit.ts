@@ -3,6 +3,7 @@
  * again; until then nothing runs and nothing is paid for. How it goes on is in resumption.ts.
  */
 import { limitName } from '../../../claude/words.ts';
+import { type Backoff, fullBackoff } from '../../../lib/backoff.ts';
 import { clockTime } from '../model/clock-time.ts';
 import { SANDBOX_LANE } from '../model/effects.ts';
 import { addUsage, noUsage, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
@@ -10,8 +11,7 @@ import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 
 /** A limit whose reset is not known, or that stands after its reset, is tried again after this long, then ever later. */
-const FIRST_WAIT_MS = 5 * 60_000;
-const LONGEST_WAIT_MS = 3_600_000;
+const WAITS: Backoff = { initialMs: 5 * 60_000, coefficient: 2, maximumMs: 3_600_000 };
 /** Shortest time parked: what ran must have ended before it goes on. */
 const SHORTEST_MS = 20_000;
 /** A reset later than this is no reset that the plan has. */
@@ -62,7 +62,7 @@ function resumptionTime(step: Step, resetsAt: number | null, parks: number): num
   const { now } = step;
   const isReset = resetsAt !== null && resetsAt > now && resetsAt < now + LATEST_RESET_MS;
   // A reset that comes again and again without lifting the limit is not believed at once.
-  const wait = isReset && parks === 1 ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, parks - 2));
+  const wait = isReset && parks === 1 ? 0 : fullBackoff(WAITS, Math.max(1, parks - 1));
   const at = isReset ? Math.max(resetsAt, now + (resetsAt - now < wait ? wait : 0)) : now + wait;
   return Math.max(now + SHORTEST_MS, at) + spread(step.state.id);
 }

@@ -1,7 +1,7 @@
 import { memo, useState } from 'react';
-import { plainOutput } from '../../../protocol/text/plain-output.ts';
+import { plainOutput } from '../../../lib/terminal-text.ts';
 import { plural } from '../../text/format.ts';
-import { firstLines } from '../../text/plain-output.ts';
+import { firstLines } from '../../text/output-lines.ts';
 
 type ClippedOutputProps = {
   text: string;

@@ -3,7 +3,7 @@ import { creationHunks, diffCounts } from '../../outline/diff.ts';
 import type { Item, ToolCall } from '../../outline/model.ts';
 import { toolSummary } from '../../outline/tool-summary.ts';
 import { clock, duration } from '../../text/format.ts';
-import { errorLine } from '../../text/plain-output.ts';
+import { errorLine } from '../../text/output-lines.ts';
 import { Fold } from '../fold.tsx';
 import { Icon, Spinner, toolIcon } from '../icons.tsx';
 import { useServerNow, useSession } from '../session-context.ts';

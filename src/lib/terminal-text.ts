@@ -1,4 +1,5 @@
-import { withoutEnding } from '../../lib/linear-time.ts';
+/** What programs write to a terminal, as text. Pure. */
+import { withoutEnding } from './linear-time.ts';
 
 // Control sequences of terminals (ECMA-48): CSI (colours, cursor), OSC (titles, links), and single-character escapes.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes

@@ -1,4 +1,4 @@
-import { plainOutput } from '../../protocol/text/plain-output.ts';
+import { plainOutput } from '../../lib/terminal-text.ts';
 
 /** The first `most` lines, and how many are left out. */
 export function firstLines(text: string, most: number): { shown: string; hidden: number } {

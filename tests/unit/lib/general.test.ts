@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { backoff, fullBackoff } from '../../../src/lib/backoff.ts';
+import { isConnectionHeader, namedByConnection } from '../../../src/lib/connection-headers.ts';
+import { messageOf } from '../../../src/lib/error.ts';
+import { hmac, isHmac } from '../../../src/lib/hmac.ts';
+import { isLoopback } from '../../../src/lib/loopback.ts';
+import { Sequence } from '../../../src/lib/sequence.ts';
+
+it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
+  'takes %s for this machine alone',
+  (host) => {
+    expect(isLoopback(host)).toBe(true);
+  },
+);
+
+it.each([
+  '127.attacker.example',
+  '127.0.0.1.attacker.example',
+  'localhost.attacker.example',
+  'notlocalhost',
+  '0.0.0.0',
+  '',
+])('does not take %j for this machine, whoever answers to that name', (host) => {
+  expect(isLoopback(host)).toBe(false);
+});
+
+it('waits twice as long after each failure up to the maximum, and half of a wait is random', () => {
+  const policy = { initialMs: 100, coefficient: 2, maximumMs: 1_000 };
+  expect([1, 2, 3, 4, 5, 5_000].map((attempts) => fullBackoff(policy, attempts))).toEqual([
+    100, 200, 400, 800, 1_000, 1_000,
+  ]);
+  expect(backoff(policy, 3, 0)).toBe(200);
+  expect(backoff(policy, 3, 0.5)).toBe(300);
+});
+
+it('takes a text for signed with its own signature alone', async () => {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+  const key = await crypto.subtle.importKey('raw', new Uint8Array(32).fill(7), algorithm, false, ['sign', 'verify']);
+  const signature = await hmac(key, 'text');
+  expect(await isHmac(key, 'text', signature)).toBe(true);
+  expect(await isHmac(key, 'another text', signature)).toBe(false);
+  for (const forged of ['', 'no base64url!', `${signature}=`, signature.slice(1)]) {
+    expect(await isHmac(key, 'text', forged), forged).toBe(false);
+  }
+});
+
+it('hands no header of a connection on, however it is written, nor one that the message names as such', () => {
+  expect(isConnectionHeader('Transfer-Encoding')).toBe(true);
+  expect(isConnectionHeader('content-type')).toBe(false);
+  expect([...namedByConnection('close, X-Own')]).toEqual(['close', 'x-own']);
+  expect(namedByConnection(null).has('x-own')).toBe(false);
+});
+
+it('says what was thrown in words, whatever it was', () => {
+  expect(messageOf(new Error('broken'))).toBe('broken');
+  expect(messageOf('broken')).toBe('broken');
+  expect(messageOf(undefined)).toBe('undefined');
+});
+
+it('runs tasks one after the other in the order in which they were given, past one that fails', async () => {
+  const sequence = new Sequence();
+  const done: string[] = [];
+  const slow = sequence.run(async () => {
+    await Promise.resolve();
+    done.push('first');
+  });
+  const failing = sequence.run(() => Promise.reject(new Error('broken')));
+  const last = sequence.run(async () => done.push('last'));
+  await expect(failing).rejects.toThrow('broken');
+  await Promise.all([slow, last]);
+  expect(done).toEqual(['first', 'last']);
+});
