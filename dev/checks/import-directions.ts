@@ -1,7 +1,7 @@
 /**
  * Checks that data flows one way: a folder of src imports only what is to its right in docs/architecture.md, pure files
- * reach pure code alone, container/ knows nothing of src but the protocol and the library, nothing runs in circles, and no
- * folder has more files than a stranger finds something in.
+ * reach pure code alone, container/ knows nothing of src but the protocol and the library, nothing runs in circles, no
+ * folder has more files than a stranger finds something in, and each folder with code has a README.
  *
  * `node dev/checks/import-directions.ts [folder]`: of this project, or of the one in the folder.
  */
@@ -152,7 +152,7 @@ function roomOf(file: string): string | null {
   return rest.length > 0 ? room : null;
 }
 
-/** Folders with too many files beside each other. */
+/** Folders with too many files beside each other, or without a README that says what is there. */
 function problemsOfFolders(root: string): string[] {
   const entries = readdirSync(join(ROOT, root), { recursive: true, withFileTypes: true });
   const byFolder = new Map<string, string[]>();
@@ -162,9 +162,14 @@ function problemsOfFolders(root: string): string[] {
   }
   return [...byFolder].flatMap(([folder, names]) => {
     const code = names.filter((name) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts')).length;
-    return code > MOST_FILES
-      ? [`${folder} has ${code} files beside each other; at most ${MOST_FILES} can be found in`]
-      : [];
+    const problems: string[] = [];
+    if (code > MOST_FILES) {
+      problems.push(`${folder} has ${code} files beside each other; at most ${MOST_FILES} can be found in`);
+    }
+    if (code > 0 && !names.includes('README.md')) {
+      problems.push(`${folder} has no README.md: say what is here, what may be imported, and where to begin`);
+    }
+    return problems;
   });
 }
 

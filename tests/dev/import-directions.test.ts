@@ -59,6 +59,16 @@ describe('the check of imports', () => {
     expect(stderr).toContain('src/store has 21 files beside each other');
   });
 
+  it.each(['src/session/lifecycle/model', 'container'])(
+    'refuses the folder %s with code and without a README',
+    (room) => {
+      rmSync(join(folder, room, 'README.md'));
+      const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
+      expect(status).toBe(1);
+      expect(stderr).toContain(`${room} has no README.md`);
+    },
+  );
+
   it('refuses a folder that imports one to its left, and imports that run in a circle', () => {
     file('src/store/rows.ts', "import { step } from '../session/lifecycle/reduce.ts';\nstep();\n");
     file('src/session/lifecycle/model/transition.ts', "import '../reduce.ts';\nexport const step = () => 1;\n");
@@ -69,7 +79,9 @@ describe('the check of imports', () => {
   });
 });
 
+/** Writes a file, and a README beside it. */
 function file(name: string, content: string): void {
   mkdirSync(dirname(join(folder, name)), { recursive: true });
   writeFileSync(join(folder, name), content);
+  writeFileSync(join(folder, dirname(name), 'README.md'), 'What is here.\n');
 }

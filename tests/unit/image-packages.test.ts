@@ -26,3 +26,17 @@ it('the sandbox image begins with a base that is named by its digest', () => {
   const dockerfile = readFileSync(new URL('../../container/Dockerfile', import.meta.url), 'utf8');
   for (const [line] of dockerfile.matchAll(/^FROM .*$/gm)) expect(line).toMatch(/@sha256:[0-9a-f]{64}( AS \w+)?$/);
 });
+
+it('the sandbox image is built from all that its Dockerfile copies, and from no document', () => {
+  const lines = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8').split('\n');
+  const ignore = lines('.dockerignore');
+  const copied = lines('container/Dockerfile').flatMap((line) => /^COPY (\S+)/.exec(line)?.[1] ?? []);
+  expect(copied).toContain('src/lib');
+  for (const path of copied) {
+    expect(
+      ignore.some((line) => line.startsWith('!') && `${path}/`.startsWith(`${line.slice(1)}/`)),
+      path,
+    ).toBe(true);
+  }
+  expect(ignore.at(-2)).toBe('**/*.md');
+});
