@@ -1,6 +1,6 @@
 /** A checkpoint's bundle: what leads to a snapshot and is not known to the reader, in one file of git. */
 import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MAX_CHECKPOINT_OBJECT_BYTES } from '../../src/protocol/checkpoint.ts';
 import { copyFile, rm, writeFile } from '../files/inside.ts';
 import { GitError, type GitOptions, git } from '../git/git.ts';
@@ -27,7 +27,7 @@ export class BundleTooLargeError extends Error {
  * @param known commits whose history whoever reads the bundle has
  * @param directory the checkpoint's repository, see worktree.ts
  * @param path file to write
- * @param limits `maxBytes`: largest size; `maxDiskBytes`: what takes more on the disk is not packed; `isSmall`: so little has changed that its size need not be estimated first
+ * @param limits `maxBytes`: largest size; `maxDiskBytes`: what takes more on the disk is not packed; `isSmall`: so little has changed that its size need not be estimated first; `objects`: where they lie, if that is known
  * @returns its size in bytes; null when nothing is missing
  * @throws GitError; BundleTooLargeError past `maxBytes`
  */
@@ -41,10 +41,14 @@ export async function writeBundle(
     maxBytes = MAX_CHECKPOINT_OBJECT_BYTES,
     maxDiskBytes = MAX_DISK_BYTES,
     isSmall = false,
-  }: { maxBytes?: number; maxDiskBytes?: number; isSmall?: boolean } = {},
+    objects,
+  }: { maxBytes?: number; maxDiskBytes?: number; isSmall?: boolean; objects?: string } = {},
 ): Promise<number | null> {
   const plain = inWorktree(plan);
-  const common = (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], plain)).trim();
+  const common =
+    objects === undefined
+      ? (await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], plain)).trim()
+      : dirname(objects);
   const options: GitOptions = {
     ...plain,
     repository: { gitDir: directory, objects: join(common, 'objects') },
@@ -64,23 +68,73 @@ export async function writeBundle(
     const onDisk = Number(await git(['rev-list', '--objects', '--disk-usage', commit, ...without], options));
     if (onDisk > maxDiskBytes) throw new BundleTooLargeError(onDisk);
   }
+  return await writing(path, async (write) => {
+    const limited: GitOptions = { ...options, maxBytes, onData: write };
+    return isSmall && known.length > 0 && isSha1(commit)
+      ? await packSmall(commit, known, limited)
+      : await bundle(without, limited);
+  });
+}
+
+/** @param make gives what it makes to `write`, and says whether there is anything. @returns bytes that were written; null: nothing is to be */
+async function writing(
+  path: string,
+  make: (write: (chunk: Buffer) => void) => Promise<boolean>,
+): Promise<number | null> {
   const file = createWriteStream(path, { mode: 0o600 });
   const failed = new Promise<never>((_, reject) => file.on('error', reject));
   try {
-    const made = git(['bundle', 'create', '--quiet', '-', 'HEAD', ...without], {
-      ...options,
-      maxBytes,
-      onData: (chunk) => file.write(chunk),
-    });
-    await Promise.race([made, failed]);
+    const isAny = await Promise.race([make((chunk) => file.write(chunk)), failed]);
+    if (!isAny) return null;
   } catch (error) {
-    if (error instanceof GitError && error.stderr.includes('empty bundle')) return null;
     if (error instanceof GitError && error.tooLarge) throw new BundleTooLargeError(null);
     throw error;
   } finally {
     await new Promise((done) => file.end(done));
   }
   return file.bytesWritten;
+}
+
+async function bundle(without: string[], options: GitOptions): Promise<boolean> {
+  try {
+    await git(['bundle', 'create', '--quiet', '-', 'HEAD', ...without], options);
+    return true;
+  } catch (error) {
+    if (error instanceof GitError && error.stderr.includes('empty bundle')) return false;
+    throw error;
+  }
+}
+
+/** In a repository of SHA-256 a bundle says so, see https://git-scm.com/docs/gitformat-bundle. */
+function isSha1(commit: string): boolean {
+  return commit.length === 40;
+}
+
+/**
+ * The same file by one process: git makes a bundle with three, and starting them takes longer than packing a handful of objects.
+ * What it presupposes are the known commits, instead of all commits at the edge of what is packed.
+ */
+async function packSmall(commit: string, known: string[], options: GitOptions): Promise<boolean> {
+  const input = `${[commit, ...known.map((one) => `^${one}`)].join('\n')}\n`;
+  const write = options.onData ?? (() => {});
+  const first: Buffer[] = [];
+  let isBegun = false;
+  await git(['pack-objects', '--quiet', '--stdout', '--thin', '--delta-base-offset', '--threads=1', '--revs'], {
+    ...options,
+    input,
+    onData: (chunk) => {
+      if (isBegun) return write(chunk);
+      first.push(chunk);
+      const start = Buffer.concat(first);
+      // "PACK", its version, and how many objects follow.
+      if (start.length < 12 || start.readUInt32BE(8) === 0) return;
+      isBegun = true;
+      const presupposed = known.map((one) => `-${one}\n`).join('');
+      write(Buffer.from(`# v2 git bundle\n${presupposed}${commit} HEAD\n\n`));
+      write(start);
+    },
+  });
+  return isBegun;
 }
 
 /**

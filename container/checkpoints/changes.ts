@@ -87,12 +87,11 @@ export class WorktreeChanges {
     this.#watch.forgetTouched();
     this.#lookedAt = null;
     const since = steadyNow();
-    // Beside each other: with many files they are what takes longest.
-    const [listed, others] = await Promise.all([
-      listRawPaths(['ls-files', '--modified', '-z'], options),
-      listRawPaths(['ls-files', '--others', '--exclude-standard', '-z'], options),
-    ]);
-    const paths = new Set([...listed, ...others]);
+    const looks = [['--modified'], ['--others', '--exclude-standard']];
+    // Of many files, beside each other: they are what takes longest. Of few, starting another process is.
+    const isLarge = (await indexBytes(this.#indexFile)) >= this.#fromBytes;
+    const lists = (isLarge ? looks : [looks.flat()]).map((look) => listRawPaths(['ls-files', ...look, '-z'], options));
+    const paths = new Set((await Promise.all(lists)).flat());
     this.#lookedAt = since;
     this.#calm = paths.size <= CALM_PATHS ? this.#calm + 1 : 0;
     return paths;

@@ -122,10 +122,10 @@ export class Checkpoints {
 
   /**
    * What is not kept yet: resolves when it is, or after a while. Never rejects.
-   * @param slackMs what is younger than this need not be waited for
+   * @param slackMs what is younger than this need not be waited for, where it is little (checkpoint-pending.ts); null: all is
    * @returns null where nothing is to be waited for, or checkpoints fail: work goes on without them
    */
-  unkept(slackMs = 0): Promise<void> | null {
+  unkept(slackMs: number | null = null): Promise<void> | null {
     return this.#pending.kept(slackMs, KEPT_PATIENCE_MS);
   }
 
@@ -316,12 +316,13 @@ export class Checkpoints {
   async #ship(
     access: GatewayAccess,
     sequence: number,
-    { commit, work, isSmall }: WorktreeSnapshot,
+    { commit, work, isSmall, objects }: WorktreeSnapshot,
     before: Chain | null,
   ): Promise<Chain> {
     if (before?.work === work) return before;
     const { plan, paths } = this.#context;
-    const write = (known: string[]) => writeBundle(plan, commit, known, paths.checkpoint, paths.bundle, { isSmall });
+    const limits = { isSmall, objects };
+    const write = (known: string[]) => writeBundle(plan, commit, known, paths.checkpoint, paths.bundle, limits);
     try {
       const size = await write(before ? [before.commit] : await commitsOnHost(plan, 'base')).catch(
         async (error: unknown) => {

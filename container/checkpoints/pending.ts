@@ -6,7 +6,10 @@ import { steadyNow } from '../clock.ts';
 export const MAX_AHEAD = 4;
 
 interface Waiter {
+  /** It waits for this moment, and so for all before it. */
   number: number;
+  /** What may be open when it goes on; null: nothing up to its moment. */
+  slackMs: number | null;
   done: () => void;
 }
 
@@ -32,7 +35,7 @@ export class PendingMoments {
     const kept = this.#open.splice(0, first < 0 ? this.#open.length : first).at(-1);
     if (kept) this.#lastMs = steadyNow() - kept.at;
     this.#isAwaited = true;
-    this.#release((waiter) => waiter.number <= number);
+    this.#release((waiter) => waiter.number <= number || this.#mayGoOn(waiter.slackMs));
   }
 
   /** Keeping fails: nobody waits until it succeeds again. */
@@ -42,22 +45,26 @@ export class PendingMoments {
   }
 
   /**
-   * Waits until everything there is now is kept, for so long at most. Never rejects.
-   * @param slackMs nothing is waited for while the oldest open moment is younger, there are at most MAX_AHEAD, and the last one
-   * was kept within twice that
+   * Waits until what there is now is kept, for so long at most. Never rejects.
+   * @param slackMs null: all of it. Else the wait is over, or not begun, while the oldest open moment is younger, there are at most
+   * MAX_AHEAD, and the last one was kept within twice that: a tool waits only for as many as are too many
    * @returns null where there is nothing to wait for
    */
-  kept(slackMs: number, patienceMs: number): Promise<void> | null {
-    const [oldest] = this.#open;
-    if (!oldest || !this.#isAwaited) return null;
-    const isQuick = this.#lastMs <= 2 * slackMs && this.#open.length <= MAX_AHEAD;
-    if (isQuick && steadyNow() - oldest.at < slackMs) return null;
-    return this.#wait(patienceMs);
+  kept(slackMs: number | null, patienceMs: number): Promise<void> | null {
+    if (this.#open.length === 0 || !this.#isAwaited || this.#mayGoOn(slackMs)) return null;
+    return this.#wait(slackMs, patienceMs);
   }
 
-  async #wait(patienceMs: number): Promise<void> {
+  #mayGoOn(slackMs: number | null): boolean {
+    const [oldest] = this.#open;
+    if (!oldest) return true;
+    if (slackMs === null || this.#lastMs > 2 * slackMs || this.#open.length > MAX_AHEAD) return false;
+    return steadyNow() - oldest.at < slackMs;
+  }
+
+  async #wait(slackMs: number | null, patienceMs: number): Promise<void> {
     const number = this.#newest;
-    const kept = new Promise<void>((done) => this.#waiters.push({ number, done }));
+    const kept = new Promise<void>((done) => this.#waiters.push({ number, slackMs, done }));
     if ((await within(patienceMs, kept)) === 'late') this.abandon();
   }
 

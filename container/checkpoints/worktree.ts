@@ -58,6 +58,8 @@ export interface WorktreeSnapshot {
   branchHead: string;
   /** Nothing was staged or committed since the snapshot before, and little was written. */
   isSmall: boolean;
+  /** Where the repository's objects lie. */
+  objects: string;
   /** Paths that were left out, for people: too large, a repository of their own, or nothing that git can take. */
   skipped: string[];
 }
@@ -165,7 +167,17 @@ export class WorktreeSnapshots {
     const isSame = before?.work === work;
     const commit = isSame ? before.commit : await commitTree(inWorktree(plan), tree, parents, 'Checkpoint');
     const isSmall = before !== null && known === staged && bytes + large.bytes < SMALL_BYTES;
-    return { commit, work, index: staged.commit, head, headRef, branchHead, isSmall, skipped };
+    return {
+      commit,
+      work,
+      index: staged.commit,
+      head,
+      headRef,
+      branchHead,
+      isSmall,
+      objects: standing.objects,
+      skipped,
+    };
   }
 
   /**
@@ -363,6 +375,25 @@ export class WorktreeSnapshots {
 
 /** @throws GitError where the worktree has no repository, or nothing in it leads to a commit */
 async function standingOf(plan: WorkspacePlan): Promise<Standing> {
+  return (await usualStanding(plan)) ?? (await unusualStanding(plan));
+}
+
+const FOLDERS = ['--path-format=absolute', '--git-dir', '--git-common-dir'];
+
+/** All of it by one process. @returns null where something is missing, or a name means several things */
+async function usualStanding(plan: WorkspacePlan): Promise<Standing | null> {
+  const names = ['HEAD^{commit}', `refs/heads/${plan.branch}^{commit}`, '--symbolic-full-name', 'HEAD'];
+  const said = await git(['rev-parse', ...FOLDERS, ...names], inWorktree(plan)).catch((error: unknown) => {
+    if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
+    return '';
+  });
+  const [gitDir, common, head, branchHead, full, ...others] = said.split('\n');
+  if (!gitDir || !common || !head || !branchHead || !full || others.join('') !== '') return null;
+  const headRef = full === 'HEAD' ? null : full;
+  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead };
+}
+
+async function unusualStanding(plan: WorkspacePlan): Promise<Standing> {
   const plain = inWorktree(plan);
   const commitAt = (name: string) =>
     git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], plain).then(
@@ -370,7 +401,7 @@ async function standingOf(plan: WorkspacePlan): Promise<Standing> {
       () => '',
     );
   const [facts, at, branch, headRef] = await Promise.all([
-    git(['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir'], plain),
+    git(['rev-parse', ...FOLDERS], plain),
     commitAt('HEAD'),
     // Claude may have removed it.
     commitAt(`refs/heads/${plan.branch}`),

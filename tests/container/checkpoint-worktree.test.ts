@@ -236,6 +236,27 @@ describe('a snapshot of the worktree', () => {
   });
 });
 
+describe('where HEAD and the branch stand', () => {
+  test.each([
+    ['on the branch', () => {}, 'refs/heads/cyrus/shop-1'],
+    ['on another', () => git('checkout', '--quiet', '-b', 'other'), 'refs/heads/other'],
+    ['on no branch', () => git('checkout', '--quiet', '--detach'), null],
+    ['with the branch removed', () => [git('checkout', '--quiet', '--detach'), git('branch', '-D', plan.branch)], null],
+    ['on a branch without a commit', () => git('checkout', '--quiet', '--orphan', 'bare'), 'refs/heads/bare'],
+    ['where a tag is called HEAD', () => git('update-ref', 'refs/tags/HEAD', 'HEAD'), 'refs/heads/cyrus/shop-1'],
+    ['where a branch is called HEAD', () => git('update-ref', 'refs/heads/HEAD', 'HEAD'), 'refs/heads/cyrus/shop-1'],
+    [
+      'on a name that leads on',
+      () => git('symbolic-ref', 'refs/heads/alias', plan.branch.replace(/^/, 'refs/heads/')),
+      'refs/heads/cyrus/shop-1',
+    ],
+  ])('is known %s', async (_, prepare, headRef) => {
+    const before = git('rev-parse', 'HEAD');
+    prepare();
+    expect(await snapshots.take(null)).toMatchObject({ head: before, headRef, branchHead: before });
+  });
+});
+
 describe('a bundle of a snapshot', () => {
   test('holds only what the reader lacks', async () => {
     const first = await snapshots.take(null);
@@ -246,6 +267,44 @@ describe('a bundle of a snapshot', () => {
     const part = await writeBundle(plan, second.commit, [first.commit], join(folder, 'checkpoint'), path);
     expect(part).toBeLessThan(whole ?? 0);
     expect(await writeBundle(plan, first.commit, [first.commit], join(folder, 'checkpoint'), path)).toBeNull();
+  });
+
+  test('is one that git takes, and as small, where little was written since the one before', async () => {
+    const first = await snapshots.take(null);
+    await put({ 'later.txt': 'later\n', 'src/a.js': 'changed\n' });
+    const second = await snapshots.take(first);
+    const [usual, small] = [join(folder, 'usual.bundle'), join(folder, 'small.bundle')];
+    const write = (path: string, isSmall: boolean) =>
+      writeBundle(plan, second.commit, [first.commit], join(folder, 'checkpoint'), path, {
+        isSmall,
+        objects: second.objects,
+      });
+    expect(Math.abs(((await write(small, true)) ?? 0) - ((await write(usual, false)) ?? 0))).toBeLessThan(300);
+    expect(
+      await writeBundle(plan, first.commit, [first.commit], join(folder, 'checkpoint'), small, { isSmall: true }),
+    ).toBeNull();
+
+    // Another disk, which has what is presupposed and nothing of the rest.
+    await write(small, true);
+    const other = join(folder, 'other');
+    git('update-ref', 'refs/heads/first', first.commit);
+    execFileSync('git', [
+      'clone',
+      '--quiet',
+      '--bare',
+      '--no-local',
+      '--single-branch',
+      '--branch',
+      'first',
+      plan.worktree,
+      other,
+    ]);
+    const there = (...args: string[]) => execFileSync('git', args, { cwd: other, encoding: 'utf8' }).trim();
+    expect(() => there('cat-file', '-e', second.commit)).toThrow();
+    there('bundle', 'verify', '--quiet', small);
+    expect(there('bundle', 'unbundle', small)).toBe(`${second.commit} HEAD`);
+    there('fsck', '--connectivity-only', second.commit);
+    expect(there('show', `${second.commit}:src/a.js`)).toBe('changed');
   });
 
   test('of what no compression brings below the limit is not begun, and the size is said', async () => {

@@ -52,23 +52,58 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
     // Four were done within no time: the next tool may still begin, the one after that waits.
     expect(pending.kept(SLACK_MS, PATIENCE_MS)).toBeNull();
     numbers.push(pending.add());
+    expect(pending.kept(SLACK_MS, PATIENCE_MS)).not.toBeNull();
+    pending.abandon();
+  });
+
+  test('only until as few are open as may be, and not for all of them', async () => {
+    const pending = keptAfter(200);
+    const numbers = Array.from({ length: MAX_AHEAD + 2 }, () => pending.add());
     let mayBegin = false;
     const waits = pending.kept(SLACK_MS, PATIENCE_MS)?.then(() => {
       mayBegin = true;
     });
-    for (const number of numbers) {
-      expect(mayBegin).toBe(false);
-      pending.keptUpTo(number);
-      await Promise.resolve();
-    }
+    pending.keptUpTo(numbers[0] ?? 0);
+    await Promise.resolve();
+    expect(mayBegin).toBe(false);
+    pending.keptUpTo(numbers[1] ?? 0);
     await waits;
     expect(mayBegin).toBe(true);
+  });
+
+  test('until what is left is young, and until all is kept where that took long', async () => {
+    const pending = keptAfter(200);
+    const [first, second] = [pending.add(), pending.add()];
+    now += 600;
+    let mayBegin = false;
+    const waits = pending.kept(SLACK_MS, PATIENCE_MS)?.then(() => {
+      mayBegin = true;
+    });
+    pending.keptUpTo(first);
+    await Promise.resolve();
+    expect(mayBegin).toBe(false);
+    pending.keptUpTo(second);
+    await waits;
+
+    const slow = keptAfter(1_001);
+    const [third, last] = [slow.add(), slow.add()];
+    now += 1_001;
+    let isAll = false;
+    const waitsForAll = slow.kept(SLACK_MS, PATIENCE_MS)?.then(() => {
+      isAll = true;
+    });
+    slow.keptUpTo(third);
+    await Promise.resolve();
+    expect(isAll).toBe(false);
+    slow.keptUpTo(last);
+    await waitsForAll;
+    expect(isAll).toBe(true);
   });
 
   test('and the end of a turn waits in any case', () => {
     const pending = keptAfter(200);
     pending.add();
-    expect(pending.kept(0, PATIENCE_MS)).not.toBeNull();
+    expect(pending.kept(null, PATIENCE_MS)).not.toBeNull();
     pending.abandon();
   });
 
@@ -77,7 +112,7 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
     const first = pending.add();
     const second = pending.add();
     let isDone = false;
-    const waits = pending.kept(0, PATIENCE_MS)?.then(() => {
+    const waits = pending.kept(null, PATIENCE_MS)?.then(() => {
       isDone = true;
     });
     pending.add();
@@ -93,10 +128,10 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
     const pending = keptAfter(200);
     pending.add();
     pending.abandon();
-    expect(pending.kept(0, PATIENCE_MS)).toBeNull();
+    expect(pending.kept(null, PATIENCE_MS)).toBeNull();
     pending.keptUpTo(pending.add());
     pending.add();
-    expect(pending.kept(0, PATIENCE_MS)).not.toBeNull();
+    expect(pending.kept(null, PATIENCE_MS)).not.toBeNull();
     pending.abandon();
   });
 });
