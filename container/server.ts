@@ -98,7 +98,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     if (!SESSION_ID.test(id)) {
       throw new Refusal(400, 'bad-session-id', 'A session id has 1 to 128 letters, digits, "-" and "_".');
     }
-    if (closing) throw new Refusal(503, 'closing', 'The sandbox server is ending; try again on the next one.');
+    if (closing) throw new Refusal(503, 'closing', 'The sandbox server is shutting down; try again on the next one.');
     if (rest === undefined) return await sessionRoute(request, id, url.searchParams);
     if (rest === 'commands' && request.method === 'POST') {
       const command = await readJson(request, sandboxCommandSchema);
@@ -151,7 +151,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     const running = creating.get(id);
     if (running) return await (await running).start(start);
     if (start.knows !== undefined) {
-      throw new Refusal(410, 'lost', 'What there was of this session is not here any more; begin another life of it.');
+      throw new Refusal(410, 'lost', "This session's data is no longer here; start a new generation.");
     }
     if (!config.mayRun(walls.kind)) throw withoutWalls(walls.why);
     const created = Session.create(config, bootId, id, start, wallOf);
@@ -233,7 +233,7 @@ function withoutWalls(why: string | null): Refusal {
   return new Refusal(
     503,
     'no-walls',
-    `This sandbox server cannot keep sessions apart: ${why}. Put that right; or set CYRUS_WALLS=none where all of its sessions may see each other’s work (docs/sandboxes.md, “Walls”).`,
+    `This sandbox server cannot separate sessions: ${why}. Fix that, or set CYRUS_WALLS=none if all of its sessions may see each other’s work (docs/sandboxes.md, “Walls”).`,
   );
 }
 
@@ -248,7 +248,7 @@ async function takeUpSessions(config: SandboxConfig, bootId: string, wallOf: Wal
       if (session) sessions.set(id, session);
     } catch (error) {
       // One session that cannot be taken up must not keep the others down; a start will say what is wrong.
-      log('error', 'session not taken up', { sessionId: id, error });
+      log('error', 'session not resumed', { sessionId: id, error });
     }
   }
   return sessions;
@@ -266,7 +266,7 @@ function hostOf(request: IncomingMessage): string {
 }
 
 function notFound(): Refusal {
-  return new Refusal(404, 'not-found', 'There is /health and /sessions/:id here.');
+  return new Refusal(404, 'not-found', 'This server has /health and /sessions/:id.');
 }
 
 function refused(error: unknown, request: IncomingMessage): { status: number; body: unknown } {

@@ -28,7 +28,7 @@ const secret = (least: number) =>
     .string()
     .min(least, `must have at least ${least} characters: openssl rand -base64 32`)
     .refine((value) => isVaried(value, MIN_DISTINCT_CHARACTERS), {
-      error: 'repeats a few characters, so it can be guessed: make one by openssl rand -base64 32',
+      error: 'repeats a few characters, so it can be guessed: make one with openssl rand -base64 32',
     });
 const MIN_DISTINCT_CHARACTERS = 6;
 const MIN_DISTINCT_KEY_BYTES = 12;
@@ -48,7 +48,7 @@ const callbackList = z
   .transform((value) => value.split(/[\s,]+/).filter((entry) => entry !== ''))
   .refine((entries) => entries.every(isCallbackPattern), {
     error:
-      'must be addresses separated by commas, https except on a loopback host; a * may stand for one label of the host, the last two excepted: https://*.cyrus.example.workers.dev',
+      'must be addresses separated by commas, https except on a loopback host; a * may replace one label of the host, except the last two: https://*.cyrus.example.workers.dev',
   });
 
 const variablesSchema = z.object({
@@ -260,7 +260,9 @@ function claudeAccess(
   if (problems.length > 0) return null;
   const [first] = tokens;
   if (first) return { mode, secret: first.secret, tokens };
-  problems.push('CLAUDE_CODE_OAUTH_TOKEN is not set: run `claude setup-token` and store what it prints as this secret');
+  problems.push(
+    'CLAUDE_CODE_OAUTH_TOKEN is not set: run `claude setup-token` and store the printed token as this secret',
+  );
   return null;
 }
 

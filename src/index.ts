@@ -63,7 +63,7 @@ function describe(error: Error): [500 | 503, ApiError] {
   if (error instanceof ConfigError) return [503, { error: 'not_configured', message: error.message }];
   if (error instanceof NotMigratedError) return [503, { error: 'not_migrated', message: error.message }];
   if (error instanceof DatabaseError) return [503, { error: 'database', message: 'The database does not answer.' }];
-  return [500, { error: 'internal', message: 'Something went wrong here; the log has the details.' }];
+  return [500, { error: 'internal', message: 'Something went wrong; the log has the details.' }];
 }
 
 /** The object behind a container gives its rules along; nothing in the container can change them. */

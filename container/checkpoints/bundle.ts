@@ -17,7 +17,7 @@ export class BundleTooLargeError extends Error {
   constructor(bytes: number | null) {
     const mebibytes = (size: number) => `${Math.round(size / 1024 / 1024)} MiB`;
     const limit = mebibytes(MAX_CHECKPOINT_OBJECT_BYTES);
-    super(`the work has more than the ${limit} that are kept${bytes === null ? '' : ` (${mebibytes(bytes)})`}`);
+    super(`the work has more than the ${limit} that can be saved${bytes === null ? '' : ` (${mebibytes(bytes)})`}`);
   }
 }
 

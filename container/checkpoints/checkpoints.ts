@@ -157,7 +157,7 @@ export class Checkpoints {
       this.#wanted = null;
       try {
         await this.#make(moment);
-        if (this.#failures >= FAILURES_TOLD) this.#tell('Work is kept outside of the sandbox again.');
+        if (this.#failures >= FAILURES_TOLD) this.#tell('Work is saved outside the sandbox again.');
         this.#failures = 0;
         this.#pending.keptUpTo(moment.number);
       } catch (error) {
@@ -173,7 +173,7 @@ export class Checkpoints {
     if (error instanceof BundleTooLargeError) {
       this.#tooLargeUntil = steadyNow() + TOO_LARGE_PAUSE_MS;
       this.#pending.keptUpTo(moment.number);
-      this.#tell(`The work in progress is not kept outside of the sandbox until it is pushed: ${error.message}.`);
+      this.#tell(`The work in progress is not saved outside the sandbox until it is pushed: ${error.message}.`);
       return;
     }
     log('warning', 'checkpoint not made', { sessionId: context.sessionId, error, failures: this.#failures });
@@ -187,7 +187,7 @@ export class Checkpoints {
     if (this.#failures === FAILURES_TOLD) {
       const why = error instanceof Error ? error.message.slice(0, 200) : String(error);
       this.#tell(
-        `Checkpoints fail (${why}): work is not kept outside of the sandbox until one succeeds. It is tried again.`,
+        `Checkpoints fail (${why}): work is not saved outside the sandbox until one succeeds. Cyrus keeps trying.`,
       );
     }
     this.#stopWaiting();
@@ -290,7 +290,7 @@ export class Checkpoints {
   #stored(conversationId: string): StoredConversation {
     return new StoredConversation(this.#context.paths.claudeConfig, conversationId, {
       transcript: (content) => this.#findPrompts(content),
-      tooLarge: (path) => this.#tell(`${path} is too large to be kept outside of the sandbox.`),
+      tooLarge: (path) => this.#tell(`${path} is too large to be saved outside the sandbox.`),
     });
   }
 
@@ -299,7 +299,7 @@ export class Checkpoints {
     const few = skipped.slice(0, 5).join(', ');
     const more = skipped.length > 5 ? ` and ${skipped.length - 5} more` : '';
     this.#tell(
-      `Not kept outside of the sandbox, being too large, a repository of its own, or nothing that git can take: ${few}${more}`,
+      `Not saved outside the sandbox (too large, a repository of its own, or not something git can store): ${few}${more}`,
     );
   }
 
@@ -310,7 +310,7 @@ export class Checkpoints {
     this.#sequence = outcome.newer + 1;
     const again = await putManifest(access, { ...manifest, sequence: this.#sequence });
     if (again !== 'stored')
-      throw new CheckpointStoreError('a newer checkpoint is known', { passes: true, status: 409 });
+      throw new CheckpointStoreError('there is a newer checkpoint', { passes: true, status: 409 });
   }
 
   async #ship(

@@ -39,11 +39,11 @@ export async function repairRepository(context: LifeContext): Promise<boolean> {
       const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
       if (!known.some((kind) => error instanceof kind)) throw error;
       if (!context.isOver)
-        log('warning', 'the repository could not be made again', { sessionId: context.sessionId, error });
+        log('warning', 'the repository could not be recreated', { sessionId: context.sessionId, error });
       return false;
     }
     const text =
-      'The repository in the worktree (.git) was gone. It was made again from the last checkpoint; the files are as they were.';
+      'The repository in the worktree (.git) was missing. Cyrus recreated it from the last checkpoint; the files are unchanged.';
     context.emit({ type: 'notice', text });
     return true;
   });

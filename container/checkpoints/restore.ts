@@ -67,7 +67,7 @@ export async function fetchCheckpoint(context: LifeContext, manifest: Checkpoint
       log('warning', 'checkpoint not fetched', { sessionId: context.sessionId, error });
       if (!isDamaged && elapsedMs(begun) >= tellAfter) {
         tellAfter *= 10;
-        const text = `The work is restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
+        const text = `The work will be restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
         context.emit({ type: 'notice', text });
       }
       if (!isDamaged) await sleep(pause, undefined, { signal: context.signal }).catch(() => {});
@@ -184,7 +184,9 @@ async function rebuild(
     if (error.command === 'fetch' && remoteFailure(error) === 'network') {
       throw new HostAwayError(plan.fullName, 1, complaint(error));
     }
-    throw new RestoreError(`the worktree could not be made from its checkpoint: ${complaint(error)}`, { cause: error });
+    throw new RestoreError(`the worktree could not be restored from its checkpoint: ${complaint(error)}`, {
+      cause: error,
+    });
   } finally {
     await rm(bundlePath, { force: true });
   }

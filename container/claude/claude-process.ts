@@ -54,7 +54,7 @@ export class ClaudeProcess {
     this.pid = pid;
     this.#sessionDir = start.sessionDir;
     const lines = new LineSplitter(start.onLine, (bytes) =>
-      start.onStderr(`A line of ${bytes} bytes of Claude's output was too long and was left out.\n`),
+      start.onStderr(`A line of ${bytes} bytes of Claude's output was too long and was omitted.\n`),
     );
     child.stdout.on('data', (chunk: Buffer) => {
       this.lastOutputAt = steadyNow();

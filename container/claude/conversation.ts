@@ -46,8 +46,8 @@ const ASKED_LIMIT_MS = 15 * 60_000;
 
 /** Told to Claude where people are not even asked. */
 const NOT_IN_THIS_SESSION =
-  'This session may not do that, and nobody can allow it here: of commands only those run that change nothing, or that its settings name. ' +
-  'Do not try it another way; go on without it, and say in your answer what you would have done.';
+  'This session may not do that, and nobody can allow it here: it may only run commands that change nothing, or that its settings name. ' +
+  'Do not try another way; continue without it, and say in your answer what you would have done.';
 
 export interface ConversationOptions {
   /** Whether the worktree stands and is Claude's. */
@@ -373,12 +373,12 @@ export class Conversation {
     const limit = `${minutes} minute${minutes === 1 ? '' : 's'}`;
     this.#context.emit({
       type: 'notice',
-      text: `Claude's helpers still worked ${limit} after Claude itself was done, which is as long as they may, and were ended: ${names}.`,
+      text: `Claude's helpers still worked ${limit} after Claude itself was done, which is the limit, and were ended: ${names}.`,
     });
     for (const { id } of helpers) this.#cli?.stopTask(id);
     const told =
-      `Cyrus has ended these helpers of yours, because they still worked ${limit} after your last words, which is as long as they may: ${names}. ` +
-      'Look at what they left behind, do not start them again, and say in your answer what is missing because of it.';
+      `Cyrus has ended these helpers of yours, because they still worked ${limit} after your last message, which is the limit: ${names}. ` +
+      'Look at what they left behind, do not start them again, and say in your answer what is missing as a result.';
     this.#cli?.prompt(randomUUID(), told);
   }
 
@@ -623,7 +623,7 @@ function prefaced(news: string): string {
 }
 
 function notYetWords(advice: string): string {
-  return `Cyrus committed and pushed what you did, and not all of it could be kept:\n${advice}\nPut right what you can, then end your turn again. Where you cannot, say so in your answer.`;
+  return `Cyrus committed and pushed what you did, but not all of it could be saved:\n${advice}\nFix what you can, then end your turn again. If you cannot, say so in your answer.`;
 }
 
 /**

@@ -323,7 +323,7 @@ function noticeInstead({ body, first }: Batch, status: number, answer: string): 
   const event = body.toString();
   const type = /"type":"([a-z-]{1,40})"/.exec(event.slice(event.indexOf('"events":[') + 1))?.[1] ?? 'unknown';
   const why = answer.replace(/\s+/g, ' ').slice(0, 200);
-  const text = `Event ${first} of the sandbox (${type}) was not taken in: HTTP ${status} ${why}`;
+  const text = `Event ${first} of the sandbox (${type}) was not accepted: HTTP ${status} ${why}`;
   return JSON.stringify({ type: 'notice', seq: first, at: Date.now(), text });
 }
 

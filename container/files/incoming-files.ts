@@ -46,10 +46,10 @@ export async function takeGivenFile(folder: string, name: string, request: Incom
   const others = (await listGivenFiles(folder)).filter((file) => file.name !== name);
   const room = MAX_TOTAL_BYTES - others.reduce((sum, { bytes }) => sum + bytes, 0);
   if (others.length >= MAX_FILES || room <= 0) {
-    throw new Refusal(413, 'full', `The session holds ${others.length} files already, which is all it may.`);
+    throw new Refusal(413, 'full', `The session already has ${others.length} files, which is the limit.`);
   }
   const most = Math.min(MAX_GIVEN_BYTES, room);
-  const tooLarge = () => new Refusal(413, 'too-large', `The file has more than the ${most} bytes that may be given.`);
+  const tooLarge = () => new Refusal(413, 'too-large', `The file has more than the ${most} bytes that are allowed.`);
   if (Number(request.headers['content-length'] ?? 0) > most) throw tooLarge();
   const unfinished = join(folder, `${UNFINISHED}${randomUUID()}`);
   writing.add(unfinished);

@@ -68,7 +68,7 @@ function placeOf(path: Path): Place | null {
   }
   const below = `${Buffer.from(serverRoot).toString('latin1')}/`;
   if (!text.startsWith(below) || text.split('/').includes('..'))
-    throw new UnsafePathError(`${text} is not of this server`);
+    throw new UnsafePathError(`${text} does not belong to this server`);
   return null;
 }
 
@@ -98,7 +98,7 @@ function openFolder(path: Buffer): number {
     return plain.openSync(path, FOLDER);
   } catch (error) {
     // Missing is missing, for a link as well.
-    if (codeOf(error) === 'ELOOP') throw new UnsafePathError('a link stands in the way');
+    if (codeOf(error) === 'ELOOP') throw new UnsafePathError('a link is in the way');
     throw error;
   }
 }
@@ -119,7 +119,7 @@ async function openToRead(place: Place): Promise<promises.FileHandle> {
     const found = await handle.stat();
     if (found.isFile() && (found.uid === place.uid || found.nlink === 1)) return handle;
     await handle.close();
-    throw new UnsafePathError('it is no regular file of the session');
+    throw new UnsafePathError('it is not a regular file of the session');
   });
 }
 

@@ -66,7 +66,7 @@ export async function shareFiles(folder: string, gateway: ShareGateway, stored: 
     files.push(file);
   }
   const left = names.length - MAX_SHARED_FILES;
-  if (left > 0) problems.push(`${left} more files in the share folder were left out: it takes ${MAX_SHARED_FILES}.`);
+  if (left > 0) problems.push(`${left} more files in the share folder were omitted: the limit is ${MAX_SHARED_FILES}.`);
   const more = problems.length - MAX_PROBLEMS;
   return { files, problems: more > 0 ? [...problems.slice(0, MAX_PROBLEMS), `And ${more} more.`] : problems };
 }
@@ -86,14 +86,14 @@ async function readShared(
   folder: string,
   name: string,
 ): Promise<{ file: SharedFile; content: Buffer<ArrayBuffer> } | { problem: string }> {
-  if (!FILE_NAME.test(name)) return { problem: 'a name has letters, digits, ".", "_" and "-" alone' };
+  if (!FILE_NAME.test(name)) return { problem: 'a name has only letters, digits, ".", "_" and "-"' };
   // Not followed where it is a link, not waited for where it is a pipe.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(join(folder, name), flags).catch(() => null);
-  if (!handle) return { problem: 'it is no regular file, or cannot be read' };
+  if (!handle) return { problem: 'it is not a regular file, or cannot be read' };
   try {
     const found = await handle.stat();
-    if (!found.isFile()) return { problem: 'it is no regular file' };
+    if (!found.isFile()) return { problem: 'it is not a regular file' };
     const limit = `the limit is ${MAX_SHARED_BYTES / 1024 / 1024} MiB`;
     if (found.size > MAX_SHARED_BYTES)
       return { problem: `it is ${Math.ceil(found.size / 1024 / 1024)} MiB large, ${limit}` };
@@ -108,7 +108,7 @@ async function readShared(
     }
     const content = buffer.subarray(0, bytes);
     const type = fileType(content, name);
-    if (type === null) return { problem: `its content is none of ${KNOWN_TYPES}` };
+    if (type === null) return { problem: `its content is not one of: ${KNOWN_TYPES}` };
     const hash = createHash('sha256').update(content).digest('hex');
     return { file: { name, hash, bytes, type }, content };
   } catch (error) {

@@ -50,7 +50,7 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
   } catch (error) {
     if (!(error instanceof CacheError || error instanceof GitError)) throw error;
     if (plan.signal.aborted) return null;
-    log('warning', 'the bundle of the repository is of no use', { repository: plan.fullName, error });
+    log('warning', 'the bundle of the repository cannot be used', { repository: plan.fullName, error });
     // One that cannot be unpacked now cannot be later: the next save makes another.
     if (error instanceof GitError) await writeFile(join(plan.mirror, USELESS), '');
     return null;
@@ -113,7 +113,7 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
     }
     await putEntry(access, entry, plan.bundlePath, commit);
     await rm(useless, { force: true });
-    log('info', 'the bundle of the repository was brought up to date', { repository: plan.fullName, bytes: size });
+    log('info', 'the bundle of the repository was updated', { repository: plan.fullName, bytes: size });
   } finally {
     await rm(plan.bundlePath, { force: true });
   }

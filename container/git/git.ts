@@ -326,7 +326,8 @@ export function isBranchGone(said: string): boolean {
 export function remoteFailure(error: GitError): RemoteFailure {
   if (error.timedOut) return 'network';
   // A moved repository stays moved, whatever the status it is told with.
-  if (error.stderr.includes('have its clone address in Cyrus changed')) return 'other';
+  // The gateway's words, today's and those of the version before.
+  if (/clone address in Cyrus/.test(error.stderr)) return 'other';
   // The host has read the push and said no; the names of files and the words of its hooks tell nothing of the connection.
   if (refusedRefs(error).length > 0) return 'other';
   const text = withoutRemoteWords(error.stderr);

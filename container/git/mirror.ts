@@ -298,7 +298,7 @@ function remoteError(
         `The git host refused access to ${fullName}: ${said}`,
         // An exact reason is no better for advice that holds for any.
         /^remote: /m.test(error.stderr)
-          ? 'Once the credential, or what it may do, has been put right, comment to go on.'
+          ? 'Once the credential or its permissions are fixed, comment to continue.'
           : `Check the credential stored for ${fullName} in Cyrus: it must exist, be valid, and allow reading and pushing.`,
       );
     case 'not-found':

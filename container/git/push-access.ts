@@ -38,7 +38,7 @@ export async function pushRefusal({ start, signal }: LifeContext): Promise<strin
 
 function refusalWords(fullName: string, said: string): string {
   const why = said === '' ? '' : ` (${said})`;
-  return `Nothing can be pushed to ${fullName}: Cyrus may read there, not write${why}. An admin of Cyrus has to store a credential that may write for the repository, or let the one it has write (on GitHub: “Contents: read and write”); comment then to go on.`;
+  return `Nothing can be pushed to ${fullName}: Cyrus has read access only${why}. A Cyrus admin has to store a credential with write access for the repository, or give the present one write access (on GitHub: “Contents: read and write”); then comment to continue.`;
 }
 
 /** Tells people at once and Claude with its prompt. A start that has its answer by now is the rule; a slow host's is told when it comes. */

@@ -39,11 +39,11 @@ export async function fetchSubmodules(plan: WorkspacePlan): Promise<string[]> {
     if (plan.signal.aborted) return told;
   }
   const more = named.length - MAX_SUBMODULES;
-  if (more > 0) told.push(`${more} more submodules are empty: ${MAX_SUBMODULES} are fetched at most.`);
+  if (more > 0) told.push(`${more} more submodules are empty: at most ${MAX_SUBMODULES} are fetched.`);
   return told;
 }
 
-/** Whether a submodule stands where it was put for Claude, so that its difference to HEAD is none of Claude's work. */
+/** Whether a submodule stands where it was put for Claude, so that its difference to HEAD is not one of: Claude's work. */
 export async function isAsGiven(plan: WorkspacePlan, path: string): Promise<boolean> {
   const options: GitOptions = { ...inWorktree(plan), cwd: join(plan.worktree, path) };
   try {
@@ -90,8 +90,8 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
   const folder = join(plan.worktree, path);
   const shown = path.replace(/\p{Cc}/gu, '?').slice(0, 300);
   const empty = (why: string) => `The submodule ${shown} is empty: ${why}.`;
-  if (!NAME.test(submodule.name)) return empty('its name in .gitmodules is none that can be a folder');
-  if (!(await isInside(plan, folder))) return empty('its folder leads out of the worktree');
+  if (!NAME.test(submodule.name)) return empty('its name in .gitmodules cannot be a folder');
+  if (!(await isInside(plan, folder))) return empty('its folder is outside the worktree');
   const inside: GitOptions = { ...inWorktree(plan), cwd: folder, timeoutMs: FETCH_TIMEOUT_MS };
   const isThere = await exists(join(folder, '.git'));
   if (isThere && !(await isAsGiven(plan, path))) return null;

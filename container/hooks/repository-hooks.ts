@@ -82,7 +82,7 @@ async function simpleGitHook(worktree: string, hook: CommitHook): Promise<string
       const command = hooks?.[hook];
       if (typeof command === 'string' && command.trim() !== '') return command;
     } catch {
-      // There is no such file, or it is none of JSON.
+      // There is no such file, or it is not one of: JSON.
     }
   }
   return null;
@@ -120,7 +120,7 @@ async function main(hook: CommitHook, args: string[]): Promise<number> {
   const command = await hookCommand(worktree, hook);
   if (command === null) return 0;
   if ('missing' in command) {
-    console.error(`The repository wants its ${hook} hook run by ${command.missing}, which is not installed here.`);
+    console.error(`The repository runs its ${hook} hook with ${command.missing}, which is not installed here.`);
     return 0;
   }
   const env: NodeJS.ProcessEnv = {

@@ -26,7 +26,7 @@ function readBytes(length: number): Buffer | null {
     const count = readSync(INPUT, bytes, at, length - at, null);
     if (count === 0) {
       if (at === 0) return null;
-      throw new Error('git broke off within a packet');
+      throw new Error('gthe transfer was cut off within a packet');
     }
     at += count;
   }
@@ -91,7 +91,7 @@ function receive(store: string): { head: Buffer; spool: string | null; oid: stri
   let size = 0;
   let spool: { path: string; file: number } | null = null;
   for (let packet = readPacket(); packet !== 'flush'; packet = readPacket()) {
-    if (packet === null) throw new Error('git broke off within a file');
+    if (packet === null) throw new Error('gthe transfer was cut off within a file');
     hash.update(packet);
     size += packet.length;
     if (spool === null && size < MAX_POINTER_BYTES) {

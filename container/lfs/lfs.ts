@@ -140,7 +140,7 @@ function toldMissing(wanted: readonly PointerFile[], missing: Map<string, string
   }
   return [...byReason].map(
     ([reason, files]) =>
-      `${named(files)} in Git LFS could not be fetched: ${reason}. Pointers stand in ${files.length === 1 ? 'its' : 'their'} place; a new file may replace one.`,
+      `${named(files)} in Git LFS could not be fetched: ${reason}. Pointers take ${files.length === 1 ? 'its' : 'their'} place; a new file may replace one.`,
   );
 }
 
@@ -149,7 +149,7 @@ function toldBeyond(beyond: readonly PointerFile[]): string[] {
   const bytes = beyond.reduce((sum, { size }) => sum + size, 0);
   const how = isInstalled() ? 'git lfs pull --include=PATH fetches one' : 'an admin may raise CYRUS_LFS_MIB';
   return [
-    `${named(beyond)} in Git LFS (${Math.ceil(bytes / 1024 ** 2)} MiB) was not fetched, for a checkout fetches a limited amount: pointers stand there, and ${how}.`,
+    `${named(beyond)} in Git LFS (${Math.ceil(bytes / 1024 ** 2)} MiB) was not fetched, because a checkout fetches a limited amount: pointers take their place, and ${how}.`,
   ];
 }
 
@@ -195,7 +195,7 @@ export async function pushLargeFiles(
       const offer = offers.get(pointer.oid);
       if (!offer) continue;
       if (offer.error !== null) {
-        const problem = `${notPushed}: ${shownPath(pointer.path)} is kept in Git LFS, and the git host does not take it (${offer.error}).`;
+        const problem = `${notPushed}: ${shownPath(pointer.path)} is in Git LFS, and the git host does not accept it (${offer.error}).`;
         return { problem, isForClaude: true, retry: false };
       }
       if (offer.upload === null) continue;
@@ -214,7 +214,7 @@ export async function pushLargeFiles(
   } catch (error) {
     if (!(error instanceof LfsError)) throw error;
     log('warning', 'large files not pushed', { error });
-    const problem = `${notPushed}: its files in Git LFS (${named(pointers)}) could not be put to the git host first: ${error.message}`;
+    const problem = `${notPushed}: its files in Git LFS (${named(pointers)}) could not be uploaded to the git host first: ${error.message}`;
     return { problem, isForClaude: !error.passes, retry: error.passes };
   }
 }

@@ -85,7 +85,7 @@ export async function askAbout(
     for (const { oid, size } of some) {
       const found = byOid.get(oid);
       const at = (kind: 'download' | 'upload' | 'verify') => addressOf(access, found?.actions?.[kind]?.href);
-      const error = found ? (found.error?.message ?? null) : 'the git host said nothing of it';
+      const error = found ? (found.error?.message ?? null) : 'the git host did not mention it';
       offers.push({ oid, size, download: at('download'), upload: at('upload'), verify: at('verify'), error });
     }
   }
@@ -124,20 +124,20 @@ async function downloadOne(access: LfsAccess, { oid, size }: Pointer, url: strin
     transform(chunk: Buffer, _encoding, done) {
       hash.update(chunk);
       received += chunk.length;
-      if (received > size) done(new LfsError('more came than the object has', false));
+      if (received > size) done(new LfsError('more data arrived than the object has', false));
       else done(null, chunk);
     },
   });
   try {
     const body = answer.body ? Readable.fromWeb(answer.body as ReadableStream) : Readable.from([]);
     await pipeline(body, measured, createWriteStream(part, { mode: 0o600 }));
-    if (received !== size) throw new LfsError('it broke off', true);
-    if (hash.digest('hex') !== oid) throw new LfsError('what came is not the object', false);
+    if (received !== size) throw new LfsError('the transfer was cut off', true);
+    if (hash.digest('hex') !== oid) throw new LfsError('the data is not the object', false);
     await takeObject(store, oid, part);
   } catch (error) {
     if (error instanceof LfsError) throw error;
     if (isOfDisk(error)) throw new LfsError(`it cannot be written (${error.code})`, false);
-    throw new LfsError(`it broke off: ${messageOf(error)}`, true);
+    throw new LfsError(`the transfer was cut off: ${messageOf(error)}`, true);
   } finally {
     await rm(part, { force: true });
   }

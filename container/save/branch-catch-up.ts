@@ -45,7 +45,7 @@ export function pullRequestNews({ number, state, base }: PullRequestNote): strin
     case 'merged':
       return `Pull request #${number} of this branch was merged into ${base}. What you change from now on goes into a new pull request.`;
     case 'closed':
-      return `Pull request #${number} of this branch was closed without being merged. See in the issue and its comments why before you go on the same way, and ask where that is not clear; what you change from now on goes into a new pull request.`;
+      return `Pull request #${number} of this branch was closed without being merged. Read in the issue and its comments why before you continue the same way, and ask if it is not clear; what you change from now on goes into a new pull request.`;
   }
 }
 
@@ -128,7 +128,7 @@ async function meet(
   if (before === null) {
     return {
       ...nothing,
-      blocked: `Somebody else made a branch ${plan.branch} on the git host meanwhile. Their branch was not touched, and the work here is not pushed: ask the people of the issue whether it may go there (merge origin/${plan.branch} then).`,
+      blocked: `Somebody else created a branch ${plan.branch} on the git host in the meantime. Their branch was not touched, and the work here is not pushed: ask the people of the issue whether it may go there (merge origin/${plan.branch} then).`,
     };
   }
   if (!(await contains(options, branch, before))) {
@@ -204,7 +204,7 @@ async function afterRewrite(
 ): Promise<Meeting> {
   const options = inWorktree(plan);
   const gone = await commitsBeyond(options, head, tips.base === null ? [branch] : [branch, tips.base]);
-  const rewritten = `The history of ${plan.branch} was rewritten on the git host by somebody else: it stood at ${before.slice(0, 10)}, and stands at ${branch.slice(0, 10)} now`;
+  const rewritten = `The history of ${plan.branch} was rewritten on the git host by somebody else: it was at ${before.slice(0, 10)}, and is at ${branch.slice(0, 10)} now`;
   // Nothing here that was not there: the worktree follows.
   if (head === before && (await isClean(options)) && (await standOn(plan, branch)) === null) {
     memory.tip = branch;
@@ -215,7 +215,7 @@ async function afterRewrite(
   return {
     tips,
     news: [],
-    blocked: `${rewritten}. The work here builds on the old history and was not pushed; here and not on the host: ${named(gone) || 'nothing'}. Do not force it: rebase what should stay onto origin/${plan.branch} (git rebase --onto origin/${plan.branch} ${before.slice(0, 10)}), or ask the people of the issue what they want where that is not clear.`,
+    blocked: `${rewritten}. The work here builds on the old history and was not pushed; here and not on the host: ${named(gone) || 'nothing'}. Do not force it: rebase what you want to keep onto origin/${plan.branch} (git rebase --onto origin/${plan.branch} ${before.slice(0, 10)}), or ask the people of the issue what they want if it is not clear.`,
   };
 }
 
@@ -249,7 +249,7 @@ async function afterDeletion(
   memory.taken = base;
   return {
     tips,
-    news: [`${why}. It begins again from ${plan.baseBranch}${carried(begun.carried)}.${kept}`],
+    news: [`${why}. It starts again from ${plan.baseBranch}${carried(begun.carried)}.${kept}`],
     blocked: null,
   };
 }
@@ -274,11 +274,15 @@ async function afterMerge(
   }
   memory.tip = branch;
   memory.taken = onto;
-  return { tips, news: [`${why}. The work goes on from ${plan.baseBranch}${carried(begun.carried)}.`], blocked: null };
+  return {
+    tips,
+    news: [`${why}. The work continues from ${plan.baseBranch}${carried(begun.carried)}.`],
+    blocked: null,
+  };
 }
 
 function cannotBeginAgain(plan: WorkspacePlan, before: string, problem: string): string {
-  return `The work since then cannot go on from ${plan.baseBranch} by itself: ${problem}. It is here and not pushed. Rebase it (git rebase --onto origin/${plan.baseBranch} ${before.slice(0, 10)}) and resolve the conflicts.`;
+  return `The work since then cannot continue from ${plan.baseBranch} automatically: ${problem}. It is here and not pushed. Rebase it (git rebase --onto origin/${plan.baseBranch} ${before.slice(0, 10)}) and resolve the conflicts.`;
 }
 
 function carried(count: number): string {

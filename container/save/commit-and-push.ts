@@ -180,14 +180,14 @@ async function publish(
     const lost = await notInBase(plan, theirs, base);
     if (lost.length > 0) {
       return refused(
-        `${plan.branch} was not pushed: it would take other people's commits off the branch (${named(lost)}). Merge origin/${plan.branch}, or rebase onto it, so that they stay.`,
+        `${plan.branch} was not pushed: it would remove other people's commits from the branch (${named(lost)}). Merge origin/${plan.branch}, or rebase onto it, so that they are kept.`,
       );
     }
   }
   const replaced = await replacedPointers(plan, onHost ?? (await mergeBase(options, base, head)), head);
   if (replaced.length > 0) {
     return refused(
-      `${plan.branch} was not pushed: ${replaced.join(', ')} is kept in Git LFS, and a commit replaces its pointer by the content itself. Take it out and add it again (git rm --cached, git add), in place of that commit.`,
+      `${plan.branch} was not pushed: ${replaced.join(', ')} is kept in Git LFS, and a commit replaces its pointer with the content itself. Remove it and add it again (git rm --cached, git add), instead of that commit.`,
     );
   }
   const large = await pushLargeFiles(plan, head, [...(onHost === null ? [] : [onHost]), base]);
@@ -239,11 +239,11 @@ async function whyNotCommit(plan: WorkspacePlan): Promise<string | null> {
     ['sequencer', 'a cherry-pick or revert'],
   ] as const) {
     if (await exists(await gitPath(options, directory))) {
-      return `Uncommitted changes were left alone: ${what} is in progress in the worktree.`;
+      return `Uncommitted changes were not committed: ${what} is in progress in the worktree.`;
     }
   }
   const unmerged = await git(['ls-files', '--unmerged', '-z'], options);
-  if (unmerged !== '') return 'Uncommitted changes were left alone: a merge has conflicts that are not resolved.';
+  if (unmerged !== '') return 'Uncommitted changes were not committed: a merge has conflicts that are not resolved.';
   return null;
 }
 
@@ -282,7 +282,7 @@ export async function findWork(
     ? await mergeIn(plan, branch, `Merge ${plan.branch}`)
     : 'Claude was at work in the worktree';
   if (conflict !== null) {
-    const problem = `${named(beside)} on ${where} could not be put onto ${plan.branch}: ${conflict}. Merge ${plan.branch} there, or check it out and merge them.`;
+    const problem = `${named(beside)} on ${where} could not be merged into ${plan.branch}: ${conflict}. Merge ${plan.branch} there, or check it out and merge them.`;
     return { head: branch, problem };
   }
   return await findWork(plan, isAtRest);

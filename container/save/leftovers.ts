@@ -49,7 +49,7 @@ export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline, i
   const wanted: RawPath[] = [];
   const installed = await installedFolders(options, changed);
   for (const folder of installed.named) {
-    left.add(folder, 'a package manager made it; to keep it out of sight name it in .gitignore, to have it commit it');
+    left.add(folder, 'a package manager created it; to ignore it, add it to .gitignore; to keep it, commit it');
   }
   for (const entry of changed) {
     if (installed.folders.some((folder) => entry.path.startsWith(folder))) continue;
@@ -78,7 +78,7 @@ async function commitStaged(plan: WorkspacePlan, options: GitOptions, isLast: bo
   await writeFile(file, `${message}\n`, { mode: 0o600 });
   const refusal = await refusalOfHooks(plan.runHook, file);
   if (refusal !== null && !isLast) {
-    return `What is not committed yet was not committed, because the repository’s ${refusal} Put that right, or commit it yourself.`;
+    return `Uncommitted changes were not committed, because the repository’s ${refusal} Fix that, or commit them yourself.`;
   }
   // A hook may have put back what was staged.
   if (await isNothingStaged(options)) return null;
@@ -178,7 +178,7 @@ async function whyLeaveOut(plan: WorkspacePlan, path: RawPath, filtered: Set<Raw
   if (!found) return null;
   if (found.isFile() && filtered.has(path)) {
     if (found.size > MAX_LARGE_BYTES) {
-      return `it is ${Math.round(found.size / 1024 / 1024)} MiB large, and Git LFS takes ${MAX_LARGE_BYTES / 1024 / 1024}`;
+      return `it is ${Math.round(found.size / 1024 / 1024)} MiB large, and Git LFS accepts ${MAX_LARGE_BYTES / 1024 / 1024}`;
     }
     // What is committed is a pointer, made by the server's own filter.
     if (plan.remote.lfs) return null;
@@ -201,12 +201,12 @@ async function whyNotRepository(plan: WorkspacePlan, path: RawPath): Promise<str
   const options = inWorktree(plan);
   const registered = await submodulePaths(options);
   if (!registered.has(path)) {
-    return 'it is a git repository of its own, and .gitmodules does not name it. To keep its files remove its .git, to keep the repository add it as a submodule';
+    return 'it is a git repository of its own, and .gitmodules does not name it. To keep its files, remove its .git; to keep the repository, add it as a submodule';
   }
   const inside: GitOptions = { ...options, cwd: join(plan.worktree, Buffer.from(path, 'latin1').toString('utf8')) };
   const remotes = await git(['branch', '--remotes', '--contains', 'HEAD'], inside).catch(() => '');
   return remotes.trim() === ''
-    ? 'the submodule stands at a commit that is on no remote branch: push that commit to the submodule’s own repository first'
+    ? 'the submodule is at a commit that is on no remote branch: push that commit to the submodule’s own repository first'
     : null;
 }
 
@@ -282,7 +282,7 @@ async function add(options: GitOptions, paths: RawPath[], left: LeftOut): Promis
       // It has vanished since it was listed: there is nothing to keep.
       if (!(await lstat(rawFile(options.cwd, only)).catch(() => null))) return;
       log('warning', 'a file is left out of the commit', { path: shownPath(only), complaint: complaint(error) });
-      left.add(only, `git cannot take it (${complaint(error)})`);
+      left.add(only, `git cannot store it (${complaint(error)})`);
       return;
     }
     const half = Math.ceil(paths.length / 2);

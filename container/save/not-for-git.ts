@@ -32,20 +32,20 @@ export async function notForGit(plan: WorkspacePlan, from: string, head: string)
     if (registered.has(path)) {
       if (await isNowhere(plan, path, id)) {
         told.push(
-          `${shownPath(path)} is committed at ${id.slice(0, 10)}, which is on no branch of the submodule’s repository: nobody else can get it. Push that commit there first, or go back to one that is there.`,
+          `${shownPath(path)} is committed at ${id.slice(0, 10)}, which is on no branch of the submodule’s repository: nobody else can fetch it. Push that commit there first, or go back to one that is there.`,
         );
       }
       continue;
     }
     told.push(
-      `${shownPath(path)} is committed as a pointer to a repository of its own that .gitmodules does not name: nobody else can get its files. Take it out (git rm --cached), or add it as a submodule.`,
+      `${shownPath(path)} is committed as a pointer to a repository of its own that .gitmodules does not name: nobody else can fetch its files. Remove it (git rm --cached), or add it as a submodule.`,
     );
   }
   for (const path of [...(await filteredBy(options, [...blobs.keys()], 'lfs'))].slice(0, MAX_LOOKED_AT)) {
     const id = blobs.get(path);
     if (id === undefined || (await isStoredAsPointer(options, id))) continue;
     told.push(
-      `${shownPath(path)} is committed as a plain file, though the repository keeps such files in Git LFS (.gitattributes). Take it out and add it again (git rm --cached, git add): then it is stored as a pointer.`,
+      `${shownPath(path)} is committed as a plain file, although the repository keeps such files in Git LFS (.gitattributes). Remove it and add it again (git rm --cached, git add): then it is stored as a pointer.`,
     );
   }
   return told.slice(0, MAX_TOLD);

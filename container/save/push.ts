@@ -76,7 +76,8 @@ export async function push(plan: WorkspacePlan, head: string, onHost: string | n
 }
 
 /** A fault of the host's own, or the gateway's word that it cannot reach the host: the same push may succeed a moment later. */
-const PASSING = /^(?:internal server error|service unavailable|Cyrus: .*(?:\btry again\b|\bbroke off\b).*)$/i;
+const PASSING =
+  /^(?:internal server error|service unavailable|Cyrus: .*\b(?:try again|closed the connection|broke off)\b.*)$/i;
 
 /** What a failed push means. Pure. @param error of `git push --porcelain` */
 export function pushFailure(branch: string, error: GitError): PushFailure {
@@ -89,7 +90,7 @@ export function pushFailure(branch: string, error: GitError): PushFailure {
   }
   const held = rejected === undefined ? null : readHeldMark(rejected);
   if (held !== null) {
-    const problem = `${branch} was not pushed: it changes what runs at the git host (${held.files.join(', ')}), which a person has to allow first. The work is kept here. Undo these changes where they are not needed.`;
+    const problem = `${branch} was not pushed: it changes what runs on the git host (${held.files.join(', ')}), which a person has to allow first. The work is kept here. Undo these changes if they are not needed.`;
     return { ...passing, retry: false, problem, isForClaude: true, held };
   }
   const said = rejected === undefined ? complaint(error) : [rejected, ...remoteWords(error)].join(' · ');

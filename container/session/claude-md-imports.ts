@@ -24,7 +24,7 @@ export interface Memory {
 
 /**
  * The repository's words to agents: the first of CLAUDE.md, .claude/CLAUDE.md and AGENTS.md that is there, then what it imports, each file once.
- * @returns nothing where there is none of them; what was left out is said in the text
+ * @returns nothing where there is not one of: them; what was left out is said in the text
  */
 export async function readMemories(worktree: string): Promise<Memory[]> {
   for (const name of ROOTS) {
@@ -48,7 +48,7 @@ async function collect(
   seen.add(path);
   const used = found.reduce((sum, { text }) => sum + text.length, 0);
   const text =
-    used >= MAX_ALL_BYTES ? `(Left out, for it is too much together; read ${name}.)` : await read(path, name);
+    used >= MAX_ALL_BYTES ? `(Omitted, because together it is too much; read ${name}.)` : await read(path, name);
   if (text === null) return true;
   const memory: Memory = { name, text };
   found.push(memory);
@@ -64,7 +64,7 @@ async function collect(
   }
   if (missing.length > 0) {
     const names = missing.map((one) => `@${one}`).join(', ');
-    memory.text += `\n\n(Not read, for it is no file of this repository or too many imports away: ${names}.)`;
+    memory.text += `\n\n(Not read, because it is not a file of this repository or is too many imports away: ${names}.)`;
   }
   return true;
 }

@@ -95,7 +95,7 @@ export class LifeContext {
     const { repository } = this.start;
     const mirror = mirrorPath(this.config.root, repository);
     if (!mirror) {
-      const message = `"${repository.fullName}" is no name of a repository.`;
+      const message = `"${repository.fullName}" is not the name of a repository.`;
       throw new PreparationError('mirror', message, 'Correct it in Cyrus.');
     }
     return {

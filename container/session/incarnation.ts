@@ -154,7 +154,7 @@ export class Life {
     const { commands } = this.#context;
     const isReply = command.type === 'answer' || command.type === 'decide';
     if (isReply && !commands.knows(command.id) && !this.#conversation.waitsFor(command.requestId)) {
-      throw new Refusal(409, 'not-asked', 'Claude does not wait for this answer any more; send it as a prompt.');
+      throw new Refusal(409, 'not-asked', 'Claude is no longer waiting for this answer; send it as a prompt.');
     }
     if (!commands.accept(command)) return;
     switch (command.type) {

@@ -103,12 +103,14 @@ async function chooseBranch(context: LifeContext): Promise<void> {
     inWay === null ? undefined : branchAlternatives(wanted).find((name) => inTheWay(name, taken) === null);
   if (inWay === null || record.branchName === undefined) return;
   const why =
-    inWay === wanted ? `there is a branch ${wanted} that this session did not make` : `a branch ${inWay} is in its way`;
+    inWay === wanted
+      ? `there is a branch ${wanted} that this session did not create`
+      : `a branch ${inWay} is in its way`;
   context.emit({ type: 'notice', text: `The branch is ${record.branchName}, because on the git host ${why}.` });
   record.notes = [...(record.notes ?? []), `The session’s branch is ${record.branchName}, not ${wanted}: ${why}.`];
 }
 
-/** What the setup makes or changes is none of Claude's work: it is remembered, and secrets in it are kept from commits. */
+/** What the setup makes or changes is not one of: Claude's work: it is remembered, and secrets in it are kept from commits. */
 async function setUpMeasured(context: LifeContext, isNew: boolean): Promise<void> {
   const { paths, plan } = context;
   // A worktree that was restored, or stood already, may hold work.
@@ -161,7 +163,7 @@ async function setUpOwn(
   const restored = cache && (await restoreSetup(context, cache));
   if (restored !== null) {
     const summary = `${SETUP_SCRIPT}: ${restored}`;
-    context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Getting what ${SETUP_SCRIPT} makes` });
+    context.emit({ type: 'step', step: 'setup', status: 'started', detail: `Restoring the result of ${SETUP_SCRIPT}` });
     context.emit({ type: 'step', step: 'setup', status: 'done', detail: summary, durationMs: elapsedMs(since) });
     return { ok: true, summary };
   }
@@ -201,14 +203,14 @@ async function historyVariable(context: LifeContext): Promise<Record<string, str
   const { plan } = context;
   if (await wholeHistory(plan)) return {};
   const count = (await git(['rev-list', '--count', 'HEAD'], inWorktree(plan))).trim();
-  const text = `The git host did not give older history: this repository has its newest ${count} commits (CYRUS_HISTORY_DEPTH).\n`;
+  const text = `The git host did not deliver older history: this repository has its newest ${count} commits (CYRUS_HISTORY_DEPTH).\n`;
   context.emit({ type: 'setup-output', text });
   return { CYRUS_HISTORY_DEPTH: count };
 }
 
 function setupNote({ record, paths }: LifeContext): string | null {
   if (!record.setup || record.setup.ok) return null;
-  return `Note: ${record.setup.summary}. What it printed is in ${paths.setupLog}.`;
+  return `Note: ${record.setup.summary}. Its output is in ${paths.setupLog}.`;
 }
 
 /** What is reported of an error that ended the preparations. */
@@ -218,7 +220,7 @@ export function failureEvent(error: unknown, context: LifeContext): SandboxEvent
   }
   if (error instanceof RestoreError || error instanceof CheckpointStoreError) {
     const message = `The work could not be restored: ${error.message}`;
-    return { type: 'failed', step: 'restore', message, hint: 'What was pushed before is on the branch.' };
+    return { type: 'failed', step: 'restore', message, hint: 'Work pushed before is on the branch.' };
   }
   if (error instanceof ClaudeStartError) {
     const hint = `Install @anthropic-ai/claude-code in the sandbox, or set CLAUDE_BIN (now ${context.config.claudeBin}).`;

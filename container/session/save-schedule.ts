@@ -147,7 +147,7 @@ export class Saving {
   /** People are asked whether it may be pushed; the turn waits. @returns what Claude is told */
   async #askToPush(tried: PublishedWork, held: HeldPush | null): Promise<{ advice: string[] }> {
     if (held === null) {
-      const why = 'Nobody was asked whether these changes may be pushed, for there are too many of them to be read.';
+      const why = 'Nobody was asked whether these changes may be pushed, because there are too many to review.';
       return { advice: [...tried.advice, why] };
     }
     const decision = await this.#options.askPeople(HELD_PUSH_TOOL, held);

@@ -164,7 +164,7 @@ export class Session {
     if (!life) return;
     this.#ending = life
       .end()
-      .catch((error: unknown) => log('error', 'life not ended cleanly', { sessionId: this.id, error }));
+      .catch((error: unknown) => log('error', 'generation not ended cleanly', { sessionId: this.id, error }));
   }
 
   async #beginLife(fresh: boolean): Promise<void> {
@@ -230,7 +230,7 @@ function checkCredential(config: SandboxConfig, start: StartSession): void {
   throw new Refusal(
     400,
     'api-key-set',
-    "ANTHROPIC_API_KEY is set in the environment of the sandbox server (the container's image, its start, or the machine), but this Cyrus uses a Claude subscription: remove it there, for it could be charged; or set CLAUDE_CREDENTIAL to api-key.",
+    "ANTHROPIC_API_KEY is set in the environment of the sandbox server (the container's image, its start, or the machine), but this Cyrus uses a Claude subscription: remove it there, because it could cause charges; or set CLAUDE_CREDENTIAL to api-key.",
   );
 }
 
@@ -240,6 +240,6 @@ function checkRepository(config: SandboxConfig, start: StartSession): void {
   throw new Refusal(
     400,
     'bad-repository',
-    `repository.fullName: "${start.repository.fullName}" is no name of a repository.`,
+    `repository.fullName: "${start.repository.fullName}" is not the name of a repository.`,
   );
 }

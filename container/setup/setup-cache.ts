@@ -57,7 +57,7 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
   const patterns = [...new Set(wished.map((name) => withoutEnding(name, '/')))];
   // One that leads elsewhere would leave the cache incomplete, with the script skipped.
   if (patterns.length === 0 || !patterns.every(isInside))
-    return tellUncached(context, patterns, 'a name leads out of it');
+    return tellUncached(context, patterns, 'a name points outside it');
   const sources = await trackedFiles(context);
   if (sources === null) return null;
   const directories = patterns;
@@ -131,7 +131,7 @@ function tellUncached(context: LifeContext, directories: string[], why: string):
     log('info', `setup is not kept: ${why}`, { sessionId: context.sessionId, directories });
     context.emit({
       type: 'notice',
-      text: `What ${directories.join(', ')} holds is not kept for later sessions: ${why}.`,
+      text: `${directories.join(', ')} is not cached for later sessions: ${why}.`,
     });
   }
   return null;
@@ -209,7 +209,8 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
     for (const name of await matching(unpacked, directories)) {
       const target = join(worktree, name);
       await mkdir(dirname(target), { recursive: true });
-      if (!(await liesInside(worktree, dirname(target)))) throw new ArchiveError(`${name} leads out of the repository`);
+      if (!(await liesInside(worktree, dirname(target))))
+        throw new ArchiveError(`${name} points outside the repository`);
       await rm(target, { recursive: true, force: true });
       await rename(join(unpacked, name), target);
       found.push(name);
@@ -218,7 +219,7 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
     return `${found.join(', ')} from the cache, made on ${day} at ${kept.commit.slice(0, 7)}`;
   } catch (error) {
     if (context.isOver) return null;
-    log('warning', 'what the setup script had made could not be restored', { sessionId: context.sessionId, error });
+    log('warning', 'the result of the setup script could not be restored', { sessionId: context.sessionId, error });
     return null;
   } finally {
     await rm(archive, { force: true });
@@ -247,7 +248,7 @@ export async function keepSetup(
     const base = `refs/remotes/origin/${plan.baseBranch}`;
     if (!(await gitSays(['merge-base', '--is-ancestor', 'HEAD', base], options))) return null;
     const made = await matching(worktree, directories);
-    if (made.length === 0) return tellUncached(context, directories, `${SETUP} made no directory of that name`);
+    if (made.length === 0) return tellUncached(context, directories, `${SETUP} created no directory of that name`);
     const elsewhere = [...(await whatIsThere(context, made))]
       .filter(([path, changedAt]) => there.get(path) !== changedAt)
       .map(([path]) => path);
@@ -256,7 +257,7 @@ export async function keepSetup(
       return tellUncached(
         context,
         directories,
-        `${SETUP} also makes or changes what is not in there (${few}), which would be missing where it is skipped`,
+        `${SETUP} also creates or changes files outside it (${few}), which would be missing if the script were skipped`,
       );
     }
     if (made.length > MAX_DIRECTORIES)
@@ -267,7 +268,7 @@ export async function keepSetup(
     return (await putEntry(access, entry, archive, commit)) ? bytes : null;
   } catch (error) {
     if (!context.isOver)
-      log('warning', 'what the setup script made is not kept', { sessionId: context.sessionId, error });
+      log('warning', 'the result of the setup script is not cached', { sessionId: context.sessionId, error });
     return null;
   } finally {
     await rm(archive, { force: true });

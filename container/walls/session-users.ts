@@ -45,7 +45,11 @@ export class SessionUsers {
       this.#write();
       return uid;
     }
-    throw new Refusal(507, 'full', `This sandbox server holds ${UIDS} sessions; remove some of them.`);
+    throw new Refusal(
+      507,
+      'full',
+      `This sandbox server has ${UIDS} sessions, which is the limit; remove some of them.`,
+    );
   }
 
   /** No file of the session is left. */

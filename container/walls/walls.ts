@@ -52,7 +52,7 @@ export function findWalls(options: WallOptions): Walls {
   if (setting === 'none') return none('CYRUS_WALLS is none');
   if (process.platform !== 'linux') return none(`${process.platform} has no walls between sessions`);
   const isRoot = process.getuid?.() === 0;
-  if (setting === 'users' && !isRoot) return none('walls by users need a server that runs as root');
+  if (setting === 'users' && !isRoot) return none('walls by users require a server that runs as root');
   if (isRoot && setting !== 'namespaces') {
     const inside: WallSpace = { uid: FIRST_UID, dir: null, mirror: null };
     const seen = `test -x "$0" && test -r "$1" && test -x "$2"`;
@@ -73,7 +73,9 @@ export function findWalls(options: WallOptions): Walls {
       'true',
     ]);
     const why =
-      noView === null ? null : `sessions see each other’s processes and /tmp, for bubblewrap does not work (${noView})`;
+      noView === null
+        ? null
+        : `sessions see each other’s processes and /tmp, because bubblewrap does not work (${noView})`;
     return { kind: 'users', hasView: noView === null, why, options };
   }
   const problem = attempt(['bwrap', ...viewArguments(options, { uid: null, dir: null, mirror: null }), '--', 'true']);

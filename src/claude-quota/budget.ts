@@ -53,5 +53,5 @@ export function noPriceWords(model: string): string {
 /** What happened, and who can raise it. */
 export function budgetWords({ which, limit, spent }: UsedUp): string {
   const [of, variable] = WORDS[which];
-  return `${BUDGET_MARK} ${of} is used up: $${spent.toFixed(2)} of $${limit.toFixed(2)} are spent or promised, and the next request was not sent. An admin of this Cyrus can raise it (${variable}).`;
+  return `${BUDGET_MARK} ${of} is used up: $${spent.toFixed(2)} of $${limit.toFixed(2)} are spent or promised, and the next request was not sent. A Cyrus admin can raise it (${variable}).`;
 }

@@ -105,7 +105,7 @@ function prune(value: unknown, depth: number, budget: Budget): unknown {
     return value;
   }
   budget.left -= 2;
-  if (depth >= MAX_DEPTH) return '[nested too deeply to be kept]';
+  if (depth >= MAX_DEPTH) return '[nested too deeply to store]';
   if (Array.isArray(value)) {
     const kept: unknown[] = [];
     for (const item of value) {

@@ -43,14 +43,14 @@ function readBlock(state: ReaderState, block: ContentBlock, line: AssistantLine)
       const text = withoutInternals(said);
       const open = openBlock(state, line, (candidate) => candidate.kind === block.type);
       const closed = close(state, open);
-      if (text.trim() === '') return dropped(closed, open, `${block.type} without words`);
+      if (text.trim() === '') return dropped(closed, open, `${block.type} without text`);
       const body: JournalBody = { kind: block.type, ...boundText(text), ...from };
       // What viewers have seen is the entry only if it is as long; otherwise they are given the entry.
       if (open !== undefined && open.length !== text.length) return replaced(closed, open, body);
       return { state: closed, entry: { body, ...(open && { block: open.key }) } };
     }
     case 'redacted_thinking':
-      return { state, why: 'thinking that is not shown' };
+      return { state, why: 'hidden thinking' };
     case 'tool_use':
     case 'server_tool_use':
     case 'mcp_tool_use': {
@@ -83,7 +83,7 @@ export function readUser(state: ReaderState, line: UserLine): ReadStep {
       return { state: answered, entry: { body } };
     }
     if (block.type === 'text') return readUserText(current, block.text ?? '', line);
-    if (line.isReplay === true) return { state: current, why: 'replay of a prompt already in the journal' };
+    if (line.isReplay === true) return { state: current, why: 'replay of a prompt that is already in the journal' };
     const shown = contentText([block]);
     return {
       state: current,
@@ -98,16 +98,16 @@ const INTERNAL = /^\s*(?:<system-reminder>|<task-notification>|\[SYSTEM NOTIFICA
 const CONTINUATION = /^This session is being continued from a previous conversation/;
 
 function readUserText(state: ReaderState, text: string, line: UserLine): BlockStep {
-  if (INTERRUPTED.test(text)) return { state, why: 'interruption, which the stop and the result tell' };
+  if (INTERRUPTED.test(text)) return { state, why: 'interruption; the stop and the result report it' };
   const output = COMMAND_OUTPUT.exec(text);
   if (output !== null) {
     const printed = (output[2] ?? '').trim();
     if (printed === '') return { state, why: 'command without output' };
     return notice(state, output[1] === 'stderr' ? 'warning' : 'info', printed);
   }
-  if (line.isReplay === true) return { state, why: 'replay of a prompt already in the journal' };
-  if (parentOf(line) !== undefined) return { state, why: 'prompt of a subagent, which is in its tool call' };
-  if (INTERNAL.test(text)) return { state, why: 'note of the CLI for Claude alone' };
+  if (line.isReplay === true) return { state, why: 'replay of a prompt that is already in the journal' };
+  if (parentOf(line) !== undefined) return { state, why: 'prompt of a subagent; its tool call has it' };
+  if (INTERNAL.test(text)) return { state, why: 'note from the CLI for Claude only' };
   if (CONTINUATION.test(text)) return notice(state, 'info', `Claude continues from a summary.\n\n${summary(text)}`);
   if (text.trim() === '') return { state, why: 'empty text' };
   return notice(state, 'info', `Given to Claude: ${text}`);

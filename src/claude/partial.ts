@@ -46,21 +46,24 @@ export function readPartial(state: ReaderState, line: Fields): ReadStep | null {
       return readBlockStart(state, line, event, parent);
     case 'content_block_stop': {
       const open = state.blocks.some((block) => block.key === blockKey(state, line, event, parent));
-      return redundant(state, open ? 'end of a block that follows whole' : 'end of a block already in the journal');
+      return redundant(
+        state,
+        open ? 'end of a block that arrives complete later' : 'end of a block already in the journal',
+      );
     }
     case 'message_delta':
       return readUsage(state, messageId(state, line, parent), parent, asFields(event.usage));
     case 'message_stop':
       return readMessageStop(state, messageId(state, line, parent));
     case 'ping':
-      return redundant(state, 'sign of life of the API');
+      return redundant(state, 'keep-alive from the API');
     case 'error': {
       const error = asFields(event.error);
       const text = typeof error?.message === 'string' ? error.message : 'no reason given';
       return entries(state, {
         kind: 'notice',
         level: 'warning',
-        text: boundWord(`Claude's answer broke off: ${text}`),
+        text: boundWord(`Claude's answer was cut off: ${text}`),
       });
     }
     default:
@@ -86,11 +89,11 @@ function readDelta(state: ReaderState, line: Fields, event: Fields, parent: stri
   if (kind === 'input_json_delta') {
     const moved = Math.floor(block.length / INPUT_STEP) !== Math.floor(grown.length / INPUT_STEP);
     if (!moved && !(block.length === 0 && text.length > 0))
-      return redundant(next, 'input of a tool call, which follows whole');
+      return redundant(next, 'input of a tool call that arrives complete later');
     return live(next, { type: 'activity', what: 'tool-input', tokens: Math.ceil(grown.length / CHARACTERS_PER_TOKEN) });
   }
   if (block.kind !== (kind === 'text_delta' ? 'text' : 'thinking'))
-    return redundant(state, 'delta of another kind than its block');
+    return redundant(state, 'delta whose type does not match its block');
   if (text === '') return redundant(state, 'empty delta');
   return live(next, { type: 'delta', block: block.key, text });
 }
@@ -112,7 +115,7 @@ function readBlockStart(state: ReaderState, line: Fields, event: Fields, parent:
   const content = asFields(event.content_block);
   if (content === null || typeof content.type !== 'string' || typeof event.index !== 'number') return null;
   const kind = blockKind(content.type);
-  if (kind === null) return redundant(state, `start of a ${boundWord(content.type)} block, which follows whole`);
+  if (kind === null) return redundant(state, `start of a ${boundWord(content.type)} block that arrives complete later`);
   const key = blockKey(state, line, event, parent);
   const first = kind === 'text' ? content.text : kind === 'thinking' ? content.thinking : '';
   const text = typeof first === 'string' ? first : '';

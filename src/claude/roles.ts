@@ -23,19 +23,19 @@ const ROLES: Record<Role, { labels: string[]; tools: RoleTools; instructions: st
     labels: ['debugger', 'bug'],
     tools: 'everything',
     instructions: `Your role is debugger. First reproduce the fault, with a test that fails because of it. Then find the cause, not just the place
-where it shows, and say what it is. Mend it with the smallest change that removes the cause, and show that the test passes.`,
+where it shows, and say what it is. Fix it with the smallest change that removes the cause, and show that the test passes.`,
   },
   scoper: {
     labels: ['scoper', 'prd', 'plan'],
     tools: 'looking',
-    instructions: `Your role is scoper. You change nothing. Read the code that matters, then answer with a plan: what is asked, what is
-unclear, which files and interfaces are concerned, the steps in an order in which each can be reviewed by itself, the risks, and how it will be tested.`,
+    instructions: `Your role is scoper. You change nothing. Read the relevant code, then answer with a plan: what is asked, what is
+unclear, which files and interfaces are affected, the steps in an order in which each can be reviewed by itself, the risks, and how it will be tested.`,
   },
   reviewer: {
     labels: ['reviewer', 'review'],
     tools: 'looking-commands',
-    instructions: `Your role is reviewer. You change no file. Look at what the branch and the issue are about (of commands only those run
-that change nothing, such as git diff and git log), and answer with your findings, the gravest first: where (file and line), what is wrong, in which case it fails, and what would mend it. Say so plainly where you find nothing.`,
+    instructions: `Your role is reviewer. You change no file. Look at what the branch and the issue are about (only commands
+that change nothing run, such as git diff and git log), and answer with your findings, the most serious first: where (file and line), what is wrong, in which case it fails, and what would fix it. If you find nothing, say so plainly.`,
   },
 };
 
@@ -85,7 +85,8 @@ export function assign(
 function byAdmin(texts: string[]): string {
   const said = texts.map((text) => text.trim()).filter((text) => text !== '');
   if (said.length === 0) return '';
-  const heading = 'An admin of Cyrus set this for the repository. It wins over what else is said on how to work in it:';
+  const heading =
+    'An admin of Cyrus set this for the repository. It overrides everything else said about how to work in it:';
   return [heading, ...said].join('\n\n');
 }
 

@@ -100,7 +100,7 @@ function readFields(state: ReaderState, fields: Fields, type: string): ReadStep 
     case 'transcript_mirror':
       return redundant(state, 'copy of the transcript');
     case 'keep_alive':
-      return redundant(state, 'sign of life of the CLI');
+      return redundant(state, 'keep-alive from the CLI');
     case 'tool_use_summary':
       return redundant(state, 'summary of tool calls already in the journal');
     case 'prompt_suggestion':

@@ -254,6 +254,6 @@ function task(state: ReaderState, id: string, status: string, description?: stri
 }
 
 function notice(state: ReaderState, level: 'info' | 'warning' | 'error', text: string): ReadStep {
-  if (text.trim() === '') return redundant(state, 'notice without words');
+  if (text.trim() === '') return redundant(state, 'notice without text');
   return entries(state, { kind: 'notice', level, ...boundText(text) });
 }

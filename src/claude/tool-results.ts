@@ -84,7 +84,7 @@ function asJson(value: unknown): string {
     return JSON.stringify(value) ?? '';
   } catch {
     // JSON.stringify recurses; what JSON.parse accepted may still be nested too deeply for it.
-    return '[nested too deeply to be shown]';
+    return '[nested too deeply to show]';
   }
 }
 

@@ -41,11 +41,11 @@ const BUDGET = new RegExp(
 const KEPT = 'The work so far is kept on the branch.';
 const AGAIN = 'Comment here to try again.';
 /** The same request fails the same way until somebody has seen to it. */
-const ADMIN = 'Trying again will not help; an admin of this Cyrus has to see to it.';
+const ADMIN = 'Trying again will not help; a Cyrus admin has to fix this.';
 const FRESH =
-  'Comment “start fresh” to continue in a new conversation, which is told what was done so far; the branch stays as it is.';
+  'Comment “start fresh” to continue in a new conversation, which is told what was done so far. The branch does not change.';
 const LATER = 'Comment here in a few minutes to try again.';
-/** Longest quotation of what Claude Code itself said about a failure without words of ours. */
+/** Longest quotation of what Claude Code itself said about a failure without text of ours. */
 const MAX_QUOTE = 600;
 
 /**
@@ -75,7 +75,7 @@ function describeFailure(
 ): Failure {
   // The gateway's own refusal, whichever way Claude Code puts it.
   const budget = BUDGET.exec(result.text)?.[0];
-  if (budget) return { what: budget, todo: 'Comment here to go on after that.' };
+  if (budget) return { what: budget, todo: 'Comment here after that to continue.' };
   const named = namedRefusal(result.text);
   if (named) return named;
   const trouble = historyFailure(result);
@@ -89,18 +89,18 @@ function describeFailure(
     case 'oauth_org_not_allowed':
       return {
         what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
-        todo: 'An admin of this Cyrus has to run `claude setup-token` and store what it prints as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to go on.',
+        todo: 'A Cyrus admin has to run `claude setup-token` and store the printed token as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to continue.',
       };
     case 'account_on_hold':
     case 'verification_required':
       return {
-        what: 'Anthropic wants something from the owner of the Claude account before it can be used again.',
-        todo: 'An admin of this Cyrus has to sign in to that account and see to it; then comment here to go on.',
+        what: 'Anthropic requires something from the owner of the Claude account before it can be used again.',
+        todo: 'A Cyrus admin has to sign in to that account and resolve it; then comment here to continue.',
       };
     case 'billing_error':
       return {
         what: 'The credit balance of the Anthropic account is too low.',
-        todo: 'An admin of this Cyrus has to add credit; then comment here to go on.',
+        todo: 'A Cyrus admin has to add credit; then comment here to continue.',
       };
     case 'overloaded':
       return { what: `Claude's API is overloaded and kept refusing the request${faultOf(result.text)}.`, todo: LATER };
@@ -118,21 +118,24 @@ function describeFailure(
       return unknownModel(model);
     case 'max_turns':
       return {
-        what: 'Claude reached the number of steps it may take in one go without finishing.',
-        todo: 'Comment here to let it go on.',
+        what: 'Claude reached the limit of steps for one turn before it finished.',
+        todo: 'Comment here to let it continue.',
       };
     case 'budget_exhausted':
-      return { what: 'Claude reached the spending limit of one go.', todo: 'Comment here to let it go on.' };
+      return { what: 'Claude reached the spending limit for one turn.', todo: 'Comment here to let it continue.' };
     case 'max_output_tokens':
-      return { what: "Claude's answer became longer than it may be.", todo: 'Comment here and ask for smaller steps.' };
+      return { what: "Claude's answer exceeded the maximum length.", todo: 'Comment here and ask for smaller steps.' };
     case 'pdf_too_large':
-      return { what: 'A PDF is too large for Claude to read.', todo: 'Comment here without it, or with a part of it.' };
+      return { what: 'A PDF is too large for Claude to read.', todo: 'Comment here without it, or with part of it.' };
     case 'pdf_password_protected':
-      return { what: 'A PDF is protected by a password.', todo: 'Comment here without it, or with one that is not.' };
+      return {
+        what: 'A PDF is protected by a password.',
+        todo: 'Comment here without it, or with an unprotected one.',
+      };
     case 'claude_code_version_too_old':
       return {
         what: "The sandbox's Claude Code is too old for Claude's API.",
-        todo: 'An admin of this Cyrus has to update it (npm install, then deploy); then comment here to go on.',
+        todo: 'A Cyrus admin has to update it (npm install, then deploy); then comment here to continue.',
       };
     case 'image_error':
     case 'media_removed':
@@ -147,21 +150,21 @@ const CHOSEN: Record<ChosenModel['from'], { by: string; todo: string }> = {
   label: { by: 'which a label of the issue asks for', todo: 'Comment here with another one' },
   settings: {
     by: "which the repository's settings or CLAUDE_MODEL name",
-    todo: 'An admin of this Cyrus has to correct that. Or comment here with another one',
+    todo: 'A Cyrus admin has to correct that. Or comment here with another one',
   },
 };
 
 function unknownModel(model: ChosenModel | null): Failure {
   if (model === null) {
     return {
-      what: 'The Claude model Cyrus is set to use does not exist or is not open to this account.',
-      todo: 'An admin of this Cyrus has to correct CLAUDE_MODEL; then comment here to go on.',
+      what: 'The Claude model Cyrus is set to use does not exist or is not available to this account.',
+      todo: 'A Cyrus admin has to correct CLAUDE_MODEL; then comment here to continue.',
     };
   }
   const { by, todo } = CHOSEN[model.from];
   const name = model.name.replaceAll('`', "'");
   return {
-    what: `There is no Claude model \`${name}\`, ${by}, or it is not open to this account.`,
+    what: `There is no Claude model \`${name}\`, ${by}, or it is not available to this account.`,
     todo: `${todo}, e.g. \`[model=sonnet]\`.`,
   };
 }
@@ -180,7 +183,7 @@ function namedRefusal(said: string): Failure | null {
   if (longest !== undefined) {
     return {
       what: `The name of a tool of an MCP server is too long: Claude's API takes ${longest} characters, with the server's name in front.`,
-      todo: 'An admin of this Cyrus has to give the server a shorter name, or leave the tool out; then comment here to go on.',
+      todo: 'A Cyrus admin has to give the server a shorter name, or leave the tool out; then comment here to continue.',
     };
   }
   if (/\bPDF\b.{0,80}\b(?:not valid|invalid|corrupt|could not be (?:read|processed))/i.test(said)) {
@@ -193,7 +196,7 @@ function unknownFailure(reason: string, said: string): Failure {
   if (/no conversation found/i.test(said)) {
     return {
       what: 'The earlier conversation could not be found in the sandbox.',
-      todo: 'Comment here with what is left to do; Claude reads the branch and starts afresh.',
+      todo: 'Comment here with what is left to do; Claude reads the branch and starts a new conversation.',
     };
   }
   const quote = said.replace(/\s+/g, ' ').trim();
@@ -216,15 +219,15 @@ function canPass(reason: string, said: string): boolean {
 function historyFailure(result: Result): Failure | null {
   switch (historyTrouble(result)) {
     case 'broken':
-      return { what: "Claude's API does not take the record of this conversation any more.", todo: FRESH };
+      return { what: "Claude's API no longer accepts the history of this conversation.", todo: FRESH };
     case 'full':
       return {
-        what: 'The conversation has become longer than Claude can read at once.',
+        what: "The conversation has become longer than Claude's context window.",
         todo: `${FRESH} Or ask for the rest in a new issue, in smaller steps.`,
       };
     case 'refused':
       return {
-        what: "Claude's API refuses to go on with this conversation, because of what is in it.",
+        what: "Claude's API refuses to continue this conversation because of its content.",
         todo: `${FRESH} If the request itself is refused, put it another way.`,
       };
     case null:
@@ -255,7 +258,7 @@ function usageLimit(said: string, limit: KnownLimit | undefined): Failure {
   const reset = limit?.resetsAt != null ? atUtc(limit.resetsAt) : resetIn(said);
   return {
     what: `Claude's ${name} is used up${reset === null ? '.' : `; it resets ${reset}.`}`,
-    todo: reset === null ? 'Comment here once it has reset to go on.' : 'Comment here after that to go on.',
+    todo: reset === null ? 'Comment here once it has reset to continue.' : 'Comment here after that to continue.',
   };
 }
 

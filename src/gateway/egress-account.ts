@@ -28,8 +28,7 @@ export interface Passage {
   path: string;
 }
 
-const CAUGHT =
-  'Cyrus: this request holds a credential that has no business leaving the sandbox. The session is stopped.\n';
+const CAUGHT = 'Cyrus: this request contains a credential that must not leave the sandbox. The session is stopped.\n';
 
 /**
  * Carries out a request under observation.
@@ -121,7 +120,7 @@ function watch(
           return;
         }
         alarm(secret);
-        controller.error(new Error('the request held a credential'));
+        controller.error(new Error('the request contained a credential'));
       },
     }),
   );

@@ -38,7 +38,7 @@ export interface McpTarget {
 export async function forwardToMcp(request: Request, target: McpTarget, fetcher: Fetch): Promise<Response> {
   const { name } = target;
   if (request.method !== 'POST' && request.method !== 'DELETE') {
-    return refuse(405, 'method', `the MCP server ${name} is asked by POST`, { allow: 'POST, DELETE' });
+    return refuse(405, 'method', `the MCP server ${name} takes POST`, { allow: 'POST, DELETE' });
   }
   let body: string | null = null;
   if (request.method === 'POST') {
@@ -57,7 +57,11 @@ export async function forwardToMcp(request: Request, target: McpTarget, fetcher:
     );
   } catch (error) {
     log('gateway.mcp.unreachable', { server: name, error: asError(error) });
-    return refuse(502, 'unreachable', `the MCP server ${name} could not be reached, or broke off; try again later`);
+    return refuse(
+      502,
+      'unreachable',
+      `the MCP server ${name} could not be reached, or closed the connection; try again later`,
+    );
   }
   if (answer.ok) {
     const kept = [...answer.headers].filter(([header]) => isOfProtocol(header) || header === 'cache-control');
@@ -89,7 +93,7 @@ async function readMessage(request: Request, { name, mayCall }: McpTarget): Prom
   try {
     text = await readText(request);
   } catch {
-    return refuse(400, 'broken', 'the request broke off, or was refused on its way');
+    return refuse(400, 'broken', 'the request was cut off, or refused on its way');
   }
   if (text === null) return refuse(413, 'too_large', `a request to an MCP server has at most ${MAX_BYTES} bytes`);
   const parsed = parseJson(text);
@@ -98,7 +102,7 @@ async function readMessage(request: Request, { name, mayCall }: McpTarget): Prom
   if ('code' in messages) return refuseMessage(messages.id, messages.code, messages.message);
   for (const { id, method, about } of messages) {
     if (method !== 'tools/call' || mayCall === null || mayCall(about ?? '')) continue;
-    const words = `the tool ${(about ?? '').slice(0, 200)} of the MCP server ${name} is not among those that are allowed in this repository`;
+    const words = `the tool ${(about ?? '').slice(0, 200)} of the MCP server ${name} is not allowed in this repository`;
     return refuseMessage(id, -32602, words);
   }
   const [first] = messages;
@@ -157,11 +161,11 @@ function refusalOf({ status, headers }: Response, said: string, name: string): R
   const words = said !== '' && isText ? `: ${said}` : '';
   log('gateway.mcp.refused', { server: name, status });
   if (status >= 300 && status < 400) {
-    return refuse(502, 'moved', `the MCP server ${name} sends on to another address, which is not followed`);
+    return refuse(502, 'moved', `the MCP server ${name} redirects to another address, which Cyrus does not follow`);
   }
   // A 401 handed on would make Claude's CLI look for a way to log in.
   if (status === 401 || status === 403) {
-    const message = `the MCP server ${name} does not accept the credential that is stored for it: have an admin of Cyrus store it again${words}`;
+    const message = `the MCP server ${name} does not accept the credential that is stored for it: ask a Cyrus admin to store it again${words}`;
     return refuse(502, 'credential', message);
   }
   const retryAfter = headers.get('retry-after');

@@ -93,12 +93,12 @@ export function closedFor(ask: Ask, standing: Standing, rights: readonly Right[]
   const { stage, words } = standing;
   if (stage === 'unknown') return { error: 'no_such_session', message: words ?? 'there is no such session' };
   if (stage === 'other-life') {
-    return { error: 'superseded', message: words ?? 'another life of this session has taken over' };
+    return { error: 'superseded', message: words ?? 'a newer generation of this session has taken over' };
   }
   const needed = NEEDS[ask];
   if (needed && !rights.includes(needed)) return { error: 'read_only', message: READ_ONLY_WORDS[needed] };
   if (ask === 'keep-setup' && !standing.isFresh) {
-    return { error: 'too_late', message: 'what a setup script made is taken only before Claude is started' };
+    return { error: 'too_late', message: 'the result of a setup script is stored only before Claude is started' };
   }
   if (OPEN[ask].includes(stage) || isOpenAtRest(ask, standing)) return null;
   return { error: 'closed', message: words ?? CLOSED_WORDS[stage] };
@@ -112,17 +112,17 @@ function isOpenAtRest(ask: Ask, { stage, mayWake, isJustOver }: Standing): boole
 }
 
 const READ_ONLY_WORDS: Record<Right, string> = {
-  push: 'this session only looks at the repository, so nothing is pushed for it',
-  keep: 'a session that only looks stores nothing for others',
-  change: 'this session only looks, so it calls no tool that changes something',
+  push: 'this session is read-only, so it cannot push',
+  keep: 'a read-only session cannot store anything for other sessions',
+  change: 'this session is read-only, so it cannot call a tool that changes anything',
 };
 
 const CLOSED_WORDS: Record<Exclude<Stage, 'other-life' | 'unknown'>, string> = {
-  turn: 'this is not open to a session',
-  ending: 'the turn was stopped: its work is saved, and nothing else is done for it',
-  'late-save': 'no turn is under way: this is open again when the next one begins',
-  rest: 'no turn is under way: this is open again when the next one begins',
+  turn: 'sessions may not do this',
+  ending: 'the turn was stopped: its work is saved, and nothing else is done in it',
+  'late-save': 'no turn is running: this is possible again when the next one begins',
+  rest: 'no turn is running: this is possible again when the next one begins',
   alarm:
-    'a credential was about to leave the sandbox, so the session was stopped: this is open again when its next turn begins',
-  withdrawn: 'the workspace or the repository of this session was taken away from Cyrus',
+    'a credential was about to leave the sandbox, so the session was stopped: this is possible again when its next turn begins',
+  withdrawn: 'Cyrus no longer has access to the workspace or the repository of this session',
 };

@@ -30,7 +30,7 @@ export function watched(body: ReadableStream<Uint8Array>, watcher: Watcher): Rea
           const read = await (pause ? Promise.race([reader.read(), pause.over]) : reader.read());
           if (read === 'stalled') {
             end('stalled');
-            controller.error(new Error(`the answer paused for ${(stallMs ?? 0) / 1000} s`));
+            controller.error(new Error(`the answer stalled for ${(stallMs ?? 0) / 1000} s`));
             await reader.cancel('stalled');
           } else if (read.done) {
             end('whole');

@@ -133,7 +133,7 @@ function onGitHub({ github }: Config, cloneUrl: string): GitHubRepository {
 
 function appOf({ github }: Config): { id: string; privateKey: string } {
   if (github.app) return github.app;
-  throw new GitHubError('unauthorized', 'the repository is reached by a GitHub App, but none is configured', {
+  throw new GitHubError('unauthorized', 'the repository uses a GitHub App, but none is configured', {
     hint: 'Ask an admin to set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or to store a token for the repository.',
   });
 }

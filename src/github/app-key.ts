@@ -23,7 +23,7 @@ export async function importAppKey(pem: string): Promise<CryptoKey> {
   const match = /-----BEGIN (RSA )?PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END (RSA )?PRIVATE KEY-----/.exec(text);
   if (!match) {
     throw new AppKeyError(
-      'GITHUB_APP_PRIVATE_KEY is no RSA private key in PEM: store the whole .pem file that GitHub gave you, from -----BEGIN to END-----',
+      'GITHUB_APP_PRIVATE_KEY is not an RSA private key in PEM: store the whole .pem file that GitHub gave you, from -----BEGIN to END-----',
     );
   }
   try {
@@ -32,7 +32,7 @@ export async function importAppKey(pem: string): Promise<CryptoKey> {
     return await crypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
   } catch (cause) {
     throw new AppKeyError(
-      'GITHUB_APP_PRIVATE_KEY is damaged: store the whole .pem file that GitHub gave you once more, or make a new key in the app’s settings',
+      'GITHUB_APP_PRIVATE_KEY is damaged: store the whole .pem file from GitHub again, or create a new key in the app’s settings',
       { cause },
     );
   }

@@ -32,11 +32,11 @@ export async function choiceBy(
     }),
   );
   const branch = names.find((_, index) => allowed[index]);
-  const reason = `by GitHub’s rules for ${fullName} a branch named \`${wanted}\` ${why}`;
+  const reason = `under GitHub’s rules for ${fullName} a branch named \`${wanted}\` ${why}`;
   if (branch !== undefined) return { branch, told: `The branch is \`${branch}\`, because ${reason}.` };
   return {
     branch: wanted,
-    told: `The work can probably not be pushed: ${reason}, and no other name was found that they allow. An admin of Cyrus has to set a \`branchTemplate\` for the repository that they allow, or an admin of the repository has to let Cyrus’s credential bypass them.`,
+    told: `Pushing the work will probably fail: ${reason}. Cyrus found no other name that they allow. A Cyrus admin has to set a \`branchTemplate\` that they allow, or an admin of the repository has to let Cyrus’s credential bypass them.`,
   };
 }
 

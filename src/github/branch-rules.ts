@@ -35,7 +35,7 @@ export interface BranchRules {
 const FORBIDDING: Record<string, string> = {
   creation: 'be made',
   update: 'be pushed to',
-  pull_request: 'be changed except by a pull request',
+  pull_request: 'be changed except through a pull request',
 };
 
 /** The rules for a branch of this name, whether it exists or not. @throws GitHubError */

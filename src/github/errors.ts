@@ -75,7 +75,7 @@ export function toGitHubError(what: string, status: number, headers: Headers, bo
     const until = `${new Date(retryAt).toISOString().slice(11, 16)} UTC`;
     return new GitHubError(
       'rate-limited',
-      `GitHub's rate limit is used up until ${until}, so Cyrus could not ${what}`,
+      `GitHub's rate limit is exhausted until ${until}, so Cyrus could not ${what}`,
       {
         retryAt,
         said,
@@ -102,7 +102,7 @@ export function toGitHubError(what: string, status: number, headers: Headers, bo
     case 404:
       return new GitHubError('not-found', message, {
         said,
-        hint: 'The repository was renamed or removed, or the GitHub App, or the token, has no access to it: ask an admin to check.',
+        hint: 'The repository was renamed or removed, or the GitHub App (or the token) has no access to it: ask an admin to check.',
       });
     default:
       return status >= 500

@@ -180,7 +180,7 @@ function explained(error: GitHubError, { owner, name }: GitHubRepository): GitHu
       return new GitHubError('not-found', `the GitHub App is not installed on ${owner}/${name}`, {
         said,
         cause: error,
-        hint: `Ask an owner of ${owner} to install the app there, or to add ${name} to the repositories it may use; or have a token stored for the repository.`,
+        hint: `Ask an owner of ${owner} to install the app there, or to add ${name} to the repositories it may use; or ask a Cyrus admin to store a token for the repository.`,
       });
     case 'forbidden':
       return new GitHubError('forbidden', `the GitHub App's installation on ${owner}/${name} is suspended${words}`, {
@@ -189,7 +189,7 @@ function explained(error: GitHubError, { owner, name }: GitHubRepository): GitHu
         hint: `Ask an owner of ${owner} to unsuspend it.`,
       });
     case 'refused':
-      return new GitHubError('refused', `GitHub gives the GitHub App no token for ${owner}/${name}${words}`, {
+      return new GitHubError('refused', `GitHub refuses the GitHub App a token for ${owner}/${name}${words}`, {
         said,
         cause: error,
         hint: `The app needs write access to contents and to pull requests, and ${name} among its repositories: ask an owner of ${owner} to accept that.`,

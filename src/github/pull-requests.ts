@@ -77,7 +77,7 @@ export interface PullRequestState {
   base: string;
 }
 
-/** How a pull request stands now; null where there is none of this number. @throws GitHubError */
+/** How a pull request stands now; null where there is not one of: this number. @throws GitHubError */
 export async function pullRequestState(api: GitHubApi, number: number): Promise<PullRequestState | null> {
   try {
     const pull = await api.ask({
@@ -100,7 +100,7 @@ export async function pullRequestState(api: GitHubApi, number: number): Promise<
   }
 }
 
-/** A person's own pull request of the same branch, to another base, is none of Cyrus's. */
+/** A person's own pull request of the same branch, to another base, is not one of: Cyrus's. */
 async function findOpen(api: GitHubApi, { head, base, known }: Proposal): Promise<Pull | null> {
   const { owner } = api.repository;
   const query = new URLSearchParams({ state: 'open', head: `${owner}:${head}`, per_page: '20' });
@@ -160,7 +160,7 @@ function explained(error: GitHubError, { head, base }: Proposal): GitHubError {
   const hint = says(error, /^base\b/i)
     ? `The branch ${base} does not exist on GitHub: ask an admin to correct the repository's base branch.`
     : says(error, /^head\b/i)
-      ? `The branch ${head} is not on GitHub any more: comment to have it pushed again.`
+      ? `The branch ${head} is no longer on GitHub: comment to have it pushed again.`
       : error.hint;
   return new GitHubError(error.kind, error.message, { said: error.said, cause: error, hint });
 }

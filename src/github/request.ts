@@ -70,6 +70,6 @@ export async function askGitHub<Schema extends z.ZodType>(
   if (parsed.success) return parsed.data;
   throw new GitHubError(
     'unreachable',
-    `GitHub's answer makes no sense, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
+    `GitHub's answer could not be read, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
   );
 }

@@ -43,7 +43,7 @@ const MAX_HEADLINE = 120;
 
 /**
  * What a text is about, in one line without Markdown: its first line or, where that is long, its first sentence.
- * @returns '' for a text without words
+ * @returns '' for a text without text
  */
 export function headline(text: string): string {
   const line = text

@@ -201,12 +201,12 @@ function notRunWords(
 ): { action: string; parameter: string; result?: string } | null {
   if (!isError) return null;
   const tool = inlineCode(safeText(cutText(name, 200))) || '(no name)';
-  if (NO_SUCH_TOOL.test(text.slice(0, 300))) return { action: 'Tried a tool that does not exist', parameter: tool };
+  if (NO_SUCH_TOOL.test(text.slice(0, 300))) return { action: 'Called a tool that does not exist', parameter: tool };
   if (WRONG_INPUT.test(text.slice(0, 300)))
-    return { action: 'Called a tool in a way that it does not take', parameter: tool };
+    return { action: 'Called a tool with input that it does not accept', parameter: tool };
   if (!NOT_ALLOWED.test(text)) return null;
   const said = fence(safeText(headAndTail(plainOutput(text).trim(), MAX_RESULT)));
-  return { action: 'Was not allowed', parameter, result: said };
+  return { action: 'Not allowed', parameter, result: said };
 }
 
 function resultWords(tool: string, entry: Body<'tool-result'>): string | null {
@@ -309,14 +309,14 @@ function pullRequestWords(proposed: NarrationState['proposed']): { before: strin
       return { before: `[Pull request #${number}](${url})${draft ? ' (draft)' : ''}`, after: '' };
     case 'pending':
       return number === null
-        ? { before: '', after: ' The pull request is not there yet; it will be linked here as soon as it is.' }
-        : { before: '', after: ` [Pull request #${number}](${url}) is brought up to date as soon as GitHub lets it.` };
+        ? { before: '', after: ' The pull request is not open yet; it will be linked here as soon as it is.' }
+        : { before: '', after: ` [Pull request #${number}](${url}) will be updated as soon as GitHub allows it.` };
     case 'failed':
       return number === null
         ? { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` }
         : {
             before: '',
-            after: ` [Pull request #${number}](${url}) could not be brought up to date: ${safeText(cutText(problem, 1_000))}`,
+            after: ` [Pull request #${number}](${url}) could not be updated: ${safeText(cutText(problem, 1_000))}`,
           };
   }
 }
@@ -340,7 +340,7 @@ function retryWords(entry: Body<'retry'>): string {
 
 function limitWords(resetsAt: number | null): string {
   const until = resetsAt === null ? '' : ` until ${new Date(resetsAt).toISOString().slice(11, 16)} UTC`;
-  return `A limit of the Claude account is used up${until}.`;
+  return `A limit of the Claude account is reached${until}.`;
 }
 
 function thought(body: string): Activity[] {

@@ -10,7 +10,7 @@ function lengthWords(ms: number): string {
 
 /** What people are told where a turn ends with commands running. */
 export function runningWords({ commands, endAfterMs }: Background): string {
-  return `Still running in the background: ${listCommands(commands)}. It ends with a stop, or after ${lengthWords(endAfterMs)} in which nobody asks for anything.`;
+  return `Still running in the background: ${listCommands(commands)}. It ends when someone stops it, or after ${lengthWords(endAfterMs)} without a new request.`;
 }
 
 /** Commands as Markdown, at most `MAX_LISTED` of them. */

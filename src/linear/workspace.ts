@@ -105,7 +105,7 @@ export class LinearWorkspace extends DurableObject<Env> {
         case 'drop':
           return { ok: true, json: 'null' };
         case 'wait':
-          return failure('rate-limited', "the workspace's allowance at Linear is nearly used up", passage.until);
+          return failure('rate-limited', "the workspace's rate limit at Linear is nearly exhausted", passage.until);
         case 'busy':
           return failure('unreachable', 'too many calls to Linear are waiting in this workspace');
       }
@@ -143,7 +143,7 @@ export class LinearWorkspace extends DurableObject<Env> {
       if (answer.status !== 401 && answer.status !== 403) return answer;
       await answer.body?.cancel();
       log('linear.mcp.refused', { workspace: this.#id, status: answer.status });
-      const words = `Linear's MCP server does not take the app's token (HTTP ${answer.status})`;
+      const words = `Linear's MCP server does not accept the app's token (HTTP ${answer.status})`;
       return new Response(words, { status: 502 });
     } catch (error) {
       log('linear.mcp.failed', { workspace: this.#id, error: asError(error) });
@@ -341,7 +341,7 @@ export function uninstall(env: Env, workspaceId: string, at: number): Promise<Un
 function ownName({ id, storage }: DurableObjectState): string {
   const kept = z.string().safeParse(storage.kv.get('name'));
   if (kept.success) return kept.data;
-  if (id.name === undefined) throw new Error('a workspace is reached by its name, the id of the organization');
+  if (id.name === undefined) throw new Error('a workspace object is addressed by its name, the id of the organization');
   storage.kv.put('name', id.name);
   return id.name;
 }

@@ -74,7 +74,7 @@ export const checkpointManifestSchema = z.object({
 });
 export type CheckpointManifest = z.infer<typeof checkpointManifestSchema>;
 
-/** 409: a newer checkpoint is known already; the next one needs a number above `sequence`. */
+/** 409: there is a newer checkpoint already; the next one needs a number above `sequence`. */
 export const staleCheckpointSchema = z.object({
   error: z.literal('stale'),
   message: z.string(),

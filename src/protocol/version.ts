@@ -30,5 +30,5 @@ interface Part {
 export function protocolMismatch(own: Part, other: Part): string | null {
   const [mine, theirs] = [own.protocol ?? FIRST_PROTOCOL, other.protocol ?? FIRST_PROTOCOL];
   if (Math.abs(mine - theirs) <= MOST_APART) return null;
-  return `${own.name} speaks version ${mine} of the protocol and ${other.name} version ${theirs}; they may be ${MOST_APART} apart at most`;
+  return `${own.name} speaks version ${mine} of the protocol and ${other.name} version ${theirs}; they may be at most ${MOST_APART} apart`;
 }

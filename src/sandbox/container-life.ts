@@ -52,7 +52,7 @@ export class ContainerLife {
     this.#kv.delete(STOPPING_AT);
   }
 
-  /** Counts the time since the last look; to be called whenever the object is awake anyway. @returns whether its longest life is over */
+  /** Counts the time since the last look; to be called whenever the object is awake anyway. @returns whether it has reached its maximum lifetime */
   isOver(): boolean {
     return this.#look() > LIFE_LIMIT_MS;
   }

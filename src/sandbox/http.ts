@@ -27,7 +27,7 @@ export function bodyType(body: SandboxBody | undefined): string {
 const LOST = ['410 lost', '404 no-session'];
 
 const SAME_COMMIT =
-  'The sandbox server and this Worker are of different versions; deploy both from the same commit, then comment to try again.';
+  'The sandbox server and this Worker have different versions; deploy both from the same commit, then comment to try again.';
 
 /** `PUT /sessions/:id` @throws SandboxError, also where the server speaks a version of the protocol that is too far away */
 export async function startSession(fetch: SandboxFetch, sessionId: string, body: StartSession): Promise<SandboxStatus> {
@@ -41,7 +41,7 @@ export async function startSession(fetch: SandboxFetch, sessionId: string, body:
     if (mismatch !== null) throw new SandboxError(mismatch, { retryable: false, hint: SAME_COMMIT });
     return parsed.data;
   }
-  throw new SandboxError('the sandbox answered something that is no status', {
+  throw new SandboxError('the sandbox did not answer with a valid status', {
     retryable: false,
     hint: SAME_COMMIT,
   });
@@ -87,7 +87,7 @@ export async function putFile(
 async function filesOf<T>(schema: z.ZodType<T>, response: Response): Promise<T> {
   const parsed = schema.safeParse(await response.json().catch(() => null));
   if (parsed.success) return parsed.data;
-  throw new SandboxError('the sandbox answered something that is no file', {
+  throw new SandboxError('the sandbox did not answer with a valid file', {
     retryable: false,
     hint: SAME_COMMIT,
   });
@@ -119,12 +119,12 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
   throw new SandboxError(`the sandbox refused: ${message}`, {
     retryable: response.status >= 500 || response.status === 429 || response.status === 404,
     hint: hintOf(response.status, word),
-    ...(response.status === 503 && { reason: 'Waiting for the sandbox: its server is ending or busy' }),
+    ...(response.status === 503 && { reason: 'Waiting for the sandbox: its server is shutting down or busy' }),
   });
 }
 
 function hintOf(status: number, word: string): string {
   if (word === 'protocol') return SAME_COMMIT;
-  if (status !== 401) return 'Look into the log of the sandbox server, then comment to try again.';
+  if (status !== 401) return 'Check the log of the sandbox server, then comment to try again.';
   return 'The secret that this Worker has for the sandbox server (SANDBOX_ENDPOINT_SECRET, or what was stored for the repository) and CYRUS_SANDBOX_SECRET of the server differ.';
 }

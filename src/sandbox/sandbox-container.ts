@@ -143,7 +143,7 @@ export class SandboxContainer extends Container<Env> {
 
   async #limitLife(): Promise<void> {
     if (!this.ctx.container?.running) return;
-    if (this.#life.isOver()) await this.#end('its longest life is over');
+    if (this.#life.isOver()) await this.#end('it has reached its maximum lifetime');
   }
 
   /** What happens inside of a container is no activity to the platform; work in progress keeps it awake. */
@@ -152,7 +152,7 @@ export class SandboxContainer extends Container<Env> {
     if (health && health.atWork > 0 && !this.#life.isEnding) {
       this.renewActivityTimeout();
     } else {
-      await this.#end(health ? 'nothing is done in it' : 'it does not answer');
+      await this.#end(health ? 'it is idle' : 'it does not answer');
     }
   }
 

@@ -51,9 +51,9 @@ export class SandboxError extends Error {
 /** The sandbox runs, but has nothing of the session: its disk is not the one of before. Another life has to begin. */
 export class SandboxLostError extends SandboxError {
   constructor() {
-    super('the sandbox has nothing of this session any more', {
+    super('the sandbox no longer has this session', {
       retryable: false,
-      hint: 'Comment: another sandbox takes its place.',
+      hint: 'Comment to start another sandbox.',
     });
   }
 }

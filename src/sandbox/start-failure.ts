@@ -41,13 +41,13 @@ const KNOWN: readonly { parts: readonly string[]; failure: StartFailure }[] = [
     ],
     failure: {
       reason: 'The container ended while it was starting; trying again',
-      hint: `What its server printed says why: a toolchain of your own may have broken the image. ${LOOK}`,
+      hint: `The output of its server says why: a toolchain of your own may have broken the image. ${LOOK}`,
     },
   },
   {
     parts: ['failed to verify port', 'is not listening', 'did not start after', 'no answer within'],
     failure: {
-      reason: 'The container takes long to start; still waiting',
+      reason: 'The container is slow to start; still waiting',
       hint: LOOK,
     },
   },

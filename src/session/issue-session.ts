@@ -260,7 +260,7 @@ export class IssueSession extends DurableObject<Env> {
     const { generation, sequence, eventSeq, prompts } = manifest;
     const at = plausibleTime(manifest.at, Date.now());
     if (generation !== state.sandbox.generation || manifest.conversationId !== state.conversationId) {
-      return { kind: 'superseded', message: 'another life of this session has taken over' };
+      return { kind: 'superseded', message: 'a newer generation of this session has taken over' };
     }
     const before = this.#checkpoint.get();
     if (before?.generation === generation && before.sequence >= sequence) {
@@ -378,7 +378,7 @@ export class IssueSession extends DurableObject<Env> {
     return this.#state?.baseBranch ?? null;
   }
 
-  /** Whether a person has allowed these contents of what runs at the git host, by the gateway's fingerprint of them. */
+  /** Whether a person has allowed these contents of what runs on the git host, by the gateway's fingerprint of them. */
   isPushAllowed(fingerprint: string): boolean {
     return this.#state?.allowedPushes?.includes(fingerprint) ?? false;
   }
@@ -395,7 +395,8 @@ export class IssueSession extends DurableObject<Env> {
 
   /** A viewer's WebSocket: `?after=N` is the last number it has. */
   override async fetch(request: Request): Promise<Response> {
-    if (request.headers.get('upgrade') !== 'websocket') return new Response('a WebSocket is wanted', { status: 426 });
+    if (request.headers.get('upgrade') !== 'websocket')
+      return new Response('this address takes WebSocket connections only', { status: 426 });
     const { searchParams } = new URL(request.url);
     const mismatch = protocolMismatch(
       { name: 'Cyrus', protocol: PAGE_PROTOCOL },
@@ -606,7 +607,7 @@ export class IssueSession extends DurableObject<Env> {
     for (const pending of this.#outbox.fatal()) {
       const { effect, attempts } = pending;
       log('session.effect.fatal', { session: this.ctx.id.toString(), effect: effect.kind, attempts });
-      const error = 'Cyrus broke off each time it was tried';
+      const error = 'Cyrus crashed on every attempt';
       this.#settle([pending], { type: 'effect-failed', effect, attempts, error, hint: null });
     }
   }

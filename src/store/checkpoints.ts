@@ -103,6 +103,7 @@ function prefix(sessionId: string): string {
 
 function objectKey(sessionId: string, generation: number, name: string): string {
   if (!Number.isSafeInteger(generation) || generation < 1) throw new LogKeyError('a generation is a number from 1');
-  if (!checkpointObjectName.safeParse(name).success) throw new LogKeyError('this is no name of a checkpoint object');
+  if (!checkpointObjectName.safeParse(name).success)
+    throw new LogKeyError('this is not the name of a checkpoint object');
   return `${prefix(sessionId)}/${generation}/${name}`;
 }

@@ -163,18 +163,18 @@ async function listKeys(bucket: R2Bucket, keysPrefix: string): Promise<string[]>
 }
 
 function prefix({ workspaceId, fullName, identity }: CachePlace): string {
-  if (!/^[0-9a-f]{64}$/.test(identity)) throw new LogKeyError('this is no identity of a repository');
+  if (!/^[0-9a-f]{64}$/.test(identity)) throw new LogKeyError('this is not the identity of a repository');
   return `repositories/${encodeURIComponent(workspaceId)}/${encodeURIComponent(fullName)}/cache/${identity}/`;
 }
 
 function manifestKey(place: CachePlace, entry: string): string {
-  if (!cacheEntrySchema.safeParse(entry).success) throw new LogKeyError('this is no name of a cache entry');
+  if (!cacheEntrySchema.safeParse(entry).success) throw new LogKeyError('this is not the name of a cache entry');
   return `${prefix(place)}${entry}.json`;
 }
 
 function partKey(place: CachePlace, entry: string, version: string, part: number): string {
-  if (!cacheEntrySchema.safeParse(entry).success) throw new LogKeyError('this is no name of a cache entry');
-  if (!cacheVersionSchema.safeParse(version).success) throw new LogKeyError('this is no version of a cache entry');
+  if (!cacheEntrySchema.safeParse(entry).success) throw new LogKeyError('this is not the name of a cache entry');
+  if (!cacheVersionSchema.safeParse(version).success) throw new LogKeyError('this is not the version of a cache entry');
   const isPart = Number.isSafeInteger(part) && part >= 0 && part < MAX_CACHE_PARTS;
   if (!isPart) throw new LogKeyError(`a part is a number below ${MAX_CACHE_PARTS}`);
   return `${prefix(place)}${entry}/${version}/${part}`;

@@ -34,7 +34,7 @@ export async function putSharedFile(
   if (await bucket.head(key)) return;
   const kept = await bucket.list({ prefix: `${sessionPrefix(sessionId)}/shared/`, limit: MAX_KEPT });
   if (kept.objects.length >= MAX_KEPT)
-    throw new SharedFileError(`the session has shared ${MAX_KEPT} files, which is all it may`);
+    throw new SharedFileError(`the session has shared ${MAX_KEPT} files, which is the limit`);
   await bucket.put(key, content, { httpMetadata: { contentType: type } });
 }
 

@@ -119,7 +119,7 @@ function failure(response: Response, body: unknown): Failure {
   const message = told.success ? shownText(told.data.message) : `The server answered ${response.status}.`;
   if (response.status === 404) return { ok: false, kind: 'missing', message };
   if (response.status === 401) {
-    return { ok: false, kind: 'refused', message: 'You are not signed in any more. Reload the page to sign in.' };
+    return { ok: false, kind: 'refused', message: 'You are no longer signed in. Reload the page to sign in.' };
   }
   const mayPass = response.status >= 500 || response.status === 408 || response.status === 429;
   return { ok: false, kind: mayPass ? 'unreachable' : 'refused', message };

@@ -13,7 +13,7 @@ import type { Machines } from './sandbox-machines.ts';
 const NOTICED_LIMIT_MS = 10_000;
 /** Far more than a frozen or dead server takes to be noticed and restored. */
 const LIMIT_MS = 3 * 60_000;
-const NOTICED = 'The sandbox does not answer any more. Looking for it.';
+const NOTICED = 'The sandbox has stopped answering. Checking on it.';
 
 /** What one server did: how it fell silent, and the ms until that was noticed. */
 export interface Silence {

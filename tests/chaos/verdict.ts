@@ -25,7 +25,7 @@ export interface Verdict {
   closings: number;
 }
 
-const OPENED_IN_VAIN = 'This was seen to in another thread.';
+const OPENED_IN_VAIN = 'This was answered in another thread.';
 /** What was asked before a stop, and arrived after it, has no turn. */
 const STOPPED_BEFORE = 'This was asked before the work was stopped';
 /** An answer to a question that is closed changes nothing, and its thread is told so. */

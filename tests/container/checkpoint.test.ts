@@ -258,16 +258,16 @@ describe('work outlives its sandbox', () => {
     expect(await readFile(join(stage.worktree('shop-1'), 'one'), 'utf8')).toBe('one\n');
   });
 
-  test('when checkpoints fail repeatedly, people are told that work is not kept outside of the sandbox', async () => {
+  test('when checkpoints fail repeatedly, people are told that work is not saved outside the sandbox', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     stage.gateway.checkpointsRefused = true;
     await stage.start('shop-1');
     await stage.prompt('shop-1', run('echo one > one', 'echo two > two', 'echo three > three', WAIT_FOR_GO));
     const { text } = await stage.event('notice');
-    expect(text).toContain('work is not kept outside of the sandbox');
+    expect(text).toContain('work is not saved outside the sandbox');
     stage.gateway.checkpointsRefused = false;
     await writeFile(join(stage.worktree('shop-1'), 'go'), '');
-    await stage.event('notice', (notice) => notice.text === 'Work is kept outside of the sandbox again.');
+    await stage.event('notice', (notice) => notice.text === 'Work is saved outside the sandbox again.');
   });
 
   test('hundreds of files beside the conversation travel together, and are all there again', async () => {

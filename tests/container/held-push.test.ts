@@ -1,4 +1,4 @@
-/** A push of what runs at the git host: people are asked before the turn ends, and decide. */
+/** A push of what runs on the git host: people are asked before the turn ends, and decide. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../src/protocol/held-push.ts';
@@ -58,7 +58,7 @@ test('what they deny is not pushed: Claude reads why before its turn ends, and t
   await decide(second.id, { allowed: false, message });
   const saved = await stage.event('saved', () => true, 60_000);
   expect(saved).toMatchObject({ pushed: false });
-  expect(saved.problem).toContain('it changes what runs at the git host (.github), which a person has to allow first');
+  expect(saved.problem).toContain('it changes what runs on the git host (.github), which a person has to allow first');
   expect(JSON.stringify(stage.lines('user')) + JSON.stringify(stage.model.requests)).toContain('no workflows here');
 });
 

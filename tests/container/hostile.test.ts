@@ -227,7 +227,7 @@ describe('saving survives', () => {
     const saved = await claudeRuns(
       'echo one > data.txt; git commit -qam One; git checkout -q -b side HEAD~1; echo two > data.txt; git commit -qam Two; git checkout -q -; git rebase side',
     );
-    expect(saved.problem).toBe('Uncommitted changes were left alone: a rebase is in progress in the worktree.');
+    expect(saved.problem).toBe('Uncommitted changes were not committed: a rebase is in progress in the worktree.');
     expect(saved.commits.map((commit) => commit.subject)).toEqual(['One']);
     expect(saved.pushed).toBe(true);
   });

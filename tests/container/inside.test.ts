@@ -88,7 +88,7 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
 
   test('waits for no pipe, and reads no device', async () => {
     execFileSync('sh', ['-c', 'mkfifo "$0"', join(own, 'pipe')]);
-    await expect(readFile(join(own, 'pipe'))).rejects.toThrow('no regular file');
+    await expect(readFile(join(own, 'pipe'))).rejects.toThrow('not a regular file');
   });
 
   test('goes nowhere else, whatever git says of where the repository is', async () => {

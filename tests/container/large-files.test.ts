@@ -253,7 +253,7 @@ test('a commit that replaces a pointer by content is not pushed, and Claude is t
   const raw = 'git -c filter.lfs.process= -c filter.lfs.clean= -c filter.lfs.required=false';
   const saved = await claude(`printf ${content} > a.bin; ${raw} add a.bin; ${raw} commit -qm Raw`);
   expect(saved.pushed).toBe(false);
-  expect(saved.problem).toMatch(/a\.bin is kept in Git LFS, and a commit replaces its pointer by the content itself/);
+  expect(saved.problem).toMatch(/a\.bin is kept in Git LFS, and a commit replaces its pointer with the content itself/);
   const mended = await claude('git rm -q --cached a.bin; git add a.bin; git commit -q --amend -m Pointer');
   expect(mended.pushed).toBe(true);
   expect(await onBranch('a.bin')).toBe(pointerTo(content));

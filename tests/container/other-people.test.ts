@@ -271,7 +271,7 @@ describe('other people work on the same branch', () => {
     expect(saved.pushed).toBe(false);
     expect(saved.problem).toContain('conflicts in a.txt');
     expect(await subjects()).toEqual(['Theirs', 'C1', expect.any(String)]);
-    expect(JSON.stringify(stage.lines('user'))).toContain('Put right what you can');
+    expect(JSON.stringify(stage.lines('user'))).toContain('Fix what you can');
   });
 
   test('commits beside the branch that cannot be merged into it are named once, with what is in the way', async () => {
@@ -281,7 +281,7 @@ describe('other people work on the same branch', () => {
       'git checkout -q --detach HEAD~1; echo other > shared.txt; git add .; git commit -qm C2',
     );
     expect(saved.problem?.match(/could not be put onto/g)).toHaveLength(1);
-    expect(saved.problem).toMatch(/"C2".* on a detached commit could not be put onto .*: conflicts in shared\.txt/);
+    expect(saved.problem).toMatch(/"C2".* on a detached commit could not be merged into .*: conflicts in shared\.txt/);
   });
 
   test('work is saved from HEAD, whatever Claude called the branch', async () => {
@@ -308,7 +308,7 @@ describe('other people work on the same branch', () => {
     const saved = await claude('echo plain > res.rc; echo important > work.txt');
     expect(saved.pushed).toBe(true);
     expect(saved.files.map(({ path }) => path)).toEqual(['work.txt']);
-    expect(saved.problem).toMatch(/res\.rc was not committed: git cannot take it .*BOM/);
+    expect(saved.problem).toMatch(/res\.rc was not committed: git cannot store it .*BOM/);
   });
 
   test('a repository inside of the repository is left out and named', async () => {
@@ -378,7 +378,7 @@ describe('what the git host refuses', () => {
       expect(refused.pushed).toBe(false);
       for (const line of words) expect(refused.problem).toContain(line);
       expect(refused.problem).not.toContain('somebody else has just changed it');
-      const told = await claudeWasTold('Put right what you can');
+      const told = await claudeWasTold('Fix what you can');
       expect(told).toHaveLength(1);
       expect(told[0]).toContain(words.at(-1));
       const saved = await claude(`git rm -q ${pattern}1.txt; git commit -qm 'Without it'`);
@@ -434,7 +434,7 @@ describe('a credential that may not push', () => {
       event.text.startsWith('Nothing can be pushed to acme/readable'),
     );
     expect(told.text).toContain('Write access not granted');
-    expect(told.text).toContain('An admin of Cyrus has to store a credential that may write');
+    expect(told.text).toContain('A Cyrus admin has to store a credential with write access');
     await claude('git status');
     expect(await claudeWasTold('Nothing can be pushed to acme/readable')).toHaveLength(1);
   });

@@ -70,7 +70,7 @@ describe('preparations that fail say what a person can do', () => {
   test('a repository that has moved is asked for once, and no longer waited for', async () => {
     stage = await setStage();
     const text =
-      'Cyrus: the git host says that acme/shop is at https://git.example/acme/store: have its clone address in Cyrus changed';
+      'Cyrus: the git host says that acme/shop is at https://git.example/acme/store: ask an admin to change its clone address in Cyrus';
     stage.gateway.refuseGit = { status: 502, text };
     await stage.start('shop-1');
     expect((await stage.event('failed')).message).toContain('https://git.example/acme/store');

@@ -54,7 +54,7 @@ describe('a repository’s own prompts', () => {
     );
     expect(instructions).toMatch(/You are Cyrus\..*The repository's own prompts.*Use tabs\..*Bisect first\./s);
     expect(instructions).toContain('<cyrus-repository-prompt file=".cyrus/prompts/debugger.md">\nBisect first.\n');
-    expect(instructions).toContain('What an admin of Cyrus set for the repository wins over them');
+    expect(instructions).toContain('What a Cyrus admin set for the repository overrides them');
     expect(instructions).not.toContain('Dream.');
   });
 
@@ -89,7 +89,7 @@ describe('a repository’s own prompts', () => {
 
   test('one that is too long is cut, and Claude is told', async () => {
     const instructions = await instructionsIn({ [ALL]: `${'long '.repeat(20_000)}end` });
-    expect(instructions).toContain('(This file is longer than 64 KiB; the rest was left out.)');
+    expect(instructions).toContain('(This file is longer than 64 KiB; the rest was omitted.)');
     expect(instructions.length).toBeLessThan(70_000);
   });
 

@@ -115,7 +115,7 @@ describe('what cyrus-setup.sh made', () => {
     await stage.close();
     await stageWith({ 'cyrus-setup.sh': '# cyrus-cache: packages/{a,b}/node_modules\ntrue\n' });
     await prepare('one');
-    await stage.event('notice', ({ text }) => text.includes('made no directory of that name'));
+    await stage.event('notice', ({ text }) => text.includes('created no directory of that name'));
   });
 
   test('is not kept of a branch that holds more than its base', async () => {

@@ -145,7 +145,7 @@ test('one that Claude moved to a commit that is nowhere is left out and named, a
   );
   await begin('acme/own');
   const saved = await claude('cd lib; echo mine > lib.txt; git commit -qam Mine; cd ..; echo y > y.txt');
-  expect(saved.problem).toMatch(/lib was not committed: the submodule stands at a commit that is on no remote branch/);
+  expect(saved.problem).toMatch(/lib was not committed: the submodule is at a commit that is on no remote branch/);
   expect(await linkAt(own, 'lib')).toBe(before);
   // Its remote is read only.
   const pushed = await claude('cd lib; git push -q origin HEAD:refs/heads/mine; git checkout -q origin/next');

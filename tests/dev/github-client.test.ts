@@ -140,7 +140,7 @@ describe("an installation's token", () => {
     const wrongKey = await failure(gitAccess(config(app), repository(), tokens));
     expect(wrongKey).toMatchObject({ kind: 'unauthorized', hint: expect.stringContaining('GITHUB_APP_PRIVATE_KEY') });
     const broken = await failure(gitAccess(config({ ...app, privateKey: 'oops' }), repository(), tokens));
-    expect(broken.message).toContain('no RSA private key');
+    expect(broken.message).toContain('not an RSA private key');
     const none = await failure(gitAccess(config(null), repository(), tokens));
     expect(none.hint).toContain('GITHUB_APP_ID');
   });
@@ -293,7 +293,7 @@ describe('a pull request', () => {
       hint: "The branch trunk does not exist on GitHub: ask an admin to correct the repository's base branch.",
     });
     expect(await failure(proposePullRequest(github, proposal({ head: 'gone' })))).toMatchObject({
-      hint: expect.stringContaining('The branch gone is not on GitHub any more'),
+      hint: expect.stringContaining('The branch gone is no longer on GitHub'),
     });
   });
 
@@ -360,7 +360,7 @@ describe('the name of a branch and the rules of its repository', () => {
     stage.github.setRulesets(SAMPLE_REPOSITORY, ruleset);
     const { branch, told } = await choose();
     expect(branch).toBe(expected);
-    expect(told).toContain(`The branch is \`${expected}\`, because by GitHub’s rules for acme/shop a branch named`);
+    expect(told).toContain(`The branch is \`${expected}\`, because under GitHub’s rules for acme/shop a branch named`);
     expect(told).toContain(words);
   });
 
@@ -383,7 +383,7 @@ describe('the name of a branch and the rules of its repository', () => {
     stage.github.setRulesets(SAMPLE_REPOSITORY, { include: ['~ALL'], rules: [{ type: 'creation' }] });
     const { branch, told } = await choose();
     expect(branch).toBe('cyrus/eng-12');
-    expect(told).toContain('can probably not be pushed');
+    expect(told).toContain('Pushing the work will probably fail');
     expect(told).toContain('branchTemplate');
     expect(stage.github.requests().filter(({ path }) => path.includes('/rules/branches/')).length).toBeLessThan(9);
   });

@@ -50,7 +50,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     const live = await followLink(stage, linear);
     same('The address of the page', live.page.url(), session.pageUrl);
     await live.page.getByRole('heading', { name: /The cart total ignores quantities/ }).waitFor();
-    await live.page.getByText('A scripted model answers; no Claude was asked.').waitFor();
+    await live.page.getByText('A scripted model answers; this is not Claude.').waitFor();
     await until('a tool call on the page', async () => (await live.toolCalls()).length > 0);
     return live;
   });

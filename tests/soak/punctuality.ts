@@ -17,7 +17,7 @@ const MARK = /soak-\d+-\d+-\d+/;
 /** Options of the question that the script `question` asks. */
 const OPTIONS = ['Red', 'Blue'];
 /** What a thread is told at once about a request. */
-const ACKNOWLEDGEMENT = /^(On it|Picking this up|Passed on to Claude|Claude (is told|takes this up))/;
+const ACKNOWLEDGEMENT = /^(On it|Picking this up|Passed on to Claude|Claude (gets|continues with) this)/;
 
 /**
  * @param entries of a session with one thread, from which nobody stopped a turn

@@ -68,7 +68,7 @@ describe('which teams may', () => {
     'a blocked team may not, named %s, and a list of allowed ones leaves others out',
     (name) => {
       expect(refusalOf(access({ blockedTeams: [name] }), ada)).toBe(
-        'Sorry, Cyrus takes no work of the team Web in this workspace. An admin of Cyrus can change that.',
+        'Sorry, Cyrus accepts no work of the team Web in this workspace. A Cyrus admin can change that.',
       );
       expect(refusalOf(access({}, { blockedTeams: [name], allowedTeams: [name] }), ada)).toContain(
         'in this repository',
@@ -80,6 +80,6 @@ describe('which teams may', () => {
 
   it('a request outside of every team is let in unless only some teams are allowed', () => {
     expect(refusalOf({ ...access({ blockedTeams: ['WEB'] }), team: null }, ada)).toBeNull();
-    expect(refusalOf({ ...access({ allowedTeams: ['WEB'] }), team: null }, ada)).toContain('outside of its teams');
+    expect(refusalOf({ ...access({ allowedTeams: ['WEB'] }), team: null }, ada)).toContain('outside its teams');
   });
 });

@@ -136,7 +136,7 @@ describe('an answer', () => {
       const writtenAt = play.now + 1;
       play.now += 1_000;
       close(play);
-      expect(press(play, { question: id, options: ['once'] }), why).toContain('not open any more');
+      expect(press(play, { question: id, options: ['once'] }), why).toContain('no longer open');
       const effects = write(play, 'Allow once', writtenAt);
       expect(decided(effects), why).toEqual([]);
       expect(play.kinds(effects), why).not.toContain('prompt-sandbox');
@@ -278,7 +278,7 @@ describe('options', () => {
     const expected = { 'Which?': 'is a, is c' };
     for (const words of ['1, 3', 'is c and is a', '3\n1', '- is a\n- is c', '@cyrus 1 & 3']) {
       const play = asking(ask([several]));
-      expect(play.said('thread-1').at(-1)).toContain('Several may be chosen');
+      expect(play.said('thread-1').at(-1)).toContain('You can choose several');
       expect(answersIn(write(play, words, play.now)), words).toEqual(expected);
     }
     const play = asking(ask([several]));
@@ -453,6 +453,6 @@ describe('two calls that ask together', () => {
       { type: 'tool_result', tool_use_id: 'toolu_r1', content: 'Ada did not allow this. Go on.', is_error: true },
     ];
     play.report(line({ type: 'user', message: { role: 'user', content }, parent_tool_use_id: null }));
-    expect(play.said('thread-1').at(-1)).toBe('action: Was not allowed one');
+    expect(play.said('thread-1').at(-1)).toBe('action: Not allowed one');
   });
 });

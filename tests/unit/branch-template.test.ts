@@ -61,13 +61,13 @@ describe('the branch of a session', () => {
 describe('a template that cannot be taken is refused in words', () => {
   it.each([
     ['cyrus/{issue}', '{issue} is not known; a branch name may have {identifier}'],
-    ['cyrus/{identifier', 'a brace without its pair'],
+    ['cyrus/{identifier', 'a brace without its partner'],
     ['cyrus/work', 'all issues would have the same branch'],
     ['cyrus/{title}', 'all issues would have the same branch'],
-    ['a b/{identifier}', 'git takes no " "'],
-    ['/{identifier}', 'no empty part'],
+    ['a b/{identifier}', 'git does not allow " "'],
+    ['/{identifier}', 'must not have an empty part'],
     ['{identifier}.lock', '.lock'],
-    ['-{identifier}', 'does not begin with a dash'],
+    ['-{identifier}', 'must not begin with a dash'],
     ['refs/heads/{identifier}', 'refs/'],
   ])('%s', (template, words) => {
     expect(branchTemplateProblem(template)).toContain(words);

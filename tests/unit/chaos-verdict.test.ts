@@ -76,7 +76,7 @@ function evidence(after: JournalBody[], second: Told[]): Evidence {
 }
 
 const LATE =
-  'That question was answered before, by Ada, so this changed nothing. If it is about something else, write it again.';
+  'That question was answered before, by Ada, so this changed nothing. If you meant something else, write it again.';
 const NOTICE: JournalBody = { kind: 'notice', level: 'info', text: LATE };
 const SAID: Told[] = [
   ['prompt', 'Half up'],

@@ -81,6 +81,8 @@ it('What runs on in the background is named at the end of a turn, and calls nobo
     costUsd: null,
     numTurns: null,
   }).activities;
-  expect(ended?.content).toMatchObject({ body: expect.stringContaining("npm run dev'`. It ends with a stop") });
+  expect(ended?.content).toMatchObject({
+    body: expect.stringContaining("npm run dev'`. It ends when someone stops it"),
+  });
   expect(JSON.stringify(ended)).not.toContain('@cyrus');
 });

@@ -73,7 +73,7 @@ describe('text', () => {
   it('of no words adds nothing', () => {
     expect(read(assistant({ type: 'text', text: '\n' }))).toMatchObject({
       entries: [],
-      redundant: 'text without words',
+      redundant: 'text without text',
     });
     expect(read(assistant({ type: 'thinking', thinking: '', signature: 'x' }))).toMatchObject({ entries: [] });
     expect(read(assistant({ type: 'redacted_thinking', data: 'x' }))).toMatchObject({ entries: [] });
@@ -175,7 +175,7 @@ describe('a tool result', () => {
 
 describe('text in the user’s place', () => {
   it('is nothing new where it repeats a prompt or tells of an interruption', () => {
-    expect(read(user('do it', { isReplay: true })).redundant).toContain('prompt already in the journal');
+    expect(read(user('do it', { isReplay: true })).redundant).toContain('already in the journal');
     expect(read(user([{ type: 'text', text: '[Request interrupted by user for tool use]' }])).redundant).toContain(
       'interruption',
     );

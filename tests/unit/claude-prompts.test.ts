@@ -80,7 +80,7 @@ describe('the first prompt of an issue', () => {
         { from: 'the workspace', body: 'Use spaces.' },
       ],
     });
-    expect(prompt).toContain('Where they contradict each other, the earlier wins.');
+    expect(prompt).toContain('If two rules contradict each other, the earlier one wins.');
     expect(prompt.indexOf("From the issue's team Web:")).toBeLessThan(prompt.indexOf('From the workspace:'));
     expect(prompt.indexOf('Use tabs.')).toBeLessThan(prompt.indexOf('Use spaces.'));
   });

@@ -277,6 +277,6 @@ describe('speed', () => {
 it('a line without a turn leaves the initial state as it is', () => {
   expect(readLine(initialReaderState, '{"type":"keep_alive"}')).toEqual({
     state: initialReaderState,
-    read: { entries: [], live: [], redundant: 'sign of life of the CLI' },
+    read: { entries: [], live: [], redundant: 'keep-alive from the CLI' },
   });
 });

@@ -50,8 +50,8 @@ describe('a failed turn says what failed, what became of the work, and what to d
     ['err-apikey-429-forever.jsonl', 'rate_limit', /too many requests/],
     ['err-drop.jsonl', 'connection_failed', /connection.*broke off/],
     ['err-hang-API_TIMEOUT_MS_5000.jsonl', 'timed_out', /did not answer in time/],
-    ['err-400-prompt-too-long.jsonl', 'prompt_too_long', /longer than Claude can read.*new issue/s],
-    ['15-error-max-turns.jsonl', 'max_turns', /number of steps.*go on/s],
+    ['err-400-prompt-too-long.jsonl', 'prompt_too_long', /longer than Claude.s context window.*new issue/s],
+    ['15-error-max-turns.jsonl', 'max_turns', /limit of steps.*continue/s],
     ['16-error-max-budget.jsonl', 'budget_exhausted', /spending limit/],
   ])('%s', (name, reason, text) => {
     const described = describeLast(name);
@@ -116,7 +116,7 @@ describe('a lasting cause is called what it is, with what helps', () => {
   it.each([
     ['wish', /`claude-opus-9`, which the issue or a comment asks for/, /`\[model=sonnet\]`/],
     ['label', /which a label of the issue asks for/, /`\[model=sonnet\]`/],
-    ['settings', /settings or CLAUDE_MODEL name/, /An admin.*`\[model=sonnet\]`/],
+    ['settings', /settings or CLAUDE_MODEL name/, /A Cyrus admin.*`\[model=sonnet\]`/],
   ] as const)('an unknown model is named, with who chose it (%s)', (from, what, todo) => {
     const result = failed({ apiError: 'model_not_found', terminalReason: 'api_error', text: 'API Error: 404' });
     const text = words(result, undefined, { name: 'claude-opus-9', from });

@@ -125,7 +125,7 @@ describe('a request of which a notification alone tells', () => {
         ? [one.activity.content.body]
         : [],
     );
-    expect(said).toEqual(['This was seen to in another thread.']);
+    expect(said).toEqual(['This was answered in another thread.']);
   });
 
   it('is asked in any thread that bears no page, or that of another session, whoever opened it', () => {

@@ -11,7 +11,9 @@ describe('what a session brings in', () => {
   it('is counted by hours of the clock, and refused with limit, setting and the time from which there is room', () => {
     const now = 100 * HOUR + 59 * 60_000;
     const full = { hour: 100, events: 0, stored: 1_000 };
-    expect(refusalOfIntake(intakeAt(full, now), 'stored', 1, 1_000)).toMatch(/from 05:00 UTC on.*SESSION_MIB_AN_HOUR/);
+    expect(refusalOfIntake(intakeAt(full, now), 'stored', 1, 1_000)).toMatch(
+      /continue at 05:00 UTC.*SESSION_MIB_AN_HOUR/,
+    );
     expect(refusalOfIntake(intakeAt(full, now), 'stored', 0, 1_000)).toBeNull();
     expect(refusalOfIntake(intakeAt(full, now + 60_000), 'stored', 1_000, 1_000)).toBeNull();
     expect(refusalOfIntake(intakeAt(undefined, now), 'events', 126, 1_000)).not.toBeNull();

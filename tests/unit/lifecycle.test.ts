@@ -84,7 +84,7 @@ describe('a turn', () => {
     play.report(result('Done.', ['p1']));
     play.deadline(200_000);
     expect(play.state.phase.name).toBe('waiting');
-    expect(play.said('thread-1')).toContainEqual(expect.stringContaining('may be missing on the branch'));
+    expect(play.said('thread-1')).toContainEqual(expect.stringContaining('may be missing from the branch'));
     expect(play.closings('thread-1')).toHaveLength(1);
   });
 
@@ -212,7 +212,7 @@ describe('a stop', () => {
     play.stop();
     play.report(saved(1));
     expect(play.state.turns).toBe(1);
-    expect(play.closings('thread-2')).toEqual(['response: Stopped before Claude took this up.']);
+    expect(play.closings('thread-2')).toEqual(['response: Stopped before Claude began with this.']);
     expect(play.closings('thread-1')).toHaveLength(1);
   });
 
@@ -380,7 +380,7 @@ describe('Linear', () => {
 describe('work whose ground is gone', () => {
   it('stops when the issue is taken away, completed, canceled or removed, and the thread is told why', () => {
     for (const [why, words] of [
-      ['unassigned', 'taken away from Cyrus'],
+      ['unassigned', 'unassigned from Cyrus'],
       ['completed', 'was completed'],
       ['canceled', 'was canceled'],
       ['removed', 'was removed'],
@@ -589,7 +589,7 @@ describe('a request that only a notification told of', () => {
         effect,
         result: { kind: 'thread', agentSessionId: 'thread-9', isLinears: false },
       });
-    expect(play.said('thread-9')).toEqual(['response: This was seen to in another thread.']);
+    expect(play.said('thread-9')).toEqual(['response: This was answered in another thread.']);
     // Linear tells of that thread as well.
     const { turns } = play.state;
     play.play({
@@ -622,7 +622,7 @@ describe('a loop of agents that call each other', () => {
     const play = working();
     for (let i = 2; i <= 10; i++) play.prompt(`p${i}`, `thread-${i}`);
     play.prompt('p11', 'thread-11');
-    expect(play.closings('thread-11')).toEqual([expect.stringContaining('So that no loop runs away')]);
+    expect(play.closings('thread-11')).toEqual([expect.stringContaining('To prevent a loop')]);
     play.prompt('p12', 'thread-3');
     expect(play.closings('thread-3')).toEqual([]);
     play.now += 3_600_000;
@@ -695,7 +695,7 @@ describe('several repositories', () => {
     const effects = play.prompt('p2', 'thread-1', 'Ada', 'Use acme/site instead.');
     expect(play.kinds(effects)).toContain('prompt-sandbox');
     expect(play.state.repository).toBe('acme/shop');
-    expect(play.said('thread-1').at(-1)).toContain('stop it to begin in acme/site');
+    expect(play.said('thread-1').at(-1)).toContain('stop it to start in acme/site');
   });
 
   it('that are merely mentioned change nothing', () => {

@@ -83,7 +83,7 @@ describe('a turn in Linear', () => {
       'action*: Ran git add -A && git commit -qm "add b"; false',
       'action: Ran git add -A && git commit -qm "add b"; false',
       'action*: TodoWrite `todos: 1 of them`',
-      'action: Tried a tool that does not exist `TodoWrite`',
+      'action: Called a tool that does not exist `TodoWrite`',
       'response: All done.',
     ]);
   });
@@ -308,7 +308,7 @@ describe('what is written to Linear', () => {
     };
     expect(short(tell({ kind: 'notice', level: 'warning', text: 'Disk is nearly full.' }, limit))).toEqual([
       'thought: Disk is nearly full.',
-      'thought*: A limit of the Claude account is used up until 13:05 UTC.',
+      'thought*: A limit of the Claude account is reached until 13:05 UTC.',
     ]);
   });
 });

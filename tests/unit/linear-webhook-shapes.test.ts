@@ -25,7 +25,7 @@ const NEW_ID = '00000000-0000-4000-8000-00000000000f';
 const ada = { id: '3e9a7b10-c84d-4b62-a1f5-0d7e62c9b403', email: 'ada@example.com' };
 const bob = '11111111-2222-4333-8444-555555555555';
 
-/** What a body asks; the kind's name where it is none of Cyrus's business. */
+/** What a body asks; the kind's name where it is not one of: Cyrus's business. */
 function read(body: Json): SessionRequest | string | null {
   const parsed = parseWebhook(JSON.stringify(body), 1);
   if (parsed.kind === 'malformed') throw new Error(parsed.message);

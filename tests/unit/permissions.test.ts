@@ -55,7 +55,7 @@ describe('a tool that asks to be let run', () => {
     const [said] = asked(play);
     expect(said).toContain('Claude asks to run a command:\n\n```\nnpm publish\n```');
     expect(said).toContain('1. Allow once\n2. Allow for this session\n3. Deny');
-    expect(said).toContain('Without an answer in 10 minutes it is denied.');
+    expect(said).toContain('Without an answer within 10 minutes it is denied.');
     const elicitation = play.effects.find(
       (effect) => effect.kind === 'say' && effect.activity.content.type === 'elicitation',
     );
@@ -105,7 +105,7 @@ describe('a tool that asks to be let run', () => {
     expect(decisions(effects)).toEqual([
       ['r1', 'Ada did not allow this, and said: Use the test registry.\n\nThe one of the team.'],
     ]);
-    expect(play.said('thread-1').at(-1)).toContain('Taken for a no');
+    expect(play.said('thread-1').at(-1)).toContain('Understood as a no');
   });
 
   it.each([
@@ -135,7 +135,7 @@ describe('a tool that asks to be let run', () => {
     const play = asking();
     play.prompt('a1', 'thread-1', 'Ada', 'Allow for this session');
     expect(decisions(play.report(permission('r2')))).toEqual([['r2', true]]);
-    expect(notices(play)).toContain('Allowed, as was said before: run a command: npm publish');
+    expect(notices(play)).toContain('Allowed, as decided before: run a command: npm publish');
     expect(decisions(play.report(permission('r3', 'npm publish --tag next')))).toEqual([]);
     expect(asked(play)).toHaveLength(2);
   });
@@ -210,7 +210,7 @@ describe('several calls that ask together', () => {
     const play = asking(...three);
     play.prompt('a1', 'thread-1', 'Ada', 'Allow once');
     expect(decisions(play.prompt('a2', 'thread-1', 'Bob', 'Allow once'))).toEqual([]);
-    expect(asked(play).at(-1)).toContain('too soon after the last answer');
+    expect(asked(play).at(-1)).toContain('too soon after the previous answer');
     play.now += 5_000;
     expect(decisions(play.prompt('a3', 'thread-1', 'Bob', 'Allow once'))).toEqual([['r2', true]]);
   });
@@ -350,7 +350,7 @@ describe('a call that was not allowed', () => {
       expect(decisions(play.report(permission(id)))).toEqual([[id, expect.stringContaining('the version is wrong')]]);
     }
     expect(asked(play)).toHaveLength(1);
-    expect(notices(play)).toContain('Not allowed, as was said before: run a command: npm publish');
+    expect(notices(play)).toContain('Not allowed, as decided before: run a command: npm publish');
   });
 
   it('is not allowed for all that were asked together', () => {

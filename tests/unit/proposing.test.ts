@@ -135,7 +135,7 @@ describe('a turn that changed something', () => {
     expect(play.closings('thread-1')).toEqual([]);
     play.deadline(2_000);
     expect(play.closings('thread-1')).toEqual([
-      'response: Mended.\n\nBranch `cyrus/eng-1`, 1 commit. The pull request is not there yet; it will be linked here as soon as it is.',
+      'response: Mended.\n\nBranch `cyrus/eng-1`, 1 commit. The pull request is not open yet; it will be linked here as soon as it is.',
     ]);
     expect(links(done(play, effect))).toEqual([{ label: 'Pull request #12', url: URL }]);
     expect(play.closings('thread-1')).toHaveLength(1);

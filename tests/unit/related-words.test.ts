@@ -39,7 +39,7 @@ describe('what is around an issue', () => {
 
   it('is not spoken of where there is nothing, and admitted where Linear does not say', () => {
     expect(told({})).toBe('Do it.\n\nMore.');
-    expect(fillRelated(`Do it.\n\n${place}`, null)).toMatch(/^Do it\.\n\nLinear did not say/);
+    expect(fillRelated(`Do it.\n\n${place}`, null)).toMatch(/^Do it\.\n\nLinear did not return the issue/);
     expect(fillRelated('Do it.', null)).toBe('Do it.');
   });
 

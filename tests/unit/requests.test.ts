@@ -326,7 +326,7 @@ describe('what is late', () => {
     expect(stops(stopped(play, 'thread-1', 9_000))).toEqual([]);
     expect(play.state.phase.name).toBe('working');
     expect(play.closings('thread-1')).toEqual([]);
-    expect(play.said('thread-1').join()).toContain('continues');
+    expect(play.said('thread-1').join()).toContain('Requests made after it continue.');
   });
 
   it('an unassignment does not act on what was asked after it', () => {

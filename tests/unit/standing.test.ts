@@ -120,7 +120,7 @@ describe('where a session stands', () => {
   it('is another life’s to every token but that of the life that counts, and nobody’s where there is no session', () => {
     const play = working();
     expect(standingOf(play.state, 2, play.now).stage).toBe('other-life');
-    expect(standingOf(play.state, 0, play.now).words).toContain('lives in generation 1, not 0');
+    expect(standingOf(play.state, 0, play.now).words).toContain('is in generation 1, not 0');
     expect(standingOf(null, 1, play.now).stage).toBe('unknown');
   });
 });

@@ -28,8 +28,8 @@ describe('A sandbox that cannot be started yet', () => {
     play.prompt('p1');
     for (const attempts of [1, 2, 3, 4]) play.play({ type: 'effect-delayed', effect: start, attempts, reason });
     play.play({ type: 'effect-delayed', effect: start, attempts: 5, reason: 'Waiting for the image' });
-    const told = thoughts(play).filter((thought) => thought.includes('keep trying'));
-    expect(told).toEqual([`${reason}. I keep trying.`, 'Waiting for the image. I keep trying.']);
+    const told = thoughts(play).filter((thought) => thought.includes('keeps trying'));
+    expect(told).toEqual([`${reason}. Cyrus keeps trying.`, 'Waiting for the image. Cyrus keeps trying.']);
   });
 
   it('of an earlier life says nothing', () => {
@@ -57,7 +57,9 @@ describe('A sandbox that waits for the git host', () => {
     const play = waiting();
     expect(reasonOf(play.state)).toBe(waitsFor);
     play.report({ ...step, detail: `${waitsFor} (HTTP 502)`, waitsFor });
-    expect(thoughts(play).filter((thought) => thought.includes('git host'))).toEqual([`${waitsFor}. I keep trying.`]);
+    expect(thoughts(play).filter((thought) => thought.includes('git host'))).toEqual([
+      `${waitsFor}. Cyrus keeps trying.`,
+    ]);
     expect(play.state.phase).toMatchObject({ name: 'starting', turn: { number: 1, losses: 0 } });
     expect(play.entries.map(({ body }) => body)).toContainEqual(
       expect.objectContaining({ kind: 'step', detail: `${waitsFor} (HTTP 503)` }),

@@ -7,7 +7,7 @@ describe('A container that does not start', () => {
     ['you are requesting too many containers per second', /how many containers are started/],
     ['No such image available named cloudflare-dev/sandbox:1', /image of the container/],
     ['Container exited before we could determine the container health, exit code: 1', /ended while it was starting/],
-    ['Failed to verify port 8080 is available after 30000ms', /takes long to start/],
+    ['Failed to verify port 8080 is available after 30000ms', /is slow to start/],
     ['Network connection lost.', /interrupted the start/],
     ['Containers have not been enabled for this Durable Object class.', /not enabled/],
   ])('for %j is told as a state with its reason', (message, reason) => {

@@ -11,7 +11,7 @@ const PNG = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, ...n
 const MIB = 1024 * 1024;
 
 let outside: Outside;
-/** What Linear's host for files answers, by address. */
+/** What Linear's file host answers, by address. */
 let uploads: Map<string, (request: Request) => Response>;
 /** Requests for files, of any host. */
 let asked: { url: string; authorization: string | null }[];
@@ -108,7 +108,7 @@ describe('a file that a prompt links', () => {
     const address = upload('1234');
     uploads.set(address, () => new Response('oops', { status: 502 }));
     const text = await ask(`![a](${address})`);
-    expect(text).toContain(`- ${address}: Linear's host for files answered HTTP 502.`);
+    expect(text).toContain(`- ${address}: Linear's file host answered HTTP 502.`);
     expect(outside.files.size).toBe(0);
   });
 
@@ -179,7 +179,7 @@ describe('what is no file of Linear', () => {
     const address = upload('moved');
     uploads.set(address, () => new Response(null, { status: 302, headers: { location: 'https://evil.com/steal' } }));
     const text = await ask(`![a](${address})`);
-    expect(text).toContain('Linear sends on to another address, which is not followed');
+    expect(text).toContain('Linear redirects to another address, which Cyrus does not follow');
     expect(asked.map(({ url }) => url)).toEqual([address]);
   });
 });
@@ -225,7 +225,7 @@ describe('a file that is not handed over', () => {
       'a program',
       new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 1, 2, 3]),
       'application/octet-stream',
-      'is none of images',
+      'is not one of: images',
     ],
     [
       'a film',

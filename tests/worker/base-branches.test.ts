@@ -42,7 +42,9 @@ describe('a branch that may not be what work starts from', () => {
     expect(body).toContain('The branch `evil` may not be');
     expect(body).toContain(words);
     expect(body).toContain('An admin of Cyrus can allow more (`baseBranches`');
-    expect((await page(thread))?.session.asked?.text).toContain('What should the work in acme/site start from?');
+    expect((await page(thread))?.session.asked?.text).toContain(
+      'Which branch should the work in acme/site start from?',
+    );
     expect(outside.starts).toHaveLength(0);
     await send(prompted(thread, 'acme/site'));
     await vi.waitFor(() => expect(outside.starts).toHaveLength(1));

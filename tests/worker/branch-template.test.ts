@@ -110,7 +110,7 @@ describe('the branch of a session', () => {
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
       const { repository, claude } = outside.starts[0]?.body ?? {};
       expect(repository?.branch).toBe('feature/cyrus-eng-7');
-      const words = 'The branch is `feature/cyrus-eng-7`, because by GitHub’s rules for acme/shop';
+      const words = 'The branch is `feature/cyrus-eng-7`, because under GitHub’s rules for acme/shop';
       expect(claude?.systemPrompt).toContain(words);
       await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain(words));
       await vi.waitFor(async () => expect((await page(thread))?.session.branch).toBe('feature/cyrus-eng-7'));
@@ -128,8 +128,10 @@ describe('the branch of a session', () => {
       await send(created(newThread()));
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
       expect(outside.starts[0]?.body.repository.branch).toBe('cyrus/eng-7');
-      expect(outside.starts[0]?.body.claude.systemPrompt).toContain('The work can probably not be pushed');
-      await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain('The work can probably not be pushed'));
+      expect(outside.starts[0]?.body.claude.systemPrompt).toContain('The work Pushing the work will probably fail');
+      await vi.waitFor(() =>
+        expect(JSON.stringify(outside.said)).toContain('The work Pushing the work will probably fail'),
+      );
     });
 
     it.each([403, 404, 500, 301])('is as the template says where GitHub answers %i', async (status) => {

@@ -214,7 +214,7 @@ describe('the decoy credential', () => {
         expect(entries).toContain(`tried to send the ${name} to git.test. It has to be replaced now`);
         expect(entries).toContain(`the ${name} was in a file that Claude shared`);
         expect(entries).toContain(`the ${name} was in what the sandbox reported`);
-        expect(entries).toContain(`the ${name} is in what was to be pushed`);
+        expect(entries).toContain(`the ${name} was about to be pushed`);
         expect(entries).not.toContain(secret);
       });
     }

@@ -216,7 +216,7 @@ describe('a thread that Cyrus was about to open', () => {
       await vi.waitFor(() => expect(outside.commands.length).toBeGreaterThan(0), 60_000);
       expect(asked).not.toContain('agentSessionCreateOnIssue');
       const told = () => outside.said.filter((said) => said.agentSessionId === mine).map((said) => said.content.body);
-      if (isOpen) await vi.waitFor(() => expect(told()).toEqual(['This was seen to in another thread.']), 60_000);
+      if (isOpen) await vi.waitFor(() => expect(told()).toEqual(['This was answered in another thread.']), 60_000);
       else expect(told()).toEqual([]);
     }
   });

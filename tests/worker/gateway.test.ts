@@ -161,7 +161,7 @@ describe('a session token', () => {
   ];
 
   it.each(asks)('of a life that is over opens nothing: %s %s', async (method, path) => {
-    const words = 'this session lives in generation 5';
+    const words = 'this session is in generation 5';
     standing = { ...AT_WORK, stage: 'other-life', words };
     const response = await ask(path, { method, ...(method !== 'GET' && { body: '{}' }) }, env, { g: life });
     const isInOwnShape = /^\/(anthropic|git|modules|mcp)\//.test(path) && !path.includes('/lfs/');
@@ -556,10 +556,10 @@ describe('the way to the git host', () => {
     expect(sent).toEqual([]);
   });
 
-  it('says when the repository is not configured any more, or its credential cannot be read', async () => {
+  it('says when the repository is no longer configured, or its credential cannot be read', async () => {
     const unknown = await ask(refs, {}, env, { w: 'git-unknown' });
     expect(unknown.status).toBe(403);
-    expect(await unknown.text()).toBe('Cyrus: the repository acme/shop is not configured any more\n');
+    expect(await unknown.text()).toBe('Cyrus: the repository acme/shop is no longer configured\n');
     await store('git-3');
     // A clone address changed behind Cyrus's back does not get the credential.
     await env.DB.prepare(

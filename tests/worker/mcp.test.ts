@@ -385,7 +385,7 @@ describe("Linear's own server", () => {
     try {
       const response = await pass('linear', call('get_issue'));
       expect(response.status).toBe(502);
-      expect(await response.text()).toContain("Linear's MCP server does not take the app's token");
+      expect(await response.text()).toContain("Linear's MCP server does not accept the app's token");
       expect(spy).toHaveBeenCalledTimes(1);
       expect(await findWorkspace(db, key.workspaceId)).toMatchObject({ status: 'active' });
     } finally {

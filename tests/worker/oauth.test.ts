@@ -168,9 +168,9 @@ describe('an installation is refused with a page that helps, and nothing stored,
   it('when the state is not one of ours', async () => {
     const back = await consented(newWorkspace());
     back.searchParams.set('state', 'AAAAAAAAAAAAAAAAAAAAAA');
-    await refusedWith(back, 400, 'This did not begin here');
+    await refusedWith(back, 400, 'This link is not valid');
     back.searchParams.delete('state');
-    await refusedWith(back, 400, 'This did not begin here');
+    await refusedWith(back, 400, 'This link is not valid');
     expect(linear.tokenRequests).toEqual([]);
   });
 
@@ -178,11 +178,11 @@ describe('an installation is refused with a page that helps, and nothing stored,
     const workspace = newWorkspace();
     const back = await consented(workspace);
     const stranger = new Browser();
-    await refusedWith(back, 403, 'Begun in another browser', stranger);
+    await refusedWith(back, 403, 'Started in another browser', stranger);
     await stranger.open('/oauth/authorize');
-    await refusedWith(back, 403, 'Begun in another browser', stranger);
+    await refusedWith(back, 403, 'Started in another browser', stranger);
     stranger.cookies.set('cyrus_oauth', `${stranger.cookies.get('cyrus_oauth')}x`);
-    await refusedWith(back, 403, 'Begun in another browser', stranger);
+    await refusedWith(back, 403, 'Started in another browser', stranger);
     expect(linear.tokenRequests).toEqual([]);
     expect((await browser.open(back)).status).toBe(200);
     before = await stored();
@@ -210,7 +210,7 @@ describe('an installation is refused with a page that helps, and nothing stored,
       .run();
     await refusedWith(back, 400, 'within ten minutes');
     vi.useFakeTimers({ now: Date.now() + 10 * 60_000 + 1_000, toFake: ['Date'] });
-    await refusedWith(back, 403, 'Begun in another browser');
+    await refusedWith(back, 403, 'Started in another browser');
   });
 
   it('when the person says no, with what Linear says about it harmless on the page', async () => {

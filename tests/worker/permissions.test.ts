@@ -132,11 +132,11 @@ async function holding(input: unknown = HELD): Promise<{ thread: Thread; reporte
   return { thread, reporter };
 }
 
-it('a push of what runs at the git host is shown with its diff, and what a person allows counts for exactly these contents', async () => {
+it('a push of what runs on the git host is shown with its diff, and what a person allows counts for exactly these contents', async () => {
   const { thread } = await holding();
   await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
   const question = outside.said.at(-1)?.content.body;
-  expect(question).toContain('push changes to what runs at the git host (.github)');
+  expect(question).toContain('push changes to what runs on the git host (.github)');
   expect(question).toContain('+run: env');
   expect((await page(thread))?.session.asked).toMatchObject({ call: '+run: env', options: ['Allow once', 'Deny'] });
   expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(false);

@@ -141,7 +141,7 @@ describe('the end of a turn that changed something', () => {
     await reporter.report(init, result('More.', [outside.commands[1]?.id ?? '']), saved(2, 1, 'b'.repeat(40)));
     await vi.waitFor(() => expect(outside.linked).toContain('https://github.com/acme/shop/pull/13'));
     const told = (await journal(thread)).filter((entry) => entry.kind === 'notice');
-    expect(told).toMatchObject([{ text: 'Pull request #12 was closed; Claude is told.' }]);
+    expect(told).toMatchObject([{ text: 'Pull request #12 was closed; Claude will be told.' }]);
   });
 
   it('is told what went wrong where GitHub refuses for good', async () => {

@@ -205,7 +205,7 @@ describe('an effect', () => {
     await vi.waitFor(() => {
       const error = outside.said.find((said) => said.content.type === 'error');
       expect(error?.content.body).toContain('no repository is configured');
-      expect(error?.content.body).toContain('Ask an admin of Cyrus to add one');
+      expect(error?.content.body).toContain('Ask a Cyrus admin to add one');
     });
   });
 });

@@ -45,7 +45,7 @@ const look = (thread: Thread) => session(thread).lookAfterSandbox();
 
 const notices = async (thread: Thread) =>
   (await journal(thread)).flatMap((entry) => (entry.kind === 'notice' ? [entry.text] : []));
-const GONE = 'The sandbox does not answer any more. Looking for it.';
+const GONE = 'The sandbox has stopped answering. Checking on it.';
 
 describe('a sandbox server that was silent for five seconds in the middle of a turn', () => {
   it('and does not answer is looked for, and the page says so, once', async () => {

@@ -90,7 +90,7 @@ describe('a webhook', () => {
     await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
   });
 
-  it('that is signed, but is none of Linear’s, is answered 200 and changes nothing', async () => {
+  it('that is signed, but is not one of: Linear’s, is answered 200 and changes nothing', async () => {
     for (const body of ['no json', '', '[]', '{"action":"created"}', '{"type":7}']) {
       const response = await send(body);
       expect(response.status).toBe(200);
@@ -185,7 +185,7 @@ describe('a webhook', () => {
     };
     await send(created(refused));
     await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
-    expect(promptsTo(outside)).toContain('Linear did not say what the issue’s parent');
+    expect(promptsTo(outside)).toContain('Linear did not return the issue’s parent');
     expect(promptsTo(outside)).not.toContain('<cyrus-related');
   });
 

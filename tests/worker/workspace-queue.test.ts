@@ -118,7 +118,7 @@ describe('a session', () => {
     });
     await send(prompted(thread, 'And the tests, please.'));
     await vi.waitFor(() =>
-      expect(outside.said.map(({ content }) => content.body).join()).toMatch(/this begins when the work continues/),
+      expect(outside.said.map(({ content }) => content.body).join()).toMatch(/this starts when the work continues/),
     );
     vi.setSystemTime(resetsAt * 1000 + 60_000);
     try {

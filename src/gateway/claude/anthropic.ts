@@ -180,7 +180,7 @@ async function readRequest(
       const body = new Uint8Array(
         await withTimeLimit(config.limits.answerMs, (signal) => inTime(request.arrayBuffer(), signal)),
       );
-      if (body.length !== held) throw new RequestRefused('a body of another length than its header says');
+      if (body.length !== held) throw new RequestRefused('a body whose length differs from its header');
       reader.take(body);
       reader.end();
       return { body, reader, refusal: () => null };

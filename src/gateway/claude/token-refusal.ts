@@ -22,10 +22,10 @@ export function isRefusedToken(status: number, text: string): boolean {
  */
 export function refusedTokenWords(mode: ClaudeAccess['mode'], name: string | null): string {
   if (mode === 'api-key') {
-    return "Claude's API does not accept the API key of this Cyrus: it may have been revoked. An admin of this Cyrus has to store a new one as the secret ANTHROPIC_API_KEY.";
+    return "Claude's API does not accept the API key of this Cyrus: it may have been revoked. A Cyrus admin has to store a new one as the secret ANTHROPIC_API_KEY.";
   }
   const which = name === null ? 'the token' : `the token “${name}”`;
   const variable =
     name === null || name === 'default' ? 'CLAUDE_CODE_OAUTH_TOKEN' : `CLAUDE_CODE_OAUTH_TOKENS (under ${name})`;
-  return `Claude's API does not accept ${which} of this Cyrus: it may have expired or been revoked. An admin of this Cyrus has to run \`claude setup-token\` and store what it prints as the secret ${variable}.`;
+  return `Claude's API does not accept ${which} of this Cyrus: it may have expired or been revoked. A Cyrus admin has to run \`claude setup-token\` and store the printed token as the secret ${variable}.`;
 }

@@ -117,7 +117,7 @@ let askedAt = 0;
 /** What Claude's API answers where a plan is used up, for a request that would be paid for. The CLI ends the turn by it. */
 function usedUp(windows: Windows, until: number): Response {
   const message =
-    "This Cyrus uses nothing beyond the plan: the plan's limit is used up, and going on would be charged as usage credits (CLAUDE_OVERAGE_USD allows a sum)";
+    "This Cyrus does not pay beyond the plan: the plan's limit is used up, and further requests would be charged as usage credits (CLAUDE_OVERAGE_USD allows an amount)";
   const headers = {
     ...usedUpHeaders(windows, until),
     'retry-after': String(Math.max(1, Math.ceil((until - Date.now()) / 1000))),

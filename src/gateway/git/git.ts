@@ -62,17 +62,16 @@ export async function forwardToGit(
   const resource = subpath.slice(prefix.length);
   const { search } = new URL(request.url);
   if (resource === 'info/refs') {
-    if (request.method !== 'GET') return plainRefusal(405, 'the list of refs is got by GET');
+    if (request.method !== 'GET') return plainRefusal(405, 'the list of refs is fetched with GET');
     if (!/^\?service=git-(upload|receive)-pack$/.test(search)) {
       return plainRefusal(403, "only git's smart HTTP protocol is served: use a newer git");
     }
     return handOn(await askGitHost(request, `info/refs${search}`, null, claims, remote, fetcher));
   }
   if (resource !== 'git-upload-pack' && resource !== 'git-receive-pack') {
-    return plainRefusal(404, "there is nothing but git's smart HTTP protocol and Git LFS here (no plain files)");
+    return plainRefusal(404, "only git's smart HTTP protocol and Git LFS are served here (no plain files)");
   }
-  if (request.method !== 'POST' || search !== '')
-    return plainRefusal(405, `${resource} is asked by POST, without a query`);
+  if (request.method !== 'POST' || search !== '') return plainRefusal(405, `${resource} takes POST, without a query`);
   if (request.headers.get('content-type') !== `application/x-${resource}-request`) {
     return plainRefusal(415, `${resource} takes application/x-${resource}-request`);
   }
@@ -127,7 +126,7 @@ async function forwardPush(
     return report ? pushResult(report) : plainRefusal(403, notice);
   };
   if (!rightsOf(claims).includes('push')) {
-    return refuse('this session only looks at the repository, so nothing is pushed for it');
+    return refuse('this session is read-only, so it cannot push');
   }
   const isElsewhere = push.updates.some(({ ref }) => ref !== `refs/heads/${claims.b}`);
   const branch = own && isElsewhere ? await own.branch() : claims.b;
@@ -159,7 +158,7 @@ async function forwardPush(
       read = searched.read;
       if (searched.found) {
         await guard.onSecret(searched.found, update.newId);
-        return refuse('a credential is in what is pushed, so nothing of it was handed on, and the session is stopped');
+        return refuse('the push contains a credential, so nothing was forwarded, and the session is stopped');
       }
       if (!searched.isWhole) log('gateway.git.push-unread', { session: claims.s, repository: claims.r });
       if (read.byteLength > maxBytes) return refuse(tooLarge);
@@ -177,7 +176,7 @@ async function forwardPush(
   if (own && update && report !== null && isAccepted(report, update)) await own.confirm(update.newId);
   if (report === null) {
     return refuse(
-      `the git host of ${claims.r} broke off before it said what became of the push: fetch, then push again`,
+      `the git host of ${claims.r} closed the connection before it reported the result of the push: fetch, then push again`,
     );
   }
   return new Response(report, { status: answer.status, headers: answer.headers });

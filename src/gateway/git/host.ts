@@ -95,7 +95,10 @@ async function askOnce(
       repository: claims.r,
       error: asError(error),
     });
-    return { status: 502, message: `the git host of ${claims.r} could not be reached, or broke off; try again` };
+    return {
+      status: 502,
+      message: `the git host of ${claims.r} could not be reached, or closed the connection; try again`,
+    };
   }
   if (answer.ok) {
     const kept = new Headers();
@@ -119,13 +122,13 @@ async function askOnce(
 export function refusalOfHost({ status, headers }: Response, words: string, fullName: string): GitRefusal {
   if (status >= 300 && status < 400) {
     // Following would carry the credential elsewhere, and a streamed push cannot be sent twice.
-    const message = `the git host says that ${fullName} is at ${movedTo(headers.get('location'))}: have its clone address in Cyrus changed`;
+    const message = `the git host says that ${fullName} is at ${movedTo(headers.get('location'))}: ask an admin to change its clone address in Cyrus`;
     return { status: 502, message };
   }
   switch (status) {
     case 401: {
       // A 401 handed on would make git ask for a password.
-      const message = `the git host does not accept the credential stored for ${fullName}: have it stored again in Cyrus${words}`;
+      const message = `the git host does not accept the credential stored for ${fullName}: ask an admin to store it again in Cyrus${words}`;
       return { status: 403, message, isStale: true };
     }
     case 403:
@@ -133,7 +136,7 @@ export function refusalOfHost({ status, headers }: Response, words: string, full
     case 404:
       return { status, message: `the git host has no ${fullName}, or its stored credential may not see it${words}` };
     case 413:
-      return { status, message: `the git host takes no request of this size for ${fullName}${words}` };
+      return { status, message: `the git host does not accept a request of this size for ${fullName}${words}` };
     default:
       if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
         return { status, message: `the git host refused this for ${fullName} (${status})${words}` };

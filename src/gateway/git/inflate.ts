@@ -136,13 +136,13 @@ export function inflate(
   if (bytes.byteLength < at + 2) throw new NeedsMoreBytes();
   const [method = 0, flags = 0] = bytes.subarray(at, at + 2);
   if ((method & 15) !== 8 || (method * 256 + flags) % 31 !== 0 || (flags & 32) !== 0) {
-    throw new InflateError('this is no zlib stream');
+    throw new InflateError('this is not a zlib stream');
   }
   const out = new Uint8Array(size);
   const bits = new Bits(bytes, at + 2);
   let length = 0;
   const put = (byte: number) => {
-    if (length >= size) throw new InflateError('it unpacks to more than was said');
+    if (length >= size) throw new InflateError('it unpacks to more than its header says');
     out[length++] = byte;
   };
   for (let isLast = false; !isLast; ) {
@@ -172,11 +172,11 @@ export function inflate(
       const from = DISTANCE_BASE[far];
       if (from === undefined) throw new InflateError('a distance is not valid');
       const distance = from + bits.take(DISTANCE_EXTRA[far] ?? 0);
-      if (distance > length) throw new InflateError('a distance leads before the beginning');
+      if (distance > length) throw new InflateError('a distance points before the start');
       for (let left = count; left > 0; left--) put(out[length - distance] ?? 0);
     }
   }
-  if (length !== size) throw new InflateError('it unpacks to less than was said');
+  if (length !== size) throw new InflateError('it unpacks to less than its header says');
   // The checksum; git and the id of the object say whether it is right.
   const end = bits.end() + 4;
   if (bytes.byteLength < end) throw new NeedsMoreBytes();

@@ -58,7 +58,7 @@ export async function readBatch(request: Request): Promise<LfsBatch | string> {
   const text = await readText(request.body, MAX_BATCH_BYTES);
   if (text === null) return `a batch has at most ${MAX_BATCH_BYTES} bytes`;
   const parsed = batchSchema.safeParse(parseJson(text));
-  if (!parsed.success) return `this is no batch of Git LFS: ${z.prettifyError(parsed.error)}`;
+  if (!parsed.success) return `this is not a Git LFS batch: ${z.prettifyError(parsed.error)}`;
   const { transfers = ['basic'], hash_algo = 'sha256' } = parsed.data;
   if (!transfers.includes('basic')) return 'only the transfer "basic" is supported';
   return hash_algo === 'sha256' ? parsed.data : 'only the hash algorithm sha256 is supported';
@@ -93,7 +93,7 @@ export async function askLfsHost(
     if (problem !== null) return { oid, size, actions: {}, error: { code: 422, message: problem } };
     const found = byOid.get(oid);
     const failed = (message: string) => ({ oid, size, actions: {}, error: { code: 502, message } });
-    if (!found) return failed('the git host said nothing of this object');
+    if (!found) return failed('the git host did not mention this object');
     if (found.error) {
       const { code, message } = found.error;
       return { oid, size, actions: {}, error: { code, message: message.slice(0, 500) } };
@@ -103,9 +103,7 @@ export async function askLfsHost(
       const action = found.actions?.[kind];
       if (!action || (kind === 'download') !== (batch.operation === 'download')) continue;
       if (!isStorageAddress(action.href, remote.cloneUrl)) {
-        return failed(
-          `the git host keeps this object at an address to which Cyrus does not go (${hostOf(action.href)})`,
-        );
+        return failed(`the git host stores this object at an address that Cyrus does not use (${hostOf(action.href)})`);
       }
       const header = Object.entries(action.header ?? {}).filter((entry): entry is [string, string] => isHeader(entry));
       actions[kind] = { href: action.href, header: Object.fromEntries(header), ttlMs: ttlOf(action, now) };
@@ -158,7 +156,10 @@ async function askOnce(
     text = answer.ok ? await readText(answer.body, MAX_ANSWER_BYTES) : null;
   } catch (error) {
     log('gateway.lfs.unreachable', { session: claims.s, repository: claims.r, error: asError(error) });
-    return { status: 502, message: `the git host of ${claims.r} could not be reached, or broke off; try again` };
+    return {
+      status: 502,
+      message: `the git host of ${claims.r} could not be reached, or closed the connection; try again`,
+    };
   }
   if (!answer.ok) {
     log('gateway.lfs.refused', { session: claims.s, repository: claims.r, status: answer.status });
@@ -172,7 +173,7 @@ async function askOnce(
   const parsed = answerSchema.safeParse(text === null ? null : parseJson(text));
   if (!parsed.success || (parsed.data.transfer ?? 'basic') !== 'basic') {
     log('gateway.lfs.misfit', { session: claims.s, repository: claims.r });
-    return { status: 502, message: `the git host of ${claims.r} gave no answer of Git LFS that Cyrus understands` };
+    return { status: 502, message: `the git host of ${claims.r} gave no Git LFS answer that Cyrus understands` };
   }
   return parsed.data;
 }

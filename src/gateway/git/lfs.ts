@@ -27,7 +27,7 @@ import { askLfsHost, LFS_MEDIA_TYPE, readBatch } from './lfs-batch.ts';
 export const LFS_PATH = 'info/lfs/';
 const MAX_REDIRECTS = 3;
 const METHODS: Record<LfsOperation, string> = { download: 'GET', upload: 'PUT', verify: 'POST' };
-const READ_ONLY = 'this session only looks at the repository, so nothing is uploaded for it';
+const READ_ONLY = 'this session is read-only, so it cannot upload';
 
 export interface LfsContext {
   /** What follows `info/lfs/` in the address, as it came. */
@@ -59,7 +59,7 @@ export async function forwardToLfs(request: Request, context: LfsContext): Promi
   }
   if (/^locks(\/|$|\?)/.test(resource)) return say(501, 'locks of Git LFS are not supported by Cyrus');
   const address = readAddress(resource);
-  if (!address) return say(404, 'there is nothing but the batch API of Git LFS here');
+  if (!address) return say(404, 'only the batch API of Git LFS is served here');
   const action = await opened(address, context);
   if (action instanceof Response) return action;
   const passage = { observer, secrets, host: new URL(action.href).host, path: `${path}objects/${address.oid}` };
@@ -70,7 +70,7 @@ export async function forwardToLfs(request: Request, context: LfsContext): Promi
 
 async function answerBatch(request: Request, context: LfsContext, fetcher: Fetch): Promise<Response> {
   const { claims, remote, keys, base, now = Date.now } = context;
-  if (request.method !== 'POST') return say(405, 'a batch is asked by POST');
+  if (request.method !== 'POST') return say(405, 'a batch takes POST');
   const batch = await readBatch(request);
   if (typeof batch === 'string') return say(422, batch);
   if (batch.operation === 'upload' && !rightsOf(claims).includes('push')) return say(403, READ_ONLY);
@@ -134,7 +134,10 @@ async function transfer(
     answer = await send(action.href, METHODS[operation], headers, body, context);
   } catch (error) {
     log('gateway.lfs.unreachable', { session: claims.s, repository: claims.r, error: asError(error) });
-    return say(502, `the storage of ${claims.r}’s large files could not be reached, or broke off; try again`);
+    return say(
+      502,
+      `the storage of ${claims.r}’s large files could not be reached, or closed the connection; try again`,
+    );
   }
   if (!answer.ok) {
     log('gateway.lfs.storage-refused', { session: claims.s, repository: claims.r, operation, status: answer.status });
@@ -212,17 +215,17 @@ function exactly(body: ReadableStream<Uint8Array>, size: number, isPart = false)
     new TransformStream<Uint8Array, Uint8Array>({
       transform(piece, controller) {
         passed += piece.byteLength;
-        if (passed > size) controller.error(new RangeError('the object is longer than was said'));
+        if (passed > size) controller.error(new RangeError('the object is longer than announced'));
         else controller.enqueue(piece);
       },
       flush(controller) {
-        if (!isPart && passed < size) controller.error(new RangeError('the object is shorter than was said'));
+        if (!isPart && passed < size) controller.error(new RangeError('the object is shorter than announced'));
       },
     }),
   );
 }
 
-/** A 401 would make git-lfs look for another credential; a redirect is none of the sandbox's business. */
+/** A 401 would make git-lfs look for another credential; a redirect is not one of: the sandbox's business. */
 function statusFor(status: number): number {
   if (status === 401) return 403;
   return status >= 400 && status < 500 ? status : status === 503 ? 503 : 502;

@@ -55,7 +55,7 @@ export class PackTrees {
   /** @throws InflateError, NeedsMoreBytes */
   #readObject(bytes: Uint8Array, start: number, offset: number): { content: Uint8Array | null; end: number } {
     const { type, size, at, base } = readObjectHead(bytes, start, offset, this.#idLength);
-    if (size > MAX_OBJECT_BYTES) throw new InflateError('an object is too large to be looked at');
+    if (size > MAX_OBJECT_BYTES) throw new InflateError('an object is too large to inspect');
     const { content, end } = inflate(bytes, at, size);
     if (type === TREE) return { content, end };
     if (type !== OFFSET_DELTA && type !== ID_DELTA) return { content: null, end };

@@ -26,9 +26,9 @@ export class Remotes {
   async find(d1: D1Database, config: Config, claims: Claims): Promise<GitRemote | GitRefusal> {
     try {
       const repository = await this.#repository(d1, config, claims);
-      if (!repository) return { status: 403, message: `the repository ${claims.r} is not configured any more` };
+      if (!repository) return { status: 403, message: `the repository ${claims.r} is no longer configured` };
       if (claims.i !== undefined && claims.i !== (await identityOf(claims.w, repository.cloneUrl))) {
-        const message = `the clone address of ${claims.r} was changed since this session began: what is here may be of another repository, so nothing is fetched or pushed. To go on, have the address set back; for the repository as it is set now, begin with another issue`;
+        const message = `the clone address of ${claims.r} changed since this session began: its work may belong to another repository, so nothing is fetched or pushed. To continue, ask an admin to restore the address; for the repository as configured now, use another issue`;
         return { status: 403, message };
       }
       const { credential, renew } = await gitAccess(config, repository);
@@ -64,7 +64,7 @@ export class Remotes {
     });
     try {
       const own = await this.#repository(d1, config, claims);
-      if (!own) return refuse(`the repository ${claims.r} is not configured any more`);
+      if (!own) return refuse(`the repository ${claims.r} is no longer configured`);
       const found = submoduleAddress(url, own.cloneUrl);
       if ('why' in found) return refuse(found.why);
       const { address } = found;
@@ -72,7 +72,7 @@ export class Remotes {
       const known = await listRepositoriesAt(database, address);
       const [ours] = known.filter(({ workspaceId }) => workspaceId === claims.w);
       if (ours && ours.fullName !== claims.r && hasRules(ours.settings)) {
-        return refuse(`rules of its own say who may use ${ours.fullName}`);
+        return refuse(`access rules of its own apply to ${ours.fullName}`);
       }
       if (!ours && known.length > 0) return refuse('it belongs to another workspace');
       const repository = ours ? await findRepository(database, claims.w, ours.fullName) : null;

@@ -22,13 +22,13 @@ const SEGMENT = /^[A-Za-z0-9_~][A-Za-z0-9._~-]*$/;
 export function submoduleAddress(url: string, cloneUrl: string): { address: string } | { why: string } {
   const own = new URL(cloneUrl);
   if (url.length > MAX_URL_LENGTH || !/^[\x21-\x7e]+$/.test(url) || url.startsWith('-')) {
-    return { why: 'its address is none that git hosts have' };
+    return { why: 'its address is not one of a git host' };
   }
   const path = /^\.\.?\//.test(url) ? relativePath(url, own.pathname) : absolutePath(url, own);
   if (path === null) return { why: `it is not at ${own.host}, the host of the repository` };
   const segments = withoutSlashes(path).split('/');
   if (segments.length < 2 || !segments.every((segment) => SEGMENT.test(segment))) {
-    return { why: 'its address is none that git hosts have' };
+    return { why: 'its address is not one of a git host' };
   }
   return { address: `${own.origin}/${segments.join('/')}` };
 }
@@ -77,7 +77,7 @@ export async function forwardToSubmodule(
   const isListing = resource === 'info/refs' && request.method === 'GET' && search === '?service=git-upload-pack';
   const isFetch = resource === 'git-upload-pack' && request.method === 'POST' && search === '';
   if (!isListing && !isFetch)
-    return plainRefusal(403, 'submodules are only read: push to them from a session of their own');
+    return plainRefusal(403, 'submodules are read-only: push to them from a session of their own');
   const body = isFetch ? decodedBody(request) : null;
   if (isFetch && (!body || request.headers.get('content-type') !== 'application/x-git-upload-pack-request')) {
     return plainRefusal(415, 'git-upload-pack takes application/x-git-upload-pack-request');

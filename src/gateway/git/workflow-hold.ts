@@ -1,5 +1,5 @@
 /**
- * Whether a push changes what runs at the git host: the CI files of the head, as this reads them itself in the pack and at the
+ * Whether a push changes what runs on the git host: the CI files of the head, as this reads them itself in the pack and at the
  * host, against those that the base has. Nothing that a sandbox says counts. What differs is pushed only where people have
  * allowed exactly these contents.
  */
@@ -91,7 +91,7 @@ export async function refusalToHeld(
     return { why: await judge(), read: pack.read };
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
-    const why = `it could not be seen whether this push changes what runs at the git host (${error.message} could not be read), and such changes need a person's permission: push whole objects, with git -c pack.window=0 -c pack.depth=0 push --no-thin`;
+    const why = `Cyrus could not see whether this push changes what runs on the git host (${error.message} could not be read), and such changes need a person's permission: push whole objects, with git -c pack.window=0 -c pack.depth=0 push --no-thin`;
     return { why, read: pack.read };
   }
 }
@@ -100,11 +100,11 @@ export async function refusalToHeld(
 function heldWords(paths: string[], fingerprint: string): string {
   const mark = heldMark({ files: paths, fingerprint });
   const rest =
-    'it was not pushed, and a person is asked when you end your turn; undo these changes where they are not needed';
+    'it was not pushed, and a person is asked when you end your turn; undo these changes if they are not needed';
   if (paths.length > MAX_NAMED || mark.length > MAX_MARK || /]: |[^\x20-\x7e]/.test(paths.join(' '))) {
-    return `this push changes files that decide what runs at the git host, more of them or with stranger names than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
+    return `this push changes files that decide what runs on the git host, more files, or stranger names, than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
   }
-  return `this push changes what runs at the git host, which a person has to allow first ${mark}: ${rest}`;
+  return `this push changes what runs on the git host, which a person has to allow first ${mark}: ${rest}`;
 }
 
 /** Commits that the pushed history builds on and that are neither pushed now nor were before: the host has them. */

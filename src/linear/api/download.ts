@@ -29,7 +29,7 @@ export async function download(
   accessToken: string | null,
 ): Promise<Download | CallFailure> {
   const url = uploadAddress(address, uploadsUrl);
-  if (!url) return failure('refused', "it is not at Linear's host for files");
+  if (!url) return failure('refused', "it is not on Linear's file host");
   let response: Response;
   try {
     response = await withTimeLimit(ANSWER_TIMEOUT_MS, (signal) =>
@@ -41,7 +41,7 @@ export async function download(
     );
   } catch (cause) {
     const why = messageOf(cause);
-    return failure('unreachable', `Linear's host for files cannot be reached (${why})`);
+    return failure('unreachable', `Linear's file host cannot be reached (${why})`);
   }
   const { status, body, headers } = response;
   if (status === 200 && body) {
@@ -49,13 +49,13 @@ export async function download(
     return { ok: true, type: mediaType(headers), bytes: length === null ? null : Number(length), body };
   }
   await body?.cancel();
-  if (status === 401 || status === 403) return failure('unauthorized', 'Linear does not give it out to Cyrus');
-  if (status === 429) return failure('rate-limited', 'Linear is asked for too many files');
-  if (status >= 500) return failure('unreachable', `Linear's host for files answered HTTP ${status}`);
+  if (status === 401 || status === 403) return failure('unauthorized', 'Linear does not give Cyrus access to it');
+  if (status === 429) return failure('rate-limited', 'Cyrus has requested too many files from Linear');
+  if (status >= 500) return failure('unreachable', `Linear's file host answered HTTP ${status}`);
   if (status >= 300 && status < 400)
-    return failure('refused', 'Linear sends on to another address, which is not followed');
-  if (status === 404 || status === 410) return failure('refused', 'there is no such file any more');
-  return failure('refused', status === 200 ? 'it is empty' : `Linear's host for files answered HTTP ${status}`);
+    return failure('refused', 'Linear redirects to another address, which Cyrus does not follow');
+  if (status === 404 || status === 410) return failure('refused', 'the file no longer exists');
+  return failure('refused', status === 200 ? 'it is empty' : `Linear's file host answered HTTP ${status}`);
 }
 
 function mediaType(headers: Headers): string | null {

@@ -63,6 +63,6 @@ export async function prepareUpload(
 ): Promise<UploadPlace> {
   const data = await send({ document: FILE_UPLOAD, variables: file, priority: 'answer', idempotent: false });
   const parsed = fileUploadSchema.safeParse(data);
-  if (!parsed.success) throw new LinearError('refused', 'Linear gave no place to upload a file to');
+  if (!parsed.success) throw new LinearError('refused', 'Linear gave no upload address for the file');
   return parsed.data.fileUpload.uploadFile;
 }

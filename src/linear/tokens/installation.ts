@@ -22,7 +22,7 @@ const identitySchema = z.object({
  * What became of an installation. When it was not made, nothing is stored and the tokens are given back to Linear.
  * - `scope`: Linear granted less than Cyrus needs; `missing` says what
  * - `person`: the tokens act for a person, not for the app
- * - `unreachable`: Linear did not say whose tokens these are
+ * - `unreachable`: Linear did not return the issue whose tokens these are
  */
 export type Installed =
   | { kind: 'installed'; workspace: { id: string; name: string; urlKey: string }; isNew: boolean }
@@ -74,7 +74,7 @@ async function check(
     const send = sendWith(config.linear.apiUrl, accessToken);
     const asked = await send({ document: IDENTITY, variables: {}, priority: 'action', idempotent: false });
     const identity = identitySchema.safeParse(asked);
-    if (!identity.success) return { kind: 'unreachable', message: 'Linear answered something else than was asked' };
+    if (!identity.success) return { kind: 'unreachable', message: "Linear's answer does not match the question" };
     return identity.data.viewer.app ? identity.data : { kind: 'person' };
   } catch (error) {
     if (error instanceof LinearError) return { kind: 'unreachable', message: error.message };

@@ -18,7 +18,7 @@ const MAX_DESCRIPTION = 200;
 /** Id and secret of the application: both are there. */
 export type Credentials = LinearApp & { clientId: string; clientSecret: string };
 
-/** Tokens just granted, with the scopes they have; null: Linear did not say. */
+/** Tokens just granted, with the scopes they have; null: Linear did not return the issue. */
 export interface Grant extends Tokens {
   scopes: string[] | null;
 }
@@ -98,7 +98,7 @@ export async function checkCredentials(
   const outcome = await exchangeCode(app, { code: 'cyrus-check', redirectUri, verifier: newVerifier() });
   if (outcome.kind === 'refused' && outcome.error === 'invalid_grant') return 'accepted';
   if (outcome.kind === 'client-refused') return 'refused';
-  return { unknown: outcome.kind === 'granted' ? 'a code that cannot exist was accepted' : outcome.message };
+  return { unknown: outcome.kind === 'granted' ? 'Linear accepted a code that cannot exist' : outcome.message };
 }
 
 /** A PKCE code verifier: 256 random bits (RFC 7636). */

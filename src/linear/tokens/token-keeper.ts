@@ -303,7 +303,7 @@ export class TokenKeeper {
         if (outcome.error === 'invalid_grant') return this.#giveUp(stored, outcome.message);
         return this.#failed(failure('unauthorized', `Linear does not renew the workspace's token: ${outcome.message}`));
       case 'client-refused':
-        return this.#failed(failure('unauthorized', `${outcome.message}: put them right, see the page /install`));
+        return this.#failed(failure('unauthorized', `${outcome.message}: correct them on the page /install`));
       case 'unreachable':
         return this.#failed(failure('unreachable', `the workspace's token cannot be renewed: ${outcome.message}`));
     }

@@ -42,7 +42,8 @@ export function branchTemplateProblem(template: string): string | null {
   const words = [...template.matchAll(WORD)].map(([, word = '']) => word);
   const strange = words.find((word) => !Object.hasOwn(BRANCH_WORDS, word));
   if (strange !== undefined) return `{${strange}} is not known; a branch name may have ${known.join(', ')}`;
-  if (/[{}]/.test(template.replace(WORD, ''))) return `a brace without its pair; a word is written as in ${known[0]}`;
+  if (/[{}]/.test(template.replace(WORD, '')))
+    return `a brace without its partner; a placeholder is written like ${known[0]}`;
   if (!words.some((word) => PARTICULAR.some((one) => one === word))) {
     const particular = PARTICULAR.map((word) => `{${word}}`).join(', ');
     return `without one of ${particular} all issues would have the same branch`;
@@ -53,16 +54,16 @@ export function branchTemplateProblem(template: string): string | null {
 
 /** Why git does not take a name for a branch, a sentence without its full stop; null where it does. */
 export function branchNameProblem(name: string): string | null {
-  if (name === '' || name === '@' || name === 'HEAD') return `"${name}" is no name of a branch`;
+  if (name === '' || name === '@' || name === 'HEAD') return `"${name}" is not a valid branch name`;
   if (name.length > MAX_NAME) return `the branch name has more than ${MAX_NAME} characters`;
-  if (name.startsWith('refs/')) return 'a branch name does not begin with refs/';
-  if (name.startsWith('-')) return 'a branch name does not begin with a dash';
+  if (name.startsWith('refs/')) return 'a branch name must not begin with refs/';
+  if (name.startsWith('-')) return 'a branch name must not begin with a dash';
   const odd = /[\0-\x20\x7f~^:?*[\\]|@\{|\.\./.exec(name)?.[0];
-  if (odd !== undefined) return `git takes no ${JSON.stringify(odd)} in a branch name`;
+  if (odd !== undefined) return `git does not allow ${JSON.stringify(odd)} in a branch name`;
   for (const part of name.split('/')) {
-    if (part === '') return 'a branch name has no empty part before, after or between slashes';
+    if (part === '') return 'a branch name must not have an empty part before, after or between slashes';
     if (part.startsWith('.') || part.endsWith('.') || part.endsWith('.lock')) {
-      return `no part of a branch name begins with a dot or ends in one or in .lock, as "${part}" does`;
+      return `no part of a branch name may begin with a dot, or end in one or in .lock, as "${part}" does`;
     }
   }
   return null;

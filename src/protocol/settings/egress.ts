@@ -196,16 +196,16 @@ export function explainBlocked(
   const host = withoutLastDot(url.hostname);
   const begin = `Cyrus did not let ${method} ${url.protocol}//${url.host}${url.pathname} through: `;
   const end =
-    ' Another way there does not exist, so do not look for one; go on without it, or say in your answer what you would need and why.';
+    ' There is no other way to reach it, so do not look for one; continue without it, or say in your answer what you would need and why.';
   switch (verdict) {
     case 'blocked-address':
-      return `${begin}${host} is no host name of the public Internet, and IP addresses are never reached from this sandbox.${end}\n`;
+      return `${begin}${host} is not a public host name, and IP addresses cannot be reached from this sandbox.${end}\n`;
     case 'blocked-port':
       return `${begin}only the ports 80 (http) and 443 (https) are open, not ${url.port}.${end}\n`;
     case 'blocked-method':
-      return `${begin}package registries such as ${host} are only read from (GET); nothing is published from this sandbox. An admin who wants that adds ${host} to settings.egress.hosts of ${repository}.${end}\n`;
+      return `${begin}package registries such as ${host} can only be read (GET); nothing can be published from this sandbox. To allow that, an admin adds ${host} to settings.egress.hosts of ${repository}.${end}\n`;
     case 'blocked-host':
-      return `${begin}the host ${host} is not on the list of ${repository} (preset "${egress.preset}"${additions(egress)}).${end} An admin of Cyrus can allow it: ${host} in settings.egress.hosts of ${repository}, or another settings.egress.preset.\n`;
+      return `${begin}the host ${host} is not on the list of ${repository} (preset "${egress.preset}"${additions(egress)}).${end} A Cyrus admin can allow it: ${host} in settings.egress.hosts of ${repository}, or another settings.egress.preset.\n`;
   }
 }
 

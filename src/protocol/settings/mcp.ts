@@ -43,7 +43,7 @@ export const mcpHeadersSchema = z
     z
       .string()
       .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'must be the name of a header')
-      .refine((name) => !RESERVED_HEADER.test(name.toLowerCase()), 'this header is not set by hand'),
+      .refine((name) => !RESERVED_HEADER.test(name.toLowerCase()), 'this header cannot be set here'),
     z
       .string()
       .min(1)

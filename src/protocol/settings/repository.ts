@@ -51,7 +51,7 @@ export const pullRequestSettingsSchema = z.object({
   bodyTemplate: z.string().max(10_000).default('{{summary}}\n\n---\n\n{{closes}}\n\nIssue: {{issue}} · {{session}}'),
   /** Merging closes the issue in Linear. */
   closesIssue: z.boolean().default(true),
-  /** `hold`: a push that changes what runs at the git host waits until a person has allowed these changes. */
+  /** `hold`: a push that changes what runs on the git host waits until a person has allowed these changes. */
   workflows: z.enum(['allow', 'hold']).default('allow'),
   /** What runs there besides the files that CI services read. */
   workflowPaths: z.array(workflowPathSchema).max(50).default([]),

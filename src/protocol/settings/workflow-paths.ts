@@ -55,7 +55,7 @@ export const workflowPathSchema = z
     message: 'a path from the root of the repository, e.g. "scripts/ci/**", without leading slash',
   })
   .refine((path) => !path.split('/').slice(0, -1).includes('**') && path !== '**', {
-    message: '** may be the last part of a path alone, and not the only one',
+    message: '** may only be the last part of a path, and not the only one',
   });
 
 /** Whether a name fits one part of such a path; compared without case. Takes linear time for each `*`. */

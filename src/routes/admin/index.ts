@@ -98,7 +98,8 @@ admin.patch(REPOSITORY, async (c) => {
   const addressProblem = problemOfAddress(cloneUrl, c.var.config);
   if (addressProblem) return c.json(problem('bad_request', addressProblem), 400);
   if (cloneUrl !== before.cloneUrl && before.credential && credential === undefined) {
-    const message = 'The credential was given for another address: give one with the new address, or null for none.';
+    const message =
+      'The stored credential belongs to another address: give one with the new address, or null for none.';
     return c.json(problem('credential_needed', message), 409);
   }
   const merged = repositoryInputSchema.shape.settings.safeParse(mergePatch(before.settings, settings ?? {}));

@@ -51,7 +51,7 @@ mcpServers.put(ONE, async (c) => {
   const isSame = before !== undefined && addressOf(before.settings) === addressOf(input.data.settings);
   const hadHeaders = before !== undefined && before.headers.length > 0;
   if (hadHeaders && !isSame && input.data.settings.kind === 'http' && input.data.headers === undefined) {
-    const message = 'The headers were given for another address: give some with the new address, or {} for none.';
+    const message = 'The stored headers belong to another address: give headers with the new address, or {} for none.';
     return c.json(problem('credential_needed', message), 409);
   }
   const kept = isSame && input.data.headers === undefined;

@@ -108,7 +108,7 @@ workspaces.post('/workspaces/:id/revoke', async (c) => {
   if (!(await findWorkspace(c.var.database, id))) return c.json(noSuchWorkspace(id), 404);
   const unconfirmed = await c.env.LINEAR_WORKSPACE.getByName(id).revoke();
   if (unconfirmed) {
-    const message = `Linear did not confirm the end of the tokens (${unconfirmed}), and they are kept. Try again, or remove the app in Linear's settings.`;
+    const message = `Linear did not confirm that the tokens were revoked (${unconfirmed}), so they are kept. Try again, or remove the app in Linear's settings.`;
     return c.json(problem('unreachable', message), 502);
   }
   const delivery = { deliveryId: crypto.randomUUID(), contentKey: `revoked:${crypto.randomUUID()}` };

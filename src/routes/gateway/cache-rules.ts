@@ -33,15 +33,15 @@ export async function whyNotKept(entry: string, commit: string, ground: CacheGro
     remotes.baseBranch(env.DB, config, claims),
   ]);
   if (baseBranch === null || configured === null) {
-    return { error: 'no_base', message: 'it is not known which branch this session starts from' };
+    return { error: 'no_base', message: 'the branch that this session starts from is unknown' };
   }
   const isSetup = entry.startsWith('setup-');
   if (isSetup && baseBranch !== configured) {
-    const message = `what a setup script made is kept for the base branch ${configured} alone, and this session starts from ${baseBranch}`;
+    const message = `the result of a setup script is cached only for the base branch ${configured} , and this session starts from ${baseBranch}`;
     return { error: 'another_base', message };
   }
   if (!isSetup && entry !== `base-${await sha256(`${claims.i}\0${baseBranch}`)}`) {
-    return { error: 'another_base', message: `this session keeps a bundle of ${baseBranch} alone` };
+    return { error: 'another_base', message: `this session caches a bundle of ${baseBranch} only` };
   }
   const remote = await remotes.find(env.DB, config, claims);
   if ('status' in remote) return { error: 'no_host', message: remote.message };

@@ -36,20 +36,20 @@ export const cache = new Hono<CacheEnv>();
 
 // A token of before does not say which repository stands behind its name.
 cache.use(async (c, next) =>
-  c.var.claims.i === undefined ? refuse(404, 'not_found', 'nothing is kept for this session') : next(),
+  c.var.claims.i === undefined ? refuse(404, 'not_found', 'nothing is cached for this session') : next(),
 );
 cache.use('/:entry/:version/:part', checkNames);
 cache.use('/:entry', checkNames);
 
 cache.get('/:entry', async (c) => {
   const kept = await readCacheEntry(c.env.LOGS, placeOf(c), c.req.param('entry'), Date.now());
-  return kept ? c.json(kept) : refuse(404, 'not_found', 'nothing of this name is kept');
+  return kept ? c.json(kept) : refuse(404, 'not_found', 'there is no cache entry of this name');
 });
 
 cache.get('/:entry/:version/:part', async (c) => {
   const { entry, version, part } = c.req.param();
   const stored = await getCachePart(c.env.LOGS, placeOf(c), entry, version, Number(part));
-  if (!stored) return refuse(404, 'not_found', 'this part is not kept');
+  if (!stored) return refuse(404, 'not_found', 'this part is not cached');
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(stored.size) };
   return new Response(stored.body, { headers });
 });
@@ -81,11 +81,11 @@ cache.put(
       case 'published':
         return c.json({ version: parsed.data.version }, 201);
       case 'taken':
-        return refuse(409, 'taken', 'this is kept already');
+        return refuse(409, 'taken', 'this is already cached');
       case 'incomplete':
-        return refuse(409, 'incomplete', 'not all of its parts are stored');
+        return refuse(409, 'incomplete', 'some of its parts are not stored');
       case 'too-large':
-        return refuse(413, 'too_large', 'what a setup script makes is kept up to 500 MB');
+        return refuse(413, 'too_large', 'the result of a setup script is cached up to 500 MB');
     }
   },
 );
@@ -96,7 +96,7 @@ async function checkNames(c: CacheContext, next: () => Promise<void>): Promise<R
     cacheEntrySchema.safeParse(entry).success &&
     (version === undefined || cacheVersionSchema.safeParse(version).success) &&
     (part === undefined || (/^\d{1,2}$/.test(part) && Number(part) < MAX_CACHE_PARTS));
-  if (!isNamed) return refuse(400, 'malformed', 'this is no name of something that is kept');
+  if (!isNamed) return refuse(400, 'malformed', 'this is not the name of a cache entry');
   await next();
 }
 

@@ -44,7 +44,7 @@ checkpoints.put(
     const manifest = parsed.data;
     const { claims } = c.var;
     if (manifest.generation !== claims.g || manifest.repository !== claims.r || manifest.branch !== claims.b) {
-      return refuse(403, 'wrong_generation', 'this token is for another life, repository or branch');
+      return refuse(403, 'wrong_generation', 'this token is for another generation, repository or branch');
     }
     const session = c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(claims.s));
     const noted = await session.noteCheckpoint(manifest);
@@ -56,7 +56,7 @@ checkpoints.put(
       case 'stale': {
         const stale: z.infer<typeof staleCheckpointSchema> = {
           error: 'stale',
-          message: 'a newer checkpoint is known',
+          message: 'there is a newer checkpoint',
           sequence: noted.sequence,
         };
         return c.json(stale, 409);
@@ -71,7 +71,7 @@ checkpoints.put(
 checkpoints.put('/:name', async (c) => {
   const name = c.req.param('name');
   if (!checkpointObjectName.safeParse(name).success) {
-    return refuse(400, 'malformed', 'this is no name of a checkpoint object');
+    return refuse(400, 'malformed', 'this is not the name of a checkpoint object');
   }
   const sized = sizedBody(c.req.raw, 'an object', MAX_CHECKPOINT_OBJECT_BYTES);
   if (sized instanceof Response) return sized;

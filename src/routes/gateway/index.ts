@@ -244,7 +244,7 @@ export function gatewayForContainers(request: Request, env: Env, caller: { conta
 
 const problems: Record<TokenProblem | 'missing', string> = {
   missing: 'send the session token as Bearer token, as x-api-key, or as the password of basic authentication',
-  malformed: 'this is no session token of this Cyrus; the sandbox gets one when its session is started',
+  malformed: 'this is not a session token of this Cyrus; the sandbox gets one when its session is started',
   forged:
     'the session token was not signed here, or with an ENCRYPTION_KEY that has been replaced: start the session again',
   expired: 'the session token has expired: start the session again to get a new one',
@@ -271,7 +271,7 @@ function isSession(env: Env, id: string): boolean {
 async function byNetwork(c: GatewayContext): Promise<Claims | Refusal> {
   const claims = await byToken(c);
   if ('error' in claims || claims.p !== 'container') return claims;
-  return { error: 'token_of_container', message: 'this session token is good in its container alone' };
+  return { error: 'token_of_container', message: 'this session token is valid only in its container' };
 }
 
 /** What a session has pushed is kept by its object: a sandbox that is lost, or lies, changes nothing of it. */

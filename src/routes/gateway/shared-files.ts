@@ -31,14 +31,14 @@ export async function takeSharedFile(
   const sized = sizedBody(request, 'a shared file', MAX_SHARED_BYTES);
   if (sized instanceof Response) return sized;
   const content = await request.arrayBuffer().catch(() => null);
-  if (content === null) return refuse(400, 'broken_body', 'the file broke off on its way');
+  if (content === null) return refuse(400, 'broken_body', 'the upload was cut off');
   const secret = guard.search.first(new Uint8Array(content)) ?? (await inGzip(new Uint8Array(content), guard.search));
   if (secret !== null) {
     await guard.onSecret(secret);
-    return refuse(403, 'credential', 'the file holds a credential, so it is not shared, and the session is stopped');
+    return refuse(403, 'credential', 'the file contains a credential, so it is not shared, and the session is stopped');
   }
   const type = fileType(new Uint8Array(content), new URL(request.url).searchParams.get('name') ?? '');
-  if (type === null) return refuse(415, 'unknown_type', `the file is none of ${KNOWN_TYPES}`);
+  if (type === null) return refuse(415, 'unknown_type', `the file is not one of: ${KNOWN_TYPES}`);
   try {
     await putSharedFile(bucket, sessionId, hash, content, type);
   } catch (error) {

@@ -86,7 +86,7 @@ async function groundLost(env: Env, config: Config, { w, r }: Claims): Promise<s
 async function readGround(env: Env, config: Config, workspaceId: string, fullName: string): Promise<string | null> {
   const database = openDatabase(env.DB, config.encryptionKey, config.oldEncryptionKey);
   const ground = await findRepositoryGround(database, workspaceId, fullName);
-  if (ground === null) return `the repository ${fullName} is not configured any more`;
+  if (ground === null) return `the repository ${fullName} is no longer configured`;
   return ground === 'revoked' ? 'Cyrus was removed from the workspace of this session' : null;
 }
 

@@ -24,7 +24,7 @@ install.get('/', async (c) => {
   const pair = c.req.query('check') === 'credentials' ? await checkPair(c, config) : null;
   return page(c, 200, {
     title: 'Install Cyrus in Linear',
-    lead: 'Three steps, about two minutes. You need to be an admin of the workspace in Linear, and to have wrangler at hand.',
+    lead: 'Three steps, about two minutes. You need to be an admin of the workspace in Linear, and to have wrangler installed.',
     body: html`<ol class="steps">
         ${createStep(c, config)} ${copyStep(config, pair)} ${addStep(config)}
       </ol>
@@ -37,7 +37,7 @@ function createStep(c: Context, config: Config): Markup {
   const origin = new URL(redirectUri).origin;
   const unreachable = takesWebhooks(config, redirectUri)
     ? ''
-    : html`<p class="note">Linear sends events to https addresses only, so the form comes without ${origin}: this deployment is not reachable for it.</p>`;
+    : html`<p class="note">Linear sends events to https addresses only, so the form comes without ${origin}: Linear cannot reach this deployment.</p>`;
   return html`<li>
           <h2>Create the application</h2>
           <p>Linear opens its form for a new application with everything filled in: the callback <code>${redirectUri}</code>, the webhook <code>${origin}/webhooks/linear</code> and the events. Change the name if you like, and create it.</p>
@@ -62,8 +62,8 @@ function copyStep(config: Config, pair: Standing | null): Markup {
       ? html`<p><a class="button quiet" href="/install?check=credentials">Check id and secret with Linear</a> ${pair ? pill(pair) : ''}</p>`
       : '';
   return html`<li>
-          <h2>Copy three values back</h2>
-          <p>Each is stored as a secret of this Worker: run the command, paste the value. It is used from then on, without a deploy.</p>
+          <h2>Copy three values</h2>
+          <p>Each is stored as a secret of this Worker: run the command, paste the value. It takes effect at once, without a deploy.</p>
           <dl>
             ${values.map(
               ({ name, where, standing }) => html`<div>

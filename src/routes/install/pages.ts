@@ -12,52 +12,52 @@ const REFUSALS = {
   'not-configured': {
     status: 503,
     title: 'Not set up yet',
-    lead: 'This deployment does not know its application in Linear: LINEAR_CLIENT_ID or LINEAR_CLIENT_SECRET is not set. The page /install tells how to get both and where to put them.',
+    lead: 'This deployment does not know its application in Linear: LINEAR_CLIENT_ID or LINEAR_CLIENT_SECRET is not set. The page /install explains how to get both and where to store them.',
   },
   'foreign-callback': {
     status: 400,
     title: 'This address is not allowed',
-    lead: 'The link asks to be sent on to an address that this deployment does not list in OAUTH_CALLBACK_ALLOW. Add it there if it is yours; if somebody sent you the link, do not trust it.',
+    lead: 'The link redirects to an address that this deployment does not list in OAUTH_CALLBACK_ALLOW. If the address is yours, add it there; if somebody sent you the link, do not trust it.',
   },
   'state-unknown': {
     status: 400,
-    title: 'This did not begin here',
-    lead: 'This installation link is not valid, or it has expired. Begin the installation again.',
+    title: 'This link is not valid',
+    lead: 'This installation link is not valid, or it has expired. Start the installation again.',
   },
   'state-foreign': {
     status: 403,
-    title: 'Begun in another browser',
-    lead: 'This installation was begun in another browser, or this one has lost its cookie. Begin it again and finish it in the same browser. If somebody sent you the link, do not trust it.',
+    title: 'Started in another browser',
+    lead: 'This installation was started in another browser, or this browser has lost its cookie. Start again and finish in the same browser. If somebody sent you the link, do not trust it.',
   },
   'state-used': {
     status: 400,
     title: 'Already used',
-    lead: 'This answer of Linear was taken before; each is good for once. If Cyrus is not listed as installed, begin again.',
+    lead: 'This link from Linear was used before; each works once. If Cyrus is not listed as installed, start again.',
   },
   'state-expired': {
     status: 400,
     title: 'That took too long',
-    lead: 'An installation has to be finished within ten minutes. Begin it again.',
+    lead: 'An installation has to be finished within ten minutes. Start again.',
   },
   'refused-at-linear': {
     status: 403,
     title: 'Not installed',
-    lead: 'Linear says that the installation was not allowed. It takes an admin of the workspace, and in some workspaces the approval of another one.',
+    lead: 'Linear reports that the installation was not allowed. It needs an admin of the workspace, and in some workspaces the approval of a second one.',
   },
   scope: {
     status: 403,
     title: 'Some permissions are missing',
-    lead: `Cyrus cannot work with less than it asks for (${SCOPES.join(', ')}). Nothing was kept. Begin again and allow all of it.`,
+    lead: `Cyrus needs all the permissions it asks for (${SCOPES.join(', ')}). Nothing was stored. Start again and allow all of them.`,
   },
   person: {
     status: 403,
     title: 'Not installed as an app',
-    lead: 'Linear gave tokens that act for you, not for the app. They were given back. Begin again by the button on the page /install.',
+    lead: 'Linear issued tokens that act for you, not for the app. Cyrus revoked them. Start again with the button on the page /install.',
   },
   'code-refused': {
     status: 400,
     title: 'Linear does not accept its code',
-    lead: 'The code that Linear sent along was refused when it was shown: it was used before, is too old, or belongs to another address. Begin the installation again.',
+    lead: 'Linear refused its own code: it was used before, has expired, or belongs to another address. Start the installation again.',
   },
   'client-refused': {
     status: 502,
@@ -67,7 +67,7 @@ const REFUSALS = {
   unreachable: {
     status: 502,
     title: 'Linear does not answer',
-    lead: 'The installation could not be finished because Linear did not answer as expected. Nothing was kept. Try again in a few minutes.',
+    lead: 'The installation could not be finished because Linear did not answer as expected. Nothing was stored. Try again in a few minutes.',
   },
 } as const satisfies Record<string, { status: ContentfulStatusCode; title: string; lead: string }>;
 
@@ -117,7 +117,7 @@ export function installedPage(
           <h2>Add a repository</h2>
           <p>Cyrus needs to know where the code is. An admin (with the ADMIN_TOKEN of this deployment) runs:</p>
           <pre>${command}</pre>
-          <p>or, where this project is not at hand:</p>
+          <p>or, without a copy of this project:</p>
           <pre>${request}</pre>
         </li>`
       : '';
@@ -129,13 +129,13 @@ export function installedPage(
         </li>
         <li>
           <h2>Give it an issue</h2>
-          <p>Assign an issue to Cyrus, or mention it in a comment. It answers within seconds, with a link to watch the work.</p>
+          <p>Assign an issue to Cyrus, or mention it in a comment. It answers within seconds with a link to the live session.</p>
         </li>
       </ol>
       <p class="workspaces"><a class="button quiet" href="/">See the sessions</a></p>`;
   const title = `Cyrus is installed ${isNew ? '' : 'again '}in ${workspace.name}`;
   const lead = isNew
     ? 'Linear will send its events here from now on.'
-    : 'Its tokens are new; repositories and sessions are as they were.';
+    : 'Its tokens are new; repositories and sessions are unchanged.';
   return page(c, 200, { title, lead, body });
 }

@@ -6,7 +6,7 @@ import type { Refusal } from '../../protocol/sandbox.ts';
 /** Told to whoever sent a body that could not be read. */
 export const BROKEN_BODY: Refusal = {
   error: 'broken_body',
-  message: 'The body broke off, or is not encoded as HTTP has it: send it again, whole.',
+  message: 'The body was cut off, or its encoding is not valid HTTP: send it again.',
 };
 
 /**

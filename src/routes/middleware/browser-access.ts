@@ -127,7 +127,7 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
     (from !== undefined && from !== origin && from !== publicUrl?.origin) ||
     (from === undefined && site !== undefined && site !== 'same-origin' && site !== 'none')
   ) {
-    return { error: 'foreign_origin', message: 'This is accepted from pages of Cyrus itself only.' };
+    return { error: 'foreign_origin', message: "This is accepted only from Cyrus's own pages." };
   }
   const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
   if (['POST', 'PUT', 'PATCH'].includes(c.req.method) && type !== 'application/json') {

@@ -43,7 +43,7 @@ const listQuerySchema = z.object({
     .string()
     .regex(
       /^\d{1,15}-[0-9a-f]{64}$/,
-      'is not a place in the list: send `next` of the page before, or leave it out for the newest',
+      'is not a cursor: send the `next` of the previous page, or omit it for the newest',
     )
     .transform((cursor) => {
       const at = cursor.indexOf('-');
@@ -56,7 +56,8 @@ const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is
 
 const READ_ONLY: ApiError = {
   error: 'read_only',
-  message: 'This session can only be read until a version of Cyrus that knows it is deployed; nothing was changed.',
+  message:
+    'This session is read-only until a version of Cyrus that can read its storage is deployed; nothing was changed.',
 };
 
 export const sessions = new Hono<{ Bindings: Env }>();

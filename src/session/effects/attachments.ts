@@ -54,7 +54,7 @@ export async function withAttachments(text: string, surroundings: Surroundings, 
   await eachAtMost(AT_ONCE, again, (upload) => delivery.bring(upload));
   for (const [index, { address }] of uploads.entries()) {
     const outcome = outcomes[index];
-    if (!outcome) missing.push({ address, why: `only the first ${MAX_FILES} files of a prompt are handed over` });
+    if (!outcome) missing.push({ address, why: `only the first ${MAX_FILES} files of a prompt are passed on` });
     else if ('why' in outcome) missing.push({ address, why: outcome.why });
     else given.push({ address, path: outcome.path, bytes: outcome.bytes, type: typeOfName(outcome.name) });
   }
@@ -83,7 +83,7 @@ class Delivery {
     const key = (await sha256(upload.address)).slice(0, 12);
     const known = this.#there.find(({ name }) => name.startsWith(`${key}-`));
     if (known) return known;
-    let outcome: GivenFile | Missing = { why: 'there was no time left for it', isPassing: true };
+    let outcome: GivenFile | Missing = { why: 'there was no time left to fetch it', isPassing: true };
     for (let attempt = 1; attempt <= TRIES && Date.now() < this.#deadline; attempt++) {
       if (attempt > 1) await new Promise((done) => setTimeout(done, PAUSE_MS * attempt));
       outcome = await this.#bringOnce(upload, key);
@@ -105,7 +105,7 @@ class Delivery {
     let why: Missing | null = null;
     const timer = setTimeout(
       () => {
-        why = { why: 'it took too long to come', isPassing: false };
+        why = { why: 'it took too long to download', isPassing: false };
         void source.cancel(why.why);
       },
       Math.max(1, Math.min(FILE_MS, this.#deadline - Date.now())),
@@ -216,12 +216,12 @@ class Delivery {
 
 const TOO_LARGE: Missing = { why: `it is larger than ${MAX_GIVEN_BYTES / MIB} MiB`, isPassing: false };
 const TOO_MUCH: Missing = {
-  why: `the files of a prompt may have ${MAX_BYTES / MIB} MiB together, and this one goes beyond`,
+  why: `the files of a prompt may have ${MAX_BYTES / MIB} MiB together, and this one exceeds that`,
   isPassing: false,
 };
 
 function brokenOff(cause: unknown): Missing {
-  return { why: `it broke off (${messageOf(cause)})`, isPassing: true };
+  return { why: `the transfer was cut off (${messageOf(cause)})`, isPassing: true };
 }
 
 async function readBeginning(source: BodyReader): Promise<Uint8Array> {
@@ -242,7 +242,7 @@ function typeProblem(type: string | null, declared: string | null): string | nul
   if (type === null) {
     const said =
       declared === null ? '' : ` (Linear says ${/^[\w.+-]+\/[\w.+-]+$/.test(declared) ? declared : 'something odd'})`;
-    return `its content${said} is none of ${KNOWN_TYPES}`;
+    return `its content${said} is not one of: ${KNOWN_TYPES}`;
   }
   const isPromise = declared !== null && /^(image\/(?!svg)|application\/pdf$)/.test(declared);
   return isPromise && isTextType(type) ? `Linear says it is ${declared}, but it holds ${type}` : null;

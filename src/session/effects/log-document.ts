@@ -202,11 +202,11 @@ function pullRequestWords({ state, number, url, draft, problem }: Body<'pull-req
     case 'updated':
       return `Pull request #${number} ${state}${draft ? ' (draft)' : ''}: ${url}`;
     case 'pending':
-      return 'The pull request was not there yet when the turn ended';
+      return 'The pull request was not open yet when the turn ended';
     case 'failed':
       return number === null
         ? `No pull request was opened: ${problem ?? 'no reason is known'}`
-        : `Pull request #${number} could not be brought up to date: ${problem ?? 'no reason is known'}`;
+        : `Pull request #${number} could not be updated: ${problem ?? 'no reason is known'}`;
   }
 }
 

@@ -84,7 +84,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
       return orLost(effect.generation, () => startSandbox(effect.generation, surroundings, linear(surroundings)));
     case 'prompt-sandbox': {
       const kept = surroundings.promptText(effect.promptId);
-      if (kept === null) throw new SetupError('the text of the prompt is gone', 'Comment again.');
+      if (kept === null) throw new SetupError('the text of the prompt is missing', 'Comment again.');
       const asked = await withRelatedIssues(await withRequest(kept, linear(surroundings)), linear(surroundings));
       const told = [...(effect.recap ? [recapOf(effect.promptId, surroundings)] : []), effect.preface ?? '', asked];
       const text = told.filter((part) => part !== '').join('\n\n');
@@ -227,21 +227,21 @@ export function toFailure(error: unknown): Failure {
   return { cause: 'passing', message, hint: null, retryAt: null, reason };
 }
 
-const UNKNOWN = 'Waiting for Cyrus itself: one of its services fails';
+const UNKNOWN = 'Waiting for Cyrus itself: one of its services is failing';
 
 /** Linear says so each time. */
-const REFUSED_HINT = 'Trying again does not help until that is changed in Linear; then comment to go on.';
+const REFUSED_HINT = 'Trying again does not help until that is changed in Linear; then comment to continue.';
 
 function ofLinear({ kind, message, retryAt }: LinearError): Failure {
   switch (kind) {
     case 'refused':
       return { cause: 'terminal', message, hint: REFUSED_HINT, retryAt };
     case 'unauthorized':
-      return { cause: 'unauthorized', message, hint: 'Once an admin has seen to that, comment to go on.', retryAt };
+      return { cause: 'unauthorized', message, hint: 'Once an admin has fixed that, comment to continue.', retryAt };
     case 'unreachable':
       return { cause: 'passing', message, hint: null, retryAt, reason: 'Waiting for Linear: it does not answer' };
     case 'rate-limited': {
-      const reason = "Waiting for Linear: this workspace's allowance of the hour is used up";
+      const reason = "Waiting for Linear: this workspace's hourly rate limit is reached";
       return { cause: 'passing', message, hint: null, retryAt, reason };
     }
   }

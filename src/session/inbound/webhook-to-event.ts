@@ -45,7 +45,7 @@ export function issueSessionName(workspaceId: string, issueId: string): string {
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[1-8][\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
 
 /** What the journal shows of a request that Linear has yet to be asked for. */
-const UNREAD_TEXT = '(A comment in Linear, which is read from there before Claude begins.)';
+const UNREAD_TEXT = '(A comment in Linear; Cyrus reads it before Claude begins.)';
 
 /**
  * @param id for what Linear gave no id, or none that is a UUID

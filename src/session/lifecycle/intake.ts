@@ -58,5 +58,5 @@ export function refusalOfIntake(
   const free = new Date((hour + 1) * HOUR_MS).toISOString().slice(11, 16);
   const told = what === 'events' ? 'reported' : 'stored';
   const size = `${Math.floor(limit / MIB)} MiB`;
-  return `this session has ${told} as much as it may within an hour (${size}); it may go on from ${free} UTC on. Whoever runs Cyrus can allow more (SESSION_MIB_AN_HOUR)`;
+  return `this session has ${told} as much as it may in an hour (${size}); it can continue at ${free} UTC. A Cyrus admin can allow more (SESSION_MIB_AN_HOUR)`;
 }

@@ -56,7 +56,7 @@ function editText({ author, title, description }: Edit): string {
       ? []
       : [`The description now reads:\n\n${description?.trim() || '(no description)'}`]),
   ];
-  return contextPrompt(`${author ?? 'Someone'} changed the issue while you work`, parts.join('\n\n'));
+  return contextPrompt(`${author ?? 'Someone'} changed the issue while you were working`, parts.join('\n\n'));
 }
 
 function clipped(edit: Edit): Edit {

@@ -136,11 +136,11 @@ function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
   if (phase.name !== 'asking') return;
   const { about } = phase;
   const thread = prompt.agentSessionId;
-  const words = 'Claude is told. It waits for something else first.';
+  const words = 'Claude gets this once it has finished waiting for something else.';
   if (about.kind === 'claude' && !about.isLive) {
     // No process is there to take it: it begins the next turn.
     step.set({ queue: [...step.state.queue, prompt] });
-    if (thread !== null) step.think(thread, 'Claude takes this up once its question is answered.');
+    if (thread !== null) step.think(thread, 'Claude gets this once its question is answered.');
     return;
   }
   if (about.kind === 'repository' && readTag(text)) {
@@ -202,7 +202,7 @@ function tellStopped(step: Step, prompt: TurnPrompt): void {
   const isOwed =
     (turn !== null && threadsOf(turn).includes(thread)) ||
     step.state.queue.some(({ agentSessionId }) => agentSessionId === thread);
-  const body = 'This was asked before the work was stopped, so it is not begun. Comment again to begin it.';
+  const body = 'This was asked before the work was stopped, so it was not started. Comment again to start it.';
   if (isOwed) step.think(thread, body);
   else step.say(thread, { type: 'response', body });
 }
@@ -217,11 +217,11 @@ function isRunaway(step: Step, thread: string): boolean {
   step.record({
     kind: 'notice',
     level: 'warning',
-    text: 'Too many threads on this issue within an hour; this one is not begun.',
+    text: 'Too many threads on this issue within an hour; this one was not started.',
   });
   step.say(thread, {
     type: 'response',
-    body: `Cyrus was called ${recent.length} times on this issue within an hour. So that no loop runs away, it begins nothing new here for ${minutes} minutes. A comment in an earlier thread still works.`,
+    body: `Cyrus was called ${recent.length} times on this issue within an hour. To prevent a loop, it starts nothing new here for ${minutes} minutes. A comment in an earlier thread still works.`,
   });
   return true;
 }
@@ -230,7 +230,7 @@ const MAX_THREADS_AN_HOUR = 10;
 
 const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> = {
   waiting: 'On it. Starting a sandbox for Claude.',
-  queued: 'On it, as soon as a place is free for this session.',
+  queued: 'On it, as soon as a slot is free for this session.',
 };
 
 /**
@@ -240,8 +240,7 @@ const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> =
 function acknowledge(step: Step, thread: string, about: string | null): void {
   const phase = step.state.phase.name;
   if (about !== null) {
-    const words =
-      NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude is told at once.');
+    const words = NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude gets this now.');
     step.announce(thread, words);
     const { origin, id } = step.state;
     step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
@@ -249,9 +248,9 @@ function acknowledge(step: Step, thread: string, about: string | null): void {
   }
   if (phase === 'waiting') step.announce(thread, 'Picking this up again.');
   else if (phase === 'parked') step.announce(thread, parkedWords(step));
-  else if (phase === 'queued') step.reassure(thread, 'Claude is told when it begins.');
+  else if (phase === 'queued') step.reassure(thread, 'Claude gets this when it begins.');
   else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
-  else step.reassure(thread, 'Claude takes this up as soon as the work so far is saved.');
+  else step.reassure(thread, 'Claude continues with this as soon as the work so far is saved.');
 }
 
 function latestThread(state: SessionState): string | null {
@@ -280,7 +279,7 @@ export function tellEdit(step: Step): void {
   step.set({ editDue: null });
   if (!editDue || edits.length === 0 || (phase.name !== 'starting' && phase.name !== 'working')) return;
   step.set({ context: context.filter((item) => !isEdit(item)) });
-  step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude is told.' });
+  step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude will be told.' });
   const promptId = editDue.id;
   step.transition.prompts.push({ promptId, text: edits.map(contextText).join('\n\n') });
   fold(step, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });

@@ -124,7 +124,7 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
       // Linear's own thread came meanwhile, or the request was withdrawn: this one is not left without a word.
       const isKnown = agentSessionId in step.state.agentSessions;
       if (!isKnown && !result.isLinears) {
-        step.say(agentSessionId, { type: 'response', body: 'This was seen to in another thread.' });
+        step.say(agentSessionId, { type: 'response', body: 'This was answered in another thread.' });
         // Linear tells of it too; that asks for nothing.
         expectEvent(step, agentSessionId);
       }
@@ -225,7 +225,7 @@ function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): voi
 /** It is looked for at once, for an endpoint that ends tells nobody. */
 function sandboxUnreachable(step: Step, { generation }: EventOf<'sandbox-unreachable'>): void {
   if (generation !== step.state.sandbox.generation || !isSilenceTrouble(step.state)) return;
-  step.record({ kind: 'notice', level: 'warning', text: 'The sandbox does not answer any more. Looking for it.' });
+  step.record({ kind: 'notice', level: 'warning', text: 'The sandbox has stopped answering. Checking on it.' });
   lookForSandbox(step);
 }
 
@@ -284,7 +284,7 @@ function deadlinePassed(step: Step): void {
         step.record({
           kind: 'notice',
           level: 'warning',
-          text: 'The sandbox did not report that the work was saved. It may be missing on the branch.',
+          text: 'The sandbox did not report that the work was saved. It may be missing from the branch.',
         });
         endTurn(step, phase.ending, phase.early);
         return;
@@ -369,7 +369,7 @@ export function fence(
 ): { message: string } | null {
   const { generation, streamId } = state.sandbox;
   if (batch.generation !== generation) {
-    return { message: `this session lives in generation ${generation}, not ${batch.generation}` };
+    return { message: `this session is in generation ${generation}, not ${batch.generation}` };
   }
   if (streamId !== null && streamId !== batch.streamId) {
     return { message: 'another sandbox has taken over this session' };

@@ -151,7 +151,7 @@ function takeUnreadable(step: Step, { of, raw, at }: Extract<SandboxEvent, { typ
   if (!isResult && !ENDINGS.includes(of)) return;
   const text = `What the sandbox reported could not be read (${of}). What was pushed is on the branch \`${step.state.branch}\`.`;
   if (of === 'saved') takeSaved(step);
-  else failTurn(step, 'event_unreadable', `${text} Comment to go on from there.`);
+  else failTurn(step, 'event_unreadable', `${text} Comment to continue from there.`);
 }
 
 /** Types of events without which a turn would not end. */
@@ -232,7 +232,7 @@ function takeBranch(step: Step, branch: string): void {
 const EXIT_WORDS: Record<Extract<SandboxEvent, { type: 'cli-exited' }>['cause'], string> = {
   idle: "Claude's process ended",
   stop: "Claude's process was stopped",
-  silent: "Claude's process fell silent and was ended",
+  silent: "Claude's process stopped responding and was ended",
   crash: "Claude's process ended unexpectedly",
 };
 

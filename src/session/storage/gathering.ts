@@ -32,7 +32,7 @@ export function leftOut<W extends Waiting>(lane: W[]): W[] {
 
 /** The line that stands for so many steps. @param first the effect whose place and id it takes: that was never sent */
 export function lineFor(first: Extract<Effect, { kind: 'say' }>, steps: number): Effect {
-  const body = `${steps} steps are not listed here; the live session has all of them.`;
+  const body = `${steps} steps are not listed here; the live session shows all of them.`;
   const activity = { content: { type: 'thought' as const, body }, ephemeral: false };
   return { ...first, activity, urgency: 'news' };
 }

@@ -265,7 +265,7 @@ const ROWS = '$rows';
 /** @throws where it is no JSON object */
 function readSnapshot(json: string): Snapshot {
   const parsed: unknown = JSON.parse(json);
-  if (typeof parsed !== 'object' || parsed === null) throw new Error('it is no object');
+  if (typeof parsed !== 'object' || parsed === null) throw new Error('it is not an object');
   const { [ROWS]: rows, ...state } = parsed as Record<string, unknown>;
   return { state, rows: Array.isArray(rows) ? rows.map(String) : [] };
 }

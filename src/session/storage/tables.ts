@@ -60,7 +60,7 @@ export function updateTables(storage: DurableObjectStorage): SchemaState {
 /** Makes the tables. To be called once, inside of the transaction of the first event. @throws what SQLite throws */
 export function createTables(storage: DurableObjectStorage): void {
   const made = migrate(storage, MIGRATIONS, 0);
-  if (made.kind === 'failed') throw new Error(`the tables of the session could not be made: ${made.message}`);
+  if (made.kind === 'failed') throw new Error(`the tables of the session could not be created: ${made.message}`);
 }
 
 /** What keeps a session from going on with its tables, in words; null where nothing does. */
@@ -71,6 +71,6 @@ export function problemOf(schema: SchemaState): string | null {
     case 'newer':
       return `its tables have version ${schema.stored}, and this version of Cyrus knows up to ${schema.known}`;
     case 'failed':
-      return `its tables could not be brought up to date (${schema.message})`;
+      return `its tables could not be upgraded (${schema.message})`;
   }
 }

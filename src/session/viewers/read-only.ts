@@ -48,9 +48,9 @@ export function readOnly(id: string, stored: unknown, why: string): ReadOnly {
   return { shown, words: `${READ_ONLY} ${why}. ${WHAT_TO_DO}` };
 }
 
-const READ_ONLY = 'This session can only be read for now:';
+const READ_ONLY = 'This session is read-only for now:';
 const WHAT_TO_DO =
-  'Nothing of it is lost. It continues once a version of Cyrus that knows it is deployed; please ask again then.';
+  'Nothing is lost. It continues once a version of Cyrus that can read its storage is deployed; please ask again then.';
 
 export function readOnlyView({ shown, words }: ReadOnly, workspaceName: string, scriptedModel: boolean): SessionView {
   return { ...viewOf(shown, { workspaceName, scriptedModel }), reason: words, readOnly: words };

@@ -50,7 +50,7 @@ function askingReason(about: Extract<SessionState['phase'], { name: 'asking' }>[
 function waitingReason(state: SessionState): string {
   switch (state.lastOutcome) {
     case null:
-      return 'Nothing was asked yet';
+      return 'Nothing has been asked yet';
     case 'completed':
       return 'Done; a comment continues the conversation';
     case 'stopped':

@@ -42,7 +42,7 @@ export class Viewers {
       if (!last) break;
       if (sent > MOST_REPLAYED) {
         // The platform does not tell how much of it was read; whoever has read all of it comes back for more.
-        server.close(CLOSE_MORE, 'more follows: connect again after the last entry');
+        server.close(CLOSE_MORE, 'more entries follow: connect again after the last one');
         break;
       }
       const text = JSON.stringify({ t: 'entries', entries } satisfies ViewerFrame);

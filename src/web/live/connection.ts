@@ -131,7 +131,7 @@ export class LiveConnection {
       return;
     }
     if (this.#state.at === 'connecting' && frame.t !== 'hello') {
-      this.#giveUp(socket, 'the server did not begin with its greeting');
+      this.#giveUp(socket, 'the server did not send its greeting');
       return;
     }
     if (frame.t === 'hello') this.#isNewer = (frame.protocol ?? 1) > PAGE_PROTOCOL;

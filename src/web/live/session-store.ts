@@ -126,7 +126,7 @@ export class SessionStore {
   async answer(answer: PageAnswer): Promise<boolean> {
     if (this.#state.link.at === 'waiting') {
       const message =
-        'There is no connection, so nothing was answered. Answer when it is back, if the question is still open.';
+        'There is no connection, so your answer was not sent. Answer when the connection is back, if the question is still open.';
       this.#set({ answer: { at: 'failed', message } });
       return false;
     }

@@ -87,7 +87,7 @@ function LiveSession() {
             {session.readOnly !== undefined && <ReadOnlyBanner words={session.readOnly} />}
             <div ref={content}>
               {empty && (
-                <p className="soft empty">Nothing has happened yet. What Claude does shows here as it happens.</p>
+                <p className="soft empty">Nothing has happened yet. Claude's work appears here as it happens.</p>
               )}
               <TimelineView atEnd={atEnd} />
             </div>

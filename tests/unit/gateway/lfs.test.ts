@@ -184,7 +184,7 @@ describe('objects of the session’s repository', () => {
     const body = JSON.stringify({ operation: 'upload', objects });
     const refused = await ask('objects/batch', { method: 'POST', body });
     expect(refused.status).toBe(403);
-    expect(await refused.text()).toContain('only looks at the repository');
+    expect(await refused.text()).toContain('is read-only');
     // An address of before opens nothing either.
     expect((await put(hrefOf(offered, 'upload'), content)).status).toBe(403);
     expect((await batch('download', content))[0]?.error?.code).toBe(404);
@@ -241,7 +241,7 @@ describe('an address that the gateway gave', () => {
     ]) {
       instead = () => Response.json({ objects: [{ oid: oidOf(content), size: 1, actions: { download: { href } } }] });
       const [answered] = await batch('download', content);
-      expect(answered?.error?.message, href).toContain('to which Cyrus does not go');
+      expect(answered?.error?.message, href).toContain('that Cyrus does not use');
       expect(answered?.actions).toBeUndefined();
     }
     const cloud = 'https://git.example/acme/large.git';
@@ -292,7 +292,12 @@ describe('what is refused', () => {
       [401, {}, 403, 'does not accept the credential stored for acme/large'],
       [404, {}, 404, 'the git host has no Git LFS for acme/large'],
       [503, { 'retry-after': '7' }, 503, 'try again later'],
-      [302, { location: 'https://elsewhere.example/acme/large.git' }, 502, 'have its clone address in Cyrus changed'],
+      [
+        302,
+        { location: 'https://elsewhere.example/acme/large.git' },
+        502,
+        'ask an admin to change its clone address in Cyrus',
+      ],
     ];
     for (const [status, headers, expected, words] of answers) {
       instead = () => new Response(null, { status, headers });

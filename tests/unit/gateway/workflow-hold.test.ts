@@ -15,7 +15,7 @@ const run = promisify(execFile);
 const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
-describe('pushes of what runs at the git host', { timeout: 60_000 }, () => {
+describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
   let root: string;
   let host: GitBackend;
   let gateway: WebServer;

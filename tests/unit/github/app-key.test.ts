@@ -25,10 +25,10 @@ describe("a GitHub App's key", () => {
   });
 
   it.each([
-    ['that is none', 'ghp_notakey', /no RSA private key/],
-    ['that is a public one', publicKey.export({ type: 'spki', format: 'pem' }).toString(), /no RSA private key/],
+    ['that is none', 'ghp_notakey', /not an RSA private key/],
+    ['that is a public one', publicKey.export({ type: 'spki', format: 'pem' }).toString(), /not an RSA private key/],
     ['that lost a line', pkcs1.split('\n').toSpliced(5, 1).join('\n'), /damaged/],
-    ['that is empty', '', /no RSA private key/],
+    ['that is empty', '', /not an RSA private key/],
   ])('%s is refused in words that say what to store, and repeat nothing of it', async (_, pem, words) => {
     const error = await importAppKey(pem).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(AppKeyError);

@@ -28,7 +28,7 @@ export async function unfitBase(
   const why = wish === null ? null : await problemOfBase(wish, repository, surroundings);
   if (why === null) return null;
   const { fullName, baseBranch } = repository;
-  const question = `What should the work in ${fullName} start from? Answer \`${fullName}\` for its base branch \`${baseBranch}\`, or \`[repo=${fullName}#branch]\` for one that is allowed.`;
+  const question = `Which branch should the work in ${fullName} start from? Answer \`${fullName}\` for its base branch \`${baseBranch}\`, or \`[repo=${fullName}#branch]\` for one that is allowed.`;
   return { kind: 'unsure', options: [fullName], why, question, access };
 }
 
@@ -43,7 +43,7 @@ async function problemOfBase(
 ): Promise<string | null> {
   const { fullName, baseBranch, settings } = repository;
   if (branch === baseBranch) return null;
-  const named = `The branch \`${branch}\` may not be what work in ${fullName} starts from: `;
+  const named = `The branch \`${branch}\` may not be the start of work in ${fullName} starts from: `;
   const own = `its base branch \`${baseBranch}\``;
   if (branchNameProblem(branch) !== null) return `${named}git knows no such name. ${WHO}`;
   const { baseBranches } = settings;

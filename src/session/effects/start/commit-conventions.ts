@@ -44,13 +44,13 @@ export function commitWords({ commits }: RepositorySettings, state: SessionState
     ...(commits.messageTemplate === DEFAULT_COMMIT_MESSAGE
       ? []
       : [
-          `Commit messages have a form here; one for all of your work would begin: ${form.replaceAll('{{branch}}', 'the branch')}`,
+          `Commit messages follow a format here; one for all of your work would begin: ${form.replaceAll('{{branch}}', 'the branch')}`,
         ]),
     ...(commits.hooks
       ? [
-          "The repository's commit hooks run with each of your commits: put right what they refuse, and do not go around them with --no-verify.",
+          "The repository's commit hooks run with each of your commits: fix what they reject, and do not bypass them with --no-verify.",
         ]
-      : ["The repository's commit hooks are off here; run what they would check yourself where it matters."]),
+      : ["The repository's commit hooks are off here; run their checks yourself if they matter."]),
   ];
 }
 

@@ -45,7 +45,7 @@ export function recap({ entries, asked, textOf, calls }: Done): string {
     .map(({ text }) => shorten(text, MAX_WORDS));
   const saved = entries.findLast((entry) => entry.kind === 'saved');
   const parts = [
-    'What was done so far in this work, in a conversation that cannot be gone on with:',
+    'What was done so far, in a conversation that cannot be continued:',
     part('What was asked before, oldest first', earlier.join('\n')),
     part('What you said last, oldest first', said.join('\n\n')),
     part('The last tool calls you made', listCalls(calls)),

@@ -339,7 +339,7 @@ async function correctedBase(
   if (named !== own && !(!named.includes('/') && own.endsWith(`/${named}`))) {
     throw new SetupError(
       `the comment names the repository ${wish.name}, and this session works in ${known.fullName}, where its branch and its conversation are`,
-      `Give Cyrus another issue with \`[repo=${wish.name}]\` for work in that one; comment without the tag to go on here.`,
+      `Give Cyrus another issue with \`[repo=${wish.name}]\` for work in that one; comment without the tag to continue here.`,
     );
   }
   const baseWish = wish.branch === known.baseBranch ? null : wish.branch;
@@ -362,8 +362,8 @@ function refusalOfAll({ phase }: Surroundings['state'], access: Access): string 
 /** Its conversation and its branch are of that repository: in another one it would go on with what is not there. */
 function removed(fullName: string): SetupError {
   return new SetupError(
-    `the repository ${fullName}, in which this session works, is not set up for this workspace any more`,
-    'Ask an admin of Cyrus to add it again, then comment to go on; for another repository, begin with another issue.',
+    `the repository ${fullName}, in which this session works, is no longer set up for this workspace`,
+    'Ask a Cyrus admin to add it again, then comment to continue; for another repository, use another issue.',
   );
 }
 
@@ -376,7 +376,7 @@ function nameOf({ issue, branch, id }: Surroundings['state']): string {
 function elsewhere(fullName: string): SetupError {
   return new SetupError(
     `the clone address of ${fullName} was changed since this session began, so its branch and conversation may be of another repository`,
-    'For the repository as it is set now, begin with another issue; to go on here, ask an admin of Cyrus to set the address back, then comment.',
+    'For the repository as configured now, use another issue; to continue here, ask a Cyrus admin to restore the address, then comment.',
   );
 }
 
@@ -410,7 +410,7 @@ async function choose(
     case 'none':
       throw new SetupError(
         'no repository is configured for this workspace',
-        'Ask an admin of Cyrus to add one (`npm run repositories -- add`, or the admin API), then comment to try again.',
+        'Ask a Cyrus admin to add one (`npm run repositories -- add`, or the admin API), then comment to try again.',
       );
     case 'unknown':
       throw new SetupError(

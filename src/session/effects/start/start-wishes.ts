@@ -71,7 +71,7 @@ export function choiceWords(
   const base = baseBranch === own ? '' : ' (as asked)';
   const model = wished === undefined ? '' : ' (as asked)';
   const who = ignored?.name ? displayName(ignored.name) : 'Somebody';
-  const left = `${who} changed what the description asks for, but may not give work to Cyrus, so that does not count.`;
+  const left = `${who} changed what the description asks for, but may not give work to Cyrus, so Cyrus ignores that.`;
   return [
     `Working in ${fullName}${why}.`,
     `Base branch \`${baseBranch}\`${base}, model ${assignment.model}${model}.`,

@@ -36,8 +36,8 @@ export function refusalOf(access: Access | null, person: Person | undefined): st
   for (const [rules, where] of scopes) {
     if (rules === null) continue;
     if (!mayTeam(rules, access.team)) {
-      const team = access.team ? `of the team ${access.team.name}` : 'outside of its teams';
-      return `Sorry, Cyrus takes no work ${team} ${where}. ${WHO_HELPS}`;
+      const team = access.team ? `of the team ${access.team.name}` : 'outside its teams';
+      return `Sorry, Cyrus accepts no work ${team} ${where}. ${WHO_HELPS}`;
     }
     if (person && !isAmong(rules, person)) {
       return `Sorry, you are not among the people who may give work to Cyrus ${where}. ${WHO_HELPS}`;
@@ -48,7 +48,7 @@ export function refusalOf(access: Access | null, person: Person | undefined): st
   return isStranger ? `Sorry, only members of this workspace may give work to Cyrus. ${WHO_HELPS}` : null;
 }
 
-const WHO_HELPS = 'An admin of Cyrus can change that.';
+const WHO_HELPS = 'A Cyrus admin can change that.';
 
 function mayTeam({ allowedTeams, blockedTeams }: AccessRules, team: Access['team']): boolean {
   const words = team ? [team.id, team.key, team.name] : [];

@@ -8,7 +8,7 @@ import type { Verbosity } from '../../../protocol/settings/repository.ts';
 export interface Person {
   id: string;
   email: string | null;
-  /** Left out where Linear did not say, and by older versions. */
+  /** Left out where Linear did not return the issue, and by older versions. */
   name?: string;
   /** No member of the workspace. */
   outside?: true;

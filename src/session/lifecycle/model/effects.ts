@@ -190,25 +190,25 @@ export function describeEffect(effect: Effect): string {
     case 'open-thread':
       return 'Opening a thread in Linear';
     case 'start-issue':
-      return 'Moving the issue to started';
+      return 'Moving the issue to a started state';
     case 'look-at-issue':
       return 'Asking Linear for the state of the issue';
     case 'start-sandbox':
       return 'Starting the sandbox';
     case 'prompt-sandbox':
-      return 'Handing the prompt to the sandbox';
+      return 'Sending the prompt to the sandbox';
     case 'answer-sandbox':
-      return 'Handing the answer to Claude';
+      return 'Sending the answer to Claude';
     case 'decide-sandbox':
-      return 'Handing a permission to Claude';
+      return 'Sending a permission to Claude';
     case 'stop-sandbox':
       return 'Stopping the sandbox';
     case 'find-room':
-      return "Asking for room within Claude's limits";
+      return "Checking Claude's limits";
     case 'ask-place':
-      return "Asking for a place among the workspace's sessions";
+      return "Requesting a slot in the workspace's queue";
     case 'give-place':
-      return "Giving back the place among the workspace's sessions";
+      return "Releasing the slot in the workspace's queue";
     case 'open-pull-request':
       return 'Opening the pull request';
     case 'attach-pull-request':

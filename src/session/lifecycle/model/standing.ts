@@ -22,7 +22,7 @@ export function standingOf(state: SessionState | null, generation: number, now: 
   if (!state) return { stage: 'unknown', ...NOTHING };
   const current = state.sandbox.generation;
   if (generation !== current) {
-    const words = `this session lives in generation ${current}, not ${generation}`;
+    const words = `this session is in generation ${current}, not ${generation}`;
     return { stage: 'other-life', ...NOTHING, words };
   }
   const { phase, background, reader, claudeSince, turns, baseBranch } = state;

@@ -190,7 +190,7 @@ export interface PermissionQuestion {
   call?: string;
   /** What was said to it and is neither a yes nor a no; left out before. */
   unclear?: string;
-  /** It is a push of what runs at the git host: the gateway's fingerprint of these contents. */
+  /** It is a push of what runs on the git host: the gateway's fingerprint of these contents. */
   push?: string;
 }
 
@@ -262,7 +262,7 @@ export interface ExpectedThread {
   at?: number;
 }
 
-/** That something was asked in a thread; what Linear did not say is left out. `at`: by its clock, in ms since the epoch. */
+/** That something was asked in a thread; what Linear did not return the issue is left out. `at`: by its clock, in ms since the epoch. */
 export interface Ask {
   at: number;
   commentId?: string;

@@ -65,7 +65,7 @@ function decideByGrant(step: Step, about: PermissionQuestion): boolean {
   const grant = findGrant(grants, repository, about);
   if (!grant) return false;
   if (grant.once) step.set({ grants: grants.filter((one) => one !== grant) });
-  step.record({ kind: 'notice', level: 'info', text: `Allowed, as was said before: ${shortWords(about)}` });
+  step.record({ kind: 'notice', level: 'info', text: `Allowed, as decided before: ${shortWords(about)}` });
   decide(step, about, { allowed: true });
   return true;
 }
@@ -76,7 +76,7 @@ function denyAgain(step: Step, about: PermissionQuestion): boolean {
   if (phase.name !== 'starting' && phase.name !== 'working' && phase.name !== 'asking') return false;
   const before = phase.turn.denied?.find(({ call }) => call === about.call);
   if (!before) return false;
-  step.record({ kind: 'notice', level: 'info', text: `Not allowed, as was said before: ${shortWords(about)}` });
+  step.record({ kind: 'notice', level: 'info', text: `Not allowed, as decided before: ${shortWords(about)}` });
   decide(step, about, deniedAgain(before.message));
   return true;
 }
@@ -120,14 +120,14 @@ export function takeDecision(step: Step, prompt: TurnPrompt, reply: Reply): void
     return;
   }
   if (isAllowed && !isNamed && closedWithin(step.state, at, isFromPage ? PAGE_HASTE_MS : HASTE_MS)) {
-    const why = 'That came too soon after the last answer to be about this';
-    step.record({ kind: 'notice', level: 'info', text: `${why}, so it still asks: ${shortWords(about)}` });
+    const why = 'That came too soon after the previous answer to be meant for this';
+    step.record({ kind: 'notice', level: 'info', text: `${why}, so Claude is still asking: ${shortWords(about)}` });
     askAgain(`${why}.`);
     return;
   }
   const before = about.unclear;
   if (answer === 'unclear' && before === undefined) {
-    const text = `“${cutText(said, MAX_SHOWN_WORDS)}” is neither a yes nor a no, so it still asks: ${shortWords(about)}`;
+    const text = `“${cutText(said, MAX_SHOWN_WORDS)}” is neither a yes nor a no, so Claude is still asking: ${shortWords(about)}`;
     step.record({ kind: 'notice', level: 'info', text });
     askAgain(SAY_YES_OR_NO, { unclear: cutText(said, MAX_MESSAGE) });
     return;
@@ -146,7 +146,7 @@ export function takeDecision(step: Step, prompt: TurnPrompt, reply: Reply): void
   const verdict = isAllowed ? `allowed${howLong}` : 'did not allow';
   step.record({ kind: 'notice', level: 'info', text: `${who} ${verdict}: ${call}` });
   if (answer === 'unclear' && prompt.agentSessionId !== null) {
-    step.announce(prompt.agentSessionId, 'Taken for a no; Claude reads what you wrote.');
+    step.announce(prompt.agentSessionId, 'Understood as a no; Claude reads what you wrote.');
   }
   decide(step, about, decision);
   step.effect({ kind: 'index-session' });
@@ -208,6 +208,6 @@ export function decisionUndelivered(step: Step, { effect }: EventOf<'effect-fail
   if (effect.kind !== 'decide-sandbox' || phase.name !== 'working') return;
   const { call, key, decision } = effect;
   if (decision.allowed) remember(step, key, true);
-  const said = decision.allowed ? 'It was allowed. Do it again if it did not happen yet.' : decision.message;
+  const said = decision.allowed ? 'It was allowed. Do it again if it has not happened yet.' : decision.message;
   beginAnewElsewhere(step, phase.turn, `You asked to ${call}\n${said}`);
 }

@@ -110,7 +110,7 @@ function refuseUnasked(
   { requestId, name }: Pick<QuestionEntry, 'requestId' | 'name'>,
   decision: Decision,
 ): void {
-  step.record({ kind: 'notice', level: 'info', text: `Claude was told no without asking anybody: ${name}` });
+  step.record({ kind: 'notice', level: 'info', text: `Denied without asking anybody: ${name}` });
   const id = step.context.newId();
   step.effect({ kind: 'decide-sandbox', id, requestId, call: `use ${name}`, key: null, decision });
 }
@@ -210,7 +210,7 @@ function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: stri
   step.elicit(thread, safeText(`${preface}${body}`), options);
 }
 
-const SEVERAL = 'Several may be chosen: answer with all of them, separated by commas, or in your own words.';
+const SEVERAL = 'You can choose several: list them separated by commas, or answer in your own words.';
 
 /** A prompt that answers what Claude asks: options by id, name or place in the list, or whatever was said. */
 export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
@@ -220,7 +220,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
   const standing = standingQuestion(step.state);
   if (!standing) return;
   if (!reply.isNamed && isForTheLast(step.state, reply)) {
-    const why = 'That came too soon after the last answer to be about this.';
+    const why = 'That came too soon after the previous answer to be meant for this.';
     if (prompt.agentSessionId !== null) repeatClaudeQuestion(step, prompt.agentSessionId, why);
     return;
   }

@@ -123,8 +123,8 @@ function namedInText(state: SessionState, standing: Standing | null, text: strin
 
 function late(state: SessionState, id: string): Meaning {
   const by = state.closedQuestions?.findLast((closed) => closed.id === id)?.by ?? null;
-  const why = by === null ? 'That question is not open any more' : `That question was answered before, by ${by}`;
-  return { kind: 'late', words: `${why}, so this changed nothing. If it is about something else, write it again.` };
+  const why = by === null ? 'That question is no longer open' : `That question was answered before, by ${by}`;
+  return { kind: 'late', words: `${why}, so this changed nothing. If you meant something else, write it again.` };
 }
 
 /** Why an answer of the page, which names its question, comes too late; null for everything else. The page tells it. */

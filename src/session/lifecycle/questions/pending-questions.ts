@@ -27,7 +27,7 @@ function wordsOf(
       return { text: about.question ?? WHICH, call: null, note: '', until: null };
     case 'claude': {
       const next = about.questions[nextIndex(about)];
-      const note = next?.multiSelect ? 'Several may be chosen.' : '';
+      const note = next?.multiSelect ? 'You can choose several.' : '';
       return { text: next?.question ?? '', call: null, note, until: null };
     }
     case 'permission': {
@@ -39,13 +39,11 @@ function wordsOf(
 
 function permissionNote({ cutFrom, grant, unclear, why }: PermissionQuestion): string {
   const notes = [
-    unclear === undefined
-      ? null
-      : `“${unclear}” is neither a yes nor a no; from now on, any other answer counts as a no.`,
+    unclear === undefined ? null : `“${unclear}” is neither a yes nor a no; the next unclear answer counts as a no.`,
     cutFrom === null ? null : `Cut after ${MAX_SHOWN} of ${cutFrom} characters; the call above shows the whole.`,
     why,
     grant && `“${ALLOW_FOR_SESSION}” allows ${grant.words}.`,
-    'A no may say why, and Claude reads it.',
+    'If you say no, you can say why; Claude reads it.',
   ];
   return notes.filter((part) => part !== null && part !== '').join(' ');
 }

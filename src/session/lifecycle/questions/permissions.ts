@@ -46,7 +46,7 @@ export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>
   };
 }
 
-/** A push of what runs at the git host: what is allowed are these very contents, so there is nothing to allow beyond them. */
+/** A push of what runs on the git host: what is allowed are these very contents, so there is nothing to allow beyond them. */
 function readHeldPush(requestId: string, input: unknown): PermissionQuestion | null {
   const held = heldPushSchema.safeParse(input);
   if (!held.success) return null;
@@ -54,10 +54,10 @@ function readHeldPush(requestId: string, input: unknown): PermissionQuestion | n
   return {
     kind: 'permission',
     requestId,
-    title: `push changes to what runs at the git host (${withoutDisguise(files.join(', '))})`,
+    title: `push changes to what runs on the git host (${withoutDisguise(files.join(', '))})`,
     shown: withoutDisguise(diff),
     cutFrom: null,
-    why: 'Whatever these files say runs there with the secrets of the repository, before anybody has looked at the branch.',
+    why: "These files run there with the repository's secrets, before anybody has looked at the branch.",
     grant: null,
     call: fingerprint(`${HELD_PUSH_TOOL}\n${push}\n${diff}`),
     push,
@@ -81,7 +81,7 @@ export function askWords(about: PermissionQuestion): string {
   const cut = whole <= MAX_SHOWN ? '' : `Cut after ${MAX_SHOWN} of ${whole} characters; the live page shows the whole.`;
   const list = listWords(permissionChoices(about));
   const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
-  const rest = `A no may say why, and Claude reads it. Without an answer in ${MINUTES_TO_ANSWER} minutes it is denied.`;
+  const rest = `If you say no, you can say why; Claude reads it. Without an answer within ${MINUTES_TO_ANSWER} minutes it is denied.`;
   return [`Claude asks to ${title}:`, fence(shown), cut, why ?? '', list, `${forSession}${rest}`]
     .filter((part) => part !== '')
     .join('\n\n');
@@ -128,45 +128,45 @@ export function answerOf({ id }: Choice): Answer {
 
 /** Asked again in plain words, where the answer was neither a yes nor a no. */
 export const SAY_YES_OR_NO =
-  'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Any other answer then counts as a no, and Claude reads it.';
+  'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Any other answer counts as a no, and Claude reads it.';
 
 /** @param who answered; null where that is not known */
 export function denied(who: string | null, words: string | null): Decision {
   const name = who ?? 'The person who was asked';
   const message =
     words === null
-      ? `${name} did not allow this. Do not try it again or another way; go on without it, or say in your answer what you need it for.`
+      ? `${name} did not allow this. Do not try it again or another way; continue without it, or say in your answer what you need it for.`
       : `${name} did not allow this, and said: ${words}`;
   return { allowed: false, message };
 }
 
 export const EXPIRED: Decision = {
   allowed: false,
-  message: `Nobody answered within ${MINUTES_TO_ANSWER} minutes, so this was not allowed. Do not try it again or another way in this turn; go on without it as far as you can, and say in your answer what you would have run and why.`,
+  message: `Nobody answered within ${MINUTES_TO_ANSWER} minutes, so this was not allowed. Do not try it again or another way in this turn; continue without it as far as you can, and say in your answer what you would have run and why.`,
 };
 
 export const TOO_LONG: Decision = {
   allowed: false,
   message:
-    'This call is too long for people to read before they allow it, so it was not allowed. Do it in smaller steps, each of which can be judged by itself.',
+    'This call is too long for people to review, so it was not allowed. Do it in smaller steps that can be reviewed one by one.',
 };
 
 export const TURN_OVER: Decision = {
   allowed: false,
   message:
-    'The turn is over, so nobody can be asked, and this was not allowed. What needs permission has to be done while the turn runs, not by a helper in the background.',
+    'The turn is over, so nobody can be asked, and this was not allowed. Do what needs permission while the turn runs, not in a background helper.',
 };
 
 export const TOO_MANY: Decision = {
   allowed: false,
-  message: 'Too many calls wait for permission at once, so this was not allowed. Ask for a few at a time.',
+  message: 'Too many calls are waiting for permission, so this was not allowed. Ask for a few at a time.',
 };
 
 /** Told when Claude makes a call again that was not allowed in the same turn. @param message what it was told then */
 export function deniedAgain(message: string): Decision {
   return {
     allowed: false,
-    message: `This very call was not allowed before in this turn, and people were not asked again. What was said then: ${message}`,
+    message: `This same call was denied earlier in this turn, so people were not asked again. The reason given then: ${message}`,
   };
 }
 

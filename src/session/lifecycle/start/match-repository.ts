@@ -74,7 +74,7 @@ export function route(facts: RoutingFacts, candidates: Candidate[], suggestions:
 
 function byWish(wish: RepositoryWish, candidates: Candidate[]): Route {
   if (wish.kind === 'unreadable') {
-    return unsure(candidates, [], `The issue names a repository that cannot be read: "${wish.written}".`);
+    return unsure(candidates, [], `The issue names a repository that Cyrus cannot read: "${wish.written}".`);
   }
   const { name, branch } = wish;
   const isShort = !name.includes('/');
@@ -84,7 +84,7 @@ function byWish(wish: RepositoryWish, candidates: Candidate[]): Route {
     const { fullName, baseBranch } = only;
     return { kind: 'chosen', fullName, baseBranch: branch ?? baseBranch, because: 'the issue names it' };
   }
-  if (isShort) return unsure(candidates, named, `"${name}" names no one repository.`);
+  if (isShort) return unsure(candidates, named, `"${name}" does not name exactly one repository.`);
   return { kind: 'unknown', fullName: name, known: candidates.map(({ fullName }) => fullName) };
 }
 

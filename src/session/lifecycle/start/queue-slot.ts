@@ -49,12 +49,12 @@ export function standInLine(step: Step, place: number): void {
   step.record({
     kind: 'notice',
     level: 'info',
-    text: `${placeWords(place)}: other sessions of the workspace go first.`,
+    text: `${placeWords(place)}: other sessions of the workspace are ahead.`,
   });
   for (const thread of threadsOf(phase.turn)) {
     step.announce(
       thread,
-      `${placeWords(place)}: as many sessions as this workspace may run at once are at work. It begins by itself.`,
+      `${placeWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
     );
   }
   step.effect({ kind: 'index-session' });
@@ -74,7 +74,7 @@ export function placeChanged(step: Step, place: number): void {
   }
   const { turn } = phase;
   step.enter({ name: 'starting', since: step.now, reason: 'Starting the sandbox', turn });
-  step.record({ kind: 'notice', level: 'info', text: 'A place is free; the sandbox is started.' });
+  step.record({ kind: 'notice', level: 'info', text: 'A slot is free; starting the sandbox.' });
   startSandbox(step);
   handOverWaiting(step);
   step.effect({ kind: 'index-session' });

@@ -101,7 +101,7 @@ export function changesMind(step: Step, prompt: TurnPrompt, text: string): boole
   if (phase.turn.edited) {
     if (thread !== null) {
       const other = wish.kind === 'use' ? wish.repository : 'another repository';
-      step.think(thread, `Claude has edited files in ${repository} already; stop it to begin in ${other}.`);
+      step.think(thread, `Claude has edited files in ${repository} already; stop it to start in ${other}.`);
     }
     return false;
   }
@@ -125,7 +125,7 @@ function askWhether(step: Step, thread: string, repository: string, options: str
   const stay = { label: `Stay in ${repository}`, value: `[repo=${repository}]` };
   step.elicit(
     thread,
-    `This works in ${repository}. Should it be another repository? Answer ${tags}, and it starts over there. Otherwise there is nothing to do; Claude has your message.`,
+    `This session works in ${repository}. Should it be another repository? Answer ${tags} to start over there. Otherwise there is nothing to do; Claude has your message.`,
     [...others, stay],
   );
 }

@@ -18,7 +18,7 @@ export function effectDelayed(step: Step, { effect, attempts, reason }: EventOf<
       step.effect({ kind: 'index-session' });
     }
     if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;
-    for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. I keep trying.`, true);
+    for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
   } else if (phase.name === 'working' && attempts === WORTH_TELLING) {
     step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
   }
@@ -30,5 +30,5 @@ export function tellWait(step: Step, reason: string): void {
   if (phase.name !== 'starting' || phase.reason === reason) return;
   step.enter({ ...phase, reason });
   step.effect({ kind: 'index-session' });
-  for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. I keep trying.`, true);
+  for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
 }

@@ -34,9 +34,9 @@ export function tellEndOfBackground(step: Step, { background = [], cause }: Exit
 }
 
 const WHY_ENDED: Record<Exit['cause'], string> = {
-  idle: 'because nobody asked for anything for a while',
+  idle: 'because there was no request for a while',
   stop: 'by a stop',
-  silent: "because Claude's process had fallen silent",
+  silent: "because Claude's process had stopped responding",
   crash: "because Claude's process ended",
 };
 

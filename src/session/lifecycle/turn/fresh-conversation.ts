@@ -8,8 +8,8 @@ import type { Step } from '../model/transition.ts';
 
 /** What Claude is told in it, after what was done so far. */
 export const GO_ON =
-  "This is a new conversation: Claude's API did not take the record of the one before any more. You are the one who did the work told of above, in this worktree. " +
-  'Look at its state (git status, git log), then go on with what is asked there. Do not repeat what is done.';
+  "This is a new conversation: Claude's API no longer accepted the history of the one before. You did the work described above, in this worktree. " +
+  'Look at its state (git status, git log), then continue with what is asked there. Do not repeat what is done.';
 
 /** From now on everything goes to a new conversation; checkpoints of the one before are of no use. */
 function beginConversation(step: Step): void {
@@ -32,7 +32,7 @@ export function leaveConversation(step: Step, turn: Turn, result: ResultBody): T
   step.record({
     kind: 'notice',
     level: 'warning',
-    text: "Claude's API no longer accepts the record of this conversation. The work continues in a new one, which is told what was done so far.",
+    text: "Claude's API no longer accepts the history of this conversation. The work continues in a new one, which is told what was done so far.",
   });
   beginConversation(step);
   // The process has the broken conversation, and whatever waits in it.
@@ -48,6 +48,6 @@ export function leaveConversation(step: Step, turn: Turn, result: ResultBody): T
 export function takeFreshWish(step: Step, text: string): boolean {
   if (step.state.phase.name !== 'waiting' || !step.state.offersFresh || !asksForFresh(text)) return false;
   beginConversation(step);
-  step.record({ kind: 'notice', level: 'info', text: 'A new conversation is begun, and told what was done so far.' });
+  step.record({ kind: 'notice', level: 'info', text: 'A new conversation starts, and is told what was done so far.' });
   return true;
 }

@@ -21,7 +21,7 @@ export function tellFallback(step: Step, { fellBack, windows }: Extract<EffectRe
 /** A request was served beyond the plan, for money: said once, in the log of the session and in the threads. */
 export function tellBeyondPlan(step: Step, { beyondPlan, limit }: Extract<JournalBody, { kind: 'rate-limit' }>): void {
   if (!beyondPlan || step.state.limit?.beyondPlan) return;
-  const text = `Claude's ${limitName(limit)} is used up, and the last request was served beyond the plan, which is charged as usage credits. No more than the deployment allows is spent so (\`CLAUDE_OVERAGE_USD\`); past that the work waits for the limit's reset.`;
+  const text = `Claude's ${limitName(limit)} is used up, and the last request was served beyond the plan, which is charged as usage credits. At most the amount that the deployment allows is spent this way (\`CLAUDE_OVERAGE_USD\`); after that the work waits until the limit resets.`;
   step.record({ kind: 'notice', level: 'warning', text });
   const turn = currentTurn(step.state);
   for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);

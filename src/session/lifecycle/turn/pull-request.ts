@@ -78,7 +78,7 @@ export function notePullRequest(step: Step, { number, state }: { number: number;
   const { proposal } = step.state;
   if (!proposal?.pullRequest || proposal.pullRequest.number !== number || state === 'open') return;
   step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true } } });
-  step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude is told.` });
+  step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude will be told.` });
 }
 
 /** The one that was opened before, which is not said not to be there; null where none is known to be open. */

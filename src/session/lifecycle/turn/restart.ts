@@ -20,7 +20,7 @@ export function beginAnew(step: Step, turn: Turn, told: string): void {
   resumeWith(
     step,
     { ...turn, number, first: turn.first ?? turn.number },
-    `Your process ended while you waited for people. Here is what they said.\n\n${told}\n\nGo on where you were.`,
+    `Your process ended while you waited for people. Here is what they said.\n\n${told}\n\nContinue where you were.`,
     undefined,
     true,
   );

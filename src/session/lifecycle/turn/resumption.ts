@@ -8,8 +8,8 @@ import { resumeWith } from './turn.ts';
 import { isOfOneModel } from './usage-limit.ts';
 
 const RESUME_PROMPT =
-  'A usage limit of the Claude account interrupted this work; it has room again. Your process was ended meanwhile, and what ' +
-  'was not committed has been committed to the branch. Go on with what you were asked, where you were.';
+  'A usage limit of the Claude account interrupted this work; it is available again. Your process was ended meanwhile, and what ' +
+  'was not committed has been committed to the branch. Continue with what you were asked, where you were.';
 
 /** Goes on with a parked turn. A limit that stands all the same parks it again. */
 export function resumeParked(step: Step): void {
@@ -22,7 +22,7 @@ export function resumeParked(step: Step): void {
   const first = phase.turn.first ?? phase.turn.number;
   const turn: Turn = { ...phase.turn, number, first, losses: 0, prompts: [...prompts, ...step.state.queue] };
   step.set({ turns: number, queue: [], limit: null });
-  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have room again; the work continues." });
+  step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have reset; the work continues." });
   resumeWith(step, turn, RESUME_PROMPT, 'Continuing after the limit');
   step.effect({ kind: 'index-session' });
 }

@@ -50,7 +50,7 @@ export function takeLoss(step: Step, what: string, helpers: readonly string[] = 
 }
 
 function processLost(step: Step, helpers: readonly string[] = []): string {
-  const text = 'Your process ended unexpectedly in the middle of this work; the conversation goes on here.';
+  const text = 'Your process ended unexpectedly in the middle of this work; the conversation continues here.';
   return [text, lastCalls(step), lostHelpers(helpers), LOOK_FIRST].filter((part) => part !== '').join('\n\n');
 }
 
@@ -79,7 +79,7 @@ export function takeUnseenLoss(step: Step): void {
   const tells = step.state.sandbox.tellsReading === true;
   const prompts = phase.turn.prompts.map((prompt) => afterExit(prompt, null, tells));
   step.enter({ ...phase, turn: { ...phase.turn, prompts } });
-  takeLoss(step, 'The sandbox had dropped the work');
+  takeLoss(step, 'The sandbox had lost the work');
 }
 
 /** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
@@ -248,7 +248,7 @@ function lastCalls(step: Step): string {
 function lostHelpers(helpers: readonly string[]): string {
   if (helpers.length === 0) return '';
   const list = helpers.map((name) => `- ${name}`).join('\n');
-  return `These helpers of yours were at work and ended with it; they will not report. What they had changed in the worktree is there:\n${list}`;
+  return `These helpers of yours were at work and ended with it; they will not report. Their changes in the worktree are still there:\n${list}`;
 }
 
 /** Of a sandbox that is gone: what was done after the checkpoint. */
@@ -260,7 +260,7 @@ function lostWork(step: Step, checkpoint: CheckpointNote | null): string {
     ? 'These tool calls came after the checkpoint'
     : 'The sandbox in which you began this work was lost with what was not pushed. There you had made these tool calls';
   return (
-    `${since}. What they changed in the worktree is gone and has to be done again; what they did outside of it ` +
-    `(pushed, sent, created elsewhere) stands, so do not repeat that:\n${listCalls(calls)}`
+    `${since}. Their changes in the worktree are gone and have to be made again; what they did outside it ` +
+    `(pushed, sent, created elsewhere) remains, so do not repeat that:\n${listCalls(calls)}`
   );
 }

@@ -43,7 +43,7 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
   }
   const stop: Stop = { id, at: event.at ?? null, thread, author, words: 'Stopped', how: 'stopped' };
   if (halt(step, stop) || thread === null) return;
-  const body = 'What this stop was for has ended already. What was asked after it continues.';
+  const body = 'The work that this stop was for has already ended. Requests made after it continue.';
   const turn = currentTurn(step.state);
   const isOwed = turn !== null && threadsOf(turn).includes(thread);
   if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
@@ -51,7 +51,7 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
 }
 
 const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
-  unassigned: 'Stopped, because the issue was taken away from Cyrus',
+  unassigned: 'Stopped, because the issue was unassigned from Cyrus',
   completed: 'Stopped, because the issue was completed',
   canceled: 'Stopped, because the issue was canceled',
   removed: 'Stopped, because the issue was removed',
@@ -134,7 +134,7 @@ function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: s
   const { kind = 'decoy', name = '', place } = secret ?? {};
   const { what, worth } = {
     decoy: { what: 'a credential of the sandbox', worth: 'It was a decoy that opens nothing' },
-    token: { what: "this session's token", worth: 'It opens nothing but what this session may do anyway' },
+    token: { what: "this session's token", worth: 'It allows only what this session may do anyway' },
     deployment: {
       what: IS_VARIABLE.test(name) ? `the secret ${name} of this deployment` : `the ${name}`,
       worth: IS_VARIABLE.test(name) ? `${name} has to be replaced now` : 'It has to be replaced now',
@@ -144,13 +144,13 @@ function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: s
   if (commit) {
     const id = commit.id.slice(0, 10);
     return commit.pushed
-      ? `${what} is in what was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you go on, and take it off the branch`
-      : `${what} is in what was to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. ${kind === 'decoy' ? 'The patch on the live page shows where it is' : 'Its patch is not kept'}`;
+      ? `${what} was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you continue, and remove it from the branch`
+      : `${what} was about to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. ${kind === 'decoy' ? 'The patch on the live page shows where it is' : 'Its patch is not kept'}`;
   }
   if (place !== undefined) {
-    return `${what} was in ${place}. ${worth}, and it was taken out before anything of it was kept, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you go on`;
+    return `${what} was in ${place}. ${worth}, and it was removed before anything was stored, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you continue`;
   }
-  return `something in the sandbox tried to send ${kind === 'decoy' ? 'a credential' : what} to ${host}. ${worth}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it reached before`;
+  return `something in the sandbox tried to send ${kind === 'decoy' ? 'a credential' : what} to ${host}. ${worth}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it had reached`;
 }
 
 /** Ends what a stop found running when the save that was under way is done. Done after every event. */
@@ -336,7 +336,7 @@ function takeBack(step: Step, which: (request: Request) => boolean): void {
 function dropWaiting(step: Step, which: (request: Request) => boolean, how: StopKind): void {
   const dropped = step.state.queue.filter((one) => which(one) && !isAtClaude(one) && one.halted !== true);
   step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
-  drop(step, dropped, how, how === 'alarm' ? NOT_BEGUN_BY_ALARM : 'Stopped before Claude took this up.');
+  drop(step, dropped, how, how === 'alarm' ? NOT_BEGUN_BY_ALARM : 'Stopped before Claude began with this.');
 }
 
 const NOT_BEGUN_BY_ALARM =

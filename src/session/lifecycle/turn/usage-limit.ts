@@ -35,9 +35,9 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   // What Claude Code itself said about it is told in better words here.
   const narration = { ...step.state.narration, heldError: null };
   step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
-  const charged = limit?.beyondPlan ? ' Continuing now would be charged beyond the plan, so the work waits.' : '';
+  const charged = limit?.beyondPlan ? ' Continuing now would cost extra beyond the plan, so the work waits.' : '';
   const next = takesOther
-    ? 'The work continues in a moment with another model, where the settings allow one.'
+    ? 'The work continues in a moment with another model, if the settings allow one.'
     : `The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
   const text = `Claude's ${why} is used up.${charged} ${next}`;
   step.record({ kind: 'notice', level: 'info', text });
@@ -82,7 +82,7 @@ export function parkedWords(step: Step): string {
   const { phase } = step.state;
   if (phase.name !== 'parked') return '';
   if (phase.until - step.now < SOON_MS) return 'Claude is told in a moment, when the work continues.';
-  return `Claude's ${phase.why} is used up; this begins when the work continues at ${clockTime(phase.until, step.now)}.`;
+  return `Claude's ${phase.why} is used up; this starts when the work continues at ${clockTime(phase.until, step.now)}.`;
 }
 
 /** Linear takes a thread without an activity for stale (docs: linear.app/developers/agents). */

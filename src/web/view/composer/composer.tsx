@@ -100,7 +100,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
           </span>
         ) : stop.at === 'sending' && stop.message !== undefined ? (
           <span className="problem" role="alert">
-            Not stopped yet: {stop.message} The stop is kept, and sent until it arrives.
+            Not stopped yet: {stop.message} Cyrus keeps sending the stop until it arrives.
           </span>
         ) : answer.at === 'failed' ? (
           <span className="problem" role="alert" dir="auto">
@@ -141,6 +141,6 @@ function useDraft(session: string): [string, (text: string) => void] {
 
 function placeholderFor(phase: Phase | undefined, isBusy: boolean): string {
   if (phase === 'asking') return 'Your answer';
-  if (phase === 'queued' || phase === 'parked') return 'Claude reads this when it begins';
+  if (phase === 'queued' || phase === 'parked') return 'Claude reads this when it starts';
   return isBusy ? 'Add to what Claude is doing' : 'What should Claude do next?';
 }

@@ -34,5 +34,5 @@ function OutgoingMessage({ prompt }: { prompt: Outgoing }) {
 function how({ state, message }: Outgoing): string {
   if (state === 'refused') return '';
   if (state === 'accepted') return 'sent';
-  return message === undefined ? 'sending…' : 'trying to send…';
+  return message === undefined ? 'sending…' : 'sending…';
 }

@@ -81,7 +81,7 @@ function StatusFacts({ session }: { session: SessionView }) {
         <p className="level-warning facts-warning">
           <Icon name="warning" />
           {plural(session.failedEffects, 'update')} could not be delivered and{' '}
-          {session.failedEffects === 1 ? 'was' : 'were'} given up. The timeline says which and why.
+          {session.failedEffects === 1 ? 'was' : 'were'} given up. The timeline says which, and why.
         </p>
       )}
     </section>

@@ -19,7 +19,7 @@ export function LinkStatus() {
 function linkWords(link: LinkState): { word: string; title: string; live: boolean } {
   switch (link.at) {
     case 'live':
-      return { word: 'Live', title: 'What happens shows at once', live: true };
+      return { word: 'Live', title: 'Updates appear at once', live: true };
     case 'connecting':
       return { word: 'Connecting', title: 'The page will be live in a moment', live: false };
     case 'waiting': {

@@ -28,7 +28,7 @@ export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: En
         <span className="faint">{endedFacts(entry).join(' · ')}</span>
       </p>
       {outcome === 'failed' && (
-        <p className="faint">Nothing is lost: what was done so far is kept. Write below to try again.</p>
+        <p className="faint">Nothing is lost: the work so far is kept. Write below to try again.</p>
       )}
     </section>
   );

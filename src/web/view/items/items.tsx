@@ -49,7 +49,7 @@ const ItemView = memo(function ItemView({ item, running }: { item: Item; running
       return (
         <div className="prose item-text" dir="auto">
           <Prose text={item.entry.text} />
-          {item.entry.truncatedFrom !== undefined && <p className="faint">Cut here; the log has no more either.</p>}
+          {item.entry.truncatedFrom !== undefined && <p className="faint">Cut here; the log does not have more.</p>}
         </div>
       );
     case 'work':

@@ -17,7 +17,7 @@ export const MessageItem = memo(function MessageItem({ entry }: { entry: Entry<'
       <Clamped>
         <Prose text={entry.text} />
       </Clamped>
-      {entry.truncatedFrom !== undefined && <p className="faint">Cut here: the whole text went to Claude.</p>}
+      {entry.truncatedFrom !== undefined && <p className="faint">Cut here; Claude got the whole text.</p>}
     </Message>
   );
 });

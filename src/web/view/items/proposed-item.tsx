@@ -31,11 +31,11 @@ function proposedWords(entry: Proposed) {
       );
     case 'pending':
       return entry.number === null
-        ? 'The pull request is not there yet; Cyrus keeps trying'
+        ? 'The pull request is not open yet; Cyrus keeps trying'
         : `Pull request #${entry.number} is not up to date yet; Cyrus keeps trying`;
     case 'failed':
       return entry.number === null
         ? `No pull request was opened: ${entry.problem ?? 'the reason is not known'}`
-        : `Pull request #${entry.number} is open, and could not be brought up to date: ${entry.problem ?? 'the reason is not known'}`;
+        : `Pull request #${entry.number} is open, and could not be updated: ${entry.problem ?? 'the reason is not known'}`;
   }
 }

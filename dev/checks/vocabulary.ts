@@ -1,0 +1,80 @@
+/**
+ * Checks that source, tests and documentation use the words of docs/glossary.md: what its columns "Do not use" and "Do not
+ * write" list is found nowhere.
+ *
+ * `node dev/checks/vocabulary.ts [folder]`: of this project, or of the one in the folder.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
+import { PROJECT } from '../settings.ts';
+
+const ROOT = resolve(process.argv[2] ?? PROJECT);
+const GLOSSARY = 'docs/glossary.md';
+/** What released versions wrote and sent is kept as it was. */
+const LEFT_ALONE = [/^tests\/fixtures\//, /^docs\/glossary\.md$/, /\.d\.ts$/];
+const FOLDERS = ['src', 'container', 'dev', 'tests', 'docs'];
+const FILES = ['README.md', 'CONTRIBUTING.md', 'AGENTS.md', 'SECURITY.md', 'wrangler.toml'];
+
+/** A phrase that is not to be used, and what finds it: whole words, over the end of a line too. */
+interface Banned {
+  phrase: string;
+  pattern: RegExp;
+}
+
+/** The phrases that the glossary's tables forbid. @throws if a table has none, for then it is not read right */
+export function bannedPhrases(glossary: string): Banned[] {
+  const banned: Banned[] = [];
+  let column: number | null = null;
+  for (const line of glossary.split('\n')) {
+    if (!line.startsWith('|')) {
+      column = null;
+      continue;
+    }
+    const cells = line.split('|').map((cell) => cell.trim());
+    if (column === null) {
+      column = cells.findIndex((cell) => cell === 'Do not use' || cell === 'Do not write');
+      continue;
+    }
+    for (const phrase of (cells[column] ?? '').split(',').map((each) => each.trim())) {
+      if (phrase === '' || /^-+$/.test(phrase)) continue;
+      // A comment's next line begins with an asterisk or slashes.
+      const words = phrase.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      banned.push({ phrase, pattern: new RegExp(`\\b${words.join('(?:\\s+(?:(?:\\*|//)\\s+)?)')}\\b`, 'gi') });
+    }
+  }
+  if (banned.length === 0) throw new Error(`${GLOSSARY} forbids nothing: its tables are not as this check reads them`);
+  return banned;
+}
+
+/** Where a text uses what is forbidden: line (counted from 1) and phrase. */
+export function uses(text: string, banned: readonly Banned[]): { line: number; phrase: string }[] {
+  return banned.flatMap(({ phrase, pattern }) =>
+    [...text.matchAll(pattern)].map(({ index }) => ({ line: text.slice(0, index).split('\n').length, phrase })),
+  );
+}
+
+function listed(): string[] {
+  const inFolders = FOLDERS.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map(
+      (name) => `${folder}/${name.split(sep).join('/')}`,
+    ),
+  );
+  return [...FILES, ...inFolders].filter(
+    (name) => /\.(tsx?|md|toml|css|html)$/.test(name) && !LEFT_ALONE.some((pattern) => pattern.test(name)),
+  );
+}
+
+function main(): void {
+  const banned = bannedPhrases(readFileSync(join(ROOT, GLOSSARY), 'utf8'));
+  const files = listed();
+  const found = files.flatMap((name) =>
+    uses(readFileSync(join(ROOT, name), 'utf8'), banned).map(
+      ({ line, phrase }) => `${name}:${line}  "${phrase}" (see ${GLOSSARY})`,
+    ),
+  );
+  for (const each of found) console.error(each);
+  if (found.length > 0) process.exit(1);
+  console.log(`${files.length} files use the words of ${GLOSSARY}.`);
+}
+
+if (import.meta.main) main();
