@@ -42,6 +42,8 @@ export const askedSchema = z.object({
   text: z.string(),
   /** What exactly a tool would run, where one asks to be let run; visible characters alone. */
   call: z.string().nullable(),
+  /** `call` is a diff. */
+  isDiff: z.boolean().optional(),
   /** What there is to know before one answers. */
   note: z.string(),
   /** Labels of the options, for pages that do not know `choices`. */

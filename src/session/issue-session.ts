@@ -12,6 +12,7 @@ import { log } from '../observability/log.ts';
 import type { SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
+import type { HeldPush } from '../protocol/held-push.ts';
 import { asUnreadable, type EventBatch } from '../protocol/sandbox.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
@@ -381,6 +382,12 @@ export class IssueSession extends DurableObject<Env> {
   /** Whether a person has allowed these contents of what runs on the git host, by the gateway's fingerprint of them. */
   isPushAllowed(fingerprint: string): boolean {
     return this.#state?.allowedPushes?.includes(fingerprint) ?? false;
+  }
+
+  /** The gateway holds a push back until people have allowed it, and has made the diff that they are shown. */
+  noteHeldPush(held: HeldPush): void {
+    const state = this.#state;
+    if (state) this.#commit(() => ({ state, event: { type: 'push-held', held } }));
   }
 
   /** Commits that this session has pushed, with their parents. */

@@ -203,6 +203,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
         bases: async () => ['main'],
         paths: [],
         isAllowed: async (fingerprint) => gateway.allowedPushes?.has(fingerprint) ?? false,
+        onHeld: async () => null,
       },
     );
     response.writeHead(answer.status, [...answer.headers].flat());

@@ -128,6 +128,7 @@ async function holding(input: unknown = HELD): Promise<{ thread: Thread; reporte
   await send(created(thread));
   await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
   const reporter = new Reporter(thread);
+  await session(thread).noteHeldPush(HELD);
   await reporter.report(init, permission('push-1', '', { tool_name: HELD_PUSH_TOOL, input }));
   return { thread, reporter };
 }
@@ -154,8 +155,16 @@ it('a push that is denied is not allowed', async () => {
   expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(false);
 });
 
-it('a push whose diff nobody can read is denied without asking', async () => {
-  const { thread } = await holding({ ...HELD, diff: '' });
+it('a push is shown as the gateway saw it, whatever the sandbox says that it changes', async () => {
+  const { thread } = await holding({ ...HELD, files: ['README.md'], diff: '+a harmless line' });
+  await vi.waitFor(() => expect(outside.said.at(-1)?.content.type).toBe('elicitation'));
+  const shown = `${outside.said.at(-1)?.content.body} ${JSON.stringify(await page(thread))}`;
+  expect(shown).toContain('+run: env');
+  expect(shown).not.toMatch(/harmless|README/);
+});
+
+it('a push that the gateway does not hold is denied without asking', async () => {
+  const { thread } = await holding({ ...HELD, fingerprint: 'b'.repeat(64) });
   await vi.waitFor(() => expect(decisions()[0]).toMatchObject({ decision: { allowed: false } }));
   expect(await session(thread).isPushAllowed(HELD.fingerprint)).toBe(false);
 });

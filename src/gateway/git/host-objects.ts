@@ -1,4 +1,4 @@
-/** Reads single commits and trees from the git host, and where a branch stands there, by git's protocol version 2 (gitprotocol-v2(5)). */
+/** Reads single commits, trees and files from the git host, and where a branch stands there, by git's protocol version 2 (gitprotocol-v2(5)). */
 
 import { bodyReader } from '../../lib/body-reader.ts';
 import type { Fetch } from '../forwarding.ts';
@@ -6,7 +6,7 @@ import type { Claims } from '../token.ts';
 import { beginningOf, MAX_ADVERTISEMENT, packetOf, packOf, V2 } from './ancestry.ts';
 import { askGitHost, type GitRemote } from './host.ts';
 import { readPackCommits } from './pack-commits.ts';
-import { PackTrees } from './pack-trees.ts';
+import { PackObjects } from './pack-objects.ts';
 
 /** Requests for one push: each tree that is looked at is one. */
 const MAX_REQUESTS = 60;
@@ -17,6 +17,7 @@ export class HostObjects {
   readonly #remote: GitRemote;
   readonly #fetcher: Fetch;
   readonly #trees = new Map<string, Uint8Array>();
+  readonly #blobs = new Map<string, Uint8Array>();
   readonly #commits = new Map<string, string>();
   #capabilities: Promise<string> | null = null;
   #requests = 0;
@@ -37,6 +38,12 @@ export class HostObjects {
   async tree(id: string): Promise<Uint8Array | null> {
     if (!this.#trees.has(id)) await this.#fetch(id, []);
     return this.#trees.get(id) ?? null;
+  }
+
+  /** The content of a file that the host has; null where it cannot be read, or is larger than people are shown. */
+  async blob(id: string): Promise<Uint8Array | null> {
+    if (!this.#blobs.has(id)) await this.#fetch(id, []);
+    return this.#blobs.get(id) ?? null;
   }
 
   /** The commit at which a branch stands; null where there is none, `unknown` where the host does not say. */
@@ -63,10 +70,12 @@ export class HostObjects {
     try {
       const { trees, rest } = await readPackCommits(new Uint8Array(0), 0, reader, id.length);
       for (const [commit, tree] of trees) this.#commits.set(commit, tree);
-      const objects = new PackTrees(rest, id.length);
+      const objects = new PackObjects(rest, id.length);
       const wanted = trees.get(id) ?? id;
-      const tree = await objects.find(wanted);
+      const tree = await objects.tree(wanted);
       if (tree) this.#trees.set(wanted, tree);
+      const blob = tree ? null : await objects.blob(wanted);
+      if (blob) this.#blobs.set(wanted, blob);
     } catch {
       // What cannot be read is not known; the push is refused then.
     } finally {

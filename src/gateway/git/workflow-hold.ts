@@ -3,13 +3,15 @@
  * host, against those that the base has. Nothing that a sandbox says counts. What differs is pushed only where people have
  * allowed exactly these contents.
  */
-import { sha256, toHex } from '../../lib/hex.ts';
-import { heldMark } from '../../protocol/held-push.ts';
+import { sha256 } from '../../lib/hex.ts';
+import { type HeldPush, heldMark } from '../../protocol/held-push.ts';
 import { fitsPart, isWorkflowName } from '../../protocol/settings/workflow-paths.ts';
+import { diffOfHeld } from './held-diff.ts';
 import type { HostObjects } from './host-objects.ts';
 import type { CommitGraph, PackBeginning } from './pack-commits.ts';
-import { PackTrees } from './pack-trees.ts';
+import { PackObjects } from './pack-objects.ts';
 import type { RefUpdate } from './push.ts';
+import { entriesOf, FOLDER, type TreeEntry, UnreadableError } from './tree-entries.ts';
 
 /** What an admin has set, and what people have allowed. */
 export interface WorkflowHold {
@@ -19,12 +21,13 @@ export interface WorkflowHold {
   paths: readonly string[];
   /** Whether a person has allowed the contents with this fingerprint. */
   isAllowed: (fingerprint: string) => Promise<boolean>;
+  /** Told of a push before it is refused: what people are to be shown of it. @returns why nobody is to be shown it; null: they are */
+  onHeld: (held: HeldPush) => Promise<string | null>;
 }
 
 /** One CI file or folder of a tree: its path, its mode and its id in one text, so that any change of it shows. */
 type WorkflowState = readonly string[];
 
-const FOLDER = '40000';
 const ZERO = /^0+$/;
 const MAX_ENTRIES = 500;
 const MAX_NAMED = 40;
@@ -32,11 +35,6 @@ const MAX_NAMED = 40;
 const MAX_MARK = 700;
 /** Commits of the host's on which a push builds that are asked about. */
 const MAX_EDGES = 10;
-
-/** A tree cannot be read: it is not known what the push would change. */
-class UnreadableError extends Error {
-  override readonly name = 'UnreadableError';
-}
 
 /**
  * @param beginning of the pack; it is read on as far as needed, see `read`
@@ -52,10 +50,11 @@ export async function refusalToHeld(
   known: CommitGraph,
   isInHistory: (part: string, tips: readonly string[]) => Promise<boolean>,
 ): Promise<{ why: string | null; read: Uint8Array<ArrayBuffer> }> {
-  const pack = new PackTrees(beginning.rest, newId.length);
+  const pack = new PackObjects(beginning.rest, newId.length);
   const judge = async (): Promise<string | null> => {
     const treeOf = async (commit: string) => beginning.trees.get(commit) ?? (await host.treeOf(commit));
-    const treeAt = async (id: string) => (await pack.find(id)) ?? (await host.tree(id));
+    const treeAt = async (id: string) => (await pack.tree(id)) ?? (await host.tree(id));
+    const blobAt = async (id: string) => (await pack.blob(id)) ?? (await host.blob(id));
     const stateAt = async (commit: string): Promise<WorkflowState> => {
       const tree = await treeOf(commit);
       if (tree === null) throw new UnreadableError(`the commit ${commit.slice(0, 10)}`);
@@ -85,7 +84,12 @@ export async function refusalToHeld(
     }
     const fingerprint = await fingerprintOf(head);
     if (await hold.isAllowed(fingerprint)) return null;
-    return heldWords(changedPaths(against ?? [], head), fingerprint);
+    const files = changedPaths(against ?? [], head);
+    const only = (state: WorkflowState) => new Map([...byPath(state)].filter(([path]) => files.includes(path)));
+    const isReadable = isNameable(files, fingerprint);
+    const diff = isReadable ? await diffOfHeld(only(against ?? []), only(head), { treeAt, blobAt }) : null;
+    if (diff === null) return tooMuchWords(files);
+    return (await hold.onHeld({ files, diff, fingerprint })) ?? heldWords(files, fingerprint);
   };
   try {
     return { why: await judge(), read: pack.read };
@@ -97,14 +101,19 @@ export async function refusalToHeld(
 }
 
 /** The sandbox server reads the paths and the fingerprint from these words. */
-function heldWords(paths: string[], fingerprint: string): string {
-  const mark = heldMark({ files: paths, fingerprint });
-  const rest =
-    'it was not pushed, and a person is asked when you end your turn; undo these changes if they are not needed';
-  if (paths.length > MAX_NAMED || mark.length > MAX_MARK || /]: |[^\x20-\x7e]/.test(paths.join(' '))) {
-    return `this push changes files that decide what runs on the git host, more files, or stranger names, than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${paths.length} changes)`;
-  }
-  return `this push changes what runs on the git host, which a person has to allow first ${mark}: ${rest}`;
+function heldWords(files: string[], fingerprint: string): string {
+  const mark = heldMark({ files, fingerprint });
+  return `this push changes what runs on the git host, which a person has to allow first ${mark}: it was not pushed, and a person is asked when you end your turn; undo these changes if they are not needed`;
+}
+
+/** Whether a refusal can name them in one line of plain characters. */
+function isNameable(files: string[], fingerprint: string): boolean {
+  const isShort = files.length <= MAX_NAMED && heldMark({ files, fingerprint }).length <= MAX_MARK;
+  return isShort && !/]: |[^\x20-\x7e]/.test(files.join(' '));
+}
+
+function tooMuchWords(files: string[]): string {
+  return `this push changes files that decide what runs on the git host, more files, or stranger names, than a person can judge at once, so it was not pushed: undo those that are not needed, or propose them in smaller steps (${files.length} changes)`;
 }
 
 /** Commits that the pushed history builds on and that are neither pushed now nor were before: the host has them. */
@@ -120,12 +129,6 @@ function edgesOf(id: string, graphs: readonly CommitGraph[]): string[] {
     else edges.push(next);
   }
   return edges;
-}
-
-interface TreeEntry {
-  mode: string;
-  name: string;
-  id: string;
 }
 
 async function readState(
@@ -160,26 +163,6 @@ async function readState(
   return [...state].sort();
 }
 
-/** The entries of a tree: `<mode> <name>\0<id>`, one after the other (git's Documentation, "tree object"). Null: it is none. */
-function entriesOf(bytes: Uint8Array, idBytes: number): TreeEntry[] | null {
-  const entries: TreeEntry[] = [];
-  const utf8 = new TextDecoder();
-  for (let at = 0; at < bytes.byteLength; ) {
-    const space = bytes.indexOf(0x20, at);
-    const end = space < 0 ? -1 : bytes.indexOf(0, space);
-    if (end < 0 || end + 1 + idBytes > bytes.byteLength) return null;
-    const id = bytes.subarray(end + 1, end + 1 + idBytes);
-    entries.push({
-      // Git of long ago wrote a zero before it.
-      mode: utf8.decode(bytes.subarray(at, space)).replace(/^0+/, ''),
-      name: utf8.decode(bytes.subarray(space + 1, end)),
-      id: toHex(id),
-    });
-    at = end + 1 + idBytes;
-  }
-  return entries;
-}
-
 function isSame(a: WorkflowState, b: WorkflowState): boolean {
   return a.length === b.length && a.every((line, index) => line === b[index]);
 }
@@ -190,6 +173,16 @@ function changedPaths(before: WorkflowState, after: WorkflowState): string[] {
   const now = new Set(after);
   const lines = [...after.filter((line) => !known.has(line)), ...before.filter((line) => !now.has(line))];
   return [...new Set(lines.map((line) => line.slice(0, line.indexOf('\0'))))].sort();
+}
+
+function byPath(state: WorkflowState): Map<string, Pick<TreeEntry, 'mode' | 'id'>> {
+  return new Map(
+    state.map((line) => {
+      const [path = '', rest = ''] = line.split('\0');
+      const [mode = '', id = ''] = rest.split(' ');
+      return [path, { mode, id }];
+    }),
+  );
 }
 
 function fingerprintOf(state: WorkflowState): Promise<string> {

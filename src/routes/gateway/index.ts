@@ -22,11 +22,12 @@ import type { WorkflowHold } from '../../gateway/git/workflow-hold.ts';
 import { closedFor } from '../../gateway/openings.ts';
 import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
 import { readReport } from '../../gateway/secrets/reported-secrets.ts';
-import type { Wanted } from '../../gateway/secrets/secret-search.ts';
+import type { SecretSearch, Wanted } from '../../gateway/secrets/secret-search.ts';
 import { type Claims, guardedBy, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../../gateway/token.ts';
 import { fromBase64Url } from '../../lib/base64url.ts';
 import { log } from '../../observability/log.ts';
 import { MAX_SHARED_BYTES } from '../../protocol/files.ts';
+import type { HeldPush } from '../../protocol/held-push.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
@@ -191,7 +192,7 @@ export function gatewayApp(options: {
         undefined,
         ownCommitsOf(c.env, claims),
         { search: secrets, onSecret: (secret, commit) => raiseAlarm(c.env, claims.s, { secret, commit }) },
-        holdOf(c.env, claims, remote),
+        holdOf(c.env, claims, remote, secrets),
       ),
     );
   });
@@ -286,12 +287,21 @@ function ownCommitsOf(env: Env, { s, b }: Claims): OwnCommits {
 }
 
 /** Where changes to what runs at the host wait for people; null: they do not. */
-function holdOf(env: Env, { s }: Claims, { held }: GitRemote): WorkflowHold | null {
+function holdOf(env: Env, { s }: Claims, { held }: GitRemote, secrets: SecretSearch): WorkflowHold | null {
   if (!held) return null;
   const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(s));
   const isAllowed = (fingerprint: string) => session.isPushAllowed(fingerprint);
   const bases = async () => [...new Set([held.baseBranch, (await session.baseBranch()) ?? held.baseBranch])];
-  return { bases, paths: held.paths, isAllowed };
+  const onHeld = async (push: HeldPush) => {
+    const secret = secrets.firstIn(push.diff);
+    if (secret === null) {
+      await session.noteHeldPush(push);
+      return null;
+    }
+    await raiseAlarm(env, s, { secret, place: 'a change of what runs at the git host' });
+    return 'a credential is in what is pushed, so nothing of it was handed on or shown to people, and the session is stopped';
+  };
+  return { bases, paths: held.paths, isAllowed, onHeld };
 }
 
 /** The token says which session; the platform says which container. Both must agree, so a stolen token opens nothing. */

@@ -50,6 +50,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'alarm-raised':
       alarmRaised(step, event);
       break;
+    case 'push-held':
+      step.set({ heldPush: event.held });
+      break;
     case 'context-arrived':
       contextArrived(step, event);
       break;

@@ -11,6 +11,7 @@ import { currentTurn } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { noteCall } from './model/unconfirmed-calls.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions/ask.ts';
+import { asTheGatewaySaw } from './questions/permissions.ts';
 import { isAtClaude, type Request, stageOf } from './requests.ts';
 import { tellWait } from './start/start-retries.ts';
 import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './turn/background.ts';
@@ -264,11 +265,12 @@ function claudeLine(step: Step, line: string, at: number, goesOn: boolean): void
 /** @param prompts ids that the line names */
 function claudeEntry(
   step: Step,
-  body: JournalBody,
+  said: JournalBody,
   block: string | undefined,
   at: number,
   prompts: readonly string[],
 ): void {
+  const body = said.kind === 'question' ? asTheGatewaySaw(said, step.state.heldPush) : said;
   if (body.kind === 'claude-started') {
     // The next turn begins: this one waits for its pull request no longer.
     waitNoLonger(step);

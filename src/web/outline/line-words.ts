@@ -1,4 +1,5 @@
 /** Entries that are shown as one plain line: the words, how serious it is, and what can be unfolded. Pure. */
+import { HELD_PUSH_TOOL, heldPushSchema } from '../../protocol/held-push.ts';
 import { withoutDisguise } from '../../protocol/text/visible-text.ts';
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
 import type { Entry, LineKind } from './model.ts';
@@ -92,13 +93,16 @@ function split(text: string): { text: string; more?: string } {
 
 /** The whole call, since what a subagent calls is nowhere else on the page. */
 function permissionWords({ name, input, status }: Entry<'question'>): LineWords {
-  if (status === 'withdrawn') return { level: 'info', text: `Claude no longer asks to use ${toolLabel(name)}` };
+  const push = name === HELD_PUSH_TOOL ? heldPushSchema.safeParse(input).data : undefined;
+  const what = name === HELD_PUSH_TOOL ? 'push changes to what runs at the git host' : `use ${toolLabel(name)}`;
+  if (status === 'withdrawn') return { level: 'info', text: `Claude no longer asks to ${what}` };
+  if (push) return { level: 'info', text: `Claude asks to ${what}`, more: withoutDisguise(push.diff) };
   const { command, ...rest } =
     typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : { input };
   const fields = typeof command === 'string' ? rest : { command, ...rest };
   const others = Object.keys(fields).length > 0 ? JSON.stringify(fields, null, 2) : '';
   const parts = [typeof command === 'string' ? command : '', others].filter((part) => part !== '');
-  return { level: 'info', text: `Claude asks to use ${toolLabel(name)}`, more: withoutDisguise(parts.join('\n\n')) };
+  return { level: 'info', text: `Claude asks to ${what}`, more: withoutDisguise(parts.join('\n\n')) };
 }
 
 function prettyJson(raw: string): string {

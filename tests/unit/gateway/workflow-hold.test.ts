@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
+import type { HeldPush } from '../../../src/protocol/held-push.ts';
 import { fitsPart, isWorkflowName, workflowPathSchema } from '../../../src/protocol/settings/workflow-paths.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
@@ -24,6 +25,7 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
   let own: Map<string, readonly string[]>;
   let allowed: Set<string>;
   let paths: string[];
+  let shown: HeldPush[];
 
   async function git(...args: string[]): Promise<{ code: number; output: string }> {
     const person = { NAME: 'Cyrus', EMAIL: 'cyrus@example.com' };
@@ -103,6 +105,10 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
         bases: async () => ['main'],
         paths,
         isAllowed: async (fingerprint) => allowed.has(fingerprint),
+        onHeld: async (push) => {
+          shown.push(push);
+          return null;
+        },
       }),
     );
   });
@@ -115,6 +121,7 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
   beforeEach(async () => {
     own = new Map();
     allowed = new Set();
+    shown = [];
     paths = [];
     bare = join(root, 'acme/shop.git');
     await rm(join(root, 'acme'), { recursive: true, force: true });
@@ -133,6 +140,52 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
     await git('push', '--quiet', bare, 'main');
     await git('remote', 'add', 'origin', `${gateway.url}/git/acme/shop.git`);
     await git('checkout', '--quiet', '-b', 'cyrus/eng-1');
+  });
+
+  it('people are shown a diff that the gateway itself made of what is pushed: changed, new, gone, linked and not text', async () => {
+    await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
+    await write('.github/workflows/new/deep.yml', 'one\ntwo');
+    await write('.github/picture.png', 'a\0b');
+    await symlink('../scripts/other.sh', join(work, '.github/link.sh'));
+    await write('scripts/ci/run.sh', 'npm test\ncurl evil\n');
+    await rm(join(work, 'package.json'));
+    paths = ['scripts/ci/**', 'package.json'];
+    await commit('Change');
+    const fingerprint = await expectHeld('.github', 'package.json', 'scripts/ci');
+    expect(shown.map((push) => push.fingerprint)).toEqual([fingerprint]);
+    expect(shown[0]?.diff.replaceAll(/[0-9a-f]{40}/g, 'ID')).toBe(
+      [
+        ...['--- /dev/null', '+++ b/.github/link.sh', '(nothing becomes a link)', '@@ -0,0 +1,2 @@'],
+        ...['+../scripts/other.sh', '+\\ No newline at end of file'],
+        ...['--- /dev/null', '+++ b/.github/picture.png', '(no text: nothing becomes ID)'],
+        ...['--- a/.github/workflows/ci.yml', '+++ b/.github/workflows/ci.yml'],
+        ...['@@ -1,1 +1,2 @@', ' on: push', '+run: env'],
+        ...['--- /dev/null', '+++ b/.github/workflows/new/deep.yml', '@@ -0,0 +1,3 @@'],
+        ...['+one', '+two', '+\\ No newline at end of file'],
+        ...['--- a/package.json', '+++ /dev/null', '@@ -1,1 +0,0 @@', '-{}'],
+        ...['--- a/scripts/ci/run.sh', '+++ b/scripts/ci/run.sh', '@@ -1,1 +1,2 @@', ' npm test', '+curl evil'],
+      ].join('\n'),
+    );
+  });
+
+  it('what was allowed is held again as soon as its contents are others than those that were shown', async () => {
+    await write('.github/workflows/ci.yml', 'on: push\nrun: test\n');
+    await commit('Change');
+    allowed.add(await expectHeld('.github'));
+    await expectPushed();
+    await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
+    await git('commit', '--quiet', '--all', '--amend', '--no-edit');
+    await expectHeld('.github');
+    expect(shown.map(({ diff }) => diff.includes('+run: env'))).toEqual([false, true]);
+  });
+
+  it('a diff that is longer than people read is not shown, and nobody is asked', async () => {
+    await write('.github/workflows/ci.yml', 'run: something\n'.repeat(4_000));
+    await commit('Change');
+    const { code, output } = await push();
+    expect(code).toBe(1);
+    expect(output).toContain('more of them or with stranger names than a person can judge at once');
+    expect(shown).toEqual([]);
   });
 
   it('what does not touch them is pushed, also by a plain git push', async () => {

@@ -1,6 +1,7 @@
 /** Everything that can happen to an issue session. */
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
+import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { EventBatch, SandboxStatus } from '../../../protocol/sandbox.ts';
 import type { ContextItem } from '../issue-context.ts';
 import type { IssueNews } from '../issue-news.ts';
@@ -74,6 +75,8 @@ export type SessionEvent =
    * git host has by now. Left out, and without a `secret.place`: in a request to `host`, which was not let through.
    */
   | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
+  /** The gateway holds a push back until people have allowed it, and has made the diff that they are shown. */
+  | { type: 'push-held'; held: HeldPush }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */
   | { type: 'context-arrived'; id: string; item: ContextItem; urgent?: boolean; wishes?: WishEdit }
   /** The issue's title, team or labels are other ones now. */

@@ -9,6 +9,7 @@ import type { KnownLimit } from '../../../claude/words.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
 import { initialNarration, type NarrationState } from '../../../linear/activities.ts';
 import type { SharedFile } from '../../../protocol/files.ts';
+import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../../../protocol/journal.ts';
 import type { Background } from '../../../protocol/sandbox.ts';
 import type { Intake } from '../intake.ts';
@@ -352,6 +353,8 @@ export interface SessionState {
   grants?: Grant[];
   /** Fingerprints of contents that run at the git host and that people let be pushed, the newest last. Left out before the first. */
   allowedPushes?: string[];
+  /** The last push that the gateway held back, with the diff that it made; left out before the first. */
+  heldPush?: HeldPush;
   /** Requests for the next turn, oldest first. */
   queue: Request[];
   /** Requests that were closed last, newest last; left out before the first. */

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
 import { safeText } from '../../../linear/activities.ts';
+import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import type { EventOf } from '../model/events.ts';
@@ -24,7 +25,7 @@ import { beginAnew, beginAnewElsewhere } from '../turn/restart.ts';
 import { askPermission, decideAsBefore, repeatPermission, takeDecision, withdrawPermission } from './answer.ts';
 import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
 import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
-import { readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
+import { PUSH_UNKNOWN, readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
 
 /** Input of AskUserQuestion, and how it wants the answers (measured with CLI 2.1.330; its tool description says the same). */
 const inputSchema = z.looseObject({
@@ -73,7 +74,7 @@ const MAX_DESCRIPTION = 1_000;
 /** @returns null where nobody need be asked */
 function permissionOf(step: Step, entry: QuestionEntry): PermissionQuestion | null {
   const about = readPermission(entry);
-  if (!about) refuseUnasked(step, entry, TOO_LONG);
+  if (!about) refuseUnasked(step, entry, entry.name === HELD_PUSH_TOOL ? PUSH_UNKNOWN : TOO_LONG);
   return about && !decideAsBefore(step, about) ? about : null;
 }
 

@@ -21,7 +21,7 @@ function answersTo({ id, choices, multiSelect }: Standing): Pick<Asked, 'id' | '
 function wordsOf(
   about: RepositoryQuestion | OpenQuestion,
   since: number,
-): Pick<Asked, 'text' | 'call' | 'note' | 'until'> {
+): Pick<Asked, 'text' | 'call' | 'isDiff' | 'note' | 'until'> {
   switch (about.kind) {
     case 'repository':
       return { text: about.question ?? WHICH, call: null, note: '', until: null };
@@ -32,7 +32,8 @@ function wordsOf(
     }
     case 'permission': {
       const text = `Claude asks to ${about.title}`;
-      return { text, call: about.shown, note: permissionNote(about), until: since + PERMISSION_LIMIT_MS };
+      const isDiff = about.push !== undefined && { isDiff: true };
+      return { text, call: about.shown, ...isDiff, note: permissionNote(about), until: since + PERMISSION_LIMIT_MS };
     }
   }
 }

@@ -6,7 +6,7 @@
 import { fingerprint } from '../../../lib/fingerprint.ts';
 import { cutText, fence, inlineCode } from '../../../lib/markdown.ts';
 import { safeText } from '../../../linear/activities.ts';
-import { HELD_PUSH_TOOL, heldPushSchema } from '../../../protocol/held-push.ts';
+import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { readMcpToolName } from '../../../protocol/settings/mcp.ts';
@@ -19,6 +19,7 @@ import { readYesNo } from './yes-no.ts';
 /** Most characters of a call that Linear and the page's question show; the page's entry of the call has the whole. */
 export const MAX_SHOWN = 2_000;
 const MAX_GRANTS = 200;
+const askedPushSchema = heldPushSchema.pick({ fingerprint: true });
 
 export const ALLOW_ONCE = 'Allow once';
 export const ALLOW_FOR_SESSION = 'Allow for this session';
@@ -27,8 +28,22 @@ export const DENY = 'Deny';
 /** Time people have to answer, in minutes. */
 export const MINUTES_TO_ANSWER = PERMISSION_LIMIT_MS / 60_000;
 
-/** @returns the question; null where the call is too long to have been kept whole, so that nobody could judge it */
-export function readPermission(entry: Extract<JournalBody, { kind: 'question' }>): PermissionQuestion | null {
+type QuestionEntry = Extract<JournalBody, { kind: 'question' }>;
+
+/**
+ * Of a push people see what the gateway made of it, not what the sandbox says that it is.
+ * @param held the last push that the gateway held back
+ * @returns the entry as it is kept and judged
+ */
+export function asTheGatewaySaw(entry: QuestionEntry, held: HeldPush | undefined): QuestionEntry {
+  if (entry.name !== HELD_PUSH_TOOL) return entry;
+  const asked = askedPushSchema.safeParse(entry.input);
+  const isSame = asked.success && asked.data.fingerprint === held?.fingerprint;
+  return { ...entry, input: isSame ? { ...held } : null };
+}
+
+/** @returns the question; null where the call is too long to have been kept whole, or unknown, so that nobody could judge it */
+export function readPermission(entry: QuestionEntry): PermissionQuestion | null {
   if (entry.truncatedFrom !== undefined) return null;
   if (entry.name === HELD_PUSH_TOOL) return readHeldPush(entry.requestId, entry.input);
   const { title, text, words } = callWords(entry.name, entry.input);
@@ -82,7 +97,14 @@ export function askWords(about: PermissionQuestion): string {
   const list = listWords(permissionChoices(about));
   const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
   const rest = `If you say no, you can say why; Claude reads it. Without an answer within ${MINUTES_TO_ANSWER} minutes it is denied.`;
-  return [`Claude asks to ${title}:`, fence(shown), cut, why ?? '', list, `${forSession}${rest}`]
+  return [
+    `Claude asks to ${title}:`,
+    fence(shown, about.push === undefined ? '' : 'diff'),
+    cut,
+    why ?? '',
+    list,
+    `${forSession}${rest}`,
+  ]
     .filter((part) => part !== '')
     .join('\n\n');
 }
@@ -149,6 +171,11 @@ export const TOO_LONG: Decision = {
   allowed: false,
   message:
     'This call is too long for people to review, so it was not allowed. Do it in smaller steps that can be reviewed one by one.',
+};
+
+export const PUSH_UNKNOWN: Decision = {
+  allowed: false,
+  message: 'The gateway holds no such push back, so nobody was asked about it. It is tried again with the next save.',
 };
 
 export const TURN_OVER: Decision = {

@@ -1,9 +1,19 @@
 import { useId, useState } from 'react';
 import type { Asked } from '../../../protocol/viewer.ts';
+import { diffLines } from '../../text/diff-lines.ts';
 import { clock } from '../../text/format.ts';
 import { useServerNow, useSession, useStore } from '../session-context.ts';
 
 type Choice = NonNullable<Asked['choices']>[number];
+
+/** A diff as text, its lines told apart by colour as well. */
+function DiffLines({ text }: { text: string }) {
+  return diffLines(text).map(({ line, kind, at }) => (
+    <span key={at} className={`asked-line ${kind === 'file' ? 'asked-file' : `diff-${kind}`}`}>
+      {line === '' ? '\n' : line}
+    </span>
+  ));
+}
 
 /** The question that stands, above the field for the answer: what would be run, and the options to choose from. */
 export function AskedPanel({ asked }: { asked: Asked }) {
@@ -25,7 +35,7 @@ export function AskedPanel({ asked }: { asked: Asked }) {
       {asked.call !== null && (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls has to be reached by keyboard
         <pre className="plain asked-call" tabIndex={0} dir="ltr">
-          {asked.call}
+          {asked.isDiff ? <DiffLines text={asked.call} /> : asked.call}
         </pre>
       )}
       {choices.length > 0 &&
