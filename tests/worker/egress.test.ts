@@ -166,7 +166,7 @@ describe('the decoy credential', () => {
       const hash = await sha256(content);
       const headers = { 'content-length': String(content.byteLength) };
       const response = await gateway(token, `/shared/${hash}?name=a.txt`, { method: 'PUT', body: content, headers });
-      expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('holds a credential')]);
+      expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('contains a credential')]);
     }
     await vi.waitFor(() => expect(outside.commands).toContainEqual(expect.objectContaining({ type: 'stop' })));
   });

@@ -298,7 +298,7 @@ function holdOf(env: Env, { s }: Claims, { held }: GitRemote, secrets: SecretSea
       await session.noteHeldPush(push);
       return null;
     }
-    await raiseAlarm(env, s, { secret, place: 'a change of what runs at the git host' });
+    await raiseAlarm(env, s, { secret, place: 'a change of what runs on the git host' });
     return 'a credential is in what is pushed, so nothing of it was handed on or shown to people, and the session is stopped';
   };
   return { bases, paths: held.paths, isAllowed, onHeld };

@@ -46,7 +46,7 @@ export async function takePatch(
   if (secret) await raiseAlarm(env, claims.s, { secret, commit: head });
   if (secret && secret.kind !== 'decoy') {
     await deletePatch(env.LOGS, claims.s, head);
-    return refuse(403, 'credential', 'the patch holds a credential, so it is not kept, and the session is stopped');
+    return refuse(403, 'credential', 'the patch contains a credential, so it is not kept, and the session is stopped');
   }
   return Response.json({ bytes }, { status: 201 });
 }

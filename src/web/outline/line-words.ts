@@ -94,7 +94,7 @@ function split(text: string): { text: string; more?: string } {
 /** The whole call, since what a subagent calls is nowhere else on the page. */
 function permissionWords({ name, input, status }: Entry<'question'>): LineWords {
   const push = name === HELD_PUSH_TOOL ? heldPushSchema.safeParse(input).data : undefined;
-  const what = name === HELD_PUSH_TOOL ? 'push changes to what runs at the git host' : `use ${toolLabel(name)}`;
+  const what = name === HELD_PUSH_TOOL ? 'push changes to what runs on the git host' : `use ${toolLabel(name)}`;
   if (status === 'withdrawn') return { level: 'info', text: `Claude no longer asks to ${what}` };
   if (push) return { level: 'info', text: `Claude asks to ${what}`, more: withoutDisguise(push.diff) };
   const { command, ...rest } =

@@ -184,7 +184,7 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
     await commit('Change');
     const { code, output } = await push();
     expect(code).toBe(1);
-    expect(output).toContain('more of them or with stranger names than a person can judge at once');
+    expect(output).toContain('more files, or stranger names, than a person can judge at once');
     expect(shown).toEqual([]);
   });
 
