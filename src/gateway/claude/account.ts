@@ -112,7 +112,8 @@ export class ClaudeAccount extends DurableObject<Env> {
     const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
     this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
     if (!this.#use.isEmpty) ctx.waitUntil(this.#flushSoon());
-    ctx.blockConcurrencyWhile(async () => {
+    // The platform ends the object where this fails.
+    void ctx.blockConcurrencyWhile(async () => {
       for (const { name, secret } of this.#config.limits.tokens) {
         this.#fingerprints.set(name, await fingerprintOf(secret));
       }

@@ -125,7 +125,6 @@ describe('What people do is told to the app', () => {
 
   it('stop is a prompt with the signal', async () => {
     linear.delegate('ENG-1');
-    // biome-ignore lint/nursery/noFloatingPromises: it returns an activity, no promise
     linear.stop('ENG-1');
     await linear.webhooksSettled();
     expect(receiver.of('AgentSessionEvent prompted')[0]?.payload.agentActivity).toMatchObject({ signal: 'stop' });
@@ -193,7 +192,6 @@ describe('What people do is told to the app', () => {
     linear.mention('ENG-2', 'hello');
     linear.delegate('ENG-1');
     linear.comment('ENG-1', 'more');
-    // biome-ignore lint/nursery/noFloatingPromises: it returns an activity, no promise
     linear.stop('ENG-1');
     linear.moveIssue('ENG-1', 'Done');
     linear.undelegate('ENG-1');
