@@ -3,6 +3,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { totalmem } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { isLoopback } from '../src/lib/loopback.ts';
@@ -70,6 +71,7 @@ const environmentSchema = z.object({
   CYRUS_HIDDEN: z.string().default(''),
   CYRUS_SESSION_PROCESSES: z.coerce.number('must be a number of processes').int().min(64).max(1_000_000).default(4_096),
   CYRUS_PROCESS_MIB: z.coerce.number('must be a number of MiB').int().min(1_024).max(10_000_000).default(16_384),
+  CYRUS_SESSION_MIB: z.coerce.number('must be a number of MiB').int().min(512).max(10_000_000).optional(),
   ANTHROPIC_API_KEY: z.string().optional(),
   CYRUS_SHUTDOWN_SECONDS: z.coerce.number('must be a number of seconds').positive().max(600).default(60),
 });
@@ -120,7 +122,11 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
     lfsBytes: values.CYRUS_LFS_MIB * 1024 ** 2,
     walls: values.CYRUS_WALLS,
     hidden: values.CYRUS_HIDDEN.split(':').filter((folder) => folder !== ''),
-    limits: { processes: values.CYRUS_SESSION_PROCESSES, memoryBytes: values.CYRUS_PROCESS_MIB * 1024 ** 2 },
+    limits: {
+      processes: values.CYRUS_SESSION_PROCESSES,
+      memoryBytes: values.CYRUS_PROCESS_MIB * 1024 ** 2,
+      sessionBytes: values.CYRUS_SESSION_MIB === undefined ? mostOfTheMemory() : values.CYRUS_SESSION_MIB * 1024 ** 2,
+    },
     // A container on Cloudflare holds one session; a local server is a developer's own.
     mayRun: (kind) =>
       kind !== 'none' ||
@@ -129,6 +135,13 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
       present.ENVIRONMENT === 'local',
     hasApiKey: values.ANTHROPIC_API_KEY !== undefined,
   };
+}
+
+/** Three quarters of the machine's memory, or of what the server itself may take: one session leaves the server and the others some. */
+function mostOfTheMemory(): number {
+  const allowed = process.constrainedMemory();
+  const all = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  return Math.floor(all * 0.75);
 }
 
 function claudeAt(path: string): string {

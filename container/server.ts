@@ -25,7 +25,7 @@ import { SESSION_ID, sessionPaths } from './paths.ts';
 import { Session, type WallOf } from './session/session.ts';
 import { SessionUsers } from './walls/session-users.ts';
 import { SessionWall } from './walls/session-wall.ts';
-import { findWalls, type Walls } from './walls/walls.ts';
+import { findWalls, limitsInWords, type Walls } from './walls/walls.ts';
 
 export const SANDBOX_VERSION = '0.1.0';
 
@@ -221,6 +221,7 @@ async function raiseWalls(config: SandboxConfig): Promise<Raised> {
   log(why === null ? 'info' : 'warning', 'walls between sessions', {
     walls: kind,
     hasView,
+    limits: limitsInWords(walls),
     ...(why !== null && { why }),
   });
   onlyBelow(kind === 'none' ? null : root);

@@ -1,8 +1,9 @@
 /** The wall around one session: its user, its folders, and how programs are run behind it. */
 import { spawn } from 'node:child_process';
 import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { belongsTo, belongsToNobody } from '../files/inside.ts';
+import { SessionGroups } from './session-groups.ts';
 import { commandInside, findWalls, type WallKind, type Walls } from './walls.ts';
 
 /** Folders of a session that what runs in it may write to; those of the server's git among them. */
@@ -67,6 +68,8 @@ export class SessionWall {
    */
   async prepare(): Promise<void> {
     if (this.kind === 'none') return;
+    const { groups } = this.#walls;
+    if (groups instanceof SessionGroups) groups.open(basename(this.#dir));
     const [uid, gid] = [this.uid ?? process.getuid?.() ?? 0, this.uid ?? process.getgid?.() ?? 0];
     const before = await lstat(this.#dir);
     for (const name of ALWAYS) await mkdir(join(this.#dir, name), { recursive: true, mode: 0o700 });
@@ -97,13 +100,21 @@ export class SessionWall {
 
   /** The session is gone from this server, or waits for its next life. */
   forget(): void {
+    const { groups } = this.#walls;
+    if (groups instanceof SessionGroups) groups.close(basename(this.#dir));
     for (const name of OWN) belongsToNobody(join(this.#dir, name));
   }
 }
 
 /** No wall, for a single program that is measured or tested by itself. */
 export const NO_WALL = new SessionWall(
-  findWalls({ setting: 'none', root: '/', claudeBin: 'claude', hidden: [], limits: { processes: 0, memoryBytes: 0 } }),
+  findWalls({
+    setting: 'none',
+    root: '/',
+    claudeBin: 'claude',
+    hidden: [],
+    limits: { processes: 0, memoryBytes: 0, sessionBytes: 0 },
+  }),
   '/nonexistent',
   null,
 );

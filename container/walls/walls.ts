@@ -6,8 +6,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
+import { SessionGroups } from './session-groups.ts';
 
 export const WALL_SETTINGS = ['auto', 'users', 'namespaces', 'none'] as const;
 export type WallSetting = (typeof WALL_SETTINGS)[number];
@@ -25,6 +26,8 @@ export interface WallLimits {
   processes: number;
   /** Most memory of its own that one process takes, in bytes. */
   memoryBytes: number;
+  /** Most memory of all processes of a session together, in bytes, where there are control groups. */
+  sessionBytes: number;
 }
 
 export interface WallOptions {
@@ -43,12 +46,37 @@ export interface Walls {
   hasView: boolean;
   why: string | null;
   options: WallOptions;
+  /** What bounds all processes of a session together; else why nothing does. */
+  groups: SessionGroups | { why: string };
 }
+
+type Found = Pick<Walls, 'kind' | 'hasView' | 'why'>;
 
 /** Tries what the setting wants, once at the start of a server. Never throws: a wall that was wanted and cannot be had is told by `why`. */
 export function findWalls(options: WallOptions): Walls {
+  const found = tryWalls(options);
+  const { processes, sessionBytes } = options.limits;
+  const groups =
+    found.kind === 'none'
+      ? { why: 'there are no walls' }
+      : SessionGroups.find(options.root, { processes, memoryBytes: sessionBytes });
+  return { ...found, options, groups };
+}
+
+/** Which limits hold, in words for an admin. */
+export function limitsInWords({ kind, groups, options: { limits } }: Walls): string {
+  if (kind === 'none') return 'none: sessions share what the machine has';
+  const mebibytes = (bytes: number) => `${Math.floor(bytes / 1024 ** 2)} MiB`;
+  const each = `${mebibytes(limits.memoryBytes)} of memory a process`;
+  if (groups instanceof SessionGroups)
+    return `${mebibytes(limits.sessionBytes)} of memory and ${limits.processes} processes a session, ${each}`;
+  const whose = kind === 'users' ? 'a session' : 'a user of the machine';
+  return `${limits.processes} processes ${whose}, ${each}; none for the memory of a session as a whole: ${groups.why}`;
+}
+
+function tryWalls(options: WallOptions): Found {
   const { setting } = options;
-  const none = (why: string): Walls => ({ kind: 'none', hasView: false, why, options });
+  const none = (why: string): Found => ({ kind: 'none', hasView: false, why });
   if (setting === 'none') return none('CYRUS_WALLS is none');
   if (process.platform !== 'linux') return none(`${process.platform} has no walls between sessions`);
   const isRoot = process.getuid?.() === 0;
@@ -76,10 +104,10 @@ export function findWalls(options: WallOptions): Walls {
       noView === null
         ? null
         : `sessions see each other’s processes and /tmp, because bubblewrap does not work (${noView})`;
-    return { kind: 'users', hasView: noView === null, why, options };
+    return { kind: 'users', hasView: noView === null, why };
   }
   const problem = attempt(['bwrap', ...viewArguments(options, { uid: null, dir: null, mirror: null }), '--', 'true']);
-  if (problem === null) return { kind: 'namespaces', hasView: true, why: null, options };
+  if (problem === null) return { kind: 'namespaces', hasView: true, why: null };
   return none(
     `bubblewrap does not work for this user (${problem}): install it (apt-get install bubblewrap) and allow user namespaces, or run the server as root`,
   );
@@ -115,7 +143,11 @@ export function commandInside(walls: Walls, space: WallSpace, command: readonly 
   const limited = ['prlimit', `--nproc=${limits.processes}`, `--data=${limits.memoryBytes}`, '--core=0', '--'];
   const user = space.uid === null ? [] : ['setpriv', ...asUser(space.uid), '--'];
   const view = walls.hasView ? ['bwrap', ...viewArguments(walls.options, space), '--'] : [];
-  return [...view, ...limited, ...user, ...command];
+  const bounded = [...view, ...limited, ...user, ...command];
+  // Before the view, in which the groups cannot be written to.
+  return walls.groups instanceof SessionGroups && space.dir !== null
+    ? walls.groups.inside(basename(space.dir), bounded)
+    : bounded;
 }
 
 function asUser(uid: number): string[] {

@@ -1,7 +1,7 @@
 /** Files that a repository keeps in Git LFS, from checkout to push: with git-lfs in the sandbox, and without. */
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -90,6 +90,8 @@ describe.each([
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'cyrus-path-'));
     if (installed) return;
+    // A session's own user looks its programs up there as well.
+    await chmod(folder, 0o755);
     await pathWithoutGitLfs(folder);
     process.env.PATH = folder;
   });

@@ -163,6 +163,16 @@ export const DIRECT: readonly Attack[] = [
   },
 ];
 
+/** Where each session has a control group of its own: each of these processes takes less than one may. */
+export const TOGETHER: readonly Attack[] = [
+  {
+    name: 'take all memory of the machine, by many processes',
+    script:
+      'python3 - <<E\nimport os,time,signal\nmade=[]\nfor i in range(8):\n  p=os.fork()\n  if p==0:\n    x=bytearray(b"x")*(400*1024*1024)\n    time.sleep(60)\n    os._exit(0)\n  made.append(p)\ntime.sleep(6)\nalive=[p for p in made if os.waitpid(p,os.WNOHANG)==(0,0)]\nprint("UNBOUNDED" if len(alive)==8 else "bounded at %d" % len(alive))\nfor p in alive: os.kill(p,9)\nE',
+    won: /UNBOUNDED/,
+  },
+];
+
 /** What is put into the attacker's folders for the server to stumble over at its next save, checkpoint or share. */
 export const TRAPS: readonly Attack[] = [
   {

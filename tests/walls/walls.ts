@@ -19,7 +19,7 @@ import { startGitHost } from '../../dev/git/git-host.ts';
 import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import { startGatewayStandIn } from '../container/gateway-stand-in.ts';
 import { eventually, run, runServer, SERVER_SECRET } from '../container/stage.ts';
-import { type Attack, DIRECT, LAST_TRAPS, TRAPS } from './attacks.ts';
+import { type Attack, DIRECT, LAST_TRAPS, TOGETHER, TRAPS } from './attacks.ts';
 
 interface Result {
   name: string;
@@ -31,6 +31,7 @@ interface Result {
 const setting = z.enum(['auto', 'users', 'namespaces']).parse(process.argv[2] ?? 'auto');
 const PROCESS_LIMIT = 400;
 const PROCESS_MIB = 4_096;
+const SESSION_MIB = 2_048;
 const folder = mkdtempSync(join(tmpdir(), 'cyrus-walls-'));
 chmodSync(folder, 0o711);
 const hidden = join(folder, 'run');
@@ -65,6 +66,7 @@ try {
     CYRUS_HIDDEN: hidden,
     CYRUS_SESSION_PROCESSES: String(PROCESS_LIMIT),
     CYRUS_PROCESS_MIB: String(PROCESS_MIB),
+    CYRUS_SESSION_MIB: String(SESSION_MIB),
     HOME: homedir(),
   });
   closers.unshift(() => server.child.kill('SIGKILL'));
@@ -144,7 +146,11 @@ try {
       root,
       claudeBin: process.execPath,
       hidden: [hidden],
-      limits: { processes: PROCESS_LIMIT, memoryBytes: PROCESS_MIB * 1024 ** 2 },
+      limits: {
+        processes: PROCESS_LIMIT,
+        memoryBytes: PROCESS_MIB * 1024 ** 2,
+        sessionBytes: SESSION_MIB * 1024 ** 2,
+      },
     };
     const wall = new SessionWall(findWalls(options), attacker.dir, uidOf(attacker.dir));
     // As Claude's commands have it: the environment of the attacker's own CLI.
@@ -167,7 +173,10 @@ try {
     };
     const secrets = [victim.gateway.token, attacker.gateway.token, SERVER_SECRET, 'VICTIM-SECRET', 'HIDDEN-SECRET'];
     const inside = (script: string) => commandOutput(wall, script, env, join(attacker.dir, 'worktree'));
-    for (const attack of DIRECT) {
+    const isBounded = / of memory and \d+ processes a session/.test(running.log());
+    if (!isBounded)
+      console.log('  (no control groups here: the memory of a session as a whole is not bounded, as the server says)');
+    for (const attack of isBounded ? [...DIRECT, ...TOGETHER] : DIRECT) {
       // Without a view, what other users' processes are called can be seen; what they hold cannot.
       if (
         !view &&
