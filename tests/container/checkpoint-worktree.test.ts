@@ -345,3 +345,33 @@ test('a file that vanishes while the leftovers are committed is neither missed n
   expect(await commitLeftovers(plan, new Vanishing())).toEqual([]);
   expect(git('show', '--name-only', '--format=', 'HEAD')).toBe('a.txt\nc.txt');
 });
+
+test('what Claude left is committed, but for what the repository ignores by now, in any folder', async () => {
+  await put({ 'node_modules/kept/a.js': 'a\n', 'docs/.gitignore': '*.tmp\n!keep.tmp\n' });
+  git('add', '-A');
+  git('commit', '--quiet', '-m', 'With a folder that others ignore');
+  await put({
+    'node_modules/kept/b.js': 'b\n',
+    'docs/x.tmp': 'x\n',
+    'docs/keep.tmp': 'x\n',
+    'src/x.tmp': 'x\n',
+    '.gitignore': 'late/\n',
+    'late/x': 'x\n',
+    'now.log': 'x\n',
+    'forced/late/x': 'x\n',
+  });
+  git('add', '--force', 'forced/late/x');
+  expect(await commitLeftovers(plan, new Map(), true)).toEqual([]);
+  expect(git('ls-tree', '-r', '--name-only', 'HEAD').split('\n').sort()).toEqual([
+    '.gitignore',
+    'README.md',
+    'docs/.gitignore',
+    'docs/keep.tmp',
+    'forced/late/x',
+    'node_modules/kept/a.js',
+    'node_modules/kept/b.js',
+    'now.log',
+    'src/a.js',
+    'src/x.tmp',
+  ]);
+});
