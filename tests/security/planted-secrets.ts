@@ -24,6 +24,8 @@ import { STRANGERS_WORKSPACE, type Target } from './target.ts';
 const PLANTED = {
   gitCredential: 'planted-credential-of-git-4a61f0b9',
   mcpHeader: 'planted-header-of-an-mcp-server-77c1',
+  sandboxSecret: 'planted-secret-of-a-sandbox-server-0e3b',
+  workspaceToken: 'lin_oauth_planted_token_of_a_workspace_5d20',
 };
 
 /** What a session can run to find secrets, and to print them in other words. The machine's other processes are not asked. */
@@ -146,7 +148,10 @@ async function plant(target: Target): Promise<void> {
   };
   const cloneUrl = target.stack.git.cloneUrl('acme/planted');
   const credential = { username: 'x', password: PLANTED.gitCredential };
-  await put(base, { cloneUrl, baseBranch: 'main', credential });
+  const sandbox = { kind: 'endpoint', url: 'https://sandbox.example' };
+  await put(base, { cloneUrl, baseBranch: 'main', credential, settings: { sandbox } });
+  await put(base.replace('/repositories/', '/sandbox-secrets/'), { url: sandbox.url, secret: PLANTED.sandboxSecret });
+  await target.register(STRANGERS_WORKSPACE, PLANTED.workspaceToken);
   await put(`${base}/mcp-servers/planted`, {
     kind: 'http',
     url: 'https://mcp.example/',

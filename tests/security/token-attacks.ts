@@ -1,6 +1,7 @@
 /** The session token: whoever gets hold of one, or makes one up, gets no further than its session, and not past its end. */
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
+import { until } from '../e2e/run.ts';
 import { type Attack, answers, held } from './attack.ts';
 import type { Target } from './target.ts';
 
@@ -151,6 +152,46 @@ export function tokenAttacks(claims: Claims): Attack[] {
 export function pushOf(ref: string, capabilities: string, oldId = '0'.repeat(40), newId = '1'.repeat(40)): string {
   const line = `${oldId} ${newId} ${ref}\0${capabilities}`;
   return `${(Buffer.byteLength(line) + 4).toString(16).padStart(4, '0')}${line}0000`;
+}
+
+/** @param live of a session that is at work */
+export function lostTokenAttacks(live: Claims): Attack[] {
+  return [
+    {
+      name: 'A token of another life, of a workspace that was revoked, or of a repository that was removed opens nothing',
+      attempt: async (target) => {
+        for (const [what, changes] of [
+          ['another life', { g: live.g + 1 }],
+          ['a workspace that is not there', { w: 'cccccccc-1111-4222-8333-dddddddddddd' }],
+          ['a repository that is not there', { r: 'acme/removed' }],
+        ] as const) {
+          await refusedEverywhere(target, what, await target.token({ ...live, ...changes }), { ...live, ...changes });
+        }
+      },
+    },
+    {
+      name: 'A token opens nothing more once somebody has stopped its session, or the issue was canceled',
+      attempt: async (target) => {
+        for (const [what, end] of [
+          ['stopped', (issue: string) => target.stack.linear.comment(issue, 'stop')],
+          ['canceled', (issue: string) => target.stack.linear.moveIssue(issue, 'canceled')],
+        ] as const) {
+          const thread = target.assign(`To be ${what}`, '[script: long-tool]');
+          const session = await target.session(thread);
+          await target.untilAtWork(session);
+          const claims = target.claimsOf(session, thread);
+          const token = await target.token(claims);
+          held('it is open before', (await target.gateway(token, REFS)).status === 200);
+          end(thread.issue);
+          await session.turnEnded(1, 120_000);
+          // What was heard of it a moment ago counts for two seconds.
+          const isClosed = async () => (await target.gateway(token, '/anthropic/v1/models')).status === 403;
+          await until(`the token of what was ${what} to be refused`, isClosed, { limitMs: 10_000, everyMs: 200 });
+          await refusedEverywhere(target, what, token, claims);
+        }
+      },
+    },
+  ];
 }
 
 /** @param claims of a session whose work is over */
