@@ -4,8 +4,9 @@
  *
  *     node container/server.ts        settings by environment, see config.ts
  */
+
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
-import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -17,7 +18,6 @@ import { elapsedMs, steadyNow } from './clock.ts';
 import { readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
 import { onlyBelow } from './files/inside.ts';
 import { removeStaleLocks } from './git/mirror.ts';
-import { imageDigest } from './http/digest.ts';
 import { Refusal } from './http/http-error.ts';
 import { readJson } from './http/request-body.ts';
 import { log } from './log.ts';
@@ -312,4 +312,10 @@ if (import.meta.main) {
     else log('error', 'sandbox server cannot start', { error });
     process.exit(1);
   });
+}
+
+/** @returns `sha256:…`; null where the server runs from the project's own folder instead of an image */
+export async function imageDigest(): Promise<string | null> {
+  const text = await readFile(join(import.meta.dirname, '../../digest'), 'utf8').catch(() => '');
+  return text.trim() || null;
 }

@@ -2,23 +2,25 @@
  * A session's way to the gateway: a server on loopback that adds the session token, which the sandbox server alone holds. Claude's CLI, git,
  * git-lfs and MCP speak plain HTTP to it. It hands bodies on as they come, both ways, and forwards to the gateway alone.
  */
+
 import { randomBytes } from 'node:crypto';
 import {
   Agent,
+  type ClientRequest,
   createServer,
   type IncomingHttpHeaders,
   type IncomingMessage,
+  request as plainRequest,
   type RequestOptions,
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { Agent as SecureAgent } from 'node:https';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf } from '../../src/lib/error.ts';
 import { withOwnAddresses } from '../lfs/answer.ts';
 import { log } from '../log.ts';
 import { forwardableHeaders, forwardableTrailers } from './forwardable-headers.ts';
-import { requestTo } from './upstream-request.ts';
 
 /** The gateway's address and the session token; asked for each request, so that a renewed token counts at once. */
 export type GatewayCredential = () => { url: string; token: string };
@@ -231,4 +233,9 @@ function refuse(response: ServerResponse, status: number, message: string): void
   // The body that was not read must not be taken for the next request.
   response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
   response.end(JSON.stringify({ error: { type: 'cyrus_sandbox', message: `Cyrus: ${message}` } }));
+}
+
+/** @throws TypeError for headers that are none */
+export function requestTo(url: URL, options: RequestOptions): ClientRequest {
+  return url.protocol === 'https:' ? secureRequest(url, options) : plainRequest(url, options);
 }

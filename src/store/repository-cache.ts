@@ -4,6 +4,7 @@
  *
  * `repositories/<workspace>/<owner%2Fname>/cache/<identity>/<entry>.json`, `…/cache/<identity>/<entry>/<version>/<part>`
  */
+import { sha256 } from '../lib/hex.ts';
 import {
   type CacheManifest,
   cacheEntrySchema,
@@ -178,4 +179,9 @@ function partKey(place: CachePlace, entry: string, version: string, part: number
   const isPart = Number.isSafeInteger(part) && part >= 0 && part < MAX_CACHE_PARTS;
   if (!isPart) throw new LogKeyError(`a part is a number below ${MAX_CACHE_PARTS}`);
   return `${prefix(place)}${entry}/${version}/${part}`;
+}
+
+/** Digest of the workspace and the clone address. Sandbox servers keep what they know of a repository by it. */
+export function identityOf(workspaceId: string, cloneUrl: string): Promise<string> {
+  return sha256(`${workspaceId}\n${cloneUrl}`);
 }

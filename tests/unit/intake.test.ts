@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readEventBatch } from '../../src/protocol/sandbox.ts';
 import { intakeAt, refusalOfIntake } from '../../src/session/lifecycle/intake.ts';
-import { plausibleTime } from '../../src/session/lifecycle/model/plausible-time.ts';
+import { plausibleTime } from '../../src/session/lifecycle/model/clock-time.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
 import { init, SessionPlay, text } from './support/session-play.ts';
 

@@ -3,8 +3,7 @@ import type { JournalBody, JournalEntry } from '../../src/protocol/journal.ts';
 import { creationHunks, diffCounts, diffLines } from '../../src/web/outline/diff.ts';
 import { failureWords, lineWords, retryWords } from '../../src/web/outline/line-words.ts';
 import type { Item } from '../../src/web/outline/model.ts';
-import { openSections } from '../../src/web/outline/open-sections.ts';
-import { outlineOf } from '../../src/web/outline/outline.ts';
+import { openSections, outlineOf } from '../../src/web/outline/outline.ts';
 import { stepsOf } from '../../src/web/outline/steps.ts';
 import { toolSummary } from '../../src/web/outline/tool-summary.ts';
 

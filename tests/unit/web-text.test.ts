@@ -4,14 +4,13 @@ import type { JournalEntry } from '../../src/protocol/journal.ts';
 import type { SessionRow } from '../../src/protocol/viewer.ts';
 import { decodeEntry, decodeFrame } from '../../src/web/live/decode.ts';
 import { delivered, nextToSend, type Outgoing, withoutShown } from '../../src/web/live/outgoing.ts';
-import { groupsOf } from '../../src/web/pages/session-groups.ts';
+import { groupsOf } from '../../src/web/pages/session-pages.ts';
 import { routeOf, sessionHref } from '../../src/web/route.ts';
 import { ago, bytes, clock, compact, dollars, duration, plural } from '../../src/web/text/format.ts';
-import { isCheapMarkdown } from '../../src/web/text/markdown-cost.ts';
+import { isCheapMarkdown, webAddress } from '../../src/web/text/markdown-guard.ts';
 import { errorLine, firstLines } from '../../src/web/text/output-lines.ts';
 import { pageTitle, statusOf } from '../../src/web/text/status.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
-import { webAddress } from '../../src/web/text/web-address.ts';
 
 describe('numbers and times', () => {
   test('are short and readable', () => {

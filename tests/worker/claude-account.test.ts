@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { ClaudeAccount } from '../../src/gateway/claude/account.ts';
 import { type ClaudeWay, forwardToClaude } from '../../src/gateway/claude/anthropic.ts';
-import type { Asker } from '../../src/gateway/claude/asker.ts';
+import type { Asker } from '../../src/gateway/claude/spending.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { readTokenRecords, reportUsage } from '../../src/store/usage.ts';

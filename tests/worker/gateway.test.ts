@@ -10,7 +10,7 @@ import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway/index.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
-import { identityOf } from '../../src/store/repository-identity.ts';
+import { identityOf } from '../../src/store/repository-cache.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const OAUTH_TOKEN = 'real-oauth-token-of-the-test';

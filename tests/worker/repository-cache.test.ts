@@ -7,8 +7,7 @@ import { sha256 } from '../../src/lib/hex.ts';
 import type { CacheManifest } from '../../src/protocol/repository-cache.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
-import { publishCacheEntry } from '../../src/store/repository-cache.ts';
-import { identityOf } from '../../src/store/repository-identity.ts';
+import { identityOf, publishCacheEntry } from '../../src/store/repository-cache.ts';
 import { AT_WORK } from './support/standing.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});

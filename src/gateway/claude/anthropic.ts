@@ -15,7 +15,6 @@ import { type Fetch, handedOnHeaders, readRefusal, streamedRequest } from '../fo
 import { roomFor } from '../held-body.ts';
 import { watched } from '../watched-stream.ts';
 import type { Answered, Grant, RequestSize } from './account.ts';
-import type { Asker } from './asker.ts';
 import { credentialHeaders } from './credential.ts';
 import { foreignKey, refusal } from './refusal.ts';
 import {
@@ -26,6 +25,7 @@ import {
   RequestRefused,
   readWhilePassing,
 } from './request.ts';
+import type { Asker } from './spending.ts';
 import { type AccountPort, type ClaudeConfig, forgetToken, noteBeyondPlan, tokenFor } from './token.ts';
 import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';

@@ -5,7 +5,14 @@
 import type { Spent } from '../../claude-quota/budget.ts';
 import type { Database } from '../../store/database.ts';
 import { readSpending, type UsageSum } from '../../store/usage.ts';
-import type { Asker } from './asker.ts';
+
+/** On whose behalf Claude is asked. */
+export interface Asker {
+  session: string;
+  workspace: string;
+  /** `owner/name` */
+  repository: string;
+}
 
 /** A request that never reported back holds its part of a budget no longer than this. */
 const RESERVED_MS = 15 * 60_000;

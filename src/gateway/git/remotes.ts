@@ -7,7 +7,7 @@ import { log } from '../../observability/log.ts';
 import type { RepositorySettings } from '../../protocol/settings/repository.ts';
 import { findRepository, listRepositoriesAt, openDatabase, type Repository } from '../../store/database.ts';
 import { DecryptionError } from '../../store/encryption.ts';
-import { identityOf } from '../../store/repository-identity.ts';
+import { identityOf } from '../../store/repository-cache.ts';
 import type { Claims } from '../token.ts';
 import type { GitRefusal, GitRemote } from './host.ts';
 import { submoduleAddress } from './submodules.ts';

@@ -21,10 +21,9 @@ import {
   readCacheEntry,
 } from '../../store/repository-cache.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
-import { sizedBody } from './bounded-body.ts';
+import { refuseBytes, sizedBody } from './bounded-body.ts';
 import { type CacheGround, whyNotKept } from './cache-rules.ts';
 import { refuse } from './problem.ts';
-import { refuseBytes } from './stored-bytes.ts';
 
 const MAX_MANIFEST_BYTES = 4_096;
 

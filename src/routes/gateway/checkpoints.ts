@@ -21,9 +21,8 @@ import {
   removeObsoleteObjects,
 } from '../../store/checkpoints.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
-import { sizedBody } from './bounded-body.ts';
+import { refuseBytes, sizedBody } from './bounded-body.ts';
 import { refuse } from './problem.ts';
-import { refuseBytes } from './stored-bytes.ts';
 
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 

@@ -33,7 +33,7 @@ import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { askOf } from './asks.ts';
-import { sizedBody } from './bounded-body.ts';
+import { refuseBytes, sizedBody } from './bounded-body.ts';
 import { cache } from './cache.ts';
 import type { CacheGround } from './cache-rules.ts';
 import { checkpoints } from './checkpoints.ts';
@@ -44,7 +44,6 @@ import { refuse } from './problem.ts';
 import { heardOf } from './sandbox-silence.ts';
 import { takeSharedFile } from './shared-files.ts';
 import { type AskStanding, refuseClosed, Standings } from './standing.ts';
-import { refuseBytes } from './stored-bytes.ts';
 
 /** Largest batch of events, in bytes: what the platform carries to an object in one call. */
 const MAX_EVENTS_BYTES = 32 * 1024 * 1024;

@@ -4,10 +4,9 @@ import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
 import { SecretStream, type Wanted } from '../../gateway/secrets/secret-search.ts';
 import { type Claims, guardedBy } from '../../gateway/token.ts';
 import { deletePatch, hasPatch, isCommitId, MAX_PATCH_BYTES, putPatch } from '../../store/logs.ts';
-import { sizedBody } from './bounded-body.ts';
+import { refuseBytes, sizedBody } from './bounded-body.ts';
 import { raiseAlarm } from './egress.ts';
 import { refuse } from './problem.ts';
-import { refuseBytes } from './stored-bytes.ts';
 
 /** Who sends it. */
 interface PatchSender {

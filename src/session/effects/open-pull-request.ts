@@ -9,7 +9,7 @@ import type { Effect } from '../lifecycle/model/effects.ts';
 import type { EffectResult } from '../lifecycle/model/events.ts';
 import { baseOf } from '../lifecycle/start/base-branch.ts';
 import type { Surroundings } from './effect-context.ts';
-import { SetupError } from './setup-error.ts';
+import { SetupError } from './effect-context.ts';
 import { typeOfWork } from './start/commit-conventions.ts';
 
 /**

@@ -3,7 +3,7 @@
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { GitHubError } from '../../github/errors.ts';
 import { messageOf } from '../../lib/error.ts';
-import { type IssueNow, LinearClient } from '../../linear/api/client.ts';
+import { type IssueNow, LinearClient, type ThreadPost } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import { findUploads } from '../../linear/uploads.ts';
@@ -15,7 +15,7 @@ import { DatabaseError, indexSession } from '../../store/database.ts';
 import { putTurnLog } from '../../store/logs.ts';
 import { withRequest } from '../inbound/unread-request.ts';
 import { withdrawalByState } from '../inbound/webhook-to-event.ts';
-import { type Effect, isThreadEffect, type ThreadEffect } from '../lifecycle/model/effects.ts';
+import { type Effect, isAwaited, isThreadEffect, type ThreadEffect } from '../lifecycle/model/effects.ts';
 import type { EffectResult } from '../lifecycle/model/events.ts';
 import type { Cause } from '../lifecycle/model/retry-policies.ts';
 import { currentTurn } from '../lifecycle/model/state.ts';
@@ -23,11 +23,10 @@ import { idOf, isOwn } from '../lifecycle/requests.ts';
 import { rowOf } from '../viewers/session-view.ts';
 import { withAttachments } from './attachments.ts';
 import type { Surroundings } from './effect-context.ts';
+import { SetupError } from './effect-context.ts';
 import { logParts } from './log-document.ts';
 import { openPullRequest } from './open-pull-request.ts';
-import { postToThread } from './post-to-thread.ts';
 import { takePlace } from './queue-slots.ts';
-import { SetupError } from './setup-error.ts';
 import { withAssets } from './shared-files.ts';
 import { recap } from './start/recap.ts';
 import { withRelatedIssues } from './start/related-issues.ts';
@@ -245,4 +244,30 @@ function ofLinear({ kind, message, retryAt }: LinearError): Failure {
       return { cause: 'passing', message, hint: null, retryAt, reason };
     }
   }
+}
+
+/**
+ * Posts activities and changes of one thread, in their order.
+ * @param effects all of the same agent session
+ * @throws LinearError; nothing is known then of which of several were carried out
+ */
+export async function postToThread(effects: ThreadEffect[], linear: LinearClient): Promise<void> {
+  const [first] = effects;
+  if (first) await linear.post(first.agentSessionId, threadPost(effects));
+}
+
+/** What the effects amount to; of several plans and titles the last counts. */
+export function threadPost(effects: ThreadEffect[]): ThreadPost {
+  const changes = effects.flatMap((effect) => (effect.kind === 'show' ? [effect.change] : []));
+  const urls = changes.flatMap((change) => change.urls ?? []);
+  const plan = changes.findLast((change) => change.plan)?.plan;
+  const title = changes.findLast((change) => change.title)?.title;
+  return {
+    activities: effects.flatMap((effect) =>
+      effect.kind === 'say' ? [{ id: effect.id, activity: effect.activity, isAwaited: isAwaited(effect) }] : [],
+    ),
+    ...(urls.length > 0 && { urls }),
+    ...(plan && { plan }),
+    ...(title !== undefined && { title }),
+  };
 }

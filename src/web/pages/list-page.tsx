@@ -4,11 +4,10 @@ import type { SessionRow } from '../../protocol/viewer.ts';
 import { followLink, sessionHref } from '../route.ts';
 import { ago } from '../text/format.ts';
 import { statusOf } from '../text/status.ts';
-import { ReinstallBanner } from '../view/banners/reinstall-banner.tsx';
-import { ScriptedBanner } from '../view/banners/scripted-banner.tsx';
+import { ReinstallBanner, ScriptedBanner } from '../view/banners.tsx';
 import { Spinner } from '../view/icons.tsx';
 import { useNow } from '../view/session-context.ts';
-import { groupsOf } from './session-groups.ts';
+import { groupsOf } from './session-pages.ts';
 import { useSessions } from './use-sessions.ts';
 
 /** `/`: all sessions, those that need somebody first. */

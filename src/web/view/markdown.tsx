@@ -1,8 +1,7 @@
 import { Component, memo, type ReactNode } from 'react';
 import ReactMarkdown, { type Components } from 'react-markdown';
 import remarkGfm from 'remark-gfm';
-import { isCheapMarkdown } from '../text/markdown-cost.ts';
-import { webAddress } from '../text/web-address.ts';
+import { isCheapMarkdown, webAddress } from '../text/markdown-guard.ts';
 import { isSharedAddress, SharedLink } from './shared-link.tsx';
 
 const plugins = [remarkGfm];

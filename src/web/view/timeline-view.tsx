@@ -1,6 +1,6 @@
 import { useCallback, useState } from 'react';
 import type { Section } from '../outline/model.ts';
-import { openSections } from '../outline/open-sections.ts';
+import { openSections } from '../outline/outline.ts';
 import { OutgoingMessages } from './composer/outgoing-messages.tsx';
 import { OpenBlocks } from './open-blocks.tsx';
 import { SectionView } from './section-view.tsx';

@@ -12,7 +12,7 @@ import { currentTurn } from '../../lifecycle/model/state.ts';
 import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
 import { modelWish, spokenModel } from '../../lifecycle/start/wishes.ts';
 import type { Surroundings } from '../effect-context.ts';
-import { SetupError } from '../setup-error.ts';
+import { SetupError } from '../effect-context.ts';
 
 /** A text in which a wish may stand; `isIssue`: the issue's own, else a comment. */
 export interface Wishing {

@@ -1,4 +1,4 @@
-/** A time of day for people, in UTC, as neither Linear nor the journal knows where its readers are (pure). */
+/** Times that are shown, and times that are told (pure). Shown in UTC, as neither Linear nor the journal knows where its readers are. */
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -11,4 +11,9 @@ export function clockTime(at: number, now: number): string {
   const iso = new Date(at).toISOString();
   const clock = `${iso.slice(11, 16)} UTC`;
   return at - now < DAY_MS ? clock : `${clock} on ${iso.slice(0, 10)}`;
+}
+
+/** The time that a sandbox told where it may be one (its clock may be wrong, or it may lie), else `now`; both in ms since the epoch. Sandboxes keep events for weeks at most. */
+export function plausibleTime(at: number, now: number): number {
+  return at > now + DAY_MS || at < now - 90 * DAY_MS ? now : at;
 }

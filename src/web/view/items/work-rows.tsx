@@ -1,8 +1,11 @@
 import { memo, type ReactNode, useState } from 'react';
+import type { LineWords } from '../../outline/line-words.ts';
 import { failureWords, lineWords, retryWords } from '../../outline/line-words.ts';
 import type { Item, Row } from '../../outline/model.ts';
 import { plural } from '../../text/format.ts';
-import { LineRow } from './line-row.tsx';
+import { Fold } from '../fold.tsx';
+import { Icon, type IconName } from '../icons.tsx';
+import { ClippedOutput } from './clipped-output.tsx';
 import { ThoughtRow } from './thought-row.tsx';
 import { ToolRow } from './tool-row.tsx';
 
@@ -46,4 +49,24 @@ const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRows
     case 'retries':
       return <LineRow {...retryWords(row.entries)} />;
   }
+});
+
+const icons: Record<LineWords['level'], IconName> = { quiet: 'dot', info: 'info', warning: 'warning', error: 'cross' };
+
+/** One plain line of the journal, with the rest of it folded where there is more. */
+export const LineRow = memo(function LineRow({ level, text, more }: LineWords) {
+  const line = (
+    <>
+      <span className="row-icon">
+        <Icon name={icons[level]} />
+      </span>
+      <span className="row-words">{text}</span>
+    </>
+  );
+  if (more === undefined) return <div className={`row row-plain level-${level}`}>{line}</div>;
+  return (
+    <Fold className={`row level-${level}`} line={line}>
+      {() => <ClippedOutput text={more} />}
+    </Fold>
+  );
 });
