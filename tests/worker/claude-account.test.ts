@@ -562,7 +562,7 @@ describe('an API', () => {
     upstream = () => new Response(readable, { headers: { 'content-type': 'text/event-stream' } });
     void writable.getWriter().write(new TextEncoder().encode('event: ping\n\n'));
     await withAccount(IMPATIENT, async (_, ask) => {
-      await expect(ask()).rejects.toThrow('paused for 1 s');
+      await expect(ask()).rejects.toThrow('stalled for 1 s');
     });
   });
 });
