@@ -46,7 +46,18 @@ export function migrate(
 }
 
 /**
- * The same for an object that keeps values of a shape of its own under keys, and has no tables. One that nothing was stored
+ * Makes the storage of an object that begins as this version has it, in the transaction of its first event.
+ * @param create makes what all migrations together lead to
+ * @param version how many migrations there are
+ * @throws what the storage throws
+ */
+export function createSchema(storage: DurableObjectStorage, create: Migration, version: number): void {
+  create(storage);
+  storage.kv.put(VERSION, version);
+}
+
+/**
+ * Migrates an object that keeps values of a shape of its own under keys, and has no tables. One that nothing was stored
  * in stays empty. Values of a newer version are read as far as they fit.
  * @param name of the class, for the log
  */

@@ -45,6 +45,23 @@ function stateOf(phase: string, thread: Thread, more: object = {}): object {
 }
 
 describe('a session of the first released version', () => {
+  it('has the same tables and columns, once it was opened, as a session that begins today', async () => {
+    const columns = (thread: Thread) =>
+      runInDurableObject(session(thread), (_object, { storage: { sql } }) =>
+        sql
+          .exec(
+            `SELECT m.name AS tbl, c.name, c.type, c."notnull", c.pk FROM sqlite_master m, pragma_table_info(m.name) c
+             WHERE m.type = 'table' AND m.name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY m.name, c.cid`,
+          )
+          .toArray(),
+      );
+    const [old, today] = [newThread(), newThread()];
+    await storedByFirstVersion(old, stateOf('waiting', old));
+    await page(old);
+    await send(created(today));
+    expect(await columns(today)).toEqual(await columns(old));
+  });
+
   it('is shown with its whole journal, and takes the next comment', async () => {
     const thread = newThread();
     await storedByFirstVersion(thread, stateOf('waiting', thread));
