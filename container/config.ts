@@ -16,7 +16,7 @@ export interface SandboxConfig {
   /** 0 picks a free port. */
   port: number;
   host: string;
-  /** Asked of every request but `/health` as `Authorization: Bearer …`; null where the network itself is private. */
+  /** Asked of every request but `/health` as `Authorization: Bearer …`; null if the network itself is private. */
   secret: string | null;
   /** Claude CLI: an absolute path, or a name looked up on PATH. */
   claudeBin: string;
@@ -24,7 +24,7 @@ export interface SandboxConfig {
   idleMs: number;
   /** A CLI that prints nothing for this long during a turn, while no tool runs, is taken for hung. */
   silenceMs: number;
-  /** The same while a tool runs: a build may be quiet for long, but not for ever. */
+  /** The same while a tool runs: a build may be quiet for long, but not forever. */
   toolSilenceMs: number;
   /** Helpers that work longer than this after Claude's own last word are ended. */
   helperMs: number;
@@ -41,7 +41,7 @@ export interface SandboxConfig {
   /** Folders that no session is to see, besides the server's own and its user's home. */
   hidden: string[];
   limits: WallLimits;
-  /** Whether sessions may run behind these walls: without any only where that was set, or nobody else is there. */
+  /** Whether sessions may run behind these walls: without any only if that was set, or nobody else is there. */
   mayRun: (kind: WallKind) => boolean;
   /** ANTHROPIC_API_KEY is set in the server's environment. It never reaches Claude, and is refused where a subscription pays. */
   hasApiKey: boolean;
@@ -99,7 +99,7 @@ export function readSandboxConfig(env: Record<string, string | undefined>): Sand
   }
   const values = parsed.data;
   const secret = values.CYRUS_SANDBOX_SECRET ?? null;
-  // Whoever reaches this server runs commands on it. Cloudflare sets CLOUDFLARE_DURABLE_OBJECT_ID in a container that
+  // Anyone who reaches this server runs commands on it. Cloudflare sets CLOUDFLARE_DURABLE_OBJECT_ID in a container that
   // only its own object can reach (https://developers.cloudflare.com/containers/platform-details/environment-variables/).
   if (!secret && !isLoopback(values.HOST) && !present.CLOUDFLARE_DURABLE_OBJECT_ID) {
     throw new SandboxConfigError([

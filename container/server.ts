@@ -84,7 +84,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       };
     }
     if (config.secret === null && isLoopback(config.host) && !isLoopback(hostOf(request))) {
-      // A page in a browser may give its own name the address 127.0.0.1; its requests still bear the name.
+      // A page in a browser may give its own name the address 127.0.0.1; its requests still carry the name.
       throw new Refusal(
         403,
         'wrong-host',

@@ -7,7 +7,7 @@ import { parseJson } from '../src/lib/parse-json.ts';
 export interface DeployHost {
   /** Runs a command of the project. @returns null, or why it failed */
   run(command: string, args: string[]): string | null;
-  /** The output of a command; null where it failed. */
+  /** The output of a command; null if it failed. */
   read(command: string, args: string[]): string | null;
   tell(words: string): void;
 }

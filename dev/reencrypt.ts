@@ -1,5 +1,5 @@
 /**
- * `npm run reencrypt`: the second half of a rotation of ENCRYPTION_KEY. Asks a deployment to encrypt everything anew with its
+ * `npm run reencrypt`: the second half of a rotation of ENCRYPTION_KEY. Asks a deployment to encrypt everything again with its
  * present key; it reads with the one before as long as that is stored as ENCRYPTION_KEY_OLD. Safe to repeat.
  */
 import { z } from 'zod';

@@ -12,7 +12,7 @@ import { type Activity, initialNarration, narrate } from '../src/linear/activiti
 import type { JournalBody } from '../src/protocol/journal.ts';
 
 const USAGE = 'Usage: npm run replay FILE    (npm run replay -- --json FILE prints entries whole)';
-/** Width a line of output is cut to; a terminal's own where there is one. */
+/** Width a line of output is cut to; a terminal's own if there is one. */
 const WIDTH = Math.max(60, process.stdout.columns ?? 160);
 /** Width of the column of line numbers. */
 const LABEL = 9;
@@ -121,7 +121,7 @@ class QuietRun {
     if (this.#first === 0) this.#first = number;
     this.#last = number;
     for (const item of read.live) {
-      add(this.#what, liveWords(item));
+      add(this.#what, liveText(item));
       if (item.type === 'delta') this.#characters += item.text.length;
     }
     if (read.redundant !== undefined) add(this.#what, `nothing new (${read.redundant})`);
@@ -148,9 +148,9 @@ function printLine(number: number, read: ReadLine, activities: Activity[]): void
   };
   for (const { body, block } of read.entries) {
     const name = block === undefined ? body.kind : `${body.kind} (streamed)`;
-    row(body.kind === 'unknown' ? 'red' : 'cyan', name, entryWords(body));
+    row(body.kind === 'unknown' ? 'red' : 'cyan', name, entryText(body));
   }
-  for (const item of read.live) row('dim', 'live', liveWords(item));
+  for (const item of read.live) row('dim', 'live', liveText(item));
   for (const { content, ephemeral } of activities) {
     const words =
       content.type === 'action'
@@ -161,7 +161,7 @@ function printLine(number: number, read: ReadLine, activities: Activity[]): void
 }
 
 /** One line about an entry: what it holds besides its kind. */
-function entryWords(body: JournalBody): string {
+function entryText(body: JournalBody): string {
   const { kind: _, ...rest } = body;
   switch (body.kind) {
     case 'text':
@@ -185,7 +185,7 @@ function entryWords(body: JournalBody): string {
   }
 }
 
-function liveWords(item: Live): string {
+function liveText(item: Live): string {
   switch (item.type) {
     case 'open':
       return `opens ${item.kind}${item.name === undefined ? '' : ` ${item.name}`}`;

@@ -64,7 +64,7 @@ export type ClaudeChoice =
 
 /**
  * Reads `.dev.vars` of the project.
- * @throws SetupProblem where an API key would be charged although a subscription is asked for
+ * @throws SetupProblem if an API key would be charged although a subscription is asked for
  */
 export function claudeChoice(file = join(PROJECT, '.dev.vars')): ClaudeChoice {
   if (!existsSync(file)) return { kind: 'scripted' };

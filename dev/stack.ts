@@ -45,11 +45,11 @@ export interface Stack {
   git: GitHost;
   /** Speaks GitHub's API for the git host's repositories. */
   github: GitHub;
-  /** Null where the real Claude answers. */
+  /** Null if the real Claude answers. */
   model: ScriptedModel | null;
   secrets: LocalSecrets;
   readonly worker: LocalWorker;
-  /** The sandbox's process. @throws where the sandbox is a container */
+  /** The sandbox's process. @throws if the sandbox is a container */
   readonly sandbox: Child;
   sandboxUrl: string;
   /** Where the sandbox keeps its sessions. */
@@ -63,7 +63,7 @@ export interface Stack {
   close(): Promise<void>;
 }
 
-/** Starts everything and registers the sample repository. @throws where a part does not come up; what was started is ended */
+/** Starts everything and registers the sample repository. @throws if a part does not come up; what was started is ended */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { folder, ports, claude, onProgress = () => {} } = options;
   mkdirSync(folder, { recursive: true });

@@ -15,7 +15,7 @@ import { CheckpointStoreError, putManifest, putObject } from '../gateway/checkpo
 import type { GatewayAccess } from '../gateway/request.ts';
 import { GitError } from '../git/git.ts';
 import { log } from '../log.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 import { BundleTooLargeError, commitsOnHost, writeBundle } from './bundle.ts';
 import { StoredConversation } from './conversation.ts';
 import { rememberCheckpoint } from './last-checkpoint.ts';
@@ -61,7 +61,7 @@ interface Chain extends ShippedSnapshot {
 }
 
 export class Checkpoints {
-  readonly #context: LifeContext;
+  readonly #context: IncarnationContext;
   readonly #options: CheckpointOptions;
   readonly #worktree: WorktreeSnapshots;
   #conversation: StoredConversation;
@@ -80,7 +80,7 @@ export class Checkpoints {
   #isSettled = false;
   #told = '';
 
-  constructor(context: LifeContext, options: CheckpointOptions) {
+  constructor(context: IncarnationContext, options: CheckpointOptions) {
     const { paths, start } = context;
     this.#context = context;
     this.#options = options;

@@ -1,5 +1,5 @@
 /** Moments that are to be kept and are not yet, and those who wait for them. */
-import { within } from '../../src/lib/timeout.ts';
+import { settledWithin } from '../../src/lib/timeout.ts';
 import { steadyNow } from '../clock.ts';
 
 /** Tools run ahead of so many moments at most, however quickly they follow each other. */
@@ -65,7 +65,7 @@ export class PendingMoments {
   async #wait(slackMs: number | null, patienceMs: number): Promise<void> {
     const number = this.#newest;
     const kept = new Promise<void>((done) => this.#waiters.push({ number, slackMs, done }));
-    if ((await within(patienceMs, kept)) === 'late') this.abandon();
+    if ((await settledWithin(patienceMs, kept)) === 'late') this.abandon();
   }
 
   #release(isDone: (waiter: Waiter) => boolean): void {

@@ -12,7 +12,7 @@ import { withLock } from '../git/mirror.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 import { lastCheckpoint } from './last-checkpoint.ts';
 import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
 
@@ -20,7 +20,7 @@ import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
  * Makes the repository again where it is broken.
  * @returns whether it was: false where nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
  */
-export async function repairRepository(context: LifeContext): Promise<boolean> {
+export async function repairRepository(context: IncarnationContext): Promise<boolean> {
   const { plan, paths } = context;
   return await withLock(paths.worktree, async () => {
     if (context.isOver || !(await exists(plan.worktree)) || !(await isBroken(context))) return false;
@@ -50,7 +50,7 @@ export async function repairRepository(context: LifeContext): Promise<boolean> {
 }
 
 /** Another repository than the session's, or none. One that merely lacks what it knew of the host gets that again. */
-async function isBroken({ plan, isOver }: LifeContext): Promise<boolean> {
+async function isBroken({ plan, isOver }: IncarnationContext): Promise<boolean> {
   const resolves = (name: string) =>
     git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], inWorktree(plan)).then(
       () => true,

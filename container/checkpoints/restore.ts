@@ -17,7 +17,7 @@ import { HostAwayError } from '../git/host-patience.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { incomingFolder, takeObject } from '../lfs/store.ts';
 import { log } from '../log.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 import { PackError, unpackFiles } from './pack.ts';
 import { LFS_SUBJECT } from './worktree.ts';
 
@@ -49,7 +49,10 @@ export interface FetchedCheckpoint {
  * long as that lasts, and says so.
  * @throws RestoreError where objects are gone or are not what was stored; CheckpointStoreError once the life is over
  */
-export async function fetchCheckpoint(context: LifeContext, manifest: CheckpointManifest): Promise<FetchedCheckpoint> {
+export async function fetchCheckpoint(
+  context: IncarnationContext,
+  manifest: CheckpointManifest,
+): Promise<FetchedCheckpoint> {
   const begun = steadyNow();
   let tellAfter = TOLD_AFTER_MS;
   let damaged = 0;
@@ -103,7 +106,7 @@ async function wholeFile(access: GatewayAccess, generation: number, file: Checkp
 }
 
 /** Writes Claude's files below its configuration directory, in place of what may be there. */
-export async function restoreFiles(context: LifeContext, files: FetchedCheckpoint['files']): Promise<void> {
+export async function restoreFiles(context: IncarnationContext, files: FetchedCheckpoint['files']): Promise<void> {
   for (const { path, content } of files) {
     // The manifest's schema keeps it below `projects/`.
     const file = join(context.paths.claudeConfig, path);

@@ -7,7 +7,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { within } from '../../src/lib/timeout.ts';
+import { settledWithin } from '../../src/lib/timeout.ts';
 import { mkdir, rm, writeFile } from '../files/inside.ts';
 import { type RawPath, rawFile } from '../git/raw-path.ts';
 
@@ -145,7 +145,7 @@ export class WorktreeWatch {
     const file = join(this.#echoes, name);
     try {
       await writeFile(file, '');
-      return (await within(this.#echoPatienceMs, heard)) !== 'late';
+      return (await settledWithin(this.#echoPatienceMs, heard)) !== 'late';
     } catch {
       return false;
     } finally {

@@ -38,7 +38,7 @@ export class BackgroundTasks {
   readonly #tasks = new Map<string, BackgroundTask>();
   /** Commands by the id of the tool call. */
   readonly #commands = new Map<string, string>();
-  #untold: { since: number; whileRunning: boolean } | null = null;
+  #unreported: { since: number; whileRunning: boolean } | null = null;
 
   /** @param now milliseconds of a monotonic clock */
   constructor(now: () => number) {
@@ -57,20 +57,20 @@ export class BackgroundTasks {
    * When the CLI last said that one of them is done, without having begun a request to tell Claude; null: nothing is to be told.
    * `whileRunning`: Claude was at work then, and may have been told along with the results of its tools.
    */
-  get untold(): { since: number; whileRunning: boolean } | null {
-    return this.#untold;
+  get unreported(): { since: number; whileRunning: boolean } | null {
+    return this.#unreported;
   }
 
   /** Claude is being told: a request of the main conversation has begun. */
   told(): void {
-    this.#untold = null;
+    this.#unreported = null;
   }
 
   /** The CLI is gone, and everything with it. */
   clear(): void {
     this.#tasks.clear();
     this.#commands.clear();
-    this.#untold = null;
+    this.#unreported = null;
   }
 
   /** A tool was called with a shell command. */
@@ -99,7 +99,7 @@ export class BackgroundTasks {
       const ended = notificationSchema.safeParse(line);
       // What ends in the foreground is told by the result of its tool.
       if (!ended.success || !this.#tasks.delete(ended.data.task_id)) return;
-      this.#untold = { since: this.#now(), whileRunning: running };
+      this.#unreported = { since: this.#now(), whileRunning: running };
     }
   }
 

@@ -1,7 +1,7 @@
 /** One running Claude CLI: lines in, lines out, and an end that leaves nothing behind. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { within } from '../../src/lib/timeout.ts';
+import { settledWithin } from '../../src/lib/timeout.ts';
 import { steadyNow } from '../clock.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';
 import { innermost, killSessionProcesses, signalProcess } from '../process/process-group.ts';
@@ -10,7 +10,7 @@ import { LineSplitter } from './line-splitter.ts';
 /** Time for a CLI whose input was closed to end by itself; measured: 38 ms when idle. */
 const END_PATIENCE_MS = 250;
 const TERM_PATIENCE_MS = 150;
-/** Output still in the pipe after the exit; a leftover child may hold the pipe open for ever. */
+/** Output still in the pipe after the exit; a leftover child may hold the pipe open forever. */
 const DRAIN_MS = 300;
 /** A push may take its time, and people to allow it; past this the CLI ends the turn without the answer. */
 const STOP_HOOK_SECONDS = 1_200;
@@ -131,12 +131,12 @@ export class ClaudeProcess {
     this.#write({ type: 'control_request', request_id: randomUUID(), request: { subtype: 'initialize', hooks } });
   }
 
-  /** Answers a callback: decides nothing, the CLI goes on as it would without. */
+  /** Answers a callback: decides nothing, the CLI continues as it would without. */
   goOn(requestId: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response: {} } });
   }
 
-  /** Answers the callback before the end of a turn: Claude goes on, and is told why. */
+  /** Answers the callback before the end of a turn: Claude continues, and is told why. */
   notYet(requestId: string, reason: string): void {
     const response = { decision: 'block', reason };
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
@@ -181,7 +181,7 @@ export class ClaudeProcess {
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });
   }
 
-  /** Refuses a question the CLI asks its host; unanswered it would wait for ever. */
+  /** Refuses a question the CLI asks its host; unanswered it would wait forever. */
   refuse(requestId: string, error: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'error', request_id: requestId, error } });
   }
@@ -193,12 +193,12 @@ export class ClaudeProcess {
   async end(politely: boolean): Promise<ClaudeExit> {
     if (this.#alive && politely) {
       this.#child.stdin.end();
-      await within(END_PATIENCE_MS, this.exited);
+      await settledWithin(END_PATIENCE_MS, this.exited);
     }
     if (this.#alive) {
       // The CLI ends its tools before itself when it is given the time.
       signalProcess(innermost(this.pid), 'SIGTERM');
-      await within(TERM_PATIENCE_MS, this.exited);
+      await settledWithin(TERM_PATIENCE_MS, this.exited);
     }
     signalProcess(-this.pid, 'SIGKILL');
     await killSessionProcesses(this.#sessionDir);

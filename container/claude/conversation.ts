@@ -4,14 +4,14 @@
  * session, and must never meet the next one.
  */
 import { randomUUID } from 'node:crypto';
-import { Sequence } from '../../src/lib/sequence.ts';
-import { within } from '../../src/lib/timeout.ts';
+import { Mutex } from '../../src/lib/sequence.ts';
+import { settledWithin } from '../../src/lib/timeout.ts';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 import type { BackgroundTask } from './background.ts';
 import {
   claudeArguments,
@@ -50,7 +50,7 @@ const NOT_IN_THIS_SESSION =
   'Do not try another way; continue without it, and say in your answer what you would have done.';
 
 export interface ConversationOptions {
-  /** Whether the worktree stands and is Claude's. */
+  /** Whether the worktree is ready and is Claude's. */
   mayStart: () => boolean;
   /** Whether prompts may be handed over now: they wait for a commit. */
   mayDeliver: () => boolean;
@@ -74,11 +74,11 @@ export interface ConversationOptions {
 type EndCause = 'idle' | 'silent' | 'crash';
 
 export class Conversation {
-  readonly #context: LifeContext;
+  readonly #context: IncarnationContext;
   readonly #options: ConversationOptions;
   readonly #tracker = new TurnTracker();
   readonly #work: EndOfWork;
-  readonly #sequence = new Sequence();
+  readonly #sequence = new Mutex();
   #cli: ClaudeProcess | null = null;
   /** What tools of the running CLI wait for people to answer or allow, by request, with their input. */
   readonly #questions = new Map<string, Record<string, unknown>>();
@@ -103,7 +103,7 @@ export class Conversation {
   #idleSince = steadyNow();
   #ticker: NodeJS.Timeout | null = null;
 
-  constructor(context: LifeContext, options: ConversationOptions) {
+  constructor(context: IncarnationContext, options: ConversationOptions) {
     this.#context = context;
     this.#options = options;
     const { helperMs, commandMs, idleMs } = context.config;
@@ -115,12 +115,12 @@ export class Conversation {
     });
   }
 
-  /** True from the delivery of a prompt until all of its work is done, and while Claude goes on by itself. */
+  /** True from the delivery of a prompt until all of its work is done, and while Claude continues by itself. */
   get isBusy(): boolean {
     return this.#tracker.busy || this.#work.isHeld;
   }
 
-  /** Commands that run in the background, in words for people. */
+  /** Commands that run in the background, as text for users. */
   get runningCommands(): string[] {
     return this.#tracker.background.commands.map(({ name }) => name);
   }
@@ -137,7 +137,7 @@ export class Conversation {
 
   /**
    * Carries out a stop: what waits of its turn and earlier ones is dropped, the CLI and all it started is ended, unless
-   * it works on a later turn already. A `cli-exited` with cause `stop` tells it, also where no CLI was running.
+   * it works on a later turn already. A `cli-exited` with cause `stop` tells it, also when no CLI was running.
    */
   stopSoon(stop: Extract<SandboxCommand, { type: 'stop' }>): void {
     this.#soon(() => this.#stop(stop));
@@ -165,7 +165,7 @@ export class Conversation {
 
   /**
    * Asks people on the server's own behalf, as a tool of Claude's does that needs permission.
-   * @returns null where the process whose turn it is ended before, or nobody decided for longer than anybody is asked
+   * @returns null if the process whose turn it is ended before, or nobody decided for longer than anybody is asked
    */
   async askPeople(tool: string, input: Record<string, unknown>): Promise<Decision | null> {
     if (!this.#cli || this.#stopping) return null;
@@ -456,7 +456,7 @@ export class Conversation {
       advice = found;
     });
     // People take the time that they have.
-    while ((await within(TRY_PATIENCE_MS, tried)) === 'late' && this.#asked.size > 0 && this.#cli === cli) {}
+    while ((await settledWithin(TRY_PATIENCE_MS, tried)) === 'late' && this.#asked.size > 0 && this.#cli === cli) {}
     if (advice === null || this.#stopping) cli?.goOn(requestId);
     else cli?.notYet(requestId, notYetWords(advice));
   }
@@ -633,7 +633,7 @@ function notYetWords(advice: string): string {
  * @param dropped ids of prompts that no process was given
  */
 export async function promptsAtExit(
-  { paths, start }: LifeContext,
+  { paths, start }: IncarnationContext,
   given: readonly string[],
   dropped: readonly string[],
 ): Promise<{ read: string[]; unread: string[] }> {

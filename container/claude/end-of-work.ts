@@ -37,7 +37,7 @@ export class EndOfWork {
   /** When Claude's first result came that did not end the turn, since somebody last asked; null: none did. */
   #heldSince: number | null = null;
   #overdueSince: number | null = null;
-  /** Claude goes on by itself, as the last result said. */
+  /** Claude continues by itself, as the last result said. */
   #queuedSince: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
@@ -53,7 +53,7 @@ export class EndOfWork {
     this.#now = now;
   }
 
-  /** True while a turn goes on although Claude gave a result. */
+  /** True while a turn continues although Claude gave a result. */
   get isHeld(): boolean {
     return this.#heldSince !== null;
   }
@@ -63,7 +63,7 @@ export class EndOfWork {
     if (this.#heldSince !== null) this.#heldSince = this.#now();
   }
 
-  /** Claude gave a result, after the tracker has read it. @returns whether the turn goes on all the same */
+  /** Claude gave a result, after the tracker has read it. @returns whether the turn continues all the same */
   holdsAfterResult(queued: boolean): boolean {
     this.#queuedSince = queued ? this.#now() : null;
     if (this.#waitsUntil() === null) {
@@ -121,9 +121,9 @@ export class EndOfWork {
       if (this.#overdueSince !== null) return this.#overdueSince + ENDING_MS;
       return (this.#heldSince ?? now) + this.#limits.helperMs;
     }
-    const { untold } = background;
+    const { unreported } = background;
     const waits = [
-      untold === null ? 0 : untold.since + (untold.whileRunning ? MAYBE_TELLING_MS : TELLING_MS),
+      unreported === null ? 0 : unreported.since + (unreported.whileRunning ? MAYBE_TELLING_MS : TELLING_MS),
       this.#queuedSince === null ? 0 : this.#queuedSince + TELLING_MS,
       ...background.commands.map(({ since }) => since + this.#limits.commandMs),
     ];

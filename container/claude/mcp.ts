@@ -28,7 +28,7 @@ export function mcpArguments(start: StartSession, paths: SessionPaths): string[]
   return ['--strict-mcp-config', ...(serversOf(start).length > 0 ? ['--mcp-config', paths.mcpConfig] : [])];
 }
 
-/** Rules by which the CLI asks about every call of a server that has restrictions: also where nothing else is asked. */
+/** Rules by which the CLI asks about every call of a server that has restrictions: also when nothing else is asked. */
 export function mcpAskRules(start: StartSession): string[] {
   return serversOf(start)
     .filter(({ rules }) => !runsEverything(rules))

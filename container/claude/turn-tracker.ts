@@ -54,7 +54,7 @@ const lineSchema = z.discriminatedUnion('type', [
 /** What a line means to the driver; most mean nothing. */
 export type LineMeaning =
   | { kind: 'started' }
-  /** `prompts`: ids this result answers. `refused`: the API did not accept the token. `queued`: the CLI goes on by itself at once. */
+  /** `prompts`: ids this result answers. `refused`: the API did not accept the token. `queued`: the CLI continues by itself at once. */
   | { kind: 'result'; prompts: string[]; refused: boolean; noConversation: boolean; queued: boolean }
   /** A tool asks to be let run, or for people's answer; they may take their time. `byRule`: a rule says that it has to. */
   | { kind: 'tool-asks'; requestId: string; tool: string; input: Record<string, unknown>; byRule: boolean }
@@ -93,7 +93,7 @@ export class TurnTracker {
     return this.#running;
   }
 
-  /** True from the delivery of a prompt until its result, and while Claude goes on by itself. Helpers do not count. */
+  /** True from the delivery of a prompt until its result, and while Claude continues by itself. Helpers do not count. */
   get busy(): boolean {
     return this.#running || this.#open.size > 0;
   }

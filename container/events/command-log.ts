@@ -95,7 +95,7 @@ export class CommandLog {
     return this.#stoppedTurn;
   }
 
-  /** Highest turn of these prompts; undefined where none of them is known. */
+  /** Highest turn of these prompts; undefined if none of them is known. */
   turnOf(ids: readonly string[]): number | undefined {
     const turns = ids.flatMap((id) => {
       const command = this.#known.get(id)?.command;
@@ -130,7 +130,7 @@ export class CommandLog {
     this.#note({ saved: turn });
   }
 
-  /** An earlier life did this turn's work and did not save it. */
+  /** An earlier incarnation did this turn's work and did not save it. */
   unsaved(turn: number): void {
     this.#note({ unsaved: turn });
   }

@@ -135,7 +135,7 @@ export class EventPoster {
     return false;
   }
 
-  /** Posts no more; a request in flight is cut off. */
+  /** Stops posting; a request in flight is cut off. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#journal.onWritten = () => {};

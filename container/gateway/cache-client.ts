@@ -71,7 +71,7 @@ export async function getEntry(access: GatewayAccess, entry: string, kept: KeptC
   } catch (error) {
     await rm(path, { force: true });
     if (error instanceof CacheError) throw error;
-    throw new CacheError(`${entry} could not be read: ${wordsOf(error)}`);
+    throw new CacheError(`${entry} could not be read: ${failureText(error)}`);
   } finally {
     await file.close();
   }
@@ -80,7 +80,7 @@ export async function getEntry(access: GatewayAccess, entry: string, kept: KeptC
 /**
  * Stores a file as an entry.
  * @param commit what it leads to, or was made at
- * @returns false where another was stored first, and counts
+ * @returns false if another was stored first, and counts
  * @throws CacheError
  */
 export async function putEntry(access: GatewayAccess, entry: string, path: string, commit: string): Promise<boolean> {
@@ -129,6 +129,6 @@ async function ask(...[access, path, ...rest]: Parameters<typeof askGateway>): P
   }
 }
 
-function wordsOf(error: unknown): string {
+function failureText(error: unknown): string {
   return messageOf(error);
 }

@@ -72,7 +72,7 @@ export async function getObject(
   generation: number,
   object: CheckpointObject,
 ): Promise<Buffer<ArrayBuffer>> {
-  // Whoever restores tries again by itself, for as long as it takes.
+  // Anyone who restores tries again by itself, for as long as it takes.
   const answer = await ask(access, `/${generation}/${object.name}`, { method: 'GET' }, [], []);
   const body = await answer.arrayBuffer().catch((error: unknown) => {
     const why = messageOf(error);

@@ -21,7 +21,7 @@ export interface Peer {
   inode: string;
 }
 
-/** @returns null where the other end is gone already, or is no socket of this machine */
+/** @returns null if the other end is gone already, or is no socket of this machine */
 export async function peerOf(
   socket: Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort'>,
 ): Promise<Peer | null> {

@@ -51,8 +51,8 @@ export class GatewayProxy {
 
   /**
    * Opens it on a free port.
-   * @param mayUse null where the platform does not tell whose a connection is: then the address holds a secret of its own
-   * @throws where no port is to be had
+   * @param mayUse null if the platform does not tell whose a connection is: then the address holds a secret of its own
+   * @throws if no port is to be had
    */
   static async open(credential: GatewayCredential, mayUse: PeerCheck | null): Promise<GatewayProxy> {
     const agents = makeAgents();

@@ -1,5 +1,5 @@
 /**
- * The session token at rest. It lives in the server's memory; so that a server that was restarted can go on, its record holds it sealed with
+ * The session token at rest. It lives in the server's memory; so that a server that was restarted can continue, its record holds it sealed with
  * the server's own secret (AES-256-GCM), which is on no disk. A server without a secret keeps nothing, and waits for the next start.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';

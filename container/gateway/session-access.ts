@@ -13,8 +13,8 @@ export interface SessionAccess {
 /**
  * Opens the way of a life.
  * @param gateway asked for each request
- * @param wall of the session; its user, where it has one, tells its connections from others
- * @throws where no port is to be had
+ * @param wall of the session; its user, if it has one, tells its connections from others
+ * @throws if no port is to be had
  */
 export async function openAccess(
   sessionDir: string,

@@ -27,7 +27,7 @@ const PACK_TIMEOUT_MS = 30 * 60_000;
 
 /**
  * Unpacks the bundle of the base branch into a mirror that has none of it, as if it had been fetched.
- * @returns null where there is no bundle, or it is of no use: then everything comes from the git host
+ * @returns null if there is no bundle, or it is of no use: then everything comes from the git host
  */
 export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | null> {
   const access = accessOf(plan);
@@ -61,7 +61,7 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
 
 /**
  * Looks through everything that a mirror got from a bundle, once.
- * @returns false where something is missing; another bundle is stored then
+ * @returns false if something is missing; another bundle is stored then
  */
 export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
   const mark = join(plan.mirror, UNVERIFIED);

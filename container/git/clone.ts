@@ -25,7 +25,7 @@ interface MirrorRef {
  * mirror's base branch (as `origin/<base>`, `origin/HEAD` and a local branch), the session's own branch and the tags.
  * To be called under the mirror's lock; what is at `<worktree>/.git` must have been put aside.
  * @param head commit at which the session's branch begins
- * @throws GitError where the mirror cannot be read
+ * @throws GitError if the mirror cannot be read
  */
 export async function makeClone(plan: WorkspacePlan, head: string): Promise<void> {
   const { branch, baseBranch } = plan;

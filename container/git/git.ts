@@ -340,7 +340,7 @@ export function remoteFailure(error: GitError): RemoteFailure {
   )
     return 'auth';
   if (/returned error: 404|repository '[^'\n]*' not found/.test(text)) return 'not-found';
-  // What is too large, or not allowed, stays so, also where git goes on about the connection that ended with it.
+  // What is too large, or not allowed, stays so, also when git continues about the connection that ended with it.
   if (/returned error: (?!408|429)4\d\d/.test(text)) return 'other';
   if (
     /returned error: (408|429|5\d\d)|Could not resolve|Failed to connect|Connection (refused|reset|timed out)|Couldn't connect|timed out|Timeout|Recv failure|Send failure|Empty reply|early EOF|RPC failed|hung up|transfer closed|bytes missing|HTTP\/2 stream|SSL|gnutls/i.test(
@@ -348,7 +348,7 @@ export function remoteFailure(error: GitError): RemoteFailure {
     )
   )
     return 'network';
-  // Newer versions of git say this last, whatever happened. Where nothing else is said, the helper was cut off.
+  // Newer versions of git say this last, whatever happened. If nothing else is said, the helper was cut off.
   return HELPER_ENDED.test(text) && !/returned error: \d{3}/.test(text) ? 'network' : 'other';
 }
 

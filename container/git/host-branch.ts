@@ -18,7 +18,7 @@ const COMPARE_TIMEOUT_MS = 20_000;
 const MAX_SQUASHES = 300;
 const MAX_LISTED = 20;
 
-/** Tips on the git host; null where there is no such branch. */
+/** Tips on the git host; null if there is no such branch. */
 export interface HostTips {
   base: string | null;
   branch: string | null;
@@ -26,7 +26,7 @@ export interface HostTips {
 
 /**
  * Asks the host for both tips and fetches what is not here.
- * @returns null where the host cannot be asked now
+ * @returns null if the host cannot be asked now
  */
 export async function askHost(plan: WorkspacePlan): Promise<HostTips | null> {
   for (let attempt = 1; ; attempt += 1) {
@@ -56,7 +56,7 @@ async function readTips(plan: WorkspacePlan): Promise<HostTips> {
 }
 
 /**
- * Names of all branches on the host; null where it refuses to list them. There need be no repository here yet.
+ * Names of all branches on the host; null if it refuses to list them. There need be no repository here yet.
  * @throws HostAwayError
  */
 export async function hostBranches(plan: WorkspacePlan): Promise<string[] | null> {
@@ -115,7 +115,7 @@ async function followBase(plan: WorkspacePlan, base: string): Promise<void> {
   });
 }
 
-/** The commit at a name; null where there is none. */
+/** The commit at a name; null if there is none. */
 export async function commitAt(options: GitOptions, name: string): Promise<string | null> {
   const found = await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], options).catch((error: unknown) => {
     if (error instanceof GitError && !options.signal?.aborted) return '';

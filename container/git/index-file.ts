@@ -8,7 +8,7 @@ import { GitError, type GitOptions, git } from './git.ts';
 /** Of a split index most entries lie in a second file beside it (https://git-scm.com/docs/git-update-index#_split_index). */
 const SHARED_INDEX = /^sharedindex\.[0-9a-f]{40,64}$/;
 
-/** Copies an index with what it is split into. Where there is none, nothing is copied. */
+/** Copies an index with what it is split into. If there is none, nothing is copied. */
 export async function copyIndex(from: string, to: string): Promise<void> {
   const names = await readdir(dirname(from)).catch(() => []);
   const shared = names.filter((name) => SHARED_INDEX.test(name));
@@ -22,7 +22,7 @@ export async function copyIndex(from: string, to: string): Promise<void> {
   await utimes(to, seconds, seconds).catch(ignoreMissing);
 }
 
-/** Bytes of the largest part of an index: a measure of how many files it names. 0 where there is none. */
+/** Bytes of the largest part of an index: a measure of how many files it names. 0 if there is none. */
 export async function indexBytes(index: string): Promise<number> {
   const folder = dirname(index);
   const names = (await readdir(folder).catch(() => [])).filter((name) => SHARED_INDEX.test(name));
@@ -38,9 +38,9 @@ export async function indexBytes(index: string): Promise<number> {
 }
 
 /**
- * Makes the worktree's index again from HEAD where it cannot be read: a process that was killed, or a full disk, has damaged it.
+ * Makes the worktree's index again from HEAD if it cannot be read: a process that was killed, or a full disk, has damaged it.
  * What was staged is staged no more; the files stay. The damaged one is kept beside it.
- * @throws GitError where it is not the index that is broken
+ * @throws GitError if it is not the index that is broken
  */
 export async function mendIndex(options: GitOptions): Promise<void> {
   try {

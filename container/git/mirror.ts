@@ -56,9 +56,9 @@ export function withLock<T>(mirror: string, task: () => Promise<T>): Promise<T> 
  * Fetches the two branches that matter, or finds that they stand as on the host. A disk without the repository begins with
  * the bundle that the gateway keeps, else with the newest commits.
  * @param wholeHistory false: a branch that does not exist yet may begin on newest commits alone, see `completeHistory`
- * @param tries so often in a row the host is asked, where it does not answer
+ * @param tries so often in a row the host is asked, if it does not answer
  * @returns a line for people
- * @throws HostAwayError where it does not; PreparationError where another try is of no use
+ * @throws HostAwayError if it does not; PreparationError where another try is of no use
  */
 export async function updateMirror(plan: WorkspacePlan, wholeHistory: boolean, tries = REMOTE_TRIES): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
@@ -139,7 +139,7 @@ async function noteTags(plan: WorkspacePlan, there: Map<string, string>): Promis
 
 /**
  * Fetches what a first fetch left out or a bundle did not hold (older commits, tags), once for all sessions of the mirror.
- * @returns false where the host could not be reached: the work goes on without, and the next start tries again
+ * @returns false if the host could not be reached: the work continues without, and the next start tries again
  */
 export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
   const isWhole = await verifySeed(plan);
@@ -188,7 +188,7 @@ function trackingSpec(branch: string): string {
   return `+refs/heads/${branch}:refs/remotes/origin/${branch}`;
 }
 
-/** Commits of the two branches as they were last fetched, by branch; empty where there is no repository yet. */
+/** Commits of the two branches as they were last fetched, by branch; empty if there is no repository yet. */
 async function originRefs(plan: WorkspacePlan): Promise<Map<string, string>> {
   const prefix = 'refs/remotes/origin/';
   const names = [plan.baseBranch, plan.branch].map((name) => prefix + name);

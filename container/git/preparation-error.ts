@@ -1,4 +1,4 @@
-/** Why a session cannot begin, in words for people. */
+/** Why a session cannot begin, as text for users. */
 import type { SandboxStep } from '../../src/protocol/sandbox.ts';
 
 /** Preparations ended here: `message` and `hint` are for people. */

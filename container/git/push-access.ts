@@ -1,7 +1,7 @@
 /** Whether the git host takes pushes of the session at all: asked as git asks before a push, beside the start and never in its way. */
 import { askGateway, GatewayRequestError } from '../gateway/request.ts';
 import { log } from '../log.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 
 /** An answer that takes longer says nothing. */
 const ASK_TIMEOUT_MS = 20_000;
@@ -10,10 +10,10 @@ const MAX_WORDS = 500;
 
 /**
  * Asks for the list of refs that a push begins with (gitprotocol-http(5)): a host refuses it to a credential that may only read.
- * @returns why nothing can be pushed, in words for people; null where it can, where nothing is to be pushed, or where the host does
+ * @returns why nothing can be pushed, as text for users; null if it can, if nothing is to be pushed, or where the host does
  * not say now. Never rejects
  */
-export async function pushRefusal({ start, signal }: LifeContext): Promise<string | null> {
+export async function pushRefusal({ start, signal }: IncarnationContext): Promise<string | null> {
   const { fullName, readOnly } = start.repository;
   if (readOnly) return null;
   try {
@@ -27,7 +27,7 @@ export async function pushRefusal({ start, signal }: LifeContext): Promise<strin
     const text = (await answer.text()).trim().slice(0, MAX_WORDS);
     // What is no plain text is the gateway's own refusal, of this session's token.
     if (!(answer.headers.get('content-type') ?? '').startsWith('text/plain')) return null;
-    return refusalWords(fullName, text.replace(/^Cyrus: /, ''));
+    return refusalText(fullName, text.replace(/^Cyrus: /, ''));
   } catch (error) {
     if (!(error instanceof GatewayRequestError) && !signal.aborted) {
       log('warning', 'the git host could not be asked whether it takes pushes', { error });
@@ -36,13 +36,13 @@ export async function pushRefusal({ start, signal }: LifeContext): Promise<strin
   }
 }
 
-function refusalWords(fullName: string, said: string): string {
+function refusalText(fullName: string, said: string): string {
   const why = said === '' ? '' : ` (${said})`;
   return `Nothing can be pushed to ${fullName}: Cyrus has read access only${why}. A Cyrus admin has to store a credential with write access for the repository, or give the present one write access (on GitHub: “Contents: read and write”); then comment to continue.`;
 }
 
 /** Tells people at once and Claude with its prompt. A start that has its answer by now is the rule; a slow host's is told when it comes. */
-export function tellPushRefusal(context: LifeContext, asked: Promise<string | null>): void {
+export function tellPushRefusal(context: IncarnationContext, asked: Promise<string | null>): void {
   const tell = async () => {
     const refusal = await asked;
     if (refusal === null || context.isOver) return;

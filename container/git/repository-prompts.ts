@@ -18,8 +18,8 @@ const READ_TIMEOUT_MS = 20_000;
 /**
  * Reads them out of the mirror's objects; nothing of the worktree is looked at.
  * @param role null: not known, only what is for all
- * @returns the words for Claude's system prompt, marked as the repository's; null where there are none. Never throws: work
- * goes on without them, and the log says why.
+ * @returns the words for Claude's system prompt, marked as the repository's; null if there are none. Never throws: work
+ * continues without them, and the log says why.
  */
 export async function readRepositoryPrompts(plan: WorkspacePlan, role: Role | null): Promise<string | null> {
   const names = ['all', ...(role === null ? [] : [role])].map((name) => `${FOLDER}/${name}.md`);

@@ -28,7 +28,7 @@ interface Submodule {
  * Brings the submodules to the commits that HEAD names, unless Claude has moved one. To be called while nobody else works in
  * the worktree. Without `.gitmodules` it costs one look for it.
  * @returns what stays empty and why, in sentences for people and Claude
- * @throws GitError where the index cannot be read
+ * @throws GitError if the index cannot be read
  */
 export async function fetchSubmodules(plan: WorkspacePlan): Promise<string[]> {
   const named = await namedSubmodules(plan);
@@ -84,7 +84,7 @@ async function namedSubmodules(plan: WorkspacePlan): Promise<Submodule[]> {
   return submodules;
 }
 
-/** @returns why it is empty, or not at its commit; null where nothing is to be told */
+/** @returns why it is empty, or not at its commit; null if nothing is to be told */
 async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string | null> {
   const { path, commit } = submodule;
   const folder = join(plan.worktree, path);

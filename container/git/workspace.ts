@@ -37,7 +37,7 @@ export interface PreparedWorkspace {
 /**
  * Brings the mirror up to date and makes the worktree stand. What is there already is kept: a second call costs one fetch.
  * @param restore makes the worktree, which does not exist then, from what was kept elsewhere
- * @throws PreparationError in words for people; what `restore` throws
+ * @throws PreparationError as text for users; what `restore` throws
  */
 export async function prepareWorkspace(
   plan: WorkspacePlan,
@@ -53,7 +53,7 @@ export async function prepareWorkspace(
   // One try at a time while it waits: the mirror's lock is free in between.
   const fetched = await (standing || !plan.waiting ? update() : untilHostAnswers(plan, () => update(1))).catch(
     (error: unknown) => {
-      // Work that is already here can go on without the git host; saving will say if it stays away.
+      // Work that is already here can continue without the git host; saving will say if it stays away.
       if (standing && error instanceof PreparationError) return error;
       throw error;
     },
@@ -85,7 +85,7 @@ export async function prepareWorkspace(
 
 /**
  * Gives the session's clone the whole history and the tags.
- * @returns false where the host could not be reached, or Claude holds a lock: the clone stays as it is
+ * @returns false if the host could not be reached, or Claude holds a lock: the clone stays as it is
  */
 export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
   if (!(await completeHistory(plan)) || plan.signal.aborted) return false;

@@ -23,7 +23,7 @@ interface Command {
 
 const run = promisify(execFile);
 
-/** What runs a hook in a worktree; null where the repository has none, `missing` where its tool is not installed. */
+/** What runs a hook in a worktree; null if the repository has none, `missing` where its tool is not installed. */
 export async function hookCommand(worktree: string, hook: CommitHook): Promise<Command | { missing: string } | null> {
   const configured = await gitSaid(worktree, ['config', '--local', 'core.hooksPath']);
   const own = await gitSaid(worktree, ['rev-parse', '--git-dir']);

@@ -19,7 +19,7 @@ export function filterCommand({ own, shared }: LfsStores): string {
   return [...COMMON, own, shared].map((part) => `'${part.replaceAll("'", "'\\''")}'`).join(' ');
 }
 
-/** Reads exactly so many bytes; null where the input ends before the first. */
+/** Reads exactly so many bytes; null if the input ends before the first. */
 function readBytes(length: number): Buffer | null {
   const bytes = Buffer.alloc(length);
   for (let at = 0; at < length; ) {
@@ -33,7 +33,7 @@ function readBytes(length: number): Buffer | null {
   return bytes;
 }
 
-/** A packet's content; `flush` for the packet that ends a list, null where git is gone. */
+/** A packet's content; `flush` for the packet that ends a list, null if git is gone. */
 function readPacket(): Buffer | 'flush' | null {
   const head = readBytes(4);
   if (head === null) return null;

@@ -69,7 +69,7 @@ export async function fetchLargeFiles(plan: WorkspacePlan): Promise<string[]> {
     await git(['update-index', '-q', '--refresh', '-z', '--stdin'], { ...options, input, timeoutMs: 10 * 60_000 });
   }
   log('info', 'large files', { placed: placed.length, missing: missing.size, beyond: beyond.length });
-  return [...toldMissing(wanted, missing), ...toldBeyond(beyond)];
+  return [...missingNotices(wanted, missing), ...tooLargeNotices(beyond)];
 }
 
 /** Files whose content is a pointer as it is committed, of those that belong into Git LFS. */
@@ -132,7 +132,7 @@ async function place(plan: WorkspacePlan, stores: LfsStores, { path, oid }: Poin
   }
 }
 
-function toldMissing(wanted: readonly PointerFile[], missing: Map<string, string>): string[] {
+function missingNotices(wanted: readonly PointerFile[], missing: Map<string, string>): string[] {
   const byReason = new Map<string, PointerFile[]>();
   for (const pointer of wanted) {
     const reason = missing.get(pointer.oid);
@@ -144,7 +144,7 @@ function toldMissing(wanted: readonly PointerFile[], missing: Map<string, string
   );
 }
 
-function toldBeyond(beyond: readonly PointerFile[]): string[] {
+function tooLargeNotices(beyond: readonly PointerFile[]): string[] {
   if (beyond.length === 0) return [];
   const bytes = beyond.reduce((sum, { size }) => sum + size, 0);
   const how = isInstalled() ? 'git lfs pull --include=PATH fetches one' : 'an admin may raise CYRUS_LFS_MIB';

@@ -45,7 +45,7 @@ export function objectFile(store: string, oid: string): string {
   return join(store, 'objects', oid.slice(0, 2), oid.slice(2, 4), oid);
 }
 
-/** The object's file in one of the stores; null where none has it. */
+/** The object's file in one of the stores; null if none has it. */
 export function findObject(stores: LfsStores, oid: string): string | null {
   return [objectFile(stores.shared, oid), objectFile(stores.own, oid)].find((file) => existsSync(file)) ?? null;
 }

@@ -61,7 +61,7 @@ export interface LfsAccess {
 
 /**
  * Asks the host about objects.
- * @param timeoutMs for each request; where it is given, none is tried again
+ * @param timeoutMs for each request; if it is given, none is tried again
  * @throws LfsError
  */
 export async function askAbout(

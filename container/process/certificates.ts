@@ -23,7 +23,7 @@ const BUNDLE_VARIABLES = [
 ];
 
 /**
- * The variables by which tools trust the platform's authority; none where there is no such authority.
+ * The variables by which tools trust the platform's authority; none if there is no such authority.
  * @param bundle file that is written with both, the usual authorities and the platform's
  */
 export function trustVariables(bundle: string, authority = AUTHORITY, usual = USUAL): Record<string, string> {

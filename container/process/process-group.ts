@@ -21,7 +21,7 @@ interface Seen {
  * Lists the living processes of a session: those that carry its marker and all descendants of these. Zombies do not
  * count. (A working directory inside the session proves nothing: it may be the shell of a person who looks around.)
  * @param sessionDir absolute directory of the session
- * @returns process ids; empty where there is no /proc
+ * @returns process ids; empty if there is no /proc
  */
 export function sessionProcesses(sessionDir: string): number[] {
   const seen = new Map<number, Seen>();

@@ -72,7 +72,7 @@ export async function isUnchangedSince(baseline: Baseline, worktree: string, pat
   return SECRET_NAME.test(path) || before === (await printOf(worktree, path));
 }
 
-/** @returns an empty one where there is none, or none that can be read */
+/** @returns an empty one if there is none, or none that can be read */
 export async function readBaseline(file: string): Promise<Baseline> {
   const text = await readFile(file, 'utf8').catch(() => '[]');
   const parsed = baselineSchema.safeParse(parseJson(text));

@@ -37,7 +37,7 @@ export interface PullRequestNote {
   base: string;
 }
 
-/** What Claude is told of a pull request that is over; null where it is open. */
+/** What Claude is told of a pull request that is over; null if it is open. */
 export function pullRequestNews({ number, state, base }: PullRequestNote): string | null {
   switch (state) {
     case 'open':
@@ -66,8 +66,8 @@ const MAX_ASKED = 4;
 /**
  * Looks at the host and takes up what happened there. To be called while nobody else works in the worktree.
  * @param memory brought up to date
- * @returns null where the host cannot be asked now: nothing was moved
- * @throws GitError where not even the worktree can be read
+ * @returns null if the host cannot be asked now: nothing was moved
+ * @throws GitError if not even the worktree can be read
  */
 export async function takeUpOutside(
   plan: WorkspacePlan,
@@ -120,7 +120,7 @@ async function meet(
   if (branch === before || (await isOwnDoing(plan, { before, branch, head }))) {
     memory.tip = branch;
     if (base === null || !(await contains(options, head, branch))) return nothing;
-    // It goes on from the base already.
+    // It continues from the base already.
     if (await contains(options, head, base)) return nothing;
     if (!(await isMergedIntoBase(plan, memory, { branch, base, pullRequest }))) return nothing;
     return await afterMerge(plan, memory, tips, { branch, base, head });
@@ -318,7 +318,7 @@ async function beginAgain(
     if (!(error instanceof GitError)) throw error;
     const conflicts = await conflictingFiles(options);
     await git(['rebase', '--abort'], { ...options, settings }).catch(() => {});
-    return { problem: conflictWords(conflicts, error) };
+    return { problem: conflictText(conflicts, error) };
   }
 }
 
@@ -368,7 +368,7 @@ export async function mergeIn(plan: WorkspacePlan, commit: string, message: stri
     if (!(error instanceof GitError)) throw error;
     const conflicts = await conflictingFiles(options);
     await git(['merge', '--abort'], { ...options, settings }).catch(() => {});
-    return conflictWords(conflicts, error);
+    return conflictText(conflicts, error);
   }
 }
 
@@ -377,7 +377,7 @@ async function conflictingFiles(options: GitOptions): Promise<string[]> {
   return listed.split('\0').filter((path) => path !== '');
 }
 
-function conflictWords(conflicts: string[], error: GitError): string {
+function conflictText(conflicts: string[], error: GitError): string {
   if (conflicts.length === 0) return complaint(error);
   const more = conflicts.length > MAX_CONFLICTS ? ` and ${conflicts.length - MAX_CONFLICTS} more` : '';
   return `conflicts in ${conflicts.slice(0, MAX_CONFLICTS).join(', ')}${more}`;
@@ -390,7 +390,7 @@ async function isClean(options: GitOptions): Promise<boolean> {
   );
 }
 
-/** What Claude should know of the base before it begins; null where there is nothing. */
+/** What Claude should know of the base before it begins; null if there is nothing. */
 export async function baseNews(plan: WorkspacePlan, tips: HostTips): Promise<string | null> {
   const { base } = tips;
   const head = await commitAt(inWorktree(plan), 'HEAD');

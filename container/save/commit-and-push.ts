@@ -1,6 +1,6 @@
 /**
  * Saving: what Claude left uncommitted is committed, the branch is pushed, the patch is stored. Two halves, because
- * Claude may go on as soon as the first is done: the second reads nothing but commits.
+ * Claude may continue as soon as the first is done: the second reads nothing but commits.
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { join } from 'node:path';
@@ -130,7 +130,7 @@ export async function publishWork(
   const held = result.held && (await heldDiff(options, result.held, forkPoint, head));
   let patchBytes: number | null = null;
   if (files.length > 0 && patchPath !== null) {
-    // Where the push has just waited in vain for the gateway, the patch is tried once.
+    // Where the push has just waited without success for the gateway, the patch is tried once.
     const patch = await storePatch(plan, forkPoint, head, patchPath, retry ? [] : RETRY_PAUSES_MS);
     patchBytes = patch.bytes;
     if (patch.problem) problems.push(patch.problem);
@@ -158,7 +158,7 @@ interface Published {
   held?: Pick<HeldPush, 'files' | 'fingerprint'>;
 }
 
-/** Pushes where there is something to push and nobody else's commit would leave the branch. */
+/** Pushes if there is something to push and nobody else's commit would leave the branch. */
 async function publish(
   plan: WorkspacePlan,
   { head, onHost, hasCommits, base }: { head: string; onHost: string | null; hasCommits: boolean; base: string },
@@ -288,7 +288,7 @@ export async function findWork(
   return await findWork(plan, isAtRest);
 }
 
-/** Where the branch stood before a rebase that is under way; null where none is. */
+/** Where the branch stood before a rebase that is under way; null if none is. */
 async function headBeforeRebase(options: GitOptions): Promise<string | null> {
   for (const name of ['rebase-merge/orig-head', 'rebase-apply/orig-head']) {
     const text = await readFile(await gitPath(options, name), 'utf8').catch(() => '');
@@ -334,7 +334,7 @@ async function listFiles(options: GitOptions, from: string, head: string): Promi
   return files;
 }
 
-/** What the files that are held differ in from the base; null where that is nothing, or more than people can read. */
+/** What the files that are held differ in from the base; null if that is nothing, or more than people can read. */
 async function heldDiff(
   options: GitOptions,
   held: Pick<HeldPush, 'files' | 'fingerprint'>,

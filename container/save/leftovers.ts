@@ -28,7 +28,7 @@ const MAX_NAMED = 20;
  * @param baseline what the worktree looked like when Claude got it
  * @param isLast whether the turn is over: then a hook that fails does not keep the work from being committed
  * @returns what was left out, in sentences for people and Claude
- * @throws GitError where nothing can be committed at all
+ * @throws GitError if nothing can be committed at all
  */
 export async function commitLeftovers(plan: WorkspacePlan, baseline: Baseline, isLast = true): Promise<string[]> {
   const options: GitOptions = {
@@ -150,7 +150,7 @@ const COMPILED = /^((?:.*\/)?__pycache__\/)[^/]+\.pyc$/;
 
 /**
  * Folders that a package manager or an interpreter filled, and of which the repository tracks nothing: they are no work,
- * even where no .gitignore says so. `named`: those that people are told of; compiled files make themselves.
+ * even if no .gitignore says so. `named`: those that people are told of; compiled files make themselves.
  */
 async function installedFolders(
   options: GitOptions,

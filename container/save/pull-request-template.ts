@@ -17,7 +17,7 @@ interface Entry {
   path: string;
 }
 
-/** @returns null where there is none, or several of which none is the usual one. */
+/** @returns null if there is none, or several of which none is the usual one. */
 export async function pullRequestTemplate(plan: WorkspacePlan): Promise<string | null> {
   const options = inWorktree(plan);
   const base = `refs/remotes/origin/${plan.baseBranch}`;

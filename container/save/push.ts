@@ -34,7 +34,7 @@ export interface PushFailure {
  * Pushes a commit to the session's branch. The lease names the commit that was found on the host and judged; who pushes at the
  * same moment wins.
  * @param onHost null: there is no such branch
- * @returns null where it is on the host. @throws what is no failure of git's
+ * @returns null if it is on the host. @throws what is no failure of git's
  */
 export async function push(plan: WorkspacePlan, head: string, onHost: string | null): Promise<PushFailure | null> {
   const ref = `refs/heads/${plan.branch}`;
@@ -93,7 +93,7 @@ export function pushFailure(branch: string, error: GitError): PushFailure {
     const problem = `${branch} was not pushed: it changes what runs on the git host (${held.files.join(', ')}), which a person has to allow first. The work is kept here. Undo these changes if they are not needed.`;
     return { ...passing, retry: false, problem, isForClaude: true, held };
   }
-  const said = rejected === undefined ? complaint(error) : [rejected, ...remoteWords(error)].join(' · ');
+  const said = rejected === undefined ? complaint(error) : [rejected, ...remoteText(error)].join(' · ');
   if (failure === 'network') {
     return { ...passing, problem: `${branch} was not pushed: the git host could not be reached (${said}).` };
   }
@@ -110,7 +110,7 @@ function isOvertaken({ stdout, stderr }: GitError, rejected: string | undefined)
   return ofLock.test(rejected) || ofLock.test(stderr) || rejected === 'reference already exists';
 }
 
-function remoteWords(error: GitError): string[] {
+function remoteText(error: GitError): string[] {
   return error.stderr
     .split(/[\r\n]+/)
     .filter((line) => line.startsWith('remote:'))

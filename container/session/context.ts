@@ -14,7 +14,7 @@ import { log } from '../log.ts';
 import { mirrorPath, type SessionPaths } from '../paths.ts';
 import type { SessionRecord } from './session-record.ts';
 
-export interface LifeContextParts {
+export interface IncarnationContextParts {
   config: SandboxConfig;
   sessionId: string;
   paths: SessionPaths;
@@ -26,7 +26,7 @@ export interface LifeContextParts {
   access: SessionAccess;
 }
 
-export class LifeContext {
+export class IncarnationContext {
   readonly config: SandboxConfig;
   readonly sessionId: string;
   readonly paths: SessionPaths;
@@ -37,7 +37,7 @@ export class LifeContext {
   readonly access: SessionAccess;
   readonly #abort = new AbortController();
 
-  constructor(parts: LifeContextParts) {
+  constructor(parts: IncarnationContextParts) {
     this.config = parts.config;
     this.sessionId = parts.sessionId;
     this.paths = parts.paths;
@@ -82,7 +82,7 @@ export class LifeContext {
     return text.includes(token) ? text.replaceAll(token, '[session token]') : text;
   }
 
-  /** Something that has no way to fail did. The session goes on; the log says what. */
+  /** Something that has no way to fail did. The session continues; the log says what. */
   broken(what: string, error: unknown): void {
     log('error', 'unexpected failure', { sessionId: this.sessionId, what, error });
   }

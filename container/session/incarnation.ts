@@ -4,7 +4,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { within } from '../../src/lib/timeout.ts';
+import { settledWithin } from '../../src/lib/timeout.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { Checkpoints } from '../checkpoints/checkpoints.ts';
@@ -23,13 +23,13 @@ import type { SessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
 import { commitWork } from '../save/commit-and-push.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
-import { LifeContext } from './context.ts';
+import { IncarnationContext } from './context.ts';
 import { failureEvent, prepare } from './prepare.ts';
 import { RepositoryUpkeep } from './repository-maintenance.ts';
 import { Saving } from './save-schedule.ts';
 import type { SessionRecord } from './session-record.ts';
 
-export interface LifeOptions {
+export interface IncarnationOptions {
   config: SandboxConfig;
   sessionId: string;
   bootId: string;
@@ -38,7 +38,7 @@ export interface LifeOptions {
   record: SessionRecord;
   /** False when a life is taken up again, e.g. by a restarted server. */
   fresh: boolean;
-  /** The end of the earlier life, which must be over before this one touches anything. */
+  /** The end of the earlier incarnation, which must be over before this one touches anything. */
   predecessor: Promise<void>;
   /** Writes `record` to disk. */
   remember: () => Promise<void>;
@@ -49,8 +49,8 @@ export interface LifeOptions {
 /** Time that a preparation has to notice that its life is over. */
 const END_PATIENCE_MS = 5_000;
 
-export class Life {
-  readonly #context: LifeContext;
+export class Incarnation {
+  readonly #context: IncarnationContext;
   readonly #bootId: string;
   readonly #poster: EventPoster;
   readonly #conversation: Conversation;
@@ -65,7 +65,7 @@ export class Life {
   /** A stop came while there was no worktree: whoever stopped waits for the word that all is saved. */
   #saveWhenPrepared = false;
 
-  private constructor(options: LifeOptions, context: LifeContext) {
+  private constructor(options: IncarnationOptions, context: IncarnationContext) {
     this.#context = context;
     this.#bootId = options.bootId;
     this.#saving = new Saving(context, {
@@ -115,14 +115,14 @@ export class Life {
   }
 
   /** Opens the life's files and goes to work in the background. */
-  static async begin(options: LifeOptions): Promise<Life> {
+  static async begin(options: IncarnationOptions): Promise<Incarnation> {
     const dir = join(options.paths.lives, options.record.streamId);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const journal = await EventJournal.open(join(dir, 'events'));
     const commands = CommandLog.open(join(dir, 'commands.jsonl'));
     for (const file of options.paths.formerTokenFiles) await rm(file, { force: true });
     const access = await openAccess(options.paths.dir, () => options.record.start.gateway, options.wall);
-    const life = new Life(options, new LifeContext({ ...options, journal, commands, access }));
+    const life = new Incarnation(options, new IncarnationContext({ ...options, journal, commands, access }));
     life.#begun = life.#begin(options.predecessor).catch((error) => life.#fail(error));
     return life;
   }
@@ -180,7 +180,7 @@ export class Life {
     await this.#poster.stop();
     await this.#conversation.kill();
     // A preparation whose git was just killed still has to notice: until then it would write into files that are removed.
-    await within(END_PATIENCE_MS, this.#begun);
+    await settledWithin(END_PATIENCE_MS, this.#begun);
     await Promise.all([this.#saving.settled(), this.#checkpoints.settled(), this.#upkeep.settled()]);
     this.#context.access.proxy.close();
     await this.#context.journal.close();
@@ -199,7 +199,7 @@ export class Life {
       await Promise.all([this.#saving.settled(), this.#checkpoints.now()]);
       await this.#checkpoints.now();
     };
-    await within(limitMs * 0.6, kept());
+    await settledWithin(limitMs * 0.6, kept());
     await this.#poster.flush(Math.max(100, deadline - steadyNow()));
     await this.end();
   }

@@ -26,14 +26,14 @@ import { decoyVariable } from '../process/environment.ts';
 import { readBaseline, secretsOf, takeBaseline, writeBaseline, writtenSince } from '../save/baseline.ts';
 import { keepSetup, restoreSetup, setupCacheOf, whatIsThere } from '../setup/setup-cache.ts';
 import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from '../setup/setup-script.ts';
-import type { LifeContext } from './context.ts';
+import type { IncarnationContext } from './context.ts';
 import { writeInstructions } from './instructions.ts';
 
 /**
  * Does whatever is missing, reports each step, and at the end `ready`.
- * @throws PreparationError in words for people
+ * @throws PreparationError as text for users
  */
-export async function prepare(context: LifeContext): Promise<void> {
+export async function prepare(context: IncarnationContext): Promise<void> {
   const { paths, record, start } = context;
   for (const dir of [paths.home, paths.claudeConfig, paths.tmp]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await Promise.all([makeShareFolder(paths.share), makeHooks(paths.hooks, start.commits)]);
@@ -44,7 +44,7 @@ export async function prepare(context: LifeContext): Promise<void> {
     (step, status, detail, durationMs) => context.emit({ type: 'step', step, status, detail, durationMs }),
     restoring(context),
   );
-  // Where it cannot be read either, the preparation says that.
+  // If it cannot be read either, the preparation says that.
   tellPushRefusal(context, asked);
   await fetchBeside(context);
   if (prepared.created) record.setup = null;
@@ -61,7 +61,7 @@ export async function prepare(context: LifeContext): Promise<void> {
 }
 
 /** Content of files in Git LFS and submodules, before a setup script or Claude reads them. */
-async function fetchBeside(context: LifeContext): Promise<void> {
+async function fetchBeside(context: IncarnationContext): Promise<void> {
   const { record } = context;
   const told = [...(await fetchLargeFiles(context.plan)), ...(await fetchSubmodules(context.plan))];
   for (const text of told) context.emit({ type: 'notice', text });
@@ -69,7 +69,7 @@ async function fetchBeside(context: LifeContext): Promise<void> {
 }
 
 /** Takes up the checkpoint that the start names, unless this life has done so already. */
-function restoring(context: LifeContext): (() => Promise<void>) | null {
+function restoring(context: IncarnationContext): (() => Promise<void>) | null {
   const { record, start, paths } = context;
   const { restore } = start;
   if (!restore || record.baseCommit !== null) return null;
@@ -88,10 +88,10 @@ function restoring(context: LifeContext): (() => Promise<void>) | null {
 }
 
 /**
- * A branch of the wanted name that this session did not make is left to whoever made it, and so is one that git would not
+ * A branch of the wanted name that this session did not make is left to the person who made it, and so is one that git would not
  * let stand beside it: another name is taken, which the `ready` event tells.
  */
-async function chooseBranch(context: LifeContext): Promise<void> {
+async function chooseBranch(context: IncarnationContext): Promise<void> {
   const { record, start } = context;
   const { pushed, branch: wanted } = start.repository;
   // Its own already, or of a Worker that does not know whose it is.
@@ -111,7 +111,7 @@ async function chooseBranch(context: LifeContext): Promise<void> {
 }
 
 /** What the setup makes or changes is not one of: Claude's work: it is remembered, and secrets in it are kept from commits. */
-async function setUpMeasured(context: LifeContext, isNew: boolean): Promise<void> {
+async function setUpMeasured(context: IncarnationContext, isNew: boolean): Promise<void> {
   const { paths, plan } = context;
   // A worktree that was restored, or stood already, may hold work.
   const holdsWork = !isNew || context.start.restore !== undefined;
@@ -128,7 +128,7 @@ async function setUpMeasured(context: LifeContext, isNew: boolean): Promise<void
 }
 
 /** The scripts that an admin set, then what the repository brings: run, or got from the cache. */
-async function setUp(context: LifeContext): Promise<void> {
+async function setUp(context: IncarnationContext): Promise<void> {
   const { paths, record, start } = context;
   const given = start.setupScripts ?? [];
   const hasOwn = await hasSetupScript(paths);
@@ -154,8 +154,8 @@ async function setUp(context: LifeContext): Promise<void> {
 }
 
 async function setUpOwn(
-  context: LifeContext,
-  given: NonNullable<LifeContext['start']['setupScripts']>,
+  context: IncarnationContext,
+  given: NonNullable<IncarnationContext['start']['setupScripts']>,
 ): Promise<SetupOutcome | null> {
   const before = given.map(({ script }) => script);
   const cache = await setupCacheOf(context, SETUP_SCRIPT, before);
@@ -174,7 +174,10 @@ async function setUpOwn(
   return outcome;
 }
 
-async function runStep(context: LifeContext, script: { name: string; path: string }): Promise<SetupOutcome | null> {
+async function runStep(
+  context: IncarnationContext,
+  script: { name: string; path: string },
+): Promise<SetupOutcome | null> {
   if (context.isOver) return null;
   const { paths, start } = context;
   const since = steadyNow();
@@ -199,7 +202,7 @@ async function runStep(context: LifeContext, script: { name: string; path: strin
  * Setup scripts see the whole history with its tags, as in any clone. Where the git host does not give it now, they are told
  * how many commits there are.
  */
-async function historyVariable(context: LifeContext): Promise<Record<string, string>> {
+async function historyVariable(context: IncarnationContext): Promise<Record<string, string>> {
   const { plan } = context;
   if (await wholeHistory(plan)) return {};
   const count = (await git(['rev-list', '--count', 'HEAD'], inWorktree(plan))).trim();
@@ -208,13 +211,13 @@ async function historyVariable(context: LifeContext): Promise<Record<string, str
   return { CYRUS_HISTORY_DEPTH: count };
 }
 
-function setupNote({ record, paths }: LifeContext): string | null {
+function setupNote({ record, paths }: IncarnationContext): string | null {
   if (!record.setup || record.setup.ok) return null;
   return `Note: ${record.setup.summary}. Its output is in ${paths.setupLog}.`;
 }
 
 /** What is reported of an error that ended the preparations. */
-export function failureEvent(error: unknown, context: LifeContext): SandboxEventBody {
+export function failureEvent(error: unknown, context: IncarnationContext): SandboxEventBody {
   if (error instanceof PreparationError) {
     return { type: 'failed', step: error.step, message: error.message, hint: error.hint };
   }

@@ -8,13 +8,13 @@ import { refreshBundle } from '../git/bundle.ts';
 import { GitError } from '../git/git.ts';
 import { wholeHistory } from '../git/workspace.ts';
 import { log } from '../log.ts';
-import type { LifeContext } from './context.ts';
+import type { IncarnationContext } from './context.ts';
 
 /** The CLI is just being started, or a save was just told: whoever was told may have the next prompt ready. */
 const PAUSE_MS = 1_000;
 
 export class RepositoryUpkeep {
-  readonly #context: LifeContext;
+  readonly #context: IncarnationContext;
   readonly #isBusy: () => boolean;
   #history: Promise<boolean> | null = null;
   #refreshing: Promise<void> | null = null;
@@ -22,12 +22,12 @@ export class RepositoryUpkeep {
   #isRefreshed = false;
 
   /** @param isBusy whether Claude or a save is at work */
-  constructor(context: LifeContext, isBusy: () => boolean) {
+  constructor(context: IncarnationContext, isBusy: () => boolean) {
     this.#context = context;
     this.#isBusy = isBusy;
   }
 
-  /** To be called when the worktree stands. Nothing waits for it. */
+  /** To be called when the worktree is ready. Nothing waits for it. */
   completeHistorySoon(): void {
     this.#history ??= this.#completeHistory().catch((error: unknown) => {
       this.#context.broken('history', error);

@@ -4,7 +4,7 @@
  */
 
 import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
-import { Sequence } from '../../src/lib/sequence.ts';
+import { Mutex } from '../../src/lib/sequence.ts';
 import { HELD_PUSH_TOOL, type HeldPush } from '../../src/protocol/held-push.ts';
 import type { Decision } from '../../src/protocol/sandbox.ts';
 import { repairRepository } from '../checkpoints/repair.ts';
@@ -17,7 +17,7 @@ import { readBaseline } from '../save/baseline.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from '../save/branch-catch-up.ts';
 import { type CommittedWork, commitWork, findWork, type PublishedWork, publishWork } from '../save/commit-and-push.ts';
 import { pullRequestTemplate } from '../save/pull-request-template.ts';
-import type { LifeContext } from './context.ts';
+import type { IncarnationContext } from './context.ts';
 
 const LATER_PUSHES: Backoff = { initialMs: 60_000, coefficient: 2, maximumMs: 3_600_000 };
 const MAX_LATER_PUSHES = 6;
@@ -28,7 +28,7 @@ const MAX_NOTES = 20;
 export interface SavingOptions {
   /** Whether Claude is at work: then what is not committed is left to it. */
   isClaudeBusy: () => boolean;
-  /** Commands that run in the background, in words for people. */
+  /** Commands that run in the background, as text for users. */
   runningCommands: () => string[];
   /** Asks people as a tool does that needs permission; null: what asked is over before they answered. Never rejects. */
   askPeople: (tool: string, input: Record<string, unknown>) => Promise<Decision | null>;
@@ -39,20 +39,20 @@ export interface SavingOptions {
 }
 
 export class Saving {
-  readonly #context: LifeContext;
+  readonly #context: IncarnationContext;
   readonly #options: SavingOptions;
-  readonly #commits = new Sequence();
-  readonly #publishing = new Sequence();
+  readonly #commits = new Mutex();
+  readonly #publishing = new Mutex();
   readonly #running = new Set<Promise<void>>();
   #committing = 0;
   /** Hashes of shared files that the gateway has. */
   readonly #shared = new Set<string>();
-  readonly #toldProblems = new Set<string>();
+  readonly #reportedProblems = new Set<string>();
   /** Pushes that failed for a reason that passes, in a row. */
   #failedPushes = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(context: LifeContext, options: SavingOptions) {
+  constructor(context: IncarnationContext, options: SavingOptions) {
     this.#context = context;
     this.#options = options;
   }
@@ -96,7 +96,7 @@ export class Saving {
 
   /**
    * Before Claude begins a turn: takes up what other people did to the branch since.
-   * @returns what Claude is to be told before its prompt, null where there is nothing. Never rejects
+   * @returns what Claude is to be told before its prompt, null if there is nothing. Never rejects
    */
   async takeUp(): Promise<string | null> {
     const context = this.#context;
@@ -106,13 +106,13 @@ export class Saving {
         const { pullRequest } = context.start.repository;
         const over = pullRequest ? pullRequestNews(pullRequest) : null;
         const meeting = await this.#meet();
-        const ofPullRequest = this.#unlessTold(over === null ? [] : [over]);
+        const ofPullRequest = this.#unlessReported(over === null ? [] : [over]);
         if (!meeting) return ofPullRequest;
         const base = await baseNews(context.plan, meeting.tips);
         return [
           ...ofPullRequest,
           ...(meeting.blocked === null ? [] : [meeting.blocked]),
-          ...this.#unlessTold(base === null ? [] : [base]),
+          ...this.#unlessReported(base === null ? [] : [base]),
         ];
       });
       const notes = [...new Set([...(record.notes ?? []), ...news])];
@@ -127,7 +127,7 @@ export class Saving {
 
   /**
    * When Claude is about to end its turn: commits and pushes already, so that Claude can put right what was refused.
-   * @returns what Claude can do something about and was not told before; null where there is nothing. Never rejects
+   * @returns what Claude can do something about and was not told before; null if there is nothing. Never rejects
    */
   async tryBeforeEnd(): Promise<string | null> {
     const context = this.#context;
@@ -135,7 +135,7 @@ export class Saving {
     try {
       const tried = await this.#commitAndPublish({ isAtRest: true, patch: false });
       const { advice } = tried.held === undefined ? tried : await this.#askToPush(tried, tried.held);
-      const fresh = this.#unlessTold(advice);
+      const fresh = this.#unlessReported(advice);
       await context.remember();
       return fresh.length === 0 ? null : fresh.map((one) => `- ${one}`).join('\n');
     } catch (error) {
@@ -171,7 +171,7 @@ export class Saving {
     const { head, problems, advice, retry, stale: _, held: _held, ...work } = saved;
     this.#planPush(retry);
     // What Claude has not been told in its turn it is told with the next prompt.
-    record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessTold(advice)])].slice(0, MAX_NOTES);
+    record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessReported(advice)])].slice(0, MAX_NOTES);
     context.emit({ type: 'step', step: 'save', status: 'done', durationMs: elapsedMs(since) });
     const problem = [...problems, ...unshared].join('\n');
     const { branch } = context;
@@ -280,7 +280,7 @@ export class Saving {
     return record.branch;
   }
 
-  #unlessTold(advice: readonly string[]): string[] {
+  #unlessReported(advice: readonly string[]): string[] {
     const { record } = this.#context;
     const told = record.told ?? [];
     // What a hook prints has other times and counts each time.
@@ -308,8 +308,8 @@ export class Saving {
     const { paths, start, signal } = this.#context;
     const { files, problems } = await shareFiles(paths.share, { ...start.gateway, signal }, this.#shared);
     // A file that cannot be shared stays in the folder; it is told of once, not with every turn.
-    const fresh = problems.filter((problem) => !this.#toldProblems.has(problem));
-    for (const problem of fresh) this.#toldProblems.add(problem);
+    const fresh = problems.filter((problem) => !this.#reportedProblems.has(problem));
+    for (const problem of fresh) this.#reportedProblems.add(problem);
     return { files, problems: fresh };
   }
 

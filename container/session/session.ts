@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Sequence } from '../../src/lib/sequence.ts';
+import { Mutex } from '../../src/lib/sequence.ts';
 import type { GivenFile } from '../../src/protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
@@ -14,10 +14,10 @@ import { log } from '../log.ts';
 import { mirrorPath, type SessionPaths, sessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
-import { Life } from './incarnation.ts';
+import { Incarnation } from './incarnation.ts';
 import { readRecord, type SessionRecord, writeRecord } from './session-record.ts';
 
-/** The wall of a session, by its id. @throws Refusal where there is no user left for it */
+/** The wall of a session, by its id. @throws Refusal if there is no user left for it */
 export type WallOf = (id: string) => SessionWall;
 
 export class Session {
@@ -26,10 +26,10 @@ export class Session {
   readonly #bootId: string;
   readonly #paths: SessionPaths;
   readonly #wall: SessionWall;
-  readonly #starts = new Sequence();
-  readonly #writes = new Sequence();
+  readonly #starts = new Mutex();
+  readonly #writes = new Mutex();
   #record: SessionRecord;
-  #life: Life | null = null;
+  #incarnation: Incarnation | null = null;
   /** The end of the life before the current one. */
   #ending: Promise<void> = Promise.resolve();
 
@@ -85,7 +85,7 @@ export class Session {
         this.#endLife();
         this.#record = newRecord(start, this.#record);
         await this.#beginLife(true);
-      } else if (this.#life && this.#life.status.state !== 'failed') {
+      } else if (this.#incarnation && this.#incarnation.status.state !== 'failed') {
         this.#record.start.gateway = start.gateway;
         this.#record.start.waitsForHelpers = start.waitsForHelpers;
         this.#record.start.commits = start.commits;
@@ -96,7 +96,7 @@ export class Session {
         const { model, fallbackModel, conversationId } = start.claude;
         Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
         await this.#remember();
-        this.#life.renew(start.gateway);
+        this.#incarnation.renew(start.gateway);
       } else {
         this.#endLife();
         await this.#ending;
@@ -114,7 +114,7 @@ export class Session {
       const why = state === 'closed' ? 'was closed' : 'could not be prepared';
       throw new Refusal(409, state, `This session ${why}; start it again with PUT.`);
     }
-    this.#life?.command(command);
+    this.#incarnation?.command(command);
   }
 
   /** The files this session was given. */
@@ -128,7 +128,7 @@ export class Session {
   }
 
   get status(): SandboxStatus {
-    if (this.#life) return this.#life.status;
+    if (this.#incarnation) return this.#incarnation.status;
     const { start, streamId } = this.#record;
     const { generation } = start;
     const identity = { sessionId: this.id, generation, bootId: this.#bootId, streamId };
@@ -148,7 +148,7 @@ export class Session {
 
   /** Saves and posts what can be within the time; the files stay for the next server. */
   async shutDown(limitMs: number): Promise<void> {
-    await this.#life?.shutDown(limitMs);
+    await this.#incarnation?.shutDown(limitMs);
   }
 
   async #close(): Promise<void> {
@@ -159,8 +159,8 @@ export class Session {
   }
 
   #endLife(): void {
-    const life = this.#life;
-    this.#life = null;
+    const life = this.#incarnation;
+    this.#incarnation = null;
     if (!life) return;
     this.#ending = life
       .end()
@@ -171,7 +171,7 @@ export class Session {
     await this.#remember();
     const record = this.#record;
     const predecessor = fresh ? this.#ending.then(() => this.#forgetOthers(record)) : this.#ending;
-    const life = await Life.begin({
+    const life = await Incarnation.begin({
       config: this.#config,
       sessionId: this.id,
       bootId: this.#bootId,
@@ -191,7 +191,7 @@ export class Session {
           void this.#starts.run(() => (this.#record === record ? this.#close() : Promise.resolve()));
       },
     });
-    this.#life = life;
+    this.#incarnation = life;
   }
 
   /** Events and commands of earlier lives are of no use to anyone. */

@@ -21,7 +21,7 @@ import { GitError, git, gitSays } from '../git/git.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { repositoryFile } from '../paths.ts';
-import type { LifeContext } from '../session/context.ts';
+import type { IncarnationContext } from '../session/context.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 import { decisive, decisivePart } from './setup-sources.ts';
 
@@ -45,9 +45,13 @@ export interface SetupCache {
  * Reads what the script says of itself, and hashes what its result depends on: the scripts, the lock files, the platform.
  * @param script name of the repository's own script
  * @param before scripts that an admin set, which run before it
- * @returns null where nothing may be kept
+ * @returns null if nothing may be kept
  */
-export async function setupCacheOf(context: LifeContext, script: string, before: string[]): Promise<SetupCache | null> {
+export async function setupCacheOf(
+  context: IncarnationContext,
+  script: string,
+  before: string[],
+): Promise<SetupCache | null> {
   const { worktree } = context.paths;
   const path = await repositoryFile(worktree, script);
   const text = path === null ? '' : await readFile(path, 'utf8');
@@ -93,13 +97,13 @@ export async function setupCacheOf(context: LifeContext, script: string, before:
  * What there is besides the repository's files and these directories: files, and folders of which git tracks nothing, each with when
  * something in it was changed last (ms since the epoch).
  */
-export async function whatIsThere(context: LifeContext, made: readonly string[]): Promise<Map<string, number>> {
+export async function whatIsThere(context: IncarnationContext, made: readonly string[]): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for (const path of await besides(context, made)) found.set(path, await changedAt(join(context.paths.worktree, path)));
   return found;
 }
 
-/** The newest change in a file, or in a folder with all that is in it; 0 where there is none. */
+/** The newest change in a file, or in a folder with all that is in it; 0 if there is none. */
 async function changedAt(path: string): Promise<number> {
   const found = await lstat(path).catch(() => null);
   if (!found?.isDirectory()) return found?.ctimeMs ?? 0;
@@ -108,7 +112,7 @@ async function changedAt(path: string): Promise<number> {
   return newest;
 }
 
-async function besides({ paths, plan, signal }: LifeContext, made: readonly string[]): Promise<string[]> {
+async function besides({ paths, plan, signal }: IncarnationContext, made: readonly string[]): Promise<string[]> {
   const options = { cwd: paths.worktree, remote: plan.remote, signal, maxBytes: 256 * 1024 ** 2 };
   const listed = await git(
     ['status', '--porcelain', '-z', '--ignored', '--untracked-files=normal', '--no-renames'],
@@ -126,7 +130,7 @@ async function besides({ paths, plan, signal }: LifeContext, made: readonly stri
   );
 }
 
-function tellUncached(context: LifeContext, directories: string[], why: string): null {
+function tellUncached(context: IncarnationContext, directories: string[], why: string): null {
   if (directories.length > 0) {
     log('info', `setup is not kept: ${why}`, { sessionId: context.sessionId, directories });
     context.emit({
@@ -137,8 +141,8 @@ function tellUncached(context: LifeContext, directories: string[], why: string):
   return null;
 }
 
-/** Paths that git tracks, sorted; null where they cannot be read. */
-async function trackedFiles({ paths, plan, signal }: LifeContext): Promise<string[] | null> {
+/** Paths that git tracks, sorted; null if they cannot be read. */
+async function trackedFiles({ paths, plan, signal }: IncarnationContext): Promise<string[] | null> {
   const options = { cwd: paths.worktree, remote: plan.remote, signal, maxBytes: 256 * 1024 ** 2 };
   const listed = await git(['ls-files', '-z'], options).catch((error: unknown) => {
     if (error instanceof GitError) return null;
@@ -190,9 +194,12 @@ async function matching(worktree: string, patterns: readonly string[]): Promise<
 
 /**
  * Puts what was kept into the worktree.
- * @returns a line for people; null where nothing is kept, or it cannot be used: then the script has to run
+ * @returns a line for people; null if nothing is kept, or it cannot be used: then the script has to run
  */
-export async function restoreSetup(context: LifeContext, { entry, directories }: SetupCache): Promise<string | null> {
+export async function restoreSetup(
+  context: IncarnationContext,
+  { entry, directories }: SetupCache,
+): Promise<string | null> {
   const access = accessOf(context, UNPACK_LIMIT_MS);
   const { worktree, cache } = context.paths;
   // The session cannot replace it by a link here.
@@ -231,10 +238,10 @@ export async function restoreSetup(context: LifeContext, { entry, directories }:
  * Keeps what the script made, before anybody else has touched it: only then it is taken. Not of a branch that holds more than
  * its base: what a session does is not to run in others.
  * @param there what was there besides the repository's files before the script ran, by `whatIsThere`
- * @returns its size in bytes; null where it is not kept
+ * @returns its size in bytes; null if it is not kept
  */
 export async function keepSetup(
-  context: LifeContext,
+  context: IncarnationContext,
   { entry, directories }: SetupCache,
   there: ReadonlyMap<string, number>,
 ): Promise<number | null> {
@@ -374,6 +381,6 @@ async function liesInside(worktree: string, directory: string): Promise<boolean>
   return way !== '..' && !way.startsWith('../');
 }
 
-function accessOf({ start, signal }: LifeContext, limitMs: number): GatewayAccess {
+function accessOf({ start, signal }: IncarnationContext, limitMs: number): GatewayAccess {
   return { gateway: start.gateway, signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]) };
 }

@@ -95,7 +95,7 @@ export async function runSetupScript(
       resolve({ ok, summary });
     };
     child.on('error', (error) => finish(false, `${name} could not be run: ${error.message}`));
-    // A background process the script leaves behind may hold the pipes open for ever, so the exit counts.
+    // A background process the script leaves behind may hold the pipes open forever, so the exit counts.
     child.on('exit', (code, killedBy) => {
       setTimeout(() => {
         child.stdout.destroy();

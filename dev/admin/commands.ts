@@ -207,7 +207,7 @@ function repositoryPath({ id }: { id: string }, fullName: string | undefined): s
   return `/workspaces/${encodeURIComponent(id)}/repositories/${fullName}`;
 }
 
-/** @returns undefined where nothing was said of it; null for none */
+/** @returns undefined if nothing was said of it; null for none */
 async function credentialOf(given: Given): Promise<object | null | undefined> {
   const { credential: kind, username } = given;
   const isBasic =

@@ -114,7 +114,7 @@ async function bodyOf(given: Given): Promise<object> {
   return { kind: 'stdio', command, args: given.arg ?? [], env: environmentOf(given.env), ...tools };
 }
 
-/** @returns undefined where nothing was said of them: those that are stored are kept */
+/** @returns undefined if nothing was said of them: those that are stored are kept */
 async function headersOf(given: Given): Promise<Record<string, string> | undefined> {
   const { header, bearer, 'no-header': none } = given;
   if ([header, bearer, none].filter((option) => option !== undefined).length > 1) {

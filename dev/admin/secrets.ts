@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
-/** Asks at the terminal; what is typed is not shown. @returns null where there is no terminal, or nothing was typed */
+/** Asks at the terminal; what is typed is not shown. @returns null if there is no terminal, or nothing was typed */
 export async function askHidden(question: string): Promise<string | null> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return null;
   process.stderr.write(question);
@@ -17,7 +17,7 @@ export async function askHidden(question: string): Promise<string | null> {
   }
 }
 
-/** Everything on standard input, without the line's end; null where it is empty or a terminal. */
+/** Everything on standard input, without the line's end; null if it is empty or a terminal. */
 export async function readStdin(): Promise<string | null> {
   if (process.stdin.isTTY) return null;
   return (await text(process.stdin)).replace(/\r?\n$/, '') || null;

@@ -44,7 +44,7 @@ const objectSchema = z.record(z.string(), z.unknown());
 
 /**
  * @param given parsed options
- * @returns a merge patch of the settings, empty where nothing was given; what it may hold is for the deployment to say
+ * @returns a merge patch of the settings, empty if nothing was given; what it may hold is for the deployment to say
  * @throws UsageProblem
  */
 export function settingsPatch(given: Given): Record<string, unknown> {

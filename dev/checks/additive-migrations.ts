@@ -23,7 +23,7 @@ const FORBIDDEN: [pattern: RegExp, why: string][] = [
 
 /**
  * @param sql one migration, whole
- * @returns why it is not additive, a sentence for each statement; empty where it is
+ * @returns why it is not additive, a sentence for each statement; empty if it is
  */
 export function notAdditive(sql: string): string[] {
   const created = new Set<string>();

@@ -195,7 +195,7 @@ function circle(imports: Import[]): string[] | null {
   return null;
 }
 
-/** What a file does that a pure one must not: a word of its code, or a package of the platform; null where there is nothing. */
+/** What a file does that a pure one must not: a word of its code, or a package of the platform; null if there is nothing. */
 function impurityOf({ code, packages }: Source): string | null {
   const word = IMPURE_WORDS.exec(code)?.[0];
   if (word) return `calls ${word}`;

@@ -32,17 +32,17 @@ export interface Turn {
   prompt: string;
   steps: PastStep[];
   interjections: Interjection[];
-  /** What the model said last before its stream broke off: it is asked to go on from there. Null: nothing broke off. */
+  /** What the model said last before its stream broke off: it is asked to continue from there. Null: nothing broke off. */
   cutOff: string | null;
 }
 
 export interface Conversation {
-  /** Where the tools run; empty where the request does not say. */
+  /** Where the tools run; empty if the request does not say. */
   directory: string;
   turns: Turn[];
 }
 
-/** How the CLI asks to go on where a stream broke off after a finished block; what was finished stands before it. */
+/** How the CLI asks to continue where a stream broke off after a finished block; what was finished stands before it. */
 const cutOffMark = 'Your response above was cut off mid-stream.';
 
 /** Texts the CLI itself puts in the user's place; none of them begins a turn. */
@@ -57,7 +57,7 @@ const notFromPeople = [
   'Stop hook feedback',
 ];
 
-/** How Cyrus asks to go on after Claude's process or its sandbox was lost (src/session/lifecycle/turn/sandbox-retries.ts): no new request. */
+/** How Cyrus asks to continue after Claude's process or its sandbox was lost (src/session/lifecycle/turn/sandbox-retries.ts): no new request. */
 const goesOn = ['Your process ended unexpectedly', 'The sandbox you worked in was lost.'];
 
 const interjected =

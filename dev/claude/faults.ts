@@ -99,7 +99,7 @@ const usual: Record<number, { type: string; message: string }> = {
   529: { type: 'overloaded_error', message: 'Overloaded' },
 };
 
-/** How a stream breaks off; null where it does not, or before it has begun. @param requestId of the request */
+/** How a stream breaks off; null if it does not, or before it has begun. @param requestId of the request */
 export function breakOffOf(fault: Fault | null, requestId: string): BreakOff | null {
   if (fault === null) return null;
   if ('stallMidStream' in fault) return 'stall';

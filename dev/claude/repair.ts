@@ -68,7 +68,7 @@ export function* repairUncommitted(task: Task): Part<Answer> {
   return { text: mendedAnswer(mended, 'I left the change **uncommitted** in the worktree.') };
 }
 
-/** Script `push-main`: mends and commits where there is something to mend, and tries to push to the base branch, which must not work. */
+/** Script `push-main`: mends and commits if there is something to mend, and tries to push to the base branch, which must not work. */
 export function* repairAndPushMain(task: Task): Part<Answer> {
   const mended = yield* mend(task);
   const work = mended.stopped ?? mendedAnswer(mended, yield* commitMended());

@@ -22,7 +22,7 @@ interface Speech {
 }
 
 /**
- * A message that calls one or several tools and waits for their results. Without calls it ends the request with its words, and goes on
+ * A message that calls one or several tools and waits for their results. Without calls it ends the request with its words, and continues
  * when the CLI tells that a helper or a command in the background is done: that is its result.
  */
 export interface Step extends Speech {

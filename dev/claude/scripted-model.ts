@@ -47,7 +47,7 @@ interface ModelRequest {
   headers: Record<string, string>;
   /** Whether the credential was the expected one. */
   authorized: boolean;
-  /** Status of the answer; 0 where there was none. */
+  /** Status of the answer; 0 if there was none. */
   status: number;
   stream: boolean;
   model: string | null;

@@ -46,7 +46,7 @@ interface GitHostRequest {
 export interface GitHost {
   /** `http://127.0.0.1:PORT` */
   url: string;
-  /** Directory of a bare repository; null where there is none. */
+  /** Directory of a bare repository; null if there is none. */
   directory(fullName: string): Promise<string | null>;
   /** Address to clone from, without credentials. */
   cloneUrl(fullName: string): string;

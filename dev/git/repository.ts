@@ -88,7 +88,7 @@ export async function readLog(directory: string, ref: string, without?: string):
     });
 }
 
-/** The commit both have in common, or null where they share no history. Both are commit ids. */
+/** The commit both have in common, or null if they share no history. Both are commit ids. */
 export async function mergeBase(directory: string, one: string, other: string): Promise<string | null> {
   try {
     return (await runGit(['merge-base', one, other], { cwd: directory })).trim();

@@ -26,7 +26,7 @@ export async function sampleRepository(): Promise<RepositorySeed> {
     file('src/cart.js'),
     file('test/cart.test.js'),
   ]);
-  const withoutFailingTest = withoutPassage(cartTest, "test('the total counts every piece of an item'");
+  const withoutFailingTest = withoutSection(cartTest, "test('the total counts every piece of an item'");
   const commits: SeedCommit[] = [
     {
       message: 'Reckon with money in whole cents',
@@ -45,8 +45,8 @@ export async function sampleRepository(): Promise<RepositorySeed> {
       author: ada,
       at: firstCommit + day,
       files: {
-        'src/cart.js': withoutPassage(cart, '/** A cart without the product. */'),
-        'test/cart.test.js': withoutPassage(withoutFailingTest, "test('a removed item costs nothing'").replace(
+        'src/cart.js': withoutSection(cart, '/** A cart without the product. */'),
+        'test/cart.test.js': withoutSection(withoutFailingTest, "test('a removed item costs nothing'").replace(
           ', removeItem',
           '',
         ),
@@ -81,7 +81,7 @@ export async function sampleRepository(): Promise<RepositorySeed> {
 }
 
 /** The text without the passage (up to the next line that begins a new one) that starts with `start`. */
-function withoutPassage(text: string, start: string): string {
+function withoutSection(text: string, start: string): string {
   const from = text.indexOf(start);
   const blankLine = text.indexOf('\n\n', from);
   if (from < 0 || blankLine < 0) throw new Error(`the sample repository has no passage that starts with: ${start}`);

@@ -3,10 +3,10 @@ import { runGit } from '../git/git-command.ts';
 import type { LoggedCommit } from '../git/repository.ts';
 import { defaultBranch, listBranches, mergeBase, readDiff, readLog } from '../git/repository.ts';
 
-/** A way to the bare repository of `owner/name`, or null where there is none. */
+/** A way to the bare repository of `owner/name`, or null if there is none. */
 export type Locate = (fullName: string) => Promise<string | null>;
 
-/** Commit a branch stands at; null where there is no such branch. */
+/** Commit a branch stands at; null if there is no such branch. */
 export async function headOf(directory: string, branch: string): Promise<string | null> {
   return (await listBranches(directory)).find(({ name }) => name === branch)?.sha ?? null;
 }
@@ -28,7 +28,7 @@ export async function differenceOf(directory: string, base: string, head: string
 
 /**
  * Merges a branch into another with a merge commit.
- * @throws GitCommandError where they conflict
+ * @throws GitCommandError if they conflict
  */
 export async function merge(
   directory: string,

@@ -15,7 +15,7 @@ export function rulesFor(state: GitHubState, fullName: string, branch: string): 
   }));
 }
 
-/** What those rules refuse of a push; null where the repository has none. */
+/** What those rules refuse of a push; null if the repository has none. */
 export function pushRules(state: GitHubState, fullName: string): BranchRules | null {
   if (!state.rulesets.some(({ repository }) => isSame(repository, fullName))) return null;
   return (branch, isNew) =>

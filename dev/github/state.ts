@@ -107,7 +107,7 @@ export function newState(): GitHubState {
   };
 }
 
-/** Reads what an earlier run left. @throws Error where the file is damaged */
+/** Reads what an earlier run left. @throws Error if the file is damaged */
 export function loadState(file: string): GitHubState {
   if (!existsSync(file)) return newState();
   let json: unknown = null;

@@ -11,7 +11,7 @@ const graphqlFaultSchema = z.object({
    * - `unauthorized`: answers as for an expired token; nothing is done
    * - `success-false`: a mutation answers `success: false` without an error; nothing is done
    * - `timeout-after-commit`: the call is carried out, the answer never comes; the connection is cut after `ms`
-   * - `slow`: the call waits `ms` first, then goes on (other rules may still match)
+   * - `slow`: the call waits `ms` first, then continues (other rules may still match)
    */
   fault: z.enum(['http-error', 'rate-limited', 'unauthorized', 'success-false', 'timeout-after-commit', 'slow']),
   /** Only calls with this root field, such as `agentActivityCreate`; without it, all. */
@@ -27,7 +27,7 @@ const graphqlFaultSchema = z.object({
 const oauthFaultSchema = z.object({
   /**
    * - `http-error`: answers `status` with a page that is no JSON; nothing is done
-   * - `slow`: the call waits `ms` first, then goes on
+   * - `slow`: the call waits `ms` first, then continues
    * - `refuse-grant`: the token endpoint answers `invalid_grant`; the code or refresh token is not used up
    * - `narrow-scope`: the token endpoint grants `read` alone, whatever was asked for
    * - `refuse-scope`: the authorize page sends back to the application with `invalid_scope`

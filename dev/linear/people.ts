@@ -148,7 +148,7 @@ export class People {
     }
     const actor = by === 'person' ? world.person : null;
     const session = startSession(this.#simulation, onIssue(issue), { creatorId: actor?.id ?? null, source: null });
-    // Who gives an issue to an agent answers for it: they become its assignee where there is none.
+    // Who gives an issue to an agent answers for it: they become its assignee if there is none.
     const assigneeId = issue.assigneeId ?? actor?.id ?? null;
     changeIssue(this.#simulation, issue, { delegateId: world.appUser.id, assigneeId }, actor);
     return session;

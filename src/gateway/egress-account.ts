@@ -15,11 +15,11 @@ export interface EgressObserver {
   onSecret(host: string, secret: Wanted): void;
 }
 
-export interface Passage {
+export interface EgressRecord {
   observer: EgressObserver;
   /** The secrets that are looked for; null: none, for Claude may read the sandbox's environment aloud to its own model. */
   secrets: SecretSearch | null;
-  /** The request goes on with every header it has. Left out: those by which it shows who it is are for the gateway alone. */
+  /** The request continues with every header it has. Left out: those by which it shows who it is are for the gateway alone. */
   isForeign?: boolean;
   /** What it counts as where it was not forwarded; left out: `refused`. */
   notForwarded?: 'refused' | 'blocked';
@@ -37,7 +37,7 @@ const CAUGHT = 'Cyrus: this request contains a credential that must not leave th
  */
 export async function accountFor(
   request: Request,
-  passage: Passage,
+  passage: EgressRecord,
   fetcher: Fetch,
   forward: (request: Request, fetcher: Fetch) => Promise<Response>,
 ): Promise<Response> {

@@ -42,13 +42,13 @@ export async function forwardOut(request: Request, rules: EgressRules, fetcher: 
   const decision = decide(request, rules);
   if (decision !== 'allowed') {
     await request.body?.cancel();
-    return inWords(403, decision, explainBlocked(decision, { method, url }, rules));
+    return textResponse(403, decision, explainBlocked(decision, { method, url }, rules));
   }
   try {
     return await fetcher(new Request(request, { headers: sentOnHeaders(request.headers), redirect: 'manual' }));
   } catch (error) {
     const why = messageOf(error);
-    return inWords(
+    return textResponse(
       502,
       'unreachable',
       `Cyrus could not reach ${url.hostname}, which is allowed: ${why}. Try again later.\n`,
@@ -56,7 +56,7 @@ export async function forwardOut(request: Request, rules: EgressRules, fetcher: 
   }
 }
 
-function inWords(status: number, word: string, text: string): Response {
+function textResponse(status: number, word: string, text: string): Response {
   return new Response(text, {
     status,
     headers: { 'content-type': 'text/plain; charset=utf-8', 'x-cyrus-egress': word },

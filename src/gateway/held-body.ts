@@ -14,7 +14,7 @@ let heldTogether = 0;
 /**
  * Takes room for a body.
  * @param length as its header says, in bytes; null: not known
- * @returns gives the room back, to be called once; null where the body is to be streamed
+ * @returns gives the room back, to be called once; null if the body is to be streamed
  */
 export function roomFor(length: number | null): (() => void) | null {
   if (length === null || length > MAX_HELD_BYTES || heldTogether + length > MAX_HELD_TOGETHER) return null;

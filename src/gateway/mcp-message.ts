@@ -1,22 +1,22 @@
 /**
  * What a sandbox says to an MCP server, as the gateway understands it: known methods, with the fields that the protocol gives them
- * and no others. What goes on is written anew from that, so that a server that reads names without regard to case, or takes the
+ * and no others. What continues is written again from that, so that a server that reads names without regard to case, or takes the
  * second of two, is asked nothing that was not judged here (modelcontextprotocol.io, "Base protocol"). Pure.
  */
 import { z } from 'zod';
 
-/** A message that may go on, and the tool it calls. */
+/** A message that may continue, and the tool it calls. */
 export interface McpMessage {
   /** Written from the fields that are known. */
   value: object;
   /** Null: a notification, or the answer to something that the server asked. */
   id: string | number | null;
   method: string | null;
-  /** What `params` are about: the name of a tool or a prompt, the address of a resource; null where it is not one of: those. */
+  /** What `params` are about: the name of a tool or a prompt, the address of a resource; null if it is not one of: those. */
   about: string | null;
 }
 
-/** Why a request is not passed on. `id`: of the message that is at fault, where it has one. */
+/** Why a request is not passed on. `id`: of the message that is at fault, if it has one. */
 export interface McpRefusal {
   id: string | number | null;
   /** As JSON-RPC 2.0 numbers them: `-32600` no request of the protocol, `-32601` no such method, `-32602` wrong params. */

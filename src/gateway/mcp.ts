@@ -4,7 +4,7 @@
  */
 import { asError } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from './forwarding.ts';
 import { type McpMessage, readMcpMessages } from './mcp-message.ts';
@@ -50,7 +50,7 @@ export async function forwardToMcp(request: Request, target: McpTarget, fetcher:
   for (const [header, value] of request.headers) if (isOfProtocol(header)) headers.set(header, value);
   let answer: Response;
   try {
-    answer = await withTimeLimit(ANSWER_TIMEOUT_MS, (signal) =>
+    answer = await withTimeout(ANSWER_TIMEOUT_MS, (signal) =>
       fetcher(
         streamedRequest(target.url, request.method, headers, body === null ? null : new Blob([body]).stream(), signal),
       ),

@@ -87,7 +87,7 @@ export interface Closed {
 /**
  * Whether a token opens what is asked for.
  * @param rights of the token's role
- * @returns null where it does; else why not
+ * @returns null if it does; else why not
  */
 export function closedFor(ask: Ask, standing: Standing, rights: readonly Right[]): Closed | null {
   const { stage, words } = standing;

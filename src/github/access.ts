@@ -23,7 +23,7 @@ export interface RepositoryAccess {
   credential: StoredCredential | null;
 }
 
-/** A credential for git, with a way to replace it where the host refused it; null where it cannot be replaced. */
+/** A credential for git, with a way to replace it where the host refused it; null if it cannot be replaced. */
 export interface GitAccess {
   credential: BasicCredential | null;
   renew: (() => Promise<BasicCredential>) | null;
@@ -31,7 +31,7 @@ export interface GitAccess {
 
 /**
  * The credential for the repository's git host.
- * @throws GitHubError where an app's token cannot be had
+ * @throws GitHubError if an app's token cannot be had
  */
 export async function gitAccess(
   config: Config,
@@ -53,7 +53,7 @@ export async function gitAccess(
   };
 }
 
-/** Why a repository cannot be reached as it is to be stored, a sentence; null where nothing is known against it. */
+/** Why a repository cannot be reached as it is to be stored, a sentence; null if nothing is known against it. */
 export function problemOfAccess(config: Config, { cloneUrl, credential }: RepositoryAccess): string | null {
   if (credential === null || !('kind' in credential)) return null;
   if (gitHubRepository(config.github.apiUrl, cloneUrl) === null) {
@@ -74,9 +74,9 @@ export interface GitHubApi {
 }
 
 /**
- * GitHub's API for a repository, or null where the repository is on no GitHub this deployment knows, or has no credential
+ * GitHub's API for a repository, or null if the repository is on no GitHub this deployment knows, or has no credential
  * that could open a pull request. A user name and password for GitHub's own host are a token, for GitHub takes no passwords.
- * @throws GitHubError where an app's token cannot be had
+ * @throws GitHubError if an app's token cannot be had
  */
 export async function gitHubApi(
   config: Config,

@@ -18,7 +18,7 @@ export function gitHubHost(apiUrl: string): string {
 }
 
 /**
- * The repository that a clone address names, or null where it is not on the GitHub behind this API. A GitHub credential
+ * The repository that a clone address names, or null if it is not on the GitHub behind this API. A GitHub credential
  * is given to no other host.
  */
 export function gitHubRepository(apiUrl: string, cloneUrl: string): GitHubRepository | null {
@@ -36,7 +36,7 @@ const BRANCH_PATHS: [host: RegExp, path: string][] = [
   [/^codeberg\.org$|(^|\.)(gitea|forgejo)\./, 'src/branch'],
 ];
 
-/** The page that shows a branch, or null where the host's addresses are not known. */
+/** The page that shows a branch, or null if the host's addresses are not known. */
 export function branchPage(cloneUrl: string, branch: string, apiUrl: string): string | null {
   const { protocol, host, hostname, pathname } = new URL(cloneUrl);
   const known = BRANCH_PATHS.find(([pattern]) => pattern.test(hostname));

@@ -17,7 +17,7 @@ const known = new Map<string, Author>();
 /**
  * `<slug>[bot]` with the address by which GitHub shows it as the App's
  * (docs.github.com/en/rest/apps/apps#get-the-authenticated-app).
- * @returns null where there is no App, or GitHub does not tell
+ * @returns null if there is no App, or GitHub does not tell
  */
 export async function appAuthor(config: Config, api: () => Promise<GitHubApi | null>): Promise<Author | null> {
   const { app, apiUrl } = config.github;

@@ -5,7 +5,7 @@ import { type BranchRules, follows, type NamePattern, violation } from './branch
 /** So many other names are asked for. */
 const MOST_ASKED = 6;
 
-/** The name that is taken; `told`: what people and Claude have to know of it, null where it is the wanted one and may be had. */
+/** The name that is taken; `told`: what people and Claude have to know of it, null if it is the wanted one and may be had. */
 export interface BranchChoice {
   branch: string;
   told: string | null;

@@ -57,11 +57,11 @@ export async function branchRules({ ask, repository }: GitHubApi, branch: string
   };
 }
 
-/** Why a branch of this name cannot be pushed by its rules, as it follows "a branch of this name "; null where nothing is known against it. */
+/** Why a branch of this name cannot be pushed by its rules, as it follows "a branch of this name "; null if nothing is known against it. */
 export function violation(branch: string, { forbidden, patterns }: BranchRules): string | null {
   if (forbidden !== null) return `may not ${forbidden}`;
   const broken = patterns.find((pattern) => follows(branch, pattern) === false);
-  return broken === undefined ? null : patternWords(broken);
+  return broken === undefined ? null : patternText(broken);
 }
 
 /** Whether a name follows a pattern; null: that cannot be told. */
@@ -85,7 +85,7 @@ function matchesPattern(branch: string, operator: string, pattern: string): bool
   }
 }
 
-function patternWords({ operator, pattern, negate }: NamePattern): string {
+function patternText({ operator, pattern, negate }: NamePattern): string {
   const verbs: Record<string, string> = {
     starts_with: 'begin with',
     ends_with: 'end with',

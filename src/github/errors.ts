@@ -63,7 +63,7 @@ const MAX_SAID = 300;
 /**
  * Turns a refusal into an error.
  * @param what for people: what was tried, e.g. "open a pull request in acme/shop"
- * @param body the parsed JSON body, or null where there was none
+ * @param body the parsed JSON body, or null if there was none
  * @param now milliseconds since the epoch
  */
 export function toGitHubError(what: string, status: number, headers: Headers, body: unknown, now: number): GitHubError {

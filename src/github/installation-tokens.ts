@@ -3,7 +3,7 @@
  * shortly before they end. They are never stored.
  */
 import { z } from 'zod';
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { GitHubRepository } from './address.ts';
 import { AppKeyError, importAppKey, signAppToken } from './app-key.ts';
@@ -64,7 +64,7 @@ export class InstallationTokens {
     }
   }
 
-  /** Forgets a token that GitHub or the git host refused; the next one is minted anew, from a fresh look at the installation. */
+  /** Forgets a token that GitHub or the git host refused; the next one is minted again, from a fresh look at the installation. */
   forget(apiUrl: string, app: GitHubApp, repository: GitHubRepository, token: string): void {
     const key = keyOf(apiUrl, app, repository);
     if (this.#known.get(key)?.token === token) this.#known.delete(key);
@@ -74,7 +74,7 @@ export class InstallationTokens {
   /** What a minting under way brings, unless it takes too long or fails for the one who began it. */
   async #join(key: string, underWay: Promise<Minted>): Promise<Minted | null> {
     try {
-      return await withTimeLimit(
+      return await withTimeout(
         JOIN_LIMIT_MS,
         (signal) =>
           new Promise<Minted>((resolve, reject) => {
@@ -123,7 +123,7 @@ export class InstallationTokens {
     } catch (error) {
       if (!(error instanceof GitHubError)) throw error;
       this.#installations.delete(key);
-      // It may have been installed anew, under another id.
+      // It may have been installed again, under another id.
       if (error.kind === 'not-found' && known !== undefined) return this.#mint(key, apiUrl, app, repository);
       throw explained(error, repository);
     }

@@ -18,9 +18,9 @@ type TemplateWord = (typeof TEMPLATE_WORDS)[number];
 
 /** What a pull request tells of. */
 export interface PullRequestFacts {
-  /** Null where the work belongs to no issue. */
+  /** Null if the work belongs to no issue. */
   issue: { identifier: string; title: string; url: string } | null;
-  /** Stands for the issue's title where there is none: the subject of the first commit. */
+  /** Stands for the issue's title if there is none: the subject of the first commit. */
   subject: string;
   /** What Claude's answer says, Markdown. */
   summary: string;
@@ -113,7 +113,7 @@ function withoutMagic(line: string): string {
 /**
  * The body of a pull request with a new generated part; everything else stays as people wrote it.
  * Where people's part leaves too little room, the generated part is shortened.
- * @returns null where nothing is to be changed: the part is the same, somebody took it out, or there is no room at all
+ * @returns null if nothing is to be changed: the part is the same, somebody took it out, or there is no room at all
  */
 export function updatedBody(body: string, generated: string): string | null {
   const begin = BEGIN_PATTERN.exec(body);
@@ -127,7 +127,7 @@ export function updatedBody(body: string, generated: string): string | null {
   return updated.replaceAll('\r\n', '\n') === body.replaceAll('\r\n', '\n') ? null : updated;
 }
 
-/** A generated part of at most so many characters, markers included; null where not even those fit. */
+/** A generated part of at most so many characters, markers included; null if not even those fit. */
 function shortened(generated: string, most: number): string | null {
   if (generated.length <= most) return generated;
   const tail = `\n\n…\n${END}`;

@@ -43,7 +43,7 @@ type Pull = z.infer<typeof pullSchema>;
  * Opens a pull request for a branch, or updates the one that is open. A repeat finds what an earlier try opened. What was
  * closed or merged is left alone, and a new one opened. Of an open one, only the generated part of the body is changed:
  * title, draft or not, and base may have been changed by people.
- * @returns null where the branch has no commits that the base does not have
+ * @returns null if the branch has no commits that the base does not have
  * @throws GitHubError
  */
 export async function proposePullRequest(api: GitHubApi, proposal: Proposal): Promise<ProposedPullRequest | null> {
@@ -77,7 +77,7 @@ export interface PullRequestState {
   base: string;
 }
 
-/** How a pull request stands now; null where there is not one of: this number. @throws GitHubError */
+/** How a pull request stands now; null if there is not one of: this number. @throws GitHubError */
 export async function pullRequestState(api: GitHubApi, number: number): Promise<PullRequestState | null> {
   try {
     const pull = await api.ask({

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { messageOf } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import { sendableData } from '../protocol/text/sendable-text.ts';
 import { GitHubError, toGitHubError } from './errors.ts';
 
@@ -38,7 +38,7 @@ export async function askGitHub<Schema extends z.ZodType>(
   let response: Response;
   let text: string;
   try {
-    [response, text] = await withTimeLimit(REQUEST_TIMEOUT_MS, async (signal) => {
+    [response, text] = await withTimeout(REQUEST_TIMEOUT_MS, async (signal) => {
       const headers: Record<string, string> = {
         accept: 'application/vnd.github+json',
         authorization: `Bearer ${token}`,

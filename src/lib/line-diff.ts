@@ -10,7 +10,7 @@ interface Line {
   text: string;
 }
 
-/** @returns hunks with their heads (`@@ -1,2 +1,3 @@`); empty where the texts are the same */
+/** @returns hunks with their heads (`@@ -1,2 +1,3 @@`); empty if the texts are the same */
 export function unifiedDiff(before: string, after: string): string {
   const lines = changesOf(linesOf(before), linesOf(after));
   const isShown = new Uint8Array(lines.length);

@@ -1,5 +1,5 @@
 /** Runs tasks one after the other, in the order they were given. A task that fails does not stop the next. */
-export class Sequence {
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve();
 
   /** @returns what the task returns, once it had its turn */

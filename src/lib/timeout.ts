@@ -4,7 +4,7 @@
  * @param ms longest time in milliseconds
  * @param work is given the signal that aborts it, with a TimeoutError as reason
  */
-export async function withTimeLimit<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const timer = setTimeout(() => {
     controller.abort(new DOMException(`no answer within ${ms / 1000} s`, 'TimeoutError'));
@@ -21,7 +21,7 @@ export async function withTimeLimit<T>(ms: number, work: (signal: AbortSignal) =
  * @param ms longest wait in milliseconds
  * @returns what it comes to; `late` after that time
  */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T | 'late'> {
+export async function settledWithin<T>(ms: number, work: Promise<T>): Promise<T | 'late'> {
   const { promise, resolve } = Promise.withResolvers<'late'>();
   const timer = setTimeout(() => resolve('late'), ms);
   try {

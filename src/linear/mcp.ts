@@ -1,5 +1,5 @@
 /** A request to Linear's own MCP server (linear.app/docs/mcp), with the app's token; its answer is streamed. */
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 
 /** Longest wait for an answer to begin. */
 const ANSWER_TIMEOUT_MS = 120_000;
@@ -19,7 +19,7 @@ export interface McpRequest {
 export function askLinearMcp(mcpUrl: string, accessToken: string, request: McpRequest): Promise<Response> {
   const headers = new Headers(request.headers);
   headers.set('authorization', `Bearer ${accessToken}`);
-  return withTimeLimit(ANSWER_TIMEOUT_MS, (signal) =>
+  return withTimeout(ANSWER_TIMEOUT_MS, (signal) =>
     fetch(mcpUrl, { method: request.method, headers, body: request.body, redirect: 'manual', signal }),
   );
 }

@@ -7,7 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
-import { within } from '../lib/timeout.ts';
+import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
 import {
@@ -159,7 +159,7 @@ export class LinearWorkspace extends DurableObject<Env> {
     const { kv } = this.ctx.storage;
     const known = z.string().safeParse(kv.get(APP_USER));
     if (known.success) return known.data;
-    const found = await within(APP_USER_LIMIT_MS, findAppUserId(this.#database, this.#id));
+    const found = await settledWithin(APP_USER_LIMIT_MS, findAppUserId(this.#database, this.#id));
     if (found === 'late') throw new DatabaseError('The database does not answer');
     if (found !== null && kv.get(APP_USER) === undefined) kv.put(APP_USER, found);
     return found;

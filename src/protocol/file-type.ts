@@ -9,7 +9,7 @@ export const TYPE_BYTES = 4096;
 /** Images that every browser draws and that hold no script. */
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
 
-/** What `fileType` knows, in words for people. */
+/** What `fileType` knows, as text for users. */
 export const KNOWN_TYPES = 'images, PDF, text, zip and gzip';
 
 /** The extensions that fit a type; the first is given to a name that has none of them. */

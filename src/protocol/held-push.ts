@@ -23,7 +23,7 @@ export function heldMark({ files, fingerprint }: Pick<HeldPush, 'files' | 'finge
   return `[held ${fingerprint}: ${files.map((file) => JSON.stringify(file)).join(', ')}]`;
 }
 
-/** Reads what `heldMark` wrote; null where a refusal names nothing that is held. */
+/** Reads what `heldMark` wrote; null if a refusal names nothing that is held. */
 export function readHeldMark(text: string): Pick<HeldPush, 'files' | 'fingerprint'> | null {
   const begin = /\[held ([0-9a-f]{64}): /.exec(text);
   const fingerprint = begin?.[1];

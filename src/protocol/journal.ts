@@ -94,7 +94,7 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     patchBytes: z.number().nullable(),
     /** What runs in the background; left out where nothing does. */
     background: backgroundSchema.optional(),
-    /** Files that Claude shared so far; left out where there are none. */
+    /** Files that Claude shared so far; left out if there are none. */
     shared: z.array(sharedFileSchema).optional(),
     problem: z.string().optional(),
   }),
@@ -162,7 +162,7 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     kind: z.literal('rate-limit'),
     status: z.string(),
     limit: z.string(),
-    /** Milliseconds since the epoch; null where Claude did not say. */
+    /** Milliseconds since the epoch; null if Claude did not say. */
     resetsAt: time.nullable(),
     /** Share used, 0 to 1, where known. */
     utilization: z.number().nullable(),

@@ -76,11 +76,11 @@ export type ClaudeCredential = z.infer<typeof claudeCredentialSchema>;
 export const startSessionSchema = z.object({
   /** Version of the protocol that the Worker speaks; see version.ts. */
   protocol: protocolSchema,
-  /** Life number given by the issue session; a higher one supersedes every earlier life of this session. */
+  /** Life number given by the issue session; a higher one supersedes every earlier incarnation of this session. */
   generation: z.number().int().positive(),
   /** Numbering of events that the issue session has seen of this generation: a sandbox without it answers 410 `lost`. */
   knows: uuid.optional(),
-  /** Work of an earlier life, which this one takes up; without a disk that holds it. */
+  /** Work of an earlier incarnation, which this one takes up; without a disk that holds it. */
   restore: checkpointManifestSchema.optional(),
   /** Turn whose work is in `restore` and was not saved: it is saved once it is restored. */
   saveTurn: z.number().int().positive().optional(),
@@ -111,7 +111,7 @@ export const startSessionSchema = z.object({
     pushed: z.string().nullable().optional(),
     /**
      * How the session's pull request stands: `head`, the commit that it proposes, or proposed last; `base`, what it is merged into.
-     * Left out where there is none, or that is not known.
+     * Left out if there is none, or that is not known.
      */
     pullRequest: z
       .object({
@@ -154,7 +154,7 @@ export const startSessionSchema = z.object({
    */
   decoy: z.object({ name: z.string().regex(/^[A-Z][A-Z_]*$/), value: z.string().min(1) }).optional(),
   /**
-   * The issue session knows results after which a turn goes on (`line.goesOn`) and `work-ended`. Left out by older ones: for them every
+   * The issue session knows results after which a turn continues (`line.goesOn`) and `work-ended`. Left out by older ones: for them every
    * result ends a turn.
    */
   waitsForHelpers: z.boolean().optional(),
@@ -207,8 +207,8 @@ export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
  * - `decide`: on a tool that asks to be let run (`can_use_tool` of any other tool); refused with 409 likewise. It runs with the
  *   input it asked with, or is told the message.
  * - `stop`: interrupt, then end the CLI's whole process tree; what was done is saved, and a `saved` event always closes
- *   the stop, also where nothing ran. It concerns its turn and earlier ones: their prompts are dropped when they arrive
- *   later, and the work of a later turn goes on undisturbed.
+ *   the stop, also when nothing ran. It concerns its turn and earlier ones: their prompts are dropped when they arrive
+ *   later, and the work of a later turn continues undisturbed.
  */
 export const sandboxCommandSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('prompt'), id: uuid, turn: z.number().int().positive(), text: z.string().min(1) }),
@@ -265,7 +265,7 @@ export type ChangedFile = z.infer<typeof changedFileSchema>;
 export const commitSchema = z.object({ sha: shown(100), subject: shown(1_000) });
 export type Commit = z.infer<typeof commitSchema>;
 
-/** Commands in the background, in words for people, and after how many ms without a prompt they are ended. */
+/** Commands in the background, as text for users, and after how many ms without a prompt they are ended. */
 export const backgroundSchema = z.object({ commands: few(shown(1_000), 100), endAfterMs: duration });
 export type Background = z.infer<typeof backgroundSchema>;
 
@@ -297,7 +297,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
   }),
   /** `goesOn`: a result that does not end the turn, because helpers of Claude's are still at work. Left out by older servers. */
   z.object({ ...numbered, type: z.literal('line'), line: z.string(), goesOn: z.boolean().optional() }),
-  /** A turn that went on after a result is over, and no other result comes. Only where the start says `waitsForHelpers`. */
+  /** A turn that went on after a result is over, and no other result comes. Only if the start says `waitsForHelpers`. */
   z.object({ ...numbered, type: z.literal('work-ended') }),
   z.object({ ...numbered, type: z.literal('stderr'), text: shown(MAX_OUTPUT) }),
   z.object({ ...numbered, type: z.literal('setup-output'), text: shown(MAX_OUTPUT) }),
@@ -311,14 +311,14 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     duringTurn: z.boolean(),
     /** Why, where the driver knows: it was stopped, it idled out, it went silent. */
     cause: z.enum(['idle', 'stop', 'silent', 'crash']),
-    /** Highest turn of the prompts it had not answered, or of the stop; left out where there is none. */
+    /** Highest turn of the prompts it had not answered, or of the stop; left out if there is none. */
     turn: z.number().int().nonnegative().optional(),
     /**
      * What became of the prompts it had not answered, by their ids: `read` are in the conversation on this disk, `unread`
      * are gone with it, or were dropped by the stop. Those that wait for the next process are in neither.
      */
     prompts: z.object({ read: few(shown(100), 1_000), unread: few(shown(100), 1_000) }).optional(),
-    /** Commands in the background that ended with it, in words for people; left out where there were none. */
+    /** Commands in the background that ended with it, as text for users; left out where there were none. */
     background: few(shown(1_000), 100).optional(),
   }),
   /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
@@ -347,7 +347,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     background: backgroundSchema.optional(),
     /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
     again: z.boolean().optional(),
-    /** What went wrong (e.g. the push was refused), in words for people. */
+    /** What went wrong (e.g. the push was refused), as text for users. */
     problem: shown(MAX_WORDS).optional(),
   }),
   /** Something people should know, in one line. */

@@ -16,9 +16,9 @@ const time = z.number().int().nonnegative();
 /**
  * What a session is doing, in one word.
  * `waiting` nothing was asked yet or the next prompt is awaited; `starting` the sandbox is prepared; `working` Claude
- * works; `asking` a person has to answer before it goes on; `saving` the result is committed and pushed; `stopping` a stop
+ * works; `asking` a person has to answer before it continues; `saving` the result is committed and pushed; `stopping` a stop
  * was asked for and not yet confirmed; `queued` too many sessions of the workspace are at work; `parked` a limit of Claude's is
- * used up, and it goes on by itself.
+ * used up, and it continues by itself.
  */
 export const phaseSchema = z.enum([
   'waiting',
@@ -52,7 +52,7 @@ export const askedSchema = z.object({
   choices: z.array(choiceSchema).optional(),
   /** Several options may be chosen. */
   multiSelect: z.boolean().optional(),
-  /** When it is denied without an answer; null where it stands. */
+  /** When it is denied without an answer; null if it stands. */
   until: time.nullable(),
 });
 export type Asked = z.infer<typeof askedSchema>;
@@ -86,11 +86,11 @@ export const sessionViewSchema = z.object({
   windows: z
     .array(z.object({ name: z.string(), utilization: z.number().nullable(), resetsAt: time.nullable() }))
     .optional(),
-  /** Trouble with the Claude account that whoever runs Cyrus has to see to. */
+  /** Trouble with the Claude account that the operator has to see to. */
   alert: z.string().optional(),
   /** Why nothing can be asked of this session for now, where this version cannot go on with it. */
   readOnly: z.string().optional(),
-  /** Commands that run on in the background although the turn is over; left out where there are none. */
+  /** Commands that run on in the background although the turn is over; left out if there are none. */
   background: z.array(z.string()).optional(),
   /** Effects that were given up. */
   failedEffects: z.number().int().nonnegative(),

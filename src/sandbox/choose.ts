@@ -58,7 +58,7 @@ function undecided(config: Config): Placement {
   return config.sandbox.kind === 'endpoint' ? { kind: 'deployment' } : { kind: 'container', instance: 'standard' };
 }
 
-/** @throws SandboxError where none is stored for this address, DatabaseError, DecryptionError */
+/** @throws SandboxError if none is stored for this address, DatabaseError, DecryptionError */
 async function secretOf({ database, secretCopy, state }: Where, url: string): Promise<string> {
   const { workspaceId, repository } = state;
   const secret = await findServerSecret(database, secretCopy, { workspaceId, fullName: repository ?? '', url });

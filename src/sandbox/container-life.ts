@@ -30,7 +30,7 @@ export interface Memory {
 }
 
 /** Leads what the first version kept, times of the wall clock, to the time that was lived. */
-export function countLife(kv: Memory): void {
+export function migrateLifetime(kv: Memory): void {
   const startedAt = kv.get(STARTED_AT);
   if (typeof startedAt !== 'number') return;
   const now = Date.now();
@@ -39,7 +39,7 @@ export function countLife(kv: Memory): void {
   if (kv.get(STOPPING_SINCE) !== undefined) kv.put(STOPPING_AT, ms);
 }
 
-export class ContainerLife {
+export class ContainerLifetime {
   readonly #kv: Memory;
 
   constructor(kv: Memory) {

@@ -53,7 +53,7 @@ export class ContainerSandbox implements Sandbox {
     this.#container = containers.getByName(nameOf(sessionId, generation));
     this.#rules = rules;
     this.#fetch = async (path, init) =>
-      asResponse(await inWords('answer', () => this.#container.ask(path, init.method, init.body)));
+      asResponse(await withErrorText('answer', () => this.#container.ask(path, init.method, init.body)));
   }
 
   gateway(_origin: string, token: string): StartSession['gateway'] {
@@ -65,13 +65,13 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async warm(sessionId: string): Promise<void> {
-    await inWords('start', () => this.#container.warm(sessionId));
+    await withErrorText('start', () => this.#container.warm(sessionId));
   }
 
   start(sessionId: string, body: StartSession): Promise<SandboxStatus> {
     const rules = { session: sessionId, ...this.#rules };
     const begin: SandboxFetch = async (path, init) =>
-      asResponse(await inWords('start', () => this.#container.begin(rules, path, String(init.body))));
+      asResponse(await withErrorText('start', () => this.#container.begin(rules, path, String(init.body))));
     return startSession(begin, sessionId, body);
   }
 
@@ -95,7 +95,7 @@ function asResponse(reply: Reply | null): Response {
 }
 
 /** No capacity, a start that failed, an image that is being pulled: all of them may pass. @throws SandboxError */
-async function inWords<T>(what: 'start' | 'answer', call: () => Promise<T>): Promise<T> {
+async function withErrorText<T>(what: 'start' | 'answer', call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {

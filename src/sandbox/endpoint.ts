@@ -1,5 +1,5 @@
 /** A sandbox server at an address: a VPS, a build machine, or the local process that `npm start` runs. */
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
 import { bodyType, isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
@@ -23,7 +23,7 @@ export class EndpointSandbox implements Sandbox {
    */
   constructor(url: string, secret: () => Promise<string>) {
     this.#fetch = (path, init) =>
-      withTimeLimit(typeof init.body === 'object' ? FILE_TIMEOUT_MS : TIMEOUT_MS, async (signal) => {
+      withTimeout(typeof init.body === 'object' ? FILE_TIMEOUT_MS : TIMEOUT_MS, async (signal) => {
         const headers = { authorization: `Bearer ${await secret()}`, 'content-type': bodyType(init.body) };
         const response = await fetch(url + path, { ...init, headers, signal });
         // Read within the limit too; every answer of a sandbox server is short.
@@ -38,7 +38,7 @@ export class EndpointSandbox implements Sandbox {
         throw error;
       })}`;
       return await isKnown((path, init) => {
-        return withTimeLimit(THERE_TIMEOUT_MS, async (signal) => {
+        return withTimeout(THERE_TIMEOUT_MS, async (signal) => {
           const response = await fetch(url + path, { ...init, headers: { authorization }, signal });
           return new Response(await response.text(), { status: response.status });
         });

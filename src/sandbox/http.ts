@@ -29,7 +29,7 @@ const LOST = ['410 lost', '404 no-session'];
 const SAME_COMMIT =
   'The sandbox server and this Worker have different versions; deploy both from the same commit, then comment to try again.';
 
-/** `PUT /sessions/:id` @throws SandboxError, also where the server speaks a version of the protocol that is too far away */
+/** `PUT /sessions/:id` @throws SandboxError, also when the server speaks a version of the protocol that is too far away */
 export async function startSession(fetch: SandboxFetch, sessionId: string, body: StartSession): Promise<SandboxStatus> {
   const response = await ask(fetch, `/sessions/${sessionId}`, 'PUT', { ...body, protocol: SANDBOX_PROTOCOL });
   const parsed = sandboxStatusSchema.safeParse(await response.json().catch(() => null));

@@ -6,11 +6,11 @@
 import { Container } from '@cloudflare/containers';
 import { z } from 'zod';
 import { asError } from '../lib/error.ts';
-import { withTimeLimit } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { Egress } from '../protocol/settings/egress.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
-import { ContainerLife, countLife } from './container-life.ts';
+import { ContainerLifetime, migrateLifetime } from './container-life.ts';
 import { bodyType, type SandboxBody } from './http.ts';
 
 const PORT = 8080;
@@ -53,19 +53,19 @@ export class SandboxContainer extends Container<Env> {
   override sleepAfter = '5m';
   override enableInternet = false;
   override interceptHttps = true;
-  readonly #life: ContainerLife;
+  readonly #life: ContainerLifetime;
   #isBegun = false;
   #starting: Promise<void> | null = null;
 
   constructor(ctx: DurableObjectState<object>, env: Env) {
     super(ctx, env);
-    migrateValues(ctx.storage, 'sandbox-container', [firstValues, ({ kv }) => countLife(kv)]);
-    this.#life = new ContainerLife(ctx.storage.kv);
+    migrateValues(ctx.storage, 'sandbox-container', [firstValues, ({ kv }) => migrateLifetime(kv)]);
+    this.#life = new ContainerLifetime(ctx.storage.kv);
   }
 
   /**
    * Sends the request that starts a session, starting the container if need be, under these rules from its first packet on.
-   * @returns null where the session has begun in this life and the container is gone, its disk with it: what comes next is
+   * @returns null if the session has begun in this life and the container is gone, its disk with it: what comes next is
    * another life, with an object of its own
    * @throws whatever the platform says of a container that does not start
    */
@@ -82,7 +82,7 @@ export class SandboxContainer extends Container<Env> {
 
   /**
    * Starts the container before it is known what for: nothing of the session is in it, and it reaches nothing but the
-   * gateway until `begin` says what it may. Where nothing begins it goes to sleep like any other.
+   * gateway until `begin` says what it may. If nothing begins it goes to sleep like any other.
    * @throws as `begin`
    */
   async warm(session: string): Promise<void> {
@@ -92,7 +92,7 @@ export class SandboxContainer extends Container<Env> {
     if (!this.#isBegun) await this.#start();
   }
 
-  /** Sends a request to the sandbox server. Null where no container runs: none is started for a command it knows nothing of. */
+  /** Sends a request to the sandbox server. Null if no container runs: none is started for a command it knows nothing of. */
   async ask(path: string, method: string, body?: SandboxBody): Promise<Reply | null> {
     if (!this.ctx.container?.running) return null;
     return this.#send(path, method, body);
@@ -122,12 +122,12 @@ export class SandboxContainer extends Container<Env> {
     }
   }
 
-  /** Not by `containerFetch`, which counts a request that its client gave up as in flight for ever (cloudflare/containers#241). */
+  /** Not by `containerFetch`, which counts a request that its client gave up as in flight forever (cloudflare/containers#241). */
   async #send(path: string, method: string, body?: SandboxBody): Promise<Reply> {
     const server = this.ctx.container?.getTcpPort(PORT);
     if (!server) throw new Error('this object has no container');
     this.renewActivityTimeout();
-    return withTimeLimit(typeof body === 'object' ? FILE_LIMIT_MS : ANSWER_LIMIT_MS, async (signal) => {
+    return withTimeout(typeof body === 'object' ? FILE_LIMIT_MS : ANSWER_LIMIT_MS, async (signal) => {
       const headers = { 'content-type': bodyType(body) };
       const init = method === 'GET' ? { method, signal } : { method, headers, body, signal };
       const response = await server.fetch(`http://sandbox${path}`, init);
@@ -135,7 +135,7 @@ export class SandboxContainer extends Container<Env> {
     });
   }
 
-  /** The class's own engine, which runs at least every 3 min while the container does, so it is also where its life is limited. */
+  /** The class's own engine, which runs at least every 3 min while the container does, so this is also where its lifetime is limited. */
   override async alarm(...invocation: Parameters<Container['alarm']>): Promise<void> {
     await this.#limitLife();
     await super.alarm(...invocation);
@@ -192,12 +192,12 @@ export class SandboxContainer extends Container<Env> {
     log('sandbox.container.failed', { container: this.ctx.id.toString(), error: cause });
   }
 
-  /** What the server says of itself; null where it does not answer. */
+  /** What the server says of itself; null if it does not answer. */
   async #health(): Promise<z.infer<typeof healthSchema> | null> {
     const server = this.ctx.container?.getTcpPort(PORT);
     if (!server) return null;
     try {
-      return await withTimeLimit(HEALTH_LIMIT_MS, async (signal) => {
+      return await withTimeout(HEALTH_LIMIT_MS, async (signal) => {
         const response = await server.fetch('http://sandbox/health', { signal });
         return healthSchema.parse(await response.json());
       });

@@ -4,7 +4,7 @@
  */
 
 import { asError } from '../lib/error.ts';
-import { within } from '../lib/timeout.ts';
+import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { Database } from '../store/database.ts';
 import { findSealedSandboxSecret, openSandboxSecret, type SandboxServer } from '../store/sandbox-secrets.ts';
@@ -22,8 +22,8 @@ export interface SecretCopy {
 
 /**
  * The secret as the database has it; where the database fails or does not answer in time, as it was when it was last asked.
- * @returns null where none is stored for this address
- * @throws DatabaseError where there is no copy either; DecryptionError
+ * @returns null if none is stored for this address
+ * @throws DatabaseError if there is no copy either; DecryptionError
  */
 export async function findServerSecret(
   database: Database,
@@ -43,7 +43,7 @@ async function findSealed(database: Database, copy: SecretCopy, server: SandboxS
     return sealed;
   }
   try {
-    const found = await within(DATABASE_LIMIT_MS, asking);
+    const found = await settledWithin(DATABASE_LIMIT_MS, asking);
     if (found === 'late') {
       // Nobody waits for it any more.
       asking.catch(() => {});

@@ -1,4 +1,4 @@
-/** Why a container did not start, in words for people. Cloudflare tells it by the message alone. */
+/** Why a container did not start, as text for users. Cloudflare tells it by the message alone. */
 
 export interface StartFailure {
   /** What the session waits for, as the page and Linear show it. */

@@ -62,7 +62,7 @@ export async function putCheckpointManifest(
 /**
  * Removes what a new checkpoint has made pointless: objects of the one before it in the same life; and everything of earlier
  * lives, once this one has taken up what they kept or has completed a turn (`settled`): until then people may need it.
- * @param before the checkpoint that counted until now; null where there was none
+ * @param before the checkpoint that counted until now; null if there was none
  * @throws LogKeyError; R2's errors as they are
  */
 export async function removeObsoleteObjects(
@@ -72,9 +72,9 @@ export async function removeObsoleteObjects(
   before: CheckpointManifest | null,
 ): Promise<void> {
   const { generation } = manifest;
-  const isNewLife = before?.generation !== generation;
+  const isNewGeneration = before?.generation !== generation;
   const gone: string[] = [];
-  if (manifest.settled && (isNewLife || !before.settled)) {
+  if (manifest.settled && (isNewGeneration || !before.settled)) {
     const own = `${prefix(sessionId)}/${generation}/`;
     for (let cursor: string | undefined, more = true; more; ) {
       const page = await bucket.list({ prefix: `${prefix(sessionId)}/`, ...(cursor !== undefined && { cursor }) });
@@ -85,7 +85,7 @@ export async function removeObsoleteObjects(
       cursor = page.truncated ? page.cursor : undefined;
     }
   }
-  if (before && !isNewLife) {
+  if (before && !isNewGeneration) {
     const kept = new Set(checkpointObjects(manifest).map(({ name }) => name));
     for (const { name } of checkpointObjects(before)) {
       if (!kept.has(name)) gone.push(objectKey(sessionId, generation, name));

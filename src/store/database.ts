@@ -17,7 +17,7 @@ export interface Database {
   orm: DrizzleD1Database;
   /** Encrypts. */
   encryptionKey: string;
-  /** Decrypt: the one above, and the one before it where there is one. */
+  /** Decrypt: the one above, and the one before it if there is one. */
   readKeys: readonly string[];
 }
 
@@ -261,7 +261,7 @@ export async function upsertRepository(
   );
 }
 
-/** Whether a repository is configured, and how its workspace stands; null where it is not. @throws NotMigratedError, DatabaseError */
+/** Whether a repository is configured, and how its workspace stands; null if it is not. @throws NotMigratedError, DatabaseError */
 export async function findRepositoryGround(
   db: Database,
   workspaceId: string,
@@ -285,7 +285,7 @@ export async function hasOwnEndpoints(db: Database): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** The id of a repository, or null where the workspace has no such one. @throws NotMigratedError, DatabaseError */
+/** The id of a repository, or null if the workspace has no such one. @throws NotMigratedError, DatabaseError */
 export async function findRepositoryId(db: Database, workspaceId: string, fullName: string): Promise<string | null> {
   const [row] = await run(() =>
     db.orm.select({ id: repositories.id }).from(repositories).where(ofRepository(workspaceId, fullName)).limit(1),
@@ -319,7 +319,7 @@ export async function indexSession(db: Database, row: IndexedSession): Promise<v
   );
 }
 
-/** The app user's id in a workspace, or null where the workspace is not known. @throws NotMigratedError, DatabaseError */
+/** The app user's id in a workspace, or null if the workspace is not known. @throws NotMigratedError, DatabaseError */
 export async function findAppUserId(db: Database, workspaceId: string): Promise<string | null> {
   const [row] = await run(() =>
     db.orm.select({ appUserId: workspaces.appUserId }).from(workspaces).where(eq(workspaces.id, workspaceId)).limit(1),
@@ -339,7 +339,7 @@ export async function listRunningSessions(db: Database, workspaceId: string): Pr
   return rows.map((row) => row.id);
 }
 
-/** Where a list of sessions goes on: the last row of the part before. */
+/** Where a list of sessions continues: the last row of the part before. */
 export type SessionCursor = Pick<SessionRow, 'updatedAt' | 'id'>;
 
 /**

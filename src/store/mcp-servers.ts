@@ -50,7 +50,7 @@ export async function listMcpServers(db: Database, key: RepositoryKey): Promise<
   }));
 }
 
-/** A server as the gateway reaches it; null where there is none. @throws NotMigratedError, DatabaseError, DecryptionError */
+/** A server as the gateway reaches it; null if there is none. @throws NotMigratedError, DatabaseError, DecryptionError */
 export async function findMcpServer(db: Database, key: RepositoryKey, name: string): Promise<McpServer | null> {
   const [row] = await run(() =>
     db.orm
@@ -73,7 +73,7 @@ export async function findMcpServer(db: Database, key: RepositoryKey, name: stri
  * @param repositoryId the repository's own id; the caller has looked it up
  * @param kept whether headers that are stored stay; they are dropped otherwise, unless new ones are given
  * @param now ms
- * @throws NotMigratedError; DatabaseError, also where the repository is gone
+ * @throws NotMigratedError; DatabaseError, also when the repository is gone
  */
 export async function putMcpServer(
   db: Database,

@@ -1,5 +1,5 @@
 /**
- * Installations under way. What comes back from Linear is believed only where a row here knows its state, the browser that
+ * Installations under way. What comes back from Linear is believed only if a row here knows its state, the browser that
  * began it asks, in time, for the first time. States are stored hashed.
  */
 import { and, eq, gt, isNull, lt } from 'drizzle-orm';

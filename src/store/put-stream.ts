@@ -1,7 +1,7 @@
 /** A stream into R2. */
 
 /**
- * Stores a stream of known length. R2 takes one only where the runtime knows its length
+ * Stores a stream of known length. R2 takes one only if the runtime knows its length
  * (developers.cloudflare.com/r2/api/workers/workers-api-reference, `put`).
  * @param size bytes; what brings more or fewer is not stored
  * @throws R2's errors, and those of the stream, as they are

@@ -114,7 +114,7 @@ export async function publishCacheEntry(
   const kept: KeptCache = { ...manifest, at: now };
   const stored = await bucket.put(key, JSON.stringify(kept), {
     httpMetadata: { contentType: 'application/json; charset=utf-8' },
-    // Whoever knows the inputs knows the name: a later session must not be able to put something else in its place.
+    // Anyone who knows the inputs knows the name: a later session must not be able to put something else in its place.
     ...(isSetup && { onlyIf: { etagDoesNotMatch: '*' } }),
   });
   const version = stored ? manifest.version : ((await readCacheEntry(bucket, place, entry, now))?.version ?? '');

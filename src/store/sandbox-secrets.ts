@@ -11,7 +11,7 @@ import { sandboxSecrets } from './schema.ts';
  * Stores the secret of a repository's sandbox server, in the place of any before.
  * @param url address of the server, without trailing slash
  * @param now ms
- * @throws NotMigratedError; DatabaseError, also where the workspace does not exist
+ * @throws NotMigratedError; DatabaseError, also when the workspace does not exist
  */
 export async function putSandboxSecret(
   db: Database,
@@ -39,13 +39,13 @@ export interface SandboxServer {
   url: string;
 }
 
-/** The secret for a server, decrypted; null where none is stored for this address. @throws DatabaseError, DecryptionError */
+/** The secret for a server, decrypted; null if none is stored for this address. @throws DatabaseError, DecryptionError */
 export async function findSandboxSecret(db: Database, server: SandboxServer): Promise<string | null> {
   const sealed = await findSealedSandboxSecret(db, server);
   return sealed === null ? null : openSandboxSecret(db, server, sealed);
 }
 
-/** The secret for a server, still encrypted; null where none is stored for this address. @throws DatabaseError */
+/** The secret for a server, still encrypted; null if none is stored for this address. @throws DatabaseError */
 export async function findSealedSandboxSecret(db: Database, server: SandboxServer): Promise<string | null> {
   const { workspaceId, fullName, url } = server;
   const [row] = await run(() =>

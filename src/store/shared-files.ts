@@ -10,7 +10,7 @@ import { LogKeyError, sessionPrefix } from './logs.ts';
 /** Most different files that are kept of a session. */
 const MAX_KEPT = 500;
 
-/** The file was not stored: why, in words for people. */
+/** The file was not stored: why, as text for users. */
 export class SharedFileError extends Error {
   override readonly name = 'SharedFileError';
 }
@@ -18,7 +18,7 @@ export class SharedFileError extends Error {
 /**
  * Stores a file; the same again changes nothing.
  * @param type media type by content
- * @throws SharedFileError where it is too large, not what its hash says, or one too many; LogKeyError; R2's errors as they are
+ * @throws SharedFileError if it is too large, not what its hash says, or one too many; LogKeyError; R2's errors as they are
  */
 export async function putSharedFile(
   bucket: R2Bucket,

@@ -18,7 +18,7 @@ export async function readWorkspaceSettings(db: Database, workspaceId: string): 
 
 /**
  * @param now ms
- * @returns false where there is no such workspace @throws NotMigratedError, DatabaseError
+ * @returns false if there is no such workspace @throws NotMigratedError, DatabaseError
  */
 export async function writeWorkspaceSettings(
   db: Database,

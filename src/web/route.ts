@@ -24,7 +24,7 @@ export function usePath(): string {
   return useSyncExternalStore(followPath, () => location.pathname);
 }
 
-/** For `onClick` of a link within the app: goes there without loading anew. Other clicks stay the browser's. */
+/** For `onClick` of a link within the app: goes there without loading again. Other clicks stay the browser's. */
 export function followLink(event: MouseEvent<HTMLAnchorElement>): void {
   if (event.defaultPrevented || event.button !== 0) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -29,7 +29,7 @@ function read(line: object): void {
   work.look();
 }
 
-/** @returns whether the turn goes on */
+/** @returns whether the turn continues */
 function result(queued = 0): boolean {
   tracker.read(JSON.stringify({ type: 'result', user_message_uuids: ['p'], queued_turn_count: queued }));
   return work.holdsAfterResult(queued > 0);

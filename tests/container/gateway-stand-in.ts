@@ -40,7 +40,7 @@ export interface GatewayStandIn {
   away: boolean;
   /** 503 to events alone while true. */
   eventsAway: boolean;
-  /** Events are refused as those of an earlier life while true. */
+  /** Events are refused as those of an earlier incarnation while true. */
   superseded: boolean;
   /** A number above 0 loses that many answers to batches after storing them. */
   loseAnswers: number;

@@ -408,7 +408,7 @@ describe('the repository’s conventions', () => {
 describe('a credential that may not push', () => {
   const service = 'git-receive-pack';
   const text = 'Cyrus: the git host forbids this for the credential stored for acme/x: Write access not granted\n';
-  /** The host’s answer to what a push begins with, after which everything else goes on. */
+  /** The host’s answer to what a push begins with, after which everything else continues. */
   async function beginRefused(name: string, status: number, readOnly = false): Promise<string[]> {
     const asked: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();

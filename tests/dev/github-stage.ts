@@ -21,7 +21,7 @@ export interface GitHubStage {
   now(): number;
   /** A stand-in that knows nothing, with the app installed on the sample repository. */
   anew(): Promise<void>;
-  /** Pushes a commit to a branch, which is made from main where there is none. */
+  /** Pushes a commit to a branch, which is made from main if there is none. */
   push(branch: string): Promise<void>;
   /** git as a client of the host with this `user:password`. */
   runGit(args: string[], credential: string, cwd?: string): Promise<string>;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ContainerLife, countLife, type Memory } from '../../src/sandbox/container-life.ts';
+import { ContainerLifetime, type Memory, migrateLifetime } from '../../src/sandbox/container-life.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 /** A life whose object is evicted between any two looks. */
-const life = () => new ContainerLife(kv);
+const life = () => new ContainerLifetime(kv);
 const setClock = (by: number) => void vi.setSystemTime(Date.now() + by);
 /** Time passes, with a look every three minutes. @returns whether the life was over at any of them */
 const live = (ms: number): boolean => {
@@ -75,7 +75,7 @@ describe('a container', () => {
   it('that an earlier version started has lived since then, and goes on ending', () => {
     stored.set('cyrus-started-at', NOW - 11 * HOUR);
     stored.set('cyrus-stopping-since', NOW - MINUTE);
-    countLife(kv);
+    migrateLifetime(kv);
     expect(life().isEnding).toBe(true);
     expect(life().end()).toBe('wait');
     expect(live(HOUR)).toBe(false);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { JournalBody, JournalEntry } from '../../src/protocol/journal.ts';
 import { creationHunks, diffCounts, diffLines } from '../../src/web/outline/diff.ts';
-import { failureWords, lineWords, retryWords } from '../../src/web/outline/line-words.ts';
+import { failureText, lineText, retryText } from '../../src/web/outline/line-words.ts';
 import type { Item } from '../../src/web/outline/model.ts';
 import { openSections, outlineOf } from '../../src/web/outline/outline.ts';
 import { stepsOf } from '../../src/web/outline/steps.ts';
@@ -111,7 +111,7 @@ describe('the outline of a journal', () => {
     const items = outlineOf(journal.entries).sections[0]?.items ?? [];
     expect(drawn(items)).toBe('[failures a] text');
     const row = items[0]?.type === 'work' ? items[0].rows[0] : undefined;
-    expect(row?.type === 'failures' && failureWords(row.entries)).toEqual({
+    expect(row?.type === 'failures' && failureText(row.entries)).toEqual({
       level: 'error',
       text: 'Failed 3 times, last after 2 tries: Posting to Linear. HTTP 401',
       more: Array.from({ length: 3 }, () => 'Posting to Linear: HTTP 401').join('\n'),
@@ -322,7 +322,7 @@ describe('entries in plain words', () => {
       input: { command: 'rm\u202e -r dist\nls', run_in_background: true },
       permission: { why: null },
     };
-    expect(lineWords(asked, 0)).toEqual({
+    expect(lineText(asked, 0)).toEqual({
       level: 'info',
       text: 'Claude asks to use Bash',
       more: 'rm\\u{202e} -r dist\nls\n\n{\n  "run_in_background": true\n}',
@@ -333,23 +333,23 @@ describe('entries in plain words', () => {
 
   test('say how full a limit is and when it resets', () => {
     const limit = { ...head, kind: 'rate-limit', limit: 'five_hour', resetsAt: null } as const;
-    expect(lineWords({ ...limit, status: 'allowed_warning', utilization: 0.91 }, 0)).toMatchObject({
+    expect(lineText({ ...limit, status: 'allowed_warning', utilization: 0.91 }, 0)).toMatchObject({
       level: 'warning',
       text: '91 % of the five hour limit is used',
     });
-    expect(lineWords({ ...limit, status: 'rejected', utilization: null }, 0).level).toBe('error');
-    expect(lineWords({ ...limit, status: 'allowed', utilization: null }, 0).level).toBe('quiet');
+    expect(lineText({ ...limit, status: 'rejected', utilization: null }, 0).level).toBe('error');
+    expect(lineText({ ...limit, status: 'allowed', utilization: null }, 0).level).toBe('quiet');
   });
 
   test('show what is not known as formatted JSON, and broken JSON as it is', () => {
     const unknown = { ...head, kind: 'unknown', type: 'system/new' } as const;
-    expect(lineWords({ ...unknown, raw: '{"a":1}' }, 0).more).toBe('{\n  "a": 1\n}');
-    expect(lineWords({ ...unknown, raw: '{"a":' }, 0).more).toBe('{"a":');
+    expect(lineText({ ...unknown, raw: '{"a":1}' }, 0).more).toBe('{\n  "a": 1\n}');
+    expect(lineText({ ...unknown, raw: '{"a":' }, 0).more).toBe('{"a":');
   });
 
   test('of retries tell the last one', () => {
     const retry = { ...head, kind: 'retry', maxAttempts: 10, delayMs: 1040, error: 'overloaded' } as const;
-    const words = retryWords([
+    const words = retryText([
       { ...retry, attempt: 1, httpStatus: 529 },
       { ...retry, seq: 2, attempt: 2, httpStatus: 529 },
     ]);

@@ -90,7 +90,7 @@ export class OauthControl {
    * @param authorizeUrl as the application made it
    * @param workspace its urlKey; default: the first in which it is possible
    * @returns where the browser is sent: the application's callback
-   * @throws RefusedError where the person would see a page that says why it is not possible
+   * @throws RefusedError if the person would see a page that says why it is not possible
    */
   approve(
     authorizeUrl: string,

@@ -13,7 +13,7 @@ export interface AuthorizationRequest {
   state: string | null;
   scopes: Scope[];
   actor: 'user' | 'app';
-  /** Ask, even where it was allowed before. */
+  /** Ask, even if it was allowed before. */
   alwaysAsk: boolean;
   challenge: Challenge | null;
 }

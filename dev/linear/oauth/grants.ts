@@ -220,7 +220,7 @@ export class Grants {
     return refresh;
   }
 
-  /** So that a simulator that runs for weeks does not grow: nothing can be done any more with what is let go here. */
+  /** So that a simulator that runs for weeks does not grow: nothing can be done any more with what is released here. */
   #forgetLongExpired(): void {
     const now = this.#clock.now();
     for (const { token, expiresAt } of this.#accessTokens.values()) {

@@ -29,7 +29,7 @@ export class Installations {
   /**
    * Installs an application, in the place of another if there is one. Installing it again keeps the subscription and the teams and
    * takes the new scopes.
-   * @param webhookId of the subscription, where it has to be a certain one
+   * @param webhookId of the subscription, if it has to be a certain one
    */
   put(workspaceId: string, clientId: string, scopes: readonly Scope[], webhookId: string = randomUUID()): Installation {
     const present = this.#byWorkspace.get(workspaceId);

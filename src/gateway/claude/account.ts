@@ -12,7 +12,7 @@ import { leftOf, roomAt, type Windows } from '../../claude-quota/windows.ts';
 import { type Config, readConfig } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
@@ -59,7 +59,7 @@ export type Grant =
 export interface Answered {
   asker: Asker;
   token: string;
-  /** Null where nothing was used. */
+  /** Null if nothing was used. */
   use: AnswerUse | null;
   refused: boolean;
   windows: Windows | null;
@@ -121,9 +121,9 @@ export class ClaudeAccount extends DurableObject<Env> {
   }
 
   /**
-   * Chooses the token for a session's request and, where there are budgets, sets aside what the request may cost.
-   * @param size of the request; null: not known, where none is paid for
-   * @throws DatabaseError where a budget cannot be checked
+   * Chooses the token for a session's request and, if there are budgets, sets aside what the request may cost.
+   * @param size of the request; null: not known, if none is paid for
+   * @throws DatabaseError if a budget cannot be checked
    */
   async choose(asker: Asker, size: RequestSize | null): Promise<Grant> {
     const now = Date.now();
@@ -239,18 +239,18 @@ export class ClaudeAccount extends DurableObject<Env> {
     return { windows: this.#state.tokens[name ?? '']?.windows ?? null, problem: null };
   }
 
-  /** When a session that met a limit finds room, in ms since the epoch; null where nothing is known of that. */
+  /** When a session that met a limit finds room, in ms since the epoch; null if nothing is known of that. */
   room(session: string): number | null {
     const now = Date.now();
     const isKnown = this.#tokens(now).some(({ windows, isOut }) => isOut || roomAt(windows, now) > now);
-    // That there is room is worth something only where there was none, or where there is another token.
+    // That there is room is worth something only if there was none, or where there is another token.
     if (!isKnown && this.#config.limits.tokens.length < 2) return null;
     const choice = this.#choice(session, now);
     if (choice.kind === 'full') return choice.until;
     return choice.kind === 'token' ? now : null;
   }
 
-  /** Why no token can be used, in words for whoever runs Cyrus; null where one can. */
+  /** Why no token can be used, as text for the operator; null if one can. */
   problem(): string | null {
     if (this.#choice('', Date.now()).kind !== 'out') return null;
     const [first] = this.#config.limits.tokens;
@@ -395,13 +395,13 @@ export class ClaudeAccount extends DurableObject<Env> {
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + FLUSH_MS);
   }
 
-  /** Status of a request that costs nothing; null where the API cannot be reached. */
+  /** Status of a request that costs nothing; null if the API cannot be reached. */
   async #statusOf(secret: string): Promise<number | null> {
     const { apiUrl, access } = this.#config.claude;
     const headers = new Headers({ 'anthropic-version': '2023-06-01' });
     for (const [name, value] of credentialHeaders(access.mode, secret, null)) headers.set(name, value);
     try {
-      return await withTimeLimit(PROBE_LIMIT_MS, async (signal) => {
+      return await withTimeout(PROBE_LIMIT_MS, async (signal) => {
         const response = await fetch(`${apiUrl}/v1/models?limit=1`, { headers, signal, redirect: 'manual' });
         await response.body?.cancel();
         return response.status;

@@ -9,7 +9,7 @@ import { isBeyondPlan, readWindows, type Windows } from '../../claude-quota/wind
 import type { Config } from '../../config.ts';
 import { isConnectionHeader } from '../../lib/connection-headers.ts';
 import { asError } from '../../lib/error.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { type Fetch, handedOnHeaders, readRefusal, streamedRequest } from '../forwarding.ts';
 import { roomFor } from '../held-body.ts';
@@ -118,10 +118,10 @@ async function forwardRead(read: ReadBody | Response, outgoing: Outgoing): Promi
   const { token, reservation } = grant;
   const url = `${apiUrl}${path}${new URL(request.url).search}`;
   const headers = claudeHeaders(request.headers, access.mode, token.secret);
-  const passage: Passage = { path, config, way, token, reservation, size, asker: way.asker };
+  const passage: ForwardedRequest = { path, config, way, token, reservation, size, asker: way.asker };
   let upstream: Response;
   try {
-    upstream = await withTimeLimit(config.limits.answerMs, (signal) =>
+    upstream = await withTimeout(config.limits.answerMs, (signal) =>
       inTime(way.fetcher(streamedRequest(url, request.method, headers, sized.body, signal)), signal),
     );
   } catch (error) {
@@ -139,7 +139,7 @@ async function forwardRead(read: ReadBody | Response, outgoing: Outgoing): Promi
   return await answered(upstream, passage);
 }
 
-function answered(upstream: Response, passage: Passage): Promise<Response> {
+function answered(upstream: Response, passage: ForwardedRequest): Promise<Response> {
   return upstream.status < 400 ? passOn(upstream, passage) : refused(upstream, passage);
 }
 
@@ -150,7 +150,7 @@ interface ReadBody {
   refusal: () => Response | null;
 }
 
-/** The length of a body as its header says it, in bytes; null where it says none. */
+/** The length of a body as its header says it, in bytes; null if it says none. */
 function announcedLength(request: Request): number | null {
   const said = request.headers.get('content-length') ?? '';
   return /^\d{1,12}$/.test(said) ? Number(said) : null;
@@ -158,7 +158,7 @@ function announcedLength(request: Request): number | null {
 
 /**
  * Reads what the request asks for.
- * @param held its length in bytes, where there is room to take it whole; null: it is read as it passes
+ * @param held its length in bytes, if there is room to take it whole; null: it is read as it passes
  * @returns the refusal where something in it is not allowed, as far as it is read
  */
 async function readRequest(
@@ -178,7 +178,7 @@ async function readRequest(
     if (!request.body) throw new RequestRefused('a request without a body');
     if (held !== null) {
       const body = new Uint8Array(
-        await withTimeLimit(config.limits.answerMs, (signal) => inTime(request.arrayBuffer(), signal)),
+        await withTimeout(config.limits.answerMs, (signal) => inTime(request.arrayBuffer(), signal)),
       );
       if (body.length !== held) throw new RequestRefused('a body whose length differs from its header');
       reader.take(body);
@@ -237,7 +237,7 @@ function withLength(body: ReadableStream<Uint8Array>, length: number | null): Re
 }
 
 /** A request on its way, with the token it got and what was set aside for it. */
-interface Passage {
+interface ForwardedRequest {
   path: string;
   config: ClaudeConfig;
   way: ClaudeWay;
@@ -251,18 +251,21 @@ interface Passage {
  * The windows that an answer tells of. Where the answer is one beyond the plan, the account knows before anything of it is handed
  * on, so that the next request is not sent.
  */
-async function windowsOf({ headers }: Response, { token, way, config, path }: Passage): Promise<Windows | null> {
+async function windowsOf(
+  { headers }: Response,
+  { token, way, config, path }: ForwardedRequest,
+): Promise<Windows | null> {
   const read = readWindows(headers, Date.now());
   if (!read || path !== '/v1/messages' || !isBeyondPlan(headers)) return read;
   const windows: Windows = { ...read, status: 'rejected', beyondPlan: true };
-  // Where nobody answers, no more is spent.
+  // If nobody answers, no more is spent.
   const mayGoOn = await ask(way.account.beyondPlan(token.name, windows), false);
   noteBeyondPlan(token, windows, mayGoOn || config.claude.access.mode === 'api-key');
   return windows;
 }
 
 /** An answer that streams, with its use read on the way. */
-async function passOn(upstream: Response, passage: Passage): Promise<Response> {
+async function passOn(upstream: Response, passage: ForwardedRequest): Promise<Response> {
   const { path, config, token } = passage;
   const { status, statusText } = upstream;
   const headers = handedOnHeaders(upstream.headers, [token.secret]);
@@ -284,7 +287,7 @@ async function passOn(upstream: Response, passage: Passage): Promise<Response> {
 }
 
 /** A refusal is short: it is read, so that an upstream which echoes requests cannot hand the credential to the sandbox. */
-async function refused(upstream: Response, passage: Passage): Promise<Response> {
+async function refused(upstream: Response, passage: ForwardedRequest): Promise<Response> {
   const { path, config, token, way, asker } = passage;
   const { status, statusText } = upstream;
   const secrets = config.limits.tokens.map(({ secret }) => secret);
@@ -303,7 +306,7 @@ async function refused(upstream: Response, passage: Passage): Promise<Response> 
   const settled = settle(passage, { use: null, refused: true, windows, isWhole: true });
   if (status === 429 && windows?.status === 'rejected') {
     forgetToken(asker.session);
-    // Whoever asks for room next must know of it.
+    // Anyone who asks for room next must know of it.
     await settled;
     if (config.limits.tokens.length > 1) {
       const other = await ask<Grant | null>(way.account.choose(asker, null), null);
@@ -340,7 +343,7 @@ interface Outcome {
 }
 
 /** Tells the account what became of a request, beside the answer. */
-function settle(passage: Passage, { isWhole, ...outcome }: Outcome): Promise<void> {
+function settle(passage: ForwardedRequest, { isWhole, ...outcome }: Outcome): Promise<void> {
   const { asker, token, reservation, way, path, size } = passage;
   const isCounted = path === '/v1/messages' || outcome.windows !== null;
   if (!isCounted && reservation === null) return Promise.resolve();
@@ -350,7 +353,7 @@ function settle(passage: Passage, { isWhole, ...outcome }: Outcome): Promise<voi
   return told;
 }
 
-/** What the account says; what it would have said, where it does not answer. Never rejects. */
+/** What the account says; what it would have said, if it does not answer. Never rejects. */
 async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await asked;
@@ -360,7 +363,7 @@ async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   }
 }
 
-/** Also where the one who fetches does not heed the signal. */
+/** Also when the one who fetches does not heed the signal. */
 function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

@@ -80,14 +80,14 @@ export class JsonReader {
 
   /**
    * There is nothing more.
-   * @throws NotJson where the text is not whole
+   * @throws NotJson if the text is not whole
    */
   end(): void {
     this.#endToken(this.#offset);
     if (this.#string || this.#expected !== 'nothing') throw new NotJson('the JSON text ends too early');
   }
 
-  /** @returns where it goes on in the piece */
+  /** @returns where it continues in the piece */
   #readByte(piece: Uint8Array, from: number): number {
     const byte = piece[from] ?? 0;
     const at = this.#offset + from;
@@ -154,7 +154,7 @@ export class JsonReader {
     this.#expected = this.#stack.length === 0 ? 'nothing' : 'comma-or-end';
   }
 
-  /** @returns where it goes on in the piece: after the string, where all of it is in there and has no escapes */
+  /** @returns where it continues in the piece: after the string, where all of it is in there and has no escapes */
   #beginString(piece: Uint8Array, from: number): number {
     const isName = this.#expected === 'name' || this.#expected === 'name-or-end';
     if (!isName && !this.#expectsValue()) throw unexpectedByte(QUOTE, this.#offset + from);
@@ -171,7 +171,7 @@ export class JsonReader {
     return first;
   }
 
-  /** @returns where it goes on in the piece */
+  /** @returns where it continues in the piece */
   #readString(piece: Uint8Array, from: number, string: OpenString): number {
     let at = from;
     if (string.escaping) {
@@ -211,7 +211,7 @@ export class JsonReader {
     this.#give(string.parts === null ? null : decodeString(string.parts), string.isName);
   }
 
-  /** A string is read. @param value null where nobody asked to see it */
+  /** A string is read. @param value null if nobody asked to see it */
   #give(value: string | null, isName: boolean): void {
     if (!isName) {
       this.#visitor.scalar(value, true);

@@ -87,7 +87,7 @@ export class RequestRefused extends Error {
 
 /**
  * Checks the header `anthropic-beta`.
- * @param header null where the request has none
+ * @param header null if the request has none
  * @throws RequestRefused naming the first beta that is not known
  */
 export function checkBetas(header: string | null, allowance: ClaudeAllowance): void {
@@ -156,7 +156,7 @@ export class ClaudeRequestReader implements JsonVisitor {
     asRefusal(() => this.#reader.take(piece));
   }
 
-  /** @throws RequestRefused where the body is not whole */
+  /** @throws RequestRefused if the body is not whole */
   end(): void {
     asRefusal(() => this.#reader.end());
   }
@@ -265,7 +265,7 @@ const MAX_MEASURED = 8 * 1024 * 1024;
  * @param passing the body, read by `reader` as it passes
  * @param length what the header says, in bytes
  * @returns the whole body, and its length
- * @throws RequestRefused where the model or the length cannot be known; what `passing` breaks with
+ * @throws RequestRefused if the model or the length cannot be known; what `passing` breaks with
  */
 export async function holdUntilPriced(
   passing: ReadableStream<Uint8Array>,

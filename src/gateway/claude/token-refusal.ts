@@ -18,7 +18,7 @@ export function isRefusedToken(status: number, text: string): boolean {
 
 /**
  * What happened, and what to do.
- * @param name of the token, where there are several
+ * @param name of the token, if there are several
  */
 export function refusedTokenWords(mode: ClaudeAccess['mode'], name: string | null): string {
   if (mode === 'api-key') {

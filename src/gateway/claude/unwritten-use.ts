@@ -4,7 +4,7 @@
  * database does not take is kept by the account's object, which is evicted long before a database that is down for hours is back.
  */
 import { z } from 'zod';
-import { within } from '../../lib/timeout.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import type { Database } from '../../store/database.ts';
 import { addUsage, type UsageBatch, type UsageSum } from '../../store/usage.ts';
 
@@ -42,7 +42,7 @@ export class UnwrittenUse {
   #sent: UsageBatch | null = null;
   #isKept: boolean;
 
-  /** Reads what an earlier life of the object kept. What cannot be read, of another version, stays where it is. */
+  /** Reads what an earlier instance of the object kept. What cannot be read, of another version, stays where it is. */
   constructor(kv: DurableObjectStorage['kv']) {
     this.#kv = kv;
     for (const [, value] of kv.list({ prefix: WAITING })) {
@@ -103,7 +103,7 @@ export class UnwrittenUse {
     try {
       const writing = addUsage(database, batch, now);
       // The database may take it all the same, so its outcome is waited for.
-      if ((await within(ANSWER_LIMIT_MS, writing)) === 'late') this.#keep();
+      if ((await settledWithin(ANSWER_LIMIT_MS, writing)) === 'late') this.#keep();
       await writing;
     } catch (error) {
       this.#keep();

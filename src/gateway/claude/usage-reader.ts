@@ -10,7 +10,7 @@ import { parseJson } from '../../lib/parse-json.ts';
 const MAX_LINE = 256 * 1024;
 const MAX_BODY = 8 * 1024 * 1024;
 
-/** What an answer used. `model`: as the API names it; null where it did not come to that. */
+/** What an answer used. `model`: as the API names it; null if it did not come to that. */
 export interface AnswerUse extends Required<TokenCounts> {
   model: string | null;
 }

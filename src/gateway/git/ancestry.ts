@@ -10,7 +10,7 @@ export const MAX_ADVERTISEMENT = 64 * 1024;
 
 /**
  * Whether the host knows `part` as part of the history of one of `tips`.
- * @returns false also where the host cannot be asked, or does not speak version 2: then it is not known
+ * @returns false also when the host cannot be asked, or does not speak version 2: then it is not known
  */
 export async function isInHistory(
   part: string,
@@ -69,7 +69,7 @@ export async function isInHistory(
 
 /**
  * Whether a commit is on a branch, at its tip or before it, as the host says now.
- * @returns false also where the host does not say
+ * @returns false also when the host does not say
  */
 export async function isOnBranch(
   commit: string,

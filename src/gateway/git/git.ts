@@ -182,7 +182,7 @@ async function forwardPush(
   return new Response(report, { status: answer.status, headers: answer.headers });
 }
 
-/** The host's report on a push, which is short; null where it breaks off, or is no report by its size. */
+/** The host's report on a push, which is short; null if it breaks off, or is no report by its size. */
 async function readReport(answer: Response, claims: Claims): Promise<Uint8Array<ArrayBuffer> | null> {
   const pieces: Uint8Array[] = [];
   let size = 0;

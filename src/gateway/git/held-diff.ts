@@ -22,7 +22,7 @@ type Files = Map<string, Pick<TreeEntry, 'mode' | 'id'>>;
 /**
  * @param before files and folders of the base, by path
  * @param after those of the head
- * @returns null where it is longer than people can read
+ * @returns null if it is longer than people can read
  * @throws UnreadableError
  */
 export async function diffOfHeld(before: Files, after: Files, source: ObjectSource): Promise<string | null> {
@@ -77,7 +77,7 @@ async function diffOf(
   source: ObjectSource,
 ): Promise<string> {
   const lines = [`--- ${was ? `a/${path}` : '/dev/null'}`, `+++ ${is ? `b/${path}` : '/dev/null'}`];
-  if (was?.mode !== is?.mode) lines.push(...modeWords(was?.mode, is?.mode));
+  if (was?.mode !== is?.mode) lines.push(...modeText(was?.mode, is?.mode));
   if (was?.id !== is?.id) {
     const [before, after] = await Promise.all([textOf(path, was, source), textOf(path, is, source)]);
     lines.push(
@@ -90,7 +90,7 @@ async function diffOf(
 }
 
 /** Said where it is more than an ordinary file that comes or goes. */
-function modeWords(was: string | undefined, is: string | undefined): string[] {
+function modeText(was: string | undefined, is: string | undefined): string[] {
   const kind = (mode: string | undefined) =>
     mode === LINK ? 'a link' : mode === SUBMODULE ? 'a submodule' : mode === '100755' ? 'a program' : null;
   const [before, after] = [kind(was), kind(is)];

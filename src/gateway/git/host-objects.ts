@@ -28,25 +28,25 @@ export class HostObjects {
     this.#fetcher = fetcher;
   }
 
-  /** The tree of a commit that the host has; null where it cannot be read. */
+  /** The tree of a commit that the host has; null if it cannot be read. */
   async treeOf(commit: string): Promise<string | null> {
     if (!this.#commits.has(commit)) await this.#fetch(commit, ['deepen 1']);
     return this.#commits.get(commit) ?? null;
   }
 
-  /** A tree that the host has, as git stores it; null where it cannot be read. */
+  /** A tree that the host has, as git stores it; null if it cannot be read. */
   async tree(id: string): Promise<Uint8Array | null> {
     if (!this.#trees.has(id)) await this.#fetch(id, []);
     return this.#trees.get(id) ?? null;
   }
 
-  /** The content of a file that the host has; null where it cannot be read, or is larger than people are shown. */
+  /** The content of a file that the host has; null if it cannot be read, or is larger than people are shown. */
   async blob(id: string): Promise<Uint8Array | null> {
     if (!this.#blobs.has(id)) await this.#fetch(id, []);
     return this.#blobs.get(id) ?? null;
   }
 
-  /** The commit at which a branch stands; null where there is none, `unknown` where the host does not say. */
+  /** The commit at which a branch stands; null if there is none, `unknown` where the host does not say. */
   async tip(branch: string): Promise<string | null> {
     const ref = `refs/heads/${branch}`;
     const lines = ['command=ls-refs', null, `ref-prefix ${ref}`];

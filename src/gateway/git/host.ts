@@ -117,7 +117,7 @@ async function askOnce(
 
 /**
  * What a refusal of the git host's means and what to do.
- * @param words what the host itself said, as it follows a sentence (`: no`); empty where that is not to be repeated
+ * @param words what the host itself said, as it follows a sentence (`: no`); empty if that is not to be repeated
  */
 export function refusalOfHost({ status, headers }: Response, words: string, fullName: string): GitRefusal {
   if (status >= 300 && status < 400) {

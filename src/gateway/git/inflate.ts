@@ -27,7 +27,7 @@ const DISTANCE_EXTRA = [
 const CODE_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const MAX_BITS = 15;
 
-/** A canonical Huffman code, as a table by the next bits of the stream: `symbol << 4 | length`; 0 where no code begins so. */
+/** A canonical Huffman code, as a table by the next bits of the stream: `symbol << 4 | length`; 0 if no code begins so. */
 interface Code {
   table: Uint16Array;
   bits: number;

@@ -77,7 +77,7 @@ export function readAddress(path: string): (LfsTarget & { seal: string }) | null
  * Opens an address.
  * @param now ms since the epoch
  * @returns null for one of another session, life, object, size or operation
- * @throws DecryptionError where it was altered
+ * @throws DecryptionError if it was altered
  */
 export async function openAddress(
   keys: SealKeys,

@@ -45,7 +45,7 @@ const answerSchema = z.object({
   ),
 });
 
-/** What becomes of one object. `ttlMs`: how long the host's address is good, null where it does not say. */
+/** What becomes of one object. `ttlMs`: how long the host's address is good, null if it does not say. */
 export interface LfsObject {
   oid: string;
   size: number;
@@ -184,7 +184,7 @@ function lfsUrl(cloneUrl: string): string {
   return `${url}${url.endsWith('.git') ? '' : '.git'}/info/lfs`;
 }
 
-/** The host's own words, as they follow a sentence; empty where there are none. */
+/** The host's own words, as they follow a sentence; empty if there are none. */
 function messageOf(text: string): string {
   const parsed = z.object({ message: z.string() }).safeParse(parseJson(text));
   return parsed.success ? `: ${parsed.data.message.trim().slice(0, 500)}` : '';

@@ -204,7 +204,7 @@ async function send(
   }
 }
 
-/** The stream as it is, which errs where it has another length. workerd sends a length only where it knows it from the stream. */
+/** The stream as it is, which errs where it has another length. workerd sends a length only if it knows it from the stream. */
 function exactly(body: ReadableStream<Uint8Array>, size: number, isPart = false): ReadableStream<Uint8Array> {
   const { FixedLengthStream: Fixed } = globalThis as {
     FixedLengthStream?: new (bytes: number) => TransformStream<Uint8Array, Uint8Array>;

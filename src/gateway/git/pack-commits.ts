@@ -86,7 +86,7 @@ export class GrowingBytes {
     return true;
   }
 
-  /** Repeats a reading until its bytes are there. @returns null where they do not come, or make no sense */
+  /** Repeats a reading until its bytes are there. @returns null if they do not come, or make no sense */
   async whole<T>(task: () => T): Promise<T | null> {
     for (;;) {
       try {

@@ -36,12 +36,12 @@ export class PackObjects {
     return this.#rest.pack.bytes;
   }
 
-  /** A tree by its id, as git stores it; null where the pack has it not, or not readable within bounds. */
+  /** A tree by its id, as git stores it; null if the pack has it not, or not readable within bounds. */
   tree(id: string): Promise<Uint8Array | null> {
     return this.#find(id, TREE);
   }
 
-  /** A file's content by its id; null where the pack has it not, or not readable within bounds. */
+  /** A file's content by its id; null if the pack has it not, or not readable within bounds. */
   blob(id: string): Promise<Uint8Array | null> {
     return this.#find(id, BLOB);
   }

@@ -10,7 +10,7 @@ import { InflateError, inflate, NeedsMoreBytes } from './inflate.ts';
 import { readObjectHead } from './pack-commits.ts';
 import { joined } from './push.ts';
 
-/** Most that is held of a pack, in bytes; what comes after goes on unread. */
+/** Most that is held of a pack, in bytes; what comes after continues unread. */
 const MAX_PACKED = 8 * 1024 ** 2;
 /** Most that is unpacked of it, in bytes, and most of that which is kept to resolve deltas. */
 const MAX_UNPACKED = 64 * 1024 ** 2;

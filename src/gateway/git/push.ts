@@ -74,7 +74,7 @@ export async function readPush(
 /**
  * The answer that makes git print a refusal for every ref of the push: `! [remote rejected] main -> main (<reason>)`.
  * @param reason for one command, one short line
- * @param notice more for people, printed as `remote: …`; only where the push negotiated a side band
+ * @param notice more for people, printed as `remote: …`; only if the push negotiated a side band
  * @returns body of an `application/x-git-receive-pack-result`; null when the client asked for no report and so would take any answer for success
  */
 export function refusalReport(

@@ -43,7 +43,7 @@ export class Remotes {
     }
   }
 
-  /** The branch that an admin has set as base of the session's repository; null where none is configured. @throws NotMigratedError, DatabaseError */
+  /** The branch that an admin has set as base of the session's repository; null if none is configured. @throws NotMigratedError, DatabaseError */
   async baseBranch(d1: D1Database, config: Config, claims: Claims): Promise<string | null> {
     return (await this.#repository(d1, config, claims))?.baseBranch ?? null;
   }

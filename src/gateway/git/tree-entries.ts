@@ -15,7 +15,7 @@ export class UnreadableError extends Error {
   override readonly name = 'UnreadableError';
 }
 
-/** @returns null where it is no tree */
+/** @returns null if it is no tree */
 export function entriesOf(bytes: Uint8Array, idBytes: number): TreeEntry[] | null {
   const entries: TreeEntry[] = [];
   const utf8 = new TextDecoder();

@@ -89,7 +89,7 @@ export async function refusalToHeld(
     const isReadable = isNameable(files, fingerprint);
     const diff = isReadable ? await diffOfHeld(only(against ?? []), only(head), { treeAt, blobAt }) : null;
     if (diff === null) return tooMuchWords(files);
-    return (await hold.onHeld({ files, diff, fingerprint })) ?? heldWords(files, fingerprint);
+    return (await hold.onHeld({ files, diff, fingerprint })) ?? heldText(files, fingerprint);
   };
   try {
     return { why: await judge(), read: pack.read };
@@ -101,7 +101,7 @@ export async function refusalToHeld(
 }
 
 /** The sandbox server reads the paths and the fingerprint from these words. */
-function heldWords(files: string[], fingerprint: string): string {
+function heldText(files: string[], fingerprint: string): string {
   const mark = heldMark({ files, fingerprint });
   return `this push changes what runs on the git host, which a person has to allow first ${mark}: it was not pushed, and a person is asked when you end your turn; undo these changes if they are not needed`;
 }

@@ -1,7 +1,7 @@
 /** The secrets that nothing of a session may carry out of its sandbox: its decoy, its token, and all that Cyrus itself holds. */
 import type { Config } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
-import { within } from '../../lib/timeout.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { openDatabase } from '../../store/database.ts';
 import { type HeldSecret, readHeldSecrets } from '../../store/held-secrets.ts';
@@ -67,7 +67,7 @@ async function readHeld(
 ): Promise<HeldSecret[] | null> {
   if (workspace === undefined || repository === undefined || repository === '') return [];
   const database = openDatabase(env.DB, config.encryptionKey, config.oldEncryptionKey);
-  const held = await within(HELD_WAIT_MS, readHeldSecrets(database, workspace, repository)).catch(asError);
+  const held = await settledWithin(HELD_WAIT_MS, readHeldSecrets(database, workspace, repository)).catch(asError);
   if (Array.isArray(held)) return held;
   log('gateway.guard.incomplete', { session, error: held === 'late' ? new Error('the database is late') : held });
   return null;

@@ -3,7 +3,7 @@
  * that brings no file, and is not followed.
  */
 import { messageOf } from '../../lib/error.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { uploadAddress } from '../uploads.ts';
 import { type CallFailure, failure } from './call.ts';
 
@@ -32,7 +32,7 @@ export async function download(
   if (!url) return failure('refused', "it is not on Linear's file host");
   let response: Response;
   try {
-    response = await withTimeLimit(ANSWER_TIMEOUT_MS, (signal) =>
+    response = await withTimeout(ANSWER_TIMEOUT_MS, (signal) =>
       fetch(url.href, {
         headers: accessToken === null ? {} : { authorization: `Bearer ${accessToken}` },
         redirect: 'manual',

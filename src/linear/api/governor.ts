@@ -13,7 +13,7 @@ const ANSWER_WAITS_MS = 1_000;
 const MOST_WITH_ANSWERS = 6;
 
 /** What became of a call. `busy`: it waited for its turn until its deadline. */
-export type Passage<T> = { kind: 'done'; value: T } | Exclude<Verdict, { kind: 'go' }> | { kind: 'busy' };
+export type Permit<T> = { kind: 'done'; value: T } | Exclude<Verdict, { kind: 'go' }> | { kind: 'busy' };
 
 interface Waiting {
   priority: Priority;
@@ -49,7 +49,7 @@ export class Governor {
    * @param deadline ms since the epoch; a call that has not begun by then does not begin any more
    * @param work carries it out; must not reject for anything but a fault of ours
    */
-  async pass<T>(priority: Priority, deadline: number, work: () => Promise<T>): Promise<Passage<T>> {
+  async pass<T>(priority: Priority, deadline: number, work: () => Promise<T>): Promise<Permit<T>> {
     if (this.#underway < MOST_AT_ONCE) this.#underway += 1;
     else if (!(await this.#turn(priority, deadline))) return { kind: 'busy' };
     try {

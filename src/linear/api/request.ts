@@ -2,7 +2,7 @@
 
 import { messageOf } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { sendableData } from '../../protocol/text/sendable-text.ts';
 import { type Call, type CallResult, failure } from './call.ts';
 import { answerSchema, isConflictOnInsert, toLinearError } from './errors.ts';
@@ -24,7 +24,7 @@ export async function request(
   let response: Response;
   let text: string;
   try {
-    [response, text] = await withTimeLimit(timeoutMs, async (signal) => {
+    [response, text] = await withTimeout(timeoutMs, async (signal) => {
       const answered = await fetch(apiUrl, {
         method: 'POST',
         headers: {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { LinearApp } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { messageOf } from '../../lib/error.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import type { Tokens } from '../../store/installations.ts';
 
@@ -154,7 +154,7 @@ async function post(
   form: Record<string, string>,
 ): Promise<{ status: number; json: unknown } | { problem: string }> {
   try {
-    return await withTimeLimit(TIMEOUT_MS, async (signal) => {
+    return await withTimeout(TIMEOUT_MS, async (signal) => {
       const response = await fetch(url, {
         method: 'POST',
         headers: { accept: 'application/json' },

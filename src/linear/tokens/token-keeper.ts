@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { LinearApp } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
-import { within } from '../../lib/timeout.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { type Database, DatabaseError } from '../../store/database.ts';
@@ -200,7 +200,7 @@ export class TokenKeeper {
     const { database, workspaceId } = this.#options;
     const reading = readTokens(database, workspaceId);
     if (this.#options.copy.read() === null) return reading;
-    const stored = await within(DATABASE_WAIT_MS, reading).catch((error: unknown) => {
+    const stored = await settledWithin(DATABASE_WAIT_MS, reading).catch((error: unknown) => {
       if (error instanceof DatabaseError) return 'late' as const;
       throw error;
     });
@@ -239,7 +239,7 @@ export class TokenKeeper {
 
   /** @throws DatabaseError also where the database does not answer in time */
   async #inTime<T>(work: Promise<T>): Promise<T> {
-    const done = await within(DATABASE_LIMIT_MS, work);
+    const done = await settledWithin(DATABASE_LIMIT_MS, work);
     if (done !== 'late') return done;
     work.catch(() => {});
     throw new DatabaseError('The database does not answer');
@@ -334,7 +334,7 @@ export class TokenKeeper {
     this.#held = renewed;
     this.#replaces = inDatabase;
     const storing = replaceTokens(database, workspaceId, inDatabase, tokens, Date.now(), sealed);
-    const stored = await within(DATABASE_WAIT_MS, storing).catch(asError);
+    const stored = await settledWithin(DATABASE_WAIT_MS, storing).catch(asError);
     if (epoch !== this.#epoch) return this.#load();
     if (stored === 'late' || stored instanceof DatabaseError) {
       // It may have it all the same; `flush` looks.

@@ -1,5 +1,5 @@
 /**
- * How a repository wants the branches of sessions named: a template with words in braces, `cyrus/{identifier}` where nothing is set.
+ * How a repository wants the branches of sessions named: a template with words in braces, `cyrus/{identifier}` if nothing is set.
  * Pure. A name follows git's rules (git-scm.com/docs/git-check-ref-format), whatever is filled in.
  */
 
@@ -32,11 +32,11 @@ export interface BranchFacts {
   /** E.g. `ENG-12`; for work without an issue what stands in its place. */
   identifier: string;
   title: string;
-  /** Linear's own suggestion; null where it is not known. */
+  /** Linear's own suggestion; null if it is not known. */
   branchName: string | null;
 }
 
-/** Why a template cannot be taken, a sentence without its full stop; null where it can. */
+/** Why a template cannot be taken, a sentence without its full stop; null if it can. */
 export function branchTemplateProblem(template: string): string | null {
   const known = Object.keys(BRANCH_WORDS).map((word) => `{${word}}`);
   const words = [...template.matchAll(WORD)].map(([, word = '']) => word);
@@ -52,7 +52,7 @@ export function branchTemplateProblem(template: string): string | null {
   return branchNameProblem(sample);
 }
 
-/** Why git does not take a name for a branch, a sentence without its full stop; null where it does. */
+/** Why git does not take a name for a branch, a sentence without its full stop; null if it does. */
 export function branchNameProblem(name: string): string | null {
   if (name === '' || name === '@' || name === 'HEAD') return `"${name}" is not a valid branch name`;
   if (name.length > MAX_NAME) return `the branch name has more than ${MAX_NAME} characters`;

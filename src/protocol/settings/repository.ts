@@ -98,7 +98,7 @@ export const repositorySettingsSchema = z.object({
   pullRequest: pullRequestSettingsSchema.prefault({}),
   /** Run with bash in each new worktree, after the workspace's script and before the repository's own `cyrus-setup.sh`. */
   setupScript: setupScriptSchema.optional(),
-  /** How long each of them may take; 600 where nothing is set. */
+  /** How long each of them may take; 600 if nothing is set. */
   setupTimeoutSeconds: z.number().int().min(1).max(3_600).optional(),
 });
 export type RepositorySettings = z.infer<typeof repositorySettingsSchema>;

@@ -9,7 +9,7 @@ import { splitCode } from './markdown-code.ts';
 /** U+2060, a character without width that keeps its neighbours apart. */
 const JOINER = '\u2060';
 /**
- * A line that may begin a block of HTML, in which a fence is none (spec.commonmark.org 0.31, 4.6). Where there is one, nothing
+ * A line that may begin a block of HTML, in which a fence is none (spec.commonmark.org 0.31, 4.6). If there is one, nothing
  * counts as code.
  */
 const HTML_LINE = /^ {0,3}<[a-z/!?]/im;
@@ -43,7 +43,7 @@ export function harmlessMarkdown(text: string, own: string | null = null): strin
       if (isCode) return harmlessCode(part);
       const next = all[at + 1];
       const before = next?.isCode ? apartFrom(part, next.text.slice(0, LOOK_AHEAD)) : part;
-      return harmlessKeys(harmlessWords(before), own, /^[A-Z][A-Z\d]*$/);
+      return harmlessKeys(harmlessSegment(before), own, /^[A-Z][A-Z\d]*$/);
     })
     .join('')
     .replaceAll('<!--', '&lt;!--');
@@ -55,7 +55,7 @@ export function harmlessLine(text: string, own: string | null = null): string {
   // Linear looks for identifiers in the whole of a title, addresses included.
   const inAddress = /\b([A-Za-z][A-Za-z0-9]{0,9}-)(\d)(?=\d*\b)/g;
   return besidesAddresses(
-    harmlessKeys(harmlessWords(line), own),
+    harmlessKeys(harmlessSegment(line), own),
     (part) => part,
     (part) => part.replace(inAddress, (_, key: string, digit: string) => `${key}%3${digit}`),
   );
@@ -63,7 +63,7 @@ export function harmlessLine(text: string, own: string | null = null): string {
 
 /** The same for a commit message, in which git hosts know no code. */
 export function harmlessPlain(text: string, own: string | null = null): string {
-  return harmlessKeys(harmlessWords(cleanText(text)), own, /^[A-Z][A-Z\d]*$/);
+  return harmlessKeys(harmlessSegment(cleanText(text)), own, /^[A-Z][A-Z\d]*$/);
 }
 
 /** Identifiers of Linear's, such as ENG-123, unless they name a standard or the issue itself. @param isKey which words may be one; null: any, wherever it stands */
@@ -76,7 +76,7 @@ function harmlessKeys(text: string, own: string | null, isKey: RegExp | null = n
   );
 }
 
-function harmlessWords(text: string): string {
+function harmlessSegment(text: string): string {
   const broken = text.replace(MAGIC, (_, word: string, space: string) => apart(word) + space);
   return besidesAddresses(
     broken,

@@ -15,7 +15,7 @@ export interface MarkdownPart {
 interface CodeOptions {
   /** Whether fences count in quotes and lists too. */
   nested: boolean;
-  /** Whether a span may go on over the lines of a paragraph. */
+  /** Whether a span may continue over the lines of a paragraph. */
   acrossLines: boolean;
 }
 

@@ -76,7 +76,7 @@ mcpServers.delete(ONE, async (c) => {
 interface Addressed {
   key: { workspaceId: string; fullName: string };
   repositoryId: string | null;
-  /** Of the server; empty where the address names none. */
+  /** Of the server; empty if the address names none. */
   name: string;
 }
 

@@ -22,7 +22,7 @@ export interface CacheGround {
 }
 
 /**
- * Why an entry is not kept; null where it is.
+ * Why an entry is not kept; null if it is.
  * @param commit that it is said to be made of
  * @throws NotMigratedError, DatabaseError
  */

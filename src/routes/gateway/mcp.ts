@@ -13,7 +13,7 @@ import { DecryptionError } from '../../store/encryption.ts';
 import { findMcpServer, type McpServer } from '../../store/mcp-servers.ts';
 
 /** What the route needs of the gateway. */
-export interface McpPassage {
+export interface McpRequest {
   env: Env;
   config: Config;
   claims: Claims;
@@ -26,7 +26,7 @@ export interface McpPassage {
  * @param name as in the address, decoded
  * @throws NotMigratedError, DatabaseError
  */
-export async function passToMcp(request: Request, name: string, passage: McpPassage): Promise<Response> {
+export async function passToMcp(request: Request, name: string, passage: McpRequest): Promise<Response> {
   const { env, config, claims, observer } = passage;
   let server: McpServer | null;
   try {

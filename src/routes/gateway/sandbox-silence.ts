@@ -25,7 +25,7 @@ const watchers = new Map<string, Watcher>();
 /**
  * A sandbox has posted.
  * @param isAwaited whether it has something to do, so that silence would mean trouble
- * @param look has the session look after it; resolves to when to look again, in ms, or null where there is nothing to look after
+ * @param look has the session look after it; resolves to when to look again, in ms, or null if there is nothing to look after
  * @param later keeps work going beside the answer
  */
 export function heardOf(

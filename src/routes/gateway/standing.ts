@@ -5,7 +5,7 @@ import type { Config } from '../../config.ts';
 import { type Ask, type Closed, closedFor, type Standing } from '../../gateway/openings.ts';
 import { type Claims, rightsOf } from '../../gateway/token.ts';
 import { asError } from '../../lib/error.ts';
-import { within } from '../../lib/timeout.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { findRepositoryGround, openDatabase } from '../../store/database.ts';
 import { refuse } from './problem.ts';
@@ -38,7 +38,7 @@ export class Standings {
   /**
    * Whether the token of a sandbox opens what it asks for. What was heard a moment ago may open it; nothing is refused, and
    * nothing kept that later sessions run, without asking the session now.
-   * @returns null where it is open; else why not
+   * @returns null if it is open; else why not
    */
   async closed(env: Env, config: Config, claims: Claims, ask: Ask): Promise<Closed | null> {
     const rights = rightsOf(claims);
@@ -67,12 +67,12 @@ async function askSession(env: Env, config: Config, claims: Claims): Promise<Sta
 
 const grounds = new Map<string, { lost: string | null; until: number }>();
 
-/** Why nothing more is to be done for a session of this workspace and repository; null where there is no reason, or none is known. */
+/** Why nothing more is to be done for a session of this workspace and repository; null if there is no reason, or none is known. */
 async function groundLost(env: Env, config: Config, { w, r }: Claims): Promise<string | null> {
   const key = JSON.stringify([w, r]);
   const known = grounds.get(key);
   if (known && known.until > Date.now()) return known.lost;
-  const lost = await within(GROUND_WAIT_MS, readGround(env, config, w, r)).catch((error: unknown) => {
+  const lost = await settledWithin(GROUND_WAIT_MS, readGround(env, config, w, r)).catch((error: unknown) => {
     log('gateway.ground.unknown', { repository: r, error: asError(error) });
     return null;
   });
@@ -113,7 +113,7 @@ export async function refuseClosed(c: Context, path: string, { error, message }:
 /** Longest MCP request whose id is looked for, in bytes. */
 const MAX_CALL_BYTES = 64 * 1024;
 
-/** The id of the call that an MCP request makes; null where it cannot be read. */
+/** The id of the call that an MCP request makes; null if it cannot be read. */
 async function callId(request: Request): Promise<string | number | null> {
   const length = Number(request.headers.get('content-length') ?? Number.NaN);
   if (request.method !== 'POST' || !(length <= MAX_CALL_BYTES)) return null;

@@ -129,7 +129,7 @@ function withOutcome(callback: string, workspaceId: string): string {
   return url.href;
 }
 
-/** Whoever signed in with a name is noted by it; the name proves nothing but which password holder says it is. */
+/** Anyone who signed in with a name is noted by it; the name proves nothing but which password holder says it is. */
 function actorOf(c: OAuthContext): string {
   const name = basicAuth(c.req.raw)?.username.slice(0, 100);
   return name ? `browser:${name}` : 'browser';

@@ -13,7 +13,7 @@ import { STATE_LIFE_MS } from '../../store/oauth-states.ts';
 const COOKIE = 'cyrus_oauth';
 const NONCE_BYTES = 16;
 
-/** The browser's value, or null where its cookie is missing, forged or expired. */
+/** The browser's value, or null if its cookie is missing, forged or expired. */
 export async function boundBrowser(c: Context, config: Config): Promise<string | null> {
   const [nonce = '', expires = '', signature = '', ...more] = (readCookie(c) ?? '').split('.');
   if (!/^\d{1,12}$/.test(expires) || more.length > 0) return null;

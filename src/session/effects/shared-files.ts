@@ -3,7 +3,7 @@
  * to Linear. A file is uploaded once for a session; where Linear does not take it, the words say where it is to be seen.
  */
 import { messageOf } from '../../lib/error.ts';
-import { withTimeLimit } from '../../lib/timeout.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import type { Activity } from '../../linear/activities.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { prepareUpload } from '../../linear/api/files.ts';
@@ -72,7 +72,7 @@ async function upload(file: SharedFile, { env, state }: Surroundings): Promise<{
   try {
     const about = { contentType: stored.type, filename: file.name, size: stored.size };
     const place = await prepareUpload(sendThrough(env, state.workspaceId), about);
-    const status = await withTimeLimit(PUT_TIMEOUT_MS, async (signal) => {
+    const status = await withTimeout(PUT_TIMEOUT_MS, async (signal) => {
       const { readable, writable } = new FixedLengthStream(stored.size);
       const headers = new Headers({ 'content-type': stored.type, 'cache-control': CACHE_CONTROL });
       for (const { key, value } of place.headers) headers.set(key, value);

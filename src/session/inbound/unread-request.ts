@@ -3,7 +3,7 @@
  * Linear is asked for it when the webhook comes, for a moment, and again before Claude is given the prompt.
  */
 import { fillRequest, unreadIn } from '../../claude/prompts.ts';
-import { within } from '../../lib/timeout.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import type { LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { directiveIn, type Origin, type Speaker } from '../../linear/webhooks/mention.ts';
@@ -81,6 +81,6 @@ export async function issueOfSession(
 /** What `work` brings; null where it fails or takes longer than so many ms. */
 async function inTime<Value>(ms: number, work: Promise<Value>): Promise<Value | null> {
   // What is still to be read is asked for again before Claude is given the prompt.
-  const found = await within(ms, work).catch(() => null);
+  const found = await settledWithin(ms, work).catch(() => null);
   return found === 'late' ? null : found;
 }

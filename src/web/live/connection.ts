@@ -189,7 +189,7 @@ export class LiveConnection {
   }
 }
 
-/** Why page and server do not work together, as the first frame tells; null where they do. */
+/** Why page and server do not work together, as the first frame tells; null if they do. */
 function mismatchOf(frame: ViewerFrame): string | null {
   if (frame.t !== 'hello') return null;
   const mismatch = protocolMismatch(

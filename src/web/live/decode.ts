@@ -24,7 +24,7 @@ const page = z.object({
   head: z.number().int().nonnegative(),
 });
 
-/** One journal entry, or null where not even number, time, turn and kind can be read. */
+/** One journal entry, or null if not even number, time, turn and kind can be read. */
 export function decodeEntry(value: unknown): JournalEntry | null {
   const known = journalEntrySchema.safeParse(value);
   if (known.success) return shownEntry(known.data);
@@ -64,7 +64,7 @@ function shownView(session: SessionView): SessionView {
   return { ...shownData(rest), asked: asked && { ...shownData(asked), call: asked.call } };
 }
 
-/** A line of a WebSocket message as a frame; `unknown`: one of a kind that this page does not know; null where it is none. */
+/** A line of a WebSocket message as a frame; `unknown`: one of a kind that this page does not know; null if it is none. */
 export function decodeFrame(text: string): ViewerFrame | 'unknown' | null {
   const value = parseJson(text);
   const kind = anyFrame.safeParse(value);
@@ -77,7 +77,7 @@ export function decodeFrame(text: string): ViewerFrame | 'unknown' | null {
   return entries === null ? null : { t: 'entries', entries };
 }
 
-/** Body of `GET /api/sessions/:id`; null where it is none. */
+/** Body of `GET /api/sessions/:id`; null if it is none. */
 export function decodePage(value: unknown): { session: SessionView; entries: JournalEntry[]; head: number } | null {
   const parsed = page.safeParse(value);
   if (!parsed.success) return null;

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { JournalEntry } from '../../protocol/journal.ts';
 
 export const outgoingSchema = z.object({
-  /** UUID; the prompt entry bears it as `promptId`. */
+  /** UUID; the prompt entry carries it as `promptId`. */
   id: z.uuid(),
   text: z.string(),
   at: z.number(),

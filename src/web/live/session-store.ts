@@ -268,7 +268,7 @@ function stopKey(id: string): string {
   return `cyrus:stop:${id}`;
 }
 
-/** What an earlier life of this page (before a reload) did not see arrive; null: nothing. */
+/** What an earlier incarnation of this page (before a reload) did not see arrive; null: nothing. */
 function readKept<T>(key: string, schema: z.ZodType<T>): T | null {
   try {
     return schema.parse(JSON.parse(sessionStorage.getItem(key) ?? 'null'));

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Answer } from '../api.ts';
 import { retryDelay } from './connection.ts';
 
-/** `asked`: the server has it; `sending`: not yet, and why where it was tried in vain; `refused`: it will not take it. */
+/** `asked`: the server has it; `sending`: not yet, and why where it was tried without success; `refused`: it will not take it. */
 export type StopState =
   | { at: 'none' }
   | { at: 'sending'; message?: string }
@@ -50,7 +50,7 @@ export class StopSender {
     for (let failures = 0; ; failures++) {
       const ageMs = Math.max(0, Math.round(Date.now() - stop.at));
       const answer = await post({ id: stop.id, ...(ageMs > JUST_NOW_MS && { ageMs }) });
-      // It is kept: the next life of the page goes on.
+      // It is kept: the next life of the page continues.
       if (isEnded()) return;
       if (answer.ok || answer.kind !== 'unreachable') {
         keep(null);

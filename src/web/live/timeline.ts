@@ -32,7 +32,7 @@ export type Applied =
 
 /**
  * Applies one frame. Takes and returns immutable values; never throws. A `hello` may come at any time: it tells the
- * open blocks anew.
+ * open blocks again.
  */
 export function applyFrame(timeline: Timeline, frame: ViewerFrame): Applied {
   switch (frame.t) {

@@ -6,7 +6,7 @@ import type { Entry, LineKind } from './model.ts';
 import { questionLines } from './questions.ts';
 import { toolLabel } from './tool-summary.ts';
 
-export type LineWords = {
+export type LineText = {
   readonly level: 'quiet' | 'info' | 'warning' | 'error';
   readonly text: string;
   /** Shown when unfolded, in the fixed font. */
@@ -14,7 +14,7 @@ export type LineWords = {
 };
 
 /** `now` only decides whether times of day need their date. */
-export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
+export function lineText(entry: Entry<LineKind>, now: number): LineText {
   switch (entry.kind) {
     case 'stop-requested':
       return { level: 'info', text: `${entry.author ?? 'Someone'} asked to stop` };
@@ -35,7 +35,7 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
       return { level: 'quiet', text: `Background task ${entry.status}: ${entry.description}` };
     case 'question': {
       const asked = entry.status === 'asked' ? 'Claude asks' : 'Claude no longer asks';
-      if (entry.permission) return permissionWords(entry);
+      if (entry.permission) return permissionText(entry);
       const [first = toolLabel(entry.name), ...others] = questionLines(entry.input);
       return { level: 'info', text: `${asked}: ${[first, ...others].join(' ')}` };
     }
@@ -55,7 +55,7 @@ export function lineWords(entry: Entry<LineKind>, now: number): LineWords {
 }
 
 /** The last of consecutive retries says what is going on now. */
-export function retryWords(entries: readonly Entry<'retry'>[]): LineWords {
+export function retryText(entries: readonly Entry<'retry'>[]): LineText {
   const last = entries.at(-1);
   if (last === undefined) return { level: 'quiet', text: '' };
   const what =
@@ -67,7 +67,7 @@ export function retryWords(entries: readonly Entry<'retry'>[]): LineWords {
 }
 
 /** What was to be done outside and was given up: the last of it with its reason, all of it unfolded. */
-export function failureWords(entries: readonly Entry<'effect-failed'>[]): LineWords {
+export function failureText(entries: readonly Entry<'effect-failed'>[]): LineText {
   const last = entries.at(-1);
   if (last === undefined) return { level: 'quiet', text: '' };
   const tried = `after ${plural(last.attempts, 'try', 'tries')}`;
@@ -76,7 +76,7 @@ export function failureWords(entries: readonly Entry<'effect-failed'>[]): LineWo
   return { level: 'error', text, more: entries.map(({ effect, error }) => `${effect}: ${error}`).join('\n') };
 }
 
-function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineWords {
+function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineText {
   const limit = `the ${entry.limit.replaceAll('_', ' ')} limit`;
   const until = entry.resetsAt === null ? '' : `; it resets at ${timeOfDay(entry.resetsAt, now)}`;
   if (entry.status === 'rejected') return { level: 'error', text: `Claude's usage reached ${limit}${until}` };
@@ -92,7 +92,7 @@ function split(text: string): { text: string; more?: string } {
 }
 
 /** The whole call, since what a subagent calls is nowhere else on the page. */
-function permissionWords({ name, input, status }: Entry<'question'>): LineWords {
+function permissionText({ name, input, status }: Entry<'question'>): LineText {
   const push = name === HELD_PUSH_TOOL ? heldPushSchema.safeParse(input).data : undefined;
   const what = name === HELD_PUSH_TOOL ? 'push changes to what runs on the git host' : `use ${toolLabel(name)}`;
   if (status === 'withdrawn') return { level: 'info', text: `Claude no longer asks to ${what}` };

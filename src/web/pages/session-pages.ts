@@ -1,7 +1,7 @@
 import type { SessionList } from '../../protocol/api.ts';
 import type { SessionRow } from '../../protocol/viewer.ts';
 
-/** What is known of the list. `next`: where it goes on; left out at its end. */
+/** What is known of the list. `next`: where it continues; left out at its end. */
 export interface Listed {
   rows: readonly SessionRow[];
   next: string | undefined;

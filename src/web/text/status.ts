@@ -4,13 +4,13 @@ import { withoutEnding } from '../../lib/linear-time.ts';
 import type { TurnOutcome } from '../../protocol/journal.ts';
 import type { Phase } from '../../protocol/viewer.ts';
 
-/** How a status looks: `busy` work goes on, `asking` a person has to answer, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
+/** How a status looks: `busy` work continues, `asking` a person has to answer, `waiting` nothing asked yet, `good`, `bad` and `stopped` the last outcome. */
 export type Tone = 'busy' | 'waiting' | 'asking' | 'good' | 'bad' | 'stopped';
 
 export type Status = {
   /** One word or two: "Working". */
   readonly word: string;
-  /** Why, or with what; empty where the word says it all. */
+  /** Why, or with what; empty if the word says it all. */
   readonly detail: string;
   readonly tone: Tone;
   /** True while time passes for something: the page counts it. */
@@ -21,7 +21,7 @@ type Situation = { phase: Phase; reason: string; lastOutcome: TurnOutcome | null
 
 /** The status of a session or of a row of the list. */
 export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
-  const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseWords[phase];
+  const word = phase === 'waiting' ? outcomeWord(lastOutcome) : phaseText[phase];
   const tone =
     phase === 'waiting'
       ? outcomeTone(lastOutcome)
@@ -35,7 +35,7 @@ export function statusOf({ phase, reason, lastOutcome }: Situation): Status {
 
 /** The outcome of a turn in a word: "Done", "Stopped", "Failed"; "Waiting" before the first. */
 export function outcomeWord(outcome: TurnOutcome | null): string {
-  return outcome === null ? 'Waiting' : outcomeWords[outcome];
+  return outcome === null ? 'Waiting' : outcomeText[outcome];
 }
 
 /** A stop is an outcome of its own and looks like no error. */
@@ -48,10 +48,10 @@ export function pageTitle(status: Status, issue: string): string {
   return `${marks[status.tone]} ${status.word} · ${issue}`;
 }
 
-/** Nothing runs: it goes on by itself. */
+/** Nothing runs: it continues by itself. */
 const RESTING: ReadonlySet<Phase> = new Set<Phase>(['queued', 'parked']);
 
-const phaseWords = {
+const phaseText = {
   starting: 'Starting',
   working: 'Working',
   asking: 'Asks you',
@@ -60,7 +60,7 @@ const phaseWords = {
   saving: 'Saving',
   stopping: 'Stopping',
 } as const;
-const outcomeWords = { completed: 'Done', stopped: 'Stopped', failed: 'Failed' } as const;
+const outcomeText = { completed: 'Done', stopped: 'Stopped', failed: 'Failed' } as const;
 const outcomeTones = { completed: 'good', stopped: 'stopped', failed: 'bad' } as const;
 const marks: Record<Tone, string> = { busy: '●', waiting: '○', asking: '?', good: '✓', bad: '✗', stopped: '◼' };
 

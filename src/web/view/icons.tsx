@@ -36,7 +36,7 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
-/** Something goes on. Stands still where motion is not wanted. */
+/** Something continues. Stands still where motion is not wanted. */
 export function Spinner() {
   return (
     <svg className="icon spinner" viewBox="0 0 16 16" aria-hidden="true">

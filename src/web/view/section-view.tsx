@@ -68,7 +68,7 @@ function TurnLine({ section }: { section: Section }) {
         <Icon name={icons[tone] ?? 'dot'} />
       </span>
       <span className="visually-hidden">{outcomeWord(outcome)}:</span>
-      <span className="turn-asked">{plainWords(asked) || `Turn ${section.turn}`}</span>
+      <span className="turn-asked">{plainText(asked) || `Turn ${section.turn}`}</span>
       <span className="turn-facts">
         {section.effectFailed && (
           <span className="level-warning" title="Something could not be delivered">
@@ -85,7 +85,7 @@ function TurnLine({ section }: { section: Section }) {
 }
 
 /** A heading's or list's first line without its Markdown marks. */
-function plainWords(line: string): string {
+function plainText(line: string): string {
   return line
     .replace(/^[#>\-*\s]+/, '')
     .replace(/[*_`]/g, '')

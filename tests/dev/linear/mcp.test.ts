@@ -62,7 +62,7 @@ it('issues are read and written with the rights of the app, as the app', async (
   await call('update_issue', { id: identifier, title: 'The basket', state: 'In Progress' });
   expect(linear.thread(identifier).issue).toMatchObject({ title: 'The basket' });
   const change = await linear.waitFor('the event of the change', () => receiver.of('Issue update')[0]);
-  // Whoever listens can tell that it was the app itself.
+  // Anyone who listens can tell that it was the app itself.
   expect(change.payload.actor).toMatchObject({ type: 'oauthClient', id: linear.oauthClientId });
   expect(receiver.received.every(({ payload }) => payload.type === 'Issue')).toBe(true);
 });

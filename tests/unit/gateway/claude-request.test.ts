@@ -16,7 +16,7 @@ const usual = {
   stream: true,
 };
 
-/** Why a body is refused; null where it is not. */
+/** Why a body is refused; null if it is not. */
 function refusal(body: unknown, { allowance = nothing, started = ['sonnet'] } = {}): string | null {
   const reader = new ClaudeRequestReader(allowance, modelsOf(started));
   try {

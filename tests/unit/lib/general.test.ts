@@ -4,7 +4,7 @@ import { isConnectionHeader, namedByConnection } from '../../../src/lib/connecti
 import { messageOf } from '../../../src/lib/error.ts';
 import { hmac, isHmac } from '../../../src/lib/hmac.ts';
 import { isLoopback } from '../../../src/lib/loopback.ts';
-import { Sequence } from '../../../src/lib/sequence.ts';
+import { Mutex } from '../../../src/lib/sequence.ts';
 
 it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
   'takes %s for this machine alone',
@@ -58,7 +58,7 @@ it('says what was thrown in words, whatever it was', () => {
 });
 
 it('runs tasks one after the other in the order in which they were given, past one that fails', async () => {
-  const sequence = new Sequence();
+  const sequence = new Mutex();
   const done: string[] = [];
   const slow = sequence.run(async () => {
     await Promise.resolve();

@@ -4,7 +4,7 @@ import { gitHubRepository } from '../../../github/address.ts';
 import { protectionOf } from '../../../github/protected-branch.ts';
 import { asError } from '../../../lib/error.ts';
 import { fitsGlob } from '../../../lib/glob.ts';
-import { within } from '../../../lib/timeout.ts';
+import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
 import { branchNameProblem } from '../../../protocol/settings/branch-template.ts';
 import { findRepository, type RepositorySummary } from '../../../store/database.ts';
@@ -82,6 +82,6 @@ async function protection(
     log('github.protection.unknown', { session: state.id, repository: fullName, error: asError(error) });
     return 'unknown' as const;
   });
-  const answer = await within(PATIENCE_MS, asked);
+  const answer = await settledWithin(PATIENCE_MS, asked);
   return answer === 'late' ? 'unknown' : answer;
 }

@@ -5,7 +5,7 @@ import { gitHubRepository } from '../../../github/address.ts';
 import { type BranchChoice, choiceBy } from '../../../github/branch-choice.ts';
 import { branchRules } from '../../../github/branch-rules.ts';
 import { asError } from '../../../lib/error.ts';
-import { within } from '../../../lib/timeout.ts';
+import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
 import type { BranchFacts } from '../../../protocol/settings/branch-template.ts';
 import { findRepository } from '../../../store/database.ts';
@@ -44,6 +44,6 @@ export async function chooseBranch(
     log('github.branch-rules.unknown', { session: state.id, repository: fullName, error: asError(error) });
     return asPlanned;
   });
-  const choice = await within(PATIENCE_MS, asked);
+  const choice = await settledWithin(PATIENCE_MS, asked);
   return choice === 'late' ? asPlanned : choice;
 }

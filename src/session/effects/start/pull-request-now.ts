@@ -2,7 +2,7 @@
 import { gitHubApi } from '../../../github/access.ts';
 import { type PullRequestState, pullRequestState } from '../../../github/pull-requests.ts';
 import { asError } from '../../../lib/error.ts';
-import { within } from '../../../lib/timeout.ts';
+import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
 import { findRepository } from '../../../store/database.ts';
 import type { Surroundings } from '../effect-context.ts';
@@ -21,7 +21,7 @@ export async function pullRequestNow({ state, config, database }: Surroundings):
     return api ? await pullRequestState(api, known.number) : null;
   };
   try {
-    const state = await within(PATIENCE_MS, ask());
+    const state = await settledWithin(PATIENCE_MS, ask());
     return state === 'late' ? null : state;
   } catch (error) {
     log('github.pull-request.unknown', { session: state.id, number: known.number, error: asError(error) });

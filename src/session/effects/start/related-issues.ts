@@ -1,7 +1,7 @@
 /** What is around the issue is asked of Linear when Claude is given its first prompt, so that it is as of then. */
 
 import { asError } from '../../../lib/error.ts';
-import { within } from '../../../lib/timeout.ts';
+import { settledWithin } from '../../../lib/timeout.ts';
 import type { LinearClient } from '../../../linear/api/client.ts';
 import { log } from '../../../observability/log.ts';
 import { fillRelated, relatedIn } from '../../inbound/related-issues-text.ts';
@@ -14,7 +14,7 @@ export async function withRelatedIssues(prompt: string, linear: LinearClient): P
   const issueId = relatedIn(prompt);
   if (issueId === null) return prompt;
   try {
-    const found = await within(READ_LIMIT_MS, linear.issueSurroundings(issueId));
+    const found = await settledWithin(READ_LIMIT_MS, linear.issueSurroundings(issueId));
     if (found === 'late') throw new Error(`no answer within ${READ_LIMIT_MS / 1000} s`);
     return fillRelated(prompt, found);
   } catch (error) {

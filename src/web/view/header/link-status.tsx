@@ -7,7 +7,7 @@ const MANY = 4;
 /** Whether the page is live. Hardly there while it is. */
 export function LinkStatus() {
   const link = useSession((state) => state.link);
-  const { word, title, live } = linkWords(link);
+  const { word, title, live } = linkText(link);
   return (
     <span className={live ? 'link link-live' : 'link link-lost'} title={title}>
       <span className="link-dot" aria-hidden="true" />
@@ -16,7 +16,7 @@ export function LinkStatus() {
   );
 }
 
-function linkWords(link: LinkState): { word: string; title: string; live: boolean } {
+function linkText(link: LinkState): { word: string; title: string; live: boolean } {
   switch (link.at) {
     case 'live':
       return { word: 'Live', title: 'Updates appear at once', live: true };

@@ -6,7 +6,7 @@ import { bytes, plural, timeOfDay } from '../../text/format.ts';
 import { Fold } from '../fold.tsx';
 import { Spinner } from '../icons.tsx';
 
-/** While it is open the list is asked for anew this often, in ms. */
+/** While it is open the list is asked for again this often, in ms. */
 const REFRESH_MS = 5_000;
 
 /** What has left the sandbox: asked for once it is unfolded. */

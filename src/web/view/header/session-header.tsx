@@ -5,7 +5,7 @@ import { OutLink } from '../markdown.tsx';
 import { LinkStatus } from './link-status.tsx';
 import { StatusPill } from './status-pill.tsx';
 
-/** The bar at the top: where one is, and what goes on. */
+/** The bar at the top: where one is, and what continues. */
 export function SessionHeader({ session }: { session: SessionView }) {
   const { issue, pullRequest } = session;
   return (

@@ -13,12 +13,12 @@ export const ProposedItem = memo(function ProposedItem({ entry }: { entry: Propo
       <span className="row-icon">
         <Icon name={isFailed ? 'cross' : 'branch'} />
       </span>
-      <span className="row-words">{proposedWords(entry)}</span>
+      <span className="row-words">{proposedText(entry)}</span>
     </p>
   );
 });
 
-function proposedWords(entry: Proposed) {
+function proposedText(entry: Proposed) {
   if (entry.kind === 'branch-link') return <OutLink href={entry.url}>{entry.branch}</OutLink>;
   switch (entry.state) {
     case 'opened':

@@ -17,7 +17,7 @@ const words: Record<SandboxStep, { doing: string; done: string }> = {
   save: { doing: 'Saving the work', done: 'Work saved' },
 };
 
-/** Preparations: what goes on now, and one folded line once all of it is done. */
+/** Preparations: what continues now, and one folded line once all of it is done. */
 export const StepsItem = memo(function StepsItem({
   entries,
   running,

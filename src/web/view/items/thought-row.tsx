@@ -27,7 +27,7 @@ export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
   );
 });
 
-/** Thinking that goes on: its newest words on one line, all of them on demand. */
+/** Thinking that continues: its newest words on one line, all of them on demand. */
 export function ThinkingRow({ text }: { text: string }) {
   return (
     <Fold

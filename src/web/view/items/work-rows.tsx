@@ -1,6 +1,6 @@
 import { memo, type ReactNode, useState } from 'react';
-import type { LineWords } from '../../outline/line-words.ts';
-import { failureWords, lineWords, retryWords } from '../../outline/line-words.ts';
+import type { LineText } from '../../outline/line-words.ts';
+import { failureText, lineText, retryText } from '../../outline/line-words.ts';
 import type { Item, Row } from '../../outline/model.ts';
 import { plural } from '../../text/format.ts';
 import { Fold } from '../fold.tsx';
@@ -43,18 +43,18 @@ const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRows
     case 'thought':
       return <ThoughtRow text={row.entry.text} />;
     case 'line':
-      return <LineRow {...lineWords(row.entry, Date.now())} />;
+      return <LineRow {...lineText(row.entry, Date.now())} />;
     case 'failures':
-      return <LineRow {...failureWords(row.entries)} />;
+      return <LineRow {...failureText(row.entries)} />;
     case 'retries':
-      return <LineRow {...retryWords(row.entries)} />;
+      return <LineRow {...retryText(row.entries)} />;
   }
 });
 
-const icons: Record<LineWords['level'], IconName> = { quiet: 'dot', info: 'info', warning: 'warning', error: 'cross' };
+const icons: Record<LineText['level'], IconName> = { quiet: 'dot', info: 'info', warning: 'warning', error: 'cross' };
 
 /** One plain line of the journal, with the rest of it folded where there is more. */
-export const LineRow = memo(function LineRow({ level, text, more }: LineWords) {
+export const LineRow = memo(function LineRow({ level, text, more }: LineText) {
   const line = (
     <>
       <span className="row-icon">
