@@ -264,6 +264,14 @@ describe('a notification of an unusual shape', () => {
     expect(event).toMatchObject({ item: { text: expect.stringContaining(`${name} commented on the issue`) } });
   });
 
+  it.each(['issueUnassignedFromYou', 'issueStatusChanged', 'issueNewComment', 'issueCommentMention'])(
+    'of the kind %s belongs to the issue that only its comment names',
+    (kind) => {
+      const comment = { id: 'c-1', body: 'The CI is red.', issue: { id: ISSUE }, user: ada };
+      expect(asks(notified(kind, { issue: null, issueId: null, comment })).sessionName).toBe(`${ORG}:issue:${ISSUE}`);
+    },
+  );
+
   it('of a comment of the agent’s own is known for that by the comment alone', () => {
     const comment = { id: 'c-1', body: 'Done.', userId: APP };
     const body = notified('issueNewComment', { actorId: null, actor: null, comment });
@@ -300,6 +308,19 @@ describe('a change of an issue of an unusual shape', () => {
     ['nothing said of what was changed, and it is over', { state: { type: 'completed' } }, undefined, 'completed'],
     ['another delegate', { delegateId: null }, { delegateId: APP }, 'unassigned'],
     ['another delegate, told as a person', { delegateId: null }, { delegate: { id: APP } }, 'unassigned'],
+    [
+      'another delegate, beside one of an odd shape',
+      { delegateId: null },
+      { delegateId: APP, delegate: 'x' },
+      'unassigned',
+    ],
+    [
+      'another delegate, beside an id of an odd shape',
+      { delegateId: null },
+      { delegateId: {}, delegate: { id: APP } },
+      'unassigned',
+    ],
+    ['the trash, told as text', { trashed: 'true' }, { trashed: null }, 'removed'],
   ])('stops the run: %s', (_what, data, updatedFrom, why) => {
     expect(asks(changed(data, updatedFrom)).event).toMatchObject({ type: 'withdrawn', why, author: 'Ada Example' });
   });
@@ -357,3 +378,16 @@ it('what the agent itself did is told by its user, wherever that is named', () =
 function withApp(agentSession: unknown): unknown {
   return typeof agentSession === 'object' ? { ...agentSession, appUserId: APP } : agentSession;
 }
+
+describe('a loss of teams', () => {
+  it.each<[string, unknown, string[]]>([
+    ['a list', ['t-1', { id: 't-2' }, null], ['t-1', 't-2']],
+    ['the JSON text of a list', '["t-1"]', ['t-1']],
+    ['nothing', null, []],
+    ['of an odd shape', { t: 1 }, []],
+  ])('names them, told as %s', (_how, removedTeamIds, expected) => {
+    const body = { type: 'PermissionChange', action: 'teamAccessChanged', organizationId: ORG, removedTeamIds };
+    const parsed = parseWebhook(JSON.stringify(body), AT);
+    expect(parsed).toMatchObject({ kind: 'event', webhook: { removedTeamIds: expected } });
+  });
+});

@@ -12,6 +12,11 @@ import { guidanceSchema } from '../guidance.ts';
 const scalar = z.union([z.string(), z.number().transform(String)]);
 /** Text that may be missing. An empty id is no id, see `key`. */
 const text = scalar.nullish().catch(null);
+/** Yes or no, also as its text. */
+const flag = z
+  .union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')])
+  .nullish()
+  .catch(null);
 const key = scalar.pipe(z.string().trim().min(1).max(200));
 const optionalKey = key.nullish().catch(null);
 
@@ -65,7 +70,10 @@ const comment = z
     externalUserId: optionalKey,
     externalUser: person,
     botActor,
+    issue: z.object({ id: optionalKey }).nullish().catch(null),
   })
+  // A comment names its issue by the id, or as an object, as the notifications' comments may.
+  .transform(({ issue, ...one }) => ({ ...one, issueId: one.issueId ?? issue?.id ?? null }))
   .nullish()
   .catch(null);
 export type CommentShape = NonNullable<z.infer<typeof comment>>;
@@ -197,7 +205,7 @@ export const issueChangeSchema = z.object({
     updatedAt: text,
     delegateId: optionalKey,
     /** People remove an issue by putting it into the trash. */
-    trashed: z.boolean().nullish().catch(null),
+    trashed: flag,
     archivedAt: text,
     completedAt: text,
     canceledAt: text,
@@ -212,11 +220,9 @@ export const permissionChangeSchema = z.object({
   ...envelope,
   type: z.literal('PermissionChange'),
   action: z.literal('teamAccessChanged'),
-  removedTeamIds: z
-    .array(z.unknown())
-    .nullish()
-    .catch(null)
-    .transform((all) => all?.flatMap((one) => teamKey.safeParse(one).data ?? []) ?? []),
+  removedTeamIds: json(z.array(z.unknown())).transform(
+    (all) => all?.flatMap((one) => teamKey.safeParse(one).data ?? []) ?? [],
+  ),
 });
 
 export const appRevokedSchema = z.object({

@@ -300,7 +300,11 @@ function stateTypeOf({ state, completedAt, canceledAt }: IssueWebhook['data']): 
   return state?.type ?? (canceledAt ? 'canceled' : completedAt ? 'completed' : null);
 }
 
-const delegateSchema = z.object({ delegateId: z.string().nullish(), delegate: z.object({ id: z.string() }).nullish() });
+/** One of the two in a shape that is not known must not hide the other. */
+const delegateSchema = z.object({
+  delegateId: z.string().nullish().catch(null),
+  delegate: z.object({ id: z.string() }).nullish().catch(null),
+});
 
 /** Whose the issue was before. */
 function delegateIn(updatedFrom: Record<string, unknown>): string | null {
