@@ -128,9 +128,9 @@ describe('the branch of a session', () => {
       await send(created(newThread()));
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
       expect(outside.starts[0]?.body.repository.branch).toBe('cyrus/eng-7');
-      expect(outside.starts[0]?.body.claude.systemPrompt).toContain('The work Pushing the work will probably fail');
+      expect(outside.starts[0]?.body.claude.systemPrompt).toContain('Pushing the work will probably fail');
       await vi.waitFor(() =>
-        expect(JSON.stringify(outside.said)).toContain('The work Pushing the work will probably fail'),
+        expect(JSON.stringify(outside.said)).toContain('Pushing the work will probably fail'),
       );
     });
 

@@ -180,7 +180,7 @@ describe('a session token', () => {
     expect(closed).toHaveLength(10);
     for (const [method, path] of closed) {
       const response = await ask(path, { method, ...(method !== 'GET' && { body: '{}' }) }, env, { g: life });
-      expect(await response.text(), path).toMatch(/no turn is under way|only before Claude is started/);
+      expect(await response.text(), path).toMatch(/no turn is running|only before Claude is started/);
       expect(response.ok, path).toBe(false);
     }
     expect(sent).toEqual([]);
@@ -193,7 +193,7 @@ describe('a session token', () => {
     expect(await claude.json()).toMatchObject({ type: 'error', error: { type: 'permission_error' } });
     const git = await ask('/git/acme/shop.git/info/refs?service=git-receive-pack', {}, env, { g: life });
     expect([git.status, git.headers.get('content-type')]).toEqual([403, 'text/plain; charset=utf-8']);
-    expect(await git.text()).toMatch(/^Cyrus: no turn is under way/);
+    expect(await git.text()).toMatch(/^Cyrus: no turn is running/);
     const body = JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'x' } });
     const headers = { 'content-length': String(body.length) };
     const mcp = await ask('/mcp/notes', { method: 'POST', body, headers }, env, { g: life });
@@ -448,7 +448,7 @@ describe('the way to the git host', () => {
     await store('git-moved', 'https://elsewhere.example/acme/shop.git');
     const response = await ask(refs, {}, env, { w: 'git-moved', i: identity });
     expect(response.status).toBe(403);
-    expect(await response.text()).toContain('the clone address of acme/shop was changed since this session began');
+    expect(await response.text()).toContain('the clone address of acme/shop changed since this session began');
     expect(sent).toEqual([]);
     upstream = () => new Response('refs');
     await store('git-same');

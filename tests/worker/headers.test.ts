@@ -42,7 +42,7 @@ describe('every answer of the Worker', () => {
     const request = new Request(`https://localhost${path}`, { method, headers, body, duplex: 'half' } as RequestInit);
     const response = await worker.fetch(request, env, context);
     expect(response.status).toBe(400);
-    expect(await response.text()).toContain('broke off');
+    expect(await response.text()).toContain('was cut off');
   });
 
   it('names to strangers neither the variable, the table nor the service that is wrong', async () => {

@@ -205,7 +205,7 @@ describe('what a session may bring in within an hour', () => {
     const refused = await put('1234567');
     expect(refused.status).toBe(413);
     const { message } = await refused.json<{ message: string }>();
-    expect(message).toMatch(/4096 MiB.*from \d\d:00 UTC on.*SESSION_MIB_AN_HOUR/);
+    expect(message).toMatch(/4096 MiB.*continue at \d\d:00 UTC.*SESSION_MIB_AN_HOUR/);
     // What is there is as it was, and a smaller one still fits.
     expect((await put('123')).status).toBe(201);
     clock.mockRestore();

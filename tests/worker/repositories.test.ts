@@ -125,7 +125,7 @@ it('a session whose repository was removed says so, and goes on in no other one'
   await send(prompted(thread, 'And now the second half.'));
   await vi.waitFor(() => expect(outside.said.at(-1)?.content).toMatchObject({ type: 'error' }));
   expect(outside.said.at(-1)?.content.body).toContain(
-    'the repository acme/shop, in which this session works, is not set up',
+    'the repository acme/shop, in which this session works, is no longer set up',
   );
   expect(outside.starts).toHaveLength(1);
 });
@@ -143,7 +143,7 @@ it('a session whose repository was given another clone address says so, and goes
   await set('https://elsewhere.test/acme/shop.git');
   await send(prompted(thread, 'And now the second half.'));
   await vi.waitFor(() => expect(outside.said.at(-1)?.content).toMatchObject({ type: 'error' }));
-  expect(outside.said.at(-1)?.content.body).toContain('the clone address of acme/shop was changed since this session');
+  expect(outside.said.at(-1)?.content.body).toContain('the clone address of acme/shop changed since this session');
   expect(outside.starts).toHaveLength(1);
   // Set back, it goes on where it was.
   await set('https://git.test/acme/shop.git');

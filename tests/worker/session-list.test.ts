@@ -61,7 +61,7 @@ describe('GET /api/sessions', () => {
     expect(answer.status).toBe(400);
     expect(await answer.json()).toEqual({
       error: 'bad_request',
-      message: expect.stringContaining('`next` of the page before'),
+      message: expect.stringContaining('`next` of the previous page'),
     });
   });
 

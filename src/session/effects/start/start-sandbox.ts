@@ -375,7 +375,7 @@ function nameOf({ issue, branch, id }: Surroundings['state']): string {
 /** Another repository may stand behind the same name: its history is not what this conversation and branch are about. */
 function elsewhere(fullName: string): SetupError {
   return new SetupError(
-    `the clone address of ${fullName} was changed since this session began, so its branch and conversation may be of another repository`,
+    `the clone address of ${fullName} changed since this session began, so its branch and conversation may belong to another repository`,
     'For the repository as configured now, use another issue; to continue here, ask a Cyrus admin to restore the address, then comment.',
   );
 }
