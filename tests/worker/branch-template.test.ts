@@ -129,9 +129,7 @@ describe('the branch of a session', () => {
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
       expect(outside.starts[0]?.body.repository.branch).toBe('cyrus/eng-7');
       expect(outside.starts[0]?.body.claude.systemPrompt).toContain('Pushing the work will probably fail');
-      await vi.waitFor(() =>
-        expect(JSON.stringify(outside.said)).toContain('Pushing the work will probably fail'),
-      );
+      await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain('Pushing the work will probably fail'));
     });
 
     it.each([403, 404, 500, 301])('is as the template says where GitHub answers %i', async (status) => {
