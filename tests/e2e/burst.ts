@@ -182,6 +182,9 @@ function post(url: string, agent: Agent, { id, event, body, signature }: SignedD
   });
 }
 
+/** The Worker may be writing to a file, or folding its log into it, while the journal is read. */
+const BUSY_MS = 10_000;
+
 /** The SQLite file of every issue session under a folder. */
 function journalFiles(folder: string): string[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
@@ -189,7 +192,7 @@ function journalFiles(folder: string): string[] {
 }
 
 function readJournal(file: string): { numbers: number[]; prompts: string[] } {
-  const database = new DatabaseSync(file, { readOnly: true });
+  const database = new DatabaseSync(file, { readOnly: true, timeout: BUSY_MS });
   const rows = database.prepare('SELECT seq, kind, body FROM journal ORDER BY seq').all();
   database.close();
   const prompts = rows.filter((row) => row.kind === 'prompt').map((row) => promptSchema.parse(parse(String(row.body))));
