@@ -9,6 +9,10 @@ const PIECE_LENGTH = 300_000;
 const SAVE = `INSERT INTO pieces (name, piece, text) VALUES (?, ?, ?)
   ON CONFLICT (name, piece) DO UPDATE SET text = excluded.text`;
 
+/** Returns no row if there is one already. */
+const ADD = `INSERT INTO pieces (name, piece, text) VALUES (?, ?, ?)
+  ON CONFLICT (name, piece) DO NOTHING RETURNING piece`;
+
 export class Pieces {
   readonly #sql: SqlStorage;
 
@@ -23,6 +27,14 @@ export class Pieces {
       this.#sql.exec(SAVE, name, index, piece);
     }
     this.#sql.exec('DELETE FROM pieces WHERE name = ? AND piece >= ?', name, pieces.length);
+  }
+
+  /** Stores a text under a name that nothing is stored under; otherwise it changes nothing. */
+  add(name: string, text: string): void {
+    for (const [index, piece] of cut(text).entries()) {
+      // Rows of one text are stored and removed together, so the first one tells of all.
+      if (this.#sql.exec(ADD, name, index, piece).toArray().length === 0) return;
+    }
   }
 
   /** Removes what is stored under a name. */

@@ -124,7 +124,7 @@ export class StateStore {
 
   /** Keeps what Claude is given for a prompt. */
   keepPrompt(id: string, text: string): void {
-    if (this.promptText(id) === null) this.#pieces.put(promptName(id), text);
+    if (this.#promptOfFirstVersion(id) === null) this.#pieces.add(promptName(id), text);
   }
 
   /** Keeps the text of a prompt under another id as well. */
@@ -147,9 +147,11 @@ export class StateStore {
   }
 
   promptText(id: string): string | null {
-    const kept = this.#pieces.get(promptName(id));
-    if (kept !== null) return kept;
-    // Where the first version kept it.
+    return this.#pieces.get(promptName(id)) ?? this.#promptOfFirstVersion(id);
+  }
+
+  /** The first version kept prompts in a table of their own. */
+  #promptOfFirstVersion(id: string): string | null {
     const [row] = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE id = ?', id).toArray();
     return row?.text ?? null;
   }
