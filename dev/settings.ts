@@ -34,7 +34,7 @@ export function localSecrets(folder: string): LocalSecrets {
   if (existsSync(file)) {
     const known = secretsSchema.safeParse(parseJson(readFileSync(file, 'utf8')));
     if (known.success) return known.data;
-    throw new SetupProblem(`${file} is damaged: delete the folder ${folder} to begin anew.`);
+    throw new SetupProblem(`${file} is damaged: delete the folder ${folder} to start over.`);
   }
   const random = () => randomBytes(24).toString('base64url');
   const secrets: LocalSecrets = {

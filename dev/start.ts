@@ -69,7 +69,7 @@ ${model.map((line) => `  ${line}`).join('\n')}
      All branches: ${stack.git.url}
 
   ${walls}
-  Logs are in .cyrus/logs; delete the folder .cyrus to begin anew. Ctrl-C ends everything.
+  Logs are in .cyrus/logs; delete the folder .cyrus to start over. Ctrl-C ends everything.
 `;
 }
 

@@ -423,7 +423,7 @@ async function commitTree(options: GitOptions, tree: string, parents: string[], 
   return (await git(args, { ...options, dates: '2000-01-01T00:00:00Z' })).trim();
 }
 
-/** What changes whenever a file is written anew; null where there is none. */
+/** What changes with each write to a file; null if there is no file. */
 async function stampOf(path: string): Promise<string | null> {
   const found = await stat(path, { bigint: true }).catch(() => null);
   return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;

@@ -315,7 +315,7 @@ export class Conversation {
       this.#cli?.deny(meaning.requestId, NOT_IN_THIS_SESSION);
       return;
     }
-    // What is answered here is not told: whoever reads it would ask people.
+    // What is answered here is not reported: its reader would ask people.
     if (meaning?.kind === 'tool-asks' && !this.#isForPeople(meaning)) {
       if (onlyLooks(meaning) || mcpVerdict(this.#context.start, meaning.tool) === 'run')
         this.#cli?.answer(meaning.requestId, meaning.input);

@@ -27,7 +27,7 @@ export interface ShareGateway {
 
 export interface Shared {
   files: SharedFile[];
-  /** In words for people. */
+  /** As a text for people. */
   problems: string[];
 }
 

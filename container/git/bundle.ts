@@ -103,7 +103,7 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
   await mkdir(dirname(plan.bundlePath), { recursive: true, mode: 0o700 });
   try {
     await rm(`${plan.bundlePath}.lock`, { force: true });
-    // One thread: the other processors are for whoever works.
+    // One thread: the other processors are for the sessions at work.
     const settings: [string, string][] = [['pack.threads', '1']];
     await git(['bundle', 'create', '--quiet', plan.bundlePath, ref], { ...options, settings });
     const { size } = await stat(plan.bundlePath);

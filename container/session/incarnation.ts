@@ -62,7 +62,7 @@ export class Incarnation {
   #begun: Promise<void> = Promise.resolve();
   /** The machine is going away: nothing new is begun. */
   #leaving = false;
-  /** A stop came while there was no worktree: whoever stopped waits for the word that all is saved. */
+  /** A stop came while there was no worktree: the person who stopped it waits for the news that all is saved. */
   #saveWhenPrepared = false;
 
   private constructor(options: IncarnationOptions, context: IncarnationContext) {

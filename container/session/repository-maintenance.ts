@@ -10,7 +10,7 @@ import { wholeHistory } from '../git/workspace.ts';
 import { log } from '../log.ts';
 import type { IncarnationContext } from './context.ts';
 
-/** The CLI is just being started, or a save was just told: whoever was told may have the next prompt ready. */
+/** The CLI is just being started, or a save was just reported, and the next prompt may follow at once. */
 const PAUSE_MS = 1_000;
 
 export class RepositoryUpkeep {

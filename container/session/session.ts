@@ -224,7 +224,7 @@ function newRecord(start: StartSession, before: SessionRecord | null): SessionRe
   };
 }
 
-/** No charge by accident: where a subscription pays, an API key has no business anywhere near. */
+/** No charge by accident: where a subscription pays, an API key must not be there. */
 function checkCredential(config: SandboxConfig, start: StartSession): void {
   if (start.claude.credential !== 'subscription' || !config.hasApiKey) return;
   throw new Refusal(

@@ -116,7 +116,7 @@ export class SessionGroups {
     }
   }
 
-  /** Makes a session's groups, or bounds them anew. @param name of the session's folder. @throws where that cannot be done */
+  /** Makes a session's groups, or changes their bounds. @param name of the session's folder. @throws where that cannot be done */
   open(name: string): void {
     const { memoryBytes, processes } = this.#limits;
     for (const folder of this.#of(name)) {

@@ -42,7 +42,7 @@ Which issues go there (repeat an option for several; it replaces the list that w
   --label NAME  --project NAME  --team KEY
   --default, --no-default     takes what no other rule sends elsewhere
 
-Who may give work (emails or Linear ids; automation: nobody in particular; outside: no member of the workspace)
+Who may give work (emails or Linear ids; automation: no person; outside: no member of the workspace)
   --allow-user WHO  --block-user WHO  --allow-team KEY  --block-team KEY
 
 How Claude works

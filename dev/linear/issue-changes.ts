@@ -1,4 +1,4 @@
-/** A change to an issue, whoever makes it: what follows from it, and who is told. */
+/** A change to an issue, no matter who makes it: what follows from it, and who is told. */
 import { isDeepStrictEqual } from 'node:util';
 import { emit, type Simulation } from './simulation.ts';
 import type { Issue, StateType, User } from './state/model.ts';

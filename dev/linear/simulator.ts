@@ -275,7 +275,7 @@ function waitFor<Found>(
     };
     const deadline = setTimeout(() => {
       end();
-      reject(new Error(`waited ${timeoutMs} ms in vain for ${what}`));
+      reject(new Error(`waited ${timeoutMs} ms for ${what}, which did not come`));
     }, timeoutMs);
     // A session also changes as time passes.
     const clockWatch = setInterval(again, 100);

@@ -6,7 +6,7 @@ import { MAX_ENTRY_TEXT } from '../protocol/journal.ts';
 
 /** Longest name, id or status word that is kept, in UTF-16 code units. */
 const MAX_WORD = 200;
-/** Deeper structures are replaced by a mark: whoever walks the journal later need not fear for its stack. */
+/** Deeper structures are replaced by a mark: code that walks the journal later need not fear for its stack. */
 const MAX_DEPTH = 24;
 
 /** Text for the journal; `truncatedFrom` (its original length in UTF-16 code units) is there only where it was cut. */

@@ -1,5 +1,5 @@
 /**
- * Whether Claude's API still takes a conversation. Every request sends all of it, so what is wrong in it fails the same way for ever;
+ * Whether Claude's API still takes a conversation. Every request sends all of it, so what is wrong in it fails the same way forever;
  * another conversation goes on from a summary. Texts and codes measured with CLI 2.1.330. Pure.
  */
 import type { JournalBody } from '../protocol/journal.ts';

@@ -95,7 +95,7 @@ export interface ReadStep {
   read: ReadLine;
 }
 
-/** Most open blocks, messages, questions and tasks remembered; past it the oldest is let go. */
+/** Most open blocks, messages, questions and tasks remembered; past it the oldest is dropped. */
 const MAX_OPEN = 64;
 
 /** Appends to a bounded list; the oldest items past the bound are left out. */
@@ -118,7 +118,7 @@ export function redundant(state: ReaderState, why: string): ReadStep {
   return { state, read: { entries: [], live: [], redundant: why } };
 }
 
-/** Lets go of open blocks: the state without them, and a drop for each. */
+/** Drops open blocks: the state without them, and a drop for each. */
 export function dropBlocks(
   state: ReaderState,
   which: (block: OpenStreamBlock) => boolean,

@@ -1,6 +1,6 @@
 /**
  * The way to MCP servers over streamable HTTP (modelcontextprotocol.io, "Transports"): the sandbox speaks to the gateway, which
- * adds the credential. The answer is streamed; a request is read whole, and written anew from what was understood.
+ * adds the credential. The answer is streamed; a request is read whole, and rewritten from what was understood.
  */
 import { asError } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';

@@ -1,4 +1,4 @@
-/** Commands that run in the background of Claude's process, in words for people. Pure. */
+/** Commands that run in the background of Claude's process, as text for people. Pure. */
 import type { Background } from '../protocol/sandbox.ts';
 
 /** "5 minutes", "30 seconds". @param ms above 0 */

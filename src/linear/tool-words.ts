@@ -1,4 +1,4 @@
-/** Tool calls in words for people: what was done, and to what. Pure. */
+/** Tool calls as text for people: what was done, and to what. Pure. */
 
 import { cutText, inlineCode } from '../lib/markdown.ts';
 import { readMcpToolName } from '../protocol/settings/mcp.ts';

@@ -295,7 +295,7 @@ export class LinearWorkspace extends DurableObject<Env> {
     return result.ok || result.kind !== 'rate-limited' ? result : this.#limited(result);
   }
 
-  /** Whoever met the limit waits as long as everybody else. */
+  /** Anyone who met the limit waits as long as everybody else. */
   #limited(result: CallFailure): CallFailure {
     return { ...result, retryAt: this.#governor.allowance.blockedUntil };
   }
@@ -330,7 +330,7 @@ export class LinearWorkspace extends DurableObject<Env> {
 
 /**
  * Takes in that the app was removed from a workspace: its tokens are wiped, Linear is called no more. Its runs are stopped
- * by whoever calls this.
+ * by anyone who calls this.
  * @param at when it was removed, in ms since the epoch
  */
 export function uninstall(env: Env, workspaceId: string, at: number): Promise<Uninstalled> {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 export const lineEntrySchema = z.object({
   /** The session's object id. */
   session: z.string(),
-  /** Who asked; the session itself where nobody in particular did. */
+  /** Who asked; the session itself if no person did. */
   owner: z.string(),
   /** Number of the turn it is for. */
   turn: z.number(),
@@ -19,7 +19,7 @@ export type Line = z.infer<typeof lineSchema>;
 export const emptyLine: Line = { working: [], waiting: [] };
 
 /**
- * The order of those who wait: by turns between owners, whoever has least at work first, of equals whoever has waited
+ * The order of those who wait: by turns between owners: first the owner with the fewest sessions at work, of equals the one that has waited
  * longest.
  */
 export function orderOf({ working, waiting }: Line): LineEntry[] {
@@ -39,7 +39,7 @@ export function orderOf({ working, waiting }: Line): LineEntry[] {
   return order;
 }
 
-/** Gives free places to whoever is next. */
+/** Gives free slots to the next in the queue. */
 export function admit(line: Line, cap: number, now: number): Line {
   const free = Math.max(0, cap - line.working.length);
   if (free === 0 || line.waiting.length === 0) return line;

@@ -52,7 +52,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     return this.#line;
   }
 
-  /** Asks everybody whether they still need their place: one that crashed, or whose word was lost, is let go. Never throws. */
+  /** Asks each session whether it still needs its slot, and releases those of sessions that crashed or whose release was lost. Never throws. */
   override async alarm(): Promise<void> {
     const entries = [...this.#line.working, ...this.#line.waiting];
     const gone = await Promise.all(entries.map(async (entry) => ((await this.#needsPlace(entry)) ? null : entry)));
@@ -95,7 +95,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     try {
       await this.#session(session).placeChanged(place);
     } catch (error) {
-      log('queue.session.not-told', { session, place, error: asError(error) });
+      log('queue.notify.failed', { session, place, error: asError(error) });
     }
   }
 

@@ -183,7 +183,7 @@ export class SandboxContainer extends Container<Env> {
       await ISSUE_SESSION.get(ISSUE_SESSION.idFromString(session)).noteSandboxEnded(Number(generation));
     } catch (error) {
       const cause = asError(error);
-      log('sandbox.container.end-untold', { container: this.ctx.id.toString(), error: cause });
+      log('sandbox.exit_report.failed', { container: this.ctx.id.toString(), error: cause });
     }
   }
 

@@ -305,7 +305,7 @@ export class IssueSession extends DurableObject<Env> {
     if (state) this.#commit(() => ({ state, event: { type: 'place-changed', place } }));
   }
 
-  /** Whether this session needs a place among those at work, or in the line. */
+  /** Whether this session needs a slot, or a position in the queue. */
   needsPlace(): boolean {
     // What a newer version stored may be at work: its place is not given away.
     return this.#readOnly !== null || (this.#state !== null && needsPlace(this.#state));
@@ -446,7 +446,7 @@ export class IssueSession extends DurableObject<Env> {
     return this.#view(this.#state ?? known);
   }
 
-  /** Nothing can be taken in for now: whoever asked is told in the thread. */
+  /** Nothing can be accepted for now: the thread tells the person who asked. */
   #refuse({ shown, words }: ReadOnly, { event, about }: Delivery): 'read-only' {
     const agentSessionId = askedIn(event);
     const workspaceId = about?.workspaceId ?? shown.workspaceId;
@@ -461,7 +461,7 @@ export class IssueSession extends DurableObject<Env> {
       const activity = { content: { type: 'error', body: words }, ephemeral: false } as const;
       await client.post(agentSessionId, { activities: [{ id: crypto.randomUUID(), activity }] });
     } catch (error) {
-      log('session.read-only.not-told', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.read_only_notify.failed', { session: this.ctx.id.toString(), error: asError(error) });
     }
   }
 
@@ -687,7 +687,7 @@ export class IssueSession extends DurableObject<Env> {
   }
 
   /**
-   * Has the alarm come in time for the next thing that is due. One that comes too early looks and is set anew, so it is
+   * Has the alarm come in time for the next thing that is due. One that comes too early looks and is set again, so it is
    * moved only where something is due before it: most changes cost no write.
    */
   #arm(): void {

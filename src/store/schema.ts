@@ -49,7 +49,7 @@ export const workspaces = sqliteTable('workspaces', {
 export const oauthStates = sqliteTable(
   'oauth_states',
   {
-    /** SHA-256 of the state, base64url: whoever reads the table cannot finish an installation. */
+    /** SHA-256 of the state, base64url: anyone who reads the table cannot finish an installation. */
     stateHash: text('state_hash').primaryKey(),
     /** SHA-256 of what the browser's cookie holds. */
     browserHash: text('browser_hash').notNull(),

@@ -232,7 +232,7 @@ function owed({ threads, journal }: Evidence, isSandboxGivenUp: boolean): string
   const violations = open ? ['a turn in the journal never ended'] : [];
   for (const thread of threads) {
     const closings = agents(thread).filter(isClosing).length;
-    // A thread that Cyrus opened in vain is told so.
+    // A thread that Cyrus opened and does not use is told so.
     const vain = agents(thread).some(({ content }) => 'body' in content && content.body.startsWith(OPENED_IN_VAIN));
     const closingWords = agents(thread).flatMap((activity) =>
       isClosing(activity) && 'body' in activity.content ? [activity.content.body] : [],
@@ -430,7 +430,7 @@ function isClosing({ type }: ActivityView): boolean {
   return type === 'response' || type === 'error';
 }
 
-/** A thread in one line, for whoever looks for the cause. */
+/** A thread in one line, for the search for the cause. */
 function story({ activities }: SessionView): string {
   return activities
     .filter(({ ephemeral }) => !ephemeral)

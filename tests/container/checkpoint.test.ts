@@ -205,7 +205,7 @@ describe('work outlives its sandbox', () => {
     expect(manifest.eventSeq).toBeGreaterThanOrEqual(exited);
   });
 
-  test('a session that this disk does not know is not begun anew by a start that expects it', async () => {
+  test('a session that this disk does not know is not started again by a start that expects it', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     const { streamId } = await stage.start('shop-1');
     await stage.event('ready');

@@ -119,7 +119,7 @@ describe('a hook of the repository runs', () => {
     expect((await pre(files, ['config', 'core.hooksPath', '.githooks'])).code).toBe(1);
   });
 
-  test('not where there is none, and one whose tool is not installed is named', async () => {
+  test('the commit hooks are not run if there are none, and one whose tool is not installed is named', async () => {
     expect(await pre({ 'package.json': '{}' })).toEqual({ code: 0, said: '' });
     expect(await pre({ 'lefthook.yml': '' })).toEqual({
       code: 0,

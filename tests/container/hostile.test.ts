@@ -121,7 +121,7 @@ describe('a repository’s own files', () => {
     expect(await readdir(stage.worktree('h-1'))).not.toContain('hook-ran');
   });
 
-  test('CLAUDE.md reaches Claude, and AGENTS.md where there is none', async () => {
+  test('CLAUDE.md reaches Claude, and AGENTS.md if there is no CLAUDE.md', async () => {
     stage = await setStage();
     await startOn({ 'AGENTS.md': 'Always speak softly.' });
     const instructions = await readFile(join(stage.sessionDir('h-1'), 'instructions.md'), 'utf8');

@@ -171,7 +171,7 @@ describe('the CLI', () => {
     expect(saved.commits[0]?.subject).toContain('Take up');
   });
 
-  test('begins the conversation anew when its transcript cannot be resumed', async () => {
+  test('begins the conversation again when its transcript cannot be resumed', async () => {
     stage = await setStage({ config: { idleMs: 100 } });
     await stage.start('shop-1');
     await stage.prompt('shop-1', '[script: no-change]');

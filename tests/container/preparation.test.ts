@@ -338,7 +338,7 @@ test('a repository of SHA-256 objects is refused in one clear sentence', async (
   });
 });
 
-test('a higher generation supersedes: the old CLI is gone, numbering begins anew, the worktree is kept', async () => {
+test('a higher generation supersedes: the old CLI is gone, numbering starts at 1, the worktree is kept', async () => {
   stage = await setStage();
   const first = await stage.start('shop-1');
   await stage.prompt('shop-1', '[script: long-text 5000 20]');

@@ -69,8 +69,8 @@ describe('a repository’s own prompts', () => {
     expect(await readFile(join(stage.worktree('p-1'), ALL), 'utf8')).toBe('Slipped in.\n');
     expect(again).toContain('Agreed on.');
     expect(again).not.toMatch(/slipped in/i);
-    await pushed('main', `echo 'Agreed on anew.' > ${ALL}`);
-    expect(await begin(3, 'builder')).toContain('Agreed on anew.');
+    await pushed('main', `echo 'Agreed on again.' > ${ALL}`);
+    expect(await begin(3, 'builder')).toContain('Agreed on again.');
   });
 
   test('a link, also of the folder, is not followed', async () => {

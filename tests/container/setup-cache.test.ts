@@ -53,7 +53,7 @@ describe('what cyrus-setup.sh made', () => {
     expect(existsSync(join(stage.sessionDir('two'), 'cache'))).toBe(false);
   });
 
-  test('is made anew when a lock file, the script or an admin’s script changes', async () => {
+  test('is made again when a lock file, the script or an admin’s script changes', async () => {
     await stageWith({ 'cyrus-setup.sh': INSTALL, 'package-lock.json': '{}' });
     await prepare('one');
     const before = { setupScripts: [{ of: 'workspace' as const, script: 'echo tools' }] };
@@ -64,7 +64,7 @@ describe('what cyrus-setup.sh made', () => {
     expect(kept()).toHaveLength(2);
   });
 
-  test('is kept for every package of a monorepo by a pattern, and made anew when any package’s lock file changes', async () => {
+  test('is kept for every package of a monorepo by a pattern, and made again when any package’s lock file changes', async () => {
     const packages = Array.from({ length: 14 }, (_, n) => `packages/p${n}`);
     const script = `# cyrus-cache: packages/*/node_modules node_modules\nmkdir -p node_modules/x\necho 1 > node_modules/x/i.js\n${packages.map((name) => `mkdir -p ${name}/node_modules/y && echo 1 > ${name}/node_modules/y/i.js`).join('\n')}\n`;
     const files = Object.fromEntries(packages.map((name) => [`${name}/package-lock.json`, '{}']));

@@ -201,7 +201,7 @@ function client(
     ...(overrides.commits !== undefined && { commits: overrides.commits as NonNullable<StartSession['commits']> }),
     ...(overrides.knows !== undefined && { knows: overrides.knows }),
     ...(overrides.saveTurn !== undefined && { saveTurn: overrides.saveTurn }),
-    // Taken as a whole: whoever gives one gives all of it.
+    // Taken as a whole: a test that gives one gives all of it.
     ...(overrides.restore !== undefined && { restore: overrides.restore as CheckpointManifest }),
   });
   return {

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  await stage.anew();
+  await stage.renew();
   tokens = new InstallationTokens(() => stage.now());
 });
 

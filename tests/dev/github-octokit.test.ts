@@ -45,7 +45,7 @@ beforeAll(async () => {
   await stage.push('cyrus/eng-1');
 });
 beforeEach(async () => {
-  await stage.anew();
+  await stage.renew();
   limits.length = 0;
 });
 afterAll(() => stage.close());

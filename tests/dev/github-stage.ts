@@ -14,13 +14,13 @@ const run = promisify(execFile);
 export interface GitHubStage {
   folder: string;
   git: GitHost;
-  /** The stand-in of the test at hand; `anew` replaces it. */
+  /** The stand-in of the test at hand; `again` replaces it. */
   github: GitHub;
   /** How far the stand-in's clock is ahead, in ms. */
   ahead: number;
   now(): number;
   /** A stand-in that knows nothing, with the app installed on the sample repository. */
-  anew(): Promise<void>;
+  renew(): Promise<void>;
   /** Pushes a commit to a branch, which is made from main if there is none. */
   push(branch: string): Promise<void>;
   /** git as a client of the host with this `user:password`. */
@@ -55,7 +55,7 @@ export async function setGitHubStage(): Promise<GitHubStage> {
     ahead: 0,
     now: () => Date.now() + stage.ahead,
     github: await startGitHub({ locate: git.directory, cloneUrl: git.cloneUrl, branchUrl: git.branchUrl }),
-    anew: async () => {
+    renew: async () => {
       await stage.github.close();
       stage.ahead = 0;
       stage.github = await start();

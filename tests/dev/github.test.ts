@@ -38,7 +38,7 @@ beforeAll(async () => {
   await stage.push('cyrus/eng-1');
 });
 
-beforeEach(() => stage.anew());
+beforeEach(() => stage.renew());
 
 afterAll(() => stage.close());
 

@@ -312,7 +312,7 @@ test('failures come as planned: let through, then fail so often, then serve agai
   expect((await post(ask('x'))).status).toBe(200);
 });
 
-test('a model that hangs or stalls lets go when the reader goes', async () => {
+test('a model that hangs or stalls ends when its reader goes', async () => {
   for (const fault of [{ hang: true }, { stallMidStream: true }] as const) {
     model.failNext(fault);
     const seen = model.requests().length;

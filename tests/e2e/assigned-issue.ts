@@ -147,7 +147,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     await stack.github.change(SAMPLE_REPOSITORY, 1, { body: `${pull.body}\n\n${REMARK}` });
   });
 
-  await run.promise('The page shows outcome, diff and commit, and the same again when it is loaded anew', async () => {
+  await run.promise('The page shows outcome, diff and commit, and the same again when it is loaded again', async () => {
     const { page } = live;
     const turn = page.getByLabel('Turn 1', { exact: true });
     await turn.getByLabel('Outcome').getByText('Done', { exact: true }).waitFor();

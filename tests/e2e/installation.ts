@@ -42,7 +42,7 @@ export async function installation(run: Run, stage: Stage): Promise<void> {
     await form.close();
   });
 
-  await run.promise('Whoever says no in Linear is told that nothing was installed', async () => {
+  await run.promise('A person who says no in Linear is told that nothing was installed', async () => {
     await consent(page, stack.url, 'Deny');
     await page.getByRole('heading', { name: 'Not installed' }).waitFor();
     same('Tokens by OAuth', installed(), undefined);

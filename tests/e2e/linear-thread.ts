@@ -21,7 +21,7 @@ export class LinearThread {
     return new LinearThread(linear, identifier);
   }
 
-  /** The agent session. @throws Unkept where there is none */
+  /** The agent session. @throws Unkept if there is none */
   get session(): SessionView {
     const [session] = this.#linear.thread(this.issue).sessions;
     if (!session) throw new Error(`${this.issue} has no agent session`);

@@ -22,7 +22,7 @@ export interface Evidence {
 export class Run {
   /** What a reader may want to look at afterwards. */
   readonly evidence: Evidence[] = [];
-  /** The promise at hand, for whoever ends the run from outside. */
+  /** The promise at hand, for a signal that ends the run from outside. */
   current = 'Everything starts';
   readonly #explained = new WeakSet<object>();
 

@@ -36,7 +36,7 @@ export async function watching(run: Run, stage: Stage): Promise<void> {
       const before = await live.timeline();
       await live.page.reload();
       await live.turnEnded(1);
-      same('The timeline, loaded anew', await live.timeline(), before);
+      same('The timeline, loaded again', await live.timeline(), before);
       isNumberedWithoutGaps((await session.read()).entries);
       await live.page.close();
     },

@@ -86,7 +86,7 @@ export const oauthAttacks: Attack[] = [
     },
   },
   {
-    name: 'What Linear, or whoever stands in for it, says of an error is shown as text',
+    name: 'What Linear, or an impostor, says of an error is shown as text',
     attempt: async (target) => {
       const { state, cookie } = await begin(target);
       const words = encodeURIComponent('<script>alert(1)</script><img src=x onerror=alert(1)>');

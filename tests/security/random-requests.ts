@@ -38,7 +38,7 @@ interface Made {
   path: string;
   headers: Record<string, string>;
   body: Buffer;
-  /** Sent by hand: what no library would send. `owes`: it announces more than it brings, and whoever reads it may wait. */
+  /** Sent by hand: what no library would send. `owes`: it announces more than it brings, and its reader may wait. */
   raw: { bytes: Buffer; owes: boolean } | null;
 }
 

@@ -1,4 +1,4 @@
-/** The session token: whoever gets hold of one, or makes one up, gets no further than its session, and not past its end. */
+/** The session token: a thief or forger of one gets no further than its session, and not past its end. */
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { until } from '../e2e/run.ts';

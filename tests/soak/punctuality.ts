@@ -29,7 +29,7 @@ export function lateness(
   activities: readonly ActivityView[],
 ): { late: Lateness[]; missing: string[] } {
   const told = activities.filter(isByCyrus);
-  // Whoever chooses an option sees that it was taken by the question's end.
+  // A person who chooses an option sees by the question's end that it was taken.
   const asked = entries.filter((entry) => entry.kind === 'prompt' && !OPTIONS.includes(entry.text)).map(({ at }) => at);
   const acknowledged = told.filter(({ content }) => 'body' in content && ACKNOWLEDGEMENT.test(content.body));
   const pairs: [Awaited, number[], ActivityView[]][] = [

@@ -12,7 +12,7 @@ function access(workspace: Partial<AccessRules>, repository: Partial<AccessRules
 }
 
 describe('who may give work to Cyrus', () => {
-  it('is everyone of the workspace where nothing is set, and people outside are not among them', () => {
+  it('everyone of the workspace may give work if nothing is set, and people outside may not', () => {
     for (const person of [ada, eve, AUTOMATION, undefined]) expect(refusalOf(access({}), person)).toBeNull();
     expect(refusalOf(access({}), customer)).toContain('only members of this workspace');
   });
@@ -57,7 +57,7 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf(access({ allowedUsers: ['outside'], blockedUsers: ['external-1'] }), customer)).not.toBeNull();
   });
 
-  it('whoever has the password of the pages may, as far as the team may', () => {
+  it('a person with the password of the pages may give work as far as the team may', () => {
     expect(refusalOf(access({ allowedUsers: ['user-ada'] }), undefined)).toBeNull();
     expect(refusalOf(access({ blockedTeams: ['WEB'] }), undefined)).not.toBeNull();
   });

@@ -361,7 +361,7 @@ describe('a question of Claude’s', () => {
     expect(answersIn(write(play, '2', play.now))).toEqual({ 'Which colour?': 'Red', 'And the border?': 'Blue' });
   });
 
-  it('stands under the same id while its sandbox is let go, and a request from another thread waits for it', () => {
+  it('a question stays open under the same id while its sandbox is shut down, and a request from another thread waits for it', () => {
     const play = asking(ask([colours]));
     const { id } = asked(play);
     play.deadline(15 * 60_000);

@@ -185,7 +185,7 @@ describe('prices', () => {
     expect(priceOf('claude-from-the-future', []).output).toBeGreaterThan(priceOf('opus', []).output);
   });
 
-  it('expect a request to be read anew', () => {
+  it('expect a request to be read again', () => {
     expect(expectedCost(400_000, 'sonnet', [])).toBeCloseTo((100_000 * 3.75 + 2_000 * 15) / 1e6);
   });
 });

@@ -212,7 +212,7 @@ describe('edits, images and a stream that broke and was tried again', () => {
 });
 
 describe('usage while a turn runs', () => {
-  it('grows with the messages of the turn and begins anew with the next', () => {
+  it('usage grows with the messages of the turn and starts at zero with the next', () => {
     const { live } = run(fixtureLines('03-interrupt-control-request.jsonl'));
     const outputs = live.flatMap((item) => (item.type === 'usage' ? [item.usage.outputTokens] : []));
     expect(outputs).toEqual([1, 20, 1, 20, 1, 1, 1, 20]);

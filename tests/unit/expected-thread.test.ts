@@ -128,7 +128,7 @@ describe('a request of which a notification alone tells', () => {
     expect(said).toEqual(['This was answered in another thread.']);
   });
 
-  it('is asked in any thread that bears no page, or that of another session, whoever opened it', () => {
+  it('is asked in any thread that has no page, or that of another session, no matter who opened it', () => {
     for (const links of [[], ['https://cyrus.example/sessions/of-another']]) {
       const play = rested();
       const automated = { source: 'delegation', agentSessionId: 'thread-9', person: null, links } as const;

@@ -91,7 +91,7 @@ describe('an agent session that begins', () => {
     expect(request?.promptText?.first).toContain('What is this?');
   });
 
-  it('without a creator was asked for by nobody in particular', () => {
+  it('a session without a creator was asked for by no person', () => {
     expect(created({ creator: null, creatorId: null })?.event).toMatchObject({ author: null, person: null });
   });
 

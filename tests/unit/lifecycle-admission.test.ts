@@ -122,7 +122,7 @@ describe('a person who may not ask', () => {
   });
 });
 
-it('whoever has the password of the live page may steer, whoever is blocked in Linear', () => {
+it('a person with the password of the live page may steer, even if people are blocked in Linear', () => {
   const play = working();
   const [page, agentSessionId] = [{ author: null, person: null, source: 'page' as const }, null];
   expect(play.kinds(play.play({ type: 'prompted', promptId: 'p2', agentSessionId, text: 'x', ...page }))).toContain(

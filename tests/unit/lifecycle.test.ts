@@ -79,7 +79,7 @@ describe('a turn', () => {
     expect(play.entries.at(-1)?.body).toMatchObject({ kind: 'turn-ended', outcome: 'completed', text: 'I fixed it.' });
   });
 
-  it('ends without waiting for ever for the work to be saved, and says what may be missing', () => {
+  it('ends without waiting forever for the work to be saved, and says what may be missing', () => {
     const play = working();
     play.report(result('Done.', ['p1']));
     play.deadline(200_000);
@@ -578,7 +578,7 @@ describe('a request that only a notification told of', () => {
     }
   });
 
-  it('leaves no thread without a word that it opened in vain, because Linear sent one meanwhile', () => {
+  it('closes with a message a thread that it opened while Linear sent one of its own', () => {
     const play = new SessionPlay();
     play.play(noticed);
     const [effect] = play.deadline(20_000);
@@ -842,7 +842,7 @@ describe("a question of Claude's", () => {
     expect(effects).toContainEqual(expect.objectContaining({ input: expect.objectContaining({ answers }) }));
   });
 
-  it('lets the sandbox go after a quarter of an hour, stands for days, and the answer then begins the work anew', () => {
+  it('a question without an answer shuts the sandbox down after 15 minutes, stays open for days, and its answer resumes the work', () => {
     const play = asked();
     expect(play.kinds(play.deadline(15 * 60_000))).toContain('stop-sandbox');
     play.report(aborted(['p1']), { ...crashed, cause: 'stop' } as typeof crashed, saved(1, 0));

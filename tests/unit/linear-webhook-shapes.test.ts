@@ -160,7 +160,7 @@ describe('a mention in a thread that somebody else began', () => {
     expect(request.promptText?.first).toContain('<cyrus-unread ref="');
   });
 
-  it('is the request of who wrote it, whoever opened the session', () => {
+  it('is the request of who wrote it, no matter who opened the session', () => {
     const bobs = { ...reply, userId: bob };
     const { event } = asks(inReply({}, { previousComments: [root, bobs] }));
     expect(event).toMatchObject({ person: { id: bob, email: null }, author: null, text: reply.body });

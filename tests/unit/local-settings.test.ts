@@ -37,5 +37,5 @@ it('a local run keeps its own secrets, and says what to do where they are damage
   const made = localSecrets(join(folder, 'run'));
   expect(localSecrets(join(folder, 'run'))).toEqual(made);
   writeFileSync(join(folder, 'run', 'secrets.json'), 'nonsense');
-  expect(() => localSecrets(join(folder, 'run'))).toThrow('to begin anew');
+  expect(() => localSecrets(join(folder, 'run'))).toThrow('to start over');
 });

@@ -40,7 +40,7 @@ function phaseOf(play: SessionPlay) {
 }
 
 describe('a limit of Claude', () => {
-  it('parks the turn until its reset: said once, nothing closed, the sandbox let go', () => {
+  it('a used-up limit makes the turn wait for its reset: said once, nothing closed, the sandbox shut down', () => {
     const play = working();
     const resetsAt = play.now + HOUR;
     const effects = play.report(rejected(resetsAt), usedUp(['p1']));

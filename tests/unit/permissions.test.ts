@@ -304,7 +304,7 @@ describe('while a tool asks', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('its sandbox is not let go before the ten minutes are over', () => {
+  it('the sandbox of a permission question is not shut down before its ten minutes are over', () => {
     const play = asking();
     expect(play.kinds(play.deadline(9 * MINUTE))).not.toContain('stop-sandbox');
   });

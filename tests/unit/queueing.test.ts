@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { placeWords } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { init, result, SessionPlay, saved } from './support/session-play.ts';
 
-/** A session that stands in line with its first prompt. */
+/** A session that waits in the queue with its first prompt. */
 function inLine(place = 3): SessionPlay {
   const play = new SessionPlay();
   play.prompt('p1');
@@ -11,7 +11,7 @@ function inLine(place = 3): SessionPlay {
 }
 
 describe('a session for which there is no place', () => {
-  it('stands in line and says where, and hands nothing to a sandbox', () => {
+  it('a session in the queue says its position, and hands nothing to a sandbox', () => {
     const play = inLine();
     expect(play.state.phase).toMatchObject({ name: 'queued', place: 3 });
     expect(play.cancelledLanes).toEqual(['sandbox']);
@@ -39,7 +39,7 @@ describe('a session for which there is no place', () => {
     expect(play.closings('thread-2')).toHaveLength(1);
   });
 
-  it('asks where it stands, in case the word of it was lost', () => {
+  it('a queued session polls its position, in case a notification was lost', () => {
     const play = inLine();
     expect(play.kinds(play.deadline(60_000))).toEqual(['ask-place']);
     play.play({ type: 'effect-done', effect: { kind: 'ask-place', turn: 1 }, result: { kind: 'place', place: 0 } });

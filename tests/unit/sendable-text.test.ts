@@ -21,7 +21,7 @@ describe('text that is sent', () => {
     for (let max = 0; max < 6; max++) expect(sendable(cutWhole('a😀😀b', max))).not.toContain('\ufffd');
   });
 
-  it('is so at every depth of what is sent to Linear, whoever made it', async () => {
+  it('text is sendable at every depth of what is sent to Linear, no matter who made it', async () => {
     const bodies: string[] = [];
     vi.spyOn(globalThis, 'fetch').mockImplementation(async (_url, init) => {
       bodies.push(String(init?.body));

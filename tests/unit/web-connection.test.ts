@@ -117,7 +117,7 @@ describe('the live connection', () => {
     expect(shortest).toEqual(longest.map((delay) => delay / 2));
   });
 
-  test('is closed and made anew when a ping is not answered within 5 seconds', () => {
+  test('a connection is closed and opened again when a ping is not answered within 5 seconds', () => {
     const { lines, line, state } = connect();
     line(0).says(hello);
     vi.advanceTimersByTime(15_000);

@@ -48,7 +48,7 @@ describe('in the local environment, which has no password', () => {
     }
   });
 
-  it('whoever is on this machine is let in', async () => {
+  it('a request from this machine is let in', async () => {
     for (const peer of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
       const headers = { 'cf-connecting-ip': peer };
       expect((await ask('/', headers, { bindings: local, at: 'http://localhost:8787' })).status).toBe(200);

@@ -54,26 +54,29 @@ describe('a branch that may not be what work starts from', () => {
   it.each([
     ['protected', { protected: true }, [], true],
     ['under a rule that demands pull requests', { protected: false }, [{ type: 'pull_request' }], true],
-    ['open to whoever may push', { protected: false }, [], false],
-  ])('is decided by GitHub where nothing is set: one that is %s', async (_what, branch, rules, isAllowed) => {
-    const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
-    const credential = { kind: 'github-token', token: 'github_pat_of_the_test' } as const;
-    const repository = { cloneUrl: 'https://github.com/acme/site.git', baseBranch: 'main', credential };
-    await upsertRepository(database, ORGANIZATION, 'acme/site', repository, 1);
-    outside.interfere = (url) => {
-      if (!url.startsWith('https://api.github.com/repos/acme/site/')) return null;
-      return Response.json(url.includes('/rules/') ? (url.includes('/next') ? rules : []) : branch);
-    };
-    const thread = newThread();
-    await send(prompted(thread, '[repo=acme/site#next] Mend this.'));
-    if (isAllowed) {
-      await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
-      expect(outside.starts[0]?.body.repository.baseBranch).toBe('next');
-    } else {
-      await vi.waitFor(() => expect(lastSaid(thread)?.content.type).toBe('elicitation'));
-      expect(lastSaid(thread)?.content.body).toContain('branches that GitHub protects, which it is not');
-    }
-  });
+    ['open to everyone who may push', { protected: false }, [], false],
+  ])(
+    'the base branch is decided by GitHub if nothing is set: one that is %s',
+    async (_what, branch, rules, isAllowed) => {
+      const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+      const credential = { kind: 'github-token', token: 'github_pat_of_the_test' } as const;
+      const repository = { cloneUrl: 'https://github.com/acme/site.git', baseBranch: 'main', credential };
+      await upsertRepository(database, ORGANIZATION, 'acme/site', repository, 1);
+      outside.interfere = (url) => {
+        if (!url.startsWith('https://api.github.com/repos/acme/site/')) return null;
+        return Response.json(url.includes('/rules/') ? (url.includes('/next') ? rules : []) : branch);
+      };
+      const thread = newThread();
+      await send(prompted(thread, '[repo=acme/site#next] Mend this.'));
+      if (isAllowed) {
+        await vi.waitFor(() => expect(outside.starts).toHaveLength(1));
+        expect(outside.starts[0]?.body.repository.baseBranch).toBe('next');
+      } else {
+        await vi.waitFor(() => expect(lastSaid(thread)?.content.type).toBe('elicitation'));
+        expect(lastSaid(thread)?.content.body).toContain('branches that GitHub protects, which it is not');
+      }
+    },
+  );
 
   it('named later leaves a session where it is until a person has chosen, and then it goes on', async () => {
     await addRepository('acme/shop', { baseBranches: ['release'] });

@@ -186,7 +186,7 @@ describe('a session token', () => {
     expect(sent).toEqual([]);
   });
 
-  it('refuses in the words of whoever asks: the API’s error, git’s text, and an answer to the call of an MCP client', async () => {
+  it('refuses in the form that the client reads: the API’s error, git’s text, and an answer to the call of an MCP client', async () => {
     standing = { ...AT_WORK, stage: 'rest' };
     const claude = await ask('/anthropic/v1/messages', { method: 'POST', body: '{}' }, env, { g: life });
     expect([claude.status, claude.headers.get('x-should-retry')]).toEqual([403, 'false']);

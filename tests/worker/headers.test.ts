@@ -29,7 +29,7 @@ describe('every answer of the Worker', () => {
   it.each([
     ['POST', '/webhooks/linear', {}],
     ['PUT', '/api/admin/workspaces/w', { authorization: `Bearer ${env.ADMIN_TOKEN}` }],
-  ])('tells whoever sends a body that breaks off that it did: %s %s', async (method, path, headers) => {
+  ])('answers a body that breaks off by saying so: %s %s', async (method, path, headers) => {
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} } as unknown as ExecutionContext;
     const body = new ReadableStream({
       start(controller) {

@@ -307,7 +307,7 @@ describe("a workspace's tokens", () => {
     expect(await findWorkspace(db, workspace.id)).toMatchObject({ status: 'active' });
   });
 
-  it('of the application itself are fetched anew when they end, where that is switched on', async () => {
+  it('tokens of the application itself are fetched again when they end, if that is switched on', async () => {
     const workspace = { id: crypto.randomUUID(), name: 'Acme', urlKey: 'acme', appUserId: 'app-1' };
     linear.ownWorkspace = workspace;
     const { access } = linear.grant(workspace);
@@ -462,7 +462,7 @@ describe('an uninstallation', () => {
 });
 
 describe('the governor', () => {
-  /** Holds every call to the API until it is let go. */
+  /** Holds every call to the API until it is released. */
   function hold(): { release: () => void } {
     let release = () => {};
     const held = new Promise<void>((resolve) => {

@@ -98,7 +98,7 @@ describe.each(SERVICES)('a request outlives an hour without %s', (_, { away, wor
     expect((await journal(thread)).filter(({ kind }) => kind === 'effect-failed' || kind === 'turn-ended')).toEqual([]);
   });
 
-  it('and is stopped at once by whoever does not want to wait', async () => {
+  it('a start that waits is stopped at once by a person', async () => {
     const back = away();
     const thread = newThread();
     await send(created(thread));

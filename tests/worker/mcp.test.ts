@@ -268,7 +268,7 @@ describe('a request of the sandbox', () => {
     expect(sent).toEqual([]);
   });
 
-  it('is written anew from what was understood: names in other letters, twice, or unknown do not reach the server', async () => {
+  it('an MCP message is rewritten from what was understood: names in other letters, twice, or unknown do not reach the server', async () => {
     for (const limits of [{}, { tools: ['read_*'] }]) {
       await addNotes(limits);
       sent.length = 0;

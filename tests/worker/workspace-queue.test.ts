@@ -7,7 +7,7 @@ import { created, newThread, ORGANIZATION, prompted, send } from './support/line
 import { Outside } from './support/outside.ts';
 import { page, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
-/** As many as MAX_SESSIONS_AT_ONCE allows where nothing is set. */
+/** As many as MAX_SESSIONS_AT_ONCE allows by default. */
 const CAP = 10;
 let queues = 0;
 let outside: Outside;
@@ -22,7 +22,7 @@ const asking = (session: string, turn = 1) => ({ session, owner: session, turn, 
 const newId = () => env.ISSUE_SESSION.newUniqueId().toString();
 
 describe('the queue of a workspace', () => {
-  it('gives out places up to the cap, then positions in line, and the same again to whoever asks again', async () => {
+  it('gives out slots up to the concurrency limit, then queue positions, and the same to a session that asks again', async () => {
     const queue = newQueue();
     const ids = Array.from({ length: CAP + 2 }, newId);
     const places = [];
@@ -34,7 +34,7 @@ describe('the queue of a workspace', () => {
     expect(await queue.take(asking(ids.at(-2) ?? ''))).toBe(0);
   });
 
-  it('follows what an admin set for the workspace, and the deployment where nothing is set any more', async () => {
+  it('the concurrency limit follows what the workspace sets, and the deployment once that is removed', async () => {
     const queue = newQueue();
     const ids = Array.from({ length: 4 }, newId);
     const take = (index: number, cap?: number | null) =>
@@ -54,7 +54,7 @@ describe('the queue of a workspace', () => {
     });
   });
 
-  it('lets go of sessions that need their place no more, though they never said so', async () => {
+  it('releases the slots of sessions that no longer need them, even if they never said so', async () => {
     const queue = newQueue();
     // A session to which nothing ever happened needs no place.
     await queue.take(asking(newId()));

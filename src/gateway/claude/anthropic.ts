@@ -358,7 +358,7 @@ async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    log('gateway.account.silent', { error: asError(error) });
+    log('claude_account.unreachable', { error: asError(error) });
     return otherwise;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The decoy credential: it lies in every sandbox's environment, opens nothing, and has no business in any request. Where it
+ * The decoy credential: it lies in every sandbox's environment, opens nothing, and belongs into no request. Where it
  * turns up on its way out, something in the sandbox collects secrets and sends them away.
  */
 import type { Config } from '../../config.ts';

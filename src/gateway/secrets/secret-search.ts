@@ -20,7 +20,7 @@ const BLOCK = 3;
 const TABLE = 1 << 16;
 const utf8 = new TextEncoder();
 
-/** Upper case is read as lower case: whoever sends a secret in capitals sends it all the same. */
+/** Upper case is read as lower case: anyone who sends a secret in capitals sends it all the same. */
 const FOLDED = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
 
 /** Where a secret was found in a text. */

@@ -170,7 +170,7 @@ export class LinearClient {
    * it, or Linear did and its webhook is late. Linear takes no id of ours here; the page's address tells whose it is.
    * @param about `known`: ids of agent sessions that are about something else; `page`: the live page, which is linked;
    *   `isWanted`: false for a request that needs no thread any more, for which only what an earlier try opened is looked up
-   * @returns its id, and whether Linear opened it; null where there is none and none is wanted
+   * @returns its id, and whether Linear opened it; null if there is none and none is wanted
    */
   async openThread(
     on: { issueId: string } | { commentId: string },
@@ -208,7 +208,7 @@ export class LinearClient {
     };
   }
 
-  /** How an issue stands now. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  /** How an issue stands now. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
   async issueNow(issueId: string): Promise<IssueNow> {
     const { issue } = issueNowSchema.parse(await this.#ask(ISSUE_NOW, { id: issueId }));
     const { state, archivedAt, trashed, labels, ...known } = issue;
@@ -226,7 +226,7 @@ export class LinearClient {
     return surroundingsOf(issueSurroundingsSchema.parse(await this.#ask(ISSUE_SURROUNDINGS, { id: issueId })));
   }
 
-  /** A comment. @throws LinearError; `refused` where there is none, or Cyrus may not see it */
+  /** A comment. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
   async comment(id: string): Promise<CommentText> {
     return toCommentText(commentAnswerSchema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
   }

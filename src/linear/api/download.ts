@@ -19,7 +19,7 @@ export interface Download {
 }
 
 /**
- * Asks for a file. Never throws. `unauthorized`: it is not given out to whoever asks this way.
+ * Asks for a file. Never throws. `unauthorized`: it is not given out to anyone who asks this way.
  * @param uploadsUrl as in the configuration; every address that is not under it is refused
  * @param accessToken null for an address that is signed
  */

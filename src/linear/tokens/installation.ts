@@ -88,5 +88,5 @@ async function giveBack(config: Config, { accessToken, refreshToken }: Grant): P
   const problem =
     (refreshToken && (await revokeToken(app, refreshToken, 'refresh_token'))) ||
     (await revokeToken(app, accessToken, 'access_token'));
-  if (problem) log('linear.installation.not-given-back', { reason: problem });
+  if (problem) log('linear.token_revoke.failed', { reason: problem });
 }

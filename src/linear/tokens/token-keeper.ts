@@ -53,7 +53,7 @@ export interface TokenKeeperOptions {
   app: LinearApp;
   /** Where an encrypted copy of the tokens is kept, so that a new life of the object does not depend on the database. */
   copy: { read: () => string | null; write: (sealed: string | null) => void };
-  /** Called whenever it is known anew when the token has to be renewed, in ms since the epoch; null: not at all. */
+  /** Called when the time of the next renewal becomes known or changes, in ms since the epoch; null: not at all. */
   onRenewalTime: (at: number | null) => void;
 }
 
@@ -87,7 +87,7 @@ export class TokenKeeper {
   }
 
   /**
-   * Renews tokens that end soon or that Linear refused. Whoever asks meanwhile gets the same answer.
+   * Renews tokens that end soon or that Linear refused. Anyone who asks meanwhile gets the same answer.
    * @param used those to be replaced: if others are there by now, those are the answer
    */
   async renew(used: StoredTokens): Promise<StoredTokens | CallFailure> {
@@ -163,7 +163,7 @@ export class TokenKeeper {
     return true;
   }
 
-  /** Runs a change of the tokens when no other one runs. What is held is read anew afterwards. */
+  /** Runs a change of the tokens when no other one runs. What is held is read again afterwards. */
   alone<T>(change: () => Promise<T>): Promise<T> {
     const run = this.#last.then(change, change);
     this.#last = run.catch(() => {});

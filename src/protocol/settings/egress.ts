@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 /**
  * `none`: nothing but the gateway. `registries`: package registries, to read from. `developer`: also code hosts, downloads
- * of tools, documentation; some of these take uploads from whoever has an account. `open`: every host with a public name.
+ * of tools, documentation; some of these take uploads from anyone who has an account. `open`: every host with a public name.
  */
 export const egressPresetSchema = z.enum(['none', 'registries', 'developer', 'open']);
 export type EgressPreset = z.infer<typeof egressPresetSchema>;

@@ -1,4 +1,4 @@
-/** `/api/admin`: repositories, and through workspaces.ts workspaces, for whoever holds ADMIN_TOKEN. Secrets go in and never come out. */
+/** `/api/admin`: repositories, and through workspaces.ts workspaces, for anyone who holds ADMIN_TOKEN. Secrets go in and never come out. */
 import { Hono } from 'hono';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { z } from 'zod';

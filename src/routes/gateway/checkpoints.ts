@@ -104,7 +104,7 @@ async function tidy(
     await putCheckpointManifest(c.env.LOGS, sessionId, manifest);
     await removeObsoleteObjects(c.env.LOGS, sessionId, manifest, before);
   } catch (error) {
-    log('gateway.checkpoint.untidy', {
+    log('checkpoint.prune.failed', {
       session: sessionId,
       error: asError(error),
     });

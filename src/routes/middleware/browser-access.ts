@@ -90,7 +90,7 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   c.res = response;
 };
 
-/** Headers by which the platform, or whoever handed a request on, tells whose it is. */
+/** Headers by which the platform, or a proxy in front of it, says whose request it is. */
 const PEER_HEADERS = ['cf-connecting-ip', 'x-real-ip', 'x-forwarded-for'];
 
 /**

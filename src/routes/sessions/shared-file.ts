@@ -28,7 +28,7 @@ export async function sharedFile(bucket: R2Bucket, id: string, hash: string, nam
       'content-disposition': `${isImage ? 'inline' : 'attachment'}; filename="${filename}"`,
       'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
-      // Named by its content, so it never changes; kept by the browser of whoever may see it alone.
+      // Named by its content, so it never changes; kept only by the browser of a person who may see it.
       'cache-control': 'private, max-age=31536000, immutable',
     },
   });

@@ -17,7 +17,7 @@ export interface Surroundings {
   promptText: (promptId: string) => string | null;
   /** Texts of this session's prompts that hold these words. */
   promptsWith: (words: string) => string[];
-  /** The last checkpoint; null where there is none. */
+  /** The last checkpoint; null if there is none. */
   checkpoint: () => CheckpointManifest | null;
   /** Commit at which the session's branch stands on the git host, as far as it was pushed through the gateway; null: nothing was. */
   pushedTip: () => string | null;

@@ -14,7 +14,7 @@ export interface Intake {
 
 const HOUR_MS = 3_600_000;
 const MIB = 1024 * 1024;
-/** What a session may store in an hour where nothing is set, in bytes. */
+/** What a session may store in an hour if nothing is set, in bytes. */
 export const DEFAULT_MOST_BYTES = 4_096 * MIB;
 /** Of this the journal takes an eighth at most: it lies in the object, not in R2. */
 const OF_EVENTS = 8;

@@ -193,7 +193,7 @@ function fold(step: Step, prompt: TurnPrompt): void {
   else step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, handed] } });
 }
 
-/** A prompt that was overtaken by a stop is not begun; whoever asked is told. */
+/** A prompt that was overtaken by a stop is not started; the person who asked is told. */
 function tellStopped(step: Step, prompt: TurnPrompt): void {
   close(step, [prompt], 'stopped');
   const { agentSessionId: thread } = prompt;

@@ -137,7 +137,7 @@ function effectDone(step: Step, { effect, result }: EventOf<'effect-done'>): voi
     const source = commentId === null ? 'delegation' : 'mention';
     const asked = { promptId, agentSessionId, author, person, source, text, ...(commentId && { commentId }) } as const;
     prompted(step, { type: 'prompted', ...asked, ...(at !== undefined && { at }) });
-    // Linear tells of it too, sooner or later, whoever opened it.
+    // Linear tells of it too, sooner or later, no matter who opened it.
     expectEvent(step, agentSessionId);
     return;
   }
@@ -197,7 +197,7 @@ function sandboxStarted(step: Step, result: Extract<EffectResult, { kind: 'start
   }
 }
 
-/** Where the work is done, from what and with which model: whoever sees a wrong choice can put it right. */
+/** Where the work is done, from what and with which model: a person who sees a wrong choice can correct it. */
 function tellChoice(step: Step, text: string): void {
   step.record({ kind: 'notice', level: 'info', text });
   const turn = currentTurn(step.state);

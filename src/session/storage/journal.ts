@@ -107,7 +107,7 @@ export class Journal {
     }
   }
 
-  /** The entry with this number; null where there is none. */
+  /** The entry with this number; null if there is none. */
   at(seq: number): JournalEntry | null {
     const [row] = this.#sql.exec<Row>('SELECT seq, at, turn, body FROM journal WHERE seq = ?', seq).toArray();
     return row ? toEntry(row) : null;

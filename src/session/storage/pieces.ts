@@ -42,7 +42,7 @@ export class Pieces {
     this.#sql.exec('DELETE FROM pieces WHERE name = ?', name);
   }
 
-  /** The text under a name; null where there is none. */
+  /** The text under a name; null if there is none. */
   get(name: string): string | null {
     const rows = this.#sql
       .exec<{ text: string }>('SELECT text FROM pieces WHERE name = ? ORDER BY piece', name)

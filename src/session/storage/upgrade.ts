@@ -9,7 +9,7 @@ import { phaseSchema } from '../../protocol/viewer.ts';
 import type { Effect } from '../lifecycle/model/effects.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
 
-/** Something stored, as this version knows it; or why it cannot be read, in words for people. */
+/** Something stored, as this version knows it; or why it cannot be read, as text for people. */
 export type Upgraded<T> = { ok: true; value: T } | { ok: false; why: string };
 
 /** Version of the state that this code writes. */

@@ -1,6 +1,6 @@
 /** What a session remembers of shared files on their way to Linear, in the object's storage, by the hash of their content. */
 
-/** `url`: where Linear shows the file. Otherwise how often its upload was tried in vain. */
+/** `url`: where Linear shows the file. Otherwise the number of failed uploads. */
 export type Asset = { url: string } | { tries: number };
 
 export class AssetMemory {

@@ -21,7 +21,7 @@ describe('a pattern of GitHub’s for names of branches', () => {
     expect(follows(name, { operator, pattern, negate: true })).toBe(!expected);
   });
 
-  test('that means something else here, could take for ever, or is of a kind not known, decides nothing', () => {
+  test('a pattern that means something else here, could take forever, or is of an unknown kind, decides nothing', () => {
     const name = `${'a'.repeat(200)}!`;
     const patterns = [
       '(a+)+$',

@@ -20,7 +20,7 @@ it.each([
   'notlocalhost',
   '0.0.0.0',
   '',
-])('does not take %j for this machine, whoever answers to that name', (host) => {
+])('does not take %j for this machine, no matter who answers to that name', (host) => {
   expect(isLoopback(host)).toBe(false);
 });
 

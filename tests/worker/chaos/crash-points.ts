@@ -1,7 +1,7 @@
 /** Places at which an object may be taken down in the middle of its work, as by an eviction or a broken machine. */
 import { Random } from '../../unit/support/random.ts';
 
-/** Choices go on from life to life, or an object that died once would die at the same place for ever. */
+/** Choices continue from one life to the next, or an object that died once would die at the same place forever. */
 const choices = new Map<string, Random>();
 
 export class CrashPoints {
@@ -23,7 +23,7 @@ export class CrashPoints {
     choices.set(id, this.#random);
   }
 
-  /** The object may end here: what is not committed is gone, whoever waits for it gets an error. */
+  /** The object may end here: what is not committed is gone, and callers get an error. */
   at(where: string): void {
     if (this.#random.chance(this.#probability)) this.#crash(where);
   }

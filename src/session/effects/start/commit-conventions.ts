@@ -37,7 +37,7 @@ export function commitConventions(
   };
 }
 
-/** What Claude is told of commits, a sentence each; empty where nothing is set. */
+/** What Claude is told of commits, a sentence each; empty if nothing is set. */
 export function commitWords({ commits }: RepositorySettings, state: SessionState, role: Role): string[] {
   const form = messageOf(commits.messageTemplate, state, role).split('\n')[0] ?? '';
   return [

@@ -10,7 +10,7 @@ import type { Surroundings } from '../effect-context.ts';
 /** A turn does not wait longer for GitHub. */
 const PATIENCE_MS = 5_000;
 
-/** @returns null where there is none, one that was told to be over, or GitHub does not say in time. Never rejects */
+/** @returns null if there is none, one that was told to be over, or GitHub does not say in time. Never rejects */
 export async function pullRequestNow({ state, config, database }: Surroundings): Promise<PullRequestState | null> {
   const known = state.proposal?.pullRequest;
   if (!known || known.isOver || state.repository === null) return null;

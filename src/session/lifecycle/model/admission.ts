@@ -24,7 +24,7 @@ const OUTSIDE = 'outside';
 /**
  * Whether a person may give work to Cyrus, answer its questions and steer it. Stopping is open to everyone.
  * @param access null: not known yet; the start of the sandbox finds out
- * @param person undefined: whoever has the password of the live pages, who may
+ * @param person undefined: anyone who has the password of the live pages, who may
  * @returns null for yes; otherwise a kind answer that says why not
  */
 export function refusalOf(access: Access | null, person: Person | undefined): string | null {

@@ -130,7 +130,7 @@ export type EffectResult =
       branch?: string;
       /** What people have to know of that name; left out: nothing. */
       branchNote?: string;
-      /** What was chosen, and why, for people; left out where nothing was chosen anew. */
+      /** What was chosen, and why, for people; left out where nothing was chosen again. */
       choice?: string;
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */
@@ -141,7 +141,7 @@ export type EffectResult =
       identity?: string;
       /** Author of its commits. */
       author?: { name: string; email: string };
-      /** How the session's pull request stands; left out where there is none, or that is not known. */
+      /** How the session's pull request stands; left out if there is none, or that is not known. */
       pullRequest?: { number: number; state: 'open' | 'closed' | 'merged' };
       arrangement: Arrangement;
       access: Access;
@@ -151,7 +151,7 @@ export type EffectResult =
       /** The limits do not allow the model that was wanted. */
       fellBack?: FellBack | null;
     }
-  /** No turn can begin until whoever runs Cyrus does something. */
+  /** No turn can begin until an admin of Cyrus does something. */
   | { kind: 'blocked'; text: string }
   /** `question`: what people are asked; left out: which repository it is. */
   | { kind: 'unsure'; options: string[]; why?: string; question?: string; access: Access }

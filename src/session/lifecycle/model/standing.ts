@@ -45,7 +45,7 @@ function stageOf(state: SessionState, now: number): Stage {
   return isMuted ? 'withdrawn' : 'rest';
 }
 
-/** Whether a sandbox has something to do for a turn. One that waits for a person, a limit or a place was let go. */
+/** Whether a sandbox has something to do for a turn. One that waits for a person, a limit or a slot was shut down. */
 export function isUnderWay(phase: PhaseState): boolean {
   switch (phase.name) {
     case 'waiting':

@@ -1,7 +1,7 @@
 /**
  * What Claude's process asks people, one after the other: questions by its tool AskUserQuestion, and permissions (see
  * answer.ts). A question is told as an elicitation, and answered by an option or in free words. The answer returns to
- * the same tool call while its sandbox runs; later it begins the work anew, as a prompt.
+ * the same tool call while its sandbox runs; later it resumes the work, as a prompt.
  */
 import { z } from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
@@ -105,7 +105,7 @@ function claudeQuestionOf(step: Step, entry: QuestionEntry): ClaudeQuestion | nu
   };
 }
 
-/** Left unanswered, the call would hold Claude up for ever. */
+/** Left unanswered, the call would hold Claude up forever. */
 function refuseUnasked(
   step: Step,
   { requestId, name }: Pick<QuestionEntry, 'requestId' | 'name'>,
@@ -155,8 +155,8 @@ export function askWhatWaits(step: Step): void {
 }
 
 /**
- * Claude gave its result. What asks on is a helper that works in the background: it is told no, because it would wait for
- * ever otherwise, and keep the sandbox from coming to rest.
+ * Claude gave its result. What still asks is a helper in the background. It is denied, because otherwise it would wait
+ * forever and keep the sandbox from coming to rest.
  */
 export function endQuestions(step: Step): void {
   const { phase, openQuestions = [], sandbox } = step.state;
@@ -177,7 +177,7 @@ function forgetWaiting(step: Step): void {
 
 /**
  * A turn that no thread asked for, such as one about a change of the issue, asks in the latest thread, and answers there:
- * a question that nobody sees would hold the session up for ever. A permission is denied after a while.
+ * a question that nobody sees would hold the session up forever. A permission is denied after a while.
  */
 function withSomebodyToAsk(step: Step, turn: Turn, about: ClaudeQuestion | PermissionQuestion): Turn {
   const thread = Object.keys(step.state.agentSessions).at(-1);

@@ -143,7 +143,7 @@ export function closedWithin({ closedQuestions = [] }: SessionState, at: number,
   return closedQuestions.findLast(({ closedAt }) => at - closedAt < ms) ?? null;
 }
 
-/** Remembers the question that stood before an event and does not after it. @returns null where there is none */
+/** Remembers the question that stood before an event and does not after it. @returns null if there is none */
 export function closedBy(
   before: SessionState,
   after: SessionState,

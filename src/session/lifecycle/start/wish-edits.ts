@@ -1,5 +1,5 @@
 /**
- * Whose the wishes in an issue's description are (pure). Whoever may see an issue may edit it; what they write there chooses
+ * Whose the wishes in an issue's description are (pure). Anyone who may see an issue may edit it; what they write there chooses
  * nothing unless they may give work. What the description wished for before is kept until somebody who may has changed it.
  */
 import { type Access, refusalOf } from '../model/admission.ts';

@@ -35,7 +35,7 @@ export function takeWindows(step: Step, { windows }: Extract<JournalBody, { kind
   step.set({ windows: [...others, ...told].toSorted((a, b) => a.name.localeCompare(b.name)) });
 }
 
-/** Trouble that ends every turn until whoever runs Cyrus does something. */
+/** Trouble that ends every turn until an admin of Cyrus does something. */
 const ACCOUNT_TROUBLE = new Set(['authentication_failed', 'oauth_org_not_allowed', 'account_on_hold', 'billing_error']);
 
 /** A page shows trouble with the account until a turn has gone well. */

@@ -14,7 +14,7 @@ import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read,
 import { confirmHalt } from './stops.ts';
 import { endStopped, failTurn, handOver, handOverWaiting, resumeWith, saveStopped, startSandbox } from './turn.ts';
 
-/** So many losses in a row, without progress in between, are made good; then the turn fails. */
+/** Consecutive sandbox losses without progress that are retried before the turn fails. */
 const MAX_LOSSES = 2;
 /** The same call may take the process or the sandbox down with it so often. */
 const MAX_SAME_CALL = 3;
@@ -92,8 +92,8 @@ function loseNext(step: Step, phase: SavingPhase, event: Extract<SandboxEvent, {
 }
 
 /**
- * The sandbox is gone with its disk. Another life begins: from the last checkpoint, with the conversation, or where there
- * is none from what is on the branch, and then Claude is asked everything of this turn again.
+ * The sandbox is gone with its disk. Another generation starts from the last checkpoint, with the conversation. If there is
+ * none, it starts from the branch, and Claude is asked everything of this turn again.
  * @param checkpoint null: there is none, or it turned out to be of no use
  */
 export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = step.state.checkpoint ?? null): void {

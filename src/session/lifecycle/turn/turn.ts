@@ -212,7 +212,7 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
     case 'starting':
     case 'asking':
     case 'working': {
-      // The sandbox was let go while the question stands: what it interrupted is no answer.
+      // The sandbox was shut down while the question is open: what that interrupted is no answer.
       if (phase.name === 'asking' && !isLive(phase.about)) return;
       const { prompts } = phase.turn;
       const answers = (prompt: Request) => isAnswered(step, phase.turn, prompt, result);

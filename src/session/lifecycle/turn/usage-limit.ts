@@ -77,7 +77,7 @@ function spread(id: string): number {
 /** Within this time no clock is named. */
 const SOON_MS = 60_000;
 
-/** What whoever comments is told while the turn is parked. */
+/** What a person who comments is told while the turn waits for a usage limit. */
 export function parkedWords(step: Step): string {
   const { phase } = step.state;
   if (phase.name !== 'parked') return '';
