@@ -24,7 +24,7 @@ export class BundleTooLargeError extends Error {
 /**
  * Writes a bundle. Packing ends as soon as the limit is passed, and is not begun for what is certainly larger.
  * @param commit the snapshot
- * @param known commits whose history anyone who reads the bundle has
+ * @param known commits that the bundle's reader already has, with their history
  * @param directory the checkpoint's repository, see worktree.ts
  * @param path file to write
  * @param limits `maxBytes`: largest size; `maxDiskBytes`: what takes more on the disk is not packed; `isSmall`: so little has changed that its size need not be estimated first; `objects`: where they lie, if that is known

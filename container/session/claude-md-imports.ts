@@ -24,7 +24,7 @@ export interface Memory {
 
 /**
  * The repository's words to agents: the first of CLAUDE.md, .claude/CLAUDE.md and AGENTS.md that is there, then what it imports, each file once.
- * @returns nothing if there is not one of: them; what was left out is said in the text
+ * @returns nothing if none of them is there; what was left out is said in the text
  */
 export async function readMemories(worktree: string): Promise<Memory[]> {
   for (const name of ROOTS) {

@@ -12,7 +12,7 @@ export interface McpMessage {
   /** Null: a notification, or the answer to something that the server asked. */
   id: string | number | null;
   method: string | null;
-  /** What `params` are about: the name of a tool or a prompt, the address of a resource; null if it is not one of: those. */
+  /** What `params` are about: the name of a tool or a prompt, the address of a resource; null if it is none of these. */
   about: string | null;
 }
 

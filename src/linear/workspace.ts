@@ -295,7 +295,7 @@ export class LinearWorkspace extends DurableObject<Env> {
     return result.ok || result.kind !== 'rate-limited' ? result : this.#limited(result);
   }
 
-  /** Anyone who met the limit waits as long as everybody else. */
+  /** The caller that met the limit waits as long as every other one. */
   #limited(result: CallFailure): CallFailure {
     return { ...result, retryAt: this.#governor.allowance.blockedUntil };
   }

@@ -52,7 +52,7 @@ export function fileType(beginning: Uint8Array, name: string): string | null {
   return TEXTS[extensionOf(name)] ?? 'text/plain';
 }
 
-/** True for images that a page can show without a danger to anyone who looks at it; SVG is not one of: them. */
+/** True for images that a page can show without danger to its viewers; SVG is not one of them. */
 export function isSafeImage(type: string): boolean {
   return IMAGES.includes(type);
 }

@@ -14,7 +14,7 @@ export const MAX_SETUP_CACHE_BYTES = 500_000_000;
 
 /** `base-` with the SHA-256 of the branch's name; `setup-` with that of everything the result depends on. */
 export const cacheEntrySchema = z.string().regex(/^(base|setup)-[0-9a-f]{64}$/);
-/** Chosen at random by anyone who stores it. */
+/** Chosen at random by the code that stores it. */
 export const cacheVersionSchema = z.string().regex(/^[0-9a-f]{32}$/);
 
 const count = z.number().int().nonnegative();

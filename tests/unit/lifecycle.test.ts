@@ -719,7 +719,7 @@ describe('a quiet repository', () => {
 });
 
 describe('a verbose repository', () => {
-  it("is told Claude's thinking as well", () => {
+  it("the thread of a verbose repository is told Claude's thinking as well", () => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.started(undefined, undefined, { arrangement: arrangement({ verbosity: 'verbose' }) });

@@ -252,7 +252,7 @@ describe('an action', () => {
     });
   });
 
-  it('marks a failure', () => {
+  it('an action whose tool call failed says so before its output', () => {
     expect(action(call('Bash', { command: 'x' }), result('Exit code 1', { isError: true }))).toMatchObject({
       result: 'Failed:\n\n```\nExit code 1\n```',
     });

@@ -85,7 +85,7 @@ describe('a person who may not give work to Cyrus', () => {
     expect(outside.said.filter(({ content }) => content.body?.includes('Sorry'))).toHaveLength(1);
   });
 
-  it('by their team', async () => {
+  it('a person whose team is blocked is told so by the name of the team, and nothing is started', async () => {
     await settings('PUT', { blockedTeams: ['eng'] });
     expect(await delegated()).toMatchObject({ said: expect.stringContaining('the team Engineering'), starts: 0 });
   });

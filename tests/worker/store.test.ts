@@ -92,7 +92,7 @@ describe('repositories', () => {
     expect(after).toMatchObject({ id: before?.id, createdAt: 1_000, updatedAt: 2_000, credential: null });
   });
 
-  it('are deleted once', async () => {
+  it('a repository is deleted once: a second deletion finds nothing', async () => {
     expect(await deleteRepository(db, 'r1', 'acme/docs')).toBe(true);
     expect(await deleteRepository(db, 'r1', 'acme/docs')).toBe(false);
   });

@@ -44,7 +44,7 @@ describe('the queue of a workspace', () => {
     expect((await queue.line()).working).toHaveLength(4);
   });
 
-  it('outlives its object', async () => {
+  it('the queue of a workspace outlives its object', async () => {
     const queue = newQueue();
     const id = newId();
     await queue.take(asking(id));

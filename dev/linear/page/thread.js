@@ -163,7 +163,7 @@ function commentCard(comment) {
   return element('div', { class: 'card' }, message('comment', comment.author, comment));
 }
 
-/** The options of a question, and beside them room for an answer that is not one of: them. */
+/** The options of a question, and beside them room for an answer that is not one of them. */
 function choices(activity, session, answerable, view) {
   const buttons = activity.signalMetadata.options.map(({ label, value }) => {
     const button = element('button', { type: 'button', disabled: !answerable }, label ?? value);

@@ -88,7 +88,7 @@ export async function revokeToken(
 }
 
 /**
- * Tries id and secret at the token endpoint with a code that cannot exist: anyone who is refused because of the code was known.
+ * Tries id and secret at the token endpoint with a code that cannot exist: if only the code is refused, Linear knows the app.
  * Nothing is granted and nothing stored. `unknown`: the answer, in words, settles neither.
  */
 export async function checkCredentials(

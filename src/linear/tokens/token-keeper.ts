@@ -87,7 +87,7 @@ export class TokenKeeper {
   }
 
   /**
-   * Renews tokens that end soon or that Linear refused. Anyone who asks meanwhile gets the same answer.
+   * Renews tokens that end soon or that Linear refused. A caller that asks meanwhile gets the same answer.
    * @param used those to be replaced: if others are there by now, those are the answer
    */
   async renew(used: StoredTokens): Promise<StoredTokens | CallFailure> {

@@ -1,6 +1,6 @@
 /**
- * The gateway's cache of a repository, mounted at `/cache`: `GET /:entry` and `GET /:entry/:version/:part` for anyone who starts,
- * `PUT /:entry/:version/:part` and at last `PUT /:entry` for anyone who has something to keep. Nothing is removed by a sandbox. The workspace and the repository are those of the caller's token.
+ * The gateway's cache of a repository, mounted at `/cache`: `GET /:entry` and `GET /:entry/:version/:part` for a sandbox that starts,
+ * `PUT /:entry/:version/:part` and at last `PUT /:entry` for a sandbox that has something to keep. Nothing is removed by a sandbox. The workspace and the repository are those of the caller's token.
  */
 import { type Context, Hono } from 'hono';
 

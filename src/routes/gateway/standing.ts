@@ -90,7 +90,7 @@ async function readGround(env: Env, config: Config, workspaceId: string, fullNam
   return ground === 'revoked' ? 'Cyrus was removed from the workspace of this session' : null;
 }
 
-/** A refusal in the shape of anyone who asks. @param path below the gateway's address */
+/** A refusal in the shape that the caller's client expects. @param path below the gateway's address */
 export async function refuseClosed(c: Context, path: string, { error, message }: Closed): Promise<Response> {
   if (path.startsWith('/anthropic/')) {
     const body = { type: 'error', error: { type: 'permission_error', message: `Cyrus: ${message}` } };

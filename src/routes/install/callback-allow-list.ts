@@ -1,4 +1,4 @@
-/** Where a browser may be sent after an installation: only to addresses the deployment lists, so that no link through Cyrus redirects elsewhere (pure). */
+/** Where a browser may be sent after an installation: only to addresses the deployment lists, so that no link through Cyrus redirects to an address of somebody else's choice (pure). */
 
 /**
  * True for an address that one of the patterns allows. A pattern is an address, or an origin, which allows all its paths; `*`

@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit as limit } from 'hono/body-limit';
 import type { Refusal } from '../../protocol/sandbox.ts';
 
-/** Told to anyone who sent a body that could not be read. */
+/** Told to the sender of a body that could not be read. */
 export const BROKEN_BODY: Refusal = {
   error: 'broken_body',
   message: 'The body was cut off, or its encoding is not valid HTTP: send it again.',

@@ -41,7 +41,7 @@ export class Viewers {
       const last = entries.at(-1);
       if (!last) break;
       if (sent > MOST_REPLAYED) {
-        // The platform does not tell how much of it was read; anyone who has read all of it comes back for more.
+        // The platform does not tell how much of it was read; a viewer that has read all of it comes back for more.
         server.close(CLOSE_MORE, 'more entries follow: connect again after the last one');
         break;
       }

@@ -19,7 +19,7 @@ describe('a session token', () => {
     expect(token.length).toBeLessThan(400);
   });
 
-  it('expires', async () => {
+  it('a session token expires at the end of its lifetime', async () => {
     const token = await mintToken(config, claims, 60_000, now);
     expect(await verifyToken(config, token, now + 59_000)).toEqual(claims);
     expect(await verifyToken(config, token, now + 60_000)).toBe('expired');

@@ -27,7 +27,7 @@ const body = (more: Partial<PullRequestFacts> = {}) => renderBody(bodyTemplate, 
 const summed = (summary: string) => renderBody('{{summary}}', facts({ summary })).split('\n').slice(1, -1).join('\n');
 
 describe('the title', () => {
-  it("has the issue's key, so that Linear links it", () => {
+  it("the title of a pull request has the issue's key, so that Linear links it", () => {
     expect(renderTitle(titleTemplate, facts())).toBe('ENG-1: The cart total');
   });
 

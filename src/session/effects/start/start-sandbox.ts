@@ -56,7 +56,7 @@ interface Plan {
   baseWishBy?: 'issue' | 'comment';
   arrangement: Arrangement;
   access: Access;
-  /** What was chosen, and why, for people; left out where nothing was chosen again. */
+  /** What was chosen, and why, for people; left out if this start chose nothing. */
   choice?: string;
   /** The setup script that is set for the workspace. */
   workspaceScript: string | undefined;

@@ -34,7 +34,7 @@ export async function wishedIn(
   const asked = await Promise.all(
     prompts.map(async ({ promptId }) => {
       const { prompt, by } = await requestWithAuthor(promptText(promptId) ?? '', linear);
-      // Linear names the comment only now: anyone who wrote it has to be one who may, too.
+      // Linear names the comment only now: its author must be allowed to ask, too.
       const author = by && toPerson(by);
       return author && refusalOf(access, author) !== null ? null : requestIn(prompt);
     }),

@@ -130,7 +130,7 @@ export type EffectResult =
       branch?: string;
       /** What people have to know of that name; left out: nothing. */
       branchNote?: string;
-      /** What was chosen, and why, for people; left out where nothing was chosen again. */
+      /** What was chosen, and why, for people; left out if this start chose nothing. */
       choice?: string;
       baseBranch: string;
       /** The base that the issue names; null or left out: the repository's own. */

@@ -80,7 +80,7 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   noteStop(step, event.at);
   const at = event.at ?? null;
   dropExpected(step, at);
-  // Anyone who asked after that has Cyrus installed again.
+  // A person who asks after that has installed Cyrus again.
   if (isAskedBy({ askedAt }, at)) step.set({ isMuted: event.why === 'uninstalled' });
   const { id, author, why } = event;
   const stop: Stop = { id, at, thread: null, author, words: WITHDRAWAL_WORDS[why], how: 'withdrawn' };
