@@ -6,6 +6,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { type Config, readConfig } from '../config.ts';
 import { closedFor, type Standing } from '../gateway/openings.ts';
 import { asError } from '../lib/error.ts';
+import { settledWithin } from '../lib/timeout.ts';
 import { LinearClient } from '../linear/api/client.ts';
 import { sendThrough } from '../linear/api/send.ts';
 import { log } from '../observability/log.ts';
@@ -28,7 +29,7 @@ import { plausibleTime } from './lifecycle/model/clock-time.ts';
 import { isSilenceTrouble, nextDeadline } from './lifecycle/model/deadlines.ts';
 import { type Effect, laneOf } from './lifecycle/model/effects.ts';
 import type { MetSecret, SessionEvent } from './lifecycle/model/events.ts';
-import { isGivenUp } from './lifecycle/model/retry-policies.ts';
+import { attemptLimitMs, isGivenUp } from './lifecycle/model/retry-policies.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
 import { initialState, type SessionState } from './lifecycle/model/state.ts';
 import type { StepContext, Transition } from './lifecycle/model/transition.ts';
@@ -56,6 +57,8 @@ const WORKSPACE_NAME = 'workspace-name';
 const PUSHED_TIP = 'pushed-tip';
 /** The last patch of a head that the git host does not have, as `UnpushedPatch`. */
 const UNPUSHED_PATCH = 'unpushed-patch';
+/** A page waits no longer than this for the workspace's name. */
+const NAME_LIMIT_MS = 2_000;
 /** Shortest time between two alarms that only look whether something is due. */
 const PAUSE_POLL_MS = 60_000;
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
@@ -584,11 +587,12 @@ export class IssueSession extends DurableObject<Env> {
     return openDatabase(this.env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
   }
 
-  /** The workspace's name is for the page alone: without it the session can be watched all the same. Never rejects. */
+  /** The workspace's name is for the page alone: without it the session can be watched all the same. Never rejects, never hangs. */
   async #loadWorkspaceName(workspaceId: string): Promise<void> {
     if (this.#workspaceName !== '') return;
     try {
-      const workspace = await findWorkspace(this.#database(), workspaceId);
+      const workspace = await settledWithin(NAME_LIMIT_MS, findWorkspace(this.#database(), workspaceId));
+      if (workspace === 'late') return;
       this.#workspaceName = workspace?.name ?? '';
       if (!this.#readOnly) this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
     } catch (error) {
@@ -625,22 +629,24 @@ export class IssueSession extends DurableObject<Env> {
     const [first] = together;
     if (!state || !first) return;
     try {
-      const result = await performTogether(
-        together.map(({ effect }) => effect),
-        {
-          env: this.env,
-          config: this.#config,
-          database: this.#database(),
-          state,
-          journal: this.#journal,
-          promptText: (promptId) => this.#store.promptText(promptId),
-          promptsWith: (words) => this.#store.promptsWith(words),
-          checkpoint: () => this.#checkpoint.get(),
-          pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
-          assets: this.#assets,
-          secretCopy: storedSecret(this.ctx.storage.kv),
-        },
-      );
+      const effects = together.map(({ effect }) => effect);
+      const limitMs = attemptLimitMs(effects);
+      const work = performTogether(effects, {
+        env: this.env,
+        config: this.#config,
+        database: this.#database(),
+        state,
+        journal: this.#journal,
+        promptText: (promptId) => this.#store.promptText(promptId),
+        promptsWith: (words) => this.#store.promptsWith(words),
+        checkpoint: () => this.#checkpoint.get(),
+        pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
+        assets: this.#assets,
+        secretCopy: storedSecret(this.ctx.storage.kv),
+      });
+      const result = await settledWithin(limitMs, work);
+      // What it comes to later changes nothing: effects are safe to do twice, and the next attempt tells.
+      if (result === 'late') throw new Error(`no answer within ${limitMs / 60_000} minutes`);
       this.#settle(together, { type: 'effect-done', effect: first.effect, result });
     } catch (error) {
       this.#takeFailure(together, state.id, error);

@@ -115,3 +115,25 @@ describe.each(SERVICES)('a request outlives an hour without %s', (_, { away, wor
     await lives(thread, () => expect(outside.said.some(({ content }) => content.type === 'response')).toBe(true));
   });
 });
+
+it('an attempt whose database is never heard of again is ended by its limit and retried, without a new life of the object', async () => {
+  const real = globalThis.setTimeout;
+  // The limits of attempts are minutes; here they pass at once.
+  const clock = vi.spyOn(globalThis, 'setTimeout');
+  clock.mockImplementation(((work: () => void, ms = 0) => real(work, ms >= 60_000 ? 0 : ms)) as typeof setTimeout);
+  try {
+    database = databaseAway('is locked');
+    const thread = newThread();
+    expect((await send(created(thread))).status).toBe(200);
+    await vi.waitFor(() => expect(database?.asked()).toBeGreaterThan(0));
+    await live(thread, 60_000);
+    expect((await page(thread))?.session).toMatchObject({
+      phase: 'starting',
+      reason: expect.stringContaining('Cyrus'),
+    });
+    database.back();
+    await lives(thread, () => expect(outside.commands).toMatchObject([{ type: 'prompt' }]));
+  } finally {
+    clock.mockRestore();
+  }
+});

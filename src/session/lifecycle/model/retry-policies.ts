@@ -57,6 +57,26 @@ const POLICIES: Record<Effect['kind'], RetryPolicy> = {
  */
 export const INTERRUPTION_LIMIT = 6;
 
+/**
+ * How long an attempt may take, in ms. Each request to a service has a shorter limit of its own; this one is met if a call to
+ * D1, R2 or another object is never answered, which would otherwise hold the effect's lane for the life of the object.
+ */
+const ATTEMPT_LIMITS_MS: Partial<Record<Effect['kind'], number>> = {
+  // A container may have to be placed and its image fetched; files of the issue are fetched on the way to the sandbox.
+  'start-sandbox': 10 * 60_000,
+  'prompt-sandbox': 10 * 60_000,
+  'answer-sandbox': 10 * 60_000,
+  // Files that Claude shared are uploaded to Linear before they are named.
+  say: 10 * 60_000,
+  'archive-turn': 10 * 60_000,
+};
+const USUAL_ATTEMPT_LIMIT_MS = 3 * 60_000;
+
+/** How long an attempt at these effects together may take, in ms. After that it counts as failed by a passing cause. */
+export function attemptLimitMs(effects: readonly Effect[]): number {
+  return Math.max(...effects.map(({ kind }) => ATTEMPT_LIMITS_MS[kind] ?? USUAL_ATTEMPT_LIMIT_MS));
+}
+
 /** @returns the policy for this effect; null: it is not retried after such a failure */
 export function retryPolicy(effect: Effect, cause: Cause): RetryPolicy | null {
   if (cause === 'terminal') return null;
