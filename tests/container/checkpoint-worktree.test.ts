@@ -312,7 +312,7 @@ describe('a bundle of a snapshot', () => {
     const { commit } = await snapshots.take(null);
     const path = join(folder, 'checkpoint.bundle');
     const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, { maxDiskBytes: 2_000_000 });
-    await expect(made).rejects.toThrow(/90 MiB that are kept \(3 MiB\)/);
+    await expect(made).rejects.toThrow(/90 MiB that can be saved \(3 MiB\)/);
     expect(await readdir(folder)).not.toContain('checkpoint.bundle');
   });
 
@@ -322,7 +322,7 @@ describe('a bundle of a snapshot', () => {
     const path = join(folder, 'checkpoint.bundle');
     const made = writeBundle(plan, commit, [], join(folder, 'checkpoint'), path, { maxBytes: 64 * 1024 });
     await expect(made).rejects.toThrow(BundleTooLargeError);
-    await expect(made).rejects.toThrow('more than the 90 MiB that are kept');
+    await expect(made).rejects.toThrow('more than the 90 MiB that can be saved');
   });
 });
 

@@ -92,7 +92,7 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
   });
 
   test('goes nowhere else, whatever git says of where the repository is', async () => {
-    await expect(readFile('/etc/passwd')).rejects.toThrow('not of this server');
+    await expect(readFile('/etc/passwd')).rejects.toThrow('does not belong to this server');
     await expect(copyFile(`${root}/../etc/passwd`, join(own, 'x'))).rejects.toThrow();
     await expect(readFile(`${own}/../../two/secret.txt`)).rejects.toThrow();
   });

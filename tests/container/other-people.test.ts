@@ -280,7 +280,7 @@ describe('other people work on the same branch', () => {
     const saved = await claude(
       'git checkout -q --detach HEAD~1; echo other > shared.txt; git add .; git commit -qm C2',
     );
-    expect(saved.problem?.match(/could not be put onto/g)).toHaveLength(1);
+    expect(saved.problem?.match(/could not be merged into/g)).toHaveLength(1);
     expect(saved.problem).toMatch(/"C2".* on a detached commit could not be merged into .*: conflicts in shared\.txt/);
   });
 
@@ -466,7 +466,7 @@ describe('names that are taken on the git host', () => {
     expect(await subjects()).toEqual(['first']);
     expect(await subjects(`${BRANCH}-2`)).toEqual(['Mine', 'first']);
     expect(stage.eventsOf('ready')[0]?.branch).toBe(`${BRANCH}-2`);
-    expect(JSON.stringify(stage.eventsOf('notice'))).toContain('that this session did not make');
+    expect(JSON.stringify(stage.eventsOf('notice'))).toContain('that this session did not create');
   });
 
   test('a branch that is in the way of the name’s folder is found at the start, and a name that works is taken', async () => {
