@@ -49,6 +49,15 @@ export interface SandboxServer {
   close: () => Promise<void>;
 }
 
+/** Where the image's build writes its digest (container/Dockerfile): beside this folder. */
+export const DIGEST_FILE = join(import.meta.dirname, '..', 'digest');
+
+/** @returns `sha256:…`; null if the server runs from the project's own folder instead of an image */
+async function imageDigest(): Promise<string | null> {
+  const text = await readFile(DIGEST_FILE, 'utf8').catch(() => '');
+  return text.trim() || null;
+}
+
 /**
  * Starts the server and takes up the sessions that lie on its disk.
  * @throws when the address cannot be listened on or the root cannot be written
@@ -312,10 +321,4 @@ if (import.meta.main) {
     else log('error', 'sandbox server cannot start', { error });
     process.exit(1);
   });
-}
-
-/** @returns `sha256:…`; null where the server runs from the project's own folder instead of an image */
-export async function imageDigest(): Promise<string | null> {
-  const text = await readFile(join(import.meta.dirname, '../../digest'), 'utf8').catch(() => '');
-  return text.trim() || null;
 }

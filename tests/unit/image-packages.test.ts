@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
+import { DIGEST_FILE } from '../../container/server.ts';
 
 interface Manifest {
   dependencies: Record<string, string>;
@@ -39,4 +41,13 @@ it('the sandbox image is built from all that its Dockerfile copies, and from no 
     ).toBe(true);
   }
   expect(ignore.at(-2)).toBe('**/*.md');
+});
+
+it('the health endpoint reads the digest from the file that the build of the image writes', () => {
+  const project = join(import.meta.dirname, '../..');
+  const dockerfile = readFileSync(join(project, 'container/Dockerfile'), 'utf8');
+  const [, written] = /> (\S+) \\$/m.exec(dockerfile.slice(dockerfile.indexOf('sha256sum'))) ?? [];
+  // The image keeps the project's layout below its WORKDIR.
+  expect(dockerfile).toMatch(/^COPY container container$/m);
+  expect(relative(project, DIGEST_FILE)).toBe(written);
 });
