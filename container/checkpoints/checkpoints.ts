@@ -8,6 +8,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
+import { messageOf } from '../../src/lib/error.ts';
 import type { CheckpointManifest, CheckpointObject } from '../../src/protocol/checkpoint.ts';
 import { promptsInLines } from '../claude/transcript.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
@@ -122,7 +123,7 @@ export class Checkpoints {
 
   /**
    * What is not kept yet: resolves when it is, or after a while. Never rejects.
-   * @param slackMs what is younger than this need not be waited for, where it is little (checkpoint-pending.ts); null: all is
+   * @param slackMs what is younger than this need not be waited for, where it is little (pending.ts); null: all is
    * @returns null where nothing is to be waited for, or checkpoints fail: work goes on without them
    */
   unkept(slackMs: number | null = null): Promise<void> | null {
@@ -185,7 +186,7 @@ export class Checkpoints {
     const delay = fullBackoff(RETRIES, this.#failures);
     this.#pending.abandon();
     if (this.#failures === FAILURES_TOLD) {
-      const why = error instanceof Error ? error.message.slice(0, 200) : String(error);
+      const why = messageOf(error).slice(0, 200);
       this.#tell(
         `Checkpoints fail (${why}): work is not saved outside the sandbox until one succeeds. Cyrus keeps trying.`,
       );

@@ -131,12 +131,12 @@ export class ClaudeProcess {
     this.#write({ type: 'control_request', request_id: randomUUID(), request: { subtype: 'initialize', hooks } });
   }
 
-  /** Answers a callback: decides nothing, the CLI continues as it would without. */
+  /** Answers a hook without a decision: the CLI continues as if there were no hook. */
   goOn(requestId: string): void {
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response: {} } });
   }
 
-  /** Answers the callback before the end of a turn: Claude continues, and is told why. */
+  /** Answers the Stop hook with `block`: the turn does not end yet, and Claude is told why. */
   notYet(requestId: string, reason: string): void {
     const response = { decision: 'block', reason };
     this.#write({ type: 'control_response', response: { subtype: 'success', request_id: requestId, response } });

@@ -4,7 +4,7 @@
  * session, and must never meet the next one.
  */
 import { randomUUID } from 'node:crypto';
-import { Mutex } from '../../src/lib/sequence.ts';
+import { Mutex } from '../../src/lib/mutex.ts';
 import { settledWithin } from '../../src/lib/timeout.ts';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox.ts';

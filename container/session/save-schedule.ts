@@ -4,7 +4,7 @@
  */
 
 import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
-import { Mutex } from '../../src/lib/sequence.ts';
+import { Mutex } from '../../src/lib/mutex.ts';
 import { HELD_PUSH_TOOL, type HeldPush } from '../../src/protocol/held-push.ts';
 import type { Decision } from '../../src/protocol/sandbox.ts';
 import { repairRepository } from '../checkpoints/repair.ts';
@@ -95,7 +95,7 @@ export class Saving {
   }
 
   /**
-   * Before Claude begins a turn: takes up what other people did to the branch since.
+   * Before Claude begins a turn: merges what other people pushed to the branch since the last one.
    * @returns what Claude is to be told before its prompt, null if there is nothing. Never rejects
    */
   async takeUp(): Promise<string | null> {

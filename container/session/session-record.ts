@@ -16,13 +16,13 @@ const recordSchema = z.object({
   baseCommit: z.string().nullable(),
   /** Commit of the last save, of any generation. */
   savedHead: z.string().nullable(),
-  /** What became of the setup script in this worktree; null before it ran. */
+  /** How the setup script ended in this worktree; null before it ran. */
   setup: z.object({ ok: z.boolean(), summary: z.string() }).nullable(),
-  /** What the session knows of its branch on the host (container/save/branch-catch-up.ts); left out before it was looked at. */
+  /** What the session knows of its branch on the host (container/save/branch-catch-up.ts). Absent until the branch was read for the first time. */
   branch: z
     .object({ tip: z.string().nullable().optional(), unmerged: z.string().optional(), taken: z.string().optional() })
     .optional(),
-  /** The branch, where the wanted name could not be had. */
+  /** The branch's name, if the wanted name was not free. */
   branchName: z.string().optional(),
   /** What Claude is to be told along with its next prompt. */
   notes: z.array(z.string()).optional(),

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Mutex } from '../../src/lib/sequence.ts';
+import { Mutex } from '../../src/lib/mutex.ts';
 import type { GivenFile } from '../../src/protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';

@@ -1,20 +1,21 @@
 /**
- * A control group of the kernel for each session, which bounds what all of its processes take together: memory (with what lies in its
- * own /tmp) and how many there are (docs: docs.kernel.org/admin-guide/cgroup-v2.html). They are made below the server's own group, where
- * the server may: as root, or where systemd has delegated it (Delegate=yes). Version 1 is used where the memory controller is there.
+ * A control group of the kernel for each session, which bounds the memory of all its processes together (files in its own /tmp
+ * count) and their number (docs.kernel.org/admin-guide/cgroup-v2.html). The groups lie below the server's own group. The server needs
+ * the right to make them: as root, or delegated by systemd (Delegate=yes). Version 1 is used if it holds the memory controller.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
+import { messageOf } from '../../src/lib/error.ts';
 
 const PROBE_MS = 20_000;
 const SERVERS_OWN = 'cyrus-server';
-/** Files by which a group is bounded; those that a kernel does not have are left out. */
+/** Files that bound a group; a kernel without one of them is not asked for it. */
 const FILES = {
   memory: ['memory.max', 'memory.limit_in_bytes'],
   processes: ['pids.max'],
-  // What does not fit into the memory is not to fill the disk that serves for memory either; version 2 alone counts it by itself.
+  // A session at its memory limit must not fill the swap instead; only version 2 counts swap separately.
   swap: ['memory.swap.max'],
 } as const;
 
@@ -32,11 +33,11 @@ export interface OwnGroups {
 }
 
 /**
- * Where the server's own groups are shown, of those controllers that count here.
+ * Finds the folders of the server's own groups, for the memory and pids controllers.
  * @param mounts content of /proc/self/mountinfo
  * @param memberships content of /proc/self/cgroup
- * @param hasMemory whether the controllers of this folder are for the taking
- * @returns null where none bounds memory
+ * @param hasMemory whether the memory controller is available in this folder
+ * @returns null if no group bounds memory
  */
 export function ownGroups(
   mounts: string,
@@ -111,7 +112,7 @@ export class SessionGroups {
       found.close('probe');
       return found;
     } catch (error) {
-      const said = error instanceof Error ? error.message.split('\n')[0] : String(error);
+      const said = messageOf(error).split('\n')[0];
       return { why: `control groups cannot be made (${said})`.slice(0, 300) };
     }
   }

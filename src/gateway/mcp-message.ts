@@ -1,11 +1,11 @@
 /**
  * What a sandbox says to an MCP server, as the gateway understands it: known methods, with the fields that the protocol gives them
- * and no others. What continues is written again from that, so that a server that reads names without regard to case, or takes the
- * second of two, is asked nothing that was not judged here (modelcontextprotocol.io, "Base protocol"). Pure.
+ * and no others. The gateway rebuilds the message that it forwards from those fields: a server that ignores the case of
+ * names, or takes the second of two equal names, receives nothing that was not checked here (modelcontextprotocol.io, "Base protocol"). Pure.
  */
 import { z } from 'zod';
 
-/** A message that may continue, and the tool it calls. */
+/** A message that may be forwarded, and the tool that it calls. */
 export interface McpMessage {
   /** Written from the fields that are known. */
   value: object;

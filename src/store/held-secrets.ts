@@ -2,13 +2,11 @@
  * The secrets that the database holds for the sessions of one repository, so that they can be looked for in what leaves a sandbox.
  * None of them is ever in a sandbox by Cyrus's doing.
  */
-import { and, eq } from 'drizzle-orm';
-import { type Database, findRepository, run } from './database.ts';
+import { type Database, findRepository } from './database.ts';
 import { DecryptionError } from './encryption.ts';
 import { readTokens } from './installations.ts';
 import { findMcpServer, listMcpServers } from './mcp-servers.ts';
-import { openSandboxSecret } from './sandbox-secrets.ts';
-import { sandboxSecrets } from './schema.ts';
+import { findStoredSandboxSecret } from './sandbox-secrets.ts';
 
 /** A secret, and what people call it. */
 export interface HeldSecret {
@@ -82,10 +80,6 @@ async function ofMcpServers(db: Database, workspaceId: string, fullName: string)
 }
 
 async function ofSandboxServer(db: Database, workspaceId: string, fullName: string): Promise<HeldSecret[]> {
-  const isOfRepository = and(eq(sandboxSecrets.workspaceId, workspaceId), eq(sandboxSecrets.fullName, fullName));
-  const [row] = await run(() => db.orm.select().from(sandboxSecrets).where(isOfRepository).limit(1));
-  if (!row) return [];
-  const { url, secret } = row;
-  const text = await openSandboxSecret(db, { workspaceId, fullName, url }, secret);
-  return [{ name: `secret of the sandbox server of ${fullName}`, text }];
+  const text = await findStoredSandboxSecret(db, workspaceId, fullName);
+  return text === null ? [] : [{ name: `secret of the sandbox server of ${fullName}`, text }];
 }

@@ -58,6 +58,18 @@ export async function findSealedSandboxSecret(db: Database, server: SandboxServe
   return row?.secret ?? null;
 }
 
+/** The secret stored for a repository's server, at any address; null if there is none. @throws DatabaseError, DecryptionError */
+export async function findStoredSandboxSecret(
+  db: Database,
+  workspaceId: string,
+  fullName: string,
+): Promise<string | null> {
+  const [row] = await run(() =>
+    db.orm.select().from(sandboxSecrets).where(ofRepository(workspaceId, fullName)).limit(1),
+  );
+  return row ? openSandboxSecret(db, { workspaceId, fullName, url: row.url }, row.secret) : null;
+}
+
 /** Decrypts what `findSealedSandboxSecret` returned for the same server. @throws DecryptionError */
 export async function openSandboxSecret(db: Database, server: SandboxServer, sealed: string): Promise<string> {
   const { workspaceId, fullName, url } = server;

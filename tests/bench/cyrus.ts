@@ -11,6 +11,18 @@ export const ADMIN_TOKEN = 'bench-admin-token-0123456789';
 export const ORGANIZATION = 'bench-organization';
 
 /**
+ * Bundles the minimal Worker (baseline-worker.ts), which verifies a signature and commits one row.
+ * @param webhookSecret secret that its deliveries are signed with
+ */
+export async function bundleMinimal(folder: string, webhookSecret: string): Promise<Bundle> {
+  return {
+    module: await bundle('tests/bench/baseline.toml', 'baseline-worker.ts', folder),
+    objects: { DELIVERIES: 'Deliveries' },
+    variables: { LINEAR_WEBHOOK_SECRET: webhookSecret },
+  };
+}
+
+/**
  * Bundles Cyrus for workerd. Effects wait (`PAUSED`, the operator's switch): what is measured is what Cyrus itself does,
  * not how fast stand-ins for Linear and a sandbox answer on the same machine.
  */

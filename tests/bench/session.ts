@@ -430,9 +430,9 @@ function statusOf(pid: number): string {
 }
 
 async function bundleOf(project: string, folder: string): Promise<{ variables: Record<string, string> }> {
-  // Nothing asks for the page; a bundle wants its folder all the same.
-  for (const checkout of [PROJECT, project]) mkdirSync(join(checkout, 'dist', 'web'), { recursive: true });
   if (project === PROJECT) return bundleCyrus(folder);
+  // A bundle needs the page's folder, although no benchmark loads the page.
+  mkdirSync(join(project, 'dist', 'web'), { recursive: true });
   const { variables } = await bundleCyrus(join(folder, 'own'));
   const args = ['deploy', '--dry-run', '--containers-rollout=none', '--outdir', join(folder, 'cyrus')];
   const env = { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' };

@@ -7,10 +7,10 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleCyrus, WEBHOOK_SECRET } from './cyrus.ts';
+import { bundleCyrus, bundleMinimal, WEBHOOK_SECRET } from './cyrus.ts';
 import { type Bar, conclude, median, percentile, round } from './figures.ts';
 import type { LoadOrder, LoadReport } from './webhook-load.ts';
-import { type Bundle, bundle, startWorkerd } from './workerd.ts';
+import { type Bundle, startWorkerd } from './workerd.ts';
 
 const CONNECTIONS = 64;
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
@@ -43,9 +43,7 @@ interface Figures {
 }
 
 async function contenders(into: string): Promise<[Bundle, Bundle]> {
-  const module = await bundle('tests/bench/baseline.toml', 'baseline-worker.ts', join(into, 'baseline'));
-  const variables = { LINEAR_WEBHOOK_SECRET: WEBHOOK_SECRET };
-  return [{ module, objects: { DELIVERIES: 'Deliveries' }, variables }, await bundleCyrus(into)];
+  return [await bundleMinimal(join(into, 'baseline'), WEBHOOK_SECRET), await bundleCyrus(into)];
 }
 
 /** One round in a fresh workerd. */

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { binary, plainEnvironment, run } from '../../dev/processes.ts';
+import { PROJECT } from '../../dev/settings.ts';
 
 /** A Worker as workerd takes it. */
 export interface Bundle {
@@ -30,6 +31,8 @@ export interface Running {
  * @returns path of the module
  */
 export async function bundle(config: string, entry: string, folder: string): Promise<string> {
+  // A bundle needs the page's folder, although no benchmark loads the page.
+  mkdirSync(join(PROJECT, 'dist', 'web'), { recursive: true });
   const args = ['deploy', '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', folder];
   await run(binary('wrangler'), args, { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' });
   return join(folder, entry.replace(/\.ts$/, '.js'));

@@ -11,6 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { startLinearSimulator } from '../../dev/linear/simulator.ts';
 import { type LocalSecrets, localSecrets } from '../../dev/settings.ts';
+import { bundleMinimal } from '../bench/cyrus.ts';
 import { type Bundle, bundle, startWorkerd } from '../bench/workerd.ts';
 import { type Run, same, within } from './run.ts';
 
@@ -60,7 +61,7 @@ export async function burst(run: Run, folder: string): Promise<Burst> {
       const figures = { ...times, accepted: DELIVERIES, duplicate: DELIVERIES, attempts: attempt };
       if (times.slowestMs <= ANSWER_LIMIT_MS) return figures;
       if (attempt < ATTEMPTS) continue;
-      const minimal = await fire(await minimalWorker(secrets, join(folder, 'minimal')), '/', deliveries);
+      const minimal = await fire(await bundleMinimal(join(folder, 'minimal'), secrets.webhookSecret), '/', deliveries);
       const limit = Math.max(ANSWER_LIMIT_MS, MOST_TIMES_MINIMAL * minimal.slowestMs);
       within('The slowest answer', times.slowestMs, limit);
       return { ...figures, minimalSlowestMs: minimal.slowestMs };
@@ -97,11 +98,6 @@ function cyrus(module: string, secrets: LocalSecrets): Bundle {
     objects: { ISSUE_SESSION: 'IssueSession', SANDBOX_CONTAINER: 'SandboxContainer' },
     variables: variables(secrets),
   };
-}
-
-async function minimalWorker({ webhookSecret }: LocalSecrets, folder: string): Promise<Bundle> {
-  const module = await bundle('tests/bench/baseline.toml', 'baseline-worker.ts', folder);
-  return { module, objects: { DELIVERIES: 'Deliveries' }, variables: { LINEAR_WEBHOOK_SECRET: webhookSecret } };
 }
 
 /** @throws Unkept where a delivery is lost or doubled */

@@ -4,7 +4,7 @@ import { isConnectionHeader, namedByConnection } from '../../../src/lib/connecti
 import { messageOf } from '../../../src/lib/error.ts';
 import { hmac, isHmac } from '../../../src/lib/hmac.ts';
 import { isLoopback } from '../../../src/lib/loopback.ts';
-import { Mutex } from '../../../src/lib/sequence.ts';
+import { Mutex } from '../../../src/lib/mutex.ts';
 
 it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
   'takes %s for this machine alone',
@@ -58,14 +58,14 @@ it('says what was thrown in words, whatever it was', () => {
 });
 
 it('runs tasks one after the other in the order in which they were given, past one that fails', async () => {
-  const sequence = new Mutex();
+  const mutex = new Mutex();
   const done: string[] = [];
-  const slow = sequence.run(async () => {
+  const slow = mutex.run(async () => {
     await Promise.resolve();
     done.push('first');
   });
-  const failing = sequence.run(() => Promise.reject(new Error('broken')));
-  const last = sequence.run(async () => done.push('last'));
+  const failing = mutex.run(() => Promise.reject(new Error('broken')));
+  const last = mutex.run(async () => done.push('last'));
   await expect(failing).rejects.toThrow('broken');
   await Promise.all([slow, last]);
   expect(done).toEqual(['first', 'last']);

@@ -6,10 +6,10 @@ import type { LinearClient } from '../../../linear/api/client.ts';
 import { log } from '../../../observability/log.ts';
 import { fillRelated, relatedIn } from '../../inbound/related-issues-text.ts';
 
-/** It is background: the work does not wait longer for it. */
+/** Background only: work waits no longer for it. */
 const READ_LIMIT_MS = 5_000;
 
-/** A prompt with what is around its issue; where Linear does not say, Claude is told that. Never rejects. */
+/** A prompt with the issues around its own; if Linear does not answer, Claude is told so. Never rejects. */
 export async function withRelatedIssues(prompt: string, linear: LinearClient): Promise<string> {
   const issueId = relatedIn(prompt);
   if (issueId === null) return prompt;

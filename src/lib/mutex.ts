@@ -8,9 +8,4 @@ export class Mutex {
     this.#last = mine.catch(() => {});
     return mine;
   }
-
-  /** Resolves when everything given so far is done. */
-  async idle(): Promise<void> {
-    await this.#last;
-  }
 }
