@@ -76,6 +76,8 @@ export class ContainerMachine implements SandboxMachine {
   readonly #prepared = new Set<string>();
   /** The session that a container holds: it never holds another. */
   readonly #sessions = new Map<string, string>();
+  /** The secrets that the image's own files were searched for: no container changes those of another. */
+  #soughtInImage: string | null = null;
 
   private constructor(engine: ContainerEngine & { command: string }, before: ReadonlySet<string>) {
     this.engine = engine;
@@ -114,12 +116,14 @@ export class ContainerMachine implements SandboxMachine {
 
   /**
    * Everywhere in every running container of the run: all files, all processes, and the configuration it was started with.
-   * The files of the image are the same in all of them, and searched in one.
+   * The files of the image are the same in all of them, and searched in one, once for each list of secrets.
    */
   async search(secrets: readonly Secret[]): Promise<string[]> {
     const found: string[] = [];
-    for (const [index, container] of (await this.running()).entries()) {
-      const changedSince = index === 0 ? 0 : await this.#createdAt(container);
+    const sought = JSON.stringify(secrets);
+    for (const container of await this.running()) {
+      const changedSince = this.#soughtInImage === sought ? await this.#createdAt(container) : 0;
+      this.#soughtInImage = sought;
       const input = { root: ROOT, id: '', pids: [], secrets: [...secrets], changedSince };
       const inFiles = await this.#probe(container, 'everyFile', input, { user: 'root' });
       const inProcesses = await this.#probe(container, 'everyProcess', input);
