@@ -5,7 +5,9 @@
 import { isConnectionHeader } from '../lib/connection-headers.ts';
 import { messageOf } from '../lib/error.ts';
 import { type Egress, type EgressDecision, explainBlocked, judge } from '../protocol/settings/egress.ts';
+import { isAudit, MAX_AUDIT_BYTES } from '../protocol/settings/registries.ts';
 import type { Fetch } from './forwarding.ts';
+import { joined } from './git/push.ts';
 
 /** What a container's outbound handler is given by the object that started it; the container cannot change it. */
 export interface EgressRules {
@@ -45,7 +47,12 @@ export async function forwardOut(request: Request, rules: EgressRules, fetcher: 
     return textResponse(403, decision, explainBlocked(decision, { method, url }, rules));
   }
   try {
-    return await fetcher(new Request(request, { headers: sentOnHeaders(request.headers), redirect: 'manual' }));
+    const init: RequestInit = { headers: sentOnHeaders(request.headers), redirect: 'manual' };
+    if (!isAudit(method, url)) return await fetcher(new Request(request, init));
+    const body = await readUpTo(MAX_AUDIT_BYTES, request);
+    if (body !== null) return await fetcher(new Request(url, { ...init, method, body }));
+    const words = `Cyrus did not let the audit through: it has more than ${MAX_AUDIT_BYTES / 1024} kB.\n`;
+    return textResponse(413, 'too-large', words);
   } catch (error) {
     const why = messageOf(error);
     return textResponse(
@@ -54,6 +61,22 @@ export async function forwardOut(request: Request, rules: EgressRules, fetcher: 
       `Cyrus could not reach ${url.hostname}, which is allowed: ${why}. Try again later.\n`,
     );
   }
+}
+
+/** A body, measured: what its header says is the client's word. @returns null if it is larger */
+async function readUpTo(most: number, { body }: Request): Promise<Uint8Array<ArrayBuffer> | null> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for (const reader = body?.getReader(); reader; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    pieces.push(value);
+    if (size <= most) continue;
+    await reader.cancel();
+    return null;
+  }
+  return joined(pieces);
 }
 
 function textResponse(status: number, word: string, text: string): Response {

@@ -19,7 +19,6 @@ describe('The hosts a sandbox may reach', () => {
       'pypi.org',
       'files.pythonhosted.org',
       'index.crates.io',
-      'proxy.golang.org',
       'rubygems.org',
       'deb.debian.org',
     ]) {
@@ -141,6 +140,92 @@ describe('A registry', () => {
   it('may be asked which packages are vulnerable, as npm install does', () => {
     const audit = 'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk';
     expect(ask(defaultEgress, audit, 'POST')).toBe('allowed');
+  });
+
+  it('is asked that at the exact address of npm’s registry alone, however else it is written', () => {
+    for (const address of [
+      'https://pypi.org/-/npm/v1/security/advisories/bulk',
+      'https://rubygems.org/-/npm/v1/security/audits/quick',
+      'https://registry.npmjs.org/-/npm/v1/security/',
+      'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk/',
+      'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk/x',
+      'https://registry.npmjs.org/-/npm/v1/security/anything?data=1',
+      'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk?data=1',
+      'https://registry.npmjs.org//-/npm/v1/security/advisories/bulk',
+      'https://registry.npmjs.org/-/npm/v1/security/../../../../my-package',
+      'https://registry.npmjs.org/-/npm/v1/security/%2e%2e/%2e%2e/v1/tokens',
+      'https://registry.npmjs.org/-/npm/v1/security/advisories%2fbulk',
+      'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk;x=1',
+      'https://registry.npmjs.org/-/npm/v1/SECURITY/advisories/bulk',
+      'https://registry.npmjs.org/-/npm/v1/tokens',
+    ]) {
+      expect(ask(defaultEgress, address, 'POST'), address).toBe('blocked-method');
+    }
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'post']) {
+      const audit = 'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk';
+      expect(ask(defaultEgress, audit, method), method).toBe('blocked-method');
+    }
+  });
+});
+
+describe('The proxy of Go modules', () => {
+  it('hands out modules of known code hosts, with their checksums', () => {
+    for (const address of [
+      'https://proxy.golang.org/github.com/!burnt!sushi/toml/@v/list',
+      'https://proxy.golang.org/github.com/docker/docker/@v/v27.0.0+incompatible.zip',
+      'https://proxy.golang.org/golang.org/toolchain/@v/v0.0.1-go1.24.0.linux-amd64.zip',
+      'https://proxy.golang.org/gopkg.in/yaml.v3/@v/v3.0.1.mod',
+      'https://proxy.golang.org/google.golang.org/grpc/@latest',
+      'https://proxy.golang.org/sumdb/sum.golang.org/supported',
+      'https://proxy.golang.org/sumdb/sum.golang.org/lookup/github.com/a/b@v1.2.3',
+      'https://sum.golang.org/lookup/golang.org/x/net@v0.30.0',
+      'https://sum.golang.org/tile/8/0/x001/234.p/5',
+      'https://sum.golang.org/latest',
+    ]) {
+      expect(ask(defaultEgress, address), address).toBe('allowed');
+    }
+  });
+
+  it('has nothing fetched from a host that nobody chose, however the address is written', () => {
+    for (const address of [
+      'https://proxy.golang.org/evil.example/what-i-know/@v/list',
+      'https://proxy.golang.org/evil.example/github.com/a/@v/v1.0.0.zip',
+      'https://proxy.golang.org/github.com.evil.example/a/b/@v/list',
+      'https://proxy.golang.org/github.com%2f..%2fevil.example/@v/list',
+      'https://proxy.golang.org/github.com/a/@v/..%2f..%2fevil.example%2fb',
+      'https://proxy.golang.org/github.com//evil.example/@v/list',
+      'https://proxy.golang.org/github.com/../evil.example/a/@latest',
+      'https://proxy.golang.org/GitHub.com/a/b/@v/list',
+      'https://proxy.golang.org//github.com/a/b/@v/list',
+      'https://proxy.golang.org/cached-only/evil.example/a/@v/list',
+      'https://proxy.golang.org./evil.example/a/@v/list',
+      'https://proxy.golang.org/sumdb/sum.golang.org/lookup/evil.example/a@v1.0.0',
+      'https://proxy.golang.org/sumdb/evil.example/supported',
+      'https://sum.golang.org/lookup/evil.example/what-i-know@v1.0.0',
+      'https://sum.golang.org/lookup/github.com/a@b@v1.0.0',
+      'https://sum.golang.org/lookup%2fevil.example/a@v1',
+      'https://sum.golang.org/',
+      'https://proxy.golang.org/',
+    ]) {
+      expect(ask(defaultEgress, address), address).toBe('blocked-module');
+    }
+    expect(ask(rules({ preset: 'developer' }), 'https://proxy.golang.org/evil.example/a/@v/list')).toBe(
+      'blocked-module',
+    );
+    const chosen = rules({ hosts: ['proxy.golang.org'] });
+    expect(ask(chosen, 'https://proxy.golang.org/go.example.com/a/@v/list')).toBe('allowed');
+  });
+
+  it('says why it has not fetched a module, and what an admin can do', () => {
+    const url = new URL('https://proxy.golang.org/go.example.com/a/@v/list');
+    const words = explainBlocked(
+      'blocked-module',
+      { method: 'GET', url },
+      { egress: defaultEgress, repository: 'a/b' },
+    );
+    for (const part of ['known code hosts', 'proxy.golang.org in settings.egress.hosts of a/b']) {
+      expect(words).toContain(part);
+    }
   });
 });
 

@@ -3,6 +3,7 @@
  * function of the rules and the request's address.
  */
 import { z } from 'zod';
+import { asksForForeignModule, isAudit } from './registries.ts';
 
 /**
  * `none`: nothing but the gateway. `registries`: package registries, to read from. `developer`: also code hosts, downloads
@@ -56,7 +57,7 @@ const REGISTRIES: readonly string[] = [
   'static.crates.io',
   'crates.io',
   'static.rust-lang.org',
-  // Go
+  // Go: modules of known code hosts, see registries.ts
   'proxy.golang.org',
   'sum.golang.org',
   // Ruby
@@ -158,9 +159,15 @@ function hostsOfPreset(preset: EgressPreset): AllowedHost[] {
 
 /**
  * What becomes of a request. `address`: not a name of the public Internet; `port`: not the scheme's own; `host`: not on the
- * list; `method`: a registry is only read from.
+ * list; `method`: a registry is only read from; `module`: the registry would fetch it from a host that is on no list.
  */
-export type EgressDecision = 'allowed' | 'blocked-address' | 'blocked-port' | 'blocked-host' | 'blocked-method';
+export type EgressDecision =
+  | 'allowed'
+  | 'blocked-address'
+  | 'blocked-port'
+  | 'blocked-host'
+  | 'blocked-method'
+  | 'blocked-module';
 
 /**
  * Judges a request of a sandbox.
@@ -176,13 +183,10 @@ export function judge(egress: Egress, method: string, url: URL): EgressDecision 
   if (url.port !== '') return 'blocked-port';
   const matching = allowedHosts(egress).filter(({ host }) => matches(host, name));
   if (matching.length === 0) return 'blocked-host';
-  const isReading = ['GET', 'HEAD', 'OPTIONS'].includes(method) || isAudit(method, url);
-  return isReading || matching.some(({ readOnly }) => !readOnly) ? 'allowed' : 'blocked-method';
-}
-
-/** `npm install` asks by POST which of the packages are known to be vulnerable (docs.npmjs.com/cli/commands/npm-audit). */
-function isAudit(method: string, url: URL): boolean {
-  return method === 'POST' && url.pathname.startsWith('/-/npm/v1/security/');
+  if (matching.some(({ readOnly }) => !readOnly)) return 'allowed';
+  if (isAudit(method, url)) return 'allowed';
+  if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) return 'blocked-method';
+  return asksForForeignModule(name, url) ? 'blocked-module' : 'allowed';
 }
 
 /** What a sandbox is told of a request that was not let through, in words that Claude can act on. */
@@ -204,6 +208,8 @@ export function explainBlocked(
       return `${begin}only the ports 80 (http) and 443 (https) are open, not ${url.port}.${end}\n`;
     case 'blocked-method':
       return `${begin}package registries such as ${host} can only be read (GET); nothing can be published from this sandbox. To allow that, an admin adds ${host} to settings.egress.hosts of ${repository}.${end}\n`;
+    case 'blocked-module':
+      return `${begin}${host} would fetch this module from a host that is not one of the known code hosts.${end} A Cyrus admin can allow every module: ${host} in settings.egress.hosts of ${repository}.\n`;
     case 'blocked-host':
       return `${begin}the host ${host} is not on the list of ${repository} (preset "${egress.preset}"${additions(egress)}).${end} A Cyrus admin can allow it: ${host} in settings.egress.hosts of ${repository}, or another settings.egress.preset.\n`;
   }

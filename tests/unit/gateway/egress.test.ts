@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { forwardOut } from '../../../src/gateway/egress.ts';
 import { egressSchema } from '../../../src/protocol/settings/egress.ts';
+import { MAX_AUDIT_BYTES } from '../../../src/protocol/settings/registries.ts';
 
 const rules = { session: 's', repository: 'acme/shop', egress: egressSchema.parse({ hosts: ['api.example.com'] }) };
 
@@ -44,6 +45,25 @@ describe('A request that leaves a container', () => {
     expect(answer.headers.get('x-cyrus-egress')).toBe('blocked-host');
     expect(await answer.text()).toContain('settings.egress.hosts of acme/shop');
     expect(asked).toEqual([]);
+  });
+
+  it('passes as npm’s audit where it is no larger than a question, whatever its header says', async () => {
+    const { asked, fetcher } = world(() => new Response('{}'));
+    const audit = async (bytes: number) => {
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (let left = bytes; left > 0; left -= 1_000) controller.enqueue(new Uint8Array(Math.min(left, 1_000)));
+          controller.close();
+        },
+      });
+      const init: RequestInit & { duplex: 'half' } = { method: 'POST', body, duplex: 'half' };
+      const url = 'https://registry.npmjs.org/-/npm/v1/security/advisories/bulk';
+      return (await forwardOut(new Request(url, init), rules, fetcher)).status;
+    };
+    expect(await audit(MAX_AUDIT_BYTES)).toBe(200);
+    expect((await asked[0]?.arrayBuffer())?.byteLength).toBe(MAX_AUDIT_BYTES);
+    expect(await audit(MAX_AUDIT_BYTES + 1)).toBe(413);
+    expect(asked).toHaveLength(1);
   });
 
   it('to an allowed host that cannot be reached is answered 502, in words', async () => {
