@@ -11,6 +11,7 @@ import type { Fetch } from '../forwarding.ts';
 import type { SecretSearch, Wanted } from '../secrets/secret-search.ts';
 import { type Claims, rightsOf } from '../token.ts';
 import { isInHistory } from './ancestry.ts';
+import { fetchRefusal, readFetch } from './fetch-request.ts';
 import { askGitHost, type GitRefusal, type GitRemote } from './host.ts';
 import { HostObjects } from './host-objects.ts';
 import { type OwnCommits, refusalToMove } from './own-commits.ts';
@@ -80,7 +81,25 @@ export async function forwardToGit(
   if (resource === 'git-receive-pack') {
     return forwardPush(request, body, claims, remote, fetcher, maxPushBytes, own, guard, hold);
   }
-  return handOn(await askGitHost(request, resource, body, claims, remote, fetcher));
+  return forwardFetch(request, body, claims, remote, fetcher);
+}
+
+/** Forwards the request of a fetch, read and written again; what is not known is refused in words that git prints. */
+export async function forwardFetch(
+  request: Request,
+  body: ReadableStream<Uint8Array>,
+  claims: Claims,
+  remote: GitRemote,
+  fetcher: Fetch,
+): Promise<Response> {
+  const read = readFetch(body, request.headers.get('git-protocol'));
+  const answer = await askGitHost(request, 'git-upload-pack', read.body, claims, remote, fetcher);
+  const refused = read.refused();
+  if (refused === null) return handOn(answer);
+  log('gateway.git.fetch-refused', { session: claims.s, repository: claims.r, reason: refused });
+  // The host answered before it had the whole of a body that was broken off.
+  if (answer instanceof Response) await answer.body?.cancel();
+  return fetchRefusal(refused);
 }
 
 /** What a push may not hold, and who is told where it does. */

@@ -77,7 +77,9 @@ async function askOnce(
   const headers = new Headers({ 'accept-encoding': 'identity' });
   for (const name of takenHeaders) {
     const value = request.headers.get(name);
-    if (value !== null) headers.set(name, value);
+    // The version says how a request is read here; what else could be in that header would be for the host alone.
+    if (value === null || (name === 'git-protocol' && !/^version=[012]$/.test(value))) continue;
+    headers.set(name, value);
   }
   const secrets: string[] = [];
   if (remote.credential) {

@@ -5,7 +5,7 @@
 import { withoutBeginning, withoutEnding } from '../../lib/linear-time.ts';
 import type { Fetch } from '../forwarding.ts';
 import type { Claims } from '../token.ts';
-import { decodedBody, plainRefusal, refusedByGit } from './git.ts';
+import { decodedBody, forwardFetch, plainRefusal, refusedByGit } from './git.ts';
 import { askGitHost, type GitRemote } from './host.ts';
 
 const MAX_URL_LENGTH = 1_000;
@@ -82,6 +82,7 @@ export async function forwardToSubmodule(
   if (isFetch && (!body || request.headers.get('content-type') !== 'application/x-git-upload-pack-request')) {
     return plainRefusal(415, 'git-upload-pack takes application/x-git-upload-pack-request');
   }
-  const answer = await askGitHost(request, `${resource}${search}`, body, claims, remote, fetcher);
+  if (body) return forwardFetch(request, body, claims, remote, fetcher);
+  const answer = await askGitHost(request, `${resource}${search}`, null, claims, remote, fetcher);
   return answer instanceof Response ? answer : refusedByGit(answer);
 }

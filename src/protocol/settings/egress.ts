@@ -209,7 +209,7 @@ export function explainBlocked(
     case 'blocked-method':
       return `${begin}package registries such as ${host} can only be read (GET); nothing can be published from this sandbox. To allow that, an admin adds ${host} to settings.egress.hosts of ${repository}.${end}\n`;
     case 'blocked-module':
-      return `${begin}${host} would fetch this module from a host that is not one of the known code hosts.${end} A Cyrus admin can allow every module: ${host} in settings.egress.hosts of ${repository}.\n`;
+      return `${begin}${host} would get this module from a host that is not one of the known code hosts.${end} A Cyrus admin can allow every module: ${host} in settings.egress.hosts of ${repository}.\n`;
     case 'blocked-host':
       return `${begin}the host ${host} is not on the list of ${repository} (preset "${egress.preset}"${additions(egress)}).${end} A Cyrus admin can allow it: ${host} in settings.egress.hosts of ${repository}, or another settings.egress.preset.\n`;
   }
