@@ -280,6 +280,56 @@ describe("the way to Claude's API", () => {
     expect(JSON.stringify(headers)).not.toContain(token);
   });
 
+  it('takes over the headers of the CLI alone: none chooses who pays, or how the body is read', async () => {
+    await post({
+      'user-agent': 'claude-cli/2.1.330 (external, sdk-cli)',
+      'x-app': 'cli',
+      'x-stainless-lang': 'js',
+      'x-claude-code-session-id': '1',
+      'anthropic-version': '2023-06-01',
+      'anthropic-dangerous-direct-browser-access': 'true',
+      'content-type': 'application/json; charset=utf-7',
+      'anthropic-workspace-id': 'wrkspc_of_somebody',
+      'anthropic-user-profile-id': 'x',
+      'x-organization-uuid': 'x',
+      'x-http-method-override': 'DELETE',
+      'x-original-url': '/v1/files',
+      'x-forwarded-host': 'evil.example',
+    });
+    const headers = Object.fromEntries(sent[0]?.headers ?? []);
+    expect(Object.keys(headers).sort()).toEqual([
+      'accept-encoding',
+      'anthropic-beta',
+      'anthropic-dangerous-direct-browser-access',
+      'anthropic-version',
+      'authorization',
+      'content-type',
+      'user-agent',
+      'x-app',
+      'x-claude-code-session-id',
+      'x-stainless-lang',
+    ]);
+    expect(headers['content-type']).toBe('application/json');
+  });
+
+  it('reads a body as plain JSON or refuses it: none that is compressed, or begins with a byte order mark, or is UTF-16', async () => {
+    const body = '{"model":"claude-sonnet-5-5","messages":[]}';
+    const gzip = new Uint8Array(
+      await new Response(new Blob([body]).stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer(),
+    );
+    const wide = new Uint8Array([...body].flatMap((character) => [character.charCodeAt(0), 0]));
+    const whole: string[] = [];
+    upstream = async (request) => {
+      whole.push(await request.text());
+      return Response.json({});
+    };
+    for (const odd of [gzip, wide, new TextEncoder().encode(`\u{feff}${body}`)]) {
+      const init = { method: 'POST', body: odd, headers: { 'content-encoding': odd === gzip ? 'gzip' : 'identity' } };
+      expect((await ask('/anthropic/v1/messages', init)).status).toBe(403);
+    }
+    expect(whole).toEqual([]);
+  });
+
   it.each([
     ['GET', '/v1/messages'],
     ['POST', '/v1/complete'],

@@ -7,7 +7,6 @@ import { hasBudget } from '../../claude-quota/budget.ts';
 import type { ClaudeToken } from '../../claude-quota/claude-settings.ts';
 import { isBeyondPlan, readWindows, type Windows } from '../../claude-quota/windows.ts';
 import type { Config } from '../../config.ts';
-import { isConnectionHeader } from '../../lib/connection-headers.ts';
 import { asError } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
@@ -37,19 +36,27 @@ const allowed: readonly { methods: readonly string[]; path: RegExp }[] = [
   { methods: ['GET'], path: /^\/v1\/models(\/[\w.-]+)?$/ },
 ];
 
-/** Headers a sandbox may not choose: credentials, who it is, and what belongs to its own connection. */
-const notTaken = new Set([
-  'authorization',
-  'x-api-key',
-  'cookie',
-  'host',
-  'content-length',
-  'expect',
-  'forwarded',
-  'true-client-ip',
-  'x-real-ip',
-  'accept-encoding',
+/**
+ * Headers that the CLI sends beside its credential (seen with CLI 2.1.330). Others go no further: some choose whose account a request is
+ * charged to (`anthropic-workspace-id`), or how a body is to be read.
+ */
+const TAKEN = new Set([
+  'accept',
+  'accept-language',
+  'anthropic-beta',
+  'anthropic-client-platform',
+  'anthropic-client-version',
+  'anthropic-dangerous-direct-browser-access',
+  'anthropic-version',
+  'user-agent',
+  'x-app',
+  'x-client-request-id',
 ]);
+const TAKEN_KINDS = ['x-claude-code-', 'x-stainless-'];
+
+function isTaken(name: string): boolean {
+  return TAKEN.has(name) || TAKEN_KINDS.some((kind) => name.startsWith(kind));
+}
 
 /** Who calls, and what the way needs. */
 export interface ClaudeWay {
@@ -117,7 +124,7 @@ async function forwardRead(read: ReadBody | Response, outgoing: Outgoing): Promi
   if (grant instanceof Response) return grant;
   const { token, reservation } = grant;
   const url = `${apiUrl}${path}${new URL(request.url).search}`;
-  const headers = claudeHeaders(request.headers, access.mode, token.secret);
+  const headers = claudeHeaders(request.headers, access.mode, token.secret, sized.body !== null);
   const passage: ForwardedRequest = { path, config, way, token, reservation, size, asker: way.asker };
   let upstream: Response;
   try {
@@ -371,13 +378,16 @@ function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function claudeHeaders(from: Headers, mode: Config['claude']['access']['mode'], secret: string): Headers {
+function claudeHeaders(
+  from: Headers,
+  mode: Config['claude']['access']['mode'],
+  secret: string,
+  hasBody: boolean,
+): Headers {
   const headers = new Headers();
-  for (const [name, value] of from) {
-    if (notTaken.has(name) || isConnectionHeader(name)) continue;
-    if (/^(cf|x-forwarded|cdn)-/.test(name)) continue;
-    headers.append(name, value);
-  }
+  for (const [name, value] of from) if (isTaken(name)) headers.append(name, value);
+  // Read as JSON here, and by the API as nothing else: not compressed, not in another character set.
+  if (hasBody) headers.set('content-type', 'application/json');
   // Streams of small events gain nothing from compression and would be held back by it.
   headers.set('accept-encoding', 'identity');
   for (const [name, value] of credentialHeaders(mode, secret, headers.get('anthropic-beta'))) headers.set(name, value);

@@ -37,8 +37,11 @@ const FROM_ELSEWHERE =
   'a picture or document by its address: Claude’s API would fetch it. Download the file in the sandbox and read it there';
 /** Blocks that put files of an account, or another server, into a conversation. */
 const REFUSED_BLOCKS = new Set(['container_upload', 'mcp_tool_use', 'mcp_tool_result']);
-/** Tools that the CLI runs itself have no type or `custom`. Of those that the API runs, web search alone is offered. */
-const TOOL_TYPES = [/^custom$/, /^web_search_\d{8}$/, /^tool_search_tool_\w+$/];
+/**
+ * Tools that the CLI runs itself have no type or `custom`. Of those that the API runs, web search alone is offered, in the version that
+ * the CLI asks for: later ones run code.
+ */
+const TOOL_TYPES = [/^custom$/, /^web_search_20250305$/, /^tool_search_tool_(?:bm25|regex)(?:_\d{8})?$/];
 
 /** Betas of Claude's API that the pinned CLI asks for in requests for messages. */
 const BETAS = new Set([

@@ -76,15 +76,22 @@ describe('a request to Claude’s API', () => {
     },
   );
 
-  it.each(['web_fetch_20250910', 'code_execution_20250825', 'mcp_toolset', 'bash_code_execution', 'x'.repeat(500)])(
-    'is refused with the tool type %s, which the API would run',
-    (type) => {
-      expect(refusal({ ...usual, tools: [{ type, name: 'tool' }] })).toContain('tool type');
-      // Tools can be changed within a conversation too.
-      expect(refusal({ ...usual, messages: [{ role: 'system', tools: [{ type }] }] })).toContain('tool type');
-      expect(refusal(saying({ type: 'tool_addition', tool: { type } }))).toContain('tool type');
-    },
-  );
+  it.each([
+    'web_fetch_20250910',
+    'web_search_20260209',
+    'code_execution_20250825',
+    'advisor_20260301',
+    'mcp_toolset',
+    'bash_code_execution',
+    'tool_search_tool_bm25_and_more',
+    'Custom',
+    'x'.repeat(500),
+  ])('is refused with the tool type %s, which the API would run', (type) => {
+    expect(refusal({ ...usual, tools: [{ type, name: 'tool' }] })).toContain('tool type');
+    // Tools can be changed within a conversation too.
+    expect(refusal({ ...usual, messages: [{ role: 'system', tools: [{ type }] }] })).toContain('tool type');
+    expect(refusal(saying({ type: 'tool_addition', tool: { type } }))).toContain('tool type');
+  });
 
   it('asks the models of its session and the small one, and no other', () => {
     const asks = (model: string, started?: string[]) => refusal({ ...usual, model }, { ...(started && { started }) });
@@ -100,6 +107,22 @@ describe('a request to Claude’s API', () => {
   it('is refused where two readers could take it for two requests', () => {
     expect(refusal('{"model":"claude-sonnet-5-5","model":"claude-opus-5-5"}')).toContain('twice');
     expect(refusal('{"model":"claude-sonnet-5-5","m\\u006fdel":"claude-opus-5-5"}')).toContain('twice');
+    for (const odd of [
+      '{"model":"claude-sonnet-5-5","Model":"x"}',
+      '{"model":"claude-sonnet-5-5","messages":[{"content":[{"type":"image","source":{"\\u0075rl":"https://evil.example"}}]}]}',
+      '{"model":"claude-sonnet-5-5","tools":[{"t\\u0079pe":"web\\u005ffetch_20250910"}]}',
+      '{"model":"claude-sonnet-5-5","messages":[{"content":[{"type":"image","source":{"type":"\\u0075rl"}}]}]}',
+      `{"model":"claude-sonnet-5-5","messages":${'['.repeat(300)}${']'.repeat(300)}}`,
+      `{"model":"claude-sonnet-5-5","${'k'.repeat(9_000)}":1}`,
+      '{"model":"claude-sonnet-5-5","max_tokens":1e400}',
+      "{'model':'claude-sonnet-5-5'}",
+      '{"model":"claude-sonnet-5-5",/* more */"stream":true}',
+      '{"model":"claude-sonnet-5-5","stream":NaN}',
+      '\u{feff}{"model":"claude-sonnet-5-5"}',
+      '{"model":"claude-sonnet-5-5"}\0',
+    ]) {
+      expect(refusal(odd), odd.slice(0, 80)).not.toBeNull();
+    }
     for (const broken of ['', 'null', '[]', '"x"', '{"model":"claude-sonnet-5-5"', '{} {}', '{"a":1,}']) {
       expect(refusal(broken), broken).not.toBeNull();
     }
