@@ -301,6 +301,37 @@ describe('the use of an answer', () => {
     }
   });
 
+  it('is counted by what has passed where the answer breaks off before it says', () => {
+    const delta = (length: number) =>
+      `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"${'x'.repeat(length)}"}}\n\n`;
+    const reader = new UsageReader('text/event-stream');
+    reader.take(bytes.encode(text.slice(0, text.indexOf('event: content'))));
+    for (let piece = 0; piece < 1_000; piece += 1) reader.take(bytes.encode(delta(piece % 2 === 0 ? 4 : 4_000)));
+    const { outputTokens, inputTokens } = reader.end();
+    expect(reader.isWhole).toBe(false);
+    expect(inputTokens).toBe(10);
+    expect(outputTokens).toBeGreaterThan(480_000);
+    expect(outputTokens).toBeLessThan(520_000);
+  });
+
+  it('is whole only where the answer says it at its end', () => {
+    const isWhole = (type: string, answer: string) => {
+      const reader = new UsageReader(type);
+      reader.take(bytes.encode(answer));
+      reader.end();
+      return reader.isWhole;
+    };
+    expect(isWhole('text/event-stream', text)).toBe(true);
+    expect(isWhole('text/event-stream', text.slice(0, text.indexOf('event: message_delta')))).toBe(false);
+    expect(isWhole('text/event-stream', 'event: ping\ndata: {"type": "ping"}\n\n')).toBe(false);
+    expect(isWhole('application/json', '{"model":"claude-sonnet-5","usage":{"input_tokens":1}}')).toBe(true);
+    expect(isWhole('application/json', '{"model":"claude-sonnet-5"')).toBe(false);
+    // However its members are ordered.
+    expect(isWhole('text/event-stream', 'data: {"usage":{"output_tokens":5}, "type" : "message_delta"}\n\n')).toBe(
+      true,
+    );
+  });
+
   it('survives lines without an end and nonsense', () => {
     const reader = new UsageReader('text/event-stream');
     reader.take(bytes.encode(`data: {"type":"message_start"${'x'.repeat(1_000_000)}`));

@@ -24,6 +24,7 @@ const IMPATIENT = { ...env, CLAUDE_ANSWER_SECONDS: '1', CLAUDE_STALL_SECONDS: '1
 const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
 const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
 const HOUR = 3_600_000;
+const EVENTS = { headers: { 'content-type': 'text/event-stream' } };
 const BODY = '{"model":"claude-sonnet-5-5","messages":[]}';
 
 let upstream: (request: Request) => Response | Promise<Response>;
@@ -509,6 +510,24 @@ describe('a budget', () => {
       // Each is expected to cost 27 cents.
       await expect(ask({ body: bodyOf(400_000) })).rejects.toThrow();
       await vi.waitFor(async () => expect((await ask({ body: bodyOf(400_000) })).status).toBe(402));
+    });
+  });
+
+  it('charges an answer that ends without saying what it used what the request was expected to cost', async () => {
+    upstream = () => new Response('event: ping\ndata: {"type": "ping"}\n\n', EVENTS);
+    await withAccount(budget('0.3'), async (_, ask) => {
+      expect((await ask({ body: bodyOf(400_000) })).status).toBe(200);
+      await vi.waitFor(async () => expect((await ask({ body: bodyOf(400_000) })).status).toBe(402));
+    });
+  });
+
+  it('charges a long answer that is broken off before it says what it used by what has passed of it', async () => {
+    const delta = `data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"${'x'.repeat(200_000)}"}}\n\n`;
+    const start = `data: {"type":"message_start","message":{"model":"claude-sonnet-5-5","usage":{"input_tokens":1,"output_tokens":1}}}\n\n`;
+    upstream = () => new Response(start + delta, EVENTS);
+    await withAccount(budget('0.4'), async (_, ask) => {
+      expect((await ask()).status).toBe(200);
+      await vi.waitFor(async () => expect((await ask()).status).toBe(402));
     });
   });
 

@@ -287,7 +287,8 @@ async function passOn(upstream: Response, passage: ForwardedRequest): Promise<Re
     onPiece: (bytes) => usage.take(bytes),
     onEnd: (how) => {
       if (how === 'stalled' || how === 'broken') log(`gateway.claude.${how}`, { path, session: passage.asker.session });
-      void settle(passage, { use: usage.end(), refused: false, windows, isWhole: how === 'whole' });
+      const use = usage.end();
+      void settle(passage, { use, refused: false, windows, isWhole: how === 'whole' && usage.isWhole });
     },
   });
   return new Response(body, { status, statusText, headers });

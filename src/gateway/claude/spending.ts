@@ -14,8 +14,8 @@ export interface Asker {
   repository: string;
 }
 
-/** A request that never reported back holds its part of a budget no longer than this. */
-const RESERVED_MS = 15 * 60_000;
+/** A request that never reported back holds its part of a budget no longer than this: longer than the longest answer takes. */
+const RESERVED_MS = 60 * 60_000;
 
 export class Spending {
   readonly #database: Database;

@@ -10,6 +10,10 @@ import { parseJson } from '../../lib/parse-json.ts';
 const MAX_LINE = 256 * 1024;
 const MAX_BODY = 8 * 1024 * 1024;
 
+/** What a token of an answer takes of a streamed line at most, and what stands around the text in a line, in characters. */
+const CHARACTERS_A_TOKEN = 4;
+const AROUND_TEXT = 120;
+
 /** What an answer used. `model`: as the API names it; null if it did not come to that. */
 export interface AnswerUse extends Required<TokenCounts> {
   model: string | null;
@@ -48,6 +52,14 @@ export class UsageReader {
   #rest = '';
   #skipsLine = false;
   #use: AnswerUse = NOTHING;
+  #isWhole = false;
+  /** Tokens of output by what has passed: what an answer that breaks off has used, it does not say. */
+  #passed = 0;
+
+  /** Whether the answer said at its end what it used. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
 
   /** @param contentType of the answer: a stream of events, or one JSON text */
   constructor(contentType: string | null) {
@@ -76,23 +88,33 @@ export class UsageReader {
     this.#skipsLine = true;
   }
 
-  /** What was used, as far as the answer came. */
+  /** What was used, as far as the answer came: of one that broke off, by what has passed of it. */
   end(): AnswerUse {
     if (!this.#isStream && !this.#skipsLine) {
       const message = messageSchema.safeParse(parseJson(this.#rest));
       if (message.success) this.#message(message.data);
+      this.#isWhole = message.success && message.data.usage !== undefined;
     }
     this.#rest = '';
-    return this.#use;
+    if (this.#isWhole) return this.#use;
+    return { ...this.#use, outputTokens: Math.max(this.#use.outputTokens, this.#passed) };
   }
 
   /** Most lines are pieces of text: what cannot be of interest is not parsed. */
   #line(line: string): void {
-    if (!line.startsWith('data:') || !/^data: ?\{"type": ?"message_(start|delta)"/.test(line)) return;
+    if (!line.startsWith('data:')) return;
+    if (!line.includes('"message_start"') && !line.includes('"message_delta"')) {
+      if (!line.includes('"content_block_delta"')) return;
+      this.#passed += Math.max(1, Math.ceil((line.length - AROUND_TEXT) / CHARACTERS_A_TOKEN));
+      return;
+    }
     const event = eventSchema.safeParse(parseJson(line.slice(5)));
     if (!event.success) return;
     if (event.data.type === 'message_start') this.#message(event.data.message);
-    else this.#count(event.data.usage);
+    else {
+      this.#count(event.data.usage);
+      this.#isWhole = true;
+    }
   }
 
   #message({ model, usage }: z.infer<typeof messageSchema>): void {
