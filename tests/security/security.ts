@@ -2,7 +2,8 @@
  * `npm run test:security`: attacks on the running product, each by name with held or not held; then random requests over every route;
  * then a search for every secret that the system holds, after a session that tried to get at them.
  *
- * `--short`: the attacks and 500 random requests (what `.ci/run` does); `--requests N`: how many random requests (100,000); `--seed N`: makes them repeatable; `--only attacks|requests|secrets`.
+ * `--short`: the attacks and 500 random requests (what `.ci/run` does); `--requests N`: how many random requests (100,000); `--seed N`: makes them repeatable; `--only attacks|requests|secrets`;
+ * `--name TEXT`: the attacks whose names have it.
  * The last line is one JSON object; exits with 1 where something is not held.
  */
 import { parseArgs } from 'node:util';
@@ -14,6 +15,7 @@ import { oauthAttacks } from './oauth-attacks.ts';
 import { pageAttacks } from './page-attacks.ts';
 import { plantedSecrets } from './planted-secrets.ts';
 import { sendRandomRequests } from './random-requests.ts';
+import { removalAttacks, revocationAttacks } from './revocation-attacks.ts';
 import { workerRoutes } from './routes.ts';
 import { Target } from './target.ts';
 import { textAttacks } from './text-attacks.ts';
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     requests: { type: 'string' },
     seed: { type: 'string' },
     only: { type: 'string' },
+    name: { type: 'string' },
     short: { type: 'boolean' },
   },
 });
@@ -35,6 +38,7 @@ const notHeld: string[] = [];
 let tried = 0;
 
 async function attempt({ name, attempt }: Attack, target: Target): Promise<void> {
+  if (values.name !== undefined && !name.includes(values.name)) return;
   tried += 1;
   try {
     await attempt(target);
@@ -63,6 +67,7 @@ async function run(): Promise<object> {
         ...tokenAttacks(live),
         ...endedTokenAttacks(ended),
         ...(values.short ? [] : lostTokenAttacks(live)),
+        ...(values.short ? [] : revocationAttacks),
         ...gatewayAttacks(live),
         ...oauthAttacks,
         ...textAttacks(live),
@@ -71,6 +76,7 @@ async function run(): Promise<object> {
     }
     if (wants('secrets') && !values.short) for (const attack of plantedSecrets()) await attempt(attack, target);
     const random = wants('requests') ? await randomRequests(target, live, ended) : null;
+    if (wants('attacks') && !values.short) for (const attack of removalAttacks) await attempt(attack, target);
     return { attacks: tried, notHeld, random, seconds: Math.round((Date.now() - since) / 1_000) };
   } finally {
     await target.close();
