@@ -3,7 +3,7 @@
  * says what to do; nothing runs on a half-right configuration.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ClaudeAllowance, readAllowance } from './claude-quota/api-allow-list.ts';
 import {
   type ClaudeLimits,

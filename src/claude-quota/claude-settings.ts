@@ -1,5 +1,5 @@
 /** Settings about what Claude may be used for, and how much: variables of the Worker, turned into plain values. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Price, priceListSchema } from './prices.ts';
 
 /** What is paid for: a subscription, or the API by use. */

@@ -2,7 +2,7 @@
  * What use of Claude costs, by list prices: an estimate for budgets and reports, no bill. Dollars for a million tokens
  * (https://docs.claude.com/en/docs/about-claude/pricing); CLAUDE_PRICES overrides them.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Tokens that were used. */
 export interface TokenCounts {

@@ -2,7 +2,7 @@
  * The windows of a subscription's limits, as Claude's API tells of them in the headers of every answer
  * (`anthropic-ratelimit-unified-…`, as CLI 2.1.330 reads them). Pure; times in ms since the epoch.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const windowSchema = z.object({
   /** `5h`, `7d`, or one that is not known yet. */

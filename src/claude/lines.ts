@@ -5,7 +5,7 @@
  * Tolerant on purpose: unknown keys are ignored, everything that is not needed to give the line a meaning may be
  * missing or of another type. A line that does not even fit these shapes is kept as `unknown`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A wish: the value where it has the expected type, undefined where it is missing or has another. */
 function wish<T extends z.ZodType>(schema: T) {

@@ -2,7 +2,7 @@
  * Claude's plan, read from its task tools (pure; measured with CLI 2.1.330, where TodoWrite does not exist any more), and
  * where it uses none from a plan that it states in words.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
 import { cutAt } from './bounds.ts';
 

@@ -2,7 +2,7 @@
  * Which prompts Claude has begun to read, by the CLI's lines (measured with CLI 2.1.330, `command_lifecycle` and
  * `user_message_uuids`): a prompt is `queued` when the CLI has it, and `started` when it goes into the conversation. Pure.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../lib/parse-json.ts';
 
 const lineSchema = z.union([

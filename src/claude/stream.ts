@@ -3,7 +3,7 @@
  * journal entries, something live, or the reason why it adds nothing. What this version does not know becomes an
  * `unknown` entry with the raw line.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundValue, boundWord } from './bounds.ts';
 import * as lines from './lines.ts';

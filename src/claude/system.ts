@@ -1,5 +1,5 @@
 /** `system` lines: what the CLI says about itself. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundWord } from './bounds.ts';
 import { systemLineSchemas as schemas } from './lines.ts';

@@ -3,7 +3,7 @@
  * and no others. The gateway rebuilds the message that it forwards from those fields: a server that ignores the case of
  * names, or takes the second of two equal names, receives nothing that was not checked here (modelcontextprotocol.io, "Base protocol"). Pure.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A message that may be forwarded, and the tool that it calls. */
 export interface McpMessage {

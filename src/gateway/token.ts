@@ -2,7 +2,7 @@
  * The session token: what a sandbox shows the gateway. Signed, expiring, bound to one life of one session, its repository
  * and its branch; a credential for nothing but the gateway.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Config } from '../config.ts';
 import { fromBase64Url, toBase64Url } from '../lib/base64url.ts';
 import { hmac, isHmac } from '../lib/hmac.ts';

@@ -1,6 +1,6 @@
 /** The way to a repository: which credential its git host and GitHub's API are given. */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Config } from '../config.ts';
 import type { StoredCredential } from '../protocol/api.ts';
 import { type GitHubRepository, gitHubHost, gitHubRepository } from './address.ts';

@@ -1,5 +1,5 @@
 /** The author of commits that a GitHub App makes: its own bot account, as GitHub writes it itself. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Config } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';

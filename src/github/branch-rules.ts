@@ -2,7 +2,7 @@
  * What GitHub's rulesets say of a branch's name, before anything is pushed to it: whether a branch of that name may be made and pushed to
  * (docs.github.com/en/rest/repos/rules#get-rules-for-a-branch; the branch need not exist).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GitHubApi } from './access.ts';
 
 const ruleSchema = z.object({

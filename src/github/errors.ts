@@ -1,5 +1,5 @@
 /** What can go wrong with a call to GitHub, told apart by what to do about it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { cutWhole } from '../protocol/text/sendable-text.ts';
 
 /**

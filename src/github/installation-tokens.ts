@@ -2,7 +2,7 @@
  * Installation tokens of a GitHub App: minted for one repository with the least rights, and kept in the isolate until
  * shortly before they end. They are never stored.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import type { GitHubRepository } from './address.ts';

@@ -2,7 +2,7 @@
  * Whether GitHub protects a branch, so that not everybody who may push can put something there: by a branch protection, or by a
  * ruleset that demands pull requests or forbids pushes (docs.github.com/en/rest/branches/branches#get-a-branch, …/repos/rules).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GitHubApi } from './access.ts';
 import { GitHubError } from './errors.ts';
 

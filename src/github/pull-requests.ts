@@ -1,5 +1,5 @@
 /** Pull requests: opened once for a branch, found again by number, or by branch and base, and kept up to date. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { log } from '../observability/log.ts';
 import type { GitHubApi } from './access.ts';
 import { GitHubError } from './errors.ts';

@@ -1,6 +1,6 @@
 /** One request to GitHub's REST API: what it answered, checked, or why it did not. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
 import { withTimeout } from '../lib/timeout.ts';

@@ -2,7 +2,7 @@
  * Patterns by which an admin names branches and paths: `*` is any text without a slash, `**` any text, `?` one character that is no
  * slash; before a slash `**` may also be nothing. Everything else stands for itself. Pure; takes time in proportion to pattern times text.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A pattern as it may be set. */
 export const globSchema = z

@@ -3,7 +3,7 @@
  * those that hold for a session with its `created` webhook, in no stated order; the nearest wins
  * (docs: linear.app/developers/agents, `GuidanceRuleWebhookPayload` of @linear/sdk 98).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const teamSchema = z.object({
   id: z.string().min(1),

@@ -1,5 +1,5 @@
 /** The answer to what is around an issue, as Linear's API gives it (pure). */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** An issue as another one sees it. */
 export interface RelatedIssue {

@@ -4,7 +4,7 @@
  * governs how much of the workspace's allowance is spent on what.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Config, readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';

@@ -1,5 +1,5 @@
 /** Bodies of Cyrus's own HTTP API (`/api/…`). Times are milliseconds since the epoch. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { journalEntrySchema } from './journal.ts';
 import { endpointAddressSchema } from './settings/placement.ts';
 import { defaultSettings, repositorySettingsSchema } from './settings/repository.ts';

@@ -3,7 +3,7 @@
  * shipped in bundles of which each holds what those before it and the git host do not have; Claude's conversation is the
  * CLI's own files, shipped in parts. The manifest says what belongs together.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Largest object of a checkpoint, in bytes: requests to a Worker have at most 100 MB on the smaller plans. */
 export const MAX_CHECKPOINT_OBJECT_BYTES = 90 * 1024 * 1024;

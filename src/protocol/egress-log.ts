@@ -1,5 +1,5 @@
 /** The egress log: every request by which something left a sandbox, or tried to. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What became of a request. `allowed`: it was forwarded; `refused`: to a host that may be reached, but not with this request;

@@ -2,7 +2,7 @@
  * Files that cross into and out of a sandbox beside the repository: those people attached to an issue, given to Claude in
  * a folder beside the worktree, and those Claude puts into its share folder, shown to people. Sizes in bytes.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Largest file that is given to a sandbox. */
 export const MAX_GIVEN_BYTES = 20 * 1024 * 1024;

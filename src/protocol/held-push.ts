@@ -2,7 +2,7 @@
  * A push that waits for people: what the gateway says of it in the refusal that git prints, and how the sandbox server asks. It
  * asks as a tool does that needs permission, by a `control_request` among the CLI's lines; the CLI itself can name no such tool.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../lib/parse-json.ts';
 
 /** Name under which a push asks; a line of the CLI's that has it is refused by the sandbox server. */

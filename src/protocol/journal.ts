@@ -2,7 +2,7 @@
  * The journal: the append-only, numbered log of an issue session. The live page, Linear's activities and the R2 log
  * all derive from it. Times are milliseconds since the epoch; `turn` is 0 for what happens outside of any turn.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { sharedFileSchema } from './files.ts';
 import { backgroundSchema, changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox.ts';
 

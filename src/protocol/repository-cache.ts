@@ -3,7 +3,7 @@
  * of git (`base-…`), and what its setup script made (`setup-…`). An entry is replaced as a whole: its parts are stored under
  * a new version, then its manifest makes them count.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Largest part of an entry, in bytes: small enough to be sent again, and for every plan's limit of a request. */
 export const MAX_CACHE_PART_BYTES = 32 * 1024 * 1024;

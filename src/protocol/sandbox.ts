@@ -5,7 +5,7 @@
  * (`POST /sessions/:id/commands`) with ids of its own; the sandbox numbers everything that happens, keeps it on disk
  * until acknowledged, and posts it in batches (`POST {gateway}/events`). All times are milliseconds since the epoch.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { checkpointManifestSchema } from './checkpoint.ts';
 import { MAX_SHARED_FILES, sharedFileSchema } from './files.ts';
 import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from './settings/mcp.ts';

@@ -4,7 +4,7 @@
  * events that it does not know. A greater difference is refused in words that name both. A part that says no version is of
  * the first.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Between the Worker and a sandbox server: in a start, its status, and every batch of events with its answer. */
 export const SANDBOX_PROTOCOL = 2;

@@ -7,7 +7,7 @@
  * A message holds one frame or several, each a line of JSON. The client sends nothing but the text `ping`, answered
  * `pong` by the platform without waking the object.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { journalEntrySchema, turnOutcomeSchema, usageSchema } from './journal.ts';
 import { protocolSchema } from './version.ts';
 

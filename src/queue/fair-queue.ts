@@ -1,5 +1,5 @@
 /** Who is at work and who waits in the queue (pure). Fair between people: nobody waits because somebody else asked for much. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const lineEntrySchema = z.object({
   /** The session's object id. */

@@ -4,7 +4,7 @@
  * asks them.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';

@@ -2,7 +2,7 @@
  * How long a container has lived, and how long it has been ending. Counted from look to look, because the wall clock may be set: a
  * clock set forward must not end a container that works or saves, and one set back must not keep one for longer.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** No container lives longer, in ms, whatever goes wrong elsewhere. Its session continues in the next one. */
 const LIFE_LIMIT_MS = 12 * 3_600_000;

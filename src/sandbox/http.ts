@@ -1,5 +1,5 @@
 /** The sandbox server's HTTP interface, spoken the same way to a container and to an endpoint. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { messageOf } from '../lib/error.ts';
 import { type GivenFile, givenFileSchema, givenFilesSchema } from '../protocol/files.ts';
 import {

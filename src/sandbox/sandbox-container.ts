@@ -4,7 +4,7 @@
  * task at most once, so nothing of the session lives here.
  */
 import { Container } from '@cloudflare/containers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { asError } from '../lib/error.ts';
 import { withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';

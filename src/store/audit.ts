@@ -1,6 +1,6 @@
 /** The audit log: who did what to this deployment. Kept for good, never with a secret. */
 import { desc } from 'drizzle-orm';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Database, run } from './database.ts';
 import { auditEntries } from './schema.ts';
 

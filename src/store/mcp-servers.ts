@@ -1,6 +1,6 @@
 /** MCP servers of repositories: what an admin set, with their secret headers encrypted. A repository that is deleted takes them along. */
 import { and, asc, eq } from 'drizzle-orm';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   type McpServerInput,
   type McpServerSettings,

@@ -2,7 +2,7 @@
  * The requests this app makes of Cyrus's API. Each returns a value or a failure in words; none throws, except that an
  * aborted request rejects like `fetch` does.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { parseJson } from '../lib/parse-json.ts';
 import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';

@@ -1,5 +1,5 @@
 /** What the Claude account keeps from one life of its object to the next. Never a token. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { windowsSchema } from '../../claude-quota/windows.ts';
 
 const tokenSchema = z.object({

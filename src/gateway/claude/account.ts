@@ -4,7 +4,7 @@
  * while D1 is away they are kept here.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../../claude-quota/budget.ts';
 import { costOf, expectedCost, hasPrice } from '../../claude-quota/prices.ts';
 import { type Choice, chooseToken, type TokenState } from '../../claude-quota/token-pool.ts';

@@ -1,5 +1,5 @@
 /** How Claude's API says that it does not take a credential, and how Cyrus says it to people (pure). */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ClaudeAccess } from '../../config.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 

@@ -3,7 +3,7 @@
  * where its answer is lost, or the object is evicted before it comes, the same batch is sent again, and counts once. What the
  * database does not take is kept by the account's object, which is evicted long before a database that is down for hours is back.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { settledWithin } from '../../lib/timeout.ts';
 import type { Database } from '../../store/database.ts';
 import { addUsage, type UsageBatch, type UsageSum } from '../../store/usage.ts';

@@ -2,7 +2,7 @@
  * Reads what an answer of Claude's API says it has used, while it passes (docs.claude.com/en/api/messages-streaming): the
  * input in `message_start`, the output in the last `message_delta`. Never keeps more than a line of a stream.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { TokenCounts } from '../../claude-quota/prices.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 

@@ -2,7 +2,7 @@
  * Addresses at which a sandbox moves one object of Git LFS. The git host answers a batch with addresses and headers of its
  * storage, which are credentials; the sandbox gets them sealed, good for one session's life, object and operation, for a while.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isLoopback } from '../../lib/loopback.ts';
 import { isPublicName } from '../../protocol/settings/egress.ts';
 import { decryptText, encryptText } from '../../store/encryption.ts';

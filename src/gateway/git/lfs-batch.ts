@@ -3,7 +3,7 @@
  * repository. What the host answers is checked before it is used: it names addresses to which the gateway then goes.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { asError } from '../../lib/error.ts';
 import { withoutEnding } from '../../lib/linear-time.ts';
 import { parseJson } from '../../lib/parse-json.ts';

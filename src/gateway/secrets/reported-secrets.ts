@@ -3,7 +3,7 @@
  * that. Claude may read its environment: what its tools see is only made harmless. What it says itself, or has made for people, is
  * on its way out.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { type SecretSearch, type Wanted, withhold } from './secret-search.ts';
 

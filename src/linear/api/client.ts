@@ -1,6 +1,6 @@
 /** The calls that Cyrus makes to Linear in one workspace. Errors are LinearError; how a call gets there is `Send`'s business. */
 import type { LinearDocument } from '@linear/sdk';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Activity } from '../activities.ts';
 import { type IssueSurroundings, issueSurroundingsSchema, surroundingsOf } from '../issue-surroundings.ts';
 import {

@@ -1,5 +1,5 @@
 /** What can go wrong with a call to Linear, told apart by what to do about it. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * A call to Linear failed.

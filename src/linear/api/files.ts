@@ -1,5 +1,5 @@
 /** Linear's API around files: addresses that are good without a token, and places to upload to. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { findUploads } from '../uploads.ts';
 import type { Send } from './call.ts';
 import { LinearError } from './errors.ts';

@@ -2,7 +2,7 @@
  * What Linear still allows a workspace, read from its answers, and what that means for the next call (pure).
  * Headers and shapes: https://linear.app/developers/rate-limiting. Times are ms since the epoch.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Priority } from './call.ts';
 
 const bucketSchema = z.object({ limit: z.number(), remaining: z.number(), resetAt: z.number() });

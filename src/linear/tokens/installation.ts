@@ -1,5 +1,5 @@
 /** The last steps of an installation: from tokens just granted to a workspace that is stored. All or nothing. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Config, readConfig } from '../../config.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';

@@ -2,7 +2,7 @@
  * Linear's OAuth endpoints (https://linear.app/developers/oauth-2-0-authentication): tokens for a code, for a refresh token
  * or for the application itself, and their end. Nothing here is stored or logged.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { LinearApp } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { messageOf } from '../../lib/error.ts';

@@ -3,7 +3,7 @@
  * them. Part of the workspace's object, which is their one writer; changes run one after the other.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { LinearApp } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';

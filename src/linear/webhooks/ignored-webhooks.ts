@@ -1,5 +1,5 @@
 /** Counts a workspace's webhooks that Cyrus does not act on, by kind, in the storage of the workspace's object. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 
 /** Kinds come from outside: what is counted apart is bounded in number and length. */

@@ -1,5 +1,5 @@
 /** What an agent session was opened by, as Linear's API tells it (pure): the webhook does not always hold the comment. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { isPlaceholder, type Speaker } from './mention.ts';
 

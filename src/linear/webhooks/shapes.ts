@@ -5,7 +5,7 @@
  * be done without: which workspace, which session or issue. Everything else may be missing, null, or of a shape that is not known
  * yet, and reads as null then; a number reads as its text, and JSON in a string as what it holds.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { guidanceSchema } from '../guidance.ts';
 

@@ -1,5 +1,5 @@
 /** Linear's webhooks: which kind one is, who caused it, when, and what it is known by (pure). Shapes: shapes.ts. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import {
   appRevokedSchema,

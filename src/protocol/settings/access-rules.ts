@@ -1,5 +1,5 @@
 /** Who may give work to Cyrus: rules that an admin sets for a workspace, and for each repository. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const names = z.array(z.string().trim().min(1).max(200)).max(1_000).default([]);
 

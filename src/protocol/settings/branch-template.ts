@@ -3,7 +3,7 @@
  * Pure. A name follows git's rules (git-scm.com/docs/git-check-ref-format), whatever is filled in.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { withoutBeginning, withoutEnding } from '../../lib/linear-time.ts';
 import { cutWhole } from '../text/harmless-text.ts';
 

@@ -1,5 +1,5 @@
 /** How commits of sessions are made in a repository, as an admin sets it. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What a message may name in double braces. */
 export const COMMIT_WORDS = ['identifier', 'title', 'branch', 'type', 'url'] as const;

@@ -2,7 +2,7 @@
  * Which hosts a sandbox may reach besides the gateway: a preset, and what a repository adds to it. Pure: the decision is a
  * function of the rules and the request's address.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { asksForForeignModule, isAudit } from './registries.ts';
 
 /**

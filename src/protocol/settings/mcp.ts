@@ -3,7 +3,7 @@
  * Stdio servers run in the sandbox, so they hold no secret; HTTP servers and Linear's own are behind the gateway, which adds
  * their credentials.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isLoopback } from '../../lib/loopback.ts';
 
 /** Most servers of one repository. */

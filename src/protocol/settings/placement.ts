@@ -1,6 +1,6 @@
 /** Where the sandboxes of a repository run. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { withoutEnding } from '../../lib/linear-time.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 

@@ -1,5 +1,5 @@
 /** What an admin may set for a repository: which issues go to it, who may ask, and how Claude works on it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { globSchema } from '../../lib/glob.ts';
 import { accessRulesSchema, setupScriptSchema } from './access-rules.ts';
 import { branchTemplateSchema, DEFAULT_BRANCH_TEMPLATE } from './branch-template.ts';

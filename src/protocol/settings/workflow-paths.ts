@@ -1,5 +1,5 @@
 /** Which files decide what runs at a git host when a branch is pushed: those that CI services read, and those an admin names. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Entries of a repository's root that CI services read, in lower case. */
 const NAMES = new Set([

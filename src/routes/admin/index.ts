@@ -1,7 +1,7 @@
 /** `/api/admin`: repositories, and through workspaces.ts workspaces, for anyone who holds ADMIN_TOKEN. Secrets go in and never come out. */
 import { Hono } from 'hono';
 import { timingSafeEqual } from 'hono/utils/buffer';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Config, readConfig } from '../../config.ts';
 import { problemOfAccess } from '../../github/access.ts';
 import { isLoopback } from '../../lib/loopback.ts';

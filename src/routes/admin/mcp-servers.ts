@@ -3,7 +3,7 @@
  * and never come out. Mounted by index.ts, behind its guard.
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ApiError } from '../../protocol/api.ts';
 import {
   MAX_MCP_SERVERS,

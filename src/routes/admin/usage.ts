@@ -3,7 +3,7 @@
  * whether Claude's API takes the tokens. Tokens appear by their names alone.
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Config } from '../../config.ts';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import type { ApiError } from '../../protocol/api.ts';

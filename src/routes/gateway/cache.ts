@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from 'hono';
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Claims } from '../../gateway/token.ts';
 import {
   cacheEntrySchema,

@@ -1,6 +1,6 @@
 /** Asks where a session stands before anything is done for its sandbox, and remembers the answer for a moment. */
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Config } from '../../config.ts';
 import { type Ask, type Closed, closedFor, type Standing } from '../../gateway/openings.ts';
 import { type Claims, rightsOf } from '../../gateway/token.ts';

@@ -1,6 +1,6 @@
 /** `/api/sessions`: the list, a session's page without a socket, its live socket, prompts, stop, patch and log. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { followUpPrompt } from '../../claude/prompts.ts';
 import { readConfig } from '../../config.ts';
 import { asError } from '../../lib/error.ts';

@@ -1,5 +1,5 @@
 /** What a webhook means to an issue session (pure): which session it belongs to, and what it asks or tells. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { contextPrompt, followUpPrompt, issuePrompt } from '../../claude/prompts.ts';
 import { rankGuidance } from '../../linear/guidance.ts';
 import { authorOf, type Origin, originOf, type Speaker, speakerOf } from '../../linear/webhooks/mention.ts';

@@ -1,5 +1,5 @@
 /** The copy of a sandbox server's secret in the object's storage: encrypted, and good for the one server that it was kept for. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SecretCopy } from '../../sandbox/server-secret.ts';
 
 const KEY = 'sandbox-secret';

@@ -2,7 +2,7 @@
  * Stored state, effects and journal entries of every released version, read as this version's. Each shape that was ever
  * released is kept as a fixture (tests/fixtures/released), and has to be readable here. Pure.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type JournalBody, journalBodySchema } from '../../protocol/journal.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { phaseSchema } from '../../protocol/viewer.ts';

@@ -2,7 +2,7 @@
  * A session whose storage this version of Cyrus cannot go on from, mostly because a newer version wrote it: it is shown and
  * says so, and changes nothing until a version that knows it is deployed.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SessionView } from '../../protocol/viewer.ts';
 import type { SessionEvent } from '../lifecycle/model/events.ts';
 import { initialState, type SessionState } from '../lifecycle/model/state.ts';

@@ -2,7 +2,7 @@
  * What the server sent, checked. Newer servers may write journal entries of kinds this page does not know: those are
  * kept as `unknown` entries (with their number, time and turn), so that one of them never costs the whole connection.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
 import { markedText, shownData, shownText } from '../../protocol/text/clean-text.ts';

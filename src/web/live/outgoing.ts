@@ -2,7 +2,7 @@
  * Prompts written on this page that the journal does not show yet. Pure. A prompt keeps the id the page chose, so that
  * sending it again (after a network loss, after a reload) prompts once.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JournalEntry } from '../../protocol/journal.ts';
 
 export const outgoingSchema = z.object({

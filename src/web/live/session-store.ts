@@ -2,7 +2,7 @@
  * One session as this page knows it: joins the first pages over HTTP, the live socket, the prompts under way and the
  * outline that is drawn. React reads it through `subscribe` and `getState`; the state is replaced, never changed.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SessionView } from '../../protocol/viewer.ts';
 import { fetchPage, liveUrl, postAnswer, postPrompt, postStop } from '../api.ts';
 import type { Outline } from '../outline/model.ts';

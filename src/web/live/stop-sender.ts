@@ -1,5 +1,5 @@
 /** A stop that was pressed on this page: kept, over a reload too, and sent until the server has it or refuses it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Answer } from '../api.ts';
 import { retryDelay } from './connection.ts';
 

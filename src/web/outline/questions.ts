@@ -1,5 +1,5 @@
 /** What Claude asks people by its tool AskUserQuestion, from the call's input, whatever shape that has. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const inputSchema = z.object({
   questions: z.array(z.object({ question: z.string(), options: z.array(z.object({ label: z.string() })).optional() })),

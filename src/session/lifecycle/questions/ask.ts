@@ -3,7 +3,7 @@
  * answer.ts). A question is told as an elicitation, and answered by an option or in free words. The answer returns to
  * the same tool call while its sandbox runs; later it resumes the work, as a prompt.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
 import { safeText } from '../../../linear/activities.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
