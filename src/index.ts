@@ -14,7 +14,8 @@ import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
 import { hasNetworkSandboxes } from './routes/gateway/placement.ts';
 import { install } from './routes/install/index.ts';
 import { oauth } from './routes/install/oauth.ts';
-import { access, securityHeaders } from './routes/middleware/browser-access.ts';
+import { access } from './routes/middleware/browser-access.ts';
+import { securityHeaders } from './routes/middleware/security-headers.ts';
 import { sessions } from './routes/sessions/index.ts';
 import { linearWebhook } from './routes/webhooks/linear.ts';
 import {

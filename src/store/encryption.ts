@@ -56,6 +56,14 @@ export async function deriveKey(
 }
 
 /**
+ * Derives a secret for one purpose, as `deriveKey` does a key, for a library that makes a key of it.
+ * @returns 32 bytes in base64url
+ */
+export async function deriveSecret(encryptionKey: string, purpose: KeyPurpose): Promise<string> {
+  return toBase64Url(await deriveBytes(encryptionKey, `secret ${purpose}`, 32));
+}
+
+/**
  * Encrypts a text with AES-256-GCM under a fresh 96-bit IV.
  * @param context what the text belongs to (e.g. the workspace's id); the same is needed to decrypt, so that a text copied to another row is refused
  * @returns `v1.<key id>.<iv>.<ciphertext>`, the last two in base64url; the key id tells which ENCRYPTION_KEY was used
@@ -131,14 +139,15 @@ function additionalData(id: string, purpose: KeyPurpose, context: readonly strin
 async function keyId(encryptionKey: string): Promise<string> {
   const known = keyIds.get(encryptionKey);
   if (known) return known;
-  const bits = await crypto.subtle.deriveBits(
-    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(0), info: utf8.encode(`cyrus ${VERSION} key id`) },
-    await masterKey(encryptionKey),
-    48,
-  );
-  const id = toBase64Url(new Uint8Array(bits));
+  const id = toBase64Url(await deriveBytes(encryptionKey, 'key id', 6));
   keyIds.set(encryptionKey, id);
   return id;
+}
+
+async function deriveBytes(encryptionKey: string, name: string, length: number): Promise<Uint8Array> {
+  const info = utf8.encode(`cyrus ${VERSION} ${name}`);
+  const how = { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(0), info };
+  return new Uint8Array(await crypto.subtle.deriveBits(how, await masterKey(encryptionKey), length * 8));
 }
 
 function masterKey(encryptionKey: string): Promise<CryptoKey> {

@@ -337,10 +337,23 @@ describe('the use of an answer', () => {
     reader.take(bytes.encode(`data: {"type":"message_start"${'x'.repeat(1_000_000)}`));
     reader.take(
       bytes.encode(
-        `\ndata: {"type":"message_delta","usage":{"output_tokens":-5}}\ndata: {"type":"message_delta","usage":{"output_tokens":5}}\n`,
+        `\ndata: {"type":"message_delta","usage":{"output_tokens":-5}}\n\ndata: {"type":"message_delta","usage":{"output_tokens":5}}\n\n`,
       ),
     );
     expect(reader.end()).toMatchObject({ model: null, outputTokens: 5 });
+  });
+
+  it('is counted from what came, also when the answer breaks off, and whatever its lines end with', () => {
+    const cut = (piece: string) => {
+      const reader = new UsageReader('text/event-stream');
+      reader.take(bytes.encode(piece));
+      return reader.end().outputTokens;
+    };
+    const first = 'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":7}}';
+    expect(cut(`${first}\n`)).toBe(7);
+    expect(cut(first)).toBe(7);
+    expect(cut(first.slice(0, -1))).toBe(0);
+    expect(cut(`${first}\n\n`.replaceAll('\n', '\r\n'))).toBe(7);
   });
 });
 

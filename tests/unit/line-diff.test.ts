@@ -14,30 +14,16 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function patched(before: string, diff: string): string {
   const path = join(folder, 'file');
   writeFileSync(path, before);
-  // Only git reads a last line without its end where the hunk does not count it.
-  const counted = diff.replaceAll(/^[ +-](\\ No newline)/gm, '$1');
-  execFileSync('git', ['apply'], { cwd: folder, input: `--- a/file\n+++ b/file\n${recounted(counted)}\n` });
+  execFileSync('git', ['apply'], { cwd: folder, input: `--- a/file\n+++ b/file\n${diff}\n` });
   return readFileSync(path, 'utf8');
-}
-
-/** Heads of hunks that count the lines that a reader of diffs counts. */
-function recounted(diff: string): string {
-  const hunks = diff.split(/^(?=@@ )/m);
-  return hunks
-    .map((hunk) => {
-      const [head = '', ...lines] = hunk.split('\n');
-      const count = (signs: string) => lines.filter((line) => line !== '' && signs.includes(line[0] ?? '')).length;
-      const [, old = '1', fresh = '1'] = /-(\d+),\d+ \+(\d+),/.exec(head) ?? [];
-      return [`@@ -${old},${count(' -')} +${fresh},${count(' +')} @@`, ...lines].join('\n');
-    })
-    .join('');
 }
 
 it('a diff leads from the one text to the other, whatever they are', () => {
   const random = new Random(7);
   const text = (lines: number) => Array.from({ length: lines }, () => `${random.below(4)}\n`).join('');
+  const ending = () => (random.below(3) === 0 ? '' : '\n');
   for (let round = 0; round < 60; round++) {
-    const [before, after] = [`${text(random.below(30))}x\n`, `${text(random.below(30))}x\n`];
+    const [before, after] = [`${text(random.below(30))}x${ending()}`, `${text(random.below(30))}x${ending()}`];
     const diff = unifiedDiff(before, after);
     if (before === after) expect(diff).toBe('');
     else expect(patched(before, diff)).toBe(after);
@@ -45,10 +31,20 @@ it('a diff leads from the one text to the other, whatever they are', () => {
 });
 
 it('a last line without its end is another line than one with it', () => {
-  expect(unifiedDiff('a\n', 'a')).toBe('@@ -1,1 +1,2 @@\n a\n+\\ No newline at end of file');
+  const marked = '@@ -1,1 +1,1 @@\n-a\n+a\n\\ No newline at end of file';
+  expect(unifiedDiff('a\n', 'a')).toBe(marked);
+  expect(diffLines(`${marked}\n--- a/z`).map(({ kind }) => kind)).toEqual(['hunk', 'removed', 'added', 'same', 'file']);
   expect(unifiedDiff('', 'a\n')).toBe('@@ -0,0 +1,1 @@\n+a');
   expect(unifiedDiff('a\n', '')).toBe('@@ -1,1 +0,0 @@\n-a');
   expect(unifiedDiff('a\n', 'a\n')).toBe('');
+});
+
+it('texts that have too little in common are shown as the one for the other, in bounded time', () => {
+  const text = (name: string) => Array.from({ length: 20_000 }, (_, at) => `${name} ${at}\n`).join('');
+  const [before, after] = [text('old'), `${text('new')}end`];
+  const diff = unifiedDiff(before, after);
+  expect(diff).toMatch(/^@@ -1,20000 \+1,20001 @@\n-old 0\n/);
+  expect(patched(before, diff)).toBe(after);
 });
 
 it('a line that looks like the head of another file is shown as what it is', () => {

@@ -1,18 +1,19 @@
 /**
  * Reads what an answer of Claude's API says it has used, while it passes (docs.claude.com/en/api/messages-streaming): the
- * input in `message_start`, the output in the last `message_delta`. Never keeps more than a line of a stream.
+ * input in `message_start`, the output in the last `message_delta`. Never keeps more than an event of a stream.
  */
+import { createParser, type EventSourceParser } from 'eventsource-parser';
 import * as z from 'zod';
 import type { TokenCounts } from '../../claude-quota/prices.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 
-/** Longest line of a stream that is looked at, and longest whole answer; what is longer passes unread. In characters. */
-const MAX_LINE = 256 * 1024;
+/** Longest event of a stream that is looked at, and longest whole answer; what is longer passes unread. In characters. */
+const MAX_EVENT = 256 * 1024;
 const MAX_BODY = 8 * 1024 * 1024;
 
-/** What a token of an answer takes of a streamed line at most, and what stands around the text in a line, in characters. */
+/** What a token of an answer takes of a streamed event at most, and what is around the text in it, in characters. */
 const CHARACTERS_A_TOKEN = 4;
-const AROUND_TEXT = 120;
+const AROUND_TEXT = 114;
 
 /** What an answer used. `model`: as the API names it; null if it did not come to that. */
 export interface AnswerUse extends Required<TokenCounts> {
@@ -47,9 +48,12 @@ const eventSchema = z.discriminatedUnion('type', [
 ]);
 
 export class UsageReader {
-  readonly #isStream: boolean;
+  /** Of a stream; null for one JSON text. */
+  readonly #events: EventSourceParser | null;
   readonly #decoder = new TextDecoder();
-  #rest = '';
+  /** The JSON text so far; null once it is too long. */
+  #body: string | null = '';
+  /** An event of the stream was too long: the rest of its line passes unread. */
   #skipsLine = false;
   #use: AnswerUse = NOTHING;
   #isWhole = false;
@@ -63,52 +67,61 @@ export class UsageReader {
 
   /** @param contentType of the answer: a stream of events, or one JSON text */
   constructor(contentType: string | null) {
-    this.#isStream = (contentType ?? '').includes('event-stream');
+    const isStream = (contentType ?? '').includes('event-stream');
+    this.#events = isStream ? this.#parser() : null;
   }
 
   /** The next piece of the answer. Never throws. */
   take(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
-    if (!this.#isStream) {
-      if (this.#rest.length + text.length <= MAX_BODY) this.#rest += text;
-      else this.#skipsLine = true;
-      return;
-    }
-    let from = 0;
-    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', from)) {
-      if (!this.#skipsLine) this.#line(this.#rest + text.slice(from, end));
-      this.#rest = '';
-      this.#skipsLine = false;
-      from = end + 1;
-    }
-    if (this.#skipsLine) return;
-    this.#rest += text.slice(from);
-    if (this.#rest.length <= MAX_LINE) return;
-    this.#rest = '';
-    this.#skipsLine = true;
+    if (this.#events) this.#feed(this.#events, text);
+    else if (this.#body !== null) this.#body = this.#body.length + text.length <= MAX_BODY ? this.#body + text : null;
   }
 
   /** What was used, as far as the answer came: of one that broke off, by what has passed of it. */
   end(): AnswerUse {
-    if (!this.#isStream && !this.#skipsLine) {
-      const message = messageSchema.safeParse(parseJson(this.#rest));
+    if (this.#events) {
+      // The last event counts also if the answer broke off right behind it.
+      this.#feed(this.#events, '\n\n');
+    } else if (this.#body !== null) {
+      const message = messageSchema.safeParse(parseJson(this.#body));
       if (message.success) this.#message(message.data);
       this.#isWhole = message.success && message.data.usage !== undefined;
     }
-    this.#rest = '';
+    this.#body = null;
     if (this.#isWhole) return this.#use;
     return { ...this.#use, outputTokens: Math.max(this.#use.outputTokens, this.#passed) };
   }
 
-  /** Most lines are pieces of text: what cannot be of interest is not parsed. */
-  #line(line: string): void {
-    if (!line.startsWith('data:')) return;
-    if (!line.includes('"message_start"') && !line.includes('"message_delta"')) {
-      if (!line.includes('"content_block_delta"')) return;
-      this.#passed += Math.max(1, Math.ceil((line.length - AROUND_TEXT) / CHARACTERS_A_TOKEN));
+  #parser(): EventSourceParser {
+    return createParser({
+      maxBufferSize: MAX_EVENT,
+      onEvent: ({ data }) => this.#event(data),
+      onError: ({ type }) => {
+        if (type === 'max-buffer-size-exceeded') this.#skipsLine = true;
+      },
+    });
+  }
+
+  #feed(events: EventSourceParser, text: string): void {
+    let from = 0;
+    if (this.#skipsLine) {
+      from = text.indexOf('\n') + 1;
+      if (from === 0) return;
+      this.#skipsLine = false;
+      events.reset();
+    }
+    events.feed(text.slice(from));
+  }
+
+  /** Most events are pieces of text: what cannot be of interest is not parsed. */
+  #event(data: string): void {
+    if (!data.includes('"message_start"') && !data.includes('"message_delta"')) {
+      if (!data.includes('"content_block_delta"')) return;
+      this.#passed += Math.max(1, Math.ceil((data.length - AROUND_TEXT) / CHARACTERS_A_TOKEN));
       return;
     }
-    const event = eventSchema.safeParse(parseJson(line.slice(5)));
+    const event = eventSchema.safeParse(parseJson(data));
     if (!event.success) return;
     if (event.data.type === 'message_start') this.#message(event.data.message);
     else {

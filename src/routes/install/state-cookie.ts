@@ -3,11 +3,10 @@
  * somebody else's browser was made to open does not have it.
  */
 import type { Context } from 'hono';
-import { getCookie, setCookie } from 'hono/cookie';
+import { getSignedCookie, setSignedCookie } from 'hono/cookie';
 import type { Config } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
-import { hmac, isHmac } from '../../lib/hmac.ts';
-import { deriveKey } from '../../store/encryption.ts';
+import { deriveSecret } from '../../store/encryption.ts';
 import { STATE_LIFE_MS } from '../../store/oauth-states.ts';
 
 const COOKIE = 'cyrus_oauth';
@@ -15,19 +14,18 @@ const NONCE_BYTES = 16;
 
 /** The browser's value, or null if its cookie is missing, forged or expired. */
 export async function boundBrowser(c: Context, config: Config): Promise<string | null> {
-  const [nonce = '', expires = '', signature = '', ...more] = (readCookie(c) ?? '').split('.');
-  if (!/^\d{1,12}$/.test(expires) || more.length > 0) return null;
-  const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
-  const isGenuine = await isHmac(key, signedText(nonce, expires), signature);
-  return isGenuine && Number(expires) * 1000 > Date.now() ? nonce : null;
+  const secret = await deriveSecret(config.encryptionKey, 'oauth-cookie');
+  const cookie = await (isSecure(c) ? getSignedCookie(c, secret, COOKIE, 'host') : getSignedCookie(c, secret, COOKIE));
+  if (typeof cookie !== 'string') return null;
+  const [nonce = '', expires = ''] = cookie.split('.');
+  return Number(expires) * 1000 > Date.now() ? nonce : null;
 }
 
 /** Gives the browser a value for as long as a state lives; one it has already is kept, so that two tabs may install at once. */
 export async function bindBrowser(c: Context, config: Config): Promise<string> {
   const nonce = (await boundBrowser(c, config)) ?? toBase64Url(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
   const expires = String(Math.ceil((Date.now() + STATE_LIFE_MS) / 1000));
-  const key = await deriveKey(config.encryptionKey, 'oauth-cookie', 'sign');
-  setCookie(c, COOKIE, `${nonce}.${expires}.${await hmac(key, signedText(nonce, expires))}`, {
+  await setSignedCookie(c, COOKIE, `${nonce}.${expires}`, await deriveSecret(config.encryptionKey, 'oauth-cookie'), {
     path: '/',
     httpOnly: true,
     // Lax: Linear sends the browser back here by a link, and the cookie has to come along.
@@ -38,15 +36,7 @@ export async function bindBrowser(c: Context, config: Config): Promise<string> {
   return nonce;
 }
 
-function readCookie(c: Context): string | undefined {
-  return isSecure(c) ? getCookie(c, COOKIE, 'host') : getCookie(c, COOKIE);
-}
-
 /** A local run has no https; a browser would not keep a secure cookie of it. */
 function isSecure(c: Context): boolean {
   return new URL(c.req.url).protocol === 'https:';
-}
-
-function signedText(nonce: string, expires: string): string {
-  return JSON.stringify([nonce, expires]);
 }

@@ -3,15 +3,14 @@
  * cookie that also lets the live socket in. In the local environment: everyone who is on this machine.
  */
 import type { Context, MiddlewareHandler } from 'hono';
-import { getCookie, setCookie } from 'hono/cookie';
+import { getSignedCookie, setSignedCookie } from 'hono/cookie';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import { type Config, readConfig } from '../../config.ts';
-import { hmac, isHmac } from '../../lib/hmac.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
-import { deriveKey } from '../../store/encryption.ts';
+import { deriveSecret } from '../../store/encryption.ts';
 
 const COOKIE = 'cyrus_access';
 const COOKIE_SECONDS = 30 * 24 * 3_600;
@@ -30,7 +29,7 @@ export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
     return c.json(foreign, foreign.error === 'not_json' ? 415 : 403);
   }
   if (config.environment === 'local') return next();
-  if (await isCookieValid(config, getCookie(c, COOKIE, 'host') ?? '')) return next();
+  if (await isSignedIn(c, config)) return next();
   const password = basicAuth(c.req.raw)?.password;
   if (password === undefined || !(await timingSafeEqual(password, config.accessPassword))) {
     if (password !== undefined) log('access.refused', { path: c.req.path });
@@ -43,7 +42,7 @@ export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
   // The answer that opens a socket cannot be changed.
   if (c.res.status === 101) return;
   const expires = Math.floor(Date.now() / 1000) + COOKIE_SECONDS;
-  setCookie(c, COOKIE, await signedCookie(config, expires), {
+  await setSignedCookie(c, COOKIE, String(expires), await cookieSecret(config), {
     prefix: 'host',
     path: '/',
     secure: true,
@@ -51,43 +50,6 @@ export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
     sameSite: 'Lax',
     maxAge: COOKIE_SECONDS,
   });
-};
-
-/** Headers that keep a page from being framed, from loading or sending anything elsewhere, and from telling where it was. */
-export const securityHeaders: MiddlewareHandler = async (c, next) => {
-  await next();
-  if (c.res.status === 101) return;
-  const { protocol, host } = new URL(c.req.url);
-  const response = new Response(c.res.body, c.res);
-  const { headers } = response;
-  const secure = protocol === 'https:';
-  const isPage = headers.get('content-type')?.startsWith('text/html') ?? false;
-  // An answer that is not a page may have a stricter one of its own.
-  const own = isPage ? null : headers.get('content-security-policy');
-  headers.set(
-    'content-security-policy',
-    own ??
-      [
-        "default-src 'self'",
-        // Older Safari does not count the socket of the same host as 'self'.
-        `connect-src 'self' ${secure ? 'wss' : 'ws'}://${host}`,
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-      ].join('; '),
-  );
-  headers.set('x-content-type-options', 'nosniff');
-  headers.set('x-frame-options', 'DENY');
-  headers.set('referrer-policy', 'no-referrer');
-  headers.set('cross-origin-opener-policy', 'same-origin');
-  headers.set('cross-origin-resource-policy', 'same-origin');
-  // What an answer says is true for one person and one moment, unless it says otherwise.
-  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
-  if (secure) headers.set('strict-transport-security', 'max-age=31536000');
-  c.res = undefined;
-  c.res = response;
 };
 
 /** Headers by which the platform, or a proxy in front of it, says whose request it is. */
@@ -136,20 +98,13 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
   return null;
 }
 
-/** `<expiry in epoch seconds>.<signature>`. The password is signed along: a new password ends every cookie. */
-async function signedCookie(config: Config, expires: number): Promise<string> {
-  const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
-  return `${expires}.${await hmac(key, signedText(config, String(expires)))}`;
+/** Whether a cookie with a genuine signature says that the password was given, and is not over. */
+async function isSignedIn(c: AccessContext, config: Config): Promise<boolean> {
+  const expires = await getSignedCookie(c, await cookieSecret(config), COOKIE, 'host');
+  return typeof expires === 'string' && Number(expires) * 1000 > Date.now();
 }
 
-async function isCookieValid(config: Config, cookie: string): Promise<boolean> {
-  const [expires = '', signature = '', ...more] = cookie.split('.');
-  if (!/^\d{1,12}$/.test(expires) || more.length > 0) return false;
-  const key = await deriveKey(config.encryptionKey, 'access-cookie', 'sign');
-  const genuine = await isHmac(key, signedText(config, expires), signature);
-  return genuine && Number(expires) * 1000 > Date.now();
-}
-
-function signedText(config: Config, expires: string): string {
-  return JSON.stringify([expires, config.accessPassword]);
+/** The password is part of it: a new password ends every cookie. */
+async function cookieSecret({ encryptionKey, accessPassword }: Config): Promise<string> {
+  return `${await deriveSecret(encryptionKey, 'access-cookie')}${accessPassword}`;
 }

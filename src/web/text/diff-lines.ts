@@ -12,6 +12,8 @@ export function diffLines(diff: string): DiffLine[] {
   return diff.split('\n').map((line) => {
     const begin = at;
     at += line.length + 1;
+    // About the line before it, whose end is missing; no hunk counts it.
+    if (line === '\\ No newline at end of file') return { line, kind: 'same', at: begin };
     const isInHunk = old > 0 || fresh > 0;
     if (!isInHunk) {
       const counts = /^@@ -\d+,(\d+) \+\d+,(\d+) @@$/.exec(line);

@@ -155,13 +155,13 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
     expect(shown.map((push) => push.fingerprint)).toEqual([fingerprint]);
     expect(shown[0]?.diff.replaceAll(/[0-9a-f]{40}/g, 'ID')).toBe(
       [
-        ...['--- /dev/null', '+++ b/.github/link.sh', '(nothing becomes a link)', '@@ -0,0 +1,2 @@'],
-        ...['+../scripts/other.sh', '+\\ No newline at end of file'],
+        ...['--- /dev/null', '+++ b/.github/link.sh', '(nothing becomes a link)', '@@ -0,0 +1,1 @@'],
+        ...['+../scripts/other.sh', '\\ No newline at end of file'],
         ...['--- /dev/null', '+++ b/.github/picture.png', '(no text: nothing becomes ID)'],
         ...['--- a/.github/workflows/ci.yml', '+++ b/.github/workflows/ci.yml'],
         ...['@@ -1,1 +1,2 @@', ' on: push', '+run: env'],
-        ...['--- /dev/null', '+++ b/.github/workflows/new/deep.yml', '@@ -0,0 +1,3 @@'],
-        ...['+one', '+two', '+\\ No newline at end of file'],
+        ...['--- /dev/null', '+++ b/.github/workflows/new/deep.yml', '@@ -0,0 +1,2 @@'],
+        ...['+one', '+two', '\\ No newline at end of file'],
         ...['--- a/package.json', '+++ /dev/null', '@@ -1,1 +0,0 @@', '-{}'],
         ...['--- a/scripts/ci/run.sh', '+++ b/scripts/ci/run.sh', '@@ -1,1 +1,2 @@', ' npm test', '+curl evil'],
       ].join('\n'),
