@@ -1,18 +1,11 @@
 /** The calls that Cyrus makes to Linear in one workspace. Errors are LinearError; how a call gets there is `Send`'s business. */
 import type { LinearDocument } from '@linear/sdk';
-import * as z from 'zod';
 import type { Activity } from '../activities.ts';
-import { type IssueSurroundings, issueSurroundingsSchema, surroundingsOf } from '../issue-surroundings.ts';
-import {
-  type CommentText,
-  commentAnswerSchema,
-  type SessionSource,
-  sessionSourceAnswerSchema,
-  sourceOf,
-  toCommentText,
-} from '../webhooks/session-source.ts';
-import { type Call, PRIORITIES, type Priority, type Send } from './call.ts';
+import { type IssueSurroundings, surroundingsOf } from '../issue-surroundings.ts';
+import { type CommentText, type SessionSource, sourceOf, toCommentText } from '../webhooks/session-source.ts';
+import { PRIORITIES, type Priority, type Send } from './call.ts';
 import { LinearError } from './errors.ts';
+import { ask } from './operation.ts';
 import {
   ATTACH_PULL_REQUEST,
   ATTACH_URL,
@@ -23,9 +16,10 @@ import {
   ISSUE_STATES,
   ISSUE_SURROUNDINGS,
   ISSUE_THREADS,
+  type LinearThread,
   OPEN_THREAD_ON_COMMENT,
   OPEN_THREAD_ON_ISSUE,
-  postDocument,
+  postOperation,
   SESSION_ISSUE,
   SESSION_SOURCE,
   SUGGEST_REPOSITORIES,
@@ -35,40 +29,7 @@ import {
 /** States in which an issue is under way or over; it is not moved then. */
 const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];
 
-const issueStatesSchema = z.object({
-  viewer: z.object({ id: z.string() }),
-  issue: z.object({
-    state: z.object({ type: z.string() }),
-    delegate: z.object({ id: z.string() }).nullish(),
-    team: z.object({ states: z.object({ nodes: z.array(z.object({ id: z.string(), position: z.number() })) }) }),
-  }),
-});
-
-const issueFactsSchema = z.object({
-  issue: z.object({
-    description: z.string().nullish(),
-    branchName: z.string().nullish(),
-    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
-    project: z.object({ name: z.string() }).nullish(),
-    team: z.object({ id: z.string().optional(), key: z.string(), name: z.string() }).nullish(),
-  }),
-});
-
-const issueNowSchema = z.object({
-  issue: z.object({
-    id: z.string(),
-    identifier: z.string(),
-    title: z.string(),
-    url: z.string(),
-    archivedAt: z.string().nullish(),
-    trashed: z.boolean().nullish(),
-    state: z.object({ type: z.string() }),
-    team: z.object({ id: z.string(), key: z.string(), name: z.string() }),
-    labels: z.object({ nodes: z.array(z.object({ name: z.string() })) }),
-  }),
-});
-
-/** How an issue stands. */
+/** An issue as it is now. */
 export interface IssueNow {
   id: string;
   identifier: string;
@@ -81,12 +42,6 @@ export interface IssueNow {
   archived: boolean;
   trashed: boolean;
 }
-
-const suggestionsSchema = z.object({
-  issueRepositorySuggestions: z.object({
-    suggestions: z.array(z.object({ repositoryFullName: z.string(), confidence: z.number() })),
-  }),
-});
 
 /** What decides which repository an issue goes to and how Claude works on it. */
 export interface IssueFacts {
@@ -112,26 +67,6 @@ export interface ThreadPost {
   title?: string;
 }
 
-const threadSchema = z.object({
-  id: z.string(),
-  appUser: z.object({ id: z.string() }).nullish(),
-  externalLinks: z.array(z.object({ url: z.string() })),
-});
-const viewerSchema = z.object({ id: z.string() });
-const issueThreadsSchema = z.object({
-  viewer: viewerSchema,
-  issue: z.object({ agentSessions: z.object({ nodes: z.array(threadSchema) }) }),
-});
-const commentThreadSchema = z.object({
-  viewer: viewerSchema,
-  comment: z.object({ agentSession: threadSchema.nullish() }),
-});
-
-const openedSchema = z.record(
-  z.string(),
-  z.object({ success: z.boolean(), agentSession: z.object({ id: z.string() }) }),
-);
-
 export class LinearClient {
   readonly #send: Send;
 
@@ -152,8 +87,9 @@ export class LinearClient {
     };
     const hasChange = Object.keys(change).length > 0;
     const inputs = activities.map(({ id, activity }, index) => [`a${index}`, inputOf(agentSessionId, id, activity)]);
-    await this.#ask(
-      postDocument(activities.length, hasChange),
+    await ask(
+      this.#send,
+      postOperation(activities.length, hasChange),
       { ...Object.fromEntries(inputs), ...(hasChange && { id: agentSessionId, change }) },
       {
         priority: highest([
@@ -179,26 +115,28 @@ export class LinearClient {
     const open = (await this.#threadsOn(on)).find(({ id }) => !known.includes(id));
     if (open) return { id: open.id, isLinears: !open.externalLinks.some(({ url }) => url === page.url) };
     if (!isWanted) return null;
-    const document = 'issueId' in on ? OPEN_THREAD_ON_ISSUE : OPEN_THREAD_ON_COMMENT;
-    const input = { ...on, externalUrls: [page] };
-    const [payload] = Object.values(openedSchema.parse(await this.#ask(document, { input })));
-    if (!payload?.success) throw new LinearError('unreachable', 'Linear answered success: false');
+    const input = { externalUrls: [page] };
+    const payload =
+      'issueId' in on
+        ? (await ask(this.#send, OPEN_THREAD_ON_ISSUE, { input: { ...on, ...input } })).agentSessionCreateOnIssue
+        : (await ask(this.#send, OPEN_THREAD_ON_COMMENT, { input: { ...on, ...input } })).agentSessionCreateOnComment;
+    if (!payload.success) throw new LinearError('unreachable', 'Linear answered success: false');
     return { id: payload.agentSession.id, isLinears: false };
   }
 
   /** Our own agent sessions there, oldest first. */
-  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<z.infer<typeof threadSchema>[]> {
+  async #threadsOn(on: { issueId: string } | { commentId: string }): Promise<LinearThread[]> {
     if ('issueId' in on) {
-      const { viewer, issue } = issueThreadsSchema.parse(await this.#ask(ISSUE_THREADS, { id: on.issueId }));
+      const { viewer, issue } = await ask(this.#send, ISSUE_THREADS, { id: on.issueId });
       return issue.agentSessions.nodes.filter(({ appUser }) => appUser?.id === viewer.id);
     }
-    const { viewer, comment } = commentThreadSchema.parse(await this.#ask(COMMENT_THREAD, { id: on.commentId }));
+    const { viewer, comment } = await ask(this.#send, COMMENT_THREAD, { id: on.commentId });
     const thread = comment.agentSession;
     return thread?.appUser?.id === viewer.id ? [thread] : [];
   }
 
   async issueFacts(issueId: string): Promise<IssueFacts> {
-    const { issue } = issueFactsSchema.parse(await this.#ask(ISSUE_FACTS, { id: issueId }));
+    const { issue } = await ask(this.#send, ISSUE_FACTS, { id: issueId });
     return {
       description: issue.description ?? '',
       branchName: issue.branchName ?? null,
@@ -210,7 +148,7 @@ export class LinearClient {
 
   /** How an issue stands now. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
   async issueNow(issueId: string): Promise<IssueNow> {
-    const { issue } = issueNowSchema.parse(await this.#ask(ISSUE_NOW, { id: issueId }));
+    const { issue } = await ask(this.#send, ISSUE_NOW, { id: issueId });
     const { state, archivedAt, trashed, labels, ...known } = issue;
     return {
       ...known,
@@ -223,24 +161,23 @@ export class LinearClient {
 
   /** What is around an issue. @throws LinearError */
   async issueSurroundings(issueId: string): Promise<IssueSurroundings> {
-    return surroundingsOf(issueSurroundingsSchema.parse(await this.#ask(ISSUE_SURROUNDINGS, { id: issueId })));
+    return surroundingsOf(await ask(this.#send, ISSUE_SURROUNDINGS, { id: issueId }));
   }
 
   /** A comment. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
   async comment(id: string): Promise<CommentText> {
-    return toCommentText(commentAnswerSchema.parse(await this.#ask(COMMENT_TEXT, { id })).comment);
+    return toCommentText((await ask(this.#send, COMMENT_TEXT, { id })).comment);
   }
 
   /** What an agent session was opened by. @throws LinearError; `refused` where there is no such session */
   async sessionSource(agentSessionId: string): Promise<SessionSource> {
-    const answer = sessionSourceAnswerSchema.parse(await this.#ask(SESSION_SOURCE, { id: agentSessionId }));
+    const answer = await ask(this.#send, SESSION_SOURCE, { id: agentSessionId });
     return sourceOf(answer.agentSession);
   }
 
   /** The issue that an agent session is on; null for a session in a document or project. @throws LinearError */
   async sessionIssue(agentSessionId: string): Promise<string | null> {
-    const schema = z.object({ agentSession: z.object({ issue: z.object({ id: z.string() }).nullish() }) });
-    return schema.parse(await this.#ask(SESSION_ISSUE, { id: agentSessionId })).agentSession.issue?.id ?? null;
+    return (await ask(this.#send, SESSION_ISSUE, { id: agentSessionId })).agentSession.issue?.id ?? null;
   }
 
   /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */
@@ -249,8 +186,8 @@ export class LinearClient {
     repositories: { fullName: string; hostname: string }[],
   ): Promise<{ fullName: string; confidence: number }[]> {
     const candidates = repositories.map(({ fullName, hostname }) => ({ repositoryFullName: fullName, hostname }));
-    const data = await this.#ask(SUGGEST_REPOSITORIES, { issueId, candidates });
-    const { suggestions } = suggestionsSchema.parse(data).issueRepositorySuggestions;
+    const answer = await ask(this.#send, SUGGEST_REPOSITORIES, { issueId, candidates });
+    const { suggestions } = answer.issueRepositorySuggestions;
     return suggestions.map(({ repositoryFullName, confidence }) => ({ fullName: repositoryFullName, confidence }));
   }
 
@@ -259,12 +196,12 @@ export class LinearClient {
    * @param delegate whether to become the issue's delegate, where it has none; its assignee stays who it is
    */
   async startIssue(issueId: string, delegate: boolean): Promise<void> {
-    const { issue, viewer } = issueStatesSchema.parse(await this.#ask(ISSUE_STATES, { id: issueId }));
+    const { issue, viewer } = await ask(this.#send, ISSUE_STATES, { id: issueId });
     const [first] = issue.team.states.nodes.toSorted((a, b) => a.position - b.position);
     const input: LinearDocument.IssueUpdateInput = {};
     if (first && !SETTLED_STATES.includes(issue.state.type)) input.stateId = first.id;
     if (delegate && !issue.delegate) input.delegateId = viewer.id;
-    if (Object.keys(input).length > 0) await this.#ask(UPDATE_ISSUE, { id: issueId, input });
+    if (Object.keys(input).length > 0) await ask(this.#send, UPDATE_ISSUE, { id: issueId, input });
   }
 
   /**
@@ -277,20 +214,11 @@ export class LinearClient {
     const variables = { id, issueId, url, title: `Pull request #${number}` };
     const how = { priority: 'action', idempotent: true } as const;
     try {
-      await this.#ask(ATTACH_PULL_REQUEST, variables, how);
+      await ask(this.#send, ATTACH_PULL_REQUEST, variables, how);
     } catch (error) {
       if (!(error instanceof LinearError) || error.kind !== 'refused') throw error;
-      await this.#ask(ATTACH_URL, variables, how);
+      await ask(this.#send, ATTACH_URL, variables, how);
     }
-  }
-
-  /** @returns the data; null where the thing was created by an earlier try, or left out to save allowance */
-  #ask(
-    document: string,
-    variables: Record<string, unknown>,
-    how: Pick<Call, 'priority' | 'idempotent'> = { priority: 'action', idempotent: false },
-  ): Promise<unknown> {
-    return this.#send({ document, variables, ...how });
   }
 }
 

@@ -1,22 +1,15 @@
 /** The last steps of an installation: from tokens just granted to a workspace that is stored. All or nothing. */
-import * as z from 'zod';
+import type * as z from 'zod';
 import { type Config, readConfig } from '../../config.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { findWorkspace, openDatabase } from '../../store/database.ts';
 import type { InstalledBy } from '../../store/schema.ts';
 import { LinearError } from '../api/errors.ts';
+import { callOf } from '../api/operation.ts';
 import { IDENTITY } from '../api/operations.ts';
 import { sendWith } from '../api/send.ts';
 import { type Grant, revokeToken, SCOPES } from './oauth.ts';
-
-const identitySchema = z.object({
-  viewer: z.looseObject({
-    id: z.string().min(1),
-    app: z.boolean(),
-    organization: z.looseObject({ id: z.string().min(1), name: z.string(), urlKey: z.string() }),
-  }),
-});
 
 /**
  * What became of an installation. When it was not made, nothing is stored and the tokens are given back to Linear.
@@ -67,13 +60,12 @@ export async function completeInstallation(
 async function check(
   config: Config,
   { accessToken, scopes }: Grant,
-): Promise<z.infer<typeof identitySchema> | Exclude<Installed, { kind: 'installed' }>> {
+): Promise<z.infer<typeof IDENTITY.answer> | Exclude<Installed, { kind: 'installed' }>> {
   const missing = SCOPES.filter((scope) => scopes !== null && !scopes.includes(scope));
   if (missing.length > 0) return { kind: 'scope', missing };
   try {
     const send = sendWith(config.linear.apiUrl, accessToken);
-    const asked = await send({ document: IDENTITY, variables: {}, priority: 'action', idempotent: false });
-    const identity = identitySchema.safeParse(asked);
+    const identity = IDENTITY.answer.safeParse(await send(callOf(IDENTITY, {})));
     if (!identity.success) return { kind: 'unreachable', message: "Linear's answer does not match the question" };
     return identity.data.viewer.app ? identity.data : { kind: 'person' };
   } catch (error) {
