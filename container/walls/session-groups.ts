@@ -76,33 +76,50 @@ export function ownGroups(
   return folders[0] !== undefined && hasMemory(folders[0]) ? { version: 1, folders } : null;
 }
 
+/** What the kernel shows of groups, and how it is told; a test has one of its own. */
+export interface GroupKernel {
+  /** Content of /proc/self/mountinfo. */
+  mounts: string;
+  /** Content of /proc/self/cgroup. */
+  memberships: string;
+  write: (file: string, text: string) => void;
+}
+
+function thisKernel(): GroupKernel {
+  const [mounts = '', memberships = ''] = ['mountinfo', 'cgroup'].map((name) =>
+    readFileSync(`/proc/self/${name}`, 'utf8'),
+  );
+  return { mounts, memberships, write: (file, text) => writeFileSync(file, text) };
+}
+
 export class SessionGroups {
   readonly #folders: readonly string[];
   readonly #prefix: string;
   readonly #limits: GroupLimits;
+  readonly #write: GroupKernel['write'];
 
-  private constructor(folders: readonly string[], prefix: string, limits: GroupLimits) {
+  private constructor(folders: readonly string[], prefix: string, limits: GroupLimits, write: GroupKernel['write']) {
     this.#folders = folders;
     this.#prefix = prefix;
     this.#limits = limits;
+    this.#write = write;
   }
 
   /**
    * Tries it once, at the start of a server. Never throws.
    * @param root of the server, by which its groups are told from those of another one
+   * @param kernel left out: this machine's
    * @returns why there are none, in words for an admin, where there are none
    */
-  static find(root: string, limits: GroupLimits): SessionGroups | { why: string } {
+  static find(root: string, limits: GroupLimits, kernel?: GroupKernel): SessionGroups | { why: string } {
     const prefix = `cyrus-${createHash('sha256').update(root).digest('hex').slice(0, 8)}-`;
     try {
-      const [mounts = '', memberships = ''] = ['mountinfo', 'cgroup'].map((name) =>
-        readFileSync(`/proc/self/${name}`, 'utf8'),
-      );
+      const { mounts, memberships, write } = kernel ?? thisKernel();
       const groups = ownGroups(mounts, memberships, bounds);
       if (groups === null) return { why: 'the kernel offers no control group that bounds memory' };
       const [folder = ''] = groups.folders;
-      if (groups.version === 2) handDown(folder);
-      const found = new SessionGroups(groups.folders, prefix, limits);
+      if (groups.version === 2) handDown(folder, write);
+      const found = new SessionGroups(groups.folders, prefix, limits, write);
       found.#sweep();
       found.open('probe');
       execFileSync('sh', [...found.#joining('probe'), 'true'], {
@@ -122,9 +139,9 @@ export class SessionGroups {
     const { memoryBytes, processes } = this.#limits;
     for (const folder of this.#of(name)) {
       mkdirSync(folder, { recursive: true });
-      bound(folder, FILES.memory, memoryBytes);
-      bound(folder, FILES.processes, processes);
-      bound(folder, FILES.swap, 0);
+      this.#bound(folder, FILES.memory, memoryBytes);
+      this.#bound(folder, FILES.processes, processes);
+      this.#bound(folder, FILES.swap, 0);
     }
   }
 
@@ -136,6 +153,13 @@ export class SessionGroups {
   /** Nothing of the session runs any more. */
   close(name: string): void {
     for (const folder of this.#of(name)) remove(folder);
+  }
+
+  #bound(folder: string, names: readonly string[], value: number): void {
+    for (const name of names) {
+      const file = join(folder, name);
+      if (existsSync(file)) this.#write(file, String(value));
+    }
   }
 
   #of(name: string): string[] {
@@ -164,32 +188,25 @@ function bounds(folder: string): boolean {
 }
 
 /** Version 2: the groups below have controllers only where the group itself holds no process, so the server moves into one. */
-function handDown(folder: string): void {
+function handDown(folder: string, write: GroupKernel['write']): void {
   const control = join(folder, 'cgroup.subtree_control');
   const missing = ['memory', 'pids'].filter((name) => !readFileSync(control, 'utf8').split(/\s+/).includes(name));
   if (missing.length === 0) return;
   const wanted = missing.map((name) => `+${name}`).join(' ');
   try {
-    writeFileSync(control, wanted);
+    write(control, wanted);
   } catch {
     const own = join(folder, SERVERS_OWN);
     mkdirSync(own, { recursive: true });
-    writeFileSync(join(own, 'cgroup.procs'), String(process.pid));
+    write(join(own, 'cgroup.procs'), String(process.pid));
     try {
-      writeFileSync(control, wanted);
+      write(control, wanted);
     } catch (error) {
       // Others are in it as well.
-      writeFileSync(join(folder, 'cgroup.procs'), String(process.pid));
+      write(join(folder, 'cgroup.procs'), String(process.pid));
       remove(own);
       throw error;
     }
-  }
-}
-
-function bound(folder: string, names: readonly string[], value: number): void {
-  for (const name of names) {
-    const file = join(folder, name);
-    if (existsSync(file)) writeFileSync(file, String(value));
   }
 }
 

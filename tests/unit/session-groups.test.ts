@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
-import { ownGroups, SessionGroups } from '../../container/walls/session-groups.ts';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type GroupKernel, ownGroups, SessionGroups } from '../../container/walls/session-groups.ts';
 import { findWalls, limitsInWords } from '../../container/walls/walls.ts';
 
 const UNIFIED = '29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n';
@@ -38,6 +41,99 @@ describe('the groups of the server', () => {
   test('are none where nothing bounds memory', () => {
     expect(ownGroups(UNIFIED, '0::/\n', () => false)).toBeNull();
     expect(ownGroups('', '', () => true)).toBeNull();
+  });
+});
+
+describe('the second version of the kernel’s groups', () => {
+  const folders: string[] = [];
+  afterEach(() => {
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A tree as the kernel shows it, of plain files. @param isBusy whether controllers may not be handed down now */
+  function machine(isBusy: (own: string) => boolean = () => false) {
+    const tree = mkdtempSync(join(tmpdir(), 'cyrus-groups-'));
+    folders.push(tree);
+    const own = join(tree, 'system.slice/cyrus.service');
+    mkdirSync(own, { recursive: true });
+    writeFileSync(join(own, 'cgroup.controllers'), 'cpu memory pids\n');
+    writeFileSync(join(own, 'cgroup.subtree_control'), '\n');
+    const written: string[] = [];
+    const kernel: GroupKernel = {
+      mounts: `29 23 0:26 / ${tree} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n`,
+      memberships: '0::/system.slice/cyrus.service\n',
+      write: (file, text) => {
+        if (file.endsWith('subtree_control') && isBusy(own)) {
+          throw Object.assign(new Error('EBUSY: resource busy or locked, write'), { code: 'EBUSY' });
+        }
+        written.push(`${relative(own, file)} ${text}`);
+        writeFileSync(file, text);
+      },
+    };
+    /** The kernel makes a group's files with its folder. */
+    const withFiles = (name: string) => {
+      const folder = join(own, name);
+      mkdirSync(folder, { recursive: true });
+      for (const file of ['memory.max', 'memory.swap.max', 'pids.max']) writeFileSync(join(folder, file), 'max\n');
+      return folder;
+    };
+    return { own, written, kernel, withFiles };
+  }
+
+  const limits = { memoryBytes: 3 * 1024 ** 3, processes: 512 };
+  const root = '/srv/one';
+
+  test('bounds memory, swap and processes of a session, whose programs begin in its group', () => {
+    const { own, written, kernel, withFiles } = machine();
+    const groups = SessionGroups.find(root, limits, kernel);
+    if (!(groups instanceof SessionGroups)) throw new Error(groups.why);
+    expect(written[0]).toBe('cgroup.subtree_control +memory +pids');
+    const [, name = ''] = /(cyrus-[0-9a-f]{8})-probe/.exec(readdirSync(own).join()) ?? [];
+    const folder = withFiles(`${name}-one`);
+    groups.open('one');
+    const limitOf = (file: string) => readFileSync(join(folder, file), 'utf8');
+    expect(['memory.max', 'memory.swap.max', 'pids.max'].map(limitOf)).toEqual([String(3 * 1024 ** 3), '0', '512']);
+    const [program = '', ...args] = groups.inside('one', ['sh', '-c', 'echo "$$ $0"', 'a b']);
+    const said = execFileSync(program, args, { encoding: 'utf8' }).trim();
+    // The process itself, not one that it begins.
+    expect(`${readFileSync(join(folder, 'cgroup.procs'), 'utf8').trim()} a b`).toBe(said);
+  });
+
+  test('begins no program that cannot enter its group', () => {
+    const { kernel, own } = machine();
+    const groups = SessionGroups.find(root, limits, kernel);
+    if (!(groups instanceof SessionGroups)) throw new Error(groups.why);
+    const [program = '', ...args] = groups.inside('gone', ['sh', '-c', `echo ran > '${join(own, 'ran')}'`]);
+    expect(() => execFileSync(program, args, { stdio: 'ignore' })).toThrow();
+    expect(readdirSync(own)).not.toContain('ran');
+  });
+
+  test('has the server move into a group of its own where the one it is in may hand nothing down', () => {
+    const isAlone = (own: string) => existsSync(join(own, 'cyrus-server/cgroup.procs'));
+    const { written, kernel } = machine((own) => !isAlone(own));
+    expect(SessionGroups.find(root, limits, kernel)).toBeInstanceOf(SessionGroups);
+    expect(written.slice(0, 2)).toEqual([
+      `cyrus-server/cgroup.procs ${process.pid}`,
+      'cgroup.subtree_control +memory +pids',
+    ]);
+  });
+
+  test('is left as it was where others are in the server’s group, and the server says why', () => {
+    const { written, kernel } = machine(() => true);
+    const groups = SessionGroups.find(root, limits, kernel);
+    expect(groups).toEqual({ why: expect.stringContaining('EBUSY') });
+    expect(written.at(-1)).toBe(`cgroup.procs ${process.pid}`);
+  });
+
+  test('keeps the groups of another server on the machine', () => {
+    const { own, kernel } = machine();
+    mkdirSync(join(own, 'cyrus-00000000-other'));
+    expect(SessionGroups.find(root, limits, kernel)).toBeInstanceOf(SessionGroups);
+    const [, name = ''] = /(cyrus-[0-9a-f]{8})-probe/.exec(readdirSync(own).join()) ?? [];
+    mkdirSync(join(own, `${name}-left`));
+    expect(SessionGroups.find(root, limits, kernel)).toBeInstanceOf(SessionGroups);
+    expect(readdirSync(own)).toContain('cyrus-00000000-other');
+    expect(readdirSync(own)).not.toContain(`${name}-left`);
   });
 });
 
