@@ -9,6 +9,7 @@ import * as plain from 'node:fs';
 import * as promises from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { noteOwnChild } from '../process/process-group.ts';
 
 const { constants } = plain;
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -265,6 +266,7 @@ function removeAs({ uid, gid }: Owner, path: string): Promise<void> {
       env: { PATH: process.env.PATH },
       stdio: 'ignore',
     });
+    noteOwnChild(child);
     child.once('error', reject);
     // What it could not remove (the folder itself, in a folder of the server) is tried again by the caller.
     child.once('close', () => resolve());

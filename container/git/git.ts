@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { SessionPeers } from '../gateway/peers.ts';
 import { filterSettings, largeFileSettings } from '../lfs/settings.ts';
 import type { LfsStores } from '../lfs/store.ts';
-import { SERVER_MARKER, signalProcess } from '../process/process-group.ts';
+import { noteOwnChild, SERVER_MARKER, signalProcess } from '../process/process-group.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 
 /** A git command failed. `stderr` is trimmed and capped; git does not know the token. */
@@ -239,6 +239,7 @@ export function git(args: string[], options: GitOptions): Promise<string> {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    noteOwnChild(child);
     options.remote.peers?.add(child);
     const chunks: Buffer[] = [];
     let bytes = 0;

@@ -1,20 +1,35 @@
 /**
  * Finding and ending every process of a session, also those that left their process group (`setsid`, `nohup … &`) or
- * lost their parent. Each process a session starts inherits SESSION_MARKER in its environment; Linux shows it in /proc.
+ * lost their parent. Each process a session starts inherits SESSION_MARKER in its environment; Linux shows it in /proc. One that takes the
+ * marker off is told by its parent, and where the session has a user of its own by that.
  * Elsewhere (macOS) only the process group that the caller ends itself is reached.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { steadyNow } from '../clock.ts';
+import { isSessionUser } from '../walls/walls.ts';
 
 /** Environment variable that marks a session's processes; its value is the session's directory. */
 export const SESSION_MARKER = 'CYRUS_SESSION';
-/** Marks the server's own children (git) with its process id: an end of the session must not hit them during a save. */
+/** Marks the server's own children (git) with its process id: the next server ends those that outlived it. */
 export const SERVER_MARKER = 'CYRUS_SERVER';
 
 interface Seen {
   pid: number;
   parent: number;
   belongs: boolean;
+}
+
+/** What the server itself has running in sessions' folders, by process id. A marker would not do: what runs in a session can write one. */
+const ownChildren = new Set<number>();
+
+/** The server has started a program of its own, as the session's user maybe: an end of the session must not hit it during a save. */
+export function noteOwnChild(child: ChildProcess): void {
+  const { pid } = child;
+  if (pid === undefined) return;
+  ownChildren.add(pid);
+  child.once('exit', () => ownChildren.delete(pid));
 }
 
 /**
@@ -25,9 +40,10 @@ interface Seen {
  */
 export function sessionProcesses(sessionDir: string): number[] {
   const seen = new Map<number, Seen>();
+  const user = userOf(sessionDir);
   for (const pid of allPids()) {
     if (pid === process.pid) continue;
-    const process_ = look(pid, sessionDir);
+    const process_ = look(pid, sessionDir, user);
     if (process_) seen.set(pid, process_);
   }
   const found: number[] = [];
@@ -104,25 +120,56 @@ function allPids(): number[] {
   }
 }
 
-/** Null: gone, a zombie, not ours to read, or one of the server's own. */
-function look(pid: number, sessionDir: string): Seen | null {
+/** The user that is the session's alone; null if it has none. */
+function userOf(sessionDir: string): number | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The command's name stands in parentheses and may hold anything, so read after the last one.
-    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (state === 'Z' || state === 'X') return null;
-    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-    if (environment.some((entry) => entry.startsWith(`${SERVER_MARKER}=`))) return null;
-    return { pid, parent: Number(parent), belongs: environment.includes(`${SESSION_MARKER}=${sessionDir}`) };
+    const { uid } = statSync(join(sessionDir, 'home'));
+    return isSessionUser(uid) ? uid : null;
   } catch {
     return null;
   }
 }
 
+/** Null: gone, or a zombie. */
+function look(pid: number, sessionDir: string, user: number | null): Seen | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The command's name stands in parentheses and may hold anything, so read after the last one.
+    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (state === 'Z' || state === 'X') return null;
+    const mark = `${SESSION_MARKER}=`;
+    const session = environmentOf(pid)
+      .find((entry) => entry.startsWith(mark))
+      ?.slice(mark.length);
+    // Another server of the machine may have given the same user to a session of its own.
+    const isOfUser = user !== null && (session === undefined || session === sessionDir) && realUser(pid) === user;
+    return { pid, parent: Number(parent), belongs: session === sessionDir || isOfUser };
+  } catch {
+    return null;
+  }
+}
+
+/** Empty where it is not ours to read: a process may hide it, and is told by its parent then. */
+function environmentOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+/** The user as whom a process runs; the owner of its folder in /proc is another one where it hides. */
+function realUser(pid: number): number | null {
+  const said = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+  return said === undefined ? null : Number(said);
+}
+
 function belongs(process_: Seen, seen: Map<number, Seen>): boolean {
+  let isSessions = false;
   for (let current: Seen | undefined = process_, steps = 0; current && steps < 100; steps++) {
-    if (current.belongs) return true;
+    if (ownChildren.has(current.pid)) return false;
+    isSessions ||= current.belongs;
     current = seen.get(current.parent);
   }
-  return false;
+  return isSessions;
 }

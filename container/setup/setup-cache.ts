@@ -21,6 +21,7 @@ import { GitError, git, gitSays } from '../git/git.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { repositoryFile } from '../paths.ts';
+import { noteOwnChild } from '../process/process-group.ts';
 import type { IncarnationContext } from '../session/context.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 import { decisive, decisivePart } from './setup-sources.ts';
@@ -335,6 +336,7 @@ function startTar(
     signal,
     killSignal: 'SIGKILL',
   });
+  noteOwnChild(child);
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     complaint = (complaint + chunk.toString('utf8')).slice(-500);

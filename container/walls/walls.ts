@@ -18,6 +18,11 @@ export type WallKind = Exclude<WallSetting, 'auto'>;
 export const FIRST_UID = 70_000;
 export const UIDS = 10_000;
 
+/** Whether a user id is one of those that sessions are given. */
+export function isSessionUser(uid: number): boolean {
+  return uid >= FIRST_UID && uid < FIRST_UID + UIDS;
+}
+
 const PROJECT = dirname(dirname(import.meta.dirname));
 const PROBE_MS = 20_000;
 
