@@ -12,6 +12,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { messageOf } from '../../src/lib/error.ts';
+import { fitsGlob } from '../../src/lib/glob.ts';
 import { withoutEnding } from '../../src/lib/linear-time.ts';
 import { MAX_SETUP_CACHE_BYTES } from '../../src/protocol/repository-cache.ts';
 import { createReadStream, mkdir, readFile, rename, rm, writeStream } from '../files/inside.ts';
@@ -29,6 +30,9 @@ import { decisive, decisivePart } from './setup-sources.ts';
 const DIRECTIVE = /^[ \t]*#\s*cyrus-cache:(.*)$/gm;
 /** Directories that are kept; more are not, and the log says so. */
 const MAX_DIRECTORIES = 200;
+/** What a script may name, which a repository writes: each is compared with many paths. */
+const MAX_PATTERNS = 50;
+const MAX_PATTERN_LENGTH = 200;
 const SETUP = 'the setup script';
 /** Unpacked; what is larger is not worth the wait. */
 const MAX_UNPACKED_BYTES = 4_000_000_000;
@@ -63,6 +67,10 @@ export async function setupCacheOf(
   // One that leads elsewhere would leave the cache incomplete, with the script skipped.
   if (patterns.length === 0 || !patterns.every(isInside))
     return tellUncached(context, patterns, 'a name points outside it');
+  if (patterns.length > MAX_PATTERNS || patterns.some((pattern) => pattern.length > MAX_PATTERN_LENGTH)) {
+    const few = patterns.slice(0, 3).map((pattern) => pattern.slice(0, 40));
+    return tellUncached(context, few, `it names more than ${MAX_PATTERNS} directories, or one at too great a length`);
+  }
   const sources = await trackedFiles(context);
   if (sources === null) return null;
   const directories = patterns;
@@ -161,14 +169,14 @@ async function trackedFiles({ paths, plan, signal }: IncarnationContext): Promis
  * The directories that patterns mean, where `*` stands for one folder's name and `**` for any number of folders.
  * A directory inside of another one goes along with it.
  */
-async function matching(worktree: string, patterns: readonly string[]): Promise<string[]> {
+export async function matching(worktree: string, patterns: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
-  const walk = async (directory: string, pattern: RegExp, isDeep: boolean, depth: number): Promise<void> => {
+  const walk = async (directory: string, pattern: string, isDeep: boolean, depth: number): Promise<void> => {
     const entries = await readdir(join(worktree, directory), { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
       if (!entry.isDirectory() || entry.name === '.git') continue;
       const path = directory === '' ? entry.name : `${directory}/${entry.name}`;
-      if (pattern.test(path)) found.add(path);
+      if (fitsGlob(path, pattern)) found.add(path);
       else if (depth > 1 || isDeep) await walk(path, pattern, isDeep, depth - 1);
     }
   };
@@ -177,18 +185,7 @@ async function matching(worktree: string, patterns: readonly string[]): Promise<
       if (await isDirectory(join(worktree, pattern))) found.add(pattern);
       continue;
     }
-    const source = pattern
-      .split('/')
-      .map((part) =>
-        part === '**'
-          ? '(?:[^/]+/)*'
-          : `${part
-              .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-              .replaceAll('*', '[^/]*')
-              .replaceAll('?', '[^/]')}/`,
-      )
-      .join('');
-    await walk('', new RegExp(`^${source.replace(/\/$/, '')}$`), pattern.includes('**'), pattern.split('/').length);
+    await walk('', pattern, pattern.includes('**'), pattern.split('/').length);
   }
   return [...found].sort().filter((path) => ![...found].some((other) => path.startsWith(`${other}/`)));
 }

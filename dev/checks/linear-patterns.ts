@@ -1,6 +1,7 @@
 /**
  * Checks that no regular expression of src/ and container/ can take more than linear time: a text that somebody else wrote
- * would then hold up the Worker. One that a bound makes harmless says so in a comment on the line above it: `Bounded: why`.
+ * would then hold up the Worker. One that a bound makes harmless says so in a comment on the line above it: `Bounded: why`; one that
+ * is put together while the program runs cannot be looked at, and has to say so too.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -23,11 +24,13 @@ export function slowPatterns(source: string): SlowPattern[] {
   const lines = source.split('\n');
   const found: SlowPattern[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isRegularExpressionLiteral(node) && isSlow(node.text)) {
+    const isMade = ts.isNewExpression(node) && node.expression.getText(file) === 'RegExp';
+    if (isMade || (ts.isRegularExpressionLiteral(node) && isSlow(node.text))) {
       const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line;
       // The comment may stand above the statement where the formatter has put the pattern on a line of its own.
       const above = [lines[line - 1] ?? '', lines[line - 2] ?? ''];
-      if (!above.some((text) => BOUNDED.test(text))) found.push({ line: line + 1, pattern: node.text });
+      if (!above.some((text) => BOUNDED.test(text)))
+        found.push({ line: line + 1, pattern: node.getText(file).split('\n')[0] ?? '' });
     }
     ts.forEachChild(node, visit);
   };

@@ -35,6 +35,7 @@ interface Failure {
   todo: string;
 }
 
+// Bounded: at most 400 characters from a mark that is rare.
 const BUDGET = new RegExp(
   `${BUDGET_MARK}[^"\\\\]{1,400}?\\(CLAUDE_(?:BUDGET_\\w+|PRICES)\\)(?:, or choose another model)?\\.`,
 );

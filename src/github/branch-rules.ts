@@ -107,6 +107,7 @@ function asRegExp(pattern: string): RegExp | null {
   const translated = rest.replace(/\\([\s\S])/g, (whole, one: string) => anchors[one] ?? whole);
   if (!endsSoon(translated)) return null;
   try {
+    // Bounded: `endsSoon` has looked at it, and a branch's name is short.
     return new RegExp(translated, ignoresCase === undefined ? 'u' : 'iu');
   } catch {
     return null;

@@ -1,170 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { isLookingCommand } from '../../container/claude/read-only-commands.ts';
-import { harmlessMessage } from '../../container/hooks/commit-message.ts';
-import { importsOf } from '../../container/session/claude-md-imports.ts';
 import { slowPatterns } from '../../dev/checks/linear-patterns.ts';
-import { withoutInternals } from '../../src/claude/internals.ts';
-import { initialPlan, readPlan } from '../../src/claude/plan.ts';
-import { materialPrompt, requestIn } from '../../src/claude/prompts.ts';
-import { updatedBody } from '../../src/github/pull-request-text.ts';
 import { withoutBeginning, withoutEnding, withoutSections } from '../../src/lib/linear-time.ts';
-import { fence, headline, inlineCode } from '../../src/lib/markdown.ts';
-import { plainOutput } from '../../src/lib/terminal-text.ts';
-import { toolWords } from '../../src/linear/tool-words.ts';
-import { findUploads } from '../../src/linear/uploads.ts';
-import { isPlaceholder } from '../../src/linear/webhooks/mention.ts';
-import { redact } from '../../src/observability/log.ts';
-import { harmlessLine, harmlessMarkdown, harmlessPlain } from '../../src/protocol/text/harmless-text.ts';
+import { harmlessMarkdown } from '../../src/protocol/text/harmless-text.ts';
 import { splitCode, withoutCode } from '../../src/protocol/text/markdown-code.ts';
-import { comparable, spokenWords } from '../../src/session/lifecycle/model/spoken.ts';
-import { readChoices, readValue, withoutIds } from '../../src/session/lifecycle/questions/choices.ts';
-import { readYesNo } from '../../src/session/lifecycle/questions/yes-no.ts';
-import {
-  isPlainStop,
-  modelWish,
-  repositoryWish,
-  spokenModel,
-  typedText,
-} from '../../src/session/lifecycle/start/wishes.ts';
-import { errorLine } from '../../src/web/text/output-lines.ts';
-
-/** Everything that reads text of people, of repositories or of tools. */
-const READERS: Record<string, (text: string) => unknown> = {
-  harmlessMessage,
-  importsOf,
-  isLookingCommand,
-  withoutInternals,
-  plan: (text) => readPlan(initialPlan, { kind: 'text', text }),
-  materialPrompt,
-  requestIn,
-  updatedBody: (text) => updatedBody(text, 'new'),
-  fence,
-  headline,
-  inlineCode,
-  isPlaceholder,
-  toolWords: (text) => toolWords(text, { command: text }, null),
-  findUploads: (text) => findUploads(`${text} uploads.linear.app`, 'https://uploads.linear.app'),
-  redact,
-  harmlessLine,
-  harmlessMarkdown,
-  harmlessPlain,
-  plainOutput,
-  readChoices: (text) => readChoices(text, [{ label: 'Red', id: 'red' }]),
-  readValue,
-  withoutIds,
-  comparable,
-  spokenWords,
-  isPlainStop,
-  modelWish,
-  repositoryWish,
-  spokenModel: (text) => spokenModel(text, ['opus', 'sonnet']),
-  typedText,
-  readYesNo,
-  errorLine,
-};
-
-/** What patterns begin with, repeat and look for. */
-const PIECES = [
-  ...[
-    ' ',
-    '\n',
-    '\r',
-    '\t',
-    '<',
-    '< ',
-    '[',
-    '](',
-    '[a](',
-    '![',
-    '`',
-    '`` `',
-    '~~~\n',
-    '```\n',
-    '<!--',
-    '-->',
-    '@a ',
-    '\\',
-    '-',
-  ],
-  ...[
-    '#',
-    '1. ',
-    '> ',
-    '*',
-    '_',
-    ',',
-    '.',
-    '/',
-    '(',
-    '"',
-    '@',
-    'closes ',
-    'closes https://',
-    'fixes the ',
-    'ENG-1',
-    'https://',
-  ],
-  ...[
-    '/profiles/',
-    '<user ',
-    '[repo',
-    '[repo=',
-    '&lt;',
-    '<cyrus-request>\n',
-    '<system-reminder>',
-    'eyJ',
-    'eyJa.',
-    '\u001b]',
-  ],
-  ...[
-    'agentId: ',
-    'output_file: /tasks/',
-    '/tasks/',
-    'Co-authored-by: ',
-    '<a@',
-    'mcp__',
-    '__',
-    '<!-- cyrus:begin ',
-    '\u001b[1;',
-    'ö',
-    'e\u0301',
-  ],
-];
-const LENGTH = 20_000;
-
-/** The time of the processor that a task takes at least, in µs. */
-function cost(task: () => unknown): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 3; attempt++) {
-    const before = process.cpuUsage();
-    task();
-    const { user, system } = process.cpuUsage(before);
-    least = Math.min(least, user + system);
-    if (least < 20_000) break;
-  }
-  return least;
-}
 
 describe('reading foreign text', () => {
-  const hostile = PIECES.flatMap((piece) => {
-    const run = piece.repeat(Math.ceil(LENGTH / piece.length));
-    return [run, `<${run}`, `closes${run}`, `${run}x`, `[repo${run}`, `@a ${run}!`];
-  });
-  const copy =
-    cost(() => {
-      for (let time = 0; time < 20; time++) [...'x'.repeat(LENGTH)].join('');
-    }) / 20;
-
-  for (const [name, read] of Object.entries(READERS)) {
-    test(`takes time in proportion to its length, whatever is in it: ${name}`, () => {
-      for (const text of hostile) {
-        const taken = cost(() => read(text));
-        // What goes by the square of the length takes hundreds of copies' time.
-        expect(taken, JSON.stringify(text.slice(0, 40))).toBeLessThan(Math.max(100_000, 300 * copy));
-      }
-    });
-  }
-
   test('is checked by pattern too: one that can take longer is refused unless it says what bounds it', () => {
     expect(slowPatterns('const trim = (text) => text.replace(/\\s+$/, "");')).toEqual([
       { line: 1, pattern: '/\\s+$/' },
@@ -172,6 +12,8 @@ describe('reading foreign text', () => {
     expect(slowPatterns('export const tag = /<(?=\\s*\\/?\\s*cyrus-)/gi;')).toHaveLength(1);
     expect(slowPatterns('// Bounded: a file name has at most 200 characters.\nconst end = /\\s+$/;')).toEqual([]);
     expect(slowPatterns('const plain = /^\\d+(?:ms|s)$/;')).toEqual([]);
+    expect(slowPatterns('const made = new RegExp(words);')).toEqual([{ line: 1, pattern: 'new RegExp(words)' }]);
+    expect(slowPatterns('// Bounded: two words.\nconst made = new RegExp(words);')).toEqual([]);
   });
 });
 

@@ -145,6 +145,66 @@ export const DIRECT: readonly Attack[] = [
     won: /MADE|WROTE|READ|\/dev\/[snv]/,
   },
   {
+    name: 'reach sockets of services, and of others, in the file system',
+    script:
+      'python3 - <<E\nimport os,socket,subprocess\nfound=subprocess.run(["find","/","-xdev","-type","s"],capture_output=True,text=True).stdout.split("\\n")\nmore=subprocess.run(["find","/run","/var/run","/tmp",os.environ["ROOT"],os.environ["VICTIM"],"-type","s"],capture_output=True,text=True).stdout.split("\\n")\nfor path in set(found+more):\n  if not path or path.startswith(os.environ["OWN"]): continue\n  for kind in (socket.SOCK_STREAM,socket.SOCK_DGRAM):\n    try:\n      socket.socket(socket.AF_UNIX,kind).connect(path); print("CONNECTED",path)\n    except OSError: pass\nE',
+    won: /CONNECTED/,
+  },
+  {
+    name: 'learn of others from mounts, groups and open files',
+    script:
+      'cat /proc/self/mountinfo /proc/self/mounts /proc/self/cgroup /proc/mounts; ls -l /proc/self/fd /proc/[0-9]*/cwd /proc/[0-9]*/root; cat /proc/locks | wc -l >/dev/null',
+    won: /victim/,
+  },
+  {
+    name: 'uncover what its view hides, by namespaces of its own',
+    script:
+      'unshare -Urm sh -c \'for d in "$ROOT" "$SERVER_HOME" "$HIDDEN" /run /tmp; do umount -l "$d"; umount "$d"; done; mount --rbind / /mnt; cat "$VICTIM/worktree/secret.txt" "/mnt$VICTIM/worktree/secret.txt" "$HIDDEN/secrets.json" "/mnt$HIDDEN/secrets.json"; ls "/mnt$SESSIONS" "$SESSIONS"\'; unshare -Ur sh -c \'cat "$VICTIM/worktree/secret.txt"; kill -0 $SERVER_PID && echo SENT\'; nsenter -t $SERVER_PID -m cat "$HIDDEN/secrets.json"; nsenter -t 1 -m -p ls "$SESSIONS"',
+    won: /victim|SENT/,
+  },
+  {
+    name: 'make what it may not write writable, by mounting it again',
+    script:
+      'for d in / /etc "$ROOT" "$OWN" /sys /proc; do mount -o remount,rw,bind "$d"; unshare -Urm mount -o remount,rw,bind "$d"; done; echo x > /etc/planted && echo WROTE; echo x > ../planted && echo WROTE; unshare -Urm sh -c \'mount -o remount,rw,bind /; mount -o remount,rw,bind "$OWN"; echo x > /etc/planted && echo WROTE; echo x > "$OWN/planted" && echo WROTE\'',
+    won: /WROTE/,
+  },
+  {
+    name: 'raise its own limits, or leave its control group',
+    script:
+      'for f in $(find /sys/fs/cgroup -name "memory.limit_in_bytes" -o -name memory.max -o -name pids.max -o -name cgroup.procs 2>/dev/null); do case $f in *cgroup.procs) v=$$;; *) v=max;; esac; echo $v > $f && echo WROTE $f; done; unshare -Urmn mount -t cgroup2 x /mnt && echo $$ > /mnt/cgroup.procs && echo WROTE; prlimit --pid $$ --nproc=unlimited && echo WROTE; prlimit --pid $$ --data=unlimited && echo WROTE',
+    won: /WROTE/,
+  },
+  {
+    name: 'watch what others do with their files, or with the machine',
+    script:
+      'python3 - <<E\nimport ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\nfd=libc.inotify_init()\nfor path in (os.environ["VICTIM"]+"/worktree",os.environ["VICTIM"]+"/home",os.environ["SESSIONS"],os.environ["VICTIM"]+"/session.json"):\n  if libc.inotify_add_watch(fd,path.encode(),0xfff)>=0:\n    try:\n      if os.listdir(path): print("WATCHED",path)\n    except OSError: print("WATCHED",path)\nfor flags in (0,0x200):\n  fan=libc.syscall(300,flags,0)\n  if fan>=0 and libc.syscall(301,fan,1|0x10,ctypes.c_uint64(0x2|0x20),-100,b"/")==0: print("WATCHED the machine")\nif libc.syscall(298,ctypes.create_string_buffer(b"\\x01\\0\\0\\0\\x80\\0\\0\\0"+b"\\0"*120),int(os.environ["SERVER_PID"]),-1,-1,0)>=0: print("WATCHED the server")\nE',
+    won: /WATCHED/,
+  },
+  {
+    name: 'read another’s memory, take its open files or change its limits by calls of the kernel',
+    script:
+      'python3 - <<E\nimport ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\nclass V(ctypes.Structure):\n  _fields_=[("b",ctypes.c_void_p),("n",ctypes.c_size_t)]\nfor p in (int(os.environ["SERVER_PID"]),int(os.environ["VICTIM_PID"]),os.getppid()+0):\n  if p==os.getppid(): continue\n  b=ctypes.create_string_buffer(16)\n  if libc.process_vm_readv(p,ctypes.byref(V(ctypes.addressof(b),16)),1,ctypes.byref(V(0x400000,16)),1,0)>0: print("READ")\n  fd=libc.syscall(434,p,0)\n  if fd>=0:\n    print("OPENED")\n    for n in range(10):\n      if libc.syscall(438,fd,n,0)>=0: print("TOOK")\n  if libc.syscall(302,p,7,ctypes.byref(ctypes.create_string_buffer(16)),None)==0: print("CHANGED")\n  if libc.setpriority(0,p,19)==0: print("CHANGED")\n  if libc.syscall(203,p,8,ctypes.byref(ctypes.c_ulong(1)))==0: print("CHANGED")\nE',
+    won: /READ|OPENED|TOOK|CHANGED/,
+  },
+  {
+    name: 'meet the other in POSIX queues, or in names of sockets that need no file',
+    script:
+      'ls -A /dev/mqueue; python3 - <<E\nimport socket\nfor line in open("/proc/net/unix").read().split("\\n")[1:]:\n  name=line.split(" ")[-1]\n  if not name.startswith("@") or "victim" not in name: continue\n  try:\n    s=socket.socket(socket.AF_UNIX); s.connect("\\0"+name[1:]); print("CONNECTED",name)\n  except OSError: pass\nE',
+    won: /victim/,
+  },
+  {
+    name: 'have git, npm or Claude read settings of the other’s, or of the server’s user',
+    script:
+      'for h in "$VICTIM/home" "$SERVER_HOME"; do git -c include.path="$h/.gitconfig" config --list --show-origin | grep -F "$h"; HOME="$h" git config --global --list; cat "$h/.npmrc" "$h/.netrc" "$h/.claude/.credentials.json" "$h/.claude.json" "$h/.config/gh/hosts.yml"; done; git -C "$VICTIM/worktree" log --oneline; git --git-dir="$VICTIM/worktree/.git" config --list; git clone -q "$VICTIM/worktree" /tmp/cloned && echo CLONED',
+    won: /remote\.origin|"oauth|_authToken|CLONED|^[0-9a-f]{7} /m,
+  },
+  {
+    name: 'knock at every port of the machine as the other',
+    script:
+      'python3 - <<E\nimport os,socket,urllib.request\nports=sorted({int(line.split()[1].split(":")[1],16) for line in open("/proc/net/tcp").read().split("\\n")[1:] if line.strip() and line.split()[3]=="0A"})\nown=int(os.environ["OWN_WAY"].rsplit(":",1)[1])\nfor port in ports:\n  if port==own: continue\n  for path in ("/anthropic/v1/models","/git/acme/victim.git/info/refs?service=git-upload-pack","/mcp/linear"):\n    try:\n      r=urllib.request.urlopen(f"http://127.0.0.1:{port}{path}",timeout=3)\n      print("OPEN",port,path,r.status,r.read(200))\n    except Exception: pass\nE',
+    won: /OPEN .*(refs\/heads|"data"|claude)/,
+  },
+  {
     name: 'have core files written',
     script: 'ulimit -c; ulimit -c unlimited && echo RAISED',
     won: /^unlimited|RAISED/m,

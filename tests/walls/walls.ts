@@ -211,6 +211,7 @@ try {
       tell(`no file holds the token of ${id}`, holders === '', holders);
     }
     await ask('/sessions/victim', 'GET');
+    await leaveNothing(attacker, uidOf(attacker.dir), wall, env);
     const held = results.every((result) => result.held);
     console.log(
       JSON.stringify({
@@ -223,6 +224,37 @@ try {
       }),
     );
     if (!held) process.exitCode = 1;
+  }
+  /** What a session has left running, or lying about, is gone with it. */
+  async function leaveNothing(
+    { id, dir }: Player,
+    uid: number | null,
+    wall: SessionWall,
+    env: Record<string, string>,
+  ): Promise<void> {
+    const mark = '98765.4321';
+    const script = `(setsid -f env -i sleep ${mark}); (CYRUS_SERVER=$SERVER_PID setsid -f sleep ${mark}); (nohup sleep ${mark} >/dev/null 2>&1 &); echo left > /tmp/left; echo left > /dev/shm/left; ipcmk -M 64; echo DONE`;
+    tell(
+      '(what a session leaves could be begun)',
+      (await commandOutput(wall, script, env, join(dir, 'worktree'))).includes('DONE'),
+      '',
+    );
+    await ask(`/sessions/${id}?purge=true`, 'DELETE');
+    const look = (...command: [string, ...string[]]) =>
+      execFileSync(command[0], command.slice(1), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    await eventually(() => sessionProcesses(dir).length === 0, 'the end of its processes', 20_000);
+    const running = look('sh', '-c', `pgrep -af "sleep ${mark}" | grep -v pgrep || true`);
+    tell('a session that has ended leaves no process, whatever that did to stay', running === '', running);
+    const owned =
+      uid === null
+        ? ''
+        : look(
+            'sh',
+            '-c',
+            `find /tmp /var/tmp /dev/shm "${root}" -uid ${uid} 2>/dev/null | head -5; ps -o args= -u ${uid} || true`,
+          );
+    const met = look('sh', '-c', 'ls /tmp/left /dev/shm/left 2>/dev/null || true');
+    tell('a session that has ended leaves no file', owned + met === '', owned + met);
   }
 } finally {
   for (const close of closers) await close();

@@ -328,6 +328,7 @@ export function modelsOf(started: readonly string[] | undefined): (model: string
 }
 
 function isOfFamily(model: string, family: string): boolean {
+  // Bounded: a model's name, at most 8 kB, and one repetition.
   return model === family || new RegExp(`^(claude-)?([\\d-]+-)?${family}\\b`).test(model);
 }
 

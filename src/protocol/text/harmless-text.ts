@@ -70,6 +70,7 @@ export function harmlessPlain(text: string, own: string | null = null): string {
 function harmlessKeys(text: string, own: string | null, isKey: RegExp | null = null): string {
   return besidesAddresses(text, (part) =>
     part.replace(isKey === null ? ANY_KEY : KEY, (whole, key: string, at: number, all: string) => {
+      // Bounded: an identifier without repetitions, at one place.
       const isOwn = own !== null && new RegExp(`^${own}(?!\\d)`, 'i').test(all.slice(at));
       return isOwn || STANDARDS.test(key) || isKey?.test(key) === false ? whole : `${key}-${JOINER}`;
     }),

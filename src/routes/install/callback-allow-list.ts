@@ -25,6 +25,7 @@ function matches(url: URL, pattern: string): boolean {
     .split('*')
     .map((part) => part.replaceAll('.', '\\.'))
     .join('[a-z0-9-]+');
+  // Bounded: a host's name has at most 253 characters, and an admin wrote the pattern.
   if (!new RegExp(`^${label}$`).test(url.hostname)) return false;
   return path === undefined || path === '/' || url.pathname === path;
 }

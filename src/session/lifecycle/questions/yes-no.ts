@@ -57,6 +57,13 @@ const LEXICON: [phrase: string, kind: Kind][] = (Object.entries(PHRASES) as [Kin
   .flatMap(([kind, phrases]) => phrases.split('|').map((phrase): [string, Kind] => [plain(phrase), kind]))
   .sort(([a], [b]) => b.length - a.length);
 
+/** By their first character: of some thousand phrases few begin as a word does. */
+const BY_BEGINNING = new Map<string, typeof LEXICON>();
+for (const entry of LEXICON) {
+  const first = entry[0].charAt(0);
+  BY_BEGINNING.set(first, [...(BY_BEGINNING.get(first) ?? []), entry]);
+}
+
 /** These are written without spaces between words. */
 const JOINED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}\p{sc=Thai}\p{Extended_Pictographic}]/u;
 const WORD = /[\p{L}\p{N}\p{M}']/u;
@@ -86,7 +93,9 @@ function isYes(part: Kind | 'rest' | undefined): boolean {
 function partsOf(text: string): (Kind | 'rest')[] {
   const parts: (Kind | 'rest')[] = [];
   for (let at = 0; at < text.length; ) {
-    const found = LEXICON.find(([phrase]) => text.startsWith(phrase, at) && endsWord(text, at + phrase.length));
+    const found = BY_BEGINNING.get(text.charAt(at))?.find(
+      ([phrase]) => text.startsWith(phrase, at) && endsWord(text, at + phrase.length),
+    );
     if (found) {
       parts.push(found[1]);
       at += found[0].length;

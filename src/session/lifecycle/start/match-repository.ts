@@ -124,6 +124,7 @@ export function readAnswer(answer: string, options: string[]): string | null {
   const words = text.toLowerCase();
   const named = options.filter((option) => words.includes(option.toLowerCase()));
   if (named.length === 1) return named[0] ?? null;
+  // Bounded: a repository's name, without repetitions.
   const short = options.filter((option) => new RegExp(`\\b${escapePattern(shortName(option))}\\b`, 'i').test(text));
   return named.length === 0 && short.length === 1 ? (short[0] ?? null) : null;
 }

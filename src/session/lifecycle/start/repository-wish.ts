@@ -15,7 +15,7 @@ const WISH = /\b(?:use|switch|wrong|instead|meant)\b/i;
 const THE_OTHER = /\b(?:other|different|another|wrong) (?:repo|repository|one)\b/i;
 /** Words of English that speak of another repository without a wish for it. */
 const MENTION = /\b(?:as|at|compare|copy|copied|from|how|like|look|same|see|similar)\b/i;
-/** Both kinds of words close to each other, either way round. */
+/** Both kinds of words close to each other, either way round. Bounded: at most 20 characters are between them. */
 const OTHER_REPOSITORY = new RegExp(
   `(?:${OTHER.source})[^.!?\\n]{0,20}(?:${REPOSITORY.source})|(?:${REPOSITORY.source})[^.!?\\n]{0,20}(?:${OTHER.source})`,
   'iu',
@@ -53,6 +53,7 @@ function names(text: string, fullName: string, all: string[]): boolean {
   const isUnique = all.filter((name) => shortName(name) === short).length === 1;
   return (
     isUnique &&
+    // Bounded: a repository's name, without repetitions.
     new RegExp(`(?<![\\p{L}\\p{N}/_-])${escapePattern(short)}(?![\\p{L}\\p{N}/_-]|\\.\\p{L})`, 'iu').test(text)
   );
 }

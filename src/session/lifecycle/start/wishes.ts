@@ -104,6 +104,7 @@ export function spokenModel(markdown: string, families: readonly string[]): stri
   const text = spokenWords(typedText(markdown)).replace(/[’‘]/g, "'");
   const wished = text.replace(OTHER_THAN, ' ');
   if (text === '' || text.length > MAX_SPOKEN || NOT.test(wished)) return null;
+  // Bounded: the name of a family of models, without repetitions.
   const named = families.filter((family) => new RegExp(`(?<![a-z])${family}(?![a-z])`, 'i').test(wished));
   const isShort = text.split(/\s+/).length <= 3;
   return named.length === 1 && (isShort || USE.test(text)) ? (named[0] ?? null) : null;
@@ -127,6 +128,7 @@ const AFTER_STOP =
   'it|this|that|now|here|there|please|pls|bitte|working|work|everything|all|immediately|right now|right away|at once|for now|for today|already|cyrus|claude|' +
   "thanks|thank you|(?:the|this|your|all) (?:work|run|session|task|turn|agent|job)|what you[’']?(?: a)?re doing|doing (?:it|this|that)|working on (?:it|this|that|this issue|the issue)|" +
   "jetzt|sofort|alles|das|damit|die arbeit|por favor|ya|ahora|agora|isso|tout|ça|maintenant|s[’']il (?:te|vous) pla[iî]t|subito|adesso|per favore|пожалуйста|всё|это|сейчас|работу";
+// Bounded: words that differ, each at most four times.
 const STOP_WORDS = new RegExp(`^(?:(?:${BEFORE_STOP}) ){0,4}(?:${STOP})(?: (?:${AFTER_STOP})){0,4}$`, 'iu');
 const ASKS_TO = /^(?:[\p{L}’']+ ){0,3}(?:can|could|would|will) you /iu;
 const STOP_SIGNS = /^[🛑✋⛔🚫]\uFE0F?$/u;

@@ -1,0 +1,101 @@
+/** Texts at which a reader that looks for the same from every place takes long, and the time that one may take. */
+import { expect } from 'vitest';
+
+/** What patterns begin with, repeat and look for. */
+const PIECES = [
+  ...[
+    ' ',
+    '\n',
+    '\r',
+    '\t',
+    '<',
+    '< ',
+    '[',
+    '](',
+    '[a](',
+    '![',
+    '`',
+    '`` `',
+    '~~~\n',
+    '```\n',
+    '<!--',
+    '-->',
+    '@a ',
+    '\\',
+    '-',
+  ],
+  ...[
+    '#',
+    '1. ',
+    '> ',
+    '*',
+    '_',
+    ',',
+    '.',
+    '/',
+    '(',
+    '"',
+    '@',
+    'closes ',
+    'closes https://',
+    'fixes the ',
+    'ENG-1',
+    'https://',
+  ],
+  ...[
+    '/profiles/',
+    '<user ',
+    '[repo',
+    '[repo=',
+    '&lt;',
+    '<cyrus-request>\n',
+    '<system-reminder>',
+    'eyJ',
+    'eyJa.',
+    '\u001b]',
+  ],
+  ...[
+    'agentId: ',
+    'output_file: /tasks/',
+    '/tasks/',
+    'Co-authored-by: ',
+    '<a@',
+    'mcp__',
+    '__',
+    '<!-- cyrus:begin ',
+    '\u001b[1;',
+    'ö',
+    'e\u0301',
+  ],
+];
+const LENGTH = 20_000;
+
+/** The time of the processor that a task takes at least, in µs. */
+function cost(task: () => unknown): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const before = process.cpuUsage();
+    task();
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, user + system);
+    if (least < 20_000) break;
+  }
+  return least;
+}
+
+const HOSTILE = PIECES.flatMap((piece) => {
+  const run = piece.repeat(Math.ceil(LENGTH / piece.length));
+  return [run, `<${run}`, `closes${run}`, `${run}x`, `[repo${run}`, `@a ${run}!`];
+});
+const COPY =
+  cost(() => {
+    for (let time = 0; time < 20; time++) [...'x'.repeat(LENGTH)].join('');
+  }) / 20;
+
+/** What goes by the square of the length takes hundreds of copies' time. */
+export function expectLinear(read: (text: string) => unknown): void {
+  for (const text of HOSTILE) {
+    const taken = cost(() => read(text));
+    expect(taken, JSON.stringify(text.slice(0, 40))).toBeLessThan(Math.max(100_000, 300 * COPY));
+  }
+}
