@@ -154,7 +154,7 @@ export interface Config {
   oldEncryptionKey: string | null;
   adminToken: string;
   accessPassword: string;
-  /** Webhooks are accepted and stored, effects wait. */
+  /** No turn begins; what runs is finished, and people are answered. */
   paused: boolean;
 }
 
@@ -179,6 +179,16 @@ export function readConfig(env: object): Config {
   const config = known.get(env) ?? checkConfig(env);
   known.set(env, config);
   return config;
+}
+
+/**
+ * The configuration with other values in the place of some variables.
+ * @param values by the variables' names
+ * @throws ConfigError naming every wrong value at once
+ */
+export function configWith(env: object, values: Readonly<Record<string, string>>): Config {
+  const own = Object.entries(values).map(([name, value]) => [name, { value, enumerable: true }] as const);
+  return checkConfig(Object.create(env, Object.fromEntries(own)));
 }
 
 function checkConfig(env: object): Config {

@@ -1,7 +1,7 @@
 /** The Worker: its routes, and the Durable Object classes it exports. */
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError } from './config.ts';
 import { ClaudeAccount } from './gateway/claude/account.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
@@ -28,6 +28,7 @@ import {
 } from './sandbox/sandbox-container.ts';
 import { IssueSession } from './session/issue-session.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
+import { settledConfig } from './store/settings.ts';
 
 const app = new Hono<{ Bindings: Env }>();
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
@@ -37,8 +38,8 @@ app.route('/webhooks/linear', linearWebhook);
 app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
 app.route('/api/admin', admin);
-app.get('/health', (c) => {
-  const config = readConfig(c.env);
+app.get('/health', async (c) => {
+  const config = await settledConfig(c.env, null);
   return c.json({ ok: true, paused: config.paused, scriptedModel: config.claude.scripted });
 });
 

@@ -7,25 +7,42 @@ import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
+import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
+import { openDatabase } from '../store/database.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
+import { settledConfig } from '../store/settings.ts';
+import { readWorkspaceSettings } from '../store/workspace-settings.ts';
 import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from './fair-queue.ts';
 
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
+/** While sessions wait, the concurrency limit is read this often: it may have been raised. */
+const CAP_EVERY_MS = 10_000;
+/** Nobody waits longer for the database to say what the limit is. */
+const READ_LIMIT_MS = 1_000;
 const LINE = 'line';
+/** The workspace's own limit, as it was read last; null: it has none. */
 const OWN_CAP = 'own-cap';
+const WORKSPACE = 'workspace';
+const CHECKED_AT = 'checked-at';
+
+/** The queue as admins see it. */
+export interface LineView extends Line {
+  /** The concurrency limit, as it is set now. */
+  sessionsAtOnce: number;
+}
 
 /** A session that asks for a place. */
 export interface Asking extends Omit<LineEntry, 'since'> {
   /** Something runs for it already: it cannot be held up. */
   isUnderWay: boolean;
-  /** How many the workspace's settings allow; null: they do not say; left out: the session does not know. */
-  cap?: number | null;
 }
 
 export class WorkspaceQueue extends DurableObject<Env> {
   #line: Line;
+  /** When the workspace's own limit was read last, in ms. */
+  #readAt = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -35,33 +52,92 @@ export class WorkspaceQueue extends DurableObject<Env> {
   }
 
   /** Asks for a slot, or for the queue position. @returns 0: the slot is given; 1: next in the queue, and so on */
-  async take({ isUnderWay, cap, ...entry }: Asking): Promise<number> {
-    if (cap !== undefined) this.ctx.storage.kv.put(OWN_CAP, cap);
-    this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), entry.session);
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
+  async take({ isUnderWay, ...entry }: Asking): Promise<number> {
+    const { name } = this.ctx.id;
+    if (name !== undefined && this.ctx.storage.kv.get(WORKSPACE) !== name) this.ctx.storage.kv.put(WORKSPACE, name);
+    const cap = await this.#cap();
+    this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), cap, entry.session);
+    await this.#arm();
     return placesOf(this.#line).get(entry.session) ?? 0;
   }
 
   /** Gives a slot or a queue position back, for this turn and those before it. */
-  give(session: string, turn: number): void {
-    this.#change(leave(this.#line, session, turn), session);
+  async give(session: string, turn: number): Promise<void> {
+    const cap = await this.#cap();
+    this.#change(leave(this.#line, session, turn), cap, session);
   }
 
-  /** Who is at work, and who waits. */
-  line(): Line {
-    return this.#line;
+  /** Who is at work, who waits, and how many may be at work. */
+  async line(): Promise<LineView> {
+    const cap = await this.#cap();
+    return { sessionsAtOnce: cap, ...this.#line };
   }
 
-  /** Asks each session whether it still needs its slot, and releases those of sessions that crashed or whose release was lost. Never throws. */
+  /** An admin changed settings: the limit may be another. */
+  async settingsChanged(): Promise<void> {
+    const cap = await this.#cap(true);
+    this.#change(this.#line, cap, null);
+  }
+
+  /**
+   * Takes the limit as it is set now, and every few minutes asks each session whether it still needs its slot, to release those of
+   * sessions that crashed or whose release was lost. Never throws.
+   */
   override async alarm(): Promise<void> {
+    const { kv } = this.ctx.storage;
+    const checkedAt = z.number().safeParse(kv.get(CHECKED_AT));
+    const now = Date.now();
+    if (!checkedAt.success || Math.abs(now - checkedAt.data) >= CHECK_EVERY_MS) {
+      kv.put(CHECKED_AT, now);
+      await this.#releaseLost();
+    }
+    const cap = await this.#cap(true);
+    this.#change(this.#line, cap, null);
+    await this.#arm();
+  }
+
+  async #releaseLost(): Promise<void> {
     const entries = [...this.#line.working, ...this.#line.waiting];
     const gone = await Promise.all(entries.map(async (entry) => ((await this.#needsPlace(entry)) ? null : entry)));
+    const cap = await this.#cap();
     let line = this.#line;
     for (const entry of gone) if (entry) line = leave(line, entry.session, entry.turn);
-    // The cap may have grown meanwhile.
-    this.#change(line, null);
-    if (this.#line.working.length + this.#line.waiting.length > 0) {
-      await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
+    this.#change(line, cap, null);
+  }
+
+  async #arm(): Promise<void> {
+    const { working, waiting } = this.#line;
+    if (working.length + waiting.length === 0) return;
+    const at = Date.now() + (waiting.length > 0 ? CAP_EVERY_MS : CHECK_EVERY_MS);
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > at) await this.ctx.storage.setAlarm(at);
+  }
+
+  /** The workspace's own limit, else the deployment's. @param isNews it is read again, however lately it was */
+  async #cap(isNews = false): Promise<number> {
+    const own = await this.#ownCap(isNews);
+    return own ?? (await settledConfig(this.env, null, isNews)).limits.sessionsAtOnce;
+  }
+
+  /** If the database does not answer, what it said last. Never throws. */
+  async #ownCap(isNews: boolean): Promise<number | null> {
+    const { kv } = this.ctx.storage;
+    const own = z.number().int().min(1).safeParse(kv.get(OWN_CAP));
+    const known = own.success ? own.data : null;
+    const workspace = kv.get(WORKSPACE);
+    const isFresh = Math.abs(Date.now() - this.#readAt) < CAP_EVERY_MS;
+    if (typeof workspace !== 'string' || (isFresh && !isNews)) return known;
+    this.#readAt = Date.now();
+    try {
+      const reading = readWorkspaceSettings(openDatabase(this.env.DB, readConfig(this.env).encryptionKey), workspace);
+      const settings = await settledWithin(READ_LIMIT_MS, reading);
+      if (settings === 'late') return known;
+      const now = settings.sessionsAtOnce ?? null;
+      if (now !== known) kv.put(OWN_CAP, now);
+      return now;
+    } catch (error) {
+      log('queue.limit.unknown', { workspace, error: asError(error) });
+      return known;
     }
   }
 
@@ -75,11 +151,11 @@ export class WorkspaceQueue extends DurableObject<Env> {
   }
 
   /** @param asking who knows the outcome by the answer */
-  #change(next: Line, asking: string | null): void {
+  #change(next: Line, cap: number, asking: string | null): void {
     const before = placesOf(this.#line);
-    const own = z.number().int().min(1).safeParse(this.ctx.storage.kv.get(OWN_CAP));
-    const cap = own.success ? own.data : readConfig(this.env).limits.sessionsAtOnce;
     const line = admit(next, cap, Date.now());
+    // If the limit is as it was, looking for it costs no row.
+    if (line === this.#line) return;
     this.#line = line;
     this.ctx.storage.kv.put(LINE, line);
     const after = placesOf(line);

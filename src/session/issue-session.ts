@@ -3,7 +3,7 @@
  * one transaction each (dedupe, journal, state, outbox), then carries out effects and tells viewers.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { type Config, readConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { closedFor, type Standing } from '../gateway/openings.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
@@ -19,6 +19,7 @@ import { PAGE_PROTOCOL, protocolMismatch } from '../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../protocol/viewer.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
+import { lastConfig, settledConfig } from '../store/settings.ts';
 import { performTogether, toFailure } from './effects/perform.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { setBack, setForward } from './lifecycle/clock-moves.ts';
@@ -35,6 +36,7 @@ import { initialState, type SessionState } from './lifecycle/model/state.ts';
 import type { StepContext, Transition } from './lifecycle/model/transition.ts';
 import { closedAnswer } from './lifecycle/questions/open-question.ts';
 import { fence, reduce } from './lifecycle/reduce.ts';
+import { isHeldByPause } from './lifecycle/start/pause.ts';
 import { needsPlace } from './lifecycle/start/queue-slot.ts';
 import { SandboxCheck } from './sandbox-check.ts';
 import { EgressLog } from './storage/egress-log.ts';
@@ -59,7 +61,7 @@ const PUSHED_TIP = 'pushed-tip';
 const UNPUSHED_PATCH = 'unpushed-patch';
 /** A page waits no longer than this for the workspace's name. */
 const NAME_LIMIT_MS = 2_000;
-/** Shortest time between two alarms that only look whether something is due. */
+/** How often a start that a pause holds back looks whether it is over, in case a notification was lost. */
 const PAUSE_POLL_MS = 60_000;
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
 const LOOK_AGAIN_MS = 10 * 60_000;
@@ -70,7 +72,8 @@ interface UnpushedPatch {
 }
 
 export class IssueSession extends DurableObject<Env> {
-  readonly #config: Config;
+  /** As it is set for the workspace, read again before a start. */
+  #config: Config;
   /** Bytes that were stored in an hour, as counted in this life of the object. */
   #stored: { hour: number; bytes: number } | null = null;
   readonly #assets: AssetMemory;
@@ -91,10 +94,13 @@ export class IssueSession extends DurableObject<Env> {
   /** The clock seemed to be set forward when the object was awake last. */
   #isDoubted = false;
   readonly #sandboxCheck: SandboxCheck;
+  readonly #holds: (effect: Effect) => boolean;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  /** @param holds effects that are not carried out; the platform gives none, benchmarks that measure the intake alone give all */
+  constructor(ctx: DurableObjectState, env: Env, holds: (effect: Effect) => boolean = () => false) {
     super(ctx, env);
-    this.#config = readConfig(env);
+    this.#holds = holds;
+    this.#config = lastConfig(env, null);
     const { sql } = ctx.storage;
     this.#assets = new AssetMemory(ctx.storage.kv);
     this.#checkpoint = new StoredCheckpoint(ctx.storage);
@@ -600,18 +606,36 @@ export class IssueSession extends DurableObject<Env> {
     }
   }
 
-  /** Carries out what is due, lane by lane, until nothing is. Never rejects. */
-  async #carryOut(): Promise<void> {
-    if (this.#config.paused) return;
+  /** An admin changed settings: a start that a pause held back may begin. */
+  async settingsChanged(): Promise<void> {
+    if (this.#state) await this.#carryOut(true);
+  }
+
+  /** Carries out what is due, lane by lane, until nothing is. Never rejects. @param isNews settings have changed */
+  async #carryOut(isNews = false): Promise<void> {
     try {
+      if (isNews || this.#outbox.isNext(({ kind }) => kind === 'start-sandbox')) await this.#readSettings(isNews);
       this.#giveUpFatal();
-      const leased = this.#outbox.lease(Date.now());
+      const leased = this.#outbox.lease(Date.now(), this.#isHeld);
       // The attempt is on the disk, and the object is woken again, before it is made.
       if (leased.length > 0) this.#arm();
       await Promise.all(leased.map((together) => this.#tryOnce(together)));
     } catch (error) {
       log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
     }
+  }
+
+  /** Whether an effect has to wait, and what comes after it in its lane. */
+  readonly #isHeld = (effect: Effect): boolean =>
+    this.#holds(effect) || (this.#config.paused && this.#state !== null && isHeldByPause(effect, this.#state));
+
+  async #readSettings(isNews: boolean): Promise<void> {
+    if (!this.#state) return;
+    this.#config = await settledConfig(this.env, this.#state.workspaceId, isNews);
+    const { phase } = this.#state;
+    const isHeld = this.#outbox.isNext(this.#isHeld);
+    if (phase.name !== 'starting' || (phase.isHeld ?? false) === isHeld) return;
+    this.#commit(() => this.#state && { state: this.#state, event: { type: 'start-held', isHeld } });
   }
 
   #giveUpFatal(): void {
@@ -698,13 +722,12 @@ export class IssueSession extends DurableObject<Env> {
    */
   #arm(): void {
     const now = Date.now();
-    const effects = this.#outbox.nextAt(now);
+    const effects = this.#outbox.nextAt(now, this.#isHeld);
     const deadline = this.#state ? nextDeadline(this.#state) : null;
-    const times = [effects, deadline].filter((time) => time !== null);
+    const pause = this.#outbox.isNext(this.#isHeld) ? now + PAUSE_POLL_MS : null;
+    const times = [effects, deadline, pause].filter((time) => time !== null);
     if (times.length === 0) return;
-    const soonest = Math.min(...times);
-    // A paused session only looks now and then whether it still is.
-    const at = this.#config.paused ? Math.max(soonest, now + PAUSE_POLL_MS) : soonest;
+    const at = Math.min(...times);
     if (this.#alarmAt !== null && this.#alarmAt > now && this.#alarmAt <= at) return;
     this.#alarmAt = at;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(Math.max(at, now)));

@@ -225,3 +225,20 @@ export const mcpServers = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.repositoryId, table.name] })],
 );
+
+/** Settings that take the place of variables without a deploy, see settings.ts. */
+export const settings = sqliteTable(
+  'settings',
+  {
+    /** `deployment`, or `workspace:` and Linear's organization id. */
+    scope: text('scope').notNull(),
+    /** Name of the variable. */
+    key: text('key').notNull(),
+    /** As the variable would have it. */
+    value: text('value').notNull(),
+    /** Who set it: `admin`. */
+    updatedBy: text('updated_by').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.scope, table.key] })],
+);

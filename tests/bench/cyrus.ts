@@ -22,13 +22,16 @@ export async function bundleMinimal(folder: string, webhookSecret: string): Prom
   };
 }
 
-/**
- * Bundles Cyrus for workerd. Effects wait (`PAUSED`, the operator's switch): what is measured is what Cyrus itself does,
- * not how fast stand-ins for Linear and a sandbox answer on the same machine.
- */
-export async function bundleCyrus(folder: string): Promise<Bundle> {
+/** Bundles Cyrus so that effects are stored and not carried out. @returns path of the module */
+export function bundleHeld(folder: string): Promise<string> {
+  return bundle('wrangler.toml', 'held-worker.ts', folder, 'tests/bench/held-worker.ts');
+}
+
+/** Bundles Cyrus for workerd. @param isHeld effects are not carried out, see held-worker.ts */
+export async function bundleCyrus(folder: string, isHeld = false): Promise<Bundle> {
+  const into = join(folder, 'cyrus');
   return {
-    module: await bundle('wrangler.toml', 'index.ts', join(folder, 'cyrus')),
+    module: isHeld ? await bundleHeld(into) : await bundle('wrangler.toml', 'index.ts', into),
     objects: {
       ISSUE_SESSION: 'IssueSession',
       SANDBOX_CONTAINER: 'SandboxContainer',
@@ -46,7 +49,7 @@ export async function bundleCyrus(folder: string): Promise<Bundle> {
       ANTHROPIC_API_URL: 'https://api.anthropic.com',
       WEBHOOK_MAX_AGE_HOURS: '8',
       SCRIPTED_MODEL: 'false',
-      PAUSED: 'true',
+      PAUSED: 'false',
       LINEAR_WEBHOOK_SECRET: WEBHOOK_SECRET,
       ENCRYPTION_KEY,
       ADMIN_TOKEN,
@@ -73,7 +76,7 @@ export interface Cyrus extends Running {
 
 /** Starts workerd with Cyrus and empty storage. */
 export async function startCyrus(folder: string): Promise<Cyrus> {
-  const running = await startWorkerd(await bundleCyrus(folder));
+  const running = await startWorkerd(await bundleCyrus(folder, true));
   return {
     ...running,
     async startSession() {

@@ -43,7 +43,7 @@ interface Figures {
 }
 
 async function contenders(into: string): Promise<[Bundle, Bundle]> {
-  return [await bundleMinimal(join(into, 'baseline'), WEBHOOK_SECRET), await bundleCyrus(into)];
+  return [await bundleMinimal(join(into, 'baseline'), WEBHOOK_SECRET), await bundleCyrus(into, true)];
 }
 
 /** One round in a fresh workerd. */

@@ -28,12 +28,14 @@ export interface Running {
  * Bundles a Worker the way a deploy does.
  * @param config wrangler configuration, relative to the project
  * @param entry name of its entry file
+ * @param instead entry file in the place of the configuration's, relative to the project
  * @returns path of the module
  */
-export async function bundle(config: string, entry: string, folder: string): Promise<string> {
+export async function bundle(config: string, entry: string, folder: string, instead?: string): Promise<string> {
   // A bundle needs the page's folder, although no benchmark loads the page.
   mkdirSync(join(PROJECT, 'dist', 'web'), { recursive: true });
-  const args = ['deploy', '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', folder];
+  const script = instead === undefined ? [] : [instead];
+  const args = ['deploy', ...script, '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', folder];
   await run(binary('wrangler'), args, { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' });
   return join(folder, entry.replace(/\.ts$/, '.js'));
 }

@@ -1,7 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
-import { env } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { workspaceSettingsSchema } from '../../src/protocol/settings/access-rules.ts';
 import { WorkspaceQueue } from '../../src/queue/workspace-queue.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { writeWorkspaceSettings } from '../../src/store/workspace-settings.ts';
 import { init, line, result, saved, usedUp } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
@@ -16,6 +19,21 @@ beforeEach(async () => {
   outside = new Outside();
   await registerWorkspace();
 });
+
+/** @param isTold as an admin does it, by the API, which tells the queue */
+async function setLimit(sessionsAtOnce: number | undefined, isTold = false): Promise<void> {
+  const settings = workspaceSettingsSchema.parse({ ...(sessionsAtOnce !== undefined && { sessionsAtOnce }) });
+  if (!isTold) {
+    await writeWorkspaceSettings(openDatabase(env.DB, env.ENCRYPTION_KEY), ORGANIZATION, settings, 1);
+    return;
+  }
+  const response = await exports.default.fetch(`http://cyrus.test/api/admin/workspaces/${ORGANIZATION}/settings`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${env.ADMIN_TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify(settings),
+  });
+  expect(response.status).toBe(200);
+}
 
 const newQueue = () => env.WORKSPACE_QUEUE.getByName(`queue-${++queues}`);
 const asking = (session: string, turn = 1) => ({ session, owner: session, turn, isUnderWay: false });
@@ -35,13 +53,44 @@ describe('the queue of a workspace', () => {
   });
 
   it('the concurrency limit follows what the workspace sets, and the deployment once that is removed', async () => {
-    const queue = newQueue();
+    const queue = env.WORKSPACE_QUEUE.getByName(ORGANIZATION);
     const ids = Array.from({ length: 4 }, newId);
-    const take = (index: number, cap?: number | null) =>
-      queue.take({ ...asking(ids[index] ?? ''), ...(cap !== undefined && { cap }) });
-    expect([await take(0, 2), await take(1, 2), await take(2, 2), await take(3)]).toEqual([0, 0, 1, 2]);
-    await take(0, null);
-    expect((await queue.line()).working).toHaveLength(4);
+    const take = (index: number) => queue.take(asking(ids[index] ?? ''));
+    await setLimit(2);
+    await queue.settingsChanged();
+    expect([await take(0), await take(1), await take(2), await take(3)]).toEqual([0, 0, 1, 2]);
+    await setLimit(undefined);
+    await queue.settingsChanged();
+    expect(await queue.line()).toMatchObject({ sessionsAtOnce: CAP, working: { length: 4 } });
+  });
+
+  it.each([
+    ['once an admin has stored it', async () => await setLimit(4, true)],
+    [
+      'within 15 s where nobody tells the queue of it',
+      async (queue: DurableObjectStub<WorkspaceQueue>) => {
+        await setLimit(4);
+        await runInDurableObject(queue, async (_, state) => {
+          expect(((await state.storage.getAlarm()) ?? Number.MAX_SAFE_INTEGER) - Date.now()).toBeLessThanOrEqual(
+            15_000,
+          );
+        });
+        await runDurableObjectAlarm(queue);
+      },
+    ],
+  ])('a limit that is raised gives slots to those who wait, and is shown: %s', async (_, raise) => {
+    const queue = env.WORKSPACE_QUEUE.getByName(ORGANIZATION);
+    await setLimit(1);
+    await queue.settingsChanged();
+    const threads = Array.from({ length: 4 }, () => newThread());
+    for (const thread of threads) await send(created(thread));
+    await vi.waitFor(async () => expect((await queue.line()).waiting).toHaveLength(3));
+    expect((await queue.line()).sessionsAtOnce).toBe(1);
+    await raise(queue);
+    expect(await queue.line()).toMatchObject({ sessionsAtOnce: 4, waiting: [], working: { length: 4 } });
+    await vi.waitFor(() => expect(outside.commands.filter(({ type }) => type === 'prompt')).toHaveLength(4));
+    await setLimit(undefined);
+    await queue.settingsChanged();
   });
 
   it('the queue of a workspace outlives its object', async () => {
@@ -50,7 +99,7 @@ describe('the queue of a workspace', () => {
     await queue.take(asking(id));
     await runInDurableObject(queue, async (_, state) => {
       const next = new WorkspaceQueue(state, env);
-      expect(next.line().working).toMatchObject([{ session: id }]);
+      expect((await next.line()).working).toMatchObject([{ session: id }]);
     });
   });
 
@@ -59,7 +108,7 @@ describe('the queue of a workspace', () => {
     // A session to which nothing ever happened needs no place.
     await queue.take(asking(newId()));
     expect(await runDurableObjectAlarm(queue)).toBe(true);
-    expect(await queue.line()).toEqual({ working: [], waiting: [] });
+    expect(await queue.line()).toEqual({ sessionsAtOnce: CAP, working: [], waiting: [] });
     expect(await runDurableObjectAlarm(queue)).toBe(false);
   });
 });

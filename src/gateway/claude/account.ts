@@ -9,7 +9,7 @@ import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../../claude
 import { costOf, expectedCost, hasPrice } from '../../claude-quota/prices.ts';
 import { type Choice, chooseToken, type TokenState } from '../../claude-quota/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../../claude-quota/windows.ts';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { withTimeout } from '../../lib/timeout.ts';
@@ -17,6 +17,7 @@ import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
 import { firstValues, migrateValues } from '../../store/object-schema.ts';
+import { lastConfig, settledConfig } from '../../store/settings.ts';
 import { saveTokenRecords, type TokenRecord } from '../../store/usage.ts';
 import { type AccountState, accountStateSchema } from './account-state.ts';
 import { credentialHeaders } from './credential.ts';
@@ -92,7 +93,6 @@ export interface TokenView extends TokenRecord {
 }
 
 export class ClaudeAccount extends DurableObject<Env> {
-  readonly #config: Config;
   readonly #database: Database;
   #state: AccountState;
   #changed = new Set<string>();
@@ -104,8 +104,8 @@ export class ClaudeAccount extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrateValues(ctx.storage, 'claude-account', [firstValues]);
-    this.#config = readConfig(env);
-    this.#database = openDatabase(env.DB, this.#config.encryptionKey, this.#config.oldEncryptionKey);
+    const config = lastConfig(env, null);
+    this.#database = openDatabase(env.DB, config.encryptionKey, config.oldEncryptionKey);
     this.#use = new UnwrittenUse(ctx.storage.kv);
     this.#spending = new Spending(this.#database, () => this.#use.all());
     const { kv } = ctx.storage;
@@ -114,7 +114,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     if (!this.#use.isEmpty) ctx.waitUntil(this.#flushSoon());
     // The platform ends the object where this fails.
     void ctx.blockConcurrencyWhile(async () => {
-      for (const { name, secret } of this.#config.limits.tokens) {
+      for (const { name, secret } of config.limits.tokens) {
         this.#fingerprints.set(name, await fingerprintOf(secret));
       }
     });
@@ -126,6 +126,7 @@ export class ClaudeAccount extends DurableObject<Env> {
    * @throws DatabaseError if a budget cannot be checked
    */
   async choose(asker: Asker, size: RequestSize | null): Promise<Grant> {
+    await settledConfig(this.env, null);
     const now = Date.now();
     const choice = this.#choice(asker.session, now);
     const expected = this.#expected(size ?? { bytes: 0, model: this.#modelOf(asker.session) });
@@ -229,6 +230,7 @@ export class ClaudeAccount extends DurableObject<Env> {
 
   /** Whether a session's turn may begin. Tokens that were refused are tried again now and then. */
   async readiness(session: string): Promise<Readiness> {
+    await settledConfig(this.env, null);
     let choice = this.#choice(session, Date.now());
     if (choice.kind === 'out') {
       await this.probe(PROBE_EVERY_MS);
@@ -310,6 +312,11 @@ export class ClaudeAccount extends DurableObject<Env> {
       for (const token of changed) this.#changed.add(token);
       await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
     }
+  }
+
+  /** As it is set now, or was a moment ago; `choose` and `readiness` read it again. */
+  get #config(): Config {
+    return lastConfig(this.env, null);
   }
 
   get #hasBudget(): boolean {

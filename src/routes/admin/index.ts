@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import * as z from 'zod';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { problemOfAccess } from '../../github/access.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 import { mergePatch } from '../../lib/merge-patch.ts';
@@ -17,9 +17,11 @@ import {
   openDatabase,
   upsertRepository,
 } from '../../store/database.ts';
+import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
+import { settings } from './settings.ts';
 import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
 
@@ -34,7 +36,7 @@ const fullNameSchema = startSessionSchema.shape.repository.shape.fullName.refine
 export const admin = new Hono<AdminEnv>();
 
 admin.use(async (c, next) => {
-  const config = readConfig(c.env);
+  const config = await settledConfig(c.env, null);
   const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
   if (!(await timingSafeEqual(token, config.adminToken))) {
     log('admin.unauthorized', { path: c.req.path });
@@ -55,6 +57,7 @@ admin.use(
 
 admin.route('/', workspaces);
 admin.route('/', usage);
+admin.route('/', settings);
 admin.route('/', mcpServers);
 
 admin.get('/workspaces/:id/repositories', async (c) =>

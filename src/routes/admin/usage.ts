@@ -44,8 +44,7 @@ usage.post('/claude/probe', async (c) => {
 
 /** Who of a workspace is at work, and who waits in the queue. */
 usage.get('/workspaces/:id/line', async (c) => {
-  const line = await c.env.WORKSPACE_QUEUE.getByName(c.req.param('id')).line();
-  return c.json({ sessionsAtOnce: c.var.config.limits.sessionsAtOnce, ...line });
+  return c.json(await c.env.WORKSPACE_QUEUE.getByName(c.req.param('id')).line());
 });
 
 async function account(env: Env, { claude, limits }: Config) {

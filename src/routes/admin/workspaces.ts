@@ -15,6 +15,7 @@ import {
 } from '../../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspace-settings.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
+import { tellQueue } from './changed-settings.ts';
 import { type AdminEnv, note, problem, readBody } from './request.ts';
 import { sandboxes } from './sandboxes.ts';
 
@@ -90,6 +91,7 @@ workspaces.put('/workspaces/:id/settings', async (c) => {
   if (!isKnown) return c.json(noSuchWorkspace(id), 404);
   const counts = Object.entries(settings.data).map(([name, set]) => [name, typeof set === 'number' ? set : set.length]);
   await note(c, 'workspace.settings-changed', id, Object.fromEntries(counts));
+  await tellQueue(c.env, id);
   return c.json(settings.data);
 });
 

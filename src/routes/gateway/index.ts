@@ -6,7 +6,7 @@ import { waitUntil } from 'cloudflare:workers';
 import { type Context, Hono } from 'hono';
 
 import { auth as basicAuth } from 'hono/utils/basic-auth';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { forwardToClaude } from '../../gateway/claude/anthropic.ts';
 import { foreignKey } from '../../gateway/claude/refusal.ts';
@@ -31,6 +31,7 @@ import type { HeldPush } from '../../protocol/held-push.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
+import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { askOf } from './asks.ts';
 import { refuseBytes, sizedBody } from './bounded-body.ts';
@@ -72,7 +73,7 @@ export function gatewayApp(options: {
   const app = new Hono<GatewayEnv>();
 
   app.use(async (c, next) => {
-    const config = readConfig(c.env);
+    const config = await settledConfig(c.env, null);
     c.set('config', config);
     const claims = await identify(c);
     if ('error' in claims) return unauthorized(c, claims, options.base);

@@ -130,7 +130,7 @@ async function perform(effect: Exclude<Effect, ThreadEffect>, surroundings: Surr
     case 'find-room':
       return { kind: 'room', at: await claudeAccount(env).room(state.id) };
     case 'ask-place':
-      return { kind: 'place', place: await takePlace(surroundings, null) };
+      return { kind: 'place', place: await takePlace(surroundings) };
     case 'give-place':
       await env.WORKSPACE_QUEUE.getByName(state.workspaceId).give(state.id, effect.turn);
       return null;

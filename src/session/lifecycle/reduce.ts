@@ -19,6 +19,7 @@ import { decisionUndelivered, expire } from './questions/answer.ts';
 import { answerUndelivered, askWhatWaits, park } from './questions/ask.ts';
 import { closedBy } from './questions/open-question.ts';
 import { nameBranch, sandboxReported } from './sandbox-reports.ts';
+import { startHeld } from './start/pause.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords, standInLine } from './start/queue-slot.ts';
 import { admit, refuse } from './start/refuse.ts';
 import { ask } from './start/repository-choice.ts';
@@ -76,6 +77,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'effect-failed':
       effectFailed(step, event);
+      break;
+    case 'start-held':
+      startHeld(step, event.isHeld);
       break;
     case 'place-changed':
       placeChanged(step, event.place);

@@ -189,14 +189,16 @@ export class Outbox {
    * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way, and
    * what is too much for one request is replaced by a line. The attempt is counted, and the next one put off, before it is
    * made: an effect that takes the object down with it is not tried without end. Its row counts the first from the beginning.
+   * @param isHeld whether an effect must wait for now, and its lane with it
    */
-  lease(now: number): Pending[][] {
+  lease(now: number, isHeld: (effect: Effect) => boolean = () => false): Pending[][] {
     const leased: Pending[][] = [];
     const uncounted: Pending[] = [];
     for (const [name, lane] of this.#lanes) {
       const [head] = lane;
       if (!head || this.#leased.has(head.id)) continue;
       this.#remove(superseded(lane));
+      if (isHeld(head.effect)) continue;
       if (dueOf(this.#lanes.get(name) ?? []) > now) continue;
       this.#shorten(this.#lanes.get(name) ?? []);
       const chosen = together(this.#lanes.get(name) ?? []);
@@ -347,12 +349,20 @@ export class Outbox {
     this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
   }
 
-  /** When there is next something to look after; null for an empty outbox. Times in milliseconds since the epoch. */
-  nextAt(now: number): number | null {
+  /** Whether such an effect is the next of its lane. */
+  isNext(isMeant: (effect: Effect) => boolean): boolean {
+    return [...this.#lanes.values()].some(([head]) => head !== undefined && isMeant(head.effect));
+  }
+
+  /**
+   * When there is next something to look after, in milliseconds since the epoch; null if nothing is.
+   * @param isHeld as for `lease`
+   */
+  nextAt(now: number, isHeld: (effect: Effect) => boolean = () => false): number | null {
     let soonest: number | null = null;
     for (const lane of this.#lanes.values()) {
       const [head] = lane;
-      if (!head) continue;
+      if (!head || (isHeld(head.effect) && !this.#leased.has(head.id))) continue;
       const at = this.#leased.has(head.id) ? lookAfter(head, now) : dueOf(lane);
       if (soonest === null || at < soonest) soonest = at;
     }

@@ -26,7 +26,7 @@ export function warmUp(
   const placements = settings.map((one) => placementOf(one, config));
   const placement = certainPlacement(state, placements, [workspace, ...settings]);
   if (placement === null) return null;
-  const place = takePlace(surroundings, workspace);
+  const place = takePlace(surroundings);
   const begin = async () => {
     if ((await place) > 0) return;
     const arrangement = { placement };

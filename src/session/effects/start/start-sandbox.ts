@@ -80,7 +80,7 @@ export async function startSandbox(
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
   const { repository, baseBranch, baseWish, baseWishBy, arrangement, access } = plan;
-  const place = await (early.place ?? takePlace(surroundings, access.workspace));
+  const place = await (early.place ?? takePlace(surroundings));
   if (place > 0) return { kind: 'place', place };
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.

@@ -81,12 +81,18 @@ function phaseDeadlines(state: SessionState): Deadline[] {
         { name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS },
       ];
     case 'starting':
+      if (phase.isHeld) return heartbeats(state, phase.since, 2 * LINEAR_HEARTBEAT_MS);
+      return whileAtWork(state, phase.since);
     case 'working':
-      return [
-        { name: 'silence', at: sandbox.heardAt + SANDBOX_SILENCE_MS },
-        ...heartbeats(state, phase.since, LINEAR_HEARTBEAT_MS),
-      ];
+      return whileAtWork(state, phase.since);
   }
+}
+
+function whileAtWork(state: SessionState, since: number): Deadline[] {
+  return [
+    { name: 'silence', at: state.sandbox.heardAt + SANDBOX_SILENCE_MS },
+    ...heartbeats(state, since, LINEAR_HEARTBEAT_MS),
+  ];
 }
 
 /**

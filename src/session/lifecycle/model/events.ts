@@ -116,6 +116,8 @@ export type SessionEvent =
   | { type: 'sandbox-unreachable'; generation: number }
   /** An effect failed and is tried again. `reason`: what is waited for, for people. */
   | { type: 'effect-delayed'; effect: Effect; attempts: number; reason: string }
+  /** Cyrus is paused, and the turn's start is held back; or no longer. */
+  | { type: 'start-held'; isHeld: boolean }
   /** The wall clock was set. @param by ms, forward or back */
   | { type: 'clock-moved'; by: number }
   /** A deadline of `nextDeadline` passed. */

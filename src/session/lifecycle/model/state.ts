@@ -71,8 +71,8 @@ export interface Turn {
 
 export type PhaseState =
   | { name: 'waiting'; since: number }
-  /** `isDelayed`: the start failed and is tried again. */
-  | { name: 'starting'; since: number; reason: string; turn: Turn; isDelayed?: boolean }
+  /** `isDelayed`: the start failed and is tried again. `isHeld`: Cyrus is paused, so that it is not tried. */
+  | { name: 'starting'; since: number; reason: string; turn: Turn; isDelayed?: boolean; isHeld?: true }
   | { name: 'working'; since: number; turn: Turn }
   /** A person has to answer before it goes on, days later if need be. */
   | { name: 'asking'; since: number; turn: Turn; about: RepositoryQuestion | OpenQuestion }

@@ -1,0 +1,40 @@
+/** Tells those who wait that an admin changed settings. What is not told is found out within a minute: sessions and queues ask again. */
+import { asError } from '../../lib/error.ts';
+import { log } from '../../observability/log.ts';
+import { type Database, listRunningSessions, listWorkspaces } from '../../store/database.ts';
+
+/** Sessions that are told at the same time. */
+const TOGETHER = 25;
+
+/** Has the queue of a workspace take the concurrency limit as it is now. Never rejects. */
+export async function tellQueue(env: Env, workspaceId: string): Promise<void> {
+  try {
+    await env.WORKSPACE_QUEUE.getByName(workspaceId).settingsChanged();
+  } catch (error) {
+    log('settings.queue.not-told', { workspace: workspaceId, error: asError(error) });
+  }
+}
+
+/**
+ * Tells queues and sessions at work or waiting.
+ * @param workspaceId of which; null: of all
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function tellAll(env: Env, database: Database, workspaceId: string | null): Promise<void> {
+  const ids = workspaceId === null ? (await listWorkspaces(database)).map(({ id }) => id) : [workspaceId];
+  for (const id of ids) {
+    await tellQueue(env, id);
+    const sessions = await listRunningSessions(database, id);
+    for (let start = 0; start < sessions.length; start += TOGETHER) {
+      await Promise.all(sessions.slice(start, start + TOGETHER).map((session) => tellSession(env, session)));
+    }
+  }
+}
+
+async function tellSession(env: Env, session: string): Promise<void> {
+  try {
+    await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(session)).settingsChanged();
+  } catch (error) {
+    log('settings.session.not-told', { session, error: asError(error) });
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Settings that admins change while the Worker runs: rows of D1 that take the place of variables. The workspace's row counts before
+ * the deployment's, that before the variable, and the variable before its default. Each isolate keeps what it read for ten
+ * seconds. Where D1 does not answer, what was read last counts, else the variables: nothing waits for a setting.
+ */
+import { and, eq, inArray } from 'drizzle-orm';
+import { type Config, ConfigError, configWith, readConfig } from '../config.ts';
+import { asError } from '../lib/error.ts';
+import { settledWithin } from '../lib/timeout.ts';
+import { log } from '../observability/log.ts';
+import { isSettingName, SETTINGS, type SettingName, type SettingView } from '../protocol/settings/deployment.ts';
+import { type Database, openDatabase, run } from './database.ts';
+import { settings } from './schema.ts';
+
+/** How long a value that was read counts. */
+const FRESH_MS = 10_000;
+/** Nobody waits longer for D1. */
+const READ_LIMIT_MS = 1_000;
+const DEPLOYMENT = 'deployment';
+
+interface Row {
+  scope: string;
+  key: string;
+  value: string;
+  updatedBy: string;
+  updatedAt: number;
+}
+
+/** What an isolate knows for one set of bindings. */
+interface Known {
+  rows: readonly Row[];
+  /** When they were read, or are being read; ms. */
+  at: number;
+  isRead: boolean;
+  /** By workspace; the empty name: of no workspace. Forgotten with the rows they were made of. */
+  configs: Map<string, Config>;
+}
+
+const known = new WeakMap<object, Known>();
+
+/**
+ * The configuration as it is set now, for the beginning of an event.
+ * @param workspaceId whose settings count too; null: those of the deployment alone
+ * @param isNews something is known to have changed: the database is read whatever is known
+ * @throws ConfigError where the variables themselves are wrong
+ */
+export async function settledConfig(env: Env, workspaceId: string | null, isNews = false): Promise<Config> {
+  const cache = cacheOf(env);
+  const age = Date.now() - cache.at;
+  if (isNews || age < 0 || age >= FRESH_MS) {
+    // Others go on with what is known meanwhile. They cannot wait for this read: it belongs to the request at hand.
+    if (cache.isRead) cache.at = Date.now();
+    await settledWithin(READ_LIMIT_MS, read(env, cache));
+  }
+  return lastConfig(env, workspaceId);
+}
+
+/** The configuration as it was read last, without waiting. @throws ConfigError as `settledConfig` */
+export function lastConfig(env: Env, workspaceId: string | null): Config {
+  const { rows, configs } = cacheOf(env);
+  if (rows.length === 0) return readConfig(env);
+  const name = workspaceId ?? '';
+  const config = configs.get(name) ?? merged(env, rows, workspaceId);
+  configs.set(name, config);
+  return config;
+}
+
+function cacheOf(env: Env): Known {
+  const cache = known.get(env) ?? { rows: [], at: Number.NEGATIVE_INFINITY, isRead: false, configs: new Map() };
+  known.set(env, cache);
+  return cache;
+}
+
+/** Never rejects. What cannot be read is asked for again after as long. */
+async function read(env: Env, cache: Known): Promise<void> {
+  try {
+    const config = readConfig(env);
+    const database = openDatabase(env.DB, config.encryptionKey);
+    const rows = await run(() => database.orm.select().from(settings));
+    if (JSON.stringify(rows) !== JSON.stringify(cache.rows)) cache.configs.clear();
+    cache.rows = rows;
+  } catch (error) {
+    log('settings.not-read', { error: asError(error) });
+  }
+  cache.at = Date.now();
+  cache.isRead = true;
+}
+
+/** One setting that does not fit, e.g. a budget after a change to a subscription, takes none of the others along. */
+function merged(env: Env, rows: readonly Row[], workspaceId: string | null): Config {
+  const { values, misfits } = fitting(env, inOrder(rows, workspaceId));
+  for (const { key, why } of misfits) log('alert.settings.misfit', { alert: true, setting: key, why });
+  return configWith(env, values);
+}
+
+/** The values that fit, each together with those before it; of those that do not, why. */
+function fitting(env: Env, rows: readonly Row[]) {
+  const values: Record<string, string> = {};
+  const misfits: { key: string; why: string }[] = [];
+  for (const { key, value } of rows) {
+    const why = problemOf(env, { ...values, [key]: value });
+    if (why === null) values[key] = value;
+    else misfits.push({ key, why });
+  }
+  return { values, misfits };
+}
+
+/** The rows that count, the narrower scope last. */
+function inOrder(rows: readonly Row[], workspaceId: string | null): Row[] {
+  const of = (scope: string) => rows.filter((row) => row.scope === scope && isSettingName(row.key));
+  return [...of(DEPLOYMENT), ...(workspaceId === null ? [] : of(scopeOf(workspaceId)))];
+}
+
+function scopeOf(workspaceId: string | null): string {
+  return workspaceId === null ? DEPLOYMENT : `workspace:${workspaceId}`;
+}
+
+/**
+ * Every setting with the value that counts, and where it is from.
+ * @param workspaceId as for `settledConfig`
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function listSettings(db: Database, env: Env, workspaceId: string | null): Promise<SettingView[]> {
+  const scopes = workspaceId === null ? [DEPLOYMENT] : [DEPLOYMENT, scopeOf(workspaceId)];
+  const rows = await run(() => db.orm.select().from(settings).where(inArray(settings.scope, scopes)));
+  const variables = env as unknown as Record<string, unknown>;
+  return Object.keys(SETTINGS)
+    .filter(isSettingName)
+    .map((name) => {
+      const row = inOrder(rows, workspaceId).findLast(({ key }) => key === name);
+      if (row) {
+        const { value, updatedBy, updatedAt, scope } = row;
+        return { name, value, from: scope === DEPLOYMENT ? 'deployment' : 'workspace', updatedBy, updatedAt };
+      }
+      const variable = variables[name];
+      const isSet = typeof variable === 'string';
+      const value = isSet ? variable : '';
+      return { name, value, from: isSet ? 'variable' : 'default', updatedBy: null, updatedAt: null };
+    });
+}
+
+/**
+ * Stores a setting.
+ * @param about `by`: who; `now`: ms
+ * @returns what is wrong with the value, as text for people; null: it is stored
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function putSetting(
+  db: Database,
+  env: Env,
+  { workspaceId, name, value }: { workspaceId: string | null; name: SettingName; value: string },
+  about: { by: string; now: number },
+): Promise<string | null> {
+  const rows = await run(() => db.orm.select().from(settings));
+  // One that does not fit any more keeps nobody from putting this one right.
+  const { values } = fitting(
+    env,
+    inOrder(rows, workspaceId).filter(({ key }) => key !== name),
+  );
+  const problem = problemOf(env, { ...values, [name]: value });
+  if (problem !== null) return problem;
+  const row = { scope: scopeOf(workspaceId), key: name, value, updatedBy: about.by, updatedAt: about.now };
+  await run(() =>
+    db.orm
+      .insert(settings)
+      .values(row)
+      .onConflictDoUpdate({ target: [settings.scope, settings.key], set: row }),
+  );
+  return null;
+}
+
+function problemOf(env: Env, values: Record<string, string>): string | null {
+  try {
+    configWith(env, values);
+    return null;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.join('; ');
+    throw error;
+  }
+}
+
+/** @returns whether it was stored @throws NotMigratedError, DatabaseError */
+export async function deleteSetting(db: Database, workspaceId: string | null, name: SettingName): Promise<boolean> {
+  const gone = await run(() =>
+    db.orm
+      .delete(settings)
+      .where(and(eq(settings.scope, scopeOf(workspaceId)), eq(settings.key, name)))
+      .returning({ key: settings.key }),
+  );
+  return gone.length > 0;
+}
