@@ -3,7 +3,7 @@
  * which deployment, and prove who asks; without them the local run is meant.
  */
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../src/lib/error.ts';
 import { SETTINGS } from '../src/protocol/settings/deployment.ts';
 import { type Deployment, DeploymentProblem, openDeployment } from './admin/deployment.ts';

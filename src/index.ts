@@ -6,6 +6,7 @@ import { ClaudeAccount } from './gateway/claude/account.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log } from './observability/log.ts';
+import { Operations } from './operations/operations.ts';
 import type { ApiError } from './protocol/api.ts';
 import { WorkspaceQueue } from './queue/workspace-queue.ts';
 import { admin } from './routes/admin/index.ts';
@@ -85,6 +86,7 @@ export {
   IssueSession,
   LargeSandboxContainer,
   LinearWorkspace,
+  Operations,
   SandboxContainer,
   SmallSandboxContainer,
   WorkspaceQueue,

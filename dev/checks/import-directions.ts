@@ -14,7 +14,7 @@ import { PROJECT } from '../settings.ts';
 const TIERS = [
   ['index.ts'],
   ['routes'],
-  ['session', 'queue'],
+  ['session', 'queue', 'operations'],
   ['sandbox', 'gateway', 'linear', 'claude'],
   ['github'],
   ['store'],
@@ -47,6 +47,7 @@ const PURE = [
   'src/linear/webhooks/mention.ts',
   'src/linear/webhooks/session-source.ts',
   'src/linear/webhooks/webhook.ts',
+  'src/operations/webhook-record.ts',
   'src/queue/fair-queue.ts',
 ];
 const IMPURE_WORDS = /\b(fetch|Date\.now|Math\.random|crypto\.randomUUID|setTimeout|new Date\(\))\b/;

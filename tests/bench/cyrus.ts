@@ -36,6 +36,7 @@ export async function bundleCyrus(folder: string, isHeld = false): Promise<Bundl
       ISSUE_SESSION: 'IssueSession',
       SANDBOX_CONTAINER: 'SandboxContainer',
       LINEAR_WORKSPACE: 'LinearWorkspace',
+      OPERATIONS: 'Operations',
     },
     variables: {
       ENVIRONMENT: 'local',

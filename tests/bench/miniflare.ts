@@ -36,6 +36,7 @@ export async function startWorker(
         LINEAR_WORKSPACE: objects('LinearWorkspace'),
         CLAUDE_ACCOUNT: objects('ClaudeAccount'),
         WORKSPACE_QUEUE: objects('WorkspaceQueue'),
+        OPERATIONS: objects('Operations'),
       },
       d1Databases: ['DB'],
       r2Buckets: ['LOGS'],

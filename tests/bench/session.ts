@@ -271,6 +271,7 @@ async function start(name: string, project: string, folder: string, viewers: num
         LINEAR_WORKSPACE: objects('LinearWorkspace'),
         CLAUDE_ACCOUNT: objects('ClaudeAccount'),
         WORKSPACE_QUEUE: objects('WorkspaceQueue'),
+        OPERATIONS: objects('Operations'),
       },
       d1Databases: ['DB'],
       r2Buckets: ['LOGS'],

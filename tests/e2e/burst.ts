@@ -95,7 +95,7 @@ async function fire(
 function cyrus(module: string, secrets: LocalSecrets): Bundle {
   return {
     module,
-    objects: { ISSUE_SESSION: 'IssueSession', SANDBOX_CONTAINER: 'SandboxContainer' },
+    objects: { ISSUE_SESSION: 'IssueSession', SANDBOX_CONTAINER: 'SandboxContainer', OPERATIONS: 'Operations' },
     variables: variables(secrets),
   };
 }

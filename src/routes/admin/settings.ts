@@ -3,7 +3,7 @@
  * index.ts, behind its guard.
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isSettingName, SETTINGS, type SettingName } from '../../protocol/settings/deployment.ts';
 import { findWorkspace } from '../../store/database.ts';
 import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';

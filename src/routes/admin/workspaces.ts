@@ -3,6 +3,8 @@ import { Hono } from 'hono';
 import { completeInstallation } from '../../linear/tokens/installation.ts';
 import { clientCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';
+import { operationsOf } from '../../operations/operations.ts';
+import { verdictOf } from '../../operations/webhook-record.ts';
 import { type ApiError, workspaceInputSchema } from '../../protocol/api.ts';
 import { workspaceSettingsSchema } from '../../protocol/settings/access-rules.ts';
 import { listAudit } from '../../store/audit.ts';
@@ -138,6 +140,12 @@ workspaces.post('/reencrypt', async (c) => {
   const unreadable = parts.flatMap((part) => part.unreadable);
   await note(c, 'secrets.reencrypted', null, { moved, unreadable: unreadable.length });
   return c.json({ moved, unreadable });
+});
+
+/** Whether Linear's webhooks arrive, and what was refused or did not fit, by hour. */
+workspaces.get('/webhooks', async (c) => {
+  const record = await operationsOf(c.env).webhooks();
+  return c.json({ ...verdictOf(record), ...record });
 });
 
 workspaces.get('/audit', async (c) => {

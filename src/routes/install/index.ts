@@ -3,6 +3,8 @@ import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import { type Config, readConfig } from '../../config.ts';
 import { checkCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
+import { operationsOf } from '../../operations/operations.ts';
+import { faultsOfDay, verdictOf, type WebhookRecord, type WebhookVerdict } from '../../operations/webhook-record.ts';
 import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
 import { type Markup, page } from './html.ts';
 import { manifestLink, takesWebhooks } from './manifest.ts';
@@ -21,12 +23,13 @@ export const install = new Hono<{ Bindings: Env }>();
 install.get('/', async (c) => {
   const config = readConfig(c.env);
   const workspaces = await listWorkspaces(openDatabase(c.env.DB, config.encryptionKey));
+  const webhooks = await operationsOf(c.env).webhooks();
   const pair = c.req.query('check') === 'credentials' ? await checkPair(c, config) : null;
   return page(c, 200, {
     title: 'Install Cyrus in Linear',
     lead: 'Three steps, about two minutes. You need to be an admin of the workspace in Linear, and to have wrangler installed.',
     body: html`<ol class="steps">
-        ${createStep(c, config)} ${copyStep(config, pair)} ${addStep(config)}
+        ${createStep(c, config)} ${copyStep(config, pair, webhooks)} ${addStep(config)}
       </ol>
       ${installed(workspaces)}`,
   });
@@ -46,7 +49,7 @@ function createStep(c: Context, config: Config): Markup {
         </li>`;
 }
 
-function copyStep(config: Config, pair: Standing | null): Markup {
+function copyStep(config: Config, pair: Standing | null, webhooks: WebhookRecord): Markup {
   const { clientId, clientSecret } = config.linear.app;
   const values = [
     { name: 'LINEAR_CLIENT_ID', where: '“Client ID” on the page of the application', standing: isSet(clientId) },
@@ -54,9 +57,10 @@ function copyStep(config: Config, pair: Standing | null): Markup {
     {
       name: 'LINEAR_WEBHOOK_SECRET',
       where: '“Signing secret” in the section about webhooks',
-      standing: signingSecret(config.linear.webhookSecret),
+      standing: signingSecret(config.linear.webhookSecret, verdictOf(webhooks)),
     },
   ];
+  const faults = faultsOfDay(webhooks, Date.now());
   const check =
     clientId !== null && clientSecret !== null
       ? html`<p><a class="button quiet" href="/install?check=credentials">Check id and secret with Linear</a> ${pair ? pill(pair) : ''}</p>`
@@ -72,6 +76,7 @@ function copyStep(config: Config, pair: Standing | null): Markup {
             </div>`,
             )}
           </dl>
+          ${faults === null ? '' : html`<p class="note">${faults}</p>`}
           ${check}
         </li>`;
 }
@@ -121,11 +126,15 @@ function isSet(value: string | null): Standing {
   return value === null ? { tone: 'bad', words: 'not set' } : { tone: 'good', words: 'set' };
 }
 
-/** Linear's begin with lin_wh_; a deploy needs something in its place before the application exists. */
-function signingSecret(value: string): Standing {
-  return value.startsWith('lin_wh_')
-    ? { tone: 'good', words: 'set' }
-    : { tone: 'warn', words: 'set, but not one of Linear’s' };
+/**
+ * Linear's begin with lin_wh_; a deploy needs something in its place before the application exists. What deliveries show counts
+ * before that: only one with a matching signature proves the secret.
+ */
+function signingSecret(value: string, { kind, words }: WebhookVerdict): Standing {
+  if (kind === 'bad') return { tone: 'bad', words };
+  if (kind === 'good') return { tone: 'good', words: 'set, and deliveries match it' };
+  if (!value.startsWith('lin_wh_')) return { tone: 'warn', words: 'set, but not one of Linear’s' };
+  return { tone: 'warn', words: 'set; no delivery has come yet that shows whether it matches' };
 }
 
 async function checkPair(c: Context, config: Config): Promise<Standing> {

@@ -27,6 +27,7 @@ import {
 import { openDatabase } from '../../store/database.ts';
 import { BROKEN_BODY, bodyLimit } from '../middleware/body-limit.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
+import { noteFault, noteGood } from './intake-report.ts';
 
 /** Largest body that is read, as in Linear's own SDK. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
@@ -46,17 +47,21 @@ linearWebhook.post(
     const body = await c.req.arrayBuffer().catch(() => null);
     if (body === null) return c.json(BROKEN_BODY, 400);
     const isGenuine = await isSigned(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
+    const isSignedAtAll = c.req.header('linear-signature') !== undefined;
+    c.executionCtx.waitUntil(isGenuine ? noteGood(c.env) : noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
     if (!isGenuine) {
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
     }
     const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
     if (parsed.kind === 'malformed') {
-      log('alert.linear.webhook-misfit', { kind: 'malformed', message: parsed.message });
+      log('alert.linear.webhook-misfit', { alert: true, kind: 'malformed', message: parsed.message });
+      c.executionCtx.waitUntil(noteFault(c.env, 'malformed'));
       return ignore(c, 'malformed', null);
     }
     if (parsed.kind === 'misfit') {
       // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
-      log('alert.linear.webhook-misfit', { kind: parsed.type, message: parsed.message });
+      log('alert.linear.webhook-misfit', { alert: true, kind: parsed.type, message: parsed.message });
+      c.executionCtx.waitUntil(noteFault(c.env, 'misfit', parsed.workspaceId));
       return ignore(c, `misfit:${parsed.type}`, parsed.workspaceId);
     }
     if (parsed.kind === 'ignored') return ignore(c, parsed.type, parsed.workspaceId);
@@ -65,9 +70,15 @@ linearWebhook.post(
     const age = Date.now() - webhook.webhookTimestamp;
     // It is signed, so the clock here is behind, or Linear's ahead. Refused, it would be lost, and Linear switches off webhooks
     // that keep failing; what makes a repeat harmless is that a delivery is taken once.
-    if (age < -MAX_SKEW_MS) log('alert.linear.clock-ahead', { alert: true, workspace: organizationId, aheadMs: -age });
+    if (age < -MAX_SKEW_MS) {
+      log('alert.linear.clock-ahead', { alert: true, workspace: organizationId, aheadMs: -age });
+      c.executionCtx.waitUntil(noteFault(c.env, 'clock-ahead', organizationId));
+    }
     // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
-    if (age > config.linear.webhookMaxAgeMs) return ignore(c, 'too_old', organizationId);
+    if (age > config.linear.webhookMaxAgeMs) {
+      c.executionCtx.waitUntil(noteFault(c.env, 'too-old', organizationId));
+      return ignore(c, 'too_old', organizationId);
+    }
     const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
     const delivery = { deliveryId, origin: new URL(c.req.url).origin };
     switch (webhook.type) {

@@ -1,0 +1,56 @@
+/**
+ * What this isolate has seen of webhooks, for the operator: counted in memory, reported at once and then at most every ten seconds,
+ * because anybody can send something to the address. What is counted in between goes along with the next report; Linear repeats what
+ * it was refused. A delivery that is good is reported once a minute at most.
+ */
+import { asError } from '../../lib/error.ts';
+import { log } from '../../observability/log.ts';
+import { operationsOf } from '../../operations/operations.ts';
+import type { FaultKind, WebhookReport } from '../../operations/webhook-record.ts';
+
+const REPORT_EVERY_MS = 10_000;
+const GOOD_EVERY_MS = 60_000;
+/** What is counted apart comes from outside. */
+const MOST_COUNTS = 100;
+
+/** By kind and workspace, as `kind workspace`. */
+let counts = new Map<string, { kind: FaultKind; workspace: string | null; count: number }>();
+let goodAt: number | null = null;
+let goodReportedAt = 0;
+let reportedAt = 0;
+
+/** A delivery's signature matches. Never rejects. */
+export async function noteGood(env: Env): Promise<void> {
+  const now = Date.now();
+  goodAt = now;
+  // A report of faults that waits takes it along.
+  if (counts.size > 0 || Math.abs(now - goodReportedAt) >= GOOD_EVERY_MS) await report(env);
+}
+
+/** A delivery was refused, dropped or misunderstood. @param workspace where it is signed and says it. Never rejects. */
+export async function noteFault(env: Env, kind: FaultKind, workspace: string | null = null): Promise<void> {
+  const apart = counts.size < MOST_COUNTS ? workspace : null;
+  const name = `${kind} ${apart ?? ''}`;
+  const known = counts.get(name) ?? { kind, workspace: apart, count: 0 };
+  counts.set(name, { ...known, count: known.count + 1 });
+  await report(env);
+}
+
+async function report(env: Env): Promise<void> {
+  if (Math.abs(Date.now() - reportedAt) < REPORT_EVERY_MS) return;
+  const faults = [...counts.values()];
+  const told: WebhookReport = { goodAt, faults };
+  counts = new Map();
+  goodAt = null;
+  reportedAt = Date.now();
+  if (told.goodAt !== null) goodReportedAt = told.goodAt;
+  for (const { kind, workspace, count } of faults) {
+    if (kind === 'signature') log('alert.linear.webhook-signature', { alert: true, count });
+    else log('linear.webhook.refused', { kind, workspace, count });
+  }
+  try {
+    await operationsOf(env).noteWebhooks(told);
+  } catch (error) {
+    log('linear.webhook.not-reported', { error: asError(error) });
+  }
+}
