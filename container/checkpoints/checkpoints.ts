@@ -11,7 +11,7 @@ import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
 import { messageOf } from '../../src/lib/error.ts';
 import type { CheckpointManifest, CheckpointObject } from '../../src/protocol/checkpoint.ts';
 import { promptsInLines } from '../claude/transcript.ts';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { after, elapsedMs, steadyNow } from '../clock.ts';
 import { CheckpointStoreError, putManifest, putObject } from '../gateway/checkpoint-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
 import { GitError } from '../git/git.ts';
@@ -74,7 +74,7 @@ export class Checkpoints {
   #wanted: Moment | null = null;
   #running: Promise<void> | null = null;
   #failures = 0;
-  #retry: NodeJS.Timeout | null = null;
+  #cancelRetry = () => {};
   /** Until then work that was too large is not packed again. */
   #tooLargeUntil = 0;
   /** What earlier lives stored may go. */
@@ -102,11 +102,11 @@ export class Checkpoints {
 
   /** Looks at the worktree once before there is anything to keep, so that the first checkpoint is as quick as the others. */
   prepareSoon(): void {
-    const timer = setTimeout(() => {
+    const begin = () => {
       if (this.#running === null && !this.#context.isOver && this.#options.mayStart()) this.#running = this.#prepare();
-    }, PREPARE_PAUSE_MS);
-    timer.unref();
-    this.#context.signal.addEventListener('abort', () => clearTimeout(timer));
+    };
+    const cancel = after(PREPARE_PAUSE_MS, begin, { background: true });
+    this.#context.signal.addEventListener('abort', cancel);
   }
 
   /** A turn is over and saved: from now on nothing of earlier lives is needed. */
@@ -192,13 +192,12 @@ export class Checkpoints {
       );
     }
     this.#stopWaiting();
-    this.#retry = setTimeout(() => this.soon(moment.results === null ? null : []), delay);
-    this.#retry.unref();
+    const retry = () => this.soon(moment.results === null ? null : []);
+    this.#cancelRetry = after(delay, retry, { background: true });
   }
 
   #stopWaiting(): void {
-    if (this.#retry) clearTimeout(this.#retry);
-    this.#retry = null;
+    this.#cancelRetry();
   }
 
   /** One line in the journal, once for each thing to say. */

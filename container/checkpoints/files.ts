@@ -6,8 +6,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { steadyNow } from '../clock.ts';
+import { pause, steadyNow } from '../clock.ts';
 import { open } from '../files/inside.ts';
 
 /** Longest wait for what was printed to be in the file. */
@@ -170,7 +169,7 @@ async function readNew(file: string, from: number, results: string[] | null): Pr
       if (end !== null) return wholeLines(read, end);
       if (isLate) return wholeLines(read, read.length);
     }
-    await sleep(LOOK_EVERY_MS);
+    await pause(LOOK_EVERY_MS);
   }
 }
 

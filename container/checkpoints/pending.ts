@@ -1,6 +1,5 @@
 /** Moments that are to be kept and are not yet, and those who wait for them. */
-import { settledWithin } from '../../src/lib/timeout.ts';
-import { steadyNow } from '../clock.ts';
+import { pause, steadyNow } from '../clock.ts';
 
 /** Tools run ahead of so many moments at most, however quickly they follow each other. */
 export const MAX_AHEAD = 4;
@@ -65,7 +64,10 @@ export class PendingMoments {
   async #wait(slackMs: number | null, patienceMs: number): Promise<void> {
     const number = this.#newest;
     const kept = new Promise<void>((done) => this.#waiters.push({ number, slackMs, done }));
-    if ((await settledWithin(patienceMs, kept)) === 'late') this.abandon();
+    const over = new AbortController();
+    const isInTime = await Promise.race([kept.then(() => true), pause(patienceMs, over.signal).then(() => false)]);
+    over.abort();
+    if (!isInTime) this.abandon();
   }
 
   #release(isDone: (waiter: Waiter) => boolean): void {

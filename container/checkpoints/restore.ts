@@ -3,11 +3,10 @@
  * the worktree with its branch, what was staged, and what was neither staged nor committed.
  */
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { CheckpointFile, CheckpointManifest } from '../../src/protocol/checkpoint.ts';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import { mkdir, rm, writeFile } from '../files/inside.ts';
 import { CheckpointStoreError, getObject, sha256 } from '../gateway/checkpoint-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
@@ -56,7 +55,7 @@ export async function fetchCheckpoint(
   const begun = steadyNow();
   let tellAfter = TOLD_AFTER_MS;
   let damaged = 0;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LAST_PAUSE_MS, 2 * pause)) {
+  for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(LAST_PAUSE_MS, 2 * wait)) {
     try {
       // The token may have been renewed since.
       return await fetchOnce({ gateway: context.start.gateway, signal: context.signal }, manifest);
@@ -73,7 +72,7 @@ export async function fetchCheckpoint(
         const text = `The work will be restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
         context.emit({ type: 'notice', text });
       }
-      if (!isDamaged) await sleep(pause, undefined, { signal: context.signal }).catch(() => {});
+      if (!isDamaged) await pause(wait, context.signal);
     }
   }
 }

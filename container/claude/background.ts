@@ -5,6 +5,7 @@
  * the results of the tools it is using.
  */
 import { z } from 'zod';
+import { steadyNow } from '../clock.ts';
 
 export interface BackgroundTask {
   id: string;
@@ -34,16 +35,10 @@ const MAX_NAME = 160;
 const MAX_COMMANDS = 200;
 
 export class BackgroundTasks {
-  readonly #now: () => number;
   readonly #tasks = new Map<string, BackgroundTask>();
   /** Commands by the id of the tool call. */
   readonly #commands = new Map<string, string>();
   #unreported: { since: number; whileRunning: boolean } | null = null;
-
-  /** @param now milliseconds of a monotonic clock */
-  constructor(now: () => number) {
-    this.#now = now;
-  }
 
   get helpers(): BackgroundTask[] {
     return this.#of('helper');
@@ -99,7 +94,7 @@ export class BackgroundTasks {
       const ended = notificationSchema.safeParse(line);
       // What ends in the foreground is told by the result of its tool.
       if (!ended.success || !this.#tasks.delete(ended.data.task_id)) return;
-      this.#unreported = { since: this.#now(), whileRunning: running };
+      this.#unreported = { since: steadyNow(), whileRunning: running };
     }
   }
 
@@ -117,7 +112,7 @@ export class BackgroundTasks {
     if (this.#tasks.has(id)) return;
     // Of an unknown kind it may report back like a helper; it is waited for only as long as one.
     const kind = type === 'local_bash' || type?.startsWith('monitor') ? 'command' : 'helper';
-    this.#tasks.set(id, { id, kind, name: shorten(description) || id, since: this.#now() });
+    this.#tasks.set(id, { id, kind, name: shorten(description) || id, since: steadyNow() });
   }
 
   #nameByCommand({ task_id: id, tool_use_id: toolUseId, description = '' }: z.infer<typeof startedSchema>): void {

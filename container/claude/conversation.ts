@@ -8,7 +8,7 @@ import { Mutex } from '../../src/lib/mutex.ts';
 import { settledWithin } from '../../src/lib/timeout.ts';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox.ts';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { after, elapsedMs, pause, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
 import type { IncarnationContext } from '../session/context.ts';
@@ -101,7 +101,7 @@ export class Conversation {
   /** A stop is being carried out: it tells the end of the turn itself. */
   #stopping = false;
   #idleSince = steadyNow();
-  #ticker: NodeJS.Timeout | null = null;
+  #cancelTick = () => {};
 
   constructor(context: IncarnationContext, options: ConversationOptions) {
     this.#context = context;
@@ -173,14 +173,14 @@ export class Conversation {
     const decided = new Promise<Decision | null>((resolve) => this.#asked.set(requestId, resolve));
     const request = { subtype: 'can_use_tool', tool_name: tool, input };
     this.#emitLine(JSON.stringify({ type: 'control_request', request_id: requestId, request }));
-    const limit = setTimeout(() => {
+    const cancelLimit = after(ASKED_LIMIT_MS, () => {
       this.#emitLine(JSON.stringify({ type: 'control_cancel_request', request_id: requestId }));
       this.#asked.get(requestId)?.(null);
-    }, ASKED_LIMIT_MS);
+    });
     try {
       return await decided;
     } finally {
-      clearTimeout(limit);
+      cancelLimit();
       this.#asked.delete(requestId);
     }
   }
@@ -589,14 +589,16 @@ export class Conversation {
     const { idleMs, silenceMs } = this.#context.config;
     const look = () => {
       const cause = this.#whyEnd();
-      if (!cause) return;
-      this.#stopTicking();
+      if (!cause) {
+        this.#tick();
+        return;
+      }
       this.#soon(async () => {
         if (this.#whyEnd() === cause) await this.#end(cause);
         else if (this.#cli) this.#tick();
       });
     };
-    this.#ticker = setInterval(look, Math.min(1_000, idleMs, silenceMs));
+    this.#cancelTick = after(Math.min(1_000, idleMs, silenceMs), look);
   }
 
   #whyEnd(): 'idle' | 'silent' | null {
@@ -612,8 +614,7 @@ export class Conversation {
   }
 
   #stopTicking(): void {
-    if (this.#ticker) clearInterval(this.#ticker);
-    this.#ticker = null;
+    this.#cancelTick();
   }
 }
 
@@ -650,5 +651,5 @@ function onlyLooks({ tool, input }: Extract<LineMeaning, { kind: 'tool-asks' }>)
 
 async function waitUntil(done: () => boolean, limitMs: number): Promise<void> {
   const deadline = steadyNow() + limitMs;
-  while (!done() && steadyNow() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!done() && steadyNow() < deadline) await pause(5);
 }

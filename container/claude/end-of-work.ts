@@ -2,6 +2,7 @@
  * When a turn is over: when Claude, its helpers, and what they are still to tell Claude are done. A command in the background is
  * waited for only as long as it is young, since a development server never ends. Everything has a bound. Times are monotonic.
  */
+import { after, steadyNow } from '../clock.ts';
 import type { BackgroundTask } from './background.ts';
 import type { TurnTracker } from './turn-tracker.ts';
 
@@ -33,24 +34,17 @@ export class EndOfWork {
   readonly #tracker: TurnTracker;
   readonly #limits: WorkLimits;
   readonly #events: WorkEvents;
-  readonly #now: () => number;
   /** When Claude's first result came that did not end the turn, since somebody last asked; null: none did. */
   #heldSince: number | null = null;
   #overdueSince: number | null = null;
   /** Claude continues by itself, as the last result said. */
   #queuedSince: number | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  #cancelTimer = () => {};
 
-  constructor(
-    tracker: TurnTracker,
-    limits: WorkLimits,
-    events: WorkEvents,
-    now: () => number = () => performance.now(),
-  ) {
+  constructor(tracker: TurnTracker, limits: WorkLimits, events: WorkEvents) {
     this.#tracker = tracker;
     this.#limits = limits;
     this.#events = events;
-    this.#now = now;
   }
 
   /** True while a turn continues although Claude gave a result. */
@@ -60,17 +54,17 @@ export class EndOfWork {
 
   /** A person asked for something: what works beside it has its whole time again. */
   asked(): void {
-    if (this.#heldSince !== null) this.#heldSince = this.#now();
+    if (this.#heldSince !== null) this.#heldSince = steadyNow();
   }
 
   /** Claude gave a result, after the tracker has read it. @returns whether the turn continues all the same */
   holdsAfterResult(queued: boolean): boolean {
-    this.#queuedSince = queued ? this.#now() : null;
+    this.#queuedSince = queued ? steadyNow() : null;
     if (this.#waitsUntil() === null) {
       this.forget();
       return false;
     }
-    this.#heldSince ??= this.#now();
+    this.#heldSince ??= steadyNow();
     this.look();
     return true;
   }
@@ -90,17 +84,17 @@ export class EndOfWork {
       this.#events.ended();
       return;
     }
-    const left = until - this.#now();
+    const left = until - steadyNow();
     if (left > 0) {
-      this.#timer = setTimeout(() => this.look(), Math.min(left + 1, 60_000));
+      this.#cancelTimer = after(Math.min(left + 1, 60_000), () => this.look());
       return;
     }
     if (this.#overdueSince === null) {
-      this.#overdueSince = this.#now();
+      this.#overdueSince = steadyNow();
       this.#events.overdue(this.#tracker.background.helpers);
       this.look();
     } else {
-      this.#overdueSince = this.#now();
+      this.#overdueSince = steadyNow();
       this.#events.stuck();
     }
   }
@@ -116,7 +110,7 @@ export class EndOfWork {
   /** Until when the end is waited for, on the monotonic clock; null: it is here. */
   #waitsUntil(): number | null {
     const { background } = this.#tracker;
-    const now = this.#now();
+    const now = steadyNow();
     if (background.helpers.length > 0) {
       if (this.#overdueSince !== null) return this.#overdueSince + ENDING_MS;
       return (this.#heldSince ?? now) + this.#limits.helperMs;
@@ -132,7 +126,6 @@ export class EndOfWork {
   }
 
   #stopTimer(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#cancelTimer();
   }
 }

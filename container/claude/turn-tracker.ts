@@ -76,12 +76,7 @@ export class TurnTracker {
   /** Results of Claude's own calls since its last batch was done. */
   #results: string[] = [];
   #running = false;
-  readonly background: BackgroundTasks;
-
-  /** @param now milliseconds of a monotonic clock */
-  constructor(now: () => number = () => performance.now()) {
-    this.background = new BackgroundTasks(now);
-  }
+  readonly background = new BackgroundTasks();
 
   /** A prompt was handed to the CLI. */
   delivered(promptId: string): void {

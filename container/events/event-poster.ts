@@ -14,7 +14,7 @@ import {
   UNWATCHED_FLUSH_MS,
 } from '../../src/protocol/sandbox.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
-import { steadyNow } from '../clock.ts';
+import { after, pause, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';
 import type { EventJournal } from './journal.ts';
 
@@ -130,7 +130,7 @@ export class EventPoster {
     while (!this.#stopped) {
       if (this.#stored !== null && this.#stored >= seq) return true;
       if (steadyNow() >= deadline) return false;
-      await new Promise((done) => setTimeout(done, 10));
+      await pause(10);
     }
     return false;
   }
@@ -298,9 +298,9 @@ export class EventPoster {
 
   async #sleep(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const cancel = after(ms, resolve);
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });

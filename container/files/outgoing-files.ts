@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
 import { fileType, KNOWN_TYPES } from '../../src/protocol/file-type.ts';
 import { FILE_NAME, MAX_SHARED_BYTES, MAX_SHARED_FILES, type SharedFile } from '../../src/protocol/files.ts';
-import { steadyNow } from '../clock.ts';
+import { pause, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';
 import { mkdir, rm } from './inside.ts';
 
@@ -143,7 +143,7 @@ async function put(
       problem = `the gateway cannot be reached (${messageOf(error)})`;
     }
     log('warning', 'file not shared', { name, attempt, problem });
-    await new Promise((done) => setTimeout(done, 500 * attempt));
+    await pause(500 * attempt, signal);
   }
   return problem || 'the session ended';
 }

@@ -1,6 +1,5 @@
 /** The gateway's `/checkpoint`: where checkpoints are put, and got back by another life. */
 import { createHash, randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/lib/error.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import {
@@ -9,6 +8,7 @@ import {
   MAX_CHECKPOINT_OBJECT_BYTES,
   staleCheckpointSchema,
 } from '../../src/protocol/checkpoint.ts';
+import { pause } from '../clock.ts';
 import { askGateway, type GatewayAccess, GatewayRequestError } from './request.ts';
 
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -108,7 +108,7 @@ async function ask(
       if (!passes || wait === undefined || access.signal.aborted) {
         throw new CheckpointStoreError(message, { passes, status });
       }
-      await sleep(wait * (0.75 + Math.random() / 2), undefined, { ref: false });
+      await pause(wait * (0.75 + Math.random() / 2), access.signal);
     }
   }
 }

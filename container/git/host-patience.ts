@@ -1,6 +1,6 @@
 /** Waiting for a git host that is away: for as long as that lasts, within a limit, and said plainly. */
 import { type Backoff, backoff } from '../../src/lib/backoff.ts';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';
 import { PreparationError } from './preparation-error.ts';
 
@@ -81,17 +81,4 @@ export async function untilHostAnswers<T>(plan: Waiter, attempt: () => Promise<T
       await pause(Math.min(backoff(PAUSES, tries, Math.random()), waiting.patienceMs - waited), signal);
     }
   }
-}
-
-/** Ends early when the signal is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const over = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', over);
-      resolve();
-    };
-    const timer = setTimeout(over, ms);
-    signal.addEventListener('abort', over);
-  });
 }

@@ -1,13 +1,13 @@
 /** The bare mirror of a repository, shared by all its sessions on a disk: brought up to date from the git host, one git at a time. */
 import { lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
 import { killServerChildren } from '../process/process-group.ts';
 import { forgetSeed, seedFromBundle, verifySeed } from './bundle.ts';
 import { complaint, GitError, git, isBranchGone, remoteFailure } from './git.ts';
-import { HostAwayError, pause } from './host-patience.ts';
+import { HostAwayError } from './host-patience.ts';
 import { PreparationError } from './preparation-error.ts';
 import { inMirror, type WorkspacePlan } from './workspace-plan.ts';
 

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf } from '../../src/lib/error.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
+import { pause } from '../clock.ts';
 import { withBlob } from '../files/inside.ts';
 import type { GitRemote } from '../git/git.ts';
 import { incomingFolder, type Pointer, takeObject } from './store.ts';
@@ -213,7 +213,7 @@ async function again<T>({ signal }: LfsAccess, retries: boolean, task: () => Pro
       const wait = RETRY_PAUSES_MS[attempt];
       if (!(error instanceof LfsError) || !error.passes || !retries || wait === undefined || signal.aborted)
         throw error;
-      await sleep(wait * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {});
+      await pause(wait * (0.75 + Math.random() / 2), signal);
     }
   }
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
 import { type HeldPush, MAX_HELD_DIFF } from '../../src/protocol/held-push.ts';
 import type { ChangedFile, Commit } from '../../src/protocol/sandbox.ts';
-import { steadyNow } from '../clock.ts';
+import { pause, steadyNow } from '../clock.ts';
 import { readFile, rm } from '../files/inside.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
 import {
@@ -225,7 +225,7 @@ async function breakStaleLocks(plan: WorkspacePlan): Promise<void> {
         await rm(path, { force: true });
         break;
       }
-      await new Promise((done) => setTimeout(done, 50));
+      await pause(50);
     }
   }
 }
@@ -377,7 +377,7 @@ async function storePatch(
       if (!refusal.retry || wait === undefined || plan.signal.aborted || steadyNow() > until) {
         return { bytes: null, problem: `The patch could not be stored: ${refusal.problem}` };
       }
-      await new Promise((done) => setTimeout(done, wait));
+      await pause(wait, plan.signal);
     }
   } catch (error) {
     if (error instanceof GitError && error.tooLarge) {

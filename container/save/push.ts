@@ -1,6 +1,6 @@
 /** Pushes the session's branch, and tells what a refusal means: who can do something about it, and whether it passes. */
 import { type HeldPush, readHeldMark } from '../../src/protocol/held-push.ts';
-import { steadyNow } from '../clock.ts';
+import { pause, steadyNow } from '../clock.ts';
 import { complaint, GitError, git, refusedRefs, remoteFailure } from '../git/git.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
@@ -67,7 +67,7 @@ export async function push(plan: WorkspacePlan, head: string, onHost: string | n
       log('warning', 'push failed', { attempt: attempt + 1, retry: failure.retry, complaint: complaint(error) });
       const wait = RETRY_PAUSES_MS[attempt];
       if (failure.retry && !failure.stale && wait !== undefined && !plan.signal.aborted && steadyNow() < until) {
-        await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
+        await pause(wait * (0.75 + Math.random() / 2), plan.signal);
         continue;
       }
       return failure;

@@ -3,6 +3,7 @@
  * and after a save the bundle at the gateway is brought up to date.
  */
 
+import { pause } from '../clock.ts';
 import { CacheError } from '../gateway/cache-client.ts';
 import { refreshBundle } from '../git/bundle.ts';
 import { GitError } from '../git/git.ts';
@@ -55,7 +56,7 @@ export class RepositoryUpkeep {
   }
 
   async #completeHistory(): Promise<boolean> {
-    await this.#pause();
+    await pause(PAUSE_MS, this.#context.signal);
     if (this.#context.isOver) return false;
     // It may wait for another session that uses the mirror; the end of this one does not.
     return await Promise.race([wholeHistory(this.#context.plan), this.#end()]);
@@ -67,22 +68,9 @@ export class RepositoryUpkeep {
   }
 
   async #refresh(): Promise<void> {
-    await this.#pause();
+    await pause(PAUSE_MS, this.#context.signal);
     if (this.#context.isOver || this.#isBusy() || !(await (this.#history ?? true))) return;
     this.#isRefreshed = true;
     await refreshBundle(this.#context.plan);
-  }
-
-  #pause(): Promise<void> {
-    const { signal } = this.#context;
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, PAUSE_MS);
-      signal.addEventListener('abort', done);
-    });
   }
 }

@@ -8,7 +8,7 @@ import { Mutex } from '../../src/lib/mutex.ts';
 import { HELD_PUSH_TOOL, type HeldPush } from '../../src/protocol/held-push.ts';
 import type { Decision } from '../../src/protocol/sandbox.ts';
 import { repairRepository } from '../checkpoints/repair.ts';
-import { elapsedMs, steadyNow } from '../clock.ts';
+import { after, elapsedMs, steadyNow } from '../clock.ts';
 import { type Shared, shareFiles } from '../files/outgoing-files.ts';
 import { GitError } from '../git/git.ts';
 import { fetchSubmodules } from '../git/submodules.ts';
@@ -50,7 +50,7 @@ export class Saving {
   readonly #reportedProblems = new Set<string>();
   /** Pushes that failed for a reason that passes, in a row. */
   #failedPushes = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #cancelPush = () => {};
 
   constructor(context: IncarnationContext, options: SavingOptions) {
     this.#context = context;
@@ -90,8 +90,7 @@ export class Saving {
 
   /** No later tries. */
   close(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#cancelPush();
   }
 
   /**
@@ -318,6 +317,6 @@ export class Saving {
     this.close();
     this.#failedPushes = failed ? this.#failedPushes + 1 : 0;
     if (!failed || this.#failedPushes > MAX_LATER_PUSHES) return;
-    this.#timer = setTimeout(() => this.retryPush(), fullBackoff(LATER_PUSHES, this.#failedPushes));
+    this.#cancelPush = after(fullBackoff(LATER_PUSHES, this.#failedPushes), () => this.retryPush());
   }
 }

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { logTo } from '../../container/log.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import { eventually, processesOf, run, type Stage, setStage } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 /** A command that runs until there is a file `go`. */
 const WAIT_FOR_GO = `touch running; node -e "setInterval(() => require('fs').existsSync('go') && process.exit(), 20)"`;
@@ -145,7 +146,9 @@ describe('work outlives its sandbox', () => {
     const { sequence } = stage.gateway.checkpoint ?? { sequence: 0 };
     stage.gateway.eventsAway = true;
     await writeFile(join(stage.worktree('shop-1'), 'go'), '');
-    await new Promise((done) => setTimeout(done, 1_500));
+    testClock.hurry(10);
+    await eventually(() => stage.gateway.refusedBatches > 6, 'events that wait');
+    testClock.calm();
     expect(stage.gateway.checkpoint?.sequence).toBe(sequence);
     stage.gateway.eventsAway = false;
     const last = await checkpoint((found) => found.sequence > sequence);
@@ -251,7 +254,9 @@ describe('work outlives its sandbox', () => {
     stage.gateway.checkpointsAway = true;
     await stage.start('shop-1', { generation: 2, restore: manifest });
     await stage.event('step', ({ step }) => step === 'restore');
-    await new Promise((done) => setTimeout(done, 600));
+    testClock.hurry();
+    await eventually(() => stage.gateway.refusedCheckpoints > 5, 'tries to restore');
+    testClock.calm();
     expect(stage.eventsOf('failed')).toEqual([]);
     stage.gateway.checkpointsAway = false;
     expect(await stage.event('ready')).toMatchObject({ resumed: true });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/protocol/sandbox.ts';
+import { HEARTBEAT_MS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/protocol/sandbox.ts';
 import {
   eventually,
   processesOf,
@@ -14,6 +14,7 @@ import {
   type Stage,
   setStage,
 } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 let stage: Stage;
 const servers: ServerProcess[] = [];
@@ -35,6 +36,7 @@ describe('events', () => {
     stage.gateway.eventsAway = true;
     await stage.prompt('shop-1', 'The total of the cart is wrong.');
     // The turn takes its course all the same, up to the push.
+    testClock.hurry(20);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the turn');
     expect(stage.lines('result')).toEqual([]);
     expect((await stage.host.branches('acme/shop')).map((branch) => branch.name)).toContain('cyrus/shop-1');
@@ -52,9 +54,10 @@ describe('events', () => {
     await stage.event('cli-started');
     stage.gateway.eventsAway = true;
     await stage.prompt('shop-1', '[script: no-change]');
+    testClock.hurry(20);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the turn');
+    testClock.calm();
     // By now the next try is seconds away.
-    await new Promise((done) => setTimeout(done, 2_500));
     stage.gateway.eventsAway = false;
     await stage.stop('shop-1');
     await eventually(() => stage.lines('result').length === 1, 'the result', 500);
@@ -66,6 +69,7 @@ describe('events', () => {
     await stage.event('cli-started');
     stage.gateway.away = true;
     await stage.prompt('shop-1', 'offline.txt');
+    testClock.hurry(20);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the save', 60_000);
     stage.gateway.away = false;
     await stage.prompt('shop-1', 'more.txt', 2);
@@ -119,12 +123,11 @@ describe('events', () => {
     stage.model.failNext({ hang: true });
     await stage.start('shop-1');
     await stage.prompt('shop-1', '[script: no-change]');
-    const since = Date.now();
-    await eventually(
-      () => stage.gateway.batches.find(({ at, batch }) => at > since + 5_000 && batch.events.length === 0),
-      'a heartbeat',
-      15_000,
-    );
+    await eventually(() => stage.lines('system').length > 0, 'the turn');
+    const empty = () => stage.gateway.batches.filter(({ batch }) => batch.events.length === 0).length;
+    const before = empty();
+    testClock.advance(HEARTBEAT_MS);
+    await eventually(() => empty() > before, 'a heartbeat', 4_000);
   });
 });
 

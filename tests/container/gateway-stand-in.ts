@@ -32,6 +32,9 @@ export interface GatewayStandIn {
   checkpointStoredAt: number;
   /** 503 to checkpoints alone while true. */
   checkpointsAway: boolean;
+  /** Requests for checkpoints and batches of events that were answered with 503 meanwhile. */
+  refusedCheckpoints: number;
+  refusedBatches: number;
   /** 400 to checkpoints alone while true. */
   checkpointsRefused: boolean;
   /** What is kept of repositories: manifests by entry, parts by `entry/version/part`. */
@@ -213,7 +216,10 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
 
   async function takeCheckpoint(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const body = await read(request);
-    if (gateway.checkpointsAway) return send(response, 503, { error: 'away', message: 'away' });
+    if (gateway.checkpointsAway) {
+      gateway.refusedCheckpoints += 1;
+      return send(response, 503, { error: 'away', message: 'away' });
+    }
     if (gateway.checkpointsRefused) return send(response, 400, { error: 'malformed', message: 'not this' });
     const [, , , first = '', second = ''] = path.split('/');
     if (request.method === 'GET') {
@@ -255,6 +261,7 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
 
   function takeEvents(body: Buffer, response: ServerResponse): void {
     if (gateway.eventsAway) {
+      gateway.refusedBatches += 1;
       send(response, 503, { error: 'away', message: 'away' });
       return;
     }
@@ -296,6 +303,8 @@ export async function startGatewayStandIn(token: string, targets: GatewayTargets
     checkpointDelayMs: 0,
     checkpointStoredAt: 0,
     checkpointsAway: false,
+    refusedCheckpoints: 0,
+    refusedBatches: 0,
     checkpointsRefused: false,
     cache: new Map(),
     shared: [],

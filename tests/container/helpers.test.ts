@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { planMarker } from '../../dev/claude/scripts.ts';
 import type { StartSession } from '../../src/protocol/sandbox.ts';
 import { type DeepPartial, eventually, processesOf, type Stage, type StageOptions, setStage } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 type Plan = Parameters<typeof planMarker>[0];
 
@@ -224,11 +225,13 @@ test('who began the session before helpers were waited for is told the end of a 
 });
 
 test('a command in the background does not hold the turn for long, is named where it ends, and at the idle limit', async () => {
-  await begin({ config: { commandMs: 300, idleMs: 3_000 } });
+  await begin({ config: { commandMs: 300 } });
+  const { idleMs } = stage.config;
   await stage.prompt('shop-1', planMarker({ steps: [background('sleep 100000', 'dev server')], text: 'It runs.' }));
   const saved = await stage.event('saved');
-  expect(saved.background).toEqual({ commands: ['dev server (sleep 100000)'], endAfterMs: 3_000 });
+  expect(saved.background).toEqual({ commands: ['dev server (sleep 100000)'], endAfterMs: idleMs });
   expect(processesOf(stage, 'shop-1').length).toBeGreaterThan(1);
+  testClock.advance(idleMs + 1_000);
   const exit = await stage.event('cli-exited');
   expect(exit).toMatchObject({ cause: 'idle', duringTurn: false, background: ['dev server (sleep 100000)'] });
   expect(processesOf(stage, 'shop-1')).toEqual([]);

@@ -3,6 +3,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually, processesOf, run, type Stage, setStage } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 /** A command that runs until there is a file `go`. */
 const WAIT_FOR_GO = 'touch running; node -e "setInterval(() => require(`fs`).existsSync(`go`) && process.exit(), 20)"';
@@ -199,10 +200,13 @@ describe('the CLI', () => {
   });
 
   test('that says nothing for too long is ended as silent', async () => {
-    stage = await setStage({ config: { silenceMs: 2_000 } });
+    stage = await setStage();
     stage.model.failNext({ hang: true });
     await stage.start('shop-1');
     await stage.prompt('shop-1', '[script: no-change]');
+    await eventually(() => stage.lines('system').length > 0, 'the turn');
+    // Longer than a CLI may be silent.
+    testClock.advance(stage.config.silenceMs + 1_000);
     expect(await stage.event('cli-exited')).toMatchObject({ duringTurn: true, cause: 'silent' });
     await stage.event('saved');
   });

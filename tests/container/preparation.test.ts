@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
+import { logTo } from '../../container/log.ts';
 import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import type { RepositorySeed } from '../../dev/git/seed.ts';
 import { eventually, processesOf, REAL_GIT_PASSWORD, run, type Stage, setStage } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 let stage: Stage;
 afterEach(() => stage?.close());
@@ -59,8 +61,9 @@ describe('preparations that fail say what a person can do', () => {
   });
 
   test('the git host stays down longer than a start waits', async () => {
-    stage = await setStage({ config: { hostPatienceMs: 1_000 } });
+    stage = await setStage({ config: { hostPatienceMs: 60_000 } });
     stage.host.failNext(1_000, 502);
+    testClock.hurry(200);
     await stage.start('shop-1');
     const failed = await stage.event('failed');
     expect(failed.message).toMatch(/^The git host of acme\/shop could not be reached \(\d+ tries\): /);
@@ -89,6 +92,7 @@ test('a git host that fails twice and then answers is no failure', async () => {
   stage = await setStage();
   // What a push begins with is asked beside, and may be one of them.
   stage.host.failNext(3, 503);
+  testClock.hurry();
   await stage.start('shop-1');
   await stage.event('ready');
   expect(stage.eventsOf('failed')).toEqual([]);
@@ -100,6 +104,7 @@ describe('a start while the git host is away', () => {
   test('waits, says for what, and goes on by itself once the host is back, without a word of anybody', async () => {
     stage = await setStage();
     stage.host.failNext(10_000, 503);
+    testClock.hurry();
     await stage.start('shop-1');
     await stage.prompt('shop-1', '[script: no-change]');
     await eventually(() => stage.eventsOf('step').some(waits), 'the wait to be told');
@@ -113,6 +118,8 @@ describe('a start while the git host is away', () => {
     ]);
     expect((await stage.status('shop-1')).state).toBe('preparing');
     stage.host.failNext(0, 503);
+    await stage.event('ready');
+    testClock.calm();
     expect(await stage.result()).toMatchObject({ is_error: false });
     // Told once, and taken back.
     expect(stage.eventsOf('step').filter(waits)).toHaveLength(1);
@@ -123,6 +130,7 @@ describe('a start while the git host is away', () => {
     stage = await setStage();
     await pushCommit(stage, 'cyrus/shop-1', 'of-somebody-else.txt');
     stage.host.failNext(4, 503);
+    testClock.hurry();
     await stage.start('shop-1', { repository: { pushed: null } });
     expect((await stage.event('ready')).branch).not.toBe('cyrus/shop-1');
   });
@@ -130,6 +138,7 @@ describe('a start while the git host is away', () => {
   test('ends at once where the session is stopped for good', async () => {
     stage = await setStage();
     stage.host.failNext(10_000, 503);
+    testClock.hurry();
     await stage.start('shop-1');
     await eventually(() => stage.eventsOf('step').some(waits), 'the wait to be told');
     await stage.start('shop-1', { generation: 2 });
@@ -282,11 +291,18 @@ test('a git that holds a lock of the mirror for a moment is waited for, whatever
   await writeFile(lock, '');
   const long = new Date(Date.now() - 3_600_000);
   await utimes(lock, long, long);
-  const gone = setTimeout(() => void rm(lock, { force: true }), 300);
   stage.gateway.awaitNewStream();
+  const isMet = new Promise<void>((met) => {
+    logTo((line) => {
+      if (line.includes('git remote failed')) met();
+    });
+  });
   await stage.start('shop-1', { generation: 2 });
+  await isMet;
+  logTo(() => {});
+  await rm(lock);
+  testClock.hurry(10);
   await stage.event('ready');
-  clearTimeout(gone);
   const done = stage.eventsOf('step').find(({ step, status }) => step === 'mirror' && status === 'done');
   expect(done?.detail).toBe('1 new commit on main');
 });

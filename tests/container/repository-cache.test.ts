@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { runGit } from '../../dev/git/git-command.ts';
 import type { SeedCommit } from '../../dev/git/seed.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
+import { testClock } from './test-clock.ts';
 
 let stage: Stage;
 afterEach(() => stage?.close());
@@ -161,7 +162,8 @@ describe('the bundle of a repository', () => {
     stage = await setStage();
     await stage.start('large-1', { repository: { fullName: 'acme/shop' } });
     await work();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    testClock.advance(60_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
     expect(stage.gateway.cache.size).toBe(0);
   });
 });

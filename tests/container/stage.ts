@@ -25,6 +25,7 @@ import {
   sandboxStatusSchema,
 } from '../../src/protocol/sandbox.ts';
 import { type GatewayStandIn, startGatewayStandIn } from './gateway-stand-in.ts';
+import { testClock } from './test-clock.ts';
 
 /** Nothing of these may ever be found in the sandbox. */
 export const REAL_MODEL_CREDENTIAL = 'real-oauth-token-that-must-not-leak';
@@ -48,6 +49,8 @@ type EventOf<T extends SandboxEvent['type']> = Extract<SandboxEvent, { type: T }
 
 export interface Stage {
   root: string;
+  /** Of the server. */
+  config: SandboxConfig;
   gateway: GatewayStandIn;
   host: GitHost;
   model: ScriptedModel;
@@ -122,6 +125,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const conversationId = randomUUID();
   const stage: Stage = {
     root: config.root,
+    config,
     gateway,
     host,
     model,
@@ -145,6 +149,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       stage.url = server.url;
     },
     close: async () => {
+      testClock.calm();
       await server.close();
       await gateway.close();
       await model.close();

@@ -9,7 +9,7 @@ let now = 0;
 let restoreClock = () => {};
 beforeEach(() => {
   now = 0;
-  restoreClock = setClock(() => now);
+  restoreClock = setClock({ now: () => now, after: () => () => {} });
 });
 afterEach(() => restoreClock());
 
