@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-pool-workers';
 import { defineConfig } from 'vitest/config';
+import { z } from 'zod';
 
 /** Secrets and addresses of the Worker under test. Nothing here is a credential of anything. */
 const testBindings = {
@@ -19,15 +21,33 @@ const testBindings = {
   CLAUDE_CODE_OAUTH_TOKEN: 'real-oauth-token-of-the-test',
 };
 
+/** How much of what is random is tried (tests/histories.ts): `npm run test:fast` tries a part. */
+const provide = { shareOfHistories: z.coerce.number().gt(0).max(1).default(1).parse(process.env.CYRUS_HISTORIES) };
+
 export default defineConfig({
   test: {
+    // Vitest would keep one processor for itself, which has little to do.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['tests/unit/**/*.test.ts', 'tests/dev/**/*.test.ts'],
+          include: ['tests/unit/**/*.test.ts'],
           environment: 'node',
-          // Histories by the thousand and real processes take their time on a busy machine.
+          provide,
+          isolate: false,
+          // Histories by the thousand and real gits take their time on a busy machine.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'dev',
+          include: ['tests/dev/**/*.test.ts'],
+          environment: 'node',
+          isolate: false,
+          // Commands and the real CLI take their time on a busy machine.
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -55,6 +75,9 @@ export default defineConfig({
           name: 'worker',
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/setup.ts'],
+          provide,
+          // The Worker is loaded once, not for each file; setup.ts empties its storage in between.
+          isolate: false,
           testTimeout: 60_000,
         },
       },

@@ -8,6 +8,7 @@ import { chooseToken } from '../../src/claude-quota/token-pool.ts';
 import { current, leftOf, readWindows, roomAt, type Windows } from '../../src/claude-quota/windows.ts';
 import { UsageReader } from '../../src/gateway/claude/usage-reader.ts';
 import { admit, emptyLine, join, type Line, leave, orderOf, placesOf } from '../../src/queue/fair-queue.ts';
+import { histories } from '../histories.ts';
 import { Random } from './support/random.ts';
 import { init, line, result, SessionPlay, saved } from './support/session-play.ts';
 
@@ -251,8 +252,9 @@ describe('the line before the places of a workspace', () => {
     expect(leave(line, 'a', 2).working).toHaveLength(0);
   });
 
-  it('loses nobody and never exceeds the cap, in 500 random histories', () => {
-    for (let seed = 1; seed <= 500; seed++) {
+  const queues = histories(500);
+  it(`loses nobody and never exceeds the cap, in ${queues} random histories`, () => {
+    for (let seed = 1; seed <= queues; seed++) {
       const random = new Random(seed);
       const cap = 1 + random.below(3);
       let line: Line = emptyLine;

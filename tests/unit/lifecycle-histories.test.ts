@@ -4,6 +4,7 @@ import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.t
 import type { EffectResult } from '../../src/session/lifecycle/model/events.ts';
 import { currentTurn } from '../../src/session/lifecycle/model/state.ts';
 import { isUnderWay } from '../../src/session/lifecycle/start/queue-slot.ts';
+import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';
 import {
   aborted,
@@ -294,8 +295,11 @@ function ids(prompts: { promptId: string }[]): string[] {
   return prompts.map(({ promptId }) => promptId);
 }
 
-it('owes no thread an answer in the end, and gives none twice, in 2,000 random histories', { timeout: 300_000 }, () => {
-  for (let seed = 1; seed <= 2_000; seed++) {
+const count = histories(2_000);
+it(`owes no thread an answer in the end, and gives none twice, in ${written(count)} random histories`, {
+  timeout: 300_000,
+}, () => {
+  for (let seed = 1; seed <= count; seed++) {
     const world = new World(seed);
     for (let i = 0; i < 60; i++) {
       if (world.random.chance(0.15)) world.ask();

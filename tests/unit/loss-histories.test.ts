@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';
 import { crashed, init, line, result, SessionPlay, saved } from './support/session-play.ts';
 
@@ -193,8 +194,9 @@ class World {
   }
 }
 
-it('answers every thread, and asks nothing twice in one conversation, in 1,000 random histories of losses', () => {
-  for (let seed = 1; seed <= 1_000; seed++) {
+const count = histories(1_000);
+it(`answers every thread, and asks nothing twice in one conversation, in ${written(count)} random histories of losses`, () => {
+  for (let seed = 1; seed <= count; seed++) {
     const world = new World(seed);
     for (let steps = 0; steps < 80; steps++) {
       if (world.random.chance(0.08)) world.ask();

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
+import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';
 import { init, line, result, SessionPlay, text } from './support/session-play.ts';
 
@@ -369,8 +370,9 @@ function named(body: SandboxEventBody, ids: string[]): SandboxEventBody {
   return { ...body, line: JSON.stringify({ ...JSON.parse(body.line), user_message_uuids: ids }) };
 }
 
-it('reads or explains every request, closes each once with its own answer, and runs nothing after its stop, in 1,500 random histories', () => {
-  for (let seed = 1; seed <= 1_500; seed++) {
+const count = histories(1_500);
+it(`reads or explains every request, closes each once with its own answer, and runs nothing after its stop, in ${written(count)} random histories`, () => {
+  for (let seed = 1; seed <= count; seed++) {
     const world = new World(seed);
     for (let steps = 0; steps < 80; steps++) {
       const what = world.random.next();

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { journalEntrySchema } from '../../src/protocol/journal.ts';
 import { viewerFrameSchema } from '../../src/protocol/viewer.ts';
 import { applyFrame, emptyTimeline, type Timeline } from '../../src/web/live/timeline.ts';
+import { histories } from '../histories.ts';
 import { Random } from '../unit/support/random.ts';
 import { init, line, result, saved, text } from '../unit/support/session-play.ts';
 import { created, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
@@ -259,7 +260,8 @@ describe('a viewer', () => {
     await vi.waitFor(() => expect(fold(frames).entries.at(-1)?.kind).toBe('claude-started'));
   });
 
-  it('cut off at 100 random moments misses nothing and sees nothing twice', async () => {
+  const most = histories(100);
+  it(`cut off at ${most} random moments misses nothing and sees nothing twice`, async () => {
     const { thread, reporter } = await started();
     const random = new Random(7);
     let viewer = await watch(thread);
@@ -273,7 +275,7 @@ describe('a viewer', () => {
     };
     await reporter.report(init);
     let cuts = 0;
-    for (let message = 0; cuts < 100; message++) {
+    for (let message = 0; cuts < most; message++) {
       const words = Array.from({ length: 1 + random.below(5) }, (_, i) => `word ${message}.${i} `);
       const id = `msg-${message}`;
       const named = (body: ReturnType<typeof line>) => JSON.parse(JSON.stringify(body).replaceAll('msg-1', id));

@@ -1,4 +1,4 @@
-import { applyD1Migrations } from 'cloudflare:test';
+import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, vi } from 'vitest';
 import { enforcePlatformLimits } from './support/platform-limits.ts';
@@ -14,6 +14,8 @@ const { waitFor } = vi;
 vi.waitFor = (callback, options) => waitFor(callback, options ?? { timeout: WAIT_MS });
 
 beforeAll(async () => {
+  // The isolate is that of the files before; what they stored and their objects are not.
+  await reset();
   await enforcePlatformLimits();
   await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 });
