@@ -28,6 +28,8 @@ export default defineConfig({
   test: {
     // Vitest would keep one processor for itself, which has little to do.
     maxWorkers: Math.max(2, availableParallelism()),
+    // What the Worker logs is shown for tests that fail.
+    silent: 'passed-only',
     projects: [
       {
         test: {

@@ -2,6 +2,7 @@ import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { saved } from '../unit/support/session-play.ts';
 import {
   created,
   issueUpdate,
@@ -10,9 +11,10 @@ import {
   ORGANIZATION,
   prompted,
   send,
+  type Thread,
 } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { page, registerWorkspace } from './support/sessions.ts';
+import { page, Reporter, registerWorkspace } from './support/sessions.ts';
 
 let outside: Outside;
 
@@ -22,6 +24,23 @@ beforeEach(async () => {
   await registerWorkspace();
   await settings('PUT', {});
 });
+
+/** The sandbox says that it has carried the stop out. */
+async function stopped(thread: Thread): Promise<void> {
+  await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
+  const prompts = { read: [], unread: [] };
+  const exit = {
+    type: 'cli-exited',
+    code: 0,
+    signal: null,
+    duringTurn: true,
+    cause: 'stop',
+    turn: 1,
+    prompts,
+  } as const;
+  await new Reporter(thread).report(exit, saved(1, 0));
+  await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'));
+}
 
 async function admin(method: string, path: string, body?: unknown) {
   const headers = { authorization: `Bearer ${env.ADMIN_TOKEN}` };
@@ -103,13 +122,12 @@ describe('a person who may not give work to Cyrus', () => {
     await send(created(thread));
     await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
     await send(prompted(thread, '', { signal: 'stop' }));
-    await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
+    await stopped(thread);
     const input = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main' };
     const blocking = repositorySettingsSchema.parse({ blockedUsers: ['user-1'] });
     const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
     await upsertRepository(database, ORGANIZATION, 'acme/shop', { ...input, settings: blocking }, 2);
     const before = outside.starts.length;
-    await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'), 15_000);
     await send(prompted(thread, 'Go on.'));
     await vi.waitFor(() => expect(outside.said.at(-1)?.content.body).toContain('in this repository'));
     expect(outside.starts).toHaveLength(before);
@@ -121,7 +139,7 @@ describe('a person who may not give work to Cyrus', () => {
     await send(created(thread));
     await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
     await send(prompted(thread, '', { signal: 'stop' }));
-    await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'), 15_000);
+    await stopped(thread);
     const before = outside.starts.length;
     const ops = { id: 'team-2', key: 'OPS', name: 'Operations' };
     const moved = { identifier: 'OPS-3', title: 'Renamed', teamId: ops.id, team: ops };
