@@ -20,17 +20,18 @@ import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../prot
 import { sandboxFor } from '../sandbox/choose.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { lastConfig, settledConfig } from '../store/settings.ts';
-import { performTogether, toFailure } from './effects/perform.ts';
+import { attempt } from './effects/perform.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { setBack, setForward } from './lifecycle/clock-moves.ts';
+import type { Failure } from './lifecycle/effects/failure.ts';
+import { isGivenUp, retryPolicy } from './lifecycle/effects/index.ts';
 import { intakeAt, refusalOfIntake } from './lifecycle/intake.ts';
 import { contextBeside, contextText } from './lifecycle/issue-context.ts';
 import { withNews } from './lifecycle/issue-news.ts';
 import { plausibleTime } from './lifecycle/model/clock-time.ts';
 import { isSilenceTrouble, nextDeadline } from './lifecycle/model/deadlines.ts';
-import { type Effect, laneOf } from './lifecycle/model/effects.ts';
+import type { Effect } from './lifecycle/model/effects.ts';
 import type { MetSecret, SessionEvent } from './lifecycle/model/events.ts';
-import { attemptLimitMs, isGivenUp } from './lifecycle/model/retry-policies.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
 import { initialState, type SessionState } from './lifecycle/model/state.ts';
 import type { StepContext, Transition } from './lifecycle/model/transition.ts';
@@ -476,7 +477,7 @@ export class IssueSession extends DurableObject<Env> {
 
   /** Linear takes the workspace's token again: what waited for that is sent at once. */
   linearIsBack(): void {
-    this.#outbox.hurry((effect) => laneOf(effect).startsWith('linear:') || effect.kind === 'open-thread', Date.now());
+    this.#outbox.hurry((effect) => retryPolicy(effect, 'unauthorized') !== null, Date.now());
     this.ctx.waitUntil(this.#carryOut());
   }
 
@@ -650,50 +651,47 @@ export class IssueSession extends DurableObject<Env> {
   /** Tries effects that were leased together: one effect, or what one request to Linear carries. */
   async #tryOnce(together: Pending[]): Promise<void> {
     const state = this.#state;
-    const [first] = together;
-    if (!state || !first) return;
-    try {
-      const effects = together.map(({ effect }) => effect);
-      const limitMs = attemptLimitMs(effects);
-      const work = performTogether(effects, {
-        env: this.env,
-        config: this.#config,
-        database: this.#database(),
-        state,
-        journal: this.#journal,
-        promptText: (promptId) => this.#store.promptText(promptId),
-        promptsWith: (words) => this.#store.promptsWith(words),
-        checkpoint: () => this.#checkpoint.get(),
-        pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
-        assets: this.#assets,
-        secretCopy: storedSecret(this.ctx.storage.kv),
-      });
-      const result = await settledWithin(limitMs, work);
-      // What it comes to later changes nothing: effects are safe to do twice, and the next attempt tells.
-      if (result === 'late') throw new Error(`no answer within ${limitMs / 60_000} minutes`);
-      this.#settle(together, { type: 'effect-done', effect: first.effect, result });
-    } catch (error) {
-      this.#takeFailure(together, state.id, error);
-    }
+    if (!state) return;
+    const [effect, ...others] = together.map((pending) => pending.effect);
+    if (!effect) return;
+    const outcome = await attempt([effect, ...others], {
+      env: this.env,
+      config: this.#config,
+      database: this.#database(),
+      state,
+      journal: this.#journal,
+      promptText: (promptId) => this.#store.promptText(promptId),
+      promptsWith: (words) => this.#store.promptsWith(words),
+      checkpoint: () => this.#checkpoint.get(),
+      pushedTip: () => this.ctx.storage.kv.get<string>(PUSHED_TIP) ?? null,
+      assets: this.#assets,
+      secretCopy: storedSecret(this.ctx.storage.kv),
+    });
+    if (outcome.kind === 'done') this.#settle(together, { type: 'effect-done', effect, result: outcome.result });
+    else this.#takeFailure(together, state.id, outcome);
     await this.#carryOut();
   }
 
-  #takeFailure(together: Pending[], session: string, thrown: unknown): void {
-    const failure = toFailure(thrown);
-    const { cause, message, hint, retryAt } = failure;
+  #takeFailure(together: Pending[], session: string, failure: Failure): void {
+    const { message, hint, error } = failure;
+    const cause = failure.kind === 'terminal' ? 'terminal' : failure.cause;
     const effects = together.map(({ effect }) => effect.kind).join(' ');
     const attempts = Math.max(...together.map((pending) => pending.attempts));
-    log('session.effect.failed', { session, effect: effects, attempts, cause, error: asError(thrown) });
-    if (cause === 'terminal' && together.length > 1) {
+    log('session.effect.failed', { session, effect: effects, attempts, cause, error });
+    if (failure.kind === 'terminal' && together.length > 1) {
       // One of them is refused, or was done by an attempt that was cut off: each by itself tells which.
       this.#outbox.separate(together, message, Date.now());
       return;
     }
-    const isOver = (pending: Pending) => isGivenUp(pending.effect, pending.attempts, cause);
+    const isOver = ({ effect, attempts: tried }: Pending) =>
+      failure.kind === 'terminal' || isGivenUp(effect, tried, failure.cause);
     const again = together.filter((pending) => !isOver(pending));
-    this.#outbox.retry(again, { error: message, cause, notBefore: retryAt }, Date.now(), Math.random());
-    for (const { effect, attempts: tried } of again) {
-      if (failure.reason !== undefined) this.#tellDelay({ effect, attempts: tried, reason: failure.reason });
+    if (failure.kind === 'retryable') {
+      const { reason, cause, retryAt } = failure;
+      this.#outbox.retry(again, { error: message, cause, notBefore: retryAt }, Date.now(), Math.random());
+      for (const { effect, attempts: tried } of again) {
+        if (reason !== undefined) this.#tellDelay({ effect, attempts: tried, reason });
+      }
     }
     for (const pending of together.filter(isOver)) {
       const { effect, attempts: tried } = pending;

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
-import { type Effect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import { laneOf } from '../../src/session/lifecycle/effects/index.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';
 import { crashed, init, line, result, SessionPlay, saved } from './support/session-play.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { EffectResult } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import type { EffectResult } from '../../src/session/lifecycle/model/events.ts';
 import { reasonOf } from '../../src/session/viewers/session-view.ts';
 import { aborted, init, result, SessionPlay, saved, text } from './support/session-play.ts';
 

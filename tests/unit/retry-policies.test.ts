@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { backoff } from '../../src/lib/backoff.ts';
+import { isGivenUp, retryPolicy } from '../../src/session/lifecycle/effects/index.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { isGivenUp, retryPolicy } from '../../src/session/lifecycle/model/retry-policies.ts';
 
 const HOUR_MS = 3_600_000;
 const start: Effect = { kind: 'start-sandbox', generation: 1 };
@@ -38,8 +38,8 @@ describe('retries', () => {
   });
 
   it('are not made where they cannot succeed', () => {
-    expect(isGivenUp(answer, 1, 'terminal')).toBe(true);
     expect(isGivenUp(start, 1, 'unauthorized')).toBe(true);
+    expect(retryPolicy({ kind: 'index-session' }, 'unauthorized')).toBeNull();
   });
 
   it('have another process take an answer to Claude within a minute', () => {

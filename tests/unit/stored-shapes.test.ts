@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type JournalEntry, journalBodySchema, journalEntrySchema } from '../../src/protocol/journal.ts';
 import { phaseSchema } from '../../src/protocol/viewer.ts';
 import { renderLog } from '../../src/session/effects/log-document.ts';
-import { describeEffect, laneOf } from '../../src/session/lifecycle/model/effects.ts';
+import { describeEffect, laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
 import { STATE_VERSION, upgradeEffect, upgradeEntry, upgradeState } from '../../src/session/storage/upgrade.ts';

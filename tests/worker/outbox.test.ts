@@ -1,8 +1,8 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { INTERRUPTION_LIMIT } from '../../src/session/lifecycle/effects/retry-policies.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { INTERRUPTION_LIMIT } from '../../src/session/lifecycle/model/retry-policies.ts';
 import { MOST_TOGETHER } from '../../src/session/storage/gathering.ts';
 import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
 import { createTables } from '../../src/session/storage/tables.ts';

@@ -1,5 +1,5 @@
 /** Stops what runs in a workspace, because the ground for it is gone. */
-import type { Withdrawal } from '../../session/lifecycle/model/events.ts';
+import type { Withdrawal } from '../../session/lifecycle/issue-news.ts';
 import { type Database, listRunningSessions } from '../../store/database.ts';
 
 /**

@@ -5,8 +5,8 @@ import { bodyByTemplate, type PullRequestFacts, renderBody, renderTitle } from '
 import { proposePullRequest } from '../../github/pull-requests.ts';
 import { findRepository, type Repository } from '../../store/database.ts';
 import { DecryptionError } from '../../store/encryption.ts';
-import type { Effect } from '../lifecycle/model/effects.ts';
-import type { EffectResult } from '../lifecycle/model/events.ts';
+import type { EffectResults } from '../lifecycle/model/effect-results.ts';
+import type { EffectOf } from '../lifecycle/model/effects.ts';
 import { baseOf } from '../lifecycle/start/base-branch.ts';
 import type { Surroundings } from './effect-context.ts';
 import { SetupError } from './effect-context.ts';
@@ -18,9 +18,9 @@ import { typeOfWork } from './start/commit-conventions.ts';
  * @throws GitHubError, SetupError, DatabaseError
  */
 export async function openPullRequest(
-  effect: Extract<Effect, { kind: 'open-pull-request' }>,
+  effect: EffectOf<'open-pull-request'>,
   surroundings: Surroundings,
-): Promise<EffectResult> {
+): Promise<EffectResults['open-pull-request']> {
   const { state, config } = surroundings;
   const repository = await repositoryOf(surroundings);
   if (!repository) return null;

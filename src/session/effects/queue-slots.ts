@@ -1,9 +1,10 @@
-/** How a session asks the workspace's queue for its place, and gives it back. */
+/** Asks for room to work: for a slot in the workspace's queue, which is given back, and within Claude's limits. */
+import { claudeAccount } from '../../gateway/claude/account.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { currentTurn } from '../lifecycle/model/state.ts';
 import { isUnderWay } from '../lifecycle/start/queue-slot.ts';
-import type { Surroundings } from './effect-context.ts';
+import type { Perform, Surroundings } from './effect-context.ts';
 
 /**
  * Asks for a place for the session's turn, or where it stands.
@@ -25,3 +26,21 @@ export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'stat
     return 0;
   }
 }
+
+/** Reads only. */
+export const findRoom: Perform<'find-room'> = async (_effect, { env, state }) => ({
+  kind: 'room',
+  at: await claudeAccount(env).room(state.id),
+});
+
+/** The queue knows a session by its id; a repeat tells where it stands. */
+export const askPlace: Perform<'ask-place'> = async (_effect, surroundings) => ({
+  kind: 'place',
+  place: await takePlace(surroundings),
+});
+
+/** It concerns this turn and those before, so that a late one takes nothing from the next. */
+export const givePlace: Perform<'give-place'> = async ({ turn }, { env, state }) => {
+  await env.WORKSPACE_QUEUE.getByName(state.workspaceId).give(state.id, turn);
+  return null;
+};

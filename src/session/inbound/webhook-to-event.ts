@@ -13,9 +13,10 @@ import {
   promptText,
 } from '../../linear/webhooks/webhook.ts';
 import type { Edit } from '../lifecycle/issue-context.ts';
+import type { Withdrawal } from '../lifecycle/issue-news.ts';
 import { type IssueNews, issueOf, newsOf } from '../lifecycle/issue-news.ts';
 import type { Person } from '../lifecycle/model/directives.ts';
-import type { SessionEvent, Withdrawal } from '../lifecycle/model/events.ts';
+import type { SessionEvent } from '../lifecycle/model/events.ts';
 import type { Issue } from '../lifecycle/model/state.ts';
 import type { WishEdit } from '../lifecycle/start/wish-edits.ts';
 import { wishesIn } from '../lifecycle/start/wishes.ts';

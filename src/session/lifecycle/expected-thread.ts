@@ -5,7 +5,7 @@
  */
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { THREAD_LIMIT_MS } from './model/deadlines.ts';
-import type { Effect } from './model/effects.ts';
+import type { EffectOf } from './model/effects.ts';
 import type { EventOf, PromptSource } from './model/events.ts';
 import { type Ask, type ExpectedThread, OPENING, type SessionState } from './model/state.ts';
 import type { Step } from './model/transition.ts';
@@ -48,7 +48,7 @@ function expect(step: Step, [next, ...later]: ExpectedThread[]): void {
  * Linear lets no thread be opened where a request stands, as under a comment that is a reply: it is opened on the issue. Where that
  * cannot be either, the request fails, in the journal alone, for no thread can tell of it.
  */
-export function threadNotOpened(step: Step, { promptId, commentId }: Extract<Effect, { kind: 'open-thread' }>): void {
+export function threadNotOpened(step: Step, { promptId, commentId }: EffectOf<'open-thread'>): void {
   const { expectedThread, issue } = step.state;
   if (expectedThread?.promptId !== promptId) return;
   if (commentId !== null && issue) {

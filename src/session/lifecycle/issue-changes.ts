@@ -1,8 +1,9 @@
 /** What becomes of the issue itself while the session lives: other facts, another state. */
 
 import { type IssueNews, withNews } from './issue-news.ts';
-import type { Effect } from './model/effects.ts';
-import type { EffectResult, EventOf } from './model/events.ts';
+import type { IssueSeen } from './model/effect-results.ts';
+import type { EffectOf } from './model/effects.ts';
+import type { EventOf } from './model/events.ts';
 import type { Step } from './model/transition.ts';
 import { withdrawn } from './turn/stops.ts';
 
@@ -19,11 +20,7 @@ export function statusChanged(step: Step, { author, at = step.now }: EventOf<'st
 }
 
 /** Linear has said how the issue stands. */
-export function issueSeen(
-  step: Step,
-  { author, at }: Extract<Effect, { kind: 'look-at-issue' }>,
-  { news, why }: Extract<EffectResult, { kind: 'issue' }>,
-): void {
+export function issueSeen(step: Step, { author, at }: EffectOf<'look-at-issue'>, { news, why }: IssueSeen): void {
   if (news) takeNews(step, news);
   if (why) withdrawn(step, { type: 'withdrawn', id: step.context.newId(), why, author, teamIds: [], at });
 }

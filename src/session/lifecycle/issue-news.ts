@@ -9,6 +9,9 @@ export interface IssueNews extends Partial<Omit<Issue, 'id'>> {
   at: number;
 }
 
+/** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
+export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
+
 /** What a webhook shows of an issue. */
 export function newsOf(issue: Partial<IssueShape> & { id: string }, at: number): IssueNews {
   const { id, identifier, title, url, team, labels } = issue;

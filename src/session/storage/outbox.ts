@@ -8,16 +8,9 @@
  */
 import { backoff } from '../../lib/backoff.ts';
 import { log } from '../../observability/log.ts';
-import {
-  dueTime,
-  type Effect,
-  isAwaited,
-  isPassing,
-  isSuperseded,
-  isThreadEffect,
-  laneOf,
-} from '../lifecycle/model/effects.ts';
-import { type Cause, INTERRUPTION_LIMIT, isGivenUp, retryPolicy } from '../lifecycle/model/retry-policies.ts';
+import { isCovered, isGivenUp, isSuperseded, laneOf, retryPolicy } from '../lifecycle/effects/index.ts';
+import { type Cause, INTERRUPTION_LIMIT } from '../lifecycle/effects/retry-policies.ts';
+import { dueTime, type Effect, isAwaited, isPassing, isThreadEffect } from '../lifecycle/model/effects.ts';
 import { leftOut, lineFor, together } from './gathering.ts';
 import { Pieces } from './pieces.ts';
 import { upgradeEffect } from './upgrade.ts';
@@ -164,11 +157,10 @@ export class Outbox {
     );
   }
 
-  /** A sandbox is not looked for a second time while the last thing that waits is its start. */
+  /** True when what waits last in its lane does the same. */
   #isWaiting(effect: Effect): boolean {
-    if (effect.kind !== 'start-sandbox' || !effect.look) return false;
     const last = this.#lanes.get(laneOf(effect))?.at(-1)?.effect;
-    return last?.kind === 'start-sandbox' && last.generation === effect.generation;
+    return last !== undefined && isCovered(effect, last);
   }
 
   #keep(pending: Pending): void {

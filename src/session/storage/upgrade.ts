@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type JournalBody, journalBodySchema } from '../../protocol/journal.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { phaseSchema } from '../../protocol/viewer.ts';
+import { isEffectKind, storedSchema } from '../lifecycle/effects/index.ts';
 import type { Effect } from '../lifecycle/model/effects.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
 
@@ -97,30 +98,6 @@ function versionOf(stored: unknown): number | null {
   return parsed.success ? parsed.data.version : null;
 }
 
-/** What carrying out an effect of each kind cannot do without. */
-const effectSchemas: Record<Effect['kind'], z.ZodType> = {
-  say: z.looseObject({
-    agentSessionId: z.string(),
-    id: z.string(),
-    activity: z.looseObject({ content: z.looseObject({ type: z.string() }), ephemeral: z.boolean() }),
-  }),
-  show: z.looseObject({ agentSessionId: z.string(), change: z.looseObject({}) }),
-  'open-thread': z.looseObject({ promptId: z.string(), issueId: z.string() }),
-  'start-issue': z.looseObject({ issueId: z.string() }),
-  'look-at-issue': z.looseObject({ issueId: z.string() }),
-  'start-sandbox': z.looseObject({ generation: z.number() }),
-  'prompt-sandbox': z.looseObject({ promptId: z.string(), turn: z.number() }),
-  'answer-sandbox': z.looseObject({ id: z.string(), requestId: z.string() }),
-  'decide-sandbox': z.looseObject({ id: z.string(), requestId: z.string() }),
-  'stop-sandbox': z.looseObject({ id: z.string(), turn: z.number() }),
-  'find-room': z.looseObject({}),
-  'ask-place': z.looseObject({ turn: z.number() }),
-  'give-place': z.looseObject({ turn: z.number() }),
-  'open-pull-request': z.looseObject({ turn: z.number(), head: z.string() }),
-  'attach-pull-request': z.looseObject({ id: z.string(), issueId: z.string() }),
-  'index-session': z.looseObject({}),
-  'archive-turn': z.looseObject({ turn: z.number() }),
-};
 const kindOfEffect = z.looseObject({ kind: z.string() });
 
 /** @param json an effect as it was stored */
@@ -129,16 +106,12 @@ export function upgradeEffect(json: string): Upgraded<Effect> {
     const stored: unknown = JSON.parse(json);
     const { kind } = kindOfEffect.parse(stored);
     if (!isEffectKind(kind)) return { ok: false, why: `this version of Cyrus has no effect "${kind}"` };
-    effectSchemas[kind].parse(stored);
+    storedSchema(kind).parse(stored);
     // As with the state: written by this code, checked for what it cannot do without.
     return { ok: true, value: stored as Effect };
   } catch (error) {
     return { ok: false, why: error instanceof z.ZodError ? z.prettifyError(error) : 'it is no JSON' };
   }
-}
-
-function isEffectKind(kind: string): kind is Effect['kind'] {
-  return Object.hasOwn(effectSchemas, kind);
 }
 
 const kinds = new Set<string>(journalBodySchema.options.map((option) => option.shape.kind.value));

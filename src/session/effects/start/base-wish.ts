@@ -9,7 +9,7 @@ import { log } from '../../../observability/log.ts';
 import { branchNameProblem } from '../../../protocol/settings/branch-template.ts';
 import { findRepository, type RepositorySummary } from '../../../store/database.ts';
 import type { Access } from '../../lifecycle/model/admission.ts';
-import type { EffectResult } from '../../lifecycle/model/events.ts';
+import type { Unsure } from '../../lifecycle/model/effect-results.ts';
 import type { Surroundings } from '../effect-context.ts';
 
 /** A start does not wait longer for GitHub. */
@@ -24,7 +24,7 @@ export async function unfitBase(
   repository: RepositorySummary,
   access: Access,
   surroundings: Surroundings,
-): Promise<Extract<EffectResult, { kind: 'unsure' }> | null> {
+): Promise<Unsure | null> {
   const why = wish === null ? null : await problemOfBase(wish, repository, surroundings);
   if (why === null) return null;
   const { fullName, baseBranch } = repository;

@@ -23,7 +23,7 @@ import { identityOf } from '../../../store/repository-cache.ts';
 import { readWorkspaceSettings } from '../../../store/workspace-settings.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Arrangement } from '../../lifecycle/model/directives.ts';
-import type { EffectResult } from '../../lifecycle/model/events.ts';
+import type { EffectResults, Refused, Unsure } from '../../lifecycle/model/effect-results.ts';
 import { currentTurn, type Issue } from '../../lifecycle/model/state.ts';
 import { baseOf } from '../../lifecycle/start/base-branch.ts';
 import { type Route, route } from '../../lifecycle/start/match-repository.ts';
@@ -72,7 +72,7 @@ export async function startSandbox(
   generation: number,
   surroundings: Surroundings,
   linear: LinearClient,
-): Promise<EffectResult> {
+): Promise<EffectResults['start-sandbox']> {
   const { state, config } = surroundings;
   const early: { place: Promise<number> | null } = { place: null };
   const plan = await planFor(surroundings, linear, (...known) => {
@@ -216,7 +216,7 @@ async function planFor(
   surroundings: Surroundings,
   linear: LinearClient,
   onReading: (repositories: RepositorySummary[], workspace: WorkspaceSettings) => void,
-): Promise<Plan | Extract<EffectResult, { kind: 'unsure' | 'refused' }>> {
+): Promise<Plan | Unsure | Refused> {
   const { state, database, config } = surroundings;
   const [repositories, { setupScript: workspaceScript, ...workspace }] = await Promise.all([
     listRepositories(database, state.workspaceId),

@@ -1,6 +1,7 @@
 /**
  * Effects: what is to be done outside the issue session. They are written to the outbox in the same transaction as the
- * state that calls for them, and carried out until they succeed or are given up.
+ * state that calls for them, and carried out until they succeed or are given up. What else is known of a kind is its
+ * definition, in `../effects/`.
  */
 import type { PlanItem } from '../../../claude/plan.ts';
 import type { Activity } from '../../../linear/activities.ts';
@@ -74,41 +75,10 @@ export type Effect =
   /** Write the turn's log to R2. */
   | { kind: 'archive-turn'; turn: number };
 
-/**
- * Effects of one lane are carried out one after the other, in their order; lanes do not wait for each other.
- * A stop has a lane of its own, so that it never waits behind a start that is being retried.
- */
-export function laneOf(effect: Effect): string {
-  switch (effect.kind) {
-    case 'say':
-    case 'show':
-      return `linear:${effect.agentSessionId}`;
-    case 'open-thread':
-    case 'start-issue':
-    case 'attach-pull-request':
-      return 'issue';
-    case 'look-at-issue':
-      return 'issue-state';
-    case 'open-pull-request':
-      return PULL_REQUEST_LANE;
-    case 'start-sandbox':
-    case 'prompt-sandbox':
-    case 'answer-sandbox':
-    case 'decide-sandbox':
-      return SANDBOX_LANE;
-    case 'stop-sandbox':
-      return effect.inOrder ? SANDBOX_LANE : 'stop';
-    case 'find-room':
-      return 'room';
-    case 'ask-place':
-    case 'give-place':
-      return 'place';
-    case 'index-session':
-      return 'index';
-    case 'archive-turn':
-      return 'archive';
-  }
-}
+export type EffectKind = Effect['kind'];
+
+/** The effect of a kind. */
+export type EffectOf<K extends EffectKind> = Extract<Effect, { kind: K }>;
 
 /** The lane of starts and prompts; emptied when a stop makes them pointless. */
 export const SANDBOX_LANE = 'sandbox';
@@ -116,39 +86,8 @@ export const SANDBOX_LANE = 'sandbox';
 /** The lane of pull requests. */
 export const PULL_REQUEST_LANE = 'pull-request';
 
-/** True where a newer effect of the lane makes this one pointless, so that it need not be carried out any more. */
-export function isSuperseded(effect: Effect, laterInLane: Effect[]): boolean {
-  switch (effect.kind) {
-    case 'say':
-      // Linear removes an ephemeral activity as soon as the next one arrives.
-      // What a person waits for is not replaced by what is still being gathered.
-      return (
-        effect.activity.ephemeral &&
-        laterInLane.some((later) => later.kind === 'say' && (later.dueAt === undefined || !isAwaited(effect)))
-      );
-    case 'show':
-      return isShownLater(effect.change, laterInLane);
-    case 'index-session':
-    case 'open-pull-request':
-    case 'look-at-issue':
-      return laterInLane.length > 0;
-    default:
-      return false;
-  }
-}
-
-/** Of plans and titles the last counts; addresses add up. */
-function isShownLater({ plan, title, urls }: ThreadChange, later: Effect[]): boolean {
-  const changes = later.flatMap((effect) => (effect.kind === 'show' ? [effect.change] : []));
-  return (
-    urls === undefined &&
-    (plan === undefined || changes.some((change) => change.plan)) &&
-    (title === undefined || changes.some((change) => change.title !== undefined))
-  );
-}
-
 /** What one request to Linear carries: activities of a thread in their order, and what changes beside them. */
-export type ThreadEffect = Extract<Effect, { kind: 'say' | 'show' }>;
+export type ThreadEffect = EffectOf<'say' | 'show'>;
 
 export function isThreadEffect(effect: Effect): effect is ThreadEffect {
   return effect.kind === 'say' || effect.kind === 'show';
@@ -173,49 +112,4 @@ export function isPassing(effect: Effect): boolean {
 /** When an effect that was called for now is due, in ms since the epoch. */
 export function dueTime(effect: Effect, now: number): number {
   return isThreadEffect(effect) ? (effect.dueAt ?? now) : now;
-}
-
-function describeChange({ plan, urls, title }: ThreadChange): string {
-  const parts = [plan && 'the plan', urls?.map(({ label }) => label).join(', '), title && 'the title'];
-  return `Showing ${parts.filter(Boolean).join(' and ')} in Linear`;
-}
-
-/** For people: what an effect was about. */
-export function describeEffect(effect: Effect): string {
-  switch (effect.kind) {
-    case 'say':
-      return `Posting a ${effect.activity.content.type} to Linear`;
-    case 'show':
-      return describeChange(effect.change);
-    case 'open-thread':
-      return 'Opening a thread in Linear';
-    case 'start-issue':
-      return 'Moving the issue to a started state';
-    case 'look-at-issue':
-      return 'Asking Linear for the state of the issue';
-    case 'start-sandbox':
-      return 'Starting the sandbox';
-    case 'prompt-sandbox':
-      return 'Sending the prompt to the sandbox';
-    case 'answer-sandbox':
-      return 'Sending the answer to Claude';
-    case 'decide-sandbox':
-      return 'Sending a permission to Claude';
-    case 'stop-sandbox':
-      return 'Stopping the sandbox';
-    case 'find-room':
-      return "Checking Claude's limits";
-    case 'ask-place':
-      return "Requesting a slot in the workspace's queue";
-    case 'give-place':
-      return "Releasing the slot in the workspace's queue";
-    case 'open-pull-request':
-      return 'Opening the pull request';
-    case 'attach-pull-request':
-      return 'Linking the pull request in Linear';
-    case 'index-session':
-      return 'Updating the list of sessions';
-    case 'archive-turn':
-      return `Archiving turn ${effect.turn}`;
-  }
 }

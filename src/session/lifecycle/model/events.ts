@@ -1,13 +1,11 @@
 /** Everything that can happen to an issue session. */
-import type { FellBack } from '../../../claude-quota/model-choice.ts';
-import type { Window } from '../../../claude-quota/windows.ts';
 import type { HeldPush } from '../../../protocol/held-push.ts';
-import type { EventBatch, SandboxStatus } from '../../../protocol/sandbox.ts';
+import type { EventBatch } from '../../../protocol/sandbox.ts';
 import type { ContextItem } from '../issue-context.ts';
-import type { IssueNews } from '../issue-news.ts';
+import type { IssueNews, Withdrawal } from '../issue-news.ts';
 import type { WishEdit } from '../start/wish-edits.ts';
-import type { Access } from './admission.ts';
-import type { Arrangement, Person } from './directives.ts';
+import type { Person } from './directives.ts';
+import type { EffectResult } from './effect-results.ts';
 import type { Effect } from './effects.ts';
 import type { CheckpointNote } from './state.ts';
 
@@ -18,9 +16,6 @@ export interface NamedAnswer {
   question: string;
   options: string[];
 }
-
-/** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
-export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
 
 /** A secret that was met. `name`: what it is called; `place`: in what of the session's it was, where it was no request and no push. */
 export interface MetSecret {
@@ -122,56 +117,6 @@ export type SessionEvent =
   | { type: 'clock-moved'; by: number }
   /** A deadline of `nextDeadline` passed. */
   | { type: 'deadline' };
-
-/** What an effect brings back. Of a start: the sandbox with what was decided, a question to a person, or a refusal. */
-export type EffectResult =
-  | {
-      kind: 'started';
-      repository: string;
-      /** Name of the session's branch, as it was decided; left out by older versions. */
-      branch?: string;
-      /** What people have to know of that name; left out: nothing. */
-      branchNote?: string;
-      /** What was chosen, and why, for people; left out if this start chose nothing. */
-      choice?: string;
-      baseBranch: string;
-      /** The base that the issue names; null or left out: the repository's own. */
-      baseWish?: string | null;
-      /** Where that is named; left out: not known. */
-      baseWishBy?: 'issue' | 'comment';
-      /** Digest of the workspace and the repository's clone address. */
-      identity?: string;
-      /** Author of its commits. */
-      author?: { name: string; email: string };
-      /** How the session's pull request stands; left out if there is none, or that is not known. */
-      pullRequest?: { number: number; state: 'open' | 'closed' | 'merged' };
-      arrangement: Arrangement;
-      access: Access;
-      status: SandboxStatus;
-      /** Claude's limits as known at the start. */
-      windows?: Window[];
-      /** The limits do not allow the model that was wanted. */
-      fellBack?: FellBack | null;
-    }
-  /** No turn can begin until an admin of Cyrus does something. */
-  | { kind: 'blocked'; text: string }
-  /** `question`: what people are asked; left out: which repository it is. */
-  | { kind: 'unsure'; options: string[]; why?: string; question?: string; access: Access }
-  | { kind: 'refused'; text: string; access: Access }
-  /** `isLinears`: Linear had opened it, and will tell of it. */
-  | { kind: 'thread'; agentSessionId: string; isLinears: boolean }
-  /** The sandbox of this life is there no more, or has nothing of the session. */
-  | { kind: 'lost'; generation: number }
-  | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }
-  /** No pull request is opened here; the branch's page, where its address is known. */
-  | { kind: 'branch'; url: string | null }
-  /** Queue position of a session; 0: it has its slot. */
-  | { kind: 'place'; place: number }
-  /** How the issue stands now; `why`: the ground for work that is gone, if one is. */
-  | { kind: 'issue'; news: IssueNews | null; why: Withdrawal | null }
-  /** When there is room within Claude's limits, in ms since the epoch; null: not known. */
-  | { kind: 'room'; at: number | null }
-  | null;
 
 /** The events of one type. */
 export type EventOf<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;

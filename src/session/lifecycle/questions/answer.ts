@@ -4,7 +4,7 @@ import { cutText } from '../../../lib/markdown.ts';
 import { safeText } from '../../../linear/activities.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { AUTOMATION } from '../model/admission.ts';
-import type { EventOf } from '../model/events.ts';
+import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { type PermissionQuestion, type Turn, type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -203,10 +203,9 @@ export function withdrawPermission(step: Step, why: string): void {
 }
 
 /** The tool does not wait any more: what was decided is told as a prompt, and counts when Claude asks again. */
-export function decisionUndelivered(step: Step, { effect }: EventOf<'effect-failed'>): void {
+export function decisionUndelivered(step: Step, { call, key, decision }: EffectOf<'decide-sandbox'>): void {
   const { phase } = step.state;
-  if (effect.kind !== 'decide-sandbox' || phase.name !== 'working') return;
-  const { call, key, decision } = effect;
+  if (phase.name !== 'working') return;
   if (decision.allowed) remember(step, key, true);
   const said = decision.allowed ? 'It was allowed. Do it again if it has not happened yet.' : decision.message;
   beginAnewElsewhere(step, phase.turn, `You asked to ${call}\n${said}`);

@@ -9,7 +9,7 @@ import { safeText } from '../../../linear/activities.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
-import type { EventOf } from '../model/events.ts';
+import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import {
   type ClaudeQuestion,
@@ -309,10 +309,10 @@ export function loseQuestions(step: Step): void {
 }
 
 /** The tool does not wait any more: what was answered is told as a prompt. */
-export function answerUndelivered(step: Step, { effect }: EventOf<'effect-failed'>): void {
+export function answerUndelivered(step: Step, { input }: EffectOf<'answer-sandbox'>): void {
   const { phase } = step.state;
-  if (effect.kind !== 'answer-sandbox' || phase.name !== 'working') return;
-  const given = effect.input.answers;
+  if (phase.name !== 'working') return;
+  const given = input.answers;
   const answers = Object.entries(typeof given === 'object' && given !== null ? given : {});
   beginAnewElsewhere(step, phase.turn, answersInWords(answers.map(([question, answer]) => [question, String(answer)])));
 }

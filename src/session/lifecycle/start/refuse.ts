@@ -1,7 +1,7 @@
 /** People who may not ask: told so kindly, once for each time they ask, and nothing is started or passed on for them. */
 import { type Access, refusalOf } from '../model/admission.ts';
+import type { Refused } from '../model/effect-results.ts';
 import { SANDBOX_LANE } from '../model/effects.ts';
-import type { EffectResult } from '../model/events.ts';
 import { currentTurn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
@@ -9,7 +9,7 @@ import { close, endTurn, handAllOver } from '../turn/turn.ts';
 import { repeatRepositoryQuestion } from './repository-choice.ts';
 
 /** Nobody of those who asked may: their threads are told why, and nothing is started. */
-export function refuse(step: Step, { text, access }: Extract<EffectResult, { kind: 'refused' }>): void {
+export function refuse(step: Step, { text, access }: Refused): void {
   step.set({ access });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   endTurn(step, { outcome: 'stopped', reason: 'not_allowed', text, result: null }, null);

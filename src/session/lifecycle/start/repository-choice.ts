@@ -1,7 +1,7 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed. */
 
+import type { Unsure } from '../model/effect-results.ts';
 import { SANDBOX_LANE } from '../model/effects.ts';
-import type { EffectResult } from '../model/events.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -13,10 +13,7 @@ import { readWish } from './repository-wish.ts';
 import { withoutQuotes } from './wishes.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
-export function ask(
-  step: Step,
-  { options, why, question: asked, access }: Extract<EffectResult, { kind: 'unsure' }>,
-): void {
+export function ask(step: Step, { options, why, question: asked, access }: Unsure): void {
   step.set({ access });
   const { phase } = step.state;
   if (phase.name !== 'starting') return;

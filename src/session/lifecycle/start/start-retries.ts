@@ -1,20 +1,23 @@
 /** A sandbox that does not start at once, or cannot be reached: people are told what is waited for. Pure. */
-import type { EventOf } from '../model/events.ts';
 import { threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 
 /** From this try on it is no hiccup any more. */
 const WORTH_TELLING = 2;
 
-/** The sandbox is tried again: the page shows why at once, Linear and the journal where it goes on. */
-export function effectDelayed(step: Step, { effect, attempts, reason }: EventOf<'effect-delayed'>): void {
-  if (effect.kind !== 'start-sandbox' && effect.kind !== 'prompt-sandbox') return;
-  if (effect.kind === 'start-sandbox' && effect.generation !== step.state.sandbox.generation) return;
+/**
+ * The sandbox is tried again: the page shows why at once, Linear and the journal where it goes on.
+ * @param isStart it is its start that failed, and not a prompt
+ */
+export function delayed(
+  step: Step,
+  { attempts, reason, isStart }: { attempts: number; reason: string; isStart: boolean },
+): void {
   const { phase } = step.state;
   if (phase.name === 'starting') {
     const isNew = phase.reason !== reason;
     if (isNew) {
-      step.enter({ ...phase, reason, isDelayed: effect.kind === 'start-sandbox' });
+      step.enter({ ...phase, reason, isDelayed: isStart });
       step.effect({ kind: 'index-session' });
     }
     if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;

@@ -3,12 +3,12 @@ import { limitName } from '../../../claude/words.ts';
 import { type Window, windowName } from '../../../claude-quota/windows.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { SessionView } from '../../../protocol/viewer.ts';
-import type { EffectResult } from '../model/events.ts';
+import type { Started } from '../model/effect-results.ts';
 import { currentTurn, type Ending, type SessionState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 
 /** A cheaper model was taken: said once for each turn, in one line. To be called before the turn counts as started. */
-export function tellFallback(step: Step, { fellBack, windows }: Extract<EffectResult, { kind: 'started' }>): void {
+export function tellFallback(step: Step, { fellBack, windows }: Started): void {
   if (windows && windows.length > 0) step.set({ windows });
   const { phase } = step.state;
   if (!fellBack || phase.name !== 'starting' || phase.turn.startedAs === phase.turn.number) return;

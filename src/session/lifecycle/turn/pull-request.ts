@@ -1,14 +1,15 @@
 /** The pull request that the end of a turn waits for, so that the closing answer can name it. */
 import type { JournalBody } from '../../../protocol/journal.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
-import type { Effect } from '../model/effects.ts';
-import type { EffectResult, EventOf } from '../model/events.ts';
+import type { Failed } from '../effects/definition.ts';
+import type { EffectResults } from '../model/effect-results.ts';
+import type { EffectOf } from '../model/effects.ts';
 import { type Proposal, type Turn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 import { endTurn } from './turn.ts';
 
-type OpenPullRequest = Extract<Effect, { kind: 'open-pull-request' }>;
+type OpenPullRequest = EffectOf<'open-pull-request'>;
 type Saved = Extract<JournalBody, { kind: 'saved' }>;
 
 /** Longest part of Claude's answer that goes into a pull request, in UTF-16 code units. */
@@ -48,7 +49,7 @@ export function propose(step: Step, saved: Saved, template?: string): boolean {
 }
 
 /** What came of it: told, linked, and the turn that waited ends. */
-export function proposed(step: Step, effect: OpenPullRequest, result: EffectResult): void {
+export function proposed(step: Step, effect: OpenPullRequest, result: EffectResults['open-pull-request']): void {
   const before = step.state.proposal ?? NO_PROPOSAL;
   step.set({ proposal: { ...before, head: effect.head } });
   if (result?.kind === 'pull-request') {
@@ -64,8 +65,7 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
 }
 
 /** It was given up: the work is on the branch all the same, and the answer says what to do. */
-export function notProposed(step: Step, effect: OpenPullRequest, event: EventOf<'effect-failed'>): void {
-  const { error, hint } = event;
+export function notProposed(step: Step, { effect, error, hint }: Failed<'open-pull-request'>): void {
   const problem = [error, hint].flatMap((text) => (text ? [text.replace(/\.?$/, '.')] : [])).join(' ');
   const { number = null, url = null, draft = false } = openPullRequestOf(step) ?? {};
   step.record({ kind: 'pull-request', state: 'failed', number, url, draft, problem });

@@ -3,8 +3,9 @@
  * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
  */
 import { listCommands } from '../../../linear/background-words.ts';
+import type { Withdrawal } from '../issue-news.ts';
 import { PULL_REQUEST_LANE, SANDBOX_LANE } from '../model/effects.ts';
-import type { EventOf, Withdrawal } from '../model/events.ts';
+import type { EventOf } from '../model/events.ts';
 import {
   currentTurn,
   type Halt,

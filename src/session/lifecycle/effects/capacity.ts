@@ -1,0 +1,47 @@
+/** Effects that ask for room to work: within Claude's limits, and among the workspace's sessions. */
+import * as z from 'zod';
+import { placeChanged } from '../start/queue-slot.ts';
+import { roomFound } from '../turn/resumption.ts';
+import { type EffectDefinition, never, nothing } from './definition.ts';
+import { HALF_AN_HOUR, type Retry, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
+
+const retry: Retry = { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS };
+
+export const findRoom: EffectDefinition<'find-room'> = {
+  stored: z.looseObject({}),
+  lane: () => 'room',
+  retry,
+  isSuperseded: never,
+  isCovered: never,
+  describe: () => "Checking Claude's limits",
+  onDone: (step, _effect, { at }) => roomFound(step, at),
+  onDelayed: nothing,
+  // It is asked for again before long.
+  onFailed: nothing,
+};
+
+export const askPlace: EffectDefinition<'ask-place'> = {
+  stored: z.looseObject({ turn: z.number() }),
+  lane: () => 'place',
+  retry,
+  isSuperseded: never,
+  isCovered: never,
+  describe: () => "Requesting a slot in the workspace's queue",
+  onDone: (step, _effect, { place }) => placeChanged(step, place),
+  onDelayed: nothing,
+  // It is asked for again before long.
+  onFailed: nothing,
+};
+
+export const givePlace: EffectDefinition<'give-place'> = {
+  stored: z.looseObject({ turn: z.number() }),
+  lane: () => 'place',
+  retry,
+  isSuperseded: never,
+  isCovered: never,
+  describe: () => "Releasing the slot in the workspace's queue",
+  onDone: nothing,
+  onDelayed: nothing,
+  // The workspace's queue asks the session every few minutes.
+  onFailed: nothing,
+};

@@ -1,0 +1,101 @@
+/** What the start of a sandbox comes to: it is up, or a person has to choose, or may not, or the session waits. */
+import { isByPerson } from '../model/admission.ts';
+import { SANDBOX_SILENCE_MS } from '../model/deadlines.ts';
+import type { EffectResults, Started } from '../model/effect-results.ts';
+import type { EffectOf } from '../model/effects.ts';
+import { currentTurn, threadsOf } from '../model/state.ts';
+import type { Step } from '../model/transition.ts';
+import { takeUpIssue } from '../prompts.ts';
+import { nameBranch } from '../sandbox-reports.ts';
+import { standInLine } from '../start/queue-slot.ts';
+import { admit, refuse } from '../start/refuse.ts';
+import { ask } from '../start/repository-choice.ts';
+import { tellFallback } from '../turn/limit-notices.ts';
+import { notePullRequest } from '../turn/pull-request.ts';
+import { replaceSandbox, takeUnseenLoss } from '../turn/sandbox-retries.ts';
+import { failTurn } from '../turn/turn.ts';
+
+/** Takes in the outcome of a start. What was meant for an earlier life of the sandbox changes nothing. */
+export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result: EffectResults['start-sandbox']): void {
+  const { generation } = step.state.sandbox;
+  if (result.kind === 'lost') {
+    if (result.generation === generation) replaceSandbox(step);
+    return;
+  }
+  if (effect.generation !== generation) return;
+  switch (result.kind) {
+    case 'unsure':
+      ask(step, result);
+      break;
+    case 'blocked':
+      failTurn(step, 'authentication_failed', result.text);
+      break;
+    case 'place':
+      standInLine(step, result.place);
+      break;
+    case 'refused':
+      refuse(step, result);
+      break;
+    case 'started':
+      sandboxStarted(step, result, effect.look);
+      break;
+  }
+}
+
+/** @param look it was looked for because it was silent */
+function sandboxStarted(step: Step, result: Started, look?: boolean): void {
+  const { sandbox } = step.state;
+  const { repository, baseBranch, baseWish, baseWishBy, author, arrangement, access } = result;
+  const isDecidedNow = step.state.arrangement === null;
+  step.set({
+    repository,
+    baseBranch,
+    ...(baseWish !== undefined && { baseWish }),
+    ...(baseWishBy && { baseWishBy }),
+    ...(result.identity !== undefined && { cloneOf: { repository, identity: result.identity } }),
+    ...(author && { author }),
+    arrangement,
+    access,
+  });
+  if (isDecidedNow && result.branch !== undefined) nameBranch(step, result.branch);
+  if (result.choice !== undefined) tellChoice(step, result.choice);
+  if (isDecidedNow && result.branchNote) tellOfBranch(step, result.branchNote);
+  if (result.pullRequest) notePullRequest(step, result.pullRequest);
+  admit(step, access);
+  if (isDecidedNow && currentTurn(step.state)?.prompts.some(isByPerson)) takeUpIssue(step);
+  if (sandbox.streamId !== null && sandbox.streamId !== result.status.streamId) {
+    replaceSandbox(step);
+    return;
+  }
+  step.set({ sandbox: { ...sandbox, streamId: result.status.streamId, heardAt: step.now } });
+  tellFallback(step, result);
+  if (step.state.phase.name === 'starting') {
+    const { turn } = step.state.phase;
+    step.enter({ ...step.state.phase, turn: { ...turn, startedAs: turn.number } });
+  }
+  // Looked for because it was silent, and found idle: prompts go before in the same lane, so it should be at work.
+  const { phase } = step.state;
+  const { state, lastSeq } = result.status;
+  const isAwaited =
+    look ||
+    phase.name === 'working' ||
+    // A start that had to wait for something else comes before its prompts.
+    (phase.name === 'starting' && !phase.isDelayed && step.now - phase.since >= SANDBOX_SILENCE_MS);
+  if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
+    takeUnseenLoss(step);
+  }
+}
+
+/** Where the work is done, from what and with which model: a person who sees a wrong choice can correct it. */
+function tellChoice(step: Step, text: string): void {
+  step.record({ kind: 'notice', level: 'info', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
+}
+
+/** The branch has another name than the template gives it, or cannot be pushed. */
+function tellOfBranch(step: Step, text: string): void {
+  step.record({ kind: 'notice', level: 'info', text });
+  const turn = currentTurn(step.state);
+  for (const thread of turn ? threadsOf(turn) : []) step.announce(thread, text);
+}
