@@ -194,7 +194,8 @@ async function runStep(
   );
   if (context.isOver) return null;
   const durationMs = elapsedMs(since);
-  context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs });
+  const failed = outcome.ok ? {} : { failed: true as const };
+  context.emit({ type: 'step', step: 'setup', status: 'done', detail: outcome.summary, durationMs, ...failed });
   return outcome;
 }
 

@@ -157,11 +157,11 @@ const TOLD_OTHERWISE = new Set(['AskUserQuestion', 'TaskCreate', 'TaskUpdate', '
 
 function narrateCall(state: NarrationState, entry: Body<'tool-call'>): Told {
   if (TOLD_OTHERWISE.has(entry.name)) return { state, activities: [] };
-  const { action, parameter } = toolWords(entry.name, entry.input, state.cwd);
+  const { action, doing, parameter } = toolWords(entry.name, entry.input, state.cwd);
   const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeText(parameter) };
   return {
     state: { ...state, calls: [...state.calls.slice(1 - MAX_CALLS), call] },
-    activities: [{ content: { type: 'action', action, parameter: call.parameter }, ephemeral: true }],
+    activities: [{ content: { type: 'action', action: doing, parameter: call.parameter }, ephemeral: true }],
   };
 }
 

@@ -6,31 +6,38 @@ import { readMcpToolName } from '../protocol/settings/mcp.ts';
 /** Longest parameter shown for a tool call. */
 const MAX_PARAMETER = 300;
 
-/** An action as Linear shows it: "Ran" and "npm test". Neither is ever empty. */
+/** An action as Linear shows it: "Ran" and "npm test". None is ever empty. */
 export interface ToolWords {
+  /** What was done, once the result is known. */
   action: string;
+  /** What is being done: a call without a result may still wait for permission, and never run. */
+  doing: string;
   parameter: string;
 }
 
 /** What each tool did, and which part of its input says to what. Names measured with CLI 2.1.330. */
-const KNOWN: ReadonlyMap<string, { action: string; about: readonly string[]; path?: true }> = new Map(
+const KNOWN: ReadonlyMap<string, { action: string; doing: string; about: readonly string[]; path?: true }> = new Map(
   Object.entries({
-    Bash: { action: 'Ran', about: ['command'] },
-    Read: { action: 'Read', about: ['file_path'], path: true },
-    Write: { action: 'Wrote', about: ['file_path'], path: true },
-    Edit: { action: 'Edited', about: ['file_path'], path: true },
-    MultiEdit: { action: 'Edited', about: ['file_path'], path: true },
-    NotebookEdit: { action: 'Edited', about: ['notebook_path'], path: true },
-    Grep: { action: 'Searched', about: ['pattern'] },
-    Glob: { action: 'Searched', about: ['pattern'] },
-    Task: { action: 'Delegated', about: ['description', 'prompt'] },
-    Agent: { action: 'Delegated', about: ['description', 'prompt'] },
-    WebFetch: { action: 'Fetched', about: ['url'] },
-    WebSearch: { action: 'Searched the web', about: ['query'] },
-    Skill: { action: 'Used the skill', about: ['skill', 'command'] },
-    ToolSearch: { action: 'Looked for tools', about: ['query'] },
-    TaskStop: { action: 'Stopped a background task', about: ['task_id', 'shell_id'] },
-    AskUserQuestion: { action: 'Asked', about: ['question'] },
+    Bash: { action: 'Ran', doing: 'Running', about: ['command'] },
+    Read: { action: 'Read', doing: 'Reading', about: ['file_path'], path: true },
+    Write: { action: 'Wrote', doing: 'Writing', about: ['file_path'], path: true },
+    Edit: { action: 'Edited', doing: 'Editing', about: ['file_path'], path: true },
+    MultiEdit: { action: 'Edited', doing: 'Editing', about: ['file_path'], path: true },
+    NotebookEdit: { action: 'Edited', doing: 'Editing', about: ['notebook_path'], path: true },
+    Grep: { action: 'Searched', doing: 'Searching', about: ['pattern'] },
+    Glob: { action: 'Searched', doing: 'Searching', about: ['pattern'] },
+    Task: { action: 'Delegated', doing: 'Delegating', about: ['description', 'prompt'] },
+    Agent: { action: 'Delegated', doing: 'Delegating', about: ['description', 'prompt'] },
+    WebFetch: { action: 'Fetched', doing: 'Fetching', about: ['url'] },
+    WebSearch: { action: 'Searched the web', doing: 'Searching the web', about: ['query'] },
+    Skill: { action: 'Used the skill', doing: 'Using the skill', about: ['skill', 'command'] },
+    ToolSearch: { action: 'Looked for tools', doing: 'Looking for tools', about: ['query'] },
+    TaskStop: {
+      action: 'Stopped a background task',
+      doing: 'Stopping a background task',
+      about: ['task_id', 'shell_id'],
+    },
+    AskUserQuestion: { action: 'Asked', doing: 'Asking', about: ['question'] },
   } as const),
 );
 
@@ -45,14 +52,16 @@ export function toolWords(name: string, input: unknown, cwd: string | null): Too
   if (known === undefined) {
     // What Claude makes up may be a tool that does not exist; an MCP server's input is what it is asked for.
     const words = name.startsWith('mcp__') ? shortJson(input) : inputWords(fields);
-    return { action: toolName(name), parameter: oneLine(words) || '(no input)' };
+    const action = toolName(name);
+    return { action, doing: action, parameter: oneLine(words) || '(no input)' };
   }
+  const { action, doing } = known;
   for (const key of known.about) {
     const value: unknown = Object.hasOwn(fields, key) ? fields[key as keyof typeof fields] : undefined;
     if (typeof value !== 'string' || value.trim() === '') continue;
-    return { action: known.action, parameter: oneLine(known.path ? relativePath(value, cwd) : value) };
+    return { action, doing, parameter: oneLine(known.path ? relativePath(value, cwd) : value) };
   }
-  return { action: known.action, parameter: oneLine(inputWords(fields)) || '(no input)' };
+  return { action, doing, parameter: oneLine(inputWords(fields)) || '(no input)' };
 }
 
 /** A path relative to the directory Claude works in, where it lies below it. */

@@ -57,6 +57,8 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     status: z.enum(['started', 'done']),
     detail: z.string().optional(),
     durationMs: z.number().optional(),
+    /** It is done and did not succeed, as `detail` says. Earlier versions left it out. */
+    failed: z.literal(true).optional(),
   }),
   z.object({ kind: z.literal('output'), source: z.enum(['setup', 'stderr']), text: z.string(), ...truncated }),
 

@@ -281,6 +281,8 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     /** One line for people, e.g. "20 commits fetched". */
     detail: shown(2_000).optional(),
     durationMs: duration.optional(),
+    /** It is done and did not succeed, as `detail` says; the work goes on all the same. Left out by earlier versions. */
+    failed: z.literal(true).optional(),
     /** The step cannot go on before this passes, for people: what is waited for. An older Worker shows the detail alone. */
     waitsFor: shown(2_000).optional(),
   }),

@@ -406,7 +406,7 @@ describe('cyrus-setup.sh', () => {
     );
     await stage.start('setup-1', acme('setup'));
     const done = await stage.event('step', (step) => step.step === 'setup' && step.status === 'done');
-    expect(done.detail).toBe('cyrus-setup.sh failed with exit code 3');
+    expect(done).toMatchObject({ detail: 'cyrus-setup.sh failed with exit code 3', failed: true });
     await stage.event('ready');
     const instructions = await readFile(join(stage.sessionDir('setup-1'), 'instructions.md'), 'utf8');
     expect(instructions).toContain('cyrus-setup.sh failed with exit code 3');

@@ -78,9 +78,9 @@ describe('a turn in Linear', () => {
   it('is its thoughts, its actions at their start and with their result, and one response', () => {
     expect(short(tellStream('01-oneshot-partial-messages.jsonl'))).toEqual([
       'thought: Writing the file now.',
-      'action*: Wrote b.txt',
+      'action*: Writing b.txt',
       'action: Created b.txt',
-      'action*: Ran git add -A && git commit -qm "add b"; false',
+      'action*: Running git add -A && git commit -qm "add b"; false',
       'action: Ran git add -A && git commit -qm "add b"; false',
       'action*: TodoWrite `todos: 1 of them`',
       'action: Called a tool that does not exist `TodoWrite`',
@@ -92,7 +92,7 @@ describe('a turn in Linear', () => {
     const activities = tellStream('18-subagent.jsonl');
     expect(short(activities)).toEqual([
       'thought: delegating',
-      'action*: Delegated look around',
+      'action*: Delegating look around',
       'action: Delegated look around',
       'response: end',
     ]);
@@ -209,16 +209,28 @@ describe('an action', () => {
   const action = (...entries: JournalBody[]) => tell(started, ...entries).at(-1)?.content;
 
   it.each([
-    ['Bash', { command: 'npm  test\n-- all' }, 'Ran', 'npm test -- all'],
-    ['Read', { file_path: '/work/tree/src/a.ts' }, 'Read', 'src/a.ts'],
-    ['Read', { file_path: '/work/treehouse/a.ts' }, 'Read', '/work/treehouse/a.ts'],
-    ['Grep', { pattern: 'TODO' }, 'Searched', 'TODO'],
-    ['Task', { description: 'look around', prompt: '…' }, 'Delegated', 'look around'],
+    ['Bash', { command: 'npm  test\n-- all' }, 'Running', 'npm test -- all'],
+    ['Read', { file_path: '/work/tree/src/a.ts' }, 'Reading', 'src/a.ts'],
+    ['Read', { file_path: '/work/treehouse/a.ts' }, 'Reading', '/work/treehouse/a.ts'],
+    ['Grep', { pattern: 'TODO' }, 'Searching', 'TODO'],
+    ['Task', { description: 'look around', prompt: '…' }, 'Delegating', 'look around'],
     ['mcp__tracker__create_issue', { title: 'x' }, 'create_issue (tracker)', '`{"title":"x"}`'],
     ['Levitate', {}, 'Levitate', '(no input)'],
-    ['Bash', null, 'Ran', '(no input)'],
-  ])('says in words what %s does', (name, input, words, parameter) => {
+    ['Bash', null, 'Running', '(no input)'],
+  ])('says in words what %s does while it has no result', (name, input, words, parameter) => {
     expect(action(call(name, input))).toEqual({ type: 'action', action: words, parameter });
+  });
+
+  it('is not told as done while its command may still wait for permission', () => {
+    const waiting = tell(started, call('Bash', { command: 'rm -r dist' }));
+    expect(waiting.map(({ content, ephemeral }) => [content, ephemeral])).toEqual([
+      [{ type: 'action', action: 'Running', parameter: 'rm -r dist' }, true],
+    ]);
+    expect(action(call('Bash', { command: 'rm -r dist' }), result(''))).toEqual({
+      type: 'action',
+      action: 'Ran',
+      parameter: 'rm -r dist',
+    });
   });
 
   it('shows an edit as a diff', () => {

@@ -144,6 +144,30 @@ describe('the end of a turn that changed something', () => {
     expect(told).toMatchObject([{ text: 'Pull request #12 was closed; Claude will be told.' }]);
   });
 
+  it('has the pull request tell of the whole work after a follow-up, not of the follow-up alone', async () => {
+    await configure();
+    const thread = newThread();
+    const reporter = new Reporter(thread);
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await reporter.report(init, result('The total counts every piece.', [thread.agentSessionId]), saved(1));
+    await answer();
+    const patched: string[] = [];
+    github.answer = (url, body) => {
+      if (url !== `${PULLS}/12` || body === '') return null;
+      patched.push(JSON.parse(body).body);
+      return Response.json(pull(12, JSON.parse(body).body));
+    };
+    await send(prompted(thread, '**Now** mind the `shipping`\n\nas well'));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(2));
+    const id = outside.commands[1]?.id ?? '';
+    await reporter.report(init, result('Shipping is counted too.', [id]), saved(2, 1, 'b'.repeat(40)));
+    await vi.waitFor(() => expect(patched).toHaveLength(1));
+    expect(patched[0]).toContain(
+      'The total counts every piece.\n\n### Now mind the shipping\n\nShipping is counted too.',
+    );
+  });
+
   it('is told what went wrong where GitHub refuses for good', async () => {
     await configure();
     github.answer = () =>

@@ -96,7 +96,10 @@ function renderEntry(entry: JournalEntry, context: Context): string {
       return context.calls.has(entry.toolUseId) ? '' : folded('Result of a tool call', renderResult(entry));
     case 'step':
       return entry.status === 'done'
-        ? small(`${stepWords(entry.step)}${entry.detail ? `: ${entry.detail}` : ''}`, entry.at)
+        ? small(
+            `${entry.failed ? 'Setup failed' : stepWords(entry.step)}${entry.detail ? `: ${entry.detail}` : ''}`,
+            entry.at,
+          )
         : '';
     case 'output':
       return folded(

@@ -11,6 +11,7 @@ import { baseOf } from '../lifecycle/start/base-branch.ts';
 import type { Surroundings } from './effect-context.ts';
 import { SetupError } from './effect-context.ts';
 import { typeOfWork } from './start/commit-conventions.ts';
+import { workSummary } from './work-summary.ts';
 
 /**
  * Opens the pull request, or finds and updates it.
@@ -27,10 +28,11 @@ export async function openPullRequest(
   const { mode, titleTemplate, bodyTemplate, closesIssue } = repository.settings.pullRequest;
   const api = mode === 'off' ? null : await gitHubApi(config, repository);
   if (!api) return { kind: 'branch', url: branchPage(repository.cloneUrl, state.branch, config.github.apiUrl) };
+  const known = state.proposal?.pullRequest ?? null;
   const facts: PullRequestFacts = {
     issue: state.issue,
     subject: effect.subject,
-    summary: effect.summary,
+    summary: workSummary(effect, known && !known.isOver ? known.number : null, surroundings.journal),
     sessionUrl: `${state.origin}/sessions/${state.id}`,
     branch: state.branch,
     closesIssue,
@@ -44,7 +46,7 @@ export async function openPullRequest(
     body,
     ...(effect.template !== undefined && { newBody: bodyByTemplate(effect.template, body, facts) }),
     draft: mode === 'draft',
-    known: state.proposal?.pullRequest?.number ?? null,
+    known: known?.number ?? null,
   });
   return proposed ? { kind: 'pull-request', ...proposed } : null;
 }

@@ -13,6 +13,14 @@ const TURN_PAGE = 200;
 export const TURN_BOUNDS = `
   SELECT first, (SELECT first FROM turns AS later WHERE later.turn > ?1 ORDER BY later.turn LIMIT 1) AS next
   FROM turns WHERE turn = ?1`;
+/** Prompts that came between the end of the turn before ?1 and the first entry of ?1, which is ?2. */
+const ASKED_BEFORE = `
+  SELECT seq, at, turn, body FROM journal
+  WHERE kind = 'prompt' AND seq < ?2 AND seq > coalesce(
+    (SELECT coalesce(
+        (SELECT max(seq) FROM journal WHERE kind = 'turn-ended' AND seq >= earlier.first AND seq < ?2), ?2)
+      FROM turns AS earlier WHERE earlier.turn BETWEEN 1 AND ?1 - 1 ORDER BY earlier.turn DESC LIMIT 1), 0)
+  ORDER BY seq`;
 
 interface Row extends Record<string, SqlStorageValue> {
   seq: number;
@@ -90,16 +98,21 @@ export class Journal {
 
   /**
    * The entries of a turn, in order, read as they are taken: a few at a time are in memory, however long the turn was. What
-   * is appended meanwhile may come along.
+   * is appended meanwhile may come along. What people asked before it began, since the end of the turn before, comes first: that
+   * is what led to it, and it was recorded under the earlier number. What they ask after its end belongs to the next.
    */
   *ofTurn(turn: number): Generator<JournalEntry, void, undefined> {
     const [bounds] = this.#sql.exec<{ first: number; next: number | null }>(TURN_BOUNDS, turn).toArray();
     if (!bounds) return;
+    if (turn > 0) for (const row of this.#sql.exec<Row>(ASKED_BEFORE, turn, bounds.first)) yield toEntry(row);
+    let isOver = false;
     for (let after = bounds.first - 1; ; ) {
       const page = this.after(after, TURN_PAGE);
       for (const entry of page) {
         if (bounds.next !== null && entry.seq >= bounds.next) return;
-        if (entry.turn === turn) yield entry;
+        if (entry.turn !== turn || (isOver && entry.kind === 'prompt')) continue;
+        isOver ||= entry.kind === 'turn-ended' && turn > 0;
+        yield entry;
       }
       const last = page.at(-1);
       if (!last) return;
