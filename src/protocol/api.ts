@@ -16,14 +16,43 @@ export const sessionListSchema = z.object({
 });
 export type SessionList = z.infer<typeof sessionListSchema>;
 
-/** `GET /api/sessions/:id?after=N&limit=M`: readable without a socket. */
+/**
+ * `GET /api/sessions/:id?after=N&limit=M`: readable without a socket, from the beginning. `?before=N` gives the entries right before a
+ * number instead, `?before=end` the newest.
+ */
 export const sessionPageSchema = z.object({
   session: sessionViewSchema,
   entries: z.array(journalEntrySchema),
   /** Last number of the journal; more entries follow while the last one given is below it. */
   head: z.number().int().nonnegative(),
+  /** The newest entry that tells of saved work, with `before=end`; left out if there is none, and by earlier versions. */
+  saved: journalEntrySchema.optional(),
 });
 export type SessionPage = z.infer<typeof sessionPageSchema>;
+
+/**
+ * `GET /api/sessions/:id/find?text=T&before=N`: entries with this text in what people see of them, newest first. `next`: the `before` with
+ * which the search goes on; left out at the beginning of the journal.
+ */
+export const foundEntriesSchema = z.object({
+  matches: z.array(
+    z.object({
+      seq: z.number().int().positive(),
+      at: z.number().int().nonnegative(),
+      turn: z.number().int().nonnegative(),
+      kind: z.string(),
+      /** The text around the match, on one line; `from` and `to`: where the match is in it. */
+      excerpt: z.string(),
+      from: z.number().int().nonnegative(),
+      to: z.number().int().nonnegative(),
+    }),
+  ),
+  next: z.number().int().positive().optional(),
+});
+export type FoundEntries = z.infer<typeof foundEntriesSchema>;
+
+/** Longest text that is searched for, in UTF-16 code units. */
+export const MAX_FIND = 200;
 
 /**
  * `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. With `answers` it is the answer

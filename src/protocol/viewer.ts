@@ -63,6 +63,8 @@ export const sessionViewSchema = z.object({
   workspaceName: z.string(),
   repository: z.string().nullable(),
   branch: z.string().nullable(),
+  /** Directory Claude works in: paths are shown relative to it. Left out before it is known, and by earlier versions. */
+  cwd: z.string().optional(),
   /** The newest pull request of the branch; left out before there is one. */
   pullRequest: z.object({ number: z.number().int().positive(), url: z.string(), draft: z.boolean() }).nullish(),
   /** One that only a newer server has is work of some kind. */

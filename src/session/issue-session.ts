@@ -10,7 +10,7 @@ import { settledWithin } from '../lib/timeout.ts';
 import { LinearClient } from '../linear/api/client.ts';
 import { sendThrough } from '../linear/api/send.ts';
 import { log } from '../observability/log.ts';
-import type { SessionPage } from '../protocol/api.ts';
+import type { FoundEntries, SessionPage } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { HeldPush } from '../protocol/held-push.ts';
@@ -51,6 +51,7 @@ import { storedSecret } from './storage/stored-secret.ts';
 import { createTables, hasTables, problemOf, updateTables } from './storage/tables.ts';
 import { AssetMemory } from './storage/uploaded-assets.ts';
 import { Audience, type Written } from './viewers/broadcast.ts';
+import { findEntries } from './viewers/find-entries.ts';
 import { askedIn, type ReadOnly, readOnly, readOnlyView } from './viewers/read-only.ts';
 import { viewOf } from './viewers/session-view.ts';
 
@@ -307,6 +308,21 @@ export class IssueSession extends DurableObject<Env> {
       head: this.#journal.head,
     };
     return JSON.stringify(page);
+  }
+
+  /** The same for the entries before a number, nearest first in what is chosen. @param before null: the newest */
+  async pageBefore(before: number | null, limit: number): Promise<string | null> {
+    const session = await this.#shown();
+    if (!session) return null;
+    const entries = this.#journal.before(before, limit);
+    const saved = before === null ? this.#journal.lastSaved() : null;
+    const page: SessionPage = { session, entries, head: this.#journal.head, ...(saved && { saved }) };
+    return JSON.stringify(page);
+  }
+
+  /** Entries with a text in what people see of them, newest first; null if there is no such session. */
+  find(text: string, before: number): FoundEntries | null {
+    return this.#state || this.#readOnly ? findEntries(this.#journal, text, before) : null;
   }
 
   /** The line before this session has moved; 0: it is its turn. */

@@ -4,15 +4,22 @@
  */
 import type * as z from 'zod';
 import { parseJson } from '../lib/parse-json.ts';
-import { apiErrorSchema, type SessionList, sessionListSchema } from '../protocol/api.ts';
+import {
+  apiErrorSchema,
+  type FoundEntries,
+  foundEntriesSchema,
+  type SessionList,
+  sessionListSchema,
+} from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { shownData, shownText } from '../protocol/text/clean-text.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
-import { decodePage } from './live/decode.ts';
+import { type DecodedPage, decodePage } from './live/decode.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
-/** Entries asked for at once: the most the server gives. */
-const PAGE_ENTRIES = 500;
+/** Entries asked for at once: more than fill a screen, few enough to come in a moment. */
+const PAGE_ENTRIES = 300;
+const FIRST_PAGE_ENTRIES = 150;
 
 /**
  * Why a request gave nothing. `missing`: there is no such thing; `refused`: the server said no, the same request will
@@ -23,7 +30,7 @@ export type Answer<T> =
   | { ok: true; value: T /** Server's clock minus this one's, ms; 0 if unknown. */; skew: number }
   | Failure;
 
-export type Page = NonNullable<ReturnType<typeof decodePage>>;
+export type Page = DecodedPage;
 
 /** `GET /api/sessions`. @param before `next` of the page before; left out: the newest */
 export function fetchSessions(signal: AbortSignal, before?: string): Promise<Answer<SessionList>> {
@@ -38,8 +45,28 @@ export function fetchReinstallNeeded(signal: AbortSignal): Promise<Answer<string
   });
 }
 
+/** `GET /api/sessions/:id?before=end`: the newest entries, and what the session does. */
+export function fetchNewest(id: string, signal: AbortSignal): Promise<Answer<Page>> {
+  return request(`${sessionPath(id)}?before=end&limit=${FIRST_PAGE_ENTRIES}`, { signal }, decodePage);
+}
+
+/** `GET /api/sessions/:id?before=N`: the entries right before a number. */
+export function fetchBefore(id: string, before: number, signal: AbortSignal): Promise<Answer<Page>> {
+  return request(`${sessionPath(id)}?before=${before}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
+}
+
+/** `GET /api/sessions/:id/find`: entries with a text, newest first. @param before numbers below it alone */
+export function fetchFound(
+  id: string,
+  { text, before }: { text: string; before?: number | undefined },
+  signal: AbortSignal,
+): Promise<Answer<FoundEntries>> {
+  const query = new URLSearchParams({ text, ...(before !== undefined && { before: String(before) }) });
+  return request(`${sessionPath(id)}/find?${query}`, { signal }, (body) => parsed(foundEntriesSchema.safeParse(body)));
+}
+
 /** `GET /api/sessions/:id`: the entries after a number, and what the session does. */
-export function fetchPage(id: string, after: number, signal: AbortSignal): Promise<Answer<Page>> {
+export function fetchAfter(id: string, after: number, signal: AbortSignal): Promise<Answer<Page>> {
   return request(`${sessionPath(id)}?after=${after}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
 }
 

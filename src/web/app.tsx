@@ -1,11 +1,23 @@
+import { sessionPath } from './api.ts';
 import { ListPage } from './pages/list-page.tsx';
 import { MessagePage } from './pages/message-page.tsx';
 import { SessionPage } from './pages/session-page.tsx';
-import { routeOf, usePath } from './route.ts';
+import { type Route, routeOf, usePath } from './route.ts';
+import { Boundary, UndrawnPage } from './view/boundary.tsx';
 
-/** The whole app: which page stands at the address. */
+/** The whole app: the page at the address. What cannot be drawn leaves a page that says so. */
 export function App() {
-  const route = routeOf(usePath());
+  const path = usePath();
+  const route = routeOf(path);
+  const log = route.page === 'session' ? `${sessionPath(route.id)}/log` : null;
+  return (
+    <Boundary key={path} fallback={(retry) => <UndrawnPage log={log} retry={retry} />}>
+      <Page route={route} />
+    </Boundary>
+  );
+}
+
+function Page({ route }: { route: Route }) {
   switch (route.page) {
     case 'list':
       return <ListPage />;

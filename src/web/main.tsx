@@ -9,6 +9,7 @@ import './style/rows.css';
 import './style/diff.css';
 import './style/turns.css';
 import './style/markdown.css';
+import './style/find.css';
 
 const root = document.getElementById('app');
 if (root === null) throw new Error('index.html has no element with the id "app"');

@@ -75,9 +75,10 @@ export interface Cyrus extends Running {
   startSession(): Promise<StartedSession>;
 }
 
-/** Starts workerd with Cyrus and empty storage. */
-export async function startCyrus(folder: string): Promise<Cyrus> {
-  const running = await startWorkerd(await bundleCyrus(folder, true));
+/** Starts workerd with Cyrus and empty storage. @param variables those that differ */
+export async function startCyrus(folder: string, variables: Record<string, string> = {}): Promise<Cyrus> {
+  const bundled = await bundleCyrus(folder, true);
+  const running = await startWorkerd({ ...bundled, variables: { ...bundled.variables, ...variables } });
   return {
     ...running,
     async startSession() {

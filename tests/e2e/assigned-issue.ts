@@ -135,7 +135,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     await live.page.getByRole('banner').getByRole('link', { name: PULL_REQUEST }).waitFor();
     const [opened] = await Promise.all([
       stage.browser.waitForEvent('page'),
-      live.page.getByLabel('Turn 1', { exact: true }).getByRole('link', { name: PULL_REQUEST }).click(),
+      live.turn(1).getByRole('link', { name: PULL_REQUEST }).click(),
     ]);
     await opened.getByRole('heading', { name: 'ENG-1: The cart total ignores quantities' }).waitFor();
     await opened
@@ -149,7 +149,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
 
   await run.promise('The page shows outcome, diff and commit, and the same again when it is loaded again', async () => {
     const { page } = live;
-    const turn = page.getByLabel('Turn 1', { exact: true });
+    const turn = live.turn(1);
     await turn.getByLabel('Outcome').getByText('Done', { exact: true }).waitFor();
     await turn.getByText('return cart.items.reduce((total, item) => total + item.price * item.quantity, 0);').waitFor();
     await turn.getByText(`1 new commit on ${BRANCH}`).click();

@@ -1,5 +1,5 @@
 /** The live page as a person sees it in the browser. */
-import type { BrowserContext, Page } from 'playwright-core';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
 import type { Console } from './console.ts';
 import { until } from './run.ts';
 
@@ -37,7 +37,7 @@ export class LivePage {
 
   /** Waits until the page shows how turn `turn` ended. */
   async turnEnded(turn: number, limitMs = 60_000): Promise<void> {
-    await this.#turn(turn).getByLabel('Outcome').waitFor({ timeout: limitMs });
+    await this.turn(turn).getByLabel('Outcome').waitFor({ timeout: limitMs });
   }
 
   /** Whether the page shows an end of its newest turn. */
@@ -57,21 +57,53 @@ export class LivePage {
 
   /** Everything the timeline shows, as text. */
   async timeline(): Promise<string> {
-    return (await this.page.locator('main.timeline').allInnerTexts()).join('\n');
+    return (await this.#rows(null)).join('\n');
   }
 
   /** Tool calls the page shows, in order, as "Bash npm test". */
   toolCalls(): Promise<string[]> {
-    return this.page.evaluate(() =>
-      [...document.querySelectorAll('.tool')].map((row) =>
-        ['.tool-label', '.tool-subject'].map((part) => row.querySelector(part)?.textContent ?? '').join(' '),
-      ),
-    );
+    return this.#rows('.tool .tool-label, .tool .tool-subject');
   }
 
   /** What Claude said, in order: each finished text. */
   texts(): Promise<string[]> {
-    return this.page.locator('.item-text').allInnerTexts();
+    return this.#rows('.item-text');
+  }
+
+  /**
+   * The texts of all rows that have some of what is looked for: only those near the screen are in the document, so the timeline is scrolled
+   * through, with every group of calls opened.
+   */
+  #rows(parts: string | null): Promise<string[]> {
+    return this.page.evaluate(async (selector) => {
+      const box = document.querySelector('main.timeline');
+      if (box === null) throw new Error('there is no timeline');
+      const drawn = async () => {
+        for (let frame = 0; frame < 3; frame += 1) await new Promise((resolve) => requestAnimationFrame(resolve));
+      };
+      const walk = async (look: () => void) => {
+        box.scrollTop = 0;
+        for (;;) {
+          await drawn();
+          look();
+          if (box.scrollTop + box.clientHeight >= box.scrollHeight - 2) break;
+          box.scrollTop += box.clientHeight * 0.7;
+        }
+      };
+      await walk(() => {
+        for (const group of document.querySelectorAll<HTMLElement>('.group-line[aria-expanded="false"]')) group.click();
+      });
+      const texts = new Map<number, string>();
+      await walk(() => {
+        for (const row of document.querySelectorAll<HTMLElement>('.vrow')) {
+          const found = selector === null ? [row] : [...row.querySelectorAll<HTMLElement>(selector)];
+          // biome-ignore lint/performance/useDomNodeTextContent: what a person sees, with its line breaks
+          const text = found.map((part) => (selector?.includes(',') ? part.textContent : part.innerText)).join(' ');
+          if (text !== '') texts.set(Number(row.dataset.index), text);
+        }
+      });
+      return [...texts].toSorted(([one], [other]) => one - other).map(([, text]) => text);
+    }, parts);
   }
 
   /**
@@ -89,7 +121,8 @@ export class LivePage {
     });
   }
 
-  #turn(turn: number) {
-    return this.page.getByLabel(`Turn ${turn}`, { exact: true });
+  /** The rows of a turn that are in the document. */
+  turn(turn: number): Locator {
+    return this.page.locator(`.vrow[data-turn="${turn}"]`);
   }
 }

@@ -1,51 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { JournalBody, JournalEntry } from '../../src/protocol/journal.ts';
 import { creationHunks, diffCounts, diffLines } from '../../src/web/outline/diff.ts';
 import { failureText, lineText, retryText } from '../../src/web/outline/line-words.ts';
 import type { Item } from '../../src/web/outline/model.ts';
-import { openSections, outlineOf } from '../../src/web/outline/outline.ts';
+import { outlineOf } from '../../src/web/outline/outline.ts';
 import { stepsOf } from '../../src/web/outline/steps.ts';
 import { toolSummary } from '../../src/web/outline/tool-summary.ts';
-
-/** Writes a journal: entries numbered as they come, a second apart. */
-class Journal {
-  readonly entries: JournalEntry[] = [];
-  turn = 0;
-
-  add(...bodies: JournalBody[]): this {
-    for (const body of bodies) {
-      const seq = this.entries.length + 1;
-      this.entries.push({ seq, at: seq * 1000, turn: this.turn, ...body });
-    }
-    return this;
-  }
-
-  prompt(promptId: string, text = promptId): this {
-    return this.add({ kind: 'prompt', promptId, agentSessionId: null, author: 'Ada', source: 'comment', text });
-  }
-
-  begin(turn: number, ...promptIds: string[]): this {
-    this.turn = turn;
-    return this.add({ kind: 'turn-started', promptIds });
-  }
-
-  call(toolUseId: string, parentToolUseId?: string, name = 'Bash'): this {
-    return this.add({ kind: 'tool-call', toolUseId, name, input: { command: 'ls' }, parentToolUseId });
-  }
-
-  result(toolUseId: string, parentToolUseId?: string): this {
-    return this.add({ kind: 'tool-result', toolUseId, text: 'ok', isError: false, parentToolUseId });
-  }
-
-  text(text: string, parentToolUseId?: string): this {
-    return this.add({ kind: 'text', text, parentToolUseId });
-  }
-
-  end(outcome: 'completed' | 'stopped' | 'failed' = 'completed', text = 'Done.'): this {
-    const rest = { reason: outcome, durationMs: 1000, usage: null, costUsd: null, numTurns: 1 };
-    return this.add({ kind: 'turn-ended', outcome, text, ...rest });
-  }
-}
+import { Journal } from './support/web-journal.ts';
 
 /** The outline in a notation for eyes: one word an item, rows of work in brackets. */
 function drawn(items: readonly Item[]): string {
@@ -224,15 +184,36 @@ describe('the outline of a journal', () => {
     expect(performance.now() - began - whole).toBeLessThan(250);
   });
 
-  test('leaves the last turn open, and the last answer until the next one', () => {
-    const journal = new Journal().prompt('p1').begin(1, 'p1').end().prompt('p2').begin(2, 'p2').end().prompt('p3');
-    const keys = (entries: JournalEntry[]) => openSections(outlineOf(entries).sections);
-    const [one, two, three] = outlineOf(journal.entries).sections.map((section) => section.key);
-    expect(keys(journal.entries.slice(0, 3))).toEqual([one]);
-    expect(keys(journal.entries.slice(0, 5))).toEqual([one, two]);
-    expect(keys(journal.entries.slice(0, 6))).toEqual([two]);
-    expect(keys(journal.entries)).toEqual([two, three]);
-    expect(keys([])).toEqual([]);
+  test('of a part of the journal shows what is in it, and a result only once its call was read', () => {
+    const journal = new Journal()
+      .prompt('p1')
+      .begin(1, 'p1')
+      .call('a')
+      .result('a')
+      .call('b')
+      .result('b')
+      .text('Hm')
+      .end();
+    const part = outlineOf(journal.entries.slice(3));
+    expect(part.sections.map((section) => drawn(section.items))).toEqual(['[b] text ended']);
+    const whole = outlineOf(journal.entries, part);
+    expect(whole.sections.map((section) => drawn(section.items))).toEqual(['message [a b] text ended']);
+    expect(whole).toEqual(outlineOf(journal.entries));
+  });
+
+  test('keeps the later turns as they are when earlier ones are read', () => {
+    const journal = new Journal()
+      .prompt('p1')
+      .begin(1, 'p1')
+      .text('One')
+      .end()
+      .prompt('p2')
+      .begin(2, 'p2')
+      .text('Two')
+      .end();
+    const part = outlineOf(journal.entries.slice(4));
+    const whole = outlineOf(journal.entries, part);
+    expect(whole.sections[1]).toBe(part.sections[0]);
   });
 });
 
@@ -338,7 +319,23 @@ describe('entries in plain words', () => {
       text: '91 % of the five hour limit is used',
     });
     expect(lineText({ ...limit, status: 'rejected', utilization: null }, 0).level).toBe('error');
-    expect(lineText({ ...limit, status: 'allowed', utilization: null }, 0).level).toBe('quiet');
+    const journal = new Journal()
+      .begin(1)
+      .add({ kind: 'rate-limit', status: 'allowed', limit: 'five_hour', resetsAt: null, utilization: 0.1 });
+    // Usage within a limit is no news.
+    expect(drawn(outlineOf(journal.entries).sections[0]?.items ?? [])).toBe('');
+  });
+
+  test('a question keeps what each of its options means', () => {
+    const options = [{ label: 'Red', description: 'Like a warning' }, { label: 'Blue' }];
+    const input = { questions: [{ question: 'Which colour?', options }] };
+    expect(
+      lineText({ ...head, kind: 'question', requestId: 'r1', name: 'AskUserQuestion', status: 'asked', input }, 0),
+    ).toEqual({
+      level: 'info',
+      text: 'Claude asks: Which colour? Red · Blue',
+      more: 'Which colour?\n- Red: Like a warning\n- Blue',
+    });
   });
 
   test('show what is not known as formatted JSON, and broken JSON as it is', () => {
@@ -373,6 +370,25 @@ describe('preparations', () => {
       { step: 'setup', done: false, startedAt: 5000 },
     ]);
   });
+});
+
+test.each([
+  ['that says so', { failed: true } as const],
+  ['of a sandbox server that marked nothing', {}],
+])('a setup script that failed is not shown as one that ran: a step %s', (_, mark) => {
+  const journal = new Journal()
+    .begin(1)
+    .add(
+      { kind: 'step', step: 'setup', status: 'started' },
+      { kind: 'step', step: 'setup', status: 'done', detail: 'cyrus-setup.sh failed with exit code 3', ...mark },
+      { kind: 'step', step: 'claude', status: 'started' },
+      { kind: 'step', step: 'claude', status: 'done', detail: 'failed with exit code 3 is what a test prints' },
+    );
+  const [steps] = outlineOf(journal.entries).sections[0]?.items ?? [];
+  expect(steps?.type === 'steps' && stepsOf(steps.entries)).toMatchObject([
+    { step: 'setup', done: true, failed: true },
+    { step: 'claude', done: true, failed: false },
+  ]);
 });
 
 test('a pull request is an item of its own, between what was saved and the end', () => {

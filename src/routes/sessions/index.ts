@@ -7,6 +7,8 @@ import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import {
   type ApiError,
+  type FoundEntries,
+  MAX_FIND,
   pagePromptSchema,
   pageStopSchema,
   QUESTION_CLOSED,
@@ -27,6 +29,7 @@ const LIST_LIMIT = 100;
 const EGRESS_LIMIT = 500;
 
 const pageQuerySchema = z.object({
+  before: z.union([z.literal('end').transform(() => null), z.coerce.number().int().positive()]).optional(),
   after: z.coerce.number().int().nonnegative().default(0),
   limit: z.coerce
     .number()
@@ -34,6 +37,11 @@ const pageQuerySchema = z.object({
     .min(1)
     .default(PAGE_LIMIT)
     .transform((limit) => Math.min(limit, PAGE_LIMIT)),
+});
+
+const findQuerySchema = z.object({
+  text: z.string().trim().min(1).max(MAX_FIND),
+  before: z.coerce.number().int().positive().default(Number.MAX_SAFE_INTEGER),
 });
 
 const listQuerySchema = z.object({
@@ -85,8 +93,17 @@ sessions.get('/', async (c) => {
 sessions.get('/:id', async (c) => {
   const query = pageQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
-  const page = await find(c.env, c.req.param('id'))?.page(query.data.after, query.data.limit);
+  const { before, after, limit } = query.data;
+  const session = find(c.env, c.req.param('id'));
+  const page = await (before === undefined ? session?.page(after, limit) : session?.pageBefore(before, limit));
   return page ? c.body(page, 200, { 'content-type': 'application/json' }) : c.json(NO_SUCH_SESSION, 404);
+});
+
+sessions.get('/:id/find', async (c) => {
+  const query = findQuerySchema.safeParse(c.req.query());
+  if (!query.success) return c.json(badRequest(query.error), 400);
+  const found = await find(c.env, c.req.param('id'))?.find(query.data.text, query.data.before);
+  return found ? c.json(found satisfies FoundEntries) : c.json(NO_SUCH_SESSION, 404);
 });
 
 sessions.get('/:id/egress', async (c) => {

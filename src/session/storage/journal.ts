@@ -6,6 +6,8 @@ import { upgradeEntry } from './upgrade.ts';
 
 /** Longest JSON text of entries that is given out at once, in UTF-16 code units. */
 const MAX_PAGE_LENGTH = 1024 * 1024;
+/** The same for a page that is read backwards: the newest is to be painted soon, over slow networks too. */
+const MAX_BACKWARD_LENGTH = 256 * 1024;
 
 /** Entries of a turn that are read at once. */
 const TURN_PAGE = 200;
@@ -94,6 +96,43 @@ export class Journal {
       entries.push(toEntry(row));
     }
     return entries;
+  }
+
+  /**
+   * Entries before number `before`, in order: those nearest to it, at most `limit`, and no more than load in a moment (but always one).
+   * @param before null: the newest
+   */
+  before(before: number | null, limit: number): JournalEntry[] {
+    const entries: JournalEntry[] = [];
+    let length = 0;
+    for (const row of this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE seq < ? ORDER BY seq DESC LIMIT ?',
+      before ?? Number.MAX_SAFE_INTEGER,
+      limit,
+    )) {
+      length += row.body.length;
+      if (length > MAX_BACKWARD_LENGTH && entries.length > 0) break;
+      entries.push(toEntry(row));
+    }
+    return entries.reverse();
+  }
+
+  /**
+   * Entries whose stored text holds `text`, newest first: letters from A to Z are the same in either case. What is stored has names of fields
+   * too, so the caller looks at each again.
+   * @param before numbers below this one alone. @param limit entries that are given out at most
+   */
+  *holding(text: string, before: number, limit: number): Generator<JournalEntry, void, undefined> {
+    // As it is written in JSON: a quotation mark has a backslash before it there.
+    const stored = JSON.stringify(text).slice(1, -1).toLowerCase();
+    for (const row of this.#sql.exec<Row>(
+      'SELECT seq, at, turn, body FROM journal WHERE seq < ? AND instr(lower(body), ?) > 0 ORDER BY seq DESC LIMIT ?',
+      before,
+      stored,
+      limit,
+    )) {
+      yield toEntry(row);
+    }
   }
 
   /**

@@ -68,6 +68,7 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     workspaceName: context.workspaceName,
     repository: state.repository,
     branch: state.branch,
+    ...(state.narration.cwd !== null && { cwd: state.narration.cwd }),
     pullRequest: state.proposal?.pullRequest ?? null,
     phase: state.phase.name,
     reason: reasonOf(state),

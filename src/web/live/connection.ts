@@ -20,11 +20,14 @@ const RETRIES: Backoff = { initialMs: 250, coefficient: 2, maximumMs: 10_000 };
 /** The part of WebSocket that is used. */
 export type Socket = Pick<WebSocket, 'send' | 'close' | 'onmessage' | 'onclose' | 'onerror'>;
 
-/** What a person may want to know of the connection. `gone`: there is no such session, no further try is made. */
+/**
+ * What a person may want to know of the connection. `gone`: there is no such session, no further try is made. `since`: from when on the page
+ * is not live, in ms since the epoch; `problem`: why the last try failed, null before the first.
+ */
 export type LinkState =
-  | { readonly at: 'connecting' }
+  | { readonly at: 'connecting'; readonly failures: number; readonly problem: string | null; readonly since: number }
   | { readonly at: 'live' }
-  | { readonly at: 'waiting'; readonly failures: number; readonly problem: string }
+  | { readonly at: 'waiting'; readonly failures: number; readonly problem: string; readonly since: number }
   | { readonly at: 'gone' }
   | { readonly at: 'closed' };
 
@@ -58,6 +61,8 @@ export class LiveConnection {
   readonly #options: ConnectionOptions;
   #state: State = { at: 'closed' };
   #failures = 0;
+  #problem: string | null = null;
+  #lostAt = Date.now();
   /** The server speaks a later version of the protocol than this page. */
   #isNewer = false;
 
@@ -92,7 +97,8 @@ export class LiveConnection {
       return;
     }
     const deadline = setTimeout(() => this.#giveUp(socket, 'the server did not answer'), HELLO_DEADLINE_MS);
-    this.#enter({ at: 'connecting', socket, deadline }, { at: 'connecting' });
+    const told = { at: 'connecting', failures: this.#failures, problem: this.#problem, since: this.#lostAt } as const;
+    this.#enter({ at: 'connecting', socket, deadline }, told);
     socket.onmessage = (event) => {
       for (const line of String(event.data).split('\n')) {
         if (this.#isCurrent(socket)) this.#receive(socket, line);
@@ -143,6 +149,7 @@ export class LiveConnection {
     }
     if (this.#state.at === 'connecting') {
       clearTimeout(this.#state.deadline);
+      this.#problem = null;
       const timer = setTimeout(() => this.#ping(), PING_EVERY_MS);
       this.#enter({ at: 'live', socket, since: Date.now(), timer, awaitingPong: false }, { at: 'live' });
     }
@@ -158,7 +165,10 @@ export class LiveConnection {
 
   #giveUp(socket: Socket, problem: string): void {
     if (!this.#isCurrent(socket)) return;
-    if (this.#state.at === 'live' && Date.now() - this.#state.since >= GOOD_AFTER_MS) this.#failures = 0;
+    if (this.#state.at === 'live') {
+      if (Date.now() - this.#state.since >= GOOD_AFTER_MS) this.#failures = 0;
+      this.#lostAt = Date.now();
+    }
     this.#leave();
     this.#retry(problem);
   }
@@ -166,8 +176,9 @@ export class LiveConnection {
   #retry(problem: string): void {
     const delay = retryDelay(this.#failures, (this.#options.random ?? Math.random)());
     this.#failures += 1;
+    this.#problem = problem;
     const timer = setTimeout(() => this.#connect(), delay);
-    this.#enter({ at: 'waiting', timer }, { at: 'waiting', failures: this.#failures, problem });
+    this.#enter({ at: 'waiting', timer }, { at: 'waiting', failures: this.#failures, problem, since: this.#lostAt });
   }
 
   /** Undoes what the state holds. A late close of this socket finds it no longer current. */

@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
 import { markedText, shownData, shownText } from '../../protocol/text/clean-text.ts';
-import { visibleData } from '../../protocol/text/visible-text.ts';
+import { visibleData, withoutDisguise } from '../../protocol/text/visible-text.ts';
 import { type SessionView, sessionViewSchema, type ViewerFrame, viewerFrameSchema } from '../../protocol/viewer.ts';
 
 const numbered = z.looseObject({
@@ -22,7 +22,17 @@ const page = z.object({
   session: sessionViewSchema,
   entries: z.array(z.unknown()),
   head: z.number().int().nonnegative(),
+  saved: z.unknown().optional(),
 });
+
+/** What a page of the journal brings. `saved`: the newest entry that tells of saved work, where the page says one. */
+export interface DecodedPage {
+  session: SessionView;
+  entries: JournalEntry[];
+  head: number;
+  saved: SavedEntry | null;
+}
+export type SavedEntry = Extract<JournalEntry, { kind: 'saved' }>;
 
 /** One journal entry, or null if not even number, time, turn and kind can be read. */
 export function decodeEntry(value: unknown): JournalEntry | null {
@@ -42,6 +52,14 @@ function shownEntry(entry: JournalEntry): JournalEntry {
   if (entry.kind === 'text' || entry.kind === 'thinking') return entry;
   if (entry.kind === 'question' && entry.permission) return { ...shownData(entry), input: visibleData(entry.input) };
   if (entry.kind === 'tool-call') return { ...shownData(entry), input: shownData(entry.input, markedText) };
+  // The name of a file is what people open or run: a character that turns it around is shown, not left out.
+  if (entry.kind === 'saved') {
+    const files = entry.files.map((file) => ({ ...file, path: withoutDisguise(file.path) }));
+    return { ...shownData(entry), files };
+  }
+  if (entry.kind === 'tool-result' && entry.edit) {
+    return { ...shownData(entry), edit: { ...shownData(entry.edit), path: withoutDisguise(entry.edit.path) } };
+  }
   return shownData(entry);
 }
 
@@ -78,11 +96,14 @@ export function decodeFrame(text: string): ViewerFrame | 'unknown' | null {
 }
 
 /** Body of `GET /api/sessions/:id`; null if it is none. */
-export function decodePage(value: unknown): { session: SessionView; entries: JournalEntry[]; head: number } | null {
+export function decodePage(value: unknown): DecodedPage | null {
   const parsed = page.safeParse(value);
   if (!parsed.success) return null;
   const entries = decodeEntries(parsed.data.entries);
-  return entries === null ? null : { ...parsed.data, session: shownView(parsed.data.session), entries };
+  if (entries === null) return null;
+  const saved = decodeEntry(parsed.data.saved);
+  const { session, head } = parsed.data;
+  return { session: shownView(session), entries, head, saved: saved?.kind === 'saved' ? saved : null };
 }
 
 function decodeEntries(values: unknown[]): JournalEntry[] | null {

@@ -3,15 +3,29 @@
  * outline that is drawn. React reads it through `subscribe` and `getState`; the state is replaced, never changed.
  */
 import * as z from 'zod';
+import type { JournalEntry } from '../../protocol/journal.ts';
 import type { SessionView } from '../../protocol/viewer.ts';
-import { fetchPage, liveUrl, postAnswer, postPrompt, postStop } from '../api.ts';
+import {
+  type Answer,
+  fetchAfter,
+  fetchBefore,
+  fetchNewest,
+  liveUrl,
+  type Page,
+  postAnswer,
+  postPrompt,
+  postStop,
+} from '../api.ts';
 import type { Outline } from '../outline/model.ts';
 import { outlineOf } from '../outline/outline.ts';
 import { AnswerSender, type AnswerState, type PageAnswer } from './answer-sender.ts';
 import { type LinkState, LiveConnection, retryDelay } from './connection.ts';
+import type { SavedEntry } from './decode.ts';
+import { readKept, writeKept } from './kept.ts';
 import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';
-import { type KeptStop, keptStopSchema, StopSender, type StopState } from './stop-sender.ts';
-import { type Applied, applyFrame, applyPage, emptyTimeline, type Timeline } from './timeline.ts';
+import { bounded, movedTo, newerAfter, type Reading, shownEntries, withNewer, withOlder } from './reading-window.ts';
+import { keptStopSchema, StopSender, type StopState } from './stop-sender.ts';
+import { type Applied, applyFrame, beginWith, emptyTimeline, type Timeline } from './timeline.ts';
 
 /** `loading` until something can be shown; `missing`: no such session; `failing`: not shown yet, and why. */
 export type LoadState = { at: 'loading' } | { at: 'failing'; problem: string } | { at: 'shown' } | { at: 'missing' };
@@ -21,7 +35,18 @@ export type SessionState = {
   readonly link: LinkState;
   readonly session: SessionView | null;
   readonly timeline: Timeline;
+  /** The entries that are shown: the newest, or those of the past that the reader went to. */
+  readonly entries: readonly JournalEntry[];
+  /** The reader is back in the past: what is new is not below what they see. */
+  readonly isPast: boolean;
   readonly outline: Outline;
+  /** How reading further stands, upwards and downwards. */
+  readonly older: MoreState;
+  readonly newer: MoreState;
+  /** The entry that somebody went to last; a new object each time. */
+  readonly target: { readonly seq: number } | null;
+  /** The newest entry that tells of saved work. */
+  readonly saved: SavedEntry | null;
   readonly outgoing: readonly Outgoing[];
   readonly stop: StopState;
   readonly answer: AnswerState;
@@ -29,16 +54,21 @@ export type SessionState = {
   readonly skew: number;
 };
 
+/** `all`: there is no more; `some`: there is, and it is read on demand; `failed`: the last try failed, and may be repeated. */
+export type MoreState = 'all' | 'some' | 'loading' | 'failed';
+
 /** How often a page in the background is brought up to date (its title); a visible one is drawn with each frame. */
 const HIDDEN_UPDATE_MS = 500;
-/** How often a long journal is drawn while it is being read. */
-const LOADING_UPDATE_MS = 1000;
+/** Entries that are read below one that the reader goes to. */
+const BELOW_TARGET = 100;
 
 export class SessionStore {
   readonly id: string;
   #state: SessionState;
-  /** What frames have made of the timeline since the state was last published. */
-  #timeline: Timeline = emptyTimeline;
+  /** What frames have made of the timeline since the state was last published, and where the reader is. */
+  #reading: Reading = { timeline: emptyTimeline, past: null };
+  /** The reader is at the end. */
+  #isFollowing = true;
   readonly #listeners = new Set<() => void>();
   readonly #ended = new AbortController();
   readonly #stopSender: StopSender;
@@ -53,9 +83,15 @@ export class SessionStore {
     this.id = id;
     this.#state = {
       load: { at: 'loading' },
-      link: { at: 'connecting' },
+      link: { at: 'connecting', failures: 0, problem: null, since: Date.now() },
       session: null,
       timeline: emptyTimeline,
+      entries: [],
+      isPast: false,
+      older: 'all',
+      newer: 'all',
+      target: null,
+      saved: null,
       outline: outlineOf([]),
       outgoing: readKept(outgoingKey(id), z.array(outgoingSchema)) ?? [],
       stop: { at: 'none' },
@@ -133,37 +169,82 @@ export class SessionStore {
     return this.#answerSender.send(answer);
   }
 
+  /** The reader is at the end, or left it. */
+  follow(isFollowing: boolean): void {
+    this.#isFollowing = isFollowing;
+  }
+
+  /** Reads what comes before the entries that are shown. */
+  async readOlder(): Promise<void> {
+    const first = shownEntries(this.#reading)[0]?.seq ?? 1;
+    if (first <= 1 || this.#state.older === 'loading') return;
+    await this.#readMore('older', () => fetchBefore(this.id, first, this.#ended.signal), withOlder);
+  }
+
+  /** Reads what follows the part of the past that is shown. */
+  async readNewer(): Promise<void> {
+    const after = newerAfter(this.#reading);
+    if (this.#state.newer === 'loading') return;
+    if (after === null) this.#show(withNewer(this.#reading, []));
+    else await this.#readMore('newer', () => fetchAfter(this.id, after, this.#ended.signal), withNewer);
+  }
+
+  /** Shows an entry, wherever in the journal it is: the entries around it are read, and the view goes there. */
+  async goTo(seq: number): Promise<void> {
+    if (!this.#state.entries.some((entry) => entry.seq === seq)) await this.#readAround(seq);
+    if (this.#state.entries.some((entry) => entry.seq === seq)) this.#set({ target: { seq } });
+  }
+
+  async #readAround(seq: number): Promise<void> {
+    this.#set({ older: 'loading' });
+    const answer = await fetchBefore(this.id, seq + BELOW_TARGET, this.#ended.signal).catch(() => null);
+    this.#set({ older: answer?.ok ? 'some' : 'failed' });
+    if (answer?.ok) this.#show(movedTo(this.#reading, answer.value.entries));
+  }
+
+  /** Shows the newest entries again. */
+  goToNewest(): void {
+    if (this.#state.isPast) this.#show(movedTo(this.#reading, null));
+  }
+
+  async #readMore(
+    direction: 'older' | 'newer',
+    read: () => Promise<Answer<Page>>,
+    add: (reading: Reading, entries: readonly JournalEntry[]) => Reading,
+  ): Promise<void> {
+    this.#set({ [direction]: 'loading' });
+    const answer = await read().catch(() => null);
+    if (answer?.ok) {
+      this.#set({ [direction]: 'some' });
+      this.#show(add(this.#reading, answer.value.entries));
+    } else this.#set({ [direction]: 'failed' });
+  }
+
+  #show(reading: Reading): void {
+    this.#reading = reading;
+    this.#publish();
+  }
+
   async #load(): Promise<void> {
-    let failures = 0;
-    let publishedAt = 0;
-    while (!this.#ended.signal.aborted) {
-      const answer = await fetchPage(this.id, this.#timeline.lastSeq, this.#ended.signal).catch(() => null);
+    for (let failures = 0; !this.#ended.signal.aborted; failures += 1) {
+      const answer = await fetchNewest(this.id, this.#ended.signal).catch(() => null);
       if (answer === null) return; // Closed meanwhile.
-      if (!answer.ok) {
-        if (answer.kind === 'missing') return this.#set({ load: { at: 'missing' } });
-        if (this.#state.load.at !== 'shown') this.#set({ load: { at: 'failing', problem: answer.message } });
-        if (answer.kind === 'refused') return;
-        await this.#pause(retryDelay(failures++, Math.random()));
-        continue;
+      if (answer.ok) {
+        const { value: page, skew } = answer;
+        this.#state = { ...this.#state, saved: page.saved };
+        this.#show({ timeline: beginWith(page), past: null });
+        this.#set({ load: { at: 'shown' }, skew });
+        break;
       }
-      failures = 0;
-      const { value: page, skew } = answer;
-      const applied = applyPage(this.#timeline, page);
-      this.#timeline = applied.timeline;
-      // What a page leaves out (or tells wrongly) comes over the socket.
-      const last = !applied.ok || page.entries.length === 0 || this.#timeline.lastSeq >= page.head;
-      // The first page is shown at once; of a long journal not each further one is worth a drawing.
-      if (last || Date.now() - publishedAt >= LOADING_UPDATE_MS) {
-        this.#publish();
-        publishedAt = Date.now();
-      }
-      if (this.#state.load.at !== 'shown') this.#set({ load: { at: 'shown' }, skew });
-      if (last) break;
+      if (answer.kind === 'missing') return this.#set({ load: { at: 'missing' } });
+      this.#set({ load: { at: 'failing', problem: answer.message } });
+      if (answer.kind === 'refused') return;
+      await this.#pause(retryDelay(failures, Math.random()));
     }
     if (this.#ended.signal.aborted) return;
     this.#connection = new LiveConnection({
-      open: () => new WebSocket(liveUrl(this.id, this.#timeline.lastSeq)),
-      onFrame: (frame) => this.#take(applyFrame(this.#timeline, frame)),
+      open: () => new WebSocket(liveUrl(this.id, this.#reading.timeline.lastSeq)),
+      onFrame: (frame) => this.#take(applyFrame(this.#reading.timeline, frame)),
       onState: (link) => {
         this.#set(link.at === 'gone' ? { link, load: { at: 'missing' } } : { link });
         if (link.at === 'live') void this.#send();
@@ -175,7 +256,7 @@ export class SessionStore {
 
   /** Keeps what an applied frame leaves; returns why it was refused, or null. */
   #take(applied: Applied): string | null {
-    this.#timeline = applied.timeline;
+    this.#reading = { ...this.#reading, timeline: applied.timeline };
     this.#publishSoon();
     return applied.ok ? null : applied.problem;
   }
@@ -197,18 +278,26 @@ export class SessionStore {
   }
 
   #publish(): void {
-    const timeline = this.#timeline;
+    this.#reading = bounded(this.#reading, this.#isFollowing);
+    const { timeline, past } = this.#reading;
+    const entries = shownEntries(this.#reading);
     const before = this.#state;
-    const grown = timeline.entries !== before.timeline.entries;
     const { session } = timeline;
+    const grown = timeline.entries !== before.timeline.entries;
     const outgoing = grown ? withoutShown(before.outgoing, timeline.entries) : before.outgoing;
     if (outgoing !== before.outgoing) writeKept(outgoingKey(this.id), outgoing);
     const phaseTold = session !== null && session.phase !== before.session?.phase;
+    const isChanged = entries !== before.entries;
     this.#set({
       timeline,
+      entries,
+      isPast: past !== null,
       session,
       outgoing,
-      outline: grown ? outlineOf(timeline.entries, before.outline) : before.outline,
+      saved: grown ? newestSaved(timeline, before) : before.saved,
+      outline: isChanged ? outlineOf(entries, before.outline) : before.outline,
+      older: before.older === 'loading' ? 'loading' : (entries[0]?.seq ?? 1) > 1 ? 'some' : 'all',
+      newer: before.newer === 'loading' ? 'loading' : past === null ? 'all' : 'some',
       // One that is still to be sent was not heard of by the session.
       stop: phaseTold && before.stop.at !== 'sending' ? { at: 'none' } : before.stop,
       answer: before.answer.at === 'taken' && session !== before.session ? { at: 'none' } : before.answer,
@@ -260,28 +349,20 @@ export class SessionStore {
   }
 }
 
+function newestSaved({ entries }: Timeline, { saved, timeline }: SessionState): SavedEntry | null {
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = entries[at];
+    // What was looked through before brings nothing new.
+    if (entry === undefined || entry.seq <= timeline.lastSeq) break;
+    if (entry.kind === 'saved') return entry;
+  }
+  return saved;
+}
+
 function outgoingKey(id: string): string {
   return `cyrus:outgoing:${id}`;
 }
 
 function stopKey(id: string): string {
   return `cyrus:stop:${id}`;
-}
-
-/** What an earlier incarnation of this page (before a reload) did not see arrive; null: nothing. */
-function readKept<T>(key: string, schema: z.ZodType<T>): T | null {
-  try {
-    return schema.parse(JSON.parse(sessionStorage.getItem(key) ?? 'null'));
-  } catch {
-    return null; // Storage is forbidden, or holds something else: nothing is pending then.
-  }
-}
-
-function writeKept(key: string, kept: readonly Outgoing[] | KeptStop | null): void {
-  try {
-    if (kept === null || (Array.isArray(kept) && kept.length === 0)) sessionStorage.removeItem(key);
-    else sessionStorage.setItem(key, JSON.stringify(kept));
-  } catch {
-    // Without storage a reload forgets what is still under way; it is still sent while the page lives.
-  }
 }

@@ -1,7 +1,7 @@
 /**
  * The core of the live page: what a viewer knows of a session, and how each frame changes it. Pure, no socket, no React.
  *
- * A viewer's knowledge is the entries 1..lastSeq without a gap, and the blocks being streamed right now. Every frame
+ * A viewer's knowledge is the newest entries up to lastSeq without a gap, and the blocks being streamed right now. Every frame
  * either fits exactly onto that or proves that something was missed; then nothing changes and the connection is given
  * up: the next one begins after `lastSeq`, and its `hello` brings the open blocks whole.
  */
@@ -11,7 +11,7 @@ import type { OpenBlock, SessionView, ViewerFrame } from '../../protocol/viewer.
 export type Timeline = {
   /** Null until the first page or `hello`. */
   readonly session: SessionView | null;
-  /** Entries 1..lastSeq, in order. */
+  /** Consecutive entries up to lastSeq, in order; what came before them is read on demand (reading-window.ts). */
   readonly entries: readonly JournalEntry[];
   readonly lastSeq: number;
   /** Last number of the journal as far as is known; entries up to it are history being caught up with. */
@@ -56,14 +56,10 @@ export function applyFrame(timeline: Timeline, frame: ViewerFrame): Applied {
   }
 }
 
-/** Applies a page read over HTTP: the same rules for its entries, and the session's view. */
-export function applyPage(
-  timeline: Timeline,
-  page: { session: SessionView; entries: JournalEntry[]; head: number },
-): Applied {
-  const head = Math.max(timeline.head, page.head);
-  const applied = applyEntries({ ...timeline, head }, page.entries);
-  return applied.ok ? accept({ ...applied.timeline, session: page.session }) : refuse(timeline, applied.problem);
+/** The first page: the newest entries and the session's view. What follows them comes over the socket. */
+export function beginWith(page: { session: SessionView; entries: JournalEntry[]; head: number }): Timeline {
+  const { session, entries, head } = page;
+  return { session, entries, lastSeq: entries.at(-1)?.seq ?? 0, head, open: [] };
 }
 
 function accept(timeline: Timeline): Applied {

@@ -3,7 +3,7 @@ import { HELD_PUSH_TOOL, heldPushSchema } from '../../protocol/held-push.ts';
 import { withoutDisguise } from '../../protocol/text/visible-text.ts';
 import { compact, duration, plural, timeOfDay } from '../text/format.ts';
 import type { Entry, LineKind } from './model.ts';
-import { questionLines } from './questions.ts';
+import { questionDetails, questionLines } from './questions.ts';
 import { toolLabel } from './tool-summary.ts';
 
 export type LineText = {
@@ -37,7 +37,12 @@ export function lineText(entry: Entry<LineKind>, now: number): LineText {
       const asked = entry.status === 'asked' ? 'Claude asks' : 'Claude no longer asks';
       if (entry.permission) return permissionText(entry);
       const [first = toolLabel(entry.name), ...others] = questionLines(entry.input);
-      return { level: 'info', text: `${asked}: ${[first, ...others].join(' ')}` };
+      const details = questionDetails(entry.input);
+      return {
+        level: 'info',
+        text: `${asked}: ${[first, ...others].join(' ')}`,
+        ...(details !== '' && { more: details }),
+      };
     }
     case 'notice':
       return { level: entry.level, ...split(entry.text) };
@@ -81,7 +86,6 @@ function rateLimitWords(entry: Entry<'rate-limit'>, now: number): LineText {
   const until = entry.resetsAt === null ? '' : `; it resets at ${timeOfDay(entry.resetsAt, now)}`;
   if (entry.status === 'rejected') return { level: 'error', text: `Claude's usage reached ${limit}${until}` };
   const share = entry.utilization === null ? '' : `${Math.round(entry.utilization * 100)} % of `;
-  if (entry.status === 'allowed') return { level: 'quiet', text: `Usage is within ${limit}${until}` };
   return { level: 'warning', text: share ? `${share}${limit} is used${until}` : `Usage is close to ${limit}${until}` };
 }
 

@@ -4,22 +4,27 @@
  */
 
 import type { JournalEntry } from '../../protocol/journal.ts';
-import type { Outline, Section } from './model.ts';
+import type { Outline } from './model.ts';
 import { sectionOf } from './section.ts';
 import { splitIntoSections } from './split.ts';
 
 /**
- * The outline of the entries (all of them, in order). Whatever is as it was in `previous` is the very same object, so
- * that a view draws only what changed; sections without a new entry are not even looked into.
+ * The outline of consecutive entries, in order; they may begin in the middle of a turn. Whatever is as it was in `previous` is the very
+ * same object, so that a view draws only what changed; sections without a new entry are not even looked into.
  */
 export function outlineOf(entries: readonly JournalEntry[], previous?: Outline): Outline {
   const { sections, cwd } = splitIntoSections(entries);
+  const isPartial = (entries[0]?.seq ?? 1) > 1;
+  // Sections come and go at both ends: one is the same as before if it ends with the same entry, or is of the same turn.
+  const byEnd = new Map(previous?.sections.map((section) => [section.entries.at(-1)?.seq, section]));
+  const byTurn = new Map(previous?.sections.map((section) => [section.turn, section]));
   return {
     cwd,
     sections: sections.map((own, index) => {
-      const before = previous?.sections[index];
-      if (before !== undefined && isSame(before.entries, own)) return before;
-      const section = sectionOf(own);
+      const same = byEnd.get(own.at(-1)?.seq);
+      if (same !== undefined && isSame(same.entries, own)) return same;
+      const section = sectionOf(own, isPartial && index === 0);
+      const before = same ?? byTurn.get(section.turn);
       return before === undefined ? section : shared(before, section);
     }),
   };
@@ -54,15 +59,4 @@ export function shared<T>(previous: T, next: T): T {
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * Which sections stand open of themselves: the last one, and while its turn has not ended also the one before that
- * ended last, so that the latest answer is always to be seen. Returns their keys.
- */
-export function openSections(sections: readonly Section[]): readonly number[] {
-  const last = sections.at(-1);
-  if (last === undefined) return [];
-  const answered = last.ended === null ? sections.findLast((section) => section.ended !== null) : undefined;
-  return answered === undefined ? [last.key] : [answered.key, last.key];
 }

@@ -13,8 +13,8 @@ type OpenCall = Omit<ToolCall, 'result' | 'stopped' | 'tasks' | 'items'> & {
   items: Item[];
 };
 
-/** Makes the section of these entries, in their order. */
-export function sectionOf(entries: JournalEntry[]): Section {
+/** Makes the section of these entries, in their order. @param isPartial its beginning is not known */
+export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
   const items: Item[] = [];
   const calls = new Map<string, OpenCall>();
   const section = {
@@ -58,6 +58,8 @@ export function sectionOf(entries: JournalEntry[]): Section {
         break;
       case 'tool-result': {
         const tool = calls.get(entry.toolUseId);
+        // Its call is further up than what was read.
+        if (tool === undefined && isPartial) break;
         if (tool === undefined) addCall(listFor(entry), entry.seq, entry.toolUseId, null, entry);
         else {
           tool.result = entry;
@@ -112,6 +114,10 @@ export function sectionOf(entries: JournalEntry[]): Section {
         break;
       case 'result':
         break; // `turn-ended` tells it to people.
+      case 'rate-limit':
+        // Usage within a limit is no news; the header tells how much of each is used.
+        if (entry.status !== 'allowed') addRow(items, { type: 'line', key: entry.seq, entry });
+        break;
       case 'stop-requested':
         stopAsked = true;
         addRow(items, { type: 'line', key: entry.seq, entry });

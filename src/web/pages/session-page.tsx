@@ -9,9 +9,9 @@ import { ActivityPill } from '../view/header/activity-pill.tsx';
 import { Facts } from '../view/header/facts.tsx';
 import { SessionHeader } from '../view/header/session-header.tsx';
 import { Spinner } from '../view/icons.tsx';
-import { SessionContext, useSession } from '../view/session-context.ts';
-import { useStickToBottom } from '../view/stick-to-bottom.ts';
-import { TimelineView } from '../view/timeline-view.tsx';
+import { SessionContext, useSession, useStore } from '../view/session-context.ts';
+import { useFollow } from '../view/timeline/follow.ts';
+import { TimelineView } from '../view/timeline/timeline-view.tsx';
 import { MessagePage } from './message-page.tsx';
 import { useReinstall } from './use-reinstall.ts';
 
@@ -63,8 +63,16 @@ function LiveSession() {
   const session = useSession((state) => state.session);
   const empty = useSession((state) => state.timeline.lastSeq === 0);
   const reinstall = useReinstall();
+  const store = useStore();
+  const isPast = useSession((state) => state.isPast);
+  const box = useRef<HTMLElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const { atEnd, toEnd } = useStickToBottom(content);
+  const follow = useFollow(box, content);
+  const atEnd = follow.atEnd && !isPast;
+  const toEnd = () => {
+    store.goToNewest();
+    follow.toEnd();
+  };
 
   const title = session === null ? 'Cyrus' : titleOf(session);
   useEffect(() => {
@@ -78,15 +86,16 @@ function LiveSession() {
       <Announcer session={session} />
       <div className="columns">
         <div className="main-column">
-          <main className="timeline">
-            {session.scriptedModel && <ScriptedBanner />}
-            {session.alert !== undefined && <AccountBanner alert={session.alert} />}
-            {session.readOnly !== undefined && <ReadOnlyBanner words={session.readOnly} />}
-            <div ref={content}>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+          <main className="timeline" ref={box} tabIndex={0} aria-label="What happened">
+            <div className="timeline-width">
+              {session.scriptedModel && <ScriptedBanner />}
+              {session.alert !== undefined && <AccountBanner alert={session.alert} />}
+              {session.readOnly !== undefined && <ReadOnlyBanner words={session.readOnly} />}
               {empty && (
                 <p className="soft empty">Nothing has happened yet. Claude's work appears here as it happens.</p>
               )}
-              <TimelineView atEnd={atEnd} />
+              <TimelineView box={box} content={content} follow={follow} />
             </div>
           </main>
           <footer className="dock">

@@ -45,7 +45,7 @@ export function ago(at: number, now: number): string {
   if (minutes < 60) return `${minutes} min ago`;
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ago`;
   const days = Math.floor(minutes / (24 * 60));
-  return days < 14 ? `${days} days ago` : new Date(at).toLocaleDateString();
+  return days < 14 ? `${days} days ago` : dayOf(at, now);
 }
 
 /** Time of day, e.g. "14:05"; with the date where it is not today's. */
@@ -55,7 +55,19 @@ export function timeOfDay(at: number, now: number): string {
   if (date.toDateString() === new Date(now).toDateString()) return time;
   // Within a week the day of the week says it, and is shorter.
   const isNear = Math.abs(at - now) < 6 * 86_400_000;
-  return `${isNear ? date.toLocaleDateString([], { weekday: 'short' }) : date.toLocaleDateString()} ${time}`;
+  return `${isNear ? date.toLocaleDateString([], { weekday: 'short' }) : dayOf(at, now)} ${time}`;
+}
+
+/** A day, e.g. "Nov 3"; with the year if it is not this one. A month in letters cannot be taken for a day. */
+function dayOf(at: number, now: number): string {
+  const date = new Date(at);
+  const isThisYear = date.getFullYear() === new Date(now).getFullYear();
+  return date.toLocaleDateString([], { day: 'numeric', month: 'short', ...(!isThisYear && { year: 'numeric' }) });
+}
+
+/** The whole of a time, with its zone, e.g. "Nov 29, 2026, 2:05:09 PM GMT+1". */
+export function fullTime(at: number): string {
+  return new Date(at).toLocaleString([], { dateStyle: 'medium', timeStyle: 'long' });
 }
 
 /** "1 file", "3 files". */

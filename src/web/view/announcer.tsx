@@ -4,7 +4,9 @@ import { useSession } from './session-context.ts';
 
 /** Tells screen readers what changes: the status with its reason, and a lost connection. Never the ticking clock. */
 export function Announcer({ session }: { session: SessionView }) {
-  const lost = useSession((state) => state.link.at === 'waiting' && state.link.failures > 1);
+  const lost = useSession(
+    (state) => (state.link.at === 'waiting' || state.link.at === 'connecting') && state.link.failures > 1,
+  );
   const { word, detail } = statusOf(session);
   return (
     <div className="visually-hidden" role="status" aria-live="polite">

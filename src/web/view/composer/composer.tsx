@@ -1,5 +1,6 @@
 import { type KeyboardEvent, useEffect, useId, useState } from 'react';
 import type { Phase } from '../../../protocol/viewer.ts';
+import type { SessionStore } from '../../live/session-store.ts';
 import { Icon } from '../icons.tsx';
 import { useSession, useStore } from '../session-context.ts';
 
@@ -8,7 +9,7 @@ const MOST_CHARACTERS = 50_000;
 /** In these phases a stop ends something. */
 const STOPPABLE: ReadonlySet<Phase> = new Set<Phase>(['queued', 'starting', 'working', 'asking', 'parked']);
 
-/** Where one writes to Claude. What is being written survives a reload. */
+/** Where one writes to Claude. What is being written is kept, also when the tab is closed. */
 export function Composer({ onSent }: { onSent: () => void }) {
   const store = useStore();
   const phase = useSession((state) => state.session?.phase);
@@ -21,14 +22,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const canStop = phase !== undefined && (STOPPABLE.has(phase) || (phase === 'waiting' && runsOn));
   const stopping = phase === 'stopping' || stop.at === 'sending' || (canStop && stop.at === 'asked');
 
-  useEffect(() => {
-    if (!canStop) return;
-    const onKey = (event: globalThis.KeyboardEvent) => {
-      if (event.key === 'Escape' && !event.isComposing && !event.defaultPrevented) void store.stop();
-    };
-    window.addEventListener('keydown', onKey);
-    return () => window.removeEventListener('keydown', onKey);
-  }, [canStop, store]);
+  const isAskingToStop = useStopByKey(canStop && !stopping, store);
 
   const send = () => {
     const words = text.trim();
@@ -48,6 +42,8 @@ export function Composer({ onSent }: { onSent: () => void }) {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    // A keyboard on the screen has no Shift Enter: there the button sends.
+    if (hasScreenKeyboard() && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     send();
   };
@@ -106,10 +102,14 @@ export function Composer({ onSent }: { onSent: () => void }) {
           <span className="problem" role="alert" dir="auto">
             {answer.message}
           </span>
+        ) : isAskingToStop ? (
+          <span role="alert">
+            Press <kbd>Esc</kbd> again to stop Claude.
+          </span>
         ) : (
           <span className="keys">
             <kbd>Enter</kbd> sends · <kbd>Shift Enter</kbd> new line{canStop && ' · '}
-            {canStop && <kbd>Esc</kbd>}
+            {canStop && <kbd>Esc Esc</kbd>}
             {canStop && ' stops'}
           </span>
         )}
@@ -118,11 +118,42 @@ export function Composer({ onSent }: { onSent: () => void }) {
   );
 }
 
+/** For how long a first press of Esc asks whether it is meant, ms. */
+const ASKS_FOR_MS = 4_000;
+
+/** Esc is pressed for many reasons: the first press asks, and one that follows soon stops. Returns whether it asks now. */
+function useStopByKey(canStop: boolean, store: SessionStore): boolean {
+  const [isAsking, setAsking] = useState(false);
+  useEffect(() => {
+    if (!canStop) {
+      setAsking(false);
+      return;
+    }
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented || event.repeat) return;
+      if (isAsking) void store.stop();
+      setAsking(!isAsking);
+    };
+    window.addEventListener('keydown', onKey);
+    const timer = isAsking ? setTimeout(() => setAsking(false), ASKS_FOR_MS) : undefined;
+    return () => {
+      window.removeEventListener('keydown', onKey);
+      clearTimeout(timer);
+    };
+  }, [canStop, isAsking, store]);
+  return isAsking;
+}
+
+/** Whether one writes on the screen itself, as on a phone. */
+function hasScreenKeyboard(): boolean {
+  return matchMedia('(hover: none) and (pointer: coarse)').matches;
+}
+
 function useDraft(session: string): [string, (text: string) => void] {
   const key = `cyrus:draft:${session}`;
   const [text, setText] = useState(() => {
     try {
-      return sessionStorage.getItem(key) ?? '';
+      return localStorage.getItem(key) ?? '';
     } catch {
       return ''; // Storage is forbidden: the draft lives as long as the page.
     }
@@ -130,8 +161,8 @@ function useDraft(session: string): [string, (text: string) => void] {
   const change = (next: string) => {
     setText(next);
     try {
-      if (next === '') sessionStorage.removeItem(key);
-      else sessionStorage.setItem(key, next);
+      if (next === '') localStorage.removeItem(key);
+      else localStorage.setItem(key, next);
     } catch {
       // As above.
     }

@@ -90,9 +90,7 @@ function StatusFacts({ session }: { session: SessionView }) {
 
 /** The branch as it was last saved. */
 function Changes({ session }: { session: SessionView }) {
-  const saved = useSession(
-    (state) => state.outline.sections.findLast((section) => section.saved !== null)?.saved ?? null,
-  );
+  const saved = useSession((state) => state.saved);
   if (saved === null) return null;
   const { files, commits, patchBytes, pushed } = saved;
   return (

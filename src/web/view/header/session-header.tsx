@@ -1,5 +1,6 @@
 import type { SessionView } from '../../../protocol/viewer.ts';
 import { followLink } from '../../route.ts';
+import { FindBar } from '../find/find-bar.tsx';
 import { Icon } from '../icons.tsx';
 import { OutLink } from '../markdown.tsx';
 import { LinkStatus } from './link-status.tsx';
@@ -36,6 +37,7 @@ export function SessionHeader({ session }: { session: SessionView }) {
             </span>
           )}
         </h1>
+        <FindBar />
         <LinkStatus />
         <StatusPill session={session} />
       </div>

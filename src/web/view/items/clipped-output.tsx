@@ -2,6 +2,7 @@ import { memo, useState } from 'react';
 import { plainOutput } from '../../../lib/terminal-text.ts';
 import { plural } from '../../text/format.ts';
 import { firstLines } from '../../text/output-lines.ts';
+import { CopyButton } from '../copy-button.tsx';
 
 type ClippedOutputProps = {
   text: string;
@@ -24,7 +25,9 @@ export const ClippedOutput = memo(function ClippedOutput({
   const { shown, hidden } = all ? { shown: plain, hidden: 0 } : firstLines(plain, lines);
   return (
     <div className={tone === 'error' ? 'output output-error' : 'output'}>
-      <pre>{shown.trim() === '' ? <span className="faint">no output</span> : shown}</pre>
+      {plain.trim() !== '' && <CopyButton text={plain} what="text" />}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls has to be reached by keyboard */}
+      <pre tabIndex={0}>{shown.trim() === '' ? <span className="faint">no output</span> : shown}</pre>
       {hidden > 0 && (
         <button type="button" className="more" onClick={() => setAll(true)}>
           Show {plural(hidden, 'more line')}

@@ -1,20 +1,30 @@
-import { memo, useMemo, useState } from 'react';
+import { memo, useMemo } from 'react';
 import type { Hunk } from '../../../protocol/journal.ts';
 import { type DiffLine, diffLines } from '../../outline/diff.ts';
 import { plural } from '../../text/format.ts';
+import { useKept } from '../kept-state.ts';
 
 const signs = { same: ' ', added: '+', removed: '−', note: ' ' } as const;
 /** A diff a few lines longer than its limit is shown whole: a button would save nothing. */
 const TOLERANCE = 4;
 
 /** An edit: old and new line numbers, what was removed and added, the changed part of a line marked. */
-export const DiffView = memo(function DiffView({ hunks, lines: most }: { hunks: readonly Hunk[]; lines: number }) {
-  const [all, setAll] = useState(false);
+export const DiffView = memo(function DiffView({
+  hunks,
+  lines: most,
+  name,
+}: {
+  hunks: readonly Hunk[];
+  lines: number;
+  name?: string;
+}) {
+  const [all, setAll] = useKept(name, false);
   const lines = useMemo(() => diffLines(hunks), [hunks]);
   const shown = all || lines.length <= most + TOLERANCE ? lines : lines.slice(0, most);
   return (
     <div className="diff">
-      <div className="diff-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls has to be reached by keyboard */}
+      <div className="diff-scroll" tabIndex={0}>
         <table>
           <tbody>
             {shown.map((line) => (

@@ -1,8 +1,10 @@
 import { memo, type ReactNode, useState } from 'react';
 import type { Item } from '../../outline/model.ts';
 import { plural } from '../../text/format.ts';
+import { CopyButton } from '../copy-button.tsx';
 import { OpenBlocks } from '../open-blocks.tsx';
 import { Prose } from '../prose.tsx';
+import { entryLink } from '../timeline/deep-link.ts';
 import { EndedItem } from './ended-item.tsx';
 import { MessageItem } from './message-item.tsx';
 import { ProposedItem } from './proposed-item.tsx';
@@ -10,21 +12,20 @@ import { SavedItem } from './saved-item.tsx';
 import { StepsItem } from './steps-item.tsx';
 import { WorkRows } from './work-rows.tsx';
 
-/** Of a very long turn only the newest items are drawn until a person wants more. */
-const ITEMS_AT_ONCE = 120;
+/** Of what a long-running subagent did before it was first seen, this much is drawn until a person wants more. */
+const ITEMS_AT_ONCE = 60;
 
-/** The items of a turn, or of a subagent. `running`: what has no end yet may still get one. */
-export const Items = memo(function Items({ items, running }: { items: readonly Item[]; running: boolean }) {
-  const [most, setMost] = useState(ITEMS_AT_ONCE);
-  const hidden = Math.max(0, items.length - most);
+/** What a subagent did. Items are added at the end, and none that was drawn is taken away. */
+const NestedItems = memo(function NestedItems({ items, running }: { items: readonly Item[]; running: boolean }) {
+  const [first, setFirst] = useState(() => Math.max(0, items.length - ITEMS_AT_ONCE));
   return (
     <>
-      {hidden > 0 && (
-        <button type="button" className="more more-earlier" onClick={() => setMost(most + 3 * ITEMS_AT_ONCE)}>
-          Show more of the {plural(hidden, 'earlier part')}
+      {first > 0 && (
+        <button type="button" className="more" onClick={() => setFirst(Math.max(0, first - 3 * ITEMS_AT_ONCE))}>
+          Show more of the {plural(first, 'earlier part')}
         </button>
       )}
-      {(hidden === 0 ? items : items.slice(hidden)).map((item) => (
+      {items.slice(first).map((item) => (
         <ItemView key={item.key} item={item} running={running} />
       ))}
     </>
@@ -32,16 +33,17 @@ export const Items = memo(function Items({ items, running }: { items: readonly I
 });
 
 /** Draws what a subagent did under its call, and what it says right now. */
-function drawNested(items: readonly Item[], parent: string, running: boolean): ReactNode {
+export function drawNested(items: readonly Item[], parent: string, running: boolean): ReactNode {
   return (
     <>
-      <Items items={items} running={running} />
+      <NestedItems items={items} running={running} />
       {running && <OpenBlocks parent={parent} />}
     </>
   );
 }
 
-const ItemView = memo(function ItemView({ item, running }: { item: Item; running: boolean }) {
+/** One item of a turn. `running`: what has no end yet may still get one. */
+export const ItemView = memo(function ItemView({ item, running }: { item: Item; running: boolean }) {
   switch (item.type) {
     case 'message':
       return <MessageItem entry={item.entry} />;
@@ -49,6 +51,10 @@ const ItemView = memo(function ItemView({ item, running }: { item: Item; running
       return (
         <div className="prose item-text" dir="auto">
           <Prose text={item.entry.text} />
+          <span className="item-actions">
+            <CopyButton text={item.entry.text} what="as Markdown" />
+            <CopyButton text={() => entryLink(item.entry.seq)} what="the link to this" icon="link" />
+          </span>
           {item.entry.truncatedFrom !== undefined && <p className="faint">Cut here; the log does not have more.</p>}
         </div>
       );

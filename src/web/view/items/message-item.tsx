@@ -1,7 +1,10 @@
 import { memo, type ReactNode, useLayoutEffect, useRef, useState } from 'react';
 import type { Entry } from '../../outline/model.ts';
-import { timeOfDay } from '../../text/format.ts';
+import { CopyButton } from '../copy-button.tsx';
+import { useKept } from '../kept-state.ts';
 import { Prose } from '../prose.tsx';
+import { Time } from '../time.tsx';
+import { entryLink } from '../timeline/deep-link.ts';
 
 const sources: Record<Entry<'prompt'>['source'], string> = {
   delegation: 'assigned the issue',
@@ -13,8 +16,8 @@ const sources: Record<Entry<'prompt'>['source'], string> = {
 /** What a person asked for. */
 export const MessageItem = memo(function MessageItem({ entry }: { entry: Entry<'prompt'> }) {
   return (
-    <Message author={entry.author} how={sources[entry.source]} at={entry.at}>
-      <Clamped>
+    <Message author={entry.author} how={sources[entry.source]} at={entry.at} seq={entry.seq}>
+      <Clamped name={`message ${entry.seq}`}>
         <Prose text={entry.text} />
       </Clamped>
       {entry.truncatedFrom !== undefined && <p className="faint">Cut here; Claude got the whole text.</p>}
@@ -22,10 +25,18 @@ export const MessageItem = memo(function MessageItem({ entry }: { entry: Entry<'
   );
 });
 
-type MessageProps = { author: string | null; how: string; at: number; children: ReactNode; className?: string };
+type MessageProps = {
+  author: string | null;
+  how: string;
+  at: number;
+  /** Its entry; left out while it is under way. */
+  seq?: number;
+  children: ReactNode;
+  className?: string;
+};
 
 /** A message of a person, from the journal or still under way. */
-export function Message({ author, how, at, children, className = '' }: MessageProps) {
+export function Message({ author, how, at, seq, children, className = '' }: MessageProps) {
   const name = author ?? (how === sources.page ? 'You or a colleague' : 'Someone');
   return (
     <article className={`message ${className}`} aria-label={`${name} ${how}`}>
@@ -35,9 +46,10 @@ export function Message({ author, how, at, children, className = '' }: MessagePr
         </span>
         <strong>{name}</strong>
         <span className="faint">{how}</span>
-        <time className="row-time" dateTime={new Date(at).toISOString()}>
-          {timeOfDay(at, Date.now())}
-        </time>
+        <span className="row-time message-time">
+          {seq !== undefined && <CopyButton text={() => entryLink(seq)} what="the link to this" icon="link" />}
+          <Time at={at} />
+        </span>
       </header>
       {children}
     </article>
@@ -45,19 +57,21 @@ export function Message({ author, how, at, children, className = '' }: MessagePr
 }
 
 /** Long content is cut to a height until a person wants all of it. */
-function Clamped({ children }: { children: ReactNode }) {
+export function Clamped({ children, name }: { children: ReactNode; name?: string }) {
   const box = useRef<HTMLDivElement>(null);
-  const [state, setState] = useState<'fits' | 'clamped' | 'all'>('clamped');
+  const [isWanted, setWanted] = useKept(name, false);
+  const [isLong, setLong] = useState(true);
   useLayoutEffect(() => {
-    if (box.current !== null && box.current.scrollHeight <= box.current.clientHeight + 24) setState('fits');
+    if (box.current !== null && box.current.scrollHeight <= box.current.clientHeight + 24) setLong(false);
   }, []);
+  const isClamped = isLong && !isWanted;
   return (
     <>
-      <div ref={box} dir="auto" className={state === 'clamped' ? 'prose message-text clamped' : 'prose message-text'}>
+      <div ref={box} dir="auto" className={isClamped ? 'prose message-text clamped' : 'prose message-text'}>
         {children}
       </div>
-      {state === 'clamped' && (
-        <button type="button" className="more" onClick={() => setState('all')}>
+      {isClamped && (
+        <button type="button" className="more" onClick={() => setWanted(true)}>
           Show all
         </button>
       )}

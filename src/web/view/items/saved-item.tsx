@@ -18,6 +18,7 @@ export const SavedItem = memo(function SavedItem({ entry, durationMs }: { entry:
   return (
     <div className="saved">
       <Fold
+        name={`saved ${entry.seq}`}
         line={
           <>
             <span className="row-icon">

@@ -8,13 +8,13 @@ import { Icon, Spinner } from '../icons.tsx';
 import { useServerNow } from '../session-context.ts';
 import { ClippedOutput } from './clipped-output.tsx';
 
-const words: Record<SandboxStep, { doing: string; done: string }> = {
-  mirror: { doing: 'Fetching the repository', done: 'Repository fetched' },
-  worktree: { doing: 'Checking out the branch', done: 'Branch checked out' },
-  restore: { doing: 'Restoring the work', done: 'Work restored' },
-  setup: { doing: 'Running cyrus-setup.sh', done: 'cyrus-setup.sh ran' },
-  claude: { doing: 'Starting Claude', done: 'Claude started' },
-  save: { doing: 'Saving the work', done: 'Work saved' },
+const words: Record<SandboxStep, { doing: string; done: string; failed: string }> = {
+  mirror: { doing: 'Fetching the repository', done: 'Repository fetched', failed: 'The repository was not fetched' },
+  worktree: { doing: 'Checking out the branch', done: 'Branch checked out', failed: 'The branch was not checked out' },
+  restore: { doing: 'Restoring the work', done: 'Work restored', failed: 'The work was not restored' },
+  setup: { doing: 'Running cyrus-setup.sh', done: 'cyrus-setup.sh ran', failed: 'cyrus-setup.sh failed' },
+  claude: { doing: 'Starting Claude', done: 'Claude started', failed: 'Claude did not start' },
+  save: { doing: 'Saving the work', done: 'Work saved', failed: 'The work was not saved' },
 };
 
 /** Preparations: what continues now, and one folded line once all of it is done. */
@@ -30,17 +30,27 @@ export const StepsItem = memo(function StepsItem({
   const started = entries.findLast((entry) => entry.kind === 'claude-started');
   const total = steps.reduce((sum, step) => sum + (step.durationMs ?? 0), 0);
   const onlySaving = steps.every((step) => step.step === 'save');
+  const failed = steps.filter((step) => step.failed);
   const title = onlySaving ? 'Saved the work' : 'Prepared the sandbox';
   return (
     <Fold
-      className="steps"
+      name={`steps ${entries[0]?.seq}`}
+      className={failed.length > 0 && !current ? 'steps steps-failed' : 'steps'}
       line={
         <>
-          <span className="row-icon">{current ? <Spinner /> : <Icon name="check" />}</span>
+          <span className="row-icon">
+            {current ? <Spinner /> : <Icon name={failed.length > 0 ? 'warning' : 'check'} />}
+          </span>
           <span className="row-words">
             {current ? words[current.step].doing : title}
             {current?.detail && <span className="faint"> · {current.detail}</span>}
             {current === undefined && started && <span className="faint"> · {started.model}</span>}
+            {current === undefined && failed.length > 0 && (
+              <span className="steps-problem">
+                {' '}
+                · {failed.map(({ detail }) => detail ?? 'the setup failed').join('; ')}
+              </span>
+            )}
           </span>
           {current ? (
             <Elapsed since={current.startedAt} />
@@ -53,12 +63,20 @@ export const StepsItem = memo(function StepsItem({
       {() => (
         <ol className="step-list">
           {steps.map((step) => (
-            <li key={step.key}>
+            <li key={step.key} className={step.failed ? 'step-failed' : undefined}>
               <span className="row-icon">
-                {step.done ? <Icon name="check" /> : step === current ? <Spinner /> : <Icon name="square" />}
+                {step.failed ? (
+                  <Icon name="cross" />
+                ) : step.done ? (
+                  <Icon name="check" />
+                ) : step === current ? (
+                  <Spinner />
+                ) : (
+                  <Icon name="square" />
+                )}
               </span>
               <span>
-                {step.done ? words[step.step].done : words[step.step].doing}
+                {step.failed ? words[step.step].failed : step.done ? words[step.step].done : words[step.step].doing}
                 {step.detail && <span className="faint"> · {step.detail}</span>}
               </span>
               {step.durationMs !== undefined && <span className="row-time">{duration(step.durationMs)}</span>}

@@ -5,7 +5,7 @@ import { Icon, Spinner } from '../icons.tsx';
 import { Prose } from '../prose.tsx';
 
 /** What Claude thought, folded to the beginning of it. */
-export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
+export const ThoughtRow = memo(function ThoughtRow({ text, name }: { text: string; name?: string }) {
   const line = (
     <>
       <span className="row-icon">
@@ -17,7 +17,7 @@ export const ThoughtRow = memo(function ThoughtRow({ text }: { text: string }) {
   );
   if (text.trim() === '') return <div className="row row-plain">{line}</div>; // Claude may keep its thinking to itself.
   return (
-    <Fold className="row" line={line}>
+    <Fold name={name} className="row" line={line}>
       {() => (
         <div className="prose thought" dir="auto">
           <Prose text={text} />

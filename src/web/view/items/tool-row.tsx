@@ -25,7 +25,7 @@ type ToolRowProps = {
 
 /** A tool call and its result on one line; an edit shows its diff, a subagent what it does. */
 export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolRowProps) {
-  const cwd = useSession((state) => state.outline.cwd);
+  const cwd = useSession((state) => state.session?.cwd ?? state.outline.cwd);
   const { call, result } = tool;
   const name = call?.name ?? 'Result';
   const summary = toolSummary(name, call?.input, cwd);
@@ -38,6 +38,7 @@ export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolR
   return (
     <div className={`row tool ${failed ? 'tool-failed' : ''}`}>
       <Fold
+        name={`row ${tool.key}`}
         line={
           <>
             <span className="row-icon">
@@ -59,7 +60,7 @@ export const ToolRow = memo(function ToolRow({ tool, running, drawItems }: ToolR
         {() => <ToolDetails tool={tool} edited={hunks !== null} />}
       </Fold>
       {failed && result !== null && <p className="tool-error">{errorLine(result.text)}</p>}
-      {hunks !== null && hunks.length > 0 && <DiffView hunks={hunks} lines={DIFF_PREVIEW} />}
+      {hunks !== null && hunks.length > 0 && <DiffView name={`diff ${tool.key}`} hunks={hunks} lines={DIFF_PREVIEW} />}
       {isSubagent && (pending || tool.items.length > 0) && (
         <div className="nested">{drawItems(tool.items, tool.id, pending)}</div>
       )}

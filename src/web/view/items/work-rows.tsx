@@ -1,51 +1,45 @@
-import { memo, type ReactNode, useState } from 'react';
+import { memo, type ReactNode } from 'react';
 import type { LineText } from '../../outline/line-words.ts';
 import { failureText, lineText, retryText } from '../../outline/line-words.ts';
 import type { Item, Row } from '../../outline/model.ts';
-import { plural } from '../../text/format.ts';
 import { Fold } from '../fold.tsx';
 import { Icon, type IconName } from '../icons.tsx';
 import { ClippedOutput } from './clipped-output.tsx';
 import { ThoughtRow } from './thought-row.tsx';
 import { ToolRow } from './tool-row.tsx';
 
-/** Of a longer group only the newest rows are drawn until a person wants more. */
-const ROWS_AT_ONCE = 60;
-
-type WorkRowsProps = {
-  rows: readonly Row[];
+type WorkRowProps = {
+  row: Row;
   running: boolean;
   drawItems: (items: readonly Item[], parent: string, running: boolean) => ReactNode;
 };
 
-/** Consecutive tool calls, thoughts and remarks: one line each. */
-export const WorkRows = memo(function WorkRows({ rows, running, drawItems }: WorkRowsProps) {
-  const [most, setMost] = useState(ROWS_AT_ONCE);
-  const hidden = Math.max(0, rows.length - most);
+/** Consecutive tool calls, thoughts and remarks of a subagent: one line each. */
+export const WorkRows = memo(function WorkRows({
+  rows,
+  running,
+  drawItems,
+}: Omit<WorkRowProps, 'row'> & { rows: readonly Row[] }) {
   return (
     <div className="work">
-      {hidden > 0 && (
-        <button type="button" className="more" onClick={() => setMost(most + 5 * ROWS_AT_ONCE)}>
-          Show {plural(hidden, 'earlier step')}
-        </button>
-      )}
-      {(hidden === 0 ? rows : rows.slice(hidden)).map((row) => (
+      {rows.map((row) => (
         <WorkRow key={row.key} row={row} running={running} drawItems={drawItems} />
       ))}
     </div>
   );
 });
 
-const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRowsProps, 'rows'> & { row: Row }) {
+/** A tool call, a thought or a remark. */
+export const WorkRow = memo(function WorkRow({ row, running, drawItems }: WorkRowProps) {
   switch (row.type) {
     case 'tool':
       return <ToolRow tool={row} running={running} drawItems={drawItems} />;
     case 'thought':
-      return <ThoughtRow text={row.entry.text} />;
+      return <ThoughtRow text={row.entry.text} name={`row ${row.key}`} />;
     case 'line':
-      return <LineRow {...lineText(row.entry, Date.now())} />;
+      return <LineRow {...lineText(row.entry, Date.now())} name={`row ${row.key}`} />;
     case 'failures':
-      return <LineRow {...failureText(row.entries)} />;
+      return <LineRow {...failureText(row.entries)} name={`row ${row.key}`} />;
     case 'retries':
       return <LineRow {...retryText(row.entries)} />;
   }
@@ -54,7 +48,7 @@ const WorkRow = memo(function WorkRow({ row, running, drawItems }: Omit<WorkRows
 const icons: Record<LineText['level'], IconName> = { quiet: 'dot', info: 'info', warning: 'warning', error: 'cross' };
 
 /** One plain line of the journal, with the rest of it folded where there is more. */
-export const LineRow = memo(function LineRow({ level, text, more }: LineText) {
+export const LineRow = memo(function LineRow({ level, text, more, name }: LineText & { name?: string }) {
   const line = (
     <>
       <span className="row-icon">
@@ -65,7 +59,7 @@ export const LineRow = memo(function LineRow({ level, text, more }: LineText) {
   );
   if (more === undefined) return <div className={`row row-plain level-${level}`}>{line}</div>;
   return (
-    <Fold className={`row level-${level}`} line={line}>
+    <Fold name={name} className={`row level-${level}`} line={line}>
       {() => <ClippedOutput text={more} />}
     </Fold>
   );

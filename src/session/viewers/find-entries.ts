@@ -1,0 +1,101 @@
+/** The search over a session's journal: what people see of an entry is searched, not how it is stored. */
+import { plainOutput } from '../../lib/terminal-text.ts';
+import type { FoundEntries } from '../../protocol/api.ts';
+import type { JournalEntry } from '../../protocol/journal.ts';
+
+/** Matches in one answer. */
+const MOST_MATCHES = 50;
+/** Entries that are looked at for one answer: names of fields may be all that matches. */
+const MOST_LOOKED_AT = 1_000;
+/** Text around a match, on each side, in UTF-16 code units. */
+const AROUND = 60;
+
+interface Source {
+  holding(text: string, before: number, limit: number): Iterable<JournalEntry>;
+}
+
+/**
+ * @param text what is searched for; upper and lower case are the same
+ * @param before entries with a lower number alone
+ */
+export function findEntries(journal: Source, text: string, before: number): FoundEntries {
+  const matches: FoundEntries['matches'] = [];
+  let looked = 0;
+  for (const entry of journal.holding(text, before, MOST_LOOKED_AT)) {
+    looked += 1;
+    const match = matchIn(entry, text.toLowerCase());
+    if (match !== null) matches.push(match);
+    if (matches.length === MOST_MATCHES || looked === MOST_LOOKED_AT) return { matches, next: entry.seq };
+  }
+  return { matches };
+}
+
+function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][number] | null {
+  const { seq, at, turn, kind } = entry;
+  for (const whole of seenTexts(entry)) {
+    const found = whole.toLowerCase().indexOf(wanted);
+    if (found < 0) continue;
+    const start = Math.max(0, found - AROUND);
+    const before = oneLine(whole.slice(start, found)).trimStart();
+    const match = oneLine(whole.slice(found, found + wanted.length));
+    const after = oneLine(whole.slice(found + wanted.length, found + wanted.length + AROUND)).trimEnd();
+    const lead = start > 0 ? '…' : '';
+    const from = lead.length + before.length;
+    return { seq, at, turn, kind, excerpt: `${lead}${before}${match}${after}`, from, to: from + match.length };
+  }
+  return null;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ');
+}
+
+/** The texts of an entry that the page draws, one after the other. */
+function* seenTexts(entry: JournalEntry): Generator<string, void, undefined> {
+  switch (entry.kind) {
+    case 'tool-call':
+      yield entry.name;
+      yield* textsIn(entry.input);
+      return;
+    case 'tool-result':
+      yield plainOutput(entry.text);
+      for (const hunk of entry.edit?.hunks ?? []) yield hunk.lines.map((line) => line.slice(1)).join('\n');
+      return;
+    case 'question':
+      yield* textsIn(entry.input);
+      return;
+    case 'saved':
+      for (const { subject } of entry.commits) yield subject;
+      for (const { path } of entry.files) yield path;
+      return;
+    case 'output':
+    case 'text':
+    case 'thinking':
+    case 'prompt':
+    case 'notice':
+    case 'turn-ended':
+      yield plainOutput(entry.text);
+      return;
+    case 'step':
+      yield entry.detail ?? '';
+      return;
+    case 'task':
+      yield entry.description;
+      return;
+    case 'effect-failed':
+      yield entry.error;
+      return;
+    case 'permission-denied':
+      yield entry.message;
+      return;
+    default:
+      return;
+  }
+}
+
+/** The texts in an input of any shape; names of its fields are not among them. */
+function* textsIn(value: unknown): Generator<string, void, undefined> {
+  if (typeof value === 'string') yield value;
+  else if (Array.isArray(value)) for (const one of value) yield* textsIn(one);
+  else if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) yield* textsIn(one);
+}
