@@ -1,6 +1,8 @@
 /** The main job: an issue is assigned, watched, mended, looked at, and followed up. */
+
 import type { Page } from 'playwright-core';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
+import { accessible } from './accessible.ts';
 import { type CyrusSession, isNumberedWithoutGaps } from './cyrus-session.ts';
 import { GitCheckout } from './git-checkout.ts';
 import { isByCyrus, isSaidOnce, LinearThread } from './linear-thread.ts';
@@ -155,6 +157,7 @@ export async function assignedIssue(run: Run, stage: Stage): Promise<FlightTimes
     await turn.getByText(`1 new commit on ${BRANCH}`).click();
     await turn.getByText(MENDED).last().waitFor();
     await turn.getByText(`1 new commit on ${BRANCH}`).click();
+    await accessible('the page of a session', page);
     const before = await live.timeline();
     await stage.picture('1-mended');
     await page.reload();

@@ -119,7 +119,8 @@ describe('a finished turn', () => {
         .trim()
         .split('\n')
         .map((entry) => JSON.parse(entry)),
-    ).toEqual((await journal(thread)).filter((e) => e.turn === 1));
+    ).toEqual((await journal(thread)).filter((e) => e.turn === 1 || e.kind === 'prompt'));
+    expect(lines).toContain('"kind":"prompt"');
     const markdown = await (await exports.default.fetch(`http://cyrus.test/api/sessions/${id}/log`)).text();
     expect(markdown).toContain('All good.');
     await vi.waitFor(async () => {
