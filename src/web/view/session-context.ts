@@ -14,7 +14,8 @@ export function useStore(): SessionStore {
 /** A part of the state; draws again only when that very part changes, so it must be no new object each time. */
 export function useSession<T>(part: (state: SessionState) => T): T {
   const store = useStore();
-  return useSyncExternalStore(store.subscribe, () => part(store.getState()));
+  const read = () => part(store.getState());
+  return useSyncExternalStore(store.subscribe, read, read);
 }
 
 /** The server's time in ms, counted on each second while `ticking`. */
