@@ -6,7 +6,7 @@
  */
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mkdir, rm, writeFile } from '../files/inside.ts';
+import { mkdir, readFile, rm, writeFile } from '../files/inside.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
 import { copyIndex, isDamagedIndex } from '../git/index-file.ts';
 import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from '../git/raw-path.ts';
@@ -190,6 +190,7 @@ export class WorktreeSnapshots {
       writeFile(join(this.#directory, 'HEAD'), 'ref: refs/heads/none\n'),
       writeFile(join(this.#directory, 'config'), '[core]\n\tbare = false\n\trepositoryFormatVersion = 0\n'),
       rm(`${this.#indexFile}.lock`, { force: true }),
+      this.#takeExcludes(gitDir),
     ]);
     if ((await stampOf(this.#indexFile)) === null) {
       this.#staged = null;
@@ -205,6 +206,13 @@ export class WorktreeSnapshots {
       timeoutMs: SNAPSHOT_TIMEOUT_MS,
       maxBytes: 256 * 1024 * 1024,
     };
+  }
+
+  /** What the worktree's own `info/exclude` names is ignored here too: a restored worktree has another one, and would commit it. */
+  async #takeExcludes(gitDir: string): Promise<void> {
+    const excludes = await readFile(join(gitDir, 'info', 'exclude')).catch(() => Buffer.alloc(0));
+    await mkdir(join(this.#directory, 'info'), { recursive: true });
+    await writeFile(join(this.#directory, 'info', 'exclude'), excludes);
   }
 
   async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: Standing): Promise<Staged> {

@@ -159,11 +159,34 @@ async function missingFrom(
 
 /**
  * Other people's commits on `tip` that `head` lacks. A commit is the session's own if it was committed under the session's
- * identity; a person who rebases, merges or picks becomes the committer.
+ * identity, or here under another one; a person who rebases, merges or picks becomes the committer.
  */
 export async function foreignCommits(plan: WorkspacePlan, tip: string, head: string): Promise<ForeignCommit[]> {
-  const missing = await missingFrom(inWorktree(plan), tip, head);
-  return missing.filter(({ by }) => by !== plan.remote.author.email);
+  const options = inWorktree(plan);
+  const missing = await missingFrom(options, tip, head);
+  const others = missing.filter(({ by }) => by !== plan.remote.author.email);
+  if (others.length === 0) return others;
+  const here = await madeHere(options);
+  return others.filter(({ sha }) => !here.has(sha));
+}
+
+/** What git's reflogs call a commit that it made, rather than moved to (sequencer.c and builtin/commit.c of git 2.39). */
+const MADE =
+  /^(?:commit(?: \([a-z-]+\))?: |am: |(?:cherry-pick|revert|(?:pull --)?rebase[^:]*\((?:pick|reword|edit|squash|fixup|continue)\)): (?!fast-forward))/;
+
+/**
+ * Commits that were made in this clone, no matter who they name as author or committer: its reflogs tell. The gateway does not
+ * rely on it: it knows itself what the session has pushed.
+ */
+async function madeHere(options: GitOptions): Promise<ReadonlySet<string>> {
+  const args = ['log', '--walk-reflogs', '--all', '--format=%H%x09%gs'];
+  const listed = await git(args, { ...options, maxBytes: 64 * 1024 * 1024 }).catch((error: unknown) => {
+    // None are kept: then nothing is known to be made here.
+    if (error instanceof GitError && !options.signal?.aborted) return '';
+    throw error;
+  });
+  const made = listed.split('\n').filter((line) => MADE.test(line.slice(line.indexOf('\t') + 1)));
+  return new Set(made.map((line) => line.slice(0, line.indexOf('\t'))));
 }
 
 /** Commits of `tip` that are in none of the others, newest first. */

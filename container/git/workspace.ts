@@ -11,6 +11,7 @@ import type { SessionAccess } from '../gateway/session-access.ts';
 import { log } from '../log.ts';
 import { exists, type SessionPaths } from '../paths.ts';
 import { makeClone, syncClone } from './clone.ts';
+import { neverCommitted } from './excludes.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
 import { untilHostAnswers } from './host-patience.ts';
 import { completeHistory, updateMirror, withLock } from './mirror.ts';
@@ -192,9 +193,3 @@ async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
     throw error;
   }
 }
-
-/** Ignored is what the repository ignores, and files that the CLI itself leaves behind. */
-const hex = '[0-9a-f]';
-const neverCommitted = `# What the CLI was writing when it was killed (name.tmp.<process>.<random>, measured with CLI 2.1.330).
-*.tmp.[0-9]*.${hex.repeat(12)}
-`;

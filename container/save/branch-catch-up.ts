@@ -25,6 +25,10 @@ export interface BranchMemory {
   unmerged?: string;
   /** Commit of other people's that the worktree was put onto last: what it holds is not counted as Claude's. */
   taken?: string;
+  /** The base's name and tip as they were seen last. */
+  base?: string;
+  /** Tips of other local branches and of stashes that people were told of. */
+  beside?: string[];
 }
 
 /** What Cyrus knows of the branch's pull request. */
@@ -80,12 +84,40 @@ export async function takeUpOutside(
   if (!tips) return null;
   // Seen for the first time: what is there is what the worktree was made from.
   if (memory.tip === undefined) memory.tip = tips.branch;
+  const ofBase = await rewrittenBase(plan, memory, tips, head);
   const first = await meet(plan, memory, tips, head, pullRequest);
-  if (first.blocked !== null || first.news.length === 0 || tips.branch === null) return first;
+  if (first.blocked !== null || first.news.length === 0 || tips.branch === null)
+    return { ...first, news: [...ofBase, ...first.news] };
   // What was pushed may have been merged into the base as well.
   const now = await commitAt(inWorktree(plan), 'HEAD');
   const second = await meet(plan, memory, tips, now ?? head, pullRequest);
-  return { ...second, news: [...first.news, ...second.news] };
+  return { ...second, news: [...ofBase, ...first.news, ...second.news] };
+}
+
+/** Commits that somebody took off the base, and that the branch would bring back. @returns a sentence, or nothing */
+async function rewrittenBase(
+  plan: WorkspacePlan,
+  memory: BranchMemory,
+  { base }: HostTips,
+  head: string,
+): Promise<string[]> {
+  const options = inWorktree(plan);
+  const { baseBranch, branch } = plan;
+  if (base === null) return [];
+  const [name, before] = memory.base?.split(' ') ?? [];
+  memory.base = `${baseBranch} ${base}`;
+  if (before === undefined || name !== baseBranch || (await contains(options, base, before))) return [];
+  const fork = await git(['merge-base', before, head], options).catch(() => '');
+  const gone = fork === '' ? [] : await commitsBeyond(options, fork.trim(), [base]);
+  if (gone.length === 0) return [];
+  // What is on the host already leaves the branch by no force: it is undone there.
+  const way =
+    memory.tip === null
+      ? `rebase onto the base as it is now (git rebase --onto origin/${baseBranch} ${fork.trim().slice(0, 10)})`
+      : 'undo them on the branch (git revert); do not rewrite it';
+  return [
+    `The history of ${baseBranch} was rewritten on the git host: it was at ${before.slice(0, 10)}, and is at ${base.slice(0, 10)} now. ${branch} still has commits that are no longer on ${baseBranch}: ${named(gone)}. A pull request would bring them back. Unless the people of the issue want that, ${way}.`,
+  ];
 }
 
 /**

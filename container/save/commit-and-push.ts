@@ -119,6 +119,11 @@ export async function publishWork(
   const files = await listFiles(options, forkPoint, head);
 
   const strange = await notForGit(plan, forkPoint, head);
+  if (forkPoint === base && commits.length > 0) {
+    strange.push(
+      `${plan.branch} has no history in common with ${plan.baseBranch}, so that no pull request can be opened. Bring the work onto origin/${plan.baseBranch}: check that out on ${plan.branch}, and commit the files there.`,
+    );
+  }
   problems.push(...strange);
   advice.push(...strange);
   const result = await publish(plan, { head, onHost, hasCommits: commits.length > 0, base }, branch);

@@ -274,7 +274,9 @@ async function add(options: GitOptions, paths: RawPath[], left: LeftOut): Promis
   const input = Buffer.from(paths.map((path) => `:(top,literal)${path.replace(/\/$/, '')}`).join('\0'), 'latin1');
   try {
     // Some of them may be ignored by now, or made by the setup and changed by Claude.
-    await git(['add', '--all', '--force', '--pathspec-from-file=-', '--pathspec-file-nul'], { ...options, input });
+    // In a sparse checkout what lies outside of it is work all the same.
+    const args = ['add', '--all', '--force', '--sparse', '--pathspec-from-file=-', '--pathspec-file-nul'];
+    await git(args, { ...options, input });
   } catch (error) {
     if (!(error instanceof GitError) || error.timedOut || options.signal?.aborted) throw error;
     const [only, ...others] = paths;

@@ -1,5 +1,5 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
-import { appendFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
@@ -11,6 +11,7 @@ import { elapsedMs, steadyNow } from '../clock.ts';
 import { mkdir } from '../files/inside.ts';
 import { makeShareFolder } from '../files/outgoing-files.ts';
 import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
+import { neverCommitted, patternsOfSetup } from '../git/excludes.ts';
 import { git } from '../git/git.ts';
 import { hostBranches } from '../git/host-branch.ts';
 import { untilHostAnswers } from '../git/host-patience.ts';
@@ -49,6 +50,7 @@ export async function prepare(context: IncarnationContext): Promise<void> {
   await fetchBeside(context);
   if (prepared.created) record.setup = null;
   if (!record.setup) await setUpMeasured(context, prepared.created);
+  if (!context.isOver) await writeExcludes(context);
   const own = await readRepositoryPrompts(context.plan, start.claude.role ?? null);
   const systemPrompt = own === null ? start.claude.systemPrompt : `${start.claude.systemPrompt}\n\n${own}`;
   await writeInstructions(paths, systemPrompt, setupNote(context));
@@ -123,8 +125,13 @@ async function setUpMeasured(context: IncarnationContext, isNew: boolean): Promi
     ? new Map([...(isNew ? [] : await readBaseline(paths.baseline)), ...(await writtenSince(plan, before, since))])
     : await takeBaseline(plan);
   await writeBaseline(paths.baseline, baseline);
-  const secrets = secretsOf(baseline);
-  if (secrets.length > 0) await appendFile(paths.excludes, `${secrets.join('\n')}\n`);
+}
+
+/** Also where the worktree stands already: its setup does not run again, and what it made must be kept out of commits all the same. */
+async function writeExcludes({ plan, paths }: IncarnationContext): Promise<void> {
+  const secrets = secretsOf(await readBaseline(paths.baseline)).map((line) => `${line}\n`);
+  const text = [neverCommitted, await patternsOfSetup(plan, paths), ...secrets].join('');
+  await writeFile(paths.excludes, text, { mode: 0o640 });
 }
 
 /** The scripts that an admin set, then what the repository brings: run, or got from the cache. */

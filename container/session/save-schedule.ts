@@ -13,9 +13,11 @@ import { type Shared, shareFiles } from '../files/outgoing-files.ts';
 import { GitError } from '../git/git.ts';
 import { fetchSubmodules } from '../git/submodules.ts';
 import { fetchLargeFiles } from '../lfs/lfs.ts';
+import { log } from '../log.ts';
 import { readBaseline } from '../save/baseline.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from '../save/branch-catch-up.ts';
 import { type CommittedWork, commitWork, findWork, type PublishedWork, publishWork } from '../save/commit-and-push.ts';
+import { leftBehind } from '../save/left-behind.ts';
 import { pullRequestTemplate } from '../save/pull-request-template.ts';
 import type { IncarnationContext } from './context.ts';
 
@@ -243,16 +245,35 @@ export class Saving {
       await repairRepository(this.#context);
       const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
-      if (!meeting) return { ...committed, meeting };
+      if (!meeting) {
+        const beside = isAtRest ? await this.#leftBehind(committed.head, isLast) : [];
+        return { ...committed, problems: [...committed.problems, ...beside], meeting };
+      }
       // It may have been moved onto what others pushed.
       const { head, problem } = await findWork(plan, true);
-      const problems = new Set(problem === null ? committed.problems : [...committed.problems, problem]);
+      const beside = await this.#leftBehind(head, isLast);
+      const problems = new Set([...committed.problems, ...(problem === null ? [] : [problem]), ...beside]);
       return { head, isAtRest, problems: [...problems], meeting };
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       const { savedHead, baseCommit } = record;
       const problem = `The work could not be saved: ${error.message.slice(0, 300)}`;
       return { head: savedHead ?? baseCommit ?? '', isAtRest: false, problems: [problem], meeting: null };
+    }
+  }
+
+  /** What no push takes along, named once to people. @param isLast whether people are told now */
+  async #leftBehind(head: string, isLast: boolean): Promise<string[]> {
+    const memory = this.#memory();
+    const told = memory.beside ?? [];
+    try {
+      const found = await leftBehind(this.#context.plan, head);
+      if (isLast) memory.beside = found.map(({ tip }) => tip);
+      return found.filter(({ tip }) => !told.includes(tip)).map(({ sentence }) => sentence);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      log('warning', 'what was left behind could not be listed', { error });
+      return [];
     }
   }
 

@@ -20,7 +20,13 @@ const recordSchema = z.object({
   setup: z.object({ ok: z.boolean(), summary: z.string() }).nullable(),
   /** What the session knows of its branch on the host (container/save/branch-catch-up.ts). Absent until the branch was read for the first time. */
   branch: z
-    .object({ tip: z.string().nullable().optional(), unmerged: z.string().optional(), taken: z.string().optional() })
+    .object({
+      tip: z.string().nullable().optional(),
+      unmerged: z.string().optional(),
+      taken: z.string().optional(),
+      base: z.string().optional(),
+      beside: z.array(z.string()).optional(),
+    })
     .optional(),
   /** The branch's name, if the wanted name was not free. */
   branchName: z.string().optional(),

@@ -2,10 +2,10 @@
  * A git host for development and tests: smart HTTP with basic auth over the machine's own git, Git LFS, and pages that show
  * what came of it. It listens on the loopback interface alone.
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../src/lib/error.ts';
 import { isSameSecret } from '../same-secret.ts';
@@ -66,6 +66,8 @@ export interface GitHost {
   slowDown(ms: number): void;
   /** Refuses every push to these branches, and to those below them (`release/1.0` of `release`); none: all are open again. */
   protect(fullName: string, ...branches: string[]): void;
+  /** Gives a repository another name; git's requests for the former one are redirected, as GitHub does. */
+  rename(fullName: string, to: string): Promise<void>;
   /** Git requests so far, oldest first; the last 1,000. */
   requests(): GitHostRequest[];
   /** Stops listening and breaks open connections off. */
@@ -100,6 +102,8 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
 
   const hooks = await writeReceiveHooks(root);
   const protectedBranches = new Map<string, string[]>();
+  /** Where former names lead. */
+  const renamed = new Map<string, string>();
   const log: GitHostRequest[] = [];
   let failures = { left: 0, status: 500 };
   let delayMs = 0;
@@ -136,7 +140,10 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
       return refuse(response, failures.status, 'This git host was told to fail.');
     }
     if (!(await repositoryNames(root)).includes(fullName)) {
-      return refuse(response, 404, `There is no repository ${fullName}.`);
+      const to = renamed.get(fullName);
+      if (to === undefined) return refuse(response, 404, `There is no repository ${fullName}.`);
+      response.setHeader('location', `${url}/${to}.git/${service}${query === '' ? '' : `?${query}`}`);
+      return refuse(response, 301, `Moved permanently to ${to}.`);
     }
     if (isLfs) {
       const resource = service.slice(LFS.length);
@@ -228,6 +235,14 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
     },
     protect: (fullName, ...branches) => {
       protectedBranches.set(fullName, branches);
+    },
+    rename: async (fullName, to) => {
+      await mkdir(dirname(directoryOf(to)), { recursive: true });
+      await rename(directoryOf(fullName), directoryOf(to));
+      // A former name leads to where the repository is now, over all the names in between.
+      for (const [from, name] of renamed) if (name === fullName) renamed.set(from, to);
+      renamed.set(fullName, to);
+      renamed.delete(to);
     },
     requests: () => [...log],
     close: () =>

@@ -198,7 +198,7 @@ describe('other people work on the same branch', () => {
         news: [],
         blocked: null,
       });
-      expect(memory).toEqual({ tip: head });
+      expect(memory).toEqual({ tip: head, base: expect.stringMatching(/^main [\da-f]{40}$/) });
       expect(await commitAt(inWorktree(plan), 'HEAD')).toBe(head);
     } finally {
       way.close();
@@ -331,6 +331,109 @@ describe('other people work on the same branch', () => {
     const worked = await claude('echo SECRET=2 >> .env; echo new > new.txt; git add -A; git status --short');
     expect(worked.files.map(({ path }) => path)).not.toContain('.env');
     expect(worked.files.map(({ path }) => path)).toContain('new.txt');
+  });
+
+  test('a .env of the setup scripts is kept out of Claude’s own commits also after the server was restarted', async () => {
+    await begin('restarted', { 'f.txt': 'one\n', 'cyrus-setup.sh': 'echo SECRET=1 > .env\n' });
+    await claude('ls');
+    await stage.restart();
+    await stage.start(session, { generation: 2, repository: { fullName: 'acme/restarted', pushed: null } });
+    const saved = await claude('echo new > new.txt; git add -A; git commit -qm New');
+    expect(saved.files.map(({ path }) => path)).toEqual(['new.txt']);
+  });
+
+  test('what a setup script has git ignore by a file of its own is ignored, and nothing more', async () => {
+    await begin('own-ignores', {
+      'f.txt': 'one\n',
+      '.gitignore': '*.log\n!keep.log\n',
+      'sub/.gitignore': '!in.log\n',
+      'tracked.log': 'one\n',
+      'cyrus-setup.sh':
+        'echo "*.local" > .git/mine; git config core.excludesFile "$PWD/.git/mine"; echo "excluded.txt" >> .git/info/exclude\n',
+    });
+    const all = 'x.local a.log keep.log sub/in.log tracked.log excluded.txt y.txt';
+    const saved = await claude(`for f in ${all}; do echo two > $f; done`);
+    expect(saved.files.map(({ path }) => path)).toEqual(['keep.log', 'sub/in.log', 'tracked.log', 'y.txt']);
+  });
+
+  test('a file outside of a sparse checkout is work like any other', async () => {
+    await begin('sparse', { 'a/x.txt': 'x\n', 'b/y.txt': 'y\n' });
+    const saved = await claude('git sparse-checkout set a; mkdir -p b; echo new > b/new.txt; echo new > a/new.txt');
+    expect(saved.files.map(({ path }) => path)).toEqual(['a/new.txt', 'b/new.txt']);
+    expect(saved.problem).toBeUndefined();
+  });
+
+  test('a folder that became a link, a file that became a folder, odd names and modes are all kept', async () => {
+    await begin('kinds', { 'src/x.txt': 'x\n', a: 'a\n', 'b/c.txt': 'c\n', 'f.txt': 'f\n' });
+    const odd =
+      "printf x > $'new\\nline'; printf x > ./--all; printf x > $'no\\xfftext'; printf x > ':(top)m'; printf x > '*'";
+    const saved = await claude(
+      `mv src lib; ln -s lib src; rm a; mkdir a; echo q > a/q; rm -r b; echo b > b; chmod +x f.txt; ${odd}`,
+    );
+    expect(saved).toMatchObject({ pushed: true });
+    expect(saved.problem).toBeUndefined();
+    const listed = await execute('git', ['-C', bare, 'ls-tree', '-r', '-z', BRANCH]);
+    const entries = listed.stdout.split('\0').map((entry) => entry.replace(/^(\d+) .*?\t/s, '$1 '));
+    expect(entries.filter(Boolean).sort()).toEqual(
+      [
+        ...['100644 *', '100644 --all', '100644 :(top)m', '100644 a/q', '100644 b', '100644 lib/x.txt'],
+        ...['100644 new\nline', '100644 no\ufffdtext', '100755 f.txt', '120000 src'],
+      ].sort(),
+    );
+  });
+
+  test('commits on another branch and stashed changes are named, once; a branch kept before a rebase is not', async () => {
+    await begin('behind');
+    const saved = await claude(
+      `git checkout -q -b other; echo 1 > a.txt; git add .; git commit -qm OnOther; git checkout -q ${BRANCH}`,
+      'echo stashed >> f.txt; git stash -q',
+    );
+    expect(saved).toMatchObject({ pushed: false, files: [] });
+    expect(saved.problem).toMatch(/On the local branch other there is a commit .*"OnOther".*\nChanges are stashed/s);
+    expect(await claudeWasTold('On the local branch other')).toHaveLength(1);
+    const later = await claude(
+      'git stash pop -q; git commit -qam Popped; git branch backup; git commit -q --amend -m Same',
+    );
+    expect(later.problem).toBeUndefined();
+    expect(later.commits.map(({ subject }) => subject)).toEqual(['Same']);
+  });
+
+  test('a commit of Claude’s in somebody else’s name is Claude’s to amend', async () => {
+    await begin('other-name');
+    const as = 'git -c user.name=X -c user.email=x@acme.example commit -q';
+    await claude(`echo 1 > a.txt; git add .; ${as} -m C1`);
+    const saved = await claude(`echo 2 > a.txt; ${as} -a --amend -m C1-amended`);
+    expect(saved).toMatchObject({ pushed: true });
+    expect(await subjects()).toEqual(['C1-amended', 'first']);
+  });
+
+  test('commits that somebody took off the base are named, so that the branch does not bring them back', async () => {
+    await begin('base-rewritten');
+    await person(
+      'git checkout -q main; echo s > secret.txt; git add .; git commit -qm Secret; git push -q origin main',
+    );
+    session = 'base-rewritten-2';
+    stage.gateway.awaitNewStream();
+    turn = 0;
+    await stage.start(session, { repository: { fullName: 'acme/base-rewritten', pushed: null } });
+    await claude('echo 1 > a.txt; git add .; git commit -qm C1');
+    await person(
+      'git checkout -q main; git reset -q --hard HEAD~1; git commit -q --allow-empty -m Other; git push -qf origin main',
+    );
+    await claude('true');
+    const told = await claudeWasTold('The history of main was rewritten');
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain('Secret');
+    expect(told[0]).toContain('git revert');
+    const saved = await claude('git revert --no-edit HEAD~1');
+    expect(saved.files.map(({ path }) => path)).toEqual(['a.txt']);
+    expect(saved.pushed).toBe(true);
+  });
+
+  test('a branch that shares no history with the base is named as that', async () => {
+    await begin('unrelated');
+    const saved = await claude('rm -rf .git; git init -q; echo 1 > a.txt; git add .; git commit -qm Fresh');
+    expect(saved.problem).toContain('has no history in common with main');
   });
 
   test('files that the repository stores with other line endings are not Claude’s change', async () => {

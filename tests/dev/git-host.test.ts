@@ -307,6 +307,20 @@ describe("what GitHub refuses of a push is refused in GitHub's words", () => {
   });
 });
 
+test('a repository that was renamed is found by its former names, by git that follows', async () => {
+  const author = { name: 'Ada', email: 'ada@acme.example' };
+  const seed = { branch: 'main', commits: [{ message: 'first', author, at: 1_790_000_000, files: { f: 'one' } }] };
+  await host.ensureRepository('acme/old', seed);
+  await host.rename('acme/old', 'acme/middle');
+  await host.rename('acme/middle', 'other/new');
+  for (const name of ['acme/old', 'acme/middle', 'other/new'])
+    expect(await git(['ls-remote', host.cloneUrl(name)])).toContain('refs/heads/main');
+  const asked = host.cloneUrl('acme/old');
+  await expect(git(['-c', 'http.followRedirects=false', 'ls-remote', asked])).rejects.toThrow(/error: 301/);
+  await host.rename('other/new', 'acme/old');
+  expect(await git(['-c', 'http.followRedirects=false', 'ls-remote', asked])).toContain('refs/heads/main');
+});
+
 test('without git it says what to install', async () => {
   const path = process.env.PATH;
   process.env.PATH = directory;

@@ -1,0 +1,45 @@
+/** What git keeps out of commits beside the repository's own .gitignore. */
+import { join, normalize } from 'node:path';
+import { readFile } from '../files/inside.ts';
+import { log } from '../log.ts';
+import type { SessionPaths } from '../paths.ts';
+import { GitError, type GitOptions, git } from './git.ts';
+import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
+
+const hex = '[0-9a-f]';
+/** Ignored is what the repository ignores, and files that the CLI itself leaves behind. */
+export const neverCommitted = `# What the CLI was writing when it was killed (name.tmp.<process>.<random>, measured with CLI 2.1.330).
+*.tmp.[0-9]*.${hex.repeat(12)}
+`;
+const MAX_PATTERNS_BYTES = 256 * 1024;
+
+/**
+ * Patterns of the files that a setup script has named as `core.excludesFile`, in the clone's configuration or the user's, and of the one that
+ * git reads where none is named: the server's own file stands in their place (git.ts). Only files of the session are read.
+ */
+export async function patternsOfSetup(plan: WorkspacePlan, paths: SessionPaths): Promise<string> {
+  const options = inWorktree(plan);
+  const named =
+    (await excludesFileIn(options, ['--local'])) ??
+    (await excludesFileIn(options, ['--file', join(paths.home, '.gitconfig')])) ??
+    '~/.config/git/ignore';
+  const file = named.startsWith('~/')
+    ? join(paths.home, named.slice(2))
+    : join(named.startsWith('/') ? '/' : paths.worktree, named);
+  if (!normalize(file).startsWith(`${paths.dir}/`)) {
+    log('info', 'a file of ignored patterns lies outside of the session', {});
+    return '';
+  }
+  const patterns = await readFile(normalize(file), 'utf8').catch(() => '');
+  return patterns.length > MAX_PATTERNS_BYTES || patterns === '' ? '' : `${patterns.trimEnd()}\n`;
+}
+
+async function excludesFileIn(options: GitOptions, where: string[]): Promise<string | null> {
+  try {
+    return (await git(['config', ...where, '--get', 'core.excludesFile'], options)).trim() || null;
+  } catch (error) {
+    // There is none, or no such file.
+    if (error instanceof GitError && !options.signal?.aborted) return null;
+    throw error;
+  }
+}
