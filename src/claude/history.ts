@@ -22,12 +22,16 @@ const BY_CODE: Partial<Record<string, HistoryTrouble>> = {
   autocompact_thrashing: 'full',
   message_over_context_limit: 'full',
   request_too_large: 'full',
+  long_context_credits_required: 'full',
   dlp_request_denied: 'refused',
   safety_monitor_blocked: 'refused',
 };
 
 /** A 400 that names a message of the conversation as its cause; nothing is wrong with the request as such. */
 const IN_A_MESSAGE = /^API Error: 400 messages(\.\d+|:)/;
+/** The request is longer than the model reads, where the CLI gives no code of its own for it (docs.claude.com/en/api/errors). */
+const TOO_LONG =
+  /prompt is too long|exceed(?:s|ed)? (?:the )?(?:model'?s )?(?:maximum )?context (?:limit|window|length)|reached its context window|extra usage is required for long context/i;
 const REFUSED = /content filtering policy|usage policy|acceptable use/i;
 
 /** @returns null where the conversation is not the cause, also where nothing failed */
@@ -36,9 +40,15 @@ export function historyTrouble(result: Result): HistoryTrouble | null {
   const known = BY_CODE[result.apiError ?? ''] ?? BY_CODE[result.terminalReason];
   if (known) return known;
   // Every request sends the whole conversation.
-  if (/^API Error: 413\b/.test(result.text)) return 'full';
-  if (IN_A_MESSAGE.test(result.text)) return 'broken';
+  if (/^API Error: 413\b/.test(result.text) || TOO_LONG.test(result.text)) return 'full';
+  if (IN_A_MESSAGE.test(result.text) || isAboutImage(result.text)) return 'broken';
   return REFUSED.test(result.text) ? 'refused' : null;
+}
+
+/** Whether the API refuses an image. It came from a file or a tool, and is in every request from then on. */
+export function isAboutImage(said: string): boolean {
+  if (!/^API Error: 400\b/.test(said) || !/\bimages?\b/i.test(said)) return false;
+  return /exceed|max(?:imum)? allowed|not process|not match|unsupported|invalid|not supported/i.test(said);
 }
 
 /** Whether people ask for a new conversation, as they were offered. */

@@ -2,7 +2,7 @@
 import { BUDGET_MARK } from '../claude-quota/budget.ts';
 import type { JournalBody, TurnOutcome } from '../protocol/journal.ts';
 import { cutAt } from './bounds.ts';
-import { historyTrouble } from './history.ts';
+import { historyTrouble, isAboutImage } from './history.ts';
 
 type Result = Extract<JournalBody, { kind: 'result' }>;
 
@@ -85,12 +85,13 @@ function describeFailure(
     case 'usage_limit_reached':
       return usageLimit(result.text, limit);
     case 'rate_limit':
-      return { what: "Claude's API refused the request because of too many requests in a short time.", todo: LATER };
+      return TOO_MANY;
     case 'authentication_failed':
+      return forbidden(result.text) ?? REFUSED_CREDENTIAL;
     case 'oauth_org_not_allowed':
       return {
-        what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
-        todo: 'A Cyrus admin has to run `claude setup-token` and store the printed token as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to continue.',
+        what: 'The organization of the Claude account does not allow its subscription to be used this way (OAuth tokens).',
+        todo: 'An admin of that organization has to allow it, or a Cyrus admin has to store the credential of another account; then comment here to continue.',
       };
     case 'account_on_hold':
     case 'verification_required':
@@ -106,11 +107,14 @@ function describeFailure(
     case 'overloaded':
       return { what: `Claude's API is overloaded and kept refusing the request${faultOf(result.text)}.`, todo: LATER };
     case 'server_error':
-    case 'api_error':
+    case 'api_error': {
+      const refused = refusedByStatus(reason, result.text);
+      if (refused) return refused;
       return {
         what: `Claude's API failed with an error of its own${faultOf(result.text)}, several times.`,
         todo: LATER,
       };
+    }
     case 'connection_failed':
       return { what: "The connection to Claude's API broke off, several times.", todo: LATER };
     case 'timed_out':
@@ -144,6 +148,60 @@ function describeFailure(
     default:
       return unknownFailure(reason, result.text);
   }
+}
+
+const REFUSED_CREDENTIAL: Failure = {
+  what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
+  todo: 'A Cyrus admin has to run `claude setup-token` and store the printed token as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to continue.',
+};
+
+/** A 403 is no matter of the credential unless it says so: the account, the place or the request is what is not allowed. */
+function forbidden(said: string): Failure | null {
+  if (!/\b403\b/.test(said) || /\b(?:revoked|expired|disabled)\b/i.test(said)) return null;
+  const own = /Cyrus (?:does not forward|uses a Claude subscription and refuses) [^\n]{1,400}/.exec(said)?.[0];
+  // The CLI may show the answer as the JSON that it is.
+  if (own !== undefined) return { what: endWithStop(own.replace(/"\}.*$/s, '').replaceAll('\\"', '"')), todo: ADMIN };
+  return {
+    what: `Claude's API does not allow this request (HTTP 403)${quoteOf(said, /403\s*/)}.`,
+    todo: 'A Cyrus admin has to resolve that with the Claude account; then comment here to continue.',
+  };
+}
+
+const TOO_MANY: Failure = {
+  what: "Claude's API refused the request because of too many requests in a short time.",
+  todo: LATER,
+};
+
+/** What the API answers to a request that it will not serve is no fault of its own, also where the CLI has no code for it. */
+function refusedByStatus(reason: string, said: string): Failure | null {
+  const status = /API Error: (?:Request rejected \()?(4\d\d)\b/.exec(said)?.[1];
+  switch (status) {
+    case undefined:
+    case '408':
+    case '409':
+    case '425':
+      return null;
+    case '401':
+      return REFUSED_CREDENTIAL;
+    case '403':
+      return forbidden(said) ?? REFUSED_CREDENTIAL;
+    case '429':
+      return TOO_MANY;
+    default:
+      return unknownFailure(reason, said);
+  }
+}
+
+/** What the API itself said, as it follows a statement: ": no such thing"; empty if there is nothing. @param after what stands before it */
+function quoteOf(said: string, after: RegExp): string {
+  const message = /"message":\s*"([^"\\]{1,300})/.exec(said)?.[1] ?? said.split(after)[1] ?? '';
+  const words = message.replace(/\s+/g, ' ').trim().replace(/[.]$/, '');
+  return words === '' || words.startsWith('{') ? '' : `: ${cutAt(words, MAX_QUOTE)}`;
+}
+
+function endWithStop(text: string): string {
+  const words = text.replace(/\s+/g, ' ').trim();
+  return /[.!?…)]$/.test(words) ? words : `${words}.`;
 }
 
 const CHOSEN: Record<ChosenModel['from'], { by: string; todo: string }> = {
@@ -187,6 +245,27 @@ function namedRefusal(said: string): Failure | null {
       todo: 'A Cyrus admin has to give the server a shorter name, or leave the tool out; then comment here to continue.',
     };
   }
+  if (isAboutImage(said)) {
+    return {
+      what: `Claude's API does not accept an image of this conversation${quoteOf(said, /(?:source[\w.]*|400):?\s+(?=[A-Z]|image|at least)/)}.`,
+      todo: `${FRESH} Leave the image out, or make it smaller.`,
+    };
+  }
+  const until = /reached your specified API usage limits?\..{0,40}?\b(?:on|at) (\d{4}-\d{2}-\d{2}[^."]{0,20})/i.exec(
+    said,
+  )?.[1];
+  if (until !== undefined) {
+    return {
+      what: `The usage limit that was set for the Anthropic account is reached; it ends on ${until.trim()}.`,
+      todo: 'Comment here after that to continue, or have a Cyrus admin raise the limit in the Claude Console.',
+    };
+  }
+  if (/extra usage is required|long context requests/i.test(said)) {
+    return {
+      what: `Claude's API wants paid usage for a conversation of this length${quoteOf(said, /\(?429\)?[\s·]*/)}.`,
+      todo: `${FRESH} Or a Cyrus admin has to choose another model.`,
+    };
+  }
   if (/\bPDF\b.{0,80}\b(?:not valid|invalid|corrupt|could not be (?:read|processed))/i.test(said)) {
     return { what: 'Claude could not read a PDF.', todo: 'Comment here without it, or with one that opens.' };
   }
@@ -204,12 +283,12 @@ function unknownFailure(reason: string, said: string): Failure {
   const cut = quote.length > MAX_QUOTE ? `${cutAt(quote, MAX_QUOTE)}…` : quote;
   const what =
     cut === '' ? `Claude ended with an error (${reason}).` : `Claude ended with an error (${reason}): ${cut}`;
-  return { what: /[.!?…)]$/.test(what) ? what : `${what}.`, todo: canPass(reason, said) ? AGAIN : ADMIN };
+  return { what: endWithStop(what), todo: canPass(reason, said) ? AGAIN : ADMIN };
 }
 
 /** Codes of the CLI for what stays as it is until somebody changes the setup or the request (measured with CLI 2.1.330). */
 const LASTING =
-  /^(invalid_request|effort_requires_thinking|advisor_incompatible|stored_login_refused|tls_\w+|gateway_\w+|provider_credentials|api_key_auth_disabled|org_disabled_credential|invalid_credential_header|model_substitution_disabled|field_not_granted|model_requires_usage_credits|long_context_credits_required|no_allowed_fallback|hook_denied|startup_failed|request_too_large)$/;
+  /^(invalid_request|effort_requires_thinking|advisor_incompatible|stored_login_refused|tls_\w+|gateway_\w+|provider_credentials|api_key_auth_disabled|org_disabled_credential|invalid_credential_header|model_substitution_disabled|field_not_granted|model_requires_usage_credits|no_allowed_fallback|hook_denied|startup_failed|request_too_large)$/;
 
 /** Whether a failure may be gone the next time. A request that the API calls wrong stays wrong. */
 function canPass(reason: string, said: string): boolean {

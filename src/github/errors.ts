@@ -97,7 +97,7 @@ export function toGitHubError(what: string, status: number, headers: Headers, bo
     case 403:
       return new GitHubError('forbidden', message, {
         said,
-        hint: 'Ask an admin to give the GitHub App, or the token, write access to contents and to pull requests.',
+        hint: hintForForbidden(said.join(' ')),
       });
     case 404:
       return new GitHubError('not-found', message, {
@@ -105,10 +105,32 @@ export function toGitHubError(what: string, status: number, headers: Headers, bo
         hint: 'The repository was renamed or removed, or the GitHub App (or the token) has no access to it: ask an admin to check.',
       });
     default:
-      return status >= 500
+      // Those that pass say so by their number (RFC 9110, 15.5.9 and RFC 8470).
+      return status >= 500 || status === 408 || status === 425
         ? new GitHubError('unreachable', message, { said })
         : new GitHubError('refused', message, { said });
   }
+}
+
+/** What GitHub forbids, by its own words: only of a missing permission is the permission what helps. */
+const FORBIDDEN: readonly [RegExp, string][] = [
+  [/suspend/i, 'Ask an admin to have the suspension lifted on GitHub.'],
+  [/archived/i, 'Nothing in an archived repository can change: ask an admin to unarchive it on GitHub.'],
+  [/SAML|single sign-on|SSO/i, 'Ask the owner of the token to authorize it for the organization’s single sign-on.'],
+  [/IP allow list/i, 'Ask an owner of the organization to admit Cyrus in its list of allowed IP addresses.'],
+  [
+    /personal access token \(classic\)|fine-grained/i,
+    'Ask an admin to store a credential that the organization allows.',
+  ],
+];
+const PERMISSION = 'Ask an admin to give the GitHub App, or the token, write access to contents and to pull requests.';
+
+function hintForForbidden(said: string): string {
+  const known = FORBIDDEN.find(([words]) => words.test(said))?.[1];
+  if (known !== undefined) return known;
+  const isPermission =
+    said === '' || /not accessible by|permission|access (?:to this|denied)|must have|forbidden/i.test(said);
+  return isPermission ? PERMISSION : 'Ask an admin to resolve this on GitHub.';
 }
 
 function messagesOf({ message, errors }: z.infer<typeof refusalSchema>): string[] {

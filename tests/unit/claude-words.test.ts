@@ -154,3 +154,89 @@ describe('a lasting cause is called what it is, with what helps', () => {
     expect(text).not.toMatch(/Comment here to try again|in a few minutes/);
   });
 });
+
+describe('a refusal is told by what it is about, and trying again is only said where it can help', () => {
+  const told = (apiError: string | null, text: string) =>
+    describeResult({
+      kind: 'result',
+      isError: true,
+      terminalReason: 'api_error',
+      apiError,
+      text,
+      promptIds: [],
+      durationMs: 1,
+      usage: null,
+      costUsd: null,
+      numTurns: 1,
+      deniedTools: [],
+    }).text;
+  const denied = (said: string) => told('authentication_failed', `Failed to authenticate. API Error: 403 ${said}`);
+
+  it('a 403 is no matter of an expired token, unless it says so', () => {
+    expect(denied('Your account does not have permission to use Claude.')).toMatch(
+      /does not allow this request \(HTTP 403\): Your account does not have permission to use Claude\. /,
+    );
+    expect(denied('{"error":{"type":"forbidden","message":"Request not allowed"}}')).toContain(
+      ': Request not allowed.',
+    );
+    expect(denied('OAuth token revoked')).toContain('`claude setup-token`');
+    expect(told('oauth_org_not_allowed', 'Not allowed for this organization.')).not.toContain('setup-token');
+  });
+
+  it('what Cyrus itself refused is said in its words, with what an admin can do', () => {
+    const own = 'Cyrus does not forward the beta "x". An admin can allow it: CLAUDE_API_ALLOW = beta:x';
+    expect(denied(own)).toContain('CLAUDE_API_ALLOW = beta:x. The work');
+    expect(denied(own)).not.toContain('credential');
+  });
+
+  it.each([
+    'API Error: 400 prompt is too long: 205000 tokens > 200000 maximum',
+    'API Error: 400 input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000',
+    'API Error: The model has reached its context window limit.',
+  ])('a conversation that is too long is that, also without a code: %s', (said) => {
+    for (const code of [null, 'invalid_request']) expect(told(code, said)).toMatch(/context window.*start fresh/s);
+  });
+
+  it.each([
+    ['API Error: 400 Could not process image', 'Could not process image'],
+    [
+      'API Error: 400 messages.5.content.0.image.source.base64: image exceeds 5 MB maximum: 6291456 bytes > 5242880 bytes',
+      'image exceeds 5 MB maximum',
+    ],
+    [
+      'API Error: 400 messages.5.content.0.image.source.base64.data: At least one of the image dimensions exceed max allowed size: 8000 pixels',
+      'image dimensions exceed max allowed size',
+    ],
+  ])('an image that is not taken is named, and leaves with the conversation: %s', (said, words) => {
+    expect(told('invalid_request', said)).toContain(`does not accept an image of this conversation: `);
+    expect(told('invalid_request', said)).toMatch(new RegExp(`${words}.*start fresh`, 's'));
+  });
+
+  it('a spending limit of the account has its day, and one for long conversations its way out', () => {
+    const until =
+      'You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.';
+    expect(told('invalid_request', `API Error: 400 ${until}`)).toMatch(
+      /ends on 2026-12-01 at 00:00 UTC\..*after that/s,
+    );
+    const long = 'API Error: Request rejected (429) · Extra usage is required for long context requests';
+    for (const code of [null, 'rate_limit', 'long_context_credits_required'])
+      expect(told(code, long)).toMatch(/paid usage for a conversation of this length.*start fresh/s);
+  });
+
+  it.each([
+    'API Error: 400 tools: Tool names must be unique.',
+    'API Error: 400 This organization has been disabled.',
+    'API Error: 405 Method Not Allowed',
+    'API Error: 404 Not Found',
+  ])('what the API will not serve is quoted, also where the CLI has no code for it: %s', (said) => {
+    expect(told(null, said)).toContain(said.replace(/\.$/, ''));
+    expect(told(null, said)).toContain('Trying again will not help');
+  });
+
+  it.each(['API Error: 408 Timeout', 'API Error: 502 Bad gateway', 'API Error: 520 error code: 520'])(
+    'what may pass is tried again: %s',
+    (said) => {
+      expect(told(null, said)).toContain('to try again');
+    },
+  );
+});

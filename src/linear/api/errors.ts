@@ -26,6 +26,8 @@ const errorSchema = z.looseObject({
     .looseObject({
       type: z.string().nullish(),
       code: z.string().nullish(),
+      /** The status that the error would have by itself; that of the answer may be another. */
+      statusCode: z.number().nullish().catch(null),
       userPresentableMessage: z.string().nullish(),
     })
     .nullish(),
@@ -45,15 +47,21 @@ export function toLinearError(status: number, errors: GraphQLError[], headers: H
     return new LinearError('unreachable', `Linear answered HTTP ${status} without its JSON`);
   const extensions = first?.extensions;
   const said = extensions?.userPresentableMessage ?? first?.message ?? `HTTP ${status}`;
-  if (extensions?.code === 'RATELIMITED' || extensions?.type === 'ratelimited' || status === 429) {
+  const statuses = [status, extensions?.statusCode ?? status];
+  if (extensions?.code === 'RATELIMITED' || extensions?.type === 'ratelimited' || statuses.includes(429)) {
     return new LinearError('rate-limited', said, { retryAt: resetTime(headers) });
   }
-  if (status === 401 || extensions?.code === 'AUTHENTICATION_ERROR') {
+  const isUnknown = extensions?.code === 'AUTHENTICATION_ERROR' || extensions?.type === 'authentication error';
+  if (isUnknown || statuses.includes(401)) {
     return new LinearError('unauthorized', `Linear does not accept the workspace's token: ${said}`);
   }
   const passing = ['lock timeout', 'internal error', 'network error'];
-  if (status >= 500 || (extensions?.type && passing.includes(extensions.type))) {
-    return new LinearError('unreachable', `Linear answered HTTP ${status}: ${said}`);
+  if (
+    statuses.some((one) => one >= 500) ||
+    extensions?.code === 'INTERNAL_SERVER_ERROR' ||
+    (extensions?.type && passing.includes(extensions.type))
+  ) {
+    return new LinearError('unreachable', `Linear answered HTTP ${Math.max(...statuses)}: ${said}`);
   }
   return new LinearError('refused', `Linear refused: ${said}`);
 }

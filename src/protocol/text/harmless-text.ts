@@ -119,8 +119,8 @@ function apart(word: string): string {
 function harmlessAddress(address: string): string {
   return address
     .replace(
-      /^(https?:\/\/)(?:www\.)?github\.com(?=\/[\w.-]+\/[\w.-]+\/(?:issues|pull|discussions|commit)\/)/i,
-      '$1redirect.github.com',
+      /^(?:(https?:\/\/)(?:www\.)?|www\.)github\.com(?=\/[\w.-]+\/[\w.-]+\/(?:issues|pull|discussions|commit)\/)/i,
+      (_, scheme: string | undefined) => `${scheme ?? 'https://'}redirect.github.com`,
     )
     .replace(
       /^(https?:\/\/(?!redirect\.github\.com|github\.com)[^/]+\/.*?\/(?:issues|pull|discussions|merge_requests)\/)(\d)/i,
