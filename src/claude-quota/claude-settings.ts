@@ -47,9 +47,19 @@ export interface ClaudeLimits {
 const FALL_BACK_AT: Record<Plan, number> = { pro: 0.2, max: 0.2, ultra: 0.5, api: 0 };
 
 const seconds = (usual: number) => z.coerce.number().int().min(1).max(3_600).default(usual);
-const dollars = z
-  .union([z.literal('').transform(() => null), z.coerce.number().positive('must be an amount of dollars above 0')])
-  .default(null);
+
+/** A plain amount: `1e3`, `0x10` or `$5` is more likely a slip than money that somebody means to spend. Empty is null. */
+function amount(problem: string) {
+  return z
+    .string()
+    .default('')
+    .transform((text) => text.trim())
+    .pipe(z.string().regex(/^(?:\d{1,9}(?:\.\d{1,4})?)?$/, `${problem}, such as 20 or 12.50, without a sign or unit`))
+    .transform((text) => (text === '' ? null : Number(text)));
+}
+const dollars = amount('must be an amount of dollars above 0').pipe(
+  z.number().positive('must be an amount of dollars above 0; leave it out for no limit').nullable(),
+);
 
 const pairPattern = /^[\w.-]+=[\w.-]+$/;
 const models = (usual: string) =>
@@ -92,13 +102,10 @@ export const claudeLimitVariables = {
       ),
     )
     .default(''),
-  CLAUDE_OVERAGE_USD: z
-    .union([
-      z.literal('').transform(() => 0),
-      z.coerce.number().nonnegative('must be an amount of dollars, 0 for none'),
-    ])
-    .default(0),
-  CLAUDE_FALLBACK_AT: z.union([z.literal('').transform(() => null), z.coerce.number().min(0).max(100)]).default(null),
+  CLAUDE_OVERAGE_USD: amount('must be an amount of dollars, 0 for none').transform((usd) => usd ?? 0),
+  CLAUDE_FALLBACK_AT: amount('must be a percentage from 0 to 100').pipe(
+    z.number().max(100, 'must be a percentage from 0 to 100').nullable(),
+  ),
   CLAUDE_LIMIT_FALLBACKS: models('opus=sonnet'),
   CLAUDE_OVERLOAD_FALLBACKS: models('opus=sonnet, sonnet=haiku'),
   CLAUDE_CODE_OAUTH_TOKENS: tokenList,

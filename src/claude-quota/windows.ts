@@ -65,7 +65,13 @@ export function isBeyondPlan(headers: Headers): boolean {
   const status = headers.get(`${PREFIX}status`);
   const overage = headers.get(`${PREFIX}overage-status`);
   const inUse = headers.get(`${PREFIX}overage-in-use`);
-  return inUse === 'true' || (status === 'rejected' && (overage === 'allowed' || overage === 'allowed_warning'));
+  // What decided on the request was not a window of the plan.
+  const claim = headers.get(`${PREFIX}representative-claim`);
+  return (
+    inUse === 'true' ||
+    claim === 'overage' ||
+    (status === 'rejected' && (overage === 'allowed' || overage === 'allowed_warning'))
+  );
 }
 
 /** Headers by which the API says that the plan's limit is used up, for a request that is not sent there. */

@@ -43,6 +43,22 @@ describe('the plan', () => {
     expect(problems({ CLAUDE_OVERAGE_USD: '-1' })).toContain('CLAUDE_OVERAGE_USD');
   });
 
+  it.each(['$5', '5 USD', '1,5', 'ten', '1e3', '0x10', 'Infinity', 'true', '1e400', '٥'])(
+    'takes no amount that is not plainly one, and says how one is written: %s',
+    (text) => {
+      for (const name of ['CLAUDE_OVERAGE_USD', 'CLAUDE_BUDGET_SESSION_USD', 'CLAUDE_BUDGET_MONTH_USD'])
+        expect(problems({ [name]: text })).toMatch(new RegExp(`${name}.*such as 20 or 12\\.50`, 's'));
+    },
+  );
+
+  it('takes spaces around an amount, and nothing but spaces for none', () => {
+    expect(limits({ CLAUDE_OVERAGE_USD: ' 12.50 ' }).overageUsd).toBe(12.5);
+    expect(limits({ CLAUDE_OVERAGE_USD: ' ' }).overageUsd).toBe(0);
+    expect(limits({ CLAUDE_BUDGET_MONTH_USD: ' ' }).budgets.month).toBeNull();
+    expect(limits({ CLAUDE_FALLBACK_AT: ' ' }).fallBackAt).toBe(limits().fallBackAt);
+    expect(problems({ CLAUDE_BUDGET_MONTH_USD: '0' })).toContain('leave it out for no limit');
+  });
+
   it('gives way to a percentage of one’s own', () => {
     expect(limits({ CLAUDE_FALLBACK_AT: '35' }).fallBackAt).toBe(0.35);
     expect(limits({ CLAUDE_FALLBACK_AT: '0' }).fallBackAt).toBe(0);

@@ -405,6 +405,21 @@ describe('an answer beyond the plan', () => {
     });
   });
 
+  it.each<[string, 'allowed' | 'rejected', Record<string, string>]>([
+    ['that warns', 'rejected', { 'overage-status': 'allowed_warning' }],
+    ['that says it is in use', 'allowed', { 'overage-in-use': 'true' }],
+    ['that was decided on by it', 'allowed', { 'representative-claim': 'overage' }],
+  ])('is known by each of the headers that tell of it: one %s', async (_how, status, more) => {
+    const headers = Object.entries(more).map(([name, value]) => [`anthropic-ratelimit-unified-${name}`, value]);
+    upstream = () => stream(1, 0, { ...windows(status, 1, inAnHour()), ...Object.fromEntries(headers) });
+    const token = `token-of-beyond-${crypto.randomUUID()}`;
+    await withAccount({ ...env, CLAUDE_CODE_OAUTH_TOKEN: token }, async (_, ask) => {
+      expect((await ask()).status).toBe(200);
+      expect((await ask()).status).toBe(429);
+      expect(sent).toHaveLength(1);
+    });
+  });
+
   it('makes a session go on with another token, where one has room', async () => {
     upstream = (request) => (bearer(request)?.includes('one') ? beyond() : stream(1, 1));
     await withAccount(POOL, async (_, ask) => {

@@ -259,11 +259,12 @@ interface ForwardedRequest {
  * on, so that the next request is not sent.
  */
 async function windowsOf(
-  { headers }: Response,
+  { ok, headers }: Response,
   { token, way, config, path }: ForwardedRequest,
 ): Promise<Windows | null> {
   const read = readWindows(headers, Date.now());
-  if (!read || path !== '/v1/messages' || !isBeyondPlan(headers)) return read;
+  // A refusal costs nothing, whatever it was decided by.
+  if (!read || !ok || path !== '/v1/messages' || !isBeyondPlan(headers)) return read;
   const windows: Windows = { ...read, status: 'rejected', beyondPlan: true };
   // If nobody answers, no more is spent.
   const mayGoOn = await ask(way.account.beyondPlan(token.name, windows), false);
