@@ -17,7 +17,7 @@ const LEAST = 12;
 /** Of a longer secret a part is looked for, in characters. */
 const MOST = 48;
 const BLOCK = 3;
-const TABLE = 1 << 16;
+const TABLE = 1 << 17;
 const utf8 = new TextEncoder();
 
 /** Upper case is read as lower case: anyone who sends a secret in capitals sends it all the same. */
@@ -174,13 +174,77 @@ function disguises(text: string): string[] {
     codes.map((code) => `&#${code};`).join(''),
     codes.map((code) => `\\${code.toString(8).padStart(3, '0')}`).join(''),
     encodeURIComponent(text),
+    codes.join(','),
+    codes.join(', '),
+    codes.join(' '),
+    hex.map((pair) => `0x${pair}`).join(','),
+    hex.map((pair) => `0x${pair}`).join(', '),
     text.replaceAll('=', '=3d'),
     text.replaceAll('/', '\\/'),
     [...text].join('\0'),
     [...text].join(' '),
     [...text].join('\n'),
   ];
-  return [text, backwards, ...ways, ...[text, backwards, hex.join('')].flatMap(base64)];
+  return [text, backwards, ...ways, ...[text, backwards, hex.join('')].flatMap(base64), ...inLines(text)];
+}
+
+/** Shorter texts may be words of people's: a part of one is no sign of it. */
+const LEAST_IN_PARTS = 32;
+/** Bytes of a part that programs which print bytes never put a line's end into, whatever they print, or only into one of two. */
+const PART = 8;
+
+/**
+ * Parts of a long secret as programs print them that end their lines after so many bytes: `base64`, `base32`, `od`, `xxd`, `hexdump`. A line
+ * of theirs has one of these parts whole, wherever the secret begins in it.
+ */
+function inLines(text: string): string[] {
+  const bytes = utf8.encode(text);
+  if (bytes.length < LEAST_IN_PARTS) return [];
+  const half = Math.floor(bytes.length / 2);
+  const halves = [text.slice(0, half), text.slice(half)].filter(isTelling);
+  // Where a group of bytes begins in it is one of eight places.
+  const parts = Array.from({ length: PART + 2 }, (_, at) => ({ at, text: text.slice(at, at + PART) }));
+  return [
+    ...halves.flatMap((part) => [...base64(part), ...base32(part)]),
+    ...parts.filter((part) => isTelling(part.text)).flatMap((part) => dumped(part.at, utf8.encode(part.text))),
+  ];
+}
+
+/** Letters and digits mixed are no word and no number that stands in a text by chance. */
+function isTelling(part: string): boolean {
+  return /[a-z]/i.test(part) && /\d/.test(part) && new Set(part).size >= 5;
+}
+
+/** The ways in which dumps show a part, by where in the secret it begins: `hexdump -C` groups eight bytes, `xxd` and `od -x` two. */
+function dumped(at: number, bytes: Uint8Array): string[] {
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0'));
+  const forms = at < PART ? [hex.join(' ')] : [];
+  if (at % PART > 1) return forms;
+  const pairs: string[] = [];
+  const swapped: string[] = [];
+  for (let from = 0; from < hex.length; from += 2) {
+    pairs.push(`${hex[from]}${hex[from + 1]}`);
+    swapped.push(`${hex[from + 1]}${hex[from]}`);
+  }
+  forms.push(pairs.join(' '), swapped.join(' '));
+  if (at % PART === 0) forms.push(hex.join(''));
+  return forms;
+}
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** The characters of base32 with 0 to 4 bytes (mod 5) before the text and anything after it. */
+function base32(text: string): string[] {
+  return [0, 1, 2, 3, 4].map((offset) => {
+    let bits = '';
+    for (const byte of [...new Uint8Array(offset), ...utf8.encode(text)]) bits += byte.toString(2).padStart(8, '0');
+    const from = Math.ceil((offset * 8) / 5);
+    let encoded = '';
+    for (let at = from; (at + 1) * 5 <= bits.length; at++) {
+      encoded += BASE32.charAt(Number.parseInt(bits.slice(at * 5, at * 5 + 5), 2));
+    }
+    return encoded;
+  });
 }
 
 function hexDump(hex: readonly string[]): string[] {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { accountFor, type EgressObserver } from '../../../src/gateway/egress-account.ts';
 import { decoyOf } from '../../../src/gateway/secrets/decoy.ts';
@@ -66,6 +67,65 @@ describe('the decoy credential', () => {
       const found: unknown[] = [];
       for (let at = 0; at < bytes.length; at += size) found.push(stream.next(bytes.subarray(at, at + size)));
       expect(found.filter(Boolean)).not.toEqual([]);
+    }
+  });
+
+  /** As `xxd` prints it: pairs, sixteen bytes a line, with the text beside them. */
+  const xxd = (bytes: Buffer) =>
+    Array.from({ length: Math.ceil(bytes.length / 16) }, (_, line) => {
+      const part = bytes.subarray(line * 16, line * 16 + 16);
+      return `${(line * 16).toString(16).padStart(8, '0')}: ${part.toString('hex').replace(/....(?=.)/g, '$& ')}  ${part.toString('latin1')}\n`;
+    }).join('');
+  /** As `hexdump -C` prints it: two groups of eight. */
+  const hexdump = (bytes: Buffer) =>
+    Array.from({ length: Math.ceil(bytes.length / 16) }, (_, line) => {
+      const part = bytes.subarray(line * 16, line * 16 + 16);
+      const group = (from: number) =>
+        part
+          .subarray(from, from + 8)
+          .toString('hex')
+          .replace(/..(?=.)/g, '$& ');
+      return `${(line * 16).toString(16).padStart(8, '0')}  ${group(0)}  ${group(8)}  |${part.toString('latin1')}|\n`;
+    }).join('');
+  const lines = (text: string, width: number) => text.replace(new RegExp(`.{${width}}(?=.)`, 'g'), '$&\n');
+  const shell = (command: string) => (bytes: Buffer) =>
+    execFileSync('sh', ['-c', command], { input: bytes, encoding: 'utf8' });
+  const dumps: [string, (bytes: Buffer) => string][] = [
+    ['base64, in lines of 76', (bytes) => lines(bytes.toString('base64'), 76)],
+    [
+      'base64, in lines of 64 that end as Windows has them',
+      (bytes) => lines(bytes.toString('base64'), 64).replaceAll('\n', '\r\n'),
+    ],
+    ['base64, in lines, within JSON', (bytes) => JSON.stringify(lines(bytes.toString('base64'), 76))],
+    ['base32, in lines', shell('base32')],
+    ['od -tx1', shell('od -tx1')],
+    ['od -An -tx1 -v', shell('od -An -tx1 -v')],
+    ['od -x', shell('od -x')],
+    ['xxd', (bytes) => xxd(bytes)],
+    ['xxd -p', (bytes) => lines(bytes.toString('hex'), 60)],
+    ['hexdump -C', (bytes) => hexdump(bytes)],
+    ['an array of numbers', (bytes) => JSON.stringify([...bytes])],
+    ['an array of C', (bytes) => [...bytes].map((byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(', ')],
+  ];
+  it.each(dumps)('is recognised in the lines of a dump, wherever it begins in one: %s', (_how, dump) => {
+    const found = Array.from({ length: 64 }, (_, offset) => {
+      const around = Buffer.from(
+        `${'PATH=/usr/bin:/usr/local/bin:/home/someone/.local/bin:/opt/tools/bin'.slice(0, offset)}${decoy}\nHOME=/root\nSHELL=/bin/bash\n`,
+      );
+      return search.firstIn(dump(around)) !== null;
+    });
+    expect(found.flatMap((isFound, offset) => (isFound ? [] : [offset]))).toEqual([]);
+  });
+
+  it('is not seen in dumps of what it is not in, and words of people’s are no part of a secret', () => {
+    const words = new SecretSearch([
+      { kind: 'deployment', name: 'ACCESS_PASSWORD', text: 'correct-horse-battery-staple-and-more-words' },
+      { kind: 'deployment', name: 'SHORT', text: 'abc123def456' },
+    ]);
+    const text = Buffer.from('The correct-horse is a battery-staple, and more-words about abc123def4 follow here.');
+    for (const [, dump] of dumps) {
+      expect(words.firstIn(dump(text))).toBeNull();
+      expect(search.firstIn(dump(text))).toBeNull();
     }
   });
 
