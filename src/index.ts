@@ -54,7 +54,7 @@ app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
 app.onError((error, c) => {
   const [status, problem] = describe(error);
   const { hostname, pathname } = new URL(c.req.url);
-  log('request.failed', { method: c.req.method, path: pathname, status, error });
+  log('worker.request.failed', { method: c.req.method, path: pathname, status, error });
   return c.json(isLoopback(hostname) ? problem : { ...problem, message: OUTSIDE_MESSAGE }, status);
 });
 

@@ -46,7 +46,7 @@ export async function appAuthor(config: Config, api: () => Promise<GitHubApi | n
     known.set(key, author);
     return author;
   } catch (error) {
-    log('github.app-author.unknown', { error: asError(error) });
+    log('github.app_author.unknown', { error: asError(error) });
     return null;
   }
 }

@@ -137,7 +137,7 @@ async function update(api: GitHubApi, pull: Pull, generated: string): Promise<Pr
     } catch (error) {
       // It is open, and shows the new commits all the same.
       if (!(error instanceof GitHubError) || error.kind !== 'refused') throw error;
-      log('github.pull-request.not-updated', { number: pull.number, error });
+      log('github.pull_request_update.failed', { number: pull.number, error });
     }
   }
   return { state: 'updated', number: pull.number, url: pull.html_url, draft: pull.draft };

@@ -208,7 +208,7 @@ export class LinearWorkspace extends DurableObject<Env> {
         const id = this.env.ISSUE_SESSION.idFromString(key.slice(WAITING.length));
         await this.env.ISSUE_SESSION.get(id).linearIsBack();
       } catch (error) {
-        log('linear.session.not-woken', { workspace: this.#id, error: asError(error) });
+        log('linear.session_wake.failed', { workspace: this.#id, error: asError(error) });
       }
     }
   }
@@ -262,14 +262,14 @@ export class LinearWorkspace extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     try {
       await this.#keeper.flush().catch((error: unknown) => {
-        log('linear.tokens.not-stored', { workspace: this.#id, error: asError(error) });
+        log('linear.token_store.failed', { workspace: this.#id, error: asError(error) });
       });
       const tokens = await this.#keeper.usable();
       const isFinal = 'ok' in tokens && tokens.kind !== 'unreachable';
       const isDue = 'ok' in tokens || (tokens.expiresAt !== null && tokens.expiresAt - RENEW_BEFORE_MS <= Date.now());
       if (!isFinal && isDue) await this.#arm(Date.now() + RENEW_AGAIN_MS);
     } catch (error) {
-      log('linear.tokens.not-renewed', { workspace: this.#id, error: asError(error) });
+      log('linear.token_renewal.failed', { workspace: this.#id, error: asError(error) });
       await this.#arm(Date.now() + RENEW_AGAIN_MS);
     }
   }

@@ -21,8 +21,11 @@ type ForbiddenName =
 
 export type LogValue = string | number | boolean | null | undefined | Error | readonly string[];
 export type LogFields = { readonly [name: string]: LogValue } & { readonly [Name in ForbiddenName]?: never };
-/** Dot name of what happened, the area first: `gateway.git.refused`. */
-export type LogEvent = `${string}.${string}`;
+/**
+ * What happened: area, thing, and what became of it, e.g. `gateway.git_token.missing`. What somebody has to look at has the area
+ * `alert`. Enforced by dev/checks/vocabulary.ts.
+ */
+export type LogEvent = `${string}.${string}.${string}`;
 
 const forbiddenNames: ReadonlySet<string> = new Set(
   Object.keys({

@@ -145,7 +145,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     try {
       return await this.#session(session).needsPlace();
     } catch (error) {
-      log('queue.session.silent', { session, error: asError(error) });
+      log('queue.session.unreachable', { session, error: asError(error) });
       return true;
     }
   }

@@ -202,7 +202,7 @@ export class SandboxContainer extends Container<Env> {
         return healthSchema.parse(await response.json());
       });
     } catch (error) {
-      log('sandbox.container.silent', { error: asError(error) });
+      log('sandbox.container.unreachable', { error: asError(error) });
       return null;
     }
   }

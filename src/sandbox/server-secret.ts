@@ -52,7 +52,7 @@ async function findSealed(database: Database, copy: SecretCopy, server: SandboxS
     if (found.sealed !== kept) copy.keep(server, found.sealed);
     return found.sealed;
   } catch (error) {
-    log('sandbox.secret.from-copy', { url: server.url, error: asError(error) });
+    log('sandbox.secret_copy.used', { url: server.url, error: asError(error) });
     return kept;
   }
 }

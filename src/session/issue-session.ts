@@ -153,7 +153,7 @@ export class IssueSession extends DurableObject<Env> {
       why = `its storage cannot be read (${asError(error).message})`;
     }
     this.#readOnly = readOnly(this.ctx.id.toString(), stored, why ?? '');
-    log('session.read-only', { session: this.ctx.id.toString(), why });
+    log('session.storage.unreadable', { session: this.ctx.id.toString(), why });
     return null;
   }
 
@@ -568,7 +568,7 @@ export class IssueSession extends DurableObject<Env> {
     const by = back === 0 ? setForward(state, now, this.#isDoubted) : back;
     this.#isDoubted = by > 0;
     if (by === 0) return false;
-    log('session.clock-moved', { session: state.id, by });
+    log('session.clock.moved', { session: state.id, by });
     this.#isMoving = true;
     try {
       this.#commit(() => {
@@ -598,7 +598,7 @@ export class IssueSession extends DurableObject<Env> {
     try {
       this.#commit(() => this.#state && { state: this.#state, event: { type: 'sandbox-unreachable', generation } });
     } catch (error) {
-      log('session.sandbox.not-noted', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.sandbox_mark.failed', { session: this.ctx.id.toString(), error: asError(error) });
     }
   }
 
@@ -619,7 +619,7 @@ export class IssueSession extends DurableObject<Env> {
       this.#workspaceName = workspace?.name ?? '';
       if (!this.#readOnly) this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
     } catch (error) {
-      log('session.workspace-name.unknown', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.workspace_name.unknown', { session: this.ctx.id.toString(), error: asError(error) });
     }
   }
 

@@ -81,7 +81,7 @@ export class SandboxCheck {
     try {
       return !(await sandbox.isThere(id));
     } catch (error) {
-      log('session.sandbox.not-asked', { session: id, error: asError(error) });
+      log('session.sandbox_check.failed', { session: id, error: asError(error) });
       return false;
     }
   }

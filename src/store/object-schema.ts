@@ -65,7 +65,7 @@ export function migrateValues(storage: DurableObjectStorage, name: string, migra
   const [first] = storage.kv.list({ limit: 1 });
   if (first === undefined) return;
   const state = migrate(storage, migrations, 1);
-  if (state.kind === 'newer') log('storage.newer', { object: name, stored: state.stored, known: state.known });
+  if (state.kind === 'newer') log('storage.version.newer', { object: name, stored: state.stored, known: state.known });
 }
 
 /** The first version of an object that keeps values under keys: nothing has to be made for it. */

@@ -80,7 +80,7 @@ async function read(env: Env, cache: Known): Promise<void> {
     if (JSON.stringify(rows) !== JSON.stringify(cache.rows)) cache.configs.clear();
     cache.rows = rows;
   } catch (error) {
-    log('settings.not-read', { error: asError(error) });
+    log('settings.read.failed', { error: asError(error) });
   }
   cache.at = Date.now();
   cache.isRead = true;

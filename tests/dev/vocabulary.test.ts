@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { textsOf } from '../../dev/checks/texts.ts';
-import { bannedPhrases, uses } from '../../dev/checks/vocabulary.ts';
+import { bannedPhrases, oddLogEvents, uses } from '../../dev/checks/vocabulary.ts';
 
 const GLOSSARY = `
 | Term | Meaning | Do not use |
@@ -36,6 +36,22 @@ describe('the check of the vocabulary', () => {
   it('does not pass where the glossary cannot be read', () => {
     expect(() => bannedPhrases('# Glossary')).toThrow('forbids nothing');
   });
+});
+
+describe('the check of log events', () => {
+  it.each(["log('linear.token_renewal.failed', {})", "log(\n  'alert.gateway.decoy_caught',\n)", 'log(`admin.x`)'])(
+    'passes %s',
+    (text) => {
+      expect(oddLogEvents(text)).toEqual([]);
+    },
+  );
+
+  it.each(['request.failed', 'linear.tokens.not-renewed', 'linear.tokens.not_renewed', 'Queue.session.silent', 'oops'])(
+    'refuses %s, with its line',
+    (name) => {
+      expect(oddLogEvents(`\nlog('${name}')`)).toEqual([{ line: 2, name }]);
+    },
+  );
 });
 
 describe('the list of texts', () => {

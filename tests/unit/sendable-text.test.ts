@@ -40,9 +40,9 @@ describe('text that is sent', () => {
 
   it('is so in the log', () => {
     const lines = vi.spyOn(console, 'log').mockImplementation(() => {});
-    log('area.happened', { why: ODD, error: new Error(ODD) });
+    log('area.thing.happened', { why: ODD, error: new Error(ODD) });
     expect(JSON.stringify(lines.mock.calls)).not.toMatch(/\\u00(?:0[0-8bcef]|1|7f)/i);
-    log('area.happened', { why: `${'x'.repeat(1_999)}😀${'y'.repeat(3_000)}` });
+    log('area.thing.happened', { why: `${'x'.repeat(1_999)}😀${'y'.repeat(3_000)}` });
     expect(JSON.stringify(lines.mock.calls.at(-1))).not.toMatch(/\\ud83d/i);
   });
 });

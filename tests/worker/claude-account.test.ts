@@ -282,7 +282,7 @@ describe('a token that Claude does not take', () => {
       },
       name,
     );
-    const alerts = logged.mock.calls.filter(([line]) => line.event === 'alert.claude.token-refused');
+    const alerts = logged.mock.calls.filter(([line]) => line.event === 'alert.claude.token_refused');
     expect(alerts).toHaveLength(1);
     const entries = (await listAudit(database, 50)).filter(({ action }) => action === 'claude.token-refused');
     expect(entries).toHaveLength(1);
@@ -400,7 +400,7 @@ describe('an answer beyond the plan', () => {
       expect(sent).toHaveLength(1);
       expect(account.room(asker.session)).toBeGreaterThan(Date.now() + HOUR - 60_000);
       expect(
-        logged.mock.calls.filter(([line]) => JSON.stringify(line).includes('alert.claude.beyond-plan')),
+        logged.mock.calls.filter(([line]) => JSON.stringify(line).includes('alert.claude.plan_exceeded')),
       ).toHaveLength(1);
     });
   });

@@ -210,7 +210,7 @@ describe("a workspace's tokens", () => {
     expect(linear.tokenRequests).toHaveLength(asked);
     expect(linear.calls).toEqual([]);
     expect(await findWorkspace(db, workspace.id)).toMatchObject({ status: 'reinstall-needed' });
-    const told = logged.slice(before).filter((line) => line.includes('reinstall-needed'));
+    const told = logged.slice(before).filter((line) => line.includes('alert.linear.reinstall_needed'));
     expect(told).toHaveLength(1);
     const entries = (await listAudit(db, 50)).filter((entry) => entry.workspaceId === workspace.id);
     expect(entries.map(({ action }) => action)).toEqual(['workspace.reinstall-needed']);
@@ -588,7 +588,7 @@ describe('the governor', () => {
 
 it('no token is ever in the log', () => {
   const text = logged.join('\n');
-  for (const event of ['linear.tokens.renewed', 'linear.tokens.not-renewed', 'linear.tokens.not-stored']) {
+  for (const event of ['linear.token_renewal.done', 'linear.token_renewal.failed', 'linear.token_store.failed']) {
     expect(text).toContain(event);
   }
   expect(secrets.length).toBeGreaterThan(50);

@@ -350,7 +350,7 @@ describe('a request of the sandbox', () => {
     const { value: decoy } = await decoyOf({ encryptionKey: env.ENCRYPTION_KEY, oldEncryptionKey: null }, claims.s);
     expect((await pass('notes', { ...call('write_note'), note: decoy })).status).toBe(400);
     expect(sent).toEqual([]);
-    expect(JSON.stringify(logged.mock.calls)).toContain('alert.decoy-caught');
+    expect(JSON.stringify(logged.mock.calls)).toContain('alert.gateway.decoy_caught');
   });
 });
 

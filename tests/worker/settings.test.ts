@@ -61,7 +61,7 @@ describe('a setting', () => {
     });
     expect((await settledConfig(env, null, true)).limits.sessionsAtOnce).toBe(4);
     expect(away).toHaveBeenCalled();
-    expect(JSON.stringify(log.mock.calls)).toContain('settings.not-read');
+    expect(JSON.stringify(log.mock.calls)).toContain('settings.read.failed');
   });
 
   it('that does not fit the variables any more is passed over, with an alert, and the others count', async () => {

@@ -69,7 +69,15 @@ describe('what was used', () => {
   });
 
   it('is no secret about who waits', async () => {
-    expect((await ask('/workspaces/nobody/line')).json).toEqual({ sessionsAtOnce: 10, working: [], waiting: [] });
+    expect((await ask('/workspaces/nobody/queue')).json).toEqual({ sessionsAtOnce: 10, working: [], waiting: [] });
+  });
+
+  it('answers a request for the queue under its old name with the new one', async () => {
+    const headers = { authorization: `Bearer ${env.ADMIN_TOKEN}` };
+    const old = 'http://cyrus.test/api/admin/workspaces/line/line?x=1';
+    const response = await app.request(old, { headers }, env);
+    expect(response.status).toBe(308);
+    expect(response.headers.get('location')).toBe('http://cyrus.test/api/admin/workspaces/line/queue?x=1');
   });
 });
 

@@ -36,7 +36,7 @@ describe('an operator', () => {
       kind: 'bad',
       words: expect.stringMatching(words),
     });
-    expect(JSON.stringify(log.mock.calls)).toContain('alert.linear.webhook-signature');
+    expect(JSON.stringify(log.mock.calls)).toContain('alert.linear.webhook_signature');
     later(61_000);
     await send(created(newThread()));
     await vi.waitFor(async () => expect((await operations().webhooks()).bad).toBeNull());

@@ -135,14 +135,14 @@ export class ClaudeAccount extends DurableObject<Env> {
     this.#assign(asker.session, choice.name, now);
     if (!this.#hasBudget) return { ...choice, reservation: null };
     if (size && !hasPrice(size.model, this.#config.limits.prices)) {
-      log('claude.budget.no-price', { session: asker.session, model: size.model });
+      log('claude.price.missing', { session: asker.session, model: size.model });
       return { kind: 'over-budget', words: noPriceWords(size.model) };
     }
     const spent = await this.#spending.spentBy(asker);
     // Nothing is awaited between the look at what is reserved and the reservation.
     const usedUp = usedUpBudget(this.#config.limits.budgets, this.#spending.withReserved(spent, asker, now), expected);
     if (usedUp) {
-      log('claude.budget.used-up', { session: asker.session, repository: asker.repository, budget: usedUp.which });
+      log('claude.budget.exhausted', { session: asker.session, repository: asker.repository, budget: usedUp.which });
       return { kind: 'over-budget', words: budgetWords(usedUp) };
     }
     return { ...choice, reservation: this.#spending.reserve(asker, expected, now) };
@@ -157,7 +157,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     const known = this.#state.tokens[token] ?? { windows: null, problem: null };
     if (known.windows?.beyondPlan !== true || roomAt(known.windows, now) <= now) {
       const allowedUsd = this.#config.limits.overageUsd;
-      log('alert.claude.beyond-plan', { alert: true, name: token, allowedUsd, until: roomAt(windows, now) });
+      log('alert.claude.plan_exceeded', { alert: true, name: token, allowedUsd, until: roomAt(windows, now) });
     }
     this.#setToken(token, { ...known, windows: { ...windows, beyondPlan: true } });
     return this.#overageLeft(now) > 0;
@@ -221,7 +221,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     const since = isNew ? now : (known.problem?.since ?? now);
     this.#setToken(token, { ...known, problem: { fingerprint, message, since, triedAt: now } });
     if (isNew) {
-      log('alert.claude.token-refused', { alert: true, name: token, mode: this.#config.claude.access.mode, message });
+      log('alert.claude.token_refused', { alert: true, name: token, mode: this.#config.claude.access.mode, message });
       this.ctx.waitUntil(this.#audit(now, token, message));
     }
     await this.#flushSoon();
@@ -308,7 +308,7 @@ export class ClaudeAccount extends DurableObject<Env> {
       }));
       await saveTokenRecords(this.#database, records, now);
     } catch (error) {
-      log('claude.usage.not-written', { sums: this.#use.all().length, error: asError(error) });
+      log('claude.usage_write.failed', { sums: this.#use.all().length, error: asError(error) });
       for (const token of changed) this.#changed.add(token);
       await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
     }

@@ -203,7 +203,7 @@ async function readRequest(
 }
 
 function notForwarded({ message }: RequestRefused, path: string, { session }: Asker): Response {
-  log('gateway.claude.request_refused', { path, session, reason: message });
+  log('gateway.claude_request.refused', { path, session, reason: message });
   return refusal(403, 'permission_error', `Cyrus does not forward ${message}`);
 }
 
@@ -367,7 +367,7 @@ async function ask<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    log('claude_account.unreachable', { error: asError(error) });
+    log('claude.account.unreachable', { error: asError(error) });
     return otherwise;
   }
 }

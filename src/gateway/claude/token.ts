@@ -81,7 +81,7 @@ export async function tokenFor(
   try {
     grant = await account.choose(asker, size);
   } catch (error) {
-    log('claude_account.unreachable', { session: asker.session, error: asError(error) });
+    log('claude.account.unreachable', { session: asker.session, error: asError(error) });
     if (isAlone) return { token: first, reservation: null };
     return refusal(503, 'api_error', 'Cyrus could not look up its Claude account; trying again may help');
   }

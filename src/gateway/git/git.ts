@@ -96,7 +96,7 @@ export async function forwardFetch(
   const answer = await askGitHost(request, 'git-upload-pack', read.body, claims, remote, fetcher);
   const refused = read.refused();
   if (refused === null) return handOn(answer);
-  log('gateway.git.fetch-refused', { session: claims.s, repository: claims.r, reason: refused });
+  log('gateway.git_fetch.refused', { session: claims.s, repository: claims.r, reason: refused });
   // The host answered before it had the whole of a body that was broken off.
   if (answer instanceof Response) await answer.body?.cancel();
   return fetchRefusal(refused);
@@ -138,7 +138,7 @@ async function forwardPush(
   }
   const refuse = async (notice: string, reason: (update: RefUpdate) => string = () => notice): Promise<Response> => {
     const refs = push.updates.slice(0, 20).map((update) => update.ref);
-    log('gateway.git.push-refused', { session: claims.s, repository: claims.r, refs, reason: notice });
+    log('gateway.git_push.refused', { session: claims.s, repository: claims.r, refs, reason: notice });
     // Git reads the answer only after it has sent everything, so the pack is taken, and thrown away, within reason.
     await drain(reader, maxBytes);
     const report = refusalReport(push, (update) => `Cyrus: ${reason(update)}`, `Cyrus: ${notice}`);
@@ -179,7 +179,7 @@ async function forwardPush(
         await guard.onSecret(searched.found, update.newId);
         return refuse('the push contains a credential, so nothing was forwarded, and the session is stopped');
       }
-      if (!searched.isWhole) log('gateway.git.push-unread', { session: claims.s, repository: claims.r });
+      if (!searched.isWhole) log('gateway.git_push.unsearched', { session: claims.s, repository: claims.r });
       if (read.byteLength > maxBytes) return refuse(tooLarge);
     }
     // Before the host has them: a push whose answer is lost counts as well.
@@ -212,7 +212,7 @@ async function readReport(answer: Response, claims: Claims): Promise<Uint8Array<
       pieces.push(piece);
     }
   } catch (error) {
-    log('gateway.git.report-broken', { session: claims.s, repository: claims.r, error: asError(error) });
+    log('gateway.git_report.failed', { session: claims.s, repository: claims.r, error: asError(error) });
     return null;
   }
   return joined(pieces);

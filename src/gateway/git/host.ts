@@ -54,7 +54,7 @@ export async function askGitHost(
     const renewed = { cloneUrl: remote.cloneUrl, credential: await remote.renew() };
     return await askOnce(request, resource, body, claims, renewed, fetcher);
   } catch (error) {
-    log('gateway.git.not-renewed', {
+    log('gateway.git_token_renewal.failed', {
       repository: claims.r,
       error: asError(error),
     });

@@ -130,7 +130,7 @@ async function ask(
   try {
     return await askOnce(body, claims, { ...remote, credential: await remote.renew() }, fetcher);
   } catch (error) {
-    log('gateway.lfs.not-renewed', { repository: claims.r, error: asError(error) });
+    log('gateway.lfs_token_renewal.failed', { repository: claims.r, error: asError(error) });
     return first;
   }
 }
@@ -172,7 +172,7 @@ async function askOnce(
   }
   const parsed = answerSchema.safeParse(text === null ? null : parseJson(text));
   if (!parsed.success || (parsed.data.transfer ?? 'basic') !== 'basic') {
-    log('gateway.lfs.misfit', { session: claims.s, repository: claims.r });
+    log('gateway.lfs_answer.misfit', { session: claims.s, repository: claims.r });
     return { status: 502, message: `the git host of ${claims.r} gave no Git LFS answer that Cyrus understands` };
   }
   return parsed.data;

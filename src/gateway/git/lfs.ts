@@ -101,7 +101,7 @@ async function opened(
     return action === 'expired' ? say(403, 'this address of an object has expired: ask for another one') : action;
   } catch (error) {
     if (!(error instanceof DecryptionError)) throw error;
-    log('gateway.lfs.address-refused', { session: claims.s, repository: claims.r, oid: address.oid });
+    log('gateway.lfs_address.refused', { session: claims.s, repository: claims.r, oid: address.oid });
     return say(403, 'this address is not for this session, object and operation: ask for another one');
   }
 }
@@ -140,7 +140,7 @@ async function transfer(
     );
   }
   if (!answer.ok) {
-    log('gateway.lfs.storage-refused', { session: claims.s, repository: claims.r, operation, status: answer.status });
+    log('gateway.lfs_storage.refused', { session: claims.s, repository: claims.r, operation, status: answer.status });
     await answer.body?.cancel();
     return say(statusFor(answer.status), `the storage of ${claims.r}’s large files answered ${answer.status}`);
   }

@@ -38,7 +38,7 @@ export class Remotes {
     } catch (error) {
       if (error instanceof GitHubError) return refusalOf(error, claims);
       if (!(error instanceof DecryptionError)) throw error;
-      log('gateway.git.credential-unreadable', { repository: claims.r, error });
+      log('gateway.git_credential.unreadable', { repository: claims.r, error });
       return { status: 403, message: error.message };
     }
   }
@@ -84,7 +84,7 @@ export class Remotes {
     } catch (error) {
       if (error instanceof GitHubError) return refusalOf(error, claims);
       if (!(error instanceof DecryptionError)) throw error;
-      log('gateway.git.credential-unreadable', { repository: claims.r, error });
+      log('gateway.git_credential.unreadable', { repository: claims.r, error });
       return { status: 403, message: error.message };
     }
   }
@@ -116,7 +116,7 @@ function hasRules(settings: RepositorySettings): boolean {
 
 /** GitHub gives out no token: what git prints. */
 function refusalOf(error: GitHubError, claims: Claims): GitRefusal {
-  log('gateway.git.no-token', { session: claims.s, repository: claims.r, kind: error.kind, error });
+  log('gateway.git_token.missing', { session: claims.s, repository: claims.r, kind: error.kind, error });
   const message = error.hint === null ? error.message : `${error.message}. ${error.hint}`;
   if (!error.retryable) return { status: 403, message };
   const seconds = error.retryAt === null ? 10 : Math.max(1, Math.ceil((error.retryAt - Date.now()) / 1000));

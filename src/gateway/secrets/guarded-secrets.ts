@@ -69,7 +69,10 @@ async function readHeld(
   const database = openDatabase(env.DB, config.encryptionKey, config.oldEncryptionKey);
   const held = await settledWithin(HELD_WAIT_MS, readHeldSecrets(database, workspace, repository)).catch(asError);
   if (Array.isArray(held)) return held;
-  log('gateway.guard.incomplete', { session, error: held === 'late' ? new Error('the database is late') : held });
+  log('gateway.guarded_secrets.incomplete', {
+    session,
+    error: held === 'late' ? new Error('the database is late') : held,
+  });
   return null;
 }
 

@@ -111,14 +111,14 @@ export class TokenKeeper {
       await this.#flush();
       // Told once: by the call that changes the status.
       if (await this.#inTime(markTokens(database, workspaceId, sealed, 'reinstall-needed', now))) {
-        log('alert.linear.reinstall-needed', { alert: true, workspace: workspaceId, reason: why });
+        log('alert.linear.reinstall_needed', { alert: true, workspace: workspaceId, reason: why });
         const action = 'workspace.reinstall-needed';
         await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
       }
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
       // The next call finds the same, and notes it then.
-      log('linear.tokens.not-marked', { workspace: workspaceId, error });
+      log('linear.token_mark.failed', { workspace: workspaceId, error });
       return reinstallNeeded();
     }
     this.#drop();
@@ -134,7 +134,7 @@ export class TokenKeeper {
       await this.#inTime(markTokens(database, workspaceId, tokens.sealed, 'active', Date.now()));
     } catch (error) {
       // What Linear has done is not undone by it; the next life of this object notes it.
-      log('linear.tokens.not-marked', { workspace: this.#options.workspaceId, error: asError(error) });
+      log('linear.token_mark.failed', { workspace: this.#options.workspaceId, error: asError(error) });
     }
   }
 
@@ -209,7 +209,7 @@ export class TokenKeeper {
     if (stored !== 'late') return copy && copy.replaces === stored.sealed ? copy : stored;
     // Nobody waits for it any more.
     reading.catch(() => {});
-    log('linear.tokens.from-copy', { workspace: workspaceId });
+    log('linear.token_copy.used', { workspace: workspaceId });
     return copy ?? readTokens(database, workspaceId);
   }
 
@@ -339,18 +339,18 @@ export class TokenKeeper {
     if (stored === 'late' || stored instanceof DatabaseError) {
       // It may have it all the same; `flush` looks.
       storing.catch(() => {});
-      log('linear.tokens.not-stored', { workspace: workspaceId, error: stored === 'late' ? null : stored });
+      log('linear.token_store.failed', { workspace: workspaceId, error: stored === 'late' ? null : stored });
       await this.#hold(renewed);
       return renewed;
     }
     this.#drop();
     if (stored instanceof Error) {
       this.#unstored = { replaced: replaced.sealed, tokens };
-      log('linear.tokens.not-stored', { workspace: workspaceId, error: stored });
+      log('linear.token_store.failed', { workspace: workspaceId, error: stored });
       return failure('unreachable', "the workspace's new token cannot be stored: the database does not answer");
     }
     this.#unstored = null;
-    log('linear.tokens.renewed', { workspace: workspaceId, overtaken: stored === null });
+    log('linear.token_renewal.done', { workspace: workspaceId, overtaken: stored === null });
     if (!stored) return this.#load();
     await this.#hold(stored);
     return stored;
@@ -358,7 +358,7 @@ export class TokenKeeper {
 
   #failed(why: CallFailure): CallFailure {
     this.#failedAt = Date.now();
-    log('linear.tokens.not-renewed', { workspace: this.#options.workspaceId, kind: why.kind, reason: why.message });
+    log('linear.token_renewal.failed', { workspace: this.#options.workspaceId, kind: why.kind, reason: why.message });
     return why;
   }
 }

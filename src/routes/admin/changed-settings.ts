@@ -11,7 +11,7 @@ export async function tellQueue(env: Env, workspaceId: string): Promise<void> {
   try {
     await env.WORKSPACE_QUEUE.getByName(workspaceId).settingsChanged();
   } catch (error) {
-    log('settings.queue.not-told', { workspace: workspaceId, error: asError(error) });
+    log('settings.queue_notify.failed', { workspace: workspaceId, error: asError(error) });
   }
 }
 
@@ -35,6 +35,6 @@ async function tellSession(env: Env, session: string): Promise<void> {
   try {
     await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(session)).settingsChanged();
   } catch (error) {
-    log('settings.session.not-told', { session, error: asError(error) });
+    log('settings.session_notify.failed', { session, error: asError(error) });
   }
 }

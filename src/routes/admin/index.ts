@@ -39,7 +39,7 @@ admin.use(async (c, next) => {
   const config = await settledConfig(c.env, null);
   const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
   if (!(await timingSafeEqual(token, config.adminToken))) {
-    log('admin.unauthorized', { path: c.req.path });
+    log('admin.token.refused', { path: c.req.path });
     const message = 'Send `Authorization: Bearer` with the ADMIN_TOKEN of this deployment.';
     return c.json(problem('unauthorized', message), 401, { 'www-authenticate': 'Bearer realm="Cyrus admin"' });
   }

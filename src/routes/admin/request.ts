@@ -47,6 +47,7 @@ export async function note(
   workspaceId: string | null,
   details: Record<string, string | number>,
 ): Promise<void> {
-  log(`admin.${action}`, { workspace: workspaceId, ...details });
+  const [thing = '', what = ''] = action.replaceAll('-', '_').split('.');
+  log(`admin.${thing}.${what}`, { workspace: workspaceId, ...details });
   await audit(c.var.database, { at: Date.now(), actor: 'admin', action, workspaceId, details });
 }

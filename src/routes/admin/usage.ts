@@ -43,9 +43,12 @@ usage.post('/claude/probe', async (c) => {
 });
 
 /** Who of a workspace is at work, and who waits in the queue. */
-usage.get('/workspaces/:id/line', async (c) => {
+usage.get('/workspaces/:id/queue', async (c) => {
   return c.json(await c.env.WORKSPACE_QUEUE.getByName(c.req.param('id')).line());
 });
+
+/** Its old name, for programs that ask there; ends with the next version. */
+usage.get('/workspaces/:id/line', (c) => c.redirect(c.req.url.replace(/\/line(?=$|\?)/, '/queue'), 308));
 
 async function account(env: Env, { claude, limits }: Config) {
   const tokens = await claudeAccount(env).tokens();

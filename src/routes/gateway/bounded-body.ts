@@ -33,6 +33,6 @@ export async function refuseBytes(env: Env, sessionId: string, bytes: number): P
   const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId));
   const why = await session.takeBytes(bytes);
   if (why === null) return null;
-  log('gateway.over-limit', { session: sessionId, bytes });
+  log('gateway.byte_limit.exceeded', { session: sessionId, bytes });
   return refuse(413, 'over_limit', why);
 }

@@ -18,7 +18,8 @@ export function egressObserver(env: Env, sessionId: string): EgressObserver {
   return {
     onLine(line) {
       const { host, method, path, verdict, status } = line;
-      if (verdict !== 'allowed') log('gateway.egress', { session: sessionId, host, method, path, verdict, status });
+      if (verdict !== 'allowed')
+        log('gateway.egress.refused', { session: sessionId, host, method, path, verdict, status });
       const lines = gathered.get(sessionId);
       if (lines) {
         if (lines.length < MOST_LINES) lines.push(line);
@@ -56,11 +57,11 @@ export interface Meeting {
 export async function raiseAlarm(env: Env, sessionId: string, meeting: Meeting): Promise<void> {
   const { secret, host = 'the git host', commit, place } = meeting;
   const { kind, name } = secret;
-  log('alert.decoy-caught', { session: sessionId, host, kind, name, commit, place });
+  log('alert.gateway.decoy_caught', { session: sessionId, host, kind, name, commit, place });
   try {
     const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId));
     await session.raiseAlarm(crypto.randomUUID(), host, commit ?? null, { kind, name, ...(place && { place }) });
   } catch (error) {
-    log('gateway.alarm.lost', { session: sessionId, host, error: asError(error) });
+    log('gateway.secret_alarm.lost', { session: sessionId, host, error: asError(error) });
   }
 }

@@ -85,7 +85,7 @@ export function gatewayApp(options: {
     const closed = await standings.closed(c.env, config, claims, ask);
     // Git prints a refusal for each ref of a push.
     if (closed === null || (closed.error === 'read_only' && ask === 'push')) return next();
-    log('gateway.closed', { path: c.req.path, session: claims.s, ask, reason: closed.error });
+    log('gateway.session.closed', { path: c.req.path, session: claims.s, ask, reason: closed.error });
     return refuseClosed(c, path, closed);
   });
 
@@ -231,7 +231,7 @@ export const gateway = gatewayApp({ base: '/gateway' });
 
 const containerGateway = gatewayApp({ base: '', identify: byContainer });
 containerGateway.onError((error, c) => {
-  log('gateway.failed', { path: c.req.path, error });
+  log('gateway.request.failed', { path: c.req.path, error });
   return refuse(500, 'internal', 'the gateway failed; its log has the details');
 });
 
@@ -325,7 +325,7 @@ function showsForeignKey(request: Request): boolean {
 }
 
 function unauthorized(c: GatewayContext, why: Refusal, base: string): Response {
-  log('gateway.unauthorized', { path: c.req.path, reason: why.error });
+  log('gateway.token.refused', { path: c.req.path, reason: why.error });
   if (c.req.path.startsWith(`${base}/anthropic/`)) {
     if (c.var.config.claude.access.mode === 'subscription' && showsForeignKey(c.req.raw)) return foreignKey();
     // In the API's own shape, so that the CLI shows it; trying again cannot help.

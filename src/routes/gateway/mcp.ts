@@ -34,7 +34,7 @@ export async function passToMcp(request: Request, name: string, passage: McpRequ
     server = await findMcpServer(database, { workspaceId: claims.w, fullName: claims.r }, name);
   } catch (error) {
     if (!(error instanceof DecryptionError)) throw error;
-    log('gateway.mcp.credential-unreadable', { repository: claims.r, server: name, error });
+    log('gateway.mcp_credential.unreadable', { repository: claims.r, server: name, error });
     return refuse(502, 'credential', `Cyrus: ${error.message}`);
   }
   const target = server && targetOf(server, config, claims);

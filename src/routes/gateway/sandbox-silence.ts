@@ -65,7 +65,7 @@ async function watch(session: string, watcher: Watcher, look: () => Promise<numb
       if (watcher.heardAt === heardAt) watcher.heardAt = performance.now() - SILENT_MS + wait;
     }
   } catch (error) {
-    log('gateway.silence.not-looked', { session, error: asError(error) });
+    log('gateway.sandbox_check.failed', { session, error: asError(error) });
   } finally {
     if (watchers.get(session) === watcher) watchers.delete(session);
   }

@@ -73,7 +73,7 @@ async function groundLost(env: Env, config: Config, { w, r }: Claims): Promise<s
   const known = grounds.get(key);
   if (known && known.until > Date.now()) return known.lost;
   const lost = await settledWithin(GROUND_WAIT_MS, readGround(env, config, w, r)).catch((error: unknown) => {
-    log('gateway.ground.unknown', { repository: r, error: asError(error) });
+    log('gateway.session_ground.unknown', { repository: r, error: asError(error) });
     return null;
   });
   if (grounds.size >= MAX_KNOWN) grounds.clear();

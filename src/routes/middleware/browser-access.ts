@@ -25,14 +25,14 @@ export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
   const config = readConfig(c.env);
   const foreign = foreignProblem(c, config);
   if (foreign) {
-    log('access.foreign', { path: c.req.path, method: c.req.method, reason: foreign.error });
+    log('access.origin.refused', { path: c.req.path, method: c.req.method, reason: foreign.error });
     return c.json(foreign, foreign.error === 'not_json' ? 415 : 403);
   }
   if (config.environment === 'local') return next();
   if (await isSignedIn(c, config)) return next();
   const password = basicAuth(c.req.raw)?.password;
   if (password === undefined || !(await timingSafeEqual(password, config.accessPassword))) {
-    if (password !== undefined) log('access.refused', { path: c.req.path });
+    if (password !== undefined) log('access.password.refused', { path: c.req.path });
     const message = 'Sign in with any user name and the ACCESS_PASSWORD of this deployment.';
     return c.json({ error: 'unauthorized', message } satisfies ApiError, 401, {
       'www-authenticate': 'Basic realm="Cyrus", charset="UTF-8"',

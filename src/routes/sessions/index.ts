@@ -181,7 +181,7 @@ async function writeLogs(bucket: R2Bucket, id: string, turns: number, to: Writab
     if (isEmpty) await write('No turn has ended yet.\n');
     await to.close();
   } catch (error) {
-    log('session.log.broke-off', { session: id, error: asError(error) });
+    log('session.log_download.aborted', { session: id, error: asError(error) });
     await to.abort(error).catch(() => {});
   }
 }

@@ -45,12 +45,12 @@ async function report(env: Env): Promise<void> {
   reportedAt = Date.now();
   if (told.goodAt !== null) goodReportedAt = told.goodAt;
   for (const { kind, workspace, count } of faults) {
-    if (kind === 'signature') log('alert.linear.webhook-signature', { alert: true, count });
+    if (kind === 'signature') log('alert.linear.webhook_signature', { alert: true, count });
     else log('linear.webhook.refused', { kind, workspace, count });
   }
   try {
     await operationsOf(env).noteWebhooks(told);
   } catch (error) {
-    log('linear.webhook.not-reported', { error: asError(error) });
+    log('linear.webhook_report.failed', { error: asError(error) });
   }
 }

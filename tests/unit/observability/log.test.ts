@@ -28,7 +28,7 @@ describe('the log', () => {
     'eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl',
   ])('hides %s wherever it stands', (secret) => {
     for (const text of [secret, `got ${secret}, then`, `"${secret}"`, `url?x=${secret}&y=1`]) {
-      log('test.redaction', { note: text, list: [text], error: new Error(text, { cause: new Error(text) }) });
+      log('test.text.redacted', { note: text, list: [text], error: new Error(text, { cause: new Error(text) }) });
       const written = JSON.stringify(last());
       expect(written).not.toContain(secret);
       expect(written).not.toContain(secret.slice(-8));
@@ -57,7 +57,7 @@ describe('the log', () => {
     class OddError extends Error {
       override readonly name = 'OddError';
     }
-    log('test.error', { error: new OddError('odd', { cause: new Error('deeper') }) });
+    log('test.error.told', { error: new OddError('odd', { cause: new Error('deeper') }) });
     expect(last()).toMatchObject({
       error: { name: 'OddError', message: 'odd', cause: { name: 'Error', message: 'deeper' } },
     });
@@ -68,16 +68,16 @@ describe('the log', () => {
   it('survives an error that is its own cause', () => {
     const error = new Error('round');
     error.cause = error;
-    log('test.error', { error });
+    log('test.error.told', { error });
     expect(logged).toHaveBeenCalledOnce();
   });
 
   it('refuses fields for secrets and for texts of people, by type and at run time', () => {
     // @ts-expect-error: a field with this name does not type-check
-    log('test.forbidden', { token: 'hunter2' });
+    log('test.field.forbidden', { token: 'hunter2' });
     // @ts-expect-error: nor does this one
-    log('test.forbidden', { Authorization: undefined, headers: 'hunter2' });
-    log('test.forbidden', { TOKEN: 'hunter2', Prompt: 'hunter2', AccessToken: 'hunter2' });
+    log('test.field.forbidden', { Authorization: undefined, headers: 'hunter2' });
+    log('test.field.forbidden', { TOKEN: 'hunter2', Prompt: 'hunter2', AccessToken: 'hunter2' });
     expect(JSON.stringify(logged.mock.calls)).not.toContain('hunter2');
   });
 

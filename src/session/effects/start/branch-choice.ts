@@ -41,7 +41,7 @@ export async function chooseBranch(
     return api ? await choiceBy((name) => branchRules(api, name), fullName, branch, branchFacts) : asPlanned;
   };
   const asked = ask().catch((error: unknown) => {
-    log('github.branch-rules.unknown', { session: state.id, repository: fullName, error: asError(error) });
+    log('github.branch_rules.unknown', { session: state.id, repository: fullName, error: asError(error) });
     return asPlanned;
   });
   const choice = await settledWithin(PATIENCE_MS, asked);

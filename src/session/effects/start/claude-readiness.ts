@@ -32,7 +32,7 @@ export async function claudeReadiness(
     windows = readiness.windows;
   } catch (error) {
     // Without it the turn begins as usual; what is wrong shows soon enough.
-    log('claude_account.unreachable', { session: state.id, error: asError(error) });
+    log('claude.account.unreachable', { session: state.id, error: asError(error) });
   }
   const { model, fellBack } = modelFor(wanted, windows, config.limits, now);
   const fallbackModel = overloadModel(model, config.limits);

@@ -24,7 +24,7 @@ export async function pullRequestNow({ state, config, database }: Surroundings):
     const state = await settledWithin(PATIENCE_MS, ask());
     return state === 'late' ? null : state;
   } catch (error) {
-    log('github.pull-request.unknown', { session: state.id, number: known.number, error: asError(error) });
+    log('github.pull_request.unknown', { session: state.id, number: known.number, error: asError(error) });
     return null;
   }
 }

@@ -18,7 +18,7 @@ export async function withRelatedIssues(prompt: string, linear: LinearClient): P
     if (found === 'late') throw new Error(`no answer within ${READ_LIMIT_MS / 1000} s`);
     return fillRelated(prompt, found);
   } catch (error) {
-    log('linear.related-issues.unknown', { error: asError(error) });
+    log('linear.related_issues.unknown', { error: asError(error) });
     return fillRelated(prompt, null);
   }
 }
