@@ -50,7 +50,7 @@ interface Moment {
 }
 
 export interface CheckpointOptions {
-  /** Whether the worktree stands. */
+  /** Whether the worktree is ready. */
   mayStart: () => boolean;
   /** Waits until the issue session has stored the events up to this one. */
   stored: (seq: number, limitMs: number) => Promise<boolean>;
@@ -124,7 +124,7 @@ export class Checkpoints {
   /**
    * What is not kept yet: resolves when it is, or after a while. Never rejects.
    * @param slackMs what is younger than this need not be waited for, where it is little (pending.ts); null: all is
-   * @returns null where nothing is to be waited for, or checkpoints fail: work goes on without them
+   * @returns null if nothing is to be waited for, or checkpoints fail: work goes on without them
    */
   unkept(slackMs: number | null = null): Promise<void> | null {
     return this.#pending.kept(slackMs, KEPT_PATIENCE_MS);

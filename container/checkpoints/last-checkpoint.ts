@@ -12,7 +12,7 @@ export async function rememberCheckpoint(paths: SessionPaths, manifest: Checkpoi
   await rename(`${file}.new`, file);
 }
 
-/** What was noted; null where nothing was, or nothing that can be read. */
+/** What was noted; null if nothing was, or nothing that can be read. */
 export async function lastCheckpoint(paths: SessionPaths): Promise<CheckpointManifest | null> {
   const text = await readFile(join(paths.checkpoint, 'last.json'), 'utf8').catch(() => 'null');
   const parsed = checkpointManifestSchema.safeParse(parseJson(text));

@@ -47,7 +47,7 @@ export class PendingMoments {
    * Waits until what there is now is kept, for so long at most. Never rejects.
    * @param slackMs null: all of it. Else the wait is over, or not begun, while the oldest open moment is younger, there are at most
    * MAX_AHEAD, and the last one was kept within twice that: a tool waits only for as many as are too many
-   * @returns null where there is nothing to wait for
+   * @returns null if there is nothing to wait for
    */
   kept(slackMs: number | null, patienceMs: number): Promise<void> | null {
     if (this.#open.length === 0 || !this.#isAwaited || this.#mayGoOn(slackMs)) return null;

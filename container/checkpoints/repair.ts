@@ -18,7 +18,7 @@ import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
 
 /**
  * Makes the repository again where it is broken.
- * @returns whether it was: false where nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
+ * @returns whether it was: false if nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
  */
 export async function repairRepository(context: IncarnationContext): Promise<boolean> {
   const { plan, paths } = context;

@@ -55,7 +55,7 @@ function hexAddress(address: string | undefined, port: number | undefined): stri
 /** The processes that were started for one session, by which its connections are told where all sessions run as one user. */
 export class SessionPeers {
   readonly #sessionDir: string;
-  /** Whether a process may also be told by the marker in its environment: where nothing else ties what left its parent to the session. */
+  /** Whether a process may also be told by the marker in its environment: if nothing else ties what left its parent to the session. */
   readonly #byMarker: boolean;
   readonly #roots = new Set<number>();
 

@@ -86,7 +86,7 @@ export async function forgetSeed(plan: WorkspacePlan): Promise<void> {
 }
 
 /**
- * Stores a bundle of the base branch as it was last fetched, where that is worth it.
+ * Stores a bundle of the base branch as it was last fetched, if that is worth it.
  * @throws CacheError, GitError
  */
 export async function refreshBundle(plan: WorkspacePlan): Promise<void> {

@@ -67,7 +67,7 @@ export const FETCH_REFSPEC = '+refs/heads/*:refs/remotes/origin/*';
 
 /**
  * Settings that Claude's own git gets too: the remote, the identity, and no background work on the shared mirror. No refspec:
- * where there is no repository, git 2.46 and later reads one by a hash that it does not know, and its helper dies of signal 11.
+ * if there is no repository, git 2.46 and later reads one by a hash that it does not know, and its helper dies of signal 11.
  */
 function sharedSettings(remote: GitRemote): [string, string][] {
   return [

@@ -37,7 +37,7 @@ const IN_ANY_CASE_MS = 60_000;
 export interface Waiting {
   /** Longest wait in ms. */
   patienceMs: number;
-  /** Whether anybody still asks for the work; where nobody does, the next start tries again. */
+  /** Whether anybody still asks for the work; if nobody does, the next start tries again. */
   isWanted: () => boolean;
   /** What is waited for, for people; null: no longer. */
   tell: (reason: string | null, said?: string) => void;

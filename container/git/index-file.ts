@@ -1,4 +1,4 @@
-/** Git's index as a file: copied whole, and made again from HEAD where nobody can read it. */
+/** Git's index as a file: copied whole, and made again from HEAD if nobody can read it. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copyFile, rename, rm, utimes } from '../files/inside.ts';

@@ -43,7 +43,7 @@ export async function fetchSubmodules(plan: WorkspacePlan): Promise<string[]> {
   return told;
 }
 
-/** Whether a submodule stands where it was put for Claude, so that its difference to HEAD is not one of: Claude's work. */
+/** Whether a submodule is at the commit to which it was put for Claude, so that its difference to HEAD is not Claude's work. */
 export async function isAsGiven(plan: WorkspacePlan, path: string): Promise<boolean> {
   const options: GitOptions = { ...inWorktree(plan), cwd: join(plan.worktree, path) };
   try {

@@ -165,7 +165,7 @@ export async function pushedCommit(plan: WorkspacePlan, head: string): Promise<s
   return head;
 }
 
-/** Takes over what others pushed to the branch since, where that is a plain step forward. */
+/** Takes over what others pushed to the branch since, if that is a plain step forward. */
 async function catchUp(plan: WorkspacePlan): Promise<string> {
   const remoteBranch = `refs/remotes/origin/${plan.branch}`;
   const options = inWorktree(plan);

@@ -82,7 +82,7 @@ async function simpleGitHook(worktree: string, hook: CommitHook): Promise<string
       const command = hooks?.[hook];
       if (typeof command === 'string' && command.trim() !== '') return command;
     } catch {
-      // There is no such file, or it is not one of: JSON.
+      // There is no such file, or it is not JSON.
     }
   }
   return null;

@@ -149,7 +149,7 @@ function look(pid: number, sessionDir: string, user: number | null): Seen | null
   }
 }
 
-/** Empty where it is not ours to read: a process may hide it, and is told by its parent then. */
+/** Empty if it is not ours to read: a process may hide it, and is told by its parent then. */
 function environmentOf(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');

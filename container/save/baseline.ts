@@ -1,6 +1,6 @@
 /**
  * The worktree as Claude got it: what the setup scripts had changed or made by then. What is still the same at the end of a
- * turn is not one of: Claude's work. Kept as a file, so that a restart of the server finds it.
+ * turn is not Claude's work. Kept as a file, so that a restart of the server finds it.
  */
 import { createHash } from 'node:crypto';
 import { lstat, readFile, readlink, rename, writeFile } from 'node:fs/promises';

@@ -57,7 +57,7 @@ export interface PublishedWork {
   retry: boolean;
   /** Somebody pushed at the same moment: what happened outside is to be taken up, and the push tried again. */
   stale: boolean;
-  /** A person has to allow the push first: what they are to be asked; `null` where that is too long to be read. */
+  /** A person has to allow the push first: what they are to be asked; `null` if that is too long to be read. */
   held?: HeldPush | null;
 }
 

@@ -112,7 +112,7 @@ async function chooseBranch(context: IncarnationContext): Promise<void> {
   record.notes = [...(record.notes ?? []), `The session’s branch is ${record.branchName}, not ${wanted}: ${why}.`];
 }
 
-/** What the setup makes or changes is not one of: Claude's work: it is remembered, and secrets in it are kept from commits. */
+/** What the setup makes or changes is not Claude's work: it is remembered, and secrets in it are kept from commits. */
 async function setUpMeasured(context: IncarnationContext, isNew: boolean): Promise<void> {
   const { paths, plan } = context;
   // A worktree that was restored, or stood already, may hold work.

@@ -160,7 +160,7 @@ function readText(file: string): string {
   }
 }
 
-/** The settings that come of a patch where nothing was set before. */
+/** The settings that come of a patch if nothing was set before. */
 export function settingsFrom(patch: Record<string, unknown>): unknown {
   return mergePatch({}, patch);
 }

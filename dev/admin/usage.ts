@@ -32,8 +32,8 @@ Which deployment
 
 Repository
   --clone-url URL             https://…/owner/name.git
-  --base-branch NAME          main where nothing is said
-  --credential KIND           basic (with --username, x-access-token where nothing is said), github-token, github-app or none
+  --base-branch NAME          main if nothing is said
+  --credential KIND           basic (with --username, x-access-token if nothing is said), github-token, github-app or none
   --username NAME
   --secret-stdin              read the credential's secret from standard input; otherwise from CYRUS_GIT_SECRET, or it is
                               asked for. A sandbox server's: the same way, with CYRUS_SANDBOX_SECRET

@@ -9,7 +9,7 @@ interface Mended {
   failing: string[];
   /** Whether all tests pass now. */
   passes: boolean;
-  /** Set where there is nothing this script can do; the answer then says why. */
+  /** Set if there is nothing this script can do; the answer then says why. */
   stopped?: string;
 }
 

@@ -58,7 +58,7 @@ export interface GitHost {
   log(fullName: string, ref: string): Promise<LoggedCommit[]>;
   /** Branches, the one with the newest commit first. */
   branches(fullName: string): Promise<Branch[]>;
-  /** Text of a file of a branch or commit. Throws UnknownRefError, GitCommandError where there is no such file. */
+  /** Text of a file of a branch or commit. Throws UnknownRefError, GitCommandError if there is no such file. */
   readFile(fullName: string, ref: string, path: string): Promise<string>;
   /** The next `times` git requests with a right credential are answered with `status` instead of served. */
   failNext(times: number, status: number): void;

@@ -117,7 +117,7 @@ export async function listFiles(directory: string, ref: string): Promise<string[
 
 /**
  * Text of one file of a ref.
- * @throws UnknownRefError; GitCommandError where there is no such file
+ * @throws UnknownRefError; GitCommandError if there is no such file
  */
 export async function readFileAt(directory: string, ref: string, path: string): Promise<string> {
   const sha = await resolveRef(directory, ref);

@@ -72,7 +72,7 @@ export interface GitHub {
   uninstall(owner: string): void;
   /** Suspends the app's installation of an owner, or lifts that. */
   suspend(owner: string, suspended: boolean): void;
-  /** Gives a person's token, made up where none is given. @returns the token */
+  /** Gives a person's token, made up if none is given. @returns the token */
   addToken(token: {
     token?: string;
     login?: string;

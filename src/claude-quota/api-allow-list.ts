@@ -11,7 +11,7 @@ export interface ClaudeAllowance {
 /**
  * Reads `CLAUDE_API_ALLOW`.
  * @param text entries separated by commas or blanks; empty: nothing is added
- * @returns null where an entry is not one of: the four kinds
+ * @returns null if an entry is not one of the four kinds
  */
 export function readAllowance(text: string): ClaudeAllowance | null {
   const allowance = { beta: [] as string[], key: [] as string[], tool: [] as string[], model: [] as string[] };

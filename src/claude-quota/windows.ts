@@ -135,7 +135,7 @@ function limits({ name }: Window, model: string | null): boolean {
 /**
  * When there is room again, for a model.
  * @param model alias or full name; null: for some model
- * @returns `now` where there is, else the time; where nothing is known there is room
+ * @returns `now` where there is, else the time; if nothing is known there is room
  */
 export function roomAt(windows: Windows | null, now: number, model: string | null = null): number {
   if (windows === null || windows.status !== 'rejected') return now;
@@ -149,7 +149,7 @@ export function roomAt(windows: Windows | null, now: number, model: string | nul
 }
 
 /**
- * The share that is left of the scarcest window that limits a model, 0 to 1; 1 where nothing is known.
+ * The share that is left of the scarcest window that limits a model, 0 to 1; 1 if nothing is known.
  * @param model alias or full name; null: some model
  */
 export function leftOf(windows: Windows | null, now: number, model: string | null = null): number {

@@ -33,7 +33,7 @@ const BY_STATUS: Partial<Record<number, string>> = {
  * The cause of a failure, most telling sign first: `api_error` (e.g. `usage_limit_reached`, `connection_failed`), a
  * specific `error` of the message (e.g. `billing_error`), the API's error type, the HTTP status. Measured with CLI
  * 2.1.330: a low balance says so only in `error`, an overload only in type and status, a timeout only in its words.
- * @returns null where nothing is said at all
+ * @returns null if nothing is said at all
  */
 export function failureCause(signs: FailureSigns): string | null {
   if (signs.api_error) return signs.api_error;

@@ -34,7 +34,7 @@ const TOO_LONG =
   /prompt is too long|exceed(?:s|ed)? (?:the )?(?:model'?s )?(?:maximum )?context (?:limit|window|length)|reached its context window|extra usage is required for long context/i;
 const REFUSED = /content filtering policy|usage policy|acceptable use/i;
 
-/** @returns null where the conversation is not the cause, also where nothing failed */
+/** @returns null where the conversation is not the cause, also if nothing failed */
 export function historyTrouble(result: Result): HistoryTrouble | null {
   if (!result.isError) return null;
   const known = BY_CODE[result.apiError ?? ''] ?? BY_CODE[result.terminalReason];

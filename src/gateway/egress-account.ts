@@ -21,7 +21,7 @@ export interface EgressRecord {
   secrets: SecretSearch | null;
   /** The request continues with every header it has. Left out: those by which it shows who it is are for the gateway alone. */
   isForeign?: boolean;
-  /** What it counts as where it was not forwarded; left out: `refused`. */
+  /** What it counts as if it was not forwarded; left out: `refused`. */
   notForwarded?: 'refused' | 'blocked';
   /** Where the request goes and what is told of the address. */
   host: string;
@@ -67,7 +67,7 @@ export async function accountFor(
     return new Response(CAUGHT, { status: 403, headers: { 'content-type': 'text/plain; charset=utf-8' } });
   }
   const announced = Number(request.headers.get('content-length') ?? Number.NaN);
-  // Passed on as it is where nothing is looked for and its size is known: each step in between costs time.
+  // Passed on as it is if nothing is looked for and its size is known: each step in between costs time.
   const isPlain = secrets === null && Number.isSafeInteger(announced) && announced >= 0;
   if (isPlain) line.sent = announced;
   const observed =

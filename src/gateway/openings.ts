@@ -4,7 +4,7 @@
  */
 
 /**
- * Where a session stands, seen from one life of its sandbox.
+ * The state of a session, seen from one life of its sandbox.
  * - `turn`: a turn is under way: prepared, worked on, asked about, saved
  * - `ending`: the turn was called off, and what it did is saved
  * - `late-save`: the turn is over, and the sandbox has not said that all of its work is saved
@@ -15,7 +15,7 @@
  */
 export type Stage = 'turn' | 'ending' | 'late-save' | 'rest' | 'alarm' | 'withdrawn' | 'other-life' | 'unknown';
 
-/** How a session stands; plain data, so that it can be kept for a moment. */
+/** The state of a session; plain data, so that it can be kept for a moment. */
 export interface Standing {
   stage: Stage;
   /** This is the session's first life, in its first turn, and Claude was not started: what is there is the repository's alone. */

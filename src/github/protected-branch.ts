@@ -12,7 +12,7 @@ const rulesSchema = z.array(z.object({ type: z.string() }));
 /** Rules by which nobody pushes to a branch directly. */
 const PROTECTING = ['pull_request', 'update'];
 
-/** @returns `missing` where there is no such branch. @throws GitHubError if GitHub does not tell */
+/** @returns `missing` if there is no such branch. @throws GitHubError if GitHub does not tell */
 export async function protectionOf(api: GitHubApi, branch: string): Promise<'protected' | 'open' | 'missing'> {
   const { ask, repository } = api;
   const place = `/repos/${encodeURIComponent(repository.owner)}/${encodeURIComponent(repository.name)}`;

@@ -67,7 +67,7 @@ export async function proposePullRequest(api: GitHubApi, proposal: Proposal): Pr
   }
 }
 
-/** How a pull request stands. */
+/** The state of a pull request. */
 export interface PullRequestState {
   number: number;
   state: 'open' | 'closed' | 'merged';
@@ -77,7 +77,7 @@ export interface PullRequestState {
   base: string;
 }
 
-/** How a pull request stands now; null if there is not one of: this number. @throws GitHubError */
+/** The present state of a pull request; null if there is none of this number. @throws GitHubError */
 export async function pullRequestState(api: GitHubApi, number: number): Promise<PullRequestState | null> {
   try {
     const pull = await api.ask({
@@ -100,7 +100,7 @@ export async function pullRequestState(api: GitHubApi, number: number): Promise<
   }
 }
 
-/** A person's own pull request of the same branch, to another base, is not one of: Cyrus's. */
+/** A person's own pull request of the same branch, to another base, is not Cyrus's. */
 async function findOpen(api: GitHubApi, { head, base, known }: Proposal): Promise<Pull | null> {
   const { owner } = api.repository;
   const query = new URLSearchParams({ state: 'open', head: `${owner}:${head}`, per_page: '20' });

@@ -42,7 +42,7 @@ export function headAndTail(text: string, max: number): string {
 const MAX_HEADLINE = 120;
 
 /**
- * What a text is about, in one line without Markdown: its first line or, where that is long, its first sentence.
+ * What a text is about, in one line without Markdown: its first line or, if that is long, its first sentence.
  * @returns '' for a text without text
  */
 export function headline(text: string): string {

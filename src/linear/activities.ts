@@ -49,7 +49,7 @@ export interface NarrationState {
     newCommits: number;
     pushed: boolean;
     problem: string | null;
-    /** What runs in the background; left out where nothing does. */
+    /** What runs in the background; left out if nothing does. */
     background?: Background;
   } | null;
   /** What became of the last pull request, or where the branch is shown; left out before there was one. */

@@ -8,7 +8,7 @@ import { sessionRowSchema, sessionViewSchema } from './viewer.ts';
 /** `GET /api/sessions?limit=M&before=C`: at most 100, last changed first; `next` is the `before` of the page that follows. */
 export const sessionListSchema = z.object({
   sessions: z.array(sessionRowSchema),
-  /** Left out where nothing follows. */
+  /** Left out if nothing follows. */
   next: z.string().optional(),
   scriptedModel: z.boolean(),
   /** Names of workspaces in which Linear takes Cyrus's tokens no more. */

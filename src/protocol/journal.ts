@@ -94,7 +94,7 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     newCommits: z.number(),
     pushed: z.boolean(),
     patchBytes: z.number().nullable(),
-    /** What runs in the background; left out where nothing does. */
+    /** What runs in the background; left out if nothing does. */
     background: backgroundSchema.optional(),
     /** Files that Claude shared so far; left out if there are none. */
     shared: z.array(sharedFileSchema).optional(),

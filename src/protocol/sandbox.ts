@@ -110,7 +110,7 @@ export const startSessionSchema = z.object({
      */
     pushed: z.string().nullable().optional(),
     /**
-     * How the session's pull request stands: `head`, the commit that it proposes, or proposed last; `base`, what it is merged into.
+     * The state of the session's pull request: `head`, the commit that it proposes, or proposed last; `base`, what it is merged into.
      * Left out if there is none, or that is not known.
      */
     pullRequest: z
@@ -203,7 +203,7 @@ export type SandboxStatus = z.infer<typeof sandboxStatusSchema>;
 /**
  * Body of `POST /sessions/:id/commands`. The same id sent twice is carried out once.
  * - `prompt`: a user message; written to the CLI at once, also mid-turn. Its id is the message's uuid.
- * - `answer`: to a question of Claude's (`can_use_tool` of AskUserQuestion); refused with 409 where it is not open any more.
+ * - `answer`: to a question of Claude's (`can_use_tool` of AskUserQuestion); refused with 409 if it is not open any more.
  * - `decide`: on a tool that asks to be let run (`can_use_tool` of any other tool); refused with 409 likewise. It runs with the
  *   input it asked with, or is told the message.
  * - `stop`: interrupt, then end the CLI's whole process tree; what was done is saved, and a `saved` event always closes
@@ -286,7 +286,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     /** The step cannot go on before this passes, for people: what is waited for. An older Worker shows the detail alone. */
     waitsFor: shown(2_000).optional(),
   }),
-  /** The worktree stands and the CLI may be prompted. */
+  /** The worktree is ready and the CLI may be prompted. */
   z.object({
     ...numbered,
     type: z.literal('ready'),
@@ -345,7 +345,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
     /** The repository's template for pull requests; left out where it has none, or nothing was pushed. */
     pullRequestTemplate: z.string().max(MAX_PULL_REQUEST_TEMPLATE).optional().catch(undefined),
-    /** What runs in the background; left out where nothing does. */
+    /** What runs in the background; left out if nothing does. */
     background: backgroundSchema.optional(),
     /** A save that was reported before, e.g. because the push had failed, is repeated: it ends no turn. */
     again: z.boolean().optional(),

@@ -293,12 +293,12 @@ export class IssueSession extends DurableObject<Env> {
     if (state) this.#commit(() => ({ state, event: { type: 'sandbox-ended', generation } }));
   }
 
-  /** How the session stands, for a token of this life of the sandbox. */
+  /** The state of the session, for a token of this life of the sandbox. */
   standing(generation: number): Standing {
     return this.#readOnly ? UNREADABLE : standingOf(this.#state, generation, Date.now());
   }
 
-  /** The session and a part of its journal: a SessionPage as JSON text; null where there is no such session. */
+  /** The session and a part of its journal: a SessionPage as JSON text; null if there is no such session. */
   async page(after: number, limit: number): Promise<string | null> {
     const session = await this.#shown();
     if (!session) return null;
@@ -337,7 +337,7 @@ export class IssueSession extends DurableObject<Env> {
     return this.#readOnly !== null || (this.#state !== null && needsPlace(this.#state));
   }
 
-  /** How many turns have begun; null where there is no such session. */
+  /** How many turns have begun; null if there is no such session. */
   turns(): number | null {
     return (this.#state ?? this.#readOnly?.shown)?.turns ?? null;
   }
@@ -347,7 +347,7 @@ export class IssueSession extends DurableObject<Env> {
     if (this.#state || this.#readOnly) this.ctx.storage.transactionSync(() => this.#egress.add(lines));
   }
 
-  /** The newest lines of the egress log; null where there is no such session. */
+  /** The newest lines of the egress log; null if there is no such session. */
   egress(limit: number): EgressPage | null {
     return this.#state || this.#readOnly ? this.#egress.newest(limit) : null;
   }
@@ -395,12 +395,12 @@ export class IssueSession extends DurableObject<Env> {
     return isKept || this.#pushed.all().some(({ id }) => id === before.head) ? null : before.head;
   }
 
-  /** The session's branch; null where there is no such session. */
+  /** The session's branch; null if there is no such session. */
   branch(): string | null {
     return this.#state?.branch ?? null;
   }
 
-  /** The branch that the session builds on, where that is another than the repository's; null: it is not, or there is no session. */
+  /** The branch that the session builds on, if that is another than the repository's; null: it is not, or there is no session. */
   baseBranch(): string | null {
     return this.#state?.baseBranch ?? null;
   }
@@ -463,7 +463,7 @@ export class IssueSession extends DurableObject<Env> {
     this.#arm();
   }
 
-  /** What a page shows; null where there is no such session. */
+  /** What a page shows; null if there is no such session. */
   async #shown(): Promise<SessionView | null> {
     const known = this.#state ?? this.#readOnly?.shown;
     if (!known) return null;

@@ -47,7 +47,7 @@ export async function readTokens(db: Database, id: string): Promise<StoredTokens
  * Puts new tokens in the place of others, both and their end at once.
  * @param replaced `sealed` of the tokens they follow
  * @param now ms
- * @param as `sealed` of the new ones, where that is decided already
+ * @param as `sealed` of the new ones, if that is decided already
  * @returns them as stored; null where others were stored meanwhile, and nothing was changed
  * @throws NotMigratedError, DatabaseError
  */

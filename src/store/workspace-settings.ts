@@ -8,7 +8,7 @@ import {
 import { type Database, run } from './database.ts';
 import { workspaces } from './schema.ts';
 
-/** @returns the defaults where nothing was set, or there is no such workspace @throws NotMigratedError, DatabaseError */
+/** @returns the defaults if nothing was set, or there is no such workspace @throws NotMigratedError, DatabaseError */
 export async function readWorkspaceSettings(db: Database, workspaceId: string): Promise<WorkspaceSettings> {
   const query = db.orm.select({ settings: workspaces.settings }).from(workspaces);
   const [row] = await run(() => query.where(eq(workspaces.id, workspaceId)).limit(1));

@@ -168,7 +168,7 @@ export class Cyrus {
     this.#log.end();
   }
 
-  /** A session's page as Cyrus's own API has it, or null where there is no such session. @throws where Cyrus does not answer */
+  /** A session's page as Cyrus's own API has it, or null if there is no such session. @throws where Cyrus does not answer */
   async get(path: string): Promise<unknown> {
     const response = await fetch(`${this.url}${path}`, { signal: AbortSignal.timeout(20_000) });
     if (response.status === 404) return null;

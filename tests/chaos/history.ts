@@ -23,7 +23,7 @@ const FAULTS = [
 ] as const;
 
 const LOOK_EVERY_MS = 100;
-/** What a person waits for is in Linear so soon after it is known, in ms of the run's clock, where nothing fails. */
+/** What a person waits for is in Linear so soon after it is known, in ms of the run's clock, if nothing fails. */
 const MOST_LATE_MS = 2_000;
 /**
  * What the machine itself needs for that, in real ms, is no lateness of Cyrus's, and the clock is fast: some, and so many
@@ -62,7 +62,7 @@ export interface HistoryReport {
   failedCalls: number;
   reposts: number;
   lives: number;
-  /** How late what a person waited for was in Linear where nothing had failed, in ms of the run's clock. */
+  /** How late what a person waited for was in Linear if nothing had failed, in ms of the run's clock. */
   lateMs: number[];
 }
 

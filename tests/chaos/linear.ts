@@ -96,7 +96,7 @@ async function killNowAndThen(random: Random): Promise<void> {
     }
     if (run.isOver) return;
     await cyrus.kill();
-    // Where nothing is delivered, it is the retries after an hour that are waited for.
+    // If nothing is delivered, it is the retries after an hour that are waited for.
     const leaps = isQuiet() || random.chance(0.5);
     if (leaps) clock.leap(HOUR_MS);
     await cyrus.restart();
@@ -123,7 +123,7 @@ function progress(): void {
   );
 }
 
-/** How late what people waited for was where nothing had failed, in ms of the run's clock. */
+/** How late what people waited for was if nothing had failed, in ms of the run's clock. */
 function lateFigures(times: number[]): { count: number; p50Ms: number; p99Ms: number; mostMs: number } {
   const sorted = times.toSorted((a, b) => a - b);
   const most = sorted.at(-1) ?? 0;

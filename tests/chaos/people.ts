@@ -54,7 +54,7 @@ export class People {
     }
   }
 
-  /** Answers a question that stands in one of the threads, or stops what asks. @returns whether there was one */
+  /** Answers an open question in one of the threads, or stops what asks. @returns whether there was one */
   answer(): boolean {
     const open = this.sessions().find((session) => session.status === 'awaitingInput');
     if (!open) return false;

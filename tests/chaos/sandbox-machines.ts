@@ -100,7 +100,7 @@ export class Machines implements Killable {
     child.process.kill('SIGCONT');
   }
 
-  /** Kills Claude's process alone. @returns false where none runs */
+  /** Kills Claude's process alone. @returns false if none runs */
   async killCli(session: string): Promise<boolean> {
     const { root, child } = await this.machine(session);
     const found = this.#processes(root, child).filter((pid) => isCli(pid));
@@ -186,7 +186,7 @@ export class Machines implements Killable {
       answer.pipe(response);
       answer.on('error', () => response.destroy());
     });
-    // As where nothing listens: the connection breaks.
+    // As if nothing listens: the connection breaks.
     onward.on('error', () => response.destroy());
     request.pipe(onward);
   }

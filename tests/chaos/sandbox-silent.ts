@@ -24,7 +24,7 @@ export interface Silence {
 /**
  * Plays one task whose server falls silent at a random moment.
  * @returns what became of it
- * @throws Unkept where nobody noticed, or the turn did not go on
+ * @throws Unkept if nobody noticed, or the turn did not go on
  */
 export async function playSilent(
   stack: Stack,

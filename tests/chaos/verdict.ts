@@ -276,7 +276,7 @@ function turnsOf(
   const byThread = new Map<string, number>();
   const unheard = new Set<string>();
   let answers: string[] = [];
-  /** What Claude said last before a failure is told with it: to nobody, where nobody asked. */
+  /** What Claude said last before a failure is told with it: to nobody, if nobody asked. */
   let lastWords: string[] = [];
   let turn: Set<string> | null = null;
   let stopsOutside = 0;

@@ -51,7 +51,7 @@ describe('the repository’s conventions for commits', () => {
     for (const commit of [left, mine]) expect(commit?.body.trim().split('\n').slice(-2)).toEqual(trailers);
   }, 180_000);
 
-  test('hooks run for Cyrus’s own commits where that is set, and a failing one is told to Claude before the turn ends', async () => {
+  test('hooks run for Cyrus’s own commits if that is set, and a failing one is told to Claude before the turn ends', async () => {
     const check =
       '#!/bin/sh\\nif grep -rq FORBIDDEN --include=*.txt .; then echo "no FORBIDDEN in files, please"; exit 1; fi\\n';
     await begin('husky', { '.husky/pre-commit': 'check-it\n', '.gitignore': 'node_modules\n' });

@@ -25,8 +25,8 @@ const remote = (): GitRemote => ({
   hooksFolder: join(folder, 'hooks'),
 });
 
-// Git 2.46 and later dies of signal 11 when it is given one where there is no repository whose hash it could be read by.
-it('git is given no refspec from outside, so that branches can be listed where there is no repository yet', async () => {
+// Git 2.46 and later dies of signal 11 when it is given one if there is no repository whose hash it could be read by.
+it('git is given no refspec from outside, so that branches can be listed if there is no repository yet', async () => {
   const fake = join(folder, 'git');
   await writeFile(fake, '#!/bin/sh\nenv\n');
   await chmod(fake, 0o755);

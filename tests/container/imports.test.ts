@@ -45,7 +45,7 @@ describe('what the repository’s CLAUDE.md imports reaches Claude', () => {
     ]);
   });
 
-  test('from .claude/CLAUDE.md, where that is the one there is', async () => {
+  test('from .claude/CLAUDE.md, if that is the one there is', async () => {
     expect(await told({ '.claude/CLAUDE.md': '@../README.md', 'README.md': 'Read me.' })).toEqual([
       '.claude/CLAUDE.md: @../README.md',
       'README.md: Read me.',

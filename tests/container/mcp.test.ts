@@ -65,7 +65,7 @@ test('Claude uses a server that runs in the sandbox, and one behind the gateway,
   );
 });
 
-test('a server with restrictions: what is not offered is refused, what asks waits for people, the rest runs, also where nothing else asks', async () => {
+test('a server with restrictions: what is not offered is refused, what asks waits for people, the rest runs, also if nothing else asks', async () => {
   const rules: McpRules = { offered: ['read_note', 'write_*'], ask: ['write_note'], free: [], others: 'run' };
   const adding: McpRules = { offered: ['environment'], ask: [], free: [], others: 'run' };
   await start([calculator(adding), { kind: 'gateway', name: 'notes', rules }]);

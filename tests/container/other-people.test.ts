@@ -217,7 +217,7 @@ describe('other people work on the same branch', () => {
     expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
   });
 
-  test('history that a person rewrote is followed where nothing is missing there, and told', async () => {
+  test('history that a person rewrote is followed if nothing is missing there, and told', async () => {
     await begin('rewritten');
     await claude('echo one > a.txt; git add .; git commit -qm C1');
     await person("git commit -q --amend -m 'C1, as P likes it'; git push -qf");
@@ -542,7 +542,7 @@ describe('a credential that may not push', () => {
     expect(await claudeWasTold('Nothing can be pushed to acme/readable')).toHaveLength(1);
   });
 
-  test('is not supposed where the host fails for a while, and not asked for where nothing is to be pushed', async () => {
+  test('is not supposed where the host fails for a while, and not asked for if nothing is to be pushed', async () => {
     expect(await beginRefused('away', 503)).toHaveLength(1);
     expect(stage.eventsOf('notice')).toEqual([]);
     expect(await beginRefused('looked-at', 403, true)).toHaveLength(0);

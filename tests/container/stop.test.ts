@@ -106,7 +106,7 @@ test('a stop before the workspace stands drops what waits and is confirmed', asy
   expect(stage.lines('result')).toEqual([]);
 });
 
-test('a stop where nothing runs is confirmed too', async () => {
+test('a stop if nothing runs is confirmed too', async () => {
   stage = await setStage();
   await stage.start('shop-1');
   await stage.event('cli-started');

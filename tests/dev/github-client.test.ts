@@ -274,7 +274,7 @@ describe('a pull request', () => {
     expect(await proposePullRequest(github, second)).toMatchObject({ state: 'opened', number: 3 });
   });
 
-  it('is a draft where that is wanted and there are drafts', async () => {
+  it('is a draft if that is wanted and there are drafts', async () => {
     const github = await api();
     expect(await proposePullRequest(github, proposal({ draft: true }))).toMatchObject({ draft: true });
     await stage.github.change(SAMPLE_REPOSITORY, 1, { state: 'closed' });

@@ -44,7 +44,7 @@ it('MCP servers are added, listed and removed; their secrets go in by the enviro
   expect(servers).toHaveLength(2);
 });
 
-it('what is stored of the credential is kept where nothing is said of it', async () => {
+it('what is stored of the credential is kept if nothing is said of it', async () => {
   await addRepository();
   const notes = ['mcp', 'add', 'acme/shop', 'notes', '--http', 'https://notes.example.com/mcp'];
   await run([...notes, '--header', 'x-api-key'], { env: { CYRUS_MCP_SECRET: SECRET } });

@@ -120,7 +120,7 @@ export async function confined(run: Run, stage: Stage, machine: ContainerMachine
 
 type Inside = (...command: string[]) => Promise<Ended>;
 
-/** The status that an address answers; empty where there is no answer. */
+/** The status that an address answers; empty if there is no answer. */
 async function statusOf(inside: Inside, address: string): Promise<string> {
   const { code, output } = await inside('curl', '-sk', '-m', '5', '-o', '/dev/null', '-w', '%{http_code}', address);
   return code === 0 ? output : '';

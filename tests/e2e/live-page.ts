@@ -45,7 +45,7 @@ export class LivePage {
     return (await this.page.getByLabel('Outcome').count()) > 0;
   }
 
-  /** Text that is being streamed right now; empty where none is. */
+  /** Text that is being streamed right now; empty if none is. */
   async streamedText(): Promise<string> {
     return (await this.page.locator('.streaming').allInnerTexts()).join('\n');
   }

@@ -1,4 +1,4 @@
-/** A run of promises, one after the other: each a sentence a user could say, timed, and explained where it is not kept. */
+/** A run of promises, one after the other: each a sentence a user could say, timed, and explained if it is not kept. */
 
 /** A promise was not kept. */
 export class Unkept extends Error {

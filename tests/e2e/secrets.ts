@@ -1,4 +1,4 @@
-/** Looks for credentials where none may be. */
+/** Looks for credentials in places that may have none. */
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Stack } from '../../dev/stack.ts';

@@ -120,7 +120,7 @@ export function pageAttacks(sessionId: string): Attack[] {
           const policy = response.headers.get('content-security-policy') ?? '';
           held(`${path} may not be framed`, policy.includes("frame-ancestors 'none'"));
           held(`${path} may not be sniffed`, response.headers.get('x-content-type-options') === 'nosniff');
-          held(`${path} says where nothing`, response.headers.get('referrer-policy') === 'no-referrer');
+          held(`${path} tells no other site its address`, response.headers.get('referrer-policy') === 'no-referrer');
           if (path === '/favicon.svg' || path.startsWith('/nothing')) continue;
           held(`${path} is not kept`, (response.headers.get('cache-control') ?? '').includes('no-store'));
         }

@@ -21,7 +21,7 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf(null, eve)).toBeNull();
   });
 
-  it.each(['eve@example.com', 'EVE@Example.com', 'user-eve'])('is not %s where that is blocked', (name) => {
+  it.each(['eve@example.com', 'EVE@Example.com', 'user-eve'])('is not %s if that is blocked', (name) => {
     expect(refusalOf(access({ blockedUsers: [name] }), eve)).toContain('in this workspace');
     expect(refusalOf(access({}, { blockedUsers: [name] }), eve)).toContain('in this repository');
     expect(refusalOf(access({ blockedUsers: [name] }), ada)).toBeNull();
@@ -51,7 +51,7 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf(access({ blockedUsers: ['automation'] }), AUTOMATION)).not.toBeNull();
   });
 
-  it('is a person outside only where that is said, of all of them or of this one', () => {
+  it('is a person outside only if that is said, of all of them or of this one', () => {
     expect(refusalOf(access({}, { allowedUsers: ['outside'] }), customer)).toBeNull();
     expect(refusalOf(access({ allowedUsers: ['external-1'] }), customer)).toBeNull();
     expect(refusalOf(access({ allowedUsers: ['outside'], blockedUsers: ['external-1'] }), customer)).not.toBeNull();

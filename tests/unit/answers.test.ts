@@ -414,7 +414,7 @@ describe('“use the other repository”', () => {
   });
 });
 
-it('what a page keeps and sends later answers no question that stands when it arrives', () => {
+it('what a page keeps and sends later answers no question that is open when it arrives', () => {
   const play = asking(permission('r1'));
   play.now += 120_000;
   const by = { promptId: 'kept', agentSessionId: null, author: null, person: null, source: 'page' } as const;

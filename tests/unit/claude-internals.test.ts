@@ -50,7 +50,7 @@ it('A notification that stands in the user’s place is told to nobody', () => {
   expect(entriesOf({ type: 'user', isSynthetic: true, message: { role: 'user', content } })).toEqual([]);
 });
 
-it('Where nothing is quoted, a text stays as it is, to the last character', () => {
+it('If nothing is quoted, a text stays as it is, to the last character', () => {
   const text = '  Use `<system-reminder>` like this:\n\n    agentId = 3  ';
   const [body] = entriesOf({
     type: 'assistant',

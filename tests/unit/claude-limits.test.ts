@@ -132,7 +132,7 @@ describe('the model of a turn', () => {
     expect(modelFor(wanted, windows(used), limits, NOW).model).toBe(model);
   });
 
-  it('is the one wanted where nothing is known or no threshold is set', () => {
+  it('is the one wanted if nothing is known or no threshold is set', () => {
     expect(modelFor('opus', null, limits, NOW).model).toBe('opus');
     expect(modelFor('opus', windows(0.99), { ...limits, fallBackAt: 0 }, NOW).model).toBe('opus');
   });

@@ -45,11 +45,11 @@ describe('the commits of a session', () => {
     expect(conventions({ coAuthor: false }, people).trailers).toEqual([]);
   });
 
-  it('are signed off by their author where that is set', () => {
+  it('are signed off by their author if that is set', () => {
     expect(conventions({ signOff: true }).trailers).toEqual([`Signed-off-by: ${author.name} <${author.email}>`]);
   });
 
-  it('run the repository’s hooks only where that is set, and Claude is told either way', () => {
+  it('run the repository’s hooks only if that is set, and Claude is told either way', () => {
     expect(conventions({})).toMatchObject({ hooks: false, words: expect.stringContaining('hooks are off') });
     expect(conventions({ hooks: true })).toMatchObject({ hooks: true, words: expect.stringContaining('hooks run') });
   });

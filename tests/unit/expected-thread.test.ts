@@ -205,7 +205,7 @@ describe('a request of which a notification alone tells', () => {
     }
   });
 
-  it('is taken to have come in its time where nobody remembers what was asked by then', () => {
+  it('is taken to have come in its time if nobody remembers what was asked by then', () => {
     const play = rested();
     const asked = play.now;
     for (let count = 0; count < 12; count += 1) {

@@ -123,7 +123,7 @@ describe('a prompt in a thread', () => {
     expect(prompted({}, { issue: null })?.sessionName).toBe('org:issue:issue-1');
   });
 
-  it('is read from content.body, and from body where that is all there is', () => {
+  it('is read from content.body, and from body if that is all there is', () => {
     expect(prompted({})?.event).toMatchObject({ type: 'prompted', source: 'comment', text: 'Add tests.' });
     expect(prompted({ content: undefined, body: 'As documented.' })?.event).toMatchObject({ text: 'As documented.' });
   });

@@ -32,7 +32,7 @@ describe('a turn', () => {
   });
 
   it.each(['builder', 'debugger'] as const)(
-    'moves the issue to started and takes it over where nobody has it, in the role of %s',
+    'moves the issue to started and takes it over if nobody has it, in the role of %s',
     (role) => {
       const play = new SessionPlay();
       play.prompt('p1');
@@ -422,7 +422,7 @@ describe('a comment that only says stop', () => {
     expect(play.state.phase.name).toBe('stopping');
   });
 
-  it('begins nothing where nothing runs', () => {
+  it('begins nothing if nothing runs', () => {
     const play = working();
     play.report(result('Done.', ['p1']), saved(1));
     play.prompt('p2', 'thread-1', 'Ada', 'Stop');

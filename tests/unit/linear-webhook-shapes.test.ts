@@ -25,7 +25,7 @@ const NEW_ID = '00000000-0000-4000-8000-00000000000f';
 const ada = { id: '3e9a7b10-c84d-4b62-a1f5-0d7e62c9b403', email: 'ada@example.com' };
 const bob = '11111111-2222-4333-8444-555555555555';
 
-/** What a body asks; the kind's name where it is not one of: Cyrus's business. */
+/** What a body asks; the kind's name if it is not Cyrus's business. */
 function read(body: Json): SessionRequest | string | null {
   const parsed = parseWebhook(JSON.stringify(body), 1);
   if (parsed.kind === 'malformed') throw new Error(parsed.message);
@@ -246,7 +246,7 @@ describe('a prompt that Linear was seen to send', () => {
     expect(activity({ id: 'activity-7' })).toMatchObject({ promptId: NEW_ID });
   });
 
-  it('names its session at the activity where that is the only place', () => {
+  it('names its session at the activity if that is the only place', () => {
     const { agentSession, ...rest } = body;
     const { id } = agentSession as { id: string };
     expect(asks(rest).event).toMatchObject({ agentSessionId: id });

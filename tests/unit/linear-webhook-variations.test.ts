@@ -127,7 +127,7 @@ describe('a comment that mentions the agent', () => {
     expect(event).toMatchObject({ source: 'mention', text: comment.body, person: adaAsked, commentId: 'c-1' });
   });
 
-  it('is the request where nothing but the comment itself names who wrote it', () => {
+  it('is the request if nothing but the comment itself names who wrote it', () => {
     const { event } = asks(created({ creatorId: null, creator: null, comment: { ...comment, userId: 'user-bob' } }));
     expect(event).toMatchObject({ text: comment.body, author: null, person: { id: 'user-bob', email: null } });
   });

@@ -126,7 +126,7 @@ describe('a tool that asks to be let run', () => {
     ['No problem, go ahead', null],
     ['not sure what that does', null],
     ['ok?', null],
-  ])('takes “%s” for what it says, and asks again where that is not certain', (words, meant) => {
+  ])('takes “%s” for what it says, and asks again if that is not certain', (words, meant) => {
     const decided = decisions(asking().prompt('a1', 'thread-1', 'Ada', words)).map(([, one]) => one === true);
     expect(decided).toEqual(meant === null ? [] : [meant]);
   });
@@ -224,7 +224,7 @@ describe('several calls that ask together', () => {
     expect(asked(play).at(-1)).toContain('other');
   });
 
-  it('are denied together where nobody answers', () => {
+  it('are denied together if nobody answers', () => {
     const effects = asking(...three).deadline(10 * MINUTE);
     expect(decisions(effects).map(([id]) => id)).toEqual(['r1', 'r2', 'r3']);
   });

@@ -179,7 +179,7 @@ describe('a turn that changed something', () => {
 });
 
 describe('no pull request is asked for', () => {
-  it('where nothing was changed, and the answer says so', () => {
+  it('if nothing was changed, and the answer says so', () => {
     const play = new SessionPlay();
     play.hasPullRequests = true;
     play.prompt('p1');

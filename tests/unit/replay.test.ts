@@ -32,7 +32,7 @@ describe('npm run replay FILE', () => {
     expect(stdout).toMatch(/^Unknown {5}0$/m);
   });
 
-  it('prints no colours and no control characters of the stream where nobody looks at a terminal', () => {
+  it('prints no colours and no control characters of the stream if nobody looks at a terminal', () => {
     const file = fileOf('colours', '{"type":"x","y":"\u001b[31m"}\nplain \u001b]0;owned\u0007\n');
     const { stdout } = replay(file);
     expect(stdout.replace(/\n/g, '')).not.toMatch(/\p{Cc}/u);

@@ -53,7 +53,7 @@ it('a later text corrects the wish of an earlier one', () => {
 describe('it is asked', () => {
   const plain = [candidate('acme/api'), candidate('acme/app')];
 
-  it('where nothing decides, the likelier first', () => {
+  it('if nothing decides, the likelier first', () => {
     const unsure = [
       { fullName: 'acme/app', confidence: 0.9 },
       { fullName: 'acme/api', confidence: 0.85 },

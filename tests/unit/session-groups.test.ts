@@ -38,7 +38,7 @@ describe('the groups of the server', () => {
     });
   });
 
-  test('are none where nothing bounds memory', () => {
+  test('are none if nothing bounds memory', () => {
     expect(ownGroups(UNIFIED, '0::/\n', () => false)).toBeNull();
     expect(ownGroups('', '', () => true)).toBeNull();
   });

@@ -18,7 +18,7 @@ const stage = (play: SessionPlay, after = 0) => standing(play, after).stage;
 const opens = (play: SessionPlay, ask: 'claude' | 'push' | 'tools' | 'read-git' | 'report', after = 0) =>
   closedFor(ask, standing(play, after), RIGHTS) === null;
 
-describe('where a session stands', () => {
+describe('the state of a session', () => {
   it('is in a turn from the request until its work is saved, and at rest after that', () => {
     const play = new SessionPlay();
     expect(stage(play)).toBe('rest');
@@ -117,7 +117,7 @@ describe('where a session stands', () => {
     expect([stage(play), opens(play, 'claude'), opens(play, 'push')]).toEqual(['rest', true, false]);
   });
 
-  it('is another life’s to every token but that of the life that counts, and nobody’s where there is no session', () => {
+  it('is another life’s to every token but that of the life that counts, and nobody’s if there is no session', () => {
     const play = working();
     expect(standingOf(play.state, 2, play.now).stage).toBe('other-life');
     expect(standingOf(play.state, 0, play.now).words).toContain('is in generation 1, not 0');

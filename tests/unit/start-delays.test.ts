@@ -66,7 +66,7 @@ describe('A sandbox that waits for the git host', () => {
     );
   });
 
-  it('is told as that again where nothing else was said for ten minutes', () => {
+  it('is told as that again if nothing else was said for ten minutes', () => {
     const play = waiting();
     for (let beat = 0; beat < 40; beat += 1) {
       play.now += 20_000;

@@ -37,7 +37,7 @@ const fetcher: Fetch = async (request) => {
   sent.push(request);
   return upstream(request);
 };
-/** Where the session stands that calls. */
+/** The state of the session that calls. */
 let standing: Standing;
 const app = new Hono<{ Bindings: Env }>().route(
   '/gateway',

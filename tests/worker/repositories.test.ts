@@ -47,7 +47,7 @@ it('a tag in the comment names repository and branch, and the thread is told wha
   await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain(words));
 });
 
-it('where nothing decides, the thread is asked, and the answer starts the work there', async () => {
+it('if nothing decides, the thread is asked, and the answer starts the work there', async () => {
   await addRepository('acme/site');
   const thread = newThread();
   await send(created(thread));

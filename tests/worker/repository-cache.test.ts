@@ -12,7 +12,7 @@ import { AT_WORK } from './support/standing.ts';
 
 vi.spyOn(console, 'log').mockImplementation(() => {});
 
-/** Where the session stands. */
+/** The state of the session. */
 let standing: Standing;
 const app = new Hono<{ Bindings: Env }>().route(
   '/gateway',

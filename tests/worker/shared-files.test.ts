@@ -215,7 +215,7 @@ describe('what Claude says about a shared file', () => {
     );
   });
 
-  it('stays words where there is no such file, and foreign images stay as they are', async () => {
+  it('stays words if there is no such file, and foreign images stay as they are', async () => {
     const { thread, reporter } = await started();
     await end(reporter, thread, '![none](share/none.png) ![x](https://example.com/share/x.png) `src/share/y.ts`', []);
     expect(await response(thread)).toContain('none (none.png) ![x](https://example.com/share/x.png) `src/share/y.ts`');

@@ -197,7 +197,7 @@ it('an effect of a newer version is left for that version, and holds up nothing'
 });
 
 describe('the other objects', () => {
-  it('note the version of what they store, and nothing where nothing is stored', async () => {
+  it('note the version of what they store, and nothing if nothing is stored', async () => {
     const queue = env.WORKSPACE_QUEUE.getByName('org-of-versions');
     await queue.line();
     await runInDurableObject(queue, (_object, { storage }) => expect([...storage.kv.list()]).toEqual([]));

@@ -91,7 +91,7 @@ describe('a webhook', () => {
     await vi.waitFor(() => expect(outside.commands.at(-1)?.type).toBe('stop'));
   });
 
-  it('that is signed, but is not one of: Linear’s, is answered 200 and changes nothing', async () => {
+  it('that is signed, but is not Linear’s, is answered 200 and changes nothing', async () => {
     for (const body of ['no json', '', '[]', '{"action":"created"}', '{"type":7}']) {
       const response = await send(body);
       expect(response.status).toBe(200);

@@ -1,6 +1,6 @@
 /**
  * Carries out a checked operation. The simulator knows a part of Linear's 1,300 types; for the rest it answers with the
- * empty value the schema allows (null, '', 0, false, an empty list), as an almost unused workspace would. Where that is
+ * empty value the schema allows (null, '', 0, false, an empty list), as an almost unused workspace would. If that is
  * impossible, and for whole queries and mutations, it says that it does not simulate this.
  */
 import {

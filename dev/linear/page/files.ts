@@ -25,7 +25,7 @@ const POLICY =
 
 const cache = new Map<string, Buffer>();
 
-/** Answers with a file of the page. @returns false when there is not one of: that name */
+/** Answers with a file of the page. @returns false if there is none of that name */
 export function sendPageFile(response: ServerResponse, name: string): boolean {
   const file = Object.hasOwn(FILES, name) ? FILES[name] : undefined;
   if (!file) return false;

@@ -225,7 +225,7 @@ function exactly(body: ReadableStream<Uint8Array>, size: number, isPart = false)
   );
 }
 
-/** A 401 would make git-lfs look for another credential; a redirect is not one of: the sandbox's business. */
+/** A 401 would make git-lfs look for another credential; where a redirect leads is not the sandbox's business. */
 function statusFor(status: number): number {
   if (status === 401) return 403;
   return status >= 400 && status < 500 ? status : status === 503 ? 503 : 502;

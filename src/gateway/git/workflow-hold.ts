@@ -15,7 +15,7 @@ import { entriesOf, FOLDER, type TreeEntry, UnreadableError } from './tree-entri
 
 /** What an admin has set, and what people have allowed. */
 export interface WorkflowHold {
-  /** The repository's base branch, and the session's where that is another. */
+  /** The repository's base branch, and the session's if that is another. */
   bases: () => Promise<readonly string[]>;
   /** Further paths; see protocol/settings/workflow-paths.ts. */
   paths: readonly string[];

@@ -146,7 +146,7 @@ export class LinearClient {
     };
   }
 
-  /** How an issue stands now. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
+  /** The present state of an issue. @throws LinearError; `refused` if there is none, or Cyrus may not see it */
   async issueNow(issueId: string): Promise<IssueNow> {
     const { issue } = await ask(this.#send, ISSUE_NOW, { id: issueId });
     const { state, archivedAt, trashed, labels, ...known } = issue;
@@ -169,7 +169,7 @@ export class LinearClient {
     return toCommentText((await ask(this.#send, COMMENT_TEXT, { id })).comment);
   }
 
-  /** What an agent session was opened by. @throws LinearError; `refused` where there is no such session */
+  /** What an agent session was opened by. @throws LinearError; `refused` if there is no such session */
   async sessionSource(agentSessionId: string): Promise<SessionSource> {
     const answer = await ask(this.#send, SESSION_SOURCE, { id: agentSessionId });
     return sourceOf(answer.agentSession);

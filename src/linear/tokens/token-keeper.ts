@@ -98,7 +98,7 @@ export class TokenKeeper {
     return this.#renewal;
   }
 
-  /** Linear refuses these tokens. Where there is nothing to renew them with, the workspace has to be installed again. */
+  /** Linear refuses these tokens. If there is nothing to renew them with, the workspace has to be installed again. */
   async refused(tokens: StoredTokens, why: CallFailure): Promise<CallFailure> {
     return this.#canRenew(tokens) ? why : this.#giveUp(tokens, why.message);
   }

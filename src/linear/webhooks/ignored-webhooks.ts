@@ -16,7 +16,7 @@ const countsSchema = z.object({
 });
 export type IgnoredWebhooks = z.infer<typeof countsSchema>;
 
-/** @param now ms @returns zero counts since now, where nothing was counted yet */
+/** @param now ms @returns zero counts since now, if nothing was counted yet */
 export function readIgnored(kv: SyncKvStorage, now: number): IgnoredWebhooks {
   const kept = countsSchema.safeParse(kv.get(KEY));
   return kept.success ? kept.data : { since: now, total: 0, kinds: {} };

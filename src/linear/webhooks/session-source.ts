@@ -86,7 +86,7 @@ export function sourceOf(session: SessionShape): SessionSource {
   return creator ? { kind: 'unclear' } : { kind: 'comment', comment: toCommentText(root) };
 }
 
-/** ms since the epoch; 0 where it is not told. */
+/** ms since the epoch; 0 if it is not told. */
 function timeOf({ createdAt }: CommentShape): number {
   return Date.parse(createdAt ?? '') || 0;
 }

@@ -20,7 +20,7 @@ const usageQuerySchema = z.object({
 
 export const usage = new Hono<AdminEnv>();
 
-/** As the database has it, a few seconds old. `?by=day|workspace|repository|session|model|token&since=2026-11-01`; the last 30 days where nothing is said. */
+/** As the database has it, a few seconds old. `?by=day|workspace|repository|session|model|token&since=2026-11-01`; the last 30 days if nothing is said. */
 usage.get('/usage', async (c) => {
   const query = usageQuerySchema.safeParse(c.req.query());
   if (!query.success) {

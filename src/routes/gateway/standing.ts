@@ -1,4 +1,4 @@
-/** Asks where a session stands before anything is done for its sandbox, and remembers the answer for a moment. */
+/** Asks for the state of a session before anything is done for its sandbox, and remembers the answer for a moment. */
 import type { Context } from 'hono';
 import * as z from 'zod';
 import type { Config } from '../../config.ts';
@@ -51,7 +51,7 @@ export class Standings {
     return closedFor(ask, standing, rights);
   }
 
-  /** Where the session stands, asked now. */
+  /** The state of the session, asked now. */
   now(env: Env, config: Config, claims: Claims): Promise<Standing> {
     return this.#ask(env, config, claims);
   }

@@ -15,7 +15,7 @@ import { workSummary } from './work-summary.ts';
 
 /**
  * Opens the pull request, or finds and updates it.
- * @returns the pull request; the branch's page where the host or the policy has none; null where there is nothing to propose
+ * @returns the pull request; the branch's page where the host or the policy has none; null if there is nothing to propose
  * @throws GitHubError, SetupError, DatabaseError
  */
 export async function openPullRequest(

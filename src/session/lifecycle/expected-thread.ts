@@ -45,7 +45,7 @@ function expect(step: Step, [next, ...later]: ExpectedThread[]): void {
 }
 
 /**
- * Linear lets no thread be opened where a request stands, as under a comment that is a reply: it is opened on the issue. Where that
+ * Linear lets no thread be opened under some requests, such as a comment that is a reply: it is opened on the issue. Where that
  * cannot be either, the request fails, in the journal alone, for no thread can tell of it.
  */
 export function threadNotOpened(step: Step, { promptId, commentId }: EffectOf<'open-thread'>): void {
@@ -158,7 +158,7 @@ function askIn({ at, since, commentId, person }: ExpectedThread): Ask {
   return { at: at ?? since, commentId, ...(person && { personId: person.id }) };
 }
 
-/** @returns null where nothing tells */
+/** @returns null if nothing tells */
 function isSame(expected: Expected, { at, commentId, personId }: Ask): boolean | null {
   if (expected.commentId !== null && commentId !== undefined) return expected.commentId === commentId;
   if (expected.person && personId !== undefined && expected.person.id !== personId) return false;

@@ -72,7 +72,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   step.set({ isMuted: false });
-  // Where nothing is under way the start decides, by the rules as they are by then.
+  // If nothing is under way the start decides, by the rules as they are by then.
   if (refusal !== null && step.state.phase.name !== 'waiting') {
     endExpectation(step, event, false);
     close(step, [prompt], 'refused');
@@ -118,7 +118,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
 }
 
-/** A prompt answers the question that stands. It does not reach Claude as a prompt, so what else it should be told waits. */
+/** A prompt answers the open question. It does not reach Claude as a prompt, so what else it should be told waits. */
 function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
   const { phase } = step.state;
   if (phase.name !== 'asking') return;
@@ -130,7 +130,7 @@ function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
   if (isGiven) step.set({ context: [], editDue: null });
 }
 
-/** A request that comes while a question stands and does not answer it: it waits, and its thread is asked too. */
+/** A request that comes while a question is open and does not answer it: it waits, and its thread is asked too. */
 function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
   const { phase } = step.state;
   if (phase.name !== 'asking') return;

@@ -57,7 +57,7 @@ export interface ClosedRequest {
 /** Closed requests that are remembered. */
 const MAX_CLOSED = 30;
 
-/** Where an open request stands; total, also for what older versions stored. */
+/** The state of an open request; total, also for what older versions stored. */
 export function stageOf({ stage, inherited, delivered }: Request): OpenStage {
   if (inherited) return 'read';
   return stage ?? (delivered === false ? 'received' : 'handed-over');
@@ -137,7 +137,7 @@ export interface PromptsAtExit {
 }
 
 /**
- * Where a request stands after Claude's process ended.
+ * The state of a request after Claude's process ended.
  * @param told null: a sandbox that does not say; then what `tellsReading` showed counts, or else all is taken for read
  */
 export function afterExit(request: Request, told: PromptsAtExit | null, tellsReading: boolean): Request {
@@ -148,7 +148,7 @@ export function afterExit(request: Request, told: PromptsAtExit | null, tellsRea
   return tellsReading && stageOf(request) !== 'read' ? unread(request, true) : inherited(request);
 }
 
-/** Where a request stands after its sandbox was lost with its disk. @param known ids in the conversation that is restored */
+/** The state of a request after its sandbox was lost with its disk. @param known ids in the conversation that is restored */
 export function afterLoss(request: Request, known: ReadonlySet<string>): Request {
   if (!isAtClaude(request) || request.halted) return request;
   if (known.has(request.promptId)) return inherited(request);

@@ -47,7 +47,7 @@ export function sandboxReported(step: Step, { batch, stored, mostBytes }: EventO
   }
 }
 
-/** Counts what an event adds to the journal. Where that is too much for an hour it is left out, and the turn ends in words. */
+/** Counts what an event adds to the journal. If that is too much for an hour it is left out, and the turn ends in words. */
 function hasRoomFor(step: Step, event: SandboxEvent, mostBytes: number): boolean {
   const length = lengthOf(event);
   if (length === 0) return true;

@@ -13,7 +13,7 @@ const STEPS: [mostText: number, mostItems: number][] = [
 ];
 
 /**
- * The value as JSON; where that is longer than a row takes, with its longest texts and lists cut. What is bounded where it
+ * The value as JSON; if that is longer than a row takes, with its longest texts and lists cut. What is bounded where it
  * enters never comes here that long: this is for what nobody thought of.
  * @returns JSON of at most `MOST_ROW_BYTES` in UTF-8, and whether something was cut
  */

@@ -101,7 +101,7 @@ export class Outbox {
     }
   }
 
-  /** Forgets what is in memory, where nothing is stored. */
+  /** Forgets what is in memory, if nothing is stored. */
   clear(): void {
     this.#lanes = new Map();
   }

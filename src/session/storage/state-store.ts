@@ -93,7 +93,7 @@ export class StateStore {
     this.load();
   }
 
-  /** Forgets what is in memory, where nothing is stored. */
+  /** Forgets what is in memory, if nothing is stored. */
   clear(): void {
     this.#saved = null;
     this.#snapshot = new Map();

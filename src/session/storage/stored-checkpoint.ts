@@ -26,7 +26,7 @@ export class StoredCheckpoint {
     this.#pieces.put(KEY, json);
   }
 
-  /** The manifest; null where there is no checkpoint. */
+  /** The manifest; null if there is no checkpoint. */
   get(): CheckpointManifest | null {
     const kept = this.#kv.get<CheckpointManifest>(KEY);
     if (kept) return kept;

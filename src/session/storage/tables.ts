@@ -82,7 +82,7 @@ export function createTables(storage: DurableObjectStorage): void {
   createSchema(storage, ({ sql }) => sql.exec(TABLES), MIGRATIONS.length);
 }
 
-/** What keeps a session from going on with its tables, in words; null where nothing does. */
+/** What keeps a session from going on with its tables, in words; null if nothing does. */
 export function problemOf(schema: SchemaState): string | null {
   switch (schema.kind) {
     case 'ready':

@@ -50,7 +50,7 @@ export class Audience {
 
   /** Tells what was written, and the header where it has changed. @param state as it is now */
   tell(state: SessionState, written: readonly Written[]): void {
-    // Kept also where nobody watches: a viewer that joins in the middle of a block is shown its beginning.
+    // Kept also if nobody watches: a viewer that joins in the middle of a block is shown its beginning.
     const frames = written.flatMap((item) =>
       'live' in item ? (this.#open.frame(item.live, state.turns) ?? []) : this.#open.entry(item.entry, item.block),
     );

@@ -56,7 +56,7 @@ export function readOnlyView({ shown, words }: ReadOnly, workspaceName: string, 
   return { ...viewOf(shown, { workspaceName, scriptedModel }), reason: words, readOnly: words };
 }
 
-/** The thread in which somebody asked for something that cannot be taken now; null where nobody is told. */
+/** The thread in which somebody asked for something that cannot be taken now; null if nobody is told. */
 export function askedIn(event: SessionEvent): string | null {
   return event.type === 'prompted' || event.type === 'stop-requested' ? event.agentSessionId : null;
 }

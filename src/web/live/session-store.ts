@@ -158,7 +158,7 @@ export class SessionStore {
     if (this.#state.stop.at !== 'asked') await this.#stopSender.ask();
   }
 
-  /** Answers the question that stands, once. @returns whether the server took it */
+  /** Answers the open question, once. @returns whether the server took it */
   async answer(answer: PageAnswer): Promise<boolean> {
     if (this.#state.link.at === 'waiting') {
       const message =

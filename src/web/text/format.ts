@@ -48,7 +48,7 @@ export function ago(at: number, now: number): string {
   return days < 14 ? `${days} days ago` : dayOf(at, now);
 }
 
-/** Time of day, e.g. "14:05"; with the date where it is not today's. */
+/** Time of day, e.g. "14:05"; with the date if it is not today's. */
 export function timeOfDay(at: number, now: number): string {
   const date = new Date(at);
   const time = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });

@@ -3,7 +3,7 @@ import { statusOf } from '../text/status.ts';
 import { Spinner } from './icons.tsx';
 import { useSession } from './session-context.ts';
 
-/** Says that something continues where nothing else on the page does (Claude has not begun to answer yet, say). */
+/** Says that something continues if nothing else on the page does (Claude has not begun to answer yet, say). */
 export function WorkingLine() {
   const session = useSession((state) => state.session);
   const speaking = useSession((state) => state.timeline.open.length > 0);

@@ -52,7 +52,7 @@ function look(bytes: Uint8Array, size = 64 * 1024) {
 describe('a push is looked through for secrets before the git host has it', () => {
   const base = commit('Begin', { 'long.txt': long });
 
-  it('and nothing is found where nothing is', async () => {
+  it('and nothing is found if there is nothing', async () => {
     const tip = commit('Honest work', { 'long.txt': `${long}\nand more`, 'b.txt': 'b' });
     expect(await look(pack(null, '--delta-base-offset'))).toMatchObject({ found: null, isWhole: true });
     expect(await look(pack(base))).toMatchObject({ found: null });

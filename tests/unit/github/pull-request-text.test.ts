@@ -31,7 +31,7 @@ describe('the title', () => {
     expect(renderTitle(titleTemplate, facts())).toBe('ENG-1: The cart total');
   });
 
-  it('is the subject of the commit where there is no issue', () => {
+  it('is the subject of the commit if there is no issue', () => {
     expect(renderTitle(titleTemplate, facts({ issue: null }))).toBe('Count every piece');
   });
 
@@ -66,7 +66,7 @@ describe('the body', () => {
     `);
   });
 
-  it('closes nothing where that is not wanted', () => {
+  it('closes nothing if that is not wanted', () => {
     expect(body({ closesIssue: false })).not.toContain('Fixes');
   });
 
@@ -113,7 +113,7 @@ describe('an update', () => {
     );
   });
 
-  it('is none where nothing is new, also with the line ends of a browser', () => {
+  it('is none if nothing is new, also with the line ends of a browser', () => {
     expect(updatedBody(body(), body())).toBeNull();
     expect(updatedBody(body().replaceAll('\n', '\r\n'), body())).toBeNull();
   });

@@ -18,7 +18,7 @@ const BOOT_ID = '5b7d9a3e-0000-4000-8000-000000000002';
 
 type Started = Extract<EffectResult, { kind: 'started' }>;
 
-/** What is decided where nothing was set, among these repositories. */
+/** What is decided if nothing was set, among these repositories. */
 export function arrangement(more: Partial<Arrangement> = {}): Arrangement {
   return {
     assignment: assign([], defaultSettings, 'sonnet'),
@@ -28,7 +28,7 @@ export function arrangement(more: Partial<Arrangement> = {}): Arrangement {
   };
 }
 
-/** Who may ask where nothing was set. */
+/** Who may ask if nothing was set. */
 export function access(more: Partial<Access> = {}): Access {
   const team = { id: 'team-1', key: 'ENG', name: 'Engineering' };
   return { workspace: defaultWorkspaceSettings, repository: defaultWorkspaceSettings, team, ...more };

@@ -19,7 +19,7 @@ const PATIENCE_MS = 4_000;
 export interface BranchPlan {
   repository: { fullName: string; cloneUrl: string };
   branch: string;
-  /** What the branch is named by, where that is decided now; null: it was before, and stays. */
+  /** What the branch is named by, if that is decided now; null: it was before, and stays. */
   branchFacts: BranchFacts | null;
   arrangement: Arrangement;
 }

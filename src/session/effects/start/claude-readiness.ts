@@ -12,7 +12,7 @@ import type { Surroundings } from '../effect-context.ts';
 export interface Ready {
   claude: Pick<StartSession['claude'], 'model' | 'fallbackModel' | 'answerSeconds' | 'stallSeconds'>;
   fellBack: FellBack | null;
-  /** The limits of the token that the session will use; empty where nothing is known. */
+  /** The limits of the token that the session will use; empty if nothing is known. */
   windows: Window[];
 }
 

@@ -1,4 +1,4 @@
-/** Where a session will run, where that is certain before its issue was read (pure). */
+/** Where a session will run, if that is certain before its issue was read (pure). */
 import type { AccessRules } from '../../../protocol/settings/access-rules.ts';
 import type { Placement } from '../../../protocol/settings/placement.ts';
 import { currentTurn, type SessionState } from '../../lifecycle/model/state.ts';

@@ -1,5 +1,5 @@
 /**
- * The container starts while the issue is still being read, where nothing that the issue says could forbid or change it: then
+ * The container starts while the issue is still being read, if nothing that the issue says could forbid or change it: then
  * the first start waits for the longer of the two instead of for both.
  */
 import { asError } from '../../../lib/error.ts';

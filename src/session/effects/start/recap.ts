@@ -1,6 +1,6 @@
 /**
  * What Claude is told at the beginning of a conversation that follows one which its API takes no more: what was asked, what it said
- * last, what it did last, and where the work stands. Made of the journal and the state. Pure.
+ * last, what it did last, and what is left to do. Made of the journal and the state. Pure.
  */
 import { materialPrompt } from '../../../claude/prompts.ts';
 import type { JournalEntry } from '../../../protocol/journal.ts';
@@ -21,7 +21,7 @@ export interface Done {
   entries: readonly JournalEntry[];
   /** Ids of the requests of the turn at hand. */
   asked: readonly string[];
-  /** What Claude was given for a request; null where that is not known. */
+  /** What Claude was given for a request; null if that is not known. */
   textOf: (promptId: string) => string | null;
   calls: readonly RecentCall[];
 }
@@ -32,7 +32,7 @@ export function recap({ entries, asked, textOf, calls }: Done): string {
     .filter((entry) => entry.kind === 'prompt')
     .filter(({ promptId }) => !asked.includes(promptId))
     .slice(-MAX_REQUESTS);
-  // Where nothing else is at hand, the last one is what the work is about.
+  // If nothing else is at hand, the last one is what the work is about.
   const whole = asked.length > 0 ? asked : before.slice(-1).map(({ promptId }) => promptId);
   const texts = whole.map(textOf).filter((text) => text !== null);
   const earlier = before

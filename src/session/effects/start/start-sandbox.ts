@@ -1,4 +1,4 @@
-/** Starts a session's sandbox: chooses the repository and how Claude works in it, where that is not decided yet. */
+/** Starts a session's sandbox: chooses the repository and how Claude works in it, if that is not decided yet. */
 import { mcpAccess } from '../../../claude/mcp-access.ts';
 import { systemPrompt } from '../../../claude/prompts.ts';
 import { assign, onlyLooks } from '../../../claude/roles.ts';
@@ -47,7 +47,7 @@ const SETUP_TIMEOUT_SECONDS = 600;
 interface Plan {
   repository: RepositorySummary;
   branch: string;
-  /** What the branch is named by, where that is decided now; null: it was before. */
+  /** What the branch is named by, if that is decided now; null: it was before. */
   branchFacts: BranchFacts | null;
   baseBranch: string;
   /** The base that the issue names; null: the repository's own, whatever that is by now. */
@@ -320,7 +320,7 @@ async function withModelNow(
 
 /**
  * The base that a comment of this turn names for the repository in which the session works: a wish that was wrong can be put right.
- * @returns null where none does. @throws SetupError where it names another repository, LinearError
+ * @returns null if none does. @throws SetupError where it names another repository, LinearError
  */
 async function correctedBase(
   surroundings: Surroundings,

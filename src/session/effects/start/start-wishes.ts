@@ -47,7 +47,7 @@ export async function wishedIn(
   return [...ofIssue, ...requests.filter(({ isIssue }) => !isIssue)];
 }
 
-/** The model that was wished for last. @throws SetupError where nobody knows it */
+/** The model that was wished for last. @throws SetupError if nobody knows it */
 export function wishedModel(texts: Wishing[]): string | null {
   const inWords = ({ text, isIssue }: Wishing) => (isIssue ? null : spokenModel(text, modelNames));
   const wish = texts.map((one) => modelWish(one.text) ?? inWords(one)).findLast((one) => one !== null) ?? null;

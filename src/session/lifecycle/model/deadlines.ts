@@ -116,7 +116,7 @@ function heartbeats(state: SessionState, since: number, after: number): Deadline
   }));
 }
 
-/** The earliest deadline; null where nothing is awaited. */
+/** The earliest deadline; null if nothing is awaited. */
 export function nextDeadline(state: SessionState): number | null {
   const times = deadlines(state).map((deadline) => deadline.at);
   return times.length === 0 ? null : Math.min(...times);

@@ -4,7 +4,7 @@ import type { Egress } from '../../../protocol/settings/egress.ts';
 import type { Placement } from '../../../protocol/settings/placement.ts';
 import type { Verbosity } from '../../../protocol/settings/repository.ts';
 
-/** Somebody who asks in Linear. `id`: of the user, or `automation` where nobody is named (see admission.ts). */
+/** Somebody who asks in Linear. `id`: of the user, or `automation` if nobody is named (see admission.ts). */
 export interface Person {
   id: string;
   email: string | null;

@@ -34,7 +34,7 @@ export type Effect =
    * delegate, where it has none.
    */
   | { kind: 'start-issue'; issueId: string; delegate: boolean }
-  /** Ask Linear how the issue stands. `author`: who changed it; `at`: when, in ms since the epoch. */
+  /** Ask Linear for the state of the issue. `author`: who changed it; `at`: when, in ms since the epoch. */
   | { kind: 'look-at-issue'; issueId: string; author: string | null; at: number }
   /**
    * Bring up the sandbox of this generation, or find it running. `look`: it was silent, and prompts went before, so that it
@@ -93,7 +93,7 @@ export function isThreadEffect(effect: Effect): effect is ThreadEffect {
   return effect.kind === 'say' || effect.kind === 'show';
 }
 
-/** How urgent it is that an activity is in Linear, where nothing else was decided. */
+/** How urgent it is that an activity is in Linear, if nothing else was decided. */
 export function urgencyOf({ content, ephemeral }: Activity): Urgency {
   if (ephemeral) return 'passing';
   return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';

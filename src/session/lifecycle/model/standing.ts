@@ -1,4 +1,4 @@
-/** How a session stands, as far as its sandbox's token is concerned: derived from the state in this one place. Pure. */
+/** The state of a session, as far as its sandbox's token is concerned: derived from the state in this one place. Pure. */
 import { LATE_SAVE_MS, type Stage, type Standing, UPKEEP_MS } from '../../../gateway/openings.ts';
 import { isAtClaude } from '../requests.ts';
 import { isLive, type PhaseState, type SessionState } from './state.ts';

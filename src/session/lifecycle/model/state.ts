@@ -85,7 +85,7 @@ export type PhaseState =
   | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
   /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
   | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
-  /** `words`: how the closing answer begins; `stop`: the turn that the sandbox was told to stop, where that is another. */
+  /** `words`: how the closing answer begins; `stop`: the turn that the sandbox was told to stop, if that is another. */
   | {
       name: 'stopping';
       since: number;
@@ -106,7 +106,7 @@ export interface SavingPhase {
   later?: ResultBody[];
   /** Numbers of the events that brought these results; left out by older versions. */
   resultsAt?: number[];
-  /** Number of the event that ended the turn, in this life of the sandbox; left out where that is another, or not known. */
+  /** Number of the event that ended the turn, in this life of the sandbox; left out if that is another, or not known. */
   endedAt?: number;
   /** The work is saved, and the pull request is waited for. */
   proposes?: boolean;
@@ -143,7 +143,7 @@ export type StopKind = 'stopped' | 'withdrawn' | 'alarm';
 export interface RepositoryQuestion {
   kind: 'repository';
   options: string[];
-  /** What is asked, where it is not which repository this is about. */
+  /** What is asked, if it is not which repository this is about. */
   question?: string;
 }
 
@@ -157,7 +157,7 @@ export interface ClaudeQuestion {
   answers: Record<string, string>;
   /** The answer to each question, in their order; null: none yet. Left out by earlier versions. */
   replies?: (string | null)[];
-  /** When the question that stands was asked; left out by earlier versions. */
+  /** When the open question was asked; left out by earlier versions. */
   askedAt?: number;
   /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
   isLive: boolean;
@@ -200,7 +200,7 @@ export interface ClosedQuestion {
   id: string;
   askedAt: number;
   closedAt: number;
-  /** Who answered it, in words; null where nobody did. */
+  /** Who answered it, in words; null if nobody did. */
   by: string | null;
   /** Agent sessions in which it was asked. */
   threads: string[];
@@ -389,7 +389,7 @@ export interface SessionState {
   notesPushes?: true;
   /** The branch that the issue itself names as base; left out: the repository's settings say, as they are now. */
   baseWish?: string | null;
-  /** Where that is named; left out: not known. */
+  /** The place that names it; left out: not known. */
   baseWishBy?: 'issue' | 'comment';
   /** Author of its commits; left out before the first start. */
   author?: { name: string; email: string };

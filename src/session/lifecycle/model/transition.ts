@@ -93,7 +93,7 @@ export class Step {
     this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
   }
 
-  /** Gives a thread the title that its text suggests; Linear's own stays where there are no words in it. */
+  /** Gives a thread the title that its text suggests; Linear's own stays if there are no words in it. */
   entitle(agentSessionId: string, text: string): void {
     const change = titleOf(text);
     if (change.title !== undefined) this.show(agentSessionId, change);

@@ -72,7 +72,7 @@ export function loseCalls(calls: readonly RecentCall[]): readonly RecentCall[] {
   return calls.map((call) => (call.outcome === 'running' ? { ...call, outcome: 'unknown' } : call));
 }
 
-/** What tells one call from another that does something else; null where none was running. */
+/** What tells one call from another that does something else; null if none was running. */
 export function runningCall(calls: readonly RecentCall[]): string | null {
   const running = calls.findLast((call) => call.outcome === 'running');
   return running ? `${running.name} ${running.input}` : null;

@@ -71,7 +71,7 @@ const MAX_WAITING = 50;
 /** Most characters of what an option means that are shown. */
 const MAX_DESCRIPTION = 1_000;
 
-/** @returns null where nobody need be asked */
+/** @returns null if nobody need be asked */
 function permissionOf(step: Step, entry: QuestionEntry): PermissionQuestion | null {
   const about = readPermission(entry);
   if (!about) refuseUnasked(step, entry, entry.name === HELD_PUSH_TOOL ? PUSH_UNKNOWN : TOO_LONG);
@@ -124,7 +124,7 @@ function withdraw(step: Step, requestId: string): void {
   else step.enter({ name: 'working', since: step.now, turn: phase.turn });
 }
 
-/** Asks the next of what waits, where nothing else is asked. Done after every event. */
+/** Asks the next of what waits, if nothing else is asked. Done after every event. */
 export function askWhatWaits(step: Step): void {
   const { phase, openQuestions, sandbox } = step.state;
   if (!openQuestions || openQuestions.length === 0 || HOLDING.includes(phase.name)) return;

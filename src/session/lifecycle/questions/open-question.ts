@@ -1,4 +1,4 @@
-/** The question that stands, those that stood before, and which of them a prompt answers (pure). */
+/** The open question, those that stood before, and which of them a prompt answers (pure). */
 
 import type { EventOf, SessionEvent } from '../model/events.ts';
 import { type ClaudeQuestion, type ClosedQuestion, type SessionState, threadsOf } from '../model/state.ts';
@@ -17,7 +17,7 @@ export interface Standing {
   multiSelect: boolean;
 }
 
-/** What people said to the question that stands. */
+/** What people said to the open question. */
 export interface Reply {
   text: string;
   author: string | null;
@@ -33,7 +33,7 @@ export interface Reply {
 /** What a prompt is to the questions: an answer, an answer that comes too late, or none. */
 export type Meaning = { kind: 'answer'; reply: Reply } | { kind: 'late'; words: string } | { kind: 'none' };
 
-/** The question that stands; null where nobody is asked anything. */
+/** The open question; null if nobody is asked anything. */
 export function standingQuestion({ phase }: Pick<SessionState, 'phase'>): Standing | null {
   if (phase.name !== 'asking') return null;
   const { about, since } = phase;

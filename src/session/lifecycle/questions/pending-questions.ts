@@ -1,4 +1,4 @@
-/** What the page shows of the question that stands. */
+/** What the page shows of the open question. */
 import type { Asked } from '../../../protocol/viewer.ts';
 import { PERMISSION_LIMIT_MS } from '../model/deadlines.ts';
 import type { OpenQuestion, PermissionQuestion, RepositoryQuestion, SessionState } from '../model/state.ts';
@@ -6,7 +6,7 @@ import { WHICH } from '../start/repository-choice.ts';
 import { nextIndex, type Standing, standingQuestion } from './open-question.ts';
 import { ALLOW_FOR_SESSION, MAX_SHOWN } from './permissions.ts';
 
-/** @returns null where nobody is asked anything */
+/** @returns null if nobody is asked anything */
 export function askedOf(state: SessionState): Asked | null {
   const { phase } = state;
   const standing = standingQuestion(state);

@@ -152,7 +152,7 @@ export function answerOf({ id }: Choice): Answer {
 export const SAY_YES_OR_NO =
   'That is neither a clear yes nor a clear no. May it run? Answer yes or no, or choose below. Any other answer counts as a no, and Claude reads it.';
 
-/** @param who answered; null where that is not known */
+/** @param who answered; null if that is not known */
 export function denied(who: string | null, words: string | null): Decision {
   const name = who ?? 'The person who was asked';
   const message =

@@ -16,7 +16,7 @@ export function refuse(step: Step, { text, access }: Refused): void {
 }
 
 /**
- * The rules are known, and the sandbox stands: what was asked meanwhile by people who may not is taken out before Claude
+ * The rules are known, and the sandbox is ready: what was asked meanwhile by people who may not is taken out before Claude
  * gets it.
  */
 export function admit(step: Step, access: Access): void {
@@ -38,7 +38,7 @@ export function admit(step: Step, access: Access): void {
   for (const { prompt, refusal } of refused) turnAway(step, prompt.agentSessionId, refusal ?? '');
 }
 
-/** Says no in a thread. One that is owed an answer is not closed by it, and a question that stands there is repeated. */
+/** Says no in a thread. One that is owed an answer is not closed by it, and an open question there is repeated. */
 export function turnAway(step: Step, thread: string | null, refusal: string): void {
   if (thread === null) return;
   const { phase, queue } = step.state;

@@ -41,7 +41,7 @@ export function repeatRepositoryQuestion(step: Step, thread: string, preface: st
   elicit(step, thread, `${preface}\n\n${phase.about.question ?? WHICH}`, phase.about.options);
 }
 
-/** What people are asked where nothing decides. */
+/** What people are asked if nothing decides. */
 export const WHICH = 'Which repository is this about?';
 
 function elicit(step: Step, thread: string, question: string, options: string[]): void {
@@ -51,7 +51,7 @@ function elicit(step: Step, thread: string, question: string, options: string[])
   step.elicit(thread, `${question}\n\n${listWords(choices)}`, buttons);
 }
 
-/** A prompt while the question stands is its answer; what is more than an answer is also for Claude. */
+/** A prompt while the question is open is its answer; what is more than an answer is also for Claude. */
 export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply, 'text' | 'chosen'>): void {
   const { phase } = step.state;
   if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
@@ -84,7 +84,7 @@ export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply
 }
 
 /**
- * "Use the other repository": before Claude's first edit a person may name another one, and the turn starts over there. Where
+ * "Use the other repository": before Claude's first edit a person may name another one, and the turn starts over there. If
  * that is not certain, the thread is asked, and the work goes on meanwhile.
  * @returns whether the turn starts over
  */

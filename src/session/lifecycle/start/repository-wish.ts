@@ -27,7 +27,7 @@ const MAX_WISH = 200;
  * @param text what was said, without mentions
  * @param current repository that is worked in
  * @param others the other repositories there are
- * @returns null where nothing in it is about another repository
+ * @returns null if nothing in it is about another repository
  */
 export function readWish(text: string, current: string, others: string[]): Wish | null {
   const tag = readTag(text);

@@ -27,7 +27,7 @@ export function delayed(
   }
 }
 
-/** The sandbox stands and waits for something outside of it, e.g. the git host, in order to go on: page and threads say for what. */
+/** The sandbox is ready and waits for something outside of it, e.g. the git host, in order to go on: page and threads say for what. */
 export function tellWait(step: Step, reason: string): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || phase.reason === reason) return;

@@ -73,7 +73,7 @@ export function notProposed(step: Step, { effect, error, hint }: Failed<'open-pu
   finish(step, effect.turn);
 }
 
-/** GitHub says how the pull request stands. */
+/** GitHub tells the state of the pull request. */
 export function notePullRequest(step: Step, { number, state }: { number: number; state: string }): void {
   const { proposal } = step.state;
   if (!proposal?.pullRequest || proposal.pullRequest.number !== number || state === 'open') return;
@@ -81,7 +81,7 @@ export function notePullRequest(step: Step, { number, state }: { number: number;
   step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude will be told.` });
 }
 
-/** The one that was opened before, which is not said not to be there; null where none is known to be open. */
+/** The one that was opened before, which is not said not to be there; null if none is known to be open. */
 function openPullRequestOf(step: Step): Proposal['pullRequest'] {
   const known = step.state.proposal?.pullRequest ?? null;
   return known?.isOver ? null : known;

@@ -29,7 +29,7 @@ export function resumeParked(step: Step): void {
 
 /**
  * Where room is for a parked session, as the account knows it.
- * @param at ms since the epoch; null where nothing is known
+ * @param at ms since the epoch; null if nothing is known
  */
 export function roomFound(step: Step, at: number | null): void {
   const { phase } = step.state;

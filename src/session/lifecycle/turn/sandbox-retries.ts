@@ -72,7 +72,7 @@ export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-e
   }
 }
 
-/** The sandbox stands and has nothing to do, though it was given something: a process of it was lost unseen. */
+/** The sandbox is ready and has nothing to do, though it was given something: a process of it was lost unseen. */
 export function takeUnseenLoss(step: Step): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' && phase.name !== 'working') return;

@@ -165,7 +165,7 @@ export function endStoppedBackground(step: Step): void {
 
 /**
  * Ends commands that still run in the background after their turn, in a turn of its own, which ends when they have.
- * @returns false where none run, or a turn is under way
+ * @returns false if none run, or a turn is under way
  */
 function endBackground(step: Step, stop: Stop): boolean {
   const { background, turns, phase } = step.state;
@@ -303,7 +303,7 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
 
 /**
  * What Claude had of the next turn has ended: its threads are told.
- * @param stopped turn of the stop that ended it; undefined where that is not said
+ * @param stopped turn of the stop that ended it; undefined if that is not said
  */
 export function confirmHalt(step: Step, stopped?: number): void {
   const { phase, queue } = step.state;

@@ -185,7 +185,7 @@ function noteResult(step: Step, result: ResultBody): void {
 
 /**
  * @param result the last one of the turn, with what all of them spent and answered
- * @param at number of the event that ended it; undefined where that is not known
+ * @param at number of the event that ended it; undefined if that is not known
  * @param isReplayed it came early, and was looked at then
  */
 function endWork(step: Step, result: ResultBody, at: number | undefined, isReplayed = false): void {
@@ -329,7 +329,7 @@ export function saveStopped(step: Step, isConfirmed: boolean): void {
   save(step, phase.turn, stopped(null, phase.words, phase.how), step.state.sandbox.cursor, stopSent);
 }
 
-/** The sandbox says that it has carried out a stop. @param turn that it named; undefined where that is not said */
+/** The sandbox says that it has carried out a stop. @param turn that it named; undefined if that is not said */
 export function confirmStop(step: Step, turn: number | undefined): void {
   const { phase } = step.state;
   if (phase.name === 'stopping' && turn !== undefined && turn >= (phase.stop ?? phase.turn.number)) {

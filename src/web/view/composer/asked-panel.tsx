@@ -15,7 +15,7 @@ function DiffLines({ text }: { text: string }) {
   ));
 }
 
-/** The question that stands, above the field for the answer: what would be run, and the options to choose from. */
+/** The open question, above the field for the answer: what would be run, and the options to choose from. */
 export function AskedPanel({ asked }: { asked: Asked }) {
   const store = useStore();
   const answer = useSession((state) => state.answer);
