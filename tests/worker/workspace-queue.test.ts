@@ -67,7 +67,7 @@ describe('the queue of a workspace', () => {
   it.each([
     ['once an admin has stored it', async () => await setLimit(4, true)],
     [
-      'within 15 s where nobody tells the queue of it',
+      'within 15 s if nobody tells the queue of it',
       async (queue: DurableObjectStub<WorkspaceQueue>) => {
         await setLimit(4);
         await runInDurableObject(queue, async (_, state) => {
