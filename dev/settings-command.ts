@@ -10,7 +10,7 @@ import { type Deployment, DeploymentProblem, openDeployment } from './admin/depl
 import { UsageProblem } from './admin/usage.ts';
 import { SetupProblem } from './settings.ts';
 
-const HELP = `npm run settings -- list                     every setting, its value, and if that is from
+const HELP = `npm run settings -- list                     every setting, its value, and its source
 npm run settings -- set NAME VALUE           e.g. set PAUSED true
 npm run settings -- unset NAME               the variable counts again
 
