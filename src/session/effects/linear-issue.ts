@@ -32,7 +32,7 @@ export const attachPullRequest: Perform<'attach-pull-request'> = async (effect, 
   return null;
 };
 
-/** How an issue stands, as it concerns work on it. */
+/** The state of an issue, as it concerns work on it. */
 function seen({ stateType, archived, trashed, team, ...known }: IssueNow): IssueSeen {
   const news = { ...known, team, teamId: team.id, at: Date.now() };
   const why = trashed ? 'removed' : archived ? 'archived' : withdrawalByState(stateType);

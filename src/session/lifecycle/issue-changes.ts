@@ -19,7 +19,7 @@ export function statusChanged(step: Step, { author, at = step.now }: EventOf<'st
   step.effect({ kind: 'look-at-issue', issueId: issue.id, author, at });
 }
 
-/** Linear has said how the issue stands. */
+/** Linear has told the state of the issue. */
 export function issueSeen(step: Step, { author, at }: EffectOf<'look-at-issue'>, { news, why }: IssueSeen): void {
   if (news) takeNews(step, news);
   if (why) withdrawn(step, { type: 'withdrawn', id: step.context.newId(), why, author, teamIds: [], at });

@@ -20,13 +20,13 @@ export interface Started {
   baseBranch: string;
   /** The base that the issue names; null or left out: the repository's own. */
   baseWish?: string | null;
-  /** Where that is named; left out: not known. */
+  /** The place that names it; left out: not known. */
   baseWishBy?: 'issue' | 'comment';
   /** Digest of the workspace and the repository's clone address. */
   identity?: string;
   /** Author of its commits. */
   author?: { name: string; email: string };
-  /** How the session's pull request stands; left out if there is none, or that is not known. */
+  /** The state of the session's pull request; left out if there is none, or that is not known. */
   pullRequest?: { number: number; state: 'open' | 'closed' | 'merged' };
   arrangement: Arrangement;
   access: Access;
@@ -78,7 +78,7 @@ export interface ThreadOpened {
   isLinears: boolean;
 }
 
-/** How the issue stands now; `why`: the ground for work that is gone, if one is. */
+/** The present state of the issue; `why`: the ground for work that is gone, if one is. */
 export interface IssueSeen {
   kind: 'issue';
   news: IssueNews | null;

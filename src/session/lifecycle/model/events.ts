@@ -78,7 +78,7 @@ export type SessionEvent =
   | { type: 'issue-told'; news: IssueNews }
   /** The issue is in another state; which one, Linear is to be asked. */
   | { type: 'status-changed'; id: string; author: string | null; at?: number }
-  /** Linear notified the app user of a request; a thread should follow within seconds, and is opened where none does. */
+  /** Linear notified the app user of a request; a thread should follow within seconds, and is opened if none does. */
   | {
       type: 'thread-expected';
       promptId: string;
