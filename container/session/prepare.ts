@@ -127,7 +127,7 @@ async function setUpMeasured(context: IncarnationContext, isNew: boolean): Promi
   await writeBaseline(paths.baseline, baseline);
 }
 
-/** Also where the worktree stands already: its setup does not run again, and what it made must be kept out of commits all the same. */
+/** Also where the worktree is ready already: its setup does not run again, and what it made must be kept out of commits all the same. */
 async function writeExcludes({ plan, paths }: IncarnationContext): Promise<void> {
   const secrets = secretsOf(await readBaseline(paths.baseline)).map((line) => `${line}\n`);
   const text = [neverCommitted, await patternsOfSetup(plan, paths), ...secrets].join('');

@@ -152,7 +152,7 @@ function describeFailure(
 
 const REFUSED_CREDENTIAL: Failure = {
   what: "Claude's API does not accept the credential Cyrus was given; it may have expired or been revoked.",
-  todo: 'A Cyrus admin has to run `claude setup-token` and store the printed token as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, where that is used); then comment here to continue.',
+  todo: 'A Cyrus admin has to run `claude setup-token` and store the printed token as CLAUDE_CODE_OAUTH_TOKEN (or a new ANTHROPIC_API_KEY, if that is used); then comment here to continue.',
 };
 
 /** A 403 is no matter of the credential unless it says so: the account, the place or the request is what is not allowed. */
@@ -342,7 +342,7 @@ function usageLimit(said: string, limit: KnownLimit | undefined): Failure {
   };
 }
 
-/** "at 01:19 UTC", with the day where that is not obvious from a limit of a few hours. */
+/** "at 01:19 UTC", with the day if that is not obvious from a limit of a few hours. */
 function atUtc(time: number): string {
   const iso = new Date(time).toISOString();
   return `at ${iso.slice(11, 16)} UTC on ${iso.slice(0, 10)}`;

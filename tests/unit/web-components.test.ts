@@ -391,7 +391,7 @@ describe('a tool call on the page', () => {
     expect(words(row({}, false))).toContain('no result');
   });
 
-  test('says how long it took where that is worth saying', () => {
+  test('says how long it took if that is worth saying', () => {
     expect(words(row({ result: { ...result, isError: false } }))).toMatch(/3(\.0)? s$/);
     expect(words(row({ result: { ...result, isError: false, at: 1_500 } }))).not.toMatch(/\ds$|\d s$/);
   });
