@@ -9,6 +9,7 @@ import { plainOutput } from '../lib/terminal-text.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import type { Background } from '../protocol/sandbox.ts';
+import { linkedImages } from '../protocol/text/foreign-images.ts';
 import { runningWords } from './background-words.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
@@ -158,7 +159,7 @@ const TOLD_OTHERWISE = new Set(['AskUserQuestion', 'TaskCreate', 'TaskUpdate', '
 function narrateCall(state: NarrationState, entry: Body<'tool-call'>): Told {
   if (TOLD_OTHERWISE.has(entry.name)) return { state, activities: [] };
   const { action, doing, parameter } = toolWords(entry.name, entry.input, state.cwd);
-  const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeText(parameter) };
+  const call = { toolUseId: entry.toolUseId, name: entry.name, action, parameter: safeMarkdown(parameter) };
   return {
     state: { ...state, calls: [...state.calls.slice(1 - MAX_CALLS), call] },
     activities: [{ content: { type: 'action', action: doing, parameter: call.parameter }, ephemeral: true }],
@@ -172,7 +173,7 @@ function narrateResult(state: NarrationState, entry: Body<'tool-result'>): Told 
   const notRun = notRunWords(call, entry);
   if (notRun) return { state: next, activities: [{ content: { type: 'action', ...notRun }, ephemeral: false }] };
   const action = entry.edit ? (entry.edit.created ? 'Created' : 'Edited') : call.action;
-  const parameter = entry.edit ? safeText(relativePath(entry.edit.path, state.cwd)) : call.parameter;
+  const parameter = entry.edit ? safeMarkdown(relativePath(entry.edit.path, state.cwd)) : call.parameter;
   const result = resultWords(call.name, entry);
   const content: ActivityContent = { type: 'action', action, parameter, ...(result !== null && { result }) };
   return { state: next, activities: [{ content, ephemeral: false }] };
@@ -265,7 +266,7 @@ function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
 }
 
 function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {
-  const running = state.saved?.background ? safeText(runningWords(state.saved.background)) : '';
+  const running = state.saved?.background ? safeMarkdown(runningWords(state.saved.background)) : '';
   const where = joined(whereWords(state, entry.outcome), running);
   const body = (text: string) => joined(safeBody(text, entry.truncatedFrom, MAX_BODY - MAX_WHERE), where);
   const text = entry.text.trim();
@@ -282,7 +283,7 @@ function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityConte
 /** One line that says where the work is. */
 function whereWords({ saved, proposed }: NarrationState, outcome: Body<'turn-ended'>['outcome']): string {
   if (saved === null) return '';
-  const problem = saved.problem === null ? '' : ` ${safeText(cutText(saved.problem, 1_000))}`;
+  const problem = saved.problem === null ? '' : ` ${safeMarkdown(cutText(saved.problem, 1_000))}`;
   if (saved.commits === 0) {
     // Beside something that was not kept it would be wrong.
     const unchanged = problem === '' ? 'Nothing was changed.' : '';
@@ -313,10 +314,10 @@ function pullRequestWords(proposed: NarrationState['proposed']): { before: strin
         : { before: '', after: ` [Pull request #${number}](${url}) will be updated as soon as GitHub allows it.` };
     case 'failed':
       return number === null
-        ? { before: '', after: ` No pull request was opened: ${safeText(cutText(problem, 1_000))}` }
+        ? { before: '', after: ` No pull request was opened: ${safeMarkdown(cutText(problem, 1_000))}` }
         : {
             before: '',
-            after: ` [Pull request #${number}](${url}) could not be updated: ${safeText(cutText(problem, 1_000))}`,
+            after: ` [Pull request #${number}](${url}) could not be updated: ${safeMarkdown(cutText(problem, 1_000))}`,
           };
   }
 }
@@ -361,7 +362,7 @@ function joined(...parts: string[]): string {
  * @param fullLength length of the text before the journal cut it, where it did
  */
 function safeBody(text: string, fullLength?: number, max: number = MAX_BODY): string {
-  const whole = safeText(text.trim());
+  const whole = safeMarkdown(text.trim());
   if (whole.length <= max && fullLength === undefined) return whole;
   return `${closeFence(cutText(whole, max - 200))}\n\n_Cut here; the live page has the rest._`;
 }
@@ -387,4 +388,9 @@ const JOINER = '\u2060';
  */
 export function safeText(text: string): string {
   return text.replace(/@(?=cyrus\b)/gi, `@${JOINER}`).replace(/(linear\.app\/[\w-]+\/)(?=profiles\/)/gi, `$1${JOINER}`);
+}
+
+/** The same for a text that Linear shows as Markdown: images of foreign hosts are links. */
+export function safeMarkdown(text: string): string {
+  return linkedImages(safeText(text));
 }

@@ -171,7 +171,7 @@ export const DIRECT: readonly Attack[] = [
   {
     name: 'raise its own limits, or leave its control group',
     script:
-      'for f in $(find /sys/fs/cgroup -name "memory.limit_in_bytes" -o -name memory.max -o -name pids.max -o -name cgroup.procs 2>/dev/null); do case $f in *cgroup.procs) v=$$;; *) v=max;; esac; echo $v > $f && echo WROTE $f; done; unshare -Urmn mount -t cgroup2 x /mnt && echo $$ > /mnt/cgroup.procs && echo WROTE; prlimit --pid $$ --nproc=unlimited && echo WROTE; prlimit --pid $$ --data=unlimited && echo WROTE',
+      'for f in $(find /sys/fs/cgroup -name "memory.limit_in_bytes" -o -name memory.max -o -name pids.max -o -name cgroup.procs 2>/dev/null); do case $f in *cgroup.procs) v=$$;; *) v=max;; esac; echo $v > $f && echo WROTE $f; done; unshare -Urmn mount -t cgroup2 x /mnt && echo $$ > /mnt/cgroup.procs && echo WROTE; prlimit --pid $$ --nproc=unlimited 2>/dev/null && echo WROTE; prlimit --pid $$ --data=unlimited 2>/dev/null && echo WROTE',
     won: /WROTE/,
   },
   {

@@ -4,6 +4,7 @@
  */
 
 import { cleanText } from './clean-text.ts';
+import { linkedImagesBesideCode } from './foreign-images.ts';
 import { splitCode } from './markdown-code.ts';
 
 /** U+2060, a character without width that keeps its neighbours apart. */
@@ -43,7 +44,7 @@ export function harmlessMarkdown(text: string, own: string | null = null): strin
       if (isCode) return harmlessCode(part);
       const next = all[at + 1];
       const before = next?.isCode ? apartFrom(part, next.text.slice(0, LOOK_AHEAD)) : part;
-      return harmlessKeys(harmlessSegment(before), own, /^[A-Z][A-Z\d]*$/);
+      return harmlessKeys(harmlessSegment(linkedImagesBesideCode(before)), own, /^[A-Z][A-Z\d]*$/);
     })
     .join('')
     .replaceAll('<!--', '&lt;!--');

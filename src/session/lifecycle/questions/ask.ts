@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
-import { safeText } from '../../../linear/activities.ts';
+import { safeMarkdown } from '../../../linear/activities.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
@@ -208,7 +208,7 @@ function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: stri
   const body = list.filter((part) => part !== '').join('\n\n');
   // A button chooses one and sends it at once: of several nobody could choose a second.
   const options = multiSelect ? [] : choices.map((choice) => ({ label: choice.label, value: choiceValue(id, choice) }));
-  step.elicit(thread, safeText(`${preface}${body}`), options);
+  step.elicit(thread, safeMarkdown(`${preface}${body}`), options);
 }
 
 const SEVERAL = 'You can choose several: list them separated by commas, or answer in your own words.';

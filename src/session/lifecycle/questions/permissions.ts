@@ -10,6 +10,7 @@ import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../../protocol
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { readMcpToolName } from '../../../protocol/settings/mcp.ts';
+import { linkedImages } from '../../../protocol/text/foreign-images.ts';
 import { withoutDisguise } from '../../../protocol/text/visible-text.ts';
 import { PERMISSION_LIMIT_MS } from '../model/deadlines.ts';
 import type { Grant, PermissionQuestion } from '../model/state.ts';
@@ -98,10 +99,10 @@ export function askWords(about: PermissionQuestion): string {
   const forSession = grant ? `“${ALLOW_FOR_SESSION}” allows ${grant.words}. ` : '';
   const rest = `If you say no, you can say why; Claude reads it. Without an answer within ${MINUTES_TO_ANSWER} minutes it is denied.`;
   return [
-    `Claude asks to ${title}:`,
+    `Claude asks to ${linkedImages(title)}:`,
     fence(shown, about.push === undefined ? '' : 'diff'),
     cut,
-    why ?? '',
+    linkedImages(why ?? ''),
     list,
     `${forSession}${rest}`,
   ]
