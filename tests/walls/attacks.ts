@@ -196,7 +196,7 @@ export const DIRECT: readonly Attack[] = [
     name: 'have git, npm or Claude read settings of the other’s, or of the server’s user',
     script:
       'for h in "$VICTIM/home" "$SERVER_HOME"; do git -c include.path="$h/.gitconfig" config --list --show-origin | grep -F "$h"; HOME="$h" git config --global --list; cat "$h/.npmrc" "$h/.netrc" "$h/.claude/.credentials.json" "$h/.claude.json" "$h/.config/gh/hosts.yml"; done; git -C "$VICTIM/worktree" log --oneline; git --git-dir="$VICTIM/worktree/.git" config --list; git clone -q "$VICTIM/worktree" /tmp/cloned && echo CLONED',
-    won: /remote\.origin|"oauth|_authToken|CLONED|^[0-9a-f]{7} /m,
+    won: /acme\/victim|"oauth|_authToken|CLONED|^[0-9a-f]{7} /m,
   },
   {
     name: 'knock at every port of the machine as the other',

@@ -211,6 +211,7 @@ try {
       tell(`no file holds the token of ${id}`, holders === '', holders);
     }
     await ask('/sessions/victim', 'GET');
+    const startMs = startCost(wall, attacker.dir);
     await leaveNothing(attacker, uidOf(attacker.dir), wall, env);
     const held = results.every((result) => result.held);
     console.log(
@@ -220,7 +221,7 @@ try {
         hasView: view,
         tried: results.length,
         failed: results.filter((one) => !one.held).map(({ name }) => name),
-        startMs: startCost(wall, attacker.dir),
+        startMs,
       }),
     );
     if (!held) process.exitCode = 1;
@@ -251,7 +252,7 @@ try {
         : look(
             'sh',
             '-c',
-            `find /tmp /var/tmp /dev/shm "${root}" -uid ${uid} 2>/dev/null | head -5; ps -o args= -u ${uid} || true`,
+            `find /tmp /var/tmp /dev/shm -uid ${uid} -not -path '*/cyrus-walls-*' 2>/dev/null | head -5; find "${root}" -uid ${uid} | head -5; ps -o args= -u ${uid} || true`,
           );
     const met = look('sh', '-c', 'ls /tmp/left /dev/shm/left 2>/dev/null || true');
     tell('a session that has ended leaves no file', owned + met === '', owned + met);
