@@ -14,11 +14,13 @@ import { findUploads } from '../../src/linear/uploads.ts';
 import { directiveIn } from '../../src/linear/webhooks/mention.ts';
 import { fileType } from '../../src/protocol/file-type.ts';
 import { replaceSharedLinks } from '../../src/protocol/files.ts';
+import type { JournalEntry } from '../../src/protocol/journal.ts';
 import { branchByTemplate } from '../../src/protocol/settings/branch-template.ts';
 import { splitCode, withoutCode } from '../../src/protocol/text/markdown-code.ts';
 import { fillRelated } from '../../src/session/inbound/related-issues-text.ts';
 import { readChoice, readChoices } from '../../src/session/lifecycle/questions/choices.ts';
 import { spokenModel } from '../../src/session/lifecycle/start/wishes.ts';
+import { findEntries } from '../../src/session/viewers/find-entries.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
 import { expectLinear } from './support/hostile-texts.ts';
 import { argumentsFor, functionsIn, textFunctions } from './support/text-readers.ts';
@@ -64,6 +66,10 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
   checkBetas: (text) => checkBetas(text, nothing),
   credentialHeaders: (text) => credentialHeaders('subscription', 'x', text),
   withhold: (text) => withhold(search, text),
+  findEntries: (text) => {
+    const entry: JournalEntry = { seq: 1, at: 0, turn: 1, kind: 'notice', text };
+    return findEntries({ holding: () => [entry] }, text.slice(0, 100), 2);
+  },
 };
 
 /** What is not tried, and why. A function that others' texts get to has no place here. */
