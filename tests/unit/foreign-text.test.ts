@@ -67,7 +67,7 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
   credentialHeaders: (text) => credentialHeaders('subscription', 'x', text),
   withhold: (text) => withhold(search, text),
   findEntries: (text) => {
-    const entry: JournalEntry = { seq: 1, at: 0, turn: 1, kind: 'notice', text };
+    const entry: JournalEntry = { seq: 1, at: 0, turn: 1, kind: 'notice', level: 'info', text };
     return findEntries({ holding: () => [entry] }, text.slice(0, 100), 2);
   },
 };
