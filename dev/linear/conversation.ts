@@ -100,16 +100,17 @@ export function reply(simulation: Simulation, session: AgentSession, body: strin
   return comment;
 }
 
-/** Writes a comment of the person at the page; what it means is up to the caller. */
+/** Writes a comment of the person at the page, or of somebody outside; what it means is up to the caller. */
 export function addComment(
   { world, clock }: Simulation,
   { issueId, documentId }: Place,
   body: string,
   parentId: string | null,
+  outside?: Comment['outside'],
 ): Comment {
   if (body.trim() === '') throw new RefusedError(400, 'a comment needs text');
-  const userId = world.person.id;
-  const comment = { id: randomUUID(), issueId, documentId, parentId, body, userId, createdAt: clock.now() };
+  const author = outside ? { userId: null, outside } : { userId: world.person.id };
+  const comment = { id: randomUUID(), issueId, documentId, parentId, body, ...author, createdAt: clock.now() };
   world.addComment(comment);
   world.changed(placeOf(comment));
   return comment;

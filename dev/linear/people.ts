@@ -120,6 +120,20 @@ export class People {
     return issue;
   }
 
+  /** Archives an issue, as Linear does by itself after a while, or takes it back. */
+  archiveIssue(reference: string, isArchived: boolean): Issue {
+    const { world, clock, payloads } = this.#simulation;
+    const issue = this.issue(reference);
+    if ((issue.archivedAt !== null) === isArchived) return issue;
+    const at = (time: number | null) => (time === null ? null : new Date(time).toISOString());
+    const updatedFrom = { archivedAt: at(issue.archivedAt), updatedAt: at(issue.updatedAt) };
+    issue.archivedAt = isArchived ? clock.now() : null;
+    issue.updatedAt = clock.now();
+    world.changed(issue.id);
+    emit(this.#simulation, payloads.issueUpdated(issue, world.person, updatedFrom));
+    return issue;
+  }
+
   /** @param parentKey of the team it is a part of */
   createTeam(key: string, name: string, parentKey?: string): Team {
     const { world, clock } = this.#simulation;
@@ -196,6 +210,28 @@ export class People {
   /** Writes a comment on the issue that mentions the agent (`@cyrus` is put in front if the text lacks it). */
   mention(reference: string, body: string): Comment {
     return this.comment(reference, withMention(this.#simulation, body), { thread: 'issue' });
+  }
+
+  /**
+   * A comment that somebody wrote in Slack or on GitHub, in a thread that is synced with the issue: no member is its author, and of
+   * a session that it opens nobody is the creator.
+   */
+  commentFromOutside(
+    reference: string,
+    body: string,
+    outside: NonNullable<Comment['outside']>,
+    parentId: string | null = null,
+  ): Comment {
+    const issue = this.issue(reference);
+    const rootId = parentId === null ? null : (this.#comment(issue, parentId).parentId ?? parentId);
+    const { world, payloads } = this.#simulation;
+    const comment = addComment(this.#simulation, onIssue(issue), body, rootId, outside);
+    if (!seesTeam(this.#simulation, issue.teamId)) return comment;
+    if (mentionsAgent(this.#simulation, body))
+      startSession(this.#simulation, onIssue(issue), { creatorId: null, source: comment });
+    else if (issue.delegateId === world.appUser.id)
+      emit(this.#simulation, payloads.notification('issueNewComment', issue, null, { comment }));
+    return comment;
   }
 
   /** Reacts to an issue, or to a comment on it, with an emoji by its name ("thumbsup"). */

@@ -26,7 +26,7 @@ import { setBack, setForward } from './lifecycle/clock-moves.ts';
 import type { Failure } from './lifecycle/effects/failure.ts';
 import { isGivenUp, retryPolicy } from './lifecycle/effects/index.ts';
 import { intakeAt, refusalOfIntake } from './lifecycle/intake.ts';
-import { contextBeside, contextText } from './lifecycle/issue-context.ts';
+import { contextBeside, contextText, saidBy } from './lifecycle/issue-context.ts';
 import { withNews } from './lifecycle/issue-news.ts';
 import { plausibleTime } from './lifecycle/model/clock-time.ts';
 import { isSilenceTrouble, nextDeadline } from './lifecycle/model/deadlines.ts';
@@ -185,7 +185,11 @@ export class IssueSession extends DurableObject<Env> {
       if (!this.#deliveries.note(delivery.deliveryId, delivery.contentKey, now)) return null;
       if ('promptId' in event && promptText) {
         const text = isFirst ? promptText.first : promptText.followUp;
-        const beside = contextBeside(state.context, 'commentId' in event ? (event.commentId ?? null) : null);
+        const { commentId } = event;
+        const beside = contextBeside(
+          state.context,
+          commentId ? { commentId } : { said: saidBy(event.person?.id ?? null, event.text) },
+        );
         this.#store.keepPrompt(event.promptId, [...beside.map(contextText), text].join('\n\n'));
       }
       return { state: this.#state ?? state, event };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type ContextItem, contextBeside, saidBy } from '../../src/session/lifecycle/issue-context.ts';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import {
   aborted,
@@ -489,6 +490,54 @@ describe('context', () => {
     second.play(beside);
     second.play(reply);
     expect(second.state.context).toEqual([]);
+  });
+});
+
+describe('a reply that Linear tells of as a prompt which names no comment, and as a notification', () => {
+  const ada = { id: 'user-ada', email: null };
+  const item = (text: string, by: string | null, id: string): ContextItem => ({
+    text: `Ada commented: ${text}`,
+    comments: [`of-${id}`],
+    said: saidBy(by, text),
+  });
+  const told = (text: string, by: string | null = 'user-ada', id = 'n1'): SessionEvent => ({
+    type: 'context-arrived',
+    id,
+    item: item(text, by, id),
+  });
+  const reply = (text: string): SessionEvent => ({
+    type: 'prompted',
+    promptId: 'p2',
+    agentSessionId: 'thread-1',
+    author: 'Ada',
+    person: ada,
+    source: 'comment',
+    text,
+  });
+
+  it('is told once, in either order, also where one of the two names the agent or knows no person', () => {
+    for (const by of ['user-ada', null]) {
+      const play = working();
+      play.play(reply('@cyrus also the  tax.'));
+      play.play(told('Also the tax.', by));
+      expect(play.state.context).toEqual([]);
+      const prompt = { said: saidBy('user-ada', '@cyrus also the tax.') };
+      expect(contextBeside([item('Also the tax.', by, 'n1')], prompt)).toEqual([]);
+    }
+  });
+
+  it('leaves what others say, and what the same person says once more', () => {
+    const play = working();
+    play.play(reply('Also the tax.'));
+    play.play(told('Also the tax.', 'user-bob', 'n2'));
+    play.play(told('And the sum.', 'user-ada', 'n3'));
+    play.play(told('Also the tax.'));
+    play.play(told('Also the tax.', 'user-ada', 'n4'));
+    expect(play.state.context.map((item) => typeof item !== 'string' && 'comments' in item && item.comments)).toEqual([
+      ['of-n2'],
+      ['of-n3'],
+      ['of-n4'],
+    ]);
   });
 });
 

@@ -1,4 +1,5 @@
 /** Shapes that follow from Linear's schema and from what other projects met, varied until nothing but the needed is left. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { originOf } from '../../src/linear/webhooks/mention.ts';
 import { concernsWork, isSelfTriggered, parseWebhook } from '../../src/linear/webhooks/webhook.ts';
@@ -389,5 +390,40 @@ describe('a loss of teams', () => {
     const body = { type: 'PermissionChange', action: 'teamAccessChanged', organizationId: ORG, removedTeamIds };
     const parsed = parseWebhook(JSON.stringify(body), AT);
     expect(parsed).toMatchObject({ kind: 'event', webhook: { removedTeamIds: expected } });
+  });
+});
+
+describe('of a webhook as Linear was seen to send it', () => {
+  const folder = new URL('../fixtures/linear-webhooks/', import.meta.url);
+  const bodies = readdirSync(folder).map((file): [string, Json] => [
+    file,
+    JSON.parse(readFileSync(new URL(file, folder), 'utf8')),
+  ]);
+  const ODD = [undefined, null, '', 0, [], {}, 'x', true, [null], { id: null }];
+  /** Without these nobody knows what it is, whose, or about what. */
+  const NEEDED = /^(?:type|action|organizationId|(?:agentSession|agentActivity|notification|data)(?:\.id)?)$/;
+
+  function* pathsIn(value: unknown, before: string[] = []): Generator<string[]> {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, inner] of Object.entries(value)) {
+      yield [...before, key];
+      yield* pathsIn(inner, [...before, key]);
+    }
+  }
+
+  function withValue(value: unknown, [key = '', ...rest]: string[], odd: unknown): unknown {
+    const copy = Array.isArray(value) ? [...value] : { ...(value as Json) };
+    Object.assign(copy, { [key]: rest.length === 0 ? odd : withValue(Reflect.get(copy, key), rest, odd) });
+    return copy;
+  }
+
+  it.each(bodies)('each other field may be missing, empty or of any shape, and it is read: %s', (_file, body) => {
+    for (const path of pathsIn(body)) {
+      if (NEEDED.test(path.join('.'))) continue;
+      for (const odd of ODD) {
+        const { kind } = parseWebhook(JSON.stringify(withValue(body, path, odd)), AT);
+        expect(kind, `${path.join('.')} = ${JSON.stringify(odd)}`).toMatch(/^(?:event|ignored)$/);
+      }
+    }
   });
 });

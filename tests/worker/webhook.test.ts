@@ -147,6 +147,29 @@ describe('a webhook', () => {
     expect(promptsTo(outside)).not.toMatch(/<cyrus-request>[^<]*ROOT/);
   });
 
+  it.each<[string, Record<string, unknown> | null, string | null]>([
+    ['by somebody in Slack', { botActor: { id: null, name: 'Slack', userDisplayName: 'Grace' } }, 'Grace'],
+    ['by a member', { user: { id: 'user-2', name: 'Bob', email: 'bob@example.com' } }, 'Bob'],
+    ['by nobody that Linear names', null, null],
+  ])(
+    'of a mention in a session that nobody created is who wrote it, as Linear says: %s',
+    async (_who, more, author) => {
+      const thread = newThread();
+      const comment = { id: 'c-1', body: '@cyrus fix the sum.' };
+      outside.interfere = (_url, body) => {
+        if (!body.includes('CommentText')) return null;
+        if (more === null)
+          return Response.json({ errors: [{ message: 'Entity not found: Comment' }] }, { status: 400 });
+        return Response.json({ data: { comment: { ...comment, user: null, externalUser: null, ...more } } });
+      };
+      const payload = created(thread) as { agentSession: object };
+      const nobody = { creatorId: null, creator: null, commentId: 'c-1', comment, sourceCommentId: 'c-1' };
+      await send({ ...payload, agentSession: { ...payload.agentSession, ...nobody } });
+      await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+      expect((await journal(thread))[0]).toMatchObject({ text: comment.body, author, source: 'mention' });
+    },
+  );
+
   it('of a mention without its author has Linear say whose it is: the last that the creator wrote in the thread', async () => {
     const thread = newThread();
     outside.interfere = (_url, body) => {

@@ -94,6 +94,21 @@ export class Control extends MachineryControl {
     return this.#views.summary(this.#people.removeIssue(issue));
   }
 
+  /** Archives the issue, or takes it back. */
+  archiveIssue(issue: string, isArchived = true): IssueSummary {
+    return this.#views.summary(this.#people.archiveIssue(issue, isArchived));
+  }
+
+  /** Somebody who is no member comments in a thread that is synced with Slack or GitHub. */
+  commentFromOutside(
+    issue: string,
+    body: string,
+    from: { service: 'slack' | 'github'; name: string },
+    parentId?: string,
+  ): CommentView {
+    return this.#views.comment(this.#people.commentFromOutside(issue, body, from, parentId));
+  }
+
   /** @param parentKey of the team it is a part of */
   createTeam(key: string, name: string, parentKey?: string): void {
     this.#people.createTeam(key, name, parentKey);

@@ -33,6 +33,13 @@ const commentSchema = z.strictObject({
   sessionId: z.string().optional(),
   parentId: z.string().optional(),
 });
+const outsideSchema = z.strictObject({
+  body: z.string(),
+  service: z.enum(['slack', 'github']),
+  name: z.string().min(1),
+  parentId: z.string().optional(),
+});
+const archiveSchema = z.strictObject({ archived: z.boolean() });
 const mentionSchema = z.strictObject({ body: z.string() });
 const stopSchema = z.strictObject({ sessionId: z.string().optional() });
 const moveSchema = z.strictObject({ state: z.string() });
@@ -88,6 +95,19 @@ function issueRoutes(control: Control): Route[] {
         const { body: text, ...place } = commentSchema.parse(body);
         return control.comment(issue, text, place);
       },
+    ],
+    [
+      'POST',
+      /^\/control\/issues\/([^/]+)\/outside-comments$/,
+      ({ path: [issue = ''], body }) => {
+        const { body: text, parentId, ...from } = outsideSchema.parse(body);
+        return control.commentFromOutside(issue, text, from, parentId);
+      },
+    ],
+    [
+      'PUT',
+      /^\/control\/issues\/([^/]+)\/archived$/,
+      ({ path: [issue = ''], body }) => control.archiveIssue(issue, archiveSchema.parse(body).archived),
     ],
     [
       'POST',

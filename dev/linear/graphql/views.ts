@@ -115,7 +115,7 @@ export class Views {
       canceledAt: isoOrNull(issue.canceledAt),
       priorityLabel: 'No priority',
       labelIds: issue.labelIds,
-      archivedAt: null,
+      archivedAt: isoOrNull(issue.archivedAt),
       trashed: issue.trashed || null,
       parent: () => this.#issueOrNull(issue.parentId),
       children: (page: ListArguments) => connection(world.subIssuesOf(issue.id), page, (one) => this.issue(one)),
@@ -163,10 +163,10 @@ export class Views {
       parentId: comment.parentId,
       createdAt: iso(comment.createdAt),
       updatedAt: iso(comment.createdAt),
-      isArtificialAgentSessionRoot: comment.userId === null,
+      isArtificialAgentSessionRoot: comment.userId === null && comment.outside === undefined,
       user: () => this.#userOrNull(comment.userId),
       externalUser: null,
-      botActor: null,
+      botActor: comment.outside ? botActor(comment.outside) : null,
       children: (page: ListArguments) =>
         connection(this.#world.repliesTo(comment.id), page, (reply) => this.comment(reply)),
       issue: () => this.#issueOrNull(comment.issueId),
@@ -306,6 +306,12 @@ function richText(body: string): object {
 
 function iso(time: number): string {
   return new Date(time).toISOString();
+}
+
+/** The integration that writes for somebody outside of Linear. */
+function botActor({ service, name }: NonNullable<Comment['outside']>): View {
+  const called = service === 'slack' ? 'Slack' : 'GitHub';
+  return { __typename: 'ActorBot', id: null, type: service, name: called, userDisplayName: name, avatarUrl: null };
 }
 
 function isoOrNull(time: number | null): string | null {

@@ -75,6 +75,7 @@ export const issueSchema = z.object({
   parentId: id.nullable().default(null),
   /** Deleted, and in the trash still. */
   trashed: z.boolean().default(false),
+  archivedAt: time.nullable().default(null),
   createdAt: time,
   updatedAt: time,
   startedAt: time.nullable(),
@@ -101,8 +102,10 @@ export const commentSchema = z.object({
   /** The comment that started the thread; null: this one does. */
   parentId: id.nullable(),
   body: z.string(),
-  /** Null: written by Linear itself, as the root of a session's thread. */
+  /** Null: written by Linear itself, as the root of a session's thread, or outside. */
   userId: id.nullable(),
+  /** Somebody who is no member wrote it in a thread that is synced with Linear. */
+  outside: z.object({ service: z.enum(['slack', 'github']), name: z.string() }).optional(),
   createdAt: time,
 });
 export type Comment = z.infer<typeof commentSchema>;

@@ -154,6 +154,7 @@ export function newIssue(
     projectId: values.projectId ?? null,
     parentId: values.parentId ?? null,
     trashed: false,
+    archivedAt: null,
     createdAt: now,
     updatedAt: now,
     startedAt: null,

@@ -264,7 +264,7 @@ export class PayloadWriter {
       number: issue.number,
       createdAt: iso(issue.createdAt),
       updatedAt: iso(issue.updatedAt),
-      archivedAt: null,
+      archivedAt: isoOrNull(issue.archivedAt),
       startedAt: isoOrNull(issue.startedAt),
       completedAt: isoOrNull(issue.completedAt),
       canceledAt: isoOrNull(issue.canceledAt),

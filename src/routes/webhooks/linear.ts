@@ -16,7 +16,7 @@ import {
 } from '../../linear/webhooks/webhook.ts';
 import { uninstall } from '../../linear/workspace.ts';
 import { log } from '../../observability/log.ts';
-import { issueOfSession, read } from '../../session/inbound/unread-request.ts';
+import { issueOfSession, read, withAuthor } from '../../session/inbound/unread-request.ts';
 import {
   fromAgentSession,
   fromIssueChange,
@@ -116,7 +116,11 @@ async function askedIn(c: WebhookContext, webhook: AgentSessionWebhook): Promise
   const agentSessionId = webhook.agentSession.id;
   const promptContext = webhook.action === 'created' ? (webhook.promptContext ?? null) : null;
   const [asked, issueId] = await Promise.all([
-    origin?.kind === 'unread' ? read(origin, { agentSessionId, promptContext }, linear, READ_LIMIT_MS) : origin,
+    origin?.kind === 'unread'
+      ? read(origin, { agentSessionId, promptContext }, linear, READ_LIMIT_MS)
+      : origin?.kind === 'mention'
+        ? withAuthor(origin, linear, READ_LIMIT_MS)
+        : origin,
     // Else a prompt would begin another session beside the issue's own.
     issueIdOf(webhook) ?? issueOfSession(agentSessionId, linear, READ_LIMIT_MS),
   ]);

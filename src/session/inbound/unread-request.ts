@@ -69,6 +69,22 @@ export async function read(
   return { kind: 'mention', commentId: id, body, by: isCreators ? origin.by : by };
 }
 
+/**
+ * Who wrote a mention of which the webhook names nobody: a member, or somebody in a thread of Slack or GitHub, whom other rules hold for
+ * than for an automation. Never rejects.
+ * @param limitMs how long Linear may take
+ */
+export async function withAuthor(
+  origin: Extract<Origin, { kind: 'mention' }>,
+  linear: LinearClient,
+  limitMs: number,
+): Promise<Origin> {
+  const { by, commentId } = origin;
+  if (by.id !== null || by.outside || commentId === null) return origin;
+  const comment = await inTime(limitMs, linear.comment(commentId));
+  return comment ? { ...origin, by: comment.by } : origin;
+}
+
 /** The issue that a session is on, where Linear tells it in time; else null. Never rejects. @param limitMs how long it may take */
 export async function issueOfSession(
   agentSessionId: string,

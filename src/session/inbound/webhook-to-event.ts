@@ -12,7 +12,7 @@ import {
   occurredAt,
   promptText,
 } from '../../linear/webhooks/webhook.ts';
-import type { Edit } from '../lifecycle/issue-context.ts';
+import { type Edit, saidBy } from '../lifecycle/issue-context.ts';
 import type { Withdrawal } from '../lifecycle/issue-news.ts';
 import { type IssueNews, issueOf, newsOf } from '../lifecycle/issue-news.ts';
 import type { Person } from '../lifecycle/model/directives.ts';
@@ -204,7 +204,8 @@ export function fromNotification(webhook: NotificationWebhook, id: string): Sess
       if (!text) return null;
       const told = contextPrompt(`${author ?? 'Someone'} commented on the issue`, text);
       const comments = [comment?.id, notification.commentId].filter((known) => typeof known === 'string');
-      return { ...common, event: { type: 'context-arrived', id: eventId, item: { text: told, comments } } };
+      const item = { text: told, comments, said: saidBy(by.id, text) };
+      return { ...common, event: { type: 'context-arrived', id: eventId, item } };
     }
     case 'issueAssignedToYou':
     case 'issueCommentMention': {

@@ -4,6 +4,8 @@
  */
 import { contextPrompt } from '../../claude/prompts.ts';
 import { cutText } from '../../lib/markdown.ts';
+import { cutWhole } from '../../protocol/text/sendable-text.ts';
+import { comparable, spokenWords } from './model/spoken.ts';
 
 /** A change of the issue's text: the fields that were changed, as they read now. */
 export interface Edit {
@@ -13,8 +15,14 @@ export interface Edit {
   description?: string | null;
 }
 
-/** `comments`: ids under which Linear knows it. Plain text: as older versions kept it. */
-export type ContextItem = string | { text: string; comments: string[] } | { edit: Edit };
+/** What somebody wrote, to tell it from what else is said: by whom, where that is known, and the words in one form. */
+export interface Said {
+  by: string | null;
+  words: string;
+}
+
+/** `comments`: ids under which Linear knows it; `said`: what it says. Plain text: as older versions kept it. */
+export type ContextItem = string | { text: string; comments: string[]; said?: Said } | { edit: Edit };
 
 const MAX_ITEMS = 20;
 /** Most of one item, in UTF-16 code units. The state is one row, which must stay small whatever people write. */
@@ -32,11 +40,30 @@ export function addContext(items: readonly ContextItem[], item: ContextItem): Co
   return [...items, kept].slice(-MAX_ITEMS);
 }
 
-/** The items that a prompt does not say itself. @param commentId of the comment that the prompt is; null: it is none */
-export function contextBeside(items: readonly ContextItem[], commentId: string | null): ContextItem[] {
-  return items.filter(
-    (item) => commentId === null || typeof item === 'string' || isEdit(item) || !item.comments.includes(commentId),
-  );
+/** Most of a comment's words that are compared, in UTF-16 code units. */
+const MOST_COMPARED = 500;
+
+/** @param by id of the person who wrote it; null: not known */
+export function saidBy(by: string | null, text: string): Said {
+  return { by, words: cutWhole(comparable(spokenWords(text)), MOST_COMPARED) };
+}
+
+/** Whether both are the same words of, as far as is known, the same person. */
+export function isSame(one: Said, other: Said): boolean {
+  const isByOther = one.by !== null && other.by !== null && one.by !== other.by;
+  return !isByOther && one.words !== '' && one.words === other.words;
+}
+
+/** The items that a prompt does not say itself. @param prompt the comment that it is; without an id its words tell */
+export function contextBeside(
+  items: readonly ContextItem[],
+  prompt: { commentId: string } | { said: Said },
+): ContextItem[] {
+  return items.filter((item) => {
+    if (typeof item === 'string' || isEdit(item)) return true;
+    if ('commentId' in prompt) return !item.comments.includes(prompt.commentId);
+    return item.said === undefined || !isSame(item.said, prompt.said);
+  });
 }
 
 /** What Claude reads of an item. */

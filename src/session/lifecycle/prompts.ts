@@ -2,7 +2,7 @@
 
 import type { Role } from '../../protocol/settings/repository.ts';
 import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thread.ts';
-import { addContext, contextText, isEdit } from './issue-context.ts';
+import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
 import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './model/state.ts';
@@ -32,7 +32,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const refusal = refusalOf(step.state.access ?? null, asker);
   // Of somebody who may not ask it is a request like any other, and is refused like one.
   if (source !== 'delegation' && refusal === null && isPlainStop(text) && !isOption(step.state, text)) {
-    hear(step, event.commentId);
+    hear(step, event);
     const { agentSessionId } = event;
     const stopSource = source === 'page' ? source : 'comment';
     stopRequested(step, {
@@ -49,7 +49,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const isNew = thread !== null && !(thread in step.state.agentSessions);
   const askedAt = at ?? step.now;
   noteAsk(step, event, askedAt);
-  hear(step, event.commentId);
+  hear(step, event);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
   if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
   const meaning = meaningOf(step.state, event, thread, step.now);
@@ -163,13 +163,18 @@ function isOption({ phase }: SessionState, text: string): boolean {
   return phase.about.questions.some(({ options }) => options.some((option) => option.trim().toLowerCase() === said));
 }
 
-/** Notes the comment that a prompt is, so that a notification of it adds nothing. */
-function hear(step: Step, commentId: string | undefined): void {
-  if (commentId === undefined) return;
-  const { heard = [] } = step.state;
-  step.set({ heard: [...heard.filter((id) => id !== commentId), commentId].slice(-MOST_HEARD) });
+/** Notes the comment that a prompt is, so that a notification of it adds nothing. Where Linear does not name it, its words tell. */
+function hear(step: Step, { commentId, person, source, text }: EventOf<'prompted'>): void {
+  const { heard = [], heardWords = [] } = step.state;
+  if (commentId !== undefined) {
+    step.set({ heard: [...heard.filter((id) => id !== commentId), commentId].slice(-MOST_HEARD) });
+  } else if (source === 'comment' || source === 'mention') {
+    step.set({ heardWords: [...heardWords, saidBy(person?.id ?? null, text)].slice(-MOST_WORDS_HEARD) });
+  }
 }
 
+/** Linear tells of a comment twice within seconds. */
+const MOST_WORDS_HEARD = 5;
 const MOST_HEARD = 50;
 
 /**
@@ -259,8 +264,16 @@ function latestThread(state: SessionState): string | null {
 /** The rest waits for the next prompt; what is urgent reaches Claude in the middle of a turn, once it has settled. */
 export function contextArrived(step: Step, { id, item, urgent, wishes }: EventOf<'context-arrived'>): void {
   if (wishes) step.set({ wishEdits: withWishEdit(step.state.wishEdits ?? [], wishes) });
-  const { heard = [], context, editDue } = step.state;
-  if (typeof item !== 'string' && !isEdit(item) && item.comments.some((comment) => heard.includes(comment))) return;
+  const { heard = [], heardWords = [], context, editDue } = step.state;
+  if (typeof item !== 'string' && !isEdit(item)) {
+    const { comments, said } = item;
+    if (comments.some((comment) => heard.includes(comment))) return;
+    const same = said && heardWords.find((words) => isSame(words, said));
+    if (same) {
+      step.set({ heardWords: heardWords.filter((words) => words !== same) });
+      return;
+    }
+  }
   step.set({ context: addContext(context, item) });
   if (!urgent || !isRunning(step.state)) return;
   const first = editDue?.first ?? step.now;

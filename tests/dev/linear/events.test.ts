@@ -63,6 +63,42 @@ describe('Changing an issue', () => {
     expect(() => linear.removeIssue('ENG-1')).toThrow('ENG-1 is removed already');
   });
 
+  it('can be archiving it, and taking it back', async () => {
+    linear.delegate('ENG-1');
+    await sent();
+    linear.archiveIssue('ENG-1');
+    expect(await payload('Issue update')).toMatchObject({
+      data: { identifier: 'ENG-1', archivedAt: expect.any(String) },
+      updatedFrom: { archivedAt: null },
+    });
+    expect((await call(linear, '{ issue(id: "ENG-1") { archivedAt } }')).data.issue).toMatchObject({
+      archivedAt: expect.any(String),
+    });
+    linear.archiveIssue('ENG-1', false);
+    expect((await payload('Issue update'))?.data).toMatchObject({ archivedAt: null });
+  });
+
+  it.each(['slack', 'github'] as const)(
+    'starts the agent by a mention in a thread of %s, in no member’s name',
+    async (service) => {
+      const root = linear.commentFromOutside('ENG-1', 'The total is wrong.', { service, name: 'Grace' });
+      expect(await sent()).toEqual([]);
+      const reply = linear.commentFromOutside('ENG-1', '@cyrus please fix it', { service, name: 'Grace' }, root.id);
+      const body = await payload('AgentSessionEvent created');
+      expect(body).toMatchObject({ previousComments: [{ id: root.id, body: 'The total is wrong.' }] });
+      expect(body?.agentSession).toMatchObject({
+        ...{ creatorId: null, creator: null, commentId: root.id, sourceCommentId: reply.id },
+        comment: { body: 'The total is wrong.' },
+      });
+      const asked = `{ comment(id: "${reply.id}") { user { id } botActor { type userDisplayName } isArtificialAgentSessionRoot } }`;
+      expect((await call(linear, asked)).data.comment).toEqual({
+        user: null,
+        botActor: { type: service, userDisplayName: 'Grace' },
+        isArtificialAgentSessionRoot: false,
+      });
+    },
+  );
+
   it('starts the agent when the description mentions it, as new or as changed', async () => {
     linear.createIssue({ title: 'New', description: 'Dear @cyrus, please.' });
     expect((await sent()).sort()).toEqual([

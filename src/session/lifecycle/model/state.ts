@@ -13,7 +13,7 @@ import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../../../protocol/journal.ts';
 import type { Background } from '../../../protocol/sandbox.ts';
 import type { Intake } from '../intake.ts';
-import type { ContextItem } from '../issue-context.ts';
+import type { ContextItem, Said } from '../issue-context.ts';
 import type { ClosedRequest, Request } from '../requests.ts';
 import type { WishEdit } from '../start/wish-edits.ts';
 import type { Access } from './admission.ts';
@@ -334,6 +334,8 @@ export interface SessionState {
   editDue?: { id: string; first: number; at: number } | null;
   /** Comments that came as prompts, newest last: told again beside the thread, they are no news. */
   heard?: string[];
+  /** Words of prompts whose comments Linear did not name, newest last: the same. */
+  heardWords?: Said[];
   /** When Linear showed the issue as it is known; left out before that changed. */
   issueAt?: number;
   phase: PhaseState;
