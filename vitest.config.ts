@@ -30,6 +30,12 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     // What the Worker logs is shown for tests that fail.
     silent: 'passed-only',
+    // `npm run test:coverage`. V8's own coverage is not to be had from workerd.
+    coverage: {
+      provider: 'istanbul',
+      include: ['src/**/*.{ts,tsx}', 'container/**/*.ts'],
+      reporter: ['text-summary'],
+    },
     projects: [
       {
         test: {
