@@ -7,6 +7,7 @@ import type { SessionState, SessionStore } from '../../src/web/live/session-stor
 import { emptyTimeline } from '../../src/web/live/timeline.ts';
 import type { ToolCall } from '../../src/web/outline/model.ts';
 import { outlineOf } from '../../src/web/outline/outline.ts';
+import { timelineRows } from '../../src/web/outline/rows.ts';
 import { ReinstallBanner } from '../../src/web/view/banners.tsx';
 import { AskedPanel } from '../../src/web/view/composer/asked-panel.tsx';
 import { Composer } from '../../src/web/view/composer/composer.tsx';
@@ -16,8 +17,8 @@ import { StatusPill } from '../../src/web/view/header/status-pill.tsx';
 import { EndedItem } from '../../src/web/view/items/ended-item.tsx';
 import { SavedItem } from '../../src/web/view/items/saved-item.tsx';
 import { ToolRow } from '../../src/web/view/items/tool-row.tsx';
-import { SectionView } from '../../src/web/view/section-view.tsx';
 import { SessionContext } from '../../src/web/view/session-context.ts';
+import { RowView } from '../../src/web/view/timeline/row-view.tsx';
 import { WorkingLine } from '../../src/web/view/working-line.tsx';
 
 const session: SessionView = {
@@ -54,7 +55,13 @@ function drawn(component: ReactNode, state: Partial<SessionState> = {}): string 
     link: { at: 'live' },
     session,
     timeline: emptyTimeline,
+    entries: [],
+    isPast: false,
     outline: outlineOf([]),
+    older: 'all',
+    newer: 'all',
+    target: null,
+    saved: null,
     outgoing: [],
     stop: { at: 'none' },
     answer: { at: 'none' },
@@ -212,11 +219,13 @@ describe('the line that says that work continues', () => {
 describe('the header', () => {
   test('says plainly whether the page is live, and when waiting alone no longer helps', () => {
     const status = createElement(LinkStatus);
-    const waiting = (failures: number) =>
-      words(drawn(status, { link: { at: 'waiting', failures, problem: 'no answer' } }));
+    const waiting = (silentMs: number) => {
+      const link = { at: 'waiting', failures: 1, problem: 'no answer', since: Date.now() - silentMs } as const;
+      return words(drawn(status, { link }));
+    };
     expect(words(drawn(status))).toBe('Live');
-    expect(waiting(1)).toBe('Reconnecting');
-    expect(waiting(5)).toBe('No connection, still trying');
+    expect(waiting(0)).toBe('Reconnecting');
+    expect(waiting(83_400)).toBe('No answer for 1:23');
     expect(words(drawn(status, { link: { at: 'gone' } }))).toBe('Not live');
   });
 
@@ -281,21 +290,28 @@ describe('a turn on the page', () => {
       numTurns: 1,
     },
   );
-  const section = outlineOf(entries).sections.at(-1);
+  /** The rows of this turn and of one after it, in which nothing happened yet. */
+  const shown = (isOpen: boolean) => {
+    const next = { seq: 7, at: 9_000, turn: 2, kind: 'turn-started', promptIds: [] } as const;
+    const rows = timelineRows(outlineOf([...entries, { ...next, promptIds: [] }]), () => isOpen);
+    return rows.map((row) => drawn(createElement(RowView, { row, onChoose: () => {} })));
+  };
 
-  test('that is folded is one line: what was asked, how it ended, how much was done', () => {
-    if (!section) throw new Error('there is no section');
-    const html = drawn(createElement(SectionView, { section, open: false, onToggle: () => {} }));
-    expect(words(html)).toMatch(/^Done: Fix the cart 1 tool call 1 min 23 s/);
-    expect(html).toContain('aria-expanded="false"');
-    expect(html).not.toContain('I look at it.');
+  test('that is folded shows what was asked, how it ended, how much was done and the answer, and no more', () => {
+    const [head = '', ...rest] = shown(false);
+    expect(words(head)).toMatch(/Done: Fix the cart 1 tool call.* 1 min 23 s/);
+    expect(head).toContain('aria-expanded="false"');
+    expect(words(rest.join(' '))).toContain('Mended.');
+    expect(words(rest.join(' '))).not.toContain('I look at it.');
   });
 
-  test('that is open shows all of it, and the last one has no line to fold it by', () => {
-    if (!section) throw new Error('there is no section');
-    const html = drawn(createElement(SectionView, { section, open: true }));
-    expect(words(html)).toContain('I look at it.');
-    expect(html).not.toContain('turn-line');
+  test('that is open shows all of it, and the last one has nothing to fold it by', () => {
+    const html = shown(true);
+    expect(html[0]).toContain('aria-expanded="true"');
+    expect(words(html.join(' '))).toContain('I look at it.');
+    const last = html.find((one) => words(one).startsWith('Turn 2'));
+    expect(last).toBeDefined();
+    expect(last).not.toContain('aria-expanded');
   });
 
   test('that failed says why and that nothing is lost, and repeats no words that are right above', () => {
