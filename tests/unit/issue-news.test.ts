@@ -92,7 +92,7 @@ describe('what a webhook tells of an issue', () => {
 describe('a state of the issue that changed to nobody says what', () => {
   const changed = { type: 'status-changed', id: 'change-1', author: 'Ada' } as const;
 
-  it('is looked up while there is work that it could end, and not where nothing is to end', () => {
+  it('is looked up while there is work that it could end, and not if there is none', () => {
     const play = new SessionPlay();
     expect(play.kinds(play.play(changed))).not.toContain('look-at-issue');
     play.prompt('p1');
