@@ -15,7 +15,7 @@ export interface Edit {
   description?: string | null;
 }
 
-/** What somebody wrote, to tell it from what else is said: by whom, where that is known, and the words in one form. */
+/** What somebody wrote, to tell it from what else is said: by whom, if that is known, and the words in one form. */
 export interface Said {
   by: string | null;
   words: string;
