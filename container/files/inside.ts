@@ -9,7 +9,7 @@ import * as plain from 'node:fs';
 import * as promises from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { noteOwnChild } from '../process/process-group.ts';
+import { noteOwnChild, SERVER_MARKER } from '../process/process-group.ts';
 
 const { constants } = plain;
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -263,7 +263,7 @@ function removeAs({ uid, gid }: Owner, path: string): Promise<void> {
       uid,
       gid,
       cwd: '/',
-      env: { PATH: process.env.PATH },
+      env: { PATH: process.env.PATH, [SERVER_MARKER]: String(process.pid) },
       stdio: 'ignore',
     });
     noteOwnChild(child);

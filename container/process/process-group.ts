@@ -12,7 +12,10 @@ import { isSessionUser } from '../walls/walls.ts';
 
 /** Environment variable that marks a session's processes; its value is the session's directory. */
 export const SESSION_MARKER = 'CYRUS_SESSION';
-/** Marks the server's own children (git) with its process id: the next server ends those that outlived it. */
+/**
+ * Marks the server's own children (git, tar, rm) with its process id: the next server ends those that outlived it, and tests tell them
+ * from what Claude started.
+ */
 export const SERVER_MARKER = 'CYRUS_SERVER';
 
 interface Seen {

@@ -22,7 +22,7 @@ import { GitError, git, gitSays } from '../git/git.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { repositoryFile } from '../paths.ts';
-import { noteOwnChild } from '../process/process-group.ts';
+import { noteOwnChild, SERVER_MARKER } from '../process/process-group.ts';
 import type { IncarnationContext } from '../session/context.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 import { decisive, decisivePart } from './setup-sources.ts';
@@ -323,7 +323,11 @@ function startTar(
   cwd: string,
   signal: AbortSignal,
 ): { child: ChildProcess; ended: Promise<void> } {
-  const env = { PATH: process.env.PATH ?? '/usr/bin:/bin', LANG: 'C.UTF-8' };
+  const env = {
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    LANG: 'C.UTF-8',
+    [SERVER_MARKER]: String(process.pid),
+  };
   const { program, args, identity } = wall.ownCommand('tar', tarArguments, cwd);
   const child = spawn(program, args, {
     cwd,

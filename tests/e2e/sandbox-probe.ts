@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { sessionPaths } from '../../container/paths.ts';
-import { sessionProcesses } from '../../container/process/process-group.ts';
+import { SERVER_MARKER, sessionProcesses } from '../../container/process/process-group.ts';
 import { readRecord } from '../../container/session/session-record.ts';
 import { findInFiles, findInProcesses, type Secret } from './secrets.ts';
 
@@ -46,8 +46,12 @@ function hostPids(candidates: readonly number[], inside: readonly number[]): num
 
 /** Each question with the shape of its answer. */
 export const probes = {
-  /** Every living process of the session. */
-  processes: { answer: numbers, look: ({ root, id }: ProbeInput) => sessionProcesses(sessionPaths(root, id).dir) },
+  /** Every living process of the session, without what the server itself runs in its folder, like the git that saves. */
+  processes: {
+    answer: numbers,
+    look: ({ root, id }: ProbeInput) =>
+      sessionProcesses(sessionPaths(root, id).dir).filter((pid) => isAlive(pid) && !isOfServer(pid)),
+  },
   /** The processes that `[script: long-tool]` started: a shell, a program, and a child of it; null before. */
   longTool: {
     answer: numbers.nullable(),
@@ -133,6 +137,17 @@ function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the server started a process for itself. */
+function isOfServer(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1')
+      .split('\0')
+      .some((entry) => entry.startsWith(`${SERVER_MARKER}=`));
   } catch {
     return false;
   }
