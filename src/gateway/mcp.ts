@@ -48,6 +48,8 @@ export async function forwardToMcp(request: Request, target: McpTarget, fetcher:
   }
   const headers = new Headers(target.headers);
   for (const [header, value] of request.headers) if (isOfProtocol(header)) headers.set(header, value);
+  // What was read and written here is UTF-8, whatever was said of it.
+  if (body !== null) headers.set('content-type', 'application/json');
   let answer: Response;
   try {
     answer = await withTimeout(ANSWER_TIMEOUT_MS, (signal) =>

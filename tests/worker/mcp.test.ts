@@ -282,6 +282,24 @@ describe('a request of the sandbox', () => {
     }
   });
 
+  it.each([null, true, {}, [1], 'x'.repeat(1_001)])(
+    'whose id is %j is not passed on: two readers could take it for two calls',
+    async (id) => {
+      await addNotes({ tools: ['read_*'] });
+      const answer = await pass('notes', JSON.stringify({ ...call('read_note'), id }));
+      expect(await answer.json()).toHaveProperty('error');
+      expect(sent).toEqual([]);
+    },
+  );
+
+  it('goes on as what it was read as, in whichever character set it says it is', async () => {
+    await addNotes();
+    const headers = { 'content-type': 'application/json; charset=utf-7', 'content-encoding': 'identity' };
+    expect((await pass('notes', call('read_note'), { headers })).status).toBe(200);
+    expect(sent[0]?.headers.get('content-type')).toBe('application/json');
+    expect(sent[0]?.headers.get('content-encoding')).toBeNull();
+  });
+
   it('of every kind that Claude Code makes goes on as it was made', async () => {
     await addNotes();
     const meta = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
