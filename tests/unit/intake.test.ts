@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readEventBatch } from '../../src/protocol/sandbox.ts';
-import { intakeAt, refusalOfIntake } from '../../src/session/lifecycle/intake.ts';
+import { readEventBatch, type SandboxEvent } from '../../src/protocol/sandbox.ts';
+import { type Intake, intakeAt, refusalOfIntake, withEnd } from '../../src/session/lifecycle/intake.ts';
 import { plausibleTime } from '../../src/session/lifecycle/model/clock-time.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
 import { init, SessionPlay, text } from './support/session-play.ts';
@@ -38,6 +38,17 @@ describe('what a session brings in', () => {
     expect(JSON.stringify(effects)).toContain('SESSION_MIB_AN_HOUR');
     expect(effects.some(({ kind }) => kind === 'stop-sandbox')).toBe(true);
     expect(state.sandbox.cursor).toBe(cursor + 1);
+  });
+
+  it('has an end too where it is said to end again and again: what is forged does not fill the journal', () => {
+    const event = { type: 'saved', seq: 1, at: 1, subject: 'x'.repeat(1_000) } as unknown as SandboxEvent;
+    let intake: Intake | null = intakeAt(undefined, HOUR);
+    let taken = 0;
+    for (; intake !== null && taken < 1_000; taken += 1) intake = withEnd(intake, event, 80_000);
+    expect(taken).toBeGreaterThan(10);
+    expect(taken).toBeLessThan(25);
+    // Events that are counted have left as much room for it.
+    expect(withEnd({ hour: 1, events: 10_000, stored: 0 }, event, 80_000)).not.toBeNull();
   });
 });
 

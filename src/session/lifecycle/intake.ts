@@ -25,7 +25,16 @@ export function intakeAt(intake: Intake | undefined, now: number): Intake {
   return intake?.hour === hour ? intake : { hour, events: 0, stored: 0 };
 }
 
-/** What an event adds to the journal, in UTF-16 code units; what ends something adds nothing, for it has to get through. */
+/** What ends something has to get through when there is no room for more: it has as much room again. */
+const FOR_ENDS = 2;
+
+/** Whether an event that `lengthOf` does not count has a place in the journal; it is counted as well. @returns null: it has none */
+export function withEnd(intake: Intake, event: SandboxEvent, most: number): Intake | null {
+  const events = intake.events + JSON.stringify(event).length;
+  return events > FOR_ENDS * Math.floor(most / OF_EVENTS) ? null : { ...intake, events };
+}
+
+/** What an event adds to the journal, in UTF-16 code units; 0 for what ends something, see `withEnd`. */
 export function lengthOf(event: SandboxEvent): number {
   switch (event.type) {
     case 'line':

@@ -4,7 +4,7 @@ import { endStream, readLine } from '../../claude/stream.ts';
 import type { JournalBody } from '../../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../../protocol/sandbox.ts';
 import { branchAlternatives } from '../../protocol/settings/branch-names.ts';
-import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake } from './intake.ts';
+import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from './intake.ts';
 import { plausibleTime } from './model/clock-time.ts';
 import type { EventOf } from './model/events.ts';
 import { currentTurn } from './model/state.ts';
@@ -50,8 +50,12 @@ export function sandboxReported(step: Step, { batch, stored, mostBytes }: EventO
 /** Counts what an event adds to the journal. If that is too much for an hour it is left out, and the turn ends in words. */
 function hasRoomFor(step: Step, event: SandboxEvent, mostBytes: number): boolean {
   const length = lengthOf(event);
-  if (length === 0) return true;
   const intake = intakeAt(step.state.intake, step.now);
+  if (length === 0) {
+    const counted = withEnd(intake, event, mostBytes);
+    if (counted) step.set({ intake: counted });
+    return counted !== null;
+  }
   const why = refusalOfIntake(intake, 'events', length, mostBytes);
   if (why === null) {
     step.set({ intake: { ...intake, events: intake.events + length } });
