@@ -78,9 +78,10 @@ async function isClosed(target: Target, token: string, { path, init }: Way): Pro
   const response = await target.gateway(token, path, init);
   const text = await response.text();
   if (path.startsWith('/mcp/')) return response.status === 403 || text.includes('"code":-32001');
-  const isTold = /no turn is running|was stopped|is saved, and nothing else|no longer|was removed|has taken over/.test(
-    text,
-  );
+  const isTold =
+    /no turn is running|was stopped|is saved, and nothing else|no longer|was removed|has taken over|is in generation|only before Claude/.test(
+      text,
+    );
   return [403, 409].includes(response.status) && isTold;
 }
 
