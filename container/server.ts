@@ -16,6 +16,7 @@ import { protocolMismatch, protocolSchema, SANDBOX_PROTOCOL } from '../src/proto
 import { claudeVersion } from './claude/claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';
 import { readSandboxConfig, type SandboxConfig, SandboxConfigError } from './config.ts';
+import { diskOf, isDiskFull, refuseFullDisk } from './files/disk-space.ts';
 import { onlyBelow } from './files/inside.ts';
 import { removeStaleLocks } from './git/mirror.ts';
 import { Refusal } from './http/http-error.ts';
@@ -88,6 +89,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
           walls: walls.kind,
           uptimeMs,
           sessions: sessions.size,
+          disk: await diskOf(config.root),
           atWork: atWork.length,
         },
       };
@@ -142,6 +144,10 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       case 'DELETE': {
         const session = known(id);
         const purge = query.get('purge') === 'true';
+        const upTo = Number(query.get('generation') ?? Number.MAX_SAFE_INTEGER);
+        if (session.status.generation > upTo) {
+          throw new Refusal(409, 'superseded', 'A later generation of this session is here, and stays.');
+        }
         await session.remove(purge);
         if (purge) {
           sessions.delete(id);
@@ -163,6 +169,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       throw new Refusal(410, 'lost', "This session's data is no longer here; start a new generation.");
     }
     if (!config.mayRun(walls.kind)) throw withoutWalls(walls.why);
+    await refuseFullDisk(config.root);
     const created = Session.create(config, bootId, id, start, wallOf);
     creating.set(id, created);
     try {
@@ -281,6 +288,10 @@ function notFound(): Refusal {
 
 function refused(error: unknown, request: IncomingMessage): { status: number; body: unknown } {
   if (error instanceof Refusal) return { status: error.status, body: { error: error.word, message: error.message } };
+  if (isDiskFull(error)) {
+    log('error', 'the disk is full', { method: request.method, path: request.url });
+    return { status: 507, body: { error: 'disk-full', message: 'There is no space left on its disk.' } };
+  }
   log('error', 'request failed', { method: request.method, path: request.url, error });
   return { status: 500, body: { error: 'internal', message: 'The sandbox server failed; its log says why.' } };
 }

@@ -8,6 +8,7 @@ import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from '..
 import { hasConversation } from '../claude/claude-command.ts';
 import { ClaudeStartError } from '../claude/claude-process.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
+import { isDiskFull } from '../files/disk-space.ts';
 import { mkdir } from '../files/inside.ts';
 import { makeShareFolder } from '../files/outgoing-files.ts';
 import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
@@ -224,8 +225,16 @@ function setupNote({ record, paths }: IncarnationContext): string | null {
   return `Note: ${record.setup.summary}. Its output is in ${paths.setupLog}.`;
 }
 
+/** Whatever was done when it happened, that is what people have to see to. */
+function diskFull(error: unknown): SandboxEventBody {
+  const step = error instanceof PreparationError ? error.step : 'worktree';
+  const hint = 'Free space on the machine of the sandbox server, or give it a larger disk; then comment to try again.';
+  return { type: 'failed', step, message: `The disk of the sandbox server is full: ${messageOf(error)}`, hint };
+}
+
 /** What is reported of an error that ended the preparations. */
 export function failureEvent(error: unknown, context: IncarnationContext): SandboxEventBody {
+  if (isDiskFull(error)) return diskFull(error);
   if (error instanceof PreparationError) {
     return { type: 'failed', step: error.step, message: error.message, hint: error.hint };
   }

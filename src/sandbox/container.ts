@@ -79,6 +79,9 @@ export class ContainerSandbox implements Sandbox {
     return sendCommand(this.#fetch, sessionId, command);
   }
 
+  /** Its disk ends with it. */
+  async purge(): Promise<void> {}
+
   files(sessionId: string): Promise<GivenFile[]> {
     return listFiles(this.#fetch, sessionId);
   }

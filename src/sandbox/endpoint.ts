@@ -2,7 +2,16 @@
 import { withTimeout } from '../lib/timeout.ts';
 import type { GivenFile } from '../protocol/files.ts';
 import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
-import { bodyType, isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';
+import {
+  bodyType,
+  isKnown,
+  listFiles,
+  purgeSession,
+  putFile,
+  type SandboxFetch,
+  sendCommand,
+  startSession,
+} from './http.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** A start answers before the workspace is prepared, so nothing takes long. */
@@ -63,6 +72,10 @@ export class EndpointSandbox implements Sandbox {
 
   command(sessionId: string, command: SandboxCommand): Promise<void> {
     return sendCommand(this.#fetch, sessionId, command);
+  }
+
+  purge(sessionId: string, generation: number): Promise<void> {
+    return purgeSession(this.#fetch, sessionId, generation);
   }
 
   files(sessionId: string): Promise<GivenFile[]> {

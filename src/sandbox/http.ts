@@ -67,6 +67,17 @@ export async function sendCommand(fetch: SandboxFetch, sessionId: string, comman
   await response.body?.cancel();
 }
 
+/** `DELETE /sessions/:id?purge=true` @param generation those after it stay; a server of an earlier version does not ask @throws SandboxError */
+export async function purgeSession(fetch: SandboxFetch, sessionId: string, generation: number): Promise<void> {
+  try {
+    const path = `/sessions/${sessionId}?purge=true&generation=${generation}`;
+    const response = await send(fetch, path, { method: 'DELETE' });
+    await response.body?.cancel();
+  } catch (error) {
+    if (!(error instanceof SandboxLostError)) throw error;
+  }
+}
+
 /** `GET /sessions/:id/files` @throws SandboxError */
 export async function listFiles(fetch: SandboxFetch, sessionId: string): Promise<GivenFile[]> {
   const response = await send(fetch, `/sessions/${sessionId}/files`, { method: 'GET' });
@@ -119,11 +130,14 @@ async function send(fetch: SandboxFetch, path: string, init: Parameters<SandboxF
   throw new SandboxError(`the sandbox refused: ${message}`, {
     retryable: response.status >= 500 || response.status === 429 || response.status === 404,
     hint: hintOf(response.status, word),
+    ...(word === 'disk-full' && { reason: `Waiting for the sandbox: the disk of its server is full. ${message}` }),
     ...(response.status === 503 && { reason: 'Waiting for the sandbox: its server is shutting down or busy' }),
   });
 }
 
 function hintOf(status: number, word: string): string {
+  if (word === 'disk-full')
+    return 'Free space on the machine of the sandbox server, or give it a larger disk (GET /health there says how much is left); then comment to try again.';
   if (word === 'protocol') return SAME_COMMIT;
   if (status !== 401) return 'Check the log of the sandbox server, then comment to try again.';
   return 'The secret that this Worker has for the sandbox server (SANDBOX_ENDPOINT_SECRET, or what was stored for the repository) and CYRUS_SANDBOX_SECRET of the server differ.';

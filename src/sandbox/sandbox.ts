@@ -24,6 +24,8 @@ export interface Sandbox {
    */
   start(sessionId: string, body: StartSession): Promise<SandboxStatus>;
   command(sessionId: string, command: SandboxCommand): Promise<void>;
+  /** Deletes what is kept of the session's lives up to this one. One that has nothing of it has done so. @throws SandboxError */
+  purge(sessionId: string, generation: number): Promise<void>;
   /** The files that the session was given. */
   files(sessionId: string): Promise<GivenFile[]>;
   /** Gives the session a file; `name` is a FILE_NAME, the same name again replaces the file. */

@@ -19,6 +19,7 @@ describe('the server', () => {
     expect(await health.json()).toMatchObject({
       claude: packageJson.devDependencies['@anthropic-ai/claude-code'],
       sessions: 0,
+      disk: { freeMiB: expect.any(Number), totalMiB: expect.any(Number) },
       atWork: 0,
     });
     for (const shown of ['', 'Bearer wrong', SERVER_SECRET]) {
@@ -66,7 +67,8 @@ describe('the server', () => {
     expect(processesOf(stage, 'shop-1')).toEqual([]);
     const refused = await stage.command('shop-1', { type: 'prompt', id: crypto.randomUUID(), turn: 1, text: 'x' });
     expect(refused.status).toBe(409);
-    expect((await remove('?purge=true')).status).toBe(200);
+    expect((await remove('?purge=true&generation=0')).status).toBe(409);
+    expect((await remove('?purge=true&generation=1')).status).toBe(200);
     expect(await readdir(`${stage.root}/sessions`)).toEqual([]);
     expect((await remove()).status).toBe(404);
     await stage.start('shop-1', { generation: 2 });

@@ -64,6 +64,15 @@ export const stopSandbox: Perform<'stop-sandbox'> = ({ id, turn }, surroundings)
     return null;
   });
 
+/** Deleting twice is deleting once, and the server keeps later lives. */
+export const purgeSandbox: Perform<'purge-sandbox'> = async ({ generation }, surroundings) => {
+  const { state } = surroundings;
+  // Otherwise another turn has begun meanwhile, and may have its sandbox there.
+  const isAtRest = state.phase.name === 'waiting' && state.sandbox.streamId === null;
+  if (isAtRest) await sandboxFor(surroundings, state.id, generation).purge(state.id, generation);
+  return null;
+};
+
 /** The sandbox of the session's present life. */
 function sandboxOf(surroundings: Surroundings): Sandbox {
   const { state } = surroundings;

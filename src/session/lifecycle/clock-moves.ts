@@ -35,7 +35,7 @@ export function setForward(state: SessionState, now: number, isDoubted: boolean)
 
 /** What changes in the state: since when things are waited for. Times that others gave, such as a limit's reset, stay. */
 export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
-  const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue } = state;
+  const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
   const moved = { ...phase, since: phase.since + by };
   if ('turn' in moved) moved.turn = { ...moved.turn, startedAt: moved.turn.startedAt + by };
   if ('askAt' in moved) moved.askAt += by;
@@ -45,6 +45,7 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
     ...(expectedThread &&
       expectedThread.since !== OPENING && { expectedThread: { ...expectedThread, since: expectedThread.since + by } }),
     ...(alsoExpected && { alsoExpected: alsoExpected.map((one) => ({ ...one, since: one.since + by })) }),
+    ...(overAt && { overAt: overAt + by }),
     ...(saveDue && { saveDue: saveDue + by }),
     ...(editDue && { editDue: { ...editDue, first: editDue.first + by, at: editDue.at + by } }),
     agentSessions: Object.fromEntries(

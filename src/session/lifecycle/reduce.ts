@@ -24,7 +24,7 @@ import { waitNoLonger } from './turn/pull-request.ts';
 import { askForRoom, resumeParked } from './turn/resumption.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
-import { ALARM_REASON, endTurn, lookForSandbox, stopped } from './turn/turn.ts';
+import { ALARM_REASON, endTurn, lookForSandbox, purgeSandbox, stopped } from './turn/turn.ts';
 import { remindOfParking } from './turn/usage-limit.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
@@ -169,6 +169,9 @@ function deadlinePassed(step: Step): void {
       }
       case 'edit':
         tellEdit(step);
+        break;
+      case 'purge':
+        purgeSandbox(step);
         break;
       case 'park':
         park(step);

@@ -11,7 +11,7 @@ import type { EffectDefinition } from './definition.ts';
 import { attachPullRequest, lookAtIssue, startIssue } from './issue.ts';
 import { archiveTurn, indexSession, openPullRequest } from './records.ts';
 import type { Cause, RetryPolicy } from './retry-policies.ts';
-import { answerSandbox, decideSandbox, promptSandbox, startSandbox, stopSandbox } from './sandbox.ts';
+import { answerSandbox, decideSandbox, promptSandbox, purgeSandbox, startSandbox, stopSandbox } from './sandbox.ts';
 import { openThread, say, show } from './threads.ts';
 
 const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
@@ -25,6 +25,7 @@ const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
   'answer-sandbox': answerSandbox,
   'decide-sandbox': decideSandbox,
   'stop-sandbox': stopSandbox,
+  'purge-sandbox': purgeSandbox,
   'find-room': findRoom,
   'ask-place': askPlace,
   'give-place': givePlace,

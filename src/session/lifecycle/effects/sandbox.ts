@@ -1,7 +1,7 @@
 /** Effects on the sandbox: its start, and the commands that Claude's process is given. */
 import * as z from 'zod';
 import type { Lost } from '../model/effect-results.ts';
-import { type EffectOf, SANDBOX_LANE } from '../model/effects.ts';
+import { type EffectOf, PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
 import type { Step } from '../model/transition.ts';
 import { decisionUndelivered } from '../questions/answer.ts';
 import { answerUndelivered } from '../questions/ask.ts';
@@ -11,7 +11,7 @@ import { close, failTurn } from '../turn/turn.ts';
 import { type DeadLetter, type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
 import {
   A_DAY,
-  HALF_A_MINUTE,
+  HALF_A_DAY, HALF_A_MINUTE,
   HALF_AN_HOUR,
   LONG_ATTEMPT_LIMIT_MS,
   type Retry,
@@ -105,6 +105,20 @@ export const stopSandbox: EffectDefinition<'stop-sandbox'> = {
   onDone: replaceLost,
   onDelayed: nothing,
   onFailed: recordDeadLetter,
+};
+
+export const purgeSandbox: EffectDefinition<'purge-sandbox'> = {
+  stored: z.looseObject({ generation: z.number() }),
+  // A lane of its own: a start that comes after it empties it and does not wait.
+  lane: () => PURGE_LANE,
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  isSuperseded: never,
+  isCovered: never,
+  describe: () => 'Deleting the files of the session on the sandbox server',
+  onDone: nothing,
+  onDelayed: nothing,
+  // Nobody waits for it; the log says that the server keeps them.
+  onFailed: nothing,
 };
 
 /** What was sent to a sandbox that has nothing of the session any more is sent to another one. */

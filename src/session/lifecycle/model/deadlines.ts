@@ -26,10 +26,16 @@ export const ROOM_POLL_MS = 10 * 60_000;
 /** How often a queued session asks for its queue position, in case a notification was lost. */
 export const PLACE_POLL_MS = 60_000;
 
+/** What a sandbox server keeps of an issue that is over is deleted after this long: somebody may open it again at once. */
+export const DISK_KEPT_OVER_MS = 3_600_000;
+/** The same of any other session at rest; it goes on from its checkpoint. */
+export const DISK_KEPT_MS = 14 * 24 * 3_600_000;
+
 export type Deadline =
   | {
       name:
         | 'edit'
+        | 'purge'
         | 'stop'
         | 'save'
         | 'proposal'
@@ -55,8 +61,10 @@ export function deadlines(state: SessionState): Deadline[] {
 function phaseDeadlines(state: SessionState): Deadline[] {
   const { phase, sandbox } = state;
   switch (phase.name) {
-    case 'waiting':
-      return [];
+    case 'waiting': {
+      const at = purgeAt(state, phase.since);
+      return at === null ? [] : [{ name: 'purge', at }];
+    }
     case 'asking':
       if (phase.about.kind === 'permission') return [{ name: 'permission', at: phase.since + PERMISSION_LIMIT_MS }];
       return phase.about.kind === 'claude' && phase.about.isLive ? [{ name: 'park', at: phase.since + PARK_MS }] : [];
@@ -86,6 +94,18 @@ function phaseDeadlines(state: SessionState): Deadline[] {
     case 'working':
       return whileAtWork(state, phase.since);
   }
+}
+
+/** When the files of a session at rest are deleted on its sandbox server; null: there are none there, or something still runs. */
+function purgeAt(
+  { sandbox, arrangement, background, queue, saveDue, overAt }: SessionState,
+  since: number,
+): number | null {
+  // A container's disk ends with it.
+  const isOnServer = arrangement?.placement !== undefined && arrangement.placement.kind !== 'container';
+  if (!isOnServer || sandbox.streamId === null || queue.length > 0 || background || saveDue != null) return null;
+  const kept = since + DISK_KEPT_MS;
+  return overAt == null ? kept : Math.min(kept, Math.max(since, overAt) + DISK_KEPT_OVER_MS);
 }
 
 function whileAtWork(state: SessionState, since: number): Deadline[] {

@@ -102,6 +102,7 @@ export interface EffectResults {
   'answer-sandbox': null;
   'decide-sandbox': null;
   'stop-sandbox': Lost | null;
+  'purge-sandbox': null;
   /** When there is room within Claude's limits, in ms since the epoch; null: not known. */
   'find-room': { kind: 'room'; at: number | null };
   'ask-place': QueuePosition;

@@ -49,6 +49,8 @@ export type Effect =
   | { kind: 'decide-sandbox'; id: string; requestId: string; call: string; key: string | null; decision: Decision }
   /** `inOrder`: after the prompts before it and before those after it, instead of at once. */
   | { kind: 'stop-sandbox'; id: string; turn: number; inOrder?: boolean }
+  /** Delete what a sandbox server keeps of this life and those before; nothing goes on from it. */
+  | { kind: 'purge-sandbox'; generation: number }
   /** Ask when an account of Claude's has room for a parked session. */
   | { kind: 'find-room' }
   /** Ask for a slot among the workspace's sessions that are at work, or for the queue position. */
@@ -82,6 +84,9 @@ export type EffectOf<K extends EffectKind> = Extract<Effect, { kind: K }>;
 
 /** The lane of starts and prompts; emptied when a stop makes them pointless. */
 export const SANDBOX_LANE = 'sandbox';
+
+/** The lane of deletions on sandbox servers; emptied when the session starts a sandbox again. */
+export const PURGE_LANE = 'purge';
 
 /** The lane of pull requests. */
 export const PULL_REQUEST_LANE = 'pull-request';

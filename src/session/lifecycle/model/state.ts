@@ -328,6 +328,11 @@ export interface SessionState {
   context: ContextItem[];
   /** What was brought in within the hour that it names; left out before that was counted. */
   intake?: Intake;
+  /**
+   * When the issue was completed, canceled, archived or removed, or Cyrus lost access to it, in ms since the epoch; null or left out: it
+   * is open, as far as is known. Asking again opens it.
+   */
+  overAt?: number | null;
   /** Who changed the wishes in the issue's description since this session is there, oldest first; left out: nobody. */
   wishEdits?: WishEdit[];
   /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */

@@ -79,6 +79,7 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   const { issue, askedAt = 0 } = step.state;
   if (event.why === 'no-access' && !event.teamIds.includes(issue?.teamId ?? '')) return;
   noteStop(step, event.at);
+  if (event.why !== 'unassigned') step.set({ overAt: step.now });
   const at = event.at ?? null;
   dropExpected(step, at);
   // A person who asks after that has installed Cyrus again.

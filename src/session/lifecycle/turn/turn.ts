@@ -2,7 +2,7 @@
 import { historyTrouble } from '../../../claude/history.ts';
 import { type ChosenModel, describeResult } from '../../../claude/words.ts';
 import { awaitEnd } from '../../../linear/activities.ts';
-import { SANDBOX_LANE } from '../model/effects.ts';
+import { PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
 import {
   addUsage,
   currentTurn,
@@ -43,6 +43,7 @@ export function beginTurn(step: Step, requests: readonly Request[], resume?: str
   const number = step.state.turns + 1;
   const turn: Turn = { number, startedAt: step.now, prompts: [...requests], losses: 0 };
   step.set({ turns: number, turnUsage: noUsage, queue: [], calls: [] });
+  if (step.state.overAt != null) step.set({ overAt: null });
   const isWaiting = resume !== undefined || requests.some((request) => !isAtClaude(request));
   step.enter(
     isWaiting
@@ -109,8 +110,16 @@ export function close(step: Step, requests: readonly Request[], how: Closing): v
 export function startSandbox(step: Step): void {
   const { sandbox } = step.state;
   const generation = Math.max(1, sandbox.generation);
+  step.transition.cancelledLanes.push(PURGE_LANE);
   step.set({ sandbox: { ...sandbox, generation, heardAt: step.now } });
   step.effect({ kind: 'start-sandbox', generation });
+}
+
+/** Nothing of the session is needed on its sandbox server any more: the next turn, if there is one, goes on from the checkpoint. */
+export function purgeSandbox(step: Step): void {
+  const { sandbox } = step.state;
+  step.set({ sandbox: { generation: sandbox.generation + 1, streamId: null, cursor: 0, heardAt: step.now } });
+  step.effect({ kind: 'purge-sandbox', generation: sandbox.generation });
 }
 
 /** The sandbox was silent for too long: it is looked for, and should be at work, for its prompts went before. */
