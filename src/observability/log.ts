@@ -76,18 +76,50 @@ export function redact(text: string): string {
 }
 
 /**
- * Writes one line of log: `{ event, …fields }` through console.log.
+ * How much a line matters. `error`: somebody has to see to it; `warn`: something failed that Cyrus tries again or goes on without;
+ * `info`: what happened.
+ */
+export type LogLevel = 'info' | 'warn' | 'error';
+
+/** Events that somebody has to see to, beside those that begin with `alert.`. */
+const ERRORS: ReadonlySet<string> = new Set([
+  'session.storage.unreadable',
+  'session.effect.given_up',
+  'session.batch.failed',
+  'session.event.failed',
+  'session.outbox.failed',
+  'storage.migration.failed',
+]);
+const FAILURE = /\.(failed|unreachable|unreadable|unknown|missing|incomplete|lost|misfit)$/;
+
+function levelOf(event: LogEvent): LogLevel {
+  if (event.startsWith('alert.') || ERRORS.has(event)) return 'error';
+  return FAILURE.test(event) ? 'warn' : 'info';
+}
+
+/**
+ * Writes one line of log: `{ event, level, …fields }`, an error by console.error, so that the platform groups it. What wants a person has
+ * `alert: true`.
  * @param event dot name of what happened
  * @param fields plain values; errors become their name, message, shortened stack and causes
  */
 export function log(event: LogEvent, fields: LogFields = {}): void {
-  const record: Record<string, unknown> = { event };
+  const level = fields.status === 500 ? 'error' : levelOf(event);
+  const isAlert = event.startsWith('alert.');
+  const record: Record<string, unknown> = { event, level, ...(isAlert && { alert: true }) };
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     record[name] = forbiddenNames.has(name.toLowerCase()) ? REDACTED : loggable(value);
   }
-  console.log(record);
+  WRITERS[level](record);
 }
+
+/** Looked up at each call: tests and the platform may replace them. */
+const WRITERS: Record<LogLevel, (record: object) => void> = {
+  info: (record) => console.log(record),
+  warn: (record) => console.warn(record),
+  error: (record) => console.error(record),
+};
 
 function loggable(value: LogValue): unknown {
   if (typeof value === 'string') return redact(value);

@@ -153,7 +153,7 @@ export class IssueSession extends DurableObject<Env> {
       why = `its storage cannot be read (${asError(error).message})`;
     }
     this.#readOnly = readOnly(this.ctx.id.toString(), stored, why ?? '');
-    log('session.storage.unreadable', { session: this.ctx.id.toString(), why });
+    log('session.storage.unreadable', { ...this.#named(), why });
     return null;
   }
 
@@ -246,7 +246,7 @@ export class IssueSession extends DurableObject<Env> {
     try {
       this.#commit(() => ({ state, event: { type: 'sandbox-reported', batch, ...this.#counted() } }));
     } catch (error) {
-      log('session.batch.failed', { session: state.id, events: batch.events.length, error: asError(error) });
+      log('session.batch.failed', { ...this.#named(), events: batch.events.length, error: asError(error) });
       if (batch.events.length === 0) throw error;
       for (const event of batch.events) this.#takeInAlone(batch, event);
     }
@@ -262,7 +262,7 @@ export class IssueSession extends DurableObject<Env> {
     try {
       take(event);
     } catch (error) {
-      log('session.event.failed', { session: this.ctx.id.toString(), type: event.type, error: asError(error) });
+      log('session.event.failed', { ...this.#named(), type: event.type, error: asError(error) });
       take(asUnreadable(event, asError(error).message));
     }
   }
@@ -491,7 +491,7 @@ export class IssueSession extends DurableObject<Env> {
       const activity = { content: { type: 'error', body: words }, ephemeral: false } as const;
       await client.post(agentSessionId, { activities: [{ id: crypto.randomUUID(), activity }] });
     } catch (error) {
-      log('session.read_only_notify.failed', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.read_only_notify.failed', { ...this.#named(), error: asError(error) });
     }
   }
 
@@ -572,7 +572,7 @@ export class IssueSession extends DurableObject<Env> {
     const by = back === 0 ? setForward(state, now, this.#isDoubted) : back;
     this.#isDoubted = by > 0;
     if (by === 0) return false;
-    log('session.clock.moved', { session: state.id, by });
+    log('session.clock.moved', { ...this.#named(), by });
     this.#isMoving = true;
     try {
       this.#commit(() => {
@@ -592,17 +592,37 @@ export class IssueSession extends DurableObject<Env> {
   #follow({ state, effects }: Transition, written: readonly Written[]): true {
     this.#state = state;
     this.#audience.tell(state, written);
+    this.#logTurns(written);
     // Effects run beside the request that caused them; the alarm stands by in case the object dies meanwhile.
     if (effects.length > 0) this.ctx.waitUntil(this.#carryOut());
     this.#arm();
     return true;
   }
 
+  /** The session as the log names it: also by its issue, as people know it. */
+  #named(): { session: string; issue?: string; workspace?: string } {
+    const session = this.ctx.id.toString();
+    const { issue, workspaceId: workspace } = this.#state ?? {};
+    return { session, ...(issue && { issue: issue.identifier }), ...(workspace !== undefined && { workspace }) };
+  }
+
+  /** One line for the beginning and one for the end of each turn. */
+  #logTurns(written: readonly Written[]): void {
+    for (const item of written) {
+      if (!('entry' in item)) continue;
+      const { entry } = item;
+      if (entry.kind === 'turn-started') log('session.turn.started', { ...this.#named(), turn: entry.turn });
+      if (entry.kind !== 'turn-ended') continue;
+      const { turn, outcome, reason, durationMs } = entry;
+      log('session.turn.ended', { ...this.#named(), turn, outcome, reason, durationMs });
+    }
+  }
+
   #sandboxGone(generation: number): void {
     try {
       this.#commit(() => this.#state && { state: this.#state, event: { type: 'sandbox-unreachable', generation } });
     } catch (error) {
-      log('session.sandbox_mark.failed', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.sandbox_mark.failed', { ...this.#named(), error: asError(error) });
     }
   }
 
@@ -623,7 +643,7 @@ export class IssueSession extends DurableObject<Env> {
       this.#workspaceName = workspace?.name ?? '';
       if (!this.#readOnly) this.ctx.storage.kv.put(WORKSPACE_NAME, this.#workspaceName);
     } catch (error) {
-      log('session.workspace_name.unknown', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.workspace_name.unknown', { ...this.#named(), error: asError(error) });
     }
   }
 
@@ -642,7 +662,7 @@ export class IssueSession extends DurableObject<Env> {
       if (leased.length > 0) this.#arm();
       await Promise.all(leased.map((together) => this.#tryOnce(together)));
     } catch (error) {
-      log('session.outbox.failed', { session: this.ctx.id.toString(), error: asError(error) });
+      log('session.outbox.failed', { ...this.#named(), error: asError(error) });
     }
   }
 
@@ -662,7 +682,7 @@ export class IssueSession extends DurableObject<Env> {
   #giveUpFatal(): void {
     for (const pending of this.#outbox.fatal()) {
       const { effect, attempts } = pending;
-      log('session.effect.fatal', { session: this.ctx.id.toString(), effect: effect.kind, attempts });
+      log('session.effect.given_up', { ...this.#named(), effect: effect.kind, attempts, reason: 'crash' });
       const error = 'Cyrus crashed on every attempt';
       this.#settle([pending], { type: 'effect-failed', effect, attempts, error, hint: null });
     }
@@ -688,21 +708,22 @@ export class IssueSession extends DurableObject<Env> {
       secretCopy: storedSecret(this.ctx.storage.kv),
     });
     if (outcome.kind === 'done') this.#settle(together, { type: 'effect-done', effect, result: outcome.result });
-    else this.#takeFailure(together, state.id, outcome);
+    else this.#takeFailure(together, outcome);
     await this.#carryOut();
   }
 
-  #takeFailure(together: Pending[], session: string, failure: Failure): void {
+  #takeFailure(together: Pending[], failure: Failure): void {
     const { message, hint, error } = failure;
     const cause = failure.kind === 'terminal' ? 'terminal' : failure.cause;
     const effects = together.map(({ effect }) => effect.kind).join(' ');
     const attempts = Math.max(...together.map((pending) => pending.attempts));
-    log('session.effect.failed', { session, effect: effects, attempts, cause, error });
     if (failure.kind === 'terminal' && together.length > 1) {
       // One of them is refused, or was done by an attempt that was cut off: each by itself tells which.
+      log('session.effect.separated', { ...this.#named(), effect: effects, reason: message });
       this.#outbox.separate(together, message, Date.now());
       return;
     }
+    log('session.effect.failed', { ...this.#named(), effect: effects, attempts, cause, error });
     const isOver = ({ effect, attempts: tried }: Pending) =>
       failure.kind === 'terminal' || isGivenUp(effect, tried, failure.cause);
     const again = together.filter((pending) => !isOver(pending));
@@ -715,6 +736,7 @@ export class IssueSession extends DurableObject<Env> {
     }
     for (const pending of together.filter(isOver)) {
       const { effect, attempts: tried } = pending;
+      log('session.effect.given_up', { ...this.#named(), effect: effect.kind, attempts: tried, reason: message });
       this.#settle([pending], { type: 'effect-failed', effect, attempts: tried, error: message, hint });
     }
     this.#arm();

@@ -89,7 +89,7 @@ async function read(env: Env, cache: Known): Promise<void> {
 /** One setting that does not fit, e.g. a budget after a change to a subscription, takes none of the others along. */
 function merged(env: Env, rows: readonly Row[], workspaceId: string | null): Config {
   const { values, misfits } = fitting(env, inOrder(rows, workspaceId));
-  for (const { key, why } of misfits) log('alert.settings.misfit', { alert: true, setting: key, why });
+  for (const { key, why } of misfits) log('alert.settings.misfit', { setting: key, why });
   return configWith(env, values);
 }
 

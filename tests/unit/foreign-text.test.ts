@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { promptsInLines } from '../../container/claude/transcript.ts';
 import { PROJECT } from '../../dev/settings.ts';
 import { initialPlan, readPlan } from '../../src/claude/plan.ts';
@@ -22,10 +22,11 @@ import { readChoice, readChoices } from '../../src/session/lifecycle/questions/c
 import { spokenModel } from '../../src/session/lifecycle/start/wishes.ts';
 import { findEntries } from '../../src/session/viewers/find-entries.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { expectLinear } from './support/hostile-texts.ts';
 import { argumentsFor, functionsIn, textFunctions } from './support/text-readers.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const facts = (text: string) => ({
   issue: { identifier: 'ENG-1', title: text, url: 'https://linear.app/acme/issue/ENG-1' },

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { request } from '../../src/linear/api/request.ts';
 import { log } from '../../src/observability/log.ts';
 import { cutWhole, sendable, sendableData } from '../../src/protocol/text/sendable-text.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
 const NUL = String.fromCharCode(0);
 const ODD = `a${NUL}b\u0007c\u0008d\u001be\u0085f\uffffg\tok\nline`;
@@ -39,7 +40,7 @@ describe('text that is sent', () => {
   });
 
   it('is so in the log', () => {
-    const lines = vi.spyOn(console, 'log').mockImplementation(() => {});
+    const lines = spyOnLog();
     log('area.thing.happened', { why: ODD, error: new Error(ODD) });
     expect(JSON.stringify(lines.mock.calls)).not.toMatch(/\\u00(?:0[0-8bcef]|1|7f)/i);
     log('area.thing.happened', { why: `${'x'.repeat(1_999)}😀${'y'.repeat(3_000)}` });

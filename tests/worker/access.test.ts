@@ -3,8 +3,9 @@ import { Hono } from 'hono';
 import { describe, expect, it, vi } from 'vitest';
 import { access } from '../../src/routes/middleware/browser-access.ts';
 import { securityHeaders } from '../../src/routes/middleware/security-headers.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const app = new Hono<{ Bindings: Env }>();
 app.use(securityHeaders, access);

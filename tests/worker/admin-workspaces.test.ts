@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { admin } from '../../src/routes/admin/index.ts';
 import {
   findRepository,
@@ -10,6 +10,7 @@ import {
   upsertWorkspace,
 } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { allowanceHeaders, FakeLinear } from './support/fake-linear.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
@@ -17,7 +18,7 @@ const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 let linear: FakeLinear;
 
 beforeEach(() => {
-  vi.spyOn(console, 'log').mockImplementation(() => {});
+  spyOnLog();
   linear = new FakeLinear();
 });
 

@@ -1,14 +1,15 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
 import { admin } from '../../src/routes/admin/index.ts';
 import { findRepository, findWorkspace, openDatabase } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 const production: Env = { ...env, ENVIRONMENT: 'production' };
 const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app-1', accessToken: 'lin_oauth_secret_of_acme' };
 const credential = { username: 'cyrus', password: 'git-password-secret' };

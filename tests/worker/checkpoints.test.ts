@@ -1,14 +1,15 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { putCheckpointObject, removeObsoleteObjects } from '../../src/store/checkpoints.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK, asTheSessionSays } from './support/standing.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const config = { encryptionKey: env.ENCRYPTION_KEY };
 const app = new Hono<{ Bindings: Env }>().route(

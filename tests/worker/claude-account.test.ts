@@ -8,6 +8,7 @@ import type { Asker } from '../../src/gateway/claude/spending.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { readTokenRecords, reportUsage } from '../../src/store/usage.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
 const POOL = {
   ...env,
@@ -22,7 +23,7 @@ const API = {
 };
 const IMPATIENT = { ...env, CLAUDE_ANSWER_SECONDS: '1', CLAUDE_STALL_SECONDS: '1' };
 const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 const HOUR = 3_600_000;
 const EVENTS = { headers: { 'content-type': 'text/event-stream' } };
 const BODY = '{"model":"claude-sonnet-5-5","messages":[]}';

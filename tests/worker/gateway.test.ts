@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
 import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
@@ -11,6 +11,7 @@ import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway/index
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
 import { identityOf } from '../../src/store/repository-cache.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const OAUTH_TOKEN = 'real-oauth-token-of-the-test';
@@ -43,7 +44,7 @@ const app = new Hono<{ Bindings: Env }>().route(
   '/gateway',
   gatewayApp({ base: '/gateway', fetcher, standing: async () => standing }),
 );
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 
 async function ask(
   path: string,

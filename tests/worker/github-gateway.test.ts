@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const config = { encryptionKey: env.ENCRYPTION_KEY };
@@ -68,7 +69,7 @@ beforeEach(() => {
     good.add(token);
     return Response.json({ token, expires_at: new Date(Date.now() + 3_600_000).toISOString() }, { status: 201 });
   });
-  vi.spyOn(console, 'log').mockImplementation(() => {});
+  spyOnLog();
 });
 
 const git = async (request: Request): Promise<Response> => {

@@ -1,8 +1,9 @@
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 vi.spyOn(console, 'error').mockImplementation(() => {});
 
 describe('every answer of the Worker', () => {

@@ -6,11 +6,12 @@ import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { renderLog } from '../../src/session/effects/log-document.ts';
 import { getPatch } from '../../src/store/logs.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
 import { BOOT_ID, Outside, STREAM_ID } from './support/outside.ts';
 import { page, registerWorkspace, session } from './support/sessions.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const app = new Hono<{ Bindings: Env }>().route('/gateway', gatewayApp({ base: '/gateway' }));
 let outside: Outside;

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, upsertWorkspace } from '../../src/store/database.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { Browser } from './support/browser.ts';
 import { FakeLinear } from './support/fake-linear.ts';
 
@@ -8,7 +9,7 @@ const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 let linear: FakeLinear;
 
 beforeEach(() => {
-  vi.spyOn(console, 'log').mockImplementation(() => {});
+  spyOnLog();
   linear = new FakeLinear();
 });
 

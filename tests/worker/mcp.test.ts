@@ -15,6 +15,7 @@ import {
   upsertWorkspace,
 } from '../../src/store/database.ts';
 import { findMcpServer } from '../../src/store/mcp-servers.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const SECRET = 'credential-of-the-notes-that-must-not-come-out';
@@ -40,7 +41,7 @@ const fetcher: Fetch = async (request) => {
 const app = new Hono<{ Bindings: Env }>()
   .route('/gateway', gatewayApp({ base: '/gateway', fetcher, standing: async () => AT_WORK }))
   .route('/api/admin', admin);
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 
 beforeEach(async () => {
   sent = [];

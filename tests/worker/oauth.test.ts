@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listAudit } from '../../src/store/audit.ts';
 import { findWorkspace, openDatabase, upsertRepository } from '../../src/store/database.ts';
 import { readTokens } from '../../src/store/installations.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { Browser, ORIGIN } from './support/browser.ts';
 import { FakeLinear, type FakeWorkspace } from './support/fake-linear.ts';
 
@@ -14,7 +15,7 @@ let linear: FakeLinear;
 let browser: Browser;
 
 beforeEach(() => {
-  vi.spyOn(console, 'log').mockImplementation((...line) => void logged.push(JSON.stringify(line)));
+  spyOnLog().mockImplementation((...line) => void logged.push(JSON.stringify(line)));
   linear = new FakeLinear();
   browser = new Browser();
 });

@@ -1,11 +1,12 @@
 /** The gateway on the public way: there for sandboxes that come over the network, and nowhere else. */
 import { env } from 'cloudflare:workers';
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import worker from '../../src/index.ts';
 import { deleteRepository, openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 const workspace = 'public-gateway-workspace';

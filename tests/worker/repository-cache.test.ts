@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { sha256 } from '../../src/lib/hex.ts';
@@ -8,9 +8,10 @@ import type { CacheManifest } from '../../src/protocol/repository-cache.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { identityOf, publishCacheEntry } from '../../src/store/repository-cache.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 /** The state of the session. */
 let standing: Standing;

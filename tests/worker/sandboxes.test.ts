@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { admin } from '../../src/routes/admin/index.ts';
 import { outbound, refuseOutbound } from '../../src/routes/gateway/outbound-fetch.ts';
@@ -9,10 +9,11 @@ import { isContainerOf } from '../../src/sandbox/container.ts';
 import { listRepositories, openDatabase } from '../../src/store/database.ts';
 import { reencryptSandboxSecrets } from '../../src/store/reencrypt.ts';
 import { findSandboxSecret, putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 const url = 'https://sandbox.example.com';
 const secret = 'the-secret-of-the-sandbox-server';
 const server = { workspaceId: 'w1', fullName: 'acme/shop', url };

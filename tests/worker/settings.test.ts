@@ -4,6 +4,7 @@ import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../src/store/database.ts';
 import { deleteSetting, lastConfig, putSetting, settledConfig } from '../../src/store/settings.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { ORGANIZATION } from './support/linear-webhook.ts';
 import { registerWorkspace } from './support/sessions.ts';
 
@@ -55,7 +56,7 @@ describe('a setting', () => {
   it('counts as it was read last while the database is away', async () => {
     await put('MAX_SESSIONS_AT_ONCE', '4');
     expect((await settledConfig(env, null, true)).limits.sessionsAtOnce).toBe(4);
-    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    const log = spyOnLog();
     const away = vi.spyOn(env.DB, 'prepare').mockImplementation(() => {
       throw new Error('D1 is away');
     });
@@ -67,7 +68,7 @@ describe('a setting', () => {
   it('that does not fit the variables any more is passed over, with an alert, and the others count', async () => {
     await put('MAX_SESSIONS_AT_ONCE', '5');
     await db.orm.run(sql`INSERT INTO settings VALUES ('deployment', 'CLAUDE_PLAN', 'golden', 'admin', 1)`);
-    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    const log = spyOnLog();
     expect((await settledConfig(env, null, true)).limits).toMatchObject({ sessionsAtOnce: 5, plan: 'max' });
     expect(JSON.stringify(log.mock.calls)).toContain('alert.settings.misfit');
     expect(lastConfig(env, null).limits.sessionsAtOnce).toBe(5);

@@ -1,16 +1,17 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { mintToken } from '../../src/gateway/token.ts';
 import { admin } from '../../src/routes/admin/index.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { addUsage, type UsageSum } from '../../src/store/usage.ts';
+import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
 const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const ask = async (path: string, method = 'GET') => {
   const headers = { authorization: `Bearer ${env.ADMIN_TOKEN}` };

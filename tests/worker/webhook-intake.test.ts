@@ -1,6 +1,7 @@
 /** What an operator sees of webhooks that are refused, or do not fit. */
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { spyOnLog } from '../support/log-spy.ts';
 import { created, newThread, ORGANIZATION, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { registerWorkspace } from './support/sessions.ts';
@@ -19,7 +20,7 @@ describe('an operator', () => {
     exports.default.fetch(`http://cyrus.test${path}`, { headers: { authorization: `Bearer ${env.ADMIN_TOKEN}` } });
 
   it('is told on /install, by the admin API and in the log that deliveries do not match the secret, until one does', async () => {
-    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    const log = spyOnLog();
     const before = (await operations().webhooks()).hours.at(-1)?.counts.signature ?? 0;
     for (let count = 0; count < 3; count += 1) {
       later(4_000);

@@ -157,7 +157,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     const known = this.#state.tokens[token] ?? { windows: null, problem: null };
     if (known.windows?.beyondPlan !== true || roomAt(known.windows, now) <= now) {
       const allowedUsd = this.#config.limits.overageUsd;
-      log('alert.claude.plan_exceeded', { alert: true, name: token, allowedUsd, until: roomAt(windows, now) });
+      log('alert.claude.plan_exceeded', { name: token, allowedUsd, until: roomAt(windows, now) });
     }
     this.#setToken(token, { ...known, windows: { ...windows, beyondPlan: true } });
     return this.#overageLeft(now) > 0;
@@ -221,7 +221,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     const since = isNew ? now : (known.problem?.since ?? now);
     this.#setToken(token, { ...known, problem: { fingerprint, message, since, triedAt: now } });
     if (isNew) {
-      log('alert.claude.token_refused', { alert: true, name: token, mode: this.#config.claude.access.mode, message });
+      log('alert.claude.token_refused', { name: token, mode: this.#config.claude.access.mode, message });
       this.ctx.waitUntil(this.#audit(now, token, message));
     }
     await this.#flushSoon();

@@ -111,7 +111,7 @@ export class TokenKeeper {
       await this.#flush();
       // Told once: by the call that changes the status.
       if (await this.#inTime(markTokens(database, workspaceId, sealed, 'reinstall-needed', now))) {
-        log('alert.linear.reinstall_needed', { alert: true, workspace: workspaceId, reason: why });
+        log('alert.linear.reinstall_needed', { workspace: workspaceId, reason: why });
         const action = 'workspace.reinstall-needed';
         await audit(database, { at: now, actor: 'linear', action, workspaceId, details: { reason: why } });
       }

@@ -45,7 +45,7 @@ async function report(env: Env): Promise<void> {
   reportedAt = Date.now();
   if (told.goodAt !== null) goodReportedAt = told.goodAt;
   for (const { kind, workspace, count } of faults) {
-    if (kind === 'signature') log('alert.linear.webhook_signature', { alert: true, count });
+    if (kind === 'signature') log('alert.linear.webhook_signature', { count });
     else log('linear.webhook.refused', { kind, workspace, count });
   }
   try {

@@ -54,13 +54,13 @@ linearWebhook.post(
     }
     const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
     if (parsed.kind === 'malformed') {
-      log('alert.linear.webhook_misfit', { alert: true, kind: 'malformed', message: parsed.message });
+      log('alert.linear.webhook_misfit', { kind: 'malformed', message: parsed.message });
       c.executionCtx.waitUntil(noteFault(c.env, 'malformed'));
       return ignore(c, 'malformed', null);
     }
     if (parsed.kind === 'misfit') {
       // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
-      log('alert.linear.webhook_misfit', { alert: true, kind: parsed.type, message: parsed.message });
+      log('alert.linear.webhook_misfit', { kind: parsed.type, message: parsed.message });
       c.executionCtx.waitUntil(noteFault(c.env, 'misfit', parsed.workspaceId));
       return ignore(c, `misfit:${parsed.type}`, parsed.workspaceId);
     }
@@ -71,7 +71,7 @@ linearWebhook.post(
     // It is signed, so the clock here is behind, or Linear's ahead. Refused, it would be lost, and Linear switches off webhooks
     // that keep failing; what makes a repeat harmless is that a delivery is taken once.
     if (age < -MAX_SKEW_MS) {
-      log('alert.linear.clock_ahead', { alert: true, workspace: organizationId, aheadMs: -age });
+      log('alert.linear.clock_ahead', { workspace: organizationId, aheadMs: -age });
       c.executionCtx.waitUntil(noteFault(c.env, 'clock-ahead', organizationId));
     }
     // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
@@ -136,7 +136,17 @@ async function deliver(
   if (!request) return ignore(c, 'nothing_asked', workspaceId);
   const { sessionName, ...delivery } = request;
   const session = c.env.ISSUE_SESSION.getByName(sessionName);
-  return c.json({ outcome: await session.accept({ ...delivery, deliveryId, origin }) });
+  const outcome = await session.accept({ ...delivery, deliveryId, origin });
+  const { about, event } = delivery;
+  log('linear.webhook.accepted', {
+    workspace: workspaceId,
+    session: session.id.toString(),
+    issue: about?.issue?.identifier,
+    type: event.type,
+    delivery: deliveryId,
+    outcome: typeof outcome === 'string' ? outcome : 'closed',
+  });
+  return c.json({ outcome });
 }
 
 /** Cyrus lost a team, or the workspace: whatever runs there is stopped. */

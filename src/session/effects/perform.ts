@@ -13,7 +13,14 @@ import { attachPullRequest, lookAtIssue, openThread, startIssue } from './linear
 import { openPullRequest } from './open-pull-request.ts';
 import { postTogether } from './post-to-thread.ts';
 import { askPlace, findRoom, givePlace } from './queue-slots.ts';
-import { answerSandbox, decideSandbox, promptSandbox, purgeSandbox, startSandbox, stopSandbox } from './sandbox-commands.ts';
+import {
+  answerSandbox,
+  decideSandbox,
+  promptSandbox,
+  purgeSandbox,
+  startSandbox,
+  stopSandbox,
+} from './sandbox-commands.ts';
 import { archiveTurn, indexSession } from './session-records.ts';
 
 const performers: { [K in EffectKind]: Perform<K> } = {

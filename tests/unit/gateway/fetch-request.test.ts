@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FetchRequestReader } from '../../../src/gateway/git/fetch-request.ts';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import { forwardToSubmodule } from '../../../src/gateway/git/submodules.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
 
@@ -17,7 +18,7 @@ const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: '
 const id = '1'.repeat(40);
 const pkt = (text: string) => `${(Buffer.byteLength(text, 'latin1') + 4).toString(16).padStart(4, '0')}${text}`;
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 /** Sends a body as a hostile client would. @returns what the host has of it, null: nothing whole */
 async function send(

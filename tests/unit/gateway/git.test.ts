@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Fetch } from '../../../src/gateway/forwarding.ts';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { GitRemote } from '../../../src/gateway/git/host.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 import { Random } from '../support/random.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
@@ -20,7 +21,7 @@ const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: '
 const zero = '0'.repeat(40);
 const one = '1'.repeat(40);
 
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 beforeEach(() => {
   logged.mockClear();
 });

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type GitHost, startGitHost } from '../../../dev/git/git-host.ts';
 import type { Fetch } from '../../../src/gateway/forwarding.ts';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
@@ -15,6 +15,7 @@ import { isStorageAddress } from '../../../src/gateway/git/lfs-address.ts';
 import { SecretSearch } from '../../../src/gateway/secrets/secret-search.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 import { serve, type WebServer } from './web-server.ts';
 
 const run = promisify(execFile);
@@ -26,7 +27,7 @@ const keys = { encryptionKey: Buffer.alloc(32, 7).toString('base64') };
 const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/large', b: 'cyrus/eng-1', g: 1 };
 const author = { name: 'T', email: 't@example' };
 
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 
 let directory: string;
 let host: GitHost;

@@ -12,9 +12,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 import { Random } from '../support/random.ts';
 
 const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
@@ -26,7 +27,7 @@ let host: string;
 let before: string;
 let after: string;
 
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 const git = (...args: string[]) =>
   execFileSync('git', ['-C', host, ...args], {

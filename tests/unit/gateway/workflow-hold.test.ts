@@ -4,17 +4,18 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
 import type { HeldPush } from '../../../src/protocol/held-push.ts';
 import { fitsPart, isWorkflowName, workflowPathSchema } from '../../../src/protocol/settings/workflow-paths.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
 import { serve, type WebServer } from './web-server.ts';
 
 const run = promisify(execFile);
 const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
-vi.spyOn(console, 'log').mockImplementation(() => {});
+spyOnLog();
 
 describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
   let root: string;

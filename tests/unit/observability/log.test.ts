@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { log, redact } from '../../../src/observability/log.ts';
+import { spyOnLog } from '../../support/log-spy.ts';
 
-const logged = vi.spyOn(console, 'log').mockImplementation(() => {});
+const logged = spyOnLog();
 beforeEach(() => {
   logged.mockClear();
 });
@@ -11,7 +12,32 @@ describe('the log', () => {
   it('writes one object a call, with the event first', () => {
     log('gateway.git.refused', { status: 403, session: 'abc', missing: undefined });
     expect(logged).toHaveBeenCalledOnce();
-    expect(JSON.stringify(last())).toBe('{"event":"gateway.git.refused","status":403,"session":"abc"}');
+    expect(JSON.stringify(last())).toBe('{"event":"gateway.git.refused","level":"info","status":403,"session":"abc"}');
+  });
+
+  it('writes by level what happened, what failed for now, and what somebody has to see to, which is an alert if it says so', () => {
+    const writers = {
+      info: vi.spyOn(console, 'log'),
+      warn: vi.spyOn(console, 'warn'),
+      error: vi.spyOn(console, 'error'),
+    };
+    const cases = [
+      ['linear.webhook.accepted', 'info'],
+      ['queue.notify.failed', 'warn'],
+      ['settings.read.failed', 'warn'],
+      ['session.effect.given_up', 'error'],
+      ['alert.linear.clock_ahead', 'error'],
+    ] as const;
+    for (const [event, level] of cases) {
+      for (const writer of Object.values(writers)) writer.mockClear();
+      log(event);
+      const isAlert = event.startsWith('alert.');
+      expect(last()).toEqual({ event, level, ...(isAlert && { alert: true }) });
+      for (const [name, writer] of Object.entries(writers))
+        expect(writer).toHaveBeenCalledTimes(name === level ? 1 : 0);
+    }
+    log('worker.request.failed', { status: 500 });
+    expect(last()).toMatchObject({ level: 'error' });
   });
 
   it.each([

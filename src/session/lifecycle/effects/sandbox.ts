@@ -11,7 +11,8 @@ import { close, failTurn } from '../turn/turn.ts';
 import { type DeadLetter, type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
 import {
   A_DAY,
-  HALF_A_DAY, HALF_A_MINUTE,
+  HALF_A_DAY,
+  HALF_A_MINUTE,
   HALF_AN_HOUR,
   LONG_ATTEMPT_LIMIT_MS,
   type Retry,
