@@ -53,6 +53,32 @@ describe('the branch of a session', () => {
     }
   });
 
+  it('has no character that people do not see, whether it is a letter, a mark or none by Unicode', () => {
+    const hidden = [
+      '\u3164',
+      '\u115f',
+      '\uffa0',
+      '\u034f',
+      '\ufe0f',
+      '\u{e0101}',
+      '\u180b',
+      '\u200b',
+      '\u202e',
+      '\u{e0041}',
+    ];
+    for (const one of hidden) {
+      const facts = { identifier: 'ENG-12', title: `Fix${one}it`, branchName: `ada/eng-12-fix${one}it` };
+      for (const template of ['cyrus/{title}', '{branchName}', 'x/{identifier}-{title}']) {
+        expect(branchByTemplate(template, facts), template).not.toContain(one);
+        expect(branchByTemplate(template, facts)).toMatch(/fix-?it$/);
+      }
+    }
+    // What a script is written with stays.
+    expect(branchByTemplate('cyrus/{title}', { identifier: 'A-1', title: 'हिन्दी 修正', branchName: null })).toBe(
+      'cyrus/हिन्दी-修正',
+    );
+  });
+
   it('is Linear’s suggestion in a shape of its own where Linear gives none', () => {
     expect(branchByTemplate('{branchName}', { ...facts, branchName: null })).toBe('eng-12-round-the-carts-total');
   });

@@ -5,6 +5,7 @@
 
 import * as z from 'zod';
 import { withoutBeginning, withoutEnding } from '../../lib/linear-time.ts';
+import { cleanText } from '../text/clean-text.ts';
 import { cutWhole } from '../text/harmless-text.ts';
 
 /** What a template may name. */
@@ -102,9 +103,9 @@ function titlePart(title: string): string {
   return withoutEnding(cut, '-.') || 'work';
 }
 
-/** Text as a part of a name: letters and digits of any script stay. */
+/** Text as a part of a name: letters and digits of any script stay, as far as people see them. */
 function part(text: string): string {
-  const kept = text
+  const kept = cleanText(text)
     .normalize('NFC')
     .replace(/[^\p{L}\p{N}\p{M}._-]+/gu, '-')
     .replace(/-{2,}/g, '-')
