@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { constants, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chmod, copyFile, readFile, rename, rm } from '../files/inside.ts';
-import { type GitOptions, git, gitSays } from '../git/git.ts';
+import { GitError, type GitOptions, git, gitSays } from '../git/git.ts';
 import { listRawPaths, rawFile, rawInput, rawOutput, shownPath } from '../git/raw-path.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
@@ -25,7 +25,15 @@ import {
   readPointer,
   unsharedObjects,
 } from './store.ts';
-import { askAbout, downloadAll, LfsError, type LfsOffer, uploadAll } from './transfer.ts';
+import {
+  askAbout,
+  downloadAll,
+  type LfsAccess,
+  LfsError,
+  type LfsOffer,
+  lockedByOthers,
+  uploadAll,
+} from './transfer.ts';
 
 /** Content that is fetched for one checkout, unless told otherwise. */
 const LIMIT_BYTES = 1024 ** 3;
@@ -179,12 +187,16 @@ export async function pushLargeFiles(
 ): Promise<LfsProblem | null> {
   const stores = plan.remote.lfs;
   if (!stores) return null;
-  const pointers = (await pointersBetween(plan, head, without)).filter(
+  const brought = await pointersBetween(plan, head, without);
+  if (brought.length === 0) return null;
+  const access = { remote: plan.remote, signal: plan.signal };
+  const notPushed = `${plan.branch} was not pushed`;
+  const locked = await lockedAmong(access, brought, await changedBeside(plan, head, without));
+  if (locked !== null) return { problem: `${notPushed}: ${locked}`, isForClaude: true, retry: false };
+  const pointers = brought.filter(
     ({ oid, size }) => size > 0 && findObject({ own: stores.shared, shared: stores.shared }, oid) === null,
   );
   if (pointers.length === 0) return null;
-  const access = { remote: plan.remote, signal: plan.signal };
-  const notPushed = `${plan.branch} was not pushed`;
   try {
     const offers = new Map(
       (await askAbout(access, 'upload', uniqueObjects(pointers))).map((offer) => [offer.oid, offer]),
@@ -217,6 +229,48 @@ export async function pushLargeFiles(
     const problem = `${notPushed}: its files in Git LFS (${named(pointers)}) could not be uploaded to the git host first: ${error.message}`;
     return { problem, isForClaude: !error.passes, retry: error.passes };
   }
+}
+
+/** Who locks a file in Git LFS does so because such files cannot be merged: what others make of it meanwhile is lost. */
+async function lockedAmong(
+  access: LfsAccess,
+  brought: readonly PointerFile[],
+  changed: ReadonlySet<string>,
+): Promise<string | null> {
+  let locks: Map<string, string>;
+  try {
+    locks = await lockedByOthers(access);
+  } catch (error) {
+    // Many hosts know no locks; the host itself refuses what it must.
+    if (!(error instanceof LfsError)) throw error;
+    log('info', 'locks of Git LFS are not known', { error });
+    return null;
+  }
+  const owned = brought.flatMap(({ path }) => {
+    const owner = locks.get(Buffer.from(path, 'latin1').toString('utf8'));
+    return owner === undefined || !changed.has(path) ? [] : [`${shownPath(path)} (by ${oneLine(owner)})`];
+  });
+  const files = [...new Set(owned)];
+  if (files.length === 0) return null;
+  const more = files.length > MAX_NAMED ? ` and ${files.length - MAX_NAMED} more` : '';
+  return `others have locked files in Git LFS that it changes: ${files.slice(0, MAX_NAMED).join(', ')}${more}. Undo these changes, or ask the people of the issue to have the files unlocked.`;
+}
+
+/** Paths that are not as the host has them: what a later commit undid is not among them. */
+async function changedBeside(plan: WorkspacePlan, head: string, without: readonly string[]): Promise<Set<string>> {
+  const [before = head] = without;
+  const args = ['diff', '--name-only', '-z', '--no-renames', `${before}...${head}`, '--'];
+  const options: GitOptions = { ...inWorktree(plan), maxBytes: MAX_LISTING_BYTES };
+  // Without a common history everything is new.
+  const listed = await listRawPaths(args, options).catch((error: unknown) => {
+    if (error instanceof GitError && !plan.signal.aborted) return null;
+    throw error;
+  });
+  return new Set(listed ?? (await listRawPaths(['ls-tree', '-r', '--name-only', '-z', head], options)));
+}
+
+function oneLine(name: string): string {
+  return [...name.replace(/\s+/g, ' ')].slice(0, 100).join('').trim();
 }
 
 /** The object's own file, else a file of the worktree with the same content: a lost sandbox may have left only that. */

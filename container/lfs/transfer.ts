@@ -20,6 +20,7 @@ import { incomingFolder, type Pointer, takeObject } from './store.ts';
 const BATCH = 100;
 const TOGETHER = 4;
 const BATCH_TIMEOUT_MS = 60_000;
+const LOCKS_TIMEOUT_MS = 20_000;
 const TRANSFER_TIMEOUT_MS = 15 * 60_000;
 const RETRY_PAUSES_MS = [500, 2_000, 6_000];
 const MEDIA_TYPE = 'application/vnd.git-lfs+json';
@@ -90,6 +91,22 @@ export async function askAbout(
     }
   }
   return offers;
+}
+
+const locksSchema = z.object({
+  theirs: z.array(z.object({ path: z.string(), owner: z.object({ name: z.string() }).nullish() })),
+});
+
+/**
+ * Files that other people have locked on the host, with who did.
+ * @throws LfsError, also where the host, or a gateway of before, knows no locks
+ */
+export async function lockedByOthers(access: LfsAccess): Promise<Map<string, string>> {
+  const init = { method: 'POST', body: '{}', headers: { accept: MEDIA_TYPE, 'content-type': MEDIA_TYPE } };
+  const answer = await ask(access, `${lfsUrl(access)}/locks/verify`, init, LOCKS_TIMEOUT_MS);
+  const parsed = locksSchema.safeParse(await answer.json().catch(() => null));
+  if (!parsed.success) throw new LfsError('the git host gave no answer about locks', false);
+  return new Map(parsed.data.theirs.map(({ path, owner }) => [path, owner?.name ?? 'somebody']));
 }
 
 /** Fetches objects into a store. @returns why each that is missing is */

@@ -68,6 +68,8 @@ export interface GitHost {
   protect(fullName: string, ...branches: string[]): void;
   /** Gives a repository another name; git's requests for the former one are redirected, as GitHub does. */
   rename(fullName: string, to: string): Promise<void>;
+  /** A person locks a file in Git LFS. */
+  lockFile(fullName: string, path: string, owner: string): void;
   /** Git requests so far, oldest first; the last 1,000. */
   requests(): GitHostRequest[];
   /** Stops listening and breaks open connections off. */
@@ -244,6 +246,7 @@ export async function startGitHost(options: GitHostOptions): Promise<GitHost> {
       renamed.set(fullName, to);
       renamed.delete(to);
     },
+    lockFile: (fullName, path, owner) => lfs.lock(fullName, path, owner),
     requests: () => [...log],
     close: () =>
       new Promise((closed) => {

@@ -27,6 +27,8 @@ const batchSchema = z.object({
   hash_algo: z.string().optional(),
 });
 
+const verifySchema = z.object({ cursor: z.string().nullish() });
+
 type Operation = 'download' | 'upload' | 'verify';
 
 /** A request below `info/lfs/` of a repository. */
@@ -44,10 +46,17 @@ export interface LfsRequest {
 export class LfsServer {
   readonly #secret = randomBytes(32);
   readonly #url: () => string;
+  readonly #locks: { id: string; fullName: string; path: string; locked_at: string; owner: { name: string } }[] = [];
 
   /** @param url the host's own address */
   constructor(url: () => string) {
     this.#url = url;
+  }
+
+  /** A person locks a file. */
+  lock(fullName: string, path: string, owner: string): void {
+    const locked_at = new Date().toISOString();
+    this.#locks.push({ id: String(this.#locks.length + 1), fullName, path, locked_at, owner: { name: owner } });
   }
 
   /** Answers a request. Never rejects for what a client sent. */
@@ -61,8 +70,17 @@ export class LfsServer {
       return say(response, 401, 'Credentials needed');
     }
     if (resource === 'objects/batch' && request.method === 'POST') return await this.#batch(request, response, lfs);
-    if (resource === 'locks/verify' && request.method === 'POST') return send(response, 200, { ours: [], theirs: [] });
-    if (resource === 'locks' && request.method === 'GET') return send(response, 200, { locks: [] });
+    const locks = this.#locks.filter(({ fullName }) => fullName === lfs.fullName).map(({ fullName: _, ...one }) => one);
+    if (resource === 'locks/verify' && request.method === 'POST') {
+      // One at a time, so that a client has to ask on.
+      const body = verifySchema.safeParse(await readJson(request));
+      if (!body.success) return say(response, 422, z.prettifyError(body.error));
+      if (!admits(true)) return say(response, 403, 'You must have push access to verify locks');
+      const at = Number(body.data.cursor ?? 0);
+      const more = at + 1 < locks.length ? { next_cursor: String(at + 1) } : {};
+      return send(response, 200, { ours: [], theirs: locks.slice(at, at + 1), ...more });
+    }
+    if (resource === 'locks' && request.method === 'GET') return send(response, 200, { locks });
     say(response, 404, 'Not Found');
   }
 

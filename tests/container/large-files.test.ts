@@ -261,6 +261,22 @@ test('a commit that replaces a pointer by content is not pushed, and Claude is t
   expect(await onBranch('a.bin')).toBe(pointerTo(content));
 });
 
+test('a file that somebody has locked is not pushed over, and Claude is told whose it is while it can undo that', async () => {
+  await begin({ 'a.bin': pointerTo('a'), 'b.bin': pointerTo('b') }, ['a', 'b']);
+  for (const [path, owner] of [
+    ['other.bin', 'Bob'],
+    ['a.bin', 'Ada\nExample'],
+  ] as const)
+    stage.host.lockFile('acme/large', path, owner);
+  const saved = await claude('printf mine > a.bin; git commit -qam Mine; printf also > b.bin; git commit -qam Also');
+  expect(saved.pushed).toBe(false);
+  expect(saved.problem).toContain('files in Git LFS that it changes: a.bin (by Ada Example). Undo');
+  expect(await isOnHost('mine')).toBe(false);
+  const mended = await claude('git checkout -q HEAD~2 -- a.bin; git commit -qm Undo');
+  expect(mended.pushed).toBe(true);
+  expect(await onBranch('b.bin')).toBe(pointerTo('also'));
+});
+
 test('what other people push comes with its content', async () => {
   await begin({ 'a.txt': 'a\n' });
   await claude('echo 1 > 1.txt');

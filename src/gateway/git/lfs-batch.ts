@@ -1,6 +1,6 @@
 /**
- * The batch request of Git LFS (github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) to the git host of the session's
- * repository. What the host answers is checked before it is used: it names addresses to which the gateway then goes.
+ * The requests of Git LFS (github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md, …/locking.md) to the git host of the session's
+ * repository: batches, and which files are locked. What the host answers is checked before it is used: it names addresses to which the gateway then goes.
  */
 
 import * as z from 'zod';
@@ -35,7 +35,7 @@ const actionSchema = z.object({
   expires_at: z.string().nullish(),
 });
 const answerSchema = z.object({
-  transfer: z.string().nullish(),
+  transfer: z.literal('basic').nullish(),
   objects: z.array(
     z.object({
       oid: z.string(),
@@ -84,9 +84,10 @@ export async function askLfsHost(
     objects,
     hash_algo: 'sha256',
   });
-  const answered = objects.length === 0 ? { objects: [] } : await ask(body, claims, remote, fetcher);
+  const asked = { resource: 'objects/batch', body, schema: answerSchema };
+  const answered = objects.length === 0 ? { answer: { objects: [] } } : await ask(asked, claims, remote, fetcher);
   if ('status' in answered) return answered;
-  const byOid = new Map(answered.objects.map((object) => [object.oid, object]));
+  const byOid = new Map(answered.answer.objects.map((object) => [object.oid, object]));
   return batch.objects.map((object): LfsObject => {
     const { oid, size } = object;
     const problem = refused.get(object) ?? null;
@@ -119,28 +120,76 @@ function problemOf({ oid, size }: { oid: string; size: number }): string | null 
   return size > MAX_LFS_BYTES ? `an object may have at most ${MAX_LFS_BYTES / 1024 ** 2} MiB` : null;
 }
 
-async function ask(
-  body: string,
+const locksSchema = z.object({
+  theirs: z.array(
+    z.object({
+      path: z.string(),
+      owner: z
+        .object({ name: z.string().max(1_000) })
+        .nullish()
+        .catch(null),
+    }),
+  ),
+  next_cursor: z.string().nullish(),
+});
+const MAX_LOCK_PAGES = 10;
+
+/** A file that somebody else has locked, so that nobody but they change it. */
+export interface LfsLock {
+  path: string;
+  owner: { name: string } | null;
+}
+
+/** Asks the git host which files others have locked, as far as the session's branch goes. @returns them, or why that is not known */
+export async function askForLocks(claims: Claims, remote: GitRemote, fetcher: Fetch): Promise<LfsLock[] | GitRefusal> {
+  const locks: LfsLock[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < MAX_LOCK_PAGES; page++) {
+    const body: string = JSON.stringify({
+      ref: { name: `refs/heads/${claims.b}` },
+      limit: 100,
+      ...(cursor !== null && { cursor }),
+    });
+    const asked = { resource: 'locks/verify', body, schema: locksSchema };
+    const answered: Asked<z.infer<typeof locksSchema>> = await ask(asked, claims, remote, fetcher);
+    if ('status' in answered) return answered;
+    locks.push(...answered.answer.theirs.map(({ path, owner = null }) => ({ path, owner })));
+    cursor = answered.answer.next_cursor || null;
+    if (cursor === null) break;
+  }
+  return locks;
+}
+
+/** A request below the host's own Git LFS address. */
+interface Question<Answer> {
+  resource: string;
+  body: string;
+  schema: z.ZodType<Answer>;
+}
+type Asked<Answer> = { answer: Answer } | GitRefusal;
+
+async function ask<Answer>(
+  question: Question<Answer>,
   claims: Claims,
   remote: GitRemote,
   fetcher: Fetch,
-): Promise<z.infer<typeof answerSchema> | GitRefusal> {
-  const first = await askOnce(body, claims, remote, fetcher);
+): Promise<Asked<Answer>> {
+  const first = await askOnce(question, claims, remote, fetcher);
   if (!('status' in first) || !first.isStale || !remote.renew) return first;
   try {
-    return await askOnce(body, claims, { ...remote, credential: await remote.renew() }, fetcher);
+    return await askOnce(question, claims, { ...remote, credential: await remote.renew() }, fetcher);
   } catch (error) {
     log('gateway.lfs_token_renewal.failed', { repository: claims.r, error: asError(error) });
     return first;
   }
 }
 
-async function askOnce(
-  body: string,
+async function askOnce<Answer>(
+  { resource, body, schema }: Question<Answer>,
   claims: Claims,
   remote: GitRemote,
   fetcher: Fetch,
-): Promise<z.infer<typeof answerSchema> | GitRefusal> {
+): Promise<Asked<Answer>> {
   const headers = new Headers({ accept: LFS_MEDIA_TYPE, 'content-type': LFS_MEDIA_TYPE, 'user-agent': 'git-lfs' });
   const secrets: string[] = [];
   if (remote.credential) {
@@ -152,7 +201,7 @@ async function askOnce(
   let text: string | null;
   try {
     const bytes = new Blob([body]).stream();
-    answer = await fetcher(streamedRequest(`${lfsUrl(remote.cloneUrl)}/objects/batch`, 'POST', headers, bytes));
+    answer = await fetcher(streamedRequest(`${lfsUrl(remote.cloneUrl)}/${resource}`, 'POST', headers, bytes));
     text = answer.ok ? await readText(answer.body, MAX_ANSWER_BYTES) : null;
   } catch (error) {
     log('gateway.lfs.unreachable', { session: claims.s, repository: claims.r, error: asError(error) });
@@ -170,12 +219,12 @@ async function askOnce(
     }
     return refusalOfHost(answer, said, claims.r);
   }
-  const parsed = answerSchema.safeParse(text === null ? null : parseJson(text));
-  if (!parsed.success || (parsed.data.transfer ?? 'basic') !== 'basic') {
+  const parsed = schema.safeParse(text === null ? null : parseJson(text));
+  if (!parsed.success) {
     log('gateway.lfs_answer.misfit', { session: claims.s, repository: claims.r });
     return { status: 502, message: `the git host of ${claims.r} gave no Git LFS answer that Cyrus understands` };
   }
-  return parsed.data;
+  return { answer: parsed.data };
 }
 
 /** The server of a repository's objects, found as git-lfs does (docs/api/server-discovery.md). */
@@ -205,7 +254,8 @@ function hostOf(href: string): string {
   return URL.canParse(href) ? new URL(href).host : 'no address';
 }
 
-async function readText(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<string | null> {
+/** Reads a body to its end, within reason. @returns null if it is larger */
+export async function readText(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<string | null> {
   const decoder = new TextDecoder();
   let text = '';
   let size = 0;

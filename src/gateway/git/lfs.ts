@@ -21,11 +21,12 @@ import {
   type SealKeys,
   sealAddress,
 } from './lfs-address.ts';
-import { askLfsHost, LFS_MEDIA_TYPE, readBatch } from './lfs-batch.ts';
+import { askForLocks, askLfsHost, LFS_MEDIA_TYPE, readBatch, readText } from './lfs-batch.ts';
 
 /** What follows the clone address where Git LFS is served. */
 export const LFS_PATH = 'info/lfs/';
 const MAX_REDIRECTS = 3;
+const MAX_LOCKS_BYTES = 64 * 1024;
 const METHODS: Record<LfsOperation, string> = { download: 'GET', upload: 'PUT', verify: 'POST' };
 const READ_ONLY = 'this session is read-only, so it cannot upload';
 
@@ -57,7 +58,11 @@ export async function forwardToLfs(request: Request, context: LfsContext): Promi
     const passage = { observer, secrets, host, path: `${path}objects/batch` };
     return accountFor(request, passage, fetcher, (observed, outgoing) => answerBatch(observed, context, outgoing));
   }
-  if (/^locks(\/|$|\?)/.test(resource)) return say(501, 'locks of Git LFS are not supported by Cyrus');
+  if (resource === 'locks/verify') {
+    const passage = { observer, secrets, host, path: `${path}locks/verify` };
+    return accountFor(request, passage, fetcher, (observed, outgoing) => answerLocks(observed, context, outgoing));
+  }
+  if (/^locks(\/|$|\?)/.test(resource)) return say(501, 'Cyrus does not lock files in Git LFS, or unlock them');
   const address = readAddress(resource);
   if (!address) return say(404, 'only the batch API of Git LFS is served here');
   const action = await opened(address, context);
@@ -90,6 +95,15 @@ async function answerBatch(request: Request, context: LfsContext, fetcher: Fetch
     }),
   );
   return json(200, { transfer: 'basic', objects, hash_algo: 'sha256' });
+}
+
+/** Only who pushes has to know, and only of others' locks; the request itself says nothing that the host is told. */
+async function answerLocks(request: Request, { claims, remote }: LfsContext, fetcher: Fetch): Promise<Response> {
+  await readText(request.body, MAX_LOCKS_BYTES);
+  if (request.method !== 'POST') return say(405, 'locks are verified by POST');
+  if (!rightsOf(claims).includes('push')) return say(403, READ_ONLY);
+  const theirs = await askForLocks(claims, remote, fetcher);
+  return 'status' in theirs ? refused(theirs) : json(200, { ours: [], theirs });
 }
 
 async function opened(

@@ -310,12 +310,34 @@ describe('what is refused', () => {
     instead = () => new Response('<html>', { headers: { 'content-type': 'text/html' } });
     expect((await ask('objects/batch', { method: 'POST', body })).status).toBe(502);
     instead = null;
-    expect((await ask('locks/verify', { method: 'POST', body: '{}' })).status).toBe(501);
+    expect((await ask('locks', { method: 'POST', body: '{"path":"x"}' })).status).toBe(501);
+    expect((await ask('locks/7/unlock', { method: 'POST', body: '{}' })).status).toBe(501);
+    expect((await ask('locks/verify')).status).toBe(405);
     expect((await ask('else')).status).toBe(404);
     expect((await ask('objects/batch', { method: 'POST', body: 'x'.repeat(2_000_000) })).status).toBe(422);
     expect((await ask('objects/batch', { method: 'POST', body: '{"operation":"delete","objects":[]}' })).status).toBe(
       422,
     );
+  });
+
+  it('tells who pushes which files others have locked, on all of the host’s pages, and nobody else', async () => {
+    host.lockFile('acme/large', 'a.bin', 'Ada');
+    host.lockFile('acme/large', 'b.bin', 'Bob');
+    const verify = () => ask('locks/verify', { method: 'POST', body: '{"ref":{"name":"refs/heads/main"}}' });
+    expect(await (await verify()).json()).toEqual({
+      ours: [],
+      theirs: [
+        { path: 'a.bin', owner: { name: 'Ada' } },
+        { path: 'b.bin', owner: { name: 'Bob' } },
+      ],
+    });
+    expect(sent.filter(({ url }) => url.endsWith('/locks/verify'))).toHaveLength(2);
+    caller = { ...claims, ro: true };
+    expect((await verify()).status).toBe(403);
+    caller = claims;
+    // GitHub Enterprise without locks, Gitea, and the like.
+    instead = () => new Response(null, { status: 404 });
+    expect((await verify()).status).toBe(404);
   });
 
   it('is, where one object cannot be, that object alone', async () => {
