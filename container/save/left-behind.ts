@@ -1,6 +1,6 @@
 /** Work of Claude's that no push takes along: commits on other branches of the clone, and what is stashed. */
 import { GitError, type GitOptions, git, gitSays } from '../git/git.ts';
-import { commitsBeyond, type ForeignCommit, named } from '../git/host-branch.ts';
+import { commitsBeyond, type ForeignCommit, foreignCommits, named } from '../git/host-branch.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 
 export interface LeftBehind {
@@ -33,7 +33,7 @@ export async function leftBehind(plan: WorkspacePlan, head: string): Promise<Lef
     const [tip, ref] = [line.slice(0, space), line.slice(space + 1)];
     // What HEAD stands on is the work itself, or was named when it could not be merged.
     if (ref === `refs/heads/${plan.branch}` || ref === on.trim()) continue;
-    const commits = await unlessEmpty(options, commitsOnlyOn(options, tip, head));
+    const commits = await unlessEmpty(options, commitsOnlyOn(plan, options, tip, head));
     if (commits.length === 0) continue;
     const name = ref.slice('refs/heads/'.length);
     const are = commits.length === 1 ? 'is a commit' : 'are commits';
@@ -53,7 +53,12 @@ export async function leftBehind(plan: WorkspacePlan, head: string): Promise<Lef
 }
 
 /** Commits of a branch that neither the work nor the host has, in content either: a branch kept before a rebase holds nothing else. */
-async function commitsOnlyOn(options: GitOptions, tip: string, head: string): Promise<ForeignCommit[]> {
+async function commitsOnlyOn(
+  plan: WorkspacePlan,
+  options: GitOptions,
+  tip: string,
+  head: string,
+): Promise<ForeignCommit[]> {
   const commits = await commitsBeyond(options, tip, [head, '--remotes=origin']);
   if (commits.length === 0) return [];
   const [tree, trees, marks] = await Promise.all([
@@ -63,7 +68,9 @@ async function commitsOnlyOn(options: GitOptions, tip: string, head: string): Pr
   ]);
   if (trees.split('\n').includes(tree.trim())) return [];
   const other = new Set(marks.split('\n').flatMap((mark) => (mark.startsWith('+ ') ? [mark.slice(2)] : [])));
-  return commits.filter(({ sha }) => other.has(sha));
+  // What was fetched, as a pull request of somebody's or a base of before, is no work that was done here.
+  const theirs = new Set((await foreignCommits(plan, tip, head)).map(({ sha }) => sha));
+  return commits.filter(({ sha }) => other.has(sha) && !theirs.has(sha));
 }
 
 async function stashes(options: GitOptions): Promise<{ tip: string; subject: string }[]> {

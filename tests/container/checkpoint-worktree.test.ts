@@ -119,6 +119,13 @@ describe('a snapshot of the worktree', () => {
     expect(git('ls-tree', '--name-only', second.index)).toContain('kept.log');
   });
 
+  test('leaves out what the worktree’s own info/exclude names, which a restored one does not have', async () => {
+    await put({ 'local.txt': 'mine alone\n', '.git/info/exclude': 'local.txt\n' });
+    expect(paths(await snapshots.take(null))).not.toContain('local.txt');
+    await put({ '.git/info/exclude': '' });
+    expect(paths(await snapshots.take(null))).toContain('local.txt');
+  });
+
   test('leaves out what the repository comes to ignore', async () => {
     await put({ 'made/1': 'x\n' });
     const first = await snapshots.take(null);

@@ -395,6 +395,10 @@ describe('other people work on the same branch', () => {
       'git stash pop -q; git commit -qam Popped; git branch backup; git commit -q --amend -m Same',
     );
     expect(later.problem).toBeUndefined();
+    await person(
+      'git checkout -q main; echo t > t.txt; git add .; git commit -qm Theirs; git push -q origin HEAD:refs/changes/1',
+    );
+    expect((await claude('git fetch -q origin refs/changes/1:looked-at')).problem).toBeUndefined();
     expect(later.commits.map(({ subject }) => subject)).toEqual(['Same']);
   });
 
