@@ -22,6 +22,7 @@ import { GitError, git, gitSays } from '../git/git.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { repositoryFile } from '../paths.ts';
+import { feed } from '../process/feed.ts';
 import { noteOwnChild, SERVER_MARKER } from '../process/process-group.ts';
 import type { IncarnationContext } from '../session/context.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
@@ -309,8 +310,8 @@ async function unpack(wall: SessionWall, archive: string, into: string, signal: 
   const tar = startTar(wall, ['-xf', '-', '--no-same-owner'], into, signal);
   if (!tar.child.stdin) throw new ArchiveError('tar has no input');
   const limit = limitedTo(MAX_UNPACKED_BYTES).stream;
-  const fed = pipeline(createReadStream(archive), createGunzip(), limit, tar.child.stdin, { signal });
-  await Promise.all([fed, tar.ended]).catch((error: unknown) => {
+  const reading = { stdin: tar.child.stdin, ended: tar.ended };
+  await feed(createReadStream(archive), [createGunzip(), limit], reading, signal).catch((error: unknown) => {
     if (signal.aborted) throw error;
     throw new ArchiveError(`it cannot be unpacked: ${messageOf(error)}`);
   });
