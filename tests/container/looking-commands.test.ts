@@ -12,7 +12,7 @@ test.each([
   'git blame -L1,20 src/cart.js',
   'git branch --show-current',
   'git log --since=2026-01-01 --author=ada; git rev-parse HEAD',
-])('only looks: %s', (command) => expect(isLookingCommand(command)).toBe(true));
+])('a command that only looks runs without a question: %s', (command) => expect(isLookingCommand(command)).toBe(true));
 
 test.each([
   'git diff --output=made.txt',
@@ -41,4 +41,4 @@ test.each([
   'touch made.txt',
   'git',
   '',
-])('may change something: %s', (command) => expect(isLookingCommand(command)).toBe(false));
+])('a command that may change something is no looking: %s', (command) => expect(isLookingCommand(command)).toBe(false));

@@ -121,7 +121,7 @@ describe('the settings', () => {
   });
 });
 
-test('its health counts the sessions at work, so that the owner of the machine knows whether to keep it', async () => {
+test('the health of a sandbox server counts the sessions at work, so that the owner of the machine knows whether to keep it', async () => {
   const stage = await setStage();
   try {
     await stage.start('shop-1');

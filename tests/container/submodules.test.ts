@@ -74,7 +74,7 @@ const told = () =>
     .map(({ text }) => text)
     .join('\n');
 
-test('those of the same host are there; others stay empty, are named, and run nothing', async () => {
+test('submodules of the same host are there; others stay empty, are named, and run nothing', async () => {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 5\n`;
   const lib = await repository('acme/lib', {
     'lib.txt': 'lib\n',
@@ -115,7 +115,7 @@ test('those of the same host are there; others stay empty, are named, and run no
   }
 });
 
-test('one that others moved follows, and is not moved back by a save', async () => {
+test('a submodule that others moved follows, and is not moved back by a save', async () => {
   const lib = await repository('acme/lib', { 'lib.txt': 'old\n' });
   const own = await repository('acme/own', { 'a.txt': 'a\n' });
   const link = async () => `git update-index --add --cacheinfo 160000,${await tipOf(lib)},lib`;
@@ -133,7 +133,7 @@ test('one that others moved follows, and is not moved back by a save', async () 
   expect(await linkAt(own, 'lib')).toBe(await tipOf(lib));
 });
 
-test('one that Claude moved to a commit that is nowhere is left out and named, and one that others can have goes along', async () => {
+test('a submodule that Claude moved to a commit that is nowhere is left out and named, and one that others can have goes along', async () => {
   const lib = await repository('acme/lib', { 'lib.txt': 'old\n' });
   const own = await repository('acme/own', { 'a.txt': 'a\n' });
   const before = await tipOf(lib);

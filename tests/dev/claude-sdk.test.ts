@@ -117,7 +117,7 @@ it('an overloaded API is asked again by the client itself, and answers', async (
   expect((await patient.messages.create(ask('Hello.'))).role).toBe('assistant');
 });
 
-it('counts tokens and lists its models', async () => {
+it('the scripted model counts tokens and lists its models', async () => {
   const { model: named, messages } = ask('Hello there.');
   expect((await client.messages.countTokens({ model: named, messages })).input_tokens).toBeGreaterThan(0);
   const ids: string[] = [];

@@ -192,7 +192,7 @@ test('nothing outside of the repositories can be reached', async () => {
   }
 });
 
-test('it fails and dawdles when told to, for as long as told', async () => {
+test('the git host fails and dawdles when told to, for as long as told', async () => {
   host.failNext(2, 503);
   const refs = '/acme/shop.git/info/refs?service=git-upload-pack';
   const statuses: number[] = [];
@@ -321,7 +321,7 @@ test('a repository that was renamed is found by its former names, by git that fo
   expect(await git(['-c', 'http.followRedirects=false', 'ls-remote', asked])).toContain('refs/heads/main');
 });
 
-test('without git it says what to install', async () => {
+test('without git the git host says what to install', async () => {
   const path = process.env.PATH;
   process.env.PATH = directory;
   try {

@@ -256,7 +256,7 @@ describe('on request the stand-in', () => {
   });
 });
 
-it('keeps app, installations and pull requests across a restart', async () => {
+it('the stand-in for GitHub keeps app, installations and pull requests across a restart', async () => {
   const dataFile = join(stage.folder, 'github.json');
   const options = {
     dataFile,
@@ -276,7 +276,7 @@ it('keeps app, installations and pull requests across a restart', async () => {
   expect(await mint()).toMatch(/^ghs_/);
 });
 
-it('has rulesets by its control, and tells which rules hold for a branch that need not exist', async () => {
+it('the stand-in for GitHub has rulesets by its control, and tells which rules hold for a branch that need not exist', async () => {
   const put = (body: object) =>
     fetch(`${stage.github.url}/control/rulesets`, { method: 'PUT', body: JSON.stringify(body) });
   const parameters = { operator: 'starts_with', pattern: 'feature/', negate: false };

@@ -61,7 +61,7 @@ it.each([
   [['mcp', 'add', 'acme/shop', 'notes', '--http', 'https://x.example.com', '--bearer'], /set CYRUS_MCP_SECRET/],
   [['mcp', 'add', 'acme/shop', 'notes', '--command', 'x', '--env', 'NAME'], /NAME=VALUE/],
   [['mcp', 'add', 'acme/shop', '../x', '--linear'], /no name of a server/],
-])('%j says in one line what is missing', async (args, words) => {
+])('a command that lacks something says in one line what: %j', async (args, words) => {
   const { code, err } = await run(args);
   expect(code).toBe(2);
   expect(err).toMatch(words);

@@ -13,7 +13,7 @@ function problems(env: object): string[] {
   return [];
 }
 
-it('reads a whole configuration into one typed value', () => {
+it('the configuration is read as a whole, into one typed value', () => {
   const config = readConfig(valid);
   expect(config.claude).toEqual({
     apiUrl: 'https://api.anthropic.com',
@@ -25,7 +25,7 @@ it('reads a whole configuration into one typed value', () => {
   expect(config.linear.webhookMaxAgeMs).toBe(8 * 60 * 60 * 1000);
 });
 
-it('names every wrong value at once', () => {
+it('a wrong configuration is told with all its wrong values at once', () => {
   const { ADMIN_TOKEN: _, ...rest } = valid;
   expect(problems({ ...rest, ENCRYPTION_KEY: 'short', WEBHOOK_MAX_AGE_HOURS: 'soon' })).toEqual([
     expect.stringContaining('WEBHOOK_MAX_AGE_HOURS'),
@@ -34,13 +34,13 @@ it('names every wrong value at once', () => {
   ]);
 });
 
-it('refuses an API key that lies around in subscription mode, and names it', () => {
+it('an API key that lies around beside a subscription is refused by its name', () => {
   expect(problems({ ...valid, ANTHROPIC_API_KEY: 'sk-ant-api-1' })).toEqual([
     expect.stringContaining('remove the Worker secret ANTHROPIC_API_KEY'),
   ]);
 });
 
-it('refuses a sandbox endpoint over plain http unless it is on loopback', () => {
+it('a sandbox server is reached over plain http on this machine alone', () => {
   const endpoint = { ...valid, SANDBOX: 'endpoint', SANDBOX_ENDPOINT_SECRET: 'an endpoint secret' };
   expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://build.example.com' })).toEqual([
     expect.stringContaining('must be https'),
@@ -48,7 +48,7 @@ it('refuses a sandbox endpoint over plain http unless it is on loopback', () => 
   expect(problems({ ...endpoint, SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:8790' })).toEqual([]);
 });
 
-it('takes what sandboxes may ask of the API beyond the CLI as entries by kind, and nothing else', () => {
+it('what sandboxes may ask of the API beyond the CLI is configured as entries by kind, and as nothing else', () => {
   const CLAUDE_API_ALLOW = 'beta:new-beta-2027-01-01, key:speed tool:code_execution_20270101,model:claude-next[1m]';
   expect(readConfig({ ...valid, CLAUDE_API_ALLOW }).claude.allowance).toEqual({
     betas: ['new-beta-2027-01-01'],
@@ -63,7 +63,7 @@ it('takes what sandboxes may ask of the API beyond the CLI as entries by kind, a
   }
 });
 
-it('refuses an address that credentials travel to in plain http, whichever variable names it', () => {
+it('an address that credentials travel to in plain http is refused, whichever variable names it', () => {
   for (const name of [
     'LINEAR_API_URL',
     'LINEAR_UPLOADS_URL',
@@ -81,7 +81,7 @@ it('refuses an address that credentials travel to in plain http, whichever varia
   }
 });
 
-it('refuses secrets that can be guessed: too short, or the same characters again and again', () => {
+it('secrets that can be guessed are refused: too short, or the same characters again and again', () => {
   for (const [name, value, problem] of [
     ['ADMIN_TOKEN', 'a'.repeat(40), 'repeats a few characters'],
     ['ADMIN_TOKEN', 'short', 'at least 24 characters'],
@@ -98,7 +98,7 @@ it('refuses secrets that can be guessed: too short, or the same characters again
   }
 });
 
-it('takes a GitHub App whole or not at all', () => {
+it('a GitHub App is configured whole or not at all', () => {
   expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null });
   const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };
   expect(readConfig({ ...valid, ...app }).github.app).toEqual({ id: '1001', privateKey: '-----BEGIN…' });

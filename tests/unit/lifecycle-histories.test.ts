@@ -297,7 +297,7 @@ function ids(prompts: { promptId: string }[]): string[] {
 }
 
 const count = histories(2_000);
-it(`owes no thread an answer in the end, and gives none twice, in ${written(count)} random histories`, {
+it(`a session owes no thread an answer in the end, and gives none twice, in ${written(count)} random histories`, {
   timeout: 300_000,
 }, () => {
   for (let seed = 1; seed <= count; seed++) {

@@ -196,7 +196,7 @@ class World {
 }
 
 const count = histories(1_000);
-it(`answers every thread, and asks nothing twice in one conversation, in ${written(count)} random histories of losses`, () => {
+it(`a session that loses its sandbox answers every thread, and asks nothing twice in one conversation, in ${written(count)} random histories of losses`, () => {
   for (let seed = 1; seed <= count; seed++) {
     const world = new World(seed);
     for (let steps = 0; steps < 80; steps++) {

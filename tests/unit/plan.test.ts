@@ -23,7 +23,7 @@ function plan(...entries: JournalBody[][]) {
 const first = used('TaskCreate', { subject: 'Read the code' }, 'Task #1 created successfully: Read the code');
 const second = used('TaskCreate', { subject: 'Mend it' }, 'Task #2 created successfully: Mend it');
 
-it("follows Claude's tasks as they are created, begun, renamed, finished and given up", () => {
+it("the plan that people see follows Claude's tasks as they are created, begun, renamed, finished and given up", () => {
   const begun = used('TaskUpdate', { taskId: '1', status: 'in_progress' }, 'Updated task #1 status');
   expect(plan(first, second, begun)).toEqual(['Read the code: inProgress', 'Mend it: pending']);
   const done = used('TaskUpdate', { taskId: 1, status: 'completed', subject: 'Read it' }, 'Updated task #1');
@@ -31,13 +31,13 @@ it("follows Claude's tasks as they are created, begun, renamed, finished and giv
   expect(plan(first, second, begun, done, dropped)).toEqual(['Read it: completed', 'Mend it: canceled']);
 });
 
-it('counts a change only once its tool has succeeded', () => {
+it('the plan counts a change only once its tool has succeeded', () => {
   const failed = used('TaskUpdate', { taskId: '1', status: 'completed' }, 'No such task', true);
   const [call] = used('TaskUpdate', { taskId: '1', status: 'completed' }, '');
   expect(plan(first, failed, call ? [call] : [])).toEqual(['Read the code: pending']);
 });
 
-it('is not disturbed by other tools, subagents or nonsense', () => {
+it('the plan is not disturbed by other tools, subagents or nonsense', () => {
   const other = used('Bash', { command: 'ls' }, '#1');
   const strange = used('TaskUpdate', { taskId: {}, status: 7 }, 'ok');
   const nested = used('TaskCreate', { subject: 'Of a subagent' }, '#3').map((entry) => ({
@@ -49,7 +49,7 @@ it('is not disturbed by other tools, subagents or nonsense', () => {
 
 const said = (text: string): JournalBody[] => [{ kind: 'text', text }];
 
-it('is what Claude states as a checklist, and as it ticks it off', () => {
+it('the plan is what Claude states as a checklist, and as it ticks it off', () => {
   const stated = said('I do it like this:\n\n- [ ] Read `src/cart.js`\n- [ ] **Mend** it\n- [ ] Test');
   expect(plan(stated)).toEqual(['Read src/cart.js: pending', 'Mend it: pending', 'Test: pending']);
   const ticked = said('- [x] Read `src/cart.js`\n- [X] **Mend** it\n- [ ] Test');
@@ -57,20 +57,20 @@ it('is what Claude states as a checklist, and as it ticks it off', () => {
 });
 
 it.each(['## Plan', 'Plan:', 'My plan:', "Here's the plan:", '**Plan**', '### Plan for the cart'])(
-  'is what Claude lists under the word "%s"',
+  'the plan is what Claude lists under the word "%s"',
   (heading) => {
     const text = `Let me see.\n\n${heading}\n\n1. Read the code\n   with care\n2. Mend it\n\nThen I begin.\n\n1. No step`;
     expect(plan(said(text))).toEqual(['Read the code: pending', 'Mend it: pending']);
   },
 );
 
-it('is not every list, nor a sentence that speaks of plans', () => {
+it('a plan is not every list, nor a sentence that speaks of plans', () => {
   expect(plan(said('Files:\n\n1. a.js\n2. b.js'))).toEqual([]);
   expect(plan(said('I plan to mend it. It fails because:\n- one\n- two'))).toEqual([]);
   expect(plan(said('Plan:\n\n1. Only one step'))).toEqual([]);
 });
 
-it('follows the tasks, once there are any, and no longer what is said', () => {
+it('the plan follows the tasks, once there are any, and no longer what is said', () => {
   const stated = said('Plan:\n1. Read\n2. Mend');
   expect(plan(stated, first)).toEqual(['Read the code: pending']);
   expect(plan(first, stated)).toEqual(['Read the code: pending']);

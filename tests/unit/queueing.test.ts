@@ -70,7 +70,7 @@ describe('a place', () => {
   });
 });
 
-it('names places as people do', () => {
+it('a place in the queue is named as people do', () => {
   expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(placeWords)).toEqual([
     'Next in the queue',
     '2nd in the queue',

@@ -51,7 +51,7 @@ const isStart = isTo('sandbox', 'PUT', /\/sessions\/\w+$/);
 const isCommand = isTo('sandbox', 'POST', /\/commands$/);
 const isBatch = isTo('worker', 'POST', /\/events$/);
 
-it('has a recording of the present version and of the one before', () => {
+it('the protocol has a recording of the present version and of the one before', () => {
   expect(versions).toEqual([String(SANDBOX_PROTOCOL - 1), String(SANDBOX_PROTOCOL)]);
 });
 

@@ -372,7 +372,7 @@ function named(body: SandboxEventBody, ids: string[]): SandboxEventBody {
 }
 
 const count = histories(1_500);
-it(`reads or explains every request, closes each once with its own answer, and runs nothing after its stop, in ${written(count)} random histories`, () => {
+it(`a session reads or explains every request, closes each once with its own answer, and runs nothing after its stop, in ${written(count)} random histories`, () => {
   for (let seed = 1; seed <= count; seed++) {
     const world = new World(seed);
     for (let steps = 0; steps < 80; steps++) {

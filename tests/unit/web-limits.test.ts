@@ -4,11 +4,11 @@ import { statusOf } from '../../src/web/text/status.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 9, 0);
 
-it("names the windows of Claude's limits, also ones that are not known yet", () => {
+it("the page names the windows of Claude's limits, also ones that are not known yet", () => {
   expect(['5h', '7d', '7d_oi'].map(windowTitle)).toEqual(['5-hour window', '7-day window', 'Window 7d_oi']);
 });
 
-it('says how much of a window is used and when it is reset', () => {
+it('the page says how much of a window is used and when it is reset', () => {
   const window = { name: '5h', utilization: 0.634, resetsAt: NOW + 3_600_000 };
   expect(windowUse(window, NOW)).toMatch(/^63 %, resets \d/);
   expect(windowUse({ ...window, resetsAt: null }, NOW)).toBe('63 %');
@@ -16,7 +16,7 @@ it('says how much of a window is used and when it is reset', () => {
   expect(windowUse(window, NOW + 3_600_000)).toBe('0 %');
 });
 
-it('shows a session that waits for a limit or for its place as one that rests', () => {
+it('the page shows a session that waits for a limit or for its place as one that rests', () => {
   const reason = "Claude's 5-hour limit is used up; continues at 14:05 UTC";
   expect(statusOf({ phase: 'parked', reason, lastOutcome: null })).toMatchObject({
     word: 'Parked',

@@ -36,7 +36,7 @@ async function cookie(bindings: Env = production): Promise<string> {
   return response.headers.get('set-cookie')?.split(';')[0] ?? '';
 }
 
-describe('in the local environment, which has no password', () => {
+describe('access in the local environment, which has no password', () => {
   const local: Env = { ...env, ENVIRONMENT: 'local', PUBLIC_URL: 'https://cyrus.example' };
   it.each([
     ['Cloudflare', { 'cf-connecting-ip': '192.0.2.7' }],
@@ -58,7 +58,7 @@ describe('in the local environment, which has no password', () => {
   });
 });
 
-describe('in production', () => {
+describe('access in production', () => {
   it('nobody sees anything without the password', async () => {
     for (const headers of [
       {},
@@ -151,7 +151,7 @@ describe('in production', () => {
   });
 });
 
-describe('in the local environment', () => {
+describe('access in the local environment', () => {
   const local = { bindings: { ...env, PUBLIC_URL: '' } satisfies Env };
 
   it('pages are open on this machine', async () => {

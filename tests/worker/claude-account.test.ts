@@ -602,7 +602,7 @@ describe('an API', () => {
   });
 });
 
-it('writes its sums by an alarm of its own', async () => {
+it('the account of Claude’s use writes its sums by an alarm of its own', async () => {
   const account = env.CLAUDE_ACCOUNT.getByName(`account-${++names}`);
   const counts = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheCreationTokens: 0 };
   const use = { model: 'm', ...counts, hourCacheTokens: 0, webSearches: 0, isFast: false };

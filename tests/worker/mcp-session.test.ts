@@ -27,7 +27,7 @@ beforeEach(async () => {
   await upsertRepository(db, ORGANIZATION, 'acme/site', input, 1);
 });
 
-it('tells its sandbox of them, without their credentials', async () => {
+it('a session tells its sandbox of its MCP servers, without their credentials', async () => {
   const headers = { authorization: `Bearer ${SECRET}` };
   await addServer('notes', { kind: 'http', url: 'https://notes.example.com/mcp', headers });
   await addServer('calculator', { kind: 'stdio', command: 'calculate', args: ['--fast'] });
@@ -41,7 +41,7 @@ it('tells its sandbox of them, without their credentials', async () => {
   expect(JSON.stringify(outside.starts[0]?.body)).not.toContain(SECRET);
 });
 
-it('gives a role that only looks the tools of Linear’s server that only look', async () => {
+it('a session gives a role that only looks the tools of Linear’s server that only look', async () => {
   await addServer('linear', { kind: 'linear' });
   outside.facts = { ...outside.facts, labels: { nodes: [{ name: 'PRD' }] } };
   await send(created(newThread()));
@@ -51,7 +51,7 @@ it('gives a role that only looks the tools of Linear’s server that only look',
   ]);
 });
 
-it('is not stirred by what Claude does with the rights of the app: neither a state, nor a text, nor a comment of its own', async () => {
+it('a session is not stirred by what Claude does with the rights of the app: neither a state, nor a text, nor a comment of its own', async () => {
   const thread = newThread();
   await send(created(thread));
   await vi.waitFor(() => expect(outside.commands).toHaveLength(1));

@@ -72,7 +72,7 @@ it('a no that says more reaches Claude as the reason why not', async () => {
   });
 });
 
-it('without an answer it is denied by the alarm after ten minutes, and the thread is told', async () => {
+it('a command that asks is denied without an answer by the alarm after ten minutes, and the thread is told', async () => {
   const { thread } = await asking();
   const alarm = await runInDurableObject(session(thread), (_, state) => state.storage.getAlarm());
   const asked = (await page(thread))?.session.asked;

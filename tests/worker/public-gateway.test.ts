@@ -56,17 +56,17 @@ async function statuses(more: Partial<Env> = {}): Promise<number[]> {
   return Promise.all(asked);
 }
 
-it('is not there where every sandbox is a container: 404 at each of its addresses, with a good token and without', async () => {
+it('the public gateway is not there where every sandbox is a container: 404 at each of its addresses, with a good token and without', async () => {
   expect(new Set(await statuses())).toEqual(new Set([404]));
 });
 
-it('is there for the deployment’s own sandbox server, and asks who calls', async () => {
+it('the public gateway is there for the deployment’s own sandbox server, and asks who calls', async () => {
   expect(
     (await statuses({ SANDBOX: 'endpoint', SANDBOX_ENDPOINT_URL: 'https://sandbox.example' })).slice(0, 1),
   ).toEqual([401]);
 });
 
-it('is there as soon as one repository has a sandbox server of its own, and gone with it', async () => {
+it('the public gateway is there as soon as one repository has a sandbox server of its own, and gone with it', async () => {
   const sandbox = { kind: 'endpoint', url: 'https://sandbox.example' };
   const repository = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main', settings: { sandbox } };
   await upsertRepository(db, workspace, claims.r, repository as Parameters<typeof upsertRepository>[3], 1);

@@ -31,7 +31,7 @@ beforeEach(async () => {
   await registerWorkspace();
 });
 
-it('starts the sandbox with the workspace’s script before the repository’s, and with the time they may take', async () => {
+it('a session starts the sandbox with the workspace’s script before the repository’s, and with the time they may take', async () => {
   const body = await startWith(
     { setupScript: 'make tools', setupTimeoutSeconds: 90 },
     { setupScript: 'apt-get --version\n' },
@@ -43,7 +43,7 @@ it('starts the sandbox with the workspace’s script before the repository’s, 
   expect(body?.setupTimeoutSeconds).toBe(90);
 });
 
-it('starts the sandbox without any where none is set', async () => {
+it('a session starts the sandbox without a setup script if none is set', async () => {
   const body = await startWith({}, {});
   expect(body?.setupScripts).toBeUndefined();
   expect(body?.setupTimeoutSeconds).toBe(600);

@@ -53,7 +53,7 @@ const samples = [
   '12',
 ];
 
-it('reads what JSON.parse reads, however the bytes are cut', () => {
+it('the JSON reader reads what JSON.parse reads, however the bytes are cut', () => {
   for (const sample of samples) {
     for (const sizes of [[1], [2, 3], [7], [1, 64], [4096]]) {
       expect(read(utf8.encode(sample), sizes), sample).toEqual(JSON.parse(sample));
@@ -61,7 +61,7 @@ it('reads what JSON.parse reads, however the bytes are cut', () => {
   }
 });
 
-it('refuses what JSON.parse refuses: 5,000 texts with a byte changed, taken out or put in', () => {
+it('the JSON reader refuses what JSON.parse refuses: 5,000 texts with a byte changed, taken out or put in', () => {
   const random = new Random(7);
   const alphabet = utf8.encode('{}[]",:\\ \n0123456789.eE+-truefalsn/abu');
   for (let round = 0; round < 5_000; round += 1) {
@@ -92,14 +92,14 @@ it('refuses what JSON.parse refuses: 5,000 texts with a byte changed, taken out 
   }
 });
 
-it('refuses an object that names a member twice, also where one of them is written with escapes', () => {
+it('the JSON reader refuses an object that names a member twice, also where one of them is written with escapes', () => {
   for (const twice of ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '[{"b":{"c":1,"c":1}}]']) {
     expect(() => read(utf8.encode(twice), [3]), twice).toThrow(NotJson);
   }
   expect(read(utf8.encode('{"a":{"a":{"a":1}}}'), [3])).toEqual({ a: { a: { a: 1 } } });
 });
 
-it('refuses levels, names and numbers without an end, instead of keeping them', () => {
+it('the JSON reader refuses levels, names and numbers without an end, instead of keeping them', () => {
   for (const endless of ['['.repeat(10_000), `{"${'n'.repeat(20_000)}":1}`, '1'.repeat(10_000)]) {
     expect(() => read(utf8.encode(endless), [512])).toThrow(NotJson);
   }

@@ -44,7 +44,7 @@ it.each(TABLE)('%s %s is open in the stages of the table, to the roles of the ta
   }
 });
 
-it('opens Claude’s API between turns only while something runs that may wake Claude', () => {
+it('the gateway opens Claude’s API between turns only while something runs that may wake Claude', () => {
   for (const stage of ['rest', 'late-save'] as const) {
     expect(closedFor('claude', { ...standing, stage, mayWake: true }, RIGHTS)).toBeNull();
     expect(closedFor('tools', { ...standing, stage, mayWake: true }, RIGHTS)).not.toBeNull();
@@ -54,18 +54,18 @@ it('opens Claude’s API between turns only while something runs that may wake C
   }
 });
 
-it('takes what a setup script made only in a sandbox in which Claude was not started yet', () => {
+it('the gateway takes what a setup script made only in a sandbox in which Claude was not started yet', () => {
   expect(closedFor('keep-setup', { ...standing, isFresh: false }, RIGHTS)?.error).toBe('too_late');
 });
 
-it('lets a bundle be brought up to date for a while after a turn', () => {
+it('the gateway lets a bundle be brought up to date for a while after a turn', () => {
   const rest: Standing = { ...standing, stage: 'rest' };
   expect(closedFor('keep-bundle', { ...rest, isJustOver: true }, RIGHTS)).toBeNull();
   expect(closedFor('keep-bundle', { ...rest, isJustOver: true }, [])?.error).toBe('read_only');
   expect(closedFor('keep-setup', { ...rest, isJustOver: true }, RIGHTS)).not.toBeNull();
 });
 
-it('says of everything that it refuses why, in a sentence', () => {
+it('the gateway says of everything that it refuses why, in a sentence', () => {
   for (const stage of STAGES) {
     for (const [, , ask] of TABLE) {
       const closed = closedFor(ask, { ...standing, stage }, []);

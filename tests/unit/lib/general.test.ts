@@ -7,7 +7,7 @@ import { isLoopback } from '../../../src/lib/loopback.ts';
 import { Mutex } from '../../../src/lib/mutex.ts';
 
 it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
-  'takes %s for this machine alone',
+  'the address %s means this machine alone',
   (host) => {
     expect(isLoopback(host)).toBe(true);
   },
@@ -20,11 +20,11 @@ it.each([
   'notlocalhost',
   '0.0.0.0',
   '',
-])('does not take %j for this machine, no matter who answers to that name', (host) => {
+])('the address %j does not mean this machine, no matter who answers to that name', (host) => {
   expect(isLoopback(host)).toBe(false);
 });
 
-it('waits twice as long after each failure up to the maximum, and half of a wait is random', () => {
+it('a retry waits twice as long after each failure up to the maximum, and half of a wait is random', () => {
   const policy = { initialMs: 100, coefficient: 2, maximumMs: 1_000 };
   expect([1, 2, 3, 4, 5, 5_000].map((attempts) => fullBackoff(policy, attempts))).toEqual([
     100, 200, 400, 800, 1_000, 1_000,
@@ -33,7 +33,7 @@ it('waits twice as long after each failure up to the maximum, and half of a wait
   expect(backoff(policy, 3, 0.5)).toBe(300);
 });
 
-it('takes a text for signed with its own signature alone', async () => {
+it('a text counts as signed with its own signature alone', async () => {
   const algorithm = { name: 'HMAC', hash: 'SHA-256' };
   const key = await crypto.subtle.importKey('raw', new Uint8Array(32).fill(7), algorithm, false, ['sign', 'verify']);
   const signature = await hmac(key, 'text');
@@ -44,20 +44,20 @@ it('takes a text for signed with its own signature alone', async () => {
   }
 });
 
-it('hands no header of a connection on, however it is written, nor one that the message names as such', () => {
+it('a proxy hands no header of a connection on, however it is written, nor one that the message names as such', () => {
   expect(isConnectionHeader('Transfer-Encoding')).toBe(true);
   expect(isConnectionHeader('content-type')).toBe(false);
   expect([...namedByConnection('close, X-Own')]).toEqual(['close', 'x-own']);
   expect(namedByConnection(null).has('x-own')).toBe(false);
 });
 
-it('says what was thrown in words, whatever it was', () => {
+it('what was thrown is said in words, whatever it was', () => {
   expect(messageOf(new Error('broken'))).toBe('broken');
   expect(messageOf('broken')).toBe('broken');
   expect(messageOf(undefined)).toBe('undefined');
 });
 
-it('runs tasks one after the other in the order in which they were given, past one that fails', async () => {
+it('the mutex runs tasks one after the other in the order in which they were given, past one that fails', async () => {
   const mutex = new Mutex();
   const done: string[] = [];
   const slow = mutex.run(async () => {
