@@ -113,6 +113,17 @@ describe('a turn whose conversation is broken', () => {
     expect(play.closings('thread-1')).toEqual([expect.stringContaining('Done after all.')]);
   });
 
+  it('goes on under a number of its own, which no later turn bears: a stop of the old one touches neither', () => {
+    const play = working();
+    play.report(mismatch(['p1']));
+    expect(play.state.phase).toMatchObject({ turn: { number: 2, first: 1 } });
+    const told = play.asked.at(-1)?.promptId ?? '';
+    play.started();
+    play.report(init, result('Done after all.', [told]), saved(2));
+    play.prompt('p2');
+    expect(play.state.phase).toMatchObject({ turn: { number: 3 } });
+  });
+
   it('does so once; where it is broken again, the thread is told and offered a new conversation', () => {
     const play = working();
     play.report(mismatch(['p1']));

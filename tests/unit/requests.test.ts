@@ -459,6 +459,15 @@ describe('a second stop', () => {
     expect(how(play)).toEqual({ p1: 'stopped', p2: 'stopped' });
   });
 
+  it('of another thread is answered there as well, once the first is carried out', () => {
+    const play = working();
+    play.stop();
+    play.stop('thread-2');
+    play.report(aborted(['p1']), saved(1));
+    expect(play.closings('thread-1')).toHaveLength(1);
+    expect(play.closings('thread-2')).toHaveLength(1);
+  });
+
   it('may be a withdrawal', () => {
     const play = working();
     play.stop();
