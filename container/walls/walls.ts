@@ -86,7 +86,13 @@ function tryWalls(options: WallOptions): Found {
   if (process.platform !== 'linux') return none(`${process.platform} has no walls between sessions`);
   const isRoot = process.getuid?.() === 0;
   if (setting === 'users' && !isRoot) return none('walls by users require a server that runs as root');
-  if (isRoot && setting !== 'namespaces') {
+  // Root stays root to the kernel in a namespace of users: what it owns (files of the system, settings of the kernel) it may change there too.
+  if (setting === 'namespaces' && isRoot) {
+    return none(
+      'walls by namespaces alone would run sessions as root: set CYRUS_WALLS=users, or start the server as a plain user',
+    );
+  }
+  if (isRoot) {
     const inside: WallSpace = { uid: FIRST_UID, dir: null, mirror: null };
     const seen = `test -x "$0" && test -r "$1" && test -x "$2"`;
     const check = ['sh', '-c', seen, process.execPath, join(PROJECT, 'container/server.ts'), options.root];

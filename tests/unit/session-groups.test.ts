@@ -137,6 +137,15 @@ describe('the second version of the kernel’s groups', () => {
   });
 });
 
+test.runIf(process.getuid?.() === 0)(
+  'a server that runs as root has no walls by namespaces alone, in which sessions would be root',
+  () => {
+    const limits = { processes: 100, memoryBytes: 1024 ** 3, sessionBytes: 3 * 1024 ** 3 };
+    const walls = findWalls({ setting: 'namespaces', root: '/srv', claudeBin: '/bin/true', hidden: [], limits });
+    expect(walls).toMatchObject({ kind: 'none', hasView: false, why: expect.stringContaining('CYRUS_WALLS=users') });
+  },
+);
+
 describe('the limits of a session', () => {
   const limits = { processes: 100, memoryBytes: 1024 ** 3, sessionBytes: 3 * 1024 ** 3 };
   const options = { setting: 'none' as const, root: '/srv', claudeBin: '/bin/true', hidden: [], limits };

@@ -141,7 +141,7 @@ export const DIRECT: readonly Attack[] = [
   {
     name: 'make devices, load modules, change the kernel',
     script:
-      'mknod /tmp/disk b 8 0 && echo MADE; echo 1 > /proc/sys/kernel/core_pattern && echo WROTE; dd if=/dev/mem of=/tmp/m count=1 && echo READ; ls /dev/sd* /dev/vd* /dev/nvme*',
+      'mknod /tmp/disk b 8 0 && echo MADE; cat /proc/sys/kernel/core_pattern > /tmp/pattern; cat /tmp/pattern > /proc/sys/kernel/core_pattern && echo WROTE; dd if=/dev/mem of=/tmp/m count=1 && echo READ; ls /dev/sd* /dev/vd* /dev/nvme*',
     won: /MADE|WROTE|READ|\/dev\/[snv]/,
   },
   {

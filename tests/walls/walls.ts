@@ -2,7 +2,7 @@
  * `npm run test:walls`: the real server with two sessions of different workspaces. One of them is hostile: what is tried, and what came of
  * it, is printed; the last line is one JSON object, and the exit code is 1 where an attack succeeded, 2 where this machine has no walls.
  *
- *     npm run test:walls -- [users | namespaces]     left out: what the server finds by itself
+ *     npm run test:walls -- [users | namespaces]     left out: what the server finds by itself; namespaces: as a plain user
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
