@@ -735,7 +735,7 @@ describe('several repositories', () => {
       phase: { name: 'starting' },
     });
     expect(play.state.conversationId).not.toBe('conversation-1');
-    expect(play.kinds(effects)).toEqual(['say', 'start-sandbox', 'prompt-sandbox', 'prompt-sandbox']);
+    expect(play.kinds(effects)).toEqual(['say', 'start-sandbox', 'prompt-sandbox', 'prompt-sandbox', 'index-session']);
   });
 
   it('cannot be changed after that, and the person is told what to do', () => {
@@ -899,7 +899,7 @@ describe("a question of Claude's", () => {
     expect(play.closings('thread-1')).toEqual([]);
     play.now += 3 * 24 * 3_600_000;
     const effects = play.prompt('answer', 'thread-1', 'Ada', 'Red');
-    expect(play.kinds(effects)).toEqual(['start-sandbox', 'prompt-sandbox']);
+    expect(play.kinds(effects)).toEqual(['start-sandbox', 'prompt-sandbox', 'index-session']);
     expect(play.asked.at(-1)?.text).toContain('You asked: Which colour?\nThe answer: Red');
     const promptId = play.asked.at(-1)?.promptId ?? '';
     play.started();

@@ -279,7 +279,7 @@ describe('while a tool asks', () => {
     const effect = play.prompt('a1', 'thread-1', 'Ada', '1').find(({ kind }) => kind === 'decide-sandbox');
     if (!effect) throw new Error('nothing was decided');
     const effects = play.play({ type: 'effect-failed', effect, attempts: 1, error: 'not asked', hint: null });
-    expect(play.kinds(effects)).toEqual(['stop-sandbox', 'start-sandbox', 'prompt-sandbox']);
+    expect(play.kinds(effects)).toEqual(['stop-sandbox', 'start-sandbox', 'prompt-sandbox', 'index-session']);
     expect(play.asked.at(-1)?.text).toContain('You asked to run a command: npm publish\nIt was allowed.');
     play.started();
     expect(decisions(play.report(init, permission('r9')))).toEqual([['r9', true]]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EffectResult } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { reasonOf } from '../../src/session/viewers/session-view.ts';
+import { reasonOf } from '../../src/session/lifecycle/session-row.ts';
 import { aborted, init, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 const URL = 'https://github.test/acme/shop/pull/12';

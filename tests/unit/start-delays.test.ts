@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { reasonOf } from '../../src/session/viewers/session-view.ts';
+import { reasonOf } from '../../src/session/lifecycle/session-row.ts';
 import { SessionPlay } from './support/session-play.ts';
 
 const start = { kind: 'start-sandbox', generation: 1 } as const;

@@ -5,8 +5,9 @@ import { renderLog } from '../../src/session/effects/log-document.ts';
 import { describeEffect, laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
+import { rowOf } from '../../src/session/lifecycle/session-row.ts';
 import { STATE_VERSION, upgradeEffect, upgradeEntry, upgradeState } from '../../src/session/storage/upgrade.ts';
-import { rowOf, viewOf } from '../../src/session/viewers/session-view.ts';
+import { viewOf } from '../../src/session/viewers/session-view.ts';
 import { released, releasedVersions } from './support/released.ts';
 
 function read(line: string): SessionState {

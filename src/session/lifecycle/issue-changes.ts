@@ -26,10 +26,7 @@ export function issueSeen(step: Step, { author, at }: EffectOf<'look-at-issue'>,
 }
 
 function takeNews(step: Step, news: IssueNews): void {
-  const before = step.state.issue;
   const { issue, issueAt, access } = withNews(step.state, news);
-  if (issue === before) return;
+  if (issue === step.state.issue) return;
   step.set({ issue, ...(issueAt !== undefined && { issueAt }), ...(access && { access }) });
-  if (issue?.title !== before?.title || issue?.identifier !== before?.identifier)
-    step.effect({ kind: 'index-session' });
 }

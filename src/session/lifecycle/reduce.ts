@@ -18,6 +18,7 @@ import { expire } from './questions/answer.ts';
 import { askWhatWaits, park } from './questions/ask.ts';
 import { closedBy } from './questions/open-question.ts';
 import { sandboxReported } from './sandbox-reports.ts';
+import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { askForPlace, giveUpPlace, placeChanged, placeWords } from './start/queue-slot.ts';
 import { waitNoLonger } from './turn/pull-request.ts';
@@ -103,6 +104,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   const saveDue = saveDueAfter(state.phase, step.state, wasSaved, context.now);
   if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
   giveUpPlace(step, state);
+  indexIfChanged(step, state);
   step.set({ revision: state.revision + 1, updatedAt: context.now });
   return step.transition;
 }

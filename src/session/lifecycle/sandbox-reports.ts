@@ -287,7 +287,6 @@ function claudeEntry(
       step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
     if (phase.name === 'starting') {
       step.enter({ name: 'working', since: step.now, turn: phase.turn });
-      step.effect({ kind: 'index-session' });
     }
   }
   if (body.kind === 'rate-limit') {

@@ -149,7 +149,6 @@ export function takeDecision(step: Step, prompt: TurnPrompt, reply: Reply): void
     step.announce(prompt.agentSessionId, 'Understood as a no; Claude reads what you wrote.');
   }
   decide(step, about, decision);
-  step.effect({ kind: 'index-session' });
 }
 
 /** Most characters of an answer that a notice shows. */
@@ -189,7 +188,6 @@ export function expire(step: Step): void {
     for (const thread of threadsOf(phase.turn)) step.think(thread, `${text} ${markdownWords(about)}`);
     decide(step, about, EXPIRED);
   }
-  step.effect({ kind: 'index-session' });
 }
 
 /** The process that asked is gone, and what it asked with it: it goes on, and asks again where it still has to. */
@@ -199,7 +197,6 @@ export function withdrawPermission(step: Step, why: string): void {
   step.enter({ name: 'working', since: step.now, turn: phase.turn });
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
   for (const thread of threadsOf(phase.turn)) step.think(thread, `${why} ${markdownWords(phase.about)}`);
-  step.effect({ kind: 'index-session' });
 }
 
 /** The tool does not wait any more: what was decided is told as a prompt, and counts when Claude asks again. */

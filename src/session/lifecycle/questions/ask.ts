@@ -151,7 +151,6 @@ export function askWhatWaits(step: Step): void {
   step.enter({ name: 'asking', since: step.now, turn, about: asked });
   if (about.kind === 'permission') askPermission(step, about);
   else askNext(step, about);
-  step.effect({ kind: 'index-session' });
 }
 
 /**
@@ -244,7 +243,6 @@ export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
   const input = { ...answered.input, answers: Object.fromEntries(answers) };
   step.effect({ kind: 'answer-sandbox', id: step.context.newId(), requestId: answered.requestId, input });
-  step.effect({ kind: 'index-session' });
 }
 
 /** Another person answered the question before this one a moment ago: so did this answer, probably. */

@@ -28,5 +28,4 @@ export function startHeld(step: Step, isHeld: boolean): void {
   }
   // What was silent meanwhile had nothing to say.
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
-  step.effect({ kind: 'index-session' });
 }

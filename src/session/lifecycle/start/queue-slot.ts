@@ -57,7 +57,6 @@ export function standInLine(step: Step, place: number): void {
       `${placeWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
     );
   }
-  step.effect({ kind: 'index-session' });
 }
 
 /** The line has moved. @param place 0: it is this session's turn */
@@ -69,7 +68,6 @@ export function placeChanged(step: Step, place: number): void {
     step.enter({ ...phase, place });
     if (!moved) return;
     for (const thread of threadsOf(phase.turn)) step.reassure(thread, `${placeWords(place)}.`);
-    step.effect({ kind: 'index-session' });
     return;
   }
   const { turn } = phase;
@@ -77,7 +75,6 @@ export function placeChanged(step: Step, place: number): void {
   step.record({ kind: 'notice', level: 'info', text: 'A slot is free; starting the sandbox.' });
   startSandbox(step);
   handOverWaiting(step);
-  step.effect({ kind: 'index-session' });
 }
 
 /** Asks where it stands: the word of the line may have been lost. */

@@ -31,7 +31,6 @@ export function ask(step: Step, { options, why, question: asked, access }: Unsur
     text: asked === undefined ? `Which repository is it: ${options.join(', ')}?` : question,
   });
   for (const thread of threadsOf(phase.turn)) elicit(step, thread, question, options);
-  step.effect({ kind: 'index-session' });
 }
 
 /** Asks a thread again, after something else was said there. */
@@ -80,7 +79,6 @@ export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply
   for (const thread of threads) step.think(thread, `Working in ${chosen}.`);
   startSandbox(step);
   handAllOver(step);
-  step.effect({ kind: 'index-session' });
 }
 
 /**

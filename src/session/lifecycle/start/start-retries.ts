@@ -18,7 +18,6 @@ export function delayed(
     const isNew = phase.reason !== reason;
     if (isNew) {
       step.enter({ ...phase, reason, isDelayed: isStart });
-      step.effect({ kind: 'index-session' });
     }
     if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;
     for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
@@ -32,6 +31,5 @@ export function tellWait(step: Step, reason: string): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || phase.reason === reason) return;
   step.enter({ ...phase, reason });
-  step.effect({ kind: 'index-session' });
   for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
 }

@@ -24,7 +24,6 @@ export function resumeParked(step: Step): void {
   step.set({ turns: number, queue: [], limit: null });
   step.record({ kind: 'notice', level: 'info', text: "Claude's limit should have reset; the work continues." });
   resumeWith(step, turn, RESUME_PROMPT, 'Continuing after the limit');
-  step.effect({ kind: 'index-session' });
 }
 
 /**

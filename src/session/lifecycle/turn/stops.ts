@@ -261,7 +261,6 @@ function stopWork(step: Step, turn: Turn, { id, author, words, how }: Stop): voi
     const text = how === 'alarm' ? `${words}.` : `${words} before Claude began; nothing was changed.`;
     endTurn(step, stopped(null, text, how), null);
   }
-  step.effect({ kind: 'index-session' });
 }
 
 /**

@@ -56,7 +56,6 @@ export function beginTurn(step: Step, requests: readonly Request[], resume?: str
     startSandbox(step);
     handOverWaiting(step);
   }
-  step.effect({ kind: 'index-session' });
 }
 
 /**
@@ -404,7 +403,6 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
   close(step, turn.prompts, closingOf(ending));
   step.enter({ name: 'waiting', since: step.now });
   step.effect({ kind: 'archive-turn', turn: turn.number });
-  step.effect({ kind: 'index-session' });
   beginNext(step, phase, early);
 }
 

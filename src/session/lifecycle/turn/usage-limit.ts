@@ -49,7 +49,6 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
   step.effect({ kind: 'find-room' });
   step.effect({ kind: 'archive-turn', turn: turn.number });
-  step.effect({ kind: 'index-session' });
 }
 
 /** Whether a limit is one model's own, such as `seven_day_opus`: it says nothing of the others. */

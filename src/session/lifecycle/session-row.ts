@@ -1,0 +1,79 @@
+/** The session's row in the list of sessions, derived from its state; it is written whenever it has changed (pure). */
+import type { SessionRow } from '../../protocol/viewer.ts';
+import { clockTime } from './model/clock-time.ts';
+import type { SessionState } from './model/state.ts';
+import type { Step } from './model/transition.ts';
+import { placeWords } from './start/queue-slot.ts';
+
+/** The row of the list. */
+export function rowOf(state: SessionState): SessionRow {
+  return {
+    id: state.id,
+    identifier: state.issue?.identifier ?? null,
+    title: state.issue?.title ?? 'A conversation without an issue',
+    url: state.issue?.url ?? null,
+    repository: state.repository,
+    phase: state.phase.name,
+    reason: reasonOf(state),
+    lastOutcome: state.lastOutcome,
+    turn: state.turns,
+    createdAt: state.createdAt,
+    updatedAt: state.updatedAt,
+  };
+}
+
+/** Has the row written if this event has changed more of it than its time. @param before the state before the event */
+export function indexIfChanged(step: Step, before: SessionState): void {
+  if (listed(before) !== listed(step.state)) step.effect({ kind: 'index-session' });
+}
+
+function listed(state: SessionState): string {
+  return JSON.stringify([rowOf({ ...state, updatedAt: 0 }), state.branch]);
+}
+
+/** Why the session is where it is, in plain words. */
+export function reasonOf(state: SessionState): string {
+  const { phase } = state;
+  switch (phase.name) {
+    case 'starting':
+      return phase.reason;
+    case 'working':
+      return 'Claude is working';
+    case 'parked':
+      return `Claude's ${phase.why} is used up; continues at ${clockTime(phase.until, state.updatedAt)}`;
+    case 'queued':
+      return placeWords(phase.place);
+    case 'asking':
+      return askingReason(phase.about);
+    case 'saving':
+      return phase.proposes ? 'Opening the pull request' : 'Committing and pushing the work';
+    case 'stopping':
+      return phase.author ? `Stopping, as ${phase.author} asked` : 'Stopping';
+    case 'waiting':
+      return waitingReason(state);
+  }
+}
+
+function askingReason(about: Extract<SessionState['phase'], { name: 'asking' }>['about']): string {
+  switch (about.kind) {
+    case 'repository':
+      return 'Which repository is it?';
+    case 'claude':
+      return 'Claude asks a question';
+    case 'permission':
+      return `Claude asks to ${about.title}`;
+  }
+}
+
+function waitingReason(state: SessionState): string {
+  switch (state.lastOutcome) {
+    case null:
+      return 'Nothing has been asked yet';
+    case 'completed':
+      return 'Done; a comment continues the conversation';
+    case 'stopped':
+      return 'Stopped; a comment continues the conversation';
+    case 'failed':
+      return 'Failed; a comment tries again';
+  }
+}

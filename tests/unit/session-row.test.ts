@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { rowOf } from '../../src/session/lifecycle/session-row.ts';
+import { histories, written } from '../histories.ts';
+import { Random } from './support/random.ts';
+import { call, callResult, init, result, SessionPlay, saved, text } from './support/session-play.ts';
+
+/** What the list shows, but for the time of the last change. */
+function shown(play: SessionPlay): string {
+  return JSON.stringify({ ...rowOf(play.state), updatedAt: 0 });
+}
+
+/** One thing that may happen to a session. */
+function happen(play: SessionPlay, random: Random, number: number): string[] {
+  const before = play.effects.length;
+  const what = random.pick<() => unknown>([
+    () => play.prompt(`p${number}`),
+    () => play.started(),
+    () => play.report(init),
+    () => play.report(text('Looking.')),
+    () => play.report(call(`c${number}`), callResult(`c${number}`)),
+    () => play.report(result('Done.', [`p${number - 1}`])),
+    () => play.report(saved(play.state.turns)),
+    () => play.stop(),
+    () => play.deadline(60_000),
+    () => play.startedWith({ kind: 'place', place: 1 + random.below(3) }),
+    () => play.play({ type: 'place-changed', place: random.below(3) }),
+    () => play.withdraw('canceled'),
+  ]);
+  what();
+  return play.effects.slice(before).map(({ kind }) => kind);
+}
+
+describe('the row of a session in the list', () => {
+  const count = histories(500);
+  it(`is written whenever it has changed, and only then, in ${written(count)} random histories`, () => {
+    for (let seed = 1; seed <= count; seed++) {
+      const random = new Random(seed);
+      const play = new SessionPlay();
+      play.hasPullRequests = true;
+      for (let number = 1; number <= 30; number++) {
+        const before = shown(play);
+        const isWritten = happen(play, random, number).includes('index-session');
+        expect(isWritten, `seed ${seed}, event ${number}: ${before} became ${shown(play)}`).toBe(
+          shown(play) !== before,
+        );
+      }
+    }
+  });
+});
