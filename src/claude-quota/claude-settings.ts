@@ -1,5 +1,6 @@
 /** Settings about what Claude may be used for, and how much: variables of the Worker, turned into plain values. */
 import * as z from 'zod';
+import { ownValue } from '../lib/own-value.ts';
 import { type Price, priceListSchema } from './prices.ts';
 
 /** What is paid for: a subscription, or the API by use. */
@@ -94,7 +95,7 @@ export const claudeLimitVariables = {
     .string()
     .trim()
     .toLowerCase()
-    .transform((name) => FORMER_NAMES[name] ?? name)
+    .transform((name) => ownValue(FORMER_NAMES, name) ?? name)
     .pipe(
       z.enum(
         ['', 'pro', 'max', 'ultra', 'api'],

@@ -3,6 +3,7 @@
  * (`anthropic-ratelimit-unified-…`, as CLI 2.1.330 reads them). Pure; times in ms since the epoch.
  */
 import * as z from 'zod';
+import { ownValue } from '../lib/own-value.ts';
 
 export const windowSchema = z.object({
   /** `5h`, `7d`, or one that is not known yet. */
@@ -81,7 +82,7 @@ export function usedUpHeaders({ windows, resetsAt }: Windows, until: number): Re
   const headers: Record<string, string> = {
     [`${PREFIX}status`]: 'rejected',
     [`${PREFIX}reset`]: seconds(resetsAt ?? until),
-    [`${PREFIX}representative-claim`]: LONG[rejected?.name ?? ''] ?? 'five_hour',
+    [`${PREFIX}representative-claim`]: ownValue(LONG, rejected?.name ?? '') ?? 'five_hour',
     [`${PREFIX}overage-status`]: 'rejected',
     [`${PREFIX}overage-disabled-reason`]: 'org_level_disabled',
     'x-should-retry': 'false',
@@ -166,5 +167,5 @@ const LONG: Record<string, string> = Object.fromEntries(Object.entries(SAME).map
 
 /** One name for a window, whichever way it came. */
 export function windowName(name: string): string {
-  return SAME[name] ?? name;
+  return ownValue(SAME, name) ?? name;
 }

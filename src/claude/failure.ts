@@ -1,4 +1,5 @@
 /** One word for why a request to Claude's API failed. */
+import { ownValue } from '../lib/own-value.ts';
 
 /** What the CLI says about a failure, on error messages and on results; every part may be missing. */
 export interface FailureSigns {
@@ -38,7 +39,7 @@ const BY_STATUS: Partial<Record<number, string>> = {
 export function failureCause(signs: FailureSigns): string | null {
   if (signs.api_error) return signs.api_error;
   if (signs.error && !VAGUE.has(signs.error)) return signs.error;
-  const byType = signs.api_error_type ? BY_TYPE[signs.api_error_type] : undefined;
+  const byType = signs.api_error_type ? ownValue(BY_TYPE, signs.api_error_type) : undefined;
   if (byType) return byType;
   const byStatus = signs.api_error_status !== undefined ? BY_STATUS[signs.api_error_status] : undefined;
   if (byStatus) return byStatus;

@@ -2,6 +2,7 @@
  * Whether Claude's API still takes a conversation. Every request sends all of it, so what is wrong in it fails the same way forever;
  * another conversation goes on from a summary. Texts and codes measured with CLI 2.1.330. Pure.
  */
+import { ownValue } from '../lib/own-value.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 
 type Result = Extract<JournalBody, { kind: 'result' }>;
@@ -37,7 +38,7 @@ const REFUSED = /content filtering policy|usage policy|acceptable use/i;
 /** @returns null where the conversation is not the cause, also if nothing failed */
 export function historyTrouble(result: Result): HistoryTrouble | null {
   if (!result.isError) return null;
-  const known = BY_CODE[result.apiError ?? ''] ?? BY_CODE[result.terminalReason];
+  const known = ownValue(BY_CODE, result.apiError ?? '') ?? ownValue(BY_CODE, result.terminalReason);
   if (known) return known;
   // Every request sends the whole conversation.
   if (/^API Error: 413\b/.test(result.text) || TOO_LONG.test(result.text)) return 'full';

@@ -3,6 +3,7 @@
  * where it uses none from a plan that it states in words.
  */
 import * as z from 'zod';
+import { ownValue } from '../lib/own-value.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { cutAt } from './bounds.ts';
 
@@ -116,7 +117,7 @@ function changeOf(name: string, input: unknown): Change | null {
   const updated = updateSchema.safeParse(input);
   if (!updated.success) return null;
   const { taskId: id, subject, status } = updated.data;
-  return { kind: 'update', id, subject, status: status === undefined ? undefined : STATUSES[status] };
+  return { kind: 'update', id, subject, status: status === undefined ? undefined : ownValue(STATUSES, status) };
 }
 
 function applied(items: PlanItem[], change: Change, result: string): PlanItem[] {

@@ -3,6 +3,7 @@
  * (docs.github.com/en/rest/repos/rules#get-rules-for-a-branch; the branch need not exist).
  */
 import * as z from 'zod';
+import { ownValue } from '../lib/own-value.ts';
 import type { GitHubApi } from './access.ts';
 
 const ruleSchema = z.object({
@@ -48,7 +49,7 @@ export async function branchRules({ ask, repository }: GitHubApi, branch: string
     answer: z.array(ruleSchema),
   });
   return {
-    forbidden: rules.map(({ type }) => FORBIDDING[type]).find((words) => words !== undefined) ?? null,
+    forbidden: rules.map(({ type }) => ownValue(FORBIDDING, type)).find((words) => words !== undefined) ?? null,
     patterns: rules.flatMap(({ type, parameters }) => {
       const { operator, pattern, negate } = parameters ?? {};
       if (type !== 'branch_name_pattern' || operator === undefined || pattern === undefined) return [];
@@ -92,7 +93,7 @@ function patternText({ operator, pattern, negate }: NamePattern): string {
     contains: 'contain',
     regex: 'match',
   };
-  return `${negate ? 'must not' : 'has to'} ${verbs[operator] ?? operator} \`${pattern.replaceAll('`', "'").replace(/\s/g, ' ').slice(0, 200)}\``;
+  return `${negate ? 'must not' : 'has to'} ${ownValue(verbs, operator) ?? operator} \`${pattern.replaceAll('`', "'").replace(/\s/g, ' ').slice(0, 200)}\``;
 }
 
 const MAX_PATTERN = 300;

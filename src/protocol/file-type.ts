@@ -2,6 +2,7 @@
  * What a file is, by its content: names and declared types are what somebody says. Pure.
  * Signatures: https://mimesniff.spec.whatwg.org and the formats' own specifications.
  */
+import { ownValue } from '../lib/own-value.ts';
 
 /** Bytes from the beginning of a file that are enough to tell what it is. */
 export const TYPE_BYTES = 4096;
@@ -49,7 +50,7 @@ export function fileType(beginning: Uint8Array, name: string): string | null {
   const start = new TextDecoder().decode(bytes).trimStart().slice(0, 1000).toLowerCase();
   if (/^(<\?xml[^>]*>\s*)?(<!--[^>]*-->\s*)?(<!doctype svg[^>]*>\s*)?<svg\b/.test(start)) return 'image/svg+xml';
   if (/^(<!--[^>]*-->\s*)?<(!doctype html|html|head|body|script|iframe)\b/.test(start)) return 'text/html';
-  return TEXTS[extensionOf(name)] ?? 'text/plain';
+  return ownValue(TEXTS, extensionOf(name)) ?? 'text/plain';
 }
 
 /** True for images that a page can show without danger to its viewers; SVG is not one of them. */
@@ -65,7 +66,7 @@ export function isTextType(type: string): boolean {
 /** The name with an extension that fits its type: text keeps the one it has, unless that would promise something else. */
 export function nameForType(name: string, type: string): string {
   const extension = extensionOf(name);
-  const fitting = EXTENSIONS[type];
+  const fitting = ownValue(EXTENSIONS, type);
   if (fitting) return fitting.includes(extension) ? name : `${name}.${fitting[0]}`;
   const isPromise = Object.values(EXTENSIONS).some((extensions) => extensions.includes(extension));
   return extension === '' || isPromise ? `${name}.txt` : name;
@@ -75,7 +76,7 @@ export function nameForType(name: string, type: string): string {
 export function typeOfName(name: string): string {
   const extension = extensionOf(name);
   const binary = Object.entries(EXTENSIONS).find(([, extensions]) => extensions.includes(extension))?.[0];
-  return binary ?? TEXTS[extension] ?? 'text/plain';
+  return binary ?? ownValue(TEXTS, extension) ?? 'text/plain';
 }
 
 function binaryType(bytes: Uint8Array): string | null {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { afterClockMove, setBack, setForward } from '../../src/session/lifecycle/clock-moves.ts';
 import { deadlines, nextDeadline } from '../../src/session/lifecycle/model/deadlines.ts';
 import { OPENING } from '../../src/session/lifecycle/model/state.ts';
-import { init, SessionPlay } from './support/session-play.ts';
+import { standingQuestion } from '../../src/session/lifecycle/questions/open-question.ts';
+import { access, init, permission, question, SessionPlay, usedUp } from './support/session-play.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -71,5 +72,99 @@ describe('a wall clock that is set forward', () => {
     expect({ expectedThread, ...afterClockMove({ ...state, expectedThread }, HOUR_MS) }).toMatchObject({
       expectedThread,
     });
+  });
+});
+
+describe.each([-HOUR_MS, HOUR_MS])('a wall clock that is set by %i ms', (by) => {
+  /** At work, with a clock that is right after it is set. */
+  const working = () => {
+    const play = new SessionPlay();
+    play.now += HOUR_MS;
+    play.prompt('p1');
+    play.started();
+    play.report(init);
+    return play;
+  };
+  const set = (play: SessionPlay) => {
+    play.now += by;
+    play.play({ type: 'clock-moved', by });
+  };
+  const says = (play: SessionPlay, text: string) =>
+    play.play({
+      type: 'prompted',
+      promptId: `said ${text}`,
+      agentSessionId: 'thread-1',
+      author: 'Ada',
+      person: { id: 'ada', email: null },
+      source: 'comment',
+      text,
+      at: play.now,
+    });
+
+  it('leaves a question open to words in its thread', () => {
+    const play = working();
+    play.report(question());
+    set(play);
+    play.now += 10_000;
+    expect(play.kinds(says(play, 'This'))).toContain('answer-sandbox');
+  });
+
+  it('lets people allow what is asked after another question was closed', () => {
+    const play = working();
+    play.report(permission('q1', 'npm test'));
+    says(play, 'no');
+    play.now += 10_000;
+    set(play);
+    play.report(permission('q2', 'npm publish'));
+    play.now += 60_000;
+    expect(play.kinds(says(play, 'yes'))).toContain('decide-sandbox');
+  });
+
+  it('leaves the question which repository it is the same, with the same id', () => {
+    const play = new SessionPlay();
+    play.now += HOUR_MS;
+    play.prompt('p1');
+    play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'], access: access({ repository: null }) });
+    const asked = standingQuestion(play.state)?.id;
+    set(play);
+    expect(standingQuestion(play.state)?.id).toBe(asked);
+    expect(play.state.closedQuestions ?? []).toEqual([]);
+  });
+
+  it('has a limit without a known reset waited for as long as before, and a known reset until its time', () => {
+    const play = working();
+    play.report(usedUp(['p1']));
+    const { phase } = play.state;
+    if (phase.name !== 'parked') throw new Error(phase.name);
+    const before = play.now;
+    set(play);
+    expect(play.state.phase).toMatchObject({ until: phase.until + play.now - 10 - before });
+    const { waits: _, ...reset } = phase;
+    expect(afterClockMove({ ...play.state, phase: reset }, by).phase).toMatchObject({ until: phase.until });
+  });
+
+  it('lets a stop in Linear end what the page asked for before', () => {
+    const play = working();
+    play.play({
+      type: 'prompted',
+      promptId: 'page',
+      agentSessionId: null,
+      author: null,
+      person: null,
+      source: 'page',
+      text: 'do more',
+    });
+    set(play);
+    play.now += 10_000;
+    play.play({
+      type: 'stop-requested',
+      id: 'stop',
+      agentSessionId: 'thread-1',
+      author: 'Ada',
+      source: 'comment',
+      at: play.now,
+    });
+    expect(play.state.phase.name).toBe('stopping');
+    expect(play.state.queue.map(({ promptId }) => promptId)).not.toContain('page');
   });
 });

@@ -1,5 +1,6 @@
 /** Counts a workspace's webhooks that Cyrus does not act on, by kind, in the storage of the workspace's object. */
 import * as z from 'zod';
+import { ownValue } from '../../lib/own-value.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 
 /** Kinds come from outside: what is counted apart is bounded in number and length. */
@@ -29,6 +30,6 @@ export function countIgnored(kv: SyncKvStorage, kind: string, now: number): void
   const isNew = !Object.hasOwn(kinds, name);
   // Beyond the bound only the total grows.
   const counted =
-    isNew && Object.keys(kinds).length >= MOST_KINDS ? kinds : { ...kinds, [name]: (kinds[name] ?? 0) + 1 };
+    isNew && Object.keys(kinds).length >= MOST_KINDS ? kinds : { ...kinds, [name]: (ownValue(kinds, name) ?? 0) + 1 };
   kv.put(KEY, { since, total: total + 1, kinds: counted });
 }

@@ -4,6 +4,7 @@
  */
 import { nextDeadline } from './model/deadlines.ts';
 import { OPENING, type SessionState } from './model/state.ts';
+import type { Request } from './requests.ts';
 
 /** A clock that differs by less than this, in ms, was not set. */
 const LEAST_MS = 1_000;
@@ -33,20 +34,47 @@ export function setForward(state: SessionState, now: number, isDoubted: boolean)
   return by > LEAST_MS ? by : 0;
 }
 
+/** What Linear told of has a time by Linear's clock. */
+function movedRequest(request: Request, by: number): Request {
+  const { person, askedAt } = request;
+  return person !== undefined || askedAt === undefined ? request : { ...request, askedAt: askedAt + by };
+}
+
 /** What changes in the state: since when things are waited for. Times that others gave, such as a limit's reset, stay. */
 export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
   const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
+  const { closedQuestions, queue } = state;
   const moved = { ...phase, since: phase.since + by };
-  if ('turn' in moved) moved.turn = { ...moved.turn, startedAt: moved.turn.startedAt + by };
+  const asked = (request: Request) => movedRequest(request, by);
+  if ('turn' in moved) {
+    const { startedAt, prompts } = moved.turn;
+    moved.turn = { ...moved.turn, startedAt: startedAt + by, prompts: prompts.map(asked) };
+  }
   if ('askAt' in moved) moved.askAt += by;
+  if (moved.name === 'parked' && moved.waits) moved.until += by;
+  if (moved.name === 'asking' && moved.about.kind === 'claude' && moved.about.askedAt !== undefined) {
+    moved.about = { ...moved.about, askedAt: moved.about.askedAt + by };
+  }
+  if ((moved.name === 'saving' || moved.name === 'parked') && moved.halt) {
+    moved.halt = { ...moved.halt, since: moved.halt.since + by };
+  }
   return {
     phase: moved,
+    queue: queue.map(asked),
     sandbox: { ...sandbox, heardAt: sandbox.heardAt + by },
     ...(expectedThread &&
       expectedThread.since !== OPENING && { expectedThread: { ...expectedThread, since: expectedThread.since + by } }),
     ...(alsoExpected && { alsoExpected: alsoExpected.map((one) => ({ ...one, since: one.since + by })) }),
     ...(overAt && { overAt: overAt + by }),
     ...(saveDue && { saveDue: saveDue + by }),
+    // What people write is told from what they wrote before by these times.
+    ...(closedQuestions && {
+      closedQuestions: closedQuestions.map(({ askedAt, closedAt, ...rest }) => ({
+        ...rest,
+        askedAt: askedAt + by,
+        closedAt: closedAt + by,
+      })),
+    }),
     ...(editDue && { editDue: { ...editDue, first: editDue.first + by, at: editDue.at + by } }),
     agentSessions: Object.fromEntries(
       Object.entries(agentSessions).map(([id, { since, saidAt, pace, ...rest }]) => [

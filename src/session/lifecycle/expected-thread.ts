@@ -7,7 +7,7 @@ import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { THREAD_LIMIT_MS } from './model/deadlines.ts';
 import type { EffectOf } from './model/effects.ts';
 import type { EventOf, PromptSource } from './model/events.ts';
-import { type Ask, type ExpectedThread, OPENING, type SessionState } from './model/state.ts';
+import { type Ask, type ExpectedThread, OPENING, type SessionState, threadKnown } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { isStoppedBefore } from './turn/stops.ts';
 import { close } from './turn/turn.ts';
@@ -90,11 +90,12 @@ export function endExpectation(step: Step, event: EventOf<'prompted'>, isProven:
  * Linear tells of the thread that Cyrus is about to open for a request, before it answers that it is open: nobody created that
  * thread, and what is asked in it is the request. @returns the request in that thread; null for any other prompt
  */
-export function ownEcho({ expectedThread, agentSessions }: SessionState, event: EventOf<'prompted'>) {
+export function ownEcho(state: SessionState, event: EventOf<'prompted'>) {
+  const { expectedThread } = state;
   const { agentSessionId, promptId, person } = event;
   const isOpening = expectedThread?.since === OPENING;
   if (!expectedThread || !isOpening || person !== null || promptId !== agentSessionId) return null;
-  if (agentSessionId in agentSessions) return null;
+  if (threadKnown(state, agentSessionId)) return null;
   const { since: _, commentId, ...asked } = expectedThread;
   const source: PromptSource = commentId === null ? 'delegation' : 'mention';
   return { type: 'prompted' as const, agentSessionId, source, ...asked, ...(commentId !== null && { commentId }) };
@@ -105,16 +106,16 @@ export function ownEcho({ expectedThread, agentSessions }: SessionState, event: 
  * session's page from its beginning, and nobody asks anything in it. The outcome of its opening tells it so.
  */
 export function isOpenedInVain(
-  { id, origin, agentSessions }: SessionState,
+  state: SessionState,
   { agentSessionId, promptId, links = [] }: EventOf<'prompted'>,
 ): boolean {
-  if (agentSessionId === null || promptId !== agentSessionId || agentSessionId in agentSessions) return false;
-  return links.includes(`${origin}/sessions/${id}`);
+  if (agentSessionId === null || promptId !== agentSessionId || threadKnown(state, agentSessionId)) return false;
+  return links.includes(`${state.origin}/sessions/${state.id}`);
 }
 
 /** A thread was looked up for a notification: Linear's late event about it is the same request. */
 export function expectEvent(step: Step, thread: string): void {
-  const known = step.state.agentSessions[thread];
+  const known = threadKnown(step.state, thread);
   if (known) step.set({ agentSessions: { ...step.state.agentSessions, [thread]: { ...known, isExpected: true } } });
 }
 

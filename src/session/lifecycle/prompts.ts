@@ -5,7 +5,7 @@ import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thr
 import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
-import { currentTurn, type SessionState, type TurnPrompt, threadsOf } from './model/state.ts';
+import { currentTurn, type SessionState, type TurnPrompt, threadKnown, threadsOf } from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
 import { forgetDenials } from './questions/answer.ts';
 import { repeatClaudeQuestion, takeReply } from './questions/ask.ts';
@@ -46,12 +46,12 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     return;
   }
   const thread = event.agentSessionId ?? latestThread(step.state);
-  const isNew = thread !== null && !(thread in step.state.agentSessions);
+  const isNew = thread !== null && threadKnown(step.state, thread) === undefined;
   const askedAt = at ?? step.now;
   noteAsk(step, event, askedAt);
   hear(step, event);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
-  if (promptId === thread && step.state.agentSessions[thread]?.isExpected) return;
+  if (promptId === thread && thread !== null && threadKnown(step.state, thread)?.isExpected) return;
   const meaning = meaningOf(step.state, event, thread, step.now);
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text: withoutIds(text) });
   const prompt: TurnPrompt = {

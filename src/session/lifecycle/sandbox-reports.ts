@@ -7,7 +7,8 @@ import { branchAlternatives } from '../../protocol/settings/branch-names.ts';
 import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from './intake.ts';
 import { plausibleTime } from './model/clock-time.ts';
 import type { EventOf } from './model/events.ts';
-import { currentTurn } from './model/state.ts';
+import { isUnderWay } from './model/standing.ts';
+import { currentTurn, type SessionState } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { noteCall } from './model/unconfirmed-calls.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions/ask.ts';
@@ -156,7 +157,13 @@ function takeUnreadable(step: Step, { of, raw, at }: Extract<SandboxEvent, { typ
   if (!isResult && !ENDINGS.includes(of)) return;
   const text = `What the sandbox reported could not be read (${of}). What was pushed is on the branch \`${step.state.branch}\`.`;
   if (of === 'saved') takeSaved(step);
-  else failTurn(step, 'event_unreadable', `${text} Comment to continue from there.`);
+  else if (isAwaited(step.state, of)) failTurn(step, 'event_unreadable', `${text} Comment to continue from there.`);
+}
+
+/** Whether the turn waits for it: what Claude's process did is no news to a turn that is saved, or for which none runs. */
+function isAwaited({ phase }: SessionState, of: string): boolean {
+  if (phase.name === 'saving') return of === 'failed';
+  return phase.name === 'stopping' || isUnderWay(phase);
 }
 
 /** Types of events without which a turn would not end. */

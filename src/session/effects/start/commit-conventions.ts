@@ -1,5 +1,6 @@
 /** How a session's commits are made: what its repository wants, and who asked for this turn. */
 
+import { ownValue } from '../../../lib/own-value.ts';
 import type { StartSession } from '../../../protocol/sandbox.ts';
 import { DEFAULT_COMMIT_MESSAGE } from '../../../protocol/settings/commit-settings.ts';
 import type { RepositorySettings, Role } from '../../../protocol/settings/repository.ts';
@@ -64,7 +65,7 @@ function messageOf(template: string, { issue }: SessionState, role: Role): strin
     url: issue?.url ?? '',
   };
   const filled = template.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, word: string) =>
-    word === 'branch' ? '{{branch}}' : (values[word] ?? whole),
+    word === 'branch' ? '{{branch}}' : (ownValue(values, word) ?? whole),
   );
   return filled.replace(/\(\s*\)/g, '').trim() || DEFAULT_COMMIT_MESSAGE;
 }

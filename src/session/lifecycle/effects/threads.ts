@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { expectEvent, threadNotOpened } from '../expected-thread.ts';
 import type { EffectResults } from '../model/effect-results.ts';
 import { type Effect, type EffectOf, isAwaited, type ThreadChange } from '../model/effects.ts';
+import { threadKnown } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { prompted } from '../prompts.ts';
 import { type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
@@ -83,7 +84,7 @@ function threadOpened(step: Step, effect: EffectOf<'open-thread'>, result: Effec
   const { agentSessionId } = result;
   if (expectedThread?.promptId !== effect.promptId) {
     // Linear's own thread came meanwhile, or the request was withdrawn: this one is not left without a word.
-    const isKnown = agentSessionId in step.state.agentSessions;
+    const isKnown = threadKnown(step.state, agentSessionId) !== undefined;
     if (!isKnown && !result.isLinears) {
       step.say(agentSessionId, { type: 'response', body: 'This was answered in another thread.' });
       // Linear tells of it too; that asks for nothing.

@@ -1,5 +1,5 @@
 /** What an issue session waits for at most, derived from its state: nothing is scheduled that could be forgotten. */
-import { currentTurn, type SessionState, threadsOf } from './state.ts';
+import { currentTurn, type SessionState, threadKnown, threadsOf } from './state.ts';
 
 /** A sandbox with a turn in progress says something every 10 s; after this long it is looked for. */
 export const SANDBOX_SILENCE_MS = 45_000;
@@ -132,7 +132,7 @@ function heartbeats(state: SessionState, since: number, after: number): Deadline
   return (turn ? threadsOf(turn) : []).map((agentSessionId) => ({
     name: 'heartbeat',
     agentSessionId,
-    at: (state.agentSessions[agentSessionId]?.saidAt ?? since) + after,
+    at: (threadKnown(state, agentSessionId)?.saidAt ?? since) + after,
   }));
 }
 

@@ -7,6 +7,7 @@ import { initialPlan, type PlanState } from '../../../claude/plan.ts';
 import { initialReaderState, type ReaderState } from '../../../claude/stream.ts';
 import type { KnownLimit } from '../../../claude/words.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
+import { ownValue } from '../../../lib/own-value.ts';
 import { initialNarration, type NarrationState } from '../../../linear/activities.ts';
 import type { SharedFile } from '../../../protocol/files.ts';
 import type { HeldPush } from '../../../protocol/held-push.ts';
@@ -80,9 +81,19 @@ export type PhaseState =
   | SavingPhase
   /**
    * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
-   * limit in words; `left`: ids of prompts that Claude did not come to.
+   * limit in words; `left`: ids of prompts that Claude did not come to; `waits`: for a while, not for a time that Claude's API
+   * gave.
    */
-  | { name: 'parked'; since: number; turn: Turn; until: number; askAt: number; why: string; left: string[] }
+  | {
+      name: 'parked';
+      since: number;
+      turn: Turn;
+      until: number;
+      askAt: number;
+      why: string;
+      left: string[];
+      waits?: true;
+    }
   /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
   | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }
   /** `words`: how the closing answer begins; `stop`: the turn that the sandbox was told to stop, if that is another. */
@@ -142,6 +153,8 @@ export type StopKind = 'stopped' | 'withdrawn' | 'alarm';
 /** Which repository is it? Nothing runs until that is known. */
 export interface RepositoryQuestion {
   kind: 'repository';
+  /** Left out by earlier versions, which named it by the time at which it was asked. */
+  id?: string;
   options: string[];
   /** What is asked, if it is not which repository this is about. */
   question?: string;
@@ -159,6 +172,8 @@ export interface ClaudeQuestion {
   replies?: (string | null)[];
   /** When the open question was asked; left out by earlier versions. */
   askedAt?: number;
+  /** What people said to something that was asked before, and that did not reach Claude; for Claude. Left out: nothing. */
+  before?: string;
   /** The tool waits in a running sandbox; otherwise the answer begins a new one. */
   isLive: boolean;
 }
@@ -283,6 +298,17 @@ export interface Proposal {
   linked: string[];
 }
 
+/**
+ * An agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it was looked
+ * up for a notification, and Linear's own event about it, which is late, asks for nothing new.
+ */
+export interface Thread {
+  since: number;
+  saidAt: number;
+  pace: Pace;
+  isExpected?: boolean;
+}
+
 export interface SessionState {
   version: 1;
   id: string;
@@ -307,9 +333,8 @@ export interface SessionState {
   arrangement: Arrangement | null;
   /** Who may ask, as of the last start; left out before. */
   access?: Access;
-  /** Each agent session: when it was first heard of, when something was last said to it, and how often. `isExpected`: it
-   * was looked up for a notification, and Linear's own event about it, which is late, asks for nothing new. */
-  agentSessions: Record<string, { since: number; saidAt: number; pace: Pace; isExpected?: boolean }>;
+  /** Each agent session, by its id. */
+  agentSessions: Record<string, Thread>;
   /** When a thread was last written to by people, by Linear's clock; left out before. */
   askedAt?: number;
   /** The latest of what people asked in threads, oldest first; left out before. */
@@ -469,6 +494,11 @@ export function currentTurn(state: Pick<SessionState, 'phase'>): Turn | null {
 /** The agent sessions a turn owes an answer, the one that follows the work first. */
 export function threadsOf(turn: Turn): string[] {
   return [...new Set(turn.prompts.map((prompt) => prompt.agentSessionId).filter((id) => id !== null))];
+}
+
+/** What is known of a thread; undefined for one in which nothing was said yet. */
+export function threadKnown({ agentSessions }: Pick<SessionState, 'agentSessions'>, id: string): Thread | undefined {
+  return ownValue(agentSessions, id);
 }
 
 /** Sum of two usages. */

@@ -7,7 +7,7 @@ import { type SharedFile, sharedNames } from '../../../protocol/files.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import { type Effect, type ThreadChange, urgencyOf } from './effects.ts';
 import { initialPace, schedule, type Urgency } from './post-pacing.ts';
-import { currentTurn, type PhaseState, type SessionState, threadsOf } from './state.ts';
+import { currentTurn, type PhaseState, type SessionState, type Thread, threadKnown, threadsOf } from './state.ts';
 
 /** An entry that has no number yet. `block`: the streamed block it finishes. */
 export interface Draft {
@@ -159,14 +159,14 @@ export class Step {
     const told = withFiles(activity, this.state.shared ?? []);
     const say = { kind: 'say', agentSessionId, id: this.context.newId(), activity: told, urgency } as const;
     this.effect(paced(say, at, this.now));
-    const known = this.state.agentSessions[agentSessionId];
+    const known = threadKnown(this.state, agentSessionId);
     if (known) this.#remember(agentSessionId, { ...known, saidAt: this.now });
   }
 
   /** When something is sent to a thread, in ms since the epoch; null: not at all. */
   #schedule(agentSessionId: string, urgency: Urgency): number | null {
     const verbosity = this.state.arrangement?.verbosity ?? 'normal';
-    const known = this.state.agentSessions[agentSessionId] ?? {
+    const known = threadKnown(this.state, agentSessionId) ?? {
       since: this.now,
       saidAt: this.now,
       pace: initialPace(verbosity, this.now),
@@ -177,7 +177,7 @@ export class Step {
     return scheduled.at;
   }
 
-  #remember(agentSessionId: string, thread: SessionState['agentSessions'][string]): void {
+  #remember(agentSessionId: string, thread: Thread): void {
     this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: thread } });
   }
 }

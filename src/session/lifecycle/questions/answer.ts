@@ -8,7 +8,6 @@ import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { type PermissionQuestion, type Turn, type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
-import { beginAnewElsewhere } from '../turn/restart.ts';
 import { choiceValue, withoutIds } from './choices.ts';
 import { closedWithin, type Reply } from './open-question.ts';
 import {
@@ -199,11 +198,12 @@ export function withdrawPermission(step: Step, why: string): void {
   for (const thread of threadsOf(phase.turn)) step.think(thread, `${why} ${markdownWords(phase.about)}`);
 }
 
-/** The tool does not wait any more: what was decided is told as a prompt, and counts when Claude asks again. */
-export function decisionUndelivered(step: Step, { call, key, decision }: EffectOf<'decide-sandbox'>): void {
-  const { phase } = step.state;
-  if (phase.name !== 'working') return;
+/**
+ * Remembers a decision for when Claude asks again, where the tool that asked does not wait any more.
+ * @returns the decision, for Claude
+ */
+export function keepDecision(step: Step, { call, key, decision }: EffectOf<'decide-sandbox'>): string {
   if (decision.allowed) remember(step, key, true);
   const said = decision.allowed ? 'It was allowed. Do it again if it has not happened yet.' : decision.message;
-  beginAnewElsewhere(step, phase.turn, `You asked to ${call}\n${said}`);
+  return `You asked to ${call}\n${said}`;
 }

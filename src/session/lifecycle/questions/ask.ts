@@ -13,6 +13,7 @@ import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import {
   type ClaudeQuestion,
+  currentTurn,
   isLive,
   type PermissionQuestion,
   type SessionState,
@@ -21,8 +22,15 @@ import {
   threadsOf,
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
-import { beginAnew, beginAnewElsewhere } from '../turn/restart.ts';
-import { askPermission, decideAsBefore, repeatPermission, takeDecision, withdrawPermission } from './answer.ts';
+import { beginAnew, beginAnewElsewhere, tellBesides } from '../turn/restart.ts';
+import {
+  askPermission,
+  decideAsBefore,
+  keepDecision,
+  repeatPermission,
+  takeDecision,
+  withdrawPermission,
+} from './answer.ts';
 import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
 import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
 import { PUSH_UNKNOWN, readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
@@ -236,7 +244,8 @@ export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
   }
   const answers = answersOf(answered);
   if (!answered.isLive) {
-    beginAnew(step, turn, answersInWords(answers));
+    const told = answersInWords(answers);
+    beginAnew(step, turn, answered.before === undefined ? told : `${answered.before}\n\n${told}`);
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });
@@ -306,13 +315,41 @@ export function loseQuestions(step: Step): void {
   withdrawPermission(step, "Claude's process ended while it asked to");
 }
 
+/**
+ * What people said did not reach the tool that waited for it: Claude is told as a prompt.
+ * @param told what it was, for Claude
+ */
+function tellUndelivered(step: Step, told: string): void {
+  const { phase } = step.state;
+  if (phase.name === 'working') beginAnewElsewhere(step, phase.turn, told);
+  // Its process is gone, and another one on its way.
+  if (phase.name === 'starting') tellBesides(step, phase, told);
+  if (phase.name !== 'asking' || phase.about.kind === 'repository') return;
+  const { about, turn } = phase;
+  if (about.kind === 'permission') {
+    // The same process asks, and cannot be reached either: it asks again in the next one.
+    loseQuestions(step);
+    tellUndelivered(step, told);
+    return;
+  }
+  // It may wait there all the same. The answer to what is asked now begins another process, which is told of both.
+  if (about.isLive) step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number, inOrder: true });
+  forgetWaiting(step);
+  const before = about.before === undefined ? told : `${about.before}\n\n${told}`;
+  step.enter({ ...phase, about: { ...about, isLive: false, before } });
+}
+
 /** The tool does not wait any more: what was answered is told as a prompt. */
 export function answerUndelivered(step: Step, { input }: EffectOf<'answer-sandbox'>): void {
-  const { phase } = step.state;
-  if (phase.name !== 'working') return;
   const given = input.answers;
   const answers = Object.entries(typeof given === 'object' && given !== null ? given : {});
-  beginAnewElsewhere(step, phase.turn, answersInWords(answers.map(([question, answer]) => [question, String(answer)])));
+  tellUndelivered(step, answersInWords(answers.map(([question, answer]) => [question, String(answer)])));
+}
+
+/** The tool does not wait any more: what was decided is told as a prompt, and counts when Claude asks again. */
+export function decisionUndelivered(step: Step, effect: EffectOf<'decide-sandbox'>): void {
+  if (!currentTurn(step.state)) return;
+  tellUndelivered(step, keepDecision(step, effect));
 }
 
 function answersInWords(answers: [question: string, answer: string][]): string {

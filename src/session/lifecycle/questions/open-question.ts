@@ -40,7 +40,7 @@ export function standingQuestion({ phase }: Pick<SessionState, 'phase'>): Standi
   switch (about.kind) {
     case 'repository': {
       const choices = about.options.map((option) => ({ id: option, label: option }));
-      return { id: `repository:${since}`, since, choices, multiSelect: false };
+      return { id: about.id ?? `repository:${since}`, since, choices, multiSelect: false };
     }
     case 'claude': {
       const index = nextIndex(about);

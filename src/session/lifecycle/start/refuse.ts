@@ -5,12 +5,17 @@ import { SANDBOX_LANE } from '../model/effects.ts';
 import { currentTurn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
-import { close, endTurn, handAllOver } from '../turn/turn.ts';
+import { close, endTurn, failTurn, handAllOver } from '../turn/turn.ts';
 import { repeatRepositoryQuestion } from './repository-choice.ts';
 
 /** Nobody of those who asked may: their threads are told why, and nothing is started. */
 export function refuse(step: Step, { text, access }: Refused): void {
   step.set({ access });
+  // The sandbox was to save the work of people who might ask when they did.
+  if (step.state.phase.name === 'saving' || step.state.phase.name === 'stopping') {
+    failTurn(step, 'not_allowed', text);
+    return;
+  }
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   endTurn(step, { outcome: 'stopped', reason: 'not_allowed', text, result: null }, null);
 }

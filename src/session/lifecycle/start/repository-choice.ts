@@ -22,7 +22,7 @@ export function ask(step: Step, { options, why, question: asked, access }: Unsur
     name: 'asking',
     since: step.now,
     turn: phase.turn,
-    about: { kind: 'repository', options, ...(asked !== undefined && { question: asked }) },
+    about: { kind: 'repository', id: step.context.newId(), options, ...(asked !== undefined && { question: asked }) },
   });
   const question = [why, asked ?? WHICH].filter(Boolean).join(' ');
   step.record({

@@ -1,7 +1,7 @@
 /** The process that asked people something is gone or cannot be reached: what they said is told as a prompt. */
-import type { Turn } from '../model/state.ts';
+import type { PhaseState, Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
-import { resumeWith } from './turn.ts';
+import { handOver, resumeWith } from './turn.ts';
 
 /**
  * Ends what may still wait there, and goes on with the turn.
@@ -11,6 +11,16 @@ export function beginAnewElsewhere(step: Step, turn: Turn, told: string): void {
   // The tool may be waiting all the same, and would hold up every prompt after it.
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number, inOrder: true });
   beginAnew(step, turn, told);
+}
+
+/** The next process, which is on its way, is told it too. */
+export function tellBesides(step: Step, phase: Extract<PhaseState, { name: 'starting' }>, told: string): void {
+  const promptId = step.context.newId();
+  const text = `Your process ended while you waited for people. Here is what they said.\n\n${told}`;
+  step.transition.prompts.push({ promptId, text });
+  const asked = { promptId, agentSessionId: null, aside: true, carries: true } as const;
+  const prompt = handOver(step, asked, phase.turn.number);
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
 }
 
 /** The turn goes on under a new number: a stop was sent for the old one, under which the prompt would be dropped. */

@@ -39,7 +39,7 @@ export function roomFound(step: Step, at: number | null): void {
     return;
   }
   // What ran is being ended; it goes on when that is over.
-  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)), waits: true });
 }
 
 /** Time for the sandbox to end what ran. */
@@ -56,7 +56,7 @@ export function goOnWithWished(step: Step, text: string): boolean {
   const model = tag === null ? spokenModel(text, modelNames) : modelNamed(tag);
   const family = modelNames.find((name) => model?.includes(name));
   if (family === undefined || limit.limit.toLowerCase().includes(family)) return false;
-  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)) });
+  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)), waits: true });
   return true;
 }
 

@@ -355,17 +355,29 @@ export function endStopped(step: Step): void {
   if (phase.name === 'stopping') endTurn(step, stopped(null, phase.words, phase.how), null);
 }
 
-/** Ends the turn without waiting for anything more from the sandbox. */
+/**
+ * Ends the turn without waiting for anything more from the sandbox. One that was stopped, or that Claude has answered, ends as
+ * that: what failed then is the save alone.
+ */
 export function failTurn(step: Step, reason: string, text: string): void {
   const turn = currentTurn(step.state);
   if (!turn) return;
+  const { phase } = step.state;
+  if (phase.name === 'saving') {
+    step.record({ kind: 'notice', level: 'warning', text: `${text}\n\nThe last work may be missing from the branch.` });
+    endTurn(step, phase.ending, phase.early);
+    return;
+  }
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   // Nobody follows what Claude may still be doing there. What it has of the next turn is handed over again.
   if (step.state.sandbox.streamId !== null) {
     step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
     step.set({ queue: step.state.queue.map((one) => (isAtClaude(one) ? unread(one, true) : one)) });
   }
-  endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
+  if (phase.name === 'stopping') {
+    step.record({ kind: 'notice', level: 'warning', text });
+    endStopped(step);
+  } else endTurn(step, { outcome: 'failed', reason, text, result: null }, null);
 }
 
 /** How a turn ends that was called off. The place of the work is added by the narration. */

@@ -30,7 +30,8 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   const parks = (turn.parks ?? 0) + 1;
   // Others have room: the next start takes one of them (claude-quota/model-choice.ts), or meets the limit again and waits for it.
   const takesOther = parks === 1 && !limit?.beyondPlan && isOfOneModel(limit?.limit ?? '');
-  const until = takesOther ? step.now + SHORTEST_MS : resumptionTime(step, limit?.resetsAt ?? null, parks);
+  const resetsAt = takesOther ? null : resetOf(step, limit?.resetsAt ?? null);
+  const until = takesOther ? step.now + SHORTEST_MS : resumptionTime(step, resetsAt, parks);
   const why = limitName(limit?.limit ?? 'unknown');
   // What Claude Code itself said about it is told in better words here.
   const narration = { ...step.state.narration, heldError: null };
@@ -43,7 +44,17 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   step.record({ kind: 'notice', level: 'info', text });
   for (const thread of threadsOf(turn)) step.announce(thread, text);
   const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
-  step.enter({ name: 'parked', since: step.now, turn: { ...turn, parks }, until, askAt: step.now, why, left });
+  const waits = resetsAt === null && { waits: true as const };
+  step.enter({
+    name: 'parked',
+    since: step.now,
+    turn: { ...turn, parks },
+    until,
+    askAt: step.now,
+    why,
+    left,
+    ...waits,
+  });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
@@ -56,13 +67,17 @@ export function isOfOneModel(limit: string): boolean {
   return /opus|sonnet|haiku|fable/i.test(limit);
 }
 
+/** The reset that was told, where it can be one; ms since the epoch. */
+function resetOf({ now }: Step, told: number | null): number | null {
+  return told !== null && told > now && told < now + LATEST_RESET_MS ? told : null;
+}
+
 /** When a parked turn tries again, in ms since the epoch: a little after the reset, or after a growing wait. */
 function resumptionTime(step: Step, resetsAt: number | null, parks: number): number {
   const { now } = step;
-  const isReset = resetsAt !== null && resetsAt > now && resetsAt < now + LATEST_RESET_MS;
   // A reset that comes again and again without lifting the limit is not believed at once.
-  const wait = isReset && parks === 1 ? 0 : fullBackoff(WAITS, Math.max(1, parks - 1));
-  const at = isReset ? Math.max(resetsAt, now + (resetsAt - now < wait ? wait : 0)) : now + wait;
+  const wait = resetsAt !== null && parks === 1 ? 0 : fullBackoff(WAITS, Math.max(1, parks - 1));
+  const at = resetsAt !== null ? Math.max(resetsAt, now + (resetsAt - now < wait ? wait : 0)) : now + wait;
   return Math.max(now + SHORTEST_MS, at) + spread(step.state.id);
 }
 
