@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import { withoutDisguise } from '../../src/protocol/text/visible-text.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { readAnswer, readPermission } from '../../src/session/lifecycle/questions/permissions.ts';
@@ -263,7 +264,9 @@ describe('while a tool asks', () => {
     const play = asking(permission('r1'), permission('r2'));
     expect(play.kinds(play.withdraw('unassigned'))).toContain('stop-sandbox');
     expect(play.state.phase.name).toBe('stopping');
+    const effects = play.report({ ...crashed, cause: 'stop', turn: 1 } as SandboxEventBody);
     expect(play.state.openQuestions).toEqual([]);
+    expect(play.kinds(effects), 'what asked is gone').not.toContain('decide-sandbox');
   });
 
   it('the loss of its process takes the question back, and the work goes on', () => {

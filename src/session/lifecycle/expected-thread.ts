@@ -9,8 +9,8 @@ import type { EffectOf } from './model/effects.ts';
 import type { EventOf, PromptSource } from './model/events.ts';
 import { type Ask, type ExpectedThread, OPENING, type SessionState, threadKnown } from './model/state.ts';
 import type { Step } from './model/transition.ts';
+import { close } from './turn/closing.ts';
 import { isStoppedBefore } from './turn/stops.ts';
-import { close } from './turn/turn.ts';
 
 /** Requests whose threads are waited for at once. */
 const MOST_EXPECTED = 10;

@@ -49,12 +49,15 @@ export function shared<T>(previous: T, next: T): T {
   }
   if (!isPlain(previous) || !isPlain(next) || 'seq' in next) return next;
   const keys = Object.keys(next);
-  // By entries, because a key may have any name.
-  const merged = keys.map((key): [string, unknown] => [key, shared(ownValue(previous, key), next[key])]);
-  const same =
-    keys.length === Object.keys(previous).length &&
-    merged.every(([key, value]) => Object.hasOwn(previous, key) && Object.is(value, previous[key]));
-  return same ? previous : (Object.fromEntries(merged) as T);
+  const merged: Record<string, unknown> = {};
+  let same = keys.length === Object.keys(previous).length;
+  for (const key of keys) {
+    // Assigned, it would be the prototype.
+    if (key === '__proto__') return next;
+    merged[key] = shared(ownValue(previous, key), next[key]);
+    same &&= Object.is(merged[key], previous[key]);
+  }
+  return same ? previous : (merged as T);
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {

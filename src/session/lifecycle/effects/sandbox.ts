@@ -5,8 +5,9 @@ import { type EffectOf, PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
 import type { Step } from '../model/transition.ts';
 import { answerUndelivered, decisionUndelivered } from '../questions/ask.ts';
 import { delayed } from '../start/start-retries.ts';
+import { close } from '../turn/closing.ts';
 import { replaceSandbox } from '../turn/sandbox-retries.ts';
-import { close, failTurn } from '../turn/turn.ts';
+import { failTurn } from '../turn/turn.ts';
 import { type DeadLetter, type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
 import {
   A_DAY,

@@ -82,7 +82,8 @@ export type PhaseState =
   /**
    * A limit of Claude's is used up: it goes on by itself at `until`. `askAt`: when room was last asked for; `why`: the
    * limit in words; `left`: ids of prompts that Claude did not come to; `waits`: for a while, not for a time that Claude's API
-   * gave.
+   * gave; `ending`: the process is being ended, and may go on with what else it was given until it is;
+   * `halt`: a stop was sent for some of that.
    */
   | {
       name: 'parked';
@@ -93,6 +94,8 @@ export type PhaseState =
       why: string;
       left: string[];
       waits?: true;
+      ending?: true;
+      halt?: Halt;
     }
   /** Too many sessions of the workspace are at work: it begins when its place is free. `place`: 1 is next. */
   | { name: 'queued'; since: number; turn: Turn; place: number; askAt: number }

@@ -73,7 +73,7 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
 }
 
 /** Phases in which a process may ask, but nobody is asked yet: what asks is for a turn that goes on later. */
-const HOLDING: string[] = ['saving', 'queued', 'parked'];
+const HOLDING: string[] = ['saving', 'stopping', 'queued', 'parked'];
 const AT_WORK: string[] = ['starting', 'working', ...HOLDING];
 const MAX_WAITING = 50;
 /** Most characters of what an option means that are shown. */
@@ -167,6 +167,8 @@ export function askWhatWaits(step: Step): void {
  */
 export function endQuestions(step: Step): void {
   const { phase, openQuestions = [], sandbox } = step.state;
+  // They end with the process, or are asked where it goes on.
+  if (phase.name === 'stopping') return;
   const asked =
     phase.name === 'asking' && phase.about.kind !== 'repository' && isLive(phase.about) ? [phase.about] : [];
   const waiting = openQuestions.filter(({ generation }) => generation === sandbox.generation).map(({ about }) => about);

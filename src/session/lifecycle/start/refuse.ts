@@ -5,7 +5,8 @@ import { SANDBOX_LANE } from '../model/effects.ts';
 import { currentTurn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
-import { close, endTurn, failTurn, handAllOver } from '../turn/turn.ts';
+import { close } from '../turn/closing.ts';
+import { endTurn, failTurn, handAllOver } from '../turn/turn.ts';
 import { repeatRepositoryQuestion } from './repository-choice.ts';
 
 /** Nobody of those who asked may: their threads are told why, and nothing is started. */

@@ -4,6 +4,7 @@ import type { Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { unread } from '../requests.ts';
 import { modelWish, spokenModel } from '../start/wishes.ts';
+import { dropHalted } from './closing.ts';
 import { resumeWith } from './turn.ts';
 import { isOfOneModel } from './usage-limit.ts';
 
@@ -15,6 +16,7 @@ const RESUME_PROMPT =
 export function resumeParked(step: Step): void {
   const { phase } = step.state;
   if (phase.name !== 'parked') return;
+  if (phase.halt) dropHalted(step, phase.halt);
   const number = step.state.turns + 1;
   // Under a new number: a stop was sent for the old one, under which prompts would be dropped.
   const { left } = phase;

@@ -7,10 +7,11 @@ import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { clockTime } from '../model/clock-time.ts';
 import { SANDBOX_LANE } from '../model/effects.ts';
-import type { CheckpointNote, SavingPhase, Turn } from '../model/state.ts';
+import type { CheckpointNote, PhaseState, SavingPhase, Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
 import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from '../requests.ts';
+import { dropHalted } from './closing.ts';
 import { confirmHalt } from './stops.ts';
 import { endStopped, failTurn, handOver, handOverWaiting, resumeWith, saveStopped, startSandbox } from './turn.ts';
 
@@ -67,7 +68,9 @@ export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-e
   const next = queue.map(settle);
   step.set({ queue: next });
   if (phase.name === 'saving') loseNext(step, phase, event);
-  else if (phase.name !== 'waiting') {
+  else if (phase.name === 'parked') {
+    endParked(step, phase, { ...phase.turn, prompts: phase.turn.prompts.map(settle) });
+  } else if (phase.name !== 'waiting') {
     step.enter({ ...phase, turn: { ...phase.turn, prompts: phase.turn.prompts.map(settle) } });
   }
 }
@@ -106,8 +109,11 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
   });
   const known = new Set(checkpoint?.prompts);
   switch (phase.name) {
+    case 'parked': {
+      endParked(step, phase, withLoss(phase.turn, known));
+      return;
+    }
     case 'asking':
-    case 'parked':
     case 'queued':
       // The next start finds out by itself what it can go on from.
       step.enter({ ...phase, turn: withLoss(phase.turn, known) });
@@ -131,6 +137,14 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
       return;
   }
 }
+
+/** The process of a turn that waits for a limit has ended. */
+function endParked(step: Step, { ending: _, halt, ...rest }: Parked, turn: Turn): void {
+  step.enter({ ...rest, turn });
+  if (halt) dropHalted(step, halt);
+}
+
+type Parked = Extract<PhaseState, { name: 'parked' }>;
 
 function withLoss(turn: Turn, known: ReadonlySet<string>): Turn {
   return { ...turn, prompts: turn.prompts.map((prompt) => afterLoss(prompt, known)) };
@@ -159,6 +173,8 @@ function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint:
     return;
   }
   const known = new Set(checkpoint?.prompts);
+  // Given to Claude beside a turn that nobody asked for.
+  step.set({ queue: step.state.queue.map((one) => afterLoss(one, known)) });
   const isBegun = turn.prompts.some(({ promptId }) => known.has(promptId));
   const level = wasAtWork || checkpoint === null ? 'warning' : 'info';
   step.record({ kind: 'notice', level, text: noticeOf(step, checkpoint) });

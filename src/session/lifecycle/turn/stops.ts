@@ -18,7 +18,8 @@ import {
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from '../requests.ts';
-import { close, endTurn, stopped } from './turn.ts';
+import { drop, dropHalted } from './closing.ts';
+import { endTurn, stopped } from './turn.ts';
 
 interface Stop {
   id: string;
@@ -217,10 +218,16 @@ function halt(step: Step, stop: Stop): boolean {
   step.enter({ ...phase, turn });
   switch (phase.name) {
     case 'asking':
-      if (isLive(phase.about)) stopWork(step, turn, stop);
+      // What was given to the process that asked, and did not reach it, may begin another one.
+      if (isLive(phase.about) || turn.prompts.some((one) => isAtClaude(one) && !one.inherited))
+        stopWork(step, turn, stop);
       else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
       return true;
     case 'parked':
+      // The process that met the limit may still go on with what it was given.
+      if (isEnding(phase)) stopWork(step, turn, stop);
+      else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
+      return true;
     case 'queued':
       endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
       return true;
@@ -228,6 +235,11 @@ function halt(step: Step, stop: Stop): boolean {
       stopWork(step, turn, stop);
       return true;
   }
+}
+
+/** Whether the stop that a parked turn sent is not confirmed yet. */
+function isEnding({ ending }: Extract<PhaseState, { name: 'parked' }>): boolean {
+  return ending === true;
 }
 
 function idleWords(phase: PhaseState, { how, words }: Stop): string {
@@ -285,7 +297,11 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
     words: `${stop.words}.`,
     how: stop.how,
   };
-  step.enter({ ...phase, turn, ...(isAtWork && { halt: phase.halt ?? halted }) });
+  step.enter({
+    ...phase,
+    turn,
+    ...(isAtWork && { halt: { ...(phase.halt ?? halted), since: step.now, turn: turn.number } }),
+  });
   step.set({
     queue: queue.map((request) => {
       if (isHalted(request))
@@ -306,15 +322,13 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
  * @param stopped turn of the stop that ended it; undefined if that is not said
  */
 export function confirmHalt(step: Step, stopped?: number): void {
-  const { phase, queue } = step.state;
+  const { phase } = step.state;
   if (phase.name !== 'saving' || !phase.halt) return;
   // Of an earlier stop, whose end is late.
   if (stopped !== undefined && stopped < phase.halt.turn) return;
   const { halt: halted, begun: _, ...rest } = phase;
   step.enter(rest);
-  const ended = queue.filter((request) => request.halted);
-  step.set({ queue: queue.filter((request) => !request.halted) });
-  drop(step, ended, halted.how, halted.words);
+  dropHalted(step, halted);
 }
 
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
@@ -342,18 +356,3 @@ function dropWaiting(step: Step, which: (request: Request) => boolean, how: Stop
 
 const NOT_BEGUN_BY_ALARM =
   'Stopped before Claude took this up, because a credential was about to leave the sandbox of this session. Its page says where. Comment here to go on when that has been looked at.';
-
-/** A thread that is owed an answer for something else gets that, later. */
-function drop(step: Step, requests: readonly Request[], how: StopKind, body: string): void {
-  close(step, requests, how === 'alarm' ? 'stopped' : how);
-  const turn = currentTurn(step.state);
-  const owed = new Set([
-    ...(turn ? threadsOf(turn) : []),
-    ...step.state.queue.map(({ agentSessionId }) => agentSessionId),
-  ]);
-  for (const thread of new Set(requests.map(({ agentSessionId }) => agentSessionId))) {
-    if (thread === null) continue;
-    if (owed.has(thread)) step.think(thread, body);
-    else step.say(thread, { type: 'response', body });
-  }
-}

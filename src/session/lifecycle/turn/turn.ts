@@ -28,8 +28,8 @@ import {
   stageOf,
   underId,
   unread,
-  withClosed,
 } from '../requests.ts';
+import { close, dropHalted } from './closing.ts';
 import { GO_ON, leaveConversation } from './fresh-conversation.ts';
 import { noteTrouble } from './limit-notices.ts';
 import { summed } from './open-results.ts';
@@ -95,11 +95,6 @@ export function handOverWaiting(step: Step): void {
   const { turn } = phase;
   const prompts = turn.prompts.map((prompt) => (isAtClaude(prompt) ? prompt : handOver(step, prompt, turn.number)));
   step.enter({ ...phase, turn: { ...turn, prompts } });
-}
-
-/** The requests are closed in the ledger; telling their threads is the caller's part. */
-export function close(step: Step, requests: readonly Request[], how: Closing): void {
-  step.set({ closed: withClosed(step.state.closed ?? [], requests, how, step.now) });
 }
 
 /**
@@ -467,7 +462,12 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
   }
   // What Claude has begun since is of the turn after that.
   const { phase } = step.state;
-  if (!saving || phase.name !== 'saving') return;
+  if (!saving) return;
+  if (phase.name === 'parked' && saving.halt) step.enter({ ...phase, ending: true, halt: saving.halt });
+  if (phase.name !== 'saving') {
+    if (phase.name !== 'parked' && saving.halt) dropHalted(step, saving.halt);
+    return;
+  }
   const { begun, open, resume, halt } = saving;
   step.enter({
     ...phase,

@@ -45,6 +45,7 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   for (const thread of threadsOf(turn)) step.announce(thread, text);
   const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
   const waits = resetsAt === null && { waits: true as const };
+  const ending = (left.length > 0 || step.state.queue.some(isAtClaude)) && { ending: true as const };
   step.enter({
     name: 'parked',
     since: step.now,
@@ -54,6 +55,7 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
     why,
     left,
     ...waits,
+    ...ending,
   });
   step.transition.cancelledLanes.push(SANDBOX_LANE);
   // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.
