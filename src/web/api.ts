@@ -70,6 +70,18 @@ export function fetchAfter(id: string, after: number, signal: AbortSignal): Prom
   return request(`${sessionPath(id)}?after=${after}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
 }
 
+/** `GET /api/sessions/:id/patch`: the whole branch against its base, as git writes it. @throws the reason of `signal` if it is aborted */
+export async function fetchPatch(id: string, signal: AbortSignal): Promise<Answer<string>> {
+  const unreachable = { ok: false, kind: 'unreachable', message: 'The server cannot be reached.' } as const;
+  const response = await fetch(`${sessionPath(id)}/patch`, { signal }).catch(() => null);
+  signal.throwIfAborted();
+  if (response === null) return unreachable;
+  const text = await response.text().catch(() => null);
+  signal.throwIfAborted();
+  if (text === null) return unreachable;
+  return response.ok ? { ok: true, value: text, skew: 0 } : failure(response, parseJson(text));
+}
+
 /** `GET /api/sessions/:id/egress`: the newest requests by which something left the sandbox. */
 export function fetchEgress(id: string, signal: AbortSignal): Promise<Answer<EgressPage>> {
   return request(`${sessionPath(id)}/egress`, { signal }, (body) => parsed(egressPageSchema.safeParse(body)));

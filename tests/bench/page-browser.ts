@@ -76,11 +76,19 @@ const traceEvent = z.looseObject({
   pid: z.number(),
   tid: z.number(),
   dur: z.number().optional(),
+  /** The same in the processor's time of its thread. */
+  tdur: z.number().optional(),
   args: z.unknown().optional(),
 });
 
-/** Tasks of the page's main thread while `act` runs, by Chromium's own trace: what holds it up holds up its frames. In ms, longest first. */
-export async function tasksDuring({ page, devtools }: Measured, act: () => Promise<void>): Promise<number[]> {
+/** The longest task of a page's main thread, in ms: on the clock, and in processor time, which other processes do not lengthen. */
+export interface Tasks {
+  longestMs: number;
+  longestOnClockMs: number;
+}
+
+/** Tasks of the page's main thread while `act` runs, by Chromium's own trace: what holds it up holds up its frames. */
+export async function tasksDuring({ page, devtools }: Measured, act: () => Promise<void>): Promise<Tasks> {
   const collected: unknown[] = [];
   const take = ({ value }: { value: unknown[] }) => void collected.push(...value);
   devtools.on('Tracing.dataCollected', take);
@@ -99,10 +107,14 @@ export async function tasksDuring({ page, devtools }: Measured, act: () => Promi
   }
   const [main] = [...busy].toSorted(([, one], [, other]) => other - one)[0] ?? [];
   if (main === undefined) throw new Error(`the trace of ${page.url()} has no main thread`);
-  return events
-    .filter(({ name, pid, tid }) => `${pid}:${tid}` === main && name.endsWith('RunTask'))
-    .map(({ dur = 0 }) => dur / 1000)
-    .toSorted((one, other) => other - one);
+  const tasks = events.filter(({ name, pid, tid }) => `${pid}:${tid}` === main && name.endsWith('RunTask'));
+  // A task that began before the trace has no processor time.
+  const times = tasks.filter(({ tdur }) => tdur !== undefined);
+  const longest = (values: number[]) => Math.round(Math.max(0, ...values) / 100) / 10;
+  return {
+    longestMs: longest(times.map(({ tdur = 0 }) => tdur)),
+    longestOnClockMs: longest(times.map(({ dur = 0 }) => dur)),
+  };
 }
 
 /** What the page's scripts keep in memory, in MB, after a collection of what they do not. */

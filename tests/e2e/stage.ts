@@ -85,7 +85,8 @@ export async function setStack(
   return startStack({ ports: await freePorts(), claude: { kind: 'scripted' }, pace: 0, ...options });
 }
 
-function launchBrowser(): Promise<Browser> {
+/** Starts Chromium. @throws Error that says how to install it */
+export function launchBrowser(): Promise<Browser> {
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   return chromium.launch({ executablePath, args: BROWSER_ARGUMENTS }).catch((error: unknown) => {
     throw new Error(

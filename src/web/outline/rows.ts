@@ -107,8 +107,9 @@ export function firstSeqOf(row: TimelineRow): number {
 export function foldsAround(outline: Outline, seq: number): string[] {
   const section = outline.sections.find(({ entries }) => entries.some((entry) => entry.seq === seq));
   if (section === undefined) return [];
+  const holder = holderOf(section, seq);
   const groups = timelineRows({ ...outline, sections: [section] }, () => true).filter((row) => row.type === 'group');
-  const within = groups.filter(({ rows }) => rows.some((row) => row.key === holderOf(section, seq)));
+  const within = groups.filter(({ rows }) => rows.some((row) => row.key === holder));
   return [turnFold(section), ...within.map(({ key }) => key)];
 }
 

@@ -3,6 +3,7 @@ import { SessionStore } from '../live/session-store.ts';
 import { pageTitle, statusOf } from '../text/status.ts';
 import { Announcer } from '../view/announcer.tsx';
 import { AccountBanner, ReadOnlyBanner, ReinstallBanner, ScriptedBanner } from '../view/banners.tsx';
+import { ChangesPanel } from '../view/changes/changes-link.tsx';
 import { AskedPanel } from '../view/composer/asked-panel.tsx';
 import { Composer } from '../view/composer/composer.tsx';
 import { ActivityPill } from '../view/header/activity-pill.tsx';
@@ -84,6 +85,7 @@ function LiveSession() {
     <div className="session">
       <SessionHeader session={session} />
       <Announcer session={session} />
+      <ChangesPanel />
       <div className="columns">
         <div className="main-column">
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}

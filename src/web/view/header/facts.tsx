@@ -4,6 +4,7 @@ import { sessionPath } from '../../api.ts';
 import { bytes, compact, dollars, plural } from '../../text/format.ts';
 import { windowTitle, windowUse } from '../../text/limits.ts';
 import { statusOf } from '../../text/status.ts';
+import { ChangesLink } from '../changes/changes-link.tsx';
 import { Fold } from '../fold.tsx';
 import { Icon } from '../icons.tsx';
 import { CommitList, FileList, fileCounts } from '../items/saved-item.tsx';
@@ -110,6 +111,7 @@ function Changes({ session }: { session: SessionView }) {
           {() => <CommitList commits={commits} />}
         </Fold>
       )}
+      {patchBytes !== null && files.length > 0 && <ChangesLink />}
       {patchBytes !== null && (
         <a className="download" href={`${sessionPath(session.id)}/patch`} download>
           <Icon name="download" />

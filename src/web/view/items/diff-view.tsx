@@ -62,7 +62,8 @@ function DiffRow({ line }: { line: DiffLine }) {
   );
 }
 
-function DiffText({ line }: { line: Exclude<DiffLine, { kind: 'gap' }> }) {
+/** A line with the part of it marked that was changed. */
+export function DiffText({ line }: { line: Exclude<DiffLine, { kind: 'gap' }> }) {
   if (line.mark === undefined) return line.text;
   const [from, to] = line.mark;
   return (

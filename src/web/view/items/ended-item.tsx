@@ -14,7 +14,7 @@ const icons: Record<Ended['outcome'], IconName> = { completed: 'check', stopped:
 export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: Ended; repeats: boolean }) {
   const { outcome, text } = entry;
   return (
-    <section className={`ended tone-${outcomeTone(outcome)}`} aria-label="Outcome">
+    <section className={`ended tone-${outcomeTone(outcome)}`} aria-label={`Outcome of turn ${entry.turn}`}>
       {!repeats && text.trim() !== '' && (
         <div className="prose ended-text" dir="auto">
           <Prose text={text} />

@@ -12,7 +12,7 @@ export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean 
         <p className="faint">{tasks.map((task) => [task.status, task.description].join(': ')).join(' · ')}</p>
       )}
       {result !== null && (
-        <section aria-label="Result">
+        <figure aria-label="Result">
           {isSubagent(call?.name) && !result.isError ? (
             <div className="prose boxed" dir="auto">
               <Prose text={result.text} />
@@ -24,7 +24,7 @@ export function ToolDetails({ tool, edited }: { tool: ToolCall; edited: boolean 
               truncatedFrom={result.truncatedFrom}
             />
           )}
-        </section>
+        </figure>
       )}
     </div>
   );
@@ -36,19 +36,19 @@ function ToolInput({ name, input, truncatedFrom }: ToolInputProps) {
   const command = name === 'Bash' ? fieldOf(input, 'command') : null;
   if (command !== null) {
     return (
-      <section aria-label="Command">
+      <figure aria-label="Command">
         {fieldOf(input, 'description') !== null && <p className="faint">{fieldOf(input, 'description')}</p>}
         <div className="command">
           <ClippedOutput text={command} truncatedFrom={truncatedFrom} />
         </div>
-      </section>
+      </figure>
     );
   }
   const prompt = isSubagent(name) ? fieldOf(input, 'prompt') : null;
   return (
-    <section aria-label="Input">
+    <figure aria-label="Input">
       <ClippedOutput text={prompt ?? inputText(input)} truncatedFrom={truncatedFrom} />
-    </section>
+    </figure>
   );
 }
 

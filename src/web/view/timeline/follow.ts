@@ -33,7 +33,14 @@ export function useFollow(box: RefObject<HTMLElement | null>, content: RefObject
     if (box.current !== null) scrollToEnd(box.current);
   }, [follow, box]);
 
-  const leave = useCallback(() => follow(false), [follow]);
+  // Where they were brought may be the end all the same.
+  const leave = useCallback(() => {
+    follow(false);
+    const look = () => {
+      if (box.current !== null && isNearEnd(box.current)) follow(true);
+    };
+    requestAnimationFrame(() => requestAnimationFrame(look));
+  }, [follow, box]);
 
   useEffect(() => {
     const element = box.current;

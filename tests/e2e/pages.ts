@@ -1,0 +1,281 @@
+/**
+ * `npm run e2e:pages`: the page of a session in Chromium, by two people at once, with the network cut, the Worker killed and the server hung.
+ * Prints each promise as it is kept; exits with 1 at the first that is not.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BrowserContext } from 'playwright-core';
+import { accessible } from './accessible.ts';
+import { watchConsole } from './console.ts';
+import { LinearThread } from './linear-thread.ts';
+import { LivePage } from './live-page.ts';
+import { holds, Run, same, until } from './run.ts';
+import { endProcesses, makeFolder, type Stage, setStage } from './stage.ts';
+import { killWorker, workerRuntime } from './worker-runtime.ts';
+
+/** Every wait has a limit of its own; this one is for what nobody thought of. */
+const LIMIT_MS = 12 * 60_000;
+const STEPS = 60;
+
+async function pages(run: Run, stage: Stage): Promise<void> {
+  const { linear } = stage.stack;
+  await run.promise(
+    'The files of the page are kept by browsers for a year, and asked for again when they change',
+    async () => {
+      const html = await (await fetch(`${stage.stack.url}/`)).text();
+      const [script] = /\/assets\/[\w.-]+\.js/.exec(html) ?? [];
+      const response = await fetch(`${stage.stack.url}${script}`);
+      same('Cache-Control', response.headers.get('cache-control'), 'public, max-age=31536000, immutable');
+    },
+  );
+  await twoPeople(run, stage);
+  await reading(run, stage);
+  await phone(run, stage);
+
+  await run.promise('A drawing that fails leaves the rest of the page, and says what could not be drawn', async () => {
+    const issue = LinearThread.assign(linear, 'Look only', '[script: no-change]');
+    const session = await issue.livePage();
+    await session.turnEnded(1);
+    const page = await stage.browser.newPage();
+    // Times of day are drawn in every message; the clock in the header is not one of them.
+    await page.addInitScript(() => {
+      Date.prototype.toLocaleTimeString = () => {
+        throw new Error('a browser without times');
+      };
+    });
+    await page.goto(session.pageUrl);
+    await page.getByText('This entry could not be drawn.').first().waitFor();
+    await page.getByRole('textbox', { name: 'Message to Claude' }).waitFor();
+    await page.close();
+    // React itself reports what a boundary caught.
+    stage.console.errors.splice(0);
+  });
+
+  await run.promise('No page has complained in the browser’s console', async () => {
+    same('Errors in the console', stage.console.errors, []);
+  });
+}
+
+/** Two browsers watch and write; the network goes away, the Worker dies, the server hangs. */
+async function twoPeople(run: Run, stage: Stage): Promise<void> {
+  const { linear } = stage.stack;
+  const issue = LinearThread.assign(linear, 'Many steps', `[script: steps ${STEPS} 500]`);
+  const session = await issue.livePage();
+  const context = await anotherBrowser(stage);
+  const ada = await LivePage.open(stage.browser, stage.console, session.pageUrl);
+  const ben = await LivePage.open(context, watchConsole(context), session.pageUrl);
+  await until('the first steps', async () => (await ada.page.locator('.tool').count()) > 3);
+
+  await run.promise('A reader who scrolled up stays where they are while Claude works on', async () => {
+    const box = ben.page.locator('main.timeline');
+    await until('more than a screen', () => box.evaluate((element) => element.scrollHeight > 2 * element.clientHeight));
+    await box.hover();
+    await ben.page.mouse.wheel(0, -600);
+    await ben.page.getByRole('button', { name: /New activity|To the end/ }).waitFor();
+    const top = () => box.evaluate((element) => element.querySelector('.vrow .tool')?.getBoundingClientRect().top);
+    await ben.page.waitForTimeout(300);
+    const before = await top();
+    await ben.page.getByRole('button', { name: 'New activity' }).waitFor();
+    await ben.page.waitForTimeout(1_500);
+    const after = await top();
+    holds('What is read stays in its place', Math.abs((after ?? 0) - (before ?? 0)) <= 2, before, after);
+    await ben.page.getByRole('button', { name: 'New activity' }).click();
+  });
+
+  await run.promise('The network cut in mid-stream loses nothing and doubles nothing', async () => {
+    await ada.loseNetwork(900);
+  });
+
+  await run.promise(
+    'A server that hangs is said not to answer, the clock stands still, and then all goes on',
+    async () => {
+      const pid = workerRuntime(stage.stack);
+      const clock = ada.page.locator('.pill .elapsed');
+      await stage.console.whileNetworkIsDown(async () => {
+        await ada.page.evaluate(() => (window as unknown as { cutSockets(): void }).cutSockets());
+        process.kill(pid, 'SIGSTOP');
+        try {
+          await ada.page.getByText(/^No answer for /).waitFor({ timeout: 40_000 });
+          const before = await clock.textContent();
+          await ada.page.waitForTimeout(2_200);
+          same('The clock', await clock.textContent(), before);
+        } finally {
+          process.kill(pid, 'SIGCONT');
+        }
+        await until('the page to be live again', async () => (await ada.connection()) === 'Live', { limitMs: 40_000 });
+      });
+    },
+  );
+
+  await run.promise('Esc asks before it stops, and a word to Claude is seen by both people', async () => {
+    await ada.page.getByRole('textbox', { name: 'Message to Claude' }).fill('And mind the shipping costs.');
+    await ada.page.keyboard.press('Enter');
+    for (const live of [ada, ben]) {
+      await live.page.locator('.message', { hasText: 'And mind the shipping costs.' }).first().waitFor();
+    }
+    await ada.page.keyboard.press('Escape');
+    await ada.page.getByText('again to stop Claude').waitFor();
+    await ada.page.waitForTimeout(4_500);
+    same('The session', await session.phase(), 'working');
+  });
+
+  await run.promise(
+    'The Worker killed in the middle: both people see the same in the end, each step once',
+    async () => {
+      await stage.console.whileNetworkIsDown(async () => {
+        await killWorker(stage.stack);
+        await session.turnEnded(1, 240_000);
+      });
+      const seen: string[] = [];
+      for (const live of [ada, ben]) {
+        await live.turnEnded(1);
+        const calls = await live.toolCalls();
+        same('Commands', calls.filter((call) => call.startsWith('Bash echo')).length, STEPS);
+        seen.push(await live.timeline());
+      }
+      same('What the second person sees', seen[1], seen[0]);
+    },
+  );
+  await stage.picture('pages-two');
+  await accessible('the page of a session that is done', ada.page);
+  await context.close();
+  await ada.page.close();
+}
+
+/** What was said long ago is found, led to and folded. */
+async function reading(run: Run, stage: Stage): Promise<void> {
+  const { linear } = stage.stack;
+  const issue = LinearThread.assign(linear, 'The cart total ignores quantities', 'Please mend it.');
+  const session = await issue.livePage();
+  await session.turnEnded(1);
+  linear.comment(issue.issue, 'What was that about? [script: no-change]');
+  await session.turnEnded(2);
+  linear.comment(issue.issue, 'Thank you. [script: no-change]');
+  await session.turnEnded(3);
+  const { page } = await LivePage.open(stage.browser, stage.console, session.pageUrl);
+  const ended = await session.entries('turn-ended');
+
+  await run.promise('The answer to an earlier request stays in sight when its turn is folded', async () => {
+    await page.locator('main.timeline').evaluate((element) => element.scrollTo(0, 0));
+    const answer = page.locator('.turn-answer').first();
+    await answer.getByText('The cart total counts every piece').waitFor();
+  });
+
+  await run.promise('Words are found in the whole session, and a match leads to where they are', async () => {
+    await page.keyboard.press('Control+f');
+    await page.getByRole('searchbox', { name: 'Find in this session' }).fill('counts every piece');
+    await page.getByRole('list', { name: 'Matches, newest first' }).getByRole('button').last().waitFor();
+    await accessible('the search', page);
+    await page.getByRole('list', { name: 'Matches, newest first' }).getByRole('button').last().click();
+    await page.locator('.vrow-marked').waitFor();
+    await stage.picture('pages-found');
+    await page.keyboard.press('Escape');
+    await page.getByRole('searchbox').waitFor({ state: 'detached' });
+  });
+
+  await run.promise('The address of an entry leads to it, also in a turn that is folded', async () => {
+    const call = (await session.entries('tool-call'))[0];
+    const other = await stage.browser.newPage();
+    await other.goto(`${session.pageUrl}#e${call?.seq}`);
+    const row = other.locator('.vrow-marked');
+    await row.waitFor();
+    await row.getByText('npm test').first().waitFor();
+    await other.close();
+  });
+
+  await run.promise('The whole branch is reviewed file by file, and what was viewed stays marked', async () => {
+    await page.getByRole('link', { name: 'Review the changes' }).click();
+    const changes = page.getByRole('region', { name: 'Changes of the branch' });
+    const file = changes.getByRole('region', { name: 'src/cart.js' });
+    await file.getByText('return cart.items.reduce((total, item) => total + item.price * item.quantity, 0);').waitFor();
+    await accessible('the changes', page);
+    await changes.getByRole('button', { name: 'Side by side' }).click();
+    await changes.locator('table.split').first().waitFor();
+    await stage.picture('pages-changes');
+    await file.getByRole('checkbox', { name: 'Viewed' }).check();
+    await file.locator('table').waitFor({ state: 'detached' });
+    await page.reload();
+    await changes.getByText('1 file, 1 viewed').waitFor();
+    await page.keyboard.press('Escape');
+    await changes.waitFor({ state: 'detached' });
+    await page.getByRole('textbox', { name: 'Message to Claude' }).waitFor();
+  });
+
+  await run.promise('The downloaded log has what people asked', async () => {
+    const log = await session.download('log');
+    for (const words of ['Please mend it.', 'What was that about?', 'Thank you.', ended[0]?.text.slice(0, 30) ?? '']) {
+      holds(`The log has "${words}"`, log.includes(words), words, log.slice(0, 2_000));
+    }
+  });
+  await page.close();
+}
+
+/** On a phone a message may have several lines, and what one has to press is large enough. */
+async function phone(run: Run, stage: Stage): Promise<void> {
+  const issue = LinearThread.assign(stage.stack.linear, 'Pick a colour', '[script: question]');
+  const session = await issue.livePage();
+  const context = await anotherBrowser(stage, {
+    viewport: { width: 390, height: 800 },
+    hasTouch: true,
+    isMobile: true,
+    colorScheme: 'dark',
+  });
+  const page = await context.newPage();
+  await page.goto(session.pageUrl);
+  await run.promise(
+    'On a phone Enter makes a line, the button sends, and a question keeps what its options mean',
+    async () => {
+      await page.getByText('Like a warning').waitFor();
+      await accessible('a question on a phone, dark', page);
+      const field = page.getByRole('textbox', { name: 'Message to Claude' });
+      await field.fill('Green');
+      await field.press('Enter');
+      await field.pressSequentially('as grass');
+      same('What is written', await field.inputValue(), 'Green\nas grass');
+      await page.screenshot({ path: join(stage.stack.folder, 'pictures', 'pages-phone.png') });
+      await page.reload();
+      same('What is written, after the page was loaded again', await field.inputValue(), 'Green\nas grass');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await session.turnEnded(1);
+      await page.locator('.message', { hasText: 'as grass' }).first().waitFor();
+    },
+  );
+  await context.close();
+}
+
+/** Another person's browser. */
+async function anotherBrowser(stage: Stage, options: object = {}): Promise<BrowserContext> {
+  const browser = stage.browser.browser();
+  if (browser === null) throw new Error('the browser is closed');
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-US', ...options });
+  context.setDefaultTimeout(15_000);
+  return context;
+}
+
+async function main(): Promise<void> {
+  const folder = makeFolder();
+  mkdirSync(join(folder, 'pictures'));
+  const run = new Run();
+  run.evidence.push({ name: 'logs', path: join(folder, 'logs') }, { name: 'pictures', path: join(folder, 'pictures') });
+  const abandon = (why: string) => {
+    console.log(`\n  Ended by ${why} during: ${run.current}`);
+    endProcesses(folder);
+    process.exit(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abandon);
+  setTimeout(() => abandon(`its limit of ${LIMIT_MS / 60_000} minutes`), LIMIT_MS).unref();
+  console.log(`\n  The page of a session. Pictures: ${join(folder, 'pictures')}\n`);
+  const stage = await setStage(folder);
+  try {
+    await pages(run, stage);
+  } catch (error) {
+    await stage.picture('failed').catch(() => {});
+    run.explain(error);
+    process.exitCode = 1;
+  } finally {
+    await stage.close();
+  }
+  endProcesses(folder);
+}
+
+await main();
