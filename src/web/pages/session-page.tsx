@@ -3,6 +3,7 @@ import { SessionStore } from '../live/session-store.ts';
 import { pageTitle, statusOf } from '../text/status.ts';
 import { Announcer } from '../view/announcer.tsx';
 import { AccountBanner, ReadOnlyBanner, ReinstallBanner, ScriptedBanner } from '../view/banners.tsx';
+import { Boundary } from '../view/boundary.tsx';
 import { ChangesPanel } from '../view/changes/changes-link.tsx';
 import { AskedPanel } from '../view/composer/asked-panel.tsx';
 import { Composer } from '../view/composer/composer.tsx';
@@ -107,7 +108,9 @@ function LiveSession() {
             {session.readOnly === undefined && <Composer onSent={toEnd} />}
           </footer>
         </div>
-        <Facts session={session} />
+        <Boundary fallback={() => <p className="facts soft">What is known of the session could not be drawn.</p>}>
+          <Facts session={session} />
+        </Boundary>
       </div>
     </div>
   );
