@@ -168,3 +168,38 @@ describe.each([-HOUR_MS, HOUR_MS])('a wall clock that is set by %i ms', (by) => 
     expect(play.state.queue.map(({ promptId }) => promptId)).not.toContain('page');
   });
 });
+
+it('a clock that is behind Linear’s lets no stop from before end what the page asked for', () => {
+  const play = new SessionPlay();
+  const linear = () => play.now + HOUR_MS;
+  const ada = { author: 'Ada', person: { id: 'ada', email: null } };
+  const asked = {
+    type: 'prompted',
+    promptId: 'p1',
+    agentSessionId: 'thread-1',
+    source: 'comment',
+    text: 'do it',
+  } as const;
+  play.play({ ...asked, ...ada, at: linear() });
+  play.started();
+  const before = linear() - 1_000;
+  play.play({ ...asked, ...ada, promptId: 'p2', at: linear() });
+  play.play({
+    ...asked,
+    promptId: 'page',
+    agentSessionId: null,
+    author: null,
+    person: null,
+    source: 'page',
+    text: 'more',
+  });
+  const stop = {
+    type: 'stop-requested',
+    id: 'stop',
+    agentSessionId: 'thread-1',
+    author: 'Ada',
+    source: 'comment',
+  } as const;
+  play.play({ ...stop, at: before });
+  expect(play.state.phase.name).not.toBe('stopping');
+});

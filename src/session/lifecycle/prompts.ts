@@ -48,7 +48,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && threadKnown(step.state, thread) === undefined;
-  const askedAt = at ?? step.now;
+  // The clock here may be behind Linear's, by which a stop says what it concerns.
+  const askedAt = at ?? Math.max(step.now, step.state.linearNow ?? 0);
   noteAsk(step, event, askedAt);
   hear(step, event);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
