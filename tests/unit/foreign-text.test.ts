@@ -77,7 +77,7 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
 const NOT_TRIED: Record<string, string> = {
   assign: 'labels of an issue against the roles that an admin has set, both bounded where they enter',
   asksForForeignModule: 'a URL, which is as long as a request line',
-  contextBeside: 'changes of an issue, bounded in number and length where they enter',
+  drop: 'the state of a session, and an id',
   fitsGlob: 'a pattern of an admin’s, bounded by its schema, against a path',
   fitsPart: 'a pattern of an admin’s, bounded by its schema, against a part of a path',
   fromNotification: 'a webhook that was read',
