@@ -27,7 +27,9 @@ console.log(`${moved} values are encrypted with the present key now.`);
 for (const what of unreadable) console.error(`cyrus: neither key reads the ${what}; store it again.`);
 console.log(
   unreadable.length === 0
-    ? 'ENCRYPTION_KEY_OLD is needed no more, once the sandboxes that run now are done (a day at most): npx wrangler secret delete ENCRYPTION_KEY_OLD'
-    : 'Keep ENCRYPTION_KEY_OLD until that is done.',
+    ? `The key before is needed no more, once the sandboxes that run now are done (a day at most). Then:
+- with ENCRYPTION_KEY_NEXT: store its value as ENCRYPTION_KEY, then npx wrangler secret delete ENCRYPTION_KEY_NEXT
+- with ENCRYPTION_KEY_OLD: npx wrangler secret delete ENCRYPTION_KEY_OLD`
+    : 'Leave the secrets as they are until that is done.',
 );
 process.exit(unreadable.length === 0 ? 0 : 1);

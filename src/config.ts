@@ -98,6 +98,8 @@ const variablesSchema = z.object({
   PAUSED: flag,
   LINEAR_WEBHOOK_SECRET: secret(16),
   ENCRYPTION_KEY: key(),
+  /** Takes the place of ENCRYPTION_KEY, which is read as the old one: a rotation by somebody who does not have the present key. */
+  ENCRYPTION_KEY_NEXT: z.union([z.literal('').transform(() => null), key()]).default(null),
   ENCRYPTION_KEY_OLD: z.union([z.literal('').transform(() => null), key()]).default(null),
   ADMIN_TOKEN: secret(24),
   ACCESS_PASSWORD: secret(12),
@@ -154,6 +156,8 @@ export interface Config {
   oldEncryptionKey: string | null;
   adminToken: string;
   accessPassword: string;
+  /** Variables that are set and change nothing, each as a sentence for the operator. */
+  ignored: readonly string[];
   /** No turn begins; what runs is finished, and people are answered. */
   paused: boolean;
 }
@@ -207,6 +211,7 @@ function checkConfig(env: object): Config {
   const sandbox = sandboxChoice(variables, problems);
   const app = gitHubApp(variables, problems);
   problems.push(...unsafeAddresses(variables));
+  const keys = encryptionKeys(variables, problems);
   if (!access || !sandbox || app === undefined || problems.length > 0) throw new ConfigError(problems);
   return {
     environment: variables.ENVIRONMENT,
@@ -239,8 +244,8 @@ function checkConfig(env: object): Config {
     github: { apiUrl: variables.GITHUB_API_URL, app },
     limits: readClaudeLimits(variables, access.mode, access.tokens),
     sandbox,
-    encryptionKey: variables.ENCRYPTION_KEY,
-    oldEncryptionKey: variables.ENCRYPTION_KEY_OLD,
+    ...keys,
+    ignored: ignoredVariables(variables, access.mode),
     adminToken: variables.ADMIN_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
     paused: variables.PAUSED,
@@ -249,6 +254,35 @@ function checkConfig(env: object): Config {
 
 type Variables = z.infer<typeof variablesSchema>;
 
+/** The key for what is written, and the one that what was written before is read with. */
+function encryptionKeys(
+  { ENCRYPTION_KEY: present, ENCRYPTION_KEY_NEXT: next, ENCRYPTION_KEY_OLD: old }: Variables,
+  problems: string[],
+): Pick<Config, 'encryptionKey' | 'oldEncryptionKey'> {
+  if (next === null) return { encryptionKey: present, oldEncryptionKey: old };
+  if (old !== null) {
+    problems.push(
+      'ENCRYPTION_KEY_NEXT and ENCRYPTION_KEY_OLD are both set: finish one rotation (npm run reencrypt) and delete its secret first',
+    );
+  }
+  return { encryptionKey: next, oldEncryptionKey: present };
+}
+
+const BUDGETS = ['CLAUDE_BUDGET_SESSION_USD', 'CLAUDE_BUDGET_REPOSITORY_USD', 'CLAUDE_BUDGET_MONTH_USD'] as const;
+
+/** A limit that somebody believes in and that does not hold is worth a word. */
+function ignoredVariables(variables: Variables, mode: ClaudeCredential): string[] {
+  if (mode === 'api-key') return [];
+  return BUDGETS.filter((name) => variables[name] !== null).map(
+    (name) =>
+      `${name} is set and limits nothing: budgets are for an API key, and CLAUDE_CREDENTIAL is "subscription". What a subscription costs beyond its plan is limited by CLAUDE_OVERAGE_USD.`,
+  );
+}
+
+/** How the two kinds of credentials begin. */
+const API_KEY = 'sk-ant-api';
+const OAUTH_TOKEN = 'sk-ant-oat';
+
 /** An API key that merely lies around would be charged; in subscription mode its presence is an error. */
 function claudeAccess(
   variables: Variables,
@@ -256,6 +290,12 @@ function claudeAccess(
 ): (ClaudeAccess & { tokens: readonly ClaudeToken[] }) | null {
   const { CLAUDE_CREDENTIAL: mode, ANTHROPIC_API_KEY: key } = variables;
   if (mode === 'api-key') {
+    if (key?.startsWith(OAUTH_TOKEN)) {
+      problems.push(
+        'ANTHROPIC_API_KEY holds a token of a subscription (sk-ant-oat…), which Claude’s API does not take as a key: store an API key, or set CLAUDE_CREDENTIAL = "subscription" and store the token as CLAUDE_CODE_OAUTH_TOKEN',
+      );
+      return null;
+    }
     if (key) return { mode, secret: key, tokens: [{ name: 'api-key', secret: key }] };
     problems.push('CLAUDE_CREDENTIAL is "api-key" but ANTHROPIC_API_KEY is not set');
     return null;
@@ -267,6 +307,11 @@ function claudeAccess(
     return null;
   }
   const tokens = subscriptionTokens(variables, problems);
+  for (const { name } of tokens.filter(({ secret: token }) => token.startsWith(API_KEY))) {
+    problems.push(
+      `The token "${name}" of CLAUDE_CODE_OAUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKENS is an API key (sk-ant-api…), which is charged by use: store what \`claude setup-token\` prints, or set CLAUDE_CREDENTIAL = "api-key" and store the key as ANTHROPIC_API_KEY`,
+    );
+  }
   if (problems.length > 0) return null;
   const [first] = tokens;
   if (first) return { mode, secret: first.secret, tokens };

@@ -13,6 +13,7 @@ import { admin } from './routes/admin/index.ts';
 import { gateway, gatewayForContainers } from './routes/gateway/index.ts';
 import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
 import { hasNetworkSandboxes } from './routes/gateway/placement.ts';
+import { health } from './routes/health/index.ts';
 import { install } from './routes/install/index.ts';
 import { oauth } from './routes/install/oauth.ts';
 import { access } from './routes/middleware/browser-access.ts';
@@ -29,7 +30,6 @@ import {
 } from './sandbox/sandbox-container.ts';
 import { IssueSession } from './session/issue-session.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
-import { settledConfig } from './store/settings.ts';
 
 const app = new Hono<{ Bindings: Env }>();
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
@@ -39,10 +39,7 @@ app.route('/webhooks/linear', linearWebhook);
 app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
 app.route('/api/admin', admin);
-app.get('/health', async (c) => {
-  const config = await settledConfig(c.env, null);
-  return c.json({ ok: true, paused: config.paused, scriptedModel: config.claude.scripted });
-});
+app.route('/', health);
 
 app.use(access);
 app.route('/api/sessions', sessions);

@@ -21,12 +21,12 @@ export interface Database {
   readKeys: readonly string[];
 }
 
-/** The database has no tables yet. */
+/** The database has no tables yet, or is behind this version. */
 export class NotMigratedError extends Error {
   override readonly name = 'NotMigratedError';
   constructor(cause: unknown) {
     super(
-      'The database has no tables yet: run `npm run deploy`, or `wrangler d1 migrations apply DB --remote` (`--local` for a local run)',
+      'The database lacks what this version of Cyrus needs: run `npm run deploy`, or `wrangler d1 migrations apply DB --remote` (`--local` for a local run)',
       { cause },
     );
   }
@@ -394,7 +394,7 @@ export async function run<T>(query: () => PromiseLike<T>): Promise<T> {
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const message = messageOf(cause);
-    if (/no such table/i.test(message)) throw new NotMigratedError(cause);
+    if (/no such (table|column)|has no column named/i.test(message)) throw new NotMigratedError(cause);
     throw new DatabaseError(`The database refused a statement: ${message}`, { cause });
   }
 }

@@ -34,6 +34,34 @@ it('a wrong configuration is told with all its wrong values at once', () => {
   ]);
 });
 
+it('an API key in the place of a token is refused, and a token in the place of an API key, and neither is shown', () => {
+  const asToken = problems({ ...valid, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-api03-secret' });
+  expect(asToken).toEqual([expect.stringMatching(/"default".* is an API key .*charged by use.*claude setup-token/)]);
+  const tokens = problems({ ...valid, CLAUDE_CODE_OAUTH_TOKENS: 'work=sk-ant-api03-secret' });
+  expect(tokens).toEqual([expect.stringMatching(/"work".* is an API key/)]);
+  const { CLAUDE_CODE_OAUTH_TOKEN: _, ...rest } = valid;
+  const asKey = problems({ ...rest, CLAUDE_CREDENTIAL: 'api-key', ANTHROPIC_API_KEY: 'sk-ant-oat01-secret' });
+  expect(asKey).toEqual([expect.stringContaining('ANTHROPIC_API_KEY holds a token of a subscription')]);
+  expect(JSON.stringify([asToken, tokens, asKey])).not.toContain('secret"');
+  expect(JSON.stringify([asToken, tokens, asKey])).not.toContain('03-secret');
+});
+
+it('a budget that limits nothing under a subscription is named', () => {
+  expect(readConfig({ ...valid, CLAUDE_BUDGET_MONTH_USD: '100' }).ignored).toEqual([
+    expect.stringMatching(/^CLAUDE_BUDGET_MONTH_USD is set and limits nothing: .*CLAUDE_OVERAGE_USD\.$/),
+  ]);
+  expect(readConfig({ ...valid }).ignored).toEqual([]);
+});
+
+it('while a rotation is under way the next key writes, and the present one reads', () => {
+  const next = btoa('another-key-of-32-bytes-0123456=');
+  const config = readConfig({ ...valid, ENCRYPTION_KEY_NEXT: next });
+  expect(config).toMatchObject({ encryptionKey: next, oldEncryptionKey: valid.ENCRYPTION_KEY });
+  expect(problems({ ...valid, ENCRYPTION_KEY_NEXT: next, ENCRYPTION_KEY_OLD: next })).toEqual([
+    expect.stringContaining('ENCRYPTION_KEY_NEXT and ENCRYPTION_KEY_OLD are both set'),
+  ]);
+});
+
 it('an API key that lies around beside a subscription is refused by its name', () => {
   expect(problems({ ...valid, ANTHROPIC_API_KEY: 'sk-ant-api-1' })).toEqual([
     expect.stringContaining('remove the Worker secret ANTHROPIC_API_KEY'),

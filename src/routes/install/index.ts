@@ -1,11 +1,12 @@
 /** `/install`: from nothing to an installed app. Builds Linear's prefilled form, tells which values to copy where, checks them. */
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { checkCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
 import { operationsOf } from '../../operations/operations.ts';
 import { faultsOfDay, verdictOf, type WebhookRecord, type WebhookVerdict } from '../../operations/webhook-record.ts';
 import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
+import { settledConfig } from '../../store/settings.ts';
 import { type Markup, page } from './html.ts';
 import { manifestLink, takesWebhooks } from './manifest.ts';
 import { redirectUriOf } from './oauth.ts';
@@ -21,14 +22,14 @@ export const install = new Hono<{ Bindings: Env }>();
 
 /** `?check=credentials`: id and secret are tried at Linear's token endpoint; nothing is stored. */
 install.get('/', async (c) => {
-  const config = readConfig(c.env);
+  const config = await settledConfig(c.env, null);
   const workspaces = await listWorkspaces(openDatabase(c.env.DB, config.encryptionKey));
   const webhooks = await operationsOf(c.env).webhooks();
   const pair = c.req.query('check') === 'credentials' ? await checkPair(c, config) : null;
   return page(c, 200, {
     title: 'Install Cyrus in Linear',
     lead: 'Three steps, about two minutes. You need to be an admin of the workspace in Linear, and to have wrangler installed.',
-    body: html`<ol class="steps">
+    body: html`${config.ignored.map((words) => html`<p class="note">${words}</p>`)}<ol class="steps">
         ${createStep(c, config)} ${copyStep(config, pair, webhooks)} ${addStep(config)}
       </ol>
       ${installed(workspaces)}`,
