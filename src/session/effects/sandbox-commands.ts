@@ -3,11 +3,13 @@
  * finds the sandbox of its generation if it runs.
  */
 import { findUploads } from '../../linear/uploads.ts';
+import { log } from '../../observability/log.ts';
 import type { SandboxCommand } from '../../protocol/sandbox.ts';
 import { toClaude } from '../../protocol/text/clean-text.ts';
 import { sandboxFor } from '../../sandbox/choose.ts';
 import { type Sandbox, SandboxLostError } from '../../sandbox/sandbox.ts';
 import { withRequest } from '../inbound/unread-request.ts';
+import { cannotReport } from '../lifecycle/effects/sandbox-started.ts';
 import type { Lost } from '../lifecycle/model/effect-results.ts';
 import { currentTurn } from '../lifecycle/model/state.ts';
 import { idOf, isOwn } from '../lifecycle/requests.ts';
@@ -17,8 +19,19 @@ import { recap } from './start/recap.ts';
 import { withRelatedIssues } from './start/related-issues.ts';
 import { startSandbox as bringUp } from './start/start-sandbox.ts';
 
-export const startSandbox: Perform<'start-sandbox'> = ({ generation }, surroundings) =>
-  orLost(generation, () => bringUp(generation, surroundings, linearOf(surroundings)));
+export const startSandbox: Perform<'start-sandbox'> = async ({ generation, look }, surroundings) => {
+  const result = await orLost(generation, () => bringUp(generation, surroundings, linearOf(surroundings)));
+  const { state } = surroundings;
+  if (look && result.kind === 'started' && cannotReport(state.sandbox, result.status)) {
+    log('alert.sandbox.gateway_unreachable', {
+      session: state.id,
+      issue: state.issue?.identifier,
+      workspace: state.workspaceId,
+      address: state.origin,
+    });
+  }
+  return result;
+};
 
 export const promptSandbox: Perform<'prompt-sandbox'> = async (effect, surroundings) => {
   const { promptId, turn, preface = '' } = effect;

@@ -3,7 +3,7 @@ import { isByPerson } from '../model/admission.ts';
 import { SANDBOX_SILENCE_MS } from '../model/deadlines.ts';
 import type { EffectResults, Started } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { currentTurn, threadsOf } from '../model/state.ts';
+import { currentTurn, type SandboxState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { takeUpIssue } from '../prompts.ts';
 import { nameBranch } from '../sandbox-reports.ts';
@@ -84,6 +84,26 @@ function sandboxStarted(step: Step, result: Started, look?: boolean): void {
   if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
     takeUnseenLoss(step);
   }
+  if (look && cannotReport(sandbox, result.status)) tellUnreported(step);
+}
+
+/** Whether a sandbox has things to report of which none has arrived since its life began. It was looked for because of that. */
+export function cannotReport(sandbox: SandboxState, status: Started['status']): boolean {
+  return sandbox.streamId !== null && sandbox.cursor === 0 && status.lastSeq > 0;
+}
+
+/** It is there and is reached, but does not reach Cyrus: people are told where it looks for it. */
+function tellUnreported(step: Step): void {
+  const { phase, arrangement, origin } = step.state;
+  if (phase.name !== 'starting') return;
+  const where = arrangement?.placement?.kind === 'container' ? 'Cyrus' : `Cyrus at ${origin}, which is PUBLIC_URL`;
+  const reason = `Waiting for the sandbox: it runs, but does not reach ${where}`;
+  if (phase.reason === reason) return;
+  step.enter({ ...phase, reason });
+  step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
+  step.effect({ kind: 'index-session' });
+  const what = 'An admin has to correct that address, or to let the machine of the sandbox reach it';
+  for (const thread of threadsOf(phase.turn)) step.announce(thread, `${reason}. ${what}; Cyrus keeps trying.`);
 }
 
 /** Where the work is done, from what and with which model: a person who sees a wrong choice can correct it. */
