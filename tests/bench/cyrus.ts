@@ -2,7 +2,7 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { mintToken } from '../../src/gateway/token.ts';
-import { type Bundle, bundle, type Running, startWorkerd } from './workerd.ts';
+import { type Bundle, bundle, objectId, type Running, startWorkerd } from './workerd.ts';
 
 /** Secret that deliveries are signed with. */
 export const WEBHOOK_SECRET = 'lin_wh_bench-secret';
@@ -116,11 +116,4 @@ export async function delegate(url: string, issueId: string): Promise<void> {
     body,
   });
   if (!response.ok) throw new Error(`the webhook was answered ${response.status}: ${await response.text()}`);
-}
-
-/** The id that workerd gives an object of this name (github.com/cloudflare/workerd, src/workerd/server/actor-id-impl.c++). */
-function objectId(uniqueKey: string, name: string): string {
-  const key = createHash('sha256').update(uniqueKey).digest();
-  const base = createHmac('sha256', key).update(name).digest().subarray(0, 16);
-  return Buffer.concat([base, createHmac('sha256', key).update(base).digest().subarray(0, 16)]).toString('hex');
 }

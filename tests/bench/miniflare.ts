@@ -21,14 +21,30 @@ export async function startWorker(
   variables: Record<string, string>,
   options: { inspectorPort?: number } = {},
 ): Promise<RunningWorker> {
-  const { module, variables: usual } = await bundleCyrus(folder);
+  const { variables: usual } = await bundleCyrus(folder);
+  return startBundle(join(folder, 'cyrus'), { ...usual, ...variables }, options);
+}
+
+/**
+ * Runs a bundle of Cyrus's Worker with its database migrated.
+ * @param folder of the bundle, `index.js`
+ * @param options `entry`: text of a module that stands before the bundle; `project`: the checkout whose migrations are applied
+ */
+export async function startBundle(
+  folder: string,
+  bindings: Record<string, string>,
+  { inspectorPort, entry, project = PROJECT }: { inspectorPort?: number; entry?: string; project?: string } = {},
+): Promise<RunningWorker> {
+  const module = join(folder, 'index.js');
+  const before = entry === undefined ? [] : [{ path: join(folder, 'entry.js'), contents: entry }];
+  const modules = [...before, { path: module, contents: readFileSync(module, 'utf8') }];
   const objects = (className: string) => ({ className, useSQLite: true });
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
-      ...options,
+      ...(inspectorPort !== undefined && { inspectorPort }),
       name: 'cyrus',
-      modules: [{ type: 'ESModule', path: module, contents: readFileSync(module, 'utf8') }],
-      modulesRoot: join(folder, 'cyrus'),
+      modules: modules.map((each) => ({ type: 'ESModule' as const, ...each })),
+      modulesRoot: folder,
       compatibilityDate: '2026-10-01',
       durableObjects: {
         ISSUE_SESSION: objects('IssueSession'),
@@ -40,19 +56,26 @@ export async function startWorker(
       },
       d1Databases: ['DB'],
       r2Buckets: ['LOGS'],
-      bindings: { ...usual, ...variables },
+      bindings,
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     }),
   );
-  const database = await miniflare.getD1Database('DB');
-  const migrations = join(PROJECT, 'migrations');
+  try {
+    await migrate(await miniflare.getD1Database('DB'), join(project, 'migrations'));
+    const { origin } = await miniflare.unsafeGetDirectURL('cyrus');
+    return { url: origin, miniflare };
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+}
+
+async function migrate(database: Awaited<ReturnType<Miniflare['getD1Database']>>, migrations: string): Promise<void> {
   const files = readdirSync(migrations).filter((name) => name.endsWith('.sql'));
   for (const file of files.toSorted()) {
     const statements = readFileSync(join(migrations, file), 'utf8').split('--> statement-breakpoint');
     for (const statement of statements) await database.prepare(statement).run();
   }
-  const { origin } = await miniflare.unsafeGetDirectURL('cyrus');
-  return { url: origin, miniflare };
 }
 
 /** Starts the Worker that only hands on, see gateway-minimal.js. @param bindings where to */

@@ -9,13 +9,13 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { z } from 'zod';
 import { plainEnvironment } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
 import { MOST_LATE_MS } from '../../src/session/lifecycle/model/post-pacing.ts';
 import { bundleCyrus } from './cyrus.ts';
 import { type Bar, conclude, median, round } from './figures.ts';
+import { startBundle } from './miniflare.ts';
 import { BOOT_ID, beginSession, STREAM_ID, type Start, startOutside } from './session-outside.ts';
 
 const BASELINE = process.argv[2] ?? 'c172b38';
@@ -250,39 +250,11 @@ interface Contender {
 async function start(name: string, project: string, folder: string, viewers: number): Promise<Contender> {
   const outside = await startOutside();
   const { variables } = await bundleOf(project, folder);
-  const module = join(folder, 'cyrus', 'index.js');
-  const objects = (className: string) => ({ className, useSQLite: true });
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      name: 'cyrus',
-      modules: [
-        {
-          type: 'ESModule',
-          path: join(folder, 'cyrus', 'counter.js'),
-          contents: readFileSync(join(PROJECT, 'tests/bench/session-counter.js'), 'utf8'),
-        },
-        { type: 'ESModule', path: module, contents: readFileSync(module, 'utf8') },
-      ],
-      modulesRoot: join(folder, 'cyrus'),
-      compatibilityDate: '2026-10-01',
-      durableObjects: {
-        ISSUE_SESSION: objects('IssueSession'),
-        SANDBOX_CONTAINER: objects('SandboxContainer'),
-        LINEAR_WORKSPACE: objects('LinearWorkspace'),
-        CLAUDE_ACCOUNT: objects('ClaudeAccount'),
-        WORKSPACE_QUEUE: objects('WorkspaceQueue'),
-        OPERATIONS: objects('Operations'),
-      },
-      d1Databases: ['DB'],
-      r2Buckets: ['LOGS'],
-      bindings: {
-        ...variables,
-        PAUSED: 'false',
-        LINEAR_API_URL: `${outside.url}/graphql`,
-        SANDBOX_ENDPOINT_URL: outside.url,
-      },
-      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-    }),
+  const others = workerds();
+  const { url, miniflare } = await startBundle(
+    join(folder, 'cyrus'),
+    { ...variables, PAUSED: 'false', LINEAR_API_URL: `${outside.url}/graphql`, SANDBOX_ENDPOINT_URL: outside.url },
+    { entry: readFileSync(join(PROJECT, 'tests/bench/session-counter.js'), 'utf8'), project },
   );
   const sockets: WebSocket[] = [];
   const end = async () => {
@@ -290,18 +262,7 @@ async function start(name: string, project: string, folder: string, viewers: num
     await miniflare.dispose();
     outside.close();
   };
-  const others = workerds();
   try {
-    const database = await miniflare.getD1Database('DB');
-    const migrations = join(project, 'migrations');
-    for (const file of readdirSync(migrations)
-      .filter((name) => name.endsWith('.sql'))
-      .toSorted()) {
-      for (const statement of readFileSync(join(migrations, file), 'utf8').split('--> statement-breakpoint')) {
-        await database.prepare(statement).run();
-      }
-    }
-    const url = (await miniflare.unsafeGetDirectURL('cyrus')).origin;
     const started = await beginSession(url, outside);
     const session = new Session(url, started.id, started.start);
     for (let viewer = 0; viewer < viewers; viewer += 1) sockets.push(await watch(url, session.id));

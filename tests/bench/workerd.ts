@@ -1,5 +1,6 @@
 /** Runs a bundled Worker in workerd itself, without the layers that `wrangler dev` puts in front of it. */
 import { spawn } from 'node:child_process';
+import { createHash, createHmac } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -38,6 +39,16 @@ export async function bundle(config: string, entry: string, folder: string, inst
   const args = ['deploy', ...script, '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', folder];
   await run(binary('wrangler'), args, { ...plainEnvironment(), CI: 'true', WRANGLER_SEND_METRICS: 'false' });
   return join(folder, entry.replace(/\.ts$/, '.js'));
+}
+
+/**
+ * The id that workerd gives an object of this name (github.com/cloudflare/workerd, src/workerd/server/actor-id-impl.c++).
+ * @param uniqueKey of the object's namespace
+ */
+export function objectId(uniqueKey: string, name: string): string {
+  const key = createHash('sha256').update(uniqueKey).digest();
+  const base = createHmac('sha256', key).update(name).digest().subarray(0, 16);
+  return Buffer.concat([base, createHmac('sha256', key).update(base).digest().subarray(0, 16)]).toString('hex');
 }
 
 const listeningSchema = z.object({ event: z.literal('listen'), port: z.number() });

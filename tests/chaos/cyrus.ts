@@ -1,6 +1,6 @@
 /** Cyrus in workerd itself, as tests/worker/chaos/worker.ts has it: it can be killed and started again on the same disk. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash, createHmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, type WriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { binary, plainEnvironment } from '../../dev/processes.ts';
 import { freePort, PROJECT } from '../../dev/settings.ts';
-import { bundle } from '../bench/workerd.ts';
+import { bundle, objectId } from '../bench/workerd.ts';
 import type { RunClock } from './run-clock.ts';
 
 export const WEBHOOK_SECRET = 'lin_wh_chaos-secret';
@@ -257,14 +257,9 @@ const worker :Workerd.Worker = (
   }
 }
 
-/**
- * The id of an issue session, which workerd derives from its name (github.com/cloudflare/workerd,
- * src/workerd/server/actor-id-impl.c++).
- */
+/** The id of an issue session, which workerd derives from its name. */
 export function sessionIdOf(name: string): string {
-  const key = createHash('sha256').update(uniqueKey('IssueSession')).digest();
-  const base = createHmac('sha256', key).update(name).digest().subarray(0, 16);
-  return Buffer.concat([base, createHmac('sha256', key).update(base).digest().subarray(0, 16)]).toString('hex');
+  return objectId(uniqueKey('IssueSession'), name);
 }
 
 function uniqueKey(type: string): string {
