@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -124,8 +124,14 @@ class Session {
 
   /** Plays events in real time, by the journal and the poster of a checkout. */
   async play(events: Timed[], project: string, folder: string): Promise<void> {
-    const { EventJournal } = await containerOf<typeof import('../../container/events/journal.ts')>(project, 'journal');
-    const { EventPoster } = await containerOf<typeof import('../../container/events/event-poster.ts')>(project, 'post');
+    const { EventJournal } = await containerOf<typeof import('../../container/events/journal.ts')>(project, [
+      'events/journal',
+      'journal',
+    ]);
+    const { EventPoster } = await containerOf<typeof import('../../container/events/event-poster.ts')>(project, [
+      'events/event-poster',
+      'post',
+    ]);
     const { generation, gateway } = this.#start;
     const journal = await EventJournal.open(join(folder, 'events'));
     const poster = new EventPoster({
@@ -231,8 +237,11 @@ class Session {
 }
 
 /** A module of a checkout's sandbox server. */
-function containerOf<Module>(project: string, name: string): Promise<Module> {
-  return import(join(project, 'container', `${name}.ts`));
+function containerOf<Module>(project: string, names: readonly string[]): Promise<Module> {
+  const files = names.map((name) => join(project, 'container', `${name}.ts`));
+  const file = files.find((one) => existsSync(one));
+  if (file === undefined) throw new Error(`${project} has none of ${files.join(', ')}`);
+  return import(file);
 }
 
 /** A session that waits for what its sandbox reports. */
