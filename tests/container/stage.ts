@@ -174,9 +174,16 @@ function client(
     });
   const eventsOf = <T extends SandboxEvent['type']>(type: T): EventOf<T>[] =>
     gateway.events.filter((event): event is EventOf<T> => event.type === type);
+  // Looked at every few milliseconds while something is waited for: each line is parsed once.
+  const parsed = new WeakMap<EventOf<'line'>, Record<string, unknown>>();
+  const parse = (event: EventOf<'line'>) => {
+    const known = parsed.get(event) ?? (JSON.parse(event.line) as Record<string, unknown>);
+    parsed.set(event, known);
+    return known;
+  };
   const lines = (type: string) =>
     eventsOf('line')
-      .map(({ line }) => JSON.parse(line) as Record<string, unknown>)
+      .map(parse)
       .filter((line) => line.type === type);
   const command = (id: string, body: SandboxCommand) => ask(`/sessions/${id}/commands`, 'POST', body);
   const startBody = (overrides: DeepPartial<StartSession> = {}): StartSession => ({
