@@ -215,10 +215,13 @@ describe('what Claude says about a shared file', () => {
     );
   });
 
-  it('stays words if there is no such file, and foreign images stay as they are', async () => {
+  it('stays words if there is no such file, and an image of a foreign host becomes a link to it', async () => {
     const { thread, reporter } = await started();
     await end(reporter, thread, '![none](share/none.png) ![x](https://example.com/share/x.png) `src/share/y.ts`', []);
-    expect(await response(thread)).toContain('none (none.png) ![x](https://example.com/share/x.png) `src/share/y.ts`');
+    const told = await response(thread);
+    expect(told).toContain('none (none.png) ');
+    expect(told).toContain('[x](https://example.com/share/x.png) `src/share/y.ts`');
+    expect(told).not.toContain('![x]');
     expect(outside.toUpload).toEqual([]);
   });
 });
