@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
-import { CLOSE_PROTOCOL, type SessionView, type ViewerFrame } from '../../src/protocol/viewer.ts';
+import { CLOSE_MORE, CLOSE_PROTOCOL, type SessionView, type ViewerFrame } from '../../src/protocol/viewer.ts';
 import {
   HELLO_DEADLINE_MS,
   type LinkState,
   LiveConnection,
+  PING_EVERY_MS,
   retryDelay,
   type Socket,
 } from '../../src/web/live/connection.ts';
@@ -220,6 +221,17 @@ describe('the live connection', () => {
     line(7).breaks();
     vi.advanceTimersByTime(250);
     expect(lines.length).toBe(9);
+  });
+
+  test('that the server ends to go on in another one is said to be lost from then on, not from when the page was opened', () => {
+    const { line, states } = connect();
+    line(0).says(hello);
+    for (let time = 0; time < 10; time += 1) {
+      vi.advanceTimersByTime(PING_EVERY_MS);
+      line(0).says('pong');
+    }
+    line(0).breaks(CLOSE_MORE);
+    expect(states.at(-1)).toMatchObject({ at: 'connecting', since: Date.now() });
   });
 
   test('is not tried again when there is no such session', () => {

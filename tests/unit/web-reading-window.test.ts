@@ -3,6 +3,7 @@ import type { JournalEntry } from '../../src/protocol/journal.ts';
 import {
   bounded,
   MOST_HELD,
+  moreState,
   movedTo,
   newerAfter,
   type Reading,
@@ -76,4 +77,12 @@ describe('the part of the journal that a page holds', () => {
     expect(newerAfter(there)).toBe(300);
     expect(span(movedTo(there, null))).toEqual([901, 1000]);
   });
+});
+
+test('what could not be read is not asked for again with each entry that comes, but is once the reader goes elsewhere', () => {
+  expect(moreState('failed', true, true)).toBe('failed');
+  expect(moreState('failed', true, false)).toBe('some');
+  expect(moreState('failed', false, true)).toBe('all');
+  expect(moreState('some', true, true)).toBe('some');
+  expect(moreState('loading', true, false)).toBe('loading');
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeEntry } from '../../src/web/live/decode.ts';
 import { groupWords } from '../../src/web/outline/group-words.ts';
 import { outlineOf } from '../../src/web/outline/outline.ts';
-import { foldsAround, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
+import { foldsAround, sameCalls, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
 import { linkText } from '../../src/web/view/header/link-text.ts';
 import { linkedEntry } from '../../src/web/view/timeline/linked-entry.ts';
 import { rowIndexOf } from '../../src/web/view/timeline/row-index.ts';
@@ -39,6 +39,15 @@ describe('the rows of the timeline', () => {
     journal.end('completed', 'Two.');
     expect(drawn(rowsOf(journal))).toBe('T1- answer T2 message ended');
     expect(drawn(rowsOf(journal, { 'turn 1': true }))).toBe('T1 message text ended T2 message ended');
+  });
+
+  test('a request whose turn has not begun has a heading of its own, without a number', () => {
+    const journal = new Journal().prompt('p1').begin(1, 'p1').end('completed', 'One.').prompt('p2');
+    const rows = rowsOf(journal);
+    expect(drawn(rows)).toBe('T1 message ended T0 message');
+    expect(new Set(rows.map(({ key }) => key)).size).toBe(rows.length);
+    journal.begin(2, 'p2');
+    expect(drawn(rowsOf(journal))).toBe('T1 message ended T2 message');
   });
 
   test('group calls that follow each other, with the group open that Claude is at', () => {
@@ -84,6 +93,20 @@ describe('the rows of the timeline', () => {
     const row = rows[rowIndexOf(rows, nested?.seq ?? 0)];
     expect(row?.type === 'work' && row.row.key).toBe(3);
   });
+});
+
+test('a group is drawn again when any of its calls gets its result, in whatever order they come', () => {
+  const journal = new Journal().prompt('p1').begin(1, 'p1').call('a').call('b').call('c').call('d');
+  journal.result('a').result('d');
+  const before = outlineOf(journal.entries);
+  const after = outlineOf(journal.result('b').entries, before);
+  const callsOf = (outline: typeof before) => {
+    const group = timelineRows(outline, () => undefined).find((row) => row.type === 'group');
+    return group?.type === 'group' ? group.rows : [];
+  };
+  expect(callsOf(before)).toHaveLength(4);
+  expect(sameCalls(callsOf(before), callsOf(after))).toBe(false);
+  expect(sameCalls(callsOf(after), callsOf(outlineOf(journal.entries, after)))).toBe(true);
 });
 
 test('a group says in a sentence what its calls do', () => {

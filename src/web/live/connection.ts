@@ -110,6 +110,7 @@ export class LiveConnection {
         this.#leave();
         this.#enter({ at: 'gone' }, { at: 'gone' });
       } else if (event.code === CLOSE_MORE) {
+        if (this.#state.at === 'live') this.#lostAt = Date.now();
         this.#leave();
         this.#connect();
       } else {

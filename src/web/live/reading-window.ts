@@ -17,6 +17,19 @@ export type Reading = {
   readonly past: readonly JournalEntry[] | null;
 };
 
+/** `all`: there is no more; `some`: there is, and it is read on demand; `failed`: the last try failed, and may be repeated. */
+export type MoreState = 'all' | 'some' | 'loading' | 'failed';
+
+/**
+ * How reading on is at an end of what is shown, after a change of the state. What failed is not tried again by itself with every frame
+ * that comes. @param isSameEnd the entry at that end is the one before
+ */
+export function moreState(before: MoreState, hasMore: boolean, isSameEnd: boolean): MoreState {
+  if (before === 'loading') return 'loading';
+  if (!hasMore) return 'all';
+  return before === 'failed' && isSameEnd ? 'failed' : 'some';
+}
+
 /** The entries that are shown: consecutive, in order. */
 export function shownEntries({ timeline, past }: Reading): readonly JournalEntry[] {
   return past ?? timeline.entries;

@@ -23,7 +23,17 @@ import { type LinkState, LiveConnection, retryDelay } from './connection.ts';
 import type { SavedEntry } from './decode.ts';
 import { readKept, writeKept } from './kept.ts';
 import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';
-import { bounded, movedTo, newerAfter, type Reading, shownEntries, withNewer, withOlder } from './reading-window.ts';
+import {
+  bounded,
+  type MoreState,
+  moreState,
+  movedTo,
+  newerAfter,
+  type Reading,
+  shownEntries,
+  withNewer,
+  withOlder,
+} from './reading-window.ts';
 import { keptStopSchema, StopSender, type StopState } from './stop-sender.ts';
 import { type Applied, applyFrame, beginWith, emptyTimeline, type Timeline } from './timeline.ts';
 
@@ -53,9 +63,6 @@ export type SessionState = {
   /** Server's clock minus this one's, ms. */
   readonly skew: number;
 };
-
-/** `all`: there is no more; `some`: there is, and it is read on demand; `failed`: the last try failed, and may be repeated. */
-export type MoreState = 'all' | 'some' | 'loading' | 'failed';
 
 /** How often a page in the background is brought up to date (its title); a visible one is drawn with each frame. */
 const HIDDEN_UPDATE_MS = 500;
@@ -220,6 +227,13 @@ export class SessionStore {
     } else this.#set({ [direction]: 'failed' });
   }
 
+  /** The server is there again: what could not be read may be read now. */
+  #retryFailedReads(): void {
+    const { older, newer } = this.#state;
+    if (older === 'failed') this.#set({ older: 'some' });
+    if (newer === 'failed') this.#set({ newer: 'some' });
+  }
+
   #show(reading: Reading): void {
     this.#reading = reading;
     this.#publish();
@@ -247,8 +261,9 @@ export class SessionStore {
       onFrame: (frame) => this.#take(applyFrame(this.#reading.timeline, frame)),
       onState: (link) => {
         this.#set(link.at === 'gone' ? { link, load: { at: 'missing' } } : { link });
-        if (link.at === 'live') void this.#send();
-        else this.#answerSender.connectionLost();
+        if (link.at !== 'live') return this.#answerSender.connectionLost();
+        this.#retryFailedReads();
+        void this.#send();
       },
     });
     void this.#send();
@@ -296,8 +311,8 @@ export class SessionStore {
       outgoing,
       saved: grown ? newestSaved(timeline, before) : before.saved,
       outline: isChanged ? outlineOf(entries, before.outline) : before.outline,
-      older: before.older === 'loading' ? 'loading' : (entries[0]?.seq ?? 1) > 1 ? 'some' : 'all',
-      newer: before.newer === 'loading' ? 'loading' : past === null ? 'all' : 'some',
+      older: moreState(before.older, (entries[0]?.seq ?? 1) > 1, entries[0]?.seq === before.entries[0]?.seq),
+      newer: moreState(before.newer, past !== null, entries.at(-1)?.seq === before.entries.at(-1)?.seq),
       // One that is still to be sent was not heard of by the session.
       stop: phaseTold && before.stop.at !== 'sending' ? { at: 'none' } : before.stop,
       answer: before.answer.at === 'taken' && session !== before.session ? { at: 'none' } : before.answer,

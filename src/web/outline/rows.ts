@@ -88,6 +88,11 @@ function splitWork(rows: readonly Row[]): Row[][] {
   return parts;
 }
 
+/** Whether a group has the same calls as before, each of them as it was: any of them may get its result, in any order. */
+export function sameCalls(before: readonly Row[], next: readonly Row[]): boolean {
+  return before.length === next.length && before.every((row, index) => row === next[index]);
+}
+
 /** The first entry that a row shows; rows come in its order. */
 export function firstSeqOf(row: TimelineRow): number {
   switch (row.type) {

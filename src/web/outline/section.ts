@@ -40,7 +40,8 @@ export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
   };
 
   for (const entry of entries) {
-    if (section.turn === 0) section.turn = entry.turn;
+    // A prompt comes with the number of the turn before it; which turn takes it up is told when that begins.
+    if (section.turn === 0 && entry.kind !== 'prompt') section.turn = entry.turn;
     switch (entry.kind) {
       case 'prompt':
         section.prompt ??= entry;

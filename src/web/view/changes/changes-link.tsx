@@ -19,10 +19,6 @@ export function ChangesLink() {
 export function ChangesPanel() {
   const hash = useSyncExternalStore(followHash, () => location.hash);
   if (hash !== HASH) return null;
-  const close = () => {
-    history.replaceState(null, '', location.pathname);
-    window.dispatchEvent(new HashChangeEvent('hashchange'));
-  };
   return (
     <Boundary
       fallback={() => <p className="changes problem">The changes could not be drawn. The patch can be downloaded.</p>}
@@ -34,10 +30,15 @@ export function ChangesPanel() {
           </p>
         }
       >
-        <ChangesView onClose={close} />
+        <ChangesView onClose={closeChanges} />
       </Suspense>
     </Boundary>
   );
+}
+
+function closeChanges(): void {
+  history.replaceState(null, '', location.pathname);
+  window.dispatchEvent(new HashChangeEvent('hashchange'));
 }
 
 function followHash(changed: () => void): () => void {

@@ -19,8 +19,9 @@ export default function ChangesView({ onClose }: { onClose: () => void }) {
   const saved = useSession((state) => state.saved);
   const isLarge = (saved?.patchBytes ?? 0) > MOST_DRAWN;
   const heading = useRef<HTMLHeadingElement>(null);
+  // Once: the header of the session changes every few seconds, and must not take the focus from what one types.
+  useEffect(() => heading.current?.focus(), []);
   useEffect(() => {
-    heading.current?.focus();
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== 'Escape' || event.defaultPrevented) return;
       // It closes what is open, and stops nobody.
@@ -63,7 +64,7 @@ function Files({ session, head }: { session: string; head: string }) {
   const changes = useChanges(session, head);
   const viewed = useViewed(session);
   const [words, setWords] = useState('');
-  const [isSplit, setSplit] = useState(() => localStorage.getItem(SPLIT_KEY) === 'yes');
+  const [isSplit, setSplit] = useState(isSplitKept);
   if (changes.at === 'failed') return <p className="problem">{changes.message}</p>;
   if (changes.at === 'loading') {
     return (
@@ -117,6 +118,14 @@ function Files({ session, head }: { session: string; head: string }) {
       </div>
     </>
   );
+}
+
+function isSplitKept(): boolean {
+  try {
+    return localStorage.getItem(SPLIT_KEY) === 'yes';
+  } catch {
+    return false; // Storage is forbidden.
+  }
 }
 
 /** The files by folder; each leads to its change. */

@@ -2,7 +2,7 @@ import { memo, useContext, useMemo } from 'react';
 import type { SharedFile } from '../../../protocol/files.ts';
 import { groupWords } from '../../outline/group-words.ts';
 import type { Row, Section } from '../../outline/model.ts';
-import { firstSeqOf, type TimelineRow } from '../../outline/rows.ts';
+import { firstSeqOf, sameCalls, type TimelineRow } from '../../outline/rows.ts';
 import { Boundary, UndrawnEntry } from '../boundary.tsx';
 import { Icon } from '../icons.tsx';
 import { drawNested, ItemView } from '../items/items.tsx';
@@ -114,7 +114,7 @@ function isDrawnTheSame({ row: before, onChoose }: RowViewProps, next: RowViewPr
   const { row } = next;
   if (onChoose !== next.onChoose || before.type !== row.type || before.key !== row.key) return false;
   if (before.type === 'group' && row.type === 'group') {
-    return before.isOpen === row.isOpen && sameRows(before.rows, row.rows);
+    return before.isOpen === row.isOpen && sameCalls(before.rows, row.rows);
   }
   if (before.type === 'group' || row.type === 'group') return false;
   const isSameTurn =
@@ -125,10 +125,6 @@ function isDrawnTheSame({ row: before, onChoose }: RowViewProps, next: RowViewPr
     return before.section === row.section && before.isOpen === row.isOpen && before.fold === row.fold;
   }
   return before.section === row.section;
-}
-
-function sameRows(before: readonly Row[], next: readonly Row[]): boolean {
-  return before.length === next.length && before[0] === next[0] && before.at(-1) === next.at(-1);
 }
 
 function rawOf(row: TimelineRow): string {

@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
-import type { MoreState } from '../../live/session-store.ts';
+import type { MoreState } from '../../live/reading-window.ts';
 import { foldsAround, type TimelineRow } from '../../outline/rows.ts';
 import { OutgoingMessages } from '../composer/outgoing-messages.tsx';
 import { Spinner } from '../icons.tsx';
