@@ -9,7 +9,7 @@ import { plainOutput } from '../lib/terminal-text.ts';
 import type { SharedFile } from '../protocol/files.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import type { Background } from '../protocol/sandbox.ts';
-import { linkedImages } from '../protocol/text/foreign-images.ts';
+import { linkedImages, linkedImagesBesideCode } from '../protocol/text/foreign-images.ts';
 import { runningWords } from './background-words.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
@@ -364,7 +364,13 @@ function joined(...parts: string[]): string {
 function safeBody(text: string, fullLength?: number, max: number = MAX_BODY): string {
   const whole = safeMarkdown(text.trim());
   if (whole.length <= max && fullLength === undefined) return whole;
-  return `${closeFence(cutText(whole, max - 200))}\n\n_Cut here; the live page has the rest._`;
+  return `${cutMarkdown(whole, max - 200)}\n\n_Cut here; the live page has the rest._`;
+}
+
+/** A cut may end code early, and what was text in it would be an image: then images in code are links too. */
+function cutMarkdown(text: string, max: number): string {
+  const cut = closeFence(cutText(text, max));
+  return linkedImages(cut) === cut ? cut : closeFence(cutText(linkedImagesBesideCode(text), max));
 }
 
 /** A cut may fall into a code block, which would swallow the note. */

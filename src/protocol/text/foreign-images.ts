@@ -8,10 +8,11 @@ import { splitCode } from './markdown-code.ts';
 const JOINER = '\u2060';
 /**
  * An image that may stay, at its `!`: a file beside the text, or one that Linear itself keeps. Its address is written plainly, for what
- * is escaped, or named by a character's number, leads elsewhere.
+ * is escaped, or named by a character's number, leads elsewhere. Its words have nothing that hides the bracket behind them: an escape, code,
+ * an element or an address in angle brackets, after which another address could follow.
  */
 const OWN =
-  /!\[[^[\]]{0,500}\]\((?:https:\/\/uploads\.linear\.app\/[\w./%?=&+~-]{1,2000}|(?!\/)[\w./-]{1,500})(?: {1,3}"[^"\n]{0,200}")?\)/y;
+  /!\[[^[\]\\`<]{0,500}\]\((?:https:\/\/uploads\.linear\.app\/[\w./%?=&+~-]{1,2000}|(?!\/)[\w./-]{1,500})(?: {1,3}"[^"\n]{0,200}")?\)/y;
 /** What begins an image in Markdown, or an element of HTML that has something loaded. */
 const BEGINNING =
   /!\[(\]?)|<(?=(?:img|image|picture|source|video|audio|track|svg|object|embed|iframe|frame|link|style|input)\b)/gi;
