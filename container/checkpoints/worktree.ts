@@ -6,7 +6,8 @@
  */
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mkdir, readFile, rm, writeFile } from '../files/inside.ts';
+import { mkdir, readUpTo, rm, writeFile } from '../files/inside.ts';
+import { MAX_PATTERNS_BYTES } from '../git/excludes.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
 import { copyIndex, isDamagedIndex } from '../git/index-file.ts';
 import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from '../git/raw-path.ts';
@@ -210,9 +211,9 @@ export class WorktreeSnapshots {
 
   /** What the worktree's own `info/exclude` names is ignored here too: a restored worktree has another one, and would commit it. */
   async #takeExcludes(gitDir: string): Promise<void> {
-    const excludes = await readFile(join(gitDir, 'info', 'exclude')).catch(() => Buffer.alloc(0));
+    const excludes = await readUpTo(join(gitDir, 'info', 'exclude'), MAX_PATTERNS_BYTES).catch(() => null);
     await mkdir(join(this.#directory, 'info'), { recursive: true });
-    await writeFile(join(this.#directory, 'info', 'exclude'), excludes);
+    await writeFile(join(this.#directory, 'info', 'exclude'), excludes ?? Buffer.alloc(0));
   }
 
   async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: Standing): Promise<Staged> {

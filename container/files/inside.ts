@@ -183,6 +183,19 @@ export async function open(path: Path, flags: 'r'): Promise<promises.FileHandle>
   return place === null ? await promises.open(path, flags) : await openToRead(place);
 }
 
+/** The content of a small file. @returns null if it has more than so many bytes: it is not read then, since a session may make it any size */
+export async function readUpTo(path: Path, most: number): Promise<Buffer | null> {
+  const handle = await open(path, 'r');
+  try {
+    const { size } = await handle.stat();
+    if (size > most) return null;
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** As node's, except that it opens when it is asked to, not before. */
 export function createReadStream(path: Path, encoding?: BufferEncoding): Readable {
   const place = placeOf(path);

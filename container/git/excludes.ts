@@ -1,6 +1,6 @@
 /** What git keeps out of commits beside the repository's own .gitignore. */
 import { join, normalize } from 'node:path';
-import { readFile } from '../files/inside.ts';
+import { readUpTo } from '../files/inside.ts';
 import { log } from '../log.ts';
 import type { SessionPaths } from '../paths.ts';
 import { GitError, type GitOptions, git } from './git.ts';
@@ -11,7 +11,8 @@ const hex = '[0-9a-f]';
 export const neverCommitted = `# What the CLI was writing when it was killed (name.tmp.<process>.<random>, measured with CLI 2.1.330).
 *.tmp.[0-9]*.${hex.repeat(12)}
 `;
-const MAX_PATTERNS_BYTES = 256 * 1024;
+/** Longest file of patterns that is read, in bytes. */
+export const MAX_PATTERNS_BYTES = 256 * 1024;
 
 /**
  * Patterns of the files that a setup script has named as `core.excludesFile`, in the clone's configuration or the user's, and of the one that
@@ -30,8 +31,8 @@ export async function patternsOfSetup(plan: WorkspacePlan, paths: SessionPaths):
     log('info', 'a file of ignored patterns lies outside of the session', {});
     return '';
   }
-  const patterns = await readFile(normalize(file), 'utf8').catch(() => '');
-  return patterns.length > MAX_PATTERNS_BYTES || patterns === '' ? '' : `${patterns.trimEnd()}\n`;
+  const patterns = (await readUpTo(normalize(file), MAX_PATTERNS_BYTES).catch(() => null))?.toString('utf8') ?? '';
+  return patterns === '' ? '' : `${patterns.trimEnd()}\n`;
 }
 
 async function excludesFileIn(options: GitOptions, where: string[]): Promise<string | null> {
