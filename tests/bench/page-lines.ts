@@ -18,7 +18,7 @@ export function markOf(number: number): string {
 
 /**
  * Entry `number` of a turn, from 1: of twenty, one is a text, one a thought, and the others are nine calls with their results, one of
- * which edits a file.
+ * which reads a file.
  */
 export function pageLine(number: number): string {
   const place = number % 20;

@@ -174,9 +174,7 @@ async function measurePage(url: string, reporter: Reporter) {
   await page.waitForTimeout(500);
   await observeInput(opened);
   const appending = await tasksDuring(opened, async () => {
-    const typed = page
-      .locator('textarea')
-      .pressSequentially('a message that is typed while Claude works', { delay: 90 });
+    const typed = page.locator('textarea').pressSequentially(TYPED, { delay: 90 });
     await append(reporter);
     await typed;
   });

@@ -115,6 +115,17 @@ describe('the search over a session', () => {
     expect((await find(`text=${encodeURIComponent('1%0')}`)).matches).toEqual([]);
   });
 
+  it('finds words of any script, as they are written and in another case', async () => {
+    await add({ kind: 'text', text: 'Übergabe der Kasse' }, { kind: 'text', text: 'Привет, мир' });
+    for (const text of ['Übergabe', 'übergabe', 'Привет', 'привет', 'МИР']) {
+      expect(
+        (await find(`text=${encodeURIComponent(text)}`)).matches.map(({ excerpt, from, to }) =>
+          excerpt.slice(from, to).toLowerCase(),
+        ),
+      ).toEqual([text.toLowerCase()]);
+    }
+  });
+
   it('goes on further back from where an answer ended', async () => {
     await add(...notices(120));
     const first = await find('text=note');

@@ -118,17 +118,17 @@ export class Journal {
   }
 
   /**
-   * Entries whose stored text holds `text`, newest first: letters from A to Z are the same in either case. What is stored has names of fields
-   * too, so the caller looks at each again.
+   * Entries whose stored text holds `text`, newest first: letters from A to Z are the same in either case, others are found as written,
+   * all small, all capital or with a capital first. What is stored has names of fields too, so the caller looks at each again.
    * @param before numbers below this one alone. @param limit entries that are given out at most
    */
   *holding(text: string, before: number, limit: number): Generator<JournalEntry, void, undefined> {
-    // As it is written in JSON: a quotation mark has a backslash before it there.
-    const stored = JSON.stringify(text).slice(1, -1).toLowerCase();
+    const stored = writings(text);
+    const anyOf = stored.map(() => 'instr(lower(body), ?) > 0').join(' OR ');
     for (const row of this.#sql.exec<Row>(
-      'SELECT seq, at, turn, body FROM journal WHERE seq < ? AND instr(lower(body), ?) > 0 ORDER BY seq DESC LIMIT ?',
+      `SELECT seq, at, turn, body FROM journal WHERE seq < ? AND (${anyOf}) ORDER BY seq DESC LIMIT ?`,
       before,
-      stored,
+      ...stored,
       limit,
     )) {
       yield toEntry(row);
@@ -191,4 +191,14 @@ export class Journal {
 
 function toEntry({ seq, at, turn, body }: Row): JournalEntry {
   return { seq, at, turn, ...upgradeEntry(body) };
+}
+
+/** How a text may stand in what SQLite's `lower` gives, which knows the letters from A to Z alone. */
+function writings(text: string): string[] {
+  const small = text.toLowerCase();
+  const [first = ''] = small;
+  const all = [text, small, text.toUpperCase(), first.toUpperCase() + small.slice(first.length)];
+  // As it is written in JSON: a quotation mark has a backslash before it there.
+  const stored = all.map((one) => JSON.stringify(one).slice(1, -1));
+  return [...new Set(stored.map((one) => one.replace(/[A-Z]/g, (letter) => letter.toLowerCase())))];
 }
