@@ -23,6 +23,8 @@ export interface WebhookReport {
   /** When a delivery last had a signature that matches; ms since the epoch; null: none had. */
   goodAt: number | null;
   faults: readonly Fault[];
+  /** When the last of the signatures that do not match came; ms since the epoch; left out: as it is reported. */
+  badAt?: number;
 }
 
 export const webhookRecordSchema = z.object({
@@ -43,15 +45,28 @@ const MOST_HOURS = 48;
 const MOST_COUNTS = 100;
 
 /** @param now ms @returns the record with a report taken in */
-export function noted(record: WebhookRecord, { goodAt, faults }: WebhookReport, now: number): WebhookRecord {
-  const isGood = goodAt !== null && goodAt >= (record.bad?.at ?? 0);
-  const bad = faults.filter(({ kind }) => kind === 'signature').reduce((sum, { count }) => sum + count, 0);
-  const before = isGood ? null : record.bad;
+export function noted(record: WebhookRecord, report: WebhookReport, now: number): WebhookRecord {
+  const { goodAt, faults } = report;
   return {
     goodAt: goodAt === null ? record.goodAt : Math.max(goodAt, record.goodAt ?? 0),
-    bad: bad === 0 ? before : { count: (before?.count ?? 0) + bad, since: before?.since ?? now, at: now },
+    bad: badAfter(record.bad, report, now),
     hours: faults.length === 0 ? record.hours : withFaults(record.hours, faults, now),
   };
+}
+
+/** Deliveries that did not match since one last did. A report may be of both, in either order. */
+function badAfter(
+  known: WebhookRecord['bad'],
+  { goodAt, faults, badAt: at }: WebhookReport,
+  now: number,
+): WebhookRecord['bad'] {
+  const count = faults.filter(({ kind }) => kind === 'signature').reduce((sum, fault) => sum + fault.count, 0);
+  const isGood = goodAt !== null && goodAt >= (known?.at ?? 0);
+  const before = isGood ? null : known;
+  if (count === 0) return before;
+  const badAt = at ?? now;
+  if (goodAt !== null && goodAt > badAt) return before;
+  return { count: (before?.count ?? 0) + count, since: before?.since ?? badAt, at: Math.max(badAt, before?.at ?? 0) };
 }
 
 function withFaults(hours: WebhookRecord['hours'], faults: readonly Fault[], now: number): WebhookRecord['hours'] {

@@ -30,6 +30,15 @@ describe('what is known of webhooks', () => {
     expect(verdictOf(record).kind).toBe('bad');
   });
 
+  it('of a report of both, the later delivery tells whether they match, however late it is reported', () => {
+    const both = (goodAt: number, badAt: number) => noted(noWebhooks, { ...bad(1), goodAt, badAt }, NOON + HOUR);
+    expect(verdictOf(both(NOON + HOUR, NOON)).kind).toBe('good');
+    expect(verdictOf(both(NOON, NOON + HOUR)).kind).toBe('bad');
+    expect(both(NOON, NOON + 5).bad).toEqual({ count: 1, since: NOON + 5, at: NOON + 5 });
+    const late = noted(noWebhooks, { ...bad(1), badAt: NOON }, NOON + HOUR);
+    expect(verdictOf(noted(late, { goodAt: NOON + 1, faults: [] }, NOON + HOUR)).kind).toBe('good');
+  });
+
   it('keeps two days, and a bounded number of workspaces an hour', () => {
     let record = noWebhooks;
     for (let hour = 0; hour < 60; hour += 1) {

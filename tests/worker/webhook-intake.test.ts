@@ -38,7 +38,14 @@ describe('an operator', () => {
       words: expect.stringMatching(words),
     });
     expect(JSON.stringify(log.mock.calls)).toContain('alert.linear.webhook_signature');
-    later(61_000);
+    // Sooner than good deliveries are reported otherwise.
+    later(11_000);
+    await send(created(newThread()));
+    await vi.waitFor(async () => expect((await operations().webhooks()).bad).toBeNull());
+    later(11_000);
+    expect((await send(created(newThread()), { signature: 'deadbeef' })).status).toBe(401);
+    await vi.waitFor(async () => expect((await operations().webhooks()).bad).not.toBeNull());
+    later(11_000);
     await send(created(newThread()));
     await vi.waitFor(async () => expect((await operations().webhooks()).bad).toBeNull());
     const page = await (await ask('/install')).text();

@@ -16,6 +16,8 @@ const MOST_COUNTS = 100;
 /** By kind and workspace, as `kind workspace`. */
 let counts = new Map<string, { kind: FaultKind; workspace: string | null; count: number }>();
 let goodAt: number | null = null;
+/** When a signature last did not match. */
+let badAt = 0;
 let goodReportedAt = 0;
 let reportedAt = 0;
 
@@ -33,17 +35,21 @@ export async function noteFault(env: Env, kind: FaultKind, workspace: string | n
   const name = `${kind} ${apart ?? ''}`;
   const known = counts.get(name) ?? { kind, workspace: apart, count: 0 };
   counts.set(name, { ...known, count: known.count + 1 });
+  if (kind === 'signature') badAt = Date.now();
   await report(env);
 }
 
 async function report(env: Env): Promise<void> {
   if (Math.abs(Date.now() - reportedAt) < REPORT_EVERY_MS) return;
   const faults = [...counts.values()];
-  const told: WebhookReport = { goodAt, faults };
+  const isBad = faults.some(({ kind }) => kind === 'signature');
+  const told: WebhookReport = { goodAt, faults, ...(isBad && { badAt }) };
   counts = new Map();
   goodAt = null;
   reportedAt = Date.now();
   if (told.goodAt !== null) goodReportedAt = told.goodAt;
+  // The next one that matches is news.
+  if (isBad) goodReportedAt = 0;
   for (const { kind, workspace, count } of faults) {
     if (kind === 'signature') log('alert.linear.webhook_signature', { count });
     else log('linear.webhook.refused', { kind, workspace, count });
