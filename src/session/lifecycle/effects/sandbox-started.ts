@@ -101,7 +101,6 @@ function tellUnreported(step: Step): void {
   if (phase.reason === reason) return;
   step.enter({ ...phase, reason });
   step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
-  step.effect({ kind: 'index-session' });
   const what = 'An admin has to correct that address, or to let the machine of the sandbox reach it';
   for (const thread of threadsOf(phase.turn)) step.announce(thread, `${reason}. ${what}; Cyrus keeps trying.`);
 }
