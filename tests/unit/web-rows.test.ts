@@ -3,6 +3,7 @@ import { decodeEntry } from '../../src/web/live/decode.ts';
 import { groupWords } from '../../src/web/outline/group-words.ts';
 import { outlineOf } from '../../src/web/outline/outline.ts';
 import { foldsAround, sameCalls, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
+import { nextMatch } from '../../src/web/view/find/use-find.ts';
 import { linkText } from '../../src/web/view/header/link-text.ts';
 import { linkedEntry } from '../../src/web/view/timeline/linked-entry.ts';
 import { rowIndexOf } from '../../src/web/view/timeline/row-index.ts';
@@ -178,4 +179,10 @@ test('the address of an entry names it, and no other address does', () => {
   expect(linkedEntry('#e1234')).toBe(1234);
   for (const hash of ['', '#e', '#e0', '#e-1', '#e1x', '#1234', `#e${'9'.repeat(20)}`])
     expect(linkedEntry(hash)).toBeNull();
+});
+
+test('Enter goes from match to match and around, Shift Enter the other way, beginning with the last', () => {
+  expect([-1, 0, 1, 2].map((current) => nextMatch(current, 3, false))).toEqual([0, 1, 2, 0]);
+  expect([-1, 0, 1, 2].map((current) => nextMatch(current, 3, true))).toEqual([2, 2, 0, 1]);
+  expect(nextMatch(0, 1, true)).toBe(0);
 });

@@ -14,6 +14,8 @@ const { waitFor } = vi;
 vi.waitFor = (callback, options) => waitFor(callback, options ?? { timeout: WAIT_MS });
 
 beforeAll(async () => {
+  // A test that failed may have left its clock, by which those of other files would fail too.
+  vi.useRealTimers();
   // The isolate is that of the files before; what they stored and their objects are not.
   await reset();
   await enforcePlatformLimits();

@@ -4,7 +4,7 @@ import { plural } from '../../text/format.ts';
 import { Icon, Spinner } from '../icons.tsx';
 import { useStore } from '../session-context.ts';
 import { Time } from '../time.tsx';
-import { type Find, useFind } from './use-find.ts';
+import { type Find, nextMatch, useFind } from './use-find.ts';
 
 /** Finds words in the whole session. Opened from the header, by `/`, and by the browser's own key for finding; closed by Esc. */
 export function FindBar() {
@@ -61,8 +61,7 @@ function FindPanel({ onClose }: { onClose: () => void }) {
       onClose();
     } else if (event.key === 'Enter' && event.target === field.current) {
       event.preventDefault();
-      const count = Math.max(1, find.matches.length);
-      go((current + (event.shiftKey ? -1 : 1) + count) % count);
+      go(nextMatch(current, find.matches.length, event.shiftKey));
     }
   };
   return (

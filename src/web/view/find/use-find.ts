@@ -14,6 +14,12 @@ export interface Find {
   more: () => void;
 }
 
+/** The match after the current one, or before it, around the ends; without a current one the first or the last. @param current -1: none */
+export function nextMatch(current: number, count: number, isBack: boolean): number {
+  if (isBack) return current > 0 ? current - 1 : count - 1;
+  return current + 1 < count ? current + 1 : 0;
+}
+
 const NOTHING = { matches: [], next: undefined };
 
 /** What is found of a text in a session, newest first, a part at a time. */
