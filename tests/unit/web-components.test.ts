@@ -9,6 +9,7 @@ import type { ToolCall } from '../../src/web/outline/model.ts';
 import { outlineOf } from '../../src/web/outline/outline.ts';
 import { timelineRows } from '../../src/web/outline/rows.ts';
 import { ReinstallBanner } from '../../src/web/view/banners.tsx';
+import { UndrawnChanges } from '../../src/web/view/changes/changes-link.tsx';
 import { AskedPanel } from '../../src/web/view/composer/asked-panel.tsx';
 import { Composer } from '../../src/web/view/composer/composer.tsx';
 import { OutgoingMessages } from '../../src/web/view/composer/outgoing-messages.tsx';
@@ -411,4 +412,12 @@ describe('a tool call on the page', () => {
     expect(words(row({ result: { ...result, isError: false } }))).toMatch(/3(\.0)? s$/);
     expect(words(row({ result: { ...result, isError: false, at: 1_500 } }))).not.toMatch(/\ds$|\d s$/);
   });
+});
+
+test('changes that cannot be drawn or loaded leave a way to the patch and back to the session', () => {
+  const html = drawn(createElement(UndrawnChanges));
+  expect(words(html)).toBe(
+    'The changes could not be drawn. Reload the page, or download the patch . Close the changes',
+  );
+  expect(html).toContain('href="/api/sessions/s-1/patch"');
 });

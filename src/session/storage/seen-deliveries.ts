@@ -1,4 +1,7 @@
-/** What has been accepted already: a delivery is taken in once, however often and in whatever guise it arrives. */
+/**
+ * What has been accepted already, by its idempotency keys (the delivery's id, and a key made of its content): a delivery is taken in
+ * once, however often and in whatever guise it arrives.
+ */
 
 import { fingerprint } from '../../lib/fingerprint.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
