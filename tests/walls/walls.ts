@@ -39,6 +39,8 @@ const root = join(hidden, 'sandbox');
 mkdirSync(hidden);
 chmodSync(hidden, 0o711);
 writeFileSync(join(hidden, 'secrets.json'), '{"secret":"HIDDEN-SECRET"}', { mode: 0o600 });
+/** In seconds since the epoch: files of earlier sessions that had the same user are not of these. */
+const begunAt = Math.floor(Date.now() / 1000);
 const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
 const results: Result[] = [];
 
@@ -252,7 +254,7 @@ try {
         : look(
             'sh',
             '-c',
-            `find /tmp /var/tmp /dev/shm -uid ${uid} -not -path '*/cyrus-walls-*' 2>/dev/null | head -5; find "${root}" -uid ${uid} | head -5; ps -o args= -u ${uid} || true`,
+            `find /tmp /var/tmp /dev/shm -uid ${uid} -newerct @${begunAt} -not -path '*/cyrus-walls-*' 2>/dev/null | head -5; find "${root}" -uid ${uid} | head -5; ps -o args= -u ${uid} || true`,
           );
     const met = look('sh', '-c', 'ls /tmp/left /dev/shm/left 2>/dev/null || true');
     tell('a session that has ended leaves no file', owned + met === '', owned + met);
