@@ -61,7 +61,8 @@ export async function startWorkerd({ module, objects, variables }: Bundle): Prom
   const config = join(folder, 'config.capnp');
   writeFileSync(config, configText({ module, objects, variables }, disk));
   const child = spawn(binary('workerd'), ['serve', config, '--control-fd=3', '--import-path=/'], {
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    // The Worker's log is not looked at: a line for each webhook.
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
     env: plainEnvironment(),
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
