@@ -3,6 +3,7 @@ import { exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { foundEntriesSchema, type SessionPage, sessionPageSchema } from '../../src/protocol/api.ts';
 import type { JournalBody } from '../../src/protocol/journal.ts';
+import { shownData } from '../../src/protocol/text/clean-text.ts';
 import { created, newThread, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { registerWorkspace, session } from './support/sessions.ts';
@@ -124,6 +125,13 @@ describe('the search over a session', () => {
         ),
       ).toEqual([text.toLowerCase()]);
     }
+  });
+
+  it('marks the match also behind characters that nobody sees', async () => {
+    await add({ kind: 'text', text: 'a\u200b\u200bb\u00ad carburettor' });
+    const [match] = (await find('text=carburettor')).matches;
+    expect(shownData(match)).toEqual(match);
+    expect(match?.excerpt.slice(match.from, match.to)).toBe('carburettor');
   });
 
   it('goes on further back from where an answer ended', async () => {

@@ -1,7 +1,7 @@
 /** The search over a session's journal: what people see of an entry is searched, not how it is stored. */
-import { plainOutput } from '../../lib/terminal-text.ts';
 import type { FoundEntries } from '../../protocol/api.ts';
 import type { JournalEntry } from '../../protocol/journal.ts';
+import { shownText } from '../../protocol/text/clean-text.ts';
 
 /** Matches in one answer. */
 const MOST_MATCHES = 50;
@@ -32,7 +32,9 @@ export function findEntries(journal: Source, text: string, before: number): Foun
 
 function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][number] | null {
   const { seq, at, turn, kind } = entry;
-  for (const whole of seenTexts(entry)) {
+  for (const text of seenTexts(entry)) {
+    // As the page shows it: otherwise the page would leave out characters before the match, and mark beside it.
+    const whole = shownText(text);
     const found = whole.toLowerCase().indexOf(wanted);
     if (found < 0) continue;
     const start = Math.max(0, found - AROUND);
@@ -58,7 +60,7 @@ function* seenTexts(entry: JournalEntry): Generator<string, void, undefined> {
       yield* textsIn(entry.input);
       return;
     case 'tool-result':
-      yield plainOutput(entry.text);
+      yield entry.text;
       for (const hunk of entry.edit?.hunks ?? []) yield hunk.lines.map((line) => line.slice(1)).join('\n');
       return;
     case 'question':
@@ -74,7 +76,7 @@ function* seenTexts(entry: JournalEntry): Generator<string, void, undefined> {
     case 'prompt':
     case 'notice':
     case 'turn-ended':
-      yield plainOutput(entry.text);
+      yield entry.text;
       return;
     case 'step':
       yield entry.detail ?? '';
