@@ -158,7 +158,7 @@ function partOf(text: string): string {
 
 /**
  * A secret as a line of shell, or of a program, would give it: as it is, backwards, in UTF-16, as a list of numbers in one of the
- * usual ways of writing them, and in base64 whatever stands around it.
+ * usual ways of writing them, and in base64 and base32 whatever stands around it.
  */
 function disguises(text: string): string[] {
   const backwards = [...text].reverse().join('');
@@ -185,7 +185,14 @@ function disguises(text: string): string[] {
     [...text].join(' '),
     [...text].join('\n'),
   ];
-  return [text, backwards, ...ways, ...[text, backwards, hex.join('')].flatMap(base64), ...inLines(text)];
+  return [
+    text,
+    backwards,
+    ...ways,
+    ...[text, backwards, hex.join('')].flatMap(base64),
+    ...base32(text),
+    ...inLines(text),
+  ];
 }
 
 /** Shorter texts may be words of people's: a part of one is no sign of it. */

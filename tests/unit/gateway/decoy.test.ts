@@ -117,6 +117,16 @@ describe('the decoy credential', () => {
     expect(found.flatMap((isFound, offset) => (isFound ? [] : [offset]))).toEqual([]);
   });
 
+  it('is recognised in base32 also where it is short, or made of words', () => {
+    for (const text of ['correct-horse', 'correct-horse-battery-staple-and-more-words']) {
+      const words = new SecretSearch([{ kind: 'deployment', name: 'ACCESS_PASSWORD', text }]);
+      for (const before of ['', 'a', 'ab', 'abc', 'abcd', 'abcde']) {
+        const encoded = execFileSync('base32', ['-w0'], { input: `${before}${text} and more`, encoding: 'utf8' });
+        expect(words.firstIn(encoded)).toMatchObject({ name: 'ACCESS_PASSWORD' });
+      }
+    }
+  });
+
   it('is not seen in dumps of what it is not in, and words of people’s are no part of a secret', () => {
     const words = new SecretSearch([
       { kind: 'deployment', name: 'ACCESS_PASSWORD', text: 'correct-horse-battery-staple-and-more-words' },
