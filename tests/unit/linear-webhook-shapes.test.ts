@@ -380,4 +380,9 @@ describe('what else Linear was seen to send', () => {
       message: expect.stringContaining('agentSession'),
     });
   });
+
+  it('with a name of a workspace too long to be one does not fit, and belongs to none', () => {
+    const body = JSON.stringify({ ...shape('created-rich-issue'), organizationId: 'x'.repeat(5_000) });
+    expect(parseWebhook(body, 1)).toMatchObject({ kind: 'misfit', workspaceId: null });
+  });
 });
