@@ -7,6 +7,8 @@ import { joined } from './push.ts';
 
 /** Largest request, in bytes: some hundred thousand commits that the client has. */
 const MAX_BYTES = 32 * 1024 * 1024;
+/** A packet begins with its length, in hexadecimal. */
+const LENGTH_BYTES = 4;
 
 const COMMANDS = ['ls-refs', 'fetch'] as const;
 type Command = (typeof COMMANDS)[number];
@@ -48,7 +50,11 @@ export class FetchRefused extends Error {
 /** Reads the body of one fetch. */
 export class FetchRequestReader {
   readonly #isV2: boolean;
-  #rest: Uint8Array = new Uint8Array(0);
+  /** Pieces of a packet that is not whole yet. They are joined once it is: a packet may come byte by byte. */
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  /** Bytes that the packet has, as far as is known. */
+  #needed = LENGTH_BYTES;
   #bytes = 0;
   #command: Command | null = null;
   #part: 'command' | 'capabilities' | 'arguments' | 'over' = 'command';
@@ -68,10 +74,14 @@ export class FetchRequestReader {
   take(piece: Uint8Array): Uint8Array<ArrayBuffer> {
     this.#bytes += piece.byteLength;
     if (this.#bytes > MAX_BYTES) throw new FetchRefused(`a fetch has at most ${MAX_BYTES / 1024 ** 2} MiB`);
-    const bytes = joined([this.#rest, piece]);
+    this.#held.push(piece);
+    this.#heldBytes += piece.byteLength;
+    if (this.#heldBytes < this.#needed) return new Uint8Array(0);
+    const bytes = joined(this.#held);
     const written: Uint8Array[] = [];
     let at = 0;
-    while (bytes.byteLength - at >= 4) {
+    this.#needed = LENGTH_BYTES;
+    while (bytes.byteLength - at >= LENGTH_BYTES) {
       const digits = String.fromCharCode(...bytes.subarray(at, at + 4));
       if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new FetchRefused('the fetch does not consist of packets');
       const length = Number.parseInt(digits, 16);
@@ -81,20 +91,24 @@ export class FetchRequestReader {
         at += 4;
         continue;
       }
-      if (bytes.byteLength - at < length) break;
+      if (bytes.byteLength - at < length) {
+        this.#needed = length;
+        break;
+      }
       const packet = bytes.subarray(at + 4, at + length);
       const line = packet.at(-1) === 0x0a ? packet.subarray(0, -1) : packet;
       this.#line(latin1(line));
       written.push(utf8.encode((line.byteLength + 5).toString(16).padStart(4, '0')), line, LINE_FEED);
       at += length;
     }
-    this.#rest = bytes.slice(at);
+    this.#held = [bytes.slice(at)];
+    this.#heldBytes = bytes.byteLength - at;
     return joined(written);
   }
 
   /** @throws FetchRefused if the request is not whole */
   end(): void {
-    if (this.#rest.byteLength > 0 || (this.#isV2 && this.#part !== 'over')) {
+    if (this.#heldBytes > 0 || (this.#isV2 && this.#part !== 'over')) {
       throw new FetchRefused('the fetch ends too early');
     }
   }

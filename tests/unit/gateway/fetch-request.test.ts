@@ -142,6 +142,20 @@ describe('a fetch', () => {
       for (let round = 0; round < 40; round += 1) endless.take(haves);
     }).toThrow('at most 32 MiB');
   });
+
+  it('costs as much in long packets as in short ones, byte by byte', () => {
+    const timeOf = (line: string, count: number) => {
+      const bytes = Buffer.from(`${pkt('command=fetch\n')}${pkt(line).repeat(count)}`, 'latin1');
+      const reader = new FetchRequestReader(2);
+      const since = performance.now();
+      for (let at = 0; at < bytes.length; at += 1) reader.take(bytes.subarray(at, at + 1));
+      return performance.now() - since;
+    };
+    timeOf('agent=git/2\n', 1_000);
+    const short = timeOf('agent=git/2\n', 32_500);
+    const long = timeOf(`agent=${'x'.repeat(65_000)}\n`, 8);
+    expect(long).toBeLessThan(4 * short + 200);
+  });
 });
 
 describe('a fetch by a real git', { timeout: 60_000 }, () => {
