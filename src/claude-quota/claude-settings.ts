@@ -49,9 +49,12 @@ const FALL_BACK_AT: Record<Plan, number> = { pro: 0.2, max: 0.2, ultra: 0.5, api
 
 const seconds = (usual: number) => z.coerce.number().int().min(1).max(3_600).default(usual);
 
-/** A plain amount: `1e3`, `0x10` or `$5` is more likely a slip than money that somebody means to spend. Empty is null. */
+/**
+ * A plain amount: `1e3`, `0x10` or `$5` is more likely a slip than money that somebody means to spend. Empty is null. A number in
+ * wrangler.toml comes as one.
+ */
 function amount(problem: string) {
-  return z
+  return z.coerce
     .string()
     .default('')
     .transform((text) => text.trim())

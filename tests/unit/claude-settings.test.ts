@@ -51,6 +51,14 @@ describe('the plan', () => {
     },
   );
 
+  it('takes an amount that wrangler.toml has as a number', () => {
+    const set = { CLAUDE_OVERAGE_USD: 12.5, CLAUDE_FALLBACK_AT: 0, CLAUDE_BUDGET_MONTH_USD: 20 };
+    expect(limits(set)).toMatchObject({ overageUsd: 12.5, fallBackAt: 0, budgets: { month: 20 } });
+    for (const odd of [-1, 1e21, Number.NaN, null, {}]) {
+      expect(problems({ CLAUDE_BUDGET_MONTH_USD: odd })).toContain('CLAUDE_BUDGET_MONTH_USD');
+    }
+  });
+
   it('takes spaces around an amount, and nothing but spaces for none', () => {
     expect(limits({ CLAUDE_OVERAGE_USD: ' 12.50 ' }).overageUsd).toBe(12.5);
     expect(limits({ CLAUDE_OVERAGE_USD: ' ' }).overageUsd).toBe(0);
