@@ -120,3 +120,8 @@ it('side by side, what was removed stands beside what came in its place', () => 
     ['z', null],
   ]);
 });
+
+it('a file is named in full, whatever quotation marks and spaces are in its name', () => {
+  expect(readPatch('diff --git "a/run\\" b.sh" "b/run\\" b.sh"').map(({ path }) => path)).toEqual(['run" b.sh']);
+  expect(readPatch('diff --git a/one b/two b/one b/two').map(({ path }) => path)).toEqual(['one b/two']);
+});

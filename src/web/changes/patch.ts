@@ -58,7 +58,8 @@ export function readPatch(patch: string): ChangedFile[] {
 function newFile(line: string): Draft {
   // Without renames both names are the same: `a/NAME b/NAME`, either of them quoted.
   const rest = line.slice('diff --git '.length);
-  const name = rest.startsWith('"') ? unquoted(rest.slice(0, rest.indexOf('" ') + 1)) : rest.slice(0, rest.length >> 1);
+  const quoted = /^"(?:[^"\\]|\\.)*"/.exec(rest)?.[0];
+  const name = quoted === undefined ? rest.slice(0, rest.length >> 1) : unquoted(quoted);
   const path = withoutDisguise(name.slice(2));
   const none = { kind: 'changed', isBinary: false, mode: null, added: 0, removed: 0, state: '' } as const;
   return { ...none, path, hunks: [], modes: [] };
