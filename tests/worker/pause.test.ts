@@ -94,6 +94,27 @@ describe('while Cyrus is paused', () => {
     await vi.waitFor(() => expect(commands('prompt')).toHaveLength(3));
   });
 
+  it('a start that is under way goes through, and nobody is told that it waits', async () => {
+    const thread = newThread();
+    const { promise, resolve } = Promise.withResolvers<null>();
+    let isAsked = false;
+    outside.interfere = (url, _body, request) => {
+      if (request.method !== 'PUT' || !url.includes('/sessions/')) return null;
+      isAsked = true;
+      return promise;
+    };
+    await send(created(thread));
+    await vi.waitFor(() => expect(isAsked).toBe(true));
+    await pause(true);
+    await session(thread).settingsChanged();
+    expect((await page(thread))?.session.reason).not.toMatch(/paused/);
+    resolve(null);
+    await vi.waitFor(() => expect(commands('prompt')).toHaveLength(1));
+    await new Reporter(thread).report(init);
+    expect((await page(thread))?.session.phase).toBe('working');
+    expect(said(thread).join()).not.toContain('paused');
+  });
+
   it('a stop reaches the sandbox of a turn that runs', async () => {
     const thread = newThread();
     await send(created(thread));

@@ -341,9 +341,11 @@ export class Outbox {
     this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
   }
 
-  /** Whether such an effect is the next of its lane. */
+  /** Whether such an effect is the next of its lane, and not under way. */
   isNext(isMeant: (effect: Effect) => boolean): boolean {
-    return [...this.#lanes.values()].some(([head]) => head !== undefined && isMeant(head.effect));
+    return [...this.#lanes.values()].some(
+      ([head]) => head !== undefined && !this.#leased.has(head.id) && isMeant(head.effect),
+    );
   }
 
   /**
