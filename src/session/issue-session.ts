@@ -20,6 +20,7 @@ import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../prot
 import { sandboxFor } from '../sandbox/choose.ts';
 import { type Database, findWorkspace, openDatabase } from '../store/database.ts';
 import { lastConfig, settledConfig } from '../store/settings.ts';
+import { toFailure } from './effects/failure.ts';
 import { attempt } from './effects/perform.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { setBack, setForward } from './lifecycle/clock-moves.ts';
@@ -30,6 +31,7 @@ import { contextBeside, contextText, saidBy } from './lifecycle/issue-context.ts
 import { withNews } from './lifecycle/issue-news.ts';
 import { plausibleTime } from './lifecycle/model/clock-time.ts';
 import { isSilenceTrouble, nextDeadline } from './lifecycle/model/deadlines.ts';
+import type { EffectResult } from './lifecycle/model/effect-results.ts';
 import type { Effect } from './lifecycle/model/effects.ts';
 import type { MetSecret, SessionEvent } from './lifecycle/model/events.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
@@ -707,9 +709,19 @@ export class IssueSession extends DurableObject<Env> {
       assets: this.#assets,
       secretCopy: storedSecret(this.ctx.storage.kv),
     });
-    if (outcome.kind === 'done') this.#settle(together, { type: 'effect-done', effect, result: outcome.result });
-    else this.#takeFailure(together, outcome);
+    const failure = outcome.kind === 'done' ? this.#takeResult(together, effect, outcome.result) : outcome;
+    if (failure) this.#takeFailure(together, failure);
     await this.#carryOut();
+  }
+
+  /** Takes in what effects brought back. @returns why it could not be, so that they are tried again; null: it was */
+  #takeResult(together: Pending[], effect: Effect, result: EffectResult): Failure | null {
+    try {
+      this.#settle(together, { type: 'effect-done', effect, result });
+      return null;
+    } catch (error) {
+      return toFailure(error);
+    }
   }
 
   #takeFailure(together: Pending[], failure: Failure): void {

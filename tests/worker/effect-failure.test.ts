@@ -1,10 +1,20 @@
-import { describe, expect, it } from 'vitest';
+import { runDurableObjectAlarm } from 'cloudflare:test';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GitHubError } from '../../src/github/errors.ts';
 import { LinearError } from '../../src/linear/api/errors.ts';
 import { SandboxError } from '../../src/sandbox/sandbox.ts';
 import { SetupError } from '../../src/session/effects/effect-context.ts';
 import { toFailure } from '../../src/session/effects/failure.ts';
+import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
 import { DatabaseError } from '../../src/store/database.ts';
+import { created, newThread, send } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { registerWorkspace, session } from './support/sessions.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 describe('an attempt at an effect that fails', () => {
   it.each([
@@ -30,5 +40,27 @@ describe('an attempt at an effect that fails', () => {
   it('is not tried again before the time that the other side named', () => {
     const limited = new LinearError('rate-limited', 'too many requests', { retryAt: 1_700_000_000_000 });
     expect(toFailure(limited)).toMatchObject({ kind: 'retryable', retryAt: 1_700_000_000_000 });
+  });
+
+  it('has failed as well if what it brought back cannot be stored, and its lane goes on with the next attempt', async () => {
+    await registerWorkspace();
+    const outside = new Outside();
+    const remove = Outbox.prototype.remove;
+    let isRefused = false;
+    vi.spyOn(Outbox.prototype, 'remove').mockImplementation(function (this: Outbox, pending: Pending[]) {
+      if (!isRefused && pending.some(({ effect }) => effect.kind === 'start-sandbox')) {
+        isRefused = true;
+        throw new Error('the storage is full');
+      }
+      remove.call(this, pending);
+    });
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(isRefused).toBe(true));
+    vi.useFakeTimers({ now: Date.now() + 10_000, toFake: ['Date'] });
+    await runDurableObjectAlarm(session(thread));
+    // Sooner than the platform ends an object that has nothing to do, which would begin everything again.
+    await vi.waitFor(() => expect(outside.commands.map(({ type }) => type)).toEqual(['prompt']), 7_000);
+    expect(outside.starts).toHaveLength(2);
   });
 });
