@@ -76,6 +76,8 @@ export class SessionStore {
   #reading: Reading = { timeline: emptyTimeline, past: null };
   /** The reader is at the end. */
   #isFollowing = true;
+  /** The entry that the reader asked for last; null: the newest. */
+  #wanted: number | null = null;
   readonly #listeners = new Set<() => void>();
   readonly #ended = new AbortController();
   readonly #stopSender: StopSender;
@@ -198,7 +200,10 @@ export class SessionStore {
 
   /** Shows an entry, wherever in the journal it is: the entries around it are read, and the view goes there. */
   async goTo(seq: number): Promise<void> {
+    this.#wanted = seq;
     if (!this.#state.entries.some((entry) => entry.seq === seq)) await this.#readAround(seq);
+    // The reader may have gone elsewhere meanwhile.
+    if (this.#wanted !== seq) return;
     if (this.#state.entries.some((entry) => entry.seq === seq)) this.#set({ target: { seq } });
   }
 
@@ -206,11 +211,12 @@ export class SessionStore {
     this.#set({ older: 'loading' });
     const answer = await fetchBefore(this.id, seq + BELOW_TARGET, this.#ended.signal).catch(() => null);
     this.#set({ older: answer?.ok ? 'some' : 'failed' });
-    if (answer?.ok) this.#show(movedTo(this.#reading, answer.value.entries));
+    if (answer?.ok && this.#wanted === seq) this.#show(movedTo(this.#reading, answer.value.entries));
   }
 
   /** Shows the newest entries again. */
   goToNewest(): void {
+    this.#wanted = null;
     if (this.#state.isPast) this.#show(movedTo(this.#reading, null));
   }
 
