@@ -76,8 +76,9 @@ interface UnpushedPatch {
 }
 
 export class IssueSession extends DurableObject<Env> {
-  /** As it is set for the workspace, read again before a start. */
+  /** As it is set for the workspace, read early in each life of the object, and again before a start. */
   #config: Config;
+  #hasSettings = false;
   /** Bytes that were stored in an hour, as counted in this life of the object. */
   #stored: { hour: number; bytes: number } | null = null;
   readonly #assets: AssetMemory;
@@ -126,6 +127,7 @@ export class IssueSession extends DurableObject<Env> {
     });
     this.#state = this.#load();
     if (!this.#state) return;
+    this.#config = lastConfig(env, this.#state.workspaceId);
     this.#workspaceName = ctx.storage.kv.get<string>(WORKSPACE_NAME) ?? '';
     // An alarm set by the last life may have been lost with it; what it left behind is due now.
     this.#arm();
@@ -658,6 +660,8 @@ export class IssueSession extends DurableObject<Env> {
   async #carryOut(isNews = false): Promise<void> {
     try {
       if (isNews || this.#outbox.isNext(({ kind }) => kind === 'start-sandbox')) await this.#readSettings(isNews);
+      // Nothing but a start waits for them.
+      else if (!this.#hasSettings && this.#state) this.ctx.waitUntil(this.#loadSettings(this.#state, false));
       this.#giveUpFatal();
       const leased = this.#outbox.lease(Date.now(), this.#isHeld);
       // The attempt is on the disk, and the object is woken again, before it is made.
@@ -674,11 +678,16 @@ export class IssueSession extends DurableObject<Env> {
 
   async #readSettings(isNews: boolean): Promise<void> {
     if (!this.#state) return;
-    this.#config = await settledConfig(this.env, this.#state.workspaceId, isNews);
+    await this.#loadSettings(this.#state, isNews);
     const { phase } = this.#state;
     const isHeld = this.#outbox.isNext(this.#isHeld);
     if (phase.name !== 'starting' || (phase.isHeld ?? false) === isHeld) return;
     this.#commit(() => this.#state && { state: this.#state, event: { type: 'start-held', isHeld } });
+  }
+
+  async #loadSettings({ workspaceId }: SessionState, isNews: boolean): Promise<void> {
+    this.#hasSettings = true;
+    this.#config = await settledConfig(this.env, workspaceId, isNews);
   }
 
   #giveUpFatal(): void {

@@ -1,12 +1,15 @@
 /** Settings that take effect without a deploy: read, changed and removed by admins. */
+import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../src/store/database.ts';
 import { deleteSetting, lastConfig, putSetting, settledConfig } from '../../src/store/settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
-import { ORGANIZATION } from './support/linear-webhook.ts';
-import { registerWorkspace } from './support/sessions.ts';
+import { init } from '../unit/support/session-play.ts';
+import { created, newThread, ORGANIZATION, send } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { Reporter, registerWorkspace, session } from './support/sessions.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 
@@ -72,6 +75,23 @@ describe('a setting', () => {
     expect((await settledConfig(env, null, true)).limits).toMatchObject({ sessionsAtOnce: 5, plan: 'max' });
     expect(JSON.stringify(log.mock.calls)).toContain('alert.settings.misfit');
     expect(lastConfig(env, null).limits.sessionsAtOnce).toBe(5);
+  });
+});
+
+describe('a setting of a workspace', () => {
+  it('counts for a turn whose object begins another life, without waiting for its next start', async () => {
+    const outside = new Outside();
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    await new Reporter(thread).report(init);
+    expect(await session(thread).takeBytes(1)).toBeNull();
+    await put('SESSION_MIB_AN_HOUR', '100', ORGANIZATION);
+    vi.useFakeTimers({ now: Date.now() + 11_000, toFake: ['Date'] });
+    await evictDurableObject(session(thread));
+    await runDurableObjectAlarm(session(thread));
+    // Long before its silence has the sandbox looked for, which is a start.
+    await vi.waitFor(async () => expect(await session(thread).takeBytes(101 * 1024 ** 2)).toMatch(/100 MiB/), 7_000);
   });
 });
 
