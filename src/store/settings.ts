@@ -50,7 +50,8 @@ export async function settledConfig(env: Env, workspaceId: string | null, isNews
   if (isNews || age < 0 || age >= FRESH_MS) {
     // Others go on with what is known meanwhile. They cannot wait for this read: it belongs to the request at hand.
     if (cache.isRead) cache.at = Date.now();
-    await settledWithin(READ_LIMIT_MS, read(env, cache));
+    const outcome = await settledWithin(READ_LIMIT_MS, read(env, cache));
+    if (outcome === 'late') log('settings.read.failed', { reason: `no answer within ${READ_LIMIT_MS / 1_000} s` });
   }
   return lastConfig(env, workspaceId);
 }
@@ -93,16 +94,22 @@ function merged(env: Env, rows: readonly Row[], workspaceId: string | null): Con
   return configWith(env, values);
 }
 
-/** The values that fit, each together with those before it; of those that do not, why. */
+/** The rows that fit, each together with those before it, and their values; of those that do not, why. */
 function fitting(env: Env, rows: readonly Row[]) {
   const values: Record<string, string> = {};
+  const fits: Row[] = [];
   const misfits: { key: string; why: string }[] = [];
-  for (const { key, value } of rows) {
+  for (const row of rows) {
+    const { key, value } = row;
     const why = problemOf(env, { ...values, [key]: value });
-    if (why === null) values[key] = value;
-    else misfits.push({ key, why });
+    if (why !== null) {
+      misfits.push({ key, why });
+      continue;
+    }
+    values[key] = value;
+    fits.push(row);
   }
-  return { values, misfits };
+  return { values, fits, misfits };
 }
 
 /** The rows that count, the narrower scope last. */
@@ -123,11 +130,12 @@ function scopeOf(workspaceId: string | null): string {
 export async function listSettings(db: Database, env: Env, workspaceId: string | null): Promise<SettingView[]> {
   const scopes = workspaceId === null ? [DEPLOYMENT] : [DEPLOYMENT, scopeOf(workspaceId)];
   const rows = await run(() => db.orm.select().from(settings).where(inArray(settings.scope, scopes)));
+  const { fits } = fitting(env, inOrder(rows, workspaceId));
   const variables = env as unknown as Record<string, unknown>;
   return Object.keys(SETTINGS)
     .filter(isSettingName)
     .map((name) => {
-      const row = inOrder(rows, workspaceId).findLast(({ key }) => key === name);
+      const row = fits.findLast(({ key }) => key === name);
       if (row) {
         const { value, updatedBy, updatedAt, scope } = row;
         return { name, value, from: scope === DEPLOYMENT ? 'deployment' : 'workspace', updatedBy, updatedAt };

@@ -4,9 +4,10 @@ import { env, exports } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../src/store/database.ts';
-import { deleteSetting, lastConfig, putSetting, settledConfig } from '../../src/store/settings.ts';
+import { deleteSetting, lastConfig, listSettings, putSetting, settledConfig } from '../../src/store/settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { init } from '../unit/support/session-play.ts';
+import { databaseAway } from './support/database-away.ts';
 import { created, newThread, ORGANIZATION, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { Reporter, registerWorkspace, session } from './support/sessions.ts';
@@ -68,6 +69,18 @@ describe('a setting', () => {
     expect(JSON.stringify(log.mock.calls)).toContain('settings.read.failed');
   });
 
+  it('counts as it was read last while the database does not answer, and nothing waits longer than a second', async () => {
+    await put('MAX_SESSIONS_AT_ONCE', '4');
+    await settledConfig(env, null, true);
+    const log = spyOnLog();
+    databaseAway('is locked');
+    vi.useFakeTimers({ now: Date.now(), toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+    const asked = settledConfig(env, null, true);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await asked).limits.sessionsAtOnce).toBe(4);
+    expect(JSON.stringify(log.mock.calls)).toContain('no answer within 1 s');
+  });
+
   it('that does not fit the variables any more is passed over, with an alert, and the others count', async () => {
     await put('MAX_SESSIONS_AT_ONCE', '5');
     await db.orm.run(sql`INSERT INTO settings VALUES ('deployment', 'CLAUDE_PLAN', 'golden', 'admin', 1)`);
@@ -75,6 +88,8 @@ describe('a setting', () => {
     expect((await settledConfig(env, null, true)).limits).toMatchObject({ sessionsAtOnce: 5, plan: 'max' });
     expect(JSON.stringify(log.mock.calls)).toContain('alert.settings.misfit');
     expect(lastConfig(env, null).limits.sessionsAtOnce).toBe(5);
+    const plan = (await listSettings(db, env, null)).find(({ name }) => name === 'CLAUDE_PLAN');
+    expect(plan).toMatchObject({ from: 'variable', value: env.CLAUDE_PLAN });
   });
 });
 
