@@ -69,7 +69,7 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
   withhold: (text) => withhold(search, text),
   findEntries: (text) => {
     const entry: JournalEntry = { seq: 1, at: 0, turn: 1, kind: 'notice', level: 'info', text };
-    return findEntries({ holding: () => [entry] }, text.slice(0, 100), 2);
+    return findEntries({ lastBefore: () => 1, holding: () => [entry] }, text.slice(0, 100), 2);
   },
 };
 

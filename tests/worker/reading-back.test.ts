@@ -146,6 +146,15 @@ describe('the search over a session', () => {
     expect(third.next).toBeUndefined();
   });
 
+  it('searches a bounded part of a long session in one answer, and the rest from where that ended', async () => {
+    await add({ kind: 'text', text: 'the needle' }, ...notices(5_100));
+    const first = await find('text=needle');
+    expect(first.matches).toEqual([]);
+    const second = await find(`text=needle&before=${first.next}`);
+    expect(second.matches).toHaveLength(1);
+    expect(second.next).toBeUndefined();
+  });
+
   it('is asked for something, and of a session that is there', async () => {
     expect((await ask('/find?text=%20')).status).toBe(400);
     expect((await ask(`/find?text=${'x'.repeat(201)}`)).status).toBe(400);

@@ -117,16 +117,27 @@ export class Journal {
     return entries.reverse();
   }
 
+  /** Number of the newest entry below `before`; 0 if there is none. */
+  lastBefore(before: number): number {
+    const [row] = this.#sql.exec<{ seq: number | null }>('SELECT max(seq) AS seq FROM journal WHERE seq < ?', before);
+    return row?.seq ?? 0;
+  }
+
   /**
    * Entries whose stored text holds `text`, newest first: letters from A to Z are the same in either case, others are found as written,
    * all small, all capital or with a capital first. What is stored has names of fields too, so the caller looks at each again.
-   * @param before numbers below this one alone. @param limit entries that are given out at most
+   * @param range numbers from `from` on, below `before`. @param limit entries that are given out at most
    */
-  *holding(text: string, before: number, limit: number): Generator<JournalEntry, void, undefined> {
+  *holding(
+    text: string,
+    { from, before }: { from: number; before: number },
+    limit: number,
+  ): Generator<JournalEntry, void, undefined> {
     const stored = writings(text);
     const anyOf = stored.map(() => 'instr(lower(body), ?) > 0').join(' OR ');
     for (const row of this.#sql.exec<Row>(
-      `SELECT seq, at, turn, body FROM journal WHERE seq < ? AND (${anyOf}) ORDER BY seq DESC LIMIT ?`,
+      `SELECT seq, at, turn, body FROM journal WHERE seq >= ? AND seq < ? AND (${anyOf}) ORDER BY seq DESC LIMIT ?`,
+      from,
       before,
       ...stored,
       limit,

@@ -7,27 +7,33 @@ import { shownText } from '../../protocol/text/clean-text.ts';
 const MOST_MATCHES = 50;
 /** Entries that are looked at for one answer: names of fields may be all that matches. */
 const MOST_LOOKED_AT = 1_000;
+/** Entries whose stored text is searched for one answer: the object does nothing else meanwhile, and each row read is paid for. */
+const MOST_SEARCHED = 5_000;
 /** Text around a match, on each side, in UTF-16 code units. */
 const AROUND = 60;
 
 interface Source {
-  holding(text: string, before: number, limit: number): Iterable<JournalEntry>;
+  /** Number of the newest entry with a lower number; 0 if there is none. */
+  lastBefore(before: number): number;
+  holding(text: string, range: { from: number; before: number }, limit: number): Iterable<JournalEntry>;
 }
 
 /**
  * @param text what is searched for; upper and lower case are the same
  * @param before entries with a lower number alone
+ * @returns what was found in the newest of them; `next`: where to search on, absent if all were searched
  */
 export function findEntries(journal: Source, text: string, before: number): FoundEntries {
   const matches: FoundEntries['matches'] = [];
   let looked = 0;
-  for (const entry of journal.holding(text, before, MOST_LOOKED_AT)) {
+  const from = Math.max(1, journal.lastBefore(before) + 1 - MOST_SEARCHED);
+  for (const entry of journal.holding(text, { from, before }, MOST_LOOKED_AT)) {
     looked += 1;
     const match = matchIn(entry, text.toLowerCase());
     if (match !== null) matches.push(match);
     if (matches.length === MOST_MATCHES || looked === MOST_LOOKED_AT) return { matches, next: entry.seq };
   }
-  return { matches };
+  return from > 1 ? { matches, next: from } : { matches };
 }
 
 function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][number] | null {

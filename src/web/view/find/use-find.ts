@@ -36,7 +36,12 @@ export function useFind(session: string, text: string): Find {
       const current = new AbortController();
       search.current = current;
       setState('searching');
-      const answer = await fetchFound(session, { text: wanted, before }, current.signal).catch(() => null);
+      let answer = await fetchFound(session, { text: wanted, before }, current.signal).catch(() => null);
+      // An answer searches a part: parts without a match are passed over.
+      while (answer?.ok && answer.value.matches.length === 0 && answer.value.next !== undefined) {
+        const further = { text: wanted, before: answer.value.next };
+        answer = await fetchFound(session, further, current.signal).catch(() => null);
+      }
       if (answer === null || current.signal.aborted) return;
       setProblem(answer.ok ? null : answer.message);
       if (answer.ok) {
