@@ -71,6 +71,8 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   const { walls, wallOf, users } = await raiseWalls(config);
   const sessions = await takeUpSessions(config, bootId, wallOf);
   const creating = new Map<string, Promise<Session>>();
+  /** Ends of removals that are under way. */
+  const purging = new Map<string, Promise<unknown>>();
   let closing = false;
 
   /** Answers a request; what it throws becomes a refusal. */
@@ -142,17 +144,11 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       case 'GET':
         return { status: 200, body: known(id).status };
       case 'DELETE': {
+        await purged(id);
         const session = known(id);
         const purge = query.get('purge') === 'true';
         const upTo = Number(query.get('generation') ?? Number.MAX_SAFE_INTEGER);
-        if (session.status.generation > upTo) {
-          throw new Refusal(409, 'superseded', 'A later generation of this session is here, and stays.');
-        }
-        await session.remove(purge);
-        if (purge) {
-          sessions.delete(id);
-          users?.free(id);
-        }
+        await (purge ? purgeSession(id, session, upTo) : session.remove({ purge, upTo }));
         return { status: 200, body: session.status };
       }
       default:
@@ -160,7 +156,28 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     }
   }
 
+  /** Waits for a removal that is under way. */
+  async function purged(id: string): Promise<void> {
+    for (let over = purging.get(id); over; over = purging.get(id)) await over;
+  }
+
+  /** Deletes a session with its files. A start that comes meanwhile waits, and begins a new one. @throws Refusal as `Session.remove` */
+  async function purgeSession(id: string, session: Session, upTo: number): Promise<void> {
+    const removed = session.remove({ purge: true, upTo }).then(() => {
+      if (sessions.get(id) !== session) return;
+      sessions.delete(id);
+      users?.free(id);
+    });
+    const over = removed.then(
+      () => purging.delete(id),
+      () => purging.delete(id),
+    );
+    purging.set(id, over);
+    await removed;
+  }
+
   async function startSession(id: string, start: z.infer<typeof startSessionSchema>) {
+    await purged(id);
     const session = sessions.get(id);
     if (session) return await session.start(start);
     const running = creating.get(id);

@@ -27,6 +27,8 @@ export class Session {
   readonly #paths: SessionPaths;
   readonly #wall: SessionWall;
   readonly #starts = new Mutex();
+  /** Starts that wait for their turn or are under way. */
+  #starting = 0;
   readonly #writes = new Mutex();
   #record: SessionRecord;
   #incarnation: Incarnation | null = null;
@@ -73,38 +75,45 @@ export class Session {
    * @throws Refusal 409 for an earlier generation
    */
   start(start: StartSession): Promise<SandboxStatus> {
-    return this.#starts.run(async () => {
-      const { generation } = this.#record.start;
-      if (start.generation < generation) {
-        const message = `Generation ${generation} of this session has taken over; this was ${start.generation}.`;
-        throw new Refusal(409, 'superseded', message);
-      }
-      checkRepository(this.#config, start);
-      checkCredential(this.#config, start);
-      if (start.generation > generation) {
-        this.#endLife();
-        this.#record = newRecord(start, this.#record);
-        await this.#beginLife(true);
-      } else if (this.#incarnation && this.#incarnation.status.state !== 'failed') {
-        this.#record.start.gateway = start.gateway;
-        this.#record.start.waitsForHelpers = start.waitsForHelpers;
-        this.#record.start.commits = start.commits;
-        // An admin may have corrected it.
-        this.#record.start.repository.baseBranch = start.repository.baseBranch;
-        this.#record.start.repository.pullRequest = start.repository.pullRequest;
-        // A conversation that Claude's API does not take any more is followed by another one, in the same place.
-        const { model, fallbackModel, conversationId } = start.claude;
-        Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
-        await this.#remember();
-        this.#incarnation.renew(start.gateway);
-      } else {
-        this.#endLife();
-        await this.#ending;
-        this.#record = { ...this.#record, start, closed: false, failed: false };
-        await this.#beginLife(false);
-      }
-      return this.status;
-    });
+    this.#starting += 1;
+    return this.#starts
+      .run(() => this.#start(start))
+      .finally(() => {
+        this.#starting -= 1;
+      });
+  }
+
+  async #start(start: StartSession): Promise<SandboxStatus> {
+    const { generation } = this.#record.start;
+    if (start.generation < generation) {
+      const message = `Generation ${generation} of this session has taken over; this was ${start.generation}.`;
+      throw new Refusal(409, 'superseded', message);
+    }
+    checkRepository(this.#config, start);
+    checkCredential(this.#config, start);
+    if (start.generation > generation) {
+      this.#endLife();
+      this.#record = newRecord(start, this.#record);
+      await this.#beginLife(true);
+    } else if (this.#incarnation && this.#incarnation.status.state !== 'failed') {
+      this.#record.start.gateway = start.gateway;
+      this.#record.start.waitsForHelpers = start.waitsForHelpers;
+      this.#record.start.commits = start.commits;
+      // An admin may have corrected it.
+      this.#record.start.repository.baseBranch = start.repository.baseBranch;
+      this.#record.start.repository.pullRequest = start.repository.pullRequest;
+      // A conversation that Claude's API does not take any more is followed by another one, in the same place.
+      const { model, fallbackModel, conversationId } = start.claude;
+      Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
+      await this.#remember();
+      this.#incarnation.renew(start.gateway);
+    } else {
+      this.#endLife();
+      await this.#ending;
+      this.#record = { ...this.#record, start, closed: false, failed: false };
+      await this.#beginLife(false);
+    }
+    return this.status;
   }
 
   /** @throws Refusal 409 for a prompt that cannot be taken; a stop of what has ended is no error */
@@ -135,9 +144,19 @@ export class Session {
     return { protocol: SANDBOX_PROTOCOL, ...identity, lastSeq: 0, state: 'closed' };
   }
 
-  /** Ends every process; `purge` also deletes the session's files and its worktree. */
-  remove(purge: boolean): Promise<void> {
+  /**
+   * Ends every process; `purge` also deletes the session's files and its worktree.
+   * @param upTo the last generation that is meant
+   * @throws Refusal 409 if a later generation is here, or if a start came before this and is not done
+   */
+  remove({ purge, upTo }: { purge: boolean; upTo: number }): Promise<void> {
+    const isStarting = this.#starting > 0;
     return this.#starts.run(async () => {
+      const isLater = this.#record.start.generation > upTo;
+      if (isLater || (purge && isStarting)) {
+        const why = isLater ? 'A later generation of this session is here' : 'This session is being started';
+        throw new Refusal(409, 'superseded', `${why}, and stays.`);
+      }
       await this.#close();
       if (!purge) return;
       await rm(this.#paths.worktree, { recursive: true, force: true });

@@ -75,6 +75,20 @@ describe('the server', () => {
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'a new session of the same name');
   });
 
+  test('keeps a session that is started while it is deleted, or whose start came first', async () => {
+    await stage.start('shop-1');
+    await stage.event('ready');
+    const purge = () =>
+      fetch(`${stage.url}/sessions/shop-1?purge=true&generation=1`, { method: 'DELETE', headers: { authorization } });
+    const [removed, again] = await Promise.all([purge(), purge(), stage.start('shop-1', { generation: 2 })]);
+    // Which request the server takes first is open; a session that is deleted already is not known.
+    for (const { status } of [removed, again]) expect([200, 404, 409]).toContain(status);
+    await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the session that was started');
+    expect(await stage.status('shop-1')).toMatchObject({ generation: 2 });
+    const [later, kept] = await Promise.all([stage.start('shop-1', { generation: 3 }), purge()]);
+    expect([later.generation, kept.status]).toEqual([3, 409]);
+  });
+
   test('takes a closed session up again when it is started again', async () => {
     const { streamId } = await stage.start('shop-1');
     await stage.event('ready');
