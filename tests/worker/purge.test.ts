@@ -66,6 +66,9 @@ describe('the files of a session on a sandbox server', () => {
     await vi.waitFor(() => expect(prompts()).toHaveLength(2));
     expect(outside.starts.map(({ body }) => body.generation)).toEqual([1, 2]);
     expect(outside.starts[1]?.body).not.toHaveProperty('knows');
+    // Nothing of the conversation was stored elsewhere.
+    const [before, after] = outside.starts.map(({ body }) => body.claude.conversationId);
+    expect(after).not.toBe(before);
   });
 
   it('are deleted later if the server does not answer, and not at all once the session is at work again', async () => {

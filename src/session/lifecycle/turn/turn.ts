@@ -109,10 +109,16 @@ export function startSandbox(step: Step): void {
   step.effect({ kind: 'start-sandbox', generation });
 }
 
-/** Nothing of the session is needed on its sandbox server any more: the next turn, if there is one, goes on from the checkpoint. */
+/**
+ * Nothing of the session is needed on its sandbox server any more: the next turn, if there is one, continues from the checkpoint. Without
+ * one the conversation is deleted with the files, so the next turn begins another on the pushed branch.
+ */
 export function purgeSandbox(step: Step): void {
-  const { sandbox } = step.state;
-  step.set({ sandbox: { generation: sandbox.generation + 1, streamId: null, cursor: 0, heardAt: step.now } });
+  const { sandbox, checkpoint } = step.state;
+  step.set({
+    sandbox: { generation: sandbox.generation + 1, streamId: null, cursor: 0, heardAt: step.now },
+    ...(checkpoint == null && { conversationId: step.context.newId() }),
+  });
   step.effect({ kind: 'purge-sandbox', generation: sandbox.generation });
 }
 
