@@ -60,7 +60,7 @@ describe('events', () => {
     // By now the next try is seconds away.
     stage.gateway.eventsAway = false;
     await stage.stop('shop-1');
-    await eventually(() => stage.lines('result').length === 1, 'the result', 500);
+    await eventually(() => stage.lines('result').length === 1, 'the result', 3_000);
   });
 
   test('and work that could not be pushed are delivered when a gateway that was away is back', async () => {

@@ -227,7 +227,10 @@ describe('saving survives', () => {
     const saved = await claudeRuns(
       'echo one > data.txt; git commit -qam One; git checkout -q -b side HEAD~1; echo two > data.txt; git commit -qam Two; git checkout -q -; git rebase side',
     );
-    expect(saved.problem).toBe('Uncommitted changes were not committed: a rebase is in progress in the worktree.');
+    expect(saved.problem?.split('\n')).toEqual([
+      'Uncommitted changes were not committed: a rebase is in progress in the worktree.',
+      expect.stringMatching(/^On the local branch side there is a commit that cyrus\/shop-1 does not have/),
+    ]);
     expect(saved.commits.map((commit) => commit.subject)).toEqual(['One']);
     expect(saved.pushed).toBe(true);
   });

@@ -142,7 +142,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       gateway.away = true;
       await killSessionProcesses(stage.sessionDir(id));
       await server.close();
-      await rm(config.root, { recursive: true, force: true });
+      await rm(config.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
       gateway.away = false;
       gateway.checkpoint = checkpoint;
       server = await startSandboxServer(config);
@@ -154,7 +154,8 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       await gateway.close();
       await model.close();
       await host.close();
-      await rm(root, { recursive: true, force: true });
+      // Preparations that a server had begun may still write.
+      await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };
   return stage;
