@@ -186,8 +186,8 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
       throw new Refusal(410, 'lost', "This session's data is no longer here; start a new generation.");
     }
     if (!config.mayRun(walls.kind)) throw withoutWalls(walls.why);
-    await refuseFullDisk(config.root);
-    const created = Session.create(config, bootId, id, start, wallOf);
+    // Known from this moment on: another start at the same time waits for it.
+    const created = refuseFullDisk(config.root).then(() => Session.create(config, bootId, id, start, wallOf));
     creating.set(id, created);
     try {
       const fresh = await created;
