@@ -24,6 +24,9 @@ const testBindings = {
 /** How much of what is random is tried (tests/histories.ts): `npm run test:fast` tries a part. */
 const provide = { shareOfHistories: z.coerce.number().gt(0).max(1).default(1).parse(process.env.CYRUS_HISTORIES) };
 
+/** The quick run shares processes between files; in the whole run each file is alone, so that none passes or fails by another. */
+const isolate = provide.shareOfHistories === 1;
+
 export default defineConfig({
   test: {
     // Vitest would keep one processor for itself, which has little to do.
@@ -43,7 +46,7 @@ export default defineConfig({
           include: ['tests/unit/**/*.test.ts'],
           environment: 'node',
           provide,
-          isolate: false,
+          isolate,
           // Histories by the thousand and real gits take their time on a busy machine.
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -54,7 +57,7 @@ export default defineConfig({
           name: 'dev',
           include: ['tests/dev/**/*.test.ts'],
           environment: 'node',
-          isolate: false,
+          isolate,
           // Commands and the real CLI take their time on a busy machine.
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -84,8 +87,8 @@ export default defineConfig({
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/setup.ts'],
           provide,
-          // The Worker is loaded once, not for each file; setup.ts empties its storage in between.
-          isolate: false,
+          // In the quick run the Worker is loaded once, not for each file; setup.ts empties its storage in between.
+          isolate,
           testTimeout: 60_000,
         },
       },
