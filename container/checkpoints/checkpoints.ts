@@ -124,7 +124,7 @@ export class Checkpoints {
   /**
    * What is not kept yet: resolves when it is, or after a while. Never rejects.
    * @param slackMs what is younger than this need not be waited for, where it is little (pending.ts); null: all is
-   * @returns null if nothing is to be waited for, or checkpoints fail: work goes on without them
+   * @returns null if nothing is to be waited for, or if checkpoints fail: work continues without them
    */
   unkept(slackMs: number | null = null): Promise<void> | null {
     return this.#pending.kept(slackMs, KEPT_PATIENCE_MS);

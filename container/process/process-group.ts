@@ -1,7 +1,7 @@
 /**
  * Finding and ending every process of a session, also those that left their process group (`setsid`, `nohup … &`) or
- * lost their parent. Each process a session starts inherits SESSION_MARKER in its environment; Linux shows it in /proc. One that takes the
- * marker off is told by its parent, and where the session has a user of its own by that.
+ * lost their parent. Each process a session starts inherits SESSION_MARKER in its environment; Linux shows it in /proc. One that removes
+ * the marker is recognised by its parent, and, if the session has a user of its own, by that user.
  * Elsewhere (macOS) only the process group that the caller ends itself is reached.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -152,7 +152,7 @@ function look(pid: number, sessionDir: string, user: number | null): Seen | null
   }
 }
 
-/** Empty if it is not ours to read: a process may hide it, and is told by its parent then. */
+/** Empty if it is not ours to read: a process may hide it, and is recognised by its parent then. */
 function environmentOf(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');

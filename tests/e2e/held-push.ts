@@ -3,15 +3,14 @@
  * Says where the pictures of the question are.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { planMarker } from '../../dev/claude/scripts.ts';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Stack } from '../../dev/stack.ts';
 import { LinearThread } from './linear-thread.ts';
 import { LivePage } from './live-page.ts';
-import { holds, Run, same, until } from './run.ts';
-import { endProcesses, makeFolder, type Stage, setStage } from './stage.ts';
+import { playOnStage } from './on-stage.ts';
+import { holds, type Run, same, until } from './run.ts';
+import type { Stage } from './stage.ts';
 
 const FILE = '.github/workflows/ci.yml';
 
@@ -102,31 +101,4 @@ async function setWorkflows({ url, secrets, linear, git }: Stack, workflows: 'ho
 /** Every wait has a limit of its own; this one is for what nobody thought of. */
 const LIMIT_MS = 8 * 60_000;
 
-async function main(): Promise<void> {
-  const folder = makeFolder();
-  const pictures = join(folder, 'pictures');
-  mkdirSync(pictures);
-  const run = new Run();
-  run.evidence.push({ name: 'logs', path: join(folder, 'logs') }, { name: 'pictures', path: pictures });
-  const abandon = (why: string) => {
-    console.log(`\n  Ended by ${why} during: ${run.current}`);
-    endProcesses(folder);
-    process.exit(1);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abandon);
-  setTimeout(() => abandon(`its limit of ${LIMIT_MS / 60_000} minutes`), LIMIT_MS).unref();
-  console.log(`\n  Pushes that wait for people. Pictures: ${pictures}\n`);
-  const stage = await setStage(folder);
-  try {
-    await heldPush(run, stage);
-  } catch (error) {
-    await stage.picture('failed').catch(() => {});
-    run.explain(error);
-    process.exitCode = 1;
-  } finally {
-    await stage.close();
-  }
-  endProcesses(folder);
-}
-
-await main();
+await playOnStage('Pushes that wait for people', LIMIT_MS, heldPush);

@@ -2,15 +2,15 @@
  * `npm run e2e:pages`: the page of a session in Chromium, by two people at once, with the network cut, the Worker killed and the server hung.
  * Prints each promise as it is kept; exits with 1 at the first that is not.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContext } from 'playwright-core';
 import { accessible } from './accessible.ts';
 import { watchConsole } from './console.ts';
 import { LinearThread } from './linear-thread.ts';
 import { LivePage } from './live-page.ts';
-import { holds, Run, same, until } from './run.ts';
-import { endProcesses, makeFolder, type Stage, setStage } from './stage.ts';
+import { playOnStage } from './on-stage.ts';
+import { holds, type Run, same, until } from './run.ts';
+import type { Stage } from './stage.ts';
 import { killWorker, workerRuntime } from './worker-runtime.ts';
 
 /** Every wait has a limit of its own; this one is for what nobody thought of. */
@@ -252,30 +252,4 @@ async function anotherBrowser(stage: Stage, options: object = {}): Promise<Brows
   return context;
 }
 
-async function main(): Promise<void> {
-  const folder = makeFolder();
-  mkdirSync(join(folder, 'pictures'));
-  const run = new Run();
-  run.evidence.push({ name: 'logs', path: join(folder, 'logs') }, { name: 'pictures', path: join(folder, 'pictures') });
-  const abandon = (why: string) => {
-    console.log(`\n  Ended by ${why} during: ${run.current}`);
-    endProcesses(folder);
-    process.exit(1);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abandon);
-  setTimeout(() => abandon(`its limit of ${LIMIT_MS / 60_000} minutes`), LIMIT_MS).unref();
-  console.log(`\n  The page of a session. Pictures: ${join(folder, 'pictures')}\n`);
-  const stage = await setStage(folder);
-  try {
-    await pages(run, stage);
-  } catch (error) {
-    await stage.picture('failed').catch(() => {});
-    run.explain(error);
-    process.exitCode = 1;
-  } finally {
-    await stage.close();
-  }
-  endProcesses(folder);
-}
-
-await main();
+await playOnStage('The page of a session', LIMIT_MS, pages);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
-import { CLOSE_MORE, CLOSE_PROTOCOL, type SessionView, type ViewerFrame } from '../../src/protocol/viewer.ts';
+import { CLOSE_MORE, CLOSE_PROTOCOL, type ViewerFrame } from '../../src/protocol/viewer.ts';
 import {
   HELLO_DEADLINE_MS,
   type LinkState,
@@ -9,28 +9,9 @@ import {
   retryDelay,
   type Socket,
 } from '../../src/web/live/connection.ts';
+import { sessionView } from './support/session-view.ts';
 
-const session: SessionView = {
-  id: 's',
-  issue: null,
-  workspaceName: 'Acme',
-  repository: null,
-  branch: null,
-  phase: 'working',
-  reason: '',
-  asked: null,
-  phaseSince: 0,
-  turn: 1,
-  turnStartedAt: null,
-  lastOutcome: null,
-  model: null,
-  usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
-  costUsd: null,
-  scriptedModel: false,
-  failedEffects: 0,
-  createdAt: 0,
-  updatedAt: 0,
-};
+const session = sessionView();
 const hello: ViewerFrame = { t: 'hello', session, head: 0, open: [] };
 const drop: ViewerFrame = { t: 'drop', blocks: [] };
 

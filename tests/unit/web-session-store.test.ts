@@ -1,30 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
-import { CLOSE_MORE, type SessionView } from '../../src/protocol/viewer.ts';
+import { CLOSE_MORE } from '../../src/protocol/viewer.ts';
 import { SessionStore } from '../../src/web/live/session-store.ts';
+import { sessionView } from './support/session-view.ts';
 
 const HEAD = 2_000;
-const session: SessionView = {
-  id: 's',
-  issue: null,
-  workspaceName: 'Acme',
-  repository: null,
-  branch: null,
-  phase: 'working',
-  reason: '',
-  asked: null,
-  phaseSince: 0,
-  turn: 1,
-  turnStartedAt: null,
-  lastOutcome: null,
-  model: null,
-  usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
-  costUsd: null,
-  scriptedModel: false,
-  failedEffects: 0,
-  createdAt: 0,
-  updatedAt: 0,
-};
+const session = sessionView();
 const entry = (seq: number): JournalEntry => ({ seq, at: 1, turn: 1, kind: 'notice', level: 'info', text: 'x' });
 
 /** The server's end of a socket, in the hands of the test. */

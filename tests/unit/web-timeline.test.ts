@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
 import type { OpenBlock, SessionView, ViewerFrame } from '../../src/protocol/viewer.ts';
 import { applyFrame, beginWith, emptyTimeline, type Timeline } from '../../src/web/live/timeline.ts';
+import { sessionView } from './support/session-view.ts';
 
 /** Mulberry32: the same numbers in 0..1 for the same seed. */
 function randomOf(seed: number): () => number {
@@ -15,28 +16,7 @@ function randomOf(seed: number): () => number {
 }
 
 function view(change: Partial<SessionView> = {}): SessionView {
-  return {
-    id: 's',
-    issue: null,
-    workspaceName: 'Acme',
-    repository: 'acme/shop',
-    branch: 'cyrus/shop-1',
-    phase: 'working',
-    reason: '',
-    asked: null,
-    phaseSince: 0,
-    turn: 1,
-    turnStartedAt: 0,
-    lastOutcome: null,
-    model: null,
-    usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 },
-    costUsd: null,
-    scriptedModel: false,
-    failedEffects: 0,
-    createdAt: 0,
-    updatedAt: 0,
-    ...change,
-  };
+  return sessionView({ repository: 'acme/shop', branch: 'cyrus/shop-1', turnStartedAt: 0, ...change });
 }
 
 function notice(seq: number, text = `notice ${seq}`): JournalEntry {
