@@ -8,8 +8,10 @@ import { parseArgs, styleText } from 'node:util';
 import { initialReaderState, type Live, type ReadLine, readLine } from '../src/claude/stream.ts';
 import { describeResult } from '../src/claude/words.ts';
 import { messageOf } from '../src/lib/error.ts';
-import { type Activity, initialNarration, narrate } from '../src/linear/activities.ts';
 import type { JournalBody } from '../src/protocol/journal.ts';
+import type { Message } from '../src/session/lifecycle/model/messages.ts';
+import { initialNarration } from '../src/session/lifecycle/model/narration.ts';
+import { narrate } from '../src/session/lifecycle/narration/narrate.ts';
 
 const USAGE = 'Usage: npm run replay FILE    (npm run replay -- --json FILE prints entries whole)';
 /** Width a line of output is cut to; a terminal's own if there is one. */
@@ -45,7 +47,7 @@ async function main(): Promise<void> {
     const step = readLine(state, line);
     state = step.state;
     count(totals, step.read);
-    const activities: Activity[] = [];
+    const activities: Message[] = [];
     for (const { body } of step.read.entries) {
       for (const told of [body, ...endingOf(body)]) {
         const next = narrate(narration, told);
@@ -139,7 +141,7 @@ class QuietRun {
   }
 }
 
-function printLine(number: number, read: ReadLine, activities: Activity[]): void {
+function printLine(number: number, read: ReadLine, activities: Message[]): void {
   let label = String(number);
   const row = (colour: Colour, name: string, words: string) => {
     const start = `${label.padStart(LABEL)}  `;

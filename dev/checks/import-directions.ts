@@ -41,7 +41,6 @@ const PURE = [
   'src/session/inbound/webhook-to-event.ts',
   'src/session/viewers/session-view.ts',
   'src/github/pull-request-text.ts',
-  'src/linear/activities.ts',
   'src/linear/guidance.ts',
   'src/linear/issue-surroundings.ts',
   'src/linear/webhooks/mention.ts',
@@ -50,6 +49,8 @@ const PURE = [
   'src/operations/webhook-record.ts',
   'src/queue/fair-queue.ts',
 ];
+/** It decides without knowing what people are told with, or by whom. */
+const LIFECYCLE = 'src/session/lifecycle/';
 const IMPURE_WORDS = /\b(fetch|Date\.now|Math\.random|crypto\.randomUUID|setTimeout|new Date\(\))\b/;
 
 const ROOT = resolve(process.argv[2] ?? PROJECT);
@@ -134,6 +135,8 @@ function problemOf({ from, to }: Import): string | null {
   if (part === 'session' && toPart === part) return problemOfRooms(from, to);
   if (toPart === part) return null;
   const [fromTier, toTier] = [tierOf(from), tierOf(to)];
+  if (from.startsWith(LIFECYCLE) && toPart === 'linear')
+    return `${LIFECYCLE} knows no Linear: what threads hear is in its narration/`;
   if (fromTier === -1) return `src/${part} has no place in the order of folders`;
   return toTier > fromTier ? null : `src/${part} does not import src/${toPart}`;
 }

@@ -40,6 +40,17 @@ describe('the check of imports', () => {
     );
   });
 
+  it('refuses a file of the lifecycle that knows Linear, be it by a type', () => {
+    file('src/linear/client.ts', 'export type Activity = number;\n');
+    file(
+      'src/session/lifecycle/model/transition.ts',
+      "import type { Activity } from '../../../linear/client.ts';\nexport const step = (): Activity => 1;\n",
+    );
+    const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toContain('src/session/lifecycle/ knows no Linear');
+  });
+
   it('lets a pure file import the types of one that is not', () => {
     file(
       'src/session/lifecycle/model/transition.ts',

@@ -1,9 +1,12 @@
 import { expect, it } from 'vitest';
 import { initialReaderState, readLine } from '../../src/claude/stream.ts';
 import { describeResult } from '../../src/claude/words.ts';
-import { type Activity, initialNarration, MAX_BODY, narrate } from '../../src/linear/activities.ts';
 import { type JournalBody, type JournalEntry, journalBodySchema } from '../../src/protocol/journal.ts';
 import { renderLog } from '../../src/session/effects/log-document.ts';
+import type { Message } from '../../src/session/lifecycle/model/messages.ts';
+import { initialNarration } from '../../src/session/lifecycle/model/narration.ts';
+import { narrate } from '../../src/session/lifecycle/narration/narrate.ts';
+import { MAX_BODY } from '../../src/session/lifecycle/narration/safe-text.ts';
 import { fixtureLines, fixtureNames } from './claude-fixtures.ts';
 
 /** mulberry32: small, seeded, the same everywhere; a failure names the seed that repeats it. */
@@ -71,7 +74,7 @@ it.each([1, 2, 3, 4, 5, 6])(
     let state = initialReaderState;
     let narration = initialNarration;
     const entries: JournalEntry[] = [];
-    const activities: Activity[] = [];
+    const activities: Message[] = [];
     const tell = (body: JournalBody) => {
       expect(journalBodySchema.safeParse(JSON.parse(JSON.stringify(body))).error).toBeUndefined();
       entries.push({ ...body, seq: entries.length + 1, at: 0, turn: 1 });

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { initialReaderState, readLine } from '../../src/claude/stream.ts';
-import { initialNarration, narrate } from '../../src/linear/activities.ts';
+import { initialNarration } from '../../src/session/lifecycle/model/narration.ts';
+import { narrate } from '../../src/session/lifecycle/narration/narrate.ts';
 
 // As CLI 2.1.330 prints them.
 const LAUNCHED =

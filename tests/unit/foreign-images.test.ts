@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { initialNarration, narrate } from '../../src/linear/activities.ts';
 import { linkedImages } from '../../src/protocol/text/foreign-images.ts';
 import { harmlessMarkdown } from '../../src/protocol/text/harmless-text.ts';
+import { initialNarration } from '../../src/session/lifecycle/model/narration.ts';
+import { narrate } from '../../src/session/lifecycle/narration/narrate.ts';
 
 const JOINER = '\u2060';
 /** An image in Markdown, or an element that loads something, outside of code. */

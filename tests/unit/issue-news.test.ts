@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type IssueNews, issueOf, newsOf, withNews } from '../../src/session/lifecycle/issue-news.ts';
+import { newsOf } from '../../src/session/inbound/webhook-to-event.ts';
+import { type IssueNews, issueOf, withNews } from '../../src/session/lifecycle/issue-news.ts';
 import { SessionPlay } from './support/session-play.ts';
 
 const team = { id: 'team-1', key: 'ENG', name: 'Engineering' };

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { describeResult } from '../../src/claude/words.ts';
-import { type Activity, initialNarration, MAX_BODY, narrate } from '../../src/linear/activities.ts';
 import type { JournalBody } from '../../src/protocol/journal.ts';
+import type { Message } from '../../src/session/lifecycle/model/messages.ts';
+import { initialNarration } from '../../src/session/lifecycle/model/narration.ts';
+import { narrate } from '../../src/session/lifecycle/narration/narrate.ts';
+import { MAX_BODY } from '../../src/session/lifecycle/narration/safe-text.ts';
 import { fixtureLines, run } from './claude-fixtures.ts';
 
 /** Tells entries one after the other. The state goes through JSON after each, as it does when it is stored. */
-function tell(...entries: JournalBody[]): Activity[] {
+function tell(...entries: JournalBody[]): Message[] {
   let state = initialNarration;
   return entries.flatMap((entry) => {
     const told = narrate(state, entry);
@@ -15,7 +18,7 @@ function tell(...entries: JournalBody[]): Activity[] {
 }
 
 /** A captured stream with the ends of turns that the lifecycle would write. */
-function tellStream(name: string): Activity[] {
+function tellStream(name: string): Message[] {
   const entries = run(fixtureLines(name)).entries.flatMap(({ body }): JournalBody[] =>
     body.kind === 'result' ? [body, ended(describeResult(body))] : [body],
   );
@@ -68,7 +71,7 @@ const saved = (rest: object = {}): JournalBody => ({
   patchBytes: 1,
   ...rest,
 });
-const short = (activities: Activity[]) =>
+const short = (activities: Message[]) =>
   activities.map(
     ({ content, ephemeral }) =>
       `${content.type}${ephemeral ? '*' : ''}: ${content.type === 'action' ? `${content.action} ${content.parameter}` : content.body}`,

@@ -1,7 +1,7 @@
 /** MCP servers in words: what the journal, Linear and people who are asked are told. */
 import { expect, it } from 'vitest';
 import { initialReaderState, readLine } from '../../src/claude/stream.ts';
-import { toolWords } from '../../src/linear/tool-words.ts';
+import { toolWords } from '../../src/session/lifecycle/narration/tool-words.ts';
 import { askWords, readPermission } from '../../src/session/lifecycle/questions/permissions.ts';
 import { toolSummary } from '../../src/web/outline/tool-summary.ts';
 

@@ -1,6 +1,5 @@
 /** The calls that Cyrus makes to Linear in one workspace. Errors are LinearError; how a call gets there is `Send`'s business. */
 import type { LinearDocument } from '@linear/sdk';
-import type { Activity } from '../activities.ts';
 import { type IssueSurroundings, surroundingsOf } from '../issue-surroundings.ts';
 import { type CommentText, type SessionSource, sourceOf, toCommentText } from '../webhooks/session-source.ts';
 import { PRIORITIES, type Priority, type Send } from './call.ts';
@@ -25,6 +24,16 @@ import {
   SUGGEST_REPOSITORIES,
   UPDATE_ISSUE,
 } from './operations.ts';
+
+/** An activity, as `agentActivityCreate` takes it; an ephemeral one disappears in Linear as soon as the next one arrives. */
+export interface Activity {
+  content:
+    | { type: 'thought' | 'response' | 'error' | 'elicitation'; body: string }
+    | { type: 'action'; action: string; parameter: string; result?: string };
+  ephemeral: boolean;
+  /** Offered with an elicitation. */
+  options?: { label: string; value: string }[];
+}
 
 /** States in which an issue is under way or over; it is not moved then. */
 const SETTLED_STATES = ['started', 'completed', 'canceled', 'duplicate'];

@@ -2,9 +2,9 @@
 import { limitName } from '../../claude/words.ts';
 import { fence, inlineCode } from '../../lib/markdown.ts';
 import { plainOutput } from '../../lib/terminal-text.ts';
-import { relativePath, toolWords } from '../../linear/tool-words.ts';
 import type { JournalBody, JournalEntry, Usage } from '../../protocol/journal.ts';
 import { markedText } from '../../protocol/text/clean-text.ts';
+import { relativePath, toolWords } from '../lifecycle/narration/tool-words.ts';
 
 /** What the head of a log says. */
 export interface LogMeta {

@@ -4,13 +4,13 @@
  */
 import { messageOf } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import type { Activity } from '../../linear/activities.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { prepareUpload } from '../../linear/api/files.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import { log } from '../../observability/log.ts';
 import { replaceSharedLinks, type SharedFile, sharedNames } from '../../protocol/files.ts';
 import { getSharedFile } from '../../store/shared-files.ts';
+import type { Message } from '../lifecycle/model/messages.ts';
 import type { Surroundings } from './effect-context.ts';
 
 /** A file that Linear's storage does not take is tried this often. */
@@ -23,7 +23,7 @@ const CACHE_CONTROL = 'public, max-age=31536000';
  * An activity as it is posted: with Linear's addresses in the place of links to shared files.
  * @throws LinearError where a file may be taken later: then nothing is to be posted yet
  */
-export async function withAssets(activity: Activity, surroundings: Surroundings): Promise<Activity> {
+export async function withAssets(activity: Message, surroundings: Surroundings): Promise<Message> {
   const { content } = activity;
   if (content.type === 'action') return activity;
   const names = sharedNames(content.body);

@@ -14,7 +14,7 @@ import {
 } from '../../linear/webhooks/webhook.ts';
 import { type Edit, saidBy } from '../lifecycle/issue-context.ts';
 import type { Withdrawal } from '../lifecycle/issue-news.ts';
-import { type IssueNews, issueOf, newsOf } from '../lifecycle/issue-news.ts';
+import { type IssueNews, issueOf } from '../lifecycle/issue-news.ts';
 import type { Person } from '../lifecycle/model/directives.ts';
 import type { SessionEvent } from '../lifecycle/model/events.ts';
 import type { Issue } from '../lifecycle/model/state.ts';
@@ -325,6 +325,21 @@ export function withdrawalByState(type: string | null): Withdrawal | null {
     default:
       return null;
   }
+}
+
+/** What a webhook shows of an issue. */
+export function newsOf(issue: Partial<IssueShape> & { id: string }, at: number): IssueNews {
+  const { id, identifier, title, url, team, labels } = issue;
+  const teamId = team?.id ?? issue.teamId ?? null;
+  return {
+    id,
+    at,
+    ...(identifier && { identifier }),
+    ...(title && { title }),
+    ...(url && { url }),
+    ...(teamId !== null && { teamId, team: team ? { id: team.id, key: team.key ?? '', name: team.name ?? '' } : null }),
+    ...(labels && { labels }),
+  };
 }
 
 function introduction(issue: IssueShape | null) {

@@ -1,5 +1,4 @@
 /** What is known of the issue now: every webhook that shows it brings news, and the newest counts (pure). */
-import type { IssueShape } from '../../linear/webhooks/shapes.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import type { Issue, SessionState } from './model/state.ts';
 
@@ -11,21 +10,6 @@ export interface IssueNews extends Partial<Omit<Issue, 'id'>> {
 
 /** Why work is withdrawn. `no-access`: Cyrus was taken out of the issue's team. */
 export type Withdrawal = 'unassigned' | 'completed' | 'canceled' | 'removed' | 'archived' | 'no-access' | 'uninstalled';
-
-/** What a webhook shows of an issue. */
-export function newsOf(issue: Partial<IssueShape> & { id: string }, at: number): IssueNews {
-  const { id, identifier, title, url, team, labels } = issue;
-  const teamId = team?.id ?? issue.teamId ?? null;
-  return {
-    id,
-    at,
-    ...(identifier && { identifier }),
-    ...(title && { title }),
-    ...(url && { url }),
-    ...(teamId !== null && { teamId, team: team ? { id: team.id, key: team.key ?? '', name: team.name ?? '' } : null }),
-    ...(labels && { labels }),
-  };
-}
 
 /** Longest of each that is kept, in UTF-16 code units. Linear itself allows less; what is told of an issue is in every list. */
 const MOST = { identifier: 100, title: 1_000, url: 2_000, name: 200 };

@@ -126,10 +126,7 @@ function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
   if (phase.name !== 'asking') return;
   if (phase.about.kind === 'repository') takeRepository(step, prompt, reply);
   else takeReply(step, prompt, reply);
-  const isGiven = step.transition.effects.some(
-    (one) => one.kind === 'prompt-sandbox' && one.promptId === prompt.promptId,
-  );
-  if (isGiven) step.set({ context: [], editDue: null });
+  if (step.handsOver(prompt.promptId)) step.set({ context: [], editDue: null });
 }
 
 /** A request that comes while a question is open and does not answer it: it waits, and its thread is asked too. */
@@ -296,7 +293,7 @@ export function tellEdit(step: Step): void {
   step.set({ context: context.filter((item) => !isEdit(item)) });
   step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude will be told.' });
   const promptId = editDue.id;
-  step.transition.prompts.push({ promptId, text: edits.map(contextText).join('\n\n') });
+  step.keepPrompt(promptId, edits.map(contextText).join('\n\n'));
   fold(step, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
 }
 

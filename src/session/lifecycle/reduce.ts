@@ -13,6 +13,7 @@ import { saveDueAfter } from './model/standing.ts';
 import { currentTurn, OPENING, type SessionState, type StopKind } from './model/state.ts';
 import { Step, type StepContext, type Transition } from './model/transition.ts';
 import { callsSince } from './model/unconfirmed-calls.ts';
+import { tellThreads } from './narration/tell-threads.ts';
 import { contextArrived, prompted, tellEdit } from './prompts.ts';
 import { expire } from './questions/answer.ts';
 import { askWhatWaits, park } from './questions/ask.ts';
@@ -105,8 +106,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
   giveUpPlace(step, state);
   indexIfChanged(step, state);
-  step.set({ revision: state.revision + 1, updatedAt: context.now });
-  return step.transition;
+  const told = tellThreads(step.state, step.notes, context);
+  step.set({ ...told.change, revision: state.revision + 1, updatedAt: context.now });
+  return step.transition(told.effects);
 }
 
 /** Who answered a question that an event closed. */

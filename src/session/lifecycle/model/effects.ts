@@ -4,8 +4,8 @@
  * definition, in `../effects/`.
  */
 import type { PlanItem } from '../../../claude/plan.ts';
-import type { Activity } from '../../../linear/activities.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
+import type { Message } from './messages.ts';
 import type { Urgency } from './post-pacing.ts';
 
 /** What an agent session shows beside its activities; what is left out stays as it is. */
@@ -24,7 +24,7 @@ export type Effect =
    * unless something that is due goes to the same thread; ms since the epoch. `urgency`: as it was decided when it was
    * said; left out in effects stored by earlier versions, see `urgencyOf`.
    */
-  | { kind: 'say'; agentSessionId: string; id: string; activity: Activity; dueAt?: number; urgency?: Urgency }
+  | { kind: 'say'; agentSessionId: string; id: string; activity: Message; dueAt?: number; urgency?: Urgency }
   /** Change what an agent session shows beside its activities. */
   | { kind: 'show'; agentSessionId: string; change: ThreadChange; dueAt?: number }
   /** Open a thread on the issue, or on a comment of it, where Linear did not by itself. */
@@ -99,7 +99,7 @@ export function isThreadEffect(effect: Effect): effect is ThreadEffect {
 }
 
 /** How urgent it is that an activity is in Linear, if nothing else was decided. */
-export function urgencyOf({ content, ephemeral }: Activity): Urgency {
+export function urgencyOf({ content, ephemeral }: Message): Urgency {
   if (ephemeral) return 'passing';
   return content.type === 'thought' || content.type === 'action' ? 'news' : 'answer';
 }

@@ -8,7 +8,6 @@ import { initialReaderState, type ReaderState } from '../../../claude/stream.ts'
 import type { KnownLimit } from '../../../claude/words.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
 import { ownValue } from '../../../lib/own-value.ts';
-import { initialNarration, type NarrationState } from '../../../linear/activities.ts';
 import type { SharedFile } from '../../../protocol/files.ts';
 import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { JournalBody, TurnOutcome, Usage } from '../../../protocol/journal.ts';
@@ -19,6 +18,7 @@ import type { ClosedRequest, Request } from '../requests.ts';
 import type { WishEdit } from '../start/wish-edits.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement, Person } from './directives.ts';
+import { initialNarration, type NarrationState } from './narration.ts';
 import type { Pace } from './post-pacing.ts';
 import type { RecentCall } from './unconfirmed-calls.ts';
 

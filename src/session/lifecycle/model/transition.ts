@@ -1,13 +1,12 @@
 /** One step of the lifecycle: collects what an event changes. No I/O, no clock, no randomness of its own. */
-import { readPlan } from '../../../claude/plan.ts';
 import type { Live } from '../../../claude/stream.ts';
-import { cutText, headline } from '../../../lib/markdown.ts';
-import { type Activity, type ActivityContent, narrate } from '../../../linear/activities.ts';
-import { type SharedFile, sharedNames } from '../../../protocol/files.ts';
+import { headline } from '../../../lib/markdown.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
-import { type Effect, type ThreadChange, urgencyOf } from './effects.ts';
-import { initialPace, schedule, type Urgency } from './post-pacing.ts';
-import { currentTurn, type PhaseState, type SessionState, type Thread, threadKnown, threadsOf } from './state.ts';
+import { type Effect, SANDBOX_LANE, type ThreadChange, urgencyOf } from './effects.ts';
+import type { Message, MessageContent } from './messages.ts';
+import type { Circumstances, Cue, Note } from './narration.ts';
+import { initialPace, type Urgency } from './post-pacing.ts';
+import { currentTurn, type PhaseState, type SessionState, threadKnown, threadsOf } from './state.ts';
 
 /** An entry that has no number yet. `block`: the streamed block it finishes. */
 export interface Draft {
@@ -38,28 +37,47 @@ export interface StepContext {
   newId: () => string;
 }
 
-/** Longest thinking that is told in Linear, in UTF-16 code units; the page has the whole. */
-const MAX_THINKING = 2_000;
-
 export class Step {
-  readonly transition: Transition;
   readonly context: StepContext;
+  readonly #output: Transition['output'] = [];
+  readonly #notes: Note[] = [];
+  readonly #prompts: Transition['prompts'] = [];
+  readonly #copies: Transition['copies'] = [];
+  readonly #cancelledLanes: string[] = [];
+  #state: SessionState;
 
   constructor(state: SessionState, context: StepContext) {
     this.context = context;
-    this.transition = { state, output: [], effects: [], prompts: [], copies: [], cancelledLanes: [] };
+    this.#state = state;
   }
 
   get state(): SessionState {
-    return this.transition.state;
+    return this.#state;
   }
 
   get now(): number {
     return this.context.now;
   }
 
+  /** What happened so far, in its order, for the narration. */
+  get notes(): readonly Note[] {
+    return this.#notes;
+  }
+
+  /** @param effects of this step, as the narration put them together */
+  transition(effects: Effect[]): Transition {
+    return {
+      state: this.#state,
+      output: this.#output,
+      effects,
+      prompts: this.#prompts,
+      copies: this.#copies,
+      cancelledLanes: this.#cancelledLanes,
+    };
+  }
+
   set(change: Partial<SessionState>): void {
-    this.transition.state = { ...this.transition.state, ...change };
+    this.#state = { ...this.#state, ...change };
   }
 
   enter(phase: PhaseState): void {
@@ -67,16 +85,43 @@ export class Step {
   }
 
   effect(effect: Effect): void {
-    this.transition.effects.push(effect);
+    this.#notes.push({ note: 'effect', effect });
+  }
+
+  /** Whether this step hands over a prompt. */
+  handsOver(promptId: string): boolean {
+    return this.#notes.some(
+      (one) => one.note === 'effect' && one.effect.kind === 'prompt-sandbox' && one.effect.promptId === promptId,
+    );
+  }
+
+  /** The waiting effects of a lane have become pointless. */
+  cancelLane(lane: string): void {
+    this.#cancelledLanes.push(lane);
+  }
+
+  /** Starts and prompts that were not carried out yet have become pointless. */
+  cancelSandboxWork(): void {
+    this.cancelLane(SANDBOX_LANE);
+  }
+
+  /** Keeps the text of a prompt that the lifecycle itself asks. */
+  keepPrompt(promptId: string, text: string): void {
+    this.#prompts.push({ promptId, text });
+  }
+
+  /** A prompt is asked again under another id, with the text of `of`. */
+  copyPrompt(promptId: string, of: string): void {
+    this.#copies.push({ promptId, of });
   }
 
   live(live: Live): void {
-    this.transition.output.push({ live });
+    this.#output.push({ live });
   }
 
   /** Says something in a thread. */
-  say(agentSessionId: string, content: ActivityContent, ephemeral = false): void {
-    this.#post(agentSessionId, { content, ephemeral });
+  say(agentSessionId: string, content: MessageContent, ephemeral = false): void {
+    this.#tell(agentSessionId, { content, ephemeral });
   }
 
   think(agentSessionId: string, body: string, ephemeral = false): void {
@@ -85,12 +130,12 @@ export class Step {
 
   /** Shows a thread at once that something happens, though the next activity will replace it. */
   reassure(agentSessionId: string, body: string): void {
-    this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
+    this.#tell(agentSessionId, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
   }
 
   /** Tells a thread at once what stays to be read there. */
   announce(agentSessionId: string, body: string): void {
-    this.#post(agentSessionId, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
+    this.#tell(agentSessionId, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
   }
 
   /** Gives a thread the title that its text suggests; Linear's own stays if there are no words in it. */
@@ -102,83 +147,47 @@ export class Step {
   /** Changes what a thread shows beside its activities. */
   show(agentSessionId: string, change: ThreadChange): void {
     if (this.state.isMuted) return;
-    const at = this.#schedule(agentSessionId, 'news');
-    if (at !== null) this.effect(paced({ kind: 'show', agentSessionId, change }, at, this.now));
+    this.#know(agentSessionId);
+    this.#notes.push({ note: 'change', thread: agentSessionId, change, as: this.#circumstances() });
   }
 
   /** Asks a thread something, with options to choose from. */
   elicit(agentSessionId: string, body: string, options: { label: string; value: string }[]): void {
-    this.#post(agentSessionId, { content: { type: 'elicitation', body }, ephemeral: false, options });
+    this.#tell(agentSessionId, { content: { type: 'elicitation', body }, ephemeral: false, options });
   }
 
-  /**
-   * Writes an entry, and tells it in the thread that follows the turn. The closing activity of a turn goes to every
-   * thread that is owed an answer.
-   */
+  /** Writes an entry. If a turn is under way, its threads may hear of it. */
   record(body: JournalBody, block?: string, at = this.now): void {
     const draft: Draft = { at, turn: this.state.turns, body };
     if (block !== undefined) draft.block = block;
-    this.transition.output.push({ entry: draft });
+    this.#output.push({ entry: draft });
     const turn = currentTurn(this.state);
     if (!turn) return;
-    const { state: narration, activities } = narrate(this.state.narration, body);
-    this.set({ narration });
-    const [follower, ...others] = threadsOf(turn);
-    this.#followPlan(body, follower);
-    if (follower === undefined) return;
-    if (this.state.arrangement?.verbosity === 'verbose') this.#tellThinking(body, follower);
-    for (const activity of activities) {
-      if (this.state.arrangement?.verbosity === 'quiet' && !isClosing(activity)) continue;
-      // It would take the place of the question, which waits for people.
-      if (this.state.phase.name === 'asking' && activity.ephemeral) continue;
-      this.#post(follower, activity);
-      if (isClosing(activity)) for (const other of others) this.#post(other, activity);
-    }
+    this.#notes.push({ note: 'entry', body, threads: threadsOf(turn), as: this.#circumstances() });
   }
 
-  #tellThinking(body: JournalBody, follower: string): void {
-    if (body.kind !== 'thinking' || body.parentToolUseId !== undefined) return;
-    const text = body.text.trim();
-    if (text !== '') this.think(follower, text.length > MAX_THINKING ? `${cutText(text, MAX_THINKING)}…` : text);
+  /** Changes how what happened is told. */
+  cue(cue: Cue): void {
+    this.#notes.push({ note: 'cue', cue });
   }
 
-  /** Mirrors Claude's plan in the thread that follows the work. */
-  #followPlan(body: JournalBody, follower: string | undefined): void {
-    const before = this.state.plan;
-    const plan = readPlan(before, body);
-    if (plan === before) return;
-    this.set({ plan });
-    if (plan.items === before.items || follower === undefined) return;
-    this.show(follower, { plan: plan.items.map(({ content, status }) => ({ content, status })) });
-  }
-
-  #post(agentSessionId: string, activity: Activity, urgency = urgencyOf(activity)): void {
+  #tell(thread: string, message: Message, urgency: Urgency = urgencyOf(message)): void {
     if (this.state.isMuted) return;
-    const at = this.#schedule(agentSessionId, urgency);
-    if (at === null) return;
-    const told = withFiles(activity, this.state.shared ?? []);
-    const say = { kind: 'say', agentSessionId, id: this.context.newId(), activity: told, urgency } as const;
-    this.effect(paced(say, at, this.now));
-    const known = threadKnown(this.state, agentSessionId);
-    if (known) this.#remember(agentSessionId, { ...known, saidAt: this.now });
+    this.#know(thread);
+    this.#notes.push({ note: 'message', thread, message, urgency, as: this.#circumstances() });
   }
 
-  /** When something is sent to a thread, in ms since the epoch; null: not at all. */
-  #schedule(agentSessionId: string, urgency: Urgency): number | null {
-    const verbosity = this.state.arrangement?.verbosity ?? 'normal';
-    const known = threadKnown(this.state, agentSessionId) ?? {
-      since: this.now,
-      saidAt: this.now,
-      pace: initialPace(verbosity, this.now),
-    };
-    const scheduled = schedule(known.pace, urgency, verbosity, this.now);
-    if (!scheduled) return null;
-    this.#remember(agentSessionId, { ...known, pace: scheduled.pace });
-    return scheduled.at;
+  /** A thread in which something is said is one of the session's. */
+  #know(thread: string): void {
+    if (threadKnown(this.state, thread)) return;
+    const pace = initialPace(this.#circumstances().verbosity, this.now);
+    const known = { since: this.now, saidAt: this.now, pace };
+    this.set({ agentSessions: { ...this.state.agentSessions, [thread]: known } });
   }
 
-  #remember(agentSessionId: string, thread: Thread): void {
-    this.set({ agentSessions: { ...this.state.agentSessions, [agentSessionId]: thread } });
+  #circumstances(): Circumstances {
+    const { isMuted, arrangement, phase, shared = [] } = this.state;
+    return { isMuted, verbosity: arrangement?.verbosity ?? 'normal', isAsking: phase.name === 'asking', shared };
   }
 }
 
@@ -186,21 +195,4 @@ export class Step {
 export function titleOf(text: string): Pick<ThreadChange, 'title'> {
   const title = headline(text);
   return title === '' ? {} : { title };
-}
-
-function paced<E extends Effect & { dueAt?: number }>(effect: E, at: number, now: number): E {
-  return at > now ? { ...effect, dueAt: at } : effect;
-}
-
-/** What ends a turn comes after the save, so the files it links are there; a later turn may change them. */
-function withFiles(activity: Activity, shared: SharedFile[]): Activity {
-  const { content } = activity;
-  if (shared.length === 0 || (content.type !== 'response' && content.type !== 'error')) return activity;
-  const names = sharedNames(content.body);
-  const files = shared.filter(({ name }) => names.includes(name));
-  return files.length > 0 ? { ...activity, files } : activity;
-}
-
-function isClosing(activity: Activity): boolean {
-  return activity.content.type === 'response' || activity.content.type === 'error';
 }

@@ -1,13 +1,13 @@
 /** The course of a permission question: asked in every thread of the turn, decided by people, by time, or by a grant. */
 
 import { cutText } from '../../../lib/markdown.ts';
-import { safeText } from '../../../linear/activities.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { AUTOMATION } from '../model/admission.ts';
 import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { type PermissionQuestion, type Turn, type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
+import { safeText } from '../narration/safe-text.ts';
 import { choiceValue, withoutIds } from './choices.ts';
 import { closedWithin, type Reply } from './open-question.ts';
 import {

@@ -5,7 +5,6 @@
  */
 import * as z from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
-import { safeMarkdown } from '../../../linear/activities.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
@@ -22,6 +21,7 @@ import {
   threadsOf,
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
+import { safeMarkdown } from '../narration/safe-text.ts';
 import { beginAnew, beginAnewElsewhere, tellBesides } from '../turn/restart.ts';
 import {
   askPermission,

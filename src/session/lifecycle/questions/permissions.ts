@@ -5,7 +5,6 @@
 
 import { fingerprint } from '../../../lib/fingerprint.ts';
 import { cutText, fence, inlineCode } from '../../../lib/markdown.ts';
-import { safeText } from '../../../linear/activities.ts';
 import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
@@ -14,6 +13,7 @@ import { linkedImages } from '../../../protocol/text/foreign-images.ts';
 import { withoutDisguise } from '../../../protocol/text/visible-text.ts';
 import { PERMISSION_LIMIT_MS } from '../model/deadlines.ts';
 import type { Grant, PermissionQuestion } from '../model/state.ts';
+import { safeText } from '../narration/safe-text.ts';
 import { type Choice, listWords, readChoice } from './choices.ts';
 import { readYesNo } from './yes-no.ts';
 

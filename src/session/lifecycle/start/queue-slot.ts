@@ -2,7 +2,6 @@
  * A place among the sessions of the workspace that are at work. A turn asks for it when its sandbox is to be started; where
  * all are taken it waits in the queue, and says where.
  */
-import { SANDBOX_LANE } from '../model/effects.ts';
 import { isLive, type SessionState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { stageOf, unread } from '../requests.ts';
@@ -43,7 +42,7 @@ export function standInLine(step: Step, place: number): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || place < 1) return;
   // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
   step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, place, askAt: step.now });
   step.record({

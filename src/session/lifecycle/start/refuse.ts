@@ -1,7 +1,6 @@
 /** People who may not ask: told so kindly, once for each time they ask, and nothing is started or passed on for them. */
 import { type Access, refusalOf } from '../model/admission.ts';
 import type { Refused } from '../model/effect-results.ts';
-import { SANDBOX_LANE } from '../model/effects.ts';
 import { currentTurn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
@@ -17,7 +16,7 @@ export function refuse(step: Step, { text, access }: Refused): void {
     failTurn(step, 'not_allowed', text);
     return;
   }
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   endTurn(step, { outcome: 'stopped', reason: 'not_allowed', text, result: null }, null);
 }
 
@@ -34,7 +33,7 @@ export function admit(step: Step, access: Access): void {
   if (refused.length === 0) return;
   const prompts = judged.filter(({ refusal }) => refusal === null).map(({ prompt }) => prompt);
   step.enter({ ...phase, turn: { ...phase.turn, prompts } });
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   handAllOver(step);
   close(
     step,

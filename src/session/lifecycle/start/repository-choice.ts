@@ -1,7 +1,6 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed. */
 
 import type { Unsure } from '../model/effect-results.ts';
-import { SANDBOX_LANE } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -17,7 +16,7 @@ export function ask(step: Step, { options, why, question: asked, access }: Unsur
   step.set({ access });
   const { phase } = step.state;
   if (phase.name !== 'starting') return;
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   step.enter({
     name: 'asking',
     since: step.now,

@@ -5,10 +5,10 @@
 
 import { contextPrompt } from '../../../claude/prompts.ts';
 import type { ReaderState } from '../../../claude/stream.ts';
-import { listCommands, runningWords } from '../../../linear/background-words.ts';
 import type { Background, SandboxEvent } from '../../../protocol/sandbox.ts';
 import { addContext } from '../issue-context.ts';
 import type { Step } from '../model/transition.ts';
+import { listCommands, runningWords } from '../narration/background-words.ts';
 import type { Request } from '../requests.ts';
 
 type Exit = Extract<SandboxEvent, { type: 'cli-exited' }>;

@@ -22,13 +22,10 @@ function beginConversation(step: Step): void {
  * @returns the turn as it goes on in another one
  */
 export function leaveConversation(step: Step, turn: Turn, result: ResultBody): Turn {
-  const { usage, turnUsage, turns, narration } = step.state;
-  step.set({
-    usage: addUsage(usage, result.usage ?? turnUsage),
-    turnUsage: noUsage,
-    // What Claude Code itself said about it is told in better words here.
-    narration: { ...narration, heldError: null },
-  });
+  const { usage, turnUsage, turns } = step.state;
+  step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage });
+  // What Claude Code itself said about it is told in better words here.
+  step.cue({ kind: 'error-explained' });
   step.record({
     kind: 'notice',
     level: 'warning',

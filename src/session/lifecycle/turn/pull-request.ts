@@ -56,7 +56,7 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
     const { kind: _kind, ...pullRequest } = result;
     step.record({ kind: 'pull-request', ...pullRequest });
     // Also where no turn runs any more: the next answer names it.
-    step.set({ narration: { ...step.state.narration, proposed: { kind: 'pull-request', ...pullRequest } } });
+    step.cue({ kind: 'proposed', proposed: { kind: 'pull-request', ...pullRequest } });
     link(step, effect, pullRequest);
   }
   if (result?.kind === 'branch' && result.url !== null)

@@ -17,7 +17,7 @@ export function beginAnewElsewhere(step: Step, turn: Turn, told: string): void {
 export function tellBesides(step: Step, phase: Extract<PhaseState, { name: 'starting' }>, told: string): void {
   const promptId = step.context.newId();
   const text = `Your process ended while you waited for people. Here is what they said.\n\n${told}`;
-  step.transition.prompts.push({ promptId, text });
+  step.keepPrompt(promptId, text);
   const asked = { promptId, agentSessionId: null, aside: true, carries: true } as const;
   const prompt = handOver(step, asked, phase.turn.number);
   step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });

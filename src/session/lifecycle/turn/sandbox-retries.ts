@@ -6,7 +6,6 @@
 import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { SANDBOX_LANE } from '../model/effects.ts';
 import type { CheckpointNote, PhaseState, SavingPhase, Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
@@ -122,7 +121,7 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
       loseNextWithDisk(step, phase, known);
       if (phase.proposes) return;
       step.record({ kind: 'notice', level: 'warning', text: noticeOf(step, checkpoint) });
-      step.transition.cancelledLanes.push(SANDBOX_LANE);
+      step.cancelSandboxWork();
       // Without a checkpoint there is nothing to save; the deadline ends the turn.
       if (checkpoint) step.effect({ kind: 'start-sandbox', generation });
       return;
@@ -178,7 +177,7 @@ function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint:
   const isBegun = turn.prompts.some(({ promptId }) => known.has(promptId));
   const level = wasAtWork || checkpoint === null ? 'warning' : 'info';
   step.record({ kind: 'notice', level, text: noticeOf(step, checkpoint) });
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   const prompts = withLoss(turn, known).prompts.map((one) =>
     one.aside && !one.carries && !isAtClaude(one) ? inherited(one) : one,
   );

@@ -2,9 +2,9 @@
  * Work that is called off: by a person's stop, or because its ground is gone. It concerns what was asked before, wherever
  * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
  */
-import { listCommands } from '../../../linear/background-words.ts';
+
 import type { Withdrawal } from '../issue-news.ts';
-import { PULL_REQUEST_LANE, SANDBOX_LANE } from '../model/effects.ts';
+import { PULL_REQUEST_LANE } from '../model/effects.ts';
 import type { EventOf } from '../model/events.ts';
 import {
   currentTurn,
@@ -17,6 +17,7 @@ import {
   threadsOf,
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
+import { listCommands } from '../narration/background-words.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from '../requests.ts';
 import { drop, dropHalted } from './closing.ts';
 import { endTurn, stopped } from './turn.ts';
@@ -124,7 +125,7 @@ function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
   // The work is saved and its pull request was asked for: that is not waited for, and not opened where it can be helped.
   const { phase: now } = step.state;
   if (now.name === 'saving' && now.proposes) {
-    step.transition.cancelledLanes.push(PULL_REQUEST_LANE);
+    step.cancelLane(PULL_REQUEST_LANE);
     endTurn(step, now.ending, now.early);
   }
 }
@@ -266,7 +267,7 @@ function withoutLater(step: Step, turn: Turn, at: number | null): Turn {
 
 /** Ends what runs: the sandbox is told, and the closing answer follows once it has saved. */
 function stopWork(step: Step, turn: Turn, { id, author, words, how }: Stop): void {
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   step.enter({ name: 'stopping', since: step.now, turn, author, words: `${words}.`, how });
   step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
   if (step.state.sandbox.streamId === null) {

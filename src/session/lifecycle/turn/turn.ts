@@ -1,8 +1,7 @@
 /** The course of a turn: begun, answered by Claude, saved, ended; or stopped, or failed. */
 import { historyTrouble } from '../../../claude/history.ts';
 import { type ChosenModel, describeResult } from '../../../claude/words.ts';
-import { awaitEnd } from '../../../linear/activities.ts';
-import { PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
+import { PURGE_LANE } from '../model/effects.ts';
 import {
   addUsage,
   currentTurn,
@@ -80,7 +79,7 @@ export function beginUnasked(step: Step, told: readonly Request[] = []): void {
 export function handOver(step: Step, request: Request, turn: number, preface?: string): Request {
   const { promptId: before } = request;
   const next = request.returned ? underId(request, step.context.newId()) : request;
-  if (next.promptId !== before) step.transition.copies.push({ promptId: next.promptId, of: before });
+  if (next.promptId !== before) step.copyPrompt(next.promptId, before);
   const { promptId } = next;
   const { recap } = next;
   const more = { ...(preface !== undefined && { preface }), ...(recap && { recap }) };
@@ -104,7 +103,7 @@ export function handOverWaiting(step: Step): void {
 export function startSandbox(step: Step): void {
   const { sandbox } = step.state;
   const generation = Math.max(1, sandbox.generation);
-  step.transition.cancelledLanes.push(PURGE_LANE);
+  step.cancelLane(PURGE_LANE);
   step.set({ sandbox: { ...sandbox, generation, heardAt: step.now } });
   step.effect({ kind: 'start-sandbox', generation });
 }
@@ -306,7 +305,7 @@ function save(step: Step, turn: Turn, ending: Ending, endedAt: number | undefine
     ...(endedAt !== undefined && { endedAt }),
     ...(stopSent !== undefined && { stopSent }),
   });
-  step.set({ narration: awaitEnd(step.state.narration) });
+  step.cue({ kind: 'end-known' });
 }
 
 /**
@@ -369,7 +368,7 @@ export function failTurn(step: Step, reason: string, text: string): void {
     endTurn(step, phase.ending, phase.early);
     return;
   }
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   // Nobody follows what Claude may still be doing there. What it has of the next turn is handed over again.
   if (step.state.sandbox.streamId !== null) {
     step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
@@ -520,7 +519,7 @@ export function resumeWith(
   recap = false,
 ): void {
   const promptId = step.context.newId();
-  step.transition.prompts.push({ promptId, text });
+  step.keepPrompt(promptId, text);
   startSandbox(step);
   const asked: Request = {
     promptId,
@@ -551,7 +550,7 @@ export function restartElsewhere(step: Step, reason: string): void {
   const { phase, sandbox } = step.state;
   if (phase.name !== 'starting' && phase.name !== 'working') return;
   const generation = sandbox.generation + 1;
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   step.set({
     sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
     conversationId: step.context.newId(),

@@ -5,7 +5,6 @@
 import { limitName } from '../../../claude/words.ts';
 import { type Backoff, fullBackoff } from '../../../lib/backoff.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { SANDBOX_LANE } from '../model/effects.ts';
 import { addUsage, noUsage, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
@@ -34,8 +33,8 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
   const until = takesOther ? step.now + SHORTEST_MS : resumptionTime(step, resetsAt, parks);
   const why = limitName(limit?.limit ?? 'unknown');
   // What Claude Code itself said about it is told in better words here.
-  const narration = { ...step.state.narration, heldError: null };
-  step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage, narration });
+  step.cue({ kind: 'error-explained' });
+  step.set({ usage: addUsage(usage, result.usage ?? turnUsage), turnUsage: noUsage });
   const charged = limit?.beyondPlan ? ' Continuing now would cost extra beyond the plan, so the work waits.' : '';
   const next = takesOther
     ? 'The work continues in a moment with another model, if the settings allow one.'
@@ -57,7 +56,7 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
     ...waits,
     ...ending,
   });
-  step.transition.cancelledLanes.push(SANDBOX_LANE);
+  step.cancelSandboxWork();
   // Nothing is kept running for hours. A stop of this turn does not touch the one it goes on as.
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number });
   step.effect({ kind: 'find-room' });

@@ -1,7 +1,7 @@
 /** Tool calls as text for people: what was done, and to what. Pure. */
 
-import { cutText, inlineCode } from '../lib/markdown.ts';
-import { readMcpToolName } from '../protocol/settings/mcp.ts';
+import { cutText, inlineCode } from '../../../lib/markdown.ts';
+import { readMcpToolName } from '../../../protocol/settings/mcp.ts';
 
 /** Longest parameter shown for a tool call. */
 const MAX_PARAMETER = 300;

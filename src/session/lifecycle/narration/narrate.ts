@@ -4,64 +4,16 @@
  * when it begins and a final one with its result; a turn ends in exactly one response or error.
  */
 
-import { cutText, fence, headAndTail, inlineCode } from '../lib/markdown.ts';
-import { plainOutput } from '../lib/terminal-text.ts';
-import type { SharedFile } from '../protocol/files.ts';
-import type { Hunk, JournalBody } from '../protocol/journal.ts';
-import type { Background } from '../protocol/sandbox.ts';
-import { linkedImages, linkedImagesBesideCode } from '../protocol/text/foreign-images.ts';
+import { cutText, fence, headAndTail, inlineCode } from '../../../lib/markdown.ts';
+import { plainOutput } from '../../../lib/terminal-text.ts';
+import type { Hunk, JournalBody } from '../../../protocol/journal.ts';
+import type { Message, MessageContent } from '../model/messages.ts';
+import { type Cue, initialNarration, type NarrationState } from '../model/narration.ts';
 import { runningWords } from './background-words.ts';
+import { MAX_BODY, safeBody, safeMarkdown, safeText } from './safe-text.ts';
 import { relativePath, toolWords } from './tool-words.ts';
 
-/** Content of an activity, as `agentActivityCreate` takes it. Bodies and results are Markdown and never empty. */
-export type ActivityContent =
-  | { type: 'thought'; body: string }
-  | { type: 'action'; action: string; parameter: string; result?: string }
-  | { type: 'response'; body: string }
-  | { type: 'error'; body: string }
-  | { type: 'elicitation'; body: string };
-
-/** An activity; an ephemeral one disappears in Linear as soon as the next one arrives. */
-export interface Activity {
-  content: ActivityContent;
-  ephemeral: boolean;
-  /** The shared files it links, as they were when it was said. */
-  files?: SharedFile[];
-  /** Offered with an elicitation; people may answer in their own words all the same. */
-  options?: { label: string; value: string }[];
-}
-
-/** What the narration remembers between entries: plain, JSON-serialisable data. */
-export interface NarrationState {
-  /** Directory Claude works in, for relative paths. */
-  cwd: string | null;
-  /** Claude's last text (cut), not told yet: it may turn out to be the answer. */
-  held: string | null;
-  /** The last error, not told yet: it may turn out to be why the turn failed. */
-  heldError: string | null;
-  /** What was held back when it became known how the turn ends; what comes later belongs to the next. Left out before. */
-  atEnd?: Pick<NarrationState, 'held' | 'heldError'>;
-  /** Tool calls without a result yet. */
-  calls: { toolUseId: string; name: string; action: string; parameter: string }[];
-  /** Where the work is, from the last save. */
-  saved: {
-    branch: string;
-    commits: number;
-    newCommits: number;
-    pushed: boolean;
-    problem: string | null;
-    /** What runs in the background; left out if nothing does. */
-    background?: Background;
-  } | null;
-  /** What became of the last pull request, or where the branch is shown; left out before there was one. */
-  proposed?: Body<'pull-request'> | Body<'branch-link'>;
-}
-
-/** The narration before anything happened. */
-export const initialNarration: NarrationState = { cwd: null, held: null, heldError: null, calls: [], saved: null };
-
-/** Longest body of an activity; Linear does not publish its own limit. */
-export const MAX_BODY = 20_000;
+/** Longest result of a call, in UTF-16 code units. */
 const MAX_RESULT = 2_000;
 /** Room kept in the last body of a turn for where the work is. */
 const MAX_WHERE = 2_000;
@@ -71,7 +23,7 @@ const MAX_CALLS = 100;
 const LISTED_COMMITS = 50;
 
 type Body<K extends JournalBody['kind']> = Extract<JournalBody, { kind: K }>;
-type Told = { state: NarrationState; activities: Activity[] };
+type Told = { state: NarrationState; activities: Message[] };
 
 /**
  * Tells one journal entry in Linear.
@@ -144,13 +96,17 @@ function release(state: NarrationState): Told {
   };
 }
 
-/**
- * To be called when it is known how a turn ends. Claude may go on to the next request before this one's work is saved: what
- * it says from then on is kept apart.
- */
-export function awaitEnd(state: NarrationState): NarrationState {
+/** What a cue changes of the narration; it tells nothing. */
+export function takeCue(state: NarrationState, cue: Cue): NarrationState {
   const { held, heldError } = state;
-  return { ...state, held: null, heldError: null, atEnd: { held, heldError } };
+  switch (cue.kind) {
+    case 'end-known':
+      return { ...state, held: null, heldError: null, atEnd: { held, heldError } };
+    case 'error-explained':
+      return { ...state, heldError: null };
+    case 'proposed':
+      return { ...state, proposed: cue.proposed };
+  }
 }
 
 /** Tools that the session tells in its own way: a question as an elicitation, tasks as the plan. */
@@ -175,7 +131,7 @@ function narrateResult(state: NarrationState, entry: Body<'tool-result'>): Told 
   const action = entry.edit ? (entry.edit.created ? 'Created' : 'Edited') : call.action;
   const parameter = entry.edit ? safeMarkdown(relativePath(entry.edit.path, state.cwd)) : call.parameter;
   const result = resultWords(call.name, entry);
-  const content: ActivityContent = { type: 'action', action, parameter, ...(result !== null && { result }) };
+  const content: MessageContent = { type: 'action', action, parameter, ...(result !== null && { result }) };
   return { state: next, activities: [{ content, ephemeral: false }] };
 }
 
@@ -265,7 +221,7 @@ function narrateEnd(state: NarrationState, entry: Body<'turn-ended'>): Told {
   return { state: next, activities: [...told, ...errors, { content: ending(entry, state), ephemeral: false }] };
 }
 
-function ending(entry: Body<'turn-ended'>, state: NarrationState): ActivityContent {
+function ending(entry: Body<'turn-ended'>, state: NarrationState): MessageContent {
   const running = state.saved?.background ? safeMarkdown(runningWords(state.saved.background)) : '';
   const where = joined(whereWords(state, entry.outcome), running);
   const body = (text: string) => joined(safeBody(text, entry.truncatedFrom, MAX_BODY - MAX_WHERE), where);
@@ -344,59 +300,15 @@ function limitWords(resetsAt: number | null): string {
   return `A limit of the Claude account is reached${until}.`;
 }
 
-function thought(body: string): Activity[] {
+function thought(body: string): Message[] {
   const safe = safeBody(body);
   return safe === '' ? [] : [{ content: { type: 'thought', body: safe }, ephemeral: false }];
 }
 
-function passingThought(body: string): Activity {
+function passingThought(body: string): Message {
   return { content: { type: 'thought', body }, ephemeral: true };
 }
 
 function joined(...parts: string[]): string {
   return parts.filter((part) => part !== '').join('\n\n');
-}
-
-/**
- * A text as body of an activity: of a size Linear takes, and calling nobody. Applying it twice changes nothing more.
- * @param fullLength length of the text before the journal cut it, where it did
- */
-function safeBody(text: string, fullLength?: number, max: number = MAX_BODY): string {
-  const whole = safeMarkdown(text.trim());
-  if (whole.length <= max && fullLength === undefined) return whole;
-  return `${cutMarkdown(whole, max - 200)}\n\n_Cut here; the live page has the rest._`;
-}
-
-/** A cut may end code early, and what was text in it would be an image: then images in code are links too. */
-function cutMarkdown(text: string, max: number): string {
-  const cut = closeFence(cutText(text, max));
-  return linkedImages(cut) === cut ? cut : closeFence(cutText(linkedImagesBesideCode(text), max));
-}
-
-/** A cut may fall into a code block, which would swallow the note. */
-function closeFence(text: string): string {
-  let open: string | null = null;
-  for (const line of text.split('\n')) {
-    const ticks = /^ {0,3}(`{3,80}|~{3,80})/.exec(line)?.[1];
-    if (ticks === undefined) continue;
-    if (open === null) open = ticks;
-    else if (ticks.startsWith(open)) open = null;
-  }
-  return open === null ? text : `${text}\n${open}`;
-}
-
-/** U+2060, a character without width that keeps its neighbours apart. */
-const JOINER = '\u2060';
-
-/**
- * Takes away what would call someone: the agent's own mention would start it again, and Linear turns the address of a
- * profile into a mention of that person.
- */
-export function safeText(text: string): string {
-  return text.replace(/@(?=cyrus\b)/gi, `@${JOINER}`).replace(/(linear\.app\/[\w-]+\/)(?=profiles\/)/gi, `$1${JOINER}`);
-}
-
-/** The same for a text that Linear shows as Markdown: images of foreign hosts are links. */
-export function safeMarkdown(text: string): string {
-  return linkedImages(safeText(text));
 }
