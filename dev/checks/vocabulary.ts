@@ -1,6 +1,6 @@
 /**
  * Checks that source, tests and documentation use the words of docs/glossary.md: what its columns "Do not use" and "Do not
- * write" list is found nowhere; and that the events in the Worker's log are called alike.
+ * write" list is found nowhere; that a term is where the glossary says; and that the events in the Worker's log are called alike.
  *
  * `node dev/checks/vocabulary.ts [folder]`: of this project, or of the one in the folder.
  */
@@ -46,6 +46,22 @@ export function bannedPhrases(glossary: string): Banned[] {
   return banned;
 }
 
+/** The files in which the glossary says that a term is, for the first name of each. */
+export function placesOf(glossary: string): { term: string; file: string }[] {
+  let column: number | null = null;
+  return glossary.split('\n').flatMap((line) => {
+    const cells = line.split('|').map((cell) => cell.trim());
+    if (!line.startsWith('|')) column = null;
+    else if (column === null) column = cells.indexOf('Where it is');
+    else {
+      const file = /^`(.+)`$/.exec(cells[column] ?? '')?.[1];
+      const term = cells[1]?.split(',')[0];
+      if (file !== undefined && term !== undefined) return [{ term, file }];
+    }
+    return [];
+  });
+}
+
 /** Where a text uses what is forbidden: line (counted from 1) and phrase. */
 export function uses(text: string, banned: readonly Banned[]): { line: number; phrase: string }[] {
   return banned.flatMap(({ phrase, pattern }) =>
@@ -75,7 +91,8 @@ function listed(): string[] {
 }
 
 function main(): void {
-  const banned = bannedPhrases(readFileSync(join(ROOT, GLOSSARY), 'utf8'));
+  const glossary = readFileSync(join(ROOT, GLOSSARY), 'utf8');
+  const banned = bannedPhrases(glossary);
   const files = listed();
   const found = files.flatMap((name) =>
     uses(readFileSync(join(ROOT, name), 'utf8'), banned).map(
@@ -86,6 +103,10 @@ function main(): void {
     for (const odd of oddLogEvents(readFileSync(join(ROOT, name), 'utf8'))) {
       found.push(`${name}:${odd.line}  the log event "${odd.name}" is not called area.thing.what`);
     }
+  }
+  for (const { term, file } of placesOf(glossary)) {
+    const isThere = files.includes(file) && readFileSync(join(ROOT, file), 'utf8').toLowerCase().includes(term);
+    if (!isThere) found.push(`${GLOSSARY}: "${term}" is not in ${file}`);
   }
   for (const each of found) console.error(each);
   if (found.length > 0) process.exit(1);

@@ -1,6 +1,6 @@
 /**
- * The workspace queue: one Durable Object for each workspace, named by Linear's organization id. It gives out places among
- * the sessions that may be at work at once. What it knows may be wrong for a while, never for good: sessions ask it again, and it
+ * The workspace queue: one Durable Object for each workspace, named by Linear's organization id. It gives out the slots of
+ * the sessions that may work at once, as many as the concurrency limit allows. What it knows may be wrong for a while, never for good: sessions ask it again, and it
  * asks them.
  */
 import { DurableObject } from 'cloudflare:workers';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { textsOf } from '../../dev/checks/texts.ts';
-import { bannedPhrases, oddLogEvents, uses } from '../../dev/checks/vocabulary.ts';
+import { bannedPhrases, oddLogEvents, placesOf, uses } from '../../dev/checks/vocabulary.ts';
 
 const GLOSSARY = `
 | Term | Meaning | Do not use |
@@ -31,6 +31,11 @@ describe('the check of the vocabulary', () => {
 
   it('leaves words alone that only contain one', () => {
     expect(uses('const invain = unmade; // goods', banned)).toEqual([]);
+  });
+
+  it('reads from the glossary in which file a term begins, and nothing from tables that do not say it', () => {
+    const table = '| Term | Where it is |\n| --- | --- |\n| slot, place | `src/queue.ts` |\n| lane | |\n';
+    expect(placesOf(`${GLOSSARY}\n${table}`)).toEqual([{ term: 'slot', file: 'src/queue.ts' }]);
   });
 
   it('does not pass where the glossary cannot be read', () => {

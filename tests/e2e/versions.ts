@@ -1,7 +1,7 @@
 /**
  * `npm run e2e:versions`: this version beside another one, for real: an older sandbox server under this Worker, this sandbox server
  * under the older Worker, and a session that began under the older Worker and goes on, on the same storage, under this one. The
- * older one is a commit of this repository (`--before`), checked out beside it. See docs/architecture.md, "Versions of what is stored".
+ * older one is a commit of this repository (`--before`), checked out beside it. See docs/design/lifecycle.md, "Versions of what is stored".
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * The token of a session at work, kept by a thief: whatever ends the work closes each way of the gateway within the stated seconds
- * (docs/architecture.md, "What a session token opens"), and that one way alone stays open which the end needs.
+ * (docs/design/gateway.md), and that one way alone stays open which the end needs.
  */
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import { decoyOf } from '../../src/gateway/secrets/decoy.ts';

@@ -1,6 +1,6 @@
 /**
- * The governor in front of Linear's API, one for each workspace: few calls at once, the important ones first, and no more
- * than the allowance bears. It decides and waits; sending is not its business.
+ * The governor in front of Linear's API, one for each workspace. It throttles calls: few at once, the important ones first,
+ * and no more than the rate limit allows. It decides and waits; it sends nothing itself.
  */
 
 import { type CallResult, PRIORITIES, type Priority } from './call.ts';

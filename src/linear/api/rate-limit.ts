@@ -1,5 +1,5 @@
 /**
- * What Linear still allows a workspace, read from its answers, and what that means for the next call (pure).
+ * The rate limit of Linear's API: what a workspace is still allowed, read from its answers, and what that means for the next call (pure).
  * Headers and shapes: https://linear.app/developers/rate-limiting. Times are ms since the epoch.
  */
 import * as z from 'zod';
