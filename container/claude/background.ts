@@ -4,7 +4,8 @@
  * ends, `task_notification` comes first, and Claude is told in a request of its own, which begins with another `init`, or along with
  * the results of the tools it is using.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { systemLineSchemas } from '../../src/protocol/claude-line.ts';
 import { steadyNow } from '../clock.ts';
 
 export interface BackgroundTask {
@@ -17,17 +18,11 @@ export interface BackgroundTask {
   since: number;
 }
 
-const taskSchema = z.looseObject({
-  task_id: z.string(),
-  task_type: z.string().optional(),
-  description: z.string().optional(),
-});
-const listSchema = z.looseObject({ tasks: z.array(taskSchema) });
-const startedSchema = taskSchema.extend({
-  tool_use_id: z.string().optional(),
-  is_backgrounded: z.boolean().optional(),
-});
-const notificationSchema = z.looseObject({ task_id: z.string() });
+const { background_tasks_changed: listSchema, ...schemas } = systemLineSchemas;
+/** Of a task the driver needs less than the journal does. */
+const startedSchema = schemas.task_started.partial({ description: true });
+const notificationSchema = schemas.task_notification.pick({ task_id: true });
+type Task = z.infer<typeof listSchema>['tasks'][number];
 
 /** Longest name told to people, in UTF-16 code units. */
 const MAX_NAME = 160;
@@ -102,13 +97,13 @@ export class BackgroundTasks {
     return [...this.#tasks.values()].filter((task) => task.kind === kind);
   }
 
-  #setAll(listed: z.infer<typeof taskSchema>[]): void {
+  #setAll(listed: Task[]): void {
     const ids = new Set(listed.map((task) => task.task_id));
     for (const id of [...this.#tasks.keys()]) if (!ids.has(id)) this.#tasks.delete(id);
     for (const task of listed) this.#add(task);
   }
 
-  #add({ task_id: id, task_type: type, description = '' }: z.infer<typeof taskSchema>): void {
+  #add({ task_id: id, task_type: type, description = '' }: Task): void {
     if (this.#tasks.has(id)) return;
     // Of an unknown kind it may report back like a helper; it is waited for only as long as one.
     const kind = type === 'local_bash' || type?.startsWith('monitor') ? 'command' : 'helper';

@@ -4,52 +4,14 @@
  * that was not folded stays open and gets a request of its own. What works in the background meanwhile is in background.ts, and
  * when a turn is over in end-of-work.ts. No I/O.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
+import * as lines from '../../src/protocol/claude-line.ts';
+import { asFields, type ContentBlock, type Fields } from '../../src/protocol/claude-line.ts';
 import { BackgroundTasks } from './background.ts';
 
-const uuids = z.array(z.string()).optional();
-const blockSchema = z.looseObject({
-  type: z.string(),
-  id: z.string().optional(),
-  tool_use_id: z.string().optional(),
-  input: z.unknown().optional(),
-});
-const commandSchema = z.looseObject({ command: z.string() });
-const messageSchema = z.object({ content: z.union([z.string(), z.array(blockSchema)]) });
-
-const lineSchema = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('system'), subtype: z.string().optional() }),
-  z.looseObject({ type: z.literal('assistant'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
-  z.looseObject({ type: z.literal('user'), message: messageSchema, parent_tool_use_id: z.string().nullish() }),
-  z.looseObject({ type: z.literal('command_lifecycle'), command_uuid: z.string(), state: z.string() }),
-  z.looseObject({
-    type: z.literal('result'),
-    is_error: z.boolean().optional(),
-    num_turns: z.number().optional(),
-    api_error_status: z.number().nullish(),
-    errors: z.array(z.string()).optional(),
-    user_message_uuids: uuids,
-    queued_turn_count: z.number().optional(),
-  }),
-  z.looseObject({
-    type: z.literal('control_request'),
-    request_id: z.string(),
-    request: z.looseObject({
-      subtype: z.string(),
-      callback_id: z.string().optional(),
-      tool_name: z.string().optional(),
-      input: z.record(z.string(), z.unknown()).optional(),
-      decision_reason_type: z.string().optional(),
-      matched_ask_rule: z.unknown().optional(),
-    }),
-  }),
-  z.looseObject({ type: z.literal('control_cancel_request'), request_id: z.string() }),
-  z.looseObject({
-    type: z.literal('control_response'),
-    response: z.looseObject({ subtype: z.string(), request_id: z.string() }),
-  }),
-]);
+/** A result ends a request here, also if it does not say whether it is an error. */
+const resultSchema = lines.resultLineSchema.partial({ is_error: true });
 
 /** What a line means to the driver; most mean nothing. */
 export type LineMeaning =
@@ -114,66 +76,83 @@ export class TurnTracker {
   read(line: string): LineMeaning | null {
     // By far the most frequent lines, and never of interest here.
     if (line.startsWith('{"type":"stream_event"')) return null;
-    const parsed = lineSchema.safeParse(parseJson(line));
-    if (!parsed.success) return null;
-    const event = parsed.data;
-    switch (event.type) {
+    const fields = asFields(parseJson(line));
+    switch (fields?.type) {
       case 'system':
-        this.background.read(event.subtype, event, this.#running);
-        if (event.subtype !== 'init') return null;
-        this.#running = true;
-        this.background.told();
-        return { kind: 'started' };
+        return this.#system(fields);
       case 'assistant':
-        for (const block of blocks(event.message.content)) {
-          if (block.type !== 'tool_use' || !block.id) continue;
-          this.#tools.set(block.id, event.parent_tool_use_id ?? '');
-          const input = commandSchema.safeParse(block.input);
-          if (input.success) this.background.called(block.id, input.data.command);
-        }
-        return null;
+        return this.#as(lines.assistantLineSchema, fields, (said) => this.#noteCalls(said));
       case 'user':
-        return this.#finishTools(event.message.content, event.parent_tool_use_id ?? '');
+        return this.#as(lines.userLineSchema, fields, ({ message, parent_tool_use_id: parent }) =>
+          this.#finishTools(message.content, parent ?? ''),
+        );
       case 'command_lifecycle':
-        if (event.state === 'started') this.#started.add(event.command_uuid);
-        return null;
-      case 'control_request': {
-        const { subtype, tool_name: tool, input = {}, decision_reason_type, matched_ask_rule } = event.request;
-        const { callback_id: callback } = event.request;
-        const requestId = event.request_id;
-        if (subtype === 'hook_callback' && callback !== undefined) return { kind: 'calls-back', requestId, callback };
-        if (subtype !== 'can_use_tool' || tool === undefined) return { kind: 'asks', requestId, subtype };
-        const byRule = decision_reason_type === 'rule' || matched_ask_rule !== undefined;
-        return { kind: 'tool-asks', requestId, tool, input, byRule };
-      }
+        return this.#as(lines.commandLifecycleLineSchema, fields, ({ state, command_uuid: id }) => {
+          if (state === 'started' && id !== undefined) this.#started.add(id);
+          return null;
+        });
+      case 'control_request':
+        return this.#as(lines.controlRequestLineSchema, fields, askedBy);
       case 'control_cancel_request':
-        return { kind: 'withdraws', requestId: event.request_id };
-      case 'control_response': {
-        const { subtype, request_id: requestId } = event.response;
-        return subtype === 'success' ? { kind: 'carried-out', requestId } : null;
-      }
-      case 'result': {
-        const prompts = this.#answered(event.user_message_uuids);
-        this.#running = false;
-        // Helpers in the background use tools of their own.
-        for (const [id, parent] of [...this.#tools]) if (parent === '') this.#tools.delete(id);
-        if (this.background.helpers.length === 0) this.#tools.clear();
-        return {
-          kind: 'result',
-          prompts,
-          // Prompts that wait begin requests of their own.
-          queued: (event.queued_turn_count ?? 0) > this.#open.size,
-          refused: event.is_error === true && event.api_error_status === 401,
-          noConversation:
-            event.is_error === true && (event.errors ?? []).some((error) => error.includes('No conversation found')),
-        };
-      }
+        return this.#as(lines.controlCancelLineSchema, fields, ({ request_id: requestId }) => ({
+          kind: 'withdraws',
+          requestId,
+        }));
+      case 'control_response':
+        return this.#as(lines.controlResponseLineSchema, fields, ({ response: { subtype, request_id: requestId } }) =>
+          subtype === 'success' && requestId !== undefined ? { kind: 'carried-out', requestId } : null,
+        );
+      case 'result':
+        return this.#as(resultSchema, fields, (result) => this.#result(result));
+      default:
+        return null;
     }
   }
 
-  #finishTools(content: z.infer<typeof messageSchema>['content'], parent: string): LineMeaning | null {
+  #as<T extends z.ZodType>(schema: T, fields: Fields, read: (line: z.infer<T>) => LineMeaning | null) {
+    const parsed = schema.safeParse(fields);
+    return parsed.success ? read(parsed.data) : null;
+  }
+
+  #system(fields: Fields): LineMeaning | null {
+    const subtype = typeof fields.subtype === 'string' ? fields.subtype : undefined;
+    this.background.read(subtype, fields, this.#running);
+    if (subtype !== 'init') return null;
+    this.#running = true;
+    this.background.told();
+    return { kind: 'started' };
+  }
+
+  #noteCalls({ message, parent_tool_use_id: parent }: lines.AssistantLine): null {
+    for (const block of message.content) {
+      if (block.type !== 'tool_use' || !block.id) continue;
+      this.#tools.set(block.id, parent ?? '');
+      const command = asFields(block.input)?.command;
+      if (typeof command === 'string') this.background.called(block.id, command);
+    }
+    return null;
+  }
+
+  #result(result: z.infer<typeof resultSchema>): LineMeaning {
+    const prompts = this.#answered(result.user_message_uuids);
+    this.#running = false;
+    // Helpers in the background use tools of their own.
+    for (const [id, parent] of [...this.#tools]) if (parent === '') this.#tools.delete(id);
+    if (this.background.helpers.length === 0) this.#tools.clear();
+    const isError = result.is_error === true;
+    return {
+      kind: 'result',
+      prompts,
+      // Prompts that wait begin requests of their own.
+      queued: (result.queued_turn_count ?? 0) > this.#open.size,
+      refused: isError && result.api_error_status === 401,
+      noConversation: isError && (result.errors ?? []).some((error) => error.includes('No conversation found')),
+    };
+  }
+
+  #finishTools(content: ContentBlock[], parent: string): LineMeaning | null {
     let found = false;
-    for (const block of blocks(content)) {
+    for (const block of content) {
       if (block.type !== 'tool_result' || !block.tool_use_id) continue;
       found = true;
       this.#tools.delete(block.tool_use_id);
@@ -197,6 +176,12 @@ export class TurnTracker {
   }
 }
 
-function blocks(content: z.infer<typeof messageSchema>['content']): z.infer<typeof blockSchema>[] {
-  return typeof content === 'string' ? [] : content;
+/** What the CLI asks its host. */
+function askedBy({ request_id: requestId, request }: z.infer<typeof lines.controlRequestLineSchema>): LineMeaning {
+  const { subtype, tool_name: tool, callback_id: callback } = request;
+  if (subtype === 'hook_callback' && callback !== undefined) return { kind: 'calls-back', requestId, callback };
+  const input = asFields(request.input ?? {});
+  if (subtype !== 'can_use_tool' || tool === undefined || input === null) return { kind: 'asks', requestId, subtype };
+  const byRule = request.decision_reason_type === 'rule' || request.matched_ask_rule !== undefined;
+  return { kind: 'tool-asks', requestId, tool, input, byRule };
 }

@@ -1,9 +1,10 @@
 /** `assistant` and `user` lines: finished content blocks, tool results, and what the CLI puts between them. */
+
+import type { AssistantLine, ContentBlock, UserLine } from '../protocol/claude-line.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundValue, boundWord } from './bounds.ts';
 import { failureCause } from './failure.ts';
 import { withoutInternals } from './internals.ts';
-import type { AssistantLine, ContentBlock, UserLine } from './lines.ts';
 import type { Live, OpenStreamBlock, ReadEntry, ReaderState, ReadStep } from './reader-state.ts';
 import { entries, redundant } from './reader-state.ts';
 import { contentText, toolResult } from './tool-results.ts';

@@ -3,6 +3,7 @@
  * by hand instead of by a schema. Text and thinking go to viewers as deltas; nothing of it is stored, because the
  * finished block follows on an `assistant` line of its own, just before the block's `content_block_stop`.
  */
+import { asFields, type Fields } from '../protocol/claude-line.ts';
 import type { Usage } from '../protocol/journal.ts';
 import { boundWord } from './bounds.ts';
 import {
@@ -16,14 +17,6 @@ import {
   redundant,
   remember,
 } from './reader-state.ts';
-
-/** A JSON object of which nothing is known yet. */
-export type Fields = Record<string, unknown>;
-
-/** The value as an object with unknown fields; null where it is none (arrays included). */
-export function asFields(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
-}
 
 /** Tool input is reported as progress, not as text: once at its start and again after this many characters. */
 const INPUT_STEP = 2_000;

@@ -1,9 +1,10 @@
 /** The `result` line: Claude's last word on a turn. */
+
+import type { ResultLine } from '../protocol/claude-line.ts';
 import type { JournalBody, Usage } from '../protocol/journal.ts';
 import { boundText, boundWord } from './bounds.ts';
 import { failureCause } from './failure.ts';
 import { withoutInternals } from './internals.ts';
-import type { ResultLine } from './lines.ts';
 import type { ReaderState, ReadStep } from './reader-state.ts';
 import { dropBlocks, initialReaderState } from './reader-state.ts';
 

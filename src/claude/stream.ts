@@ -4,11 +4,12 @@
  * `unknown` entry with the raw line.
  */
 import type * as z from 'zod';
+import * as lines from '../protocol/claude-line.ts';
+import { asFields, type Fields } from '../protocol/claude-line.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundValue, boundWord } from './bounds.ts';
-import * as lines from './lines.ts';
 import { readAssistant, readUser } from './messages.ts';
-import { asFields, type Fields, readPartial } from './partial.ts';
+import { readPartial } from './partial.ts';
 import type { Live, ReaderState, ReadLine, ReadStep } from './reader-state.ts';
 import { dropBlocks, entries, redundant, remember } from './reader-state.ts';
 import { readResult } from './result.ts';

@@ -1,8 +1,8 @@
 /** `system` lines: what the CLI says about itself. */
 import type * as z from 'zod';
+import { systemLineSchemas as schemas } from '../protocol/claude-line.ts';
 import type { JournalBody } from '../protocol/journal.ts';
 import { boundText, boundWord } from './bounds.ts';
-import { systemLineSchemas as schemas } from './lines.ts';
 import type { ReaderState, ReadStep } from './reader-state.ts';
 import { dropBlocks, entries, live, redundant, remember } from './reader-state.ts';
 

@@ -1,9 +1,9 @@
 /** Results of tools: their text for the journal, and the lines a file edit changed. */
+
+import { asFields, type ContentBlock, contentBlockSchema, editResultSchema } from '../protocol/claude-line.ts';
 import type { Hunk, JournalBody } from '../protocol/journal.ts';
 import { boundText, boundWord, cutAt } from './bounds.ts';
 import { withoutNotes } from './internals.ts';
-import { type ContentBlock, contentBlockSchema, editResultSchema } from './lines.ts';
-import { asFields } from './partial.ts';
 
 type ToolResult = Extract<JournalBody, { kind: 'tool-result' }>;
 

@@ -1,11 +1,20 @@
 /**
- * Shapes of the lines the CLI prints with `--output-format stream-json --verbose`, as far as the journal needs them.
+ * Shapes of the lines the CLI prints with `--output-format stream-json --verbose`, as far as anyone here needs them: the
+ * Worker makes the journal of them, and the sandbox server follows by them what Claude is doing.
  * Measured with CLI 2.1.330; fields never seen there follow `sdk.d.ts` of @anthropic-ai/claude-agent-sdk 0.3.330.
  *
  * Tolerant on purpose: unknown keys are ignored, everything that is not needed to give the line a meaning may be
  * missing or of another type. A line that does not even fit these shapes is kept as `unknown`.
  */
 import * as z from 'zod';
+
+/** An object, whatever is in it. */
+export type Fields = Record<string, unknown>;
+
+/** @returns the fields of an object; null for anything else, arrays too */
+export function asFields(value: unknown): Fields | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+}
 
 /** A wish: the value where it has the expected type, undefined where it is missing or has another. */
 function wish<T extends z.ZodType>(schema: T) {
@@ -111,7 +120,10 @@ export const resultLineSchema = z.object({
   model_usage_since_last_result: wish(modelUsageSchema),
   permission_denials: wish(z.array(z.object({ tool_name: z.string() }))),
   user_message_uuid: text,
+  /** The prompts that it answers. */
   user_message_uuids: texts,
+  /** Prompts that wait at the CLI. */
+  queued_turn_count: number,
   ...apiFailure,
 });
 export type ResultLine = z.infer<typeof resultLineSchema>;
@@ -137,16 +149,31 @@ export const controlRequestLineSchema = z.object({
     tool_use_id: text,
     input: z.unknown().optional(),
     decision_reason: text,
+    decision_reason_type: text,
+    matched_ask_rule: z.unknown().optional(),
+    /** Of a `hook_callback`: the name it was given when the CLI was started. */
+    callback_id: text,
   }),
 });
 
 export const controlCancelLineSchema = z.object({ request_id: z.string() });
 
 export const controlResponseLineSchema = z.object({
-  response: z.object({ subtype: z.string(), error: text }),
+  response: z.object({ subtype: z.string(), request_id: text, error: text }),
 });
 
-export const commandLifecycleLineSchema = z.object({ state: z.string() });
+/** What becomes of a prompt: `queued` when the CLI has it, `started` when it goes into the conversation. */
+export const commandLifecycleLineSchema = z.object({
+  type: z.literal('command_lifecycle'),
+  command_uuid: text,
+  state: z.string(),
+});
+
+/** A request of Claude's begins, or goes on, with these prompts read. */
+export const promptsReadLineSchema = z.object({
+  type: z.enum(['system', 'assistant']),
+  user_message_uuids: z.array(z.string()),
+});
 
 export const toolProgressLineSchema = z.object({
   subagent_retry: wish(
@@ -193,7 +220,16 @@ export const systemLineSchemas = {
   compact_boundary: z.object({
     compact_metadata: z.object({ trigger: z.string(), pre_tokens: number, post_tokens: number }),
   }),
-  task_started: z.object({ task_id: z.string(), tool_use_id: text, description: z.string(), task_type: text }),
+  background_tasks_changed: z.object({
+    tasks: z.array(z.object({ task_id: z.string(), task_type: text, description: text })),
+  }),
+  task_started: z.object({
+    task_id: z.string(),
+    tool_use_id: text,
+    description: z.string(),
+    task_type: text,
+    is_backgrounded: flag,
+  }),
   task_progress: z.object({ task_id: z.string(), tool_use_id: text, description: z.string() }),
   task_updated: z.object({
     task_id: z.string(),
