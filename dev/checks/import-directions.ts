@@ -19,7 +19,7 @@ const TIERS = [
   ['github'],
   ['store'],
   ['observability', 'config.ts'],
-  ['protocol', 'claude-quota'],
+  ['protocol', 'claude-quota', 'kernel'],
   ['lib'],
 ];
 /** The rooms of src/session from left to right, as above; files beside the rooms know them all. */
@@ -35,10 +35,13 @@ const PURE = [
   'src/protocol/',
   'src/claude/',
   'src/claude-quota/',
+  'src/kernel/',
   'src/session/lifecycle/',
   'src/session/effects/log-document.ts',
   'src/session/inbound/related-issues-text.ts',
   'src/session/inbound/webhook-to-event.ts',
+  'src/session/storage/effect-rules.ts',
+  'src/session/storage/gathering.ts',
   'src/session/viewers/session-view.ts',
   'src/github/pull-request-text.ts',
   'src/linear/guidance.ts',

@@ -62,7 +62,7 @@ describe('the check of imports', () => {
 
   it('refuses a room of the session that imports one to its left, and a folder with more than 20 files', () => {
     file('src/session/effects/perform.ts', 'export const perform = () => 1;\n');
-    file('src/session/storage/outbox.ts', "export * from '../effects/perform.ts';\n");
+    file('src/session/storage/journal.ts', "export * from '../effects/perform.ts';\n");
     for (let number = 0; number < 21; number++) file(`src/store/table-${number}.ts`, 'export {};\n');
     const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
     expect(status).toBe(1);

@@ -1,11 +1,12 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GitHubError } from '../../src/github/errors.ts';
+import { Outbox, type Pending } from '../../src/kernel/outbox.ts';
 import { LinearError } from '../../src/linear/api/errors.ts';
 import { SandboxError } from '../../src/sandbox/sandbox.ts';
 import { SetupError } from '../../src/session/effects/effect-context.ts';
 import { toFailure } from '../../src/session/effects/failure.ts';
-import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { DatabaseError } from '../../src/store/database.ts';
 import { created, newThread, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
@@ -47,7 +48,10 @@ describe('an attempt at an effect that fails', () => {
     const outside = new Outside();
     const remove = Outbox.prototype.remove;
     let isRefused = false;
-    vi.spyOn(Outbox.prototype, 'remove').mockImplementation(function (this: Outbox, pending: Pending[]) {
+    vi.spyOn(Outbox.prototype, 'remove').mockImplementation(function (
+      this: Outbox<Effect>,
+      pending: Pending<Effect>[],
+    ) {
       if (!isRefused && pending.some(({ effect }) => effect.kind === 'start-sandbox')) {
         isRefused = true;
         throw new Error('the storage is full');

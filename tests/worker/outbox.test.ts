@@ -1,10 +1,11 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { INTERRUPTION_LIMIT } from '../../src/session/lifecycle/effects/retry-policies.ts';
+import { INTERRUPTION_LIMIT } from '../../src/kernel/attempt.ts';
+import { Outbox, type Pending } from '../../src/kernel/outbox.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { sessionEffects } from '../../src/session/storage/effect-rules.ts';
 import { MOST_TOGETHER } from '../../src/session/storage/gathering.ts';
-import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
 import { createTables } from '../../src/session/storage/tables.ts';
 import { created, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
@@ -19,12 +20,14 @@ function say(id: string, type: 'action' | 'response', dueAt?: number): Effect {
 }
 
 /** An outbox of its own, with a way to begin its next life. */
-async function withOutbox(test: (outbox: Outbox, next: (now: number) => Outbox) => void): Promise<void> {
+async function withOutbox(
+  test: (outbox: Outbox<Effect>, next: (now: number) => Outbox<Effect>) => void,
+): Promise<void> {
   const stub = env.ISSUE_SESSION.getByName(crypto.randomUUID());
   await runInDurableObject(stub, (_, { storage }) => {
     createTables(storage);
     const next = (now: number) => {
-      const outbox = new Outbox(storage.sql);
+      const outbox = new Outbox(storage.sql, sessionEffects);
       outbox.load(now);
       return outbox;
     };
@@ -32,7 +35,7 @@ async function withOutbox(test: (outbox: Outbox, next: (now: number) => Outbox) 
   });
 }
 
-const ids = (pending: Pending[] | undefined) =>
+const ids = (pending: Pending<Effect>[] | undefined) =>
   pending?.map(({ effect }) => (effect.kind === 'say' ? effect.id : effect.kind));
 const failed = { error: 'away', cause: 'passing', notBefore: null } as const;
 

@@ -1,12 +1,14 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { Outbox, type Pending } from '../../src/kernel/outbox.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
+import { sessionEffects } from '../../src/session/storage/effect-rules.ts';
 import { Journal } from '../../src/session/storage/journal.ts';
-import { Outbox, type Pending } from '../../src/session/storage/outbox.ts';
 import { StateStore } from '../../src/session/storage/state-store.ts';
 import { createTables } from '../../src/session/storage/tables.ts';
 import { call, callResult, init, SessionPlay } from '../unit/support/session-play.ts';
@@ -18,7 +20,7 @@ class Session {
   readonly #storage: DurableObjectStorage;
   readonly #store: StateStore;
   readonly #journal: Journal;
-  readonly #outbox: Outbox;
+  readonly #outbox: Outbox<Effect>;
   #state: SessionState;
   #ids = 0;
   /** Activities that Linear was told. */
@@ -29,7 +31,7 @@ class Session {
     storage.transactionSync(() => createTables(storage));
     this.#store = new StateStore(storage.sql);
     this.#journal = new Journal(storage.sql);
-    this.#outbox = new Outbox(storage.sql);
+    this.#outbox = new Outbox(storage.sql, sessionEffects);
     this.prompt('p1');
     this.#play.started();
     this.#state = this.#play.state;
@@ -56,7 +58,7 @@ class Session {
     for (const leased of this.#outbox.lease(this.#play.now)) this.#done(leased);
   }
 
-  #done(leased: Pending[]): void {
+  #done(leased: Pending<Effect>[]): void {
     const [first] = leased;
     if (!first) return;
     this.told += leased.filter(({ effect }) => effect.kind === 'say').length;

@@ -1,10 +1,10 @@
 /** Sorts what was thrown while an effect was carried out: may another attempt succeed, what is waited for, what can be done. */
 import { GitHubError } from '../../github/errors.ts';
+import type { Failure, Retryable, Terminal } from '../../kernel/attempt.ts';
 import { asError } from '../../lib/error.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { SandboxError } from '../../sandbox/sandbox.ts';
 import { DatabaseError } from '../../store/database.ts';
-import type { Failure, Retryable, Terminal } from '../lifecycle/effects/failure.ts';
 import { SetupError } from './effect-context.ts';
 
 /** What a thrown error means for the effect. What is not known is tried again. */

@@ -2,11 +2,12 @@
  * Carries out effects: one performer for each kind, beside its definition in the lifecycle (session/lifecycle/effects/). What
  * becomes of an attempt is data; nothing is thrown.
  */
+import type { Attempt } from '../../kernel/attempt.ts';
 import { settledWithin } from '../../lib/timeout.ts';
-import type { Failure } from '../lifecycle/effects/failure.ts';
 import { attemptLimitMs } from '../lifecycle/effects/index.ts';
 import type { EffectResult } from '../lifecycle/model/effect-results.ts';
 import { type Effect, type EffectKind, isThreadEffect } from '../lifecycle/model/effects.ts';
+import type { SessionEvent } from '../lifecycle/model/events.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 import { toFailure } from './failure.ts';
 import { attachPullRequest, lookAtIssue, openThread, startIssue } from './linear-issue.ts';
@@ -48,20 +49,20 @@ function performerOf<K extends EffectKind>(kind: K): Perform<K> {
   return performers[kind];
 }
 
-/** What became of an attempt. */
-export type Attempt = { kind: 'done'; result: EffectResult } | Failure;
-
 /**
  * Carries out effects that travel together: one, or several of the same thread in Linear. Never rejects.
- * @returns what they brought back, or why they failed; an attempt without an answer within the limit of its kind has failed
+ * @returns the event that takes in what they brought back, or why they failed; an attempt without an answer within the limit of its kind has failed
  */
-export async function attempt(effects: readonly [Effect, ...Effect[]], surroundings: Surroundings): Promise<Attempt> {
+export async function attempt(
+  effects: readonly [Effect, ...Effect[]],
+  surroundings: Surroundings,
+): Promise<Attempt<SessionEvent>> {
   try {
     const limitMs = attemptLimitMs(effects);
     const result = await settledWithin(limitMs, perform(effects, surroundings));
     // What it comes to later changes nothing: effects are safe to do twice, and the next attempt tells.
     if (result === 'late') throw new Error(`no answer within ${limitMs / 60_000} minutes`);
-    return { kind: 'done', result };
+    return { kind: 'done', event: { type: 'effect-done', effect: effects[0], result } };
   } catch (error) {
     return toFailure(error);
   }

@@ -2,7 +2,7 @@
  * The lifecycle of an issue session: a pure function from a state and an event to the next state, the journal entries
  * and the effects. Everything that can happen is an event; time and ids are passed in.
  */
-
+import type { StepContext } from '../../kernel/program.ts';
 import { afterClockMove } from './clock-moves.ts';
 import { effectDelayed, effectDone, effectFailed } from './effects/index.ts';
 import { threadExpected } from './expected-thread.ts';
@@ -11,7 +11,7 @@ import { dueDeadlines, isSilenceTrouble } from './model/deadlines.ts';
 import type { EventOf, SessionEvent } from './model/events.ts';
 import { saveDueAfter } from './model/standing.ts';
 import { currentTurn, OPENING, type SessionState, type StopKind } from './model/state.ts';
-import { Step, type StepContext, type Transition } from './model/transition.ts';
+import { Step, type Transition } from './model/transition.ts';
 import { callsSince } from './model/unconfirmed-calls.ts';
 import { tellThreads } from './narration/tell-threads.ts';
 import { contextArrived, prompted, tellEdit } from './prompts.ts';

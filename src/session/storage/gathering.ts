@@ -1,17 +1,13 @@
 /** What was gathered for a thread in Linear: sent whole, or, where it is too much for that, with one line for the oldest steps (pure). */
+import type { Condensed, Waiting as WaitingEffect } from '../../kernel/effect-rules.ts';
 import { type Effect, isAwaited, isThreadEffect } from '../lifecycle/model/effects.ts';
+
+type Waiting = WaitingEffect<Effect>;
 
 /** Most effects of a thread in one request to Linear. */
 export const MOST_TOGETHER = 25;
 /** So many are sent whole, in three requests one after the other: an answer behind them is still there within two seconds. */
 export const MOST_WHOLE = 3 * MOST_TOGETHER;
-
-/** What is known of an effect that waits. `attempts`: one that was tried may be in Linear already. */
-interface Waiting {
-  effect: Effect;
-  attempts: number;
-  isAlone?: boolean;
-}
 
 /**
  * Which effects of a thread are left out, where it has too many, so that the rest fits into one request: the oldest steps that nobody waits for and
@@ -35,6 +31,13 @@ export function lineFor(first: Extract<Effect, { kind: 'say' }>, steps: number):
   const body = `${steps} steps are not listed here; the live session shows all of them.`;
   const activity = { content: { type: 'thought' as const, body }, ephemeral: false };
   return { ...first, activity, urgency: 'news' };
+}
+
+/** Leaves out what is too much for a thread, and says in one line how many steps that is; null: all of it fits. */
+export function condense<W extends Waiting>(lane: W[]): Condensed<W> | null {
+  const [first, ...others] = leftOut(lane);
+  if (first?.effect.kind !== 'say') return null;
+  return { first, others, instead: lineFor(first.effect, others.length + 1) };
 }
 
 /** The first effect of a lane, with those after it that travel in the same request. */

@@ -1,4 +1,5 @@
 /** The journal in the object's SQLite: append-only, numbered from 1 without gaps. */
+import type { Sql, SqlValue } from '../../kernel/platform.ts';
 import type { JournalEntry, JournalKind } from '../../protocol/journal.ts';
 import type { Draft } from '../lifecycle/model/transition.ts';
 import { fitJson } from './fit.ts';
@@ -24,7 +25,7 @@ const ASKED_BEFORE = `
       FROM turns AS earlier WHERE earlier.turn BETWEEN 1 AND ?1 - 1 ORDER BY earlier.turn DESC LIMIT 1), 0)
   ORDER BY seq`;
 
-interface Row extends Record<string, SqlStorageValue> {
+interface Row extends Record<string, SqlValue> {
   seq: number;
   at: number;
   turn: number;
@@ -32,13 +33,13 @@ interface Row extends Record<string, SqlStorageValue> {
 }
 
 export class Journal {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
   /** Number of the last entry; null while it has not been looked up. */
   #head: number | null = null;
   /** Turn of the last entry that was appended in this life. */
   #turn: number | null = null;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
   }
 

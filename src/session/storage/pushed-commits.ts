@@ -1,5 +1,7 @@
 /** The commits that a session has pushed, with their parents: what the gateway judges by whether a push may replace them. */
 
+import type { Sql } from '../../kernel/platform.ts';
+
 /** Past this many the oldest are forgotten: then they are no longer the session's to replace. */
 const MAX_KEPT = 20_000;
 const TABLE = `CREATE TABLE IF NOT EXISTS pushed_commits (
@@ -11,9 +13,9 @@ export interface PushedCommit {
 }
 
 export class PushedCommits {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
   }
 

@@ -2,7 +2,7 @@
  * What has been accepted already, by its idempotency keys (the delivery's id, and a key made of its content): a delivery is taken in
  * once, however often and in whatever guise it arrives.
  */
-
+import type { Sql } from '../../kernel/platform.ts';
 import { fingerprint } from '../../lib/fingerprint.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 
@@ -10,9 +10,9 @@ import { cutWhole } from '../../protocol/text/sendable-text.ts';
 const LONGEST_KEY = 500;
 
 export class Deliveries {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
   }
 

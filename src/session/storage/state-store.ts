@@ -6,12 +6,14 @@
  * own. Once that has grown, the snapshot is written again. Parts that are long (context, open questions) lie in rows of their
  * own and are written when they change. What Claude's tools did is in the journal already and is read from there.
  */
+import { Pieces } from '../../kernel/pieces.ts';
+import type { Sql } from '../../kernel/platform.ts';
+import type { Readable } from '../../kernel/versions.ts';
 import { messageOf } from '../../lib/error.ts';
 import type { JournalBody } from '../../protocol/journal.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
 import { noteCall, type RecentCall } from '../lifecycle/model/unconfirmed-calls.ts';
-import { Pieces } from './pieces.ts';
-import { type Upgraded, upgradeEntry, upgradeState } from './upgrade.ts';
+import { upgradeEntry, upgradeState } from './upgrade.ts';
 
 /** A part whose JSON is longer than this lies in a row of its own; UTF-16 code units. */
 const LONG_PART = 2_000;
@@ -54,7 +56,7 @@ export interface StepOutput {
 }
 
 export class StateStore {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
   readonly #pieces: Pieces;
   /** The state as it is stored; null before the first. */
   #saved: SessionState | null = null;
@@ -65,13 +67,13 @@ export class StateStore {
   /** When the sandbox was heard of last, as stored. */
   #heardAt = 0;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     this.#pieces = new Pieces(sql);
   }
 
   /** The state as last saved, and what was stored as it is; null for an object to which nothing has happened. */
-  load(): { state: Upgraded<SessionState>; stored: unknown } | null {
+  load(): { state: Readable<SessionState>; stored: unknown } | null {
     const [row] = this.#sql.exec<{ json: string }>('SELECT json FROM state').toArray();
     if (!row) return null;
     let stored: Record<string, unknown> | null = null;

@@ -1,6 +1,6 @@
 /** The last checkpoint's manifest, as an issue session keeps it. */
+import { Pieces } from '../../kernel/pieces.ts';
 import type { CheckpointManifest } from '../../protocol/checkpoint.ts';
-import { Pieces } from './pieces.ts';
 
 const KEY = 'checkpoint';
 /** Longest JSON that lies under a key, in UTF-16 code units. One of many files is longer, and lies in rows (see pieces.ts). */

@@ -2,7 +2,14 @@
  * The tables of an issue session, by version. They are made by its first event, not by its constructor: an object that is
  * merely asked whether it exists stores nothing. What is released is never edited; a change is another migration.
  */
-import { createSchema, type Migration, migrate, type SchemaState } from '../../store/object-schema.ts';
+import { KERNEL_TABLES, type Sql } from '../../kernel/platform.ts';
+import {
+  createSchema,
+  type Migration,
+  migrate,
+  type ObjectStorage,
+  type SchemaState,
+} from '../../store/object-schema.ts';
 
 const FIRST_TABLES = `
   CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL) STRICT;
@@ -50,35 +57,31 @@ const MIGRATIONS: readonly Migration[] = [
  * what the migrations do. A test compares the two.
  */
 const TABLES = `
+  ${KERNEL_TABLES}
   CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL) STRICT;
   CREATE TABLE prompts (id TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE deliveries (key TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, turn INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
     state TEXT) STRICT;
-  CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY, effect TEXT NOT NULL, attempts INTEGER NOT NULL, next_at INTEGER NOT NULL,
-    last_error TEXT) STRICT;
   CREATE TABLE turns (turn INTEGER PRIMARY KEY, first INTEGER NOT NULL) STRICT;
-  CREATE TABLE pieces (name TEXT NOT NULL, piece INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (name, piece))
-    STRICT, WITHOUT ROWID;
   CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL) STRICT;
 `;
 
 /** Version of an object that has tables and says none. */
 const UNVERSIONED = 1;
 
-export function hasTables(sql: SqlStorage): boolean {
+export function hasTables(sql: Sql): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'state'").toArray().length > 0;
 }
 
 /** Brings the tables of an object that has some up to date. Never throws. */
-export function updateTables(storage: DurableObjectStorage): SchemaState {
+export function updateTables(storage: ObjectStorage): SchemaState {
   return migrate(storage, MIGRATIONS, UNVERSIONED);
 }
 
 /** Makes the tables. To be called once, inside of the transaction of the first event. @throws what SQLite throws */
-export function createTables(storage: DurableObjectStorage): void {
+export function createTables(storage: ObjectStorage): void {
   createSchema(storage, ({ sql }) => sql.exec(TABLES), MIGRATIONS.length);
 }
 

@@ -3,6 +3,7 @@
  * released is kept as a fixture (tests/fixtures/released), and has to be readable here. Pure.
  */
 import * as z from 'zod';
+import { type Readable, toNewest } from '../../kernel/versions.ts';
 import { type JournalBody, journalBodySchema } from '../../protocol/journal.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { phaseSchema } from '../../protocol/viewer.ts';
@@ -10,16 +11,13 @@ import { isEffectKind, storedSchema } from '../lifecycle/effects/index.ts';
 import type { Effect } from '../lifecycle/model/effects.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
 
-/** Something stored, as this version knows it; or why it cannot be read, as text for people. */
-export type Upgraded<T> = { ok: true; value: T } | { ok: false; why: string };
-
-/** Version of the state that this code writes. */
-export const STATE_VERSION = 1;
-
 type Stored = Record<string, unknown>;
 
 /** What leads from a version of the state to the next one; the first of version 1. */
 const STATE_STEPS: readonly ((state: Stored) => Stored)[] = [];
+
+/** Version of the state that this code writes. */
+export const STATE_VERSION = 1;
 
 const time = z.number();
 const turnSchema = z.looseObject({ number: z.number(), prompts: z.array(z.looseObject({ promptId: z.string() })) });
@@ -69,17 +67,10 @@ const stateSchema = z.looseObject({
 });
 
 /** @param stored the state as it was stored, parsed */
-export function upgradeState(stored: unknown): Upgraded<SessionState> {
-  const version = versionOf(stored);
-  if (version === null) return { ok: false, why: 'its state has no version' };
-  if (version > STATE_VERSION) {
-    return {
-      ok: false,
-      why: `its state has version ${version}, and this version of Cyrus reads up to ${STATE_VERSION}`,
-    };
-  }
-  let state = stored as Stored;
-  for (const step of STATE_STEPS.slice(version - 1)) state = step(state);
+export function upgradeState(stored: unknown): Readable<SessionState> {
+  const newest = toNewest(stored, STATE_STEPS, 'its state');
+  if (!newest.ok) return newest;
+  const { value: state } = newest;
   const phase = z.looseObject({ phase: z.looseObject({ name: z.string() }) }).safeParse(state);
   if (phase.success && !phaseSchema.safeParse(phase.data.phase.name).success) {
     return {
@@ -93,15 +84,10 @@ export function upgradeState(stored: unknown): Upgraded<SessionState> {
   return { ok: true, value: state as unknown as SessionState };
 }
 
-function versionOf(stored: unknown): number | null {
-  const parsed = z.looseObject({ version: z.int().positive() }).safeParse(stored);
-  return parsed.success ? parsed.data.version : null;
-}
-
 const kindOfEffect = z.looseObject({ kind: z.string() });
 
 /** @param json an effect as it was stored */
-export function upgradeEffect(json: string): Upgraded<Effect> {
+export function upgradeEffect(json: string): Readable<Effect> {
   try {
     const stored: unknown = JSON.parse(json);
     const { kind } = kindOfEffect.parse(stored);

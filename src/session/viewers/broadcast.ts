@@ -1,17 +1,14 @@
 /** What those who watch a session are told: the journal as it grows, what is still being written, and the header. */
-import type { Live } from '../../claude/stream.ts';
 import type { JournalEntry } from '../../protocol/journal.ts';
 import { PAGE_PROTOCOL } from '../../protocol/version.ts';
 import type { OpenBlock, SessionView, ViewerFrame } from '../../protocol/viewer.ts';
 import type { SessionState } from '../lifecycle/model/state.ts';
+import type { Written } from '../storage/transition-writer.ts';
 import { joinFrames, OpenBlocks } from './open-blocks.ts';
 import { Viewers } from './sockets.ts';
 
 /** Shortest time between two headers that differ in their counts alone, in ms. */
 const COUNTS_EVERY_MS = 2_000;
-
-/** Something that a transition has put out: an entry, or a piece of one that is not whole yet. */
-export type Written = { entry: JournalEntry; block: string | undefined } | { live: Live };
 
 /** How entries of the journal are read, and where it stands. */
 interface JournalReader {

@@ -4,7 +4,6 @@
  */
 import * as z from 'zod';
 import type { SessionView } from '../../protocol/viewer.ts';
-import type { SessionEvent } from '../lifecycle/model/events.ts';
 import { initialState, type SessionState } from '../lifecycle/model/state.ts';
 import { viewOf } from './session-view.ts';
 
@@ -54,9 +53,4 @@ const WHAT_TO_DO =
 
 export function readOnlyView({ shown, words }: ReadOnly, workspaceName: string, scriptedModel: boolean): SessionView {
   return { ...viewOf(shown, { workspaceName, scriptedModel }), reason: words, readOnly: words };
-}
-
-/** The thread in which somebody asked for something that cannot be taken now; null if nobody is told. */
-export function askedIn(event: SessionEvent): string | null {
-  return event.type === 'prompted' || event.type === 'stop-requested' ? event.agentSessionId : null;
 }

@@ -5,11 +5,11 @@
 import { env } from 'cloudflare:workers';
 import { z } from 'zod';
 import app, { IssueSession as CyrusIssueSession, LinearWorkspace as CyrusLinearWorkspace } from '../../../src/index.ts';
+import { Outbox } from '../../../src/kernel/outbox.ts';
 import type { Call, CallResult } from '../../../src/linear/api/call.ts';
 import type { EventBatch } from '../../../src/protocol/sandbox.ts';
 import type { Accepted, Delivery, Ingested } from '../../../src/session/inbound/delivery.ts';
 import { isAwaited } from '../../../src/session/lifecycle/model/effects.ts';
-import { Outbox } from '../../../src/session/storage/outbox.ts';
 import { StateStore } from '../../../src/session/storage/state-store.ts';
 import { turnAlarms, turnClock } from './clock.ts';
 import { CrashPoints } from './crash-points.ts';

@@ -3,6 +3,7 @@
  * beside the pure core, in `src/session/effects/perform.ts`, as exhaustive as this table.
  */
 import type * as z from 'zod';
+import type { Cause, RetryPolicy } from '../../../kernel/attempt.ts';
 import type { Effect, EffectKind } from '../model/effects.ts';
 import type { EventOf } from '../model/events.ts';
 import type { Step } from '../model/transition.ts';
@@ -10,7 +11,6 @@ import { askPlace, findRoom, givePlace } from './capacity.ts';
 import type { EffectDefinition } from './definition.ts';
 import { attachPullRequest, lookAtIssue, startIssue } from './issue.ts';
 import { archiveTurn, indexSession, openPullRequest } from './records.ts';
-import type { Cause, RetryPolicy } from './retry-policies.ts';
 import { answerSandbox, decideSandbox, promptSandbox, purgeSandbox, startSandbox, stopSandbox } from './sandbox.ts';
 import { openThread, say, show } from './threads.ts';
 
@@ -72,12 +72,6 @@ export function describeEffect(effect: Effect): string {
 /** @returns how this effect is retried after a failure of this cause; null: it is not */
 export function retryPolicy({ kind }: Effect, cause: Cause): RetryPolicy | null {
   return definitions[kind].retry[cause];
-}
-
-/** True when an effect that failed for the `attempts`-th time is given up. */
-export function isGivenUp(effect: Effect, attempts: number, cause: Cause): boolean {
-  const policy = retryPolicy(effect, cause);
-  return policy === null || attempts >= policy.attempts;
 }
 
 /** How long an attempt at these effects together may take, in ms. */

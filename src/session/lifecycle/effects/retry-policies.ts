@@ -1,18 +1,5 @@
 /** How effects are retried, as data. Each definition names the policy of its kind. Durations in ms. */
-import type { Backoff } from '../../../lib/backoff.ts';
-
-/** How waits between attempts grow, and when there are no more. */
-export interface RetryPolicy extends Backoff {
-  /** The effect is given up after so many attempts. */
-  attempts: number;
-}
-
-/**
- * Why an attempt failed, where another one may succeed.
- * - `passing`: a service is away, slow or busy
- * - `unauthorized`: an admin has to install the app again, or to correct a secret
- */
-export type Cause = 'passing' | 'unauthorized';
+import type { RetryPolicy } from '../../../kernel/attempt.ts';
 
 /** How one kind of effect is retried. */
 export interface Retry {
@@ -39,9 +26,3 @@ export const A_MONTH: RetryPolicy = { initialMs: 30_000, coefficient: 2, maximum
 export const USUAL_ATTEMPT_LIMIT_MS = 3 * 60_000;
 /** For what moves files or starts containers. */
 export const LONG_ATTEMPT_LIMIT_MS = 10 * 60_000;
-
-/**
- * So often in a row may the object end while an effect is carried out; then the effect itself is taken for the cause, and
- * given up.
- */
-export const INTERRUPTION_LIMIT = 6;

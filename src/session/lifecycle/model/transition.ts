@@ -1,5 +1,6 @@
 /** One step of the lifecycle: collects what an event changes. No I/O, no clock, no randomness of its own. */
 import type { Live } from '../../../claude/stream.ts';
+import type { Transition as Change, StepContext } from '../../../kernel/program.ts';
 import { headline } from '../../../lib/markdown.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import { type Effect, SANDBOX_LANE, type ThreadChange, urgencyOf } from './effects.ts';
@@ -16,25 +17,14 @@ export interface Draft {
   block?: string;
 }
 
-/** What a step brings about; the object commits all of it in one transaction. */
-export interface Transition {
-  state: SessionState;
+/** What a step brings about; the engine commits all of it in one transaction. */
+export interface Transition extends Change<SessionState, Effect> {
   /** Entries and live output in the order in which they happened. */
   output: ({ entry: Draft } | { live: Live })[];
-  effects: Effect[];
   /** Texts of prompts that the lifecycle itself asks, by id. */
   prompts: { promptId: string; text: string }[];
   /** Prompts that are asked again under another id, with the text of `of`. */
   copies: { promptId: string; of: string }[];
-  /** Lanes of the outbox whose waiting effects have become pointless; emptied before `effects` are added. */
-  cancelledLanes: string[];
-}
-
-export interface StepContext {
-  /** Milliseconds since the epoch. */
-  now: number;
-  /** A fresh UUID v4. */
-  newId: () => string;
 }
 
 export class Step {

@@ -3,6 +3,7 @@
  * The lifecycle notes what happened; what a thread in Linear hears of that, and when, is decided here alone. Pure.
  */
 import { readPlan } from '../../../claude/plan.ts';
+import type { StepContext } from '../../../kernel/program.ts';
 import { cutText } from '../../../lib/markdown.ts';
 import { type SharedFile, sharedNames } from '../../../protocol/files.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
@@ -11,7 +12,6 @@ import { isClosing, type Message } from '../model/messages.ts';
 import type { Circumstances, Note } from '../model/narration.ts';
 import { initialPace, schedule, type Urgency } from '../model/post-pacing.ts';
 import { type SessionState, type Thread, threadKnown } from '../model/state.ts';
-import type { StepContext } from '../model/transition.ts';
 import { narrate, takeCue } from './narrate.ts';
 
 /** Longest thinking that is told in Linear, in UTF-16 code units; the page has the whole. */

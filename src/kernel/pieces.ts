@@ -3,6 +3,8 @@
  * (developers.cloudflare.com/durable-objects/platform/limits), and no value here comes near it.
  */
 
+import type { Sql } from './platform.ts';
+
 /** Longest piece, in UTF-16 code units; in UTF-8 at most three times as many bytes, below 1 MB. */
 const PIECE_LENGTH = 300_000;
 
@@ -14,9 +16,9 @@ const ADD = `INSERT INTO pieces (name, piece, text) VALUES (?, ?, ?)
   ON CONFLICT (name, piece) DO NOTHING RETURNING piece`;
 
 export class Pieces {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
   }
 

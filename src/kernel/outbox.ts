@@ -1,22 +1,19 @@
 /**
- * The outbox: effects that are due, in the object's SQLite and, as the object is their only reader, in its memory. An
- * effect is written in the transaction of the state that calls for it, leased while it is carried out, and removed in
- * the transaction that takes in its outcome. What a crash interrupts is due in the next life.
+ * The outbox: effects that are due, in SQLite and, as the engine is their only reader, in memory. An effect is written in the
+ * transaction of the state that calls for it, leased while it is carried out, and removed in the transaction that takes in
+ * its outcome. What a crash interrupts is due in the next life.
  *
  * A row written is what the platform charges for, so most effects cost two: the row is written with its first attempt counted
- * from the time at which it is due, and removed. What the next activity replaces in Linear anyway is kept in memory alone.
+ * from the time at which it is due, and removed. What a later effect replaces anyway is kept in memory alone.
  */
-import { backoff } from '../../lib/backoff.ts';
-import { log } from '../../observability/log.ts';
-import { isCovered, isGivenUp, isSuperseded, laneOf, retryPolicy } from '../lifecycle/effects/index.ts';
-import { type Cause, INTERRUPTION_LIMIT } from '../lifecycle/effects/retry-policies.ts';
-import { dueTime, type Effect, isAwaited, isPassing, isThreadEffect } from '../lifecycle/model/effects.ts';
-import { leftOut, lineFor, together } from './gathering.ts';
+import { backoff } from '../lib/backoff.ts';
+import { type Cause, INTERRUPTION_LIMIT, isGivenUp } from './attempt.ts';
+import type { EffectRules, Waiting } from './effect-rules.ts';
 import { Pieces } from './pieces.ts';
-import { upgradeEffect } from './upgrade.ts';
+import type { Sql, SqlValue } from './platform.ts';
 
 /**
- * When to look after an effect that is being carried out, in ms: soon after it began, then every few seconds. If the object
+ * When to look after an effect that is being carried out, in ms: soon after it began, then every few seconds. If the program
  * ends meanwhile, that is when it comes back.
  */
 const FIRST_LOOK_MS = 2_000;
@@ -29,16 +26,14 @@ const LONG_EFFECT = 100_000;
 const MOST_AT_ONCE = 200_000;
 /** No effect waits longer than this, in ms: a time further off was set on another clock. */
 const LONGEST_WAIT_MS = 2 * 3_600_000;
-/** What `last_error` says while an effect is carried out, with how often in a row the object ended meanwhile. */
+/** What `last_error` says while an effect is carried out, with how often in a row the program ended meanwhile. */
 const UNDER_WAY = 'under way, interruption ';
 
-export interface Pending {
+/** An effect in the outbox. `attempts` includes the present one once it is leased. */
+export interface Pending<Effect> extends Waiting<Effect> {
   id: number;
-  effect: Effect;
-  /** Attempts so far, the present one included once leased. */
-  attempts: number;
   nextAt: number;
-  /** How often in a row the object ended while this was carried out. */
+  /** How often in a row the program ended while this was carried out. */
   interruptions: number;
   /** When the present attempt began. */
   leasedAt?: number;
@@ -48,13 +43,11 @@ export interface Pending {
   isInPieces?: boolean;
   /** It has no row: a crash loses it. */
   isUnstored?: boolean;
-  /** Together with others it was refused, so that it is sent by itself. */
-  isAlone?: boolean;
   /** A person waits for it, and its lane has been tried because of it. */
   hasHurried?: boolean;
 }
 
-interface Row extends Record<string, SqlStorageValue> {
+interface Row extends Record<string, SqlValue> {
   id: number;
   effect: string;
   attempts: number;
@@ -62,23 +55,31 @@ interface Row extends Record<string, SqlStorageValue> {
   last_error: string | null;
 }
 
-export class Outbox {
-  readonly #sql: SqlStorage;
+/** Told of an effect that is left where it is, for a version that knows it. */
+export type OnUnknown = (unknown: { id: number; why: string }) => void;
+
+export class Outbox<Effect extends object> {
+  readonly #sql: Sql;
+  readonly #rules: EffectRules<Effect>;
+  readonly #onUnknown: OnUnknown;
   readonly #pieces: Pieces;
   /** What waits, by lane, oldest first; a lane without effects is not in it. */
-  #lanes = new Map<string, Pending[]>();
-  /** Ids of what this life of the object is carrying out. */
+  #lanes = new Map<string, Pending<Effect>[]>();
+  /** Ids of what this life is carrying out. */
   readonly #leased = new Set<number>();
   #lastId = 0;
 
-  constructor(sql: SqlStorage) {
+  /** @param sql has the tables of `KERNEL_TABLES`, at the latest at the first call */
+  constructor(sql: Sql, rules: EffectRules<Effect>, onUnknown: OnUnknown = () => {}) {
     this.#sql = sql;
+    this.#rules = rules;
+    this.#onUnknown = onUnknown;
     this.#pieces = new Pieces(sql);
   }
 
   /**
-   * Reads what is stored: at the start of a life, and after a transaction that was rolled back. What the last life of the
-   * object had under way is due after a short wait, which grows where the object ended each time.
+   * Reads what is stored: at the start of a life, and after a transaction that was rolled back. What the last life had
+   * under way is due after a short wait, which grows if the program ended each time.
    */
   load(now: number): void {
     this.clear();
@@ -86,9 +87,9 @@ export class Outbox {
     for (const { id, effect: json, attempts, next_at, last_error } of rows) {
       // One of a newer version stays where it is, for that version to carry out.
       this.#lastId = Math.max(this.#lastId, id);
-      const effect = upgradeEffect(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
+      const effect = this.#rules.read(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
       if (!effect.ok) {
-        log('session.effect.unknown', { id, why: effect.why });
+        this.#onUnknown({ id, why: effect.why });
         continue;
       }
       const interruptions = last_error?.startsWith(UNDER_WAY) ? Number(last_error.slice(UNDER_WAY.length)) : 0;
@@ -113,15 +114,15 @@ export class Outbox {
     let length = 0;
     for (const effect of effects) {
       this.#lastId += 1;
-      const pending: Pending = {
+      const pending: Pending<Effect> = {
         id: this.#lastId,
         effect,
         attempts: 0,
-        nextAt: dueTime(effect, now),
+        nextAt: this.#rules.dueTime(effect, now),
         interruptions: 0,
       };
       this.#keep(pending);
-      if (isPassing(effect)) {
+      if (this.#rules.isPassing(effect)) {
         pending.isUnstored = true;
         continue;
       }
@@ -139,7 +140,7 @@ export class Outbox {
   }
 
   /** What an effect's row holds: its JSON, or that it lies in rows of its own, where it is stored then. */
-  #inRow(pending: Pending): string {
+  #inRow(pending: Pending<Effect>): string {
     const json = JSON.stringify(pending.effect);
     if (json.length <= LONG_EFFECT) return json;
     this.#pieces.put(piecesName(pending.id), json);
@@ -159,12 +160,12 @@ export class Outbox {
 
   /** True when what waits last in its lane does the same. */
   #isWaiting(effect: Effect): boolean {
-    const last = this.#lanes.get(laneOf(effect))?.at(-1)?.effect;
-    return last !== undefined && isCovered(effect, last);
+    const last = this.#lanes.get(this.#rules.laneOf(effect))?.at(-1)?.effect;
+    return last !== undefined && this.#rules.isCovered(effect, last);
   }
 
-  #keep(pending: Pending): void {
-    const name = laneOf(pending.effect);
+  #keep(pending: Pending<Effect>): void {
+    const name = this.#rules.laneOf(pending.effect);
     const lane = this.#lanes.get(name);
     if (lane) lane.push(pending);
     else this.#lanes.set(name, [pending]);
@@ -177,23 +178,23 @@ export class Outbox {
   }
 
   /**
-   * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect; of a
-   * thread in Linear, all that can be sent together. Effects that a later one has made pointless are removed on the way, and
-   * what is too much for one request is replaced by a line. The attempt is counted, and the next one put off, before it is
-   * made: an effect that takes the object down with it is not tried without end. Its row counts the first from the beginning.
+   * Leases what may be carried out now: of each lane that is due and of which nothing is under way, the first effect, with
+   * those that travel with it. Effects that a later one has made pointless are removed on the way, and what is too much for
+   * one attempt is condensed. The attempt is counted, and the next one put off, before it is
+   * made: an effect that takes the program down with it is not tried without end. Its row counts the first from the beginning.
    * @param isHeld whether an effect must wait for now, and its lane with it
    */
-  lease(now: number, isHeld: (effect: Effect) => boolean = () => false): Pending[][] {
-    const leased: Pending[][] = [];
-    const uncounted: Pending[] = [];
+  lease(now: number, isHeld: (effect: Effect) => boolean = () => false): Pending<Effect>[][] {
+    const leased: Pending<Effect>[][] = [];
+    const uncounted: Pending<Effect>[] = [];
     for (const [name, lane] of this.#lanes) {
       const [head] = lane;
       if (!head || this.#leased.has(head.id)) continue;
-      this.#remove(superseded(lane));
+      this.#remove(this.#superseded(lane));
       if (isHeld(head.effect)) continue;
-      if (dueOf(this.#lanes.get(name) ?? []) > now) continue;
+      if (this.#dueOf(this.#lanes.get(name) ?? []) > now) continue;
       this.#shorten(this.#lanes.get(name) ?? []);
-      const chosen = together(this.#lanes.get(name) ?? []);
+      const chosen = this.#rules.together(this.#lanes.get(name) ?? []);
       for (const pending of this.#lanes.get(name) ?? []) pending.hasHurried = true;
       for (const pending of chosen) {
         this.#leased.add(pending.id);
@@ -213,7 +214,7 @@ export class Outbox {
         JSON.stringify(
           uncounted.map(({ id, attempts, interruptions }) => [
             id,
-            // Where the object ended once, it is a restart; the wait grows where it ends each time.
+            // A program that ended once was restarted; the wait grows if it ends each time.
             now + 1_000 * (2 ** (interruptions - 1) - 1),
             UNDER_WAY + interruptions,
             attempts,
@@ -224,32 +225,34 @@ export class Outbox {
     return leased;
   }
 
-  /** What is not tried again, because the object ended each time it was. */
-  fatal(): Pending[] {
-    const isFatal = ({ effect, attempts, interruptions }: Pending) =>
-      interruptions >= INTERRUPTION_LIMIT || (interruptions > 0 && isGivenUp(effect, attempts, 'passing'));
+  /** What is not tried again, because the program ended each time it was. */
+  fatal(): Pending<Effect>[] {
+    const isFatal = ({ effect, attempts, interruptions }: Pending<Effect>) =>
+      interruptions >= INTERRUPTION_LIMIT ||
+      (interruptions > 0 && isGivenUp(this.#rules.retryPolicy(effect, 'passing'), attempts));
     return [...this.#lanes.values()].flatMap((lane) =>
       lane.filter((pending) => !this.#leased.has(pending.id) && isFatal(pending)),
     );
   }
 
-  #shorten(lane: Pending[]): void {
-    const [first, ...others] = leftOut(lane);
-    if (first?.effect.kind !== 'say') return;
-    first.effect = lineFor(first.effect, others.length + 1);
-    this.#sql.exec('UPDATE outbox SET effect = ? WHERE id = ?', JSON.stringify(first.effect), first.id);
+  #shorten(lane: Pending<Effect>[]): void {
+    const condensed = this.#rules.condense(lane);
+    if (!condensed) return;
+    const { first, others, instead } = condensed;
+    first.effect = instead;
+    this.#sql.exec('UPDATE outbox SET effect = ? WHERE id = ?', JSON.stringify(instead), first.id);
     this.#remove(others);
   }
 
   /** Removes effects that have an outcome. To be called inside of a transaction. */
-  remove(pending: Pending[]): void {
+  remove(pending: Pending<Effect>[]): void {
     this.#remove(pending);
   }
 
-  #remove(gone: Pending[]): void {
+  #remove(gone: readonly Pending<Effect>[]): void {
     if (gone.length === 0) return;
     for (const { id, effect } of gone) {
-      const name = laneOf(effect);
+      const name = this.#rules.laneOf(effect);
       const left = (this.#lanes.get(name) ?? []).filter((pending) => pending.id !== id);
       if (left.length > 0) this.#lanes.set(name, left);
       else this.#lanes.delete(name);
@@ -265,12 +268,12 @@ export class Outbox {
   }
 
   /** True while the effect is still wanted; false once it was removed. */
-  has(pending: Pending): boolean {
+  has(pending: Pending<Effect>): boolean {
     return this.#find(pending) !== undefined;
   }
 
-  #find({ id, effect }: Pending): Pending | undefined {
-    return this.#lanes.get(laneOf(effect))?.find((pending) => pending.id === id);
+  #find({ id, effect }: Pending<Effect>): Pending<Effect> | undefined {
+    return this.#lanes.get(this.#rules.laneOf(effect))?.find((pending) => pending.id === id);
   }
 
   /**
@@ -278,7 +281,7 @@ export class Outbox {
    * @param notBefore a time the other side asked us to wait for
    */
   retry(
-    tried: Pending[],
+    tried: Pending<Effect>[],
     failed: { error: string; cause: Cause; notBefore: number | null },
     now: number,
     random: number,
@@ -286,13 +289,13 @@ export class Outbox {
     const [first] = tried;
     if (!first) return;
     const attempts = Math.max(...tried.map((pending) => pending.attempts));
-    const policy = retryPolicy(first.effect, failed.cause);
+    const policy = this.#rules.retryPolicy(first.effect, failed.cause);
     const wait = policy ? backoff(policy, attempts, random) : 0;
     this.#putBack(tried, failed.error, Math.max(now + wait, failed.notBefore ?? 0));
   }
 
   /** Puts effects that were refused together back, to be tried one after the other at once; that was no attempt of each. */
-  separate(tried: Pending[], error: string, now: number): void {
+  separate(tried: Pending<Effect>[], error: string, now: number): void {
     for (const pending of this.#current(tried)) {
       pending.isAlone = true;
       pending.attempts -= 1;
@@ -305,11 +308,11 @@ export class Outbox {
   }
 
   /** The same effects as they are in memory now: they may have been read again meanwhile. */
-  #current(tried: Pending[]): Pending[] {
+  #current(tried: Pending<Effect>[]): Pending<Effect>[] {
     return tried.map((pending) => this.#find(pending)).filter((pending) => pending !== undefined);
   }
 
-  #putBack(tried: Pending[], error: string, nextAt: number): void {
+  #putBack(tried: Pending<Effect>[], error: string, nextAt: number): void {
     for (const { id } of tried) this.#leased.delete(id);
     for (const pending of this.#current(tried)) {
       pending.nextAt = nextAt;
@@ -357,10 +360,33 @@ export class Outbox {
     for (const lane of this.#lanes.values()) {
       const [head] = lane;
       if (!head || (isHeld(head.effect) && !this.#leased.has(head.id))) continue;
-      const at = this.#leased.has(head.id) ? lookAfter(head, now) : dueOf(lane);
+      const at = this.#leased.has(head.id) ? lookAfter(head, now) : this.#dueOf(lane);
       if (soonest === null || at < soonest) soonest = at;
     }
     return soonest;
+  }
+
+  /** Effects near the head of a lane that a later one has made pointless. */
+  #superseded(lane: Pending<Effect>[]): Pending<Effect>[] {
+    const near = lane.slice(0, LOOK_AHEAD);
+    const effects = near.map((pending) => pending.effect);
+    return near.filter(({ effect }, index) => this.#rules.isSuperseded(effect, effects.slice(index + 1)));
+  }
+
+  /**
+   * When a lane is due: whatever of a gathered lane is due first takes along what is before it. Once its first effect failed, that
+   * knows how long to wait; but what a person waits for is worth one attempt at once.
+   */
+  #dueOf(lane: Pending<Effect>[]): number {
+    const [head] = lane;
+    if (!head) return Number.MAX_SAFE_INTEGER;
+    if (!this.#rules.isGathered(head.effect)) return head.nextAt;
+    const fresh = lane.filter(
+      (pending) =>
+        pending.attempts === 0 &&
+        (head.attempts === 0 || (this.#rules.isAwaited(pending.effect) && !pending.hasHurried)),
+    );
+    return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
   }
 }
 
@@ -371,28 +397,7 @@ function piecesName(id: number): string {
   return `effect ${id}`;
 }
 
-/** Effects near the head of a lane that a later one has made pointless. */
-function superseded(lane: Pending[]): Pending[] {
-  const near = lane.slice(0, LOOK_AHEAD);
-  const effects = near.map((pending) => pending.effect);
-  return near.filter(({ effect }, index) => isSuperseded(effect, effects.slice(index + 1)));
-}
-
-function lookAfter({ leasedAt = 0 }: Pending, now: number): number {
+function lookAfter({ leasedAt = 0 }: { leasedAt?: number }, now: number): number {
   const since = Math.max(0, now - leasedAt);
   return since < FIRST_LOOK_MS ? leasedAt + FIRST_LOOK_MS : now + LOOK_EVERY_MS;
-}
-
-/**
- * When a lane is due: whatever of a thread is due first takes along what is before it. Once its first effect failed, that knows
- * how long to wait; but what a person waits for is worth one attempt at once.
- */
-function dueOf(lane: Pending[]): number {
-  const [head] = lane;
-  if (!head) return Number.MAX_SAFE_INTEGER;
-  if (!isThreadEffect(head.effect)) return head.nextAt;
-  const fresh = lane.filter(
-    (pending) => pending.attempts === 0 && (head.attempts === 0 || (isAwaited(pending.effect) && !pending.hasHurried)),
-  );
-  return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
 }

@@ -1,0 +1,50 @@
+/** What a page asks of a session: parts of its journal as JSON, and a connection that tells what comes. */
+import type { SessionPage } from '../../protocol/api.ts';
+import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
+import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../../protocol/viewer.ts';
+import type { Journal } from '../storage/journal.ts';
+import type { Audience } from './broadcast.ts';
+
+/** The session and the entries after a number: a SessionPage as JSON text. */
+export function pageAfter(session: SessionView, journal: Journal, after: number, limit: number): string {
+  const page: SessionPage = { session, entries: journal.after(after, limit), head: journal.head };
+  return JSON.stringify(page);
+}
+
+/** The same for the entries before a number, nearest first in what is chosen. @param before null: the newest */
+export function pageBefore(session: SessionView, journal: Journal, before: number | null, limit: number): string {
+  const saved = before === null ? journal.lastSaved() : null;
+  const entries = journal.before(before, limit);
+  const page: SessionPage = { session, entries, head: journal.head, ...(saved && { saved }) };
+  return JSON.stringify(page);
+}
+
+/**
+ * A viewer's WebSocket: `?after=N` is the last number it has.
+ * @param shown what a page shows of the session; null: there is none
+ */
+export async function connect(
+  request: Request,
+  shown: () => Promise<SessionView | null>,
+  audience: Audience,
+): Promise<Response> {
+  if (request.headers.get('upgrade') !== 'websocket')
+    return new Response('this address takes WebSocket connections only', { status: 426 });
+  const { searchParams } = new URL(request.url);
+  const mismatch = protocolMismatch(
+    { name: 'Cyrus', protocol: PAGE_PROTOCOL },
+    { name: 'this page', protocol: Number(searchParams.get('protocol') ?? 1) },
+  );
+  if (mismatch !== null) return refuse(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
+  const session = await shown();
+  if (!session) return refuse(CLOSE_NO_SUCH_SESSION, 'no such session');
+  return audience.join(session, Number(searchParams.get('after') ?? 0));
+}
+
+/** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
+function refuse(code: number, reason: string): Response {
+  const { 0: client, 1: server } = new WebSocketPair();
+  server.accept();
+  server.close(code, reason);
+  return new Response(null, { status: 101, webSocket: client });
+}
