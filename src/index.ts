@@ -9,6 +9,7 @@ import { log } from './observability/log.ts';
 import { Operations } from './operations/operations.ts';
 import type { ApiError } from './protocol/api.ts';
 import { WorkspaceQueue } from './queue/workspace-queue.ts';
+import { doctor } from './routes/admin/doctor.ts';
 import { admin } from './routes/admin/index.ts';
 import { gateway, gatewayForContainers } from './routes/gateway/index.ts';
 import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
@@ -38,6 +39,8 @@ app.use(securityHeaders);
 app.route('/webhooks/linear', linearWebhook);
 app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
+// Before the others: it has to say what keeps them from working.
+app.route('/api/admin/doctor', doctor);
 app.route('/api/admin', admin);
 app.route('/', health);
 

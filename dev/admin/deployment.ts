@@ -32,7 +32,7 @@ export class Deployment {
   }
 
   /**
-   * Asks the admin API. @param path below `/api/admin`
+   * Asks the admin API. @param path below `/api/admin` @param patienceMs how long an answer is waited for
    * @throws DeploymentProblem
    */
   async ask<Schema extends z.ZodType>(
@@ -40,15 +40,19 @@ export class Deployment {
     path: string,
     schema: Schema,
     body?: unknown,
+    patienceMs: number = PATIENCE_MS,
   ): Promise<z.output<Schema>> {
     const response = await fetch(new URL(`/api/admin${path}`, this.url), {
       method,
       headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
       redirect: 'error',
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(patienceMs),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }).catch((error: unknown) => {
-      throw new DeploymentProblem(`${this.url} does not answer (${reasonOf(error)}): is it the right --url?`, null);
+      throw new DeploymentProblem(
+        `${this.url} does not answer (${reasonOf(error, patienceMs)}): is it the right --url?`,
+        null,
+      );
     });
     const text = await response.text();
     const json = text === '' ? null : parseJson(text);
@@ -106,9 +110,9 @@ function readAddress(text: string): URL {
   return url;
 }
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, patienceMs: number): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `not within ${PATIENCE_MS / 1000} s`;
+  if (error.name === 'TimeoutError') return `not within ${patienceMs / 1000} s`;
   const { cause } = error;
   return cause instanceof Error ? ('code' in cause && String(cause.code)) || cause.message : error.message;
 }

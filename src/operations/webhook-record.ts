@@ -25,6 +25,8 @@ export interface WebhookReport {
   faults: readonly Fault[];
   /** When the last of the signatures that do not match came; ms since the epoch; left out: as it is reported. */
   badAt?: number;
+  /** Events of Linear's that came with a signature that matches, e.g. `Issue`, and that this isolate has not told yet. */
+  types?: readonly string[];
 }
 
 export const webhookRecordSchema = z.object({
@@ -34,6 +36,8 @@ export const webhookRecordSchema = z.object({
   bad: z.object({ count: z.number(), since: z.number(), at: z.number() }).nullable(),
   /** Faults by the hour in which they were reported, the newest last: counts by kind, or by kind and workspace as `kind workspace`. */
   hours: z.array(z.object({ from: z.number(), counts: z.record(z.string(), z.number()) })),
+  /** When each event that an application has to be subscribed to first came; left out by earlier versions. */
+  types: z.record(z.string(), z.number()).optional(),
 });
 export type WebhookRecord = z.infer<typeof webhookRecordSchema>;
 
@@ -46,8 +50,12 @@ const MOST_COUNTS = 100;
 
 /** @param now ms @returns the record with a report taken in */
 export function noted(record: WebhookRecord, report: WebhookReport, now: number): WebhookRecord {
-  const { goodAt, faults } = report;
+  const { goodAt, faults, types = [] } = report;
+  const known = record.types ?? {};
+  const fresh = types.filter((type) => isSubscribed(type) && !Object.hasOwn(known, type));
   return {
+    ...record,
+    ...(fresh.length > 0 && { types: { ...known, ...Object.fromEntries(fresh.map((type) => [type, now])) } }),
     goodAt: goodAt === null ? record.goodAt : Math.max(goodAt, record.goodAt ?? 0),
     bad: badAfter(record.bad, report, now),
     hours: faults.length === 0 ? record.hours : withFaults(record.hours, faults, now),
@@ -79,6 +87,38 @@ function withFaults(hours: WebhookRecord['hours'], faults: readonly Fault[], now
     counts[name] = (counts[name] ?? 0) + count;
   }
   return [...hours.filter((hour) => hour.from !== from), { from, counts }].slice(-MOST_HOURS);
+}
+
+/** Events without which something of Cyrus does not work, and what that is. */
+const NEEDED = {
+  AgentSessionEvent: 'nothing begins when Cyrus is mentioned or given an issue',
+  Issue: 'work goes on when its issue is completed, canceled or moved',
+} as const;
+/** Once one of them came, the other is expected within so long: giving Cyrus an issue causes both. */
+const EXPECTED_MS = { AgentSessionEvent: 24 * HOUR_MS, Issue: HOUR_MS } as const;
+
+/** Whether it is one of the events that an application has to be subscribed to. */
+export function isSubscribed(type: string): type is keyof typeof NEEDED {
+  return Object.hasOwn(NEEDED, type);
+}
+
+/**
+ * Events that Linear seems not to send, because the application is not subscribed to them.
+ * @param now ms
+ * @returns each with what does not work without it; null: too little has come to tell
+ */
+export function webhookTypesMissing(
+  { types = {} }: WebhookRecord,
+  now: number,
+): { type: string; without: string }[] | null {
+  const known = Object.values(types);
+  if (known.length === 0) return null;
+  const since = Math.min(...known);
+  const missing = Object.keys(NEEDED)
+    .filter(isSubscribed)
+    .filter((type) => !Object.hasOwn(types, type));
+  if (missing.some((type) => now - since < EXPECTED_MS[type])) return null;
+  return missing.map((type) => ({ type, without: NEEDED[type] }));
 }
 
 /** How the intake of webhooks stands, for people. `unknown`: none came yet. */

@@ -7,6 +7,7 @@ import { operationsOf } from '../../operations/operations.ts';
 import { faultsOfDay, verdictOf, type WebhookRecord, type WebhookVerdict } from '../../operations/webhook-record.ts';
 import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
+import { doctorPage } from './doctor-page.ts';
 import { type Markup, page } from './html.ts';
 import { manifestLink, takesWebhooks } from './manifest.ts';
 import { redirectUriOf } from './oauth.ts';
@@ -32,9 +33,13 @@ install.get('/', async (c) => {
     body: html`${config.ignored.map((words) => html`<p class="note">${words}</p>`)}<ol class="steps">
         ${createStep(c, config)} ${copyStep(config, pair, webhooks)} ${addStep(config)}
       </ol>
-      ${installed(workspaces)}`,
+      ${installed(workspaces)}
+      <p><a class="button quiet" href="/install/doctor">Look at everything</a> <span class="note">variables, database, Linear, Claude, git and sandbox; takes some seconds</span></p>`,
   });
 });
+
+/** Everything that this deployment needs, looked at now. `?sandbox=true`: a container is started too. */
+install.get('/doctor', doctorPage);
 
 function createStep(c: Context, config: Config): Markup {
   const redirectUri = redirectUriOf(c, config);

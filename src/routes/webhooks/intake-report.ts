@@ -6,7 +6,7 @@
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { operationsOf } from '../../operations/operations.ts';
-import type { FaultKind, WebhookReport } from '../../operations/webhook-record.ts';
+import { type FaultKind, isSubscribed, type WebhookReport } from '../../operations/webhook-record.ts';
 
 const REPORT_EVERY_MS = 10_000;
 const GOOD_EVERY_MS = 60_000;
@@ -20,13 +20,17 @@ let goodAt: number | null = null;
 let badAt = 0;
 let goodReportedAt = 0;
 let reportedAt = 0;
+/** Events that came and were not reported yet, and those that were. */
+let types = new Set<string>();
+const toldTypes = new Set<string>();
 
-/** A delivery's signature matches. Never rejects. */
-export async function noteGood(env: Env): Promise<void> {
+/** A delivery's signature matches. @param type the event, as in Linear's list of them. Never rejects. */
+export async function noteGood(env: Env, type: string): Promise<void> {
   const now = Date.now();
   goodAt = now;
+  if (isSubscribed(type) && !toldTypes.has(type)) types.add(type);
   // A report of faults that waits takes it along.
-  if (counts.size > 0 || Math.abs(now - goodReportedAt) >= GOOD_EVERY_MS) await report(env);
+  if (counts.size + types.size > 0 || Math.abs(now - goodReportedAt) >= GOOD_EVERY_MS) await report(env);
 }
 
 /** A delivery was refused, dropped or misunderstood. @param workspace where it is signed and says it. Never rejects. */
@@ -43,8 +47,10 @@ async function report(env: Env): Promise<void> {
   if (Math.abs(Date.now() - reportedAt) < REPORT_EVERY_MS) return;
   const faults = [...counts.values()];
   const isBad = faults.some(({ kind }) => kind === 'signature');
-  const told: WebhookReport = { goodAt, faults, ...(isBad && { badAt }) };
+  const came = [...types];
+  const told: WebhookReport = { goodAt, faults, ...(isBad && { badAt }), ...(came.length > 0 && { types: came }) };
   counts = new Map();
+  types = new Set();
   goodAt = null;
   reportedAt = Date.now();
   if (told.goodAt !== null) goodReportedAt = told.goodAt;
@@ -56,6 +62,7 @@ async function report(env: Env): Promise<void> {
   }
   try {
     await operationsOf(env).noteWebhooks(told);
+    for (const type of came) toldTypes.add(type);
   } catch (error) {
     log('linear.webhook_report.failed', { error: asError(error) });
   }

@@ -11,6 +11,7 @@ import {
   concernsWork,
   contentKey,
   isSelfTriggered,
+  type ParsedWebhook,
   type PermissionWebhook,
   parseWebhook,
 } from '../../linear/webhooks/webhook.ts';
@@ -47,12 +48,13 @@ linearWebhook.post(
     const body = await c.req.arrayBuffer().catch(() => null);
     if (body === null) return c.json(BROKEN_BODY, 400);
     const isGenuine = await isSigned(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
-    const isSignedAtAll = c.req.header('linear-signature') !== undefined;
-    c.executionCtx.waitUntil(isGenuine ? noteGood(c.env) : noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
     if (!isGenuine) {
+      const isSignedAtAll = c.req.header('linear-signature') !== undefined;
+      c.executionCtx.waitUntil(noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
     }
     const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
+    c.executionCtx.waitUntil(noteGood(c.env, typeOf(parsed)));
     if (parsed.kind === 'malformed') {
       log('alert.linear.webhook_misfit', { kind: 'malformed', message: parsed.message });
       c.executionCtx.waitUntil(noteFault(c.env, 'malformed'));
@@ -102,6 +104,13 @@ linearWebhook.post(
     }
   },
 );
+
+/** The event as Linear's list of them has it, without its action. */
+function typeOf(parsed: ParsedWebhook): string {
+  if (parsed.kind === 'malformed') return '';
+  const type = parsed.kind === 'event' ? parsed.webhook.type : parsed.type;
+  return type.split('.')[0] ?? '';
+}
 
 type WebhookContext = Context<{ Bindings: Env }>;
 

@@ -1,0 +1,59 @@
+/** `GET /install/doctor`: what the doctor says of this deployment, as a page. */
+import type { Context } from 'hono';
+import { html } from 'hono/html';
+import { examine } from '../../operations/doctor/doctor.ts';
+import { type Finding, summaryOf, type Verdict, type WorkerReport } from '../../protocol/doctor.ts';
+import { type Markup, page } from './html.ts';
+import { redirectUriOf } from './oauth.ts';
+
+type DoctorContext = Context<{ Bindings: Env }>;
+
+/** A report counts for so long: reloading the page is no reason to ask Claude and every git host again. */
+const KEPT_MS = 30_000;
+let kept: { at: number; env: Env; startsContainer: boolean; report: WorkerReport } | null = null;
+
+const TONES: Record<Verdict, { tone: string; words: string }> = {
+  bad: { tone: 'bad', words: 'does not work' },
+  warn: { tone: 'warn', words: 'look at it' },
+  good: { tone: 'good', words: 'good' },
+  skipped: { tone: 'warn', words: 'skipped' },
+};
+const ORDER: readonly Verdict[] = ['bad', 'warn', 'good', 'skipped'];
+
+export async function doctorPage(c: DoctorContext): Promise<Response> {
+  const startsContainer = c.req.query('sandbox') === 'true';
+  const { findings } = await reportOf(c, startsContainer);
+  const sorted = ORDER.flatMap((verdict) => findings.filter((finding) => finding.verdict === verdict));
+  const more = startsContainer
+    ? ''
+    : html`<p><a class="button quiet" href="/install/doctor?sandbox=true">Also start a container</a> <span class="note">takes up to a minute</span></p>`;
+  return page(c, 200, {
+    title: 'Doctor',
+    lead: `${summaryOf(findings)}.`,
+    body: html`<section class="card workspaces"><ul>${sorted.map(line)}</ul></section>
+      ${more}
+      <p class="note">The same in a terminal, with what only your machine can tell: <code>npm run doctor</code></p>
+      <p><a href="/install">Back to the installation</a></p>`,
+  });
+}
+
+function line({ name, verdict, words, remedy }: Finding): Markup {
+  const { tone, words: told } = TONES[verdict];
+  return html`<li><strong>${name}</strong> <span class="pill ${tone}">${told}</span> ${words}. ${remedy === null ? '' : html`<span class="note">${remedy}</span>`}</li>`;
+}
+
+async function reportOf(c: DoctorContext, startsContainer: boolean): Promise<WorkerReport> {
+  const now = Date.now();
+  if (kept && kept.env === c.env && kept.startsContainer === startsContainer && Math.abs(now - kept.at) < KEPT_MS) {
+    return kept.report;
+  }
+  const { origin } = new URL(c.req.url);
+  const about = {
+    origin,
+    startsContainer,
+    redirectUri: (config: Parameters<typeof redirectUriOf>[1]) => redirectUriOf(c, config),
+  };
+  const report = await examine(c.env, about);
+  kept = { at: Date.now(), env: c.env, startsContainer, report };
+  return report;
+}
