@@ -250,7 +250,7 @@ async function raiseWalls(config: SandboxConfig): Promise<Raised> {
     if (process.getuid?.() === 0) await chmod(folder, 0o711);
   }
   const walls = findWalls({ setting: config.walls, root, claudeBin, hidden, limits });
-  const { kind, hasView, why } = walls;
+  const { kind, hasView, why, firstUser } = walls;
   log(why === null ? 'info' : 'warning', 'walls between sessions', {
     walls: kind,
     hasView,
@@ -258,7 +258,7 @@ async function raiseWalls(config: SandboxConfig): Promise<Raised> {
     ...(why !== null && { why }),
   });
   onlyBelow(kind === 'none' ? null : root);
-  const users = kind === 'users' ? new SessionUsers(root) : null;
+  const users = firstUser === null ? null : new SessionUsers(root, firstUser);
   const wallOf: WallOf = (id) => new SessionWall(walls, sessionPaths(root, id).dir, users?.of(id) ?? null);
   return { walls, wallOf, users };
 }

@@ -48,6 +48,12 @@ export class UnsafePathError extends Error {
   readonly code = 'ELOOP';
 }
 
+/** The file has more bytes than whoever reads it takes. */
+export class FileTooLargeError extends Error {
+  override readonly name = 'FileTooLargeError';
+  readonly code = 'EFBIG';
+}
+
 interface Place extends Owner {
   root: string;
   /** One character a byte. */
@@ -146,17 +152,19 @@ interface WriteOptions {
   encoding?: BufferEncoding;
 }
 
-export async function readFile(path: Path): Promise<Buffer>;
-export async function readFile(path: Path, encoding: BufferEncoding): Promise<string>;
-export async function readFile(path: Path, encoding?: BufferEncoding): Promise<Buffer | string> {
-  const place = placeOf(path);
-  if (place === null) return await promises.readFile(path, encoding ?? null);
-  const handle = await openToRead(place);
-  try {
-    return await handle.readFile(encoding ?? null);
-  } finally {
-    await handle.close();
-  }
+/**
+ * The content of a file of at most so many bytes: what a session wrote may have any size, and the server's memory is everybody's.
+ * @throws FileTooLargeError where it has more; what opening it throws
+ */
+export async function readFile(path: Path, most: number): Promise<Buffer> {
+  const content = await readUpTo(path, most);
+  if (content === null) throw new FileTooLargeError(`${path} has more than ${most} bytes, and is not read`);
+  return content;
+}
+
+/** The same, as UTF-8. */
+export async function readText(path: Path, most: number): Promise<string> {
+  return (await readFile(path, most)).toString('utf8');
 }
 
 export async function writeFile(path: string, data: string | Buffer, options: WriteOptions = {}): Promise<void> {

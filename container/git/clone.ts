@@ -4,13 +4,16 @@
  * never pruned, so what a clone borrows from it stays.
  */
 import { join } from 'node:path';
-import { mkdir, readFile, rename, rm, writeFile } from '../files/inside.ts';
+import { mkdir, readText, rename, rm, writeFile } from '../files/inside.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
 import { FETCH_REFSPEC, GitError, git, gitSays } from './git.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const ORIGIN = 'refs/remotes/origin/';
+/** Some hundred thousand commits, and a few folders: a session may have written these files. */
+const MAX_SHALLOW_BYTES = 16 * 1024 * 1024;
+const MAX_ALTERNATES_BYTES = 64 * 1024;
 
 /** A ref as the mirror has it. */
 interface MirrorRef {
@@ -130,7 +133,7 @@ async function updateRefs(plan: WorkspacePlan, commands: string[]): Promise<void
 
 /** Commits behind which history is missing here. */
 export async function shallowFile(gitDir: string): Promise<string | null> {
-  return await readFile(join(gitDir, 'shallow'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+  return await readText(join(gitDir, 'shallow'), MAX_SHALLOW_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;
   });
@@ -162,7 +165,7 @@ async function borrowFrom(plan: WorkspacePlan): Promise<void> {
 }
 
 async function alternatesOf(directory: string): Promise<string> {
-  return await readFile(join(directory, 'objects', 'info', 'alternates'), 'utf8').catch(() => '');
+  return await readText(join(directory, 'objects', 'info', 'alternates'), MAX_ALTERNATES_BYTES).catch(() => '');
 }
 
 /** Where the mirror has its whole history by now, so has the clone. What Claude itself fetched in part stays as it is. */

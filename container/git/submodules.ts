@@ -4,7 +4,7 @@
  */
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { mkdir, readFile, rm, writeFile } from '../files/inside.ts';
+import { mkdir, readText, rm, writeFile } from '../files/inside.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
 import { complaint, FETCH_REFSPEC, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
@@ -16,6 +16,8 @@ const MAX_SUBMODULES = 50;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 /** File in a submodule's repository: the commit that was checked out for Claude. */
 const GIVEN = 'cyrus-commit';
+/** A commit's id and a line feed. */
+const MAX_ID_BYTES = 100;
 
 interface Submodule {
   name: string;
@@ -48,7 +50,7 @@ export async function isAsGiven(plan: WorkspacePlan, path: string): Promise<bool
   const options: GitOptions = { ...inWorktree(plan), cwd: join(plan.worktree, path) };
   try {
     const [gitDir = '', head = ''] = (await git(['rev-parse', '--absolute-git-dir', 'HEAD'], options)).split('\n');
-    return (await readFile(join(gitDir, GIVEN), 'utf8')).trim() === head;
+    return (await readText(join(gitDir, GIVEN), MAX_ID_BYTES)).trim() === head;
   } catch {
     return false;
   }

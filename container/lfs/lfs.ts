@@ -96,7 +96,7 @@ async function pointersIn(plan: WorkspacePlan, options: GitOptions): Promise<Poi
     const file = rawFile(plan.worktree, path);
     const status = await lstat(file).catch(() => null);
     if (!status?.isFile() || status.size === 0 || status.size >= MAX_POINTER_BYTES) continue;
-    const pointer = readPointer(await readFile(file).catch(() => Buffer.alloc(0)));
+    const pointer = readPointer(await readFile(file, MAX_POINTER_BYTES).catch(() => Buffer.alloc(0)));
     if (pointer) found.push({ path, ...pointer });
   }
   return found;

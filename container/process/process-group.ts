@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { steadyNow } from '../clock.ts';
-import { isSessionUser } from '../walls/walls.ts';
+import { isSessionUser } from '../walls/user-range.ts';
 
 /** Environment variable that marks a session's processes; its value is the session's directory. */
 export const SESSION_MARKER = 'CYRUS_SESSION';

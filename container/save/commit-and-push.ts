@@ -8,7 +8,7 @@ import { messageOf } from '../../src/lib/error.ts';
 import { type HeldPush, MAX_HELD_DIFF } from '../../src/protocol/held-push.ts';
 import type { ChangedFile, Commit } from '../../src/protocol/sandbox.ts';
 import { pause, steadyNow } from '../clock.ts';
-import { readFile, rm } from '../files/inside.ts';
+import { readText, rm } from '../files/inside.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
 import {
   commitAt,
@@ -31,6 +31,8 @@ import { push, RETRY_LIMIT_MS, RETRY_PAUSES_MS } from './push.ts';
 
 const MAX_PATCH_BYTES = 20 * 1024 * 1024;
 const MAX_COMMITS = 50;
+/** A commit's id and a line feed. */
+const MAX_ID_BYTES = 100;
 const MAX_FILES = 300;
 const LOCK_PATIENCE_MS = 3_000;
 const PATCH_TIMEOUT_MS = 60_000;
@@ -296,7 +298,7 @@ export async function findWork(
 /** Where the branch stood before a rebase that is under way; null if none is. */
 async function headBeforeRebase(options: GitOptions): Promise<string | null> {
   for (const name of ['rebase-merge/orig-head', 'rebase-apply/orig-head']) {
-    const text = await readFile(await gitPath(options, name), 'utf8').catch(() => '');
+    const text = await readText(await gitPath(options, name), MAX_ID_BYTES).catch(() => '');
     if (/^[0-9a-f]{40,64}$/.test(text.trim())) return await commitAt(options, text.trim());
   }
   return null;

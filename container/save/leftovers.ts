@@ -22,6 +22,7 @@ const ADD_TIMEOUT_MS = 5 * 60_000;
 /** A listing of any number of files; it is held in memory. */
 const MAX_LISTING_BYTES = 1024 ** 3;
 const MAX_NAMED = 20;
+const MAX_POINTER_BYTES = 1_024;
 
 /**
  * Commits everything that is not ignored, not the setup's, and that git can take.
@@ -182,7 +183,7 @@ async function whyLeaveOut(plan: WorkspacePlan, path: RawPath, filtered: Set<Raw
     }
     // What is committed is a pointer, made by the server's own filter.
     if (plan.remote.lfs) return null;
-    return isPointer(await readFile(file).catch(() => Buffer.alloc(0)))
+    return isPointer(await readFile(file, MAX_POINTER_BYTES).catch(() => Buffer.alloc(0)))
       ? null
       : 'the repository keeps it in Git LFS, which is not set up here';
   }
@@ -234,7 +235,10 @@ export async function filteredBy(options: GitOptions, paths: RawPath[], filter: 
 
 /** Begins every pointer of Git LFS (github.com/git-lfs/git-lfs/blob/main/docs/spec.md). */
 export function isPointer(content: Buffer): boolean {
-  return content.length < 1_024 && content.toString('latin1').startsWith('version https://git-lfs.github.com/spec/');
+  return (
+    content.length < MAX_POINTER_BYTES &&
+    content.toString('latin1').startsWith('version https://git-lfs.github.com/spec/')
+  );
 }
 
 /**
@@ -254,13 +258,19 @@ async function isOnlyNormalized(plan: WorkspacePlan, options: GitOptions, path: 
     return false;
   const chunks: Buffer[] = [];
   try {
-    await git(['cat-file', '--filters', `:${text(path)}`], { ...options, onData: (chunk) => chunks.push(chunk) });
+    await git(['cat-file', '--filters', `:${text(path)}`], {
+      ...options,
+      maxBytes: found.size,
+      onData: (chunk) => chunks.push(chunk),
+    });
   } catch (error) {
     if (error instanceof GitError) return false;
     throw error;
   }
   const stored = Buffer.concat(chunks);
-  const there = found.isSymbolicLink() ? Buffer.from(await readlink(file)) : await readFile(file).catch(() => null);
+  const there = found.isSymbolicLink()
+    ? Buffer.from(await readlink(file))
+    : await readFile(file, stored.length).catch(() => null);
   return there?.equals(stored) ?? false;
 }
 

@@ -15,7 +15,16 @@ import { messageOf } from '../../src/lib/error.ts';
 import { fitsGlob } from '../../src/lib/glob.ts';
 import { withoutEnding } from '../../src/lib/linear-time.ts';
 import { MAX_SETUP_CACHE_BYTES } from '../../src/protocol/repository-cache.ts';
-import { createReadStream, mkdir, readFile, rename, rm, writeStream } from '../files/inside.ts';
+import {
+  createReadStream,
+  FileTooLargeError,
+  mkdir,
+  readFile,
+  readText,
+  rename,
+  rm,
+  writeStream,
+} from '../files/inside.ts';
 import { findEntry, getEntry, putEntry } from '../gateway/cache-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
 import { GitError, git, gitSays } from '../git/git.ts';
@@ -35,6 +44,8 @@ const MAX_DIRECTORIES = 200;
 const MAX_PATTERNS = 50;
 const MAX_PATTERN_LENGTH = 200;
 const SETUP = 'the setup script';
+/** Of a script, a lock file or a manifest: with a larger one nothing is kept. */
+const MAX_SOURCE_BYTES = 64 * 1024 * 1024;
 /** Unpacked; what is larger is not worth the wait. */
 const MAX_UNPACKED_BYTES = 4_000_000_000;
 const PACK_LIMIT_MS = 2 * 60_000;
@@ -58,9 +69,19 @@ export async function setupCacheOf(
   script: string,
   before: string[],
 ): Promise<SetupCache | null> {
+  try {
+    return await readSetup(context, script, before);
+  } catch (error) {
+    if (!(error instanceof FileTooLargeError)) throw error;
+    log('info', 'setup is not kept: a file that it depends on is too large', { sessionId: context.sessionId, error });
+    return null;
+  }
+}
+
+async function readSetup(context: IncarnationContext, script: string, before: string[]): Promise<SetupCache | null> {
   const { worktree } = context.paths;
   const path = await repositoryFile(worktree, script);
-  const text = path === null ? '' : await readFile(path, 'utf8');
+  const text = path === null ? '' : await readText(path, MAX_SOURCE_BYTES);
   const wished = [...text.matchAll(DIRECTIVE)]
     .flatMap(([, names = '']) => names.trim().split(/\s+/))
     .filter((name) => name !== '');
@@ -98,7 +119,7 @@ export async function setupCacheOf(
   // Of a monorepo each package's: what is installed depends on all of them.
   for (const name of decisive(sources)) {
     const file = await repositoryFile(worktree, name);
-    if (file !== null) add(name, decisivePart(name, await readFile(file)));
+    if (file !== null) add(name, decisivePart(name, await readFile(file, MAX_SOURCE_BYTES)));
   }
   return { entry: `setup-${hash.digest('hex')}`, directories };
 }

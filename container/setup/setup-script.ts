@@ -16,6 +16,8 @@ export const SETUP_SCRIPT = 'cyrus-setup.sh';
 
 const MAX_REPORTED = 64 * 1024;
 const MAX_LOGGED = 16 * 1024 * 1024;
+/** A larger script runs as it is. */
+const MAX_SCRIPT_BYTES = 4 * 1024 * 1024;
 
 export interface SetupOutcome {
   ok: boolean;
@@ -30,7 +32,8 @@ export async function hasSetupScript(paths: SessionPaths): Promise<boolean> {
 
 /** The script as bash can run it: the file itself, or a copy beside the worktree with plain line ends. */
 async function withoutCarriageReturns(paths: SessionPaths, path: string): Promise<string> {
-  const text = await readFile(isAbsolute(path) ? path : join(paths.worktree, path)).catch(() => null);
+  const file = isAbsolute(path) ? path : join(paths.worktree, path);
+  const text = await readFile(file, MAX_SCRIPT_BYTES).catch(() => null);
   if (!text?.includes('\r\n')) return path;
   const copy = join(paths.dir, 'setup-plain.sh');
   await writeFile(copy, text.toString('latin1').replaceAll('\r\n', '\n'), { mode: 0o640, encoding: 'latin1' });

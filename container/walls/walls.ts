@@ -8,20 +8,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
+import { filtered, writeCallFilter } from './call-filter.ts';
 import { SessionGroups } from './session-groups.ts';
+import { claimUsers } from './user-range.ts';
 
 export const WALL_SETTINGS = ['auto', 'users', 'namespaces', 'none'] as const;
 export type WallSetting = (typeof WALL_SETTINGS)[number];
 export type WallKind = Exclude<WallSetting, 'auto'>;
-
-/** First user id of sessions, and how many there are; none needs an entry in /etc/passwd. */
-export const FIRST_UID = 70_000;
-export const UIDS = 10_000;
-
-/** Whether a user id is one of those that sessions are given. */
-export function isSessionUser(uid: number): boolean {
-  return uid >= FIRST_UID && uid < FIRST_UID + UIDS;
-}
 
 const PROJECT = dirname(dirname(import.meta.dirname));
 const PROBE_MS = 20_000;
@@ -53,9 +46,13 @@ export interface Walls {
   options: WallOptions;
   /** What bounds all processes of a session together; else why nothing does. */
   groups: SessionGroups | { why: string };
+  /** File with the filter of system calls, with which a view begins; null where there is none. */
+  callFilter: string | null;
+  /** First of the user ids that are this server's to give, where walls are users; none needs an entry in /etc/passwd. */
+  firstUser: number | null;
 }
 
-type Found = Pick<Walls, 'kind' | 'hasView' | 'why'>;
+type Found = Pick<Walls, 'kind' | 'hasView' | 'why' | 'callFilter' | 'firstUser'>;
 
 /** Tries what the setting wants, once at the start of a server. Never throws: a wall that was wanted and cannot be had is told by `why`. */
 export function findWalls(options: WallOptions): Walls {
@@ -81,7 +78,7 @@ export function limitsInWords({ kind, groups, options: { limits } }: Walls): str
 
 function tryWalls(options: WallOptions): Found {
   const { setting } = options;
-  const none = (why: string): Found => ({ kind: 'none', hasView: false, why });
+  const none = (why: string): Found => ({ kind: 'none', hasView: false, why, callFilter: null, firstUser: null });
   if (setting === 'none') return none('CYRUS_WALLS is none');
   if (process.platform !== 'linux') return none(`${process.platform} has no walls between sessions`);
   const isRoot = process.getuid?.() === 0;
@@ -93,35 +90,58 @@ function tryWalls(options: WallOptions): Found {
     );
   }
   if (isRoot) {
-    const inside: WallSpace = { uid: FIRST_UID, dir: null, mirror: null };
+    let firstUser: number;
+    try {
+      firstUser = claimUsers(options.root);
+    } catch (error) {
+      return none(`no users can be had for sessions: ${messageOf(error)}`);
+    }
+    const inside: WallSpace = { uid: firstUser, dir: null, mirror: null };
     const seen = `test -x "$0" && test -r "$1" && test -x "$2"`;
     const check = ['sh', '-c', seen, process.execPath, join(PROJECT, 'container/server.ts'), options.root];
-    const problem = attempt(['setpriv', ...asUser(FIRST_UID), '--', ...check]);
+    const problem = attempt(['setpriv', ...asUser(firstUser), '--', ...check]);
     if (problem !== null) {
       return none(
         `another user cannot be used for sessions (${problem}): setpriv must work, and ${PROJECT}, ${process.execPath} and ${options.root} be readable for every user`,
       );
     }
-    const noView = attempt([
-      'bwrap',
-      ...viewArguments(options, inside),
-      '--',
-      'setpriv',
-      ...asUser(FIRST_UID),
-      '--',
-      'true',
-    ]);
-    const why =
-      noView === null
-        ? null
-        : `sessions see each other’s processes and /tmp, because bubblewrap does not work (${noView})`;
-    return { kind: 'users', hasView: noView === null, why };
+    const view = attemptView(options, inside, ['setpriv', ...asUser(firstUser), '--', 'true']);
+    if (view.problem === null)
+      return { kind: 'users', hasView: true, why: view.why, callFilter: view.callFilter, firstUser };
+    const why = `sessions see each other’s processes and /tmp and may share the kernel’s keyrings, because bubblewrap does not work (${view.problem})`;
+    return { kind: 'users', hasView: false, why, callFilter: null, firstUser };
   }
-  const problem = attempt(['bwrap', ...viewArguments(options, { uid: null, dir: null, mirror: null }), '--', 'true']);
-  if (problem === null) return { kind: 'namespaces', hasView: true, why: null };
+  const view = attemptView(options, { uid: null, dir: null, mirror: null }, ['true']);
+  if (view.problem === null)
+    return { kind: 'namespaces', hasView: true, why: view.why, callFilter: view.callFilter, firstUser: null };
+  const { problem } = view;
   return none(
     `bubblewrap does not work for this user (${problem}): install it (apt-get install bubblewrap) and allow user namespaces, or run the server as root`,
   );
+}
+
+/** Tries a view with the filter of system calls, else without. @returns `problem`: why no view works; `why`: what is missing in it */
+function attemptView(
+  options: WallOptions,
+  space: WallSpace,
+  command: readonly string[],
+): { problem: string | null; why: string | null; callFilter: string | null } {
+  const view = ['bwrap', ...viewArguments(options, space), '--', ...command];
+  const file = join(options.root, 'system-calls.bpf');
+  const without = (lack: string) => ({
+    problem: attempt(view),
+    why: `sessions may share the kernel’s keyrings, because ${lack}`,
+    callFilter: null,
+  });
+  try {
+    if (!writeCallFilter(file)) return without(`the system calls of ${process.arch} are not known`);
+  } catch (error) {
+    return without(`no filter of system calls can be written (${messageOf(error)})`);
+  }
+  const problem = attempt(filtered(file, view));
+  return problem === null
+    ? { problem, why: null, callFilter: file }
+    : without(`the kernel takes no filter of system calls (${problem})`);
 }
 
 /** @returns null where it works, else what it says */
@@ -153,8 +173,9 @@ export function commandInside(walls: Walls, space: WallSpace, command: readonly 
   const { limits } = walls.options;
   const limited = ['prlimit', `--nproc=${limits.processes}`, `--data=${limits.memoryBytes}`, '--core=0', '--'];
   const user = space.uid === null ? [] : ['setpriv', ...asUser(space.uid), '--'];
-  const view = walls.hasView ? ['bwrap', ...viewArguments(walls.options, space), '--'] : [];
-  const bounded = [...view, ...limited, ...user, ...command];
+  const inner = [...limited, ...user, ...command];
+  const viewed = walls.hasView ? ['bwrap', ...viewArguments(walls.options, space), '--', ...inner] : inner;
+  const bounded = walls.callFilter === null ? viewed : filtered(walls.callFilter, viewed);
   // Before the view, in which the groups cannot be written to.
   return walls.groups instanceof SessionGroups && space.dir !== null
     ? walls.groups.inside(basename(space.dir), bounded)

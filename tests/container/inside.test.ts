@@ -24,7 +24,7 @@ import {
   createReadStream,
   mkdir,
   onlyBelow,
-  readFile,
+  readText,
   rename,
   rm,
   withBlob,
@@ -33,6 +33,8 @@ import {
 import { openToken, sealToken, UNKNOWN_TOKEN } from '../../container/gateway/sealed-token.ts';
 import { SessionUsers } from '../../container/walls/session-users.ts';
 
+/** As many bytes as any file here has. */
+const SMALL = 10_000;
 let root: string;
 let own: string;
 let others: string;
@@ -62,8 +64,8 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
     let streamed = '';
     for await (const chunk of createReadStream(join(own, 'a/moved.txt'), 'utf8')) streamed += String(chunk);
     const blob = await withBlob(join(own, 'a/moved.txt'), (content) => content.text());
-    expect([await readFile(join(own, 'a/b/c.txt'), 'utf8'), streamed, blob]).toEqual(['two', 'two', 'two']);
-    await expect(readFile(join(own, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
+    expect([await readText(join(own, 'a/b/c.txt'), SMALL), streamed, blob]).toEqual(['two', 'two', 'two']);
+    await expect(readText(join(own, 'none'), SMALL)).rejects.toMatchObject({ code: 'ENOENT' });
     await rm(join(own, 'a'), { recursive: true, force: true });
     await rm(join(own, 'none'), { force: true });
     expect(existsSync(join(own, 'a'))).toBe(false);
@@ -72,7 +74,8 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
   test('follows no link, neither at the end of a path nor on the way', async () => {
     symlinkSync(others, join(own, 'folder'));
     symlinkSync(join(others, 'secret.txt'), join(own, 'file.txt'));
-    for (const path of ['folder/secret.txt', 'file.txt']) await expect(readFile(join(own, path))).rejects.toThrow();
+    for (const path of ['folder/secret.txt', 'file.txt'])
+      await expect(readText(join(own, path), SMALL)).rejects.toThrow();
     await expect(writeFile(join(own, 'folder/new.txt'), 'x')).rejects.toThrow();
     await expect(mkdir(join(own, 'folder/new/x'), { recursive: true })).rejects.toThrow();
     await expect(rename(join(own, 'file.txt'), join(own, 'folder/moved'))).rejects.toThrow();
@@ -88,26 +91,29 @@ describe.skipIf(process.platform !== 'linux')('in a session’s folder the serve
 
   test('waits for no pipe, and reads no device', async () => {
     execFileSync('sh', ['-c', 'mkfifo "$0"', join(own, 'pipe')]);
-    await expect(readFile(join(own, 'pipe'))).rejects.toThrow('not a regular file');
+    await expect(readText(join(own, 'pipe'), SMALL)).rejects.toThrow('not a regular file');
   });
 
   test('goes nowhere else, whatever git says of where the repository is', async () => {
-    await expect(readFile('/etc/passwd')).rejects.toThrow('does not belong to this server');
+    await expect(readText('/etc/passwd', SMALL)).rejects.toThrow('does not belong to this server');
     await expect(copyFile(`${root}/../etc/passwd`, join(own, 'x'))).rejects.toThrow();
-    await expect(readFile(`${own}/../../two/secret.txt`)).rejects.toThrow();
+    await expect(readText(`${own}/../../two/secret.txt`, SMALL)).rejects.toThrow();
   });
 });
 
 test('each session has a user of its own, which no other gets as long as there are files of it', () => {
-  const users = new SessionUsers(root);
+  const users = new SessionUsers(root, 70_000);
   const [one, two] = [users.of('one'), users.of('two')];
   expect(one).not.toBe(two);
-  const again = new SessionUsers(root);
+  const again = new SessionUsers(root, 70_000);
   expect([again.of('one'), again.of('two')]).toEqual([one, two]);
   again.free('one');
   expect(again.of('three')).not.toBe(two);
+  // Another server's by now.
+  const moved = new SessionUsers(root, 80_000).of('two');
+  expect(moved).toBeGreaterThanOrEqual(80_000);
   writeFileSync(join(root, 'users.json'), 'broken');
-  expect(() => new SessionUsers(root)).toThrow();
+  expect(() => new SessionUsers(root, 70_000)).toThrow();
 });
 
 test('a token on the disk opens with the server’s secret alone, for its session alone', () => {

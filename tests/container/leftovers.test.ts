@@ -11,7 +11,7 @@ import {
   sessionProcesses,
   signalProcess,
 } from '../../container/process/process-group.ts';
-import { FIRST_UID, UIDS } from '../../container/walls/walls.ts';
+import { isSessionUser } from '../../container/walls/user-range.ts';
 import { eventually } from './stage.ts';
 
 const begun: number[] = [];
@@ -81,7 +81,8 @@ describe.runIf(existsSync('/proc/self/stat'))('the end of a session', () => {
   it.runIf(process.getuid?.() === 0)(
     'ends what its own user runs, without marker and parent, and nothing of another session’s',
     async () => {
-      const [uid, other] = [FIRST_UID + UIDS - 2, FIRST_UID + UIDS - 1];
+      const [uid, other] = [99_998, 99_999];
+      expect([uid, other].every(isSessionUser)).toBe(true);
       const dir = sessionFolder(uid);
       const orphan = 'env -i setsid sh -c "sleep 600 & echo \\$!" ';
       const pid = await begin(orphan, {}, uid);

