@@ -73,13 +73,17 @@ const answerSchema = z.object({
   error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }).optional(),
 });
 
+/** What becomes of a text that a tool is given. */
+type Shown = (text: string) => string;
+
 /**
  * Reads the body of a request.
  * @param body parsed JSON: a message, or a list of them; a list within a list is none
+ * @param shown applied to each text among the arguments of tools
  */
-export function readMcpMessages(body: unknown): McpMessage[] | McpRefusal {
+export function readMcpMessages(body: unknown, shown: Shown = (text) => text): McpMessage[] | McpRefusal {
   if (!Array.isArray(body)) {
-    const message = readMessage(body);
+    const message = readMessage(body, shown);
     return 'code' in message ? message : [message];
   }
   if (body.length === 0 || body.length > MAX_MESSAGES) {
@@ -87,14 +91,14 @@ export function readMcpMessages(body: unknown): McpMessage[] | McpRefusal {
   }
   const messages: McpMessage[] = [];
   for (const one of body) {
-    const message = readMessage(one);
+    const message = readMessage(one, shown);
     if ('code' in message) return message;
     messages.push(message);
   }
   return messages;
 }
 
-function readMessage(value: unknown): McpMessage | McpRefusal {
+function readMessage(value: unknown, shown: Shown): McpMessage | McpRefusal {
   const id = idSchema.safeParse(isObject(value) ? value.id : undefined).data ?? null;
   if (!isObject(value)) return { id, code: -32600, message: 'a message of the protocol is an object' };
   if (value.method === undefined) return readAnswer(value, id);
@@ -111,7 +115,7 @@ function readMessage(value: unknown): McpMessage | McpRefusal {
   const about = aboutOf(method, params);
   if (about === '') return { id, code: -32602, message: `${method} says by its params what it is about` };
   const known = METHODS.get(method) ?? null;
-  const rest = params === undefined ? {} : { params: known === null ? params : only(params, known) };
+  const rest = params === undefined ? {} : { params: known === null ? params : given(only(params, known), shown) };
   return { value: { jsonrpc: '2.0', ...(!isNotification && { id }), method, ...rest }, id, method, about };
 }
 
@@ -135,6 +139,20 @@ function aboutOf(method: string, params: Record<string, unknown> | undefined): s
 
 function only(params: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(names.flatMap((name) => (Object.hasOwn(params, name) ? [[name, params[name]]] : [])));
+}
+
+/** What a tool is given, with its texts as they are shown. */
+function given(params: Record<string, unknown>, shown: Shown): Record<string, unknown> {
+  const told = ['arguments', 'inputResponses'].filter((name) => Object.hasOwn(params, name));
+  return { ...params, ...Object.fromEntries(told.map((name) => [name, withTexts(params[name], shown)])) };
+}
+
+/** Names of members stay. */
+function withTexts(value: unknown, change: Shown): unknown {
+  if (typeof value === 'string') return change(value);
+  if (Array.isArray(value)) return value.map((one) => withTexts(one, change));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withTexts(one, change)]));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -26,6 +26,8 @@ export interface McpTarget {
   headers: Record<string, string>;
   /** Whether a tool may be called; null: all may. */
   mayCall: ((tool: string) => boolean) | null;
+  /** What becomes of each text that a tool is given, where it is shown to people; null: it stays as it is. */
+  shown: ((text: string) => string) | null;
 }
 
 /**
@@ -88,7 +90,7 @@ function isOfProtocol(header: string): boolean {
 }
 
 /** The request's text as it is sent on, or why it is not. */
-async function readMessage(request: Request, { name, mayCall }: McpTarget): Promise<string | Response> {
+async function readMessage(request: Request, { name, mayCall, shown }: McpTarget): Promise<string | Response> {
   const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim();
   if (type !== 'application/json') return refuse(415, 'type', `the MCP server ${name} takes application/json`);
   let text: string | null;
@@ -99,8 +101,8 @@ async function readMessage(request: Request, { name, mayCall }: McpTarget): Prom
   }
   if (text === null) return refuse(413, 'too_large', `a request to an MCP server has at most ${MAX_BYTES} bytes`);
   const parsed = parseJson(text);
-  if (parsed === undefined) return refuse(400, 'malformed', 'the request is not JSON');
-  const messages = readMcpMessages(parsed);
+  if (parsed === undefined) return refuse(400, 'malformed', 'the request is not JSON, or is nested too deeply');
+  const messages = readMcpMessages(parsed, shown ?? undefined);
   if ('code' in messages) return refuseMessage(messages.id, messages.code, messages.message);
   for (const { id, method, about } of messages) {
     if (method !== 'tools/call' || mayCall === null || mayCall(about ?? '')) continue;

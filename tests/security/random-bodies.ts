@@ -82,7 +82,7 @@ function mutated(value: unknown, random: Random, depth = 0): unknown {
 /** @param keep what of a webhook must stay as it is; see the caller */
 export function randomBody(sample: unknown, random: Random, keep: (value: unknown) => unknown): Buffer {
   const json = () => Buffer.from(JSON.stringify(keep(mutated(sample, random))) ?? '');
-  switch (random.below(16)) {
+  switch (random.below(17)) {
     case 0:
       return Buffer.alloc(0);
     case 1:
@@ -114,6 +114,15 @@ export function randomBody(sample: unknown, random: Random, keep: (value: unknow
         random.chance(0.02) ? 6 * 1024 * 1024 : random.below(90_000),
         random.pick(['a', ' ', '<', '\r', '\0']),
       );
+    case 12: {
+      const deep = 1 + random.below(20_000);
+      const nested = random.chance(0.5)
+        ? `${'['.repeat(deep)}${']'.repeat(deep)}`
+        : `${'{"a":'.repeat(deep)}1${'}'.repeat(deep)}`;
+      // In place of something that its route would take.
+      const text = JSON.stringify(keep(sample));
+      return Buffer.from(text.replace(/(?<=[:,[])(?:\{\}|\[\]|"[^"]*"|\d+)(?=[,}\]])/, () => nested));
+    }
     default:
       return json();
   }

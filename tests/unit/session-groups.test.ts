@@ -153,7 +153,15 @@ describe('the limits of a session', () => {
   test('are said as they are', () => {
     expect(limitsInWords(findWalls(options))).toBe('none: sessions share what the machine has');
     const groups = { why: 'no groups' };
-    const bounded = { kind: 'users' as const, hasView: true, why: null, options, groups, callFilter: null, firstUser: null };
+    const bounded = {
+      kind: 'users' as const,
+      hasView: true,
+      why: null,
+      options,
+      groups,
+      callFilter: null,
+      firstUser: null,
+    };
     expect(limitsInWords(bounded)).toBe(
       '100 processes a session, 1024 MiB of memory a process; none for the memory of a session as a whole: no groups',
     );

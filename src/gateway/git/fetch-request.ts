@@ -117,7 +117,8 @@ export class FetchRequestReader {
   #mark(length: number): void {
     // Before version 2 flushes stand between wants and haves, and after every few haves.
     if (length === 0 && !this.#isV2) return;
-    if (length === 0 && this.#isV2 && this.#command !== null && this.#part !== 'over') {
+    // Without a command before it a flush asks for nothing: git sends it before a large request, to see whether it is let in.
+    if (length === 0 && this.#isV2 && this.#part !== 'over') {
       this.#part = 'over';
       return;
     }

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { asError } from '../../lib/error.ts';
 import { withoutEnding } from '../../lib/linear-time.ts';
 import { parseJson } from '../../lib/parse-json.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { type Fetch, readRefusal, streamedRequest } from '../forwarding.ts';
 import type { Claims } from '../token.ts';
@@ -17,6 +18,8 @@ import { isStorageAddress, type LfsAction, type LfsOperation, MAX_LFS_BYTES } fr
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 const MAX_OBJECTS = 1_000;
+/** Longest wait for a whole answer. git-lfs gives up on a silent connection after 30 s, and asks again. */
+const ANSWER_LIMIT_MS = 60_000;
 export const LFS_MEDIA_TYPE = 'application/vnd.git-lfs+json';
 
 const batchSchema = z.object({
@@ -200,9 +203,13 @@ async function askOnce<Answer>(
   let answer: Response;
   let text: string | null;
   try {
-    const bytes = new Blob([body]).stream();
-    answer = await fetcher(streamedRequest(`${lfsUrl(remote.cloneUrl)}/${resource}`, 'POST', headers, bytes));
-    text = answer.ok ? await readText(answer.body, MAX_ANSWER_BYTES) : null;
+    const url = `${lfsUrl(remote.cloneUrl)}/${resource}`;
+    // Both are small: a host that begins and never ends would keep the push, and whoever waits for it.
+    [answer, text] = await withTimeout(ANSWER_LIMIT_MS, async (signal) => {
+      const begun = await fetcher(streamedRequest(url, 'POST', headers, new Blob([body]).stream(), signal));
+      const read = begun.ok ? readText(begun.body, MAX_ANSWER_BYTES) : readRefusal(begun, secrets);
+      return [begun, await read] as const;
+    });
   } catch (error) {
     log('gateway.lfs.unreachable', { session: claims.s, repository: claims.r, error: asError(error) });
     return {
@@ -212,7 +219,7 @@ async function askOnce<Answer>(
   }
   if (!answer.ok) {
     log('gateway.lfs.refused', { session: claims.s, repository: claims.r, status: answer.status });
-    const said = messageOf(await readRefusal(answer, secrets));
+    const said = messageOf(text ?? '');
     if (answer.status === 404 || answer.status === 501) {
       const message = `the git host has no Git LFS for ${claims.r}, or its stored credential may not use it${said}`;
       return { status: 404, message };

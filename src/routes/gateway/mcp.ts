@@ -8,6 +8,8 @@ import { type Claims, guardedBy, rightsOf } from '../../gateway/token.ts';
 import { log } from '../../observability/log.ts';
 import type { Refusal } from '../../protocol/sandbox.ts';
 import { matchesTool } from '../../protocol/settings/mcp.ts';
+import { cleanText } from '../../protocol/text/clean-text.ts';
+import { linkedImages } from '../../protocol/text/foreign-images.ts';
 import { openDatabase } from '../../store/database.ts';
 import { DecryptionError } from '../../store/encryption.ts';
 import { findMcpServer, type McpServer } from '../../store/mcp-servers.ts';
@@ -54,10 +56,15 @@ function targetOf({ name, settings, headers }: McpServer, config: Config, claims
     case 'stdio':
       return null;
     case 'http':
-      return { name, url: settings.url, headers, mayCall };
+      return { name, url: settings.url, headers, mayCall, shown: null };
     case 'linear':
-      return { name, url: config.linear.mcpUrl, headers: {}, mayCall };
+      return { name, url: config.linear.mcpUrl, headers: {}, mayCall, shown: shownInLinear };
   }
+}
+
+/** As all that Cyrus itself posts there: nobody's browser asks a host that a text chose, and nothing in it is hidden. */
+function shownInLinear(text: string): string {
+  return linkedImages(cleanText(text));
 }
 
 /** What may be called: of the tools that an admin allows all, or for a role that only looks those that change nothing. */

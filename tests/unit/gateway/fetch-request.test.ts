@@ -18,7 +18,7 @@ const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: '
 const id = '1'.repeat(40);
 const pkt = (text: string) => `${(Buffer.byteLength(text, 'latin1') + 4).toString(16).padStart(4, '0')}${text}`;
 
-spyOnLog();
+const logged = spyOnLog();
 
 /** Sends a body as a hostile client would. @returns what the host has of it, null: nothing whole */
 async function send(
@@ -66,6 +66,7 @@ describe('a fetch', () => {
     const earlier = `${pkt(`want ${id} multi_ack_detailed side-band-64k thin-pack agent=git/2\n`)}${pkt(`want ${id}\n`)}${pkt(`deepen 1\n`)}0000${pkt(`have ${id}\n`)}0000${pkt('done\n')}`;
     expect((await send(earlier, {})).host).toBe(earlier);
     expect((await send('0000', {})).host).toBe('0000');
+    expect((await send('0000')).host).toBe('0000');
     // Lines without a line feed are written as git writes them.
     expect((await send(`${pkt('command=ls-refs')}00010000`)).host).toBe(`${pkt('command=ls-refs\n')}00010000`);
   });
@@ -87,6 +88,7 @@ describe('a fetch', () => {
     ['two commands', `${v2('ls-refs', [], []).slice(0, -4)}${v2('fetch', [], ['done'])}`],
     ['a second request behind the first', `${v2('ls-refs', [], [])}${v2('object-info', [], [])}`],
     ['a command without its packet', 'command=fetch'],
+    ['a flush before the request', `0000${v2('fetch', [], ['done'])}`],
     ['a length of two', `0002${v2('fetch', [], ['done'])}`],
     ['no flush', v2('fetch', [], ['done']).slice(0, -4)],
     ['half a packet', `${v2('ls-refs', [], [])}00`],
@@ -162,6 +164,8 @@ describe('a fetch by a real git', { timeout: 60_000 }, () => {
   let root: string;
   let host: GitBackend;
   let gateway: WebServer;
+  /** Requests that consist of a flush alone. */
+  let probes = 0;
 
   const git = async (...args: string[]): Promise<string> => {
     const env = { PATH: process.env.PATH, HOME: root, GIT_CONFIG_NOSYSTEM: '1', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' };
@@ -176,9 +180,10 @@ describe('a fetch by a real git', { timeout: 60_000 }, () => {
     root = await mkdtemp(join(tmpdir(), 'cyrus-fetch-'));
     host = await startGitBackend(root, 'cyrus:password');
     const remote = { cloneUrl: `${host.url}/acme/shop.git`, credential: { username: 'cyrus', password: 'password' } };
-    gateway = await serve((request) =>
-      forwardToGit(request, new URL(request.url).pathname.slice('/git/'.length), claims, remote, fetch),
-    );
+    gateway = await serve((request) => {
+      if (request.headers.get('content-length') === '4') probes += 1;
+      return forwardToGit(request, new URL(request.url).pathname.slice('/git/'.length), claims, remote, fetch);
+    });
     const bare = join(root, 'acme/shop.git');
     await git('init', '--quiet', '--bare', '--initial-branch=main', bare);
     for (const setting of [
@@ -231,6 +236,27 @@ describe('a fetch by a real git', { timeout: 60_000 }, () => {
       expect(await log(`by-id-${version}`)).toHaveLength(3);
     },
   );
+
+  it('may ask whether it is let in before it sends a large request', async () => {
+    const commits = Array.from(
+      { length: 4_000 },
+      (_, at) => `commit refs/heads/own\ncommitter C <c@example.com> ${at + 1} +0000\ndata 1\nx\n`,
+    );
+    await writeFile(join(root, 'many'), commits.join(''));
+    await git('init', '--quiet', 'large');
+    await run('sh', ['-c', 'git -C large fast-import --quiet <many'], { cwd: root });
+    logged.mockClear();
+    const said = await git(
+      ...['-c', 'protocol.version=2', '-c', 'http.postBuffer=65536', '-C', 'large'],
+      ...['fetch', '--quiet', `${gateway.url}/git/acme/shop.git`, 'main'],
+    );
+    expect([said, (await git('-C', 'large', 'log', '-1', '--format=%s', 'FETCH_HEAD')).trim()]).toEqual([
+      '',
+      'Commit 3',
+    ]);
+    expect(probes).toBeGreaterThan(0);
+    expect(JSON.stringify(logged.mock.calls)).not.toContain('git_fetch.refused');
+  });
 
   it('is refused, in git’s own output, where it gives the server an option', async () => {
     const url = `${gateway.url}/git/acme/shop.git`;

@@ -5,13 +5,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type GitHost, startGitHost } from '../../../dev/git/git-host.ts';
 import type { Fetch } from '../../../src/gateway/forwarding.ts';
 import { forwardToGit } from '../../../src/gateway/git/git.ts';
 import type { GitRemote } from '../../../src/gateway/git/host.ts';
 import { forwardToLfs } from '../../../src/gateway/git/lfs.ts';
 import { isStorageAddress } from '../../../src/gateway/git/lfs-address.ts';
+import { askForLocks } from '../../../src/gateway/git/lfs-batch.ts';
 import { SecretSearch } from '../../../src/gateway/secrets/secret-search.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
 import type { EgressLine } from '../../../src/protocol/egress-log.ts';
@@ -95,6 +96,16 @@ afterAll(async () => {
 });
 
 const basic = { authorization: `Basic ${Buffer.from(`session:${TOKEN}`).toString('base64')}` };
+
+/** As fetch does it: what is aborted fails, and so does the body of its answer. */
+async function brokenOff({ signal }: Request, answer: Promise<Response>): Promise<Response> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error));
+  });
+  aborted.catch(() => {});
+  const { body, status } = await Promise.race([answer, aborted]);
+  return new Response(body?.pipeThrough(new TransformStream(), { signal }) ?? null, { status });
+}
 
 interface Answered {
   actions?: Record<string, { href: string; header?: unknown; expires_in: number }>;
@@ -318,6 +329,25 @@ describe('what is refused', () => {
     expect((await ask('objects/batch', { method: 'POST', body: '{"operation":"delete","objects":[]}' })).status).toBe(
       422,
     );
+  });
+
+  it('is told within a minute that the host does not answer, or begins an answer and never ends it', async () => {
+    vi.useFakeTimers();
+    try {
+      const body = () =>
+        new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(Uint8Array.of(0x7b)) });
+      for (const hangs of [
+        () => new Promise<Response>(() => {}),
+        async () => new Response(body()),
+        async () => new Response(body(), { status: 500 }),
+      ]) {
+        const asked = askForLocks(claims, remote, (request) => brokenOff(request, hangs()));
+        await vi.advanceTimersByTimeAsync(60_000);
+        expect(await asked).toMatchObject({ status: 502 });
+      }
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('tells who pushes which files others have locked, on all of the host’s pages, and nobody else', async () => {

@@ -5,6 +5,7 @@ import { messageOf } from '../../../src/lib/error.ts';
 import { hmac, isHmac } from '../../../src/lib/hmac.ts';
 import { isLoopback } from '../../../src/lib/loopback.ts';
 import { Mutex } from '../../../src/lib/mutex.ts';
+import { parseJson } from '../../../src/lib/parse-json.ts';
 
 it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
   'the address %s means this machine alone',
@@ -69,4 +70,15 @@ it('the mutex runs tasks one after the other in the order in which they were giv
   await expect(failing).rejects.toThrow('broken');
   await Promise.all([slow, last]);
   expect(done).toEqual(['first', 'last']);
+});
+
+it('a JSON text that is nested so deeply that walking through it fails is taken for none', () => {
+  const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}"x"${'}]'.repeat(depth / 2)}`;
+  expect(JSON.stringify(parseJson(nested(500)))).toBe(nested(500));
+  expect(parseJson(nested(502))).toBeUndefined();
+  expect(parseJson(nested(200_000))).toBeUndefined();
+  // Many side by side are not deep.
+  const wide = JSON.stringify(Array.from({ length: 50_000 }, () => ({ a: [1] })));
+  expect(parseJson(wide)).toHaveLength(50_000);
+  expect(parseJson('{')).toBeUndefined();
 });
