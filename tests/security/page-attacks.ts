@@ -127,6 +127,30 @@ export function pageAttacks(sessionId: string): Attack[] {
       },
     },
     {
+      name: 'Scripts and styles of the page, and other files, may not be framed or sniffed, and are asked for over https alone',
+      attempt: async (target) => {
+        const page = await answers('the page', await target.ask('/', { headers: target.password }), 200);
+        const files = [...page.matchAll(/(?:src|href)="(\/[^"]+\.\w+)"/g)].map(([, path = '']) => path);
+        held(
+          `the page names its files: ${files.join()}`,
+          files.filter((path) => path.startsWith('/assets/')).length > 1,
+        );
+        for (const path of new Set([...files, '/index.html', '/assets/nothing.js'])) {
+          const response = await target.ask(path, { headers: target.password });
+          await response.body?.cancel();
+          const policy = response.headers.get('content-security-policy') ?? '';
+          held(`${path} may not be framed`, policy.includes("frame-ancestors 'none'"));
+          held(`${path} may not be sniffed`, response.headers.get('x-content-type-options') === 'nosniff');
+          // The Worker says so over https only, as it should; a file always.
+          if (path.startsWith('/assets/') && response.status === 200)
+            held(
+              `${path} over https alone`,
+              (response.headers.get('strict-transport-security') ?? '').includes('max-age'),
+            );
+        }
+      },
+    },
+    {
       name: 'The admin API takes the admin token alone, by its header alone',
       attempt: async (target) => {
         const { adminToken, accessPassword } = target.stack.secrets;
