@@ -141,6 +141,31 @@ describe('the admin API', () => {
     expect((await ask('PUT', path, body)).status).toBe(200);
   });
 
+  it.each([
+    ['very long', 'w'.repeat(3_000)],
+    ['very long in bytes', encodeURIComponent('\u{1f600}'.repeat(600))],
+    ['with a NUL', 'w%00x'],
+    ['that is no text', '%ff%fe'],
+    ['that leads upwards', '%2e%2e%2fw1'],
+  ])('answers an id %s on every address by saying so, and fails on none', async (_what, id) => {
+    const routes = [...new Set(admin.routes.map(({ method, path }) => `${method} ${path}`))]
+      .map((route) => route.split(' '))
+      .filter(([method, path = '']) => method !== 'ALL' && path.includes('/:id'));
+    expect(routes.length).toBeGreaterThan(10);
+    for (const [method = '', path = ''] of routes) {
+      const filled = path
+        .replace(/:rest\{[^}]*\}/, path.endsWith('[^/]+}') ? 'shop/mcp-servers/notes' : 'shop/mcp-servers')
+        .replace(':id', id)
+        .replace(':owner', 'acme')
+        .replace(/:name(?:\{[^}]*\})?/, 'shop');
+      for (const body of method === 'GET' ? [undefined] : [undefined, workspace, repository]) {
+        const { status } = await ask(method, filled, body);
+        expect(status, `${method} ${path}`).toBeGreaterThanOrEqual(400);
+        expect(status, `${method} ${path}`).toBeLessThan(500);
+      }
+    }
+  });
+
   it('refuses a body over 64 KiB', async () => {
     expect((await ask('PUT', '/workspaces/w6', { ...workspace, name: 'x'.repeat(70_000) })).status).toBe(413);
     expect(await findWorkspace(db, 'w6')).toBeNull();

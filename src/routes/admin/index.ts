@@ -26,6 +26,8 @@ import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** Linear's are UUIDs. */
+const WORKSPACE_ID = /^[\w-]{1,100}$/;
 const REPOSITORY = '/workspaces/:id/repositories/:owner/:name{.+}';
 
 const fullNameSchema = startSessionSchema.shape.repository.shape.fullName.refine(
@@ -54,6 +56,12 @@ admin.use(
     onError: (c) => c.json(problem('too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`), 413),
   }),
 );
+
+admin.use('/workspaces/:id/*', async (c, next) => {
+  const id = c.req.param('id');
+  if (WORKSPACE_ID.test(id)) return next();
+  return c.json(problem('bad_request', 'The id of a workspace has 1 to 100 letters, digits, "-" and "_".'), 400);
+});
 
 admin.route('/', workspaces);
 admin.route('/', usage);
