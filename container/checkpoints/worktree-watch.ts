@@ -89,7 +89,7 @@ export class WorktreeWatch {
     while (open.length > 0 && this.isOn) {
       const some = open.splice(-READ_TOGETHER);
       const found = await Promise.all(some.map((one) => this.#addOne(one, ignored)));
-      for (const folders of found) open.push(...folders);
+      for (const one of found.flat()) open.push(one);
     }
   }
 

@@ -254,7 +254,7 @@ export class WorktreeSnapshots {
     if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
     const { paths, skipped, bytes } = await this.#select(plan, listed);
     if (paths.length > 0) {
-      skipped.push(...(await this.#update(plan, options, paths)));
+      for (const path of await this.#update(plan, options, paths)) skipped.push(path);
       if (paths.some((path) => path === '.gitignore' || path.endsWith('/.gitignore')))
         await this.#dropIgnored(options, staged);
       this.#tree = null;

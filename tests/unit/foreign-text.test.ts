@@ -23,7 +23,7 @@ import { spokenModel } from '../../src/session/lifecycle/start/wishes.ts';
 import { findEntries } from '../../src/session/viewers/find-entries.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
 import { spyOnLog } from '../support/log-spy.ts';
-import { expectLinear } from './support/hostile-texts.ts';
+import { expectLinear, expectUnbroken } from './support/hostile-texts.ts';
 import { argumentsFor, functionsIn, textFunctions } from './support/text-readers.ts';
 
 spyOnLog();
@@ -108,7 +108,10 @@ describe('a function that reads foreign text takes time in proportion to its len
   const all = textFunctions();
   const automatic = all.filter((one) => argumentsFor(one, '') !== null && !(one.name in { ...BY_HAND, ...NOT_TRIED }));
 
-  for (const [name, read] of Object.entries(BY_HAND)) test(name, () => expectLinear(tolerant(read)));
+  for (const [name, read] of Object.entries(BY_HAND)) {
+    test(name, () => expectLinear(tolerant(read)));
+    test(`${name} bears a large text`, () => expectUnbroken(read));
+  }
 
   for (const one of automatic) {
     test(`${one.name} (${one.file})`, async () => {
@@ -116,6 +119,7 @@ describe('a function that reads foreign text takes time in proportion to its len
       const read = module[one.name];
       if (typeof read !== 'function') throw new Error(`${one.file} has no ${one.name}`);
       expectLinear(tolerant((text) => read(...(argumentsFor(one, text) ?? []))));
+      expectUnbroken((text) => read(...(argumentsFor(one, text) ?? [])));
     });
   }
 

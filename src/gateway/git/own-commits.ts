@@ -62,7 +62,7 @@ function historyOf(id: string, graphs: readonly CommitGraph[]): Set<string> {
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (found.has(next)) continue;
     found.add(next);
-    for (const graph of graphs) open.push(...(graph.get(next) ?? []));
+    for (const graph of graphs) for (const parent of graph.get(next) ?? []) open.push(parent);
   }
   return found;
 }
@@ -76,8 +76,9 @@ function leaving(oldId: string, history: ReadonlySet<string>, own: CommitGraph):
     if (seen.has(next) || history.has(next)) continue;
     seen.add(next);
     const parents = own.get(next);
-    if (parents) open.push(...parents);
-    else foreign.push(next);
+    // One by one: a commit may name more parents than a call takes arguments.
+    for (const parent of parents ?? []) open.push(parent);
+    if (!parents) foreign.push(next);
   }
   return foreign;
 }

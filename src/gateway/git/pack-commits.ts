@@ -3,7 +3,7 @@
  * (gitformat-pack(5); "recency order" in Documentation/technical/pack-heuristics). What comes after the first tree or
  * file is not looked at.
  */
-import type { BodyReader } from '../../lib/body-reader.ts';
+import { type BodyReader, PIECE_BYTES } from '../../lib/body-reader.ts';
 import { toHex } from '../../lib/hex.ts';
 import { applyDelta } from './delta.ts';
 import { InflateError, inflate, NeedsMoreBytes } from './inflate.ts';
@@ -99,11 +99,18 @@ export class GrowingBytes {
     }
   }
 
+  /** Twice as many, so that neither copying nor reading again costs more where they come a few at a time. */
   async #more(): Promise<boolean> {
-    const piece = await this.#reader.read(1);
-    if (!piece) return false;
-    this.bytes = joined([this.bytes, piece]);
-    return true;
+    const pieces: Uint8Array[] = [];
+    const wanted = Math.max(this.bytes.byteLength, PIECE_BYTES);
+    for (let got = 0; got < wanted; ) {
+      const piece = await this.#reader.read(Math.min(wanted - got, PIECE_BYTES));
+      if (!piece) break;
+      pieces.push(piece);
+      got += piece.byteLength;
+    }
+    this.bytes = joined([this.bytes, ...pieces]);
+    return pieces.length > 0;
   }
 }
 

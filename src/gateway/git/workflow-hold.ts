@@ -125,8 +125,9 @@ function edgesOf(id: string, graphs: readonly CommitGraph[]): string[] {
     if (seen.has(next)) continue;
     seen.add(next);
     const parents = graphs.map((graph) => graph.get(next)).find((found) => found !== undefined);
-    if (parents) open.push(...parents);
-    else edges.push(next);
+    // One by one: a commit may name more parents than a call takes arguments.
+    for (const parent of parents ?? []) open.push(parent);
+    if (!parents) edges.push(next);
   }
   return edges;
 }

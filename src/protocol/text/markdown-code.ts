@@ -35,7 +35,7 @@ export function splitCode(markdown: string, options: CodeOptions): MarkdownPart[
     begin = end;
     if (text === '') return;
     if (isCode) parts.push({ text, isCode });
-    else parts.push(...splitSpans(text, options.acrossLines));
+    else for (const part of splitSpans(text, options.acrossLines)) parts.push(part);
   };
   while (at < markdown.length) {
     const end = endOfLine(markdown, at);

@@ -92,6 +92,24 @@ const COPY =
     for (let time = 0; time < 20; time++) [...'x'.repeat(LENGTH)].join('');
   }) / 20;
 
+/** Long enough that as many parts as it has are more than a call takes arguments, or than functions can call themselves. */
+const LARGE = ['![`', '`', '[', '{"a":', '< ', '- ', '> ', '\n', '(', '@a ', 'a.', '\u202e'].map((piece) =>
+  piece.repeat(Math.ceil(600_000 / piece.length)),
+);
+
+/** @param read may refuse a text, but must not break at its size */
+export function expectUnbroken(read: (text: string) => unknown): void {
+  for (const text of LARGE) {
+    try {
+      const result = read(text);
+      if (result instanceof Promise) result.catch(() => {});
+    } catch (error) {
+      if (error instanceof RangeError && /call stack|arguments/.test(error.message))
+        throw new Error(`${JSON.stringify(text.slice(0, 20))}: ${error.message}`);
+    }
+  }
+}
+
 /** What goes by the square of the length takes hundreds of copies' time. */
 export function expectLinear(read: (text: string) => unknown): void {
   for (const text of HOSTILE) {
