@@ -87,10 +87,9 @@ export class ClaudeProcess {
    */
   static start(start: ClaudeStart): Promise<ClaudeProcess> {
     return new Promise((resolve, reject) => {
-      const { program, args, identity } = start.access.wall.command(start.bin, start.args);
+      const { program, args } = start.access.wall.command(start.bin, start.args);
       const child = spawn(program, args, {
         cwd: start.cwd,
-        ...identity,
         env: start.env,
         detached: true,
         stdio: ['pipe', 'pipe', 'pipe', 'pipe'],

@@ -207,7 +207,7 @@ const STDERR_BYTES = 8 * 1024;
 export function git(args: string[], options: GitOptions): Promise<string> {
   const command = args.find((arg) => !arg.startsWith('-')) ?? '';
   const { wall } = options.remote;
-  const run = wall?.ownCommand('git', args, options.cwd) ?? { program: 'git', args, identity: {} };
+  const run = wall?.ownCommand('git', args, options.cwd) ?? { program: 'git', args };
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted) {
@@ -225,7 +225,6 @@ export function git(args: string[], options: GitOptions): Promise<string> {
     }
     const child: ChildProcess = spawn(run.program, run.args, {
       cwd: options.cwd,
-      ...run.identity,
       env: {
         ...gitEnvironment(options.cwd, options.remote, options.settings ?? []),
         ...(options.indexFile !== undefined && { GIT_INDEX_FILE: options.indexFile }),

@@ -26,7 +26,6 @@ export function hookRunner(
       const command = access.wall.command(process.execPath, [program, hook, ...args]);
       const child = spawn(command.program, command.args, {
         cwd: paths.worktree,
-        ...command.identity,
         env: {
           ...sessionEnvironment(paths),
           ...gitEnvironmentForClaude(remoteOf(paths, start, access)),

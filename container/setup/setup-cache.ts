@@ -350,11 +350,10 @@ function startTar(
     LANG: 'C.UTF-8',
     [SERVER_MARKER]: String(process.pid),
   };
-  const { program, args, identity } = wall.ownCommand('tar', tarArguments, cwd);
+  const { program, args } = wall.ownCommand('tar', tarArguments, cwd);
   const child = spawn(program, args, {
     cwd,
     env,
-    ...identity,
     stdio: ['pipe', 'pipe', 'pipe'],
     signal,
     killSignal: 'SIGKILL',

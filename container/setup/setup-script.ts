@@ -59,10 +59,9 @@ export async function runSetupScript(
   // Checked out with carriage returns it would stop at its first line, or pass over all of it.
   const file = await withoutCarriageReturns(paths, path);
   return await new Promise((resolve) => {
-    const { program, args, identity } = access.wall.command('bash', [file]);
+    const { program, args } = access.wall.command('bash', [file]);
     const child = spawn(program, args, {
       cwd: paths.worktree,
-      ...identity,
       env: { ...sessionEnvironment(paths), ...variables },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],

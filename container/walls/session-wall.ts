@@ -4,7 +4,7 @@ import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from 'node:f
 import { basename, join } from 'node:path';
 import { belongsTo, belongsToNobody } from '../files/inside.ts';
 import { SessionGroups } from './session-groups.ts';
-import { commandInside, findWalls, type WallKind, type Walls } from './walls.ts';
+import { commandAsUser, commandInside, findWalls, type WallKind, type Walls } from './walls.ts';
 
 /** Folders of a session that what runs in it may write to; those of the server's git among them. */
 const OWN = ['worktree', 'worktree.aside', 'git.aside', 'home', 'tmp', 'share', 'checkpoint', 'cache'];
@@ -16,8 +16,6 @@ const SERVERS = ['lives', 'session.json', 'session.json.new', 'baseline.json', '
 export interface Command {
   program: string;
   args: string[];
-  /** For `spawn`. */
-  identity: { uid?: number; gid?: number };
 }
 
 export class SessionWall {
@@ -46,20 +44,25 @@ export class SessionWall {
       program,
       ...args,
     ]);
-    return { program: first, args: rest, identity: {} };
+    return { program: first, args: rest };
   }
 
   /**
    * How the server's own programs (git, tar) are run in a folder. In the session's they run as the session, whose configuration they may
-   * read; elsewhere as the server. As another user they need no view: what they do is bounded by that user's rights.
+   * read; elsewhere as the server. As another user they need no view: what they do is bounded by that user's rights, and what they take
+   * by the session's limits, since files of the session (a .gitignore of 20 GB) decide how much memory git takes.
    */
   ownCommand(program: string, args: readonly string[], cwd: string): Command {
-    if (this.kind === 'none' || !`${cwd}/`.startsWith(`${this.#dir}/`))
-      return { program, args: [...args], identity: {} };
-    if (this.uid !== null) return { program, args: [...args], identity: { uid: this.uid, gid: this.uid } };
+    if (this.kind === 'none' || !`${cwd}/`.startsWith(`${this.#dir}/`)) return { program, args: [...args] };
+    if (this.uid !== null) {
+      const { groups } = this.#walls;
+      if (groups instanceof SessionGroups) groups.open(basename(this.#dir));
+      const [first = program, ...rest] = commandAsUser(this.#walls, this.uid, this.#dir, [program, ...args]);
+      return { program: first, args: rest };
+    }
     const space = { uid: null, dir: this.#dir, mirror: this.mirror, cwd };
     const [first = program, ...rest] = commandInside(this.#walls, space, [program, ...args]);
-    return { program: first, args: rest, identity: {} };
+    return { program: first, args: rest };
   }
 
   /**

@@ -182,6 +182,13 @@ export function commandInside(walls: Walls, space: WallSpace, command: readonly 
     : bounded;
 }
 
+/** How a program is run as a session's user, with the session's limits and the server's view. @param dir of the session. @returns the whole command line */
+export function commandAsUser(walls: Walls, uid: number, dir: string, command: readonly string[]): string[] {
+  const limited = ['prlimit', `--data=${walls.options.limits.memoryBytes}`, '--core=0', '--'];
+  const bounded = [...limited, 'setpriv', ...asUser(uid), '--', ...command];
+  return walls.groups instanceof SessionGroups ? walls.groups.inside(basename(dir), bounded) : bounded;
+}
+
 function asUser(uid: number): string[] {
   return [
     `--reuid=${uid}`,

@@ -9,18 +9,22 @@ import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripte
 import { planMarker } from '../../dev/claude/scripts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { readConfig } from '../../src/config.ts';
-import { forwardToClaude } from '../../src/gateway/claude/anthropic.ts';
 import { checkBetas } from '../../src/gateway/claude/request.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { serve, type WebServer } from '../unit/gateway/web-server.ts';
 import { valid } from '../unit/support/variables.ts';
 import { type CliConversation, startCli } from './cli-conversation.ts';
 
+const PROJECT = join(import.meta.dirname, '../..');
 const PINNED = packageJson.devDependencies['@anthropic-ai/claude-code'];
 const TOKEN = 'sk-ant-oat-of-the-deployment';
 const API_KEY = 'sk-ant-api03-of-the-deployment';
 /** The smallest picture: one pixel. */
 const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=';
+
+/** As src/gateway/claude/anthropic.ts has it, whose types are of the Worker and not of Node. */
+type ForwardToClaude = (request: Request, path: string, config: object, way: object) => Promise<Response>;
+let forwardToClaude: ForwardToClaude;
 
 /** Headers of the connection, of how a body is written, and of the credential, which the gateway sets itself. */
 const GATEWAYS_OWN = [
@@ -69,6 +73,9 @@ const logged = spyOnLog();
 const closers: (() => unknown)[] = [];
 
 beforeAll(async () => {
+  const module: Record<string, unknown> = await import(join(PROJECT, 'src/gateway/claude/anthropic.ts'));
+  if (typeof module.forwardToClaude !== 'function') throw new Error('the gateway has no forwardToClaude');
+  forwardToClaude = module.forwardToClaude as ForwardToClaude;
   directory = await mkdtemp(join(tmpdir(), 'cyrus-cli-requests-'));
   await writeFile(join(directory, 'pixel.png'), Buffer.from(PIXEL, 'base64'));
 });
@@ -132,7 +139,7 @@ async function gatewayOf(mode: 'subscription' | 'api-key'): Promise<Played> {
           tokenRefused: async () => false,
           beyondPlan: async () => false,
         },
-        fetcher: (outgoing) => {
+        fetcher: (outgoing: Request) => {
           one.passedOn = [...outgoing.headers.keys()];
           return fetch(outgoing);
         },
@@ -209,7 +216,7 @@ test('and so does what it asks with an API key, of another model, and when it go
 });
 
 test('each beta that the pinned CLI names is one that the gateway knows or one that it refuses on purpose', async () => {
-  const program = join(import.meta.dirname, '../../node_modules/@anthropic-ai/claude-code/bin/claude.exe');
+  const program = join(PROJECT, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe');
   const names = '"[a-z][a-z0-9-]*-20[0-9][0-9]-?[0-1][0-9]-?[0-3][0-9]"';
   const { stdout } = await promisify(execFile)('grep', ['-aoE', names, program], { maxBuffer: 64 * 1024 * 1024 });
   const named = [...new Set(stdout.split('\n').map((line) => line.replaceAll('"', '')))];
@@ -225,7 +232,7 @@ test('each beta that the pinned CLI names is one that the gateway knows or one t
   };
   expect(betas.filter((beta) => !isTaken(beta)).sort()).toEqual(REFUSED_BETAS);
   // None is allowed that this CLI has no use for.
-  const source = await readFile(join(import.meta.dirname, '../../src/gateway/claude/request.ts'), 'utf8');
+  const source = await readFile(join(PROJECT, 'src/gateway/claude/request.ts'), 'utf8');
   const listed = [...(/const BETAS = new Set\(\[([^\]]*)\]/.exec(source)?.[1] ?? '').matchAll(/'([^']+)'/g)];
   expect(listed.length).toBeGreaterThan(20);
   expect(listed.map(([, beta = '']) => beta).filter((beta) => !betas.includes(beta))).toEqual([]);
