@@ -48,7 +48,7 @@ export class UnsafePathError extends Error {
   readonly code = 'ELOOP';
 }
 
-/** The file has more bytes than whoever reads it takes. */
+/** The file has more bytes than its reader takes. */
 export class FileTooLargeError extends Error {
   override readonly name = 'FileTooLargeError';
   readonly code = 'EFBIG';

@@ -46,7 +46,7 @@ export interface Walls {
   options: WallOptions;
   /** What bounds all processes of a session together; else why nothing does. */
   groups: SessionGroups | { why: string };
-  /** File with the filter of system calls, with which a view begins; null where there is none. */
+  /** File with the filter of system calls, with which a view begins; null if there is none. */
   callFilter: string | null;
   /** First of the user ids that are this server's to give, where walls are users; none needs an entry in /etc/passwd. */
   firstUser: number | null;

@@ -210,7 +210,7 @@ export const DIRECT: readonly Attack[] = [
   {
     name: 'watch what others do with their files, or with the machine',
     script:
-      'python3 - <<E\nimport ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\nfd=libc.inotify_init()\nfor path in (os.environ["VICTIM"]+"/worktree",os.environ["VICTIM"]+"/home",os.environ["SESSIONS"],os.environ["VICTIM"]+"/session.json"):\n  if libc.inotify_add_watch(fd,path.encode(),0xfff)>=0:\n    try:\n      if os.listdir(path): print("WATCHED",path)\n    except OSError: print("WATCHED",path)\nfor flags in (0,0x200):\n  fan=libc.syscall(300,flags,0)\n  if fan>=0 and libc.syscall(301,fan,1|0x10,ctypes.c_uint64(0x2|0x20),-100,b"/")==0: print("WATCHED the machine")\nif libc.syscall(298,ctypes.create_string_buffer(b"\\x01\\0\\0\\0\\x80\\0\\0\\0"+b"\\0"*120),int(os.environ["SERVER_PID"]),-1,-1,0)>=0: print("WATCHED the server")\nE',
+      'python3 - <<E\nimport ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\nfd=libc.inotify_init()\nfor path in (os.environ["VICTIM"]+"/worktree",os.environ["VICTIM"]+"/home",os.environ["SESSIONS"],os.environ["VICTIM"]+"/session.json"):\n  if libc.inotify_add_watch(fd,path.encode(),0xfff)>=0:\n    try:\n      if [n for n in os.listdir(path) if n!=os.path.basename(os.environ["OWN"])]: print("WATCHED",path)\n    except OSError: print("WATCHED",path)\nfor flags in (0,0x200):\n  fan=libc.syscall(300,flags,0)\n  if fan>=0 and libc.syscall(301,fan,1|0x10,ctypes.c_uint64(0x2|0x20),-100,b"/")==0: print("WATCHED the machine")\nif libc.syscall(298,ctypes.create_string_buffer(b"\\x01\\0\\0\\0\\x80\\0\\0\\0"+b"\\0"*120),int(os.environ["SERVER_PID"]),-1,-1,0)>=0: print("WATCHED the server")\nE',
     won: /WATCHED/,
   },
   {
@@ -304,6 +304,13 @@ export const TRAPS: readonly Attack[] = [
       'mkdir -p .git/lfs/objects/aa/bb .git/lfs/tmp; ln -sfn "$VICTIM/session.json" .git/lfs/objects/aa/bb/$(printf "aabb%060d" 0); rm -rf .git/lfs/tmp; ln -s "$VICTIM/worktree" .git/lfs/tmp',
   },
 ];
+
+/** Files without blocks on the disk, larger than the limit of a session, where the server or its git reads whole files. */
+export const LARGE_FILES: Attack = {
+  name: 'files that fill the memory of their reader',
+  script:
+    'truncate -s 8G .gitignore .gitattributes .git/info/exclude .git/info/attributes; mkdir -p .git/rebase-merge; truncate -s 8G .git/rebase-merge/orig-head',
+};
 
 /** The repository itself is somebody else's: after this the session's own work is lost at most. */
 export const LAST_TRAPS: readonly Attack[] = [

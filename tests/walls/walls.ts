@@ -19,7 +19,17 @@ import { startGitHost } from '../../dev/git/git-host.ts';
 import { sampleRepository } from '../../dev/git/sample-repository.ts';
 import { startGatewayStandIn } from '../container/gateway-stand-in.ts';
 import { eventually, run, runServer, SERVER_SECRET } from '../container/stage.ts';
-import { type Attack, DIRECT, LAST_TRAPS, saying, TOGETHER, TOOLS, TRAPS, wasCarriedOut } from './attacks.ts';
+import {
+  type Attack,
+  DIRECT,
+  LARGE_FILES,
+  LAST_TRAPS,
+  saying,
+  TOGETHER,
+  TOOLS,
+  TRAPS,
+  wasCarriedOut,
+} from './attacks.ts';
 
 interface Result {
   name: string;
@@ -202,6 +212,11 @@ try {
     const ran = readdirSync(join(attacker.dir, 'share')).filter(
       (name) => name === `ran-as-${process.getuid?.() ?? 0}.txt`,
     );
+    const taken = await mostMemoryTaken(async () => {
+      await inside(LARGE_FILES.script);
+      await turn(attacker, TRAPS.length + LAST_TRAPS.length + 2, 'echo turn >> turns.txt').catch(() => {});
+    });
+    tell(`${LARGE_FILES.name} (the server saves)`, taken < PROCESS_MIB + 1_024, `${taken} MiB of the machine's memory`);
     if (kind === 'users') tell('nothing of the repository ran as the server', ran.length === 0, ran.join());
     const touched = execFileSync('find', [victim.dir, '-name', 'planted*'], { encoding: 'utf8' });
     tell('nothing was written into the other’s folder', touched === '', touched);
@@ -262,6 +277,18 @@ try {
   }
 } finally {
   for (const close of closers) await close();
+}
+
+/** How much less memory the machine had meanwhile than before, in MiB. */
+async function mostMemoryTaken(task: () => Promise<void>): Promise<number> {
+  const available = () => Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) / 1_024;
+  const before = available();
+  let least = before;
+  const timer = setInterval(() => {
+    least = Math.min(least, available());
+  }, 20);
+  await task().finally(() => clearInterval(timer));
+  return Math.round(before - least);
 }
 
 function hasWon({ won }: Attack, said: string, secrets: string[]): boolean {

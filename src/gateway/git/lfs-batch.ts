@@ -204,7 +204,7 @@ async function askOnce<Answer>(
   let text: string | null;
   try {
     const url = `${lfsUrl(remote.cloneUrl)}/${resource}`;
-    // Both are small: a host that begins and never ends would keep the push, and whoever waits for it.
+    // Both are small: a host that begins and never ends would keep the push, and who waits for it.
     [answer, text] = await withTimeout(ANSWER_LIMIT_MS, async (signal) => {
       const begun = await fetcher(streamedRequest(url, 'POST', headers, new Blob([body]).stream(), signal));
       const read = begun.ok ? readText(begun.body, MAX_ANSWER_BYTES) : readRefusal(begun, secrets);
