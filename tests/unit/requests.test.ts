@@ -120,6 +120,33 @@ describe('a process of Claude’s that dies', () => {
     expect(play.closings('thread-2')).toEqual([expect.stringContaining('two')]);
   });
 
+  it('that was itself to go on with lost work gives that to the next one once, under the prompt that is on its way already', () => {
+    const play = working();
+    play.prompt('p2', 'thread-2');
+    // The first process read p1 and p2 and dies; a later one answers p3 and dies, before it was told to go on.
+    play.report(...begun('p2'));
+    play.prompt('p3', 'thread-3');
+    const resumption = handed(play.report(exited(['p1', 'p2'], [])))[0] ?? '';
+    play.report(...begun('p3'), result('three', ['p3']), exited([], []));
+    expect(handed(play.report(saved(1)))).toEqual([]);
+    play.report(...begun(resumption), result('one and two', [resumption]), saved(1));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('one and two')]);
+    expect(play.closings('thread-2')).toEqual([expect.stringContaining('one and two')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
+  it('leaves what it had read to the answer of the prompt that goes on with it, not to one that came before that', () => {
+    const play = working();
+    for (const id of ['p2', 'p3', 'p4']) play.prompt(id, `thread-${id.slice(1)}`);
+    const resumption = handed(play.report(exited(['p1'], [])))[0] ?? '';
+    // Each is answered by itself while the work of the first is saved.
+    play.report(...['p2', 'p3', 'p4', resumption].flatMap((id) => [...begun(id), result(`about ${id}`, [id])]));
+    play.report(saved(1), saved(1), saved(1), saved(1));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining(`about ${resumption}`)]);
+    expect(play.closings('thread-4')).toEqual([expect.stringContaining('about p4')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
   it('while the work is saved goes on with what it had begun of the next turn', () => {
     const play = savingWithNext();
     play.report(...begun('p2'), text('I begin'), exited(['p2'], []));
@@ -177,6 +204,20 @@ describe('a sandbox that is lost while the work is saved', () => {
   });
 });
 
+describe('a sandbox that is lost at work', () => {
+  it('does not take what Claude says unasked in the next one for an answer to what it has not read there', () => {
+    const play = working();
+    play.play({ type: 'sandbox-ended', generation: 1 });
+    play.restartNumbers();
+    play.started('5b7d9a3e-0000-4000-8000-000000000009');
+    play.report(begunUnasked, result('A command of before has ended.', []));
+    expect(play.closings('thread-1')).toEqual([]);
+    play.report(...begun('p1'), result('done', ['p1']), saved(1));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('done')]);
+    expect(how(play)).toEqual({ p1: 'answered' });
+  });
+});
+
 describe('a stop while the work is saved', () => {
   it('stops what Claude already has of the next turn, and tells its thread once that is confirmed', () => {
     const play = savingWithNext();
@@ -226,6 +267,47 @@ describe('a stop while the work is saved', () => {
     expect(stops(play.withdraw('unassigned'))).toHaveLength(1);
     play.report(exited([], ['p2'], { cause: 'stop' }), saved(1));
     expect(how(play)).toEqual({ p1: 'answered', p2: 'withdrawn' });
+  });
+});
+
+describe('a stop that is not confirmed yet', () => {
+  /** p1 was stopped; p2, which was asked after that, was delivered before the stop, and may run in the same process. */
+  function stoppedWithLater(): SessionPlay {
+    const play = working();
+    const at = play.now;
+    const asked = { author: 'Ada', person: { id: 'ada', email: null }, source: 'comment', text: 'more' } as const;
+    play.play({ type: 'prompted', promptId: 'p2', agentSessionId: 'thread-2', ...asked, at: at + 100 });
+    play.play({ type: 'stop-requested', id: 's', agentSessionId: null, author: 'Ada', source: 'comment', at: at + 50 });
+    play.report(result('', ['p1'], { is_error: true, subtype: 'error_during_execution' }));
+    expect(play.state.phase.name).toBe('saving');
+    return play;
+  }
+
+  it('lets a second one hold for what was asked in between, which is closed when it has ended, not before', () => {
+    const play = stoppedWithLater();
+    const at = play.now + 1_000;
+    const effects = play.play({ type: 'withdrawn', id: 'w', why: 'unassigned', author: 'Ada', teamIds: [], at });
+    expect(stops(effects)).toHaveLength(1);
+    expect(how(play)).toEqual({});
+    play.report(exited([], ['p2'], { cause: 'stop', turn: 1 }), saved(1), saved(1));
+    expect(how(play)).toEqual({ p1: 'stopped', p2: 'withdrawn' });
+    expect(play.closings('thread-2')).toEqual([expect.stringContaining('unassigned')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
+  it('does not keep the answer from what was asked after it', () => {
+    const play = savingWithNext();
+    play.stop('thread-2');
+    play.prompt('p3', 'thread-3');
+    // The first save is done: the next turn is the one that is being stopped, and what was asked since is handed over.
+    expect(handed(play.report(...begun('p2'), result('two', ['p2']), saved(1)))).toEqual([]);
+    expect(play.state.phase.name).toBe('stopping');
+    play.state = { ...play.state, queue: play.state.queue.map((one) => ({ ...one, stage: 'handed-over', turn: 3 })) };
+    play.report(...begun('p3'), result('three', ['p3']));
+    play.report(exited([], [], { cause: 'stop', turn: 2 }), saved(2), saved(3));
+    expect(play.closings('thread-3')).toEqual([expect.stringContaining('three')]);
+    expect(how(play)).toEqual({ p1: 'answered', p2: 'stopped', p3: 'answered' });
+    expect(play.state.phase.name).toBe('waiting');
   });
 });
 

@@ -37,7 +37,7 @@ export class World {
   #running: Given[] | null = null;
   /** Read, and not in the transcript on the disk yet. */
   #unwritten: Given[] = [];
-  /** It has read something since its disk was made. */
+  /** Something is in its conversation: what the disk that it was made from held, or what it has read since. */
   #hasRead = false;
   readonly #transcript = new Set<string>();
 
@@ -269,9 +269,9 @@ export class World {
     this.#seq = 0;
     this.#stoppedTurn = -1;
     this.play.restartNumbers();
-    this.#hasRead = false;
     this.#transcript.clear();
     for (const id of this.#kept) this.#transcript.add(id);
+    this.#hasRead = this.#transcript.size > 0;
   }
 
   #checkpoint(): void {
@@ -437,7 +437,7 @@ export class World {
         this.#tell(named(init, [next.id]));
         return true;
       }
-      // What it begins by itself comes of something it was asked before, on this disk: no background command outlives one.
+      // What it begins by itself comes of something it was asked before, on this disk or one that this goes on from.
       if (calm || !this.#hasRead || !this.random.chance(0.06)) return false;
       this.#running = [];
       this.#tell(init);
@@ -516,7 +516,9 @@ export class World {
 
   /** What was read by a process that died is answered by whatever goes on with it. */
   #inherited(answered: Given[]): string[] {
-    const isResumption = answered.some(({ id }) => this.play.asked.some(({ promptId }) => promptId === id));
+    const isResumption = answered.some(({ id }) =>
+      this.play.asked.some(({ promptId }) => promptId === this.#origin(id)),
+    );
     return isResumption ? [...this.#read].filter((id) => !this.closed.has(id) && !this.#answers.has(id)) : [];
   }
 

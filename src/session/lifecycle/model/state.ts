@@ -242,8 +242,13 @@ export interface SandboxState {
   /** Last event number stored. */
   cursor: number;
   heardAt: number;
-  /** Its CLI tells which prompts it reads; left out until it did. */
+  /** Its CLI tells which prompts it reads; left out until it did. Holds for later lives too: what has not said so yet may only not have come to it. */
   tellsReading?: boolean;
+}
+
+/** A sandbox of which nothing was heard yet. @param generation number of its life; `now` in ms since the epoch */
+export function nextLife({ tellsReading }: SandboxState, generation: number, now: number): SandboxState {
+  return { generation, streamId: null, cursor: 0, heardAt: now, ...(tellsReading && { tellsReading }) };
 }
 
 /** The last checkpoint, as far as the lifecycle needs it; the manifest is kept beside the state. */

@@ -6,7 +6,7 @@
 import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { clockTime } from '../model/clock-time.ts';
-import type { CheckpointNote, PhaseState, SavingPhase, Turn } from '../model/state.ts';
+import { type CheckpointNote, nextLife, type PhaseState, type SavingPhase, type Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
 import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from '../requests.ts';
@@ -66,7 +66,7 @@ export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-e
   const { phase, queue } = step.state;
   const next = queue.map(settle);
   step.set({ queue: next });
-  if (phase.name === 'saving') loseNext(step, phase, event);
+  if (phase.name === 'saving') loseNext(step, phase, event, queue);
   else if (phase.name === 'parked') {
     endParked(step, phase, { ...phase.turn, prompts: phase.turn.prompts.map(settle) });
   } else if (phase.name !== 'waiting') {
@@ -84,12 +84,25 @@ export function takeUnseenLoss(step: Step): void {
   takeLoss(step, 'The sandbox had lost the work');
 }
 
-/** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
-function loseNext(step: Step, phase: SavingPhase, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+/**
+ * What Claude had begun of the next turn is lost with its process; what it had answered is not.
+ * @param before the queue as it was while the process lived
+ */
+function loseNext(
+  step: Step,
+  phase: SavingPhase,
+  event: Extract<SandboxEvent, { type: 'cli-exited' }>,
+  before: readonly Request[],
+): void {
   const { begun: _, open: _open, ...rest } = phase;
   const { early, later = [] } = phase;
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
-  const isLost = step.state.queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
+  // What a process lost before is gone on with by a prompt that is on its way, or has its answer already.
+  const goesOn = step.state.queue.some((one) => one.aside && (stageOf(one) !== 'read' || answered.has(one.promptId)));
+  const isLost = step.state.queue.some(
+    (one, index) =>
+      stageOf(one) === 'read' && !answered.has(one.promptId) && !(goesOn && before[index]?.inherited === true),
+  );
   step.enter({ ...rest, ...(isLost && event.cause !== 'stop' && { resume: processLost(step) }) });
 }
 
@@ -102,7 +115,7 @@ export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = s
   const { sandbox, phase } = step.state;
   const generation = sandbox.generation + 1;
   step.set({
-    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    sandbox: nextLife(sandbox, generation, step.now),
     ...(step.state.background && { background: null }),
     ...(checkpoint === null && { conversationId: step.context.newId(), checkpoint: null }),
   });

@@ -285,7 +285,8 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
   const turn = owing(phase.turn, stop);
   // What came back with a stop that is not confirmed yet may still run.
-  const isGiven = (request: Request) => isAtClaude(request) || (phase.halt !== undefined && request.returned === true);
+  const isUnconfirmed = phase.halt !== undefined || phase.stopSent !== undefined;
+  const isGiven = (request: Request) => isAtClaude(request) || (isUnconfirmed && request.returned === true);
   const isHalted = (request: Request) =>
     isAskedBy(request, stop.at) && isGiven(request) && !answered.has(request.promptId);
   const { queue } = step.state;

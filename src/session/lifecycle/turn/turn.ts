@@ -7,6 +7,7 @@ import {
   currentTurn,
   type Ending,
   isLive,
+  nextLife,
   noUsage,
   type PhaseState,
   type ResultBody,
@@ -115,7 +116,7 @@ export function startSandbox(step: Step): void {
 export function purgeSandbox(step: Step): void {
   const { sandbox, checkpoint } = step.state;
   step.set({
-    sandbox: { generation: sandbox.generation + 1, streamId: null, cursor: 0, heardAt: step.now },
+    sandbox: nextLife(sandbox, sandbox.generation + 1, step.now),
     ...(checkpoint == null && { conversationId: step.context.newId() }),
   });
   step.effect({ kind: 'purge-sandbox', generation: sandbox.generation });
@@ -141,7 +142,8 @@ export function takeOpenResult(step: Step, result: ResultBody): void {
       changeTurn(step, (turn) => ({ ...turn, open: summed(turn.open, result) }));
       return;
     case 'saving':
-      if (!phase.halt) step.enter({ ...phase, open: summed(phase.open, result) });
+      if (phase.halt && !namesAny(step.state.queue.filter(isToGoOn), result)) return;
+      step.enter({ ...phase, open: summed(phase.open, result) });
       return;
     default:
       return;
@@ -204,8 +206,8 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
     case 'queued':
       return;
     case 'saving': {
-      // Of what is being stopped: its threads are told that.
-      if (phase.halt) return;
+      // Of what is being stopped: its threads are told that. What was asked after the stop may be answered before it is confirmed.
+      if (phase.halt && !namesAny(step.state.queue.filter(isToGoOn), result)) return;
       // Of the turn that was stopped; what people asked after it is in the queue.
       if (phase.stopSent !== undefined && !namesAny(step.state.queue, result)) return;
       const { begun: _, ...before } = phase;
@@ -214,9 +216,14 @@ function endWork(step: Step, result: ResultBody, at: number | undefined, isRepla
       step.enter(phase.early ? { ...rest, later: [...(phase.later ?? []), told] } : { ...rest, early: told });
       return;
     }
-    case 'stopping':
-      save(step, phase.turn, stopped(result, phase.words, phase.how), at, phase.stop ?? phase.turn.number);
+    case 'stopping': {
+      // The answer to what was asked after the stop: Claude is done with what was stopped, though that is not confirmed.
+      const isOfNext = namesAny(step.state.queue, result);
+      const ending = stopped(isOfNext ? null : result, phase.words, phase.how);
+      save(step, phase.turn, ending, at, phase.stop ?? phase.turn.number);
+      if (isOfNext) endWork(step, result, at, isReplayed);
       return;
+    }
     case 'starting':
     case 'asking':
     case 'working': {
@@ -442,11 +449,12 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
     return;
   }
   const later = saving?.later ?? [];
-  // What a later result answers is of a later turn, and so is what the next process has to go on with.
-  const isLater = ({ promptId, inherited: isLost, halted }: Request) =>
-    halted === true ||
-    later.some(({ promptIds }) => promptIds.includes(promptId)) ||
-    (early !== null && isLost === true && saving?.resume !== undefined);
+  const isNamedLater = ({ promptId }: Request) => later.some(({ promptIds }) => promptIds.includes(promptId));
+  // What a later result answers is of a later turn, and so is what is gone on with there, or by the next process.
+  const goesOnLater =
+    early !== null && (saving?.resume !== undefined || queue.some((one) => one.aside && isNamedLater(one)));
+  const isLater = (request: Request) =>
+    request.halted === true || isNamedLater(request) || (goesOnLater && request.inherited === true);
   const next = queue.filter((request) => !isLater(request));
   const isUnasked = early === null ? saving?.begun === 'unasked' : !isFor(step, next, early);
   if (isUnasked) beginUnasked(step);
@@ -481,6 +489,11 @@ function beginNext(step: Step, ended: PhaseState, early: ResultBody | null): voi
     ...(resume !== undefined && { resume }),
     ...(halt && { halt }),
   });
+}
+
+/** Whether no stop concerns it. */
+function isToGoOn({ halted }: Request): boolean {
+  return halted !== true;
 }
 
 function namesAny(requests: readonly Request[], { promptIds }: ResultBody): boolean {
@@ -552,7 +565,7 @@ export function restartElsewhere(step: Step, reason: string): void {
   const generation = sandbox.generation + 1;
   step.cancelSandboxWork();
   step.set({
-    sandbox: { generation, streamId: null, cursor: 0, heardAt: step.now },
+    sandbox: nextLife(sandbox, generation, step.now),
     conversationId: step.context.newId(),
     checkpoint: null,
   });
