@@ -216,7 +216,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
-  log('info', 'sandbox server listens', { url, bootId, root: config.root, sessions: sessions.size });
+  log('server.http.listening', { url, bootId, root: config.root, sessions: sessions.size });
 
   let closed: Promise<void> | null = null;
   async function close(): Promise<void> {
@@ -224,7 +224,7 @@ export async function startSandboxServer(config: SandboxConfig): Promise<Sandbox
     server.close();
     await Promise.all([...sessions.values()].map((session) => session.shutDown(config.shutdownMs)));
     server.closeAllConnections();
-    log('info', 'sandbox server ended');
+    log('server.http.ended');
   }
   return {
     url,
@@ -251,7 +251,7 @@ async function raiseWalls(config: SandboxConfig): Promise<Raised> {
   }
   const walls = findWalls({ setting: config.walls, root, claudeBin, hidden, limits });
   const { kind, hasView, why, firstUser } = walls;
-  log(why === null ? 'info' : 'warning', 'walls between sessions', {
+  log(why === null ? 'server.walls.raised' : 'server.walls.incomplete', {
     walls: kind,
     hasView,
     limits: limitsInWords(walls),
@@ -282,7 +282,7 @@ async function takeUpSessions(config: SandboxConfig, bootId: string, wallOf: Wal
       if (session) sessions.set(id, session);
     } catch (error) {
       // One session that cannot be taken up must not keep the others down; a start will say what is wrong.
-      log('error', 'session not resumed', { sessionId: id, error });
+      log('server.session_resume.failed', { sessionId: id, error });
     }
   }
   return sessions;
@@ -306,10 +306,10 @@ function notFound(): Refusal {
 function refused(error: unknown, request: IncomingMessage): { status: number; body: unknown } {
   if (error instanceof Refusal) return { status: error.status, body: { error: error.word, message: error.message } };
   if (isDiskFull(error)) {
-    log('error', 'the disk is full', { method: request.method, path: request.url });
+    log('server.disk.full', { method: request.method, path: request.url });
     return { status: 507, body: { error: 'disk-full', message: 'There is no space left on its disk.' } };
   }
-  log('error', 'request failed', { method: request.method, path: request.url, error });
+  log('server.request.failed', { method: request.method, path: request.url, error });
   return { status: 500, body: { error: 'internal', message: 'The sandbox server failed; its log says why.' } };
 }
 
@@ -337,7 +337,7 @@ async function main(): Promise<void> {
   const server = await startSandboxServer(config);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      log('info', 'ending', { signal });
+      log('server.process.ending', { signal });
       void server.close().finally(() => process.exit(0));
     });
   }
@@ -345,8 +345,9 @@ async function main(): Promise<void> {
 
 if (import.meta.main) {
   main().catch((error: unknown) => {
-    if (error instanceof SandboxConfigError) for (const problem of error.problems) log('error', problem);
-    else log('error', 'sandbox server cannot start', { error });
+    if (error instanceof SandboxConfigError)
+      for (const problem of error.problems) log('server.config.invalid', { problem });
+    else log('server.start.failed', { error });
     process.exit(1);
   });
 }

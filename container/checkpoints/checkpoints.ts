@@ -177,7 +177,7 @@ export class Checkpoints {
       this.#tell(`The work in progress is not saved outside the sandbox until it is pushed: ${error.message}.`);
       return;
     }
-    log('warning', 'checkpoint not made', { sessionId: context.sessionId, error, failures: this.#failures });
+    log('checkpoint.attempt.failed', { sessionId: context.sessionId, error, failures: this.#failures });
     const isKnown = error instanceof GitError || error instanceof CheckpointStoreError;
     if (!isKnown) context.broken('checkpoint', error);
     // What was sent may be half known, and what is known of the worktree may be wrong: the next one begins from nothing.
@@ -263,7 +263,13 @@ export class Checkpoints {
     };
     await this.#count(access, manifest);
     this.#chain = chain;
-    log('info', 'checkpoint', { sessionId: context.sessionId, sequence, ms: elapsedMs(begun), snapshotMs, bytes });
+    log('checkpoint.manifest.stored', {
+      sessionId: context.sessionId,
+      sequence,
+      ms: elapsedMs(begun),
+      snapshotMs,
+      bytes,
+    });
     await rememberCheckpoint(context.paths, manifest);
     this.#tellSkipped(snapshot.skipped);
   }

@@ -38,8 +38,7 @@ export async function repairRepository(context: IncarnationContext): Promise<boo
     } catch (error) {
       const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
       if (!known.some((kind) => error instanceof kind)) throw error;
-      if (!context.isOver)
-        log('warning', 'the repository could not be recreated', { sessionId: context.sessionId, error });
+      if (!context.isOver) log('checkpoint.repair.failed', { sessionId: context.sessionId, error });
       return false;
     }
     const text =

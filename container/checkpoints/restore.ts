@@ -66,7 +66,7 @@ export async function fetchCheckpoint(
       const isDamaged = error.status === null && !error.passes;
       if (isDamaged) damaged += 1;
       if (isGone || damaged >= DAMAGED_TRIES) throw new RestoreError(error.message, { cause: error });
-      log('warning', 'checkpoint not fetched', { sessionId: context.sessionId, error });
+      log('checkpoint.download.failed', { sessionId: context.sessionId, error });
       if (!isDamaged && elapsedMs(begun) >= tellAfter) {
         tellAfter *= 10;
         const text = `The work will be restored as soon as its checkpoint can be read; the storage does not answer (${error.message.slice(0, 200)}).`;
@@ -228,7 +228,7 @@ async function unbundle(plan: WorkspacePlan, worktree: GitOptions, bundlePath: s
   } catch (error) {
     if (!(error instanceof GitError) || !error.stderr.includes('lacks these prerequisite commits')) throw error;
     const missing = error.stderr.match(/\b[0-9a-f]{40}\b/g) ?? [];
-    log('info', 'commits that no branch of the host leads to any more are asked for by their ids', { missing });
+    log('checkpoint.commits.asked_by_id', { missing });
     await git(['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', plan.remote.url, ...missing], worktree);
     return await git(args, worktree);
   }

@@ -270,7 +270,7 @@ export class WorktreeSnapshots {
       await trustNothing(options, plan.worktree);
     } catch (error) {
       if (!(error instanceof GitError) || !isDamagedIndex(error) || plan.signal.aborted) throw error;
-      log('warning', 'the index of the worktree is damaged', { error });
+      log('checkpoint.index.damaged', { error });
       await rm(this.#indexFile, { force: true });
       await git(['read-tree', head], options);
     }
@@ -374,7 +374,7 @@ export class WorktreeSnapshots {
         const first = await this.#update(plan, options, paths.slice(0, middle));
         return [...first, ...(await this.#update(plan, options, paths.slice(middle)))];
       }
-      log('warning', 'a file is not in the checkpoint', { path: shownPath(path), complaint: complaint(error) });
+      log('checkpoint.file.incomplete', { path: shownPath(path), complaint: complaint(error) });
       const status = await lstat(rawFile(plan.worktree, path)).catch(() => null);
       if (status) this.#refused.set(path, `${status.size} ${status.mtimeMs} ${status.ino}`);
       return [path];

@@ -314,7 +314,7 @@ export class EventPoster {
   /** The first failure of a row, and then ever more rarely. */
   #warn(fields: Record<string, unknown>): void {
     const failures = this.#failures + 1;
-    if ((failures & (failures - 1)) === 0) log('warning', 'events were not accepted', { ...fields, failures });
+    if ((failures & (failures - 1)) === 0) log('events.batch.failed', { ...fields, failures });
   }
 }
 

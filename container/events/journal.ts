@@ -179,7 +179,7 @@ export class EventJournal {
       this.#segments.shift();
       if (this.#cursor?.segment === oldest) this.#cursor = null;
       if (this.#reader?.path === oldest.path) await this.#closeReader();
-      await unlink(oldest.path).catch((error: unknown) => log('warning', 'segment not deleted', { error }));
+      await unlink(oldest.path).catch((error: unknown) => log('events.segment_removal.failed', { error }));
     }
   }
 
@@ -205,7 +205,7 @@ export class EventJournal {
           await this.#writeOut(data, first);
           break;
         } catch (error) {
-          log('error', 'events cannot be written to disk', { error, dir: this.#dir });
+          log('events.disk_write.failed', { error, dir: this.#dir });
           if (this.#closed) break;
           await new Promise((done) => setTimeout(done, delayMs));
           delayMs = Math.min(delayMs * 2, 5_000);

@@ -142,7 +142,7 @@ async function put(
     } catch (error) {
       problem = `the gateway cannot be reached (${messageOf(error)})`;
     }
-    log('warning', 'file not shared', { name, attempt, problem });
+    log('files.upload.failed', { name, attempt, problem });
     await pause(500 * attempt, signal);
   }
   return problem || 'the session ended';

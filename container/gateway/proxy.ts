@@ -84,7 +84,7 @@ export class GatewayProxy {
         });
       };
       begin().catch((error: unknown) => {
-        log('error', 'the way to the gateway failed', { error });
+        log('gateway.request.failed', { error });
         refuse(response, 500, 'The sandbox server failed.');
       });
     };

@@ -50,7 +50,7 @@ export async function seedFromBundle(plan: WorkspacePlan): Promise<'seeded' | nu
   } catch (error) {
     if (!(error instanceof CacheError || error instanceof GitError)) throw error;
     if (plan.signal.aborted) return null;
-    log('warning', 'the bundle of the repository cannot be used', { repository: plan.fullName, error });
+    log('git.bundle.damaged', { repository: plan.fullName, error });
     // One that cannot be unpacked now cannot be later: the next save makes another.
     if (error instanceof GitError) await writeFile(join(plan.mirror, USELESS), '');
     return null;
@@ -74,7 +74,7 @@ export async function verifySeed(plan: WorkspacePlan): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (plan.signal.aborted) return true;
-    log('warning', 'the bundle of the repository lacks something', { repository: plan.fullName, error });
+    log('git.bundle.incomplete', { repository: plan.fullName, error });
     await writeFile(join(plan.mirror, USELESS), '');
     return false;
   }
@@ -108,12 +108,12 @@ export async function refreshBundle(plan: WorkspacePlan): Promise<void> {
     await git(['bundle', 'create', '--quiet', plan.bundlePath, ref], { ...options, settings });
     const { size } = await stat(plan.bundlePath);
     if (size > MAX_CACHE_PARTS * MAX_CACHE_PART_BYTES) {
-      log('info', 'the repository is too large for a bundle', { repository: plan.fullName, bytes: size });
+      log('git.bundle.too_large', { repository: plan.fullName, bytes: size });
       return;
     }
     await putEntry(access, entry, plan.bundlePath, commit);
     await rm(useless, { force: true });
-    log('info', 'the bundle of the repository was updated', { repository: plan.fullName, bytes: size });
+    log('git.bundle.updated', { repository: plan.fullName, bytes: size });
   } finally {
     await rm(plan.bundlePath, { force: true });
   }

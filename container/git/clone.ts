@@ -126,7 +126,7 @@ async function updateRefs(plan: WorkspacePlan, commands: string[]): Promise<void
   } catch (error) {
     if (!(error instanceof GitError) || plan.signal.aborted || commands.length > 100) throw error;
     for (const command of commands) {
-      await update(command).catch((cause: unknown) => log('warning', 'ref not taken over', { error: cause }));
+      await update(command).catch((cause: unknown) => log('git.ref_update.failed', { error: cause }));
     }
   }
 }

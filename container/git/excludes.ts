@@ -28,7 +28,7 @@ export async function patternsOfSetup(plan: WorkspacePlan, paths: SessionPaths):
     ? join(paths.home, named.slice(2))
     : join(named.startsWith('/') ? '/' : paths.worktree, named);
   if (!normalize(file).startsWith(`${paths.dir}/`)) {
-    log('info', 'a file of ignored patterns lies outside of the session', {});
+    log('git.excludes_file.outside', {});
     return '';
   }
   const patterns = (await readUpTo(normalize(file), MAX_PATTERNS_BYTES).catch(() => null))?.toString('utf8') ?? '';

@@ -36,7 +36,7 @@ export async function askHost(plan: WorkspacePlan): Promise<HostTips | null> {
       if (!(error instanceof GitError) || plan.signal.aborted) throw error;
       // Deleted between the list and the fetch: it is listed again.
       if (isBranchGone(complaint(error)) && attempt < ASK_TRIES) continue;
-      log('warning', 'the git host could not be asked', { failure: remoteFailure(error), complaint: complaint(error) });
+      log('git.host_query.failed', { failure: remoteFailure(error), complaint: complaint(error) });
       return null;
     }
   }
@@ -72,7 +72,7 @@ export async function hostBranches(plan: WorkspacePlan): Promise<string[] | null
     return listed.split('\n').flatMap((line) => line.split('\trefs/heads/')[1] ?? []);
   } catch (error) {
     if (!(error instanceof GitError) || plan.signal.aborted) throw error;
-    log('warning', 'the branches of the git host could not be listed', { complaint: complaint(error) });
+    log('git.branch_list.failed', { complaint: complaint(error) });
     if (remoteFailure(error) === 'network') throw new HostAwayError(plan.fullName, 1, complaint(error));
     return null;
   }
@@ -111,7 +111,7 @@ async function followBase(plan: WorkspacePlan, base: string): Promise<void> {
   const on = await git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => '');
   if (on.trim() === local || (there !== null && !(await contains(options, base, there)))) return;
   await git(['update-ref', local, base], options).catch((error: unknown) => {
-    log('info', 'the local base branch is not set', { error });
+    log('git.base_branch.unset', { error });
   });
 }
 

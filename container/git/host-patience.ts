@@ -76,7 +76,7 @@ export async function untilHostAnswers<T>(plan: Waiter, attempt: () => Promise<T
       if (!isTold && (tries >= TOLD_AFTER_TRIES || waited >= TOLD_AFTER_MS)) {
         isTold = true;
         waiting.tell(`Waiting for the git host of ${fullName}: it does not answer`, error.said);
-        log('warning', 'waiting for the git host', { repository: fullName, said: error.said });
+        log('git.host.unreachable', { repository: fullName, said: error.said });
       }
       await pause(Math.min(backoff(PAUSES, tries, Math.random()), waiting.patienceMs - waited), signal);
     }

@@ -47,7 +47,7 @@ export async function mendIndex(options: GitOptions): Promise<void> {
     await git(['ls-files', '-z', '--', ':(top,literal).git'], options);
   } catch (error) {
     if (!(error instanceof GitError) || !isDamagedIndex(error) || options.signal?.aborted) throw error;
-    log('warning', 'a damaged index is made again from HEAD', { error });
+    log('git.index.damaged', { error });
     const path = (await git(['rev-parse', '--path-format=absolute', '--git-path', 'index'], options)).trim();
     await rename(path, `${path}.damaged`);
     await rm(`${path}.lock`, { force: true });

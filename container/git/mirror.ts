@@ -169,7 +169,7 @@ export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
       }
       return true;
     } catch (error) {
-      if (!plan.signal.aborted) log('warning', 'older history not fetched', { repository: plan.fullName, error });
+      if (!plan.signal.aborted) log('git.history_fetch.failed', { repository: plan.fullName, error });
       return false;
     }
   });
@@ -254,7 +254,7 @@ async function fromRemote(plan: WorkspacePlan, args: string[], timeoutMs: number
       if (!(error instanceof GitError) || plan.signal.aborted) throw error;
       const isBusy = await isLocked(error);
       const failure = isBusy ? 'network' : remoteFailure(error);
-      log('warning', 'git remote failed', { command: args[0], attempt, failure, complaint: complaint(error) });
+      log('git.remote.failed', { command: args[0], attempt, failure, complaint: complaint(error) });
       if (failure === 'network' && attempt < (isBusy ? REMOTE_TRIES : tries)) {
         await pause(FIRST_PAUSE_MS * 3 ** (attempt - 1) * (0.75 + Math.random() / 2), plan.signal);
         continue;

@@ -30,7 +30,7 @@ export async function pushRefusal({ start, signal }: IncarnationContext): Promis
     return refusalText(fullName, text.replace(/^Cyrus: /, ''));
   } catch (error) {
     if (!(error instanceof GatewayRequestError) && !signal.aborted) {
-      log('warning', 'the git host could not be asked whether it takes pushes', { error });
+      log('git.push_check.failed', { error });
     }
     return null;
   }

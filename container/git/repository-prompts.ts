@@ -38,7 +38,7 @@ export async function readRepositoryPrompts(plan: WorkspacePlan, role: Role | nu
     return sections.length === 0 ? null : [introduction(plan.baseBranch), ...sections].join('\n\n');
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    log('warning', 'the repository’s own prompts could not be read', { repository: plan.fullName, error });
+    log('git.repository_prompts.unreadable', { repository: plan.fullName, error });
     return null;
   }
 }

@@ -121,7 +121,7 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     return lacks.length === 0 ? null : `The submodule ${shown} ${lacks.join(', and ')}.`;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    log('warning', 'submodule not fetched', { path: shown, error });
+    log('git.submodule.failed', { path: shown, error });
     if (isThere) return `The submodule ${shown} could not be brought to ${commit.slice(0, 10)}: ${complaint(error)}.`;
     await rm(join(folder, '.git'), { force: true });
     await rm(gitDir, { recursive: true, force: true });
@@ -156,7 +156,7 @@ async function makeRepository(
   const outer = join(plan.worktree, '.git', 'config');
   await git(['config', '--file', outer, `submodule.${name}.url`, url], inWorktree(plan));
   await git(['config', '--file', outer, `submodule.${name}.active`, 'true'], inWorktree(plan));
-  log('info', 'submodule', { path });
+  log('git.submodule.fetched', { path });
 }
 
 async function has(options: GitOptions, commit: string): Promise<boolean> {

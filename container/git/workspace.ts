@@ -95,7 +95,7 @@ export async function wholeHistory(plan: WorkspacePlan): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    if (!plan.signal.aborted) log('warning', 'the clone did not take over what the mirror has', { error });
+    if (!plan.signal.aborted) log('git.clone.incomplete', { error });
     return false;
   }
 }
@@ -177,7 +177,7 @@ async function catchUp(plan: WorkspacePlan): Promise<string> {
     return `Continuing ${plan.branch}, with what was pushed to it meanwhile`;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    log('warning', 'branch has gone another way on the remote', { branch: plan.branch, complaint: complaint(error) });
+    log('git.branch.diverged', { branch: plan.branch, complaint: complaint(error) });
     return `Continuing ${plan.branch}; the git host has commits on it that are not here`;
   }
 }

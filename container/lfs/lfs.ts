@@ -76,7 +76,7 @@ export async function fetchLargeFiles(plan: WorkspacePlan): Promise<string[]> {
     const input = rawInput(placed);
     await git(['update-index', '-q', '--refresh', '-z', '--stdin'], { ...options, input, timeoutMs: 10 * 60_000 });
   }
-  log('info', 'large files', { placed: placed.length, missing: missing.size, beyond: beyond.length });
+  log('lfs.files.fetched', { placed: placed.length, missing: missing.size, beyond: beyond.length });
   return [...missingNotices(wanted, missing), ...tooLargeNotices(beyond)];
 }
 
@@ -133,7 +133,7 @@ async function place(plan: WorkspacePlan, stores: LfsStores, { path, oid }: Poin
     await rename(part, file);
     return true;
   } catch (error) {
-    log('warning', 'a large file was not put in its place', { path: shownPath(path), error });
+    log('lfs.file.failed', { path: shownPath(path), error });
     return false;
   } finally {
     await rm(part, { force: true });
@@ -225,7 +225,7 @@ export async function pushLargeFiles(
     return null;
   } catch (error) {
     if (!(error instanceof LfsError)) throw error;
-    log('warning', 'large files not pushed', { error });
+    log('lfs.push.failed', { error });
     const problem = `${notPushed}: its files in Git LFS (${named(pointers)}) could not be uploaded to the git host first: ${error.message}`;
     return { problem, isForClaude: !error.passes, retry: error.passes };
   }
@@ -243,7 +243,7 @@ async function lockedAmong(
   } catch (error) {
     // Many hosts know no locks; the host itself refuses what it must.
     if (!(error instanceof LfsError)) throw error;
-    log('info', 'locks of Git LFS are not known', { error });
+    log('lfs.locks.unsupported', { error });
     return null;
   }
   const owned = brought.flatMap(({ path }) => {

@@ -86,7 +86,7 @@ export async function commitWork(
       } else problems.push(...(await commitLeftovers(plan, leftovers, isLast)));
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      log('warning', 'leftovers not committed', { error });
+      log('save.leftovers.failed', { error });
       problems.push(`Uncommitted changes could not be committed: ${complaint(error)}.`);
     }
   }
@@ -228,7 +228,7 @@ async function breakStaleLocks(plan: WorkspacePlan): Promise<void> {
     const path = await gitPath(options, name);
     while (await exists(path)) {
       if (steadyNow() > deadline) {
-        log('warning', 'stale git lock removed', { name });
+        log('save.lock.removed', { name });
         await rm(path, { force: true });
         break;
       }
@@ -277,7 +277,7 @@ export async function findWork(
     if (isAtRest && on !== branchRef && branch !== head) {
       // A branch of Claude's may be in the way of the name; what counts is HEAD.
       await git(['update-ref', branchRef, head], options).catch((error: unknown) => {
-        log('info', 'the session’s branch is not set to HEAD', { error });
+        log('save.branch.unset', { error });
       });
     }
     return { head, problem: null };
@@ -358,7 +358,7 @@ async function heldDiff(
     return diff === '' || diff.length > MAX_HELD_DIFF ? null : { ...held, diff };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    log('warning', 'the diff of what is held could not be made', { complaint: complaint(error) });
+    log('save.held_diff.failed', { complaint: complaint(error) });
     return null;
   }
 }

@@ -293,7 +293,7 @@ async function add(options: GitOptions, paths: RawPath[], left: LeftOut): Promis
     if (others.length === 0 && only !== undefined) {
       // It has vanished since it was listed: there is nothing to keep.
       if (!(await lstat(rawFile(options.cwd, only)).catch(() => null))) return;
-      log('warning', 'a file is left out of the commit', { path: shownPath(only), complaint: complaint(error) });
+      log('save.file.incomplete', { path: shownPath(only), complaint: complaint(error) });
       left.add(only, `git cannot store it (${complaint(error)})`);
       return;
     }

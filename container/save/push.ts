@@ -64,7 +64,7 @@ export async function push(plan: WorkspacePlan, head: string, onHost: string | n
         continue;
       }
       const failure = pushFailure(plan.branch, error);
-      log('warning', 'push failed', { attempt: attempt + 1, retry: failure.retry, complaint: complaint(error) });
+      log('save.push.failed', { attempt: attempt + 1, retry: failure.retry, complaint: complaint(error) });
       const wait = RETRY_PAUSES_MS[attempt];
       if (failure.retry && !failure.stale && wait !== undefined && !plan.signal.aborted && steadyNow() < until) {
         await pause(wait * (0.75 + Math.random() / 2), plan.signal);

@@ -84,7 +84,7 @@ export class IncarnationContext {
 
   /** Something that has no way to fail did. The session continues; the log says what. */
   broken(what: string, error: unknown): void {
-    log('error', 'unexpected failure', { sessionId: this.sessionId, what, error });
+    log('session.work.failed', { sessionId: this.sessionId, what, error });
   }
 
   /**

@@ -43,7 +43,7 @@ export class RepositoryUpkeep {
       .catch((error: unknown) => {
         if (this.#context.isOver) return;
         if (!(error instanceof CacheError || error instanceof GitError)) this.#context.broken('bundle', error);
-        log('warning', 'the bundle of the repository was not updated', { error });
+        log('git.bundle_update.failed', { error });
       })
       .finally(() => {
         this.#refreshing = null;

@@ -272,7 +272,7 @@ export class Saving {
       return found.filter(({ tip }) => !told.includes(tip)).map(({ sentence }) => sentence);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      log('warning', 'what was left behind could not be listed', { error });
+      log('save.left_behind.unreadable', { error });
       return [];
     }
   }

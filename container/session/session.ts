@@ -181,9 +181,7 @@ export class Session {
     const life = this.#incarnation;
     this.#incarnation = null;
     if (!life) return;
-    this.#ending = life
-      .end()
-      .catch((error: unknown) => log('error', 'generation not ended cleanly', { sessionId: this.id, error }));
+    this.#ending = life.end().catch((error: unknown) => log('session.end.failed', { sessionId: this.id, error }));
   }
 
   async #beginLife(fresh: boolean): Promise<void> {
@@ -203,7 +201,7 @@ export class Session {
         if (this.#record === record) await this.#remember();
       },
       onSuperseded: (message, diskIsBehind) => {
-        log('info', 'session superseded', { sessionId: this.id, generation: record.start.generation, message });
+        log('session.generation.superseded', { sessionId: this.id, generation: record.start.generation, message });
         // Numbers given from here on would be taken for others: another start must see another numbering.
         if (diskIsBehind) record.streamId = randomUUID();
         if (this.#record === record)

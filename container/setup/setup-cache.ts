@@ -73,7 +73,11 @@ export async function setupCacheOf(
     return await readSetup(context, script, before);
   } catch (error) {
     if (!(error instanceof FileTooLargeError)) throw error;
-    log('info', 'setup is not kept: a file that it depends on is too large', { sessionId: context.sessionId, error });
+    log('setup.cache.skipped', {
+      sessionId: context.sessionId,
+      why: 'a file that it depends on is too large',
+      error,
+    });
     return null;
   }
 }
@@ -105,7 +109,7 @@ async function readSetup(context: IncarnationContext, script: string, before: st
     throw error;
   });
   if (tracked !== '') {
-    log('info', 'setup is not kept: git tracks what it names', { sessionId: context.sessionId, directories });
+    log('setup.cache.skipped', { sessionId: context.sessionId, why: 'git tracks what it names', directories });
     return null;
   }
   const hash = createHash('sha256');
@@ -163,7 +167,7 @@ async function besides({ paths, plan, signal }: IncarnationContext, made: readon
 
 function tellUncached(context: IncarnationContext, directories: string[], why: string): null {
   if (directories.length > 0) {
-    log('info', `setup is not kept: ${why}`, { sessionId: context.sessionId, directories });
+    log('setup.cache.skipped', { sessionId: context.sessionId, why, directories });
     context.emit({
       type: 'notice',
       text: `${directories.join(', ')} is not cached for later sessions: ${why}.`,
@@ -246,7 +250,7 @@ export async function restoreSetup(
     return `${found.join(', ')} from the cache, made on ${day} at ${kept.commit.slice(0, 7)}`;
   } catch (error) {
     if (context.isOver) return null;
-    log('warning', 'the result of the setup script could not be restored', { sessionId: context.sessionId, error });
+    log('setup.cache_restore.failed', { sessionId: context.sessionId, error });
     return null;
   } finally {
     await rm(archive, { force: true });
@@ -294,8 +298,7 @@ export async function keepSetup(
     const commit = (await git(['rev-parse', 'HEAD'], options)).trim();
     return (await putEntry(access, entry, archive, commit)) ? bytes : null;
   } catch (error) {
-    if (!context.isOver)
-      log('warning', 'the result of the setup script is not cached', { sessionId: context.sessionId, error });
+    if (!context.isOver) log('setup.cache_upload.failed', { sessionId: context.sessionId, error });
     return null;
   } finally {
     await rm(archive, { force: true });

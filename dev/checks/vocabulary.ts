@@ -1,6 +1,6 @@
 /**
  * Checks that source, tests and documentation use the words of docs/glossary.md: what its columns "Do not use" and "Do not
- * write" list is found nowhere; that a term is where the glossary says; and that the events in the Worker's log are called alike.
+ * write" list is found nowhere; that a term is where the glossary says; and that the events in the logs are called alike.
  *
  * `node dev/checks/vocabulary.ts [folder]`: of this project, or of the one in the folder.
  */
@@ -72,7 +72,7 @@ export function uses(text: string, banned: readonly Banned[]): { line: number; p
 /** Area, thing, and what became of it, in lower case, words joined by underscores: `linear.token_renewal.failed`. */
 const LOG_EVENT = /^[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*){2}$/;
 
-/** Where a text of the Worker logs an event that is not called as the others are; names put together are left out. */
+/** Where a text of the Worker or the sandbox server logs an event that is not called as the others are; names put together are left out. */
 export function oddLogEvents(text: string): { line: number; name: string }[] {
   return [...text.matchAll(/\blog\(\s*'([^']*)'/g)].flatMap(({ index, 1: name = '' }) =>
     LOG_EVENT.test(name) && !/[._]not_/.test(name) ? [] : [{ line: text.slice(0, index).split('\n').length, name }],
@@ -99,7 +99,7 @@ function main(): void {
       ({ line, phrase }) => `${name}:${line}  "${phrase}" (see ${GLOSSARY})`,
     ),
   );
-  for (const name of files.filter((file) => file.startsWith('src/'))) {
+  for (const name of files.filter((file) => /^(src|container)\//.test(file))) {
     for (const odd of oddLogEvents(readFileSync(join(ROOT, name), 'utf8'))) {
       found.push(`${name}:${odd.line}  the log event "${odd.name}" is not called area.thing.what`);
     }

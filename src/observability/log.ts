@@ -3,7 +3,7 @@
  * forbidden by the type, and what slips through inside a text is redacted by its looks.
  */
 
-import { cutWhole, sendable } from '../protocol/text/sendable-text.ts';
+import { REDACTED, redact } from '../protocol/text/redact.ts';
 
 /** Field names the log refuses: their values are secrets, or are people's text. */
 type ForbiddenName =
@@ -43,37 +43,8 @@ const forbiddenNames: ReadonlySet<string> = new Set(
   } satisfies Record<ForbiddenName, true>).map((name) => name.toLowerCase()),
 );
 
-const MAX_VALUE_LENGTH = 2_000;
 const MAX_STACK_LINES = 8;
 const MAX_CAUSES = 3;
-const REDACTED = '[redacted]';
-
-/** What tokens look like: Cyrus's own, Claude's, GitHub's, GitLab's, Linear's, JWTs, header values, addresses with a password. */
-const secretLooks: readonly [RegExp, string][] = [
-  [/\bcyrus_st_[\w.-]+/g, REDACTED],
-  [/\bsk-ant-[\w-]+/g, REDACTED],
-  // Also with a JWT behind the App's id, which has dots and dashes (`ghs_1001_eyJ….….…`).
-  [/\bgh[a-z]_\w[\w.-]*/g, REDACTED],
-  [/\bgithub_pat_\w+/g, REDACTED],
-  [/\bglpat-[\w.-]+/g, REDACTED],
-  [/\blin_[a-z]+_\w+/g, REDACTED],
-  [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, REDACTED],
-  [/\b(Bearer|Basic)(\s+|%20)[\w+/=.~-]{6,}/gi, `$1 ${REDACTED}`],
-  [/\/\/[^\s/@:]*:[^\s/@]+@/g, `//${REDACTED}@`],
-];
-
-/**
- * Takes out of a text everything that looks like a token, and control characters, and cuts it.
- * @returns the text, at most 2,000 characters of it, with `[redacted]` in place of each token
- */
-export function redact(text: string): string {
-  // Cut generously first: a huge text costs no more than its beginning, and a token at the final cut is still whole here.
-  let clean = sendable(cutWhole(text, 2 * MAX_VALUE_LENGTH));
-  for (const [looks, replacement] of secretLooks) clean = clean.replace(looks, replacement);
-  return clean.length > MAX_VALUE_LENGTH || text.length > 2 * MAX_VALUE_LENGTH
-    ? `${cutWhole(clean, MAX_VALUE_LENGTH)}… (${text.length} characters)`
-    : clean;
-}
 
 /**
  * How much a line matters. `error`: somebody has to see to it; `warn`: something failed that Cyrus tries again or goes on without;

@@ -59,7 +59,7 @@ const stage = await setStage();
 const checkpoints: { sessionId: string; ms: number; bytes: number }[] = [];
 logTo((line) => {
   const entry = JSON.parse(line) as Record<string, unknown>;
-  if (entry.message === 'checkpoint') checkpoints.push(entry as (typeof checkpoints)[number]);
+  if (entry.event === 'checkpoint.manifest.stored') checkpoints.push(entry as (typeof checkpoints)[number]);
 });
 let sessions = 0;
 try {

@@ -132,7 +132,7 @@ describe('work outlives its sandbox', () => {
     const logged: Record<string, unknown>[] = [];
     logTo((line) => logged.push(JSON.parse(line) as Record<string, unknown>));
     await workUntilHanging(`node -e "require('fs').writeFileSync('big', require('crypto').randomBytes(2e6))"`);
-    const made = logged.filter(({ message }) => message === 'checkpoint');
+    const made = logged.filter(({ event }) => event === 'checkpoint.manifest.stored');
     expect(made[0]).toMatchObject({ sessionId: 'shop-1', ms: expect.any(Number), snapshotMs: expect.any(Number) });
     expect(made.some(({ bytes }) => Number(bytes) > 2e6)).toBe(true);
   });

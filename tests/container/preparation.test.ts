@@ -294,7 +294,7 @@ test('a git that holds a lock of the mirror for a moment is waited for, whatever
   stage.gateway.awaitNewStream();
   const isMet = new Promise<void>((met) => {
     logTo((line) => {
-      if (line.includes('git remote failed')) met();
+      if (line.includes('git.remote.failed')) met();
     });
   });
   await stage.start('shop-1', { generation: 2 });

@@ -2,7 +2,7 @@
 import { App, Octokit, RequestError } from 'octokit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
-import { redact } from '../../src/observability/log.ts';
+import { redact } from '../../src/protocol/text/redact.ts';
 import { type GitHubStage, setGitHubStage } from './github-stage.ts';
 
 let stage: GitHubStage;

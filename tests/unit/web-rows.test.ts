@@ -2,11 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { decodeEntry } from '../../src/web/live/decode.ts';
 import { groupWords } from '../../src/web/outline/group-words.ts';
 import { outlineOf } from '../../src/web/outline/outline.ts';
-import { foldsAround, sameCalls, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
+import { foldsAround, rowIndexOf, sameCalls, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
 import { nextMatch } from '../../src/web/view/find/use-find.ts';
-import { linkText } from '../../src/web/view/header/link-text.ts';
-import { linkedEntry } from '../../src/web/view/timeline/linked-entry.ts';
-import { rowIndexOf } from '../../src/web/view/timeline/row-index.ts';
+import { linkText } from '../../src/web/view/header/link-status.tsx';
+import { linkedEntry } from '../../src/web/view/timeline/deep-link.ts';
 import { Journal } from './support/web-journal.ts';
 
 /** The rows in a notation for eyes. */

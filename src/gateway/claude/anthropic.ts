@@ -15,7 +15,7 @@ import { roomFor } from '../held-body.ts';
 import { watched } from '../watched-stream.ts';
 import type { Answered, Grant, RequestSize } from './account.ts';
 import { credentialHeaders } from './credential.ts';
-import { foreignKey, refusal } from './refusal.ts';
+import { foreignKey, isRefusedToken, refusal, refusedTokenWords } from './refusal.ts';
 import {
   ClaudeRequestReader,
   checkBetas,
@@ -26,7 +26,6 @@ import {
 } from './request.ts';
 import type { Asker } from './spending.ts';
 import { type AccountPort, type ClaudeConfig, forgetToken, noteBeyondPlan, tokenFor } from './token.ts';
-import { isRefusedToken, refusedTokenWords } from './token-refusal.ts';
 import { type AnswerUse, UsageReader } from './usage-reader.ts';
 
 /** What the CLI asks of its base address (measured with CLI 2.1.330), and the list of models. Nothing else goes out with the credential. */

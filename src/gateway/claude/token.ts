@@ -10,9 +10,8 @@ import type { Config } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import type { Answered, Grant, RequestSize } from './account.ts';
-import { refusal } from './refusal.ts';
+import { refusal, refusedTokenWords } from './refusal.ts';
 import type { Asker } from './spending.ts';
-import { refusedTokenWords } from './token-refusal.ts';
 
 export type ClaudeConfig = Pick<Config, 'claude' | 'limits'>;
 

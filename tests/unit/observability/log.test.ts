@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { log, redact } from '../../../src/observability/log.ts';
+import { log } from '../../../src/observability/log.ts';
+import { redact } from '../../../src/protocol/text/redact.ts';
 import { spyOnLog } from '../../support/log-spy.ts';
 
 const logged = spyOnLog();

@@ -1,5 +1,10 @@
 import { useEffect, useSyncExternalStore } from 'react';
-import { linkedEntry } from './linked-entry.ts';
+
+/** The entry that the address names, as in `/sessions/…#e1234`; null if it names none. */
+export function linkedEntry(hash: string): number | null {
+  const seq = Number(/^#e(\d{1,15})$/.exec(hash)?.[1] ?? Number.NaN);
+  return Number.isSafeInteger(seq) && seq > 0 ? seq : null;
+}
 
 /** Address of an entry. */
 export function entryLink(seq: number): string {

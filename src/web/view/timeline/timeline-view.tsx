@@ -1,7 +1,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
 import type { MoreState } from '../../live/reading-window.ts';
-import { foldsAround, type TimelineRow } from '../../outline/rows.ts';
+import { foldsAround, rowIndexOf, type TimelineRow } from '../../outline/rows.ts';
 import { OutgoingMessages } from '../composer/outgoing-messages.tsx';
 import { Spinner } from '../icons.tsx';
 import { KeptState } from '../kept-state.ts';
@@ -11,7 +11,6 @@ import { WorkingLine } from '../working-line.tsx';
 import { useLinkedEntry } from './deep-link.ts';
 import { useFoldedRows } from './folds.ts';
 import type { Follow } from './follow.ts';
-import { rowIndexOf } from './row-index.ts';
 import { RowView } from './row-view.tsx';
 
 /** Closer to an end of what was read than this many rows, more is read. */

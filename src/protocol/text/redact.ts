@@ -1,0 +1,34 @@
+/** What a log may say of a text that comes from elsewhere: nothing that looks like a token, and not too much of it. Pure. */
+import { cutWhole, sendable } from './sendable-text.ts';
+
+/** Most of a text that a log keeps, in UTF-16 code units. */
+const MAX_VALUE_LENGTH = 2_000;
+/** Takes the place of a secret. */
+export const REDACTED = '[redacted]';
+
+/** What tokens look like: Cyrus's own, Claude's, GitHub's, GitLab's, Linear's, JWTs, header values, addresses with a password. */
+const secretLooks: readonly [RegExp, string][] = [
+  [/\bcyrus_st_[\w.-]+/g, REDACTED],
+  [/\bsk-ant-[\w-]+/g, REDACTED],
+  // Also with a JWT behind the App's id, which has dots and dashes (`ghs_1001_eyJ….….…`).
+  [/\bgh[a-z]_\w[\w.-]*/g, REDACTED],
+  [/\bgithub_pat_\w+/g, REDACTED],
+  [/\bglpat-[\w.-]+/g, REDACTED],
+  [/\blin_[a-z]+_\w+/g, REDACTED],
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, REDACTED],
+  [/\b(Bearer|Basic)(\s+|%20)[\w+/=.~-]{6,}/gi, `$1 ${REDACTED}`],
+  [/\/\/[^\s/@:]*:[^\s/@]+@/g, `//${REDACTED}@`],
+];
+
+/**
+ * Takes out of a text everything that looks like a token, and control characters, and cuts it.
+ * @returns the text, at most 2,000 characters of it, with `[redacted]` in place of each token
+ */
+export function redact(text: string): string {
+  // Cut generously first: a huge text costs no more than its beginning, and a token at the final cut is still whole here.
+  let clean = sendable(cutWhole(text, 2 * MAX_VALUE_LENGTH));
+  for (const [looks, replacement] of secretLooks) clean = clean.replace(looks, replacement);
+  return clean.length > MAX_VALUE_LENGTH || text.length > 2 * MAX_VALUE_LENGTH
+    ? `${cutWhole(clean, MAX_VALUE_LENGTH)}… (${text.length} characters)`
+    : clean;
+}
