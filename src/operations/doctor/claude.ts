@@ -5,8 +5,8 @@ import type { Config } from '../../config.ts';
 import { credentialHeaders } from '../../gateway/claude/credential.ts';
 import { messageOf } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { redact } from '../../observability/log.ts';
 import { bad, type Finding, good, skipped, warn } from '../../protocol/doctor.ts';
+import { redact } from '../../protocol/text/redact.ts';
 
 const LIMIT_MS = 15_000;
 const MOST_WORDS = 300;
