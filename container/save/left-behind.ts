@@ -2,15 +2,18 @@
 import { GitError, type GitOptions, git, gitSays } from '../git/git.ts';
 import { commitsBeyond, type ForeignCommit, foreignCommits, named } from '../git/host-branch.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
+import { log } from '../log.ts';
 
 export interface LeftBehind {
-  /** Tip of the branch, or the stash. */
+  /** Tip of the branch, or the stash; `REST` stands for what was not looked at. */
   tip: string;
   /** For people and Claude. */
   sentence: string;
 }
 
 const COMPARE_TIMEOUT_MS = 20_000;
+/** So long, in ms, a save is held for this in all: it comes before the push, and in a large clone each comparison may take its time. */
+const LIMIT_MS = 30_000;
 /** Branches and stashes that are looked at; a clone of one session has few. */
 const MAX_LOOKED_AT = 20;
 /** Commits of the work whose content is compared with a branch's. */
@@ -18,21 +21,46 @@ const MAX_COMPARED = 300;
 /** Many names would not fit on a command line. */
 const MAX_PATHS = 200;
 
+/** What was not looked at, because it is too much. */
+const REST: LeftBehind = {
+  tip: 'rest',
+  sentence:
+    'There are more local branches or stashes in the clone than Cyrus can look through. What they hold beside the work is not pushed, and nobody else gets it.',
+};
+
 /**
  * @param head the commit that is pushed
+ * @param limitMs how long it may take; what was not looked at by then is told as such
  * @throws GitError when the clone's branches cannot be listed
  */
-export async function leftBehind(plan: WorkspacePlan, head: string): Promise<LeftBehind[]> {
+export async function leftBehind(plan: WorkspacePlan, head: string, limitMs = LIMIT_MS): Promise<LeftBehind[]> {
+  const limit = AbortSignal.timeout(limitMs);
+  const found: LeftBehind[] = [];
+  try {
+    const bounded = { ...plan, signal: AbortSignal.any([plan.signal, limit]) };
+    const isAll = await look(bounded, head, found);
+    return isAll ? found : [...found, REST];
+  } catch (error) {
+    if (!(error instanceof GitError) || !limit.aborted || plan.signal.aborted) throw error;
+    log('save.left_behind.incomplete', { error });
+    return [...found, REST];
+  }
+}
+
+/** @returns whether all of it was looked at */
+async function look(plan: WorkspacePlan, head: string, found: LeftBehind[]): Promise<boolean> {
   const options: GitOptions = { ...inWorktree(plan), timeoutMs: COMPARE_TIMEOUT_MS };
   const args = ['for-each-ref', `--no-merged=${head}`, '--format=%(objectname) %(refname)', 'refs/heads'];
   const refs = (await git(args, options)).split('\n').filter((line) => line !== '');
-  const on = await git(['symbolic-ref', '--quiet', 'HEAD'], options).catch(() => '');
-  const found: LeftBehind[] = [];
+  const on = await unlessEmpty(
+    options,
+    git(['symbolic-ref', '--quiet', 'HEAD'], options).then((ref) => [ref.trim()]),
+  );
   for (const line of refs.slice(0, MAX_LOOKED_AT)) {
     const space = line.indexOf(' ');
     const [tip, ref] = [line.slice(0, space), line.slice(space + 1)];
     // What HEAD stands on is the work itself, or was named when it could not be merged.
-    if (ref === `refs/heads/${plan.branch}` || ref === on.trim()) continue;
+    if (ref === `refs/heads/${plan.branch}` || on.includes(ref)) continue;
     const commits = await unlessEmpty(options, commitsOnlyOn(plan, options, tip, head));
     if (commits.length === 0) continue;
     const name = ref.slice('refs/heads/'.length);
@@ -42,14 +70,15 @@ export async function leftBehind(plan: WorkspacePlan, head: string): Promise<Lef
       sentence: `On the local branch ${name} there ${are} that ${plan.branch} does not have, and that nobody else gets: ${named(commits)}. Merge or cherry-pick what belongs to the work; delete the branch if nothing does.`,
     });
   }
-  for (const { tip, subject } of await stashes(options)) {
+  const stashed = await stashes(options);
+  for (const { tip, subject } of stashed.slice(0, MAX_LOOKED_AT)) {
     if (await isAppliedIn(options, tip, head)) continue;
     found.push({
       tip,
       sentence: `Changes are stashed and were not committed (${subject}). Apply what belongs to the work (git stash pop); drop it if nothing does (git stash drop).`,
     });
   }
-  return found;
+  return refs.length <= MAX_LOOKED_AT && stashed.length <= MAX_LOOKED_AT;
 }
 
 /** Commits of a branch that neither the work nor the host has, in content either: a branch kept before a rebase holds nothing else. */
@@ -75,7 +104,7 @@ async function commitsOnlyOn(
 
 async function stashes(options: GitOptions): Promise<{ tip: string; subject: string }[]> {
   if (!(await gitSays(['show-ref', '--quiet', '--verify', 'refs/stash'], options))) return [];
-  const args = ['log', '--walk-reflogs', `--max-count=${MAX_LOOKED_AT}`, '--format=%H %gs', 'refs/stash', '--'];
+  const args = ['log', '--walk-reflogs', `--max-count=${MAX_LOOKED_AT + 1}`, '--format=%H %gs', 'refs/stash', '--'];
   const listed = await unlessEmpty(
     options,
     git(args, options).then((text) => text.split('\n').filter((line) => line !== '')),

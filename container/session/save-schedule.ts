@@ -40,6 +40,12 @@ export interface SavingOptions {
   onSaved: () => void;
 }
 
+interface Committed extends CommittedWork {
+  meeting: Meeting | null;
+  /** What is known to be left behind, by its tips. */
+  beside: string[];
+}
+
 export class Saving {
   readonly #context: IncarnationContext;
   readonly #options: SavingOptions;
@@ -218,12 +224,14 @@ export class Saving {
     };
     try {
       for (let race = 1; ; race++) {
-        const { head, problems, meeting } = await this.#commits.run(() => this.#commit(isAtRest, patch));
+        const { head, problems, meeting, beside } = await this.#commits.run(() => this.#commit(isAtRest, patch));
         // What follows reads nothing but commits.
         release();
         const published = await this.#publishing.run(() => this.#publish(head, meeting, patch));
         const isFree = isAtRest && !this.#context.isOver && !(counts && this.#options.isClaudeBusy());
         if (!published.stale || !isFree || race === MAX_RACES) {
+          // People are told with what is returned here, and of no earlier race.
+          if (patch) this.#memory().beside = beside;
           const all = { problems: [...problems, ...published.problems], advice: [...problems, ...published.advice] };
           return { ...published, ...all, head };
         }
@@ -239,41 +247,45 @@ export class Saving {
   }
 
   /** @param isLast whether the turn is over */
-  async #commit(isAtRest: boolean, isLast: boolean): Promise<CommittedWork & { meeting: Meeting | null }> {
+  async #commit(isAtRest: boolean, isLast: boolean): Promise<Committed> {
     const { plan, paths, record } = this.#context;
     try {
       await repairRepository(this.#context);
       const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
       if (!meeting) {
-        const beside = isAtRest ? await this.#leftBehind(committed.head, isLast) : [];
-        return { ...committed, problems: [...committed.problems, ...beside], meeting };
+        const { sentences, beside } = await this.#leftBehind(isAtRest ? committed.head : null);
+        return { ...committed, problems: [...committed.problems, ...sentences], meeting, beside };
       }
       // It may have been moved onto what others pushed.
       const { head, problem } = await findWork(plan, true);
-      const beside = await this.#leftBehind(head, isLast);
-      const problems = new Set([...committed.problems, ...(problem === null ? [] : [problem]), ...beside]);
-      return { head, isAtRest, problems: [...problems], meeting };
+      const { sentences, beside } = await this.#leftBehind(head);
+      const problems = new Set([...committed.problems, ...(problem === null ? [] : [problem]), ...sentences]);
+      return { head, isAtRest, problems: [...problems], meeting, beside };
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       const { savedHead, baseCommit } = record;
       const problem = `The work could not be saved: ${error.message.slice(0, 300)}`;
-      return { head: savedHead ?? baseCommit ?? '', isAtRest: false, problems: [problem], meeting: null };
+      const beside = this.#memory().beside ?? [];
+      return { head: savedHead ?? baseCommit ?? '', isAtRest: false, problems: [problem], meeting: null, beside };
     }
   }
 
-  /** What no push takes along, named once to people. @param isLast whether people are told now */
-  async #leftBehind(head: string, isLast: boolean): Promise<string[]> {
-    const memory = this.#memory();
-    const told = memory.beside ?? [];
+  /**
+   * What no push takes along, named once to people.
+   * @param head the commit that is pushed; null: Claude is at work, and it is not looked for
+   */
+  async #leftBehind(head: string | null): Promise<{ sentences: string[]; beside: string[] }> {
+    const told = this.#memory().beside ?? [];
+    if (head === null) return { sentences: [], beside: told };
     try {
       const found = await leftBehind(this.#context.plan, head);
-      if (isLast) memory.beside = found.map(({ tip }) => tip);
-      return found.filter(({ tip }) => !told.includes(tip)).map(({ sentence }) => sentence);
+      const fresh = found.filter(({ tip }) => !told.includes(tip));
+      return { sentences: fresh.map(({ sentence }) => sentence), beside: found.map(({ tip }) => tip) };
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       log('save.left_behind.unreadable', { error });
-      return [];
+      return { sentences: [], beside: told };
     }
   }
 

@@ -1,6 +1,7 @@
 /** Title and body of a pull request: templates, and what an update may change of a body that people have edited. Pure. */
 
 import { withoutSections } from '../lib/linear-time.ts';
+import { closedMarkdown, cutMarkdown } from '../protocol/text/cut-markdown.ts';
 import { cutWhole, harmlessLine, harmlessMarkdown } from '../protocol/text/harmless-text.ts';
 
 /** What a template may name in double braces, e.g. `{{identifier}}`. */
@@ -132,7 +133,7 @@ function shortened(generated: string, most: number): string | null {
   if (generated.length <= most) return generated;
   const tail = `\n\n…\n${END}`;
   const room = most - tail.length;
-  return room < BEGIN.length ? null : cutWhole(generated, room) + tail;
+  return room < BEGIN.length ? null : cutMarkdown(generated, room) + tail;
 }
 
 function words({
@@ -163,5 +164,5 @@ function fill(template: string, values: Record<TemplateWord, string>): string {
 }
 
 function cut(text: string, max: number): string {
-  return text.length <= max ? text : `${cutWhole(text, max)}\n\n…`;
+  return text.length <= max ? closedMarkdown(text) : `${cutMarkdown(text, max)}\n\n…`;
 }

@@ -8,6 +8,7 @@ import { commitAt } from '../../container/git/host-branch.ts';
 import { inWorktree, type WorkspacePlan } from '../../container/git/workspace-plan.ts';
 import { sessionPaths } from '../../container/paths.ts';
 import { type BranchMemory, takeUpOutside } from '../../container/save/branch-catch-up.ts';
+import { leftBehind } from '../../container/save/left-behind.ts';
 import { serve } from '../unit/gateway/web-server.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 
@@ -84,6 +85,31 @@ async function person(script: string): Promise<string> {
 function outside(script: string): string {
   const all = `rm -rf /tmp/p-$$; git clone -q -b ${BRANCH} ${bare} /tmp/p-$$; cd /tmp/p-$$; git config user.name P; git config user.email p@example.com; ${script}; rm -rf /tmp/p-$$`;
   return `env -i PATH="$PATH" HOME=/nonexistent bash -euc '${all}'`;
+}
+
+/** The plan of a session's working copy, as the server has it. */
+function planOf(worktree: string, gatewayUrl = stage.gateway.url, proxyUrl = ''): WorkspacePlan {
+  const paths = sessionPaths(stage.root, session);
+  const remote = {
+    url: `${gatewayUrl}/git/acme/${session}.git`,
+    gatewayUrl,
+    token: stage.gateway.token,
+    author: { name: 'Cyrus', email: 'cyrus@cyrus.test' },
+    excludesFile: paths.excludes,
+    proxyUrl,
+    hooksFolder: paths.hooks,
+  };
+  return {
+    mirror: '',
+    worktree,
+    fullName: `acme/${session}`,
+    identity: null,
+    baseBranch: 'main',
+    branch: BRANCH,
+    remote,
+    bundlePath: paths.bundle,
+    signal: new AbortController().signal,
+  };
 }
 
 function without(headers: Headers, names: string[]): Headers {
@@ -169,28 +195,8 @@ describe('other people work on the same branch', () => {
       ]);
       return new Response(text, { status: answer.status, headers });
     });
-    const paths = sessionPaths(stage.root, session);
     const way = await GatewayProxy.open(() => ({ url: slow.url, token: stage.gateway.token }), null);
-    const remote = {
-      url: `${slow.url}/git/acme/${session}.git`,
-      gatewayUrl: slow.url,
-      token: stage.gateway.token,
-      author: { name: 'Cyrus', email: 'cyrus@cyrus.test' },
-      excludesFile: paths.excludes,
-      proxyUrl: way.url,
-      hooksFolder: paths.hooks,
-    };
-    const plan: WorkspacePlan = {
-      mirror: '',
-      worktree: cwd,
-      fullName: `acme/${session}`,
-      identity: null,
-      baseBranch: 'main',
-      branch: BRANCH,
-      remote,
-      bundlePath: paths.bundle,
-      signal: new AbortController().signal,
-    };
+    const plan = planOf(cwd, slow.url, way.url);
     try {
       head = (await commitAt(inWorktree(plan), 'HEAD')) ?? '';
       expect(await takeUpOutside(plan, memory)).toEqual({
@@ -400,6 +406,45 @@ describe('other people work on the same branch', () => {
     );
     expect((await claude('git fetch -q origin refs/changes/1:looked-at')).problem).toBeUndefined();
     expect(later.commits.map(({ subject }) => subject)).toEqual(['Same']);
+  });
+
+  test('what is left behind is named to people also where somebody else pushes at the very moment', async () => {
+    // When left.txt arrives, which the save commits, the branch has just got another commit.
+    const hook = `#!/bin/sh
+while read -r old new ref; do
+  [ -e raced ] || git ls-tree -r --name-only "$new" | grep -q left.txt || continue
+  [ -e raced ] && continue
+  touch raced
+  unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+  theirs=$(git -c user.name=P -c user.email=p@example.com commit-tree -m Theirs -p "$old" "$old^{tree}")
+  git update-ref "$ref" "$theirs"
+done
+exit 0
+`;
+    await begin(
+      'race',
+      { 'f.txt': 'one\n' },
+      `mkdir -p "$1/hooks"; cat > "$1/hooks/pre-receive" <<'END'\n${hook}END\nchmod +x "$1/hooks/pre-receive"`,
+    );
+    await claude('echo one > a.txt; git add .; git commit -qm C1');
+    const saved = await claude(
+      `git checkout -q -b other; echo 1 > b.txt; git add .; git commit -qm OnOther; git checkout -q ${BRANCH}`,
+      'echo left > left.txt',
+    );
+    expect(await subjects()).toEqual(expect.arrayContaining(['C1', 'Theirs']));
+    expect(saved).toMatchObject({ pushed: true });
+    expect(saved.problem).toContain('On the local branch other there is a commit');
+    expect((await claude('true')).problem).toBeUndefined();
+  });
+
+  test('what cannot be looked through in time for the push is told as such, and does not hold it up', async () => {
+    await begin('slow');
+    await claude('git checkout -q -b other; git commit -q --allow-empty -m OnOther; git checkout -q -');
+    const cwd = stage.worktree(session);
+    const { stdout } = await execute('git', ['rev-parse', 'HEAD'], { cwd });
+    const [only, ...others] = await leftBehind(planOf(cwd), stdout.trim(), 0);
+    expect(only?.sentence).toContain('more local branches or stashes in the clone than Cyrus can look through');
+    expect(others).toEqual([]);
   });
 
   test('a commit of Claude’s in somebody else’s name is Claude’s to amend', async () => {

@@ -27,9 +27,7 @@ const INDENT = / {0,3}/y;
 /** Splits a text at its fenced blocks and spans of code. Line breaks are as in the text. */
 export function splitCode(markdown: string, options: CodeOptions): MarkdownPart[] {
   const parts: MarkdownPart[] = [];
-  let fence: string | null = null;
   let begin = 0;
-  let at = 0;
   const take = (end: number, isCode: boolean) => {
     const text = markdown.slice(begin, end);
     begin = end;
@@ -37,20 +35,48 @@ export function splitCode(markdown: string, options: CodeOptions): MarkdownPart[
     if (isCode) parts.push({ text, isCode });
     else for (const part of splitSpans(text, options.acrossLines)) parts.push(part);
   };
-  while (at < markdown.length) {
+  const open = walkFences(
+    markdown,
+    options.nested,
+    (at) => take(at, false),
+    (end) => take(end, true),
+  );
+  take(markdown.length, open !== null);
+  return parts;
+}
+
+/** A fence that nothing closes: it is code to the end of the text. `at`: where its line begins. */
+export interface OpenFence {
+  fence: string;
+  at: number;
+}
+
+/** The fence outside of quotes and lists that a text leaves open, e.g. because the text was cut; null if there is none. */
+export function openFence(markdown: string): OpenFence | null {
+  return walkFences(markdown, false);
+}
+
+/** @returns the fence that is open at the end */
+function walkFences(
+  markdown: string,
+  nested: boolean,
+  opened: (at: number) => void = () => {},
+  closed: (end: number) => void = () => {},
+): OpenFence | null {
+  let open: OpenFence | null = null;
+  for (let at = 0; at < markdown.length; ) {
     const end = endOfLine(markdown, at);
-    const mark = fenceOf(withoutEnding(markdown.slice(at, end), '\r\n'), options.nested);
-    if (fence === null && mark && !(mark.fence.startsWith('`') && mark.rest.includes('`'))) {
-      take(at, false);
-      fence = mark.fence;
-    } else if (fence !== null && mark?.fence.startsWith(fence) && mark.rest.trim() === '') {
-      take(end, true);
-      fence = null;
+    const mark = fenceOf(withoutEnding(markdown.slice(at, end), '\r\n'), nested);
+    if (open === null && mark && !(mark.fence.startsWith('`') && mark.rest.includes('`'))) {
+      opened(at);
+      open = { fence: mark.fence, at };
+    } else if (open !== null && mark?.fence.startsWith(open.fence) && mark.rest.trim() === '') {
+      closed(end);
+      open = null;
     }
     at = end;
   }
-  take(markdown.length, fence !== null);
-  return parts;
+  return open;
 }
 
 /** The text with its code replaced. */

@@ -1,5 +1,6 @@
 /** What a pull request says of the work: all turns that changed the branch, not the last one alone. */
 import type { JournalEntry, JournalKind } from '../../protocol/journal.ts';
+import { closedMarkdown, cutMarkdown } from '../../protocol/text/cut-markdown.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 
 /** Turns that are told of; of more the newest. */
@@ -47,7 +48,7 @@ export function workSummary(last: { turn: number; summary: string }, open: numbe
     .map(({ turn, text }, index) => {
       const heading = index === 0 ? '' : `### ${headingOf(askedIn(turn))}\n\n`;
       const whole = `${heading}${text.trim()}`;
-      return whole.length <= room ? whole : `${cutWhole(whole, room - 4)}\n\n…`;
+      return whole.length <= room ? closedMarkdown(whole) : `${cutMarkdown(whole, room - 4)}\n\n…`;
     })
     .join('\n\n');
 }

@@ -2,6 +2,7 @@
 import { cutAt } from '../../claude/bounds.ts';
 import { materialPrompt } from '../../claude/prompts.ts';
 import type { IssueSurroundings, RelatedIssue } from '../../linear/issue-surroundings.ts';
+import { cutMarkdown } from '../../protocol/text/cut-markdown.ts';
 import { sendable } from '../../protocol/text/sendable-text.ts';
 
 /** Most of one text, in UTF-16 code units. */
@@ -64,5 +65,5 @@ function line({ identifier, title, state, url }: RelatedIssue): string {
 
 function described({ description }: RelatedIssue, max: number): string {
   const text = description?.trim() ?? '';
-  return text.length <= max ? text : `${cutAt(text, max)} […]`;
+  return text.length <= max ? text : `${cutMarkdown(text, max)}\n[…]`;
 }

@@ -1,5 +1,5 @@
 /** Texts of others as Linear may show them: calling nobody, showing no foreign image, no longer than it takes (pure). */
-import { cutText } from '../../../lib/markdown.ts';
+import { cutMarkdown } from '../../../protocol/text/cut-markdown.ts';
 import { linkedImages, linkedImagesBesideCode } from '../../../protocol/text/foreign-images.ts';
 
 /** Longest body of an activity; Linear does not publish its own limit. */
@@ -12,25 +12,13 @@ export const MAX_BODY = 20_000;
 export function safeBody(text: string, fullLength?: number, max: number = MAX_BODY): string {
   const whole = safeMarkdown(text.trim());
   if (whole.length <= max && fullLength === undefined) return whole;
-  return `${cutMarkdown(whole, max - 200)}\n\n_Cut here; the live page has the rest._`;
+  return `${cutSafely(whole, max - 200)}\n\n_Cut here; the live page has the rest._`;
 }
 
 /** A cut may end code early, and what was text in it would be an image: then images in code are links too. */
-function cutMarkdown(text: string, max: number): string {
-  const cut = closeFence(cutText(text, max));
-  return linkedImages(cut) === cut ? cut : closeFence(cutText(linkedImagesBesideCode(text), max));
-}
-
-/** A cut may fall into a code block, which would swallow the note. */
-function closeFence(text: string): string {
-  let open: string | null = null;
-  for (const line of text.split('\n')) {
-    const ticks = /^ {0,3}(`{3,80}|~{3,80})/.exec(line)?.[1];
-    if (ticks === undefined) continue;
-    if (open === null) open = ticks;
-    else if (ticks.startsWith(open)) open = null;
-  }
-  return open === null ? text : `${text}\n${open}`;
+function cutSafely(text: string, max: number): string {
+  const cut = cutMarkdown(text, max);
+  return linkedImages(cut) === cut ? cut : cutMarkdown(linkedImagesBesideCode(text), max);
 }
 
 /** U+2060, a character without width that keeps its neighbours apart. */
