@@ -5,9 +5,18 @@ import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thr
 import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
-import { currentTurn, type SessionState, type TurnPrompt, threadKnown, threadsOf } from './model/state.ts';
+import {
+  currentTurn,
+  isAsking,
+  isAtWork,
+  type PhaseOf,
+  type SessionState,
+  type TurnPrompt,
+  threadKnown,
+  threadsOf,
+} from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
-import { forgetDenials } from './questions/answer.ts';
+import { forgetDenials, takeDecision } from './questions/answer.ts';
 import { repeatClaudeQuestion, takeReply } from './questions/ask.ts';
 import { withoutIds } from './questions/choices.ts';
 import { meaningOf, type Reply } from './questions/open-question.ts';
@@ -81,17 +90,17 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
     turnAway(step, thread, refusal);
     return;
   }
-  const { phase } = step.state;
   if (meaning.kind === 'answer') {
-    takeAnswer(step, prompt, meaning.reply);
+    takeAnswer(step, step.state.phase, prompt, meaning.reply);
     return;
   }
   // Given to Claude along with this prompt, by the object.
   step.set({ context: [], editDue: null });
   endExpectation(step, event, false);
   forgetDenials(step);
+  const { phase } = step.state;
   if (phase.name === 'asking') {
-    takeBesides(step, prompt, text);
+    takeBesides(step, phase, prompt, text);
     return;
   }
   if (changesMind(step, prompt, text)) return;
@@ -108,7 +117,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
       return;
     case 'starting':
     case 'working':
-      fold(step, prompt);
+      fold(step, phase, prompt);
       return;
     case 'queued':
       step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
@@ -121,18 +130,15 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
 }
 
 /** A prompt answers the open question. It does not reach Claude as a prompt, so what else it should be told waits. */
-function takeAnswer(step: Step, prompt: TurnPrompt, reply: Reply): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking') return;
-  if (phase.about.kind === 'repository') takeRepository(step, prompt, reply);
-  else takeReply(step, prompt, reply);
+function takeAnswer(step: Step, phase: SessionState['phase'], prompt: TurnPrompt, reply: Reply): void {
+  if (isAsking(phase, 'repository')) takeRepository(step, phase, prompt, reply);
+  if (isAsking(phase, 'permission')) takeDecision(step, phase, prompt, reply);
+  if (isAsking(phase, 'claude')) takeReply(step, phase, prompt, reply);
   if (step.handsOver(prompt.promptId)) step.set({ context: [], editDue: null });
 }
 
 /** A request that comes while a question is open and does not answer it: it waits, and its thread is asked too. */
-function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking') return;
+function takeBesides(step: Step, phase: PhaseOf<'asking'>, prompt: TurnPrompt, text: string): void {
   const { about } = phase;
   const thread = prompt.agentSessionId;
   const words = 'Claude gets this once it has finished waiting for something else.';
@@ -142,22 +148,22 @@ function takeBesides(step: Step, prompt: TurnPrompt, text: string): void {
     if (thread !== null) step.think(thread, 'Claude gets this once its question is answered.');
     return;
   }
-  if (about.kind === 'repository' && readTag(text)) {
-    takeRepository(step, prompt, { text, chosen: null });
+  if (isAsking(phase, 'repository') && readTag(text)) {
+    takeRepository(step, phase, prompt, { text, chosen: null });
     return;
   }
   const given = about.kind === 'repository' ? prompt : handOver(step, prompt, phase.turn.number);
   step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, given] } });
   if (about.kind === 'repository') {
-    if (thread !== null) repeatRepositoryQuestion(step, thread, words);
+    if (thread !== null) repeatRepositoryQuestion(step, about, thread, words);
     return;
   }
-  if (thread !== null) repeatClaudeQuestion(step, thread, words);
+  if (thread !== null) repeatClaudeQuestion(step, about, thread, words);
 }
 
 /** Whether what is asked right now offers these words as an answer: then they are that. */
 function isOption({ phase }: SessionState, text: string): boolean {
-  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return false;
+  if (!isAsking(phase, 'claude')) return false;
   const said = text.trim().toLowerCase();
   return phase.about.questions.some(({ options }) => options.some((option) => option.trim().toLowerCase() === said));
 }
@@ -189,9 +195,7 @@ export function takeUpIssue(step: Step): void {
 const implementing: Role[] = ['builder', 'debugger'];
 
 /** Hands a prompt into the running turn. One that nobody asked for answers it only if Claude reads it meanwhile. */
-function fold(step: Step, prompt: TurnPrompt): void {
-  const { phase } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+function fold(step: Step, phase: PhaseOf<'starting' | 'working'>, prompt: TurnPrompt): void {
   const handed = handOver(step, prompt, phase.turn.number);
   if (phase.turn.unasked) step.set({ queue: [...step.state.queue, handed] });
   else step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, handed] } });
@@ -242,19 +246,31 @@ const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> =
  * @param about what a new thread is about; null for one that is known
  */
 function acknowledge(step: Step, thread: string, about: string | null): void {
-  const phase = step.state.phase.name;
+  const { phase } = step.state;
   if (about !== null) {
-    const words = NEW_THREAD_WORDS[phase] ?? (phase === 'parked' ? parkedWords(step) : 'On it. Claude gets this now.');
-    step.announce(thread, words);
+    const words = NEW_THREAD_WORDS[phase.name] ?? 'On it. Claude gets this now.';
+    step.announce(thread, phase.name === 'parked' ? parkedWords(step, phase) : words);
     const { origin, id } = step.state;
     step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
     return;
   }
-  if (phase === 'waiting') step.announce(thread, 'Picking this up again.');
-  else if (phase === 'parked') step.announce(thread, parkedWords(step));
-  else if (phase === 'queued') step.reassure(thread, 'Claude gets this when it begins.');
-  else if (phase === 'starting' || phase === 'working') step.reassure(thread, 'Passed on to Claude.');
-  else step.reassure(thread, 'Claude continues with this as soon as the work so far is saved.');
+  switch (phase.name) {
+    case 'waiting':
+      step.announce(thread, 'Picking this up again.');
+      return;
+    case 'parked':
+      step.announce(thread, parkedWords(step, phase));
+      return;
+    case 'queued':
+      step.reassure(thread, 'Claude gets this when it begins.');
+      return;
+    case 'starting':
+    case 'working':
+      step.reassure(thread, 'Passed on to Claude.');
+      return;
+    default:
+      step.reassure(thread, 'Claude continues with this as soon as the work so far is saved.');
+  }
 }
 
 function latestThread(state: SessionState): string | null {
@@ -274,7 +290,7 @@ export function contextArrived(step: Step, { id, item, urgent, wishes }: EventOf
     }
   }
   step.set({ context: addContext(context, item) });
-  if (!urgent || !isRunning(step.state)) return;
+  if (!urgent || !isAtWork(step.state.phase)) return;
   const first = editDue?.first ?? step.now;
   step.set({ editDue: { id, first, at: Math.min(step.now + EDIT_QUIET_MS, first + EDIT_LIMIT_MS) } });
 }
@@ -289,14 +305,10 @@ export function tellEdit(step: Step): void {
   const edits = context.filter(isEdit);
   const { phase } = step.state;
   step.set({ editDue: null });
-  if (!editDue || edits.length === 0 || (phase.name !== 'starting' && phase.name !== 'working')) return;
+  if (!editDue || edits.length === 0 || !isAtWork(phase)) return;
   step.set({ context: context.filter((item) => !isEdit(item)) });
   step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude will be told.' });
   const promptId = editDue.id;
   step.keepPrompt(promptId, edits.map(contextText).join('\n\n'));
-  fold(step, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
-}
-
-function isRunning({ phase }: SessionState): boolean {
-  return phase.name === 'starting' || phase.name === 'working';
+  fold(step, phase, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
 }

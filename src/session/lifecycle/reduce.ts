@@ -4,30 +4,27 @@
  */
 import type { StepContext } from '../../kernel/program.ts';
 import { afterClockMove } from './clock-moves.ts';
+import { deadlinePassed } from './deadline-passed.ts';
 import { effectDelayed, effectDone, effectFailed } from './effects/index.ts';
 import { threadExpected } from './expected-thread.ts';
 import { issueTold, statusChanged } from './issue-changes.ts';
-import { dueDeadlines, isSilenceTrouble } from './model/deadlines.ts';
+import { isSilenceTrouble } from './model/deadlines.ts';
 import type { EventOf, SessionEvent } from './model/events.ts';
 import { saveDueAfter } from './model/standing.ts';
-import { currentTurn, OPENING, type SessionState, type StopKind } from './model/state.ts';
+import { currentTurn, type SessionState } from './model/state.ts';
 import { Step, type Transition } from './model/transition.ts';
 import { callsSince } from './model/unconfirmed-calls.ts';
 import { tellThreads } from './narration/tell-threads.ts';
-import { contextArrived, prompted, tellEdit } from './prompts.ts';
-import { expire } from './questions/answer.ts';
-import { askWhatWaits, park } from './questions/ask.ts';
+import { contextArrived, prompted } from './prompts.ts';
+import { askWhatWaits } from './questions/ask.ts';
 import { closedBy } from './questions/open-question.ts';
 import { sandboxReported } from './sandbox-reports.ts';
 import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
-import { askForPlace, giveUpPlace, placeChanged, placeWords } from './start/queue-slot.ts';
-import { waitNoLonger } from './turn/pull-request.ts';
-import { askForRoom, resumeParked } from './turn/resumption.ts';
+import { giveUpPlace, placeChanged } from './start/queue-slot.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
-import { ALARM_REASON, endTurn, lookForSandbox, purgeSandbox, stopped } from './turn/turn.ts';
-import { remindOfParking } from './turn/usage-limit.ts';
+import { lookForSandbox } from './turn/turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -136,101 +133,6 @@ function sandboxUnreachable(step: Step, { generation }: EventOf<'sandbox-unreach
   if (generation !== step.state.sandbox.generation || !isSilenceTrouble(step.state)) return;
   step.record({ kind: 'notice', level: 'warning', text: 'The sandbox has stopped answering. Checking on it.' });
   lookForSandbox(step);
-}
-
-function deadlinePassed(step: Step): void {
-  for (const due of dueDeadlines(step.state, step.now)) {
-    switch (due.name) {
-      case 'stop': {
-        const { phase } = step.state;
-        const how = howOf(phase);
-        const unconfirmed = 'The sandbox did not confirm in time; what was committed before is on the branch.';
-        const text = `${how === 'alarm' ? alarmTextOf(phase) : 'Stopped.'} ${unconfirmed}`;
-        endTurn(step, stopped(null, text, how), phase.name === 'saving' ? phase.early : null);
-        return;
-      }
-      case 'save': {
-        const { phase } = step.state;
-        if (phase.name !== 'saving') return;
-        step.record({
-          kind: 'notice',
-          level: 'warning',
-          text: 'The sandbox did not report that the work was saved. It may be missing from the branch.',
-        });
-        endTurn(step, phase.ending, phase.early);
-        return;
-      }
-      case 'proposal':
-        waitNoLonger(step);
-        return;
-      case 'thread': {
-        const { issue, expectedThread } = step.state;
-        if (!issue || !expectedThread) break;
-        const { promptId, commentId } = expectedThread;
-        step.set({ expectedThread: { ...expectedThread, since: OPENING } });
-        step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId });
-        break;
-      }
-      case 'edit':
-        tellEdit(step);
-        break;
-      case 'purge':
-        purgeSandbox(step);
-        break;
-      case 'park':
-        park(step);
-        break;
-      case 'permission':
-        expire(step);
-        break;
-      case 'silence':
-        lookForSandbox(step);
-        break;
-      case 'resume':
-        resumeParked(step);
-        return;
-      case 'room':
-        askForRoom(step);
-        break;
-      case 'place':
-        askForPlace(step);
-        break;
-      case 'heartbeat':
-        remind(step, due.agentSessionId);
-        break;
-    }
-  }
-}
-
-function howOf(phase: SessionState['phase']): StopKind {
-  if (phase.name === 'stopping') return phase.how ?? 'stopped';
-  if (phase.name !== 'saving') return 'stopped';
-  if (phase.ending.reason === ALARM_REASON) return 'alarm';
-  return phase.ending.reason === 'withdrawn' ? 'withdrawn' : 'stopped';
-}
-
-/** What was found, and where: people are told that, whatever became of the save. */
-function alarmTextOf(phase: SessionState['phase']): string {
-  if (phase.name === 'stopping') return phase.words;
-  return phase.name === 'saving' ? phase.ending.text : '';
-}
-
-/** A thread in which nothing was said for long is told how things are. */
-function remind(step: Step, agentSessionId: string): void {
-  const { phase } = step.state;
-  if (phase.name === 'parked') remindOfParking(step, agentSessionId);
-  else if (phase.name === 'queued') step.reassure(agentSessionId, `${placeWords(phase.place)}.`);
-  else step.reassure(agentSessionId, stillWorking(step));
-}
-
-function stillWorking(step: Step): string {
-  const turn = currentTurn(step.state);
-  const minutes = Math.round((step.now - (turn?.startedAt ?? step.now)) / 60_000);
-  const { phase } = step.state;
-  // What is waited for is worth more than that something is.
-  if (phase.name === 'starting' && phase.reason.startsWith('Waiting'))
-    return `${phase.reason}, for ${minutes} minutes now.`;
-  return `Still working, for ${minutes} minutes now.`;
 }
 
 /**

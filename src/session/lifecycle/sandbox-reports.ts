@@ -8,7 +8,7 @@ import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from
 import { plausibleTime } from './model/clock-time.ts';
 import type { EventOf } from './model/events.ts';
 import { isUnderWay } from './model/standing.ts';
-import { currentTurn, type SessionState } from './model/state.ts';
+import { currentTurn, isAtWork, type SessionState } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { noteCall } from './model/unconfirmed-calls.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions/ask.ts';
@@ -62,8 +62,7 @@ function hasRoomFor(step: Step, event: SandboxEvent, mostBytes: number): boolean
     step.set({ intake: { ...intake, events: intake.events + length } });
     return true;
   }
-  const { name } = step.state.phase;
-  if (name === 'starting' || name === 'working') {
+  if (isAtWork(step.state.phase)) {
     failTurn(step, 'too_much', `Stopped, because ${why}. What was pushed is on the branch \`${step.state.branch}\`.`);
   }
   return false;
@@ -284,7 +283,7 @@ function claudeEntry(
   const body = said.kind === 'question' ? asTheGatewaySaw(said, step.state.heldPush) : said;
   if (body.kind === 'claude-started') {
     // The next turn begins: this one waits for its pull request no longer.
-    waitNoLonger(step);
+    if (step.state.phase.name === 'saving') waitNoLonger(step, step.state.phase);
     step.set({ model: body.model });
     const { phase } = step.state;
     // Claude speaks unasked: a turn of its own, which the page shows. No thread is owed an answer, and one that had its answer

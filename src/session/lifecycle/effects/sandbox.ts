@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import type { Lost } from '../model/effect-results.ts';
 import { type EffectOf, PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
+import { isAtWork } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { answerUndelivered, decisionUndelivered } from '../questions/ask.ts';
 import { delayed } from '../start/start-retries.ts';
@@ -42,7 +43,7 @@ export const startSandbox: EffectDefinition<'start-sandbox'> = {
   onFailed: (step, failed) => {
     recordDeadLetter(step, failed);
     // What was meant for an earlier life changes nothing now.
-    if (isAtWork(step) && failed.effect.generation === step.state.sandbox.generation)
+    if (isAtWork(step.state.phase) && failed.effect.generation === step.state.sandbox.generation)
       failTurn(step, 'sandbox_unreachable', failureText(failed));
   },
 };
@@ -131,10 +132,6 @@ function failureText({ description, error, hint }: DeadLetter): string {
   return `${description} failed: ${error}\n\n${hint ?? 'Comment to try again.'}`;
 }
 
-function isAtWork({ state: { phase } }: Step): boolean {
-  return phase.name === 'starting' || phase.name === 'working';
-}
-
 /** A prompt that waits for the next turn is answered by itself; one of the turn at work ends that turn. */
 function promptUndelivered(step: Step, promptId: string, text: string): void {
   const queued = step.state.queue.find((prompt) => prompt.promptId === promptId);
@@ -145,7 +142,7 @@ function promptUndelivered(step: Step, promptId: string, text: string): void {
     return;
   }
   const { phase } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   // What was meant for an earlier turn changes nothing now.
   if (phase.turn.prompts.some((prompt) => prompt.promptId === promptId)) failTurn(step, 'sandbox_unreachable', text);
 }

@@ -489,6 +489,24 @@ export function initialState(about: {
   };
 }
 
+/** The phase, or one of the phases, of a name. */
+export type PhaseOf<N extends PhaseState['name']> = Extract<PhaseState, { name: N }>;
+
+/** A phase in which a question of a kind is open. */
+export type Asking<K extends PhaseOf<'asking'>['about']['kind']> = PhaseOf<'asking'> & {
+  about: Extract<PhaseOf<'asking'>['about'], { kind: K }>;
+};
+
+/** Whether a question of this kind is open. */
+export function isAsking<K extends PhaseOf<'asking'>['about']['kind']>(phase: PhaseState, kind: K): phase is Asking<K> {
+  return phase.name === 'asking' && phase.about.kind === kind;
+}
+
+/** Whether Claude is at work on the turn, or is about to be. */
+export function isAtWork(phase: PhaseState): phase is PhaseOf<'starting' | 'working'> {
+  return phase.name === 'starting' || phase.name === 'working';
+}
+
 /** Whether a process of Claude's waits for the answer. */
 export function isLive(about: RepositoryQuestion | OpenQuestion): boolean {
   return about.kind === 'permission' || (about.kind === 'claude' && about.isLive);

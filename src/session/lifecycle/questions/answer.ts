@@ -5,7 +5,14 @@ import type { Decision } from '../../../protocol/sandbox.ts';
 import { AUTOMATION } from '../model/admission.ts';
 import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
-import { type PermissionQuestion, type Turn, type TurnPrompt, threadsOf } from '../model/state.ts';
+import {
+  type Asking,
+  isAtWork,
+  type PermissionQuestion,
+  type Turn,
+  type TurnPrompt,
+  threadsOf,
+} from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { safeText } from '../narration/safe-text.ts';
 import { choiceValue, withoutIds } from './choices.ts';
@@ -32,9 +39,8 @@ const HASTE_MS = 2_000;
 const PAGE_HASTE_MS = 60_000;
 
 /** Asks the threads of the turn. */
-export function askPermission(step: Step, about: PermissionQuestion): void {
-  const { phase } = step.state;
-  if (phase.name === 'asking') for (const thread of threadsOf(phase.turn)) repeatPermission(step, thread, about, '');
+export function askPermission(step: Step, turn: Turn, about: PermissionQuestion): void {
+  for (const thread of threadsOf(turn)) repeatPermission(step, thread, about, '');
 }
 
 /** Asks one thread (again), after something else was said there. */
@@ -72,7 +78,7 @@ function decideByGrant(step: Step, about: PermissionQuestion): boolean {
 function denyAgain(step: Step, about: PermissionQuestion): boolean {
   const { phase } = step.state;
   // In the other phases what asks is for the next turn.
-  if (phase.name !== 'starting' && phase.name !== 'working' && phase.name !== 'asking') return false;
+  if (!isAtWork(phase) && phase.name !== 'asking') return false;
   const before = phase.turn.denied?.find(({ call }) => call === about.call);
   if (!before) return false;
   step.record({ kind: 'notice', level: 'info', text: `Not allowed, as decided before: ${shortWords(about)}` });
@@ -99,9 +105,7 @@ export function forgetDenials(step: Step): void {
 }
 
 /** What people say while a tool asks. What is neither a yes nor a no is asked about once more. */
-export function takeDecision(step: Step, prompt: TurnPrompt, reply: Reply): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'permission') return;
+export function takeDecision(step: Step, phase: Asking<'permission'>, prompt: TurnPrompt, reply: Reply): void {
   const { about } = phase;
   const { author, at, chosen, isFromPage, isNamed } = reply;
   const said = spokenWords(withoutIds(reply.text));
@@ -168,9 +172,8 @@ function allowPush(step: Step, push: string): void {
 const MAX_ALLOWED_PUSHES = 100;
 
 /** Nobody answered in time: what asks is denied, and what waits behind it too, since nobody seems to be there. */
-export function expire(step: Step): void {
-  const { phase, openQuestions = [] } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'permission') return;
+export function expire(step: Step, phase: Asking<'permission'>): void {
+  const { openQuestions = [] } = step.state;
   const expired = [
     phase.about,
     ...openQuestions.map(({ about }) => about).filter((about) => about.kind === 'permission'),
@@ -190,9 +193,7 @@ export function expire(step: Step): void {
 }
 
 /** The process that asked is gone, and what it asked with it: it goes on, and asks again where it still has to. */
-export function withdrawPermission(step: Step, why: string): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'permission') return;
+export function withdrawPermission(step: Step, phase: Asking<'permission'>, why: string): void {
   step.enter({ name: 'working', since: step.now, turn: phase.turn });
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
   for (const thread of threadsOf(phase.turn)) step.think(thread, `${why} ${markdownWords(phase.about)}`);

@@ -11,9 +11,13 @@ import type { Decision } from '../../../protocol/sandbox.ts';
 import type { EffectOf } from '../model/effects.ts';
 import { spokenWords } from '../model/spoken.ts';
 import {
+  type Asking,
   type ClaudeQuestion,
   currentTurn,
+  isAsking,
+  isAtWork,
   isLive,
+  type OpenQuestion,
   type PermissionQuestion,
   type SessionState,
   type Turn,
@@ -23,14 +27,7 @@ import {
 import type { Step } from '../model/transition.ts';
 import { safeMarkdown } from '../narration/safe-text.ts';
 import { beginAnew, beginAnewElsewhere, tellBesides } from '../turn/restart.ts';
-import {
-  askPermission,
-  decideAsBefore,
-  keepDecision,
-  repeatPermission,
-  takeDecision,
-  withdrawPermission,
-} from './answer.ts';
+import { askPermission, decideAsBefore, keepDecision, repeatPermission, withdrawPermission } from './answer.ts';
 import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
 import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
 import { PUSH_UNKNOWN, readPermission, TOO_LONG, TOO_MANY, TURN_OVER } from './permissions.ts';
@@ -63,8 +60,8 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
     refuseUnasked(step, entry, TURN_OVER);
     return;
   }
-  const isAtWork = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
-  if (!isAtWork) return;
+  const mayAsk = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
+  if (!mayAsk) return;
   const about = entry.permission ? permissionOf(step, entry) : claudeQuestionOf(step, entry);
   if (!about) return;
   if (openQuestions.length < MAX_WAITING) {
@@ -128,7 +125,7 @@ function withdraw(step: Step, requestId: string): void {
   const { phase, openQuestions = [] } = step.state;
   step.set({ openQuestions: openQuestions.filter(({ about }) => about.requestId !== requestId) });
   if (phase.name !== 'asking' || phase.about.kind === 'repository' || phase.about.requestId !== requestId) return;
-  if (phase.about.kind === 'permission') withdrawPermission(step, 'Claude no longer asks to');
+  if (isAsking(phase, 'permission')) withdrawPermission(step, phase, 'Claude no longer asks to');
   else step.enter({ name: 'working', since: step.now, turn: phase.turn });
 }
 
@@ -136,7 +133,7 @@ function withdraw(step: Step, requestId: string): void {
 export function askWhatWaits(step: Step): void {
   const { phase, openQuestions, sandbox } = step.state;
   if (!openQuestions || openQuestions.length === 0 || HOLDING.includes(phase.name)) return;
-  const isRunning = phase.name === 'working' || phase.name === 'starting' || phase.name === 'asking';
+  const isRunning = isAtWork(phase) || phase.name === 'asking';
   // What an earlier process asked died with it.
   const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];
   const [next, ...rest] = open;
@@ -157,8 +154,8 @@ export function askWhatWaits(step: Step): void {
   const turn = withSomebodyToAsk(step, phase.turn, about);
   const asked = about.kind === 'claude' ? { ...about, askedAt: step.now } : about;
   step.enter({ name: 'asking', since: step.now, turn, about: asked });
-  if (about.kind === 'permission') askPermission(step, about);
-  else askNext(step, about);
+  if (about.kind === 'permission') askPermission(step, turn, about);
+  else askNext(step, turn, about);
 }
 
 /**
@@ -195,17 +192,14 @@ function withSomebodyToAsk(step: Step, turn: Turn, about: ClaudeQuestion | Permi
   return { ...turn, prompts: [...turn.prompts, prompt] };
 }
 
-function askNext(step: Step, about: ClaudeQuestion): void {
-  const { phase } = step.state;
-  if (phase.name === 'asking') for (const thread of threadsOf(phase.turn)) elicit(step, thread, about, '');
+function askNext(step: Step, turn: Turn, about: ClaudeQuestion): void {
+  for (const thread of threadsOf(turn)) elicit(step, thread, about, '');
 }
 
 /** Asks a thread again, after something else was said there. */
-export function repeatClaudeQuestion(step: Step, thread: string, preface: string): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking') return;
-  if (phase.about.kind === 'claude') elicit(step, thread, phase.about, `${preface}\n\n`);
-  if (phase.about.kind === 'permission') repeatPermission(step, thread, phase.about, preface);
+export function repeatClaudeQuestion(step: Step, about: OpenQuestion, thread: string, preface: string): void {
+  if (about.kind === 'claude') elicit(step, thread, about, `${preface}\n\n`);
+  else repeatPermission(step, thread, about, preface);
 }
 
 function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: string): void {
@@ -223,15 +217,12 @@ function elicit(step: Step, thread: string, about: ClaudeQuestion, preface: stri
 const SEVERAL = 'You can choose several: list them separated by commas, or answer in your own words.';
 
 /** A prompt that answers what Claude asks: options by id, name or place in the list, or whatever was said. */
-export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
-  takeDecision(step, prompt, reply);
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
+export function takeReply(step: Step, phase: Asking<'claude'>, prompt: TurnPrompt, reply: Reply): void {
   const standing = standingQuestion(step.state);
   if (!standing) return;
   if (!reply.isNamed && isForTheLast(step.state, reply)) {
     const why = 'That came too soon after the previous answer to be meant for this.';
-    if (prompt.agentSessionId !== null) repeatClaudeQuestion(step, prompt.agentSessionId, why);
+    if (prompt.agentSessionId !== null) repeatClaudeQuestion(step, phase.about, prompt.agentSessionId, why);
     return;
   }
   const index = nextIndex(phase.about);
@@ -241,7 +232,7 @@ export function takeReply(step: Step, prompt: TurnPrompt, reply: Reply): void {
   const turn = { ...phase.turn, prompts: [...phase.turn.prompts, { ...prompt, inherited: true, aside: true }] };
   step.enter({ ...phase, turn, about: answered });
   if (nextIndex(answered) < answered.questions.length) {
-    askNext(step, answered);
+    askNext(step, turn, answered);
     return;
   }
   const answers = answersOf(answered);
@@ -294,9 +285,7 @@ function answersOf(about: ClaudeQuestion): [question: string, answer: string][] 
 }
 
 /** The sandbox is not kept running for an answer that may take days. */
-export function park(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'claude') return;
+export function park(step: Step, phase: Asking<'claude'>): void {
   forgetWaiting(step);
   step.enter({ ...phase, about: { ...phase.about, isLive: false } });
   step.record({
@@ -312,9 +301,8 @@ export function park(step: Step): void {
 export function loseQuestions(step: Step): void {
   const { phase } = step.state;
   forgetWaiting(step);
-  if (phase.name !== 'asking') return;
-  if (phase.about.kind === 'claude') step.enter({ ...phase, about: { ...phase.about, isLive: false } });
-  withdrawPermission(step, "Claude's process ended while it asked to");
+  if (isAsking(phase, 'claude')) step.enter({ ...phase, about: { ...phase.about, isLive: false } });
+  if (isAsking(phase, 'permission')) withdrawPermission(step, phase, "Claude's process ended while it asked to");
 }
 
 /**

@@ -2,7 +2,7 @@
  * A place among the sessions of the workspace that are at work. A turn asks for it when its sandbox is to be started; where
  * all are taken it waits in the queue, and says where.
  */
-import { isLive, type SessionState, threadsOf } from '../model/state.ts';
+import { isLive, type PhaseOf, type SessionState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { stageOf, unread } from '../requests.ts';
 import { handOverWaiting, startSandbox } from '../turn/turn.ts';
@@ -76,10 +76,8 @@ export function placeChanged(step: Step, place: number): void {
   handOverWaiting(step);
 }
 
-/** Asks where it stands: the word of the line may have been lost. */
-export function askForPlace(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name !== 'queued') return;
+/** Asks for the queue position: the answer before may have been lost. */
+export function askForPlace(step: Step, phase: PhaseOf<'queued'>): void {
   step.enter({ ...phase, askAt: step.now });
   step.effect({ kind: 'ask-place', turn: phase.turn.number });
 }

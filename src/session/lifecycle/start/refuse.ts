@@ -50,8 +50,8 @@ export function turnAway(step: Step, thread: string | null, refusal: string): vo
   const turn = currentTurn(step.state);
   const isOwed = turn !== null && threadsOf(turn).includes(thread);
   if (isOwed && phase.name === 'asking') {
-    if (phase.about.kind === 'repository') repeatRepositoryQuestion(step, thread, refusal);
-    else repeatClaudeQuestion(step, thread, refusal);
+    if (phase.about.kind === 'repository') repeatRepositoryQuestion(step, phase.about, thread, refusal);
+    else repeatClaudeQuestion(step, phase.about, thread, refusal);
   } else if (isOwed || queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, refusal);
   else step.say(thread, { type: 'response', body: refusal });
 }

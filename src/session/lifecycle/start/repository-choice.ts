@@ -2,7 +2,7 @@
 
 import type { Unsure } from '../model/effect-results.ts';
 import { spokenWords } from '../model/spoken.ts';
-import { type TurnPrompt, threadsOf } from '../model/state.ts';
+import { type Asking, isAtWork, type RepositoryQuestion, type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { listWords } from '../questions/choices.ts';
 import type { Reply } from '../questions/open-question.ts';
@@ -33,10 +33,8 @@ export function ask(step: Step, { options, why, question: asked, access }: Unsur
 }
 
 /** Asks a thread again, after something else was said there. */
-export function repeatRepositoryQuestion(step: Step, thread: string, preface: string): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
-  elicit(step, thread, `${preface}\n\n${phase.about.question ?? WHICH}`, phase.about.options);
+export function repeatRepositoryQuestion(step: Step, about: RepositoryQuestion, thread: string, preface: string): void {
+  elicit(step, thread, `${preface}\n\n${about.question ?? WHICH}`, about.options);
 }
 
 /** What people are asked if nothing decides. */
@@ -50,9 +48,12 @@ function elicit(step: Step, thread: string, question: string, options: string[])
 }
 
 /** A prompt while the question is open is its answer; what is more than an answer is also for Claude. */
-export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply, 'text' | 'chosen'>): void {
-  const { phase } = step.state;
-  if (phase.name !== 'asking' || phase.about.kind !== 'repository') return;
+export function takeRepository(
+  step: Step,
+  phase: Asking<'repository'>,
+  prompt: TurnPrompt,
+  reply: Pick<Reply, 'text' | 'chosen'>,
+): void {
   const { options } = phase.about;
   const text = spokenWords(withoutQuotes(reply.text));
   const tag = readTag(text);
@@ -87,7 +88,7 @@ export function takeRepository(step: Step, prompt: TurnPrompt, reply: Pick<Reply
  */
 export function changesMind(step: Step, prompt: TurnPrompt, text: string): boolean {
   const { phase, arrangement, repository } = step.state;
-  if ((phase.name !== 'starting' && phase.name !== 'working') || !arrangement || repository === null) return false;
+  if (!isAtWork(phase) || !arrangement || repository === null) return false;
   const others = arrangement.repositories.filter((name) => name !== repository);
   const wish = readWish(spokenWords(withoutQuotes(text)), repository, others);
   if (wish === null) return false;

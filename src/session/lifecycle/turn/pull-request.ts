@@ -4,7 +4,7 @@ import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import type { Failed } from '../effects/definition.ts';
 import type { EffectResults } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { type Proposal, type Turn, threadsOf } from '../model/state.ts';
+import { type PhaseOf, type Proposal, type Turn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 import { endTurn } from './turn.ts';
@@ -28,12 +28,13 @@ export function propose(step: Step, saved: Saved, template?: string): boolean {
   if (phase.proposes) {
     if (phase.early === null) return true;
     // The next turn is over too.
-    waitNoLonger(step);
+    waitNoLonger(step, phase);
     return propose(step, saved, template);
   }
   if (phase.ending.outcome !== 'completed' || !saved.pushed) return false;
   if (saved.commits.length === 0 || saved.head === proposal.head) return false;
-  step.enter({ ...phase, since: step.now, proposes: true });
+  const proposing = { ...phase, since: step.now, proposes: true as const };
+  step.enter(proposing);
   step.effect({
     kind: 'open-pull-request',
     turn: phase.turn.number,
@@ -44,7 +45,7 @@ export function propose(step: Step, saved: Saved, template?: string): boolean {
     ...(template !== undefined && { template }),
   });
   // Claude is at work on the next turn already.
-  if (phase.begun || phase.halt || step.state.queue.some(isAtClaude)) waitNoLonger(step);
+  if (phase.begun || phase.halt || step.state.queue.some(isAtClaude)) waitNoLonger(step, proposing);
   return true;
 }
 
@@ -88,9 +89,8 @@ function openPullRequestOf(step: Step): Proposal['pullRequest'] {
 }
 
 /** The answer goes out without it; once it is there, it is linked. */
-export function waitNoLonger(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name !== 'saving' || !phase.proposes) return;
+export function waitNoLonger(step: Step, phase: PhaseOf<'saving'>): void {
+  if (!phase.proposes) return;
   const { number = null, url = null, draft = false } = openPullRequestOf(step) ?? {};
   step.record({ kind: 'pull-request', state: 'pending', number, url, draft });
   endTurn(step, phase.ending, phase.early);

@@ -1,6 +1,6 @@
 /** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
 import { modelNamed, modelNames } from '../../../claude/roles.ts';
-import type { Turn } from '../model/state.ts';
+import type { PhaseOf, Turn } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { unread } from '../requests.ts';
 import { modelWish, spokenModel } from '../start/wishes.ts';
@@ -13,9 +13,7 @@ const RESUME_PROMPT =
   'was not committed has been committed to the branch. Continue with what you were asked, where you were.';
 
 /** Goes on with a parked turn. A limit that stands all the same parks it again. */
-export function resumeParked(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name !== 'parked') return;
+export function resumeParked(step: Step, phase: PhaseOf<'parked'>): void {
   if (phase.halt) dropHalted(step, phase.halt);
   const number = step.state.turns + 1;
   // Under a new number: a stop was sent for the old one, under which prompts would be dropped.
@@ -63,9 +61,7 @@ export function goOnWithWished(step: Step, text: string): boolean {
 }
 
 /** It is time to ask again whether there is room. */
-export function askForRoom(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name !== 'parked') return;
+export function askForRoom(step: Step, phase: PhaseOf<'parked'>): void {
   step.enter({ ...phase, askAt: step.now });
   step.effect({ kind: 'find-room' });
 }

@@ -6,7 +6,14 @@
 import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { type CheckpointNote, nextLife, type PhaseState, type SavingPhase, type Turn } from '../model/state.ts';
+import {
+  type CheckpointNote,
+  isAtWork,
+  nextLife,
+  type PhaseState,
+  type SavingPhase,
+  type Turn,
+} from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
 import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from '../requests.ts';
@@ -30,7 +37,7 @@ export function takeLoss(step: Step, what: string, helpers: readonly string[] = 
     saveStopped(step, false);
     return;
   }
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   const turn = countLoss(step, phase.turn);
   if (isHopeless(turn) || turn.prompts.length === 0) {
     failTurn(step, 'process_lost', givingUp(step, what, turn));
@@ -77,7 +84,7 @@ export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-e
 /** The sandbox is ready and has nothing to do, though it was given something: a process of it was lost unseen. */
 export function takeUnseenLoss(step: Step): void {
   const { phase } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   const tells = step.state.sandbox.tellsReading === true;
   const prompts = phase.turn.prompts.map((prompt) => afterExit(prompt, null, tells));
   step.enter({ ...phase, turn: { ...phase.turn, prompts } });
@@ -222,7 +229,7 @@ function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint:
 /** Claude has finished a call: what was lost before did not stand in its way. */
 export function noteProgress(step: Step): void {
   const { phase } = step.state;
-  if ((phase.name !== 'working' && phase.name !== 'starting') || phase.turn.losses === 0) return;
+  if (!isAtWork(phase) || phase.turn.losses === 0) return;
   step.enter({ ...phase, turn: { ...phase.turn, losses: 0 } });
 }
 

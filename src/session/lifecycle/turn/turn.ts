@@ -6,6 +6,7 @@ import {
   addUsage,
   currentTurn,
   type Ending,
+  isAtWork,
   isLive,
   nextLife,
   noUsage,
@@ -91,7 +92,7 @@ export function handOver(step: Step, request: Request, turn: number, preface?: s
 /** Hands over what Claude does not have of the turn. */
 export function handOverWaiting(step: Step): void {
   const { phase } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   const { turn } = phase;
   const prompts = turn.prompts.map((prompt) => (isAtClaude(prompt) ? prompt : handOver(step, prompt, turn.number)));
   step.enter({ ...phase, turn: { ...turn, prompts } });
@@ -289,8 +290,8 @@ export function noteRead(step: Step, ids: readonly string[]): void {
     step.enter({ ...phase, turn: { ...turn, prompts: turn.prompts.map(mark) } });
   }
   if (heard.length === 0) return;
-  const isAtWork = phase.name === 'working' || phase.name === 'asking';
-  if (isAtWork && phase.turn.unasked) {
+  const isWorking = phase.name === 'working' || phase.name === 'asking';
+  if (isWorking && phase.turn.unasked) {
     step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, ...heard.map(mark)] } });
     step.set({ queue: queue.filter((request) => !heard.includes(request)) });
   } else step.set({ queue: queue.map(mark) });
@@ -561,7 +562,7 @@ export function resumeWith(
 /** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
 export function restartElsewhere(step: Step, reason: string): void {
   const { phase, sandbox } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   const generation = sandbox.generation + 1;
   step.cancelSandboxWork();
   step.set({
@@ -577,7 +578,7 @@ export function restartElsewhere(step: Step, reason: string): void {
 /** Hands over the whole turn, to a sandbox that has none of it or takes it for a repetition. */
 export function handAllOver(step: Step): void {
   const { phase } = step.state;
-  if (phase.name !== 'starting' && phase.name !== 'working') return;
+  if (!isAtWork(phase)) return;
   const { turn } = phase;
   const prompts = turn.prompts.map((prompt) => handOver(step, prompt, turn.number));
   step.enter({ ...phase, turn: { ...turn, prompts } });

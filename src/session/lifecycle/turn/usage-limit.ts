@@ -5,7 +5,7 @@
 import { limitName } from '../../../claude/words.ts';
 import { type Backoff, fullBackoff } from '../../../lib/backoff.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { addUsage, noUsage, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
+import { addUsage, noUsage, type PhaseOf, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 
@@ -93,16 +93,13 @@ function spread(id: string): number {
 const SOON_MS = 60_000;
 
 /** What a person who comments is told while the turn waits for a usage limit. */
-export function parkedWords(step: Step): string {
-  const { phase } = step.state;
-  if (phase.name !== 'parked') return '';
+export function parkedWords(step: Step, phase: PhaseOf<'parked'>): string {
   if (phase.until - step.now < SOON_MS) return 'Claude is told in a moment, when the work continues.';
   return `Claude's ${phase.why} is used up; this starts when the work continues at ${clockTime(phase.until, step.now)}.`;
 }
 
 /** Linear takes a thread without an activity for stale (docs: linear.app/developers/agents). */
-export function remindOfParking(step: Step, agentSessionId: string): void {
-  const { phase } = step.state;
-  if (phase.name !== 'parked' || !threadsOf(phase.turn).includes(agentSessionId)) return;
+export function remindOfParking(step: Step, phase: PhaseOf<'parked'>, agentSessionId: string): void {
+  if (!threadsOf(phase.turn).includes(agentSessionId)) return;
   step.reassure(agentSessionId, `Waiting for Claude's ${phase.why}; continues at ${clockTime(phase.until, step.now)}.`);
 }

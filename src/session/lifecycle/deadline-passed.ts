@@ -1,0 +1,107 @@
+/** What happens when time is up. Deadlines are derived from the state (model/deadlines.ts), each phase has its own. */
+import { type Deadline, dueDeadlines } from './model/deadlines.ts';
+import { isAsking, OPENING, type PhaseOf, type PhaseState, type StopKind } from './model/state.ts';
+import type { Step } from './model/transition.ts';
+import { tellEdit } from './prompts.ts';
+import { expire } from './questions/answer.ts';
+import { park } from './questions/ask.ts';
+import { askForPlace, placeWords } from './start/queue-slot.ts';
+import { waitNoLonger } from './turn/pull-request.ts';
+import { askForRoom, resumeParked } from './turn/resumption.ts';
+import { ALARM_REASON, endTurn, lookForSandbox, purgeSandbox, stopped } from './turn/turn.ts';
+import { remindOfParking } from './turn/usage-limit.ts';
+
+/** Does what is due. When a turn has ended or gone on by that, what else was due was of the phase before. */
+export function deadlinePassed(step: Step): void {
+  for (const due of dueDeadlines(step.state, step.now)) {
+    if (due.name === 'thread') openThread(step);
+    else if (due.name === 'edit') tellEdit(step);
+    else if (passed(step, step.state.phase, due)) return;
+  }
+}
+
+function openThread(step: Step): void {
+  const { issue, expectedThread } = step.state;
+  if (!issue || !expectedThread) return;
+  const { promptId, commentId } = expectedThread;
+  step.set({ expectedThread: { ...expectedThread, since: OPENING } });
+  step.effect({ kind: 'open-thread', promptId, issueId: issue.id, commentId });
+}
+
+/** @returns whether the turn ended, or went on in another phase */
+function passed(step: Step, phase: PhaseState, due: Deadline): boolean {
+  switch (phase.name) {
+    case 'waiting':
+      if (due.name === 'purge') purgeSandbox(step);
+      return false;
+    case 'asking':
+      if (isAsking(phase, 'claude')) park(step, phase);
+      else if (isAsking(phase, 'permission')) expire(step, phase);
+      return false;
+    case 'parked':
+      if (due.name === 'resume') {
+        resumeParked(step, phase);
+        return true;
+      }
+      if (due.name === 'heartbeat') remindOfParking(step, phase, due.agentSessionId);
+      else askForRoom(step, phase);
+      return false;
+    case 'queued':
+      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${placeWords(phase.place)}.`);
+      else askForPlace(step, phase);
+      return false;
+    case 'stopping':
+      endUnconfirmed(step, phase.how ?? 'stopped', phase.words, null);
+      return true;
+    case 'saving':
+      return savingPassed(step, phase, due);
+    case 'starting':
+    case 'working':
+      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, stillWorking(step, phase));
+      else lookForSandbox(step);
+      return false;
+  }
+}
+
+function savingPassed(step: Step, phase: PhaseOf<'saving'>, due: Deadline): boolean {
+  switch (due.name) {
+    case 'stop':
+      endUnconfirmed(step, howOf(phase), phase.ending.text, phase.early);
+      return true;
+    case 'proposal':
+      waitNoLonger(step, phase);
+      return true;
+    case 'save':
+      step.record({
+        kind: 'notice',
+        level: 'warning',
+        text: 'The sandbox did not report that the work was saved. It may be missing from the branch.',
+      });
+      endTurn(step, phase.ending, phase.early);
+      return true;
+    default:
+      lookForSandbox(step);
+      return false;
+  }
+}
+
+function howOf({ ending }: PhaseOf<'saving'>): StopKind {
+  if (ending.reason === ALARM_REASON) return 'alarm';
+  return ending.reason === 'withdrawn' ? 'withdrawn' : 'stopped';
+}
+
+/** @param found what a secret's alarm says, and where: people are told that, whatever became of the save */
+function endUnconfirmed(step: Step, how: StopKind, found: string, early: PhaseOf<'saving'>['early']): void {
+  const unconfirmed = 'The sandbox did not confirm in time; what was committed before is on the branch.';
+  const text = `${how === 'alarm' ? found : 'Stopped.'} ${unconfirmed}`;
+  endTurn(step, stopped(null, text, how), early);
+}
+
+/** A thread in which nothing was said for long is told how things are. */
+function stillWorking(step: Step, phase: PhaseOf<'starting' | 'working'>): string {
+  const minutes = Math.round((step.now - phase.turn.startedAt) / 60_000);
+  // What is waited for is worth more than that something is.
+  if (phase.name === 'starting' && phase.reason.startsWith('Waiting'))
+    return `${phase.reason}, for ${minutes} minutes now.`;
+  return `Still working, for ${minutes} minutes now.`;
+}
