@@ -1,6 +1,7 @@
 /**
- * The structured log. One object a call, so that Workers Logs can filter by its fields; what must not be logged is
- * forbidden by the type, and what slips through inside a text is redacted by its looks.
+ * The structured log. One line of JSON a call: Workers Logs indexes its fields (developers.cloudflare.com/workers/observability/logs),
+ * and on a machine of one's own it can be searched line by line. What must not be logged is forbidden by the type, and what slips
+ * through inside a text is redacted by its looks.
  */
 
 import { REDACTED, redact } from '../protocol/text/redact.ts';
@@ -69,7 +70,7 @@ function levelOf(event: LogEvent): LogLevel {
 }
 
 /**
- * Writes one line of log: `{ event, level, …fields }`, an error by console.error, so that the platform groups it. What wants a person has
+ * Writes one line of log: `{ "event", "level", …fields }`, an error by console.error, so that the platform groups it. What wants a person has
  * `alert: true`.
  * @param event dot name of what happened
  * @param fields plain values; errors become their name, message, shortened stack and causes
@@ -82,14 +83,14 @@ export function log(event: LogEvent, fields: LogFields = {}): void {
     if (value === undefined) continue;
     record[name] = forbiddenNames.has(name.toLowerCase()) ? REDACTED : loggable(value);
   }
-  WRITERS[level](record);
+  WRITERS[level](JSON.stringify(record));
 }
 
 /** Looked up at each call: tests and the platform may replace them. */
-const WRITERS: Record<LogLevel, (record: object) => void> = {
-  info: (record) => console.log(record),
-  warn: (record) => console.warn(record),
-  error: (record) => console.error(record),
+const WRITERS: Record<LogLevel, (line: string) => void> = {
+  info: (line) => console.log(line),
+  warn: (line) => console.warn(line),
+  error: (line) => console.error(line),
 };
 
 function loggable(value: LogValue): unknown {

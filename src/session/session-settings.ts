@@ -43,7 +43,11 @@ export class SessionSettings {
 
   /** Whether an effect has to wait, and what comes after it in its lane. */
   isHeld(effect: Effect, state: SessionState | null): boolean {
-    return this.#options.holds(effect) || (this.#config.paused && state !== null && isHeldByPause(effect, state));
+    return this.#options.holds(effect) || this.#isPaused(effect, state);
+  }
+
+  #isPaused(effect: Effect, state: SessionState | null): boolean {
+    return this.#config.paused && state !== null && isHeldByPause(effect, state);
   }
 
   /** Reads what a start needs to know before one. @param isNews settings have changed. @returns null: nothing waits for it */
@@ -61,7 +65,7 @@ export class SessionSettings {
     if (!state) return;
     await this.#read(state, isNews);
     const { phase } = engine.state ?? state;
-    const isHeld = engine.isNext((effect) => this.isHeld(effect, engine.state));
+    const isHeld = engine.isNext((effect) => this.#isPaused(effect, engine.state));
     if (phase.name !== 'starting' || (phase.isHeld ?? false) === isHeld) return;
     engine.commit(() => engine.state && { state: engine.state, event: { type: 'start-held', isHeld } });
   }

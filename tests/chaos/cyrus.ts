@@ -194,8 +194,7 @@ export class Cyrus {
     if (awaited?.[1] !== undefined) this.awaited.set(awaited[1], Number(awaited[2]));
     const [, of = '', crash] = /^\{"event":"chaos\.crash","of":"(.+?)","where":"(.+)"\}$/.exec(line) ?? [];
     if (crash !== undefined) this.crashTimes.set(of, [...(this.crashTimes.get(of) ?? []), this.#options.clock.now()]);
-    // An object in workerd's log spreads over lines, the event's own stands in the first or second.
-    const event = /^\{? *event: '([\w.-]+)'/.exec(line)?.[1];
+    const event = /^\{"event":"(?!chaos\.)([\w.-]+)"/.exec(line)?.[1];
     if (crash !== undefined) this.crashes.set(crash, (this.crashes.get(crash) ?? 0) + 1);
     else if (event !== undefined) this.logged.set(event, (this.logged.get(event) ?? 0) + 1);
   }
