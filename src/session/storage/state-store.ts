@@ -66,6 +66,8 @@ export class StateStore {
   #rows = new Set<string>();
   /** When the sandbox was heard of last, as stored. */
   #heardAt = 0;
+  /** Whether the first version kept prompts here; null while nobody has looked. Nothing is added to them any more. */
+  #hasOldPrompts: boolean | null = null;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -152,8 +154,10 @@ export class StateStore {
     return this.#pieces.get(promptName(id)) ?? this.#promptOfFirstVersion(id);
   }
 
-  /** The first version kept prompts in a table of their own. */
+  /** The first version kept prompts in a table of their own; a session that a later one began has none in it. */
   #promptOfFirstVersion(id: string): string | null {
+    this.#hasOldPrompts ??= this.#sql.exec('SELECT 1 FROM prompts LIMIT 1').toArray().length > 0;
+    if (!this.#hasOldPrompts) return null;
     const [row] = this.#sql.exec<{ text: string }>('SELECT text FROM prompts WHERE id = ?', id).toArray();
     return row?.text ?? null;
   }
