@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import ts from 'typescript-compiler-api';
 import { PROJECT } from './settings.ts';
 
-/** One change: what stands from `start` to `end` (UTF-16 code units) in a file becomes `to`. */
+/** One change: what is from `start` to `end` (UTF-16 code units) in a file becomes `to`. */
 export interface Mutant {
   file: string;
   line: number;

@@ -58,7 +58,7 @@ app.onError((error, c) => {
   return c.json(isLoopback(hostname) ? problem : { ...problem, message: OUTSIDE_MESSAGE }, status);
 });
 
-/** Told to strangers: which variable, table or service it is stands in the log alone. */
+/** Told to strangers: the log alone says which variable, table or service it is. */
 const OUTSIDE_MESSAGE = 'Cyrus cannot answer this now. The log of the Worker says why.';
 
 /** What went wrong, for the person who runs this deployment. Nothing of an unknown error is shown. */

@@ -234,7 +234,7 @@ async function unbundle(plan: WorkspacePlan, worktree: GitOptions, bundlePath: s
   }
 }
 
-/** HEAD where it stood: on the session's branch, on another, or on none. */
+/** HEAD where it was: on the session's branch, on another, or on none. */
 async function standAt(worktree: GitOptions, plan: WorkspacePlan, head: string, headRef: string | null): Promise<void> {
   if (headRef === `refs/heads/${plan.branch}`) return;
   if (headRef === null || !(await mayMove(worktree, headRef, head))) {

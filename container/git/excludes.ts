@@ -16,7 +16,7 @@ export const MAX_PATTERNS_BYTES = 256 * 1024;
 
 /**
  * Patterns of the files that a setup script has named as `core.excludesFile`, in the clone's configuration or the user's, and of the one that
- * git reads if none is named: the server's own file stands in their place (git.ts). Only files of the session are read.
+ * git reads if none is named: the server's own file is in their place (git.ts). Only files of the session are read.
  */
 export async function patternsOfSetup(plan: WorkspacePlan, paths: SessionPaths): Promise<string> {
   const options = inWorktree(plan);

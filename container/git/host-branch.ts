@@ -1,5 +1,5 @@
 /**
- * The session's branch and the base as they stand on the git host now, and what may be said of commits: whose they are,
+ * The session's branch and the base as they are on the git host now, and what may be said of commits: whose they are,
  * and whether the base has their content already. Reads; moves nothing but remote-tracking refs.
  */
 import { dirname } from 'node:path';
@@ -97,7 +97,7 @@ async function fetchTips(plan: WorkspacePlan, { base, branch }: HostTips): Promi
   await git(args, { ...options, timeoutMs: FETCH_TIMEOUT_MS });
 }
 
-/** `origin/HEAD` and a local base branch, as tools expect them; one on which Claude has worked, or stands, is left alone. */
+/** `origin/HEAD` and a local base branch, as tools expect them; one on which Claude has worked, or is, is left alone. */
 async function followBase(plan: WorkspacePlan, base: string): Promise<void> {
   const options = inWorktree(plan);
   const local = `refs/heads/${plan.baseBranch}`;

@@ -29,7 +29,7 @@ export type StepReporter = (
 ) => void;
 
 export interface PreparedWorkspace {
-  /** Commit the branch stands at. */
+  /** Commit the branch is at. */
   commit: string;
   /** True when the worktree was made now: the setup script is due. */
   created: boolean;
@@ -120,7 +120,7 @@ export function remoteOf(paths: SessionPaths, start: StartSession, access: Sessi
   };
 }
 
-/** Makes the worktree: on the branch as it stands on the remote, else on a new branch from the base. */
+/** Makes the worktree: on the branch as it is on the remote, else on a new branch from the base. */
 async function checkOut(plan: WorkspacePlan): Promise<string> {
   const { branch, baseBranch } = plan;
   const remoteBranch = `refs/remotes/origin/${branch}`;
@@ -155,7 +155,7 @@ async function putAside(plan: WorkspacePlan): Promise<void> {
   await rename(plan.worktree, `${plan.worktree}.aside`);
 }
 
-/** Commit up to which a branch that stands at `head` is on the git host. */
+/** Commit up to which a branch that is at `head` is on the git host. */
 export async function pushedCommit(plan: WorkspacePlan, head: string): Promise<string> {
   const options = inWorktree(plan);
   for (const name of [plan.branch, plan.baseBranch]) {

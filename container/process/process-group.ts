@@ -137,7 +137,7 @@ function userOf(sessionDir: string): number | null {
 function look(pid: number, sessionDir: string, user: number | null): Seen | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The command's name stands in parentheses and may hold anything, so read after the last one.
+    // The command's name is in parentheses and may hold anything, so read after the last one.
     const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (state === 'Z' || state === 'X') return null;
     const mark = `${SESSION_MARKER}=`;

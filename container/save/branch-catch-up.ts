@@ -53,7 +53,7 @@ export function pullRequestNews({ number, state, base }: PullRequestNote): strin
   }
 }
 
-/** How the branch stands after what happened outside was taken up. */
+/** The state of the branch after what happened outside was taken up. */
 export interface Meeting {
   tips: HostTips;
   /** What happened, in sentences for people and Claude. */
@@ -190,7 +190,7 @@ async function isMergedIntoBase(
   { branch, base, pullRequest }: { branch: string; base: string; pullRequest: PullRequestNote | null },
 ): Promise<boolean> {
   if (await contains(inWorktree(plan), branch, base)) return false;
-  // Merged as it stands, however: what was pushed after the merge is not in the base.
+  // Merged as it is, however: what was pushed after the merge is not in the base.
   const isMerged = pullRequest?.state === 'merged' && pullRequest.base === plan.baseBranch;
   if (isMerged && (await contains(inWorktree(plan), pullRequest.head, branch))) return true;
   const pair = `${branch} ${base}`;
@@ -357,7 +357,7 @@ async function beginAgain(
 /**
  * Where Claude works beside the session's branch, a rebase moves HEAD alone: the branch, which HEAD held all of, would stay behind on the
  * history that was left, and look like other work.
- * @param head where HEAD stood before
+ * @param head where HEAD was before
  */
 async function bringBranchAlong(plan: WorkspacePlan, head: string): Promise<void> {
   const options = inWorktree(plan);

@@ -295,7 +295,7 @@ export async function findWork(
   return await findWork(plan, isAtRest);
 }
 
-/** Where the branch stood before a rebase that is under way; null if none is. */
+/** Where the branch was before a rebase that is under way; null if none is. */
 async function headBeforeRebase(options: GitOptions): Promise<string | null> {
   for (const name of ['rebase-merge/orig-head', 'rebase-apply/orig-head']) {
     const text = await readText(await gitPath(options, name), MAX_ID_BYTES).catch(() => '');

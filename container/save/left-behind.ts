@@ -59,7 +59,7 @@ async function look(plan: WorkspacePlan, head: string, found: LeftBehind[]): Pro
   for (const line of refs.slice(0, MAX_LOOKED_AT)) {
     const space = line.indexOf(' ');
     const [tip, ref] = [line.slice(0, space), line.slice(space + 1)];
-    // What HEAD stands on is the work itself, or was named when it could not be merged.
+    // What HEAD is on is the work itself, or was named when it could not be merged.
     if (ref === `refs/heads/${plan.branch}` || on.includes(ref)) continue;
     const commits = await unlessEmpty(options, commitsOnlyOn(plan, options, tip, head));
     if (commits.length === 0) continue;

@@ -61,7 +61,7 @@ async function isNowhere(plan: WorkspacePlan, path: string, commit: string): Pro
 
 /**
  * Files whose pointer of Git LFS a push would replace by content.
- * @param from what the host has: there the pointer stands
+ * @param from what the host has: there the pointer is
  * @returns their paths
  */
 export async function replacedPointers(plan: WorkspacePlan, from: string, head: string): Promise<string[]> {

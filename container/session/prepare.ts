@@ -116,7 +116,7 @@ async function chooseBranch(context: IncarnationContext): Promise<void> {
 /** What the setup makes or changes is not Claude's work: it is remembered, and secrets in it are kept from commits. */
 async function setUpMeasured(context: IncarnationContext, isNew: boolean): Promise<void> {
   const { paths, plan } = context;
-  // A worktree that was restored, or stood already, may hold work.
+  // A worktree that was restored, or was there already, may hold work.
   const holdsWork = !isNew || context.start.restore !== undefined;
   const before = holdsWork ? await takeBaseline(plan) : null;
   const since = Date.now();

@@ -12,7 +12,7 @@ const recordSchema = z.object({
   closed: z.boolean(),
   /** Why preparations ended for good, if they did. */
   failed: z.boolean(),
-  /** Commit the branch stood at when this generation was prepared; null before. */
+  /** Commit the branch was at when this generation was prepared; null before. */
   baseCommit: z.string().nullable(),
   /** Commit of the last save, of any generation. */
   savedHead: z.string().nullable(),

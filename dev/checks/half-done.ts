@@ -152,7 +152,7 @@ interface Router {
   mounts: { path: string; file: string }[];
 }
 
-/** A text that stands in the code, put together of constants of its file; null for anything else. */
+/** A text that is in the code, put together of constants of its file; null for anything else. */
 function textOf(node: ts.Expression | undefined, constants: ReadonlyMap<string, string>): string | null {
   if (!node) return null;
   if (ts.isStringLiteralLike(node)) return node.text;

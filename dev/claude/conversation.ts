@@ -42,7 +42,7 @@ export interface Conversation {
   turns: Turn[];
 }
 
-/** How the CLI asks to continue where a stream broke off after a finished block; what was finished stands before it. */
+/** How the CLI asks to continue where a stream broke off after a finished block; what was finished is before it. */
 const cutOffMark = 'Your response above was cut off mid-stream.';
 
 /** Texts the CLI itself puts in the user's place; none of them begins a turn. */

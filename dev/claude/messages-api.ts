@@ -160,7 +160,7 @@ export function isText(block: { type: string }): block is z.infer<typeof textBlo
   return block.type === 'text' && 'text' in block;
 }
 
-/** Tokens of a value as it stands in the request: a rough four characters each. */
+/** Tokens of a value as it is in the request: a rough four characters each. */
 export function estimateTokens(value: unknown): number {
   return Math.ceil((typeof value === 'string' ? value : (JSON.stringify(value) ?? '')).length / 4);
 }

@@ -70,7 +70,7 @@ export function read(path: string, speech?: Omit<Step, 'calls'>): Part<ToolResul
   return use('Read', { file_path: path }, speech);
 }
 
-/** Replaces the one place where `before` stands; the file must have been read in this conversation. */
+/** Replaces the one place where `before` is; the file must have been read in this conversation. */
 export function edit(path: string, before: string, after: string, speech?: Omit<Step, 'calls'>): Part<ToolResult> {
   return use('Edit', { file_path: path, old_string: before, new_string: after }, speech);
 }

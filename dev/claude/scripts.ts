@@ -217,7 +217,7 @@ export const scripts: Record<string, Script> = {
   b64: plan,
 };
 
-/** What a person asked for: what stands inside `<cyrus-request>`, without that tag the whole prompt. */
+/** What a person asked for: what is inside `<cyrus-request>`, without that tag the whole prompt. */
 export function requestText(prompt: string): string {
   return (/<cyrus-request>\n([\s\S]*?)\n<\/cyrus-request>/.exec(prompt)?.[1] ?? prompt).trim();
 }

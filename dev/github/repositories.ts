@@ -6,7 +6,7 @@ import { defaultBranch, listBranches, mergeBase, readDiff, readLog } from '../gi
 /** A way to the bare repository of `owner/name`, or null if there is none. */
 export type Locate = (fullName: string) => Promise<string | null>;
 
-/** Commit a branch stands at; null if there is no such branch. */
+/** Commit a branch is at; null if there is no such branch. */
 export async function headOf(directory: string, branch: string): Promise<string | null> {
   return (await listBranches(directory)).find(({ name }) => name === branch)?.sha ?? null;
 }

@@ -45,7 +45,7 @@ const pullSchema = z.object({
   draft: z.boolean(),
   state: z.enum(['open', 'closed']),
   mergedAt: z.number().nullable(),
-  /** Where the branches stood when it was closed. */
+  /** Where the branches were when it was closed. */
   closedHead: z.string().nullable(),
   comments: z.array(commentSchema),
   createdAt: z.number(),

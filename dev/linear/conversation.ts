@@ -7,7 +7,7 @@ import type { Activity, AgentSession, Comment, Issue, Signal } from './state/mod
 import { placeOf } from './state/world.ts';
 import { mentionOf } from './webhooks/prompt-context.ts';
 
-/** What something stands under: an issue, or else a document. */
+/** What something is under: an issue, or else a document. */
 export type Place = Pick<Comment, 'issueId' | 'documentId'>;
 
 export function onIssue({ id }: Issue): Place {

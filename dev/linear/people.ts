@@ -148,7 +148,7 @@ export class People {
 
   /**
    * Gives an issue to the agent, which opens a new session.
-   * @param by `automation`: no person stands behind it, as with triage rules; the session then has no creator
+   * @param by `automation`: no person is behind it, as with triage rules; the session then has no creator
    */
   delegate(reference: string, by: 'person' | 'automation' = 'person'): AgentSession {
     const { world } = this.#simulation;
@@ -292,7 +292,7 @@ export class People {
     return comment;
   }
 
-  /** Like delegation: the session's thread begins with a placeholder, and the task stands in the issue. */
+  /** Like delegation: the session's thread begins with a placeholder, and the task is in the issue. */
   #mentionInDescription(issue: Issue): void {
     const { world, payloads } = this.#simulation;
     if (!seesTeam(this.#simulation, issue.teamId)) return;

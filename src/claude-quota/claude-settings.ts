@@ -8,7 +8,7 @@ export type Plan = 'pro' | 'max' | 'ultra' | 'api';
 /** Names that plans had before October 2026: Max 5x is Max since, Max 20x is Ultra. */
 const FORMER_NAMES: Readonly<Record<string, Plan>> = { '5x': 'max', '20x': 'ultra' };
 
-/** A subscription's token. Its name is shown to admins and stands in the database; the token itself never does. */
+/** A subscription's token. Its name is shown to admins and stored in the database; the token itself never is. */
 export interface ClaudeToken {
   name: string;
   secret: string;
@@ -124,7 +124,7 @@ export const claudeLimitVariables = {
 
 type Variables = z.output<z.ZodObject<typeof claudeLimitVariables>>;
 
-/** The name of the token that stands alone in CLAUDE_CODE_OAUTH_TOKEN. */
+/** The name of the token that is alone in CLAUDE_CODE_OAUTH_TOKEN. */
 export const USUAL_TOKEN = 'default';
 
 /**

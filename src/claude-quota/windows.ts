@@ -21,7 +21,7 @@ export const windowsSchema = z.object({
   /** When the API said so. */
   at: z.number(),
   status: z.string(),
-  /** When what stands in the way is reset; null: not said. */
+  /** When what is in the way is reset; null: not said. */
   resetsAt: z.number().nullable(),
   windows: z.array(windowSchema),
   /** The request was served beyond the plan all the same: it is paid for. Left out: it was not. */
@@ -110,7 +110,7 @@ function time(text: string | null, now: number): number | null {
   return Number.isFinite(ms) && ms > 0 && ms < now + LATEST_MS ? ms : null;
 }
 
-/** The windows as they stand now: one whose reset has passed is empty again. */
+/** The windows as they are now: one whose reset has passed is empty again. */
 export function current({ windows }: Windows, now: number): Window[] {
   return windows.map((window) =>
     window.resetsAt !== null && window.resetsAt <= now

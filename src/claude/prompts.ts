@@ -86,7 +86,7 @@ export function fillRequest(prompt: string, request: { author: string | null; te
 }
 
 /**
- * What a prompt asks for, without what stands around it; `isIssue`: the issue's own text, as it read then.
+ * What a prompt asks for, without what is around it; `isIssue`: the issue's own text, as it read then.
  * @returns null where it holds no request
  */
 export function requestIn(prompt: string): { text: string; isIssue: boolean } | null {
@@ -244,7 +244,7 @@ function bounded(content: string): string {
   return `${head}\n\n[Cut here: ${left} more characters were left out.]\n\n${tail}`;
 }
 
-/** A person's name. It stands outside of the tags, so it is short. */
+/** A person's name. It is outside of the tags, so it is short. */
 function nameOf(author: string | null): string {
   return author === null ? 'Someone' : cutAt(inline(cleanText(author)), MAX_NAME) || 'Someone';
 }

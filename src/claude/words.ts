@@ -15,7 +15,7 @@ export interface Description {
   text: string;
 }
 
-/** The limit that stands in the way, from the last `rate-limit` entry. `resetsAt` in milliseconds since the epoch. */
+/** The limit that is in the way, from the last `rate-limit` entry. `resetsAt` in milliseconds since the epoch. */
 export interface KnownLimit {
   limit: string;
   resetsAt: number | null;
@@ -192,7 +192,7 @@ function refusedByStatus(reason: string, said: string): Failure | null {
   }
 }
 
-/** What the API itself said, as it follows a statement: ": no such thing"; empty if there is nothing. @param after what stands before it */
+/** What the API itself said, as it follows a statement: ": no such thing"; empty if there is nothing. @param after what is before it */
 function quoteOf(said: string, after: RegExp): string {
   const message = /"message":\s*"([^"\\]{1,300})/.exec(said)?.[1] ?? said.split(after)[1] ?? '';
   const words = message.replace(/\s+/g, ' ').trim().replace(/[.]$/, '');

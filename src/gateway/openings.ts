@@ -1,5 +1,5 @@
 /**
- * What a session token opens: what a sandbox may ask for, by where its session stands and by what its role may do. One
+ * What a session token opens: what a sandbox may ask for, by the state of its session and by what its role may do. One
  * table, asked by every route of the gateway and by the session's own object. Pure.
  */
 

@@ -44,7 +44,7 @@ const claimsSchema = z.object({
 export type Claims = z.infer<typeof claimsSchema>;
 
 /**
- * What stands in every token of a session, and nowhere else: the beginning of the payload, which names the session first. With less
+ * What is in every token of a session, and nowhere else: the beginning of the payload, which names the session first. With less
  * than the beginning of it, the session's id in base64 would be taken for a token.
  */
 export function tokenMark(sessionId: string): string {

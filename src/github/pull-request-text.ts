@@ -49,7 +49,7 @@ const END = '<!-- cyrus:end -->';
 export function renderTitle(template: string, facts: PullRequestFacts): string {
   const line = fill(template, words(facts))
     .replace(/\s+/g, ' ')
-    // Without an issue nothing stands before the colon.
+    // Without an issue nothing is before the colon.
     .replace(/^[\s:–—-]+/, '')
     .trim();
   const title = line === '' ? facts.branch : line;
@@ -71,7 +71,7 @@ const ABOUT_CHANGE =
 const ABOUT_ISSUE = /\b(issues?|tickets?|linear|jira|related|references?|links?|closes|fixes)\b/i;
 
 /**
- * The body of a new pull request by the repository's template: the generated part stands where the template asks what was changed, and
+ * The body of a new pull request by the repository's template: the generated part is where the template asks what was changed, and
  * the issue where it asks for that. The rest, such as a list to tick off, is people's. What the template says closes and mentions nothing.
  */
 export function bodyByTemplate(template: string, generated: string, { issue }: PullRequestFacts): string {

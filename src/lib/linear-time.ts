@@ -23,7 +23,7 @@ function test(drops: string | RegExp): (character: string) => boolean {
   return typeof drops === 'string' ? (character) => drops.includes(character) : (character) => drops.test(character);
 }
 
-/** The text without all that stands from an `open` to the next `close`, both included. What is opened and not closed stays. */
+/** The text without all that is from an `open` to the next `close`, both included. What is opened and not closed stays. */
 export function withoutSections(text: string, open: string, close: string): string {
   const kept: string[] = [];
   let at = 0;

@@ -121,7 +121,7 @@ export function webhookTypesMissing(
   return missing.map((type) => ({ type, without: NEEDED[type] }));
 }
 
-/** How the intake of webhooks stands, for people. `unknown`: none came yet. */
+/** The state of the intake of webhooks, for people. `unknown`: none came yet. */
 export interface WebhookVerdict {
   kind: 'good' | 'bad' | 'unknown';
   words: string;

@@ -53,10 +53,10 @@ export const checkpointManifestSchema = z.object({
     commit,
     /** What was staged. */
     index: commit,
-    /** Where HEAD stood, and the branch it was on; null when it was detached. */
+    /** Where HEAD was, and the branch it was on; null when it was detached. */
     head: commit,
     headRef: z.string().max(500).nullable(),
-    /** Where the session's own branch stood. */
+    /** Where the session's own branch was. */
     branchHead: commit,
     /** In the order in which they build on each other; none when the git host has everything. */
     bundles: z.array(checkpointObjectSchema).max(64),

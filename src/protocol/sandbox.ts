@@ -291,7 +291,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     ...numbered,
     type: z.literal('ready'),
     branch: shown(500),
-    /** Commit the branch stood at when the session was prepared. */
+    /** Commit the branch was at when the session was prepared. */
     baseCommit: shown(100),
     worktree: shown(4_096),
     /** True when an earlier conversation is being continued. */

@@ -52,7 +52,7 @@ export const askedSchema = z.object({
   choices: z.array(choiceSchema).optional(),
   /** Several options may be chosen. */
   multiSelect: z.boolean().optional(),
-  /** When it is denied without an answer; null if it stands. */
+  /** When it is denied without an answer; null if it stays open. */
   until: time.nullable(),
 });
 export type Asked = z.infer<typeof askedSchema>;

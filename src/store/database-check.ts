@@ -6,7 +6,7 @@ import * as schema from './schema.ts';
 
 const rowsSchema = z.array(z.object({ name: z.string(), sql: z.string() }));
 
-/** How the database stands to the code: it has all, nothing yet, or less than it should. */
+/** What the database has of what the code needs: all, nothing yet, or less than it should. */
 export type DatabaseState = { kind: 'current' } | { kind: 'empty' } | { kind: 'behind'; missing: string[] };
 
 /** @throws DatabaseError */

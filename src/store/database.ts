@@ -261,7 +261,7 @@ export async function upsertRepository(
   );
 }
 
-/** Whether a repository is configured, and how its workspace stands; null if it is not. @throws NotMigratedError, DatabaseError */
+/** Whether a repository is configured, and the state of its workspace; null if it is not. @throws NotMigratedError, DatabaseError */
 export async function findRepositoryGround(
   db: Database,
   workspaceId: string,

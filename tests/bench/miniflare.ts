@@ -28,7 +28,7 @@ export async function startWorker(
 /**
  * Runs a bundle of Cyrus's Worker with its database migrated.
  * @param folder of the bundle, `index.js`
- * @param options `entry`: text of a module that stands before the bundle; `project`: the checkout whose migrations are applied
+ * @param options `entry`: text of a module that is before the bundle; `project`: the checkout whose migrations are applied
  */
 export async function startBundle(
   folder: string,

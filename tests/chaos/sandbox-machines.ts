@@ -88,7 +88,7 @@ export class Machines implements Killable {
     await child.ended;
   }
 
-  /** Stops the server as it stands: its port takes connections, and nothing answers there. Claude's process goes on. */
+  /** Stops the server as it is: its port takes connections, and nothing answers there. Claude's process goes on. */
   async freeze(session: string): Promise<void> {
     const { child } = await this.machine(session);
     child.process.kill('SIGSTOP');

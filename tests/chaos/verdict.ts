@@ -101,7 +101,7 @@ function ledger({ journal, closed, reads, threads }: Evidence): string[] {
   ];
 }
 
-/** Ids of prompts that came while a question stood. */
+/** Ids of prompts that came while a question was open. */
 function answersIn(journal: JournalEntry[]): Set<string> {
   const answers = new Set<string>();
   let isAsking = false;

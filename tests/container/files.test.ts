@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => stage.close());
 
-/** A session whose worktree stands. */
+/** A session whose worktree is ready. */
 async function begin(): Promise<void> {
   await stage.start(ID);
   await stage.event('ready');

@@ -138,7 +138,7 @@ describe.each([
   });
 });
 
-test('content stands in the place of pointers before a setup script runs, and a question changes nothing', async () => {
+test('content is in the place of pointers before a setup script runs, and a question changes nothing', async () => {
   const content = 'the model';
   await begin({ 'model.bin': pointerTo(content), 'cyrus-setup.sh': 'cat model.bin\n' }, [content]);
   expect(

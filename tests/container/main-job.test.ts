@@ -116,7 +116,7 @@ describe('prompts', () => {
     expect(stage.lines('result')).toHaveLength(1);
   });
 
-  test('prompts that come before the workspace stands wait for it', async () => {
+  test('prompts that come before the workspace is ready wait for it', async () => {
     stage = await setStage();
     stage.host.slowDown(200);
     await stage.start('shop-1');

@@ -212,7 +212,7 @@ describe('other people work on the same branch', () => {
     }
   });
 
-  test('a branch that was squash-merged and still stands goes on from the base', async () => {
+  test('a branch that was squash-merged and still exists goes on from the base', async () => {
     await begin('standing');
     await claude('sed -i s/line2/LINE-TWO/ f.txt; git commit -qam C1');
     await person(

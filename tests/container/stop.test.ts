@@ -94,7 +94,7 @@ test('a CLI that does not listen is killed all the same', async () => {
   await stage.event('saved');
 });
 
-test('a stop before the workspace stands drops what waits and is confirmed', async () => {
+test('a stop before the workspace is ready drops what waits and is confirmed', async () => {
   stage = await setStage();
   stage.host.slowDown(300);
   await stage.start('shop-1');

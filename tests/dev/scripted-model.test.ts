@@ -103,7 +103,7 @@ test('a streamed answer has the documented events in the documented order, and i
   expect(text).toBe((await say(ask('Fix it'))).content[0]?.text);
 });
 
-test('the request counts, not what stands around it', async () => {
+test('the request counts, not what is around it', async () => {
   const prompt = [
     'Ada delegated this issue to you.',
     '<cyrus-request>\nIssue ENG-1: Tea is too cheap\nhttps://linear.example/ENG-1\n\nSee below.\n</cyrus-request>',

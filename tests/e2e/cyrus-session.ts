@@ -22,7 +22,7 @@ export class CyrusSession {
     this.id = url.pathname.split('/').at(-1) ?? '';
   }
 
-  /** The session as it stands, with its whole journal, in order. */
+  /** The session as it is, with its whole journal, in order. */
   async read(): Promise<{ session: SessionPage['session']; entries: JournalEntry[] }> {
     const entries: JournalEntry[] = [];
     for (;;) {

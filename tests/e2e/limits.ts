@@ -103,7 +103,7 @@ async function standsInLine(stack: Stack): Promise<void> {
     const { session } = await second.session.read();
     return session.phase === 'queued' ? session : null;
   });
-  holds('The page says where it stands', queued.reason === 'Next in the queue', 'Next in the queue', queued.reason);
+  holds('The page says the queue position', queued.reason === 'Next in the queue', 'Next in the queue', queued.reason);
   await first.thread.closing();
   const closing = await second.thread.closing();
   holds('Its turn comes', closing.type === 'response', 'a response', closing.content);

@@ -207,7 +207,7 @@ async function replaced(before: string): Promise<void> {
     const resting = LinearThread.assign(stack.linear, 'Done before', '[script: steps 1 50]');
     const rested = await resting.livePage();
     await answered(resting, rested, 1);
-    const asking = LinearThread.assign(stack.linear, 'A question stands', '[script: question]');
+    const asking = LinearThread.assign(stack.linear, 'A question is open', '[script: question]');
     const asked = await asking.livePage();
     await until('the question', () => asking.activities.some(({ type }) => type === 'elicitation'), {
       limitMs: LIMIT_MS,

@@ -93,7 +93,7 @@ describe('an answer', () => {
     expect(decided(press(play, { question: asked(play).id, options: ['once'] }) as Effect[])).toEqual([['r2', true]]);
   });
 
-  it('written in a thread is about the question that stood when it was written, however late it comes', () => {
+  it('written in a thread is about the question that was open when it was written, however late it comes', () => {
     const play = asking(permission('r1', 'npm publish'), permission('r2', 'rm -rf dist'));
     const writtenAt = play.now + 1_000;
     play.now += 5_000;

@@ -19,7 +19,7 @@ describe('no wish is', () => {
     expect(repositoryWish(text)).toBeNull();
   });
 
-  it('lost because a quotation stands before it', () => {
+  it('lost because a quotation is before it', () => {
     expect(repositoryWish('> she said\n\n[repo=acme/shop]')).toMatchObject({ name: 'acme/shop' });
   });
 });

@@ -131,7 +131,7 @@ describe('a link to a shared file', () => {
     }
   });
 
-  it('is replaced wherever it stands; nothing else is', () => {
+  it('is replaced wherever it is; nothing else is', () => {
     const text =
       '![One](share/a.png) [two](share/b.txt "title") ![three](<share/c.png>) [x](src/share/d.ts) share/e.png';
     const seen: string[] = [];

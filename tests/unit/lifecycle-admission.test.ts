@@ -69,7 +69,7 @@ describe('a person who may not ask', () => {
     expect(play.closings('thread-2')).toHaveLength(1);
   });
 
-  it('cannot say which repository it is; the question stands', () => {
+  it('cannot say which repository it is; the question stays open', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'], access: { ...noEve, repository: null } });
@@ -80,7 +80,7 @@ describe('a person who may not ask', () => {
     expect(play.state.repository).toBe('acme/site');
   });
 
-  it('cannot answer what Claude asks; the question stands', () => {
+  it('cannot answer what Claude asks; the question stays open', () => {
     const play = working();
     play.report({
       type: 'line',

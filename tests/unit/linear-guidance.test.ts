@@ -46,7 +46,7 @@ describe('guidance of a shape not seen before', () => {
     (guidance) => expect(guidanceSchema.parse(guidance)).toEqual([]),
   );
 
-  it('a rule of an unknown or broken origin stands between the teams and the workspace', () => {
+  it('a rule of an unknown or broken origin is between the teams and the workspace', () => {
     const strange = [undefined, null, 'team', 7, {}, { type: 'Initiative', initiative: { id: 'i' } }, { type: 7 }];
     for (const origin of strange) {
       expect(ranked([workspace, { body: 'strange', origin }, ofTeam('web')], 'web')).toEqual([

@@ -74,7 +74,7 @@ function asks(body: Json): SessionRequest {
 describe('an agent session of an unusual shape', () => {
   it.each<[string, Json, Json]>([
     ['whose id is no UUID', { id: 'session-1' }, {}],
-    ['with an issue whose id stands beside it alone', { issue: { ...issue, id: null } }, {}],
+    ['with an issue whose id is beside it alone', { issue: { ...issue, id: null } }, {}],
     ['with an issue of which only the id came', { issue: { id: ISSUE } }, {}],
     ['with an issue that only its comment names', { issue: null, issueId: null, comment: { issueId: ISSUE } }, {}],
     ['with labels as GraphQL lists them', { issue: { ...issue, labels: { nodes: [{ name: 'bug' }] } } }, {}],
@@ -244,7 +244,7 @@ describe('a notification of an unusual shape', () => {
   it.each<[string, Json, Json]>([
     ['by its own type, where the action says nothing', { action: 'create' }, {}],
     ['without an action', { action: null }, {}],
-    ['about an issue whose id stands beside it', {}, { issue: { ...issue, id: null } }],
+    ['about an issue whose id is beside it', {}, { issue: { ...issue, id: null } }],
     ['about an issue of which only the id came', {}, { issue: null }],
   ])('that the issue was taken away stops the run, %s', (_how, event, more) => {
     const body = { ...notified('issueUnassignedFromYou', more), ...event };

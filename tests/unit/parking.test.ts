@@ -131,7 +131,7 @@ describe('a limit of Claude', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('that stands after its reset parks the turn again, and each time for longer where no reset is known', () => {
+  it('that is still used up after its reset parks the turn again, and each time for longer where no reset is known', () => {
     const play = parked();
     const waits: number[] = [];
     for (let i = 0; i < 7; i++) {

@@ -190,7 +190,7 @@ describe('no pull request is asked for', () => {
     expect(play.closings('thread-1')).toEqual(['response: It is 4.\n\nNothing was changed.']);
   });
 
-  it('where the branch stands where it was proposed before', () => {
+  it('where the branch is where it was proposed before', () => {
     const { play, effect } = proposing();
     done(play, effect);
     const effects = nextTurn(play, 'p2', head('1'), 0);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { placeWords } from '../../src/session/lifecycle/start/queue-slot.ts';
+import { queuePositionWords } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { init, result, SessionPlay, saved } from './support/session-play.ts';
 
 /** A session that waits in the queue with its first prompt. */
@@ -71,7 +71,7 @@ describe('a place', () => {
 });
 
 it('a place in the queue is named as people do', () => {
-  expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(placeWords)).toEqual([
+  expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(queuePositionWords)).toEqual([
     'Next in the queue',
     '2nd in the queue',
     '3rd in the queue',

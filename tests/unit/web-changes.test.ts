@@ -105,7 +105,7 @@ describe('the changes of a branch', () => {
   });
 });
 
-it('side by side, what was removed stands beside what came in its place', () => {
+it('side by side, what was removed is beside what came in its place', () => {
   const lines = diffLines([
     { oldStart: 1, oldLines: 4, newStart: 1, newLines: 4, lines: [' a', '-b', '-c', '+B', ' d', '+e'] },
     { oldStart: 9, oldLines: 1, newStart: 9, newLines: 0, lines: ['-z'] },

@@ -42,7 +42,7 @@ async function installed(name = 'Acme') {
 }
 
 describe('the list of workspaces', () => {
-  it('shows how each stands and what is left of its allowance, and no secret', async () => {
+  it('shows the state of each and what is left of its allowance, and no secret', async () => {
     const { id, object } = await installed();
     linear.headers = allowanceHeaders(0.5);
     await object.call({ document: 'query Q { viewer { id } }', variables: {}, priority: 'action', idempotent: false });

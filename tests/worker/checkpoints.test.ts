@@ -21,7 +21,7 @@ let claims: Claims;
 let session: ReturnType<typeof env.ISSUE_SESSION.getByName>;
 let sessions = 0;
 
-/** Wherever the session stands. */
+/** Whatever the state of the session. */
 const anyLife = new Hono<{ Bindings: Env }>().route(
   '/gateway',
   gatewayApp({ base: '/gateway', standing: async () => AT_WORK }),

@@ -26,7 +26,7 @@ const app = new Hono<{ Bindings: Env }>().route(
 const CLONE_URL = 'https://git.test/acme/shop.git';
 const TIP = 'c'.repeat(40);
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
-/** What the git host answers; by default that the base branch stands at `TIP`. */
+/** What the git host answers; by default that the base branch is at `TIP`. */
 let host: (asked: string) => Response;
 let BASE: string;
 const SETUP = `setup-${'2'.repeat(64)}`;

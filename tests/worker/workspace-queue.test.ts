@@ -122,7 +122,7 @@ describe('a session', () => {
     return { queue, strangers };
   }
 
-  it('for which there is no place says where it stands, and begins when one is given back', async () => {
+  it('for which there is no place says its queue position, and begins when one is given back', async () => {
     const thread = newThread();
     const { queue, strangers } = await crowded();
     await send(created(thread));

@@ -91,7 +91,7 @@ function checkedSignal(
   return parsed.data;
 }
 
-/** What ends or interrupts the agent's turn also stands in the thread as a comment. */
+/** What ends or interrupts the agent's turn also is in the thread as a comment. */
 function commentFor(simulation: Simulation, session: AgentSession, content: ActivityContent): string | null {
   if (content.type !== 'response' && content.type !== 'elicitation' && content.type !== 'error') return null;
   const { world, clock } = simulation;

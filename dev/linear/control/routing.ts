@@ -11,7 +11,7 @@ import { RefusedError } from '../refused.ts';
 const LARGEST_BODY_BYTES = 5 * 1024 * 1024;
 
 export interface Call {
-  /** What stood where the path has a `:name`, in order. */
+  /** What was where the path has a `:name`, in order. */
   path: string[];
   query: Record<string, string>;
   body: unknown;

@@ -4,7 +4,7 @@ import { Html, html } from '../../git/html.ts';
 import type { ConsentWorkspace } from './consent.ts';
 import { RESOURCE_TYPES } from './model.ts';
 
-/** What stands in the form; everything is text, right or wrong. */
+/** What is in the form; everything is text, right or wrong. */
 export interface ApplicationForm {
   clientName: string;
   developer: string;

@@ -38,7 +38,7 @@ const PARAMETERS = [
 /** These concern the application's own user. */
 const APP_SCOPES: readonly Scope[] = ['app:assignable', 'app:mentionable'];
 
-/** Checks a request as it stands in the address. */
+/** Checks a request as it is in the address. */
 export function checkAuthorizationRequest(query: URLSearchParams, applications: Applications): CheckedRequest {
   const refuse = (message: string): CheckedRequest => ({ kind: 'refuse', message });
   for (const name of PARAMETERS) if (query.getAll(name).length > 1) return refuse(`${name} is given more than once`);

@@ -66,7 +66,7 @@ export function applicationFrom(manifest: Manifest, ownerId: string, createdAt: 
   };
 }
 
-/** Reads what stands in the address: `manifest=<JSON>`, or each value by its path, `oauth.client_name=…`. */
+/** Reads what is in the address: `manifest=<JSON>`, or each value by its path, `oauth.client_name=…`. */
 export function manifestInAddress(query: URLSearchParams): { manifest: unknown } | { problem: string } {
   const json = query.get('manifest');
   if (json === null) return { manifest: manifestOfPaths(query) };

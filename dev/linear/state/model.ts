@@ -96,7 +96,7 @@ export type Relation = z.infer<typeof relationSchema>;
 
 export const commentSchema = z.object({
   id,
-  /** What it stands under: an issue, or else a document. */
+  /** What it is under: an issue, or else a document. */
   issueId: id.nullable(),
   documentId: id.nullable().default(null),
   /** The comment that started the thread; null: this one does. */

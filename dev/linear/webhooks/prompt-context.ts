@@ -1,5 +1,5 @@
 /**
- * The text Linear prepares for a language model when a session is created. XML-like, not XML: what people wrote stands in it as
+ * The text Linear prepares for a language model when a session is created. XML-like, not XML: what people wrote is in it as
  * they wrote it, which is the worst case for a receiver that would parse it.
  * Source: linear.app/developers/agent-interaction, "promptContext example".
  */

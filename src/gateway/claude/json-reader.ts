@@ -4,7 +4,7 @@
  * Linear in the number of bytes, and most of a long string is passed over by one native search. Pure.
  */
 
-/** Told of everything in the order in which it stands. Each may throw to end the reading. */
+/** Told of everything in the order in which it comes. Each may throw to end the reading. */
 export interface JsonVisitor {
   /** An object or an array begins, as the value of a member or an element. */
   open(kind: 'object' | 'array'): void;

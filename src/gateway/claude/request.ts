@@ -104,7 +104,7 @@ export function checkBetas(header: string | null, allowance: ClaudeAllowance): v
 
 type Place = 'body' | 'messages' | 'message' | 'content' | 'block' | 'source' | 'tools' | 'tool' | 'free';
 
-/** Where the value of a member or an element stands, by what it is in. */
+/** Where the value of a member or an element is, by what it is in. */
 function placeWithin(parent: Place, member: string | null): Place {
   switch (parent) {
     case 'body':

@@ -1,4 +1,4 @@
-/** Reads single commits, trees and files from the git host, and where a branch stands there, by git's protocol version 2 (gitprotocol-v2(5)). */
+/** Reads single commits, trees and files from the git host, and where a branch is there, by git's protocol version 2 (gitprotocol-v2(5)). */
 
 import { bodyReader } from '../../lib/body-reader.ts';
 import type { Fetch } from '../forwarding.ts';
@@ -46,7 +46,7 @@ export class HostObjects {
     return this.#blobs.get(id) ?? null;
   }
 
-  /** The commit at which a branch stands; null if there is none, `unknown` where the host does not say. */
+  /** The commit at which a branch is; null if there is none, `unknown` where the host does not say. */
   async tip(branch: string): Promise<string | null> {
     const ref = `refs/heads/${branch}`;
     const lines = ['command=ls-refs', null, `ref-prefix ${ref}`];

@@ -161,7 +161,7 @@ function movedTo(location: string | null): string {
   }
 }
 
-/** A credential as it stands in an `Authorization: Basic` header. */
+/** A credential as it is in an `Authorization: Basic` header. */
 export function basicCredential(credential: BasicCredential): string {
   const bytes = new TextEncoder().encode(`${credential.username}:${credential.password}`);
   return btoa(String.fromCharCode(...bytes));

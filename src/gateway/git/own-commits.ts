@@ -11,7 +11,7 @@ export interface OwnCommits {
   all: () => Promise<CommitGraph>;
   /** Notes commits that are about to be pushed. */
   add: (commits: CommitGraph) => Promise<void>;
-  /** The host has said that the branch stands at this commit now. */
+  /** The host has said that the branch is at this commit now. */
   confirm: (tip: string) => Promise<void>;
   /** The session's branch as it is now, which may have got another name since its token was made. */
   branch: () => Promise<string>;

@@ -24,7 +24,7 @@ const ID_DELTA = 7;
  * @param read bytes that were read already; the pack begins at `at`
  * @param reader gives the rest; what is not needed is left in it
  * @param idLength hex digits of an id: 40, or 64 in a repository with SHA-256
- * @returns the commits, as far as they stand at the beginning; and every byte read so far
+ * @returns the commits, as far as they are at the beginning; and every byte read so far
  * @throws the reader's errors
  */
 export async function readPackCommits(
@@ -66,7 +66,7 @@ export interface PackBeginning {
   trees: Map<string, string>;
   /** Every byte read so far. */
   read: Uint8Array<ArrayBuffer>;
-  /** Where the first object stands that is no commit; `at`: where the pack begins; `left`: objects from there on. */
+  /** Where the first object is that is no commit; `at`: where the pack begins; `left`: objects from there on. */
   rest: { pack: GrowingBytes; at: number; position: number; left: number };
 }
 

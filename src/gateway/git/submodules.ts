@@ -15,7 +15,7 @@ const SEGMENT = /^[A-Za-z0-9_~][A-Za-z0-9._~-]*$/;
 /**
  * Where a submodule is, read as git does (git-scm.com/docs/gitmodules: relative to the clone address where it begins with `./`
  * or `../`), but reached like the session's repository: by its scheme, host and port.
- * @param url as it stands in `.gitmodules`
+ * @param url as it is in `.gitmodules`
  * @param cloneUrl of the session's repository
  * @returns the clone address; or why it is not fetched, a phrase for people
  */

@@ -61,7 +61,7 @@ export async function refusalToHeld(
       return await readState(tree, hold.paths, treeAt);
     };
     const head = await stateAt(newId);
-    // What the branch has at the host already; the host itself refuses the push where it stands elsewhere.
+    // What the branch has at the host already; the host itself refuses the push where it is elsewhere.
     if (!ZERO.test(oldId) && isSame(head, await stateAt(oldId))) return null;
     const tips: string[] = [];
     for (const base of await hold.bases()) {

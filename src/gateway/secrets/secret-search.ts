@@ -158,7 +158,7 @@ function partOf(text: string): string {
 
 /**
  * A secret as a line of shell, or of a program, would give it: as it is, backwards, in UTF-16, as a list of numbers in one of the
- * usual ways of writing them, and in base64 and base32 whatever stands around it.
+ * usual ways of writing them, and in base64 and base32 whatever is around it.
  */
 function disguises(text: string): string[] {
   const backwards = [...text].reverse().join('');
@@ -217,7 +217,7 @@ function inLines(text: string): string[] {
   ];
 }
 
-/** Letters and digits mixed are no word and no number that stands in a text by chance. */
+/** Letters and digits mixed are no word and no number that is in a text by chance. */
 function isTelling(part: string): boolean {
   return /[a-z]/i.test(part) && /\d/.test(part) && new Set(part).size >= 5;
 }

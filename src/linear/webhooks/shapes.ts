@@ -43,13 +43,13 @@ const labels = z
 const issueFields = { identifier: text, title: text, description: text, url: text, teamId: optionalKey, team, labels };
 const issueSchema = z.object({ id: key, ...issueFields });
 export type IssueShape = z.infer<typeof issueSchema>;
-/** Where an issue stands inside of something else, its id may stand beside it instead: see `withIssue`. */
+/** Where an issue is inside of something else, its id may be beside it instead: see `withIssue`. */
 const innerIssue = z
   .object({ id: optionalKey, ...issueFields })
   .nullish()
   .catch(null);
 
-/** Gives an issue without an id the one that stands beside it; an issue whose id is nowhere is none. */
+/** Gives an issue without an id the one that is beside it; an issue whose id is nowhere is none. */
 function withIssue<Shape extends { issue?: z.infer<typeof innerIssue>; issueId?: string | null }>(shape: Shape) {
   const { issue, issueId } = shape;
   const id = issue?.id ?? issueId ?? null;
@@ -86,7 +86,7 @@ const moment = z
   .nullish()
   .catch(null);
 
-/** Where a session came from. Linear's schema calls it open JSON; `sourceCommentId` stands at the session or in here. */
+/** Where a session came from. Linear's schema calls it open JSON; `sourceCommentId` is at the session or in here. */
 const sourceMetadata = json(
   z.object({
     type: text,
@@ -109,7 +109,7 @@ const sessionFields = {
   externalUrls: json(z.array(z.object({ url: text }))),
   createdAt: moment,
 };
-/** A session of which there is only the id stands as that. */
+/** A session of which there is only the id is that. */
 const agentSessionSchema = z
   .preprocess((value) => (typeof value === 'string' ? { id: value } : value), z.object({ id: key, ...sessionFields }))
   .transform(withIssue);

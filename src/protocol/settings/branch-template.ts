@@ -30,7 +30,7 @@ const WORD = /\{(\w+)\}/g;
 
 /** What a name is made of. */
 export interface BranchFacts {
-  /** E.g. `ENG-12`; for work without an issue what stands in its place. */
+  /** E.g. `ENG-12`; for work without an issue what is in its place. */
   identifier: string;
   title: string;
   /** Linear's own suggestion; null if it is not known. */

@@ -50,7 +50,7 @@ function written(run: string, needed: string): string {
   }).join('');
 }
 
-/** Of a run of hidden characters those that what stands around them needs, each once. */
+/** Of a run of hidden characters those that what is around them needs, each once. */
 function neededOf(run: string, before: string, after: string, keepsJoiner: boolean): string {
   const isPicture = PICTOGRAPH.test(before);
   const style = /^[\ufe0e\ufe0f]/.exec(run)?.[0] ?? '';

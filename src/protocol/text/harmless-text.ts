@@ -67,7 +67,7 @@ export function harmlessPlain(text: string, own: string | null = null): string {
   return harmlessKeys(harmlessSegment(cleanText(text)), own, /^[A-Z][A-Z\d]*$/);
 }
 
-/** Identifiers of Linear's, such as ENG-123, unless they name a standard or the issue itself. @param isKey which words may be one; null: any, wherever it stands */
+/** Identifiers of Linear's, such as ENG-123, unless they name a standard or the issue itself. @param isKey which words may be one; null: any, wherever it is */
 function harmlessKeys(text: string, own: string | null, isKey: RegExp | null = null): string {
   return besidesAddresses(text, (part) =>
     part.replace(isKey === null ? ANY_KEY : KEY, (whole, key: string, at: number, all: string) => {

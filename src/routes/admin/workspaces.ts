@@ -64,7 +64,7 @@ workspaces.post('/workspaces', async (c) => {
   }
 });
 
-/** One workspace: how it stands, what was set for it, and which webhooks of it were passed over. */
+/** One workspace: its state, what was set for it, and which webhooks of it were passed over. */
 workspaces.get('/workspaces/:id', async (c) => {
   const id = c.req.param('id');
   const workspace = await findWorkspace(c.var.database, id);

@@ -33,7 +33,7 @@ type CacheContext = Context<CacheEnv>;
 /** Its routes; who calls is known by then. */
 export const cache = new Hono<CacheEnv>();
 
-// A token of before does not say which repository stands behind its name.
+// A token of before does not say which repository is behind its name.
 cache.use(async (c, next) =>
   c.var.claims.i === undefined ? refuse(404, 'not_found', 'nothing is cached for this session') : next(),
 );

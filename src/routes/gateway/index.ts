@@ -58,8 +58,8 @@ type Identify = (c: GatewayContext) => Promise<Claims | Refusal>;
 /**
  * Makes the gateway's routes.
  * @param options `base`: the path they are mounted at, without trailing slash; `identify`: finds out who calls (a refusal is
- * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world; `standing`: finds out where the
- * session stands, by asking it unless told otherwise
+ * answered 401), by the session token unless told otherwise; `fetcher`: the way into the world; `standing`: finds out the state
+ * of the session, by asking it unless told otherwise
  */
 export function gatewayApp(options: {
   base: string;

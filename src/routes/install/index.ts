@@ -13,7 +13,7 @@ import { manifestLink, takesWebhooks } from './manifest.ts';
 import { redirectUriOf } from './oauth.ts';
 
 type Tone = 'good' | 'bad' | 'warn';
-/** How one of the three values stands. */
+/** The state of one of the three values. */
 interface Standing {
   tone: Tone;
   words: string;

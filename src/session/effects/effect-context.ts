@@ -23,7 +23,7 @@ export interface Surroundings {
   promptsWith: (words: string) => string[];
   /** The last checkpoint; null if there is none. */
   checkpoint: () => CheckpointManifest | null;
-  /** Commit at which the session's branch stands on the git host, as far as it was pushed through the gateway; null: nothing was. */
+  /** Commit at which the session's branch is on the git host, as far as it was pushed through the gateway; null: nothing was. */
   pushedTip: () => string | null;
   assets: AssetMemory;
   secretCopy: SecretCopy;

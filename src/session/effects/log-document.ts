@@ -18,7 +18,7 @@ export interface LogMeta {
 
 /**
  * Renders the entries of one turn as Markdown: prompts and texts to read, tool calls folded with input and result,
- * edits as diffs, then outcome and usage. Whatever came from outside stands in a quotation or a fence it cannot leave.
+ * edits as diffs, then outcome and usage. Whatever came from outside is in a quotation or a fence it cannot leave.
  * @param entries the journal of the turn, in order; times become UTC
  */
 export function renderLog(meta: LogMeta, entries: JournalEntry[]): string {

@@ -7,7 +7,7 @@ import { isUnderWay } from '../lifecycle/start/queue-slot.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 
 /**
- * Asks for a place for the session's turn, or where it stands.
+ * Asks for a slot for the session's turn, or for its queue position.
  * @returns 0: it may run; otherwise its queue position. Where the queue does not answer it may run: the cap is there for
  * comfort, and nobody waits for a queue that is broken.
  */
@@ -33,7 +33,7 @@ export const findRoom: Perform<'find-room'> = async (_effect, { env, state }) =>
   at: await claudeAccount(env).room(state.id),
 });
 
-/** The queue knows a session by its id; a repeat tells where it stands. */
+/** The queue knows a session by its id; a repeat tells its queue position. */
 export const askPlace: Perform<'ask-place'> = async (_effect, surroundings) => ({
   kind: 'place',
   place: await takePlace(surroundings),

@@ -15,7 +15,7 @@ interface Source {
 }
 
 /**
- * The answers of the completed turns that made commits, in their order; each after the first stands under what was asked.
+ * The answers of the completed turns that made commits, in their order; each after the first is under what was asked.
  * What an earlier pull request told of, which is merged or closed, is not told again.
  * @param last the turn that completes now: its answer is not in the journal yet
  * @param open number of the pull request that is open; null: there is none

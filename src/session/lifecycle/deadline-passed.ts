@@ -5,7 +5,7 @@ import type { Step } from './model/transition.ts';
 import { tellEdit } from './prompts.ts';
 import { expire } from './questions/answer.ts';
 import { park } from './questions/ask.ts';
-import { askForPlace, placeWords } from './start/queue-slot.ts';
+import { askForSlot, queuePositionWords } from './start/queue-slot.ts';
 import { waitNoLonger } from './turn/pull-request.ts';
 import { askForRoom, resumeParked } from './turn/resumption.ts';
 import { ALARM_REASON, endTurn, lookForSandbox, purgeSandbox, stopped } from './turn/turn.ts';
@@ -47,8 +47,8 @@ function passed(step: Step, phase: PhaseState, due: Deadline): boolean {
       else askForRoom(step, phase);
       return false;
     case 'queued':
-      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${placeWords(phase.place)}.`);
-      else askForPlace(step, phase);
+      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.place)}.`);
+      else askForSlot(step, phase);
       return false;
     case 'stopping':
       endUnconfirmed(step, phase.how ?? 'stopped', phase.words, null);

@@ -21,7 +21,7 @@ import { closedBy } from './questions/open-question.ts';
 import { sandboxReported } from './sandbox-reports.ts';
 import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
-import { giveUpPlace, placeChanged } from './start/queue-slot.ts';
+import { queueMoved, releaseSlot } from './start/queue-slot.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
 import { lookForSandbox } from './turn/turn.ts';
@@ -76,7 +76,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       startHeld(step, event.isHeld);
       break;
     case 'place-changed':
-      placeChanged(step, event.place);
+      queueMoved(step, event.place);
       break;
     case 'checkpointed':
       checkpointed(step, event);
@@ -101,7 +101,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   const wasSaved = event.type === 'sandbox-reported' && event.batch.events.some(({ type }) => type === 'saved');
   const saveDue = saveDueAfter(state.phase, step.state, wasSaved, context.now);
   if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
-  giveUpPlace(step, state);
+  releaseSlot(step, state);
   indexIfChanged(step, state);
   const told = tellThreads(step.state, step.notes, context);
   step.set({ ...told.change, revision: state.revision + 1, updatedAt: context.now });

@@ -1,5 +1,5 @@
 /**
- * The life of a request (pure): who asked what, when, in which thread, and where it stands. A request lies in exactly one
+ * The life of a request (pure): who asked what, when, in which thread, and how far it has come. A request lies in exactly one
  * place, among a turn's, in the queue for the next turn, or among the closed ones, and moves only by these functions:
  *
  *     received → handed-over → read → answered | stopped | withdrawn | refused | failed

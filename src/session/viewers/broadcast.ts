@@ -10,7 +10,7 @@ import { Viewers } from './sockets.ts';
 /** Shortest time between two headers that differ in their counts alone, in ms. */
 const COUNTS_EVERY_MS = 2_000;
 
-/** How entries of the journal are read, and where it stands. */
+/** How entries of the journal are read, and how far it goes. */
 interface JournalReader {
   head: number;
   after(number: number, limit: number): JournalEntry[];

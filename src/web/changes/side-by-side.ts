@@ -1,4 +1,4 @@
-/** The lines of a diff beside each other: what was removed on the left, what stands in its place on the right. Pure. */
+/** The lines of a diff beside each other: what was removed on the left, what is in its place on the right. Pure. */
 import type { DiffLine } from '../outline/diff.ts';
 
 type Line = Exclude<DiffLine, { kind: 'gap' }>;

@@ -1,5 +1,5 @@
 /**
- * Answers to the open question. An answer is sent once and never kept: the person who gave it read this question as it stood then,
+ * Answers to the open question. An answer is sent once and never kept: the person who gave it read this question as it was then,
  * and what is asked later may be another one.
  */
 import type { Answer } from '../api.ts';

@@ -50,7 +50,7 @@ export type SessionState = {
   /** The reader is back in the past: what is new is not below what they see. */
   readonly isPast: boolean;
   readonly outline: Outline;
-  /** How reading further stands, upwards and downwards. */
+  /** The state of reading further, upwards and downwards. */
   readonly older: MoreState;
   readonly newer: MoreState;
   /** The entry that somebody went to last; a new object each time. */

@@ -71,7 +71,7 @@ function itemRows(section: Section, item: Item, chosen: Chosen): TimelineRow[] {
   });
 }
 
-/** What people have to see (warnings, questions, failures) stands between groups, not in them. */
+/** What people have to see (warnings, questions, failures) is between groups, not in them. */
 function splitWork(rows: readonly Row[]): Row[][] {
   const parts: Row[][] = [];
   let current: Row[] | null = null;

@@ -2,7 +2,7 @@ import { Component, type ReactNode } from 'react';
 
 type BoundaryProps = { children: ReactNode; fallback: (retry: () => void) => ReactNode };
 
-/** What cannot be drawn takes nothing else with it: in its place stands what says so. */
+/** What cannot be drawn takes nothing else with it: in its place a text says so. */
 export class Boundary extends Component<BoundaryProps, { failed: boolean }> {
   override state = { failed: false };
 

@@ -32,7 +32,7 @@ const formUrl = (value: unknown) => {
   return `${linear.url}/settings/api/applications/new?manifest=${encodeURIComponent(json)}`;
 };
 
-/** Sends the form as it stands on the page. */
+/** Sends the form as it is on the page. */
 async function submit(page: string, changes: Record<string, string> = {}) {
   const form = new URLSearchParams({ workspace: 'example' });
   const plain = (text = '') => text.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));

@@ -64,7 +64,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-/** Where each ref of the host stands, and whether it was given options. Then all is as it was. */
+/** Where each ref of the host is, and whether it was given options. Then all is as it was. */
 function happened(): { refs: Map<string, string>; hasOptions: boolean } {
   const names = ['heads', 'tags'].flatMap((kind) =>
     readdirSync(join(host, 'refs', kind), { recursive: true, withFileTypes: true })

@@ -53,7 +53,7 @@ describe('the log', () => {
     'lin_api_0123abc',
     'lin_oauth_0123abc',
     'eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl',
-  ])('hides %s wherever it stands', (secret) => {
+  ])('hides %s wherever it is', (secret) => {
     for (const text of [secret, `got ${secret}, then`, `"${secret}"`, `url?x=${secret}&y=1`]) {
       log('test.text.redacted', { note: text, list: [text], error: new Error(text, { cause: new Error(text) }) });
       const written = JSON.stringify(last());

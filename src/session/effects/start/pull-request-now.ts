@@ -1,4 +1,4 @@
-/** How the pull request of a session stands when a turn begins: people close and merge it while nothing runs. */
+/** The state of a session's pull request when a turn begins: people close and merge it while nothing runs. */
 import { gitHubApi } from '../../../github/access.ts';
 import { type PullRequestState, pullRequestState } from '../../../github/pull-requests.ts';
 import { asError } from '../../../lib/error.ts';

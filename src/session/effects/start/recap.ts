@@ -26,7 +26,7 @@ export interface Done {
   calls: readonly RecentCall[];
 }
 
-/** Markdown in English; what others wrote stands in tags. */
+/** Markdown in English; what others wrote is in tags. */
 export function recap({ entries, asked, textOf, calls }: Done): string {
   const before = entries
     .filter((entry) => entry.kind === 'prompt')

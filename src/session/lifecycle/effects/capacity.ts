@@ -1,6 +1,6 @@
 /** Effects that ask for room to work: within Claude's limits, and among the workspace's sessions. */
 import * as z from 'zod';
-import { placeChanged } from '../start/queue-slot.ts';
+import { queueMoved } from '../start/queue-slot.ts';
 import { roomFound } from '../turn/resumption.ts';
 import { type EffectDefinition, never, nothing } from './definition.ts';
 import { HALF_AN_HOUR, type Retry, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
@@ -27,7 +27,7 @@ export const askPlace: EffectDefinition<'ask-place'> = {
   isSuperseded: never,
   isCovered: never,
   describe: () => "Requesting a slot in the workspace's queue",
-  onDone: (step, _effect, { place }) => placeChanged(step, place),
+  onDone: (step, _effect, { place }) => queueMoved(step, place),
   onDelayed: nothing,
   // It is asked for again before long.
   onFailed: nothing,

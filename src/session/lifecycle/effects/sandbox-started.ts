@@ -7,7 +7,7 @@ import { currentTurn, type SandboxState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { takeUpIssue } from '../prompts.ts';
 import { nameBranch } from '../sandbox-reports.ts';
-import { standInLine } from '../start/queue-slot.ts';
+import { joinQueue } from '../start/queue-slot.ts';
 import { admit, refuse } from '../start/refuse.ts';
 import { ask } from '../start/repository-choice.ts';
 import { tellFallback } from '../turn/limit-notices.ts';
@@ -31,7 +31,7 @@ export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result:
       failTurn(step, 'authentication_failed', result.text);
       break;
     case 'place':
-      standInLine(step, result.place);
+      joinQueue(step, result.place);
       break;
     case 'refused':
       refuse(step, result);

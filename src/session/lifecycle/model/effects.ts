@@ -58,7 +58,7 @@ export type Effect =
   /** Give the place back, for this turn and those before it. */
   | { kind: 'give-place'; turn: number }
   /**
-   * Open a pull request for the branch, or update the open one. `head`: commit it stands at; `subject`: of its first
+   * Open a pull request for the branch, or update the open one. `head`: commit it is at; `subject`: of its first
    * commit; `summary`: what Claude answered; `threads`: agent sessions that are told; `template`: the repository's own, to be filled in.
    */
   | {

@@ -213,7 +213,7 @@ export interface PermissionQuestion {
   push?: string;
 }
 
-/** A question that stood and does not any more. Times in ms since the epoch. */
+/** A question that was open and is closed. Times in ms since the epoch. */
 export interface ClosedQuestion {
   id: string;
   askedAt: number;

@@ -18,7 +18,7 @@ const HAS_NUMBER = /\p{N}|^(?:zero|one|two|three|four|five|six|seven|eight|nine|
 const SINGLE_LETTER = /^\p{L}[.):]?$/u;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-/** What stands before each option in a list: numbers; letters where a label has a number; null where neither would be clear. */
+/** What is before each option in a list: numbers; letters where a label has a number; null where neither would be clear. */
 export function markersOf(choices: readonly Choice[]): string[] | null {
   if (!choices.some(({ label }) => HAS_NUMBER.test(label.trim()))) return choices.map((_, index) => `${index + 1}`);
   const isLettered = choices.some(({ label }) => SINGLE_LETTER.test(label.trim()));
@@ -69,7 +69,7 @@ export function questionTag(questionId: string): string {
 const MAX_ANSWER = 2_000;
 
 /**
- * The option that an answer means: by its label, by what stands before it in the list, or by the only number that is in it.
+ * The option that an answer means: by its label, by what is before it in the list, or by the only number that is in it.
  * @returns null where it means none for certain
  */
 export function readChoice(text: string, choices: readonly Choice[]): Choice | null {

@@ -1,4 +1,4 @@
-/** The open question, those that stood before, and which of them a prompt answers (pure). */
+/** The open question, those that were open before, and which of them a prompt answers (pure). */
 
 import type { EventOf, SessionEvent } from '../model/events.ts';
 import { type ClaudeQuestion, type ClosedQuestion, type SessionState, threadsOf } from '../model/state.ts';
@@ -143,7 +143,7 @@ export function closedWithin({ closedQuestions = [] }: SessionState, at: number,
   return closedQuestions.findLast(({ closedAt }) => at - closedAt < ms) ?? null;
 }
 
-/** Remembers the question that stood before an event and does not after it. @returns null if there is none */
+/** Remembers the question that was open before an event and is closed after it. @returns null if there is none */
 export function closedBy(
   before: SessionState,
   after: SessionState,

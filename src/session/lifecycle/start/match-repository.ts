@@ -109,7 +109,7 @@ function bySuggestion(candidates: Candidate[], suggestions: Suggestion[]): Route
 }
 
 /**
- * The option that an answer means: by its name, by what stands before it in the list, or by a name that the answer contains.
+ * The option that an answer means: by its name, by what is before it in the list, or by a name that the answer contains.
  * @returns null where the answer fits none, or several
  */
 export function readAnswer(answer: string, options: string[]): string | null {

@@ -1,6 +1,6 @@
 /**
- * A place among the sessions of the workspace that are at work. A turn asks for it when its sandbox is to be started; where
- * all are taken it waits in the queue, and says where.
+ * A slot among the sessions of the workspace that are at work. A turn asks for one when its sandbox is to be started; if all are
+ * taken it waits in the queue, and tells its position.
  */
 import { isLive, type PhaseOf, type SessionState, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -8,7 +8,7 @@ import { stageOf, unread } from '../requests.ts';
 import { handOverWaiting, startSandbox } from '../turn/turn.ts';
 
 /** "Next in the queue", "3rd in the queue". @param place 1 is next */
-export function placeWords(place: number): string {
+export function queuePositionWords(place: number): string {
   return place <= 1 ? 'Next in the queue' : `${ordinal(place)} in the queue`;
 }
 
@@ -18,8 +18,8 @@ function ordinal(number: number): string {
   return `${number}${ending ?? 'th'}`;
 }
 
-/** Whether a session needs a place: something runs for it, or it waits in the queue. */
-export function needsPlace({ phase }: SessionState): boolean {
+/** Whether a session needs a slot: something runs for it, or it waits in the queue. */
+export function needsSlot({ phase }: SessionState): boolean {
   switch (phase.name) {
     case 'waiting':
     case 'parked':
@@ -38,7 +38,7 @@ export function isUnderWay({ phase }: SessionState): boolean {
 }
 
 /** The sandbox is not started yet: too many others are at work. */
-export function standInLine(step: Step, place: number): void {
+export function joinQueue(step: Step, place: number): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || place < 1) return;
   // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
@@ -48,25 +48,25 @@ export function standInLine(step: Step, place: number): void {
   step.record({
     kind: 'notice',
     level: 'info',
-    text: `${placeWords(place)}: other sessions of the workspace are ahead.`,
+    text: `${queuePositionWords(place)}: other sessions of the workspace are ahead.`,
   });
   for (const thread of threadsOf(phase.turn)) {
     step.announce(
       thread,
-      `${placeWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
+      `${queuePositionWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
     );
   }
 }
 
-/** The line has moved. @param place 0: it is this session's turn */
-export function placeChanged(step: Step, place: number): void {
+/** The queue has moved. @param place the position; 0: the session has a slot */
+export function queueMoved(step: Step, place: number): void {
   const { phase } = step.state;
   if (phase.name !== 'queued') return;
   if (place > 0) {
     const moved = place !== phase.place;
     step.enter({ ...phase, place });
     if (!moved) return;
-    for (const thread of threadsOf(phase.turn)) step.reassure(thread, `${placeWords(place)}.`);
+    for (const thread of threadsOf(phase.turn)) step.reassure(thread, `${queuePositionWords(place)}.`);
     return;
   }
   const { turn } = phase;
@@ -77,12 +77,12 @@ export function placeChanged(step: Step, place: number): void {
 }
 
 /** Asks for the queue position: the answer before may have been lost. */
-export function askForPlace(step: Step, phase: PhaseOf<'queued'>): void {
+export function askForSlot(step: Step, phase: PhaseOf<'queued'>): void {
   step.enter({ ...phase, askAt: step.now });
   step.effect({ kind: 'ask-place', turn: phase.turn.number });
 }
 
 /** Once nothing runs, the next session in the queue may begin. */
-export function giveUpPlace(step: Step, before: SessionState): void {
-  if (needsPlace(before) && !needsPlace(step.state)) step.effect({ kind: 'give-place', turn: step.state.turns });
+export function releaseSlot(step: Step, before: SessionState): void {
+  if (needsSlot(before) && !needsSlot(step.state)) step.effect({ kind: 'give-place', turn: step.state.turns });
 }

@@ -1,6 +1,6 @@
 /**
  * Wishes in what people write (pure): `[repo=owner/name#branch]` and `[model=opus]`. Linear keeps Markdown, which is not what was
- * typed: it puts a backslash before punctuation and makes links of what looks like an address. What stands in code, in a quotation
+ * typed: it puts a backslash before punctuation and makes links of what looks like an address. What is in code, in a quotation
  * or in a comment that nobody sees is not wished.
  */
 import { withoutEnding, withoutSections } from '../../../lib/linear-time.ts';
@@ -8,7 +8,7 @@ import { withoutCode } from '../../../protocol/text/markdown-code.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { spokenWords } from '../model/spoken.ts';
 
-/** A repository that a text names; `unreadable`: something stands in its place that is no name of one. */
+/** A repository that a text names; `unreadable`: something is in its place that is no name of one. */
 export type RepositoryWish =
   | { kind: 'named'; name: string; branch: string | null }
   | { kind: 'unreadable'; written: string };

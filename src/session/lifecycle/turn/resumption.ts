@@ -12,7 +12,7 @@ const RESUME_PROMPT =
   'A usage limit of the Claude account interrupted this work; it is available again. Your process was ended meanwhile, and what ' +
   'was not committed has been committed to the branch. Continue with what you were asked, where you were.';
 
-/** Goes on with a parked turn. A limit that stands all the same parks it again. */
+/** Goes on with a parked turn. A limit that is still used up parks it again. */
 export function resumeParked(step: Step, phase: PhaseOf<'parked'>): void {
   if (phase.halt) dropHalted(step, phase.halt);
   const number = step.state.turns + 1;

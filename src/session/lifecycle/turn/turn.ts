@@ -76,7 +76,7 @@ export function beginUnasked(step: Step, told: readonly Request[] = []): void {
 /**
  * Has a request given to Claude.
  * @param preface is put in front of its text
- * @returns the request as it stands then
+ * @returns the request as it is then
  */
 export function handOver(step: Step, request: Request, turn: number, preface?: string): Request {
   const { promptId: before } = request;
@@ -418,7 +418,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
   if (ending.outcome === 'completed') for (const thread of threadsOf(turn)) step.entitle(thread, ending.text);
   noteTrouble(step, ending);
   if (ending.result) step.set({ offersFresh: historyTrouble(ending.result) !== null });
-  // A turn that nobody asked for says nothing about how the work stands.
+  // A turn that nobody asked for says nothing about the state of the work.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
   close(step, turn.prompts, closingOf(ending));
   step.enter({ name: 'waiting', since: step.now });

@@ -9,7 +9,7 @@ import { addUsage, noUsage, type PhaseOf, type ResultBody, type Turn, threadsOf 
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 
-/** A limit whose reset is not known, or that stands after its reset, is tried again after this long, then ever later. */
+/** A limit whose reset is not known, or that is still used up after its reset, is tried again after this long, then ever later. */
 const WAITS: Backoff = { initialMs: 5 * 60_000, coefficient: 2, maximumMs: 3_600_000 };
 /** Shortest time parked: what ran must have ended before it goes on. */
 const SHORTEST_MS = 20_000;

@@ -10,7 +10,7 @@ type Ended = Entry<'turn-ended'>;
 const titles = { completed: 'Done', stopped: 'Stopped', failed: 'This turn failed' } as const;
 const icons: Record<Ended['outcome'], IconName> = { completed: 'check', stopped: 'square', failed: 'cross' };
 
-/** How a turn ended. `repeats`: its text is the last thing Claude said and stands right above. */
+/** How a turn ended. `repeats`: its text is the last thing Claude said and is right above. */
 export const EndedItem = memo(function EndedItem({ entry, repeats }: { entry: Ended; repeats: boolean }) {
   const { outcome, text } = entry;
   return (
