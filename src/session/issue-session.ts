@@ -61,7 +61,7 @@ export class IssueSession extends DurableObject<Env> {
       engine: this.#session.engine,
       standing: this.standing(batch.generation),
       counted: this.#bytes.counted(this.#session.settings.config.sessionBytesAnHour, Date.now()),
-      isWatched: this.#session.audience.isThere,
+      isWatched: this.#session.broadcast.isThere,
       log: this.#session.log.write,
     };
     return takeBatch(taker, batch);
@@ -209,7 +209,7 @@ export class IssueSession extends DurableObject<Env> {
 
   /** A viewer's WebSocket: `?after=N` is the last number it has. */
   override async fetch(request: Request): Promise<Response> {
-    return await connect(request, () => this.#session.shown(), this.#session.audience);
+    return await connect(request, () => this.#session.shown(), this.#session.broadcast);
   }
 
   override webSocketClose(): void {

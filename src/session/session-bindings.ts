@@ -25,7 +25,7 @@ import { storedSecret } from './storage/stored-secret.ts';
 import { createTables } from './storage/tables.ts';
 import { TransitionWriter } from './storage/transition-writer.ts';
 import { AssetMemory } from './storage/uploaded-assets.ts';
-import { Audience } from './viewers/broadcast.ts';
+import { Broadcast } from './viewers/broadcast.ts';
 import { type ReadOnly, readOnly, readOnlyView } from './viewers/read-only.ts';
 import { viewOf } from './viewers/session-view.ts';
 import { WorkspaceName } from './viewers/workspace-name.ts';
@@ -39,7 +39,7 @@ export class SessionBindings implements DeliveryTaker {
   readonly engine: SessionEngine;
   readonly settings: SessionSettings;
   readonly log: SessionLog;
-  readonly audience: Audience;
+  readonly broadcast: Broadcast;
   readonly deliveries: Deliveries;
   readonly checkpoint: StoredCheckpoint;
   readonly pushed: PushedWork;
@@ -61,7 +61,7 @@ export class SessionBindings implements DeliveryTaker {
     this.log = new SessionLog(ctx.id.toString(), () => this.state);
     const waitUntil = (work: Promise<unknown>) => ctx.waitUntil(work);
     this.settings = new SessionSettings({ env, engine: () => this.engine, waitUntil, holds });
-    this.audience = new Audience(ctx, this.journal, (state) => this.#view(state));
+    this.broadcast = new Broadcast(ctx, this.journal, (state) => this.#view(state));
     this.sandboxCheck = new SandboxCheck({
       state: () => this.state,
       sandboxOf: (state) => sandboxFor({ ...this.#outside(), state }, state.id, state.sandbox.generation),
@@ -69,7 +69,7 @@ export class SessionBindings implements DeliveryTaker {
     });
     this.engine = sessionEngine(objectPlatform(ctx), this.#writer, {
       publish: ({ state }, written) => {
-        this.audience.tell(state, written);
+        this.broadcast.tell(state, written);
         this.log.turns(written);
       },
       prepare: (isNews) => this.settings.prepare(isNews),

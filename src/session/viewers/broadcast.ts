@@ -16,7 +16,7 @@ interface JournalReader {
   after(number: number, limit: number): JournalEntry[];
 }
 
-export class Audience {
+export class Broadcast {
   readonly #viewers: Viewers;
   readonly #journal: JournalReader;
   readonly #view: (state: SessionState) => SessionView;

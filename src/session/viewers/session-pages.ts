@@ -3,7 +3,7 @@ import type { SessionPage } from '../../protocol/api.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../../protocol/viewer.ts';
 import type { Journal } from '../storage/journal.ts';
-import type { Audience } from './broadcast.ts';
+import type { Broadcast } from './broadcast.ts';
 
 /** The session and the entries after a number: a SessionPage as JSON text. */
 export function pageAfter(session: SessionView, journal: Journal, after: number, limit: number): string {
@@ -26,7 +26,7 @@ export function pageBefore(session: SessionView, journal: Journal, before: numbe
 export async function connect(
   request: Request,
   shown: () => Promise<SessionView | null>,
-  audience: Audience,
+  broadcast: Broadcast,
 ): Promise<Response> {
   if (request.headers.get('upgrade') !== 'websocket')
     return new Response('this address takes WebSocket connections only', { status: 426 });
@@ -38,7 +38,7 @@ export async function connect(
   if (mismatch !== null) return refuse(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
   const session = await shown();
   if (!session) return refuse(CLOSE_NO_SUCH_SESSION, 'no such session');
-  return audience.join(session, Number(searchParams.get('after') ?? 0));
+  return broadcast.join(session, Number(searchParams.get('after') ?? 0));
 }
 
 /** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
