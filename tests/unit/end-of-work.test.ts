@@ -73,6 +73,17 @@ describe('a turn in which helpers work', () => {
     expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
   });
 
+  it('that began while the work before it is saved ends by itself once they are done, with an answer of its own', () => {
+    const play = working();
+    play.report(text('First.'), result('First.', ['p1']));
+    play.prompt('p2', 'thread-2');
+    play.report(init, text('It counts.'), open('It counts.', ['p2']), { type: 'work-ended' });
+    play.report(saved(1), saved(2));
+    expect(play.closings('thread-1')).toEqual([expect.stringContaining('First.')]);
+    expect(play.closings('thread-2')).toEqual([expect.stringContaining('It counts.')]);
+    expect(play.state.phase.name).toBe('waiting');
+  });
+
   it('that is stopped ends as stopped, once its helpers have ended', () => {
     const play = working();
     play.report(open('It counts.', ['p1']));

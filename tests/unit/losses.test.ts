@@ -232,6 +232,8 @@ describe('a process that is gone while its disk is there', () => {
     const play = working();
     play.report(call('a', 'make one'), outcome('a', 'made'), call('b', 'send mail'), crashed);
     expect(lastAsked(play)).toContain('- Bash {"command":"send mail"}: outcome unknown');
+    expect(lastAsked(play)).toContain('look before you repeat it');
+    expect(lastAsked(play)).not.toContain('do not repeat it');
     expect(lastAsked(play)).not.toContain('make one');
   });
 

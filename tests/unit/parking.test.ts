@@ -55,6 +55,19 @@ describe('a limit of Claude', () => {
     expect(play.state.usage.inputTokens).toBe(10);
   });
 
+  it("is told in Cyrus's words, and what Claude Code says of it is not told beside them when the work goes on", () => {
+    const play = working();
+    const said = "You've hit your 5-hour limit · resets 1:19am (UTC)";
+    const message = { id: 'm-limit', role: 'assistant', model: '<synthetic>', content: [{ type: 'text', text: said }] };
+    play.report(line({ type: 'assistant', message, error: 'rate_limit', is_api_error_message: true }));
+    play.report(rejected(play.now + HOUR), usedUp(['p1']), saved(1));
+    play.deadline(HOUR + 60_000);
+    play.started();
+    play.report(init, text('I go on.'), result('Done.', [play.asked.at(-1)?.promptId ?? '']), saved(2));
+    expect(play.closings('thread-1')).toHaveLength(1);
+    expect(play.said('thread-1').join()).not.toContain(said);
+  });
+
   it("of one model's own does not put the work off: it goes on with another, and waits only if it meets the limit again", () => {
     const play = working();
     const resetsAt = play.now + 5 * 24 * HOUR;

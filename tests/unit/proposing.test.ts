@@ -65,6 +65,17 @@ describe('a turn that changed something', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
+  it("hands on the repository's own template for pull requests, if it has one", () => {
+    const play = new SessionPlay();
+    play.hasPullRequests = true;
+    play.prompt('p1');
+    play.started();
+    const work = { ...saved(1), pullRequestTemplate: '## What was changed' };
+    const effects = play.report(init, text('Mended.'), result('Mended.', ['p1']), work);
+    expect(proposalIn(effects)).toMatchObject({ template: '## What was changed' });
+    expect(proposing().effect).not.toHaveProperty('template');
+  });
+
   it('links the pull request in the thread before the answer, and once on the issue', () => {
     const { play, effect } = proposing();
     const effects = done(play, effect);

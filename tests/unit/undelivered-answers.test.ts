@@ -40,7 +40,9 @@ describe('what people said to a tool that it cannot be delivered to', () => {
     expect(play.state.phase).toMatchObject({ name: 'asking', about: { kind: 'permission' } });
     undeliverable(play, answered, 'answer-sandbox');
     expect(play.state.phase.name).toBe('starting');
-    expect(play.kinds(play.effects)).toContain('stop-sandbox');
+    expect(play.effects, 'the tool that may wait all the same is ended before the prompt comes').toContainEqual(
+      expect.objectContaining({ kind: 'stop-sandbox', turn: 1, inOrder: true }),
+    );
     expect(toldClaude(play)).toContain('You asked: Which?\nThe answer: This');
   });
 
