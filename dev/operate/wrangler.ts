@@ -1,5 +1,7 @@
 /** How commands reach Cloudflare: by wrangler, with the login of the person who runs them. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { binary } from '../processes.ts';
 import { PROJECT } from '../settings.ts';
 
@@ -22,7 +24,7 @@ export interface Host {
 
 const MOST_OUTPUT_BYTES = 64 * 1024 * 1024;
 
-/** Programs of this machine; wrangler is the project's own unless CYRUS_WRANGLER names another. */
+/** Programs of this machine. Wrangler and vite are the project's own; a folder CYRUS_PROGRAMS has others in their place, for tests. */
 export const machine: Host = {
   read(command, args, input) {
     const { status, stdout, stderr, error } = spawnSync(programOf(command), args, {
@@ -43,6 +45,7 @@ export const machine: Host = {
 const OWN = ['wrangler', 'vite'];
 
 function programOf(command: string): string {
-  if (command === 'wrangler' && process.env.CYRUS_WRANGLER) return process.env.CYRUS_WRANGLER;
+  const folder = process.env.CYRUS_PROGRAMS;
+  if (folder && existsSync(join(folder, command))) return join(folder, command);
   return OWN.includes(command) ? binary(command) : command;
 }

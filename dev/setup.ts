@@ -1,0 +1,58 @@
+/**
+ * `npm run setup`: takes an empty Cloudflare account to a running Cyrus. Each step says that it is done, or does it, so that the command
+ * may be repeated, and goes on where it broke off. `--dry-run` says what each step would do, and changes nothing.
+ */
+import { parseArgs } from 'node:util';
+import { messageOf } from '../src/lib/error.ts';
+import { UsageProblem } from './admin/usage.ts';
+import { readAnswers } from './operate/answers.ts';
+import { machineSetup } from './operate/setup-machine.ts';
+import { setUp } from './operate/setup-steps.ts';
+import { SetupProblem } from './settings.ts';
+
+const HELP = `npm run setup                    from an empty account to a running Cyrus
+
+  --name NAME            of the Worker; its database and bucket are named after it. Usually cyrus
+  --region REGION        where the database and the bucket are: weur, eeur, enam, wnam, apac or oc
+  --jurisdiction WHERE   eu or us: they never leave it; none if nothing is said
+  --plan PLAN            how Claude is paid for: pro, max, ultra (a subscription), or api (a key)
+  --yes                  ask nothing: what is not given takes its usual value
+  --dry-run              say what would be done, and change nothing`;
+
+async function main(): Promise<void> {
+  const given = parse(process.argv.slice(2));
+  if (given.help) {
+    console.log(HELP);
+    return;
+  }
+  const answers = await readAnswers(given);
+  const problem = await setUp(machineSetup(), answers, given['dry-run'] === true);
+  if (problem === null) return;
+  console.error(`cyrus: ${problem}`);
+  process.exitCode = 1;
+}
+
+function parse(args: string[]) {
+  const options = {
+    help: { type: 'boolean', short: 'h' },
+    name: { type: 'string' },
+    region: { type: 'string' },
+    jurisdiction: { type: 'string' },
+    plan: { type: 'string' },
+    yes: { type: 'boolean' },
+    'dry-run': { type: 'boolean' },
+  } as const;
+  try {
+    return parseArgs({ args, options, allowPositionals: false, strict: true }).values;
+  } catch (error) {
+    const [first = ''] = messageOf(error).split('. ');
+    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
+  }
+}
+
+main().catch((error: unknown) => {
+  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
+  const isKnown = error instanceof UsageProblem || error instanceof SetupProblem;
+  console.error('cyrus:', isKnown ? error.message : error);
+  process.exitCode = error instanceof UsageProblem ? 2 : 1;
+});

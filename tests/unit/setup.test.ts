@@ -1,0 +1,210 @@
+/** `npm run setup` on an imitated Cloudflare account: from nothing to a deployment, broken off anywhere, and repeated. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Account, emptyAccount, wrangler } from '../../dev/cloudflare/account.ts';
+import type { Answers } from '../../dev/operate/answers.ts';
+import { configurationOf } from '../../dev/operate/configuration.ts';
+import { deployConfiguration } from '../../dev/operate/configuration-file.ts';
+import { type DeployWorld, deploy } from '../../dev/operate/deploy-steps.ts';
+import { type SetupWorld, setUp } from '../../dev/operate/setup-steps.ts';
+
+const ADDRESS = 'https://cyrus.acme.workers.dev';
+const MIGRATIONS = 12;
+const answers: Answers = { name: 'cyrus', region: 'weur', jurisdiction: '', plan: 'max' };
+const toml = readFileSync(new URL('../../wrangler.toml', import.meta.url), 'utf8');
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cyrus-setup-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A machine with Docker on which `breaksAt`, the beginning of a command, fails. */
+function machine(account: Account, { breaksAt = '', files = new Map([['wrangler.toml', toml]]) } = {}) {
+  const ran: string[] = [];
+  const told: string[] = [];
+  let targets: string[] = [];
+  const read: DeployWorld['read'] = (command, args) => {
+    const words = [command, ...args].join(' ');
+    ran.push(words);
+    if (breaksAt !== '' && words.startsWith(breaksAt))
+      return { ok: false, out: '', err: '✘ [ERROR] the connection broke\n' };
+    if (command !== 'wrangler') return { ok: true, out: '', err: '' };
+    const { code, out, err } = wrangler(account, [...args], {
+      address: ADDRESS,
+      migrations: MIGRATIONS,
+      record: (line) => {
+        targets = JSON.parse(line).targets;
+      },
+    });
+    return { ok: code === 0, out, err };
+  };
+  const world: DeployWorld = {
+    read,
+    show: (command, args) => (read(command, args).ok ? null : 'exit code 1'),
+    tell: (words) => void told.push(words),
+    ask: async (url) => ({ status: url === `${ADDRESS}/ready` ? 200 : 404, words: '' }),
+    targets: () => targets,
+    sleep: async () => {},
+  };
+  const setup: SetupWorld = {
+    ...world,
+    toml: { read: () => files.get('wrangler.toml') ?? '', write: (text) => void files.set('wrangler.toml', text) },
+    secrets: {
+      file: (name) => join(folder, `${name}.secrets`),
+      read: (name) => JSON.parse(files.get(`${name}.json`) ?? '{}'),
+      write: (name, values) => {
+        files.set(`${name}.json`, JSON.stringify(values));
+        writeFileSync(
+          join(folder, `${name}.secrets`),
+          Object.entries(values)
+            .map((pair) => pair.join('='))
+            .join('\n'),
+        );
+      },
+    },
+    askSecret: async () => 'sk-ant-oat01-of-the-test',
+    configurationOf,
+    deploy: (name, args) => {
+      const { text, configuration } = deployConfiguration(files.get('wrangler.toml') ?? '', name);
+      const file = join(folder, 'wrangler.deploy.toml');
+      writeFileSync(file, text);
+      return deploy(world, { args, file, configuration, problems: [], commit: 'abcdef0123456789', url: null });
+    },
+    address: () => targets[0] ?? null,
+  };
+  return { setup, ran, told, files };
+}
+
+/** What commands change something in the account. */
+function changes(ran: string[]): string[] {
+  const changing =
+    /^wrangler (login|d1 create|d1 migrations apply|r2 bucket create|r2 bucket lifecycle add|deploy (?!--dry-run))/;
+  return ran.flatMap((words) => changing.exec(words)?.[1]?.trim() ?? []);
+}
+
+describe('a setup', () => {
+  it('takes an empty account to a deployment whose database and bucket are where they were asked for', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, told, ran } = machine(account);
+    expect(await setUp(setup, answers, false)).toBeNull();
+    expect(account.databases).toEqual([{ name: 'cyrus-db', location: 'weur', migrations: MIGRATIONS }]);
+    expect(account.buckets).toEqual([
+      { name: 'cyrus-logs', location: 'weur', rules: ['cyrus-unfinished-uploads', 'cyrus-doctor'] },
+    ]);
+    const worker = account.workers.cyrus;
+    expect(worker).toMatchObject({ database: 'cyrus-db', bucket: 'cyrus-logs', versions: [{ tag: 'abcdef012345' }] });
+    expect(Object.keys(worker?.secrets ?? {}).toSorted()).toEqual(
+      [
+        'ACCESS_PASSWORD',
+        'ADMIN_TOKEN',
+        'CLAUDE_CODE_OAUTH_TOKEN',
+        'ENCRYPTION_KEY',
+        'LINEAR_WEBHOOK_SECRET',
+      ].toSorted(),
+    );
+    expect(atob(worker?.secrets.ENCRYPTION_KEY ?? '')).toHaveLength(32);
+    expect(told.at(-1)).toContain(`${ADDRESS}/install`);
+    // The database is there, so its migrations come before the Worker.
+    expect(changes(ran).slice(-2)).toEqual(['d1 migrations apply', 'deploy']);
+    expect(JSON.stringify(told)).not.toContain(worker?.secrets.ADMIN_TOKEN);
+  });
+
+  it('changes nothing by itself when it is asked what it would do, however often', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, ran, told, files } = machine(account);
+    for (let times = 0; times < 2; times++) expect(await setUp(setup, { ...answers, plan: 'api' }, true)).toBeNull();
+    expect(account).toEqual(emptyAccount);
+    expect(changes(ran)).toEqual([]);
+    expect([...files]).toEqual([['wrangler.toml', toml]]);
+    expect(told).toContain('Database: cyrus-db is made in weur (would be done)');
+    expect(told).toContain('wrangler.toml: it is changed for cyrus: CLAUDE_CREDENTIAL = "api-key" (would be done)');
+  });
+
+  it('that is repeated makes nothing twice, and keeps every secret', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, files } = machine(account);
+    await setUp(setup, answers, false);
+    const before = structuredClone(account);
+    const again = machine(account, { files });
+    expect(await setUp(again.setup, answers, false)).toBeNull();
+    expect(account.databases).toEqual(before.databases);
+    expect(account.buckets).toEqual(before.buckets);
+    expect(account.workers.cyrus?.secrets).toEqual(before.workers.cyrus?.secrets);
+    expect(again.told).toContain('Secrets: all are there (done)');
+  });
+
+  it('from another clone makes no other key for what is encrypted already', async () => {
+    const account = structuredClone(emptyAccount);
+    await setUp(machine(account).setup, answers, false);
+    const key = account.workers.cyrus?.secrets.ENCRYPTION_KEY;
+    const elsewhere = machine(account);
+    expect(await setUp(elsewhere.setup, answers, false)).toBeNull();
+    expect(account.workers.cyrus?.secrets.ENCRYPTION_KEY).toBe(key);
+    expect(elsewhere.files.has('cyrus.json')).toBe(false);
+  });
+
+  it.each([
+    'docker',
+    'wrangler login',
+    'wrangler d1 list',
+    'wrangler d1 create',
+    'wrangler r2 bucket create',
+    'wrangler r2 bucket lifecycle add',
+    'vite build',
+    'wrangler deploy --dry-run',
+    'wrangler d1 migrations apply',
+    'wrangler deploy --config',
+  ])('that breaks off at %s says so, and goes on from there', async (breaksAt) => {
+    const whole = structuredClone(emptyAccount);
+    await setUp(machine(whole).setup, answers, false);
+    const account = structuredClone(emptyAccount);
+    const broken = machine(account, { breaksAt });
+    const problem = await setUp(broken.setup, answers, false);
+    expect(problem).toMatch(/it goes on from here\.$/);
+    expect(account.workers).toEqual({});
+    const secrets = broken.files.get('cyrus.json');
+    const again = machine(account, { files: broken.files });
+    expect(await setUp(again.setup, answers, false)).toBeNull();
+    if (secrets !== undefined) expect(again.files.get('cyrus.json')).toBe(secrets);
+    const shape = ({ databases, buckets, workers }: Account) => ({ databases, buckets, names: Object.keys(workers) });
+    expect(shape(account)).toEqual(shape(whole));
+  });
+
+  it('says which plan is needed where the account has no containers', async () => {
+    const account = { ...structuredClone(emptyAccount), loggedIn: true, isPaid: false };
+    expect(await setUp(machine(account).setup, answers, false)).toMatch(/^Plan: .*Choose the Workers Paid plan/);
+  });
+
+  it('keeps what is stored in a jurisdiction, and says so in wrangler.toml', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, files } = machine(account);
+    await setUp(setup, { ...answers, jurisdiction: 'eu' }, false);
+    expect(account.databases[0]?.location).toBe('eu');
+    expect(account.buckets[0]?.location).toBe('eu');
+    expect(files.get('wrangler.toml')?.match(/^jurisdiction = "eu"$/gm)).toHaveLength(2);
+  });
+
+  it('under another name shares nothing with the first', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup } = machine(account);
+    await setUp(setup, answers, false);
+    expect(await setUp(setup, { ...answers, name: 'cyrus-staging' }, false)).toBeNull();
+    expect(account.workers['cyrus-staging']).toMatchObject({
+      database: 'cyrus-staging-db',
+      bucket: 'cyrus-staging-logs',
+    });
+    expect(account.workers['cyrus-staging']?.secrets.ENCRYPTION_KEY).not.toBe(
+      account.workers.cyrus?.secrets.ENCRYPTION_KEY,
+    );
+  });
+
+  it('asks for the credential of Claude, and says where to put it if nobody is there to ask', async () => {
+    const { setup } = machine(structuredClone(emptyAccount));
+    expect(await setUp({ ...setup, askSecret: async () => null }, answers, false)).toMatch(
+      /^Secrets: CLAUDE_CODE_OAUTH_TOKEN is missing: put it into .*cyrus\.secrets/,
+    );
+  });
+});
