@@ -104,6 +104,13 @@ const variablesSchema = z.object({
   ADMIN_TOKEN: secret(24),
   ACCESS_PASSWORD: secret(12),
   SANDBOX_ENDPOINT_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
+  /** Where alerts go; each is optional. The addresses of Slack and of a dead man's switch are secrets themselves. */
+  ALERT_SLACK_URL: z.union([z.literal('').transform(() => null), address]).default(null),
+  ALERT_PAGERDUTY_KEY: z.union([z.literal('').transform(() => null), secret(20)]).default(null),
+  ALERT_PAGERDUTY_URL: address.default('https://events.pagerduty.com'),
+  ALERT_WEBHOOK_URL: z.union([z.literal('').transform(() => null), address]).default(null),
+  ALERT_WEBHOOK_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
+  HEARTBEAT_URL: z.union([z.literal('').transform(() => null), address]).default(null),
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
   ...claudeLimitVariables,
@@ -124,6 +131,13 @@ export interface LinearApp {
 
 /** How Claude is paid for, with the credential that goes into every request. */
 export type ClaudeAccess = { mode: ClaudeCredential; secret: string };
+
+/** Where people are told that something is wrong; null: not there. */
+export interface AlertChannels {
+  slack: { url: string } | null;
+  pagerduty: { url: string; key: string } | null;
+  webhook: { url: string; secret: string } | null;
+}
 
 export interface Config {
   environment: 'production' | 'local';
@@ -156,6 +170,8 @@ export interface Config {
   oldEncryptionKey: string | null;
   adminToken: string;
   accessPassword: string;
+  /** `heartbeatUrl`: is asked while everything is as it should be; what hears nothing from it tells people. */
+  alerts: AlertChannels & { heartbeatUrl: string | null };
   /** Variables that are set and change nothing, each as a sentence for the operator. */
   ignored: readonly string[];
   /** No turn begins; what runs is finished, and people are answered. */
@@ -211,6 +227,7 @@ function checkConfig(env: object): Config {
   const sandbox = sandboxChoice(variables, problems);
   const app = gitHubApp(variables, problems);
   problems.push(...unsafeAddresses(variables));
+  const alerts = alertChannels(variables, problems);
   const keys = encryptionKeys(variables, problems);
   if (!access || !sandbox || app === undefined || problems.length > 0) throw new ConfigError(problems);
   return {
@@ -245,6 +262,7 @@ function checkConfig(env: object): Config {
     limits: readClaudeLimits(variables, access.mode, access.tokens),
     sandbox,
     ...keys,
+    alerts,
     ignored: ignoredVariables(variables, access.mode),
     adminToken: variables.ADMIN_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
@@ -343,6 +361,20 @@ function sandboxChoice(variables: Variables, problems: string[]): Config['sandbo
   return { kind: 'endpoint', url, secret: endpointSecret };
 }
 
+function alertChannels(variables: Variables, problems: string[]): Config['alerts'] {
+  const { ALERT_SLACK_URL: slack, ALERT_PAGERDUTY_KEY: key, ALERT_PAGERDUTY_URL: pagerDutyUrl } = variables;
+  const { ALERT_WEBHOOK_URL: url, ALERT_WEBHOOK_SECRET: webhookSecret, HEARTBEAT_URL: heartbeatUrl } = variables;
+  if (url !== null && webhookSecret === null) {
+    problems.push('ALERT_WEBHOOK_URL is set but ALERT_WEBHOOK_SECRET is not: what is sent there is signed with it');
+  }
+  return {
+    slack: slack === null ? null : { url: slack },
+    pagerduty: key === null ? null : { url: pagerDutyUrl, key },
+    webhook: url === null || webhookSecret === null ? null : { url, secret: webhookSecret },
+    heartbeatUrl,
+  };
+}
+
 /** Variables that name where tokens, code or people are sent. */
 const OUTGOING = [
   'LINEAR_API_URL',
@@ -354,6 +386,10 @@ const OUTGOING = [
   'ANTHROPIC_API_URL',
   'GITHUB_API_URL',
   'SANDBOX_ENDPOINT_URL',
+  'ALERT_SLACK_URL',
+  'ALERT_PAGERDUTY_URL',
+  'ALERT_WEBHOOK_URL',
+  'HEARTBEAT_URL',
 ] as const;
 
 /** A problem for each address over which a token could be read on its way. */

@@ -1,12 +1,15 @@
 /** The Worker: its routes, and the Durable Object classes it exports. */
+import { env as bindings, waitUntil } from 'cloudflare:workers';
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
 import { ConfigError } from './config.ts';
 import { ClaudeAccount } from './gateway/claude/account.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
-import { log } from './observability/log.ts';
+import { log, onLog } from './observability/log.ts';
+import { tellOfLog } from './operations/alerts/tell.ts';
 import { Operations } from './operations/operations.ts';
+import { watch } from './operations/watch.ts';
 import type { ApiError } from './protocol/api.ts';
 import { WorkspaceQueue } from './queue/workspace-queue.ts';
 import { doctor } from './routes/admin/doctor.ts';
@@ -91,4 +94,12 @@ export {
   SmallSandboxContainer,
   WorkspaceQueue,
 };
-export default app;
+
+onLog((event, record) => tellOfLog(bindings, waitUntil, event, record));
+
+/** The cron trigger of wrangler.toml, every five minutes. */
+async function scheduled(_controller: ScheduledController, env: Env): Promise<void> {
+  await watch(env);
+}
+
+export default Object.assign(app, { scheduled });

@@ -50,6 +50,8 @@ const PURE = [
   'src/linear/webhooks/session-source.ts',
   'src/linear/webhooks/webhook.ts',
   'src/operations/webhook-record.ts',
+  'src/operations/alerts/alert.ts',
+  'src/operations/alerts/from-log.ts',
   'src/queue/fair-queue.ts',
 ];
 /** It decides without knowing what people are told with, or by whom. */

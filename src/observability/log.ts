@@ -84,6 +84,14 @@ export function log(event: LogEvent, fields: LogFields = {}): void {
     record[name] = forbiddenNames.has(name.toLowerCase()) ? REDACTED : loggable(value);
   }
   WRITERS[level](JSON.stringify(record));
+  listener?.(event, record);
+}
+
+let listener: ((event: string, record: Readonly<Record<string, unknown>>) => void) | null = null;
+
+/** Has every line told to somebody beside the log, as it is written there. @param listen must not throw, and not log */
+export function onLog(listen: typeof listener): void {
+  listener = listen;
 }
 
 /** Looked up at each call: tests and the platform may replace them. */

@@ -19,6 +19,7 @@ import {
 } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
+import { alerts } from './alerts.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
 import { settings } from './settings.ts';
@@ -66,6 +67,7 @@ admin.use('/workspaces/:id/*', async (c, next) => {
 admin.route('/', workspaces);
 admin.route('/', usage);
 admin.route('/', settings);
+admin.route('/', alerts);
 admin.route('/', mcpServers);
 
 admin.get('/workspaces/:id/repositories', async (c) =>

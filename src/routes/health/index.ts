@@ -1,7 +1,7 @@
 /** `GET /health` and `GET /ready`. Open to everybody. */
 import { Hono } from 'hono';
+import { readiness } from '../../operations/readiness.ts';
 import { settledConfig } from '../../store/settings.ts';
-import { readiness } from './readiness.ts';
 
 export const health = new Hono<{ Bindings: Env }>();
 

@@ -1,0 +1,87 @@
+/** Which lines of the log somebody is told of at once, and in which words (pure). */
+import type { Alert, Severity } from './alert.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+interface Telling {
+  severity: Severity;
+  /** What makes it the same alert when it comes again, beside the event. */
+  by?: string;
+  words: (text: (name: string) => string) => string;
+  remedy: string;
+}
+
+const PAGE = 'The page of the session says more.';
+
+/** By the event of the line. What is not here is found by the look at the deployment every five minutes, or concerns nobody at once. */
+const TELLINGS: Record<string, Telling> = {
+  'alert.gateway.decoy_caught': {
+    severity: 'critical',
+    by: 'session',
+    words: (text) =>
+      `A sandbox tried to send the decoy credential or a secret to ${text('host')}: the session was stopped`,
+    remedy:
+      'Look at the requests on the page of the session: something in its repository or issue collects credentials.',
+  },
+  'alert.linear.reinstall_needed': {
+    severity: 'error',
+    by: 'workspace',
+    words: (text) => `Linear takes the tokens of the workspace ${text('workspace')} no more: Cyrus cannot answer there`,
+    remedy: 'Open /install and add Cyrus to the workspace again; repositories and sessions stay.',
+  },
+  'alert.claude.token_refused': {
+    severity: 'critical',
+    by: 'name',
+    words: (text) => `Claude’s API does not take the token "${text('name')}": ${text('message')}`,
+    remedy: 'Store another: npx wrangler secret put CLAUDE_CODE_OAUTH_TOKEN (or ANTHROPIC_API_KEY).',
+  },
+  'alert.claude.plan_exceeded': {
+    severity: 'warning',
+    by: 'name',
+    words: (text) =>
+      `The plan of the token "${text('name')}" is used up; Claude’s API goes on for usage credits, up to $${text('allowedUsd')}`,
+    remedy: 'CLAUDE_OVERAGE_USD says how much is allowed; 0 lets sessions wait for the reset.',
+  },
+  'alert.sandbox.gateway_unreachable': {
+    severity: 'error',
+    words: (text) => `The sandbox of ${text('issue')} cannot reach this deployment at ${text('address')}`,
+    remedy: 'Correct PUBLIC_URL, or the network of the sandbox server.',
+  },
+  'alert.linear.webhook_misfit': {
+    severity: 'warning',
+    by: 'kind',
+    words: (text) =>
+      `Webhooks ${text('kind')} of Linear came in a shape that this version does not know, and were dropped`,
+    remedy: 'Update Cyrus.',
+  },
+  'alert.settings.misfit': {
+    severity: 'warning',
+    by: 'setting',
+    words: (text) =>
+      `The stored setting ${text('setting')} does not fit the variables and is passed over: ${text('why')}`,
+    remedy: 'npm run settings -- list shows what counts; set it again or unset it.',
+  },
+  'session.effect.given_up': {
+    severity: 'error',
+    by: 'effect',
+    words: (text) =>
+      `For ${text('issue')} something was given up after ${text('attempts')} tries: ${text('effect')} (${text('reason')})`,
+    remedy: PAGE,
+  },
+};
+
+/** @param record the line, already redacted @returns null: nobody is told of it */
+export function alertOf(event: string, record: Fields): Alert | null {
+  const text = (name: string) => String(record[name] ?? 'an unnamed one').slice(0, 300);
+  if (event === 'session.turn.ended') {
+    if (record.outcome !== 'failed') return null;
+    const words = `Work on ${text('issue')} failed: ${text('reason')}`.slice(0, 1_000);
+    return { key: 'session.turn_failed', severity: 'warning', words, remedy: PAGE };
+  }
+  const telling = Object.hasOwn(TELLINGS, event) ? TELLINGS[event] : undefined;
+  if (!telling) return null;
+  const { severity, by, words, remedy } = telling;
+  const name = event.replace(/^alert\./, '');
+  const key = by === undefined ? name : `${name}:${text(by)}`;
+  return { key: key.slice(0, 200), severity, words: words(text).slice(0, 1_000), remedy };
+}
