@@ -110,6 +110,8 @@ const variablesSchema = z.object({
   ALERT_PAGERDUTY_URL: address.default('https://events.pagerduty.com'),
   ALERT_WEBHOOK_URL: z.union([z.literal('').transform(() => null), address]).default(null),
   ALERT_WEBHOOK_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
+  /** Reads the metrics and nothing else; without it ADMIN_TOKEN does. */
+  METRICS_TOKEN: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   HEARTBEAT_URL: z.union([z.literal('').transform(() => null), address]).default(null),
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
@@ -169,6 +171,7 @@ export interface Config {
   /** The key before: what was encrypted with it is still read. Null: there is none. */
   oldEncryptionKey: string | null;
   adminToken: string;
+  metricsToken: string | null;
   accessPassword: string;
   /** `heartbeatUrl`: is asked while everything is as it should be; what hears nothing from it tells people. */
   alerts: AlertChannels & { heartbeatUrl: string | null };
@@ -265,6 +268,7 @@ function checkConfig(env: object): Config {
     alerts,
     ignored: ignoredVariables(variables, access.mode),
     adminToken: variables.ADMIN_TOKEN,
+    metricsToken: variables.METRICS_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
     paused: variables.PAUSED,
   };

@@ -18,6 +18,7 @@ import { gateway, gatewayForContainers } from './routes/gateway/index.ts';
 import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
 import { hasNetworkSandboxes } from './routes/gateway/placement.ts';
 import { health } from './routes/health/index.ts';
+import { metrics } from './routes/health/metrics.ts';
 import { install } from './routes/install/index.ts';
 import { oauth } from './routes/install/oauth.ts';
 import { access } from './routes/middleware/browser-access.ts';
@@ -46,6 +47,7 @@ app.route('/gateway', gateway);
 app.route('/api/admin/doctor', doctor);
 app.route('/api/admin', admin);
 app.route('/', health);
+app.route('/', metrics);
 
 app.use(access);
 app.route('/api/sessions', sessions);

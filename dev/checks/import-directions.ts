@@ -52,6 +52,7 @@ const PURE = [
   'src/operations/webhook-record.ts',
   'src/operations/alerts/alert.ts',
   'src/operations/alerts/from-log.ts',
+  'src/operations/metrics/families.ts',
   'src/queue/fair-queue.ts',
 ];
 /** It decides without knowing what people are told with, or by whom. */
