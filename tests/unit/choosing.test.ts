@@ -5,6 +5,7 @@ import { defaultWorkspaceSettings, workspaceSettingsSchema } from '../../src/pro
 import { fromIssueChange } from '../../src/session/inbound/webhook-to-event.ts';
 import { vouchedDescription, type WishEdit, withWishEdit } from '../../src/session/lifecycle/start/wish-edits.ts';
 import { repositoryWish, wishesIn } from '../../src/session/lifecycle/start/wishes.ts';
+import { SessionPlay } from './support/session-play.ts';
 
 describe('no wish is', () => {
   it.each([
@@ -78,6 +79,14 @@ describe('an edit of the description', () => {
     expect(edited({ id: 'm' }, 'a [repo=acme/shop]', 'b [repo=acme/shop]')).toBeUndefined();
     expect(edited(null, 'a', '[repo=acme/evil]')).toBeUndefined();
     expect(edited({ id: 'm' }, 7, '[repo=acme/evil]')).toBeUndefined();
+  });
+
+  it('is kept with the session, for its starts to judge by', () => {
+    const play = new SessionPlay();
+    const wishes = { by: mallory, was: '[repo=acme/shop]' };
+    const item = { edit: { author: 'M', description: '[repo=acme/evil]' } };
+    play.play({ type: 'context-arrived', id: 'c1', item, wishes });
+    expect(play.state.wishEdits).toEqual([wishes]);
   });
 
   it('by somebody who may not give work leaves the wishes as they were, and says whose does not count', () => {
