@@ -32,6 +32,8 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE']);
 /** What else the gateway has (events, checkpoints, the cache, patches, shared files) only the server itself asks for. */
 const PATHS = /^\/(anthropic|git|modules|mcp)\//;
 const LFS_BATCH = /^\/git\/[^?]*\/info\/lfs\/objects\/batch$/;
+/** Most connections of a session at a time. Whose each one is, is looked up in lists of the machine, which costs every session's server. */
+export const MAX_CONNECTIONS = 512;
 /** Longer than a client leaves between two requests, so that it does not meet a connection that is being closed. */
 const KEEP_ALIVE_MS = 75_000;
 /** A connection to the gateway that rests longer may have been closed there. */
@@ -90,6 +92,7 @@ export class GatewayProxy {
     };
     server.on('request', (request, response) => take(request, response, false));
     server.on('checkContinue', (request, response) => take(request, response, true));
+    server.maxConnections = MAX_CONNECTIONS;
     server.on('clientError', (_error, socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findPeer, tellsPeers } from '../../container/gateway/peers.ts';
-import { allowedPath, GatewayProxy } from '../../container/gateway/proxy.ts';
+import { allowedPath, GatewayProxy, MAX_CONNECTIONS } from '../../container/gateway/proxy.ts';
 import { openAccess, type SessionAccess } from '../../container/gateway/session-access.ts';
 import { sessionPaths } from '../../container/paths.ts';
 import { sessionEnvironment } from '../../container/process/environment.ts';
@@ -191,6 +191,21 @@ describe('the way to the gateway', () => {
     await expect(fetch(`${way.url}/anthropic/v1/messages`).then((cut) => cut.text())).rejects.toThrow();
     way.close();
     handler = (_request, response) => void response.end();
+  });
+
+  test('a session has so many connections at a time and no more, and later ones again', async () => {
+    handler = (_request, response) => response.end('served');
+    const port = Number(new URL(way.url).port);
+    const sockets = Array.from({ length: MAX_CONNECTIONS + 50 }, () =>
+      connect(port, '127.0.0.1').on('error', () => {}),
+    );
+    let closed = 0;
+    for (const socket of sockets) socket.on('close', () => (closed += 1));
+    await eventually(() => closed >= 50, 'those beyond the limit to be closed', 10_000);
+    expect(closed).toBe(50);
+    for (const socket of sockets) socket.destroy();
+    await eventually(() => closed === sockets.length, 'the end of all', 10_000);
+    expect(await raw('GET /anthropic/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toContain('served');
   });
 
   test('a gateway that is away is a 502 in words', async () => {
