@@ -1,6 +1,6 @@
 /**
  * Submodules, as `.gitmodules` of the checked-out commit names them: those that the gateway lets the session read are fetched, one
- * level deep; the others stay empty and are named. Where each comes from is the gateway's decision, by the address as it stands there.
+ * level deep; the others stay empty and are named. Where each comes from is the gateway's decision, by the address as it is there.
  */
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';

@@ -64,8 +64,10 @@ export function placesOf(glossary: string): { term: string; file: string }[] {
 
 /** Where a text uses what is forbidden: line (counted from 1) and phrase. */
 export function uses(text: string, banned: readonly Banned[]): { line: number; phrase: string }[] {
+  // A name is several words.
+  const words = text.replace(/([a-z0-9])(?=[A-Z])/g, '$1 ');
   return banned.flatMap(({ phrase, pattern }) =>
-    [...text.matchAll(pattern)].map(({ index }) => ({ line: text.slice(0, index).split('\n').length, phrase })),
+    [...words.matchAll(pattern)].map(({ index }) => ({ line: words.slice(0, index).split('\n').length, phrase })),
   );
 }
 

@@ -24,6 +24,7 @@ describe('the check of the vocabulary', () => {
     ['an identifier’s comment', '/** A loss is made good. */', 1],
     ['a text that people read', "const text = 'Whoever asked';", 1],
     ['a comment that goes on in the next line', '/**\n * An upload that was tried in\n * vain.\n */', 2],
+    ['an identifier', 'const lossMadeGood = 1;', 1],
     ['a name of a test', "it('starts anew for whoever asks', () => {});", 1],
   ])('refuses an old word in %s, with its line', (_, text, line) => {
     expect(uses(text, banned)).toEqual([{ line, phrase: expect.any(String) }]);

@@ -95,7 +95,7 @@ async function recovers(stack: Stack): Promise<void> {
   within('Recovered after', Date.now() - since, 25_000);
 }
 
-async function standsInLine(stack: Stack): Promise<void> {
+async function waitsInQueue(stack: Stack): Promise<void> {
   const first = await assign(stack, 'The first', '[script: steps 6 500] Take your time.');
   await until('the first to work', async () => (await first.session.read()).session.phase === 'working');
   const second = await assign(stack, 'The second');
@@ -161,7 +161,7 @@ async function limits(run: Run, folder: string): Promise<void> {
     await run.promise('An overload (529) makes another model take over', () => fallsBack(stack));
     await run.promise('An API that never answers is noticed in the configured time', () => noticesSilence(stack));
     await run.promise('A stream that stalls recovers', () => recovers(stack));
-    await run.promise('A session beyond the cap waits in the queue until its turn comes', () => standsInLine(stack));
+    await run.promise('A session beyond the cap waits in the queue until its turn comes', () => waitsInQueue(stack));
     await run.promise('A refused token (401) ends the turn within 5 s, and every turn until it is accepted', () =>
       stopsAtOnce(stack),
     );

@@ -24,7 +24,7 @@ const MAGIC =
 /** A number of an issue or a pull request: `#1`, `GH-1`, `owner/name#1`, GitLab's `!1`. */
 const NUMBER = /(?<![&\w])(GH-)(?=\d)|(?<!&)(#)(?=\d)|(?<![\w!])(!)(?=\d)/gi;
 const ANY_KEY = /\b([A-Za-z][A-Za-z0-9]{0,9})-(?=\d+\b)/g;
-/** The same as it stands by itself, not as part of a path or a longer name. */
+/** The same as it is by itself, not as part of a path or a longer name. */
 const KEY = /(?<![\w/.@-])([A-Za-z][A-Za-z0-9]{0,9})-(?=\d+\b)/g;
 /** Names of standards, which are no issues of anybody's. */
 const STANDARDS =

@@ -57,7 +57,7 @@ export class Standings {
   }
 }
 
-/** The session's object says where it stands, the database whether workspace and repository are still Cyrus's. */
+/** The session's object says its state, the database whether workspace and repository are still Cyrus's. */
 async function askSession(env: Env, config: Config, claims: Claims): Promise<Standing> {
   const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(claims.s));
   const [standing, lost] = await Promise.all([session.standing(claims.g), groundLost(env, config, claims)]);

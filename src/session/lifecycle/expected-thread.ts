@@ -105,7 +105,7 @@ export function ownEcho(state: SessionState, event: EventOf<'prompted'>) {
  * Linear tells of a thread that Cyrus opened for a request whose own thread came meanwhile, or which was withdrawn: it bears the
  * session's page from its beginning, and nobody asks anything in it. The outcome of its opening tells it so.
  */
-export function isOpenedInVain(
+export function isOpenedTwice(
   state: SessionState,
   { agentSessionId, promptId, links = [] }: EventOf<'prompted'>,
 ): boolean {

@@ -1,7 +1,7 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
 
 import type { Role } from '../../protocol/settings/repository.ts';
-import { endExpectation, isOpenedInVain, noteAsk, ownEcho } from './expected-thread.ts';
+import { endExpectation, isOpenedTwice, noteAsk, ownEcho } from './expected-thread.ts';
 import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
@@ -34,7 +34,7 @@ import { parkedWords } from './turn/usage-limit.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const echo = ownEcho(step.state, told);
-  if (echo === null && isOpenedInVain(step.state, told)) return;
+  if (echo === null && isOpenedTwice(step.state, told)) return;
   const event = echo ?? told;
   endExpectation(step, event, true);
   const { promptId, author, person, source, text, at } = event;

@@ -26,7 +26,7 @@ import {
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { safeMarkdown } from '../narration/safe-text.ts';
-import { beginAnew, beginAnewElsewhere, tellBesides } from '../turn/restart.ts';
+import { restartElsewhereWith, restartWith, tellBesides } from '../turn/restart.ts';
 import { askPermission, decideAsBefore, keepDecision, repeatPermission, withdrawPermission } from './answer.ts';
 import { choiceValue, listWords, readChoice, readChoices, withoutIds } from './choices.ts';
 import { closedWithin, nextIndex, type Reply, type Standing, standingQuestion } from './open-question.ts';
@@ -238,7 +238,7 @@ export function takeReply(step: Step, phase: Asking<'claude'>, prompt: TurnPromp
   const answers = answersOf(answered);
   if (!answered.isLive) {
     const told = answersInWords(answers);
-    beginAnew(step, turn, answered.before === undefined ? told : `${answered.before}\n\n${told}`);
+    restartWith(step, turn, answered.before === undefined ? told : `${answered.before}\n\n${told}`);
     return;
   }
   step.enter({ name: 'working', since: step.now, turn });
@@ -311,7 +311,7 @@ export function loseQuestions(step: Step): void {
  */
 function tellUndelivered(step: Step, told: string): void {
   const { phase } = step.state;
-  if (phase.name === 'working') beginAnewElsewhere(step, phase.turn, told);
+  if (phase.name === 'working') restartElsewhereWith(step, phase.turn, told);
   // Its process is gone, and another one on its way.
   if (phase.name === 'starting') tellBesides(step, phase, told);
   if (phase.name !== 'asking' || phase.about.kind === 'repository') return;

@@ -7,10 +7,10 @@ import { handOver, resumeWith } from './turn.ts';
  * Ends what may still wait there, and goes on with the turn.
  * @param told what people said, for Claude
  */
-export function beginAnewElsewhere(step: Step, turn: Turn, told: string): void {
+export function restartElsewhereWith(step: Step, turn: Turn, told: string): void {
   // The tool may be waiting all the same, and would hold up every prompt after it.
   step.effect({ kind: 'stop-sandbox', id: step.context.newId(), turn: turn.number, inOrder: true });
-  beginAnew(step, turn, told);
+  restartWith(step, turn, told);
 }
 
 /** The next process, which is on its way, is told it too. */
@@ -24,7 +24,7 @@ export function tellBesides(step: Step, phase: Extract<PhaseState, { name: 'star
 }
 
 /** The turn goes on under a new number: a stop was sent for the old one, under which the prompt would be dropped. */
-export function beginAnew(step: Step, turn: Turn, told: string): void {
+export function restartWith(step: Step, turn: Turn, told: string): void {
   const number = step.state.turns + 1;
   step.set({ turns: number });
   resumeWith(
