@@ -237,6 +237,16 @@ describe('a process that is gone while its disk is there', () => {
     expect(lastAsked(play)).not.toContain('make one');
   });
 
+  it('and had nothing of the turn at work is no loss of that turn', () => {
+    const play = working();
+    play.report(result('Done.', ['p1']), saved(1));
+    play.prompt('p2');
+    play.started(undefined, 'working');
+    play.report({ ...crashed, prompts: { read: ['p1'], unread: [] } } as SandboxEventBody);
+    expect(play.state.phase).toMatchObject({ turn: { number: 2, losses: 0 } });
+    expect(play.said('thread-1').join()).not.toContain('ended unexpectedly');
+  });
+
   it('together with its sandbox is one loss, not two', () => {
     const play = working();
     play.report(call('a', 'make one'), outcome('a', 'made'));

@@ -121,6 +121,15 @@ describe('a limit of Claude', () => {
     }
   });
 
+  it('of which there is room earlier is waited for a moment longer, as long by any clock', () => {
+    const play = parked();
+    play.play({ type: 'effect-done', effect: { kind: 'find-room' }, result: { kind: 'room', at: play.now } });
+    const { until } = phaseOf(play);
+    expect(until - play.now).toBeLessThan(60_000);
+    play.play({ type: 'clock-moved', by: -HOUR });
+    expect(phaseOf(play).until).toBe(until - HOUR);
+  });
+
   it('is waited for whatever the sandbox still reports', () => {
     const play = parked();
     play.report({ type: 'cli-exited', code: null, signal: 'SIGTERM', duringTurn: false, cause: 'stop' });
