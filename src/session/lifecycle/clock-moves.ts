@@ -3,6 +3,7 @@
  * wait lasts as long as it would have, and only displayed times differ. Pure; times in ms since the epoch.
  */
 import { nextDeadline } from './model/deadlines.ts';
+import { movedLags } from './model/linear-clock.ts';
 import { OPENING, type SessionState } from './model/state.ts';
 import type { Request } from './requests.ts';
 
@@ -45,7 +46,8 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
   const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
   const { closedQuestions, queue } = state;
   const moved = { ...phase, since: phase.since + by };
-  const asked = (request: Request) => movedRequest(request, by);
+  // Once Linear's clock is known every request has its time by that.
+  const asked = (request: Request) => (state.lags ? request : movedRequest(request, by));
   if ('turn' in moved) {
     const { startedAt, prompts } = moved.turn;
     moved.turn = { ...moved.turn, startedAt: startedAt + by, prompts: prompts.map(asked) };
@@ -65,6 +67,7 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
     ...(expectedThread &&
       expectedThread.since !== OPENING && { expectedThread: { ...expectedThread, since: expectedThread.since + by } }),
     ...(alsoExpected && { alsoExpected: alsoExpected.map((one) => ({ ...one, since: one.since + by })) }),
+    ...movedLags(state, by),
     ...(overAt && { overAt: overAt + by }),
     ...(saveDue && { saveDue: saveDue + by }),
     // What people write is told from what they wrote before by these times.

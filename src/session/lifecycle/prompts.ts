@@ -5,6 +5,7 @@ import { endExpectation, isOpenedTwice, noteAsk, ownEcho } from './expected-thre
 import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
+import { linearTimeOf } from './model/linear-clock.ts';
 import {
   currentTurn,
   isAsking,
@@ -57,8 +58,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
   const thread = event.agentSessionId ?? latestThread(step.state);
   const isNew = thread !== null && threadKnown(step.state, thread) === undefined;
-  // The clock here may be behind Linear's, by which a stop says what it concerns.
-  const askedAt = at ?? Math.max(step.now, step.state.linearNow ?? 0);
+  // By Linear's clock, by which a stop says what it concerns.
+  const askedAt = at ?? Math.max(linearTimeOf(step.state, step.now), step.state.linearNow ?? 0);
   noteAsk(step, event, askedAt);
   hear(step, event);
   // The request that was known by its notification already. A thread's own event bears the thread's id.
@@ -310,5 +311,10 @@ export function tellEdit(step: Step): void {
   step.record({ kind: 'notice', level: 'info', text: 'The issue was changed; Claude will be told.' });
   const promptId = editDue.id;
   step.keepPrompt(promptId, edits.map(contextText).join('\n\n'));
-  fold(step, phase, { promptId, agentSessionId: null, askedAt: phase.turn.startedAt, stage: 'received' });
+  fold(step, phase, {
+    promptId,
+    agentSessionId: null,
+    askedAt: linearTimeOf(step.state, phase.turn.startedAt),
+    stage: 'received',
+  });
 }

@@ -10,6 +10,7 @@ import { threadExpected } from './expected-thread.ts';
 import { issueTold, statusChanged } from './issue-changes.ts';
 import { isSilenceTrouble } from './model/deadlines.ts';
 import type { EventOf, SessionEvent } from './model/events.ts';
+import { withLag } from './model/linear-clock.ts';
 import { saveDueAfter } from './model/standing.ts';
 import { currentTurn, type SessionState } from './model/state.ts';
 import { Step, type Transition } from './model/transition.ts';
@@ -30,7 +31,7 @@ import { lookForSandbox } from './turn/turn.ts';
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
   const step = new Step(state, context);
   if ('at' in event && event.at !== undefined) {
-    step.set({ linearNow: Math.max(state.linearNow ?? 0, event.at) });
+    step.set({ linearNow: Math.max(state.linearNow ?? 0, event.at), lags: withLag(state, event.at, context.now) });
   }
   switch (event.type) {
     case 'prompted':

@@ -56,6 +56,7 @@ export class World {
 
   // Trouble.
   readonly #hasTrouble: boolean;
+  readonly #linearAhead: number;
   /** What was said while Claude asked: an answer, or a request of its own. */
   readonly #maybeAnswers = new Set<string>();
   /** Questions that wait in the CLI, and how many it has asked. */
@@ -68,10 +69,19 @@ export class World {
   #generation = 1;
   #disks = 1;
 
-  constructor(seed: number, hasTrouble = false) {
+  /** @param linearAhead how far Linear's clock is ahead of the Worker's, in ms */
+  constructor(seed: number, hasTrouble = false, linearAhead = 0) {
+    this.#linearAhead = linearAhead;
+    // Far from the beginning of time, before which Linear's clock has none.
+    if (linearAhead !== 0) this.play.now += 24 * 3_600_000;
     this.#seed = seed;
     this.random = new Random(seed);
     this.#hasTrouble = hasTrouble;
+  }
+
+  /** The time by Linear's clock. */
+  get #linearNow(): number {
+    return this.play.now + this.#linearAhead;
   }
 
   #happens(share: number): boolean {
@@ -93,7 +103,7 @@ export class World {
   ask(): void {
     const id = `p${++this.#asked}`;
     const thread = `thread-${1 + this.random.below(3)}`;
-    const at = this.play.now;
+    const at = this.#linearNow;
     this.requests.set(id, { at, thread });
     this.#send({
       type: 'prompted',
@@ -114,7 +124,7 @@ export class World {
     const { requestId, kind } = phase.about;
     const id = `a${++this.#asked}`;
     const thread = `thread-${1 + this.random.below(3)}`;
-    const at = this.play.now;
+    const at = this.#linearNow;
     this.requests.set(id, { at, thread });
     this.#maybeAnswers.add(id);
     const said = { type: 'prompted', promptId: id, author: 'Ada' } as const;
@@ -138,7 +148,7 @@ export class World {
   }
 
   stop(): void {
-    const at = this.play.now;
+    const at = this.#linearNow;
     const thread = `thread-${1 + this.random.below(3)}`;
     const id = `stop-${at}`;
     const how = this.random.next();

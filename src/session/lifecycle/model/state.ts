@@ -353,6 +353,8 @@ export interface SessionState {
   stoppedAt?: number;
   /** The latest time that Linear gave for anything, by its clock. */
   linearNow?: number;
+  /** How much later its last events arrived, see linear-clock.ts; left out before. */
+  lags?: number[];
   /** A request whose thread has not arrived yet. */
   expectedThread: ExpectedThread | null;
   /** Others of that kind, which come after it, oldest first; left out before the first. */

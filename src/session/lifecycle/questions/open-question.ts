@@ -1,6 +1,7 @@
 /** The open question, those that were open before, and which of them a prompt answers (pure). */
 
 import type { EventOf, SessionEvent } from '../model/events.ts';
+import { ownTimeOf } from '../model/linear-clock.ts';
 import { type ClaudeQuestion, type ClosedQuestion, type SessionState, threadsOf } from '../model/state.ts';
 import { type Choice, questionTag, readChoice, readValue } from './choices.ts';
 import { permissionChoices } from './permissions.ts';
@@ -84,7 +85,7 @@ export function meaningOf(
 ): Meaning {
   const { answers, author, source, text } = event;
   if (answers === null) return { kind: 'none' };
-  const at = event.at ?? now;
+  const at = event.at === undefined ? now : ownTimeOf(state, event.at);
   const standing = standingQuestion(state);
   const reply = { text, author, at, isFromPage: source === 'page' };
   const named = answers ?? namedInText(state, standing, text);

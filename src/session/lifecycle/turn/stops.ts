@@ -6,6 +6,7 @@
 import type { Withdrawal } from '../issue-news.ts';
 import { PULL_REQUEST_LANE } from '../model/effects.ts';
 import type { EventOf } from '../model/events.ts';
+import { linearTimeOf } from '../model/linear-clock.ts';
 import {
   currentTurn,
   type Halt,
@@ -72,7 +73,9 @@ export function isStoppedBefore(step: Step, at: number | undefined): boolean {
 function dropExpected(step: Step, at: number | null): void {
   const { expectedThread, alsoExpected = [] } = step.state;
   const all = expectedThread ? [expectedThread, ...alsoExpected] : alsoExpected;
-  const [next, ...later] = all.filter((one) => !isAskedBy({ askedAt: one.at ?? one.since }, at));
+  const [next, ...later] = all.filter(
+    (one) => !isAskedBy({ askedAt: one.at ?? linearTimeOf(step.state, one.since) }, at),
+  );
   step.set({ expectedThread: next ?? null });
   if (alsoExpected.length > 0) step.set({ alsoExpected: later });
 }
@@ -203,7 +206,7 @@ function halt(step: Step, stop: Stop): boolean {
   if (phase.name === 'waiting') return false;
   const isEarlier = (request: Request) => isAskedBy(request, stop.at);
   // What Claude has been given meanwhile is in the same process.
-  const isOver = isTurnAskedBy(phase.turn, stop.at) || queue.some((one) => isEarlier(one) && isAtClaude(one));
+  const isOver = isTurnAskedBy(step, phase.turn, stop.at) || queue.some((one) => isEarlier(one) && isAtClaude(one));
   if (!isOver && !queue.some(isEarlier)) return false;
   if (stop.how === 'withdrawn' && phase.name !== 'stopping')
     step.record({ kind: 'notice', level: 'info', text: `${stop.words}.` });
@@ -251,9 +254,11 @@ function idleWords(phase: PhaseState, { how, words }: Stop): string {
 }
 
 /** Whether a turn was asked for by then; one that nobody asked for counts from its beginning. */
-function isTurnAskedBy({ prompts, startedAt }: Turn, at: number | null): boolean {
+function isTurnAskedBy({ state }: Step, { prompts, startedAt }: Turn, at: number | null): boolean {
   const own = prompts.filter(isOwn);
-  return own.length === 0 ? isAskedBy({ askedAt: startedAt }, at) : own.some((request) => isAskedBy(request, at));
+  return own.length === 0
+    ? isAskedBy({ askedAt: linearTimeOf(state, startedAt) }, at)
+    : own.some((request) => isAskedBy(request, at));
 }
 
 /** What was asked after a stop goes on in the next turn: Claude's process, which has it, is ended. */
@@ -290,7 +295,7 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   const isHalted = (request: Request) =>
     isAskedBy(request, stop.at) && isGiven(request) && !answered.has(request.promptId);
   const { queue } = step.state;
-  const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: phase.since }, stop.at);
+  const isBegun = phase.begun === 'unasked' && isAskedBy({ askedAt: linearTimeOf(step.state, phase.since) }, stop.at);
   const isAtWork = isBegun || queue.some(isHalted);
   const halted: Halt = {
     since: step.now,
