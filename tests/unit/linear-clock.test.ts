@@ -26,7 +26,7 @@ class Skewed {
   }
 
   /** Something happens in Linear, `late` ms before it is told here. */
-  happens(event: SessionEvent & { at?: number }, late = 500) {
+  happens(event: Extract<SessionEvent, { at?: number }>, late = 500) {
     const { play } = this;
     return play.play({ ...event, at: play.now - late + this.#ahead });
   }
