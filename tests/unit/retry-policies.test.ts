@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isGivenUp } from '../../src/kernel/attempt.ts';
 import { backoff } from '../../src/lib/backoff.ts';
 import { retryPolicy } from '../../src/session/lifecycle/effects/index.ts';
-import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import type { Effect, EffectKind } from '../../src/session/lifecycle/model/effects.ts';
 
 const HOUR_MS = 3_600_000;
 const start: Effect = { kind: 'start-sandbox', generation: 1 };
@@ -36,6 +36,34 @@ describe('retries', () => {
 
   it('keep an answer for days while somebody has to install the app again', () => {
     expect(lasts(answer, 'unauthorized')).toBeGreaterThan(14 * 24 * HOUR_MS);
+  });
+
+  /** How long an outage each kind of effect outlasts at least, in ms. */
+  const OUTAGES: Record<EffectKind, number> = {
+    say: HOUR_MS,
+    show: HOUR_MS,
+    'open-thread': HOUR_MS,
+    'start-issue': HOUR_MS,
+    'look-at-issue': HOUR_MS,
+    'start-sandbox': HOUR_MS,
+    'prompt-sandbox': HOUR_MS,
+    // Claude waits for these: another process is told what people said.
+    'answer-sandbox': 30_000,
+    'decide-sandbox': 30_000,
+    'stop-sandbox': HOUR_MS,
+    'purge-sandbox': HOUR_MS,
+    'find-room': HOUR_MS,
+    'ask-place': HOUR_MS,
+    'give-place': HOUR_MS,
+    'open-pull-request': HOUR_MS,
+    'attach-pull-request': HOUR_MS,
+    'index-session': HOUR_MS,
+    'archive-turn': HOUR_MS,
+  };
+
+  it.each(Object.entries(OUTAGES))('let %s outlast %i ms without the service it asks', (kind, ms) => {
+    // It takes half of each wait at least.
+    expect(2 * lasts({ kind } as Effect, 'passing')).toBeGreaterThan(ms);
   });
 
   it('are not made where they cannot succeed', () => {

@@ -3,9 +3,9 @@ import * as z from 'zod';
 import { queueMoved } from '../start/queue-slot.ts';
 import { roomFound } from '../turn/resumption.ts';
 import { type EffectDefinition, never, nothing } from './definition.ts';
-import { HALF_AN_HOUR, type Retry, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
+import { HALF_A_DAY, type Retry, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
 
-const retry: Retry = { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS };
+const retry: Retry = { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS };
 
 export const findRoom: EffectDefinition<'find-room'> = {
   stored: z.looseObject({}),

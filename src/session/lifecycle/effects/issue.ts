@@ -2,12 +2,12 @@
 import * as z from 'zod';
 import { issueSeen } from '../issue-changes.ts';
 import { type EffectDefinition, isAnyLater, never, nothing, recordDeadLetter } from './definition.ts';
-import { HALF_A_DAY, HALF_AN_HOUR, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
+import { HALF_A_DAY, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
 
 export const startIssue: EffectDefinition<'start-issue'> = {
   stored: z.looseObject({ issueId: z.string() }),
   lane: () => 'issue',
-  retry: { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
   isSuperseded: never,
   isCovered: never,
   describe: () => 'Moving the issue to a started state',
@@ -19,7 +19,7 @@ export const startIssue: EffectDefinition<'start-issue'> = {
 export const lookAtIssue: EffectDefinition<'look-at-issue'> = {
   stored: z.looseObject({ issueId: z.string() }),
   lane: () => 'issue-state',
-  retry: { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
   isSuperseded: isAnyLater,
   isCovered: never,
   describe: () => 'Asking Linear for the state of the issue',

@@ -3,12 +3,12 @@ import * as z from 'zod';
 import { PULL_REQUEST_LANE } from '../model/effects.ts';
 import { notProposed, proposed } from '../turn/pull-request.ts';
 import { type EffectDefinition, isAnyLater, never, nothing, recordDeadLetter } from './definition.ts';
-import { HALF_A_DAY, HALF_AN_HOUR, LONG_ATTEMPT_LIMIT_MS, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
+import { HALF_A_DAY, LONG_ATTEMPT_LIMIT_MS, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
 
 export const openPullRequest: EffectDefinition<'open-pull-request'> = {
   stored: z.looseObject({ turn: z.number(), head: z.string() }),
   lane: () => PULL_REQUEST_LANE,
-  retry: { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
   isSuperseded: isAnyLater,
   isCovered: never,
   describe: () => 'Opening the pull request',

@@ -15,7 +15,6 @@ export interface Retry {
 }
 
 export const HALF_A_MINUTE: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 300_000, attempts: 6 };
-export const HALF_AN_HOUR: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 300_000, attempts: 12 };
 /** As long as it lasts, for about a day: a stop by people ends it earlier. */
 export const A_DAY: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 60_000, attempts: 1_900 };
 export const HALF_A_DAY: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 300_000, attempts: 150 };

@@ -14,7 +14,6 @@ import {
   A_DAY,
   HALF_A_DAY,
   HALF_A_MINUTE,
-  HALF_AN_HOUR,
   LONG_ATTEMPT_LIMIT_MS,
   type Retry,
   USUAL_ATTEMPT_LIMIT_MS,
@@ -100,7 +99,7 @@ export const stopSandbox: EffectDefinition<'stop-sandbox'> = {
   // A lane of its own, so that a stop never waits behind a start that is being retried.
   lane: ({ inOrder }) => (inOrder ? SANDBOX_LANE : 'stop'),
   // It concerns its turn and those before, so that a late one does no harm; without it Claude would work on unseen.
-  retry: { passing: HALF_AN_HOUR, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
   isSuperseded: never,
   isCovered: never,
   describe: () => 'Stopping the sandbox',
