@@ -37,10 +37,12 @@ const claimsSchema = z.object({
   o: z.string().max(40).optional(),
   /** What the role may do besides looking; left out in tokens of before. */
   d: z.array(z.enum(RIGHTS)).max(RIGHTS.length).optional(),
+  /** Key of the issue, `ENG-12`, for the log; left out in tokens of before, or if it is not known. */
+  k: z.string().max(40).optional(),
   /** Where the sandbox runs; left out in tokens of before. One of a container is worth nothing on the public way. */
   p: z.enum(['container', 'network']).optional(),
 });
-/** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`, placement `p`, role `o`, rights `d`. */
+/** Who calls the gateway: session `s`, workspace `w`, repository `r`, branch `b`, generation `g`, placement `p`, role `o`, rights `d`, issue `k`. */
 export type Claims = z.infer<typeof claimsSchema>;
 
 /**
@@ -70,7 +72,7 @@ export async function mintToken(
   ttl: number = TOKEN_TTL_MS,
   now: number = Date.now(),
 ): Promise<string> {
-  const { s, w, r, b, g, i, m, ro, p, o, d } = claims;
+  const { s, w, r, b, g, i, m, ro, p, o, d, k } = claims;
   const payload = toBase64Url(
     utf8.encode(
       JSON.stringify({
@@ -85,6 +87,7 @@ export async function mintToken(
         ...(p && { p }),
         ...(o && { o }),
         ...(d && { d }),
+        ...(k && { k }),
         e: Math.ceil((now + ttl) / 1000),
       }),
     ),

@@ -83,8 +83,29 @@ export function log(event: LogEvent, fields: LogFields = {}): void {
     if (value === undefined) continue;
     record[name] = forbiddenNames.has(name.toLowerCase()) ? REDACTED : loggable(value);
   }
+  nameIssue(record);
   WRITERS[level](JSON.stringify(record));
   listener?.(event, record);
+}
+
+/** Sessions of which this isolate knows the issue, the latest last, so that anyone who looks for an issue's key finds all lines about it. */
+const issues = new Map<string, string>();
+const MOST_ISSUES = 1_000;
+
+/** Which issue a session is on, for the lines that name the session alone. @param issue its key, `ENG-12`; null: not known */
+export function knowIssue(session: string, issue: string | null | undefined): void {
+  if (!issue || issues.get(session) === issue) return;
+  issues.delete(session);
+  issues.set(session, issue);
+  const [oldest] = issues.keys();
+  if (issues.size > MOST_ISSUES && oldest !== undefined) issues.delete(oldest);
+}
+
+function nameIssue(record: Record<string, unknown>): void {
+  const { session, issue } = record;
+  if (typeof session !== 'string') return;
+  if (typeof issue === 'string') knowIssue(session, issue);
+  else if (issues.has(session)) record.issue = issues.get(session);
 }
 
 let listener: ((event: string, record: Readonly<Record<string, unknown>>) => void) | null = null;

@@ -10,6 +10,8 @@ export const lineEntrySchema = z.object({
   turn: z.number(),
   /** Since when it works or waits; ms since the epoch. */
   since: z.number(),
+  /** Key of the issue, for the log; left out by earlier versions, or if it is not known. */
+  issue: z.string().optional(),
 });
 export type LineEntry = z.infer<typeof lineEntrySchema>;
 

@@ -8,7 +8,7 @@ import * as z from 'zod';
 import { readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
-import { log } from '../observability/log.ts';
+import { knowIssue, log } from '../observability/log.ts';
 import { openDatabase } from '../store/database.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { settledConfig } from '../store/settings.ts';
@@ -49,10 +49,12 @@ export class WorkspaceQueue extends DurableObject<Env> {
     migrateValues(ctx.storage, 'workspace-queue', [firstValues]);
     const kept = lineSchema.safeParse(ctx.storage.kv.get(LINE));
     this.#line = kept.success ? kept.data : emptyLine;
+    for (const { session, issue } of [...this.#line.working, ...this.#line.waiting]) knowIssue(session, issue);
   }
 
   /** Asks for a slot, or for the queue position. @returns 0: the slot is given; 1: next in the queue, and so on */
   async take({ isUnderWay, ...entry }: Asking): Promise<number> {
+    knowIssue(entry.session, entry.issue);
     const { name } = this.ctx.id;
     if (name !== undefined && this.ctx.storage.kv.get(WORKSPACE) !== name) this.ctx.storage.kv.put(WORKSPACE, name);
     const cap = await this.#cap();

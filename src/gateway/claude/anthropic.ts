@@ -300,7 +300,7 @@ async function refused(upstream: Response, passage: ForwardedRequest): Promise<R
   const { status, statusText } = upstream;
   const secrets = config.limits.tokens.map(({ secret }) => secret);
   const headers = handedOnHeaders(upstream.headers, secrets);
-  log('gateway.claude.refused', { path, status, requestId: headers.get('request-id') });
+  log('gateway.claude.refused', { session: asker.session, path, status, requestId: headers.get('request-id') });
   const text = await readRefusal(upstream, secrets);
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
   const windows = readWindows(upstream.headers, Date.now());

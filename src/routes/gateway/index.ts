@@ -25,7 +25,7 @@ import { readReport } from '../../gateway/secrets/reported-secrets.ts';
 import type { SecretSearch, Wanted } from '../../gateway/secrets/secret-search.ts';
 import { type Claims, guardedBy, TOKEN_PREFIX, type TokenProblem, verifyToken } from '../../gateway/token.ts';
 import { fromBase64Url } from '../../lib/base64url.ts';
-import { log } from '../../observability/log.ts';
+import { knowIssue, log } from '../../observability/log.ts';
 import { MAX_SHARED_BYTES } from '../../protocol/files.ts';
 import type { HeldPush } from '../../protocol/held-push.ts';
 import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox.ts';
@@ -78,6 +78,7 @@ export function gatewayApp(options: {
     const claims = await identify(c);
     if ('error' in claims) return unauthorized(c, claims, options.base);
     c.set('claims', claims);
+    knowIssue(claims.s, claims.k);
     const path = c.req.path.slice(options.base.length);
     // Events and manifests are judged by the session itself, by the same table, together with what they say.
     if (path === '/events' || path === '/checkpoint' || path === '/checkpoint/') return next();

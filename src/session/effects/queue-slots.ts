@@ -20,6 +20,7 @@ export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'stat
       owner,
       turn: turn?.number ?? state.turns,
       isUnderWay: isUnderWay(state),
+      ...(state.issue?.identifier && { issue: state.issue.identifier }),
     });
   } catch (error) {
     log('queue.take.failed', { session: state.id, error: asError(error) });

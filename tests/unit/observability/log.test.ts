@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { log } from '../../../src/observability/log.ts';
+import { knowIssue, log } from '../../../src/observability/log.ts';
 import { redact } from '../../../src/protocol/text/redact.ts';
 import { spyOnLog } from '../../support/log-spy.ts';
 
@@ -114,4 +114,16 @@ describe('the log', () => {
     for (const text of hostile) redact(text);
     expect(performance.now() - before).toBeLessThan(1_000);
   });
+});
+
+it('a line that names a session alone is found by the key of its issue, once that is known', () => {
+  const lines = spyOnLog();
+  log('gateway.git.refused', { session: 'session-of-eng-12', status: 403 });
+  knowIssue('session-of-eng-12', 'ENG-12');
+  log('gateway.git.refused', { session: 'session-of-eng-12', status: 403 });
+  // Moved to another team: the newest key counts.
+  log('session.turn.started', { session: 'session-of-eng-12', issue: 'OPS-3' });
+  log('queue.notify.failed', { session: 'session-of-eng-12' });
+  log('queue.notify.failed', { session: 'another-session' });
+  expect(lines.mock.calls.map(([line]) => line.issue)).toEqual([undefined, 'ENG-12', 'OPS-3', 'OPS-3', undefined]);
 });

@@ -107,6 +107,7 @@ export async function startSandbox(
     o: arrangement.assignment.role,
     d: onlyLooks(arrangement.assignment) ? [] : [...RIGHTS],
     p: arrangement.placement?.kind === 'container' ? 'container' : 'network',
+    ...(state.issue?.identifier && { k: state.issue.identifier.slice(0, 40) }),
   });
   const decoy = await decoyOf(config, state.id);
   const begun = { ...state, repository: fullName, branch, arrangement };
