@@ -102,19 +102,19 @@ function tellUnreported(step: Step): void {
   step.enter({ ...phase, reason });
   step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
   const what = 'An admin has to correct that address, or to let the machine of the sandbox reach it';
-  for (const thread of threadsOf(phase.turn)) step.announce(thread, `${reason}. ${what}; Cyrus keeps trying.`);
+  step.announce(threadsOf(phase.turn), `${reason}. ${what}; Cyrus keeps trying.`);
 }
 
 /** Where the work is done, from what and with which model: a person who sees a wrong choice can correct it. */
 function tellChoice(step: Step, text: string): void {
   step.record({ kind: 'notice', level: 'info', text });
   const turn = currentTurn(step.state);
-  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
+  step.think(turn ? threadsOf(turn) : [], text);
 }
 
 /** The branch has another name than the template gives it, or cannot be pushed. */
 function tellOfBranch(step: Step, text: string): void {
   step.record({ kind: 'notice', level: 'info', text });
   const turn = currentTurn(step.state);
-  for (const thread of turn ? threadsOf(turn) : []) step.announce(thread, text);
+  step.announce(turn ? threadsOf(turn) : [], text);
 }

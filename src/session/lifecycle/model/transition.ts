@@ -27,6 +27,9 @@ export interface Transition extends Change<SessionState, Effect> {
   copies: { promptId: string; of: string }[];
 }
 
+/** A thread, or several in their order. */
+type Threads = string | readonly string[];
+
 export class Step {
   readonly context: StepContext;
   readonly #output: Transition['output'] = [];
@@ -109,23 +112,23 @@ export class Step {
     this.#output.push({ live });
   }
 
-  /** Says something in a thread. */
-  say(agentSessionId: string, content: MessageContent, ephemeral = false): void {
-    this.#tell(agentSessionId, { content, ephemeral });
+  /** Says something in a thread, or in each of several. */
+  say(to: Threads, content: MessageContent, ephemeral = false): void {
+    this.#tell(to, { content, ephemeral });
   }
 
-  think(agentSessionId: string, body: string, ephemeral = false): void {
-    this.say(agentSessionId, { type: 'thought', body }, ephemeral);
+  think(to: Threads, body: string, ephemeral = false): void {
+    this.say(to, { type: 'thought', body }, ephemeral);
   }
 
   /** Shows a thread at once that something happens, though the next activity will replace it. */
-  reassure(agentSessionId: string, body: string): void {
-    this.#tell(agentSessionId, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
+  reassure(to: Threads, body: string): void {
+    this.#tell(to, { content: { type: 'thought', body }, ephemeral: true }, 'answer');
   }
 
   /** Tells a thread at once what stays to be read there. */
-  announce(agentSessionId: string, body: string): void {
-    this.#tell(agentSessionId, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
+  announce(to: Threads, body: string): void {
+    this.#tell(to, { content: { type: 'thought', body }, ephemeral: false }, 'answer');
   }
 
   /** Gives a thread the title that its text suggests; Linear's own stays if there are no words in it. */
@@ -142,8 +145,8 @@ export class Step {
   }
 
   /** Asks a thread something, with options to choose from. */
-  elicit(agentSessionId: string, body: string, options: { label: string; value: string }[]): void {
-    this.#tell(agentSessionId, { content: { type: 'elicitation', body }, ephemeral: false, options });
+  elicit(to: Threads, body: string, options: { label: string; value: string }[]): void {
+    this.#tell(to, { content: { type: 'elicitation', body }, ephemeral: false, options });
   }
 
   /** Writes an entry. If a turn is under way, its threads may hear of it. */
@@ -161,10 +164,12 @@ export class Step {
     this.#notes.push({ note: 'cue', cue });
   }
 
-  #tell(thread: string, message: Message, urgency: Urgency = urgencyOf(message)): void {
+  #tell(to: Threads, message: Message, urgency: Urgency = urgencyOf(message)): void {
     if (this.state.isMuted) return;
-    this.#know(thread);
-    this.#notes.push({ note: 'message', thread, message, urgency, as: this.#circumstances() });
+    for (const thread of typeof to === 'string' ? [to] : to) {
+      this.#know(thread);
+      this.#notes.push({ note: 'message', thread, message, urgency, as: this.#circumstances() });
+    }
   }
 
   /** A thread in which something is said is one of the session's. */

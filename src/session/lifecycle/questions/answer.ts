@@ -187,7 +187,7 @@ export function expire(step: Step, phase: Asking<'permission'>): void {
   for (const about of expired) {
     const text = `Nobody answered within ${MINUTES_TO_ANSWER} minutes, so Claude was not allowed to`;
     step.record({ kind: 'notice', level: 'info', text: `${text} ${shortWords(about)}` });
-    for (const thread of threadsOf(phase.turn)) step.think(thread, `${text} ${markdownWords(about)}`);
+    step.think(threadsOf(phase.turn), `${text} ${markdownWords(about)}`);
     decide(step, about, EXPIRED);
   }
 }
@@ -196,7 +196,7 @@ export function expire(step: Step, phase: Asking<'permission'>): void {
 export function withdrawPermission(step: Step, phase: Asking<'permission'>, why: string): void {
   step.enter({ name: 'working', since: step.now, turn: phase.turn });
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
-  for (const thread of threadsOf(phase.turn)) step.think(thread, `${why} ${markdownWords(phase.about)}`);
+  step.think(threadsOf(phase.turn), `${why} ${markdownWords(phase.about)}`);
 }
 
 /**

@@ -23,9 +23,7 @@ export function startHeld(step: Step, isHeld: boolean): void {
   step.enter(isHeld ? { ...rest, reason: REASON, isHeld } : { ...rest, reason: 'Starting the sandbox' });
   const text = isHeld ? `${REASON}.` : 'The pause is over; starting the sandbox.';
   step.record({ kind: 'notice', level: 'info', text });
-  for (const thread of threadsOf(phase.turn)) {
-    step.announce(thread, isHeld ? `${REASON}. This starts by itself when the pause ends.` : text);
-  }
+  step.announce(threadsOf(phase.turn), isHeld ? `${REASON}. This starts by itself when the pause ends.` : text);
   // What was silent meanwhile had nothing to say.
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now } });
 }

@@ -50,12 +50,10 @@ export function joinQueue(step: Step, place: number): void {
     level: 'info',
     text: `${queuePositionWords(place)}: other sessions of the workspace are ahead.`,
   });
-  for (const thread of threadsOf(phase.turn)) {
-    step.announce(
-      thread,
-      `${queuePositionWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
-    );
-  }
+  step.announce(
+    threadsOf(phase.turn),
+    `${queuePositionWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
+  );
 }
 
 /** The queue has moved. @param place the position; 0: the session has a slot */
@@ -66,7 +64,7 @@ export function queueMoved(step: Step, place: number): void {
     const moved = place !== phase.place;
     step.enter({ ...phase, place });
     if (!moved) return;
-    for (const thread of threadsOf(phase.turn)) step.reassure(thread, `${queuePositionWords(place)}.`);
+    step.reassure(threadsOf(phase.turn), `${queuePositionWords(place)}.`);
     return;
   }
   const { turn } = phase;

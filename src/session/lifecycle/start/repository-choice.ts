@@ -29,7 +29,7 @@ export function ask(step: Step, { options, why, question: asked, access }: Unsur
     level: 'info',
     text: asked === undefined ? `Which repository is it: ${options.join(', ')}?` : question,
   });
-  for (const thread of threadsOf(phase.turn)) elicit(step, thread, question, options);
+  elicit(step, threadsOf(phase.turn), question, options);
 }
 
 /** Asks a thread again, after something else was said there. */
@@ -40,11 +40,11 @@ export function repeatRepositoryQuestion(step: Step, about: RepositoryQuestion, 
 /** What people are asked if nothing decides. */
 export const WHICH = 'Which repository is this about?';
 
-function elicit(step: Step, thread: string, question: string, options: string[]): void {
+function elicit(step: Step, to: string | readonly string[], question: string, options: string[]): void {
   const choices = options.map((option) => ({ id: option, label: option }));
   // The name is the value, as Linear shows a repository best by it.
   const buttons = options.map((option) => ({ label: option, value: option }));
-  step.elicit(thread, `${question}\n\n${listWords(choices)}`, buttons);
+  step.elicit(to, `${question}\n\n${listWords(choices)}`, buttons);
 }
 
 /** A prompt while the question is open is its answer; what is more than an answer is also for Claude. */
@@ -68,7 +68,7 @@ export function takeRepository(
   if (chosen === null) {
     step.enter({ ...phase, turn });
     const question = `I did not understand which one. ${phase.about.question ?? 'Which repository is it?'}`;
-    for (const thread of threads) elicit(step, thread, question, options);
+    elicit(step, threads, question, options);
     return;
   }
   const branch = tag?.branch ?? null;
@@ -76,7 +76,7 @@ export function takeRepository(
   step.set({ repository: chosen, baseBranch: branch, ...(step.state.arrangement && { baseWish: branch }) });
   const reason = `Starting the sandbox for ${chosen}`;
   step.enter({ name: 'starting', since: step.now, reason, turn: { ...turn, baseAnswered: true } });
-  for (const thread of threads) step.think(thread, `Working in ${chosen}.`);
+  step.think(threads, `Working in ${chosen}.`);
   startSandbox(step);
   handAllOver(step);
 }

@@ -20,7 +20,7 @@ export function delayed(
       step.enter({ ...phase, reason, isDelayed: isStart });
     }
     if (attempts !== WORTH_TELLING && !(isNew && attempts > WORTH_TELLING)) return;
-    for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
+    step.think(threadsOf(phase.turn), `${reason}. Cyrus keeps trying.`, true);
   } else if (phase.name === 'working' && attempts === WORTH_TELLING) {
     step.record({ kind: 'notice', level: 'warning', text: `${reason}.` });
   }
@@ -31,5 +31,5 @@ export function tellWait(step: Step, reason: string): void {
   const { phase } = step.state;
   if (phase.name !== 'starting' || phase.reason === reason) return;
   step.enter({ ...phase, reason });
-  for (const thread of threadsOf(phase.turn)) step.think(thread, `${reason}. Cyrus keeps trying.`, true);
+  step.think(threadsOf(phase.turn), `${reason}. Cyrus keeps trying.`, true);
 }

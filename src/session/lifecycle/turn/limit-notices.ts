@@ -15,7 +15,7 @@ export function tellFallback(step: Step, { fellBack, windows }: Started): void {
   const percent = Math.round(fellBack.left * 100);
   const text = `${percent} % of Claude's limit is left, so this turn uses ${fellBack.to} instead of ${fellBack.from}.`;
   step.record({ kind: 'notice', level: 'info', text });
-  for (const thread of threadsOf(phase.turn)) step.think(thread, text);
+  step.think(threadsOf(phase.turn), text);
 }
 
 /** A request was served beyond the plan, for money: said once, in the log of the session and in the threads. */
@@ -24,7 +24,7 @@ export function tellBeyondPlan(step: Step, { beyondPlan, limit }: Extract<Journa
   const text = `Claude's ${limitName(limit)} is used up, and the last request was served beyond the plan, which is charged as usage credits. At most the amount that the deployment allows is spent this way (\`CLAUDE_OVERAGE_USD\`); after that the work waits until the limit resets.`;
   step.record({ kind: 'notice', level: 'warning', text });
   const turn = currentTurn(step.state);
-  for (const thread of turn ? threadsOf(turn) : []) step.think(thread, text);
+  step.think(turn ? threadsOf(turn) : [], text);
 }
 
 /** What Claude Code tells of the windows, in the order of their names. */

@@ -41,7 +41,7 @@ export function parkTurn(step: Step, turn: Turn, result: ResultBody): void {
     : `The work continues by itself at ${clockTime(until, step.now)}; a stop ends it.`;
   const text = `Claude's ${why} is used up.${charged} ${next}`;
   step.record({ kind: 'notice', level: 'info', text });
-  for (const thread of threadsOf(turn)) step.announce(thread, text);
+  step.announce(threadsOf(turn), text);
   const left = turn.prompts.filter((prompt) => !isAtClaude(prompt)).map(({ promptId }) => promptId);
   const waits = resetsAt === null && { waits: true as const };
   const ending = (left.length > 0 || step.state.queue.some(isAtClaude)) && { ending: true as const };
