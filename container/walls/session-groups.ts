@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
+import { log } from '../log.ts';
 
 const PROBE_MS = 20_000;
 const SERVERS_OWN = 'cyrus-server';
@@ -142,6 +143,16 @@ export class SessionGroups {
       this.#bound(folder, FILES.memory, memoryBytes);
       this.#bound(folder, FILES.processes, processes);
       this.#bound(folder, FILES.swap, 0);
+    }
+  }
+
+  /** Makes them if they are gone. What cannot be made is told by the program that is to begin in them. */
+  reopen(name: string): void {
+    if (this.#of(name).every((folder) => existsSync(folder))) return;
+    try {
+      this.open(name);
+    } catch (error) {
+      log('server.session_group.failed', { session: basename(name), error });
     }
   }
 

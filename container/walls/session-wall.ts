@@ -56,7 +56,7 @@ export class SessionWall {
     if (this.kind === 'none' || !`${cwd}/`.startsWith(`${this.#dir}/`)) return { program, args: [...args] };
     if (this.uid !== null) {
       const { groups } = this.#walls;
-      if (groups instanceof SessionGroups) groups.open(basename(this.#dir));
+      if (groups instanceof SessionGroups) groups.reopen(basename(this.#dir));
       const [first = program, ...rest] = commandAsUser(this.#walls, this.uid, this.#dir, [program, ...args]);
       return { program: first, args: rest };
     }

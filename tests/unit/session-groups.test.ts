@@ -189,5 +189,9 @@ describe('the limits of a session', () => {
     expect(runs(both)).toContain('137');
     groups.close('one');
     expect(() => runs('true')).toThrow();
+    // The server's own git may have to begin in it once more.
+    groups.reopen('one');
+    expect(runs('echo again')).toBe('again\n');
+    groups.close('one');
   });
 });
