@@ -17,12 +17,18 @@ export async function ownSecrets(keys: Keys, sessionId: string): Promise<Wanted[
 
 /** The secrets of the configuration, by the names of their variables. */
 export function deploymentSecrets(config: Config): Wanted[] {
-  const { linear, sandbox, github, limits } = config;
+  const { linear, sandbox, github, limits, alerts } = config;
   const named: [string, string | null | undefined][] = [
     ['ENCRYPTION_KEY', config.encryptionKey],
     ['ENCRYPTION_KEY_OLD', config.oldEncryptionKey],
     ['ADMIN_TOKEN', config.adminToken],
+    ['METRICS_TOKEN', config.metricsToken],
     ['ACCESS_PASSWORD', config.accessPassword],
+    // Who knows these addresses may write there.
+    ['ALERT_SLACK_URL', alerts.slack?.url],
+    ['HEARTBEAT_URL', alerts.heartbeatUrl],
+    ['ALERT_PAGERDUTY_KEY', alerts.pagerduty?.key],
+    ['ALERT_WEBHOOK_SECRET', alerts.webhook?.secret],
     ['LINEAR_WEBHOOK_SECRET', linear.webhookSecret],
     ['LINEAR_CLIENT_SECRET', linear.app.clientSecret],
     ['SANDBOX_ENDPOINT_SECRET', sandbox.kind === 'endpoint' ? sandbox.secret : null],

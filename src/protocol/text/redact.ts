@@ -15,6 +15,8 @@ const secretLooks: readonly [RegExp, string][] = [
   [/\bgithub_pat_\w+/g, REDACTED],
   [/\bglpat-[\w.-]+/g, REDACTED],
   [/\blin_[a-z]+_\w+/g, REDACTED],
+  // An address at which anybody may write.
+  [/\bhooks\.slack\.com\/[\w/-]+/g, REDACTED],
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]+/g, REDACTED],
   [/\b(Bearer|Basic)(\s+|%20)[\w+/=.~-]{6,}/gi, `$1 ${REDACTED}`],
   [/\/\/[^\s/@:]*:[^\s/@]+@/g, `//${REDACTED}@`],
@@ -22,7 +24,7 @@ const secretLooks: readonly [RegExp, string][] = [
 
 /** A short text of plain characters in which nothing looks like a token: ids and names, most of what is logged. */
 const PLAIN = /^[\x20-\x7e]{0,200}$/;
-const SUSPECT = /cyrus_st_|sk-ant-|gh[a-z]_|github_pat_|glpat-|lin_|eyJ|bearer|basic|\/\//i;
+const SUSPECT = /cyrus_st_|sk-ant-|gh[a-z]_|github_pat_|glpat-|lin_|eyJ|bearer|basic|hooks\.slack|\/\//i;
 
 /**
  * Takes out of a text everything that looks like a token, and control characters, and cuts it.
