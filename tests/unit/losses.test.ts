@@ -247,6 +247,19 @@ describe('a process that is gone while its disk is there', () => {
     expect(play.said('thread-1').join()).not.toContain('ended unexpectedly');
   });
 
+  it('by a stop of which nothing is known any more is no loss, also where an older sandbox does not name the turn', () => {
+    const play = working();
+    play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);
+    expect(play.state.phase).toMatchObject({ turn: { losses: 0 } });
+  });
+
+  it('by the stop that the session waits for is followed by the save, also where an older sandbox does not name the turn', () => {
+    const play = working();
+    play.stop();
+    play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);
+    expect(play.state.phase).toMatchObject({ name: 'saving', ending: { outcome: 'stopped' } });
+  });
+
   it('together with its sandbox is one loss, not two', () => {
     const play = working();
     play.report(call('a', 'make one'), outcome('a', 'made'));
