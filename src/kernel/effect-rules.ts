@@ -11,6 +11,26 @@ export interface Waiting<Effect> {
   isAlone?: boolean;
 }
 
+/** An effect in the outbox. `attempts` includes the present one once it is leased. */
+export interface Pending<Effect> extends Waiting<Effect> {
+  id: number;
+  nextAt: number;
+  /** How often in a row the program ended while this was carried out. */
+  interruptions: number;
+  /** When the present attempt began. */
+  leasedAt?: number;
+  /** Its row counts the first attempt already, as of `nextAt`. */
+  isCounted?: boolean;
+  /** Its JSON lies in rows of their own. */
+  isInPieces?: boolean;
+  /** It has no row: a crash loses it. */
+  isUnstored?: boolean;
+  /** Its lane was cancelled while it was carried out: it has no row any more. */
+  isCancelled?: boolean;
+  /** A person waits for it, and its lane has been tried because of it. */
+  hasHurried?: boolean;
+}
+
 /** Effects of a lane that one takes the place of. */
 export interface Condensed<W extends Waiting<unknown>> {
   /** Gives its place to `instead`. */

@@ -5,7 +5,8 @@
  */
 import { asError } from '../lib/error.ts';
 import { type Failure, isGivenUp } from './attempt.ts';
-import { Outbox, type Pending } from './outbox.ts';
+import type { Pending } from './effect-rules.ts';
+import { Outbox } from './outbox.ts';
 import type { CrashPoint, Platform } from './platform.ts';
 import type { Program, Shell, Transition } from './program.ts';
 
@@ -210,9 +211,10 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
     const isOver = (pending: Pending<Effect>) =>
       failure.kind === 'terminal' ||
       isGivenUp(this.#program.effects.retryPolicy(pending.effect, failure.cause), pending.attempts);
-    const again = together.filter((pending) => !isOver(pending));
+    const over = together.filter(isOver);
+    const again = together.filter((pending) => !over.includes(pending));
     if (failure.kind === 'retryable') this.#retry(again, failure);
-    for (const pending of together.filter(isOver)) {
+    for (const pending of over) {
       const { effect, attempts: tried } = pending;
       this.#shell.report({ kind: 'effect-given-up', effect, attempts: tried, reason: message });
       this.#settle([pending], this.#program.events.failed({ effect, attempts: tried, error: message, hint }));
@@ -223,10 +225,13 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
   #retry(again: Pending<Effect>[], failure: Extract<Failure, { kind: 'retryable' }>): void {
     const { message, cause, reason, retryAt } = failure;
     const failed = { error: message, cause, notBefore: retryAt };
-    this.#outbox.retry(again, failed, this.#platform.now(), this.#platform.random());
+    // What was cancelled meanwhile is pointless now.
+    this.#outbox.remove(again.filter(({ isCancelled }) => isCancelled));
+    const wanted = again.filter(({ isCancelled }) => !isCancelled);
+    this.#outbox.retry(wanted, failed, this.#platform.now(), this.#platform.random());
     this.#reached('after-retry');
     if (reason === undefined) return;
-    for (const { effect, attempts } of again) {
+    for (const { effect, attempts } of wanted) {
       const event = this.#program.events.delayed({ effect, attempts, reason });
       this.commit(() => (this.#state === null ? null : { state: this.#state, event }));
     }

@@ -8,7 +8,7 @@
  */
 import { backoff } from '../lib/backoff.ts';
 import { type Cause, INTERRUPTION_LIMIT, isGivenUp } from './attempt.ts';
-import type { EffectRules, Waiting } from './effect-rules.ts';
+import type { EffectRules, Pending } from './effect-rules.ts';
 import { Pieces } from './pieces.ts';
 import type { Sql, SqlValue } from './platform.ts';
 
@@ -28,24 +28,6 @@ const MOST_AT_ONCE = 200_000;
 const LONGEST_WAIT_MS = 2 * 3_600_000;
 /** What `last_error` says while an effect is carried out, with how often in a row the program ended meanwhile. */
 const UNDER_WAY = 'under way, interruption ';
-
-/** An effect in the outbox. `attempts` includes the present one once it is leased. */
-export interface Pending<Effect> extends Waiting<Effect> {
-  id: number;
-  nextAt: number;
-  /** How often in a row the program ended while this was carried out. */
-  interruptions: number;
-  /** When the present attempt began. */
-  leasedAt?: number;
-  /** Its row counts the first attempt already, as of `nextAt`. */
-  isCounted?: boolean;
-  /** Its JSON lies in rows of their own. */
-  isInPieces?: boolean;
-  /** It has no row: a crash loses it. */
-  isUnstored?: boolean;
-  /** A person waits for it, and its lane has been tried because of it. */
-  hasHurried?: boolean;
-}
 
 interface Row extends Record<string, SqlValue> {
   id: number;
@@ -172,9 +154,16 @@ export class Outbox<Effect extends object> {
     this.#lastId = Math.max(this.#lastId, pending.id);
   }
 
-  /** Removes the effects of a lane that are not being carried out right now. */
+  /**
+   * Removes the effects of a lane. What is being carried out right now has an outcome all the same, but no other attempt, neither
+   * in this life nor in the next one.
+   */
   cancel(lane: string): void {
-    this.#remove((this.#lanes.get(lane) ?? []).filter((pending) => !this.#leased.has(pending.id)));
+    const all = this.#lanes.get(lane) ?? [];
+    const underWay = all.filter((pending) => this.#leased.has(pending.id));
+    this.#remove(all.filter((pending) => !underWay.includes(pending)));
+    for (const pending of underWay) pending.isCancelled = true;
+    this.#forget(underWay);
   }
 
   /**
@@ -258,6 +247,11 @@ export class Outbox<Effect extends object> {
       else this.#lanes.delete(name);
       this.#leased.delete(id);
     }
+    this.#forget(gone);
+  }
+
+  /** Removes rows. */
+  #forget(gone: readonly Pending<Effect>[]): void {
     const stored = gone.filter((pending) => !pending.isUnstored);
     if (stored.length === 0) return;
     this.#sql.exec(

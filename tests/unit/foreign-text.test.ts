@@ -98,6 +98,7 @@ const NOT_TRIED: Record<string, string> = {
   sizedBody: 'a header',
   subscriptionTokens: 'the deployment’s configuration',
   tellWait: 'the state of a session',
+  toNewest: 'a stored value, and a word of the code for it',
   turnAway: 'the state of a session',
   unifiedDiff: 'two files, which it bounds; how it compares them is tested in line-diff.test.ts',
   vouchedDescription: 'a description and its edits, each read by `wishesIn`',

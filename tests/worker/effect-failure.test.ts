@@ -1,7 +1,8 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GitHubError } from '../../src/github/errors.ts';
-import { Outbox, type Pending } from '../../src/kernel/outbox.ts';
+import type { Pending } from '../../src/kernel/effect-rules.ts';
+import { Outbox } from '../../src/kernel/outbox.ts';
 import { LinearError } from '../../src/linear/api/errors.ts';
 import { SandboxError } from '../../src/sandbox/sandbox.ts';
 import { SetupError } from '../../src/session/effects/effect-context.ts';

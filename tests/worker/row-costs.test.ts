@@ -1,7 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { Outbox, type Pending } from '../../src/kernel/outbox.ts';
+import type { Pending } from '../../src/kernel/effect-rules.ts';
+import { Outbox } from '../../src/kernel/outbox.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';

@@ -1,16 +1,17 @@
 /** The last checkpoint's manifest, as an issue session keeps it. */
 import { Pieces } from '../../kernel/pieces.ts';
 import type { CheckpointManifest } from '../../protocol/checkpoint.ts';
+import type { ObjectStorage } from '../../store/object-schema.ts';
 
 const KEY = 'checkpoint';
 /** Longest JSON that lies under a key, in UTF-16 code units. One of many files is longer, and lies in rows (see pieces.ts). */
 const LONG = 200_000;
 
 export class StoredCheckpoint {
-  readonly #kv: SyncKvStorage;
+  readonly #kv: ObjectStorage['kv'];
   readonly #pieces: Pieces;
 
-  constructor({ kv, sql }: DurableObjectStorage) {
+  constructor({ kv, sql }: Pick<ObjectStorage, 'kv' | 'sql'>) {
     this.#kv = kv;
     this.#pieces = new Pieces(sql);
   }
@@ -28,10 +29,10 @@ export class StoredCheckpoint {
 
   /** The manifest; null if there is no checkpoint. */
   get(): CheckpointManifest | null {
-    const kept = this.#kv.get<CheckpointManifest>(KEY);
+    // Written by `put` and nobody else, so its shape is known.
+    const kept = this.#kv.get(KEY) as CheckpointManifest | undefined;
     if (kept) return kept;
     const json = this.#pieces.get(KEY);
-    // Written by `put` and nobody else, so its shape is known.
     return json === null ? null : (JSON.parse(json) as CheckpointManifest);
   }
 }

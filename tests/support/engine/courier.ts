@@ -120,6 +120,8 @@ export class Courier implements World {
   readonly published: string[] = [];
   readonly reports: Report<Letter>[] = [];
   answer: Answer = () => undefined;
+  /** Attempts last until then. */
+  wait: Promise<void> | null = null;
   isHeld: (letter: Letter) => boolean = () => false;
   /** Where the program ends next; null: nowhere. */
   crashAt: CrashPoint | null = null;
@@ -184,6 +186,7 @@ export class Courier implements World {
       perform: async (effects): Promise<Attempt<DeskEvent>> => {
         const ids = effects.map(({ id, text }) => (text?.startsWith('and ') ? `${id} ${text}` : id));
         this.attempts.push(ids);
+        if (this.wait) await this.wait;
         const failure = this.answer(effects);
         if (failure) return failure;
         this.arrived.push(...ids);

@@ -144,6 +144,27 @@ export function engineSuite(place: string, inPlace: (test: (disk: Disk) => Promi
       }),
     );
 
+    it.each([
+      ['that fails then', async (_: Courier) => {}],
+      ['when its program ends', async (courier: Courier) => courier.restart()],
+    ])('under way while its lane is cancelled, %s, is not tried again', (_, meanwhile) =>
+      inPlace(async (disk) => {
+        const courier = new Courier(disk);
+        const attempt = Promise.withResolvers<void>();
+        courier.wait = attempt.promise;
+        courier.answer = ([first]) => (first?.id === 'a' ? passing(AWAY) : undefined);
+        void courier.hand([letter('a'), letter('b')]);
+        courier.wait = null;
+        void courier.hand([letter('c')], { cancelled: ['north'] });
+        await meanwhile(courier);
+        attempt.resolve();
+        await courier.life.idle();
+        await courier.pass(MINUTE_MS);
+        expect(courier.attempts.flat().filter((id) => id === 'a')).toHaveLength(1);
+        expect(courier.log).toEqual(['delivered c']);
+      }),
+    );
+
     it(
       'waits while it is held, and is looked at again every minute though nobody says that it is not any more',
       withCourier(async (courier) => {

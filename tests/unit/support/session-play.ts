@@ -10,7 +10,7 @@ import type { EffectResult } from '../../../src/session/lifecycle/model/effect-r
 import type { Effect } from '../../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../../src/session/lifecycle/model/events.ts';
 import { initialState, type SessionState } from '../../../src/session/lifecycle/model/state.ts';
-import type { Draft } from '../../../src/session/lifecycle/model/transition.ts';
+import type { Draft, Transition } from '../../../src/session/lifecycle/model/transition.ts';
 import { fence, reduce } from '../../../src/session/lifecycle/reduce.ts';
 
 export const STREAM_ID = '5b7d9a3e-0000-4000-8000-000000000001';
@@ -42,6 +42,8 @@ export class SessionPlay {
   readonly copied: { promptId: string; of: string }[] = [];
   /** Lanes that the last event cancelled. */
   cancelledLanes: string[] = [];
+  /** Told of each transition. */
+  onTransition: ((transition: Transition, before: SessionState) => void) | null = null;
   now = 1_000_000;
   /** Whether the host has pull requests; where it has none, a turn ends as soon as that is known. */
   hasPullRequests = false;
@@ -69,20 +71,27 @@ export class SessionPlay {
   /** Plays one event; returns the effects it called for. */
   play(event: SessionEvent): Effect[] {
     this.now += 10;
-    const transition = reduce(this.state, event, { now: this.now, newId: () => `id-${++this.#ids}` });
+    const before = this.state;
+    const transition = reduce(before, event, { now: this.now, newId: () => `id-${++this.#ids}` });
     // The state is stored as JSON: what does not survive that would be lost with the object.
-    this.state = JSON.parse(JSON.stringify(transition.state));
-    for (const output of transition.output) if ('entry' in output) this.entries.push(output.entry);
-    this.effects.push(...transition.effects);
-    this.asked.push(...transition.prompts);
-    this.copied.push(...transition.copies);
-    this.cancelledLanes = transition.cancelledLanes;
+    this.note(transition, before, JSON.parse(JSON.stringify(transition.state)));
     if (this.hasPullRequests) return transition.effects;
     const others = transition.effects.filter((effect) => effect.kind !== 'open-pull-request');
     const after = transition.effects
       .filter((effect) => effect.kind === 'open-pull-request')
       .flatMap((effect) => this.play({ type: 'effect-done', effect, result: null }));
     return [...others, ...after];
+  }
+
+  /** A transition is stored. @param state as the next life would read it */
+  protected note(transition: Transition, before: SessionState, state: SessionState): void {
+    this.state = state;
+    for (const output of transition.output) if ('entry' in output) this.entries.push(output.entry);
+    this.effects.push(...transition.effects);
+    this.asked.push(...transition.prompts);
+    this.copied.push(...transition.copies);
+    this.cancelledLanes = transition.cancelledLanes;
+    this.onTransition?.(transition, before);
   }
 
   prompt(
@@ -151,6 +160,11 @@ export class SessionPlay {
   /** A new life numbers from 1. */
   restartNumbers(): void {
     this.#seq = 0;
+  }
+
+  /** Nothing happens until the session does something by itself, at most so long. */
+  rest(most: number): void {
+    this.deadline(most);
   }
 
   deadline(later: number): Effect[] {

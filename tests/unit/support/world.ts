@@ -1,11 +1,24 @@
 import type { SandboxEventBody } from '../../../src/protocol/sandbox.ts';
 import { laneOf } from '../../../src/session/lifecycle/effects/index.ts';
+import type { EffectResult } from '../../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../../src/session/lifecycle/model/events.ts';
+import type { SessionState } from '../../../src/session/lifecycle/model/state.ts';
+import type { Transition } from '../../../src/session/lifecycle/model/transition.ts';
 import { Random } from './random.ts';
 import { init, line, permission, question, result, SessionPlay, takenBack, text, usedUp } from './session-play.ts';
 
 type Given = { id: string; turn: number };
+
+/** Carries effects between a session and the world, if that is not left to the world. */
+export interface Carrier {
+  /** What is under way to the sandbox. */
+  readonly waiting: readonly Effect[];
+  /** It arrived, and brought this back. */
+  settle(effect: Effect, result: EffectResult): void;
+  /** It was refused. */
+  refuse(effect: Effect, error: string): void;
+}
 
 /**
  * A sandbox with a CLI as the real one is (measured with CLI 2.1.330): it queues what it is given, tells when it reads it, folds
@@ -16,7 +29,7 @@ type Given = { id: string; turn: number };
  * not always tell which request they answer, so which answer is told where is judged without trouble alone.
  */
 export class World {
-  readonly play = new SessionPlay();
+  readonly play: SessionPlay;
   readonly random: Random;
   readonly #seed: number;
   #outbox: Effect[] = [];
@@ -69,8 +82,16 @@ export class World {
   #generation = 1;
   #disks = 1;
 
-  /** @param linearAhead how far Linear's clock is ahead of the Worker's, in ms */
-  constructor(seed: number, hasTrouble = false, linearAhead = 0) {
+  readonly #carrier: Carrier | null;
+
+  /**
+   * @param linearAhead how far Linear's clock is ahead of the Worker's, in ms
+   * @param session with effects that it carries itself; null: one whose effects this world carries
+   */
+  constructor(seed: number, hasTrouble = false, linearAhead = 0, session: (SessionPlay & Carrier) | null = null) {
+    this.#carrier = session;
+    this.play = session ?? new SessionPlay();
+    this.play.onTransition = (transition, before) => this.#noted(transition, before);
     this.#linearAhead = linearAhead;
     // Far from the beginning of time, before which Linear's clock has none.
     if (linearAhead !== 0) this.play.now += 24 * 3_600_000;
@@ -174,12 +195,20 @@ export class World {
 
   #take(event: SessionEvent): void {
     if (event.type === 'prompted' && this.play.state.phase.name === 'asking') this.#maybeAnswers.add(event.promptId);
-    const before = this.play.state.closed ?? [];
-    const effects = this.play.play(event);
-    const { cancelledLanes, state } = this.play;
-    this.#outbox = this.#outbox.filter((effect) => !cancelledLanes.includes(laneOf(effect)));
-    this.#outbox.push(...effects.filter(({ kind }) => kind.endsWith('-sandbox')));
-    const known = new Set(before.map(({ id, closedAt }) => `${id} ${closedAt}`));
+    this.play.play(event);
+    const { phase } = this.play.state;
+    const isEnding = phase.name === 'stopping' || phase.name === 'saving';
+    if (event.type !== 'deadline' && !isEnding && this.#happens(0.02)) this.play.deadline(60_000);
+  }
+
+  /** What a transition changed, in the world's books. */
+  #noted({ effects, cancelledLanes }: Transition, before: SessionState): void {
+    const { state } = this.play;
+    if (!this.#carrier) {
+      this.#outbox = this.#outbox.filter((effect) => !cancelledLanes.includes(laneOf(effect)));
+      this.#outbox.push(...effects.filter(({ kind }) => kind.endsWith('-sandbox')));
+    }
+    const known = new Set((before.closed ?? []).map(({ id, closedAt }) => `${id} ${closedAt}`));
     for (const closed of state.closed ?? []) {
       if (known.has(`${closed.id} ${closed.closedAt}`)) continue;
       this.closed.set(closed.id, [...(this.closed.get(closed.id) ?? []), closed.how]);
@@ -188,11 +217,17 @@ export class World {
       } else if (closed.how !== 'failed') this.#over.add(closed.id);
     }
     if (effects.some((effect) => effect.kind === 'say' && isForced(effect))) this.#isForced = true;
-    const isEnding = state.phase.name === 'stopping' || state.phase.name === 'saving';
-    if (event.type !== 'deadline' && !isEnding && this.#happens(0.02)) {
-      this.play.now += 60_000;
-      this.#take({ type: 'deadline' });
-    }
+  }
+
+  /** An effect came to this. @param result null: to nothing that the session has to be told */
+  #settled(effect: Effect, result: EffectResult): void {
+    if (this.#carrier) this.#carrier.settle(effect, result);
+    else if (result !== null) this.#take({ type: 'effect-done', effect, result });
+  }
+
+  #refused(effect: Effect, attempts: number, error: string): void {
+    if (this.#carrier) this.#carrier.refuse(effect, error);
+    else this.#take({ type: 'effect-failed', effect, attempts, error, hint: null });
   }
 
   /** An answer is the request's own, and goes to its thread. */
@@ -214,7 +249,8 @@ export class World {
   step(calm: boolean): boolean {
     if (this.#hasTrouble && (calm ? this.#calmly() : this.#badly())) return true;
     const lane = this.random.chance(0.5) ? 'stop' : 'sandbox';
-    const effect = this.#outbox.find((one) => laneOf(one) === lane) ?? this.#outbox[0];
+    const waiting = this.#carrier?.waiting ?? this.#outbox;
+    const effect = waiting.find((one) => laneOf(one) === lane) ?? waiting[0];
     const what = this.random.next();
     if (this.#webhooks.length > 0 && (calm || this.random.chance(0.1))) {
       this.#deliver();
@@ -297,17 +333,30 @@ export class World {
 
   #carryOut(effect: Effect, calm: boolean): void {
     if (!calm && effect.kind !== 'stop-sandbox' && this.#happens(0.02)) {
-      this.#take({ type: 'effect-failed', effect, attempts: 6, error: 'away', hint: null });
+      this.#refused(effect, 6, 'away');
       return;
     }
+    const answer = this.#deed(effect);
+    if (answer === 'refused') this.#refused(effect, 1, '409');
+    else this.#settled(effect, answer);
+  }
+
+  /** The sandbox is asked, and the session that asked has ended meanwhile: nobody hears what it answers. */
+  carryOutUnheard(effect: Effect): void {
+    if (effect.kind !== 'start-sandbox' || effect.generation >= this.#generation) this.#deed(effect);
+  }
+
+  /** What the sandbox does, once for each command, and what it answers. @returns null: done; `refused`: it does not do that */
+  #deed(effect: Effect): EffectResult | 'refused' {
     if (effect.kind === 'answer-sandbox' || effect.kind === 'decide-sandbox') {
+      if (this.#known.has(effect.id)) return null;
       const { requestId } = effect;
-      if (!this.#open.includes(requestId)) {
-        this.#take({ type: 'effect-failed', effect, attempts: 1, error: '409', hint: null });
-      }
+      if (!this.#open.includes(requestId)) return 'refused';
+      this.#known.add(effect.id);
       this.#open = this.#open.filter((one) => one !== requestId);
-      return;
+      return null;
     }
+    const { generation } = this.play.state.sandbox;
     if (effect.kind === 'start-sandbox') {
       if (effect.generation !== this.#generation) {
         this.#beginDisk();
@@ -315,24 +364,13 @@ export class World {
       }
       this.#isUp = true;
       const isBusy = this.#running !== null || this.#queued.length > 0 || this.#saves.length > 0;
-      const { generation } = this.play.state.sandbox;
-      this.#take({
-        type: 'effect-done',
-        effect,
-        result: this.play.startedResult(this.#stream(), isBusy ? 'working' : 'ready', {
-          generation,
-          lastSeq: this.#seq,
-        }),
-      });
+      const status = { generation, lastSeq: this.#seq };
+      return this.play.startedResult(this.#stream(), isBusy ? 'working' : 'ready', status);
     }
     if (effect.kind === 'prompt-sandbox') {
-      const { generation } = this.play.state.sandbox;
-      if (!this.#isUp || this.#generation !== generation) {
-        this.#take({ type: 'effect-done', effect, result: { kind: 'lost', generation } });
-        return;
-      }
+      if (!this.#isUp || this.#generation !== generation) return { kind: 'lost', generation };
       const { promptId: id, turn } = effect;
-      if (this.#known.has(id)) return;
+      if (this.#known.has(id)) return null;
       this.#known.add(id);
       this.#lastTurn = Math.max(this.#lastTurn, turn);
       if (turn > this.#stoppedTurn) {
@@ -340,7 +378,11 @@ export class World {
         this.#tell(lifecycle(id, 'queued'));
       }
     }
-    if (effect.kind === 'stop-sandbox') this.#stopCli(effect.turn);
+    if (effect.kind === 'stop-sandbox' && !this.#known.has(effect.id)) {
+      this.#known.add(effect.id);
+      this.#stopCli(effect.turn);
+    }
+    return null;
   }
 
   #tell(...bodies: SandboxEventBody[]): void {
@@ -534,11 +576,17 @@ export class World {
 
   /** Nobody asks any more, and no process dies. */
   settle(): void {
+    for (const _ of this.settling());
+  }
+
+  /** The same, a step at a time. */
+  *settling(): Generator<void, void, undefined> {
     for (let steps = 0; steps < 4_000; steps++) {
-      if (this.step(true)) continue;
-      if (this.play.state.phase.name === 'waiting') return;
-      this.play.now += 50_000;
-      this.#take({ type: 'deadline' });
+      if (!this.step(true)) {
+        if (this.play.state.phase.name === 'waiting') return;
+        this.play.rest(50_000);
+      }
+      yield;
     }
     this.fail(`never came to rest: ${JSON.stringify(this.play.state.phase)}`);
   }
