@@ -1,6 +1,6 @@
 /**
  * Refuses a change that is half done: a variable, binding, setting, effect, route or npm script that is unused, unlisted or
- * undocumented. What the compiler sees (a retry policy for each kind of effect, say) is left to it.
+ * undocumented, and a document that names a file which is gone. What the compiler sees (a retry policy for each kind of effect, say) is left to it.
  *
  * `node dev/checks/half-done.ts [folder]`: of this project, or of the one in the folder.
  */
@@ -238,6 +238,20 @@ function checkRoutes(): void {
   for (const route of listed) if (!found.has(route)) problems.push(`${ROUTES}: there is no route \`${route}\``);
 }
 
+/** Files of the Worker and the sandbox server that a document or a folder's README names: they are there. */
+function checkFiles(): void {
+  const files = ['src', 'container'].flatMap((folder) => under(folder, /\.tsx?$/));
+  const guides = ['src', 'container'].flatMap((folder) => under(folder, /(^|\/)README\.md$/));
+  for (const document of [...documents, ...guides]) {
+    for (const [, name = ''] of text(document).matchAll(/`([\w./-]+\.tsx?)`/g)) {
+      if (/^(dev|tests)\//.test(name)) continue;
+      const end = name.replace(/^(\.\.?\/)+/, '');
+      const isThere = files.some((file) => file === end || file.endsWith(`/${end}`));
+      if (!isThere) problems.push(`${document}: there is no ${name}`);
+    }
+  }
+}
+
 /** npm scripts: named by a document, and nothing is named that is not there. */
 function checkScripts(): void {
   const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> };
@@ -255,6 +269,7 @@ function checkScripts(): void {
   }
 }
 
+checkFiles();
 checkVariables();
 checkBindings();
 checkSandboxVariables();

@@ -111,6 +111,13 @@ describe('the check for changes that are half done', () => {
       'no document names `npm run novel`',
     ],
     [
+      'a folder whose README names a file which is gone',
+      'src/queue/README.md',
+      /`fair-queue\.ts`/,
+      '`fair-line.ts`',
+      'src/queue/README.md: there is no fair-line.ts',
+    ],
+    [
       'a document that names a script which is gone',
       'CONTRIBUTING.md',
       /`npm run fix`/,
