@@ -145,6 +145,24 @@ describe('access in production', () => {
     }
   });
 
+  it('no image, frame or script of another site has services asked or a container started', async () => {
+    const by = { cookie: await cookie(), 'sec-fetch-site': 'cross-site' };
+    for (const path of ['/install/doctor', '/install/doctor?sandbox=true', '/install?check=credentials']) {
+      for (const odd of [
+        { 'sec-fetch-dest': 'image' },
+        { 'sec-fetch-dest': 'iframe', 'sec-fetch-user': '?1' },
+        { 'sec-fetch-dest': 'document' },
+        { ...basic(production.ACCESS_PASSWORD), 'sec-fetch-dest': 'empty' },
+      ] as Record<string, string>[]) {
+        expect((await ask(path, { ...by, ...odd })).status, `${path} ${JSON.stringify(odd)}`).toBe(403);
+      }
+      // A link that somebody follows, the page itself, and a program.
+      expect((await ask(path, { ...by, 'sec-fetch-dest': 'document', 'sec-fetch-user': '?1' })).status).toBe(200);
+      expect((await ask(path, { ...by, 'sec-fetch-site': 'same-origin' })).status).toBe(200);
+      expect((await ask(path, basic(production.ACCESS_PASSWORD))).status).toBe(200);
+    }
+  });
+
   it('a page may be linked to from elsewhere', async () => {
     const headers = { cookie: await cookie(), 'sec-fetch-site': 'cross-site' };
     expect((await ask('/sessions/x', headers)).status).toBe(200);

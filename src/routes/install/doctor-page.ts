@@ -10,7 +10,7 @@ type DoctorContext = Context<{ Bindings: Env }>;
 
 /** A report counts for so long: reloading the page is no reason to ask Claude and every git host again. */
 const KEPT_MS = 30_000;
-let kept: { at: number; env: Env; startsContainer: boolean; report: WorkerReport } | null = null;
+let kept: { at: number; env: Env; startsContainer: boolean; report: Promise<WorkerReport> } | null = null;
 
 const TONES: Record<Verdict, { tone: string; words: string }> = {
   bad: { tone: 'bad', words: 'does not work' },
@@ -42,10 +42,11 @@ function line({ name, verdict, words, remedy }: Finding): Markup {
   return html`<li><strong>${name}</strong> <span class="pill ${tone}">${told}</span> ${words}. ${remedy === null ? '' : html`<span class="note">${remedy}</span>`}</li>`;
 }
 
+/** Those who ask while it is made wait for the same one. */
 async function reportOf(c: DoctorContext, startsContainer: boolean): Promise<WorkerReport> {
   const now = Date.now();
   if (kept && kept.env === c.env && kept.startsContainer === startsContainer && Math.abs(now - kept.at) < KEPT_MS) {
-    return kept.report;
+    return await kept.report;
   }
   const { origin } = new URL(c.req.url);
   const about = {
@@ -53,7 +54,16 @@ async function reportOf(c: DoctorContext, startsContainer: boolean): Promise<Wor
     startsContainer,
     redirectUri: (config: Parameters<typeof redirectUriOf>[1]) => redirectUriOf(c, config),
   };
-  const report = await examine(c.env, about);
-  kept = { at: Date.now(), env: c.env, startsContainer, report };
-  return report;
+  const report = examine(c.env, about);
+  const made = { at: now, env: c.env, startsContainer, report };
+  kept = made;
+  try {
+    return await report;
+  } catch (error) {
+    if (kept === made) kept = null;
+    throw error;
+  } finally {
+    // It counts from its end.
+    made.at = Date.now();
+  }
 }

@@ -64,6 +64,16 @@ function comesFromHere(headers: Headers): boolean {
   return told.every((one) => one === '' || /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/i.test(one));
 }
 
+/** Looking that has something done: services are asked with the deployment's credentials, a container is started. */
+function isCostly(c: AccessContext): boolean {
+  return c.req.path === '/install/doctor' || (c.req.path === '/install' && c.req.query('check') !== undefined);
+}
+
+/** A link that somebody followed, e.g. in a message, as the browser tells it: no image, frame or script of another site. */
+function isOpenedByPerson(headers: Headers): boolean {
+  return headers.get('sec-fetch-dest') === 'document' && headers.get('sec-fetch-user') === '?1';
+}
+
 /** What is wrong with where a request comes from, or null. */
 function foreignProblem(c: AccessContext, config: Config): ApiError | null {
   const { origin, hostname, host } = new URL(c.req.url);
@@ -82,7 +92,7 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
   }
   const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(c.req.method);
   const isSocket = c.req.header('upgrade')?.toLowerCase() === 'websocket';
-  if (!isChange && !isSocket) return null;
+  if (!isChange && !isSocket && !(isCostly(c) && !isOpenedByPerson(c.req.raw.headers))) return null;
   const from = c.req.header('origin');
   const site = c.req.header('sec-fetch-site');
   if (
