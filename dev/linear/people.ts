@@ -17,7 +17,7 @@ import {
 import { changeIssue, type IssueChanges } from './issue-changes.ts';
 import { RefusedError } from './refused.ts';
 import { emit, type Simulation } from './simulation.ts';
-import type { Activity, AgentSession, Comment, Issue, Relation, Team } from './state/model.ts';
+import type { Activity, AgentSession, Comment, Issue, Relation, Team, User } from './state/model.ts';
 import { newIssue, newLabel, newTeam } from './state/seed.ts';
 
 export interface NewIssue {
@@ -134,15 +134,41 @@ export class People {
     return issue;
   }
 
-  /** @param parentKey of the team it is a part of */
-  createTeam(key: string, name: string, parentKey?: string): Team {
+  /**
+   * @param parentKey of the team it is a part of
+   * @param members display names of those who alone see it, which makes it private; left out: it is public
+   */
+  createTeam(key: string, name: string, parentKey?: string, members?: string[]): Team {
     const { world, clock } = this.#simulation;
     if ([...world.teams.values()].some((team) => team.key === key)) {
       throw new RefusedError(409, `there is a team ${key} already`);
     }
     const parentId = parentKey === undefined ? null : this.#team(parentKey).id;
-    const team = newTeam(key, name, clock.now(), parentId);
+    const memberIds = members?.map((displayName) => this.person(displayName).id) ?? null;
+    const team = newTeam(key, name, clock.now(), parentId, memberIds);
     world.teams.set(team.id, team);
+    return team;
+  }
+
+  /** A person of the workspace. @throws RefusedError 404 */
+  person(displayName: string): User {
+    const user = this.#simulation.world.people().find((one) => one.displayName === displayName);
+    if (!user) throw new RefusedError(404, `there is nobody called ${displayName}`);
+    return user;
+  }
+
+  /** Changes what somebody may do in the workspace, as an admin does in Linear's settings; what is left out stays. */
+  changePerson(displayName: string, changes: Partial<Pick<User, 'admin' | 'guest' | 'active' | 'name'>>): User {
+    const user = Object.assign(this.person(displayName), changes);
+    this.#simulation.world.changed(null);
+    return user;
+  }
+
+  /** Replaces the members of a team. @param members display names. @throws RefusedError 404 */
+  setMembers(teamKey: string, members: string[]): Team {
+    const team = this.#team(teamKey);
+    team.memberIds = members.map((displayName) => this.person(displayName).id);
+    this.#simulation.world.changed(null);
     return team;
   }
 

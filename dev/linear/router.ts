@@ -69,7 +69,7 @@ async function handleMcp(
   const bearer = oauth.grants.bearer(bearerToken(request) ?? '');
   const workspace = bearer && workspaces.byId(bearer.workspaceId);
   if (!bearer || !workspace) return sendJson(response, 401, UNAUTHENTICATED, { 'www-authenticate': 'Bearer' });
-  await workspace.mcp.handle(request, response, workspace.user(bearer.actor));
+  await workspace.mcp.handle(request, response, workspace.user(bearer));
 }
 
 /** PUT needs the headers that were given out with the address; GET the token, or a signed address. */

@@ -129,7 +129,12 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
     clock,
     faults,
     saved: saved?.oauth ?? null,
-    workspaces: () => workspaces.all().map(({ world }) => ({ ...world.workspace, isAdmin: world.person.admin })),
+    workspaces: () =>
+      workspaces.all().map(({ world }) => ({
+        ...world.workspace,
+        isAdmin: world.person.admin,
+        people: world.people().filter(({ active }) => active),
+      })),
     onInstall: (application, workspaceId) => workspaces.byId(workspaceId)?.nameAgent(application.name),
     onChange,
   });
@@ -147,7 +152,7 @@ export async function startLinearSimulator(options: LinearSimulatorOptions): Pro
     const workspace = bearer && workspaces.byId(bearer.workspaceId);
     if (!bearer || !workspace) return null;
     return {
-      rootFields: workspace.rootFields(bearer.actor),
+      rootFields: workspace.rootFields(bearer),
       limiter: workspace.limiter,
       scopes: bearer.scopes,
       signAddresses: (text, seconds) => workspace.uploads.signAddresses(text, seconds),

@@ -43,7 +43,8 @@ export class Workspace {
   readonly routes: ControlRoutes;
   readonly live: Live;
   readonly #simulation: Simulation;
-  readonly #rootFields: Record<Bearer['actor'], RootFields>;
+  readonly #rootFieldsOf: (viewer: User) => RootFields;
+  readonly #rootFields = new Map<User, RootFields>();
 
   constructor(data: WorldData, parts: SharedParts) {
     const { clock, webhooks, faults, oauth } = parts;
@@ -61,10 +62,7 @@ export class Workspace {
     this.uploads = new Uploads(urls, clock);
     this.limiter = new RateLimiter(parts.rateLimits, clock);
     this.mcp = new McpEndpoint(this.#simulation);
-    this.#rootFields = {
-      app: rootFields(this.#simulation, this.limiter, this.uploads, world.appUser),
-      user: rootFields(this.#simulation, this.limiter, this.uploads, world.person),
-    };
+    this.#rootFieldsOf = (viewer) => rootFields(this.#simulation, this.limiter, this.uploads, viewer);
     const views = new ControlViews(world, clock, urls);
     this.live = new Live(world, clock, views);
     const { graphql, ownClientId } = parts;
@@ -86,12 +84,16 @@ export class Workspace {
   }
 
   /** Whom a token of an application acts for. */
-  user(actor: Bearer['actor']): User {
-    return actor === 'app' ? this.world.appUser : this.world.person;
+  user({ actor, userId }: Pick<Bearer, 'actor' | 'userId'>): User {
+    if (actor === 'app') return this.world.appUser;
+    return this.world.userOrNull(userId ?? null) ?? this.world.person;
   }
 
   /** What the API offers to an application, or to a person through one. */
-  rootFields(actor: Bearer['actor']): RootFields {
-    return this.#rootFields[actor];
+  rootFields(bearer: Pick<Bearer, 'actor' | 'userId'>): RootFields {
+    const viewer = this.user(bearer);
+    const known = this.#rootFields.get(viewer) ?? this.#rootFieldsOf(viewer);
+    this.#rootFields.set(viewer, known);
+    return known;
   }
 }

@@ -110,8 +110,18 @@ export class Control extends MachineryControl {
   }
 
   /** @param parentKey of the team it is a part of */
-  createTeam(key: string, name: string, parentKey?: string): void {
-    this.#people.createTeam(key, name, parentKey);
+  createTeam(key: string, name: string, parentKey?: string, members?: string[]): void {
+    this.#people.createTeam(key, name, parentKey, members);
+  }
+
+  /** Changes what somebody may do in the workspace; `active: false` suspends them. @throws RefusedError 404 */
+  changePerson(displayName: string, changes: Parameters<People['changePerson']>[1]): void {
+    this.#people.changePerson(displayName, changes);
+  }
+
+  /** Replaces the members of a team, by their display names. @throws RefusedError 404 */
+  setMembers(teamKey: string, members: string[]): void {
+    this.#people.setMembers(teamKey, members);
   }
 
   /** @throws RefusedError 404 for an unknown issue, as all methods that take one */

@@ -89,12 +89,17 @@ export class OauthControl {
    * What a person does who opens the address and presses Allow (or Deny).
    * @param authorizeUrl as the application made it
    * @param workspace its urlKey; default: the first in which it is possible
+   * @param person display name of the one who signs in; default: the person at the page
    * @returns where the browser is sent: the application's callback
    * @throws RefusedError if the person would see a page that says why it is not possible
    */
   approve(
     authorizeUrl: string,
-    { workspace, decision = 'allow' }: { workspace?: string; decision?: 'allow' | 'deny' } = {},
+    {
+      workspace,
+      person,
+      decision = 'allow',
+    }: { workspace?: string; person?: string; decision?: 'allow' | 'deny' } = {},
   ): string {
     const { consent } = this.#oauth;
     const checked = consent.check(new URL(authorizeUrl).searchParams);
@@ -102,8 +107,11 @@ export class OauthControl {
     if (checked.kind === 'redirect') return checked.location;
     if (decision === 'deny') return consent.deny(checked.request);
     const choices = consent.choices(checked.request);
-    const chosen = choices.find(({ obstacle }) => obstacle === null) ?? choices[0];
-    return consent.allow(checked.request, workspace ?? chosen?.workspace.urlKey ?? '');
+    const possible = choices.find(({ obstacle }) => obstacle === null) ?? choices[0];
+    const chosen = choices.find((choice) => choice.workspace.urlKey === workspace) ?? possible;
+    const who = chosen?.workspace.people.find(({ displayName }) => displayName === person);
+    if (person !== undefined && !who) throw new RefusedError(404, `there is nobody called ${person}`);
+    return consent.allow(checked.request, workspace ?? chosen?.workspace.urlKey ?? '', who?.id ?? null);
   }
 
   /**

@@ -8,6 +8,7 @@ import { notFound } from '../errors.ts';
 import type { Simulation } from '../simulation.ts';
 import type { AgentSession, Issue, User } from '../state/model.ts';
 import { connection, type PageArguments } from './connections.ts';
+import type { Filter } from './filters.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Views } from './views.ts';
 
@@ -22,7 +23,8 @@ type WithInput<Act extends (simulation: Simulation, input: never) => unknown> = 
 export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads: Uploads, viewer: User) {
   const { world, clock, urls } = simulation;
   const views = new Views(world, clock, urls);
-  const sees = (issue: Issue) => viewer !== world.appUser || seesTeam(simulation, issue.teamId);
+  const sees = ({ teamId }: Pick<Issue, 'teamId'>) =>
+    viewer === world.appUser ? seesTeam(simulation, teamId) : world.teamsSeenBy(viewer).some(({ id }) => id === teamId);
   /** What the application may not see is not there for it. */
   const issueOf = (id: string) => {
     const issue = world.findIssue(id);
@@ -33,8 +35,7 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
     const issue = value && world.issueOrNull(value.issueId);
     return found(!issue || sees(issue) ? value : undefined, 'AgentSession', id);
   };
-  const visibleTeams = () =>
-    [...world.teams.values()].filter(({ id }) => viewer !== world.appUser || seesTeam(simulation, id));
+  const visibleTeams = () => [...world.teams.values()].filter(({ id: teamId }) => sees({ teamId }));
   const done = () => ({ success: true, lastSyncId: world.lastSyncId });
   const session = (value: AgentSession) => ({ ...done(), agentSession: views.session(value) });
 
@@ -47,6 +48,10 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
       return views.team(found(team, 'Team', id));
     },
     user: ({ id }: ById) => views.user(found(world.users.get(id), 'User', id)),
+    users: (page: PageArguments & { filter?: Filter | null; includeDisabled?: boolean | null }) => {
+      const users = [...world.users.values()].filter(({ active }) => active || page.includeDisabled === true);
+      return views.users(page, users);
+    },
     issue: ({ id }: ById) => views.issue(issueOf(id)),
     comment: ({ id }: { id?: string | null }) => {
       return views.comment(found(world.comments.get(id ?? ''), 'Comment', id ?? ''));

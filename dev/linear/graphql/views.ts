@@ -61,12 +61,38 @@ export class Views {
       supportsAgentSessions: user.app,
       isAssignable: true,
       isMentionable: true,
-      active: true,
+      active: user.active,
+      admin: user.admin,
+      owner: false,
+      guest: user.guest,
+      canAccessAnyPublicTeam: !user.guest,
       isMe: user.id === this.#world.appUser.id,
       initials: user.name.slice(0, 1),
       createdAt: iso(user.createdAt),
       updatedAt: iso(user.createdAt),
       organization: () => this.organization(),
+      teamMemberships: (page: ListArguments) =>
+        connection(this.#world.teamsOfMember(user), page, (team) => this.#membership(user, team)),
+      teams: (page: ListArguments) => this.teams(page, this.#world.teamsOfMember(user)),
+    };
+  }
+
+  users(page: ListArguments, of: readonly User[]): View {
+    const users = filtered(of, page.filter, {
+      id: (user) => user.id,
+      name: (user) => user.name,
+      email: (user) => user.email,
+    });
+    return connection(users, page, (user) => this.user(user));
+  }
+
+  #membership(user: User, team: Team): View {
+    const at = iso(team.createdAt);
+    return {
+      __typename: 'TeamMembership',
+      ...{ id: `${user.id}:${team.id}`, owner: false, createdAt: at, updatedAt: at },
+      team: () => this.team(team),
+      user: () => this.user(user),
     };
   }
 
@@ -84,8 +110,8 @@ export class Views {
     return {
       __typename: 'Team',
       ...{ id, key, name, displayName: name, createdAt: iso(createdAt), updatedAt: iso(createdAt) },
-      private: false,
-      visibility: 'public',
+      private: team.visibility === 'private',
+      visibility: team.visibility,
       organization: () => this.organization(),
       parent: () => {
         const parent = this.#world.teamAndParents(team)[1];

@@ -17,6 +17,8 @@ export interface ConsentWorkspace {
   urlKey: string;
   /** Whether that person is an admin there. */
   isAdmin: boolean;
+  /** Who can sign in there, the person at the page first. */
+  people: { id: string; name: string; displayName: string }[];
 }
 
 /** A workspace to choose, and why it cannot be chosen; null: it can. */
@@ -65,24 +67,32 @@ export class Consent {
           request.scopes.every((scope) => scopes.includes(scope)),
       );
     const choice = this.choices(request).find(({ workspace }) => workspace.id === before?.workspaceId);
-    return choice && choice.obstacle === null ? this.allow(request, choice.workspace.urlKey) : null;
+    if (!choice || choice.obstacle !== null) return null;
+    return this.allow(request, choice.workspace.urlKey, before?.userId ?? null);
   }
 
   /**
    * Lets the application in.
    * @param urlKey of the workspace
+   * @param userId who signs in, where the application acts for a person; null: the person at the page
    * @returns the application's address with code and state
    * @throws RefusedError when it may not come into that workspace; nothing has changed then
    */
-  allow(request: AuthorizationRequest, urlKey: string): string {
+  allow(request: AuthorizationRequest, urlKey: string, userId: string | null = null): string {
     const choice = this.choices(request).find(({ workspace }) => workspace.urlKey === urlKey);
     if (!choice) throw new RefusedError(404, `there is no workspace "${urlKey}"`);
     if (choice.obstacle !== null) throw new RefusedError(403, choice.obstacle);
     const { application, redirectUri, state, scopes, actor, challenge } = request;
     const { clientId } = application;
-    const { id: workspaceId } = choice.workspace;
+    const { id: workspaceId, people } = choice.workspace;
+    if (userId !== null && !people.some(({ id }) => id === userId)) {
+      throw new RefusedError(404, `there is nobody with the id ${userId} in ${choice.workspace.name}`);
+    }
     if (actor === 'app') this.#options.install(application, workspaceId, scopes);
-    const code = this.#options.grants.newCode({ clientId, redirectUri, workspaceId, actor, scopes, challenge });
+    const code = this.#options.grants.newCode({
+      ...{ clientId, redirectUri, workspaceId, actor, scopes, challenge },
+      userId: actor === 'user' ? userId : null,
+    });
     return callback(redirectUri, { code, state });
   }
 

@@ -62,7 +62,7 @@ export class OauthEndpoints {
     if (checked.kind !== 'ask') return checked;
     if (form?.get('decision') !== 'allow') return { kind: 'redirect', location: consent.deny(checked.request) };
     try {
-      return { kind: 'redirect', location: consent.allow(checked.request, form.get('workspace') ?? '') };
+      return { kind: 'redirect', location: allowedBy(consent, checked.request, form) };
     } catch (error) {
       if (error instanceof RefusedError) return refusal(error.status, error.message);
       throw error;
@@ -159,4 +159,13 @@ function sendOutcome(response: ServerResponse, outcome: CheckedRequest | Outcome
     const status = 'status' in outcome ? (outcome.status ?? 400) : 400;
     sendFormPage(response, status, 'Not possible', problemContent('This is not possible', outcome.message));
   }
+}
+
+/** The form names the workspace alone, or with the person who signs in there: `example/ben`. */
+function allowedBy(consent: Consent, request: AuthorizationRequest, form: URLSearchParams): string {
+  const [urlKey = '', displayName] = (form.get('workspace') ?? '').split('/');
+  const choice = consent.choices(request).find(({ workspace }) => workspace.urlKey === urlKey);
+  const person = choice?.workspace.people.find((one) => one.displayName === displayName);
+  if (displayName !== undefined && !person) throw new RefusedError(404, `there is nobody called ${displayName}`);
+  return consent.allow(request, urlKey, person?.id ?? null);
 }

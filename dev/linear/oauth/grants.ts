@@ -21,6 +21,8 @@ export interface Code {
   redirectUri: string;
   workspaceId: string;
   actor: 'user' | 'app';
+  /** Whom it acts for; null: the application, or the person at the page. */
+  userId: string | null;
   scopes: Scope[];
   challenge: Challenge | null;
   expiresAt: number;
@@ -38,7 +40,7 @@ export interface TokenAnswer {
 }
 
 /** Who calls with a token. */
-export type Bearer = Pick<Authorization, 'clientId' | 'workspaceId' | 'actor' | 'scopes'>;
+export type Bearer = Pick<Authorization, 'clientId' | 'workspaceId' | 'actor' | 'scopes'> & { userId?: string | null };
 
 export class Grants {
   readonly #clock: SimulatorClock;
@@ -86,8 +88,8 @@ export class Grants {
   }
 
   /** Tokens for something newly allowed: with a refresh token, except by client credentials. */
-  issue(allowed: Omit<Authorization, 'id' | 'createdAt'>): TokenAnswer {
-    const authorization = { ...allowed, id: randomUUID(), createdAt: this.#clock.now() };
+  issue(allowed: Omit<Authorization, 'id' | 'createdAt' | 'userId'> & { userId?: string | null }): TokenAnswer {
+    const authorization = { userId: null, ...allowed, id: randomUUID(), createdAt: this.#clock.now() };
     this.#authorizations.set(authorization.id, authorization);
     if (allowed.via === 'client_credentials') this.#limitClientCredentials(authorization);
     const access = this.#newAccessToken(authorization);

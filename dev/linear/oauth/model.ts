@@ -103,6 +103,8 @@ export const authorizationSchema = z.object({
   clientId: z.string(),
   workspaceId: z.string(),
   actor: z.enum(['user', 'app']),
+  /** Whom it acts for; null: the application, or the person at the page. */
+  userId: z.string().nullable().default(null),
   scopes: z.array(scopeSchema),
   via: grantTypeSchema,
   /** Made with PKCE and without the secret, so that it may also be refreshed without. */

@@ -68,8 +68,8 @@ export function consentContent(request: AuthorizationRequest, choices: readonly 
       <form method="post" action="/oauth/authorize">
         <input type="hidden" name="request" value="${query}">
         <fieldset>
-          <legend>Workspace</legend>
-          ${choices.map((choice) => workspaceChoice(choice, choice === possible))}
+          <legend>${actor === 'app' ? 'Workspace' : 'Who, in which workspace'}</legend>
+          ${choices.map((choice) => workspaceChoices(choice, choice === possible, actor))}
         </fieldset>
         <h2>${subject}</h2>
         <ul>${scopes.map((scope) => html`<li>${SCOPES[scope]} <code>${scope}</code></li>`)}</ul>
@@ -83,9 +83,17 @@ export function consentContent(request: AuthorizationRequest, choices: readonly 
 
 const disabled = new Html(' disabled');
 
-function workspaceChoice({ workspace, obstacle }: ConsentChoice, chosen: boolean): Html {
-  const { name, urlKey } = workspace;
+/** An application comes into a workspace; a person signs in there as one of its people. */
+function workspaceChoices(choice: ConsentChoice, chosen: boolean, actor: 'user' | 'app'): Html {
+  const { people, name, urlKey } = choice.workspace;
+  if (actor === 'app' || people.length < 2) return workspaceChoice(choice, chosen, name, urlKey);
+  return html`${people.map((person, index) =>
+    workspaceChoice(choice, chosen && index === 0, `${person.name}, ${name}`, `${urlKey}/${person.displayName}`),
+  )}`;
+}
+
+function workspaceChoice({ obstacle }: ConsentChoice, chosen: boolean, name: string, value: string): Html {
   const state = obstacle === null ? (chosen ? new Html(' checked') : null) : disabled;
-  return html`<label class="check"><input type="radio" name="workspace" value="${urlKey}"${state}> ${name}</label>
+  return html`<label class="check"><input type="radio" name="workspace" value="${value}"${state}> ${name}</label>
           ${obstacle === null ? null : html`<p class="hint">${obstacle}</p>`}`;
 }

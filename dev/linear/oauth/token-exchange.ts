@@ -74,10 +74,10 @@ export class TokenExchange {
     if (code.challenge && (verifier === null || !proves(verifier, code.challenge))) {
       return problem('invalid_grant', 'code_verifier does not fit the code_challenge');
     }
-    const { workspaceId, actor } = code;
+    const { workspaceId, actor, userId } = code;
     const scopes = narrowTo ? code.scopes.filter((scope) => narrowTo.includes(scope)) : code.scopes;
     const via = 'authorization_code' as const;
-    const allowed = { clientId, workspaceId, actor, scopes, via, publicClient: !hasSecret };
+    const allowed = { clientId, workspaceId, actor, userId, scopes, via, publicClient: !hasSecret };
     return { status: 200, body: this.#options.grants.issue(allowed) };
   }
 

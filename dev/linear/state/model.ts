@@ -16,6 +16,10 @@ export const userSchema = z.object({
   app: z.boolean(),
   /** May install applications. */
   admin: z.boolean().default(true),
+  /** Sees only the teams that it is a member of. */
+  guest: z.boolean().default(false),
+  /** False: suspended, or gone. */
+  active: z.boolean().default(true),
   createdAt: time,
 });
 export type User = z.infer<typeof userSchema>;
@@ -49,6 +53,10 @@ export const teamSchema = z.object({
   lastIssueNumber: z.number(),
   /** The team this one is a part of. */
   parentId: id.nullable().default(null),
+  /** A private team is seen by its members alone. */
+  visibility: z.enum(['public', 'private']).default('public'),
+  /** Ids of its members; null: everyone who is no guest. */
+  memberIds: z.array(id).nullable().default(null),
 });
 export type Team = z.infer<typeof teamSchema>;
 

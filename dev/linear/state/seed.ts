@@ -14,6 +14,8 @@ export const DEFAULT_WORKSPACE = {
 };
 export const DEFAULT_APP_USER_ID = 'b2f4e8d6-5a1c-4d3b-9e70-64c8a1f7d502';
 const PERSON = { id: '3e9a7b10-c84d-4b62-a1f5-0d7e62c9b403', name: 'Ada Example', displayName: 'ada' };
+/** Signs in as somebody else than the person at the page: a member, no admin. */
+const MEMBER = { id: '8a1f5c20-6b3d-4e97-92c4-5f0b7d1e3a06', name: 'Ben Example', displayName: 'ben' };
 const TEAM_ID = 'f05b2c91-7de3-4a86-b94a-c3158e0da704';
 
 /** Beside the first: nothing is installed there. Its team has the same key, so that the same identifiers exist twice. */
@@ -24,6 +26,8 @@ export const SECOND_WORKSPACE = {
 };
 const SECOND_APP_USER_ID = 'c7d8e9fa-0b1c-4d2e-8f30-41526374859a';
 const SECOND_PERSON = { id: '5d6e7f80-91a2-4b3c-8d4e-5f60718293a4', name: 'Grace Example', displayName: 'grace' };
+
+const SECOND_MEMBER = { id: '6c9b2d41-0e7f-4a58-b3d6-1a2c4e6f8b07', name: 'Hedy Example', displayName: 'hedy' };
 
 const STATES = [
   ['1b6e0d3c-42a7-4c95-8f31-7a90c5d2e805', 'Backlog', 'backlog', 0, '#bec2c8'],
@@ -53,7 +57,7 @@ export function seed(now: number, workspace: Omit<Workspace, 'createdAt'>, appUs
     description: DESCRIPTION,
     creatorId: PERSON.id,
   });
-  return workspaceOf(now, workspace, appUserId, PERSON, team, [issue]);
+  return workspaceOf(now, workspace, appUserId, [PERSON, MEMBER], team, [issue]);
 }
 
 /** The workspace beside the first. */
@@ -61,14 +65,14 @@ export function seedSecond(now: number): WorldData {
   const team = newTeam('ENG', 'Engineering', now);
   const title = 'Prices are shown without a currency';
   const issue = newIssue(team, now, { title, description: null, creatorId: SECOND_PERSON.id });
-  return workspaceOf(now, SECOND_WORKSPACE, SECOND_APP_USER_ID, SECOND_PERSON, team, [issue]);
+  return workspaceOf(now, SECOND_WORKSPACE, SECOND_APP_USER_ID, [SECOND_PERSON, SECOND_MEMBER], team, [issue]);
 }
 
 /** One more workspace, empty but for a team ENG. */
 export function newWorkspace(now: number, name: string, urlKey: string): WorldData {
   const person = { id: randomUUID(), name: 'Alan Example', displayName: 'alan' };
   const team = newTeam('ENG', 'Engineering', now);
-  return workspaceOf(now, { id: randomUUID(), name, urlKey }, randomUUID(), person, team, []);
+  return workspaceOf(now, { id: randomUUID(), name, urlKey }, randomUUID(), [person], team, []);
 }
 
 function firstTeam(now: number): Team {
@@ -81,6 +85,8 @@ function firstTeam(now: number): Team {
     labels: [newLabel('Bug', '#eb5757'), newLabel('Feature', '#bb87fc'), newLabel('Improvement', '#4ea7fc')],
     lastIssueNumber: 0,
     parentId: null,
+    visibility: 'public',
+    memberIds: null,
   };
 }
 
@@ -88,17 +94,24 @@ function workspaceOf(
   now: number,
   workspace: Omit<Workspace, 'createdAt'>,
   appUserId: string,
-  person: { id: string; name: string; displayName: string },
+  people: { id: string; name: string; displayName: string }[],
   team: Team,
   issues: Issue[],
 ): WorldData {
-  const email = `${person.displayName}@example.com`;
   const agent = { id: appUserId, name: 'Cyrus', displayName: 'cyrus', email: `${appUserId}@oauthapp.linear.app` };
   return {
     workspace: { ...workspace, createdAt: now },
     users: [
-      { ...person, email, app: false, admin: true, createdAt: now },
-      { ...agent, app: true, admin: false, createdAt: now },
+      ...people.map((person, index) => ({
+        ...person,
+        email: `${person.displayName}@example.com`,
+        app: false,
+        admin: index === 0,
+        guest: false,
+        active: true,
+        createdAt: now,
+      })),
+      { ...agent, app: true, admin: false, guest: false, active: true, createdAt: now },
     ],
     teams: [team],
     projects: [],
@@ -112,12 +125,23 @@ function workspaceOf(
   };
 }
 
-/** A further team, with the same workflow under ids of its own. */
-export function newTeam(key: string, name: string, now: number, parentId: string | null = null): Team {
+/**
+ * A further team, with the same workflow under ids of its own.
+ * @param memberIds of a private team; null: it is public
+ */
+export function newTeam(
+  key: string,
+  name: string,
+  now: number,
+  parentId: string | null = null,
+  memberIds: string[] | null = null,
+): Team {
   const states = STATES.map(([, stateName, type, position, color]) => {
     return { id: randomUUID(), name: stateName, type, position, color };
   });
-  return { id: randomUUID(), key, name, createdAt: now, states, labels: [], lastIssueNumber: 0, parentId };
+  const visibility = memberIds === null ? ('public' as const) : ('private' as const);
+  const own = { id: randomUUID(), key, name, createdAt: now, states, labels: [], lastIssueNumber: 0 };
+  return { ...own, parentId, visibility, memberIds };
 }
 
 export function newLabel(name: string, color = '#6e7781'): Label {

@@ -213,6 +213,24 @@ export class World {
     return parent ? [team, ...this.teamAndParents(parent)] : [team];
   }
 
+  /** The teams that a person is a member of. */
+  teamsOfMember({ id, guest }: User): Team[] {
+    return [...this.teams.values()].filter(({ memberIds }) => memberIds?.includes(id) ?? !guest);
+  }
+
+  /** The teams whose issues a person sees: their own, and the public ones unless they are a guest. */
+  teamsSeenBy(user: User): Team[] {
+    const own = this.teamsOfMember(user);
+    return [...this.teams.values()].filter(
+      (team) => own.includes(team) || (!user.guest && team.visibility === 'public'),
+    );
+  }
+
+  /** People, the one at the page first. */
+  people(): User[] {
+    return [...this.users.values()].filter(({ app }) => !app);
+  }
+
   issue(issueId: string): Issue {
     return known(this.issues.get(issueId), 'issue', issueId);
   }
