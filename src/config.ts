@@ -15,6 +15,7 @@ import {
 import { withoutEnding } from './lib/linear-time.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
+import { readSignIn, type SignIn, signInVariables } from './protocol/settings/sign-in.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 const optionalText = z
@@ -103,6 +104,7 @@ const variablesSchema = z.object({
   ENCRYPTION_KEY_OLD: z.union([z.literal('').transform(() => null), key()]).default(null),
   ADMIN_TOKEN: secret(24),
   ACCESS_PASSWORD: secret(12),
+  ...signInVariables,
   SANDBOX_ENDPOINT_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   /** Where alerts go; each is optional. The addresses of Slack and of a dead man's switch are secrets themselves. */
   ALERT_SLACK_URL: z.union([z.literal('').transform(() => null), address]).default(null),
@@ -175,6 +177,10 @@ export interface Config {
   accessPassword: string;
   /** `heartbeatUrl`: is asked while everything is as it should be; what hears nothing from it tells people. */
   alerts: AlertChannels & { heartbeatUrl: string | null };
+  /** How people sign in to the pages. */
+  signIn: SignIn;
+  /** Who sees and may do everything: Linear ids of people or, with Cloudflare Access, emails; in small letters. */
+  owners: readonly string[];
   /** Variables that are set and change nothing, each as a sentence for the operator. */
   ignored: readonly string[];
   /** No turn begins; what runs is finished, and people are answered. */
@@ -229,10 +235,11 @@ function checkConfig(env: object): Config {
   const access = claudeAccess(variables, problems);
   const sandbox = sandboxChoice(variables, problems);
   const app = gitHubApp(variables, problems);
+  const signIn = readSignIn(variables, problems);
   problems.push(...unsafeAddresses(variables));
   const alerts = alertChannels(variables, problems);
   const keys = encryptionKeys(variables, problems);
-  if (!access || !sandbox || app === undefined || problems.length > 0) throw new ConfigError(problems);
+  if (!access || !sandbox || !signIn || app === undefined || problems.length > 0) throw new ConfigError(problems);
   return {
     environment: variables.ENVIRONMENT,
     publicUrl: variables.PUBLIC_URL,
@@ -270,6 +277,8 @@ function checkConfig(env: object): Config {
     adminToken: variables.ADMIN_TOKEN,
     metricsToken: variables.METRICS_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
+    signIn,
+    owners: variables.OWNERS,
     paused: variables.PAUSED,
   };
 }

@@ -22,8 +22,12 @@ import { metrics } from './routes/health/metrics.ts';
 import { install } from './routes/install/index.ts';
 import { oauth } from './routes/install/oauth.ts';
 import { access } from './routes/middleware/browser-access.ts';
+import { needs, type PeopleEnv, servesOthers } from './routes/middleware/needs.ts';
 import { securityHeaders } from './routes/middleware/security-headers.ts';
+import { auditLog } from './routes/people/audit.ts';
+import { me } from './routes/people/index.ts';
 import { sessions } from './routes/sessions/index.ts';
+import { signInRoutes } from './routes/sign-in/index.ts';
 import { linearWebhook } from './routes/webhooks/linear.ts';
 import {
   type ContainerRules,
@@ -36,11 +40,13 @@ import {
 import { IssueSession } from './session/issue-session.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
 
-const app = new Hono<{ Bindings: Env }>();
+const app = new Hono<PeopleEnv>();
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
 
 app.use(securityHeaders);
+app.use('/webhooks/*', servesOthers('signature of Linear'));
 app.route('/webhooks/linear', linearWebhook);
+app.use('/gateway/*', servesOthers('session token'));
 app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
 // Before the others: it has to say what keeps them from working.
@@ -49,12 +55,16 @@ app.route('/api/admin', admin);
 app.route('/', health);
 app.route('/', metrics);
 
+app.route('/', signInRoutes);
+
 app.use(access);
+app.route('/api/me', me);
+app.route('/api/audit', auditLog);
 app.route('/api/sessions', sessions);
 app.route('/install', install);
 app.route('/oauth', oauth);
-app.all('/api/*', (c) => c.json(NO_SUCH_ADDRESS, 404));
-app.get('*', (c) => c.env.ASSETS.fetch(c.req.raw));
+app.all('/api/*', needs('page.open'), (c) => c.json(NO_SUCH_ADDRESS, 404));
+app.get('*', needs('page.open'), (c) => c.env.ASSETS.fetch(c.req.raw));
 
 app.onError((error, c) => {
   const [status, problem] = describe(error);

@@ -14,7 +14,7 @@ import { PROJECT } from '../settings.ts';
 const TIERS = [
   ['index.ts'],
   ['routes'],
-  ['session', 'queue', 'operations'],
+  ['session', 'queue', 'operations', 'people'],
   ['sandbox', 'gateway', 'linear', 'claude'],
   ['github'],
   ['store'],
@@ -53,6 +53,8 @@ const PURE = [
   'src/operations/alerts/alert.ts',
   'src/operations/alerts/from-log.ts',
   'src/operations/metrics/families.ts',
+  'src/people/person.ts',
+  'src/people/rights.ts',
   'src/queue/fair-queue.ts',
 ];
 /** It decides without knowing what people are told with, or by whom. */

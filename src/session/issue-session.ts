@@ -19,6 +19,7 @@ import { retryPolicy } from './lifecycle/effects/index.ts';
 import type { Effect } from './lifecycle/model/effects.ts';
 import type { MetSecret } from './lifecycle/model/events.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
+import { type Whose, whoseOf } from './lifecycle/session-row.ts';
 import { needsSlot } from './lifecycle/start/queue-slot.ts';
 import { SessionBindings } from './session-bindings.ts';
 import { EgressLog } from './storage/egress-log.ts';
@@ -129,6 +130,12 @@ export class IssueSession extends DurableObject<Env> {
     return this.#session.readOnly !== null || (this.#session.state !== null && needsSlot(this.#session.state));
   }
 
+  /** Whose the session is; null if there is no such session. */
+  whose(): Whose | null {
+    const { known } = this.#session;
+    return known ? whoseOf(known) : null;
+  }
+
   /** How many turns have begun; null if there is no such session. */
   turns(): number | null {
     return this.#session.known?.turns ?? null;
@@ -207,7 +214,7 @@ export class IssueSession extends DurableObject<Env> {
     return this.#session.journal.lastSaved()?.head ?? null;
   }
 
-  /** A viewer's WebSocket: `?after=N` is the last number it has. */
+  /** A viewer's WebSocket: `?after=N` is the last number it has; WATCH_UNTIL says how long it may watch without being asked again. */
   override async fetch(request: Request): Promise<Response> {
     return await connect(request, () => this.#session.shown(), this.#session.broadcast);
   }

@@ -2,7 +2,7 @@
  * Workspaces, repositories and the index of sessions in D1. A repository found by its key comes with its credential
  * decrypted; lists (`list…`) never hold a secret.
  */
-import { and, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
 import { messageOf } from '../lib/error.ts';
 import { withoutEnding } from '../lib/linear-time.ts';
@@ -339,19 +339,31 @@ export async function listRunningSessions(db: Database, workspaceId: string): Pr
   return rows.map((row) => row.id);
 }
 
+/** What somebody sees of the sessions: of these workspaces those of these teams, and where `withoutIssue` is set also those without an issue. */
+export interface SeenSessions {
+  workspaceId: string;
+  teamIds: readonly string[];
+  withoutIssue: boolean;
+}
+
+/** A row of the list with what says who may see it. `teamId`: as in the table. */
+export type ListedSession = SessionRow & { workspaceId: string; teamId: string | null };
+
 /** Where a list of sessions continues: the last row of the part before. */
 export type SessionCursor = Pick<SessionRow, 'updatedAt' | 'id'>;
 
 /**
  * Sessions, last changed first.
- * @param query `limit` rows at most; `before`: only rows after this one in that order; `workspaceId`: only this workspace's
+ * @param query `limit` rows at most; `before`: only rows after this one in that order; `workspaceId`: only this workspace's; `seen`: only
+ *   what is seen, and rows of which the team is not known, which the caller has to find out
  * @throws NotMigratedError, DatabaseError
  */
 export async function listSessions(
   db: Database,
-  query: { limit: number; before?: SessionCursor; workspaceId?: string },
-): Promise<SessionRow[]> {
+  query: { limit: number; before?: SessionCursor; workspaceId?: string; seen?: readonly SeenSessions[] },
+): Promise<ListedSession[]> {
   const conditions: (SQL | undefined)[] = [];
+  if (query.seen) conditions.push(isSeen(query.seen));
   if (query.workspaceId !== undefined) conditions.push(eq(sessions.workspaceId, query.workspaceId));
   if (query.before) {
     const { updatedAt, id } = query.before;
@@ -372,11 +384,39 @@ export async function listSessions(
         turn: sessions.turn,
         createdAt: sessions.createdAt,
         updatedAt: sessions.updatedAt,
+        workspaceId: sessions.workspaceId,
+        teamId: sessions.teamId,
       })
       .from(sessions)
       .where(and(...conditions))
       .orderBy(desc(sessions.updatedAt), desc(sessions.id))
       .limit(query.limit),
+  );
+}
+
+/** Lists go in as JSON: a statement of D1 takes a hundred parameters. */
+function isSeen(seen: readonly SeenSessions[]): SQL | undefined {
+  const [only, ...more] = seen;
+  const listed = (values: readonly string[]) => sql`(select value from json_each(${JSON.stringify(values)}))`;
+  const teams = seen.flatMap(({ workspaceId, teamIds, withoutIssue }) =>
+    [...teamIds, ...(withoutIssue ? [''] : [])].map((teamId) => `${workspaceId} ${teamId}`),
+  );
+  return and(
+    // One workspace is the common case, for which there is an index.
+    only && more.length === 0
+      ? eq(sessions.workspaceId, only.workspaceId)
+      : sql`${sessions.workspaceId} in ${listed(seen.map(({ workspaceId }) => workspaceId))}`,
+    sql`(${sessions.teamId} is null or ${sessions.workspaceId} || ' ' || ${sessions.teamId} in ${listed(teams)})`,
+  );
+}
+
+/** Notes the team of a session whose row does not say it. @param teamId empty: it has no issue @throws NotMigratedError, DatabaseError */
+export async function noteTeam(db: Database, id: string, teamId: string): Promise<void> {
+  await run(() =>
+    db.orm
+      .update(sessions)
+      .set({ teamId })
+      .where(and(eq(sessions.id, id), isNull(sessions.teamId))),
   );
 }
 

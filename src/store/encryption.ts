@@ -17,7 +17,8 @@ export type KeyPurpose =
   | 'oauth-cookie'
   | 'gateway-token'
   | 'lfs-address'
-  | 'access-cookie';
+  | 'access-cookie'
+  | 'sign-in-source';
 
 /** A stored text cannot be decrypted: it was altered, belongs elsewhere, or was encrypted with another ENCRYPTION_KEY. */
 export class DecryptionError extends Error {

@@ -101,10 +101,9 @@ export async function markTokens(
 }
 
 /** Names of the workspaces whose tokens Linear takes no more, by name. @throws NotMigratedError, DatabaseError */
-export async function listReinstallNeeded(db: Database): Promise<string[]> {
-  const query = db.orm.select({ name: workspaces.name }).from(workspaces);
-  const rows = await run(() => query.where(eq(workspaces.status, 'reinstall-needed')).orderBy(workspaces.name));
-  return rows.map(({ name }) => name);
+export async function listReinstallNeeded(db: Database): Promise<{ id: string; name: string }[]> {
+  const query = db.orm.select({ id: workspaces.id, name: workspaces.name }).from(workspaces);
+  return run(() => query.where(eq(workspaces.status, 'reinstall-needed')).orderBy(workspaces.name));
 }
 
 /**

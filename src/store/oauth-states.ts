@@ -1,5 +1,5 @@
 /**
- * Installations under way. What comes back from Linear is believed only if a row here knows its state, the browser that
+ * Installations and sign-ins under way. What comes back from Linear is believed only if a row here knows its state, the browser that
  * began it asks, in time, for the first time. States are stored hashed.
  */
 import { and, eq, gt, isNull, lt } from 'drizzle-orm';
@@ -13,8 +13,9 @@ export const STATE_LIFE_MS = 10 * 60_000;
 /** How long a used or expired one is remembered, to say why it is refused. */
 const REMEMBERED_MS = 24 * 3_600_000;
 
-/** An installation that was begun. */
+/** An installation that was begun, or a sign-in. */
 export interface BegunInstallation {
+  purpose: 'install' | 'sign-in';
   /** PKCE code verifier. */
   verifier: string;
   /** Where Linear sends the browser back to. */
@@ -27,7 +28,7 @@ export interface BegunInstallation {
 export type StateProblem = 'unknown' | 'foreign' | 'used' | 'expired';
 
 /**
- * Notes the beginning of an installation.
+ * Notes the beginning of an installation or a sign-in.
  * @param browser what the browser's cookie holds
  * @param now ms
  * @throws NotMigratedError, DatabaseError
@@ -46,6 +47,7 @@ export async function beginInstallation(
     verifier: await encryptText(db.encryptionKey, 'oauth-verifier', [stateHash], begun.verifier),
     redirectUri: begun.redirectUri,
     callback: begun.callback,
+    purpose: begun.purpose === 'sign-in' ? begun.purpose : null,
     expiresAt: now + STATE_LIFE_MS,
   };
   await run(() =>
@@ -85,9 +87,9 @@ export async function takeState(
       .returning(),
   );
   if (taken) {
-    const { redirectUri, callback } = taken;
+    const { redirectUri, callback, purpose } = taken;
     const verifier = await decryptText(db.readKeys, 'oauth-verifier', [stateHash], taken.verifier);
-    return { verifier, redirectUri, callback };
+    return { verifier, redirectUri, callback, purpose: purpose ?? 'install' };
   }
   const [known] = await run(() =>
     db.orm.select().from(oauthStates).where(eq(oauthStates.stateHash, stateHash)).limit(1),

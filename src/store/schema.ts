@@ -45,7 +45,7 @@ export const workspaces = sqliteTable('workspaces', {
   ...times,
 });
 
-/** Installations that were begun and have not come back from Linear yet. Rows are kept a day, to tell a repeat from a forgery. */
+/** Installations and sign-ins that were begun and have not come back from Linear yet. Rows are kept a day, to tell a repeat from a forgery. */
 export const oauthStates = sqliteTable(
   'oauth_states',
   {
@@ -56,8 +56,10 @@ export const oauthStates = sqliteTable(
     /** PKCE. Encrypted: purpose `oauth-verifier`, context [stateHash]. */
     verifier: text('verifier').notNull(),
     redirectUri: text('redirect_uri').notNull(),
-    /** Where the browser is sent once all is done; null: it stays here. */
+    /** Where the browser is sent once all is done; null: it stays here. Of a sign-in: a path of this deployment. */
     callback: text('callback'),
+    /** Null: an installation. */
+    purpose: text('purpose').$type<'sign-in'>(),
     expiresAt: integer('expires_at').notNull(),
     /** When it came back; a state is good for once. */
     usedAt: integer('used_at'),
@@ -71,7 +73,7 @@ export const auditEntries = sqliteTable(
   {
     id: integer('id').primaryKey({ autoIncrement: true }),
     at: integer('at').notNull(),
-    /** Who: `browser:<user name>`, `admin`, `linear`, `cyrus`. */
+    /** Who: `browser:<user name>`, `linear-user:<id>`, `access:<email>`, `admin`, `linear`, `cyrus`. */
     actor: text('actor').notNull(),
     /** Dot name of what was done: `workspace.installed`. */
     action: text('action').notNull(),
@@ -79,7 +81,45 @@ export const auditEntries = sqliteTable(
     /** JSON object. */
     details: text('details').notNull(),
   },
-  (table) => [index('audit_at').on(desc(table.at))],
+  (table) => [index('audit_at').on(desc(table.at)), index('audit_workspace').on(table.workspaceId, desc(table.id))],
+);
+
+/** People who are signed in, each browser by itself. Rows end with `expiresAt`. */
+export const signIns = sqliteTable(
+  'sign_ins',
+  {
+    /** SHA-256 of the cookie's token, base64url; with Cloudflare Access of the email: who reads the table cannot sign in. */
+    tokenHash: text('token_hash').primaryKey(),
+    /** By which it is listed and ended; proves nothing. */
+    id: text('id').notNull(),
+    kind: text('kind').$type<'linear' | 'access'>().notNull(),
+    /** `linear-user:<id>` or `access:<email>`. */
+    person: text('person').notNull(),
+    name: text('name').notNull(),
+    email: text('email').notNull(),
+    /** JSON, see membershipSchema in src/people/person.ts: as Linear said at `checkedAt`. */
+    memberships: text('memberships').notNull(),
+    /** Which browser, as it says itself, cut; null: it does not say. */
+    browser: text('browser'),
+    createdAt: integer('created_at').notNull(),
+    seenAt: integer('seen_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+    checkedAt: integer('checked_at').notNull(),
+  },
+  (table) => [index('sign_ins_person').on(table.person), index('sign_ins_expires').on(table.expiresAt)],
+);
+
+/** Attempts to sign in that were refused, by where they came from, a row for each quarter of an hour. */
+export const signInAttempts = sqliteTable(
+  'sign_in_attempts',
+  {
+    /** Keyed hash of the address; nobody can be read out of it without ENCRYPTION_KEY. */
+    source: text('source').notNull(),
+    /** Number of the quarter of an hour since the epoch. */
+    quarter: integer('quarter').notNull(),
+    refused: integer('refused').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.source, table.quarter] })],
 );
 
 /** A git repository a workspace's issues may be worked on in. */
@@ -120,6 +160,8 @@ export const sessions = sqliteTable(
     url: text('url'),
     repositoryFullName: text('repository_full_name'),
     branch: text('branch'),
+    /** Linear's id of the issue's team; empty: it has no issue; null: not known, as in rows of earlier versions. */
+    teamId: text('team_id'),
     phase: text('phase').$type<Phase>().notNull(),
     reason: text('reason').notNull(),
     lastOutcome: text('last_outcome').$type<TurnOutcome>(),

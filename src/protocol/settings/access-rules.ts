@@ -25,6 +25,8 @@ export const setupScriptSchema = z.string().trim().min(1).max(20_000);
 /** What an admin may set for a workspace (`PUT /api/admin/workspaces/:id/settings`); it comes before what repositories say. */
 export const workspaceSettingsSchema = z.object({
   ...accessRulesSchema.shape,
+  /** People who may look on, and neither give work nor steer it from the page: emails, Linear ids, or the word `guests`. */
+  viewers: names,
   /** Sessions that may be at work at once; left out: what MAX_SESSIONS_AT_ONCE says. */
   sessionsAtOnce: z.number().int().min(1).max(1_000).optional(),
   /** Run with bash in each new worktree, before everything that a repository brings. */

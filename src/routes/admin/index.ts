@@ -20,6 +20,7 @@ import {
 import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { alerts } from './alerts.ts';
+import { servesOthers } from '../middleware/needs.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
 import { settings } from './settings.ts';
@@ -38,6 +39,7 @@ const fullNameSchema = startSessionSchema.shape.repository.shape.fullName.refine
 
 export const admin = new Hono<AdminEnv>();
 
+admin.use(servesOthers('ADMIN_TOKEN'));
 admin.use(async (c, next) => {
   const config = await settledConfig(c.env, null);
   const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';

@@ -3,10 +3,11 @@ import type { Context } from 'hono';
 import { html } from 'hono/html';
 import { examine } from '../../operations/doctor/doctor.ts';
 import { type Finding, summaryOf, type Verdict, type WorkerReport } from '../../protocol/doctor.ts';
+import type { PeopleEnv } from '../middleware/needs.ts';
 import { type Markup, page } from './html.ts';
 import { redirectUriOf } from './oauth.ts';
 
-type DoctorContext = Context<{ Bindings: Env }>;
+type DoctorContext = Context<PeopleEnv>;
 
 /** A report counts for so long: reloading the page is no reason to ask Claude and every git host again. */
 const KEPT_MS = 30_000;

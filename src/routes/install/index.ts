@@ -5,8 +5,10 @@ import type { Config } from '../../config.ts';
 import { checkCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
 import { operationsOf } from '../../operations/operations.ts';
 import { faultsOfDay, verdictOf, type WebhookRecord, type WebhookVerdict } from '../../operations/webhook-record.ts';
+import { mayDo } from '../../people/rights.ts';
 import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
+import { needs, type PeopleEnv } from '../middleware/needs.ts';
 import { doctorPage } from './doctor-page.ts';
 import { type Markup, page } from './html.ts';
 import { manifestLink, takesWebhooks } from './manifest.ts';
@@ -19,27 +21,32 @@ interface Standing {
   words: string;
 }
 
-export const install = new Hono<{ Bindings: Env }>();
+export const install = new Hono<PeopleEnv>();
 
 /** `?check=credentials`: id and secret are tried at Linear's token endpoint; nothing is stored. */
-install.get('/', async (c) => {
+install.get('/', needs('deployment.install'), async (c) => {
   const config = await settledConfig(c.env, null);
-  const workspaces = await listWorkspaces(openDatabase(c.env.DB, config.encryptionKey));
+  const { person } = c.var;
+  // An admin of a workspace is told nothing of the others.
+  const isOfAll = person.isOwner || person.kind === 'setup';
+  const workspaces = (await listWorkspaces(openDatabase(c.env.DB, config.encryptionKey))).filter(
+    ({ id }) => isOfAll || mayDo(person, 'workspace.read', { kind: 'workspace', workspaceId: id }),
+  );
   const webhooks = await operationsOf(c.env).webhooks();
   const pair = c.req.query('check') === 'credentials' ? await checkPair(c, config) : null;
   return page(c, 200, {
     title: 'Install Cyrus in Linear',
     lead: 'Three steps, about two minutes. You need to be an admin of the workspace in Linear, and to have wrangler installed.',
     body: html`${config.ignored.map((words) => html`<p class="note">${words}</p>`)}<ol class="steps">
-        ${createStep(c, config)} ${copyStep(config, pair, webhooks)} ${addStep(config)}
+        ${createStep(c, config)} ${copyStep(config, pair, webhooks, isOfAll)} ${addStep(config)}
       </ol>
       ${installed(workspaces)}
-      <p><a class="button quiet" href="/install/doctor">Look at everything</a> <span class="note">variables, database, Linear, Claude, git and sandbox; takes some seconds</span></p>`,
+      ${isOfAll ? doctorLink() : ''}`,
   });
 });
 
 /** Everything that this deployment needs, looked at now. `?sandbox=true`: a container is started too. */
-install.get('/doctor', doctorPage);
+install.get('/doctor', needs('deployment.examine'), doctorPage);
 
 function createStep(c: Context, config: Config): Markup {
   const redirectUri = redirectUriOf(c, config);
@@ -55,7 +62,8 @@ function createStep(c: Context, config: Config): Markup {
         </li>`;
 }
 
-function copyStep(config: Config, pair: Standing | null, webhooks: WebhookRecord): Markup {
+/** @param isOfAll whether what arrived of all workspaces together is told */
+function copyStep(config: Config, pair: Standing | null, webhooks: WebhookRecord, isOfAll: boolean): Markup {
   const { clientId, clientSecret } = config.linear.app;
   const values = [
     { name: 'LINEAR_CLIENT_ID', where: '“Client ID” on the page of the application', standing: isSet(clientId) },
@@ -66,7 +74,7 @@ function copyStep(config: Config, pair: Standing | null, webhooks: WebhookRecord
       standing: signingSecret(config.linear.webhookSecret, verdictOf(webhooks)),
     },
   ];
-  const faults = faultsOfDay(webhooks, Date.now());
+  const faults = isOfAll ? faultsOfDay(webhooks, Date.now()) : null;
   const check =
     clientId !== null && clientSecret !== null
       ? html`<p><a class="button quiet" href="/install?check=credentials">Check id and secret with Linear</a> ${pair ? pill(pair) : ''}</p>`
@@ -150,4 +158,8 @@ async function checkPair(c: Context, config: Config): Promise<Standing> {
   if (checked === 'accepted') return { tone: 'good', words: 'Linear accepts them' };
   if (checked === 'refused') return { tone: 'bad', words: 'Linear does not accept them' };
   return { tone: 'warn', words: `cannot tell: ${checked.unknown}` };
+}
+
+function doctorLink(): Markup {
+  return html`<p><a class="button quiet" href="/install/doctor">Look at everything</a> <span class="note">variables, database, Linear, Claude, git and sandbox; takes some seconds</span></p>`;
 }

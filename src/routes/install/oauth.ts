@@ -3,7 +3,6 @@
  * what Linear sends back; whatever is not as it should be gets a page that helps, and changes nothing.
  */
 import { type Context, Hono } from 'hono';
-import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { type Config, readConfig } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { completeInstallation } from '../../linear/tokens/installation.ts';
@@ -16,8 +15,13 @@ import {
   SCOPES,
 } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';
+import type { Person } from '../../people/person.ts';
 import { listRepositories, openDatabase } from '../../store/database.ts';
 import { beginInstallation, takeState } from '../../store/oauth-states.ts';
+import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+import { noteRefused } from '../middleware/sign-in-limit.ts';
+import { finishSignIn } from '../sign-in/finish.ts';
+import { refusedPage } from '../sign-in/pages.ts';
 import { isAllowedCallback } from './callback-allow-list.ts';
 import { installedPage, refusal, refusalPage } from './pages.ts';
 import { bindBrowser, boundBrowser } from './state-cookie.ts';
@@ -25,11 +29,9 @@ import { bindBrowser, boundBrowser } from './state-cookie.ts';
 const STATE_BYTES = 16;
 const MAX_PARAMETER = 2_000;
 
-type OAuthContext = Context<{ Bindings: Env }>;
+export const oauth = new Hono<PeopleEnv>();
 
-export const oauth = new Hono<{ Bindings: Env }>();
-
-oauth.get('/authorize', async (c) => {
+oauth.get('/authorize', needs('deployment.install'), async (c) => {
   const config = readConfig(c.env);
   const { app } = config.linear;
   const credentials = credentialsOf(app);
@@ -43,7 +45,13 @@ oauth.get('/authorize', async (c) => {
   const verifier = newVerifier();
   const redirectUri = redirectUriOf(c, config);
   const browser = await bindBrowser(c, config);
-  await beginInstallation(database(c, config), state, browser, { verifier, redirectUri, callback }, Date.now());
+  await beginInstallation(
+    database(c, config),
+    state,
+    browser,
+    { purpose: 'install', verifier, redirectUri, callback },
+    Date.now(),
+  );
   const target = new URL(app.authorizeUrl);
   const parameters = {
     client_id: credentials.clientId,
@@ -62,7 +70,10 @@ oauth.get('/authorize', async (c) => {
   return c.redirect(target.href, 302);
 });
 
-oauth.get('/callback', async (c) => {
+oauth.get('/callback', needs('deployment.install'), (c) => returnedFromLinear(c));
+
+/** Takes what Linear sends back, of an installation or of a sign-in: which it is, its state says. */
+export async function returnedFromLinear(c: PeopleContext): Promise<Response> {
   const config = readConfig(c.env);
   const credentials = credentialsOf(config.linear.app);
   if (!credentials) return refusalPage(c, refusal('not-configured'));
@@ -76,7 +87,15 @@ oauth.get('/callback', async (c) => {
   );
   if (typeof begun === 'string') {
     log('oauth.callback.refused', { reason: `state-${begun}` });
-    return refusalPage(c, refusal(`state-${begun}`));
+    if (config.signIn.kind !== 'linear') return refusalPage(c, refusal(`state-${begun}`));
+    await noteRefused(c, `state-${begun}`);
+    return refusedPage(c, `state-${begun}`);
+  }
+  if (begun.purpose === 'sign-in') {
+    if (config.signIn.kind !== 'linear') return refusalPage(c, refusal('state-unknown'));
+    if (error !== '') return refusedPage(c, 'denied', c.req.query('error_description') ?? error);
+    if (code === '' || code.length > MAX_PARAMETER) return refusedPage(c, 'code-refused');
+    return finishSignIn(c, credentials, begun, code);
   }
   if (error !== '') {
     log('oauth.callback.refused', { reason: 'refused-at-linear' });
@@ -87,10 +106,10 @@ oauth.get('/callback', async (c) => {
   }
   if (code === '' || code.length > MAX_PARAMETER) return refusalPage(c, refusal('code-refused'));
   return exchange(c, credentials, begun, code);
-});
+}
 
 async function exchange(
-  c: OAuthContext,
+  c: PeopleContext,
   credentials: Credentials,
   { verifier, redirectUri, callback }: { verifier: string; redirectUri: string; callback: string | null },
   code: string,
@@ -129,12 +148,12 @@ function withOutcome(callback: string, workspaceId: string): string {
   return url.href;
 }
 
-/** Anyone who signed in with a name is noted by it; the name proves nothing but which password holder says it is. */
-function actorOf(c: OAuthContext): string {
-  const name = basicAuth(c.req.raw)?.username.slice(0, 100);
-  return name ? `browser:${name}` : 'browser';
+/** Who installs; where Linear sends a browser back of which nothing but its state is known: the browser. */
+function actorOf(c: PeopleContext): string {
+  const person: Person | undefined = c.get('person');
+  return person?.key ?? 'browser';
 }
 
-function database(c: OAuthContext, config: Config) {
+function database(c: PeopleContext, config: Config) {
   return openDatabase(c.env.DB, config.encryptionKey, config.oldEncryptionKey);
 }

@@ -1,43 +1,58 @@
 /**
- * Who may see pages and the sessions API. In production: HTTP basic authentication with ACCESS_PASSWORD, remembered by a signed
- * cookie that also lets the live socket in. In the local environment: everyone who is on this machine.
+ * Who asks for pages and their API. SIGN_IN says how that is known: by ACCESS_PASSWORD (HTTP basic authentication, remembered by a
+ * signed cookie that also lets the live socket in), or by a person's sign-in (signed-in-access.ts). In the local environment with
+ * "password": everyone who is on this machine. What they may do each route asks by itself (needs.ts).
  */
-import type { Context, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler, Next } from 'hono';
 import { getSignedCookie, setSignedCookie } from 'hono/cookie';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
-import { timingSafeEqual } from 'hono/utils/buffer';
 import { type Config, readConfig } from '../../config.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 import { log } from '../../observability/log.ts';
+import { nameless } from '../../people/person.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { deriveSecret } from '../../store/encryption.ts';
+import type { PeopleContext, PeopleEnv } from './needs.ts';
+import { hasPassword } from './password.ts';
+import { byCloudflareAccess, byLinear } from './signed-in-access.ts';
 
 const COOKIE = 'cyrus_access';
 const COOKIE_SECONDS = 30 * 24 * 3_600;
 
-type AccessContext = Context<{ Bindings: Env }>;
-
 /**
- * Lets in who may come in, and refuses what another site makes a browser do: a change, or a live socket, must come from a
- * page of this very address, and a change must be JSON.
+ * Refuses what another site makes a browser do: a change, or a live socket, must come from a page of this very address, and a
+ * change must be JSON. A local Cyrus answers this machine alone.
  */
-export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
+export const ownPagesOnly: MiddlewareHandler<PeopleEnv> = async (c, next) => {
+  return foreignRefusal(c, readConfig(c.env)) ?? next();
+};
+
+/** Lets in who may come in, from Cyrus's own pages alone, and tells the routes who it is. */
+export const access: MiddlewareHandler<PeopleEnv> = async (c, next) => {
   const config = readConfig(c.env);
-  const foreign = foreignProblem(c, config);
-  if (foreign) {
-    log('access.origin.refused', { path: c.req.path, method: c.req.method, reason: foreign.error });
-    return c.json(foreign, foreign.error === 'not_json' ? 415 : 403);
+  const refusal = foreignRefusal(c, config);
+  if (refusal) return refusal;
+  switch (config.signIn.kind) {
+    case 'password':
+      return byPassword(c, config, next);
+    case 'linear':
+      return byLinear(c, config, next);
+    case 'access':
+      return byCloudflareAccess(c, config, config.signIn, next);
   }
-  if (config.environment === 'local') return next();
-  if (await isSignedIn(c, config)) return next();
-  const password = basicAuth(c.req.raw)?.password;
-  if (password === undefined || !(await timingSafeEqual(password, config.accessPassword))) {
-    if (password !== undefined) log('access.password.refused', { path: c.req.path });
-    const message = 'Sign in with any user name and the ACCESS_PASSWORD of this deployment.';
-    return c.json({ error: 'unauthorized', message } satisfies ApiError, 401, {
-      'www-authenticate': 'Basic realm="Cyrus", charset="UTF-8"',
-    });
+};
+
+async function byPassword(c: PeopleContext, config: Config, next: Next): Promise<Response | undefined> {
+  if (config.environment === 'local') {
+    c.set('person', nameless('local'));
+    return void (await next());
   }
+  const named = basicAuth(c.req.raw)?.username.slice(0, 100);
+  // The name proves nothing but which password holder says it is.
+  c.set('person', nameless('password', named ? `browser:${named}` : 'browser'));
+  if (await isSignedIn(c, config)) return void (await next());
+  const refusal = await hasPassword(c, config);
+  if (refusal) return refusal;
   await next();
   // The answer that opens a socket cannot be changed.
   if (c.res.status === 101) return;
@@ -50,7 +65,14 @@ export const access: MiddlewareHandler<{ Bindings: Env }> = async (c, next) => {
     sameSite: 'Lax',
     maxAge: COOKIE_SECONDS,
   });
-};
+}
+
+function foreignRefusal(c: PeopleContext, config: Config): Response | null {
+  const foreign = foreignProblem(c, config);
+  if (!foreign) return null;
+  log('access.origin.refused', { path: c.req.path, method: c.req.method, reason: foreign.error });
+  return c.json(foreign, foreign.error === 'not_json' ? 415 : 403);
+}
 
 /** Headers by which the platform, or a proxy in front of it, says whose request it is. */
 const PEER_HEADERS = ['cf-connecting-ip', 'x-real-ip', 'x-forwarded-for'];
@@ -75,7 +97,7 @@ function isOpenedByPerson(headers: Headers): boolean {
 }
 
 /** What is wrong with where a request comes from, or null. */
-function foreignProblem(c: AccessContext, config: Config): ApiError | null {
+function foreignProblem(c: PeopleContext, config: Config): ApiError | null {
   const { origin, hostname, host } = new URL(c.req.url);
   const publicUrl = config.publicUrl === null ? null : new URL(config.publicUrl);
   if (config.environment === 'local') {
@@ -109,7 +131,7 @@ function foreignProblem(c: AccessContext, config: Config): ApiError | null {
 }
 
 /** Whether a cookie with a genuine signature says that the password was given, and is not over. */
-async function isSignedIn(c: AccessContext, config: Config): Promise<boolean> {
+async function isSignedIn(c: PeopleContext, config: Config): Promise<boolean> {
   const expires = await getSignedCookie(c, await cookieSecret(config), COOKIE, 'host');
   return typeof expires === 'string' && Number(expires) * 1000 > Date.now();
 }

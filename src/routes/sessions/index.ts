@@ -5,6 +5,8 @@ import { followUpPrompt } from '../../claude/prompts.ts';
 import { readConfig } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
+import { membershipIn } from '../../people/person.ts';
+import { mayDo } from '../../people/rights.ts';
 import {
   type ApiError,
   type FoundEntries,
@@ -16,10 +18,14 @@ import {
 } from '../../protocol/api.ts';
 import type { EgressPage } from '../../protocol/egress-log.ts';
 import type { Delivery } from '../../session/inbound/delivery.ts';
-import type { IssueSession } from '../../session/issue-session.ts';
-import { listSessions, openDatabase } from '../../store/database.ts';
+import type { Person as Asker } from '../../session/lifecycle/model/directives.ts';
+import { WATCH_UNTIL } from '../../session/viewers/sockets.ts';
+import { audit } from '../../store/audit.ts';
+import { openDatabase } from '../../store/database.ts';
 import { listReinstallNeeded } from '../../store/installations.ts';
 import { getPatch, getTurnMarkdown, isCommitId } from '../../store/logs.ts';
+import { NO_SUCH_SESSION, needs, needsSession, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+import { seenSessions } from './seen-sessions.ts';
 import { sharedFile } from './shared-file.ts';
 
 /** Entries in one page; a larger wish is cut to it. */
@@ -60,87 +66,96 @@ const listQuerySchema = z.object({
     .optional(),
 });
 
-const NO_SUCH_SESSION: ApiError = { error: 'no_such_session', message: 'There is no session with this id.' };
-
 const READ_ONLY: ApiError = {
   error: 'read_only',
   message:
     'This session is read-only until a version of Cyrus that can read its storage is deployed; nothing was changed.',
 };
 
-export const sessions = new Hono<{ Bindings: Env }>();
+/** A person who may have been signed out, or left the team, is asked again who they are; the page connects again by itself. */
+const WATCH_MS = 5 * 60_000;
 
-sessions.get('/', async (c) => {
+export const sessions = new Hono<PeopleEnv>();
+
+sessions.get('/', needs('sessions.list'), async (c) => {
   const query = listQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
   const { limit, before } = query.data;
   const config = readConfig(c.env);
   const database = openDatabase(c.env.DB, config.encryptionKey);
-  const [rows, reinstallNeeded] = await Promise.all([
-    limit === 0 ? [] : listSessions(database, { limit, ...(before && { before }) }),
+  const { person } = c.var;
+  const [{ rows, last }, reinstallNeeded] = await Promise.all([
+    limit === 0
+      ? { rows: [], last: undefined }
+      : seenSessions(c.env, database, person, { limit, ...(before && { before }) }),
     listReinstallNeeded(database),
   ]);
-  const last = rows.length === limit ? rows.at(-1) : undefined;
   const next = last && `${last.updatedAt}-${last.id}`;
   return c.json({
     sessions: rows,
     scriptedModel: config.claude.scripted,
-    reinstallNeeded,
+    reinstallNeeded: reinstallNeeded
+      .filter(({ id }) => mayDo(person, 'workspace.read', { kind: 'workspace', workspaceId: id }))
+      .map(({ name }) => name),
     ...(next !== undefined && { next }),
   } satisfies SessionList);
 });
 
-sessions.get('/:id', async (c) => {
+sessions.get('/:id', needsSession('session.read'), async (c) => {
   const query = pageQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
   const { before, after, limit } = query.data;
-  const session = find(c.env, c.req.param('id'));
-  const page = await (before === undefined ? session?.page(after, limit) : session?.pageBefore(before, limit));
+  const { session } = c.var;
+  const page = await (before === undefined ? session.page(after, limit) : session.pageBefore(before, limit));
   return page ? c.body(page, 200, { 'content-type': 'application/json' }) : c.json(NO_SUCH_SESSION, 404);
 });
 
-sessions.get('/:id/find', async (c) => {
+sessions.get('/:id/find', needsSession('session.read'), async (c) => {
   const query = findQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
-  const found = await find(c.env, c.req.param('id'))?.find(query.data.text, query.data.before);
+  const found = await c.var.session.find(query.data.text, query.data.before);
   return found ? c.json(found satisfies FoundEntries) : c.json(NO_SUCH_SESSION, 404);
 });
 
-sessions.get('/:id/egress', async (c) => {
-  const page = await find(c.env, c.req.param('id'))?.egress(EGRESS_LIMIT);
+sessions.get('/:id/egress', needsSession('session.read'), async (c) => {
+  const page = await c.var.session.egress(EGRESS_LIMIT);
   return page ? c.json(page satisfies EgressPage) : c.json(NO_SUCH_SESSION, 404);
 });
 
-sessions.get('/:id/live', async (c) => {
-  const session = find(c.env, c.req.param('id'));
-  return session ? await session.fetch(c.req.raw) : c.json(NO_SUCH_SESSION, 404);
+sessions.get('/:id/live', needsSession('session.read'), async (c) => {
+  const request = new Request(c.req.raw);
+  if (c.var.person.signInId === null) request.headers.delete(WATCH_UNTIL);
+  else request.headers.set(WATCH_UNTIL, String(Date.now() + WATCH_MS));
+  return c.var.session.fetch(request);
 });
 
-sessions.post('/:id/prompts', async (c) => {
+sessions.post('/:id/prompts', needsSession('session.work'), async (c) => {
   const body = pagePromptSchema.safeParse(await c.req.json().catch(() => null));
   if (!body.success) return c.json(badRequest(body.error), 400);
   const { id, text, answers } = body.data;
-  const prompt = followUpPrompt({ author: null, text });
-  const by = { promptId: id, agentSessionId: null, author: null, person: null, source: 'page' } as const;
-  return deliver(c.env, c.req.param('id'), c.req.url, id, {
+  const { name: author, person } = askerOf(c);
+  const prompt = followUpPrompt({ author, text });
+  const by = { promptId: id, agentSessionId: null, author, person, source: 'page' } as const;
+  return deliver(c, answers ? 'session.answered' : 'session.prompted', id, {
     event: { type: 'prompted', ...by, text, ...(answers !== undefined && { answers }) },
     promptText: { followUp: prompt, first: prompt },
   });
 });
 
-sessions.post('/:id/stop', async (c) => {
+sessions.post('/:id/stop', needsSession('session.work'), async (c) => {
   const body = pageStopSchema.safeParse(await c.req.json().catch(() => null));
   if (!body.success) return c.json(badRequest(body.error), 400);
   const { id, ageMs } = body.data;
   const at = ageMs === undefined ? {} : { at: Date.now() - ageMs };
-  return deliver(c.env, c.req.param('id'), c.req.url, id, {
-    event: { type: 'stop-requested', id, agentSessionId: null, author: null, source: 'page', ...at },
+  const { name: author } = askerOf(c);
+  return deliver(c, 'session.stopped', id, {
+    event: { type: 'stop-requested', id, agentSessionId: null, author, source: 'page', ...at },
   });
 });
 
-sessions.get('/:id/patch', async (c) => {
+sessions.get('/:id/patch', needsSession('session.read'), async (c) => {
   const id = c.req.param('id');
-  const head = await find(c.env, id)?.newestHead();
+  const head = await c.var.session.newestHead();
   // What a sandbox said is no commit has no patch.
   const patch = head && isCommitId(head) ? await getPatch(c.env.LOGS, id, head) : null;
   if (!patch) return c.json({ error: 'no_patch', message: 'Nothing has been changed yet.' } satisfies ApiError, 404);
@@ -153,9 +168,9 @@ sessions.get('/:id/patch', async (c) => {
   });
 });
 
-sessions.get('/:id/log', async (c) => {
+sessions.get('/:id/log', needsSession('session.read'), async (c) => {
   const id = c.req.param('id');
-  const turns = (await find(c.env, id)?.turns()) ?? null;
+  const turns = await c.var.session.turns();
   if (turns === null) return c.json(NO_SUCH_SESSION, 404);
   const { readable, writable } = new IdentityTransformStream();
   c.executionCtx.waitUntil(writeLogs(c.env.LOGS, id, turns, writable));
@@ -186,40 +201,52 @@ async function writeLogs(bucket: R2Bucket, id: string, turns: number, to: Writab
   }
 }
 
-sessions.get('/:id/shared/:hash', (c) =>
+sessions.get('/:id/shared/:hash', needsSession('session.read'), (c) =>
   sharedFile(c.env.LOGS, c.req.param('id'), c.req.param('hash'), c.req.query('name') ?? ''),
 );
 
-/** The session with this id; null for text that no session of this deployment can have as id. */
-function find(env: Env, id: string): DurableObjectStub<IssueSession> | null {
-  try {
-    return env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id));
-  } catch {
-    return null;
-  }
+/** Who asks, as Linear knows them: the rules on who may ask count on the page as they do there. An owner of no workspace may all. */
+function askerOf(c: PeopleContext): { name: string | null; person: Asker | null } {
+  const { person, workspaceId } = c.var;
+  const membership = workspaceId === null ? null : membershipIn(person, workspaceId);
+  const { name } = person;
+  if (!membership) return { name, person: null };
+  return { name, person: { id: membership.userId, email: person.email, ...(name !== null && { name }) } };
 }
 
 async function deliver(
-  env: Env,
-  id: string,
-  url: string,
+  c: PeopleContext,
+  action: `session.${string}`,
   requestId: string,
   request: Pick<Delivery, 'event' | 'promptText'>,
 ): Promise<Response> {
-  const session = find(env, id);
-  const outcome = await session?.accept({
+  const outcome = await c.var.session.accept({
     ...request,
     deliveryId: requestId,
     contentKey: `page:${requestId}`,
-    origin: new URL(url).origin,
+    origin: new URL(c.req.url).origin,
     about: null,
   });
-  if (outcome === undefined || outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
+  if (outcome === 'accepted') noteAction(c, action, requestId);
+  if (outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
   if (outcome === 'read-only') return Response.json(READ_ONLY, { status: 409 });
   if (typeof outcome === 'object') {
     return Response.json({ error: QUESTION_CLOSED, message: outcome.closed } satisfies ApiError, { status: 409 });
   }
   return Response.json({ outcome }, { status: 202 });
+}
+
+/** Beside the answer: a stop does not wait for the database. Of who has no name there is nothing to note. */
+function noteAction(c: PeopleContext, action: `session.${string}`, requestId: string): void {
+  const { person, workspaceId } = c.var;
+  if (person.signInId === null) return;
+  const { encryptionKey } = readConfig(c.env);
+  const details = { session: c.req.param('id') ?? '', request: requestId, name: person.name };
+  const entry = { at: Date.now(), actor: person.key, action, workspaceId, details } as const;
+  const written = audit(openDatabase(c.env.DB, encryptionKey), entry).catch((error: unknown) => {
+    log('alert.audit.lost', { action, person: person.key, error: asError(error) });
+  });
+  c.executionCtx.waitUntil(written);
 }
 
 function badRequest(error: z.ZodError): ApiError {

@@ -1,7 +1,7 @@
 /** Writes what others read of the session: its row in the list, and the logs of its turns. A repeat writes the same again. */
 import { indexSession as writeRow } from '../../store/database.ts';
 import { putTurnLog } from '../../store/logs.ts';
-import { rowOf } from '../lifecycle/session-row.ts';
+import { rowOf, teamColumnOf, whoseOf } from '../lifecycle/session-row.ts';
 import type { Perform } from './effect-context.ts';
 import { logParts } from './log-document.ts';
 
@@ -14,6 +14,7 @@ export const indexSession: Perform<'index-session'> = async (_effect, { state, d
     repositoryFullName: repository,
     workspaceId: state.workspaceId,
     branch: state.branch,
+    teamId: teamColumnOf(whoseOf(state)),
     version: state.revision,
   });
   return null;

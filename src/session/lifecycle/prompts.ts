@@ -17,6 +17,7 @@ import {
   threadsOf,
 } from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
+import { saidOnPage } from './narration/on-page.ts';
 import { forgetDenials, takeDecision } from './questions/answer.ts';
 import { repeatClaudeQuestion, takeReply } from './questions/ask.ts';
 import { withoutIds } from './questions/choices.ts';
@@ -39,7 +40,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const event = echo ?? told;
   endExpectation(step, event, true);
   const { promptId, author, person, source, text, at } = event;
-  const asker = source === 'page' ? undefined : (person ?? AUTOMATION);
+  // On a page that asks for a password alone, who is there has the right to.
+  const asker = person ?? (source === 'page' ? undefined : AUTOMATION);
   const refusal = refusalOf(step.state.access ?? null, asker);
   // Of somebody who may not ask it is a request like any other, and is refused like one.
   if (source !== 'delegation' && refusal === null && isPlainStop(text) && !isOption(step.state, text)) {
@@ -66,6 +68,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   if (promptId === thread && thread !== null && threadKnown(step.state, thread)?.isExpected) return;
   const meaning = meaningOf(step.state, event, thread, step.now);
   step.record({ kind: 'prompt', promptId, agentSessionId: thread, author, source, text: withoutIds(text) });
+  if (source === 'page' && author !== null && thread !== null) step.think(thread, saidOnPage(author, withoutIds(text)));
   const prompt: TurnPrompt = {
     promptId,
     agentSessionId: thread,

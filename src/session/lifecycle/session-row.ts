@@ -22,13 +22,31 @@ export function rowOf(state: SessionState): SessionRow {
   };
 }
 
+/** Whose a session is. `none`: it has no issue; `unknown`: Linear has not said of which team its issue is. */
+export interface Whose {
+  workspaceId: string;
+  team: { id: string } | 'none' | 'unknown';
+}
+
+/** Whose the session is, as its issue says now. */
+export function whoseOf({ workspaceId, issue }: Pick<SessionState, 'workspaceId' | 'issue'>): Whose {
+  if (issue === null) return { workspaceId, team: 'none' };
+  return { workspaceId, team: issue.teamId === null ? 'unknown' : { id: issue.teamId } };
+}
+
+/** The team as the table has it: empty where there is no issue; null: not known. */
+export function teamColumnOf({ team }: Whose): string | null {
+  if (typeof team === 'object') return team.id;
+  return team === 'none' ? '' : null;
+}
+
 /** Has the row written if this event has changed more of it than its time. @param before the state before the event */
 export function indexIfChanged(step: Step, before: SessionState): void {
   if (listed(before) !== listed(step.state)) step.effect({ kind: 'index-session' });
 }
 
 function listed(state: SessionState): string {
-  return JSON.stringify([rowOf({ ...state, updatedAt: 0 }), state.branch]);
+  return JSON.stringify([rowOf({ ...state, updatedAt: 0 }), state.branch, whoseOf(state).team]);
 }
 
 /** Why the session is where it is, in plain words. */

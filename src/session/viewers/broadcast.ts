@@ -38,11 +38,15 @@ export class Broadcast {
     return this.#viewers.count > 0;
   }
 
-  /** Takes in a viewer. @param after number of the last entry it has; anything but a positive one: none */
-  join(session: SessionView, after: number): Response {
+  /**
+   * Takes in a viewer.
+   * @param after number of the last entry it has; anything but a positive one: none
+   * @param until ms since the epoch: from then on it has to connect again, as somebody who may; null: never
+   */
+  join(session: SessionView, after: number, until: number | null): Response {
     const from = Number.isSafeInteger(after) && after > 0 ? after : 0;
     const hello = this.#hello(session, this.#open.list());
-    return this.#viewers.join(hello, from, (number, limit) => this.#journal.after(number, limit));
+    return this.#viewers.join(hello, from, until, (number, limit) => this.#journal.after(number, limit));
   }
 
   /** Tells what was written, and the header where it has changed. @param state as it is now */

@@ -4,6 +4,7 @@ import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../../protocol/viewer.ts';
 import type { Journal } from '../storage/journal.ts';
 import type { Broadcast } from './broadcast.ts';
+import { WATCH_UNTIL } from './sockets.ts';
 
 /** The session and the entries after a number: a SessionPage as JSON text. */
 export function pageAfter(session: SessionView, journal: Journal, after: number, limit: number): string {
@@ -20,7 +21,7 @@ export function pageBefore(session: SessionView, journal: Journal, before: numbe
 }
 
 /**
- * A viewer's WebSocket: `?after=N` is the last number it has.
+ * A viewer's WebSocket: `?after=N` is the last number it has; WATCH_UNTIL says how long it may watch without being asked again.
  * @param shown what a page shows of the session; null: there is none
  */
 export async function connect(
@@ -38,7 +39,8 @@ export async function connect(
   if (mismatch !== null) return refuse(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
   const session = await shown();
   if (!session) return refuse(CLOSE_NO_SUCH_SESSION, 'no such session');
-  return broadcast.join(session, Number(searchParams.get('after') ?? 0));
+  const until = Number(request.headers.get(WATCH_UNTIL) ?? Number.NaN);
+  return broadcast.join(session, Number(searchParams.get('after') ?? 0), Number.isNaN(until) ? null : until);
 }
 
 /** A socket is refused in words a client can read: accepted, then closed with a code of its own. */

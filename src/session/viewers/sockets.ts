@@ -1,4 +1,5 @@
 /** The viewers of a session: hibernating WebSockets that are sent numbered entries and live output. */
+import * as z from 'zod';
 import type { JournalEntry } from '../../protocol/journal.ts';
 import { CLOSE_MORE, type ViewerFrame } from '../../protocol/viewer.ts';
 
@@ -9,10 +10,17 @@ const MOST_REPLAYED = 1024 * 1024;
 /** Most that is sent to a viewer after its last sign that it reads (pages send a ping every 15 s). */
 const MOST_UNREAD = 16 * 1024 * 1024;
 
+/** Header by which a route says how long a viewer may watch, in ms since the epoch; left out: as long as they like. */
+export const WATCH_UNTIL = 'x-cyrus-watch-until';
+const attachmentSchema = z.object({ until: z.number() });
+
 export class Viewers {
   readonly #ctx: DurableObjectState;
   /** What was sent to each since it was heard of; after hibernation it is counted from zero. */
   readonly #unread = new WeakMap<WebSocket, { length: number; heardAt: number }>();
+
+  /** How long each may watch; what hibernation forgot is read from the socket. */
+  readonly #until = new WeakMap<WebSocket, number>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
@@ -27,13 +35,21 @@ export class Viewers {
    * replay and the first live frame.
    * @param hello the first frame
    * @param after last number the viewer has
+   * @param until when it has to connect again, in ms since the epoch; null: never
    * @param entriesAfter reads entries after a number, at most so many
    */
-  join(hello: ViewerFrame, after: number, entriesAfter: (after: number, limit: number) => JournalEntry[]): Response {
+  join(
+    hello: ViewerFrame,
+    after: number,
+    until: number | null,
+    entriesAfter: (after: number, limit: number) => JournalEntry[],
+  ): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     // Answered by the platform without waking the object.
     this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     this.#ctx.acceptWebSocket(server);
+    if (until !== null) server.serializeAttachment({ until });
+    this.#until.set(server, until ?? Number.POSITIVE_INFINITY);
     server.send(JSON.stringify(hello));
     let sent = 0;
     for (let from = after; ; ) {
@@ -62,16 +78,27 @@ export class Viewers {
     if (frames.length === 0) return;
     const sockets = this.#ctx.getWebSockets();
     if (sockets.length === 0) return;
+    const now = Date.now();
     const text = frames.map((frame) => JSON.stringify(frame)).join('\n');
     for (const socket of sockets) {
       if (socket.readyState !== WebSocket.OPEN) continue;
       try {
-        if (this.#keepsUp(socket, text.length)) socket.send(text);
+        if (this.#untilOf(socket) <= now) socket.close(CLOSE_MORE, 'connect again: who watches is asked again');
+        else if (this.#keepsUp(socket, text.length)) socket.send(text);
         else socket.close(CLOSE_MORE, 'too slow: connect again after the last entry');
       } catch {
         socket.close(1011, 'could not be written to');
       }
     }
+  }
+
+  #untilOf(socket: WebSocket): number {
+    const known = this.#until.get(socket);
+    if (known !== undefined) return known;
+    const attached = attachmentSchema.safeParse(socket.deserializeAttachment());
+    const until = attached.success ? attached.data.until : Number.POSITIVE_INFINITY;
+    this.#until.set(socket, until);
+    return until;
   }
 
   /** Counts what is about to be sent; false where the viewer has not been heard of for too much of it. */

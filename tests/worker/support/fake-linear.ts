@@ -13,7 +13,21 @@ export interface FakeWorkspace {
   appUserId: string;
 }
 
+/** Somebody of a workspace. */
+export interface FakePerson {
+  id: string;
+  name: string;
+  email: string;
+  workspace: FakeWorkspace;
+  /** Teams they are a member of. */
+  teams: string[];
+  admin?: boolean;
+  guest?: boolean;
+  active?: boolean;
+}
+
 interface Code {
+  person: FakePerson | null;
   workspace: FakeWorkspace;
   challenge: string;
   redirectUri: string;
@@ -47,8 +61,12 @@ export class FakeLinear {
   expiresIn = 86_399;
   headers: Record<string, string> = {};
   ownWorkspace: FakeWorkspace | null = null;
+  /** Everybody, in whichever workspace. */
+  readonly people: FakePerson[] = [];
+  /** The teams of all workspaces that the app sees there. */
+  readonly teams: { id: string; workspaceId: string; visibility: 'public' | 'private' }[] = [];
   readonly #codes = new Map<string, Code>();
-  readonly #access = new Map<string, { workspace: FakeWorkspace; isApp: boolean }>();
+  readonly #access = new Map<string, { workspace: FakeWorkspace; isApp: boolean; person?: FakePerson }>();
   readonly #refresh = new Map<string, Refresh>();
 
   constructor() {
@@ -65,12 +83,13 @@ export class FakeLinear {
   async consent(
     authorizeUrl: string,
     workspace: FakeWorkspace,
-    { scope, isApp = true }: { scope?: string; isApp?: boolean } = {},
+    { scope, isApp = true, person = null }: { scope?: string; isApp?: boolean; person?: FakePerson | null } = {},
   ): Promise<URL> {
     const asked = new URL(authorizeUrl).searchParams;
     const code = crypto.randomUUID();
     this.secrets.push(code);
     this.#codes.set(code, {
+      person,
       workspace,
       challenge: asked.get('code_challenge') ?? '',
       redirectUri: asked.get('redirect_uri') ?? '',
@@ -146,7 +165,8 @@ export class FakeLinear {
           code.challenge === (await s256(form.get('code_verifier') ?? ''));
         if (!code || !fits) return refused('the code is unknown or does not fit');
         const { access, refresh } = this.grant(code.workspace, code.scope);
-        this.#access.set(access, { workspace: code.workspace, isApp: code.isApp });
+        const { isApp, person } = code;
+        this.#access.set(access, { workspace: code.workspace, isApp: isApp && !person, ...(person && { person }) });
         return this.#granted(access, code.scope, refresh);
       }
       case 'refresh_token': {
@@ -199,8 +219,40 @@ export class FakeLinear {
     }
     const { id, name, urlKey, appUserId } = bearer.workspace;
     const viewer = { id: appUserId, name: 'Cyrus', app: bearer.isApp, organization: { id, name, urlKey } };
-    const data = operation === 'Identity' ? { viewer } : { agentActivityCreate: { success: true } };
+    const asked = this.#aboutPeople(operation, variables, bearer);
+    if (asked === 'not found') {
+      const extensions = { type: 'invalid input', code: 'INPUT_ERROR', statusCode: 400 };
+      return Response.json({ data: null, errors: [{ message: 'Entity not found: User', extensions }] });
+    }
+    const data = asked ?? (operation === 'Identity' ? { viewer } : { agentActivityCreate: { success: true } });
     return Response.json({ data }, { headers: this.headers });
+  }
+
+  #aboutPeople(
+    operation: string,
+    variables: Record<string, unknown>,
+    { workspace, person }: { workspace: FakeWorkspace; person?: FakePerson },
+  ): Record<string, unknown> | 'not found' | null {
+    const here = this.people.filter((one) => one.workspace.id === workspace.id);
+    switch (operation) {
+      case 'SignedInPerson':
+        return { viewer: shownPerson(person ?? appPerson(workspace)) };
+      case 'PersonById': {
+        const found = here.find(({ id }) => id === variables.id);
+        return found ? { user: shownPerson(found) } : 'not found';
+      }
+      case 'PeopleByEmail': {
+        const email = String(variables.email).toLowerCase();
+        const found = here.filter((one) => one.email.toLowerCase() === email && one.active !== false);
+        return { users: { nodes: found.map(shownPerson) } };
+      }
+      case 'TeamsSeen': {
+        const nodes = this.teams.filter(({ workspaceId }) => workspaceId === workspace.id);
+        return { teams: { nodes, pageInfo: { hasNextPage: false, endCursor: null } } };
+      }
+      default:
+        return null;
+    }
   }
 
   #secret(prefix: string): string {
@@ -208,6 +260,19 @@ export class FakeLinear {
     this.secrets.push(secret);
     return secret;
   }
+}
+
+function appPerson(workspace: FakeWorkspace): FakePerson & { app: true } {
+  return { id: workspace.appUserId, name: 'Cyrus', email: '', workspace, teams: [], app: true };
+}
+
+function shownPerson(person: FakePerson & { app?: true }) {
+  const { id, name, email, workspace, teams, admin = false, guest = false, active = true, app = false } = person;
+  return {
+    ...{ id, name, email, admin, guest, active, app, owner: false },
+    organization: { id: workspace.id, name: workspace.name },
+    teamMemberships: { nodes: teams.map((team) => ({ team: { id: team } })) },
+  };
 }
 
 /** The headers of an answer that says what is left. @param part 0 to 1 */

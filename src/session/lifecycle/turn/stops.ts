@@ -19,6 +19,7 @@ import {
 } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { listCommands } from '../narration/background-words.ts';
+import { nameOnPage } from '../narration/on-page.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from '../requests.ts';
 import { drop, dropHalted } from './closing.ts';
 import { endTurn, stopped } from './turn.ts';
@@ -39,13 +40,15 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
   const { id, author, source, agentSessionId: thread } = event;
   step.record({ kind: 'stop-requested', author, source });
   noteStop(step, event.at);
+  // Linear shows by itself who stopped there.
+  const words = source === 'page' && author !== null ? `Stopped by ${nameOnPage(author)}` : 'Stopped';
   if (step.state.phase.name === 'waiting') {
     const at = event.at ?? null;
-    if (endBackground(step, { id, at, thread, author, words: 'Stopped', how: 'stopped' })) return;
+    if (endBackground(step, { id, at, thread, author, words, how: 'stopped' })) return;
     if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
     return;
   }
-  const stop: Stop = { id, at: event.at ?? null, thread, author, words: 'Stopped', how: 'stopped' };
+  const stop: Stop = { id, at: event.at ?? null, thread, author, words, how: 'stopped' };
   if (halt(step, stop) || thread === null) return;
   const body = 'The work that this stop was for has already ended. Requests made after it continue.';
   const turn = currentTurn(step.state);

@@ -1,0 +1,288 @@
+/**
+ * Signing in and staying signed in: what Linear says of a person is kept with a random token's hash, asked for again each
+ * hour with the app's token, and believed for four hours at most while Linear does not answer. The person's own token is not kept.
+ */
+import * as z from 'zod';
+import type { Config } from '../config.ts';
+import { toBase64Url } from '../lib/base64url.ts';
+import { asError } from '../lib/error.ts';
+import { parseJson } from '../lib/parse-json.ts';
+import { settledWithin } from '../lib/timeout.ts';
+import { sendThrough } from '../linear/api/send.ts';
+import { log } from '../observability/log.ts';
+import { defaultWorkspaceSettings, workspaceSettingsSchema } from '../protocol/settings/access-rules.ts';
+import { type Database, listWorkspaces } from '../store/database.ts';
+import {
+  endSignIns,
+  findSignIn,
+  hashOf,
+  putSignIn,
+  type SignedInWorkspace,
+  type StoredSignIn,
+  updateSignIn,
+} from '../store/sign-ins.ts';
+import { type KnownPerson, personByEmail, personById } from './linear-membership.ts';
+import { type LinearMembership, membershipSchema, type Person, roleOf } from './person.ts';
+
+/** A sign-in ends so long after it was last used. */
+export const SIGN_IN_MS = 12 * 3_600_000;
+/** And so long after it was made, however much it is used. */
+const LONGEST_MS = 30 * 24 * 3_600_000;
+/** How often its use is noted, and the cookie set again. */
+const NOTED_EVERY_MS = 10 * 60_000;
+const RECHECK_MS = 3_600_000;
+/** What Linear said last is believed for so long while it cannot be asked. */
+const BELIEVED_MS = 4 * 3_600_000;
+/** Somebody of no workspace may have been invited meanwhile. */
+const RECHECK_STRANGER_MS = 5 * 60_000;
+/** Linear is asked again no sooner than this after it could not answer. */
+const ASK_AGAIN_MS = 60_000;
+/** Nobody waits longer for Linear to say who somebody is. */
+const ANSWER_LIMIT_MS = 8_000;
+const TOKEN_BYTES = 32;
+const MAX_BROWSER = 200;
+/** Most workspaces in which a person is looked for by email. */
+const MOST_WORKSPACES = 50;
+const MAX_REMEMBERED = 1_000;
+
+/** By the hash of the token: when Linear was last asked without an answer. A hint of this isolate alone. */
+const asked = new Map<string, number>();
+
+/** Where people are looked up. */
+export interface People {
+  env: Env;
+  config: Config;
+  database: Database;
+}
+
+/** A person with their sign-in. `renewedUntil`: the cookie is to be set again, to end then; null: it need not. */
+export interface SignedIn {
+  person: Person;
+  renewedUntil: number | null;
+}
+
+/**
+ * Signs a person in whom Linear has just named.
+ * @param browser the header User-Agent
+ * @param now ms
+ * @returns the cookie's token, which is kept nowhere else, and when it ends
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function signIn(
+  { database }: People,
+  { name, email, membership }: KnownPerson,
+  browser: string | null,
+  now: number,
+): Promise<{ token: string; until: number; id: string }> {
+  const token = toBase64Url(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)));
+  const id = crypto.randomUUID();
+  const until = now + SIGN_IN_MS;
+  await putSignIn(database, {
+    ...{ tokenHash: await hashOf(token), id, kind: 'linear', person: keyOf(membership), name, email },
+    memberships: JSON.stringify([membership]),
+    browser: browser?.slice(0, MAX_BROWSER) ?? null,
+    ...{ createdAt: now, seenAt: now, expiresAt: until, checkedAt: now },
+  });
+  return { token, until, id };
+}
+
+/** Who the person is in the audit log. Linear's ids are unique over all workspaces. */
+export function keyOf({ userId }: Pick<LinearMembership, 'userId'>): string {
+  return `linear-user:${userId}`;
+}
+
+/**
+ * Who has this token.
+ * @returns null: nobody, or not any more; `unsure`: Linear has not said for so long who is a member that nobody is let in for now
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function personOfCookie(people: People, token: string, now: number): Promise<SignedIn | null | 'unsure'> {
+  const found = await findSignIn(people.database, await hashOf(token), now);
+  return found?.signIn.kind === 'linear' ? go(people, found, now) : null;
+}
+
+/**
+ * Who has this email, which Cloudflare Access vouches for. What they may see is what Linear says of the one person with that email.
+ * @returns `unsure` as for a token
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function personOfEmail(
+  people: People,
+  email: string,
+  browser: string | null,
+  now: number,
+): Promise<Person | 'unsure'> {
+  const tokenHash = await hashOf(`access:${email}`);
+  const found = await findSignIn(people.database, tokenHash, now);
+  if (found?.signIn.kind === 'access') {
+    const signedIn = await go(people, found, now);
+    if (signedIn === 'unsure') return signedIn;
+    if (signedIn) return signedIn.person;
+  }
+  const { name, memberships } = await lookUp(people, email, []);
+  const signIn: StoredSignIn = {
+    ...{ tokenHash, id: crypto.randomUUID(), kind: 'access', person: `access:${email}`, name: name ?? email, email },
+    memberships: JSON.stringify(memberships),
+    browser: browser?.slice(0, MAX_BROWSER) ?? null,
+    ...{ createdAt: now, seenAt: now, expiresAt: now + SIGN_IN_MS, checkedAt: now },
+  };
+  await putSignIn(people.database, signIn);
+  const again = await findSignIn(people.database, tokenHash, now);
+  return toPerson(people, signIn, memberships, again?.workspaces ?? []);
+}
+
+/** Goes on with a sign-in that was found: notes its use, and asks Linear again where that is due. */
+async function go(
+  people: People,
+  { signIn, workspaces }: { signIn: StoredSignIn; workspaces: SignedInWorkspace[] },
+  now: number,
+): Promise<SignedIn | null | 'unsure'> {
+  const { database } = people;
+  const { tokenHash } = signIn;
+  const stored = readMemberships(signIn);
+  const every = stored.length === 0 ? RECHECK_STRANGER_MS : RECHECK_MS;
+  const age = now - signIn.checkedAt;
+  let memberships = stored;
+  let { name, email } = signIn;
+  if ((age >= every || age < 0) && isDue(tokenHash, now)) {
+    const checked = await recheck(people, signIn, stored, workspaces);
+    if (checked === 'unknown') remember(tokenHash, now);
+    else {
+      asked.delete(tokenHash);
+      ({ memberships } = checked);
+      name = checked.name ?? name;
+      email = checked.email ?? email;
+      if (signIn.kind === 'linear' && memberships.length === 0) {
+        await endSignIns(database, signIn.person, { id: signIn.id });
+        log('people.sign_in.ended', { reason: 'no member any more', person: signIn.person });
+        return null;
+      }
+      const values = { memberships: JSON.stringify(memberships), name, email, checkedAt: now };
+      await updateSignIn(database, tokenHash, values);
+      signIn = { ...signIn, ...values };
+    }
+  }
+  if (now - signIn.checkedAt >= BELIEVED_MS) {
+    log('alert.people.recheck', {
+      reason: 'Linear has not said for four hours who is a member',
+      person: signIn.person,
+    });
+    return 'unsure';
+  }
+  const person = toPerson(people, { ...signIn, name, email }, memberships, workspaces);
+  if (person.memberships.length === 0 && signIn.kind === 'linear' && !person.isOwner) return null;
+  return { person, renewedUntil: await renew(database, signIn, now) };
+}
+
+/** @returns when the sign-in ends from now on; null: as before */
+async function renew(
+  database: Database,
+  { tokenHash, seenAt, createdAt }: StoredSignIn,
+  now: number,
+): Promise<number | null> {
+  if (now - seenAt < NOTED_EVERY_MS && now >= seenAt) return null;
+  const expiresAt = Math.min(now + SIGN_IN_MS, createdAt + LONGEST_MS);
+  await updateSignIn(database, tokenHash, { seenAt: now, expiresAt });
+  return expiresAt;
+}
+
+function isDue(tokenHash: string, now: number): boolean {
+  const at = asked.get(tokenHash);
+  return at === undefined || now - at >= ASK_AGAIN_MS || now < at;
+}
+
+function remember(tokenHash: string, now: number): void {
+  if (asked.size >= MAX_REMEMBERED) asked.clear();
+  asked.set(tokenHash, now);
+}
+
+interface Checked {
+  name: string | null;
+  email: string | null;
+  memberships: LinearMembership[];
+}
+
+async function recheck(
+  people: People,
+  { kind, email }: StoredSignIn,
+  stored: LinearMembership[],
+  workspaces: SignedInWorkspace[],
+): Promise<Checked | 'unknown'> {
+  if (kind === 'access') {
+    const found = await lookUp(people, email, stored);
+    return found.isWhole ? found : 'unknown';
+  }
+  const [membership] = stored;
+  // Removed from its workspace, Cyrus cannot ask; what is seen of the workspace ends by its state.
+  if (!membership || !workspaces.some(({ id, status }) => id === membership.workspaceId && status === 'active')) {
+    return 'unknown';
+  }
+  const { workspaceId, userId } = membership;
+  const now = await answerOf(workspaceId, personById(sendThrough(people.env, workspaceId), userId));
+  if (now === 'unknown') return 'unknown';
+  if (now === null) return { name: null, email: null, memberships: [] };
+  return { name: now.name, email: now.email, memberships: [now.membership] };
+}
+
+/** Looks for a person by email in every workspace. @param before what counts where Linear does not answer; `isWhole`: it always did */
+async function lookUp(
+  { env, database }: People,
+  email: string,
+  before: LinearMembership[],
+): Promise<Checked & { isWhole: boolean }> {
+  const workspaces = (await listWorkspaces(database)).filter(({ status }) => status === 'active');
+  const answers = await Promise.all(
+    workspaces
+      .slice(0, MOST_WORKSPACES)
+      .map(async ({ id }) => ({ id, found: await answerOf(id, personByEmail(sendThrough(env, id), email)) })),
+  );
+  const memberships = answers.flatMap(({ id, found }) =>
+    found === 'unknown' ? before.filter(({ workspaceId }) => workspaceId === id) : found ? [found.membership] : [],
+  );
+  const named = answers.find(({ found }) => found !== 'unknown' && found !== null)?.found;
+  const name = named && named !== 'unknown' ? named.name : null;
+  return { name, email: null, memberships, isWhole: answers.every(({ found }) => found !== 'unknown') };
+}
+
+/** Never rejects: what Linear cannot say now is not known. */
+async function answerOf(
+  workspace: string,
+  answer: Promise<KnownPerson | null>,
+): Promise<KnownPerson | null | 'unknown'> {
+  try {
+    const said = await settledWithin(ANSWER_LIMIT_MS, answer);
+    if (said !== 'late') return said;
+    log('people.recheck.failed', { workspace, reason: `no answer within ${ANSWER_LIMIT_MS / 1_000} s` });
+  } catch (error) {
+    log('people.recheck.failed', { workspace, error: asError(error) });
+  }
+  return 'unknown';
+}
+
+/** A workspace that removed Cyrus is nobody's any more here. */
+function toPerson(
+  { config }: People,
+  { kind, person: key, name, email, id }: StoredSignIn,
+  memberships: LinearMembership[],
+  workspaces: SignedInWorkspace[],
+): Person {
+  const ids = memberships.map(({ userId }) => userId.toLowerCase());
+  const isOwner = config.owners.some((one) => (kind === 'access' ? one === email.toLowerCase() : ids.includes(one)));
+  const present = memberships.flatMap((membership) => {
+    const workspace = workspaces.find((one) => one.id === membership.workspaceId);
+    if (!workspace || workspace.status === 'revoked') return [];
+    const role = roleOf(membership, email, viewersOf(workspace));
+    return [{ ...membership, workspaceName: workspace.name, role }];
+  });
+  return { kind, key, name, email, isOwner, memberships: present, signInId: id };
+}
+
+function viewersOf({ settings }: SignedInWorkspace): string[] {
+  const read = workspaceSettingsSchema.safeParse(settings === null ? {} : parseJson(settings));
+  return (read.success ? read.data : defaultWorkspaceSettings).viewers;
+}
+
+function readMemberships({ memberships }: StoredSignIn): LinearMembership[] {
+  const read = z.array(membershipSchema).safeParse(parseJson(memberships));
+  return read.success ? read.data : [];
+}

@@ -1,0 +1,44 @@
+/** How often an address may try to sign in: what is refused is counted, and after too much of it nothing of that address is looked at for a while. */
+import { readConfig } from '../../config.ts';
+import { asError } from '../../lib/error.ts';
+import { log } from '../../observability/log.ts';
+import type { ApiError } from '../../protocol/api.ts';
+import { openDatabase } from '../../store/database.ts';
+import { countRefused, isBlocked, MOST_REFUSED, sourceOf } from '../../store/sign-in-attempts.ts';
+import type { PeopleContext } from './needs.ts';
+
+export const TOO_MANY: ApiError = {
+  error: 'too_many_attempts',
+  message: 'There were too many attempts to sign in from your address. Try again in half an hour.',
+};
+export const RETRY_AFTER = { 'retry-after': '1800' };
+
+/** Whether an address has used up its attempts. While the database does not answer nobody is kept out. Never rejects. */
+export async function isTooOften(c: PeopleContext): Promise<boolean> {
+  try {
+    const { database, source } = await placeOf(c);
+    return await isBlocked(database, source, Date.now());
+  } catch (error) {
+    log('sign_in.attempts.unknown', { error: asError(error) });
+    return false;
+  }
+}
+
+/** Counts a refused attempt. Never rejects. @param why for the log */
+export async function noteRefused(c: PeopleContext, why: string): Promise<void> {
+  log('sign_in.attempt.refused', { reason: why, path: c.req.path });
+  try {
+    const { database, source } = await placeOf(c);
+    const refused = await countRefused(database, source, Date.now());
+    if (refused === MOST_REFUSED) log('alert.sign_in.attempts', { source, refused, reason: why });
+  } catch (error) {
+    log('sign_in.attempts.unknown', { error: asError(error) });
+  }
+}
+
+async function placeOf(c: PeopleContext) {
+  const { encryptionKey } = readConfig(c.env);
+  const database = openDatabase(c.env.DB, encryptionKey);
+  // Set by Cloudflare, which nobody can change; a local run has none.
+  return { database, source: await sourceOf(database, c.req.header('cf-connecting-ip') ?? 'here') };
+}

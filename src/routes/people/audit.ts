@@ -1,0 +1,103 @@
+/** `/api/audit`: who did what. Admins of a workspace read what concerns it, owners of the deployment everything. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { readConfig } from '../../config.ts';
+import { asError } from '../../lib/error.ts';
+import { log } from '../../observability/log.ts';
+import type { ApiError } from '../../protocol/api.ts';
+import type { AuditPage } from '../../protocol/people.ts';
+import { pageOfAudit, type StoredAuditEntry } from '../../store/audit.ts';
+import { type Database, openDatabase } from '../../store/database.ts';
+import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+
+const PAGE_LIMIT = 1_000;
+/** Most rows of a file: at 200 bytes a row about 20 MB. */
+const MOST_EXPORTED = 100_000;
+
+const querySchema = z.object({
+  /** Entries before this number alone; left out: the newest. */
+  before: z.coerce.number().int().positive().optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(100),
+  /** Only entries of this action, or of those that begin with it. */
+  action: z.string().max(100).optional(),
+});
+
+export const auditLog = new Hono<PeopleEnv>();
+
+/** `?before=N&limit=N&action=A`: of all workspaces, and of the deployment. */
+auditLog.get('/', needs('deployment.audit'), (c) => answer(c, null));
+/** All of it as a file, newest first: `?action=A`. */
+auditLog.get('/export', needs('deployment.audit'), (c) => file(c, null));
+
+const ofWorkspace = needs('workspace.audit', (c) => ({
+  kind: 'workspace',
+  workspaceId: c.req.param('workspace') ?? '',
+}));
+auditLog.get('/:workspace', ofWorkspace, (c) => answer(c, c.req.param('workspace')));
+auditLog.get('/:workspace/export', ofWorkspace, (c) => file(c, c.req.param('workspace')));
+
+async function answer(c: PeopleContext, workspaceId: string | null): Promise<Response> {
+  const query = querySchema.safeParse(c.req.query());
+  if (!query.success) return badRequest(c, query.error);
+  const entries = await pageOfAudit(databaseOf(c), { workspaceId, ...query.data });
+  const next = entries.length === query.data.limit ? entries.at(-1)?.id : undefined;
+  return c.json({ entries, ...(next !== undefined && { next }) } satisfies AuditPage);
+}
+
+function file(c: PeopleContext, workspaceId: string | null): Response | Promise<Response> {
+  const query = querySchema.safeParse(c.req.query());
+  if (!query.success) return badRequest(c, query.error);
+  const { readable, writable } = new IdentityTransformStream();
+  const about = { workspaceId, action: query.data.action };
+  c.executionCtx.waitUntil(writeFile(databaseOf(c), about, writable));
+  return new Response(readable, {
+    headers: {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': 'attachment; filename="audit.csv"',
+    },
+  });
+}
+
+/** Page by page, as fast as it is read. Never rejects: a reader may leave. A file that could not be finished breaks off. */
+async function writeFile(
+  database: Database,
+  about: { workspaceId: string | null; action: string | undefined },
+  to: WritableStream<Uint8Array>,
+): Promise<void> {
+  const writer = to.getWriter();
+  const write = (line: string) => writer.write(new TextEncoder().encode(`${line}\r\n`));
+  try {
+    await write('id,time,actor,action,workspace,details');
+    let before: number | undefined;
+    for (let written = 0; written < MOST_EXPORTED; written += PAGE_LIMIT) {
+      const page = await pageOfAudit(database, { ...about, before, limit: PAGE_LIMIT });
+      for (const entry of page) await write(lineOf(entry));
+      before = page.at(-1)?.id;
+      if (page.length < PAGE_LIMIT) break;
+    }
+    await writer.close();
+  } catch (error) {
+    log('audit.export.aborted', { error: asError(error) });
+    await writer.abort(error).catch(() => {});
+  }
+}
+
+function lineOf({ id, at, actor, action, workspaceId, details }: StoredAuditEntry): string {
+  const cells = [String(id), new Date(at).toISOString(), actor, action, workspaceId ?? '', JSON.stringify(details)];
+  return cells.map(cell).join(',');
+}
+
+/** Quoted where it has to be (RFC 4180). What a spreadsheet would take for a formula is text. */
+function cell(value: string): string {
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function badRequest(c: PeopleContext, error: z.ZodError): Response {
+  return c.json({ error: 'bad_request', message: z.prettifyError(error) } satisfies ApiError, 400);
+}
+
+function databaseOf(c: PeopleContext): Database {
+  const { encryptionKey } = readConfig(c.env);
+  return openDatabase(c.env.DB, encryptionKey);
+}

@@ -1,0 +1,66 @@
+/** `/api/me`: who is signed in, in which browsers, and signing out. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { readConfig } from '../../config.ts';
+import { log } from '../../observability/log.ts';
+import type { ApiError } from '../../protocol/api.ts';
+import { type Me, type SignIns, signOutSchema } from '../../protocol/people.ts';
+import { audit } from '../../store/audit.ts';
+import { openDatabase } from '../../store/database.ts';
+import { endSignIns, listSignIns } from '../../store/sign-ins.ts';
+import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+import { dropToken } from '../middleware/sign-in-cookie.ts';
+
+export const me = new Hono<PeopleEnv>();
+
+me.get('/', needs('self.see'), (c) => {
+  const { kind, name, email, isOwner, memberships, signInId } = c.var.person;
+  const workspaces = memberships.map(({ workspaceId, workspaceName, userId, role }) => {
+    return { id: workspaceId, name: workspaceName, userId, role };
+  });
+  return c.json({ kind, name, email, isOwner, workspaces, signIn: signInId } satisfies Me);
+});
+
+me.get('/sign-ins', needs('self.see'), async (c) => {
+  const { key, signInId } = c.var.person;
+  const rows = signInId === null ? [] : await listSignIns(databaseOf(c), key, Date.now());
+  return c.json({ signIns: rows.map((row) => ({ ...row, isThis: row.id === signInId })) } satisfies SignIns);
+});
+
+me.delete('/sign-ins/:id', needs('self.sign-out'), async (c) => {
+  const id = c.req.param('id');
+  if ((await end(c, { id })) === 0) {
+    return c.json({ error: 'no_such_sign_in', message: 'You have no sign-in with this id.' } satisfies ApiError, 404);
+  }
+  if (id === c.var.person.signInId) dropToken(c);
+  return c.body(null, 204);
+});
+
+me.post('/sign-out', needs('self.sign-out'), async (c) => {
+  const body = signOutSchema.safeParse(await c.req.json().catch(() => ({})));
+  if (!body.success) {
+    return c.json({ error: 'bad_request', message: z.prettifyError(body.error) } satisfies ApiError, 400);
+  }
+  const { signInId } = c.var.person;
+  const ended = signInId === null ? 0 : await end(c, body.data.everywhere ? 'all' : { id: signInId });
+  dropToken(c);
+  return c.json({ ended });
+});
+
+/** @returns how many ended */
+async function end(c: PeopleContext, which: { id: string } | 'all'): Promise<number> {
+  const { key, name, memberships } = c.var.person;
+  const database = databaseOf(c);
+  const ended = await endSignIns(database, key, which);
+  const details = { name, ended, everywhere: which === 'all' };
+  const workspaceId = memberships[0]?.workspaceId ?? null;
+  if (ended > 0)
+    await audit(database, { at: Date.now(), actor: key, action: 'person.signed-out', workspaceId, details });
+  log('people.sign_in.ended', { person: key, ended, reason: 'signed out' });
+  return ended;
+}
+
+function databaseOf(c: PeopleContext) {
+  const { encryptionKey, oldEncryptionKey } = readConfig(c.env);
+  return openDatabase(c.env.DB, encryptionKey, oldEncryptionKey);
+}
