@@ -1,10 +1,13 @@
 /** A service is away for more than an hour while a request waits to be begun: time passes by the alarms that the object sets for itself. */
 import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { getTurnLog } from '../../src/store/logs.ts';
+import { init, result, saved } from '../unit/support/session-play.ts';
 import { databaseAway } from './support/database-away.ts';
 import { created, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { journal, page, registerWorkspace, session } from './support/sessions.ts';
+import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
 
 const HOUR = 3_600_000;
 /** Alarms may come so much late, in ms: then fewer of them make an hour. */
@@ -113,6 +116,81 @@ describe.each(SERVICES)('a request outlives an hour without %s', (_, { away, wor
     await live(thread, 10 * 60_000);
     expect(outside.commands.filter(({ type }) => type === 'prompt')).toEqual([]);
     await lives(thread, () => expect(outside.said.some(({ content }) => content.type === 'response')).toBe(true));
+  });
+});
+
+describe('an hour without a service at a later step', () => {
+  /** Claude is at work. */
+  async function working(): Promise<{ thread: Thread; reporter: Reporter }> {
+    const thread = newThread();
+    await send(created(thread));
+    await lives(thread, () => expect(outside.commands).toMatchObject([{ type: 'prompt' }]));
+    const reporter = new Reporter(thread);
+    await reporter.report(init);
+    return { thread, reporter };
+  }
+  const responses = () => outside.said.filter(({ content }) => content.type === 'response');
+  const ended = ({ agentSessionId }: Thread) => [result('The sum is right now.', [agentSessionId]), saved(1)] as const;
+
+  it('loses no stop: people are told at once that it is not confirmed, and the sandbox is stopped when it is back', async () => {
+    const { thread } = await working();
+    const back = failing('/sessions/');
+    await send(prompted(thread, '', { signal: 'stop' }));
+    await live(thread, 60_000);
+    expect(responses().map(({ content }) => content.body)).toEqual([
+      expect.stringContaining('did not confirm in time'),
+    ]);
+    await live(thread, 1.1 * HOUR);
+    expect(outside.commands.filter(({ type }) => type === 'stop')).toEqual([]);
+    back();
+    await lives(thread, () => expect(outside.commands.filter(({ type }) => type === 'stop')).not.toEqual([]));
+  });
+
+  it('loses no answer: it is in its thread once, as soon as Linear is back', async () => {
+    const { thread, reporter } = await working();
+    const back = failing('https://api.linear.app/');
+    await reporter.report(...ended(thread));
+    await live(thread, 1.1 * HOUR);
+    expect(responses()).toEqual([]);
+    back();
+    await lives(thread, () => expect(responses()).toHaveLength(1));
+    await live(thread, 10 * 60_000);
+    expect(responses().map(({ content }) => content.body)).toEqual([expect.stringContaining('The sum is right now.')]);
+  });
+
+  it('loses nothing of what is listed and archived: the database and the bucket have it when they are back', async () => {
+    const { thread, reporter } = await working();
+    database = databaseAway('fails');
+    const put = vi.spyOn(Object.getPrototypeOf(env.LOGS), 'put').mockRejectedValue(new Error('R2 is away'));
+    const multipart = vi
+      .spyOn(Object.getPrototypeOf(env.LOGS), 'createMultipartUpload')
+      .mockRejectedValue(new Error('R2 is away'));
+    await reporter.report(...ended(thread));
+    await live(thread, 1.1 * HOUR);
+    const id = session(thread).id.toString();
+    const row = () => env.DB.prepare('SELECT phase FROM sessions WHERE id = ?').bind(id).first<{ phase: string }>();
+    put.mockRestore();
+    multipart.mockRestore();
+    database.back();
+    expect((await row())?.phase).not.toBe('waiting');
+    await vi.waitFor(async () => {
+      await live(thread, 60_000);
+      expect((await row())?.phase).toBe('waiting');
+      expect(await getTurnLog(env.LOGS, id, 1)).not.toBeNull();
+    }, 60_000);
+    expect((await journal(thread)).filter(({ kind }) => kind === 'effect-failed')).toEqual([]);
+  });
+
+  it('loses no comment: Claude gets it when its sandbox can be reached again', async () => {
+    const { thread } = await working();
+    const back = failing('/sessions/');
+    await send(prompted(thread, 'And with tests.'));
+    await live(thread, 1.1 * HOUR);
+    back();
+    await lives(thread, () =>
+      expect(JSON.stringify(outside.commands.filter(({ type }) => type === 'prompt'))).toContain('And with tests.'),
+    );
+    expect((await journal(thread)).filter(({ kind }) => kind === 'effect-failed')).toEqual([]);
   });
 });
 
