@@ -18,12 +18,15 @@ import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
 
 /**
  * Makes the repository again where it is broken.
+ * @param isSuspect something of it could not be read: then it is broken as well where objects of the work are missing or damaged
  * @returns whether it was: false if nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
  */
-export async function repairRepository(context: IncarnationContext): Promise<boolean> {
+export async function repairRepository(context: IncarnationContext, isSuspect = false): Promise<boolean> {
   const { plan, paths } = context;
   return await withLock(paths.worktree, async () => {
-    if (context.isOver || !(await exists(plan.worktree)) || !(await isBroken(context))) return false;
+    if (context.isOver || !(await exists(plan.worktree))) return false;
+    const isGone = await isBroken(context);
+    if (!isGone && !(isSuspect && (await lacksObjects(context)))) return false;
     const manifest = await lastCheckpoint(paths);
     if (!manifest) return false;
     try {
@@ -41,8 +44,8 @@ export async function repairRepository(context: IncarnationContext): Promise<boo
       if (!context.isOver) log('checkpoint.repair.failed', { sessionId: context.sessionId, error });
       return false;
     }
-    const text =
-      'The repository in the worktree (.git) was missing. Cyrus recreated it from the last checkpoint; the files are unchanged.';
+    const state = isGone ? 'missing' : 'damaged';
+    const text = `The repository in the worktree (.git) was ${state}. Cyrus recreated it from the last checkpoint; the files are unchanged.`;
     context.emit({ type: 'notice', text });
     return true;
   });
@@ -62,5 +65,26 @@ async function isBroken({ plan, isOver }: IncarnationContext): Promise<boolean> 
   if (await resolves(`refs/remotes/origin/${plan.baseBranch}`)) return false;
   if (!(await isOfMirror(plan))) return true;
   await withLock(plan.mirror, () => syncClone(plan, false));
+  return false;
+}
+
+const LOOK_TIMEOUT_MS = 60_000;
+
+/** Whether an object of the work is not there or cannot be read: of HEAD's own files and the base's, or of a commit that no fetched branch has. */
+async function lacksObjects({ plan, isOver }: IncarnationContext): Promise<boolean> {
+  const options = { ...inWorktree(plan), timeoutMs: LOOK_TIMEOUT_MS };
+  const walks = [
+    ['--no-walk', 'HEAD', `refs/remotes/origin/${plan.baseBranch}`],
+    ['HEAD', '--not', '--remotes=origin'],
+  ];
+  for (const walk of walks) {
+    try {
+      await git(['rev-list', '--objects', '--quiet', ...walk], options);
+    } catch (error) {
+      if (!(error instanceof GitError) || isOver) throw error;
+      // What takes too long is not known to be damaged.
+      return !error.timedOut;
+    }
+  }
   return false;
 }

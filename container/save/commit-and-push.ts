@@ -19,6 +19,7 @@ import {
   isInBase,
   named,
 } from '../git/host-branch.ts';
+import { mendIndex } from '../git/index-file.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { pushLargeFiles } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
@@ -59,6 +60,8 @@ export interface PublishedWork {
   retry: boolean;
   /** Somebody pushed at the same moment: what happened outside is to be taken up, and the push tried again. */
   stale: boolean;
+  /** What git needs for it could not be read: the repository may be damaged. */
+  unreadable?: boolean;
   /** A person has to allow the push first: what they are to be asked; `null` if that is too long to be read. */
   held?: HeldPush | null;
 }
@@ -79,6 +82,7 @@ export async function commitWork(
   if (leftovers !== null) {
     try {
       await breakStaleLocks(plan);
+      await mendIndex(inWorktree(plan));
       const refusal = await whyNotCommit(plan);
       if (refusal) {
         problems.push(refusal);

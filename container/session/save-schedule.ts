@@ -175,7 +175,7 @@ export class Saving {
       this.#publishing.run(() => this.#share()),
     ]);
     if (context.isOver) return;
-    const { head, problems, advice, retry, stale: _, held: _held, ...work } = saved;
+    const { head, problems, advice, retry, stale: _, held: _held, unreadable: _damaged, ...work } = saved;
     this.#planPush(retry);
     // What Claude has not been told in its turn it is told with the next prompt.
     record.notes = [...new Set([...(record.notes ?? []), ...this.#unlessReported(advice)])].slice(0, MAX_NOTES);
@@ -223,19 +223,22 @@ export class Saving {
       this.#options.onCommitted();
     };
     try {
-      for (let race = 1; ; race++) {
-        const { head, problems, meeting, beside } = await this.#commits.run(() => this.#commit(isAtRest, patch));
+      for (let race = 1, isSuspect = false; ; race++) {
+        const commit = () => this.#commit(isAtRest, patch, isSuspect);
+        const { head, problems, meeting, beside } = await this.#commits.run(commit);
         // What follows reads nothing but commits.
         release();
         const published = await this.#publishing.run(() => this.#publish(head, meeting, patch));
         const isFree = isAtRest && !this.#context.isOver && !(counts && this.#options.isClaudeBusy());
-        if (!published.stale || !isFree || race === MAX_RACES) {
+        const isToMend: boolean = published.unreadable === true && !isSuspect;
+        if (!(published.stale || isToMend) || !isFree || race === MAX_RACES) {
           // People are told with what is returned here, and of no earlier race.
           if (patch) this.#memory().beside = beside;
           const all = { problems: [...problems, ...published.problems], advice: [...problems, ...published.advice] };
           return { ...published, ...all, head };
         }
-        // Somebody pushed at the same moment: the worktree is needed again.
+        isSuspect ||= isToMend;
+        // Somebody pushed at the same moment, or the repository is damaged: the worktree is needed again.
         if (counts) {
           held = true;
           this.#committing += 1;
@@ -246,11 +249,14 @@ export class Saving {
     }
   }
 
-  /** @param isLast whether the turn is over */
-  async #commit(isAtRest: boolean, isLast: boolean): Promise<Committed> {
+  /**
+   * @param isLast whether the turn is over
+   * @param isSuspect something in the repository could not be read
+   */
+  async #commit(isAtRest: boolean, isLast: boolean, isSuspect: boolean): Promise<Committed> {
     const { plan, paths, record } = this.#context;
     try {
-      await repairRepository(this.#context);
+      await repairRepository(this.#context, isSuspect);
       const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
       const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
       if (!meeting) {
@@ -332,7 +338,7 @@ export class Saving {
       if (!(error instanceof GitError)) throw error;
       const problem = `The branch could not be read for saving: ${error.message.slice(0, 300)}`;
       const nothing = { commits: [], files: [], newCommits: 0, pushed: false, patchBytes: null };
-      return { ...nothing, problems: [problem], advice: [], retry: false, stale: false };
+      return { ...nothing, problems: [problem], advice: [], retry: false, stale: false, unreadable: true };
     }
   }
 

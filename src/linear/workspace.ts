@@ -26,6 +26,8 @@ import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
 import { type Call, type CallFailure, type CallResult, failure } from './api/call.ts';
 import { type Download, download } from './api/download.ts';
 import { Governor } from './api/governor.ts';
+import { callOf } from './api/operation.ts';
+import { IDENTITY } from './api/operations.ts';
 import { type Allowance, allowanceSchema, unknownAllowance } from './api/rate-limit.ts';
 import { request } from './api/request.ts';
 import { askLinearMcp, type McpRequest } from './mcp.ts';
@@ -60,6 +62,9 @@ export interface AllowanceView extends Omit<Allowance, 'nextThoughtAt'> {
   dropped: number;
   delayed: number;
 }
+
+/** Clocks that nobody sets right may differ by so much, in ms. */
+const CLOCKS_DIFFER_MS = 2 * 3_600_000;
 
 /** What became of an uninstallation. `installed-since`: the app was installed again after what it is about. */
 export type Uninstalled = 'revoked' | 'unknown' | 'installed-since';
@@ -222,10 +227,22 @@ export class LinearWorkspace extends DurableObject<Env> {
     return this.#keeper.alone(async () => {
       const workspace = await findWorkspace(this.#database, this.#id);
       if (!workspace) return 'unknown';
-      if (workspace.installedAt !== null && workspace.installedAt > at) return 'installed-since';
+      if (workspace.installedAt !== null && workspace.installedAt > at) {
+        // The clock here may be ahead of Linear's: then Linear says whether the app is still there.
+        const isClear = workspace.installedAt - at > CLOCKS_DIFFER_MS;
+        if (isClear || !(await this.#isTokenRefused())) return 'installed-since';
+      }
       if (workspace.status !== 'revoked') await this.#wipe('linear', 'workspace.uninstalled');
       return 'revoked';
     });
+  }
+
+  /** Asks Linear with the token as it is stored. False where there is none, or Linear does not say. */
+  async #isTokenRefused(): Promise<boolean> {
+    const tokens = await readTokens(this.#database, this.#id);
+    if (tokens === null || tokens === 'revoked') return false;
+    const { result } = await request(this.#config.linear.apiUrl, tokens.accessToken, callOf(IDENTITY, {}));
+    return !result.ok && result.kind === 'unauthorized';
   }
 
   /**

@@ -438,6 +438,13 @@ describe('an uninstallation', () => {
     expect(await say(workspace)).toMatchObject({ ok: true });
   });
 
+  it('counts also where the clock here is ahead of Linear’s, so that it seems to be from before the installation', async () => {
+    const workspace = await installed();
+    linear.forgetAll();
+    expect(await uninstall(env, workspace.id, Date.now() - 300_000)).toBe('revoked');
+    expect(await stored(workspace.id)).toBe('revoked');
+  });
+
   it('in the middle of a renewal is not undone by it', async () => {
     const workspace = await installed();
     await passTime(workspace, 60_000);

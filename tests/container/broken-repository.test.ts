@@ -1,0 +1,61 @@
+/** The repository in the worktree is damaged, by Claude or what it ran, in all the ways in which that is done. */
+import { execFileSync } from 'node:child_process';
+import { afterEach, expect, test } from 'vitest';
+import { eventually, run, type Stage, setStage } from './stage.ts';
+
+let stage: Stage;
+afterEach(() => stage?.close());
+
+const WAYS: [what: string, command: string][] = [
+  ['HEAD is empty', ': > .git/HEAD'],
+  ['HEAD holds something else', 'echo nonsense > .git/HEAD'],
+  ['HEAD is gone', 'rm .git/HEAD'],
+  ['HEAD is a folder', 'rm .git/HEAD; mkdir .git/HEAD'],
+  ['the objects are gone', 'rm -rf .git/objects'],
+  ['the configuration cannot be read', "echo '[broken' >> .git/config"],
+  ['all branches are gone', 'rm -rf .git/refs .git/packed-refs'],
+  [
+    'the branch names no commit',
+    'for f in $(find .git/refs/heads -type f); do echo deadbeef > $f; done; rm -f .git/packed-refs',
+  ],
+  ['it is a file', 'rm -rf .git; echo x > .git'],
+  ['it is a link to elsewhere', 'mv .git ../elsewhere.git; ln -s ../elsewhere.git .git; rm -rf ../elsewhere.git/refs'],
+  ['it is another one', 'rm -rf .git; git init -q .'],
+  [
+    'a commit cannot be read',
+    'o=$(git rev-parse HEAD); f=.git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-); chmod u+w $f; : > $f',
+  ],
+  [
+    'a tree is gone',
+    'o=$(git rev-parse HEAD^{tree}); f=.git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-); rm -f $f',
+  ],
+  [
+    'a folder’s tree is cut short',
+    'o=$(git rev-parse HEAD:deep); f=.git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-); chmod u+w $f; truncate -s 5 $f',
+  ],
+  [
+    'a file’s content is gone',
+    'o=$(git rev-parse HEAD:deep/one); f=.git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-); rm -f $f',
+  ],
+  ['the index cannot be read', 'echo nonsense > .git/index'],
+  ['git left its locks', 'touch .git/index.lock .git/HEAD.lock .git/config.lock'],
+];
+
+test.each(WAYS)('what Claude did is saved, before and after, though %s', async (_what, command) => {
+  stage = await setStage({ config: { shutdownMs: 500 } });
+  await stage.start('shop-1');
+  await stage.prompt('shop-1', run('mkdir deep; echo one > deep/one; git add .; git commit -qm One'), 1);
+  const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
+  await eventually(
+    () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
+    'the checkpoint',
+  );
+  await stage.prompt('shop-1', run(command, 'echo two > two'), 2);
+  const saved = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+  const said = JSON.stringify({ problem: saved.problem, notices: stage.eventsOf('notice').map(({ text }) => text) });
+  expect(saved.pushed, said).toBe(true);
+  expect(saved.files.map(({ path }) => path).sort(), said).toEqual(['deep/one', 'two']);
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
+  expect(git('ls-tree', '-r', '--name-only', 'HEAD')).toContain('deep/one');
+  expect(git('status', '--porcelain')).toBe('');
+});
