@@ -229,7 +229,10 @@ async function unbundle(plan: WorkspacePlan, worktree: GitOptions, bundlePath: s
     if (!(error instanceof GitError) || !error.stderr.includes('lacks these prerequisite commits')) throw error;
     const missing = error.stderr.match(/\b[0-9a-f]{40}\b/g) ?? [];
     log('checkpoint.commits.asked_by_id', { missing });
-    await git(['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', plan.remote.url, ...missing], worktree);
+    await git(
+      ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--update-shallow', plan.remote.url, ...missing],
+      worktree,
+    );
     return await git(args, worktree);
   }
 }

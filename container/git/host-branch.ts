@@ -93,7 +93,15 @@ async function fetchTips(plan: WorkspacePlan, { base, branch }: HostTips): Promi
     } else if (tip !== known) specs.push(`+refs/heads/${name}:${ref}`);
   }
   if (specs.length === 0) return;
-  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', plan.remote.url, ...specs];
+  const args = [
+    'fetch',
+    '--quiet',
+    '--no-write-fetch-head',
+    '--no-tags',
+    '--update-shallow',
+    plan.remote.url,
+    ...specs,
+  ];
   await git(args, { ...options, timeoutMs: FETCH_TIMEOUT_MS });
 }
 

@@ -107,7 +107,8 @@ async function bringUpToDate(plan: WorkspacePlan, wholeHistory: boolean, tries: 
   const stale = [...(before === base ? [] : [baseBranch]), ...(here.get(branch) === onHost ? [] : [branch])];
   const specs = [baseBranch, ...(onHost === undefined ? [] : [branch])].map(trackingSpec);
   if (stale.length > 0 || depth.includes('--unshallow')) {
-    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--prune', ...depth];
+    // The host's own history may be cut off: git would leave such a branch out without a word.
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--update-shallow', '--prune', ...depth];
     await fromRemote(plan, [...fetch, plan.remote.url, ...specs], FETCH_TIMEOUT_MS, tries);
   }
   await noteTags(plan, there);
@@ -147,7 +148,7 @@ export async function completeHistory(plan: WorkspacePlan): Promise<boolean> {
   return await withLock(plan.mirror, async () => {
     if (plan.signal.aborted) return false;
     const missing = isWhole ? ((await isShallow(plan)) ? '--unshallow' : null) : '--refetch';
-    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags'];
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', '--update-shallow'];
     try {
       if (missing !== null) {
         await fromRemote(

@@ -103,7 +103,7 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
   try {
     if (isThere && (await git(['rev-parse', 'HEAD'], inside)).trim() === commit) return null;
     if (!isThere) await makeRepository(plan, submodule, { folder, gitDir, url });
-    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-recurse-submodules'];
+    const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-recurse-submodules', '--update-shallow'];
     const specs = [FETCH_REFSPEC, '+refs/tags/*:refs/tags/*'];
     await git([...fetch, '--no-tags', url, ...specs], inside);
     // It may be on no branch any more, and still be had by its id.

@@ -237,7 +237,7 @@ export class LinearWorkspace extends DurableObject<Env> {
     });
   }
 
-  /** Asks Linear with the token as it is stored. False where there is none, or Linear does not say. */
+  /** Asks Linear with the token as it is stored. False if there is none, or Linear does not say. */
   async #isTokenRefused(): Promise<boolean> {
     const tokens = await readTokens(this.#database, this.#id);
     if (tokens === null || tokens === 'revoked') return false;

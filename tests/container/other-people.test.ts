@@ -499,6 +499,26 @@ exit 0
   });
 });
 
+test('on a git host whose own history is cut off the work is done as on any other, life after life', async () => {
+  const cut = `git clone -q "$1" "$1.w"; cd "$1.w"; git config user.name P; git config user.email p@example.com
+for k in 1 2 3 4; do git commit -q --allow-empty -m "c$k"; done; git push -q; cd /; rm -rf "$1.w"
+git clone -q --bare --depth 2 "file://$1" "$1.cut"; find "$1" -mindepth 1 -delete; cp -a "$1.cut/." "$1"; rm -rf "$1.cut"`;
+  await begin('cut-off', { 'f.txt': 'one\n' }, cut);
+  const saved = await claude('echo one > a.txt; git add .; git commit -qm C1');
+  expect(saved).toMatchObject({ pushed: true, newCommits: 1, commits: [{ subject: 'C1' }] });
+  expect(saved.problem).toBeUndefined();
+  await stage.vanish(session);
+  stage.gateway.awaitNewStream();
+  turn = 0;
+  await stage.start(session, {
+    generation: 2,
+    repository: { fullName: `acme/${session}`, pushed: saved.head },
+  });
+  const later = await claude('git log --oneline | wc -l; echo two > b.txt; git add .; git commit -qm C2');
+  expect(later).toMatchObject({ pushed: true });
+  expect((await subjects()).slice(0, 3)).toEqual(['C2', 'C1', 'c4']);
+});
+
 describe('what the git host refuses', () => {
   const secrets = [
     'error: GH013: Repository rule violations found for refs/heads/cyrus/shop-1.',
