@@ -17,6 +17,8 @@ async function main(): Promise<void> {
     pace: PACE_MS,
     keepsIssues: true,
     sandboxVariables: { CYRUS_WALLS: process.env.CYRUS_WALLS ?? 'auto' },
+    // How people sign in can be tried here too, see docs/sign-in.md.
+    variables: given(['SIGN_IN', 'OWNERS']),
     onProgress: (what) => console.log(`  starting ${what}`),
   });
   console.log(welcome(stack, await wallsOf(stack)));
@@ -35,6 +37,13 @@ async function main(): Promise<void> {
   console.error(`cyrus: the Worker has ended by itself; its log is ${join(stack.folder, 'logs', 'worker.log')}`);
   await stack.close();
   process.exit(1);
+}
+
+/** Those of these variables that the environment has. */
+function given(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 const healthSchema = z.object({ walls: z.string() });

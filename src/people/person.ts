@@ -43,7 +43,7 @@ export interface Person {
   signInId: string | null;
 }
 
-/** The people of this deployment where there are no names: whoever is there may do everything. */
+/** The people of this deployment where there are no names: anyone who is there may do everything. */
 export function nameless(kind: 'local' | 'password', key = 'browser'): Person {
   return { kind, key, name: null, email: null, isOwner: true, memberships: [], signInId: null };
 }

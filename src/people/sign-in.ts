@@ -20,7 +20,7 @@ import {
   type SignedInWorkspace,
   type StoredSignIn,
   updateSignIn,
-} from '../store/sign-ins.ts';
+} from '../store/people/sign-ins.ts';
 import { type KnownPerson, personByEmail, personById } from './linear-membership.ts';
 import { type LinearMembership, membershipSchema, type Person, roleOf } from './person.ts';
 
@@ -131,7 +131,7 @@ export async function personOfEmail(
   return toPerson(people, signIn, memberships, again?.workspaces ?? []);
 }
 
-/** Goes on with a sign-in that was found: notes its use, and asks Linear again where that is due. */
+/** Goes on with a sign-in that was found: notes its use, and asks Linear again if that is due. */
 async function go(
   people: People,
   { signIn, workspaces }: { signIn: StoredSignIn; workspaces: SignedInWorkspace[] },
@@ -279,7 +279,7 @@ function toPerson(
 
 function viewersOf({ settings }: SignedInWorkspace): string[] {
   const read = workspaceSettingsSchema.safeParse(settings === null ? {} : parseJson(settings));
-  return (read.success ? read.data : defaultWorkspaceSettings).viewers;
+  return (read.success ? read.data : defaultWorkspaceSettings).viewers ?? [];
 }
 
 function readMemberships({ memberships }: StoredSignIn): LinearMembership[] {

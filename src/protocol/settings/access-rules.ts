@@ -1,7 +1,8 @@
 /** Who may give work to Cyrus: rules that an admin sets for a workspace, and for each repository. */
 import * as z from 'zod';
 
-const names = z.array(z.string().trim().min(1).max(200)).max(1_000).default([]);
+const list = z.array(z.string().trim().min(1).max(200)).max(1_000);
+const names = list.default([]);
 
 /**
  * People are named by email or Linear id, teams by key, name or id; compared without case. An empty list of allowed ones
@@ -26,7 +27,7 @@ export const setupScriptSchema = z.string().trim().min(1).max(20_000);
 export const workspaceSettingsSchema = z.object({
   ...accessRulesSchema.shape,
   /** People who may look on, and neither give work nor steer it from the page: emails, Linear ids, or the word `guests`. */
-  viewers: names,
+  viewers: list.optional(),
   /** Sessions that may be at work at once; left out: what MAX_SESSIONS_AT_ONCE says. */
   sessionsAtOnce: z.number().int().min(1).max(1_000).optional(),
   /** Run with bash in each new worktree, before everything that a repository brings. */

@@ -87,7 +87,7 @@ function comesFromHere(headers: Headers): boolean {
 }
 
 /** Looking that has something done: services are asked with the deployment's credentials, a container is started. */
-function isCostly(c: AccessContext): boolean {
+function isCostly(c: PeopleContext): boolean {
   return c.req.path === '/install/doctor' || (c.req.path === '/install' && c.req.query('check') !== undefined);
 }
 

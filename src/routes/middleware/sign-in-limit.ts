@@ -4,7 +4,7 @@ import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { openDatabase } from '../../store/database.ts';
-import { countRefused, isBlocked, MOST_REFUSED, sourceOf } from '../../store/sign-in-attempts.ts';
+import { countRefused, isBlocked, MOST_REFUSED, sourceOf } from '../../store/people/sign-in-attempts.ts';
 import type { PeopleContext } from './needs.ts';
 
 export const TOO_MANY: ApiError = {

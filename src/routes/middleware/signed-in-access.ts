@@ -1,4 +1,4 @@
-/** People who signed in with Linear, or by Cloudflare Access. Closed where nothing says who it is. */
+/** People who signed in with Linear, or by Cloudflare Access. Closed if nothing says who it is. */
 import type { Next } from 'hono';
 import type { Config } from '../../config.ts';
 import { log } from '../../observability/log.ts';

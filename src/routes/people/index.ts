@@ -7,7 +7,7 @@ import type { ApiError } from '../../protocol/api.ts';
 import { type Me, type SignIns, signOutSchema } from '../../protocol/people.ts';
 import { audit } from '../../store/audit.ts';
 import { openDatabase } from '../../store/database.ts';
-import { endSignIns, listSignIns } from '../../store/sign-ins.ts';
+import { endSignIns, listSignIns } from '../../store/people/sign-ins.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { dropToken } from '../middleware/sign-in-cookie.ts';
 

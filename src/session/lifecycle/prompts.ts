@@ -91,6 +91,8 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   if (refusal !== null && step.state.phase.name !== 'waiting') {
     endExpectation(step, event, false);
     close(step, [prompt], 'refused');
+    // Who looks at the page may not look at the thread.
+    if (source === 'page') step.record({ kind: 'notice', level: 'info', text: refusal });
     turnAway(step, thread, refusal);
     return;
   }

@@ -34,7 +34,7 @@ export function whoseOf({ workspaceId, issue }: Pick<SessionState, 'workspaceId'
   return { workspaceId, team: issue.teamId === null ? 'unknown' : { id: issue.teamId } };
 }
 
-/** The team as the table has it: empty where there is no issue; null: not known. */
+/** The team as the table has it: empty if there is no issue; null: not known. */
 export function teamColumnOf({ team }: Whose): string | null {
   if (typeof team === 'object') return team.id;
   return team === 'none' ? '' : null;

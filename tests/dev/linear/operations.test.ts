@@ -15,12 +15,14 @@ import * as z from 'zod';
 import { linearSchema } from '../../../dev/linear/schema/schema.ts';
 import { query } from '../../../src/linear/api/operation.ts';
 import * as operations from '../../../src/linear/api/operations.ts';
+import * as peopleOperations from '../../../src/linear/api/people-operations.ts';
 
 const schema = await linearSchema();
 
 const { postOperation, ...known } = operations;
 const all = Object.entries({
   ...known,
+  ...peopleOperations,
   'one activity': postOperation(1, false),
   'a change of a session': postOperation(0, true),
   'many activities with a change': postOperation(20, true),

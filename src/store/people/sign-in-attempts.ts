@@ -1,9 +1,9 @@
 /** Refused attempts to sign in, counted by where they came from, so that nobody guesses for long. */
 import { and, eq, gte, lt, sql } from 'drizzle-orm';
-import { toBase64Url } from '../lib/base64url.ts';
-import { type Database, run } from './database.ts';
-import { deriveKey } from './encryption.ts';
-import { signInAttempts } from './schema.ts';
+import { toBase64Url } from '../../lib/base64url.ts';
+import { type Database, run } from '../database.ts';
+import { deriveKey } from '../encryption.ts';
+import { signInAttempts } from '../schema.ts';
 
 /** Refused attempts that one source has in the present and the last quarter of an hour. */
 export const MOST_REFUSED = 30;

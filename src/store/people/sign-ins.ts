@@ -1,8 +1,8 @@
 /** Who is signed in: a row for each browser, found by the hash of its cookie's token. Times in ms since the epoch. */
 import { and, desc, eq, gt, lte, ne, type SQL, sql } from 'drizzle-orm';
-import { toBase64Url } from '../lib/base64url.ts';
-import { type Database, run } from './database.ts';
-import { signIns, type WorkspaceStatus, workspaces } from './schema.ts';
+import { toBase64Url } from '../../lib/base64url.ts';
+import { type Database, run } from '../database.ts';
+import { signIns, type WorkspaceStatus, workspaces } from '../schema.ts';
 
 /** A sign-in as it is stored; `memberships` is JSON, which src/people reads. */
 export type StoredSignIn = typeof signIns.$inferSelect;
