@@ -12,6 +12,7 @@ import {
   sessionListSchema,
 } from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
+import { type Me, meSchema } from '../protocol/people.ts';
 import { shownData, shownText } from '../protocol/text/clean-text.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import { type DecodedPage, decodePage } from './live/decode.ts';
@@ -108,6 +109,16 @@ export function postAnswer(
 /** `POST /api/sessions/:id/stop`. Repeating it with the same id stops once. `ageMs`: how long ago it was asked for. */
 export function postStop(id: string, stop: { id: string; ageMs?: number }): Promise<Answer<true>> {
   return request(`${sessionPath(id)}/stop`, posted(stop), () => true as const);
+}
+
+/** `GET /api/me`: who is signed in. */
+export function fetchMe(signal: AbortSignal): Promise<Answer<Me>> {
+  return request('/api/me', { signal }, (body) => parsed(meSchema.safeParse(body)));
+}
+
+/** `POST /api/me/sign-out`. @param everywhere in every browser of this person */
+export function postSignOut(everywhere: boolean): Promise<Answer<true>> {
+  return request('/api/me/sign-out', posted({ everywhere }), () => true as const);
 }
 
 /** Address of the live socket, sending what comes after a number. */

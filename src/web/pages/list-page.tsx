@@ -7,6 +7,7 @@ import { statusOf } from '../text/status.ts';
 import { ReinstallBanner, ScriptedBanner } from '../view/banners.tsx';
 import { Spinner } from '../view/icons.tsx';
 import { useNow } from '../view/session-context.ts';
+import { Account } from './account.tsx';
 import { groupsOf } from './session-pages.ts';
 import { useSessions } from './use-sessions.ts';
 
@@ -28,6 +29,7 @@ export function ListPage() {
         <p className="soft" role="status">
           {problem === null ? '' : `${problem} The page keeps trying.`}
         </p>
+        <Account />
       </header>
       <main>
         <ReinstallBanner workspaces={list?.reinstallNeeded ?? []} />
