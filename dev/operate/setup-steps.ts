@@ -65,7 +65,7 @@ function lastWords(world: SetupWorld, { name }: Answers): string {
   return `
 Cyrus runs. Two things are left, both in the browser: ${address}/install
 It makes the application in Linear, takes its values, and adds Cyrus to a workspace.
-The password is ACCESS_PASSWORD in ${world.secrets.file(name)}. Keep that file where you keep passwords: Cloudflare shows a secret to nobody.
+It asks for a password: any user name, and ACCESS_PASSWORD in ${world.secrets.file(name)}. Keep that file where you keep passwords: Cloudflare shows a secret to nobody.
 Afterwards: CYRUS_URL=${address} npm run doctor`;
 }
 
@@ -169,6 +169,8 @@ function lookAtSecrets(world: SetupWorld, { name, plan }: Answers): Outlook {
     words: [made, asked].filter((part) => part !== '').join('; '),
     act: async () => {
       const fresh = Object.fromEntries(missing.map((secret) => [secret, GENERATED[secret]?.() ?? '']));
+      // A new deployment's people sign in as themselves; one that has run before stays as it is.
+      if (missing.includes('ENCRYPTION_KEY') && file.SIGN_IN === undefined) fresh.SIGN_IN = 'linear';
       world.secrets.write(name, { ...file, ...fresh });
       if (isClaudeKnown) return null;
       const where = plan === 'api' ? 'of console.anthropic.com' : 'printed by: claude setup-token';

@@ -103,6 +103,7 @@ describe('a setup', () => {
         'CLAUDE_CODE_OAUTH_TOKEN',
         'ENCRYPTION_KEY',
         'LINEAR_WEBHOOK_SECRET',
+        'SIGN_IN',
       ].toSorted(),
     );
     expect(atob(worker?.secrets.ENCRYPTION_KEY ?? '')).toHaveLength(32);

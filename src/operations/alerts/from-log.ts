@@ -61,6 +61,23 @@ const TELLINGS: Record<string, Telling> = {
       `The stored setting ${text('setting')} does not fit the variables and is passed over: ${text('why')}`,
     remedy: 'npm run settings -- list shows what counts; set it again or unset it.',
   },
+  'alert.sign_in.attempts': {
+    severity: 'warning',
+    by: 'source',
+    words: () =>
+      'Somebody was refused at signing in thirty times in half an hour; their address is kept out for as long',
+    remedy: 'If it goes on from many addresses, put Cloudflare Access in front (docs/sign-in.md).',
+  },
+  'alert.access.bypassed': {
+    severity: 'critical',
+    words: () => 'A request came past Cloudflare Access and was refused: the hostname is not behind its application',
+    remedy: 'Make the Access application for this hostname again, see docs/sign-in.md.',
+  },
+  'alert.people.recheck': {
+    severity: 'error',
+    words: () => 'Linear has not said for four hours who is a member, so people are kept out of the pages',
+    remedy: 'Look whether Linear answers, and at /install whether it takes the tokens of the workspaces.',
+  },
   'session.effect.given_up': {
     severity: 'error',
     by: 'effect',

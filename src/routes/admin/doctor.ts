@@ -7,6 +7,7 @@ import { timingSafeEqual } from 'hono/utils/buffer';
 import { log } from '../../observability/log.ts';
 import { examine } from '../../operations/doctor/doctor.ts';
 import { redirectUriOf } from '../install/oauth.ts';
+import { servesOthers } from '../middleware/needs.ts';
 import { problem } from './request.ts';
 
 /** As in config.ts: a shorter one proves nothing. */
@@ -15,7 +16,7 @@ const LEAST_TOKEN = 24;
 export const doctor = new Hono<{ Bindings: Env }>();
 
 /** `?sandbox=true`: a container is started, and ended. */
-doctor.post('/', async (c) => {
+doctor.post('/', servesOthers('ADMIN_TOKEN'), async (c) => {
   const { ADMIN_TOKEN: expected } = c.env as Partial<Env>;
   if (expected === undefined || expected.length < LEAST_TOKEN) {
     log('worker.configuration.misfit', { problems: ['ADMIN_TOKEN is not set, or too short'] });

@@ -19,8 +19,8 @@ import {
 } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
-import { alerts } from './alerts.ts';
 import { servesOthers } from '../middleware/needs.ts';
+import { alerts } from './alerts.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
 import { settings } from './settings.ts';

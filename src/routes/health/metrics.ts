@@ -6,6 +6,7 @@ import { log } from '../../observability/log.ts';
 import { collect } from '../../operations/metrics/collect.ts';
 import { type Family, PROMETHEUS_TYPE, prometheusText } from '../../operations/metrics/families.ts';
 import { openDatabase } from '../../store/database.ts';
+import { servesOthers } from '../middleware/needs.ts';
 
 type MetricsContext = Context<{ Bindings: Env }>;
 
@@ -15,13 +16,13 @@ let kept: { at: number; env: Env; families: Family[] } | null = null;
 
 export const metrics = new Hono<{ Bindings: Env }>();
 
-metrics.get('/metrics', async (c) => {
+metrics.get('/metrics', servesOthers('ADMIN_TOKEN'), async (c) => {
   const families = await familiesFor(c);
   if (families instanceof Response) return families;
   return c.text(prometheusText(families), 200, { 'content-type': PROMETHEUS_TYPE });
 });
 
-metrics.get('/api/v1/metrics', async (c) => {
+metrics.get('/api/v1/metrics', servesOthers('ADMIN_TOKEN'), async (c) => {
   const families = await familiesFor(c);
   return families instanceof Response ? families : c.json({ metrics: families });
 });
