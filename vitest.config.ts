@@ -38,6 +38,8 @@ export default defineConfig({
       provider: 'istanbul',
       include: ['src/**/*.{ts,tsx}', 'container/**/*.ts'],
       reporter: ['text-summary'],
+      // A test that fails does not change what the others run.
+      reportOnFailure: true,
     },
     projects: [
       {
