@@ -75,6 +75,7 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
 
 /** What is not tried, and why. A function that others' texts get to has no place here. */
 const NOT_TRIED: Record<string, string> = {
+  alertOf: 'a line of our own log, of which it takes bounded parts',
   assign: 'labels of an issue against the roles that an admin has set, both bounded where they enter',
   asksForForeignModule: 'a URL, which is as long as a request line',
   drop: 'the state of a session, and an id',
@@ -88,12 +89,15 @@ const NOT_TRIED: Record<string, string> = {
   judge: 'a URL, which is as long as a request line',
   killServerChildren: 'ends processes',
   meaningOf: 'the state of a session',
+  looked: 'alerts, bounded by their schema',
   mirrorPath: 'a name that an admin has set',
   noteRead: 'ids',
   ownGroups: 'what the kernel says',
   rankGuidance: 'the rules that Linear sends, bounded where they enter',
   rawFile: 'a path that git has listed',
   remindOfParking: 'the state of a session',
+  readSignIn: 'the deployment’s configuration',
+  roleOf: 'an email of a member, against a list that an admin has set',
   sessionProcesses: 'reads the processes of the machine',
   sizedBody: 'a header',
   subscriptionTokens: 'the deployment’s configuration',
