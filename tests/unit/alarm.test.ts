@@ -45,6 +45,17 @@ describe('a decoy credential that was met', () => {
     expect(notices).toMatchObject([{ level: 'error', text: expect.stringContaining('was not let through') }]);
   });
 
+  it('is what the thread is told also if the sandbox dies and never confirms that it stopped', () => {
+    const play = working();
+    alarm(play);
+    play.report({ type: 'cli-exited', code: null, signal: 'SIGKILL', duringTurn: true, cause: 'crash', turn: 1 });
+    expect(play.state.phase.name).toBe('saving');
+    play.deadline(15_000);
+    expect(told(play)).toContain('Stopped, because something in the sandbox tried to send a credential to git.test');
+    expect(told(play)).toContain('did not confirm in time');
+    expect(ended(play)).toEqual([FAILED]);
+  });
+
   it('in what was pushed already: that is what the thread is told, no pull request is opened, and nothing that waits begins', () => {
     const play = working();
     play.prompt('p2', 'thread-2');

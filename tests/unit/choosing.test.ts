@@ -115,3 +115,10 @@ describe('an edit of the description', () => {
     expect(wishesIn(`${'x'.repeat(90_000)} [repo=acme/shop#a] [model=opus]`)).toBe('[repo=acme/shop#a] [model=opus]');
   });
 });
+
+it('What was chosen at the start of a session is told in its thread, once', () => {
+  const play = new SessionPlay();
+  play.prompt('p1');
+  play.started(undefined, 'preparing', { choice: 'Working in acme/shop, on release/2.' });
+  expect(play.said('thread-1').filter((words) => words.includes('acme/shop, on release/2'))).toHaveLength(1);
+});

@@ -410,6 +410,15 @@ describe('work whose ground is gone', () => {
     expect(play.said('thread-1').length).toBeGreaterThan(before);
   });
 
+  it('is over with the issue until somebody asks again', () => {
+    const play = working();
+    play.withdraw('completed');
+    play.report(aborted(['p1']), saved(1, 0));
+    expect(play.state.overAt).toEqual(expect.any(Number));
+    play.prompt('p2');
+    expect(play.state.overAt).toBeNull();
+  });
+
   it('does not disturb a session in which nothing runs', () => {
     const play = new SessionPlay();
     expect(play.withdraw('completed')).toEqual([]);

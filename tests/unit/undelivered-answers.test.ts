@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { crashed, init, permission, question, result, SessionPlay, saved } from './support/session-play.ts';
+import { crashed, init, line, permission, question, result, SessionPlay, saved } from './support/session-play.ts';
 
 function atWork(): SessionPlay {
   const play = new SessionPlay();
@@ -31,6 +31,25 @@ function undeliverable(play: SessionPlay, effects: Effect[], kind: 'answer-sandb
 }
 
 const toldClaude = (play: SessionPlay) => play.asked.map(({ text }) => text).join('\n');
+
+it('a question that cannot be read is denied at once, with what Claude should do, and nobody is asked', () => {
+  const play = atWork();
+  const request = {
+    subtype: 'can_use_tool',
+    tool_name: 'AskUserQuestion',
+    input: { questions: [] },
+    tool_use_id: 'u1',
+  };
+  const effects = play.report(line({ type: 'control_request', request_id: 'q1', request }));
+  expect(effects).toContainEqual(
+    expect.objectContaining({
+      kind: 'decide-sandbox',
+      requestId: 'q1',
+      decision: { allowed: false, message: expect.stringContaining('Ask it again') },
+    }),
+  );
+  expect(play.state.phase.name).toBe('working');
+});
 
 describe('what people said to a tool that it cannot be delivered to', () => {
   it('is told to Claude where a permission is asked next, which its next process asks for again', () => {
