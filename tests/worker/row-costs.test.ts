@@ -9,9 +9,8 @@ import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
 import { sessionEffects } from '../../src/session/storage/effect-rules.ts';
-import { Journal } from '../../src/session/storage/journal.ts';
-import { StateStore } from '../../src/session/storage/state-store.ts';
 import { createTables } from '../../src/session/storage/tables.ts';
+import { TransitionWriter } from '../../src/session/storage/transition-writer.ts';
 import { call, callResult, init, SessionPlay } from '../unit/support/session-play.ts';
 import { watchStorage } from './support/platform-limits.ts';
 
@@ -19,8 +18,7 @@ import { watchStorage } from './support/platform-limits.ts';
 class Session {
   readonly #play = new SessionPlay();
   readonly #storage: DurableObjectStorage;
-  readonly #store: StateStore;
-  readonly #journal: Journal;
+  readonly #writer: TransitionWriter;
   readonly #outbox: Outbox<Effect>;
   #state: SessionState;
   #ids = 0;
@@ -30,8 +28,7 @@ class Session {
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     storage.transactionSync(() => createTables(storage));
-    this.#store = new StateStore(storage.sql);
-    this.#journal = new Journal(storage.sql);
+    this.#writer = new TransitionWriter(storage.sql);
     this.#outbox = new Outbox(storage.sql, sessionEffects);
     this.prompt('p1');
     this.#play.started();
@@ -70,13 +67,9 @@ class Session {
     this.#play.now += 10;
     const now = this.#play.now;
     const transition = reduce(this.#play.state, event, { now, newId: () => `id-${++this.#ids}` });
-    const entries = transition.output.flatMap((item) => ('live' in item ? [] : [item.entry]));
-    const isSilent = transition.output.length === 0 && transition.effects.length === 0;
     this.#storage.transactionSync(() => {
       before();
-      const bodies = entries.map(({ body }) => body);
-      const changes = this.#store.save(transition.state, { head: this.#journal.head, bodies, isSilent });
-      for (const entry of entries) this.#journal.append(entry, entry === entries.at(-1) ? changes : null);
+      this.#writer.write(transition);
       this.#outbox.add(
         transition.effects.filter(({ kind }) => kind === 'say' || kind === 'show'),
         now,

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';
-import { Journal } from '../../src/session/storage/journal.ts';
 import { StateStore } from '../../src/session/storage/state-store.ts';
 import { createTables } from '../../src/session/storage/tables.ts';
+import { TransitionWriter } from '../../src/session/storage/transition-writer.ts';
 import { Random } from '../unit/support/random.ts';
 import {
   call,
@@ -26,15 +26,13 @@ class Stored {
   readonly play = new SessionPlay();
   state: SessionState;
   readonly #storage: DurableObjectStorage;
-  #store: StateStore;
-  #journal: Journal;
+  #writer: TransitionWriter;
   #ids = 0;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     storage.transactionSync(() => createTables(storage));
-    this.#store = new StateStore(storage.sql);
-    this.#journal = new Journal(storage.sql);
+    this.#writer = new TransitionWriter(storage.sql);
     this.state = this.play.state;
   }
 
@@ -42,14 +40,8 @@ class Stored {
   step(event: SessionEvent): { rows: number } {
     this.play.now += 10;
     const transition = reduce(this.state, event, { now: this.play.now, newId: () => `id-${++this.#ids}` });
-    const entries = transition.output.flatMap((item) => ('live' in item ? [] : [item.entry]));
-    const isSilent = transition.output.length === 0 && transition.effects.length === 0;
     const counted = countRows(this.#storage.sql, () =>
-      this.#storage.transactionSync(() => {
-        const bodies = entries.map(({ body }) => body);
-        const changes = this.#store.save(transition.state, { head: this.#journal.head, bodies, isSilent });
-        for (const entry of entries) this.#journal.append(entry, entry === entries.at(-1) ? changes : null);
-      }),
+      this.#storage.transactionSync(() => void this.#writer.write(transition)),
     );
     this.state = transition.state;
     this.play.state = transition.state;
@@ -69,9 +61,8 @@ class Stored {
 
   /** Another life of the object goes on. */
   crash(): void {
-    this.#store = new StateStore(this.#storage.sql);
-    this.#journal = new Journal(this.#storage.sql);
-    const { state } = this.#store.load() ?? {};
+    this.#writer = new TransitionWriter(this.#storage.sql);
+    const { state } = this.#writer.states.load() ?? {};
     if (!state?.ok) throw new Error(state?.why ?? 'nothing is stored');
     this.state = state.value;
     this.play.state = state.value;
