@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const scope = values.workspace === undefined ? '' : `?workspace=${encodeURIComponent(values.workspace)}`;
   const open = () => openDeployment(values.url, process.env);
   const shown = await carryOut({ verb, name, value, scope }, open);
-  if (values.json) console.log(JSON.stringify(shown, null, 2));
+  if (values.json) console.log(JSON.stringify(verb === 'list' ? { settings: shown } : shown[0], null, 2));
   else for (const setting of shown) console.log(describe(setting));
 }
 

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
-import { settledConfig } from '../store/settings.ts';
+import { type Row, settledConfig } from '../store/settings.ts';
 import { type Alert, alertsSchema, happened, type KnownAlerts, looked, type Step } from './alerts/alert.ts';
 import { type Channel, channelsOf } from './alerts/channels.ts';
 import { Deliveries } from './alerts/deliveries.ts';
@@ -12,6 +12,8 @@ import { noted, noWebhooks, type WebhookRecord, type WebhookReport, webhookRecor
 
 const WEBHOOKS = 'webhooks';
 const ALERTS = 'alerts';
+/** Copy of the stored settings. */
+const SETTINGS = 'settings';
 /** When the deployment was last looked at. */
 const WATCHED = 'watched';
 /** Written once an hour at most, so that an idle deployment writes next to nothing; so it is late by an hour at most. */
@@ -117,6 +119,17 @@ export class Operations extends DurableObject<Env> {
       log('operations.alarm.failed', { error: asError(error) });
     }
     await this.#arm();
+  }
+
+  /** Keeps a copy of the stored settings, for isolates that begin while the database is away. */
+  keepSettings(rows: readonly Row[]): void {
+    const { kv } = this.ctx.storage;
+    if (JSON.stringify(kv.get(SETTINGS) ?? []) !== JSON.stringify(rows)) kv.put(SETTINGS, rows);
+  }
+
+  /** The copy; null: there is none. */
+  keptSettings(): unknown {
+    return this.ctx.storage.kv.get(SETTINGS) ?? null;
   }
 
   async #take(step: (known: KnownAlerts) => Step): Promise<void> {

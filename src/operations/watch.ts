@@ -7,7 +7,7 @@ import { settledWithin, withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { type Database, listWorkspaces, openDatabase, run } from '../store/database.ts';
 import { claudeUsage, sessions } from '../store/schema.ts';
-import { settledConfig } from '../store/settings.ts';
+import { settingRows, settledConfig } from '../store/settings.ts';
 import type { Alert } from './alerts/alert.ts';
 import { operationsOf } from './operations.ts';
 import { readiness } from './readiness.ts';
@@ -43,7 +43,11 @@ export async function watch(env: Env): Promise<void> {
     // Without the database all the rest would fail by the same.
     const { alerts, unseen } =
       missing.length === 0 ? await conditions(env, config) : { alerts: [], unseen: Object.keys(LOOKS) };
-    await operationsOf(env).watched([...found, ...alerts], unseen);
+    const operations = operationsOf(env);
+    await operations.watched([...found, ...alerts], unseen);
+    if (missing.length === 0) {
+      await operations.keepSettings(await settingRows(openDatabase(env.DB, config.encryptionKey)));
+    }
     // A switch that hears nothing tells people; so it hears nothing while something is missing.
     if (missing.length === 0) await ping(config.alerts.heartbeatUrl);
   } catch (error) {

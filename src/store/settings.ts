@@ -1,9 +1,10 @@
 /**
  * Settings that admins change while the Worker runs: rows of D1 that take the place of variables. The workspace's row counts before
  * the deployment's, that before the variable, and the variable before its default. Each isolate keeps what it read for ten
- * seconds. Where D1 does not answer, what was read last counts, else the variables: nothing waits for a setting.
+ * seconds. Where D1 does not answer, what was read last counts, else a copy in the object of the deployment, else the variables.
  */
 import { and, eq, inArray } from 'drizzle-orm';
+import * as z from 'zod';
 import { type Config, ConfigError, configWith, readConfig } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
@@ -18,7 +19,16 @@ const FRESH_MS = 10_000;
 const READ_LIMIT_MS = 1_000;
 const DEPLOYMENT = 'deployment';
 
-interface Row {
+const rowSchema = z.object({
+  scope: z.string(),
+  key: z.string(),
+  value: z.string(),
+  updatedBy: z.string(),
+  updatedAt: z.number(),
+});
+
+/** A stored setting, as the table has it. */
+export interface Row {
   scope: string;
   key: string;
   value: string;
@@ -32,6 +42,8 @@ interface Known {
   /** When they were read, or are being read; ms. */
   at: number;
   isRead: boolean;
+  /** They come from the database, or from the copy of what somebody else read there. */
+  isKnown: boolean;
   /** By workspace; the empty name: of no workspace. Forgotten with the rows they were made of. */
   configs: Map<string, Config>;
 }
@@ -52,6 +64,8 @@ export async function settledConfig(env: Env, workspaceId: string | null, isNews
     if (cache.isRead) cache.at = Date.now();
     const outcome = await settledWithin(READ_LIMIT_MS, read(env, cache));
     if (outcome === 'late') log('settings.read.failed', { reason: `no answer within ${READ_LIMIT_MS / 1_000} s` });
+    // This isolate has read none yet: what others read counts before the variables.
+    if (!cache.isKnown) await settledWithin(READ_LIMIT_MS, readCopy(env, cache));
   }
   return lastConfig(env, workspaceId);
 }
@@ -67,7 +81,13 @@ export function lastConfig(env: Env, workspaceId: string | null): Config {
 }
 
 function cacheOf(env: Env): Known {
-  const cache = known.get(env) ?? { rows: [], at: Number.NEGATIVE_INFINITY, isRead: false, configs: new Map() };
+  const cache = known.get(env) ?? {
+    rows: [],
+    at: Number.NEGATIVE_INFINITY,
+    isRead: false,
+    isKnown: false,
+    configs: new Map(),
+  };
   known.set(env, cache);
   return cache;
 }
@@ -78,13 +98,33 @@ async function read(env: Env, cache: Known): Promise<void> {
     const config = readConfig(env);
     const database = openDatabase(env.DB, config.encryptionKey);
     const rows = await run(() => database.orm.select().from(settings));
-    if (JSON.stringify(rows) !== JSON.stringify(cache.rows)) cache.configs.clear();
-    cache.rows = rows;
+    take(cache, rows);
   } catch (error) {
     log('settings.read.failed', { error: asError(error) });
   }
   cache.at = Date.now();
   cache.isRead = true;
+}
+
+function take(cache: Known, rows: readonly Row[]): void {
+  if (JSON.stringify(rows) !== JSON.stringify(cache.rows)) cache.configs.clear();
+  cache.rows = rows;
+  cache.isKnown = true;
+}
+
+/** The copy that the object of the deployment keeps. Never rejects. */
+async function readCopy(env: Env, cache: Known): Promise<void> {
+  try {
+    const copy = z.array(rowSchema).safeParse(await env.OPERATIONS.getByName('deployment').keptSettings());
+    if (copy.success && !cache.isKnown) take(cache, copy.data);
+  } catch (error) {
+    log('settings.copy.failed', { error: asError(error) });
+  }
+}
+
+/** The stored settings as they are now, for the copy. @throws NotMigratedError, DatabaseError */
+export async function settingRows(db: Database): Promise<Row[]> {
+  return run(() => db.orm.select().from(settings));
 }
 
 /** One setting that does not fit, e.g. a budget after a change to a subscription, takes none of the others along. */

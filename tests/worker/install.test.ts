@@ -76,6 +76,13 @@ describe('the installation page', () => {
     expect((await new Browser().open('/install?check=credentials')).text).toContain('cannot tell');
   });
 
+  it('is there also while what is known of webhooks is not', async () => {
+    const OPERATIONS = { getByName: () => ({ webhooks: () => Promise.reject(new Error('no object')) }) };
+    const { status, text } = await new Browser({ ...env, OPERATIONS } as unknown as Env).open('/install');
+    expect(status).toBe(200);
+    expect(text).toContain('Open the form in Linear');
+  });
+
   it('shows the workspaces, and which of them has to be installed again', async () => {
     const workspace = { name: 'Acme <b>', urlKey: 'acme', appUserId: 'app-1', accessToken: 'lin_oauth_of_acme' };
     await upsertWorkspace(db, 'i1', workspace, Date.now());

@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { tellAll } from '../../src/routes/admin/changed-settings.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { deleteSetting, lastConfig, listSettings, putSetting, settledConfig } from '../../src/store/settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
@@ -90,6 +91,39 @@ describe('a setting', () => {
     expect(lastConfig(env, null).limits.sessionsAtOnce).toBe(5);
     const plan = (await listSettings(db, env, null)).find(({ name }) => name === 'CLAUDE_PLAN');
     expect(plan).toMatchObject({ from: 'variable', value: env.CLAUDE_PLAN });
+  });
+});
+
+describe('while the database is away', () => {
+  it.each(['fails', 'is locked'] as const)(
+    'an isolate that has read no setting yet goes by the copy of others (the database %s)',
+    async (how) => {
+      expect((await ask('PUT', '/settings/MAX_SESSIONS_AT_ONCE', { value: 7 })).status).toBe(200);
+      const operations = env.OPERATIONS.getByName('deployment');
+      await vi.waitFor(async () =>
+        expect(JSON.stringify(await operations.keptSettings())).toContain('MAX_SESSIONS_AT_ONCE'),
+      );
+      const away = databaseAway(how);
+      expect((await settledConfig({ ...env }, null)).limits.sessionsAtOnce).toBe(7);
+      away.back();
+      // The copy is no more than that: what the database says counts as soon as it answers.
+      await deleteSetting(db, null, 'MAX_SESSIONS_AT_ONCE');
+      expect((await settledConfig({ ...env }, null)).limits.sessionsAtOnce).toBe(10);
+    },
+  );
+
+  it('an isolate goes by the variables if there is no copy, or it cannot be had', async () => {
+    const OPERATIONS = { getByName: () => ({ keptSettings: () => Promise.reject(new Error('no object')) }) };
+    const away = databaseAway('fails');
+    const config = await settledConfig({ ...env, OPERATIONS } as unknown as Env, null);
+    away.back();
+    expect(config.limits.sessionsAtOnce).toBe(10);
+  });
+
+  it('telling those who wait fails quietly: they ask by themselves', async () => {
+    const away = databaseAway('fails');
+    await expect(tellAll(env, db, null)).resolves.toBeUndefined();
+    away.back();
   });
 });
 

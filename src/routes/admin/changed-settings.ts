@@ -15,12 +15,17 @@ export async function tellQueue(env: Env, workspaceId: string): Promise<void> {
   }
 }
 
-/**
- * Tells queues and sessions at work or waiting.
- * @param workspaceId of which; null: of all
- * @throws NotMigratedError, DatabaseError
- */
+/** Tells queues and sessions at work or waiting. @param workspaceId of which; null: of all. Never rejects */
 export async function tellAll(env: Env, database: Database, workspaceId: string | null): Promise<void> {
+  try {
+    await tellThose(env, database, workspaceId);
+  } catch (error) {
+    log('settings.notify.failed', { workspace: workspaceId, error: asError(error) });
+  }
+}
+
+/** @throws NotMigratedError, DatabaseError */
+async function tellThose(env: Env, database: Database, workspaceId: string | null): Promise<void> {
   const ids = workspaceId === null ? (await listWorkspaces(database)).map(({ id }) => id) : [workspaceId];
   for (const id of ids) {
     await tellQueue(env, id);

@@ -2,9 +2,17 @@
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import type { Config } from '../../config.ts';
+import { asError } from '../../lib/error.ts';
 import { checkCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
+import { log } from '../../observability/log.ts';
 import { operationsOf } from '../../operations/operations.ts';
-import { faultsOfDay, verdictOf, type WebhookRecord, type WebhookVerdict } from '../../operations/webhook-record.ts';
+import {
+  faultsOfDay,
+  noWebhooks,
+  verdictOf,
+  type WebhookRecord,
+  type WebhookVerdict,
+} from '../../operations/webhook-record.ts';
 import { mayDo } from '../../people/rights.ts';
 import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
@@ -32,7 +40,7 @@ install.get('/', needs('deployment.install'), async (c) => {
   const workspaces = (await listWorkspaces(openDatabase(c.env.DB, config.encryptionKey))).filter(
     ({ id }) => isOfAll || mayDo(person, 'workspace.read', { kind: 'workspace', workspaceId: id }),
   );
-  const webhooks = await operationsOf(c.env).webhooks();
+  const webhooks = await knownWebhooks(c.env);
   const pair = c.req.query('check') === 'credentials' ? await checkPair(c, config) : null;
   return page(c, 200, {
     title: 'Install Cyrus in Linear',
@@ -44,6 +52,16 @@ install.get('/', needs('deployment.install'), async (c) => {
       ${isOfAll ? doctorLink() : ''}`,
   });
 });
+
+/** What is known of webhooks. The rest of the page does not depend on it. */
+async function knownWebhooks(env: Env): Promise<WebhookRecord> {
+  try {
+    return await operationsOf(env).webhooks();
+  } catch (error) {
+    log('operations.webhook_record.unreachable', { error: asError(error) });
+    return noWebhooks;
+  }
+}
 
 /** Everything that this deployment needs, looked at now. `?sandbox=true`: a container is started too. */
 install.get('/doctor', needs('deployment.examine'), doctorPage);
