@@ -112,6 +112,24 @@ const variablesSchema = z.object({
   ALERT_PAGERDUTY_URL: address.default('https://events.pagerduty.com'),
   ALERT_WEBHOOK_URL: z.union([z.literal('').transform(() => null), address]).default(null),
   ALERT_WEBHOOK_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
+  /** Where traces of turns go, and the headers for it as OpenTelemetry writes them: `name=value,name=value`. */
+  OTLP_ENDPOINT: z.union([z.literal('').transform(() => null), address]).default(null),
+  OTLP_HEADERS: z
+    .string()
+    .default('')
+    .transform((value, context) => {
+      const pairs = value.split(',').filter((pair) => pair.trim() !== '');
+      if (pairs.every((pair) => /^\s*[\w-]+=./.test(pair))) {
+        return Object.fromEntries(
+          pairs.map((pair) => [
+            pair.slice(0, pair.indexOf('=')).trim(),
+            decoded(pair.slice(pair.indexOf('=') + 1).trim()),
+          ]),
+        );
+      }
+      context.addIssue('must be names and values, as in: x-honeycomb-team=KEY,x-other=VALUE');
+      return z.NEVER;
+    }),
   /** Reads the metrics and nothing else; without it ADMIN_TOKEN does. */
   METRICS_TOKEN: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   HEARTBEAT_URL: z.union([z.literal('').transform(() => null), address]).default(null),
@@ -172,6 +190,8 @@ export interface Config {
   encryptionKey: string;
   /** The key before: what was encrypted with it is still read. Null: there is none. */
   oldEncryptionKey: string | null;
+  /** Where traces of turns go; null: nowhere. */
+  otlp: { url: string; headers: Record<string, string> } | null;
   adminToken: string;
   metricsToken: string | null;
   accessPassword: string;
@@ -274,6 +294,7 @@ function checkConfig(env: object): Config {
     ...keys,
     alerts,
     ignored: ignoredVariables(variables, access.mode),
+    otlp: variables.OTLP_ENDPOINT === null ? null : { url: variables.OTLP_ENDPOINT, headers: variables.OTLP_HEADERS },
     adminToken: variables.ADMIN_TOKEN,
     metricsToken: variables.METRICS_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,
@@ -403,6 +424,7 @@ const OUTGOING = [
   'ALERT_PAGERDUTY_URL',
   'ALERT_WEBHOOK_URL',
   'HEARTBEAT_URL',
+  'OTLP_ENDPOINT',
 ] as const;
 
 /** A problem for each address over which a token could be read on its way. */
@@ -435,5 +457,14 @@ function isKey(value: string): boolean {
     return atob(value).length === 32;
   } catch {
     return false;
+  }
+}
+
+/** Values of OpenTelemetry's headers are percent-encoded. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
   }
 }

@@ -55,6 +55,7 @@ const PURE = [
   'src/operations/metrics/families.ts',
   'src/people/person.ts',
   'src/people/rights.ts',
+  'src/operations/traces/turn-trace.ts',
   'src/queue/fair-queue.ts',
 ];
 /** It decides without knowing what people are told with, or by whom. */

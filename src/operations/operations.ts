@@ -12,6 +12,8 @@ import { noted, noWebhooks, type WebhookRecord, type WebhookReport, webhookRecor
 
 const WEBHOOKS = 'webhooks';
 const ALERTS = 'alerts';
+/** When the last archive of a turn was stored whose trace was sent. */
+const TRACED = 'traced';
 /** Copy of the stored settings. */
 const SETTINGS = 'settings';
 /** When the deployment was last looked at. */
@@ -119,6 +121,23 @@ export class Operations extends DurableObject<Env> {
       log('operations.alarm.failed', { error: asError(error) });
     }
     await this.#arm();
+  }
+
+  /**
+   * Up to when traces of turns were sent; the first time, from now on.
+   * @param now ms @param most what is older than that is given up, ms
+   */
+  tracedUntil(now: number, most: number): number {
+    const known = z.number().safeParse(this.ctx.storage.kv.get(TRACED)).data;
+    if (known !== undefined && known >= now - most) return known;
+    const until = known === undefined ? now : now - most;
+    this.ctx.storage.kv.put(TRACED, until);
+    return until;
+  }
+
+  /** A trace was sent. @param uploadedAt when its archive was stored, ms */
+  noteTraced(uploadedAt: number): void {
+    this.ctx.storage.kv.put(TRACED, uploadedAt);
   }
 
   /** Keeps a copy of the stored settings, for isolates that begin while the database is away. */

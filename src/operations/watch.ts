@@ -11,6 +11,7 @@ import { settingRows, settledConfig } from '../store/settings.ts';
 import type { Alert } from './alerts/alert.ts';
 import { operationsOf } from './operations.ts';
 import { readiness } from './readiness.ts';
+import { exportTurns } from './traces/export.ts';
 import { verdictOf } from './webhook-record.ts';
 
 const MINUTE_MS = 60_000;
@@ -45,11 +46,13 @@ export async function watch(env: Env): Promise<void> {
       missing.length === 0 ? await conditions(env, config) : { alerts: [], unseen: Object.keys(LOOKS) };
     const operations = operationsOf(env);
     await operations.watched([...found, ...alerts], unseen);
-    if (missing.length === 0) {
-      await operations.keepSettings(await settingRows(openDatabase(env.DB, config.encryptionKey)));
-    }
     // A switch that hears nothing tells people; so it hears nothing while something is missing.
     if (missing.length === 0) await ping(config.alerts.heartbeatUrl);
+    if (missing.length === 0) {
+      const database = openDatabase(env.DB, config.encryptionKey);
+      await operations.keepSettings(await settingRows(database));
+      await exportTurns(env, config, database);
+    }
   } catch (error) {
     log('operations.watch.failed', { error: asError(error) });
   }
