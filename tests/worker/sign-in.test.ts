@@ -298,6 +298,14 @@ describe('attempts to sign in', () => {
     expect(JSON.stringify(results)).not.toContain('192.0.2');
   });
 
+  it('are begun so often from one address, and no more', async () => {
+    const browser = new Browser(bindingsOf(), { 'cf-connecting-ip': '192.0.2.30' }, SECURE_ORIGIN);
+    for (let begun = 0; begun < 300; begun += 1) expect((await browser.open('/oauth/sign-in')).status).toBe(302);
+    expect((await browser.open('/oauth/sign-in')).status).toBe(429);
+    const other = new Browser(bindingsOf(), { 'cf-connecting-ip': '192.0.2.31' }, SECURE_ORIGIN);
+    expect((await other.open('/oauth/sign-in')).status).toBe(302);
+  });
+
   it('with made-up answers of Linear are counted too', async () => {
     const from = { 'cf-connecting-ip': '192.0.2.9' };
     const browser = new Browser(bindingsOf(), from, SECURE_ORIGIN);

@@ -24,6 +24,20 @@ export async function isTooOften(c: PeopleContext): Promise<boolean> {
   }
 }
 
+/** Most sign-ins that one address begins in a quarter of an hour: each is a row until it is forgotten. An office has one address for all. */
+const MOST_BEGUN = 300;
+
+/** Counts a sign-in that is begun. @returns whether there were too many of this address. Never rejects. */
+export async function beginsTooOften(c: PeopleContext): Promise<boolean> {
+  try {
+    const { database, source } = await placeOf(c);
+    return (await countRefused(database, `begun ${source}`, Date.now())) > MOST_BEGUN;
+  } catch (error) {
+    log('sign_in.attempts.unknown', { error: asError(error) });
+    return false;
+  }
+}
+
 /** Counts a refused attempt. Never rejects. @param why for the log */
 export async function noteRefused(c: PeopleContext, why: string): Promise<void> {
   log('sign_in.attempt.refused', { reason: why, path: c.req.path });

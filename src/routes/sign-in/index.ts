@@ -11,7 +11,7 @@ import { bindBrowser } from '../install/state-cookie.ts';
 import { ownPagesOnly } from '../middleware/browser-access.ts';
 import { type PeopleEnv, servesOthers } from '../middleware/needs.ts';
 import { tokenOf } from '../middleware/sign-in-cookie.ts';
-import { isTooOften } from '../middleware/sign-in-limit.ts';
+import { beginsTooOften, isTooOften } from '../middleware/sign-in-limit.ts';
 import { refusedPage, signInPage } from './pages.ts';
 import { returnPath } from './return-path.ts';
 
@@ -33,7 +33,7 @@ signInRoutes.get('/oauth/sign-in', ownPagesOnly, servesOthers('who signs in'), a
   if (config.signIn.kind !== 'linear') return c.redirect(to, 302);
   const credentials = credentialsOf(config.linear.app);
   if (!credentials) return refusedPage(c, 'not-configured');
-  if (await isTooOften(c)) return refusedPage(c, 'too-many');
+  if ((await isTooOften(c)) || (await beginsTooOften(c))) return refusedPage(c, 'too-many');
   const state = toBase64Url(crypto.getRandomValues(new Uint8Array(STATE_BYTES)));
   const verifier = newVerifier();
   const redirectUri = redirectUriOf(c, config);

@@ -31,7 +31,7 @@ export async function isBlocked(db: Database, source: string, now: number): Prom
   return (row?.refused ?? 0) >= MOST_REFUSED;
 }
 
-/** Counts a refused attempt. @returns how many there were of this source in this quarter @throws NotMigratedError, DatabaseError */
+/** Counts an attempt. @returns how many there were of this source in this quarter @throws NotMigratedError, DatabaseError */
 export async function countRefused(db: Database, source: string, now: number): Promise<number> {
   const quarter = Math.floor(now / QUARTER_MS);
   const row = { source, quarter, refused: 1 };
