@@ -30,6 +30,8 @@ export async function sharedFile(bucket: R2Bucket, id: string, hash: string, nam
       'x-content-type-options': 'nosniff',
       // Named by its content, so it never changes; kept only by the browser of a person who may see it.
       'cache-control': 'private, max-age=31536000, immutable',
+      // Who signed out, or in as somebody else, is asked again.
+      vary: 'cookie',
     },
   });
 }
