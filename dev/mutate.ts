@@ -138,6 +138,8 @@ async function main(): Promise<void> {
   const waiting = chosen(all, Number(values.mutants), Number(values.seed));
   const tests = testsOf();
   const survivors: Mutant[] = [];
+  // Who ends the run is told what came of it so far.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => waiting.splice(0));
   let tried = 0;
   const folders: string[] = [];
   const work = async (): Promise<void> => {
