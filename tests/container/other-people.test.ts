@@ -21,7 +21,7 @@ let session = '';
 let bare = '';
 
 beforeAll(async () => {
-  stage = await setStage();
+  stage = await setStage({ config: { shutdownMs: 500 } });
 });
 afterAll(async () => await stage.close());
 
