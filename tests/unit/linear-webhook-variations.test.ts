@@ -154,6 +154,13 @@ describe('a comment that mentions the agent', () => {
     expect(asks(body).event).toMatchObject({ person: { outside: true, email: null } });
   });
 
+  it('is the request also where Linear names neither its author nor who opened the session, so that nobody is mistaken for another', () => {
+    const nobody = { creator: null, creatorId: null, comment: { id: 'comment-789', body: '@claude help me' } };
+    const request = asks(created(nobody));
+    expect(request.event).toMatchObject({ type: 'prompted', source: 'mention', text: '@claude help me', person: null });
+    expect(request.sessionName).toBe(`${ORG}:issue:${ISSUE}`);
+  });
+
   it('of an external person is never credited to the one who opened the session', () => {
     const outside = { ...comment, id: 'c-2', externalUser: { id: 'ext-7', name: 'Grace' } };
     const body = created({ comment: outside, commentId: 'c-2', sourceCommentId: 'c-2' });
@@ -237,6 +244,41 @@ describe('a prompt of an unusual shape', () => {
 
   it('with a signal that is not known yet is what it says', () => {
     expect(asks(prompted({ signal: 'continue', body: 'Go on.' })).event).toMatchObject({ text: 'Go on.' });
+  });
+});
+
+describe('a webhook as test suites of other agents have it', () => {
+  const bare = (more: Json): Json => ({
+    type: 'AgentSessionEvent',
+    organizationId: ORG,
+    webhookTimestamp: AT,
+    ...more,
+  });
+
+  it('stops by an activity without an id, in a session of which no more than the id is told', () => {
+    const agentActivity = { userId: 'u1', signal: 'stop', content: { type: 'prompt', body: 'stop' } };
+    const { event } = asks(bare({ action: 'prompted', agentSession: { id: 'agt_1' }, agentActivity }));
+    expect(event).toMatchObject({ type: 'stop-requested', agentSessionId: 'agt_1' });
+  });
+
+  it('asks with words at the activity itself, and with the context inside of the session', () => {
+    const agentSession = { id: 'sess-1', promptContext: '<identifier>DEV-1</identifier>' };
+    const { event } = asks(bare({ action: 'prompted', agentSession, agentActivity: { body: 'go on' } }));
+    expect(event).toMatchObject({ type: 'prompted', text: 'go on', agentSessionId: 'sess-1' });
+  });
+
+  it('has guidance as one text, and an issue of which the identifier alone is told', () => {
+    const withGuidance = asks(created({}, { guidance: 'Use tabs' }));
+    expect(withGuidance.event).toMatchObject({ type: 'prompted', source: 'delegation' });
+    const other = asks(bare({ action: 'created', agentSession: { id: 'sess-1', issue: { identifier: 'ENG-9' } } }));
+    expect(other.sessionName).toBe(`${ORG}:agent-session:sess-1`);
+  });
+
+  it('takes an issue away that was moved to the trash', () => {
+    expect(asks(changed({ trashed: true }, { trashed: null })).event).toMatchObject({
+      type: 'withdrawn',
+      why: 'removed',
+    });
   });
 });
 

@@ -57,7 +57,9 @@ export function originOf({ agentSession, previousComments }: CreatedWebhook): Or
   // where Linear says so; where it only looks like one, Linear is asked.
   if (!isByComment) {
     const mayMention = /(?:^|[\s(>*_])@[\p{L}\p{N}]|<user\b|\/profiles\//u.test(root?.body ?? '');
-    return mayMention ? { kind: 'unread', by: creator, commentId: null } : { kind: 'delegation', by: creator };
+    if (!mayMention) return { kind: 'delegation', by: creator };
+    // Where nobody opened the session either, there is nobody to be mistaken for another.
+    return creator.id === null ? mention(root, creator) : { kind: 'unread', by: creator, commentId: null };
   }
   return creator.id === null ? mention(root, creator) : { kind: 'unread', by: creator, commentId: null };
 }
