@@ -7,6 +7,7 @@
 
 import type { Egress } from '../protocol/settings/egress.ts';
 import { cleanText } from '../protocol/text/clean-text.ts';
+import { cutMarkdown } from '../protocol/text/cut-markdown.ts';
 import { escapeTags, unescapeTags } from '../protocol/text/prompt-tags.ts';
 import { cutAt } from './bounds.ts';
 
@@ -108,7 +109,7 @@ function guidanceSections(rules: IssueAsk['guidance']): string[] {
   let room = MAX_CONTEXT;
   const sections = rules.flatMap(({ from, body }) => {
     if (room <= 0) return [];
-    const kept = body.length <= room ? body : `${cutAt(body, room)}\n\n[Cut here.]`;
+    const kept = body.length <= room ? body : `${cutMarkdown(body, room)}\n\n[Cut here.]`;
     room -= body.length;
     return [`From ${cutAt(inline(from), MAX_NAME)}:`, section('guidance', kept)];
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { renderBody, updatedBody } from '../../src/github/pull-request-text.ts';
 import { closedMarkdown, cutMarkdown } from '../../src/protocol/text/cut-markdown.ts';
 import { openFence } from '../../src/protocol/text/markdown-code.ts';
+import { addContext, contextText } from '../../src/session/lifecycle/issue-context.ts';
 import { safeBody } from '../../src/session/lifecycle/narration/safe-text.ts';
 import { Random } from './support/random.ts';
 
@@ -92,6 +93,13 @@ describe('a text that is cut in a code block', () => {
     expect(end).toBeGreaterThan(5_000);
     expect(body?.length).toBeLessThanOrEqual(65_536);
     expect(openFence(body?.slice(0, end) ?? '```')).toBeNull();
+  });
+
+  it('leaves the note to Claude that a description goes on as text', () => {
+    const edit = { author: 'Ada', description: `\`\`\`ts\n${lines(20_000)}` };
+    const told = addContext([], { edit }).map(contextText).join('');
+    expect(told).toContain('[Cut here: ');
+    expect(openFence(told.slice(told.indexOf('```'), told.indexOf('[Cut here: ')))).toBeNull();
   });
 
   it('leaves the note in Linear that says where the rest is as text', () => {

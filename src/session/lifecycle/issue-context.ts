@@ -3,7 +3,7 @@
  * supersedes itself is kept once: of many edits the newest text of each field.
  */
 import { contextPrompt } from '../../claude/prompts.ts';
-import { cutText } from '../../lib/markdown.ts';
+import { cutMarkdown } from '../../protocol/text/cut-markdown.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
 import { comparable, spokenWords } from './model/spoken.ts';
 
@@ -96,5 +96,5 @@ function clipped(edit: Edit): Edit {
 }
 
 function clip(text: string, max: number): string {
-  return text.length <= max ? text : `${cutText(text, max)}\n\n[Cut here: ${text.length - max} more characters.]`;
+  return text.length <= max ? text : `${cutMarkdown(text, max)}\n\n[Cut here: ${text.length - max} more characters.]`;
 }
