@@ -58,7 +58,7 @@ export function originOf({ agentSession, previousComments }: CreatedWebhook): Or
   if (!isByComment) {
     const mayMention = /(?:^|[\s(>*_])@[\p{L}\p{N}]|<user\b|\/profiles\//u.test(root?.body ?? '');
     if (!mayMention) return { kind: 'delegation', by: creator };
-    // Where nobody opened the session either, there is nobody to be mistaken for another.
+    // If nobody is known to have opened the session either, no one can be taken for another.
     return creator.id === null ? mention(root, creator) : { kind: 'unread', by: creator, commentId: null };
   }
   return creator.id === null ? mention(root, creator) : { kind: 'unread', by: creator, commentId: null };
