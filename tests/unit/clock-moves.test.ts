@@ -46,6 +46,21 @@ describe('a wall clock that is set forward', () => {
     expect(setForward(state, due + HOUR_MS, false)).toBe(due + HOUR_MS - state.updatedAt);
   });
 
+  it('is not told from the files of a session at rest, whose turn to be deleted was late', () => {
+    const play = working();
+    const { arrangement } = play.state;
+    const arranged = arrangement && { ...arrangement, placement: { kind: 'deployment' as const } };
+    const state = {
+      ...play.state,
+      arrangement: arranged,
+      phase: { name: 'waiting' as const, since: play.state.updatedAt },
+    };
+    const [purge, ...others] = deadlines(state);
+    expect(purge?.name).toBe('purge');
+    expect(others).toEqual([]);
+    expect(setForward(state, (purge?.at ?? 0) + HOUR_MS, false)).toBe(0);
+  });
+
   it('is not found again and again where alarms are always late', () => {
     const { state } = working();
     const due = nextDeadline(state) ?? 0;

@@ -2,7 +2,7 @@
  * The wall clock may be set while sessions wait. Objects have no other clock, so what is waited for is moved along with it: a
  * wait lasts as long as it would have, and only displayed times differ. Pure; times in ms since the epoch.
  */
-import { nextDeadline } from './model/deadlines.ts';
+import { deadlines } from './model/deadlines.ts';
 import { movedLags } from './model/linear-clock.ts';
 import { OPENING, type SessionState } from './model/state.ts';
 import type { Request } from './requests.ts';
@@ -29,7 +29,9 @@ export function setBack(last: number, now: number): number {
  * @param isDoubted whether this was found just before, so that the alarm itself is slow
  */
 export function setForward(state: SessionState, now: number, isDoubted: boolean): number {
-  const due = nextDeadline(state);
+  // Files of a session at rest are deleted after days: nobody waits for that, and a late alarm says nothing of the clock.
+  const waited = deadlines(state).filter(({ name }) => name !== 'purge');
+  const due = waited.length === 0 ? null : Math.min(...waited.map(({ at }) => at));
   if (due === null || now - due <= (isDoubted ? LATEST_AGAIN_MS : LATEST_MS)) return 0;
   const by = now - state.updatedAt;
   return by > LEAST_MS ? by : 0;
