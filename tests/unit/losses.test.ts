@@ -237,7 +237,7 @@ describe('a process that is gone while its disk is there', () => {
     expect(lastAsked(play)).not.toContain('make one');
   });
 
-  it('and had nothing of the turn at work is no loss of that turn', () => {
+  it('that had nothing of the turn at work is no loss of that turn', () => {
     const play = working();
     play.report(result('Done.', ['p1']), saved(1));
     play.prompt('p2');
@@ -247,13 +247,13 @@ describe('a process that is gone while its disk is there', () => {
     expect(play.said('thread-1').join()).not.toContain('ended unexpectedly');
   });
 
-  it('by a stop of which nothing is known any more is no loss, also where an older sandbox does not name the turn', () => {
+  it('that ended by a stop of which nothing is known any more is no loss, also where an older sandbox does not name the turn', () => {
     const play = working();
     play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);
     expect(play.state.phase).toMatchObject({ turn: { losses: 0 } });
   });
 
-  it('by the stop that the session waits for is followed by the save, also where an older sandbox does not name the turn', () => {
+  it('that ended by the stop that the session waits for is followed by the save, also where an older sandbox does not name the turn', () => {
     const play = working();
     play.stop();
     play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);
