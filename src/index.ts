@@ -26,6 +26,7 @@ import { needs, type PeopleEnv, servesOthers } from './routes/middleware/needs.t
 import { securityHeaders } from './routes/middleware/security-headers.ts';
 import { auditLog } from './routes/people/audit.ts';
 import { me } from './routes/people/index.ts';
+import { RememberingRouter } from './routes/remembering-router.ts';
 import { sessions } from './routes/sessions/index.ts';
 import { signInRoutes } from './routes/sign-in/index.ts';
 import { linearWebhook } from './routes/webhooks/linear.ts';
@@ -40,7 +41,7 @@ import {
 import { IssueSession } from './session/issue-session.ts';
 import { DatabaseError, NotMigratedError } from './store/database.ts';
 
-const app = new Hono<PeopleEnv>();
+const app = new Hono<PeopleEnv>({ router: new RememberingRouter() });
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
 
 app.use(securityHeaders);
