@@ -26,6 +26,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   SANDBOX_ENDPOINT_SECRET: { SANDBOX: 'endpoint', SANDBOX_ENDPOINT_URL: 'https://sandbox.example' },
   GITHUB_APP_PRIVATE_KEY: { GITHUB_APP_ID: '1' },
   LINEAR_CLIENT_SECRET: { LINEAR_CLIENT_ID: 'client' },
+  OTLP_HEADERS: { OTLP_ENDPOINT: 'https://traces.example' },
   ALERT_WEBHOOK_SECRET: { ALERT_WEBHOOK_URL: 'https://alerts.example/in' },
   CLAUDE_CODE_OAUTH_TOKENS: { CLAUDE_CODE_OAUTH_TOKEN: '' },
 };
@@ -38,6 +39,7 @@ function plantedFor(name: string): { value: string; part: string } {
     return { value, part: value };
   }
   if (name.endsWith('_URL')) return { value: `https://service.example/${part}`, part };
+  if (name === 'OTLP_HEADERS') return { value: `x-team=${part}`, part };
   if (name === 'CLAUDE_CODE_OAUTH_TOKENS') return { value: `work=sk-ant-oat-${part}`, part };
   if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return { value: `sk-ant-oat-${part}`, part };
   if (name === 'ANTHROPIC_API_KEY') return { value: `sk-ant-api03-${part}`, part };
