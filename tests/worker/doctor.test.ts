@@ -77,7 +77,8 @@ describe('a deployment that lacks nothing', () => {
   it('is good in everything that was looked at, and tells no secret', async () => {
     await installed();
     await operationsOf(env).noteWebhooks({ goodAt: Date.now(), faults: [], types: ['AgentSessionEvent', 'Issue'] });
-    const response = await ask();
+    await operationsOf(env).watched([], []);
+    const response = await ask({ ALERT_SLACK_URL: 'https://hooks.slack.com/services/slack-secret' });
     const text = await response.text();
     const report: WorkerReport = JSON.parse(text);
     expect(report.findings.filter(({ verdict }) => verdict !== 'good')).toEqual([]);
@@ -386,6 +387,40 @@ describe('of the sandbox the doctor says', () => {
       expect.objectContaining({ verdict: 'good', words: 'A container starts, with the Claude CLI 2.1.330' }),
     );
     expect(ended).toHaveBeenCalledWith('SIGTERM');
+  });
+});
+
+describe('of alerts the doctor says', () => {
+  const about = (alerts: object) => {
+    const known = { channels: [], open: [], waiting: [], watchedAt: Date.now(), ...alerts };
+    return {
+      getByName: () => ({ alerts: async () => known, webhooks: async () => ({ goodAt: 1, bad: null, hours: [] }) }),
+    };
+  };
+
+  it('that nobody is told, or that a channel takes none', async () => {
+    expect(await finding('alerts', { OPERATIONS: about({}) })).toMatchObject([
+      { verdict: 'warn', words: 'Nobody is told when something goes wrong' },
+    ]);
+    const waiting = [{ channel: 'slack', words: 'w', since: 1, tries: 5, problem: 'it answered 503' }];
+    const ALERT_SLACK_URL = 'https://hooks.slack.com/services/x';
+    expect(await finding('alerts', { OPERATIONS: about({ waiting }), ALERT_SLACK_URL })).toMatchObject([
+      { verdict: 'bad', words: 'slack takes no alerts: it answered 503' },
+    ]);
+  });
+
+  it('that nothing looks at the deployment any more, or has not yet', async () => {
+    expect(await finding('watch', { OPERATIONS: about({ watchedAt: Date.now() - 3 * HOUR_MS }) })).toMatchObject([
+      { verdict: 'bad', words: expect.stringContaining('Nothing has looked at this deployment since') },
+    ]);
+    expect(await finding('watch', { OPERATIONS: about({ watchedAt: null }) })).toMatchObject([{ verdict: 'skipped' }]);
+  });
+
+  it('what is open', async () => {
+    const open = [{ key: 'k', words: '1 session is stuck: ENG-1', remedy: 'Open its page.' }];
+    expect(await finding('open alert', { OPERATIONS: about({ open }) })).toMatchObject([
+      { verdict: 'warn', words: '1 session is stuck: ENG-1', remedy: 'Open its page.' },
+    ]);
   });
 });
 

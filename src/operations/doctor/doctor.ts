@@ -13,6 +13,7 @@ import {
 } from '../../store/database.ts';
 import { findSandboxSecret } from '../../store/sandbox-secrets.ts';
 import { settledConfig } from '../../store/settings.ts';
+import { alertFindings } from './alerting.ts';
 import {
   bindingFinding,
   bucketFinding,
@@ -80,6 +81,7 @@ async function rest(env: Env, { origin, redirectUri, startsContainer }: Examinat
     look('linear application', () => applicationFinding(config, redirectUri(config))),
     look('webhooks', () => webhookFindings(env, origin)),
     look('workspaces and repositories', () => workspaceFindings(env, config, database)),
+    look('alerts', () => alertFindings(env, config)),
     look('claude', () => claudeFindings(config)),
     look('sandbox', () => sandboxFinding(env, config, startsContainer), SANDBOX_LIMIT_MS),
   ]);
