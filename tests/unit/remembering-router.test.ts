@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import { RememberingRouter } from '../../src/routes/remembering-router.ts';
+import { RememberingRouter } from '../../src/routes/middleware/remembering-router.ts';
 
 const app = new Hono({ router: new RememberingRouter() });
 app.use(async (c, next) => {
