@@ -18,7 +18,7 @@ export async function applicationFinding({ linear }: Config, redirectUri: string
     return bad(
       name,
       'LINEAR_CLIENT_ID or LINEAR_CLIENT_SECRET is not set',
-      'Open /install: it makes the application in Linear and takes both values.',
+      'Open /install: it opens the form of a new application in Linear, filled in, and says how to store both values.',
     );
   }
   const checked = await checkCredentials(credentials, redirectUri);
@@ -27,7 +27,7 @@ export async function applicationFinding({ linear }: Config, redirectUri: string
     return bad(
       name,
       'Linear does not accept LINEAR_CLIENT_ID and LINEAR_CLIENT_SECRET',
-      'Copy both again from the page of the application in Linear; /install takes them.',
+      'Copy both again from the page of the application in Linear: npx wrangler secret put LINEAR_CLIENT_ID, then LINEAR_CLIENT_SECRET.',
     );
   }
   return warn(name, `Whether Linear knows the application cannot be told: ${checked.unknown}`, 'Try again later.');
@@ -65,7 +65,11 @@ function arrivalFinding(record: WebhookRecord, origin: string): Finding {
   const { kind, words } = verdictOf(record);
   if (kind === 'good') return good('webhooks', words);
   if (kind === 'bad') {
-    return bad('webhooks', words, 'Copy the signing secret of the application in Linear again; /install takes it.');
+    return bad(
+      'webhooks',
+      words,
+      'Copy the signing secret of the application in Linear again: npx wrangler secret put LINEAR_WEBHOOK_SECRET.',
+    );
   }
   return warn(
     'webhooks',
