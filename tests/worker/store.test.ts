@@ -140,6 +140,8 @@ describe('the index of sessions', () => {
       turn: 1,
       createdAt: 1_000,
       updatedAt: 3_000,
+      workspaceId: 's1',
+      teamId: null,
     });
   });
 
