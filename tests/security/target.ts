@@ -30,6 +30,8 @@ export class Target {
     return target;
   }
 
+  #cookie: string | null = null;
+
   /** What a browser sends that knows the password. */
   get password(): { authorization: string } {
     return { authorization: `Basic ${btoa(`anybody:${this.stack.secrets.accessPassword}`)}` };
@@ -88,7 +90,17 @@ export class Target {
   /** The session of a thread, as somebody with the password reads it. */
   async session(thread: LinearThread): Promise<CyrusSession> {
     const { pageUrl } = await thread.livePage();
-    return new CyrusSession(pageUrl, this.password);
+    this.#cookie ??= await this.#signIn();
+    return new CyrusSession(pageUrl, { cookie: this.#cookie });
+  }
+
+  /** As a browser that has signed in before: guesses at this address have every later password refused. */
+  async #signIn(): Promise<string> {
+    const response = await this.ask('/api/sessions', { headers: this.password });
+    await response.body?.cancel();
+    const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
+    if (!response.ok || cookie === '') throw new Error(`the password is answered ${response.status}, without a cookie`);
+    return cookie;
   }
 
   /** What a token of this session's first life says. */
