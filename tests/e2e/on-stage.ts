@@ -8,11 +8,13 @@ import { endProcesses, makeFolder, type Stage, setStage } from './stage.ts';
  * Sets a stage, plays on it, and clears it away. A promise that is not kept is explained, and the process exits with 1.
  * @param title what is printed first
  * @param limitMs after which the run is abandoned
+ * @param variables of the Worker that differ
  */
 export async function playOnStage(
   title: string,
   limitMs: number,
   play: (run: Run, stage: Stage) => Promise<void>,
+  variables: Record<string, string> = {},
 ): Promise<void> {
   const folder = makeFolder();
   const pictures = join(folder, 'pictures');
@@ -27,7 +29,7 @@ export async function playOnStage(
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abandon);
   setTimeout(() => abandon(`its limit of ${limitMs / 60_000} minutes`), limitMs).unref();
   console.log(`\n  ${title}. Pictures: ${pictures}\n`);
-  const stage = await setStage(folder);
+  const stage = await setStage(folder, undefined, variables);
   try {
     await play(run, stage);
   } catch (error) {

@@ -42,9 +42,18 @@ export function makeFolder(): string {
   return folder;
 }
 
-/** Starts all of it. @param folder databases, repositories, logs and pictures go there. @param containers see StackOptions */
-export async function setStage(folder: string, containers?: ContainerMachine): Promise<Stage> {
-  const stack = await setStack({ folder, ...(containers && { containers: containers.engine }) });
+/**
+ * Starts all of it.
+ * @param folder databases, repositories, logs and pictures go there
+ * @param containers see StackOptions
+ * @param variables of the Worker that differ
+ */
+export async function setStage(
+  folder: string,
+  containers?: ContainerMachine,
+  variables: Record<string, string> = {},
+): Promise<Stage> {
+  const stack = await setStack({ folder, variables, ...(containers && { containers: containers.engine }) });
   let browser: Browser | null = null;
   try {
     browser = await launchBrowser();
