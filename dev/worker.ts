@@ -86,7 +86,8 @@ export async function startWorker(options: {
 function writeLocalConfig(project: string, names: string[], withContainers: boolean): string {
   const file = join(project, withContainers ? 'wrangler.local-containers.toml' : 'wrangler.local.toml');
   const production = readFileSync(join(project, 'wrangler.toml'), 'utf8');
-  const secrets = names.filter((name) => /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name) && !name.endsWith('_URL'));
+  // Of what wrangler.toml does not set itself, the Worker is given nothing else.
+  const secrets = names.filter((name) => !new RegExp(`^${name} = `, 'm').test(production));
   const local = production
     .replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`)
     .replace(/^enable_containers = false\b/m, `enable_containers = ${withContainers}`);

@@ -22,6 +22,7 @@ async function signIn(run: Run, stage: Stage): Promise<void> {
     return context.newPage();
   };
   const [ada, ben, hedy] = [await open(), await open(), await open()];
+  linear.createTeam('SEC', 'Security', undefined, ['ada']);
   const status = async (page: Page, path: string) => (await page.request.get(`${stack.url}${path}`)).status();
 
   await run.promise('A browser without a sign-in is led to the button, and told nothing', async () => {
@@ -43,7 +44,6 @@ async function signIn(run: Run, stage: Stage): Promise<void> {
     await ada.screenshot({ path: `${stack.folder}/pictures/signed-in.png` });
   });
 
-  linear.createTeam('SEC', 'Security', undefined, ['ada']);
   const secret = linear.createIssue({ title: 'Rotate the keys', team: 'SEC' });
   linear.delegate(secret.identifier);
   const issue = LinearThread.assign(linear, 'Mend the cart for everybody', 'The test fails.');
