@@ -11,7 +11,7 @@ import { isLoopback } from '../src/lib/loopback.ts';
 import { bad, type Finding, summaryOf, type Verdict, workerReportSchema } from '../src/protocol/doctor.ts';
 import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
 import { UsageProblem } from './admin/usage.ts';
-import { readConfiguration } from './operate/configuration.ts';
+import { configurationOf, readToml } from './operate/configuration.ts';
 import {
   cliFinding,
   clockFinding,
@@ -26,6 +26,7 @@ import { PROJECT, SetupProblem } from './settings.ts';
 const HELP = `npm run doctor                       looks at everything a deployment needs
 
   --url ADDRESS    of the deployment; else CYRUS_URL, else the local run
+  --name NAME      of its Worker, if it is another than that of wrangler.toml
   --sandbox        start a container too, which takes up to a minute
   --json           the findings as JSON`;
 
@@ -40,7 +41,7 @@ async function main(): Promise<void> {
     console.log(HELP);
     return;
   }
-  const findings = await examine(values.url, values.sandbox === true);
+  const findings = await examine(values.url, values.name, values.sandbox === true);
   if (values.json) console.log(JSON.stringify({ findings }, null, 2));
   else {
     for (const finding of findings) console.log(lineOf(finding));
@@ -49,10 +50,14 @@ async function main(): Promise<void> {
   if (findings.some(({ verdict }) => verdict === 'bad')) process.exitCode = 1;
 }
 
-async function examine(url: string | undefined, startsContainer: boolean): Promise<Finding[]> {
+async function examine(
+  url: string | undefined,
+  name: string | undefined,
+  startsContainer: boolean,
+): Promise<Finding[]> {
   const deployment = await openDeployment(url, process.env);
   const path = `/doctor${startsContainer ? '?sandbox=true' : ''}`;
-  const configuration = readConfiguration();
+  const configuration = configurationOf(readToml(), name);
   const isLocal = isLoopback(new URL(deployment.url).hostname);
   const ofCloudflare = isLocal ? [] : [loginFinding(machine), ...secretFindings(machine, configuration)];
   const { devDependencies } = packageSchema.parse(JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')));
@@ -76,6 +81,7 @@ function parse(args: string[]) {
   const options = {
     help: { type: 'boolean', short: 'h' },
     json: { type: 'boolean' },
+    name: { type: 'string' },
     sandbox: { type: 'boolean' },
     url: { type: 'string' },
   } as const;

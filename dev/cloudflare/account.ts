@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import * as z from 'zod';
+import { parseJson } from '../../src/lib/parse-json.ts';
 
 const workerSchema = z.object({
   secrets: z.record(z.string(), z.string()),
@@ -157,7 +158,7 @@ function deploy(account: Account, args: string[], { address, record }: Surroundi
   const before = account.workers[name];
   const file = optionOf(args, '--secrets-file');
   if (file !== undefined && !existsSync(file)) return refuse(`The secrets file ${file} does not exist`);
-  const given = file === undefined ? {} : parseEnv(readFileSync(file, 'utf8'));
+  const given = file === undefined ? {} : secretsOf(readFileSync(file, 'utf8'));
   const secrets = { ...before?.secrets, ...given };
   const required = /^required\s*=\s*\[(.*)\]/m.exec(configurationOf(args))?.[1] ?? '';
   const missing = [...required.matchAll(/"([^"]+)"/g)]
@@ -188,6 +189,12 @@ function deploy(account: Account, args: string[], { address, record }: Surroundi
   else account.images.push({ name: image, tags: [beginning] });
   record(JSON.stringify({ type: 'deploy', version: 1, worker_name: name, version_id: version.id, targets: [address] }));
   return say(`Deployed ${name} triggers\n  ${address}\nCurrent Version ID: ${version.id}`);
+}
+
+/** JSON, or else lines NAME=value, as wrangler reads such a file. */
+function secretsOf(text: string): Record<string, string | undefined> {
+  const known = z.record(z.string(), z.string()).safeParse(parseJson(text));
+  return known.success ? known.data : parseEnv(text);
 }
 
 /** The newest version of each Worker is what its containers run. */

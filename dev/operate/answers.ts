@@ -2,7 +2,8 @@
 import { createInterface } from 'node:readline/promises';
 import * as z from 'zod';
 import { UsageProblem } from '../admin/usage.ts';
-import { readConfiguration } from './configuration.ts';
+import { configurationOf, readToml } from './configuration.ts';
+import { choicesOf } from './configuration-choices.ts';
 
 const REGIONS = ['weur', 'eeur', 'enam', 'wnam', 'apac', 'oc'] as const;
 
@@ -27,7 +28,8 @@ interface Given {
 
 /** @throws UsageProblem for an answer that is none */
 export async function readAnswers(given: Given): Promise<Answers> {
-  const usual = { name: readConfiguration().name, region: 'weur', jurisdiction: '', plan: 'max' };
+  const toml = readToml();
+  const usual = { name: configurationOf(toml).name, region: 'weur', ...choicesOf(toml) };
   const isAsking = !given.yes && process.stdin.isTTY && process.stdout.isTTY;
   const asked = isAsking ? await askFor(given, usual) : {};
   const parsed = answersSchema.safeParse({ ...usual, ...withoutUndefined(given), ...asked });

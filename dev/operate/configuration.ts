@@ -10,13 +10,15 @@ export interface Configuration {
   variables: Record<string, string>;
   /** Secrets that a deploy requires. */
   requiredSecrets: string[];
+  /** Classes that run in containers. */
+  containers: string[];
   /** Name of the D1 database and of the R2 bucket: as configured, else as wrangler names what it provisions. */
   database: string;
   bucket: string;
 }
 
-export function readConfiguration(file: string = join(PROJECT, 'wrangler.toml')): Configuration {
-  return configurationOf(readFileSync(file, 'utf8'));
+export function readToml(): string {
+  return readFileSync(join(PROJECT, 'wrangler.toml'), 'utf8');
 }
 
 /** @param name of the Worker, where it is deployed under another than the file's: `--name` */
@@ -29,6 +31,9 @@ export function configurationOf(toml: string, name?: string): Configuration {
     variables: variablesOf(toml),
     requiredSecrets: [...(/^required\s*=\s*\[(.*)\]/m.exec(toml)?.[1] ?? '').matchAll(/"([^"]+)"/g)].map(
       ([, secret = '']) => secret,
+    ),
+    containers: [...toml.matchAll(/^\[\[containers\]\]\n(?:(?!\[).*\n)*?class_name\s*=\s*"([^"]+)"/gm)].map(
+      ([, name = '']) => name,
     ),
     database: given('database_name') ?? `${worker}-db`,
     bucket: given('bucket_name') ?? `${worker}-logs`,

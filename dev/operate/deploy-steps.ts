@@ -25,7 +25,7 @@ export interface DeployOptions {
   problems: readonly string[];
   /** The commit that is deployed; null: not known. */
   commit: string | null;
-  /** Address of the deployment; null: wrangler says it. */
+  /** Address of the deployment, where wrangler says none; null: not known. */
   url: string | null;
 }
 
@@ -79,9 +79,9 @@ export async function deploy(world: DeployWorld, options: DeployOptions): Promis
       : 'The Worker is the one from before';
     return `${why} ${state}; mend it and run npm run deploy again.`;
   }
-  const late = await waitUntilReady(world, options.url ?? world.targets()[0] ?? null);
+  const late = await waitUntilReady(world, addressOf(world.targets()) ?? options.url);
   if (late !== null) return late;
-  pruneImages(world, configuration.name);
+  pruneImages(world, configuration);
   return null;
 }
 
@@ -102,12 +102,23 @@ function tellBookmark(host: Host, database: string, file: string): void {
   );
 }
 
-async function waitUntilReady(world: DeployWorld, address: string | null): Promise<string | null> {
-  if (address === null) {
+/**
+ * The first address among what wrangler names after a deploy: `https://cyrus.acme.workers.dev`, `cyrus.acme.example (custom domain)`;
+ * patterns and schedules are none. @returns null: none of them is one
+ */
+export function addressOf(targets: readonly string[]): string | null {
+  for (const target of targets) {
+    const known = /^(?:https?:\/\/)?[a-z0-9.-]+(?::\d+)?(?= \(custom domain|\/?$)/i.exec(target)?.[0];
+    if (known !== undefined) return known.startsWith('http') ? known : `https://${known}`;
+  }
+  return null;
+}
+
+async function waitUntilReady(world: DeployWorld, url: string | null): Promise<string | null> {
+  if (url === null) {
     world.tell('\nWrangler gave no address of the Worker: look at /ready yourself, or set CYRUS_URL.');
     return null;
   }
-  const url = address.startsWith('http') ? address : `https://${address}`;
   world.tell(`\nWaiting until ${url} is ready`);
   let last = 'there is no answer';
   for (let tries = 0; tries < READY_TRIES; tries++) {

@@ -1,6 +1,7 @@
 /** Container images that nothing uses any more are deleted after a deploy: an account holds 50 GB of them. */
 import * as z from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
+import type { Configuration } from './configuration.ts';
 import type { Host } from './wrangler.ts';
 
 /** Versions whose images stay, the newest ones: a rollback needs them. */
@@ -12,9 +13,9 @@ const versionsSchema = z.array(z.looseObject({ id: z.string(), metadata: z.loose
 /**
  * Deletes the images of this Worker that neither run nor belong to one of its newest versions. What cannot be told is kept, and nothing
  * that fails here fails a deploy.
- * @param worker its name; wrangler names images `<worker>-<class>:<beginning of the version's id>`
+ * Wrangler names images `<worker>-<class>:<beginning of the version's id>`.
  */
-export function pruneImages(host: Host, worker: string): void {
+export function pruneImages(host: Host, { name: worker, containers }: Configuration): void {
   const images = imagesSchema.safeParse(
     parseJson(host.read('wrangler', ['containers', 'images', 'list', '--json']).out),
   );
@@ -25,7 +26,9 @@ export function pruneImages(host: Host, worker: string): void {
     host.tell('\nOld container images were left alone: Cloudflare did not say which there are.');
     return;
   }
-  const own = images.data.filter(({ name }) => nameOf(name).startsWith(`${worker.toLowerCase()}-`));
+  // Another deployment's name may begin with this one's.
+  const names = containers.map((container) => `${worker}-${container}`.toLowerCase());
+  const own = images.data.filter(({ name }) => names.includes(nameOf(name)));
   const unused = unusedImages(own, versions.data, running.out);
   let deleted = 0;
   for (const image of unused) {

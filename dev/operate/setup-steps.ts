@@ -9,21 +9,23 @@ import type { Answers } from './answers.ts';
 import type { Configuration } from './configuration.ts';
 import { withChoices } from './configuration-choices.ts';
 import { loginFinding } from './local-checks.ts';
+import { withSecretsFile } from './secrets-file.ts';
 import type { Host } from './wrangler.ts';
 
 /** What a setup acts on beside the programs of a Host. */
 export interface SetupWorld extends Host {
   /** wrangler.toml; `write` null: it is only read. */
   toml: { read(): string; write(text: string): void };
-  /** The file with the secrets of this deployment, by name: what is in it, and what it is to hold. */
+  /** The file with the secrets of this deployment, by name. */
   secrets: {
     file(name: string): string;
     read(name: string): Record<string, string>;
-    write(name: string, values: Record<string, string>): void;
+    /** Adds some to it; what is in it stays as it is. */
+    add(name: string, fresh: Record<string, string>): void;
   };
   /** Asks for a secret without showing it; null: there is no terminal, or nothing was typed. */
   askSecret(question: string): Promise<string | null>;
-  configurationOf(toml: string, name: string): Configuration;
+  configurationOf(toml: string, name?: string): Configuration;
   /** `npm run deploy` with these arguments. @returns null, or what failed */
   deploy(name: string, args: string[]): Promise<string | null>;
   /** Address of the Worker that was deployed; null: not known. */
@@ -43,7 +45,7 @@ interface Step {
 
 /** @returns null when all of it is done, or would be; otherwise what to do */
 export async function setUp(world: SetupWorld, answers: Answers, isDry: boolean): Promise<string | null> {
-  for (const { name, look } of stepsOf(world, answers)) {
+  for (const { name, look } of stepsOf(world, answers, isDry)) {
     const outlook = await look();
     if (outlook.kind === 'problem')
       return `${name}: ${outlook.words} Then run npm run setup again; it goes on from here.`;
@@ -69,18 +71,18 @@ It asks for a password: any user name, and ACCESS_PASSWORD in ${world.secrets.fi
 Afterwards: CYRUS_URL=${address} npm run doctor`;
 }
 
-function stepsOf(world: SetupWorld, answers: Answers): Step[] {
+function stepsOf(world: SetupWorld, answers: Answers, isDry: boolean): Step[] {
   const configuration = () => world.configurationOf(world.toml.read(), answers.name);
   return [
     { name: 'Docker', look: () => lookAtDocker(world) },
     { name: 'Cloudflare', look: () => lookAtLogin(world) },
     { name: 'Plan', look: () => lookAtPlan(world) },
     { name: 'wrangler.toml', look: () => lookAtChoices(world, answers) },
-    { name: 'Secrets', look: () => lookAtSecrets(world, answers) },
+    { name: 'Secrets', look: () => lookAtSecrets(world, answers, isDry) },
     { name: 'Database', look: () => lookAtDatabase(world, answers, configuration()) },
     { name: 'Bucket', look: () => lookAtBucket(world, answers, configuration()) },
     { name: 'Rules of the bucket', look: () => lookAtRules(world, answers, configuration()) },
-    { name: 'Worker', look: () => lookAtWorker(world, answers, configuration()) },
+    { name: 'Worker', look: () => lookAtWorker(world, answers, isDry) },
   ];
 }
 
@@ -112,7 +114,7 @@ function lookAtLogin(world: SetupWorld): Outlook {
 function lookAtPlan(world: SetupWorld): Outlook {
   const ran = world.read('wrangler', ['containers', 'list', '--json']);
   if (ran.ok) return { kind: 'done', words: 'the account may run containers' };
-  if (!loginFinding(world).remedy?.startsWith('npx')) {
+  if (isLoggedIn(world)) {
     const said = ran.err.trim().split('\n')[0] ?? '';
     return {
       kind: 'problem',
@@ -122,10 +124,22 @@ function lookAtPlan(world: SetupWorld): Outlook {
   return { kind: 'done', words: 'it is looked at once wrangler is logged in' };
 }
 
+/** Somebody who has to choose an account is logged in. */
+function isLoggedIn(world: Host): boolean {
+  return loginFinding(world).verdict !== 'bad';
+}
+
 function lookAtChoices(world: SetupWorld, answers: Answers): Outlook {
   const before = world.toml.read();
-  const { text, words } = withChoices(before, answers);
+  const { text, words, changes } = withChoices(before, answers);
   if (text === before) return { kind: 'done', words: 'it says what you chose' };
+  const { name: owner } = world.configurationOf(before);
+  if (owner !== answers.name) {
+    return {
+      kind: 'problem',
+      words: `it is ${owner}'s too, whose next deploy would change: ${changes.join(', ')}. Leave these choices out, or set ${answers.name} up from a copy of this folder whose wrangler.toml has its name.`,
+    };
+  }
   return {
     kind: 'todo',
     words,
@@ -147,14 +161,28 @@ const GENERATED: Record<string, () => string> = {
   LINEAR_WEBHOOK_SECRET: () => randomBytes(24).toString('hex'),
 };
 
-/** Secrets that the Worker has; empty before the first deploy. */
-function storedSecrets(world: Host, name: string): string[] {
+/**
+ * Secrets that the Worker has; none before the first deploy.
+ * @returns null: Cloudflare did not say, and a key that is made now could take the place of one that is in use
+ */
+function storedSecrets(world: Host, name: string): string[] | null {
   const ran = world.read('wrangler', ['secret', 'list', '--name', name, '--format', 'json']);
-  return secretsSchema.safeParse(parseJson(ran.out)).data?.map((secret) => secret.name) ?? [];
+  if (ran.ok) return secretsSchema.safeParse(parseJson(ran.out)).data?.map((secret) => secret.name) ?? null;
+  return /\b10007\b|Worker (".*" )?(does not exist|not found)/i.test(`${ran.err}\n${ran.out}`) ? [] : null;
 }
 
-function lookAtSecrets(world: SetupWorld, { name, plan }: Answers): Outlook {
+const UNKNOWN_SECRETS: Outlook = {
+  kind: 'problem',
+  words:
+    'Cloudflare did not say which secrets are stored (wrangler secret list), so none was made or sent. Look whether cloudflarestatus.com reports something.',
+};
+
+function lookAtSecrets(world: SetupWorld, { name, plan }: Answers, isDry: boolean): Outlook {
   const stored = storedSecrets(world, name);
+  if (stored === null) {
+    if (!isDry || isLoggedIn(world)) return UNKNOWN_SECRETS;
+    return { kind: 'done', words: 'they are looked at once wrangler is logged in' };
+  }
   const file = world.secrets.read(name);
   const missing = Object.keys(GENERATED).filter((secret) => !stored.includes(secret) && file[secret] === undefined);
   const claude = plan === 'api' ? 'ANTHROPIC_API_KEY' : 'CLAUDE_CODE_OAUTH_TOKEN';
@@ -171,13 +199,13 @@ function lookAtSecrets(world: SetupWorld, { name, plan }: Answers): Outlook {
       const fresh = Object.fromEntries(missing.map((secret) => [secret, GENERATED[secret]?.() ?? '']));
       // A new deployment's people sign in as themselves; one that has run before stays as it is.
       if (missing.includes('ENCRYPTION_KEY') && file.SIGN_IN === undefined) fresh.SIGN_IN = 'linear';
-      world.secrets.write(name, { ...file, ...fresh });
+      world.secrets.add(name, fresh);
       if (isClaudeKnown) return null;
       const where = plan === 'api' ? 'of console.anthropic.com' : 'printed by: claude setup-token';
       const token = process.env[claude] ?? (await world.askSecret(`${claude} (${where}): `));
       if (token === null)
         return `${claude} is missing: put it into ${world.secrets.file(name)}, or into the environment.`;
-      world.secrets.write(name, { ...file, ...fresh, [claude]: token });
+      world.secrets.add(name, { [claude]: token });
       return null;
     },
   };
@@ -244,18 +272,18 @@ function lookAtRules(world: SetupWorld, { jurisdiction }: Answers, { bucket }: C
   };
 }
 
-function lookAtWorker(world: SetupWorld, { name }: Answers, { requiredSecrets }: Configuration): Outlook {
+function lookAtWorker(world: SetupWorld, { name }: Answers, isDry: boolean): Outlook {
   const stored = storedSecrets(world, name);
-  const file = world.secrets.read(name);
-  const isFirst = requiredSecrets.some((secret) => !stored.includes(secret));
-  const fresh = Object.keys(file).filter((secret) => !stored.includes(secret));
+  if (stored === null && (!isDry || isLoggedIn(world))) return UNKNOWN_SECRETS;
   return {
     kind: 'todo',
-    words: isFirst ? `${name} is deployed for the first time, which takes some minutes` : `${name} is deployed`,
-    act: () => {
-      // A secret that is stored may be newer than the file.
-      const args = isFirst || fresh.length > 0 ? ['--secrets-file', world.secrets.file(name)] : [];
-      return world.deploy(name, args);
+    words:
+      stored?.length === 0 ? `${name} is deployed for the first time, which takes some minutes` : `${name} is deployed`,
+    act: async () => {
+      // One that is stored may be newer than the file: it was rotated, or is Linear's own.
+      const fresh = Object.entries(world.secrets.read(name)).filter(([secret]) => stored?.includes(secret) === false);
+      if (fresh.length === 0) return world.deploy(name, []);
+      return withSecretsFile(Object.fromEntries(fresh), (file) => world.deploy(name, ['--secrets-file', file]));
     },
   };
 }

@@ -118,5 +118,11 @@ it('the doctor names an address that is no deployment, and ends with 1', async (
   expect(shown.code).toBe(1);
   const { findings } = JSON.parse(shown.out);
   expect(findings).toContainEqual(expect.objectContaining({ name: 'deployment', verdict: 'bad' }));
+  // Of another name it looks at that one's secrets.
+  const elsewhere = { ...environment, CYRUS_URL: 'https://cyrus.invalid' };
+  const other = await run('doctor.ts', ['--json', '--name', 'cyrus-staging'], elsewhere);
+  expect(JSON.parse(other.out).findings).toContainEqual(
+    expect.objectContaining({ name: 'secrets', words: 'wrangler did not list the secrets of cyrus-staging' }),
+  );
   expect((await run('doctor.ts', ['--colour'], environment)).code).toBe(2);
 }, 120_000);

@@ -5,7 +5,14 @@ import { configurationOf } from '../../dev/operate/configuration.ts';
 import { deployConfiguration } from '../../dev/operate/configuration-file.ts';
 import { type DeployOptions, type DeployWorld, deploy } from '../../dev/operate/deploy-steps.ts';
 
-const configuration = { name: 'cyrus', database: 'cyrus-db', bucket: 'cyrus-logs', variables: {}, requiredSecrets: [] };
+const configuration = {
+  name: 'cyrus',
+  database: 'cyrus-db',
+  bucket: 'cyrus-logs',
+  variables: {},
+  requiredSecrets: [],
+  containers: ['SandboxContainer'],
+};
 const usual: DeployOptions = {
   args: [],
   file: 'deploy.toml',
@@ -119,18 +126,33 @@ describe('a deploy', () => {
     expect(await deploy(never.host, usual)).toMatch(/not ready within 180 s: The database is behind\. Run CYRUS_URL=/);
   });
 
+  it('waits for the Worker that was deployed, whichever address the environment names', async () => {
+    const { host, told } = world();
+    const targets = ['schedule: */5 * * * *', 'acme.example/*', 'staging.acme.example (custom domain)'];
+    await deploy({ ...host, targets: () => targets }, usual);
+    expect(told).toContain('Ready: https://staging.acme.example');
+    const none = world();
+    await deploy({ ...none.host, targets: () => ['schedule: */5 * * * *'] }, usual);
+    expect(none.told).toContain('Ready: https://c.example');
+  });
+
   it('deletes images that neither run nor belong to one of the last three versions', async () => {
     const tags = ['00000001', '00000002', '00000003', '00000004', '00000005'];
     const images = [
       { name: 'cyrus-sandboxcontainer', tags },
       { name: 'other-sandboxcontainer', tags: ['00000001'] },
+      // Another deployment, whose name begins with this one's.
+      { name: 'cyrus-staging-sandboxcontainer', tags: ['00000002', '00000009'] },
     ];
     const versions = tags.map((tag, day) => ({ id: `${tag}-0000`, metadata: { created_on: `2026-11-0${day + 1}` } }));
     const prints = {
       'wrangler containers images list': JSON.stringify(images),
       'wrangler versions list': JSON.stringify(versions),
       // What runs is an old one: it was not rolled out yet.
-      'wrangler containers list': JSON.stringify([{ image: 'registry/account/cyrus-sandboxcontainer:00000001' }]),
+      'wrangler containers list': JSON.stringify([
+        { image: 'registry/account/cyrus-sandboxcontainer:00000001' },
+        { image: 'registry/account/cyrus-staging-sandboxcontainer:00000009' },
+      ]),
       'wrangler containers images delete': '',
     };
     const { host, ran } = world({ prints });
@@ -170,10 +192,11 @@ describe('the configuration of a deploy', () => {
 
   it('is read with its variables as they are written', () => {
     const text =
-      'name = "c"\n[vars]\nA = "x"  # why\nB = ""\nC = true\nD = "say \\"hi\\""\n[secrets]\nrequired = ["K"]\n';
+      'name = "c"\n[vars]\nA = "x"  # why\nB = ""\nC = true\nD = "say \\"hi\\""\n[secrets]\nrequired = ["K"]\n[[containers]]\nclass_name = "One"\n[[containers]]\nimage = "i"\nclass_name = "Two"\n';
     expect(configurationOf(text)).toMatchObject({
       variables: { A: 'x', B: '', C: 'true', D: 'say "hi"' },
       requiredSecrets: ['K'],
+      containers: ['One', 'Two'],
     });
   });
 });

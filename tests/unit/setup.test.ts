@@ -1,13 +1,16 @@
 /** `npm run setup` on an imitated Cloudflare account: from nothing to a deployment, broken off anywhere, and repeated. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseEnv } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Account, emptyAccount, wrangler } from '../../dev/cloudflare/account.ts';
 import type { Answers } from '../../dev/operate/answers.ts';
 import { configurationOf } from '../../dev/operate/configuration.ts';
+import { choicesOf, withChoices } from '../../dev/operate/configuration-choices.ts';
 import { deployConfiguration } from '../../dev/operate/configuration-file.ts';
 import { type DeployWorld, deploy } from '../../dev/operate/deploy-steps.ts';
+import { withSecrets } from '../../dev/operate/secrets-file.ts';
 import { type SetupWorld, setUp } from '../../dev/operate/setup-steps.ts';
 
 const ADDRESS = 'https://cyrus.acme.workers.dev';
@@ -25,6 +28,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 function machine(account: Account, { breaksAt = '', files = new Map([['wrangler.toml', toml]]) } = {}) {
   const ran: string[] = [];
   const told: string[] = [];
+  const sent: { file: string; mode: number; names: string[] }[] = [];
   let targets: string[] = [];
   const read: DeployWorld['read'] = (command, args) => {
     const words = [command, ...args].join(' ');
@@ -55,19 +59,22 @@ function machine(account: Account, { breaksAt = '', files = new Map([['wrangler.
     secrets: {
       file: (name) => join(folder, `${name}.secrets`),
       read: (name) => JSON.parse(files.get(`${name}.json`) ?? '{}'),
-      write: (name, values) => {
-        files.set(`${name}.json`, JSON.stringify(values));
-        writeFileSync(
-          join(folder, `${name}.secrets`),
-          Object.entries(values)
-            .map((pair) => pair.join('='))
-            .join('\n'),
-        );
+      add: (name, fresh) => {
+        const before = JSON.parse(files.get(`${name}.json`) ?? '{}');
+        files.set(`${name}.json`, JSON.stringify({ ...before, ...fresh }));
       },
     },
     askSecret: async () => 'sk-ant-oat01-of-the-test',
     configurationOf,
     deploy: (name, args) => {
+      const given = args[args.indexOf('--secrets-file') + 1];
+      if (args.includes('--secrets-file') && given !== undefined) {
+        sent.push({
+          file: given,
+          mode: statSync(given).mode & 0o777,
+          names: Object.keys(JSON.parse(readFileSync(given, 'utf8'))),
+        });
+      }
       const { text, configuration } = deployConfiguration(files.get('wrangler.toml') ?? '', name);
       const file = join(folder, 'wrangler.deploy.toml');
       writeFileSync(file, text);
@@ -75,7 +82,7 @@ function machine(account: Account, { breaksAt = '', files = new Map([['wrangler.
     },
     address: () => targets[0] ?? null,
   };
-  return { setup, ran, told, files };
+  return { setup, ran, told, files, sent };
 }
 
 /** What commands change something in the account. */
@@ -135,6 +142,60 @@ describe('a setup', () => {
     expect(account.buckets).toEqual(before.buckets);
     expect(account.workers.cyrus?.secrets).toEqual(before.workers.cyrus?.secrets);
     expect(again.told).toContain('Secrets: all are there (done)');
+  });
+
+  it('sends the secrets that are not stored yet, and leaves newer ones as they are', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, files } = machine(account);
+    await setUp(setup, answers, false);
+    const secrets = account.workers.cyrus?.secrets ?? {};
+    secrets.LINEAR_WEBHOOK_SECRET = 'the one of the application';
+    secrets.ENCRYPTION_KEY = 'a rotated one';
+    setup.secrets.add('cyrus', { ALERT_SLACK_URL: 'https://hooks.example/$HOME' });
+    const again = machine(account, { files });
+    expect(await setUp(again.setup, answers, false)).toBeNull();
+    expect(account.workers.cyrus?.secrets).toEqual({ ...secrets, ALERT_SLACK_URL: 'https://hooks.example/$HOME' });
+    expect(again.sent).toMatchObject([{ mode: 0o600, names: ['ALERT_SLACK_URL'] }]);
+    // Nothing of it stays on the disk.
+    expect(existsSync(again.sent[0]?.file ?? '')).toBe(false);
+  });
+
+  it('makes no key and deploys nothing where Cloudflare does not say which secrets are stored', async () => {
+    const account = structuredClone(emptyAccount);
+    await setUp(machine(account).setup, answers, false);
+    const before = structuredClone(account.workers);
+    // From another clone, so that no file has the keys either.
+    const elsewhere = machine(account, { breaksAt: 'wrangler secret list' });
+    for (const isDry of [false, true]) {
+      expect(await setUp(elsewhere.setup, answers, isDry)).toMatch(/^Secrets: Cloudflare did not say which secrets/);
+    }
+    expect(elsewhere.files.has('cyrus.json')).toBe(false);
+    expect(account.workers).toEqual(before);
+  });
+
+  it('that is repeated without saying it again changes neither how Claude is paid for nor where things are stored', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, files } = machine(account);
+    await setUp(setup, { ...answers, plan: 'api', jurisdiction: 'eu' }, false);
+    const written = files.get('wrangler.toml') ?? '';
+    expect(choicesOf(written)).toEqual({ plan: 'api', jurisdiction: 'eu' });
+    expect(withChoices(written, { ...answers, ...choicesOf(written) }).text).toBe(written);
+    expect(choicesOf(toml)).toEqual({ plan: 'max', jurisdiction: '' });
+    expect(choicesOf(toml.replace('CLAUDE_PLAN = ""', 'CLAUDE_PLAN = "pro"')).plan).toBe('pro');
+    const byHand = toml.replace('binding = "DB"\n', 'binding = "DB"\njurisdiction = "eu"\n');
+    expect(withChoices(byHand, { ...answers, jurisdiction: 'eu' }).changes).toEqual([
+      'jurisdiction = "eu" of [[r2_buckets]]',
+    ]);
+  });
+
+  it('under another name does not change the choices of the deployment that wrangler.toml is of', async () => {
+    const account = structuredClone(emptyAccount);
+    const { setup, files } = machine(account);
+    const staging: Answers = { ...answers, name: 'cyrus-staging', plan: 'api' };
+    expect(await setUp(setup, staging, false)).toMatch(
+      /^wrangler\.toml: it is cyrus's too, .* CLAUDE_CREDENTIAL = "api-key"\./,
+    );
+    expect(files.get('wrangler.toml')).toBe(toml);
   });
 
   it('from another clone makes no other key for what is encrypted already', async () => {
@@ -208,4 +269,12 @@ describe('a setup', () => {
       /^Secrets: CLAUDE_CODE_OAUTH_TOKEN is missing: put it into .*cyrus\.secrets/,
     );
   });
+});
+
+it('a secret that is added to a file leaves what is in it as it was written', () => {
+  const before = '# by hand\nOTLP_HEADERS="x-key=a#b, c"\nGITHUB_APP_PRIVATE_KEY="-----BEGIN\nAAAA\n-----END"';
+  const after = withSecrets(before, { A: 'it=is#$HOME "so"', B: "it's" });
+  expect(after.startsWith(`${before}\n`)).toBe(true);
+  expect(parseEnv(after)).toEqual({ ...parseEnv(before), A: 'it=is#$HOME "so"', B: "it's" });
+  expect(() => withSecrets('', { C: "'`" })).toThrow(/^C has both/);
 });
