@@ -152,13 +152,14 @@ export class Operations extends DurableObject<Env> {
   }
 
   async #take(step: (known: KnownAlerts) => Step): Promise<void> {
+    const { alerts } = await settledConfig(this.env, null);
+    // Nothing is waited for from here on: what is noted as told is stored together with what tells it.
     const before = this.#known();
     const { known, notices } = step(before);
     // An idle deployment is looked at every five minutes, and nothing is written.
     if (known !== before) this.ctx.storage.kv.put(ALERTS, known);
     if (notices.length === 0) return;
     for (const { what, key, words } of notices) log('operations.alert.told', { what, key, words });
-    const { alerts } = await settledConfig(this.env, null);
     this.#deliveries.add(alerts, notices, Date.now());
     await this.#arm();
   }

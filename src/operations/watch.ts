@@ -7,7 +7,7 @@ import { settledWithin, withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { type Database, listWorkspaces, openDatabase, run } from '../store/database.ts';
 import { claudeUsage, sessions } from '../store/schema.ts';
-import { settingRows, settledConfig } from '../store/settings.ts';
+import { lastConfig, settingRows, settledConfig } from '../store/settings.ts';
 import type { Alert } from './alerts/alert.ts';
 import { operationsOf } from './operations.ts';
 import { readiness } from './readiness.ts';
@@ -28,6 +28,7 @@ const LOOK_LIMIT_MS = 20_000;
 const HEARTBEAT_LIMIT_MS = 10_000;
 const MOST_NAMED = 5;
 const MOST_QUEUES = 50;
+const MOST_STUCK = 500;
 
 /** Looks at everything and tells the object of the deployment, which tells people. Never rejects. */
 export async function watch(env: Env): Promise<void> {
@@ -83,7 +84,7 @@ async function conditions(env: Env, config: Config): Promise<{ alerts: Alert[]; 
 
 /** By the beginning of the keys of what they find. */
 const LOOKS: Record<string, Look> = {
-  'session.stuck': async ({ database, now }) => {
+  'session.stuck': async ({ env, config, database, now }) => {
     const short = and(
       inArray(sessions.phase, ['starting', 'saving', 'stopping']),
       lt(sessions.updatedAt, now - STUCK_MS),
@@ -92,24 +93,34 @@ const LOOKS: Record<string, Look> = {
     const columns = {
       issue: sessions.issueIdentifier,
       id: sessions.id,
+      workspace: sessions.workspaceId,
       phase: sessions.phase,
       since: sessions.updatedAt,
     };
-    const rows = await run(() =>
-      database.orm.select(columns).from(sessions).where(sql`(${short}) OR (${long})`).limit(100),
+    const old = await run(() =>
+      database.orm
+        .select(columns)
+        .from(sessions)
+        .where(sql`(${short}) OR (${long})`)
+        .orderBy(sessions.updatedAt)
+        .limit(MOST_STUCK),
     );
-    if (rows.length === 0) return [];
-    const named = rows.map(
-      ({ issue, id, phase, since }) => `${issue ?? id.slice(0, 8)} (${phase} since ${timeOf(since)})`,
-    );
-    return [
-      {
-        key: 'session.stuck',
-        severity: 'error',
-        words: `${count(rows.length, 'session is', 'sessions are')} stuck: ${listOf(named)}`,
-        remedy: 'Open the page of the session: it says what it waits for. Stop it there, or comment to try again.',
-      },
-    ];
+    // A pause holds starts back for as long as it lasts.
+    const isPaused = (workspace: string) => config.paused || lastConfig(env, workspace).paused;
+    const rows = old.filter(({ phase, workspace }) => phase !== 'starting' || !isPaused(workspace));
+    const nameOf = ({ issue, id, phase, since }: (typeof rows)[number]) =>
+      `${issue ?? id.slice(0, 8)} (${phase} since ${timeOf(since)})`;
+    const rest = rows.slice(MOST_NAMED);
+    const remedy = 'Open the page of the session: it says what it waits for. Stop it there, or comment to try again.';
+    // Each by itself, so that people are told of the next one too.
+    const alerts = rows.slice(0, MOST_NAMED).map((row): Alert => {
+      return { key: `session.stuck:${row.id}`, severity: 'error', words: `A session is stuck: ${nameOf(row)}`, remedy };
+    });
+    if (rest.length > 0) {
+      const words = `${count(rest.length, 'more session is', 'more sessions are')} stuck: ${listOf(rest.map(nameOf))}`;
+      alerts.push({ key: 'session.stuck', severity: 'error', words, remedy });
+    }
+    return alerts;
   },
 
   'session.error_rate': async ({ database, now }) => {

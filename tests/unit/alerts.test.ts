@@ -53,12 +53,20 @@ describe('an event', () => {
     expect(looked(known, [], [], DAY)).toMatchObject({ known: {}, notices: [{ what: 'resolved', key: refused.key }] });
   });
 
-  it('of which there are ever other keys fills no object', () => {
-    let known = none;
-    for (let number = 0; number < 500; number++)
-      known = happened(known, { ...refused, key: `k${number}` }, number).known;
-    expect(Object.keys(known)).toHaveLength(100);
-    expect(known).toHaveProperty('k499');
+  it('of which there are ever other keys fills neither an object nor a channel', () => {
+    let { known } = looked(none, [{ ...refused, key: 'condition' }], [], 0);
+    let told = 0;
+    for (let number = 0; number < 500; number++) {
+      const step = happened(known, { ...refused, key: `k${number}` }, number);
+      known = step.known;
+      told += step.notices.length;
+    }
+    // People are told no more either, and what holds is not forgotten.
+    expect(told).toBe(100);
+    expect(Object.keys(known)).toHaveLength(101);
+    expect(known).toHaveProperty('condition');
+    expect(happened(known, { ...refused, key: 'k1' }, HOUR + 1).notices).toHaveLength(1);
+    expect(looked(known, [{ ...refused, key: 'condition' }, refused], [], MINUTE).notices).toHaveLength(1);
   });
 });
 
@@ -82,6 +90,14 @@ describe('a condition', () => {
   it('is told again at once when it gets worse', () => {
     const { known } = looked(none, [{ ...refused, severity: 'warning' }], [], 0);
     expect(looked(known, [refused], [], 5 * MINUTE).notices).toMatchObject([{ severity: 'critical' }]);
+  });
+
+  it('is shown as it is now, without people being told of it again', () => {
+    const { known } = looked(none, [refused], [], 0);
+    const other: Alert = { ...refused, severity: 'warning', words: 'refused twice' };
+    const step = looked(known, [other], [], 5 * MINUTE);
+    expect(step.notices).toEqual([]);
+    expect(step.known[refused.key]).toMatchObject({ severity: 'warning', words: 'refused twice', toldAt: 0 });
   });
 
   it('is not over because it could not be looked at', () => {
@@ -120,6 +136,29 @@ describe('a line of the log', () => {
     expect(alertOf('session.turn.ended', { issue: 'ENG-7', outcome: 'failed', reason: 'no sandbox' })).toMatchObject({
       key: 'session.turn_failed',
       words: 'Work on ENG-7 failed: no sandbox',
+    });
+  });
+
+  it('that somebody from many addresses was refused at signing in is one alert', () => {
+    const keys = ['a', 'b'].map((source) => alertOf('alert.sign_in.attempts', { source, refused: 30 })?.key);
+    expect(keys).toEqual(['sign_in.attempts', 'sign_in.attempts']);
+  });
+
+  it('that something was lost or cannot be read is told', () => {
+    expect(alertOf('alert.audit.lost', { action: 'session.stop' })).toMatchObject({
+      severity: 'error',
+      words: 'The audit log lacks what somebody did: session.stop could not be written',
+    });
+    expect(
+      alertOf('session.storage.unreadable', { session: 's1', issue: 'ENG-7', why: 'a newer version' }),
+    ).toMatchObject({
+      key: 'session.storage.unreadable:s1',
+      words: expect.stringMatching(/^The session of ENG-7 is only shown, .*: a newer version$/),
+    });
+    expect(alertOf('storage.migration.failed', { error: {} })).toMatchObject({ severity: 'critical' });
+    expect(alertOf('alert.access.bypassed', { path: '/' })).toMatchObject({
+      severity: 'warning',
+      remedy: expect.stringContaining('workers_dev = false'),
     });
   });
 

@@ -3,9 +3,11 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import worker from '../../src/index.ts';
+import { Deliveries } from '../../src/operations/alerts/deliveries.ts';
 import { tellOfLog } from '../../src/operations/alerts/tell.ts';
-import { operationsOf } from '../../src/operations/operations.ts';
+import { Operations, operationsOf } from '../../src/operations/operations.ts';
 import { watch } from '../../src/operations/watch.ts';
 import { indexSession, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
 import { spyOnLog } from '../support/log-spy.ts';
@@ -15,6 +17,8 @@ const MINUTE = 60_000;
 const SLACK = 'https://hooks.slack.com/services/T0/B0/slack-secret';
 const KEY = 'pagerduty-integration-key-0123456789';
 const SECRET = 'secret-of-the-alert-webhook';
+/** Key of the alert that the session of ENG-1 is stuck. */
+const STUCK = `session.stuck:${'ENG-1'.padEnd(64, '0')}`;
 const channels = {
   ALERT_SLACK_URL: SLACK,
   ALERT_PAGERDUTY_KEY: KEY,
@@ -74,26 +78,26 @@ describe('people', () => {
     await stuckSession('ENG-1');
     for (let times = 0; times < 3; times++) await watch(env);
     await deliver();
-    const words = expect.stringMatching(/^1 session is stuck: ENG-1 \(starting since .* UTC\)$/);
+    const words = expect.stringMatching(/^A session is stuck: ENG-1 \(starting since .* UTC\)$/);
     expect(bodies('hooks.slack.com')).toEqual([
-      { text: expect.stringContaining(':rotating_light: *Cyrus*: 1 session is stuck') },
+      { text: expect.stringContaining(':rotating_light: *Cyrus*: A session is stuck') },
     ]);
     expect(bodies('pagerduty')).toMatchObject([
       {
         routing_key: KEY,
         event_action: 'trigger',
-        dedup_key: 'cyrus:http://cyrus.test:session.stuck',
+        dedup_key: `cyrus:http://cyrus.test:${STUCK}`,
         payload: { summary: words, source: 'http://cyrus.test', severity: 'error', class: 'session.stuck' },
       },
     ]);
-    expect(bodies('alerts.example')).toMatchObject([{ what: 'raised', key: 'session.stuck', words }]);
+    expect(bodies('alerts.example')).toMatchObject([{ what: 'raised', key: STUCK, words }]);
     await db.orm.run(sql`DELETE FROM sessions`);
     await watch(env);
     await deliver();
     expect(bodies('pagerduty')[1]).toEqual({
       routing_key: KEY,
       event_action: 'resolve',
-      dedup_key: 'cyrus:http://cyrus.test:session.stuck',
+      dedup_key: `cyrus:http://cyrus.test:${STUCK}`,
     });
     expect(bodies('hooks.slack.com')[1]?.text).toContain(':white_check_mark: Over');
   });
@@ -109,7 +113,7 @@ describe('people', () => {
     expect(request?.headers.get('x-cyrus-signature')).toBe(`sha256=${hex}`);
   });
 
-  it('are told later where a channel is away, and what it refuses is given up', async () => {
+  it('are told later where a channel is away or refuses them, as it does while its key is wrong', async () => {
     answer = (url) => {
       if (url.includes('slack')) return new Response('down', { status: 503 });
       return url.includes('pagerduty') ? new Response('bad key', { status: 400 }) : new Response('ok');
@@ -117,13 +121,44 @@ describe('people', () => {
     await operationsOf(env).raise({ key: 'k', severity: 'error', words: 'something', remedy: null });
     await deliver();
     const { waiting } = await operationsOf(env).alerts();
-    expect(waiting).toMatchObject([{ channel: 'slack', tries: 1, problem: 'it answered 503' }]);
+    expect(waiting).toMatchObject([
+      { channel: 'slack', tries: 1, problem: 'it answered 503' },
+      { channel: 'pagerduty', tries: 1, problem: 'it answered 400' },
+    ]);
     answer = () => new Response('ok');
     vi.setSystemTime(Date.now() + 2 * MINUTE);
     await deliver();
     expect((await operationsOf(env).alerts()).waiting).toEqual([]);
     expect(bodies('slack')).toHaveLength(2);
-    expect(bodies('pagerduty')).toHaveLength(1);
+    expect(bodies('pagerduty')).toHaveLength(2);
+  });
+
+  it('are told by one channel however much waits for another', async () => {
+    answer = (url) => new Response('', { status: url.includes('slack') ? 503 : 202 });
+    const told = async (number: number) => {
+      const step = { what: 'raised', severity: 'error', words: 'w', remedy: null, since: 1 } as const;
+      await runInDurableObject(operationsOf(env), async (_object, { storage }) => {
+        const deliveries = new Deliveries(storage.kv);
+        for (let key = 0; key < number; key++) deliveries.add(config, [{ ...step, key: `k${key}` }], Date.now());
+        await deliveries.send(config, '', Date.now());
+      });
+    };
+    const config = readConfig(env).alerts;
+    await told(200);
+    await told(1);
+    expect((await operationsOf(env).alerts()).waiting).toHaveLength(200);
+    expect(bodies('pagerduty')).toHaveLength(201);
+  });
+
+  it('are told by the next try of what could not be noted the first time', async () => {
+    const alert = { key: 'k', severity: 'error', words: 'something', remedy: null } as const;
+    await runInDurableObject(operationsOf(env), async (_object, state) => {
+      const broken = new Operations(state, { ...env, MAX_SESSIONS_AT_ONCE: 'many' } as unknown as Env);
+      await expect(broken.raise(alert)).rejects.toThrow('MAX_SESSIONS');
+    });
+    await operationsOf(env).raise(alert);
+    await deliver();
+    expect(bodies('slack')).toHaveLength(1);
   });
 
   it('are told that something began before they are told that it is over, however late', async () => {
@@ -178,6 +213,23 @@ describe('people', () => {
 describe('the look at the deployment', () => {
   /** The words of what is open. */
   const open = async () => (await operationsOf(env).alerts()).open.map(({ words }) => words);
+
+  it('tells of each session that is stuck, of many together, and of none whose start a pause holds back', async () => {
+    for (const number of [1, 2, 3, 4, 5, 6, 7]) {
+      await stuckSession(`ENG-${number}`);
+      await watch(env);
+    }
+    await deliver();
+    const raised = bodies('alerts.example').filter(({ what }) => what === 'raised');
+    expect(raised.map(({ words }) => words.slice(0, 25))).toEqual([
+      ...[1, 2, 3, 4, 5].map((number) => `A session is stuck: ENG-${number}`),
+      '1 more session is stuck: ',
+    ]);
+    expect(await open()).toContainEqual(expect.stringMatching(/^2 more sessions are stuck: ENG-6 .*, ENG-7 /));
+    await db.orm.run(sql`UPDATE sessions SET phase = 'saving' WHERE issue_identifier = 'ENG-1'`);
+    await watch({ ...env, PAUSED: 'true' } as unknown as Env);
+    expect(await open()).toEqual([expect.stringMatching(/^A session is stuck: ENG-1 \(saving /)]);
+  });
 
   it('finds a workspace to be installed again, and an hour in which most work failed', async () => {
     await upsertWorkspace(db, 'w1', { name: 'Acme', urlKey: 'acme', appUserId: 'a', accessToken: 'lin_x' }, 1);

@@ -46,7 +46,7 @@ export interface Notice {
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** Keys come from the log too: more different ones than this in a day tell nobody anything. */
+/** Keys come from the log too: of more different ones than this at a time nobody is told, however many come. */
 const MOST_KNOWN = 100;
 
 export interface Step {
@@ -54,7 +54,7 @@ export interface Step {
   notices: Notice[];
 }
 
-/** Something happened. @param now ms */
+/** Something happened. It is a line in the log, whether or not people are told. @param now ms */
 export function happened(known: KnownAlerts, alert: Alert, now: number): Step {
   const before = known[alert.key];
   if (before && now - before.toldAt < HOUR_MS) {
@@ -63,6 +63,8 @@ export function happened(known: KnownAlerts, alert: Alert, now: number): Step {
       notices: [],
     };
   }
+  const events = Object.values(known).filter(({ kind }) => kind === 'event');
+  if (!before && events.length >= MOST_KNOWN) return { known, notices: [] };
   return tell(known, { ...alert, kind: 'event' }, now, before?.untold ?? 0);
 }
 
@@ -84,7 +86,10 @@ export function looked(known: KnownAlerts, found: readonly Alert[], unseen: read
       step = { known: after, notices: [...step.notices, ...notices] };
     } else if (before?.kind === 'event') {
       // People were told when it happened; from now on it is looked at whether it is over.
-      step = { ...step, known: { ...step.known, [alert.key]: { ...before, kind: 'condition', untold: 0 } } };
+      step = { ...step, known: { ...step.known, [alert.key]: { ...before, ...alert, kind: 'condition', untold: 0 } } };
+    } else if (isOther(before, alert)) {
+      // It is shown as it is now; people know that it holds.
+      step = { ...step, known: { ...step.known, [alert.key]: { ...before, ...alert } } };
     }
   }
   const isUnseen = (key: string) => unseen.some((beginning) => key.startsWith(beginning));
@@ -110,16 +115,19 @@ function tell(known: KnownAlerts, alert: Alert & { kind: 'event' | 'condition' }
   const firstAt = before?.firstAt ?? now;
   const { key, severity, words, remedy, kind } = alert;
   const next = { key, severity, words, remedy, kind, firstAt, lastAt: now, toldAt: now, untold: 0 };
-  const kept = Object.entries({ ...known, [key]: next }).toSorted(([, a], [, b]) => b.lastAt - a.lastAt);
   const counted = more > 0 ? { ...alert, words: `${words} (${more + 1} times)` } : alert;
   return {
-    known: Object.fromEntries(kept.slice(0, MOST_KNOWN)),
+    known: { ...known, [key]: next },
     notices: [noticeOf('raised', counted, firstAt)],
   };
 }
 
 function noticeOf(what: Notice['what'], { key, severity, words, remedy }: Alert, since: number): Notice {
   return { what, key, severity, words, remedy, since };
+}
+
+function isOther(one: Alert, other: Alert): boolean {
+  return one.severity !== other.severity || one.words !== other.words || one.remedy !== other.remedy;
 }
 
 function rank(severity: Severity): number {

@@ -18,11 +18,11 @@ export function channelsOf(config: AlertChannels): Channel[] {
   return CHANNELS.filter((channel) => config[channel] !== null);
 }
 
-/** What became of a delivery: taken; to be tried again, perhaps at a time; or refused for good. */
+/** What became of a delivery: taken; to be tried again, perhaps at a time; or there is nobody to take it. */
 export type Delivered =
   | { kind: 'taken' }
   | { kind: 'again'; why: string; afterMs: number | null }
-  | { kind: 'refused'; why: string };
+  | { kind: 'unwanted'; why: string };
 
 /**
  * Sends a notice. Never rejects.
@@ -37,7 +37,7 @@ export async function send(
   try {
     const request = await requestFor(config, channel, notice, about);
     // It was taken off while the notice waited.
-    if (request === null) return { kind: 'refused', why: 'it is no longer configured' };
+    if (request === null) return { kind: 'unwanted', why: 'it is no longer configured' };
     const { url, headers, body } = request;
     const response = await withTimeout(LIMIT_MS, async (signal) => {
       const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body, signal };
@@ -55,8 +55,8 @@ export async function send(
 
 function outcomeOf({ status, headers, ok }: Response): Delivered {
   if (ok) return { kind: 'taken' };
+  // A key or an address that is wrong is put right by somebody, who wants to hear what waited for that.
   const why = `it answered ${status}`;
-  if (status !== 429 && status !== 408 && status < 500) return { kind: 'refused', why };
   const after = Number(headers.get('retry-after'));
   return { kind: 'again', why, afterMs: after > 0 ? after * 1000 : null };
 }

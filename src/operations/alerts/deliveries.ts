@@ -9,7 +9,7 @@ import { CHANNELS, channelsOf, send } from './channels.ts';
 const DELIVERY = 'delivery:';
 const RETRY: Backoff = { initialMs: 30_000, coefficient: 2, maximumMs: 3_600_000 };
 const GIVE_UP_MS = 24 * 3_600_000;
-/** A channel that is away must not fill the object. */
+/** For each channel: one that is away must not fill the object, and takes no room from the others. */
 const MOST_WAITING = 200;
 
 const deliverySchema = z.object({
@@ -43,11 +43,14 @@ export class Deliveries {
   /** Puts notices on their way, to every channel there is. @param now ms */
   add(config: AlertChannels, notices: readonly Notice[], now: number): void {
     const before = this.all();
-    let waiting = before.length;
+    const waiting = new Map(
+      CHANNELS.map((channel) => [channel, before.filter((each) => each.channel === channel).length]),
+    );
     let number = before.at(-1)?.number ?? 0;
     for (const notice of notices) {
       for (const channel of channelsOf(config)) {
-        if (waiting >= MOST_WAITING) {
+        const already = waiting.get(channel) ?? 0;
+        if (already >= MOST_WAITING) {
           log('operations.alert.lost', { channel, key: notice.key });
           continue;
         }
@@ -55,7 +58,7 @@ export class Deliveries {
         const id = crypto.randomUUID();
         const delivery = { id, number, channel, notice, at: now, tries: 0, dueAt: now, problem: null };
         this.#kv.put(DELIVERY + delivery.id, delivery);
-        waiting += 1;
+        waiting.set(channel, already + 1);
       }
     }
   }
@@ -108,7 +111,7 @@ export class Deliveries {
       this.#kv.delete(DELIVERY + id);
       return true;
     }
-    const isOver = outcome.kind === 'refused' || Date.now() - at >= GIVE_UP_MS;
+    const isOver = outcome.kind === 'unwanted' || Date.now() - at >= GIVE_UP_MS;
     log('operations.alert_delivery.failed', { channel, key: notice.key, tries, why: outcome.why, isOver });
     if (isOver) {
       this.#kv.delete(DELIVERY + id);

@@ -63,20 +63,38 @@ const TELLINGS: Record<string, Telling> = {
   },
   'alert.sign_in.attempts': {
     severity: 'warning',
-    by: 'source',
+    // Not by the address: whoever has many of them would have people told as often.
     words: () =>
       'Somebody was refused at signing in thirty times in half an hour; their address is kept out for as long',
     remedy: 'If it goes on from many addresses, put Cloudflare Access in front (docs/sign-in.md).',
   },
   'alert.access.bypassed': {
-    severity: 'critical',
-    words: () => 'A request came past Cloudflare Access and was refused: the hostname is not behind its application',
-    remedy: 'Make the Access application for this hostname again, see docs/sign-in.md.',
+    // Anybody can cause it who knows a hostname that Access is not in front of; nothing was shown to them.
+    severity: 'warning',
+    words: () => 'A request came past Cloudflare Access and was refused: a hostname is not behind its application',
+    remedy: 'Set workers_dev = false in wrangler.toml, or put Access before every hostname, see docs/sign-in.md.',
   },
   'alert.people.recheck': {
     severity: 'error',
     words: () => 'Linear has not said for four hours who is a member, so people are kept out of the pages',
     remedy: 'Look whether Linear answers, and at /install whether it takes the tokens of the workspaces.',
+  },
+  'alert.audit.lost': {
+    severity: 'error',
+    words: (text) => `The audit log lacks what somebody did: ${text('action')} could not be written`,
+    remedy: 'Look whether D1 answers (npm run doctor). The line of the log says who it was.',
+  },
+  'session.storage.unreadable': {
+    severity: 'error',
+    by: 'session',
+    words: (text) =>
+      `The session of ${text('issue')} is only shown, since this version cannot read what it stored: ${text('why')}`,
+    remedy: 'Deploy the version that wrote it, or a newer one.',
+  },
+  'storage.migration.failed': {
+    severity: 'critical',
+    words: () => 'What an object stored could not be brought to the form of this version, so it changes nothing of it',
+    remedy: 'Look at the error in the log of the Worker, and go back to the version before.',
   },
   'session.effect.given_up': {
     severity: 'error',
