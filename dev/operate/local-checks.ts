@@ -1,7 +1,7 @@
 /** What only the machine of an operator can tell of a deployment: login, stored secrets, what is in the files here, newest versions. */
 import * as z from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
-import { bad, type Finding, good, skipped, type WorkerReport, warn } from '../../src/protocol/doctor.ts';
+import { bad, type Finding, good, isStored, skipped, type WorkerReport, warn } from '../../src/protocol/doctor.ts';
 import type { Configuration } from './configuration.ts';
 import type { Host } from './wrangler.ts';
 
@@ -54,7 +54,8 @@ export function secretFindings(host: Host, { name, requiredSecrets }: Configurat
 
 /** Whether the variables of the Worker that runs are those of the file here. */
 export function variableFinding({ variables }: Configuration, report: WorkerReport): Finding {
-  const names = [...new Set([...Object.keys(variables), ...Object.keys(report.variables)])];
+  // The Worker has usual values for what the file leaves out, and tells nothing of what may be stored.
+  const names = Object.keys(variables).filter((name) => !isStored(name));
   const differing = names.filter((name) => (variables[name] ?? '') !== (report.variables[name] ?? ''));
   if (differing.length === 0) return good('wrangler.toml', 'What runs has the variables of wrangler.toml here');
   return warn(

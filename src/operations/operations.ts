@@ -129,10 +129,9 @@ export class Operations extends DurableObject<Env> {
    */
   tracedUntil(now: number, most: number): number {
     const known = z.number().safeParse(this.ctx.storage.kv.get(TRACED)).data;
-    if (known !== undefined && known >= now - most) return known;
-    const until = known === undefined ? now : now - most;
-    this.ctx.storage.kv.put(TRACED, until);
-    return until;
+    if (known !== undefined) return Math.max(known, now - most);
+    this.ctx.storage.kv.put(TRACED, now);
+    return now;
   }
 
   /** A trace was sent. @param uploadedAt when its archive was stored, ms */

@@ -58,3 +58,19 @@ export function summaryOf(findings: readonly Finding[]): string {
   ];
   return parts.filter((part) => part !== false).join(', ');
 }
+
+/** Secrets of a deployment: no report has their values. */
+export const SECRET_NAMES: readonly string[] = [
+  ...['LINEAR_WEBHOOK_SECRET', 'LINEAR_CLIENT_ID', 'LINEAR_CLIENT_SECRET'],
+  ...['ENCRYPTION_KEY', 'ENCRYPTION_KEY_NEXT', 'ENCRYPTION_KEY_OLD'],
+  ...['ADMIN_TOKEN', 'ACCESS_PASSWORD', 'METRICS_TOKEN', 'SANDBOX_ENDPOINT_SECRET', 'GITHUB_APP_PRIVATE_KEY'],
+  ...['CLAUDE_CODE_OAUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKENS', 'ANTHROPIC_API_KEY'],
+  ...['ALERT_SLACK_URL', 'ALERT_PAGERDUTY_KEY', 'ALERT_WEBHOOK_SECRET', 'HEARTBEAT_URL', 'OTLP_HEADERS'],
+];
+/** Says who may sign in: stored like secrets, since wrangler.toml is often public. */
+const STORED_NAMES: readonly string[] = ['SIGN_IN', 'OWNERS', 'ACCESS_TEAM_DOMAIN', 'ACCESS_AUDIENCE'];
+
+/** Whether a name is of something that is stored with the deployment (`wrangler secret put`), and not in its file. */
+export function isStored(name: string): boolean {
+  return SECRET_NAMES.includes(name) || STORED_NAMES.includes(name);
+}

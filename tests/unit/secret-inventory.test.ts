@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { deploymentSecrets } from '../../src/gateway/secrets/known-secrets.ts';
+import { SECRET_NAMES } from '../../src/protocol/doctor.ts';
 import { valid } from './support/variables.ts';
 
 const document = (name: string) => readFileSync(join(import.meta.dirname, '../../docs', name), 'utf8');
@@ -53,7 +54,10 @@ function plantedFor(name: string): { value: string; part: string } {
 describe('a secret of the deployment', () => {
   const secrets = LISTED.filter((name) => !PUBLIC.includes(name));
 
-  it('is listed', () => expect(secrets.length).toBeGreaterThan(15));
+  it('is listed, and the same are kept out of what the doctor reports', () => {
+    expect(secrets.length).toBeGreaterThan(15);
+    expect(SECRET_NAMES.toSorted()).toEqual(LISTED.toSorted());
+  });
 
   it.each(secrets)('%s is among what no session may carry out, and in the inventory with how it is rotated', (name) => {
     const { value, part } = plantedFor(name);

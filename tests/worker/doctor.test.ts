@@ -78,7 +78,14 @@ describe('a deployment that lacks nothing', () => {
     await installed();
     await operationsOf(env).noteWebhooks({ goodAt: Date.now(), faults: [], types: ['AgentSessionEvent', 'Issue'] });
     await operationsOf(env).watched([], []);
-    const response = await ask({ ALERT_SLACK_URL: 'https://hooks.slack.com/services/slack-secret' });
+    const response = await ask({
+      ALERT_SLACK_URL: 'https://hooks.slack.com/services/slack-secret',
+      HEARTBEAT_URL: 'https://heartbeat.example/heartbeat-secret',
+      OTLP_ENDPOINT: 'https://otlp.example',
+      OTLP_HEADERS: 'x-honeycomb-team=otlp-secret',
+      OWNERS: 'ada@acme.example',
+      FOREIGN_TOKEN: 'foreign-secret',
+    });
     const text = await response.text();
     const report: WorkerReport = JSON.parse(text);
     expect(report.findings.filter(({ verdict }) => verdict !== 'good')).toEqual([]);
@@ -90,7 +97,15 @@ describe('a deployment that lacks nothing', () => {
     for (const name of [...others, 'claude default', 'sandbox']) expect(names).toContain(name);
     expect(report.variables).toMatchObject({ ENVIRONMENT: 'local', CLAUDE_MODEL: 'sonnet' });
     const secrets = [env.ADMIN_TOKEN, env.ENCRYPTION_KEY, env.LINEAR_CLIENT_SECRET, env.ACCESS_PASSWORD];
-    for (const secret of [...secrets, env.LINEAR_CLIENT_ID, 'git-password-of-acme', 'lin_oauth_of_acme']) {
+    const addresses = ['slack-secret', 'heartbeat-secret', 'otlp-secret', 'ada@acme.example', 'foreign-secret'];
+    expect(report.variables).toMatchObject({ OTLP_ENDPOINT: 'https://otlp.example' });
+    for (const secret of [
+      ...secrets,
+      ...addresses,
+      env.LINEAR_CLIENT_ID,
+      'git-password-of-acme',
+      'lin_oauth_of_acme',
+    ]) {
       expect(text).not.toContain(secret);
     }
   });
@@ -117,6 +132,13 @@ describe('the doctor', () => {
       }),
     );
     expect(found).toContainEqual(expect.objectContaining({ name: 'database', verdict: 'good' }));
+  });
+
+  it('says of an address that is a secret, and of how people sign in, that they are stored', async () => {
+    const found = await findings({ HEARTBEAT_URL: 'no address', SIGN_IN: 'by magic' });
+    for (const name of ['HEARTBEAT_URL', 'SIGN_IN']) {
+      expect(found).toContainEqual(expect.objectContaining({ remedy: `Store it: npx wrangler secret put ${name}` }));
+    }
   });
 
   it('names a variable that is set and changes nothing', async () => {

@@ -1,11 +1,12 @@
 /** Traces of turns on their way to a collector. */
+import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { operationsOf } from '../../src/operations/operations.ts';
 import { exportTurns } from '../../src/operations/traces/export.ts';
 import { indexSession, openDatabase } from '../../src/store/database.ts';
-import { putTurnLog } from '../../src/store/logs.ts';
+import { putTurnLog, sessionPrefix } from '../../src/store/logs.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
@@ -82,6 +83,53 @@ it('a collector that refuses the credential gets the traces once it is put right
   status = 200;
   expect(await send()).toBe(0);
   expect(await operationsOf(env).tracedUntil(Date.now(), MINUTE)).toBeGreaterThan(real);
+});
+
+it('an archive that cannot be read keeps none from being sent that was stored after it', async () => {
+  await operationsOf(env).noteTraced(Date.now());
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await archive(5);
+  const { objects } = await env.LOGS.list({ prefix: `${sessionPrefix(session)}/turn-` });
+  const broken = objects.find(({ key }) => /turn-0*5\.jsonl/.test(key));
+  await env.LOGS.put(broken?.key ?? '', 'no archive');
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await archive(6);
+  vi.useFakeTimers({ now: Date.now() + 2 * MINUTE, toFake: ['Date'] });
+  await send();
+  expect(sent).toHaveLength(1);
+  sent = [];
+  expect(await send()).toBe(0);
+});
+
+it('turns that were archived in the same millisecond are all sent, also if the collector goes away between them', async () => {
+  await operationsOf(env).noteTraced(Date.now());
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const turn of [7, 8, 9]) await archive(turn);
+  const uploaded = new Date();
+  const LOGS = {
+    get: env.LOGS.get.bind(env.LOGS),
+    list: async (options: R2ListOptions) => {
+      const { objects } = await env.LOGS.list(options);
+      return { objects: objects.filter(({ key }) => /turn-0*[789]\./.test(key)).map(({ key }) => ({ key, uploaded })) };
+    },
+  } as unknown as R2Bucket;
+  vi.useFakeTimers({ now: Date.now() + 2 * MINUTE, toFake: ['Date'] });
+  const statuses = [200, 503, 200, 200, 200];
+  vi.mocked(fetch).mockImplementation(async () => new Response('{}', { status: statuses.shift() ?? 200 }));
+  const same = { ...bindings, LOGS } as Env;
+  expect(await exportTurns(same, readConfig(same), db)).toBe(1);
+  expect(await exportTurns(same, readConfig(same), db)).toBe(3);
+  expect(await exportTurns(same, readConfig(same), db)).toBe(0);
+});
+
+it('nothing is stored while a collector is away for longer than traces are kept', async () => {
+  const now = Date.now() + 90 * 60 * MINUTE;
+  const stored = () =>
+    runInDurableObject(operationsOf(env), (_object, { storage }) => JSON.stringify([...storage.kv.list()]));
+  await operationsOf(env).tracedUntil(Date.now(), MINUTE);
+  const before = await stored();
+  expect(await operationsOf(env).tracedUntil(now, MINUTE)).toBe(now - MINUTE);
+  expect(await stored()).toBe(before);
 });
 
 it('nothing is looked for if there is no collector', async () => {

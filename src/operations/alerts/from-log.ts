@@ -63,7 +63,7 @@ const TELLINGS: Record<string, Telling> = {
   },
   'alert.sign_in.attempts': {
     severity: 'warning',
-    // Not by the address: whoever has many of them would have people told as often.
+    // Not by the address: somebody who has many of them would have people told as often.
     words: () =>
       'Somebody was refused at signing in thirty times in half an hour; their address is kept out for as long',
     remedy: 'If it goes on from many addresses, put Cloudflare Access in front (docs/sign-in.md).',

@@ -1,7 +1,7 @@
 /** What every deployment consists of: variables and secrets, bindings, database, bucket, clock. */
 import { type Config, ConfigError, readConfig } from '../../config.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { bad, type Finding, good, skipped, warn } from '../../protocol/doctor.ts';
+import { bad, type Finding, good, isStored, skipped, warn } from '../../protocol/doctor.ts';
 import { openDatabase } from '../../store/database.ts';
 import { stateOfDatabase } from '../../store/database-check.ts';
 
@@ -35,9 +35,7 @@ export function configurationFindings(env: Env): Finding[] {
 /** Secrets are stored without a deploy; variables are in a file. */
 function remedyOf(problem: string): string {
   const name = /^[A-Z][A-Z_]+/.exec(problem)?.[0] ?? '';
-  return /SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name)
-    ? `Store it: npx wrangler secret put ${name}`
-    : 'Correct wrangler.toml and run npm run deploy.';
+  return isStored(name) ? `Store it: npx wrangler secret put ${name}` : 'Correct wrangler.toml and run npm run deploy.';
 }
 
 /** Whether the Worker was deployed with all bindings of wrangler.toml. */

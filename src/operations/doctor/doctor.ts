@@ -3,7 +3,7 @@ import { type Config, ConfigError, readConfig } from '../../config.ts';
 import { asError, messageOf } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
-import { bad, type Finding, skipped, type WorkerReport, warn } from '../../protocol/doctor.ts';
+import { bad, type Finding, isStored, skipped, type WorkerReport, warn } from '../../protocol/doctor.ts';
 import {
   type Database,
   listRepositories,
@@ -144,11 +144,13 @@ async function look(name: string, check: Look, limitMs = CHECK_LIMIT_MS): Promis
 
 const STATUS = 'Run the doctor again; if it stays, look at the log of the Worker and at cloudflarestatus.com.';
 
-/** Variables as wrangler.toml names them; what may be a secret is left out. */
+/** Variables as wrangler.toml names them. What is stored is left out, and what somebody else's binding looks like a secret by its name. */
 function variablesOf(env: Env): Record<string, string> {
-  const isPlain = ([name, value]: [string, unknown]) =>
-    typeof value === 'string' && /^[A-Z][A-Z0-9_]+$/.test(name) && !/SECRET|KEY|TOKEN|PASSWORD|CLIENT_ID/.test(name);
-  const kept = Object.entries(env).filter((entry) => isPlain(entry) || PLAIN_ADDRESSES.includes(entry[0]));
+  const isPlain = (name: string) =>
+    PLAIN_ADDRESSES.includes(name) || (!isStored(name) && !/SECRET|KEY|TOKEN|PASSWORD/.test(name));
+  const kept = Object.entries(env).filter(
+    ([name, value]: [string, unknown]) => typeof value === 'string' && /^[A-Z][A-Z0-9_]+$/.test(name) && isPlain(name),
+  );
   return Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
 }
 

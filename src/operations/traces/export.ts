@@ -41,13 +41,15 @@ export async function exportTurns(env: Env, config: Config, database: Database):
   const operations = operationsOf(env);
   const since = await operations.tracedUntil(now, GIVE_UP_MS);
   let sent = 0;
-  for (const { row, turn, uploadedAt } of await archivedSince(env, database, since, now - SETTLED_MS)) {
-    const entries = await entriesOf(env, row.id, turn);
+  const archived = await archivedSince(env, database, since, now - SETTLED_MS);
+  for (const [index, { row, turn, uploadedAt }] of archived.entries()) {
+    const entries = await readableEntries(env, row.id, turn);
     const traceId = (await sha256(`${row.id} ${turn}`)).slice(0, 32);
     const { id: session, workspaceId: workspace, ...names } = row;
     const trace = traceOf({ traceId, session, workspace, turn, ...names, version: env.VERSION?.tag ?? '' }, entries);
     if (trace !== null && !(await send(otlp, JSON.stringify(trace)))) break;
-    await operations.noteTraced(uploadedAt);
+    // Several may have been stored in the same millisecond: they are done together.
+    if (archived[index + 1]?.uploadedAt !== uploadedAt) await operations.noteTraced(uploadedAt);
     sent += 1;
   }
   return sent;
@@ -76,7 +78,19 @@ async function archivedSince(env: Env, database: Database, since: number, until:
         found.push({ row, turn: Number(turn), uploadedAt });
     }
   }
-  return found.toSorted((a, b) => a.uploadedAt - b.uploadedAt).slice(0, MOST_TURNS);
+  const sorted = found.toSorted((a, b) => a.uploadedAt - b.uploadedAt);
+  const last = sorted[MOST_TURNS - 1]?.uploadedAt ?? until;
+  return sorted.filter((each) => each.uploadedAt <= last);
+}
+
+/** Entries of a turn; none of an archive that cannot be read, so that those after it are sent. */
+async function readableEntries(env: Env, session: string, turn: number): Promise<JournalEntry[]> {
+  try {
+    return await entriesOf(env, session, turn);
+  } catch (error) {
+    log('operations.trace_archive.failed', { session, turn, error: asError(error) });
+    return [];
+  }
 }
 
 async function entriesOf(env: Env, session: string, turn: number): Promise<JournalEntry[]> {
