@@ -19,7 +19,8 @@ import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
 /**
  * Makes the repository again where it is broken.
  * @param isSuspect something of it could not be read: then it is broken as well where objects of the work are missing or damaged
- * @returns whether it was: false if nothing is wrong, or there is no checkpoint to make it from. Never throws what passes
+ * @returns whether it was: false if nothing is wrong, or there is no checkpoint to make it from
+ * @throws GitError if git cannot tell: it was killed, or had no memory
  */
 export async function repairRepository(context: IncarnationContext, isSuspect = false): Promise<boolean> {
   const { plan, paths } = context;
@@ -45,19 +46,21 @@ export async function repairRepository(context: IncarnationContext, isSuspect = 
       return false;
     }
     const state = isGone ? 'missing' : 'damaged';
-    const text = `The repository in the worktree (.git) was ${state}. Cyrus recreated it from the last checkpoint; the files are unchanged.`;
+    const text = `The repository in the worktree (.git) was ${state}. Cyrus recreated it from the last checkpoint; the files are unchanged. Other local branches and stashes were not kept.`;
     context.emit({ type: 'notice', text });
     return true;
   });
 }
 
 /** Another repository than the session's, or none. One that merely lacks what it knew of the host gets that again. */
-async function isBroken({ plan, isOver }: IncarnationContext): Promise<boolean> {
+async function isBroken(context: IncarnationContext): Promise<boolean> {
+  const { plan } = context;
   const resolves = (name: string) =>
     git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], inWorktree(plan)).then(
       () => true,
       (error: unknown) => {
-        if (error instanceof GitError && !isOver) return false;
+        // With 1 it says that the name leads to no commit.
+        if (error instanceof GitError && !context.isOver && (error.code === 1 || tellsOfDamage(error))) return false;
         throw error;
       },
     );
@@ -68,10 +71,19 @@ async function isBroken({ plan, isOver }: IncarnationContext): Promise<boolean> 
   return false;
 }
 
+/** What git complains of when the machine has no room for it, which says nothing of the repository. */
+const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
+
+/** Whether git itself gave up on what it read: one that was killed, took too long or had no memory has not told. */
+function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
+  return code === 128 && !timedOut && !NO_ROOM.test(stderr);
+}
+
 const LOOK_TIMEOUT_MS = 60_000;
 
 /** Whether an object of the work is not there or cannot be read: of HEAD's own files and the base's, or of a commit that no fetched branch has. */
-async function lacksObjects({ plan, isOver }: IncarnationContext): Promise<boolean> {
+async function lacksObjects(context: IncarnationContext): Promise<boolean> {
+  const { plan } = context;
   const options = { ...inWorktree(plan), timeoutMs: LOOK_TIMEOUT_MS };
   const walks = [
     ['--no-walk', 'HEAD', `refs/remotes/origin/${plan.baseBranch}`],
@@ -81,9 +93,8 @@ async function lacksObjects({ plan, isOver }: IncarnationContext): Promise<boole
     try {
       await git(['rev-list', '--objects', '--quiet', ...walk], options);
     } catch (error) {
-      if (!(error instanceof GitError) || isOver) throw error;
-      // What takes too long is not known to be damaged.
-      return !error.timedOut;
+      if (!(error instanceof GitError) || context.isOver) throw error;
+      return tellsOfDamage(error);
     }
   }
   return false;

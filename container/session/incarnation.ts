@@ -220,7 +220,7 @@ export class Incarnation {
     const isRestored = context.record.baseCommit === null && context.start.restore !== undefined;
     const isKept =
       context.record.baseCommit !== null &&
-      ((await this.#isWorktreeWhole()) || ((await repairRepository(context)) && (await this.#isWorktreeWhole())));
+      ((await this.#isWorktreeWhole()) || ((await this.#isRepaired()) && (await this.#isWorktreeWhole())));
     // The end of a life cuts its gits off, so that the worktree only seems to be broken.
     if (context.isOver) return;
     if (!isKept) await prepare(context);
@@ -260,6 +260,16 @@ export class Incarnation {
     await journal.flushed();
     commands.answered(open);
     commands.dropped([...waiting, ...stops]);
+  }
+
+  async #isRepaired(): Promise<boolean> {
+    try {
+      return await repairRepository(this.#context);
+    } catch (error) {
+      // Whether it is broken cannot be told now; the preparation takes up what is there.
+      if (error instanceof GitError) return false;
+      throw error;
+    }
   }
 
   async #isWorktreeWhole(): Promise<boolean> {

@@ -338,7 +338,9 @@ export class Saving {
       if (!(error instanceof GitError)) throw error;
       const problem = `The branch could not be read for saving: ${error.message.slice(0, 300)}`;
       const nothing = { commits: [], files: [], newCommits: 0, pushed: false, patchBytes: null };
-      return { ...nothing, problems: [problem], advice: [], retry: false, stale: false, unreadable: true };
+      // What takes too long or is too much is no damage.
+      const unreadable = !error.timedOut && !error.tooLarge;
+      return { ...nothing, problems: [problem], advice: [], retry: false, stale: false, unreadable };
     }
   }
 

@@ -1,5 +1,8 @@
 /** The repository in the worktree is damaged, by Claude or what it ran, in all the ways in which that is done. */
 import { execFileSync } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 
@@ -58,4 +61,55 @@ test.each(WAYS)('what Claude did is saved, before and after, though %s', async (
   const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
   expect(git('ls-tree', '-r', '--name-only', 'HEAD')).toContain('deep/one');
   expect(git('status', '--porcelain')).toBe('');
+});
+
+/** The server's git looks at the worktree's HEAD and comes to nothing, as often as is said in a file. */
+async function withFailingGit(how: string, test: (failures: (count: number) => Promise<void>) => Promise<void>) {
+  const path = process.env.PATH;
+  const folder = await mkdtemp(join(tmpdir(), 'cyrus-failing-git-'));
+  const real = execFileSync('which', ['git'], { encoding: 'utf8' }).trim();
+  const left = join(folder, 'left');
+  const script = `#!/bin/sh
+case "$*" in *"rev-parse --verify --quiet HEAD^{commit}"*)
+  n=$(cat '${left}' 2>/dev/null || echo 0)
+  if [ "$n" -gt 0 ]; then echo $((n - 1)) > '${left}'; ${how}; fi;;
+esac
+exec '${real}' "$@"
+`;
+  await writeFile(join(folder, 'git'), script);
+  await chmod(join(folder, 'git'), 0o755);
+  process.env.PATH = `${folder}:${path}`;
+  try {
+    await test((count) => writeFile(left, String(count)));
+  } finally {
+    process.env.PATH = path;
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+test.each([
+  ['is killed', 'kill -9 $$'],
+  ['has no memory', 'echo "fatal: Out of memory, malloc failed" >&2; exit 128'],
+])('a repository is kept with all its branches though the git that looks at it %s', async (_what, how) => {
+  await withFailingGit(how, async (failures) => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one; git add .; git commit -qm One; git branch mine'), 1);
+    const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
+    await eventually(
+      () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
+      'the checkpoint',
+    );
+    await failures(1_000);
+    await stage.prompt('shop-1', run('echo two > two'), 2);
+    await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+    await failures(0);
+    await stage.prompt('shop-1', run('echo three > three'), 3);
+    const saved = await stage.event('saved', ({ turn }) => turn === 3, 60_000);
+    expect(saved.pushed).toBe(true);
+    expect(stage.eventsOf('notice').map(({ text }) => text)).not.toContainEqual(expect.stringContaining('recreated'));
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
+    expect(git('rev-parse', 'mine').trim()).toBe(first.head);
+    expect(git('ls-tree', '-r', '--name-only', 'HEAD')).toMatch(/^one$[\s\S]*^three$[\s\S]*^two$/m);
+  });
 });
