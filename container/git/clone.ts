@@ -14,6 +14,9 @@ const ORIGIN = 'refs/remotes/origin/';
 /** Some hundred thousand commits, and a few folders: a session may have written these files. */
 const MAX_SHALLOW_BYTES = 16 * 1024 * 1024;
 const MAX_ALTERNATES_BYTES = 64 * 1024;
+/** A host's history is cut at fewer commits; what is longer was written by somebody else, and stays as it is. */
+const MOST_SHALLOW = 10_000;
+const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** A ref as the mirror has it. */
 interface MirrorRef {
@@ -174,11 +177,11 @@ async function deepen(plan: WorkspacePlan): Promise<void> {
   const gitDir = await commonDirectory(plan);
   const shallow = await shallowFile(gitDir);
   if (shallow === null) return;
-  const left: string[] = [];
-  for (const commit of shallow.split('\n').filter((line) => line !== '')) {
-    const isInMirror = await gitSays(['cat-file', '-e', `${commit}^{commit}`], inMirror(plan)).catch(() => false);
-    if (!isInMirror) left.push(commit);
-  }
+  const commits = shallow.split('\n').filter((line) => line !== '');
+  if (commits.length > MOST_SHALLOW) return;
+  const known = await commitsOfMirror(plan, commits);
+  const left = commits.filter((commit) => !known.has(commit));
+  if (commits.length > 0 && left.length === commits.length) return;
   const file = join(gitDir, 'shallow');
   // Git's own lock of this file.
   const lock = await writeFile(`${file}.lock`, left.map((commit) => `${commit}\n`).join(''), { flag: 'wx' }).then(
@@ -191,6 +194,28 @@ async function deepen(plan: WorkspacePlan): Promise<void> {
     await rm(file, { force: true });
     await rm(`${file}.lock`, { force: true });
   }
+}
+
+/** Which of these commits the mirror has, by one git for all of them; none if it cannot tell. */
+async function commitsOfMirror(plan: WorkspacePlan, commits: string[]): Promise<Set<string>> {
+  const input = commits
+    .filter((commit) => COMMIT_ID.test(commit))
+    .map((commit) => `${commit}\n`)
+    .join('');
+  if (input === '') return new Set();
+  const options = { ...inMirror(plan), input };
+  const told = await git(['cat-file', '--batch-check=%(objectname) %(objecttype)'], options).catch((error: unknown) => {
+    if (!(error instanceof GitError)) throw error;
+    log('git.shallow.unreadable', { error });
+    return '';
+  });
+  const isCommit = (line: string) => line.endsWith(' commit');
+  return new Set(
+    told
+      .split('\n')
+      .filter(isCommit)
+      .map((line) => line.slice(0, line.indexOf(' '))),
+  );
 }
 
 /** The base branch, the session's branch and the tags, as the mirror has them. */
