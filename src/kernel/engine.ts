@@ -201,7 +201,8 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
     if (failure.kind === 'terminal' && together.length > 1) {
       // One of them is refused, or was done by an attempt that was cut off: each by itself tells which.
       this.#shell.report({ kind: 'effects-separated', effects, reason: message });
-      this.#outbox.separate(together, message, this.#platform.now());
+      // What was cancelled meanwhile is pointless now.
+      this.#outbox.separate(this.#outbox.dropCancelled(together), message, this.#platform.now());
       return;
     }
     const attempts = Math.max(...together.map((pending) => pending.attempts));
@@ -225,9 +226,7 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
   #retry(again: Pending<Effect>[], failure: Extract<Failure, { kind: 'retryable' }>): void {
     const { message, cause, reason, retryAt } = failure;
     const failed = { error: message, cause, notBefore: retryAt };
-    // What was cancelled meanwhile is pointless now.
-    this.#outbox.remove(again.filter(({ isCancelled }) => isCancelled));
-    const wanted = again.filter(({ isCancelled }) => !isCancelled);
+    const wanted = this.#outbox.dropCancelled(again);
     this.#outbox.retry(wanted, failed, this.#platform.now(), this.#platform.random());
     this.#reached('after-retry');
     if (reason === undefined) return;

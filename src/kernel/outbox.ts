@@ -64,9 +64,14 @@ export class Outbox<Effect extends object> {
    * under way is due after a short wait, which grows if the program ended each time.
    */
   load(now: number): void {
+    const stored = this.#sql
+      .exec<Row>('SELECT id, effect, attempts, next_at, last_error FROM outbox ORDER BY id')
+      .toArray();
+    const cancelled = this.#cancelledUnderWay(new Set(stored.map(({ id }) => id)));
     this.clear();
-    const rows = this.#sql.exec<Row>('SELECT id, effect, attempts, next_at, last_error FROM outbox ORDER BY id');
-    for (const { id, effect: json, attempts, next_at, last_error } of rows) {
+    // They were asked for before anything that is in their lanes now.
+    for (const pending of cancelled) this.#keep(pending);
+    for (const { id, effect: json, attempts, next_at, last_error } of stored) {
       // One of a newer version stays where it is, for that version to carry out.
       this.#lastId = Math.max(this.#lastId, id);
       const effect = this.#rules.read(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
@@ -82,6 +87,13 @@ export class Outbox<Effect extends object> {
       const known = { id, effect: effect.value, nextAt, isAlone: interruptions > 1, isInPieces: json === IN_PIECES };
       this.#keep({ ...known, ...tried });
     }
+  }
+
+  /** What is carried out though it was cancelled. The cancellation of what has a row was rolled back. */
+  #cancelledUnderWay(stored: ReadonlySet<number>): Pending<Effect>[] {
+    const isMeant = ({ id, isCancelled, isUnstored }: Pending<Effect>) =>
+      isCancelled === true && !isUnstored && this.#leased.has(id) && !stored.has(id);
+    return [...this.#lanes.values()].flatMap((lane) => lane.filter(isMeant));
   }
 
   /** Forgets what is in memory, if nothing is stored. */
@@ -140,10 +152,10 @@ export class Outbox<Effect extends object> {
     );
   }
 
-  /** True when what waits last in its lane does the same. */
+  /** True when what waits last in its lane does the same, and is not cancelled. */
   #isWaiting(effect: Effect): boolean {
-    const last = this.#lanes.get(this.#rules.laneOf(effect))?.at(-1)?.effect;
-    return last !== undefined && this.#rules.isCovered(effect, last);
+    const last = this.#lanes.get(this.#rules.laneOf(effect))?.at(-1);
+    return last !== undefined && !last.isCancelled && this.#rules.isCovered(effect, last.effect);
   }
 
   #keep(pending: Pending<Effect>): void {
@@ -156,7 +168,8 @@ export class Outbox<Effect extends object> {
 
   /**
    * Removes the effects of a lane. What is being carried out right now has an outcome all the same, but no other attempt, neither
-   * in this life nor in the next one.
+   * in this life nor in the next one; until then what is added to the lane waits. Refused together with others, it has no outcome:
+   * which of them was meant is found out by another attempt. To be called inside of a transaction.
    */
   cancel(lane: string): void {
     const all = this.#lanes.get(lane) ?? [];
@@ -264,6 +277,19 @@ export class Outbox<Effect extends object> {
   /** True while the effect is still wanted; false once it was removed. */
   has(pending: Pending<Effect>): boolean {
     return this.#find(pending) !== undefined;
+  }
+
+  /** Removes what was cancelled while it was carried out. @returns the rest, which is to be tried again */
+  dropCancelled(tried: Pending<Effect>[]): Pending<Effect>[] {
+    const wanted = tried.filter((pending) => !this.#isCancelled(pending));
+    this.#remove(tried.filter((pending) => !wanted.includes(pending)));
+    return wanted;
+  }
+
+  /** As it is in memory now: a cancellation may have been rolled back, and what was read again is another object. */
+  #isCancelled(pending: Pending<Effect>): boolean {
+    const known = this.#find(pending);
+    return known === undefined || known.isCancelled === true;
   }
 
   #find({ id, effect }: Pending<Effect>): Pending<Effect> | undefined {

@@ -125,6 +125,8 @@ export class Courier implements World {
   isHeld: (letter: Letter) => boolean = () => false;
   /** Where the program ends next; null: nowhere. */
   crashAt: CrashPoint | null = null;
+  /** Where a transaction cannot be stored next; null: nowhere. The program goes on. */
+  throwAt: CrashPoint | null = null;
   /** Writing fails so often. */
   failWrites = 0;
   lives = 0;
@@ -158,6 +160,10 @@ export class Courier implements World {
   }
 
   #endsAt(point: CrashPoint): boolean {
+    if (this.throwAt === point) {
+      this.throwAt = null;
+      throw new Error('the storage is full');
+    }
     if (this.crashAt !== point) return false;
     this.crashAt = null;
     return true;

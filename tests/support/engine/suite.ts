@@ -166,6 +166,65 @@ export function engineSuite(place: string, inPlace: (test: (disk: Disk) => Promi
     );
 
     it(
+      'under way is tried again if it was cancelled by an event that could not be stored',
+      withCourier(async (courier) => {
+        const attempt = Promise.withResolvers<void>();
+        courier.wait = attempt.promise;
+        courier.answer = () => (courier.attempts.length === 1 ? passing(AWAY) : undefined);
+        void courier.hand([letter('a')]);
+        courier.wait = null;
+        courier.throwAt = 'before-commit';
+        await expect(courier.hand([letter('b')], { cancelled: ['north'] })).rejects.toThrow('the storage is full');
+        attempt.resolve();
+        await courier.life.idle();
+        await courier.pass(MINUTE_MS);
+        expect(courier.attempts).toEqual([['a'], ['a']]);
+        expect(courier.log).toEqual(['delivered a']);
+      }),
+    );
+
+    it(
+      'under way while its lane is cancelled keeps its place and its outcome, though an event after that cannot be stored',
+      withCourier(async (courier) => {
+        const attempt = Promise.withResolvers<void>();
+        courier.wait = attempt.promise;
+        void courier.hand([letter('a')]);
+        courier.wait = null;
+        void courier.hand([letter('b')], { cancelled: ['north'] });
+        courier.failWrites = 1;
+        await expect(courier.hand([letter('c', { road: 'south' })])).rejects.toThrow('the storage is full');
+        void courier.hand([letter('d')]);
+        expect(courier.attempts).toEqual([['a']]);
+        attempt.resolve();
+        await courier.life.idle();
+        await courier.pass(MINUTE_MS);
+        expect(courier.log).toEqual(['delivered a', 'delivered b', 'delivered d']);
+      }),
+    );
+
+    it(
+      'that was cancelled while it is under way does not stand for one that is asked for after that',
+      withCourier(async (courier) => {
+        const attempt = Promise.withResolvers<void>();
+        courier.wait = attempt.promise;
+        let isFirst = true;
+        courier.answer = ([first]) => {
+          if (first?.id !== 'a' || !isFirst) return undefined;
+          isFirst = false;
+          return passing(AWAY);
+        };
+        void courier.hand([letter('a')]);
+        courier.wait = null;
+        void courier.hand([letter('b', { road: 'south' }), letter('a')], { cancelled: ['north'] });
+        attempt.resolve();
+        await courier.life.idle();
+        await courier.pass(MINUTE_MS);
+        expect(courier.attempts).toEqual([['a'], ['b'], ['a']]);
+        expect(courier.log).toEqual(['delivered b', 'delivered a']);
+      }),
+    );
+
+    it(
       'waits while it is held, and is looked at again every minute though nobody says that it is not any more',
       withCourier(async (courier) => {
         courier.isHeld = ({ id }) => id === 'a';
@@ -247,6 +306,23 @@ export function engineSuite(place: string, inPlace: (test: (disk: Disk) => Promi
         await courier.pass(MINUTE_MS);
         expect(courier.attempts).toEqual([['s0', 's1', 's2'], ['s0'], ['s1'], ['s2']]);
         expect(courier.log).toEqual(['delivered s0', 'lost s1 after 1: no such address', 'delivered s2']);
+      }),
+    );
+
+    it(
+      'are not tried again if they are refused together after they were cancelled',
+      withCourier(async (courier) => {
+        const attempt = Promise.withResolvers<void>();
+        courier.wait = attempt.promise;
+        courier.answer = ([first]) => (first?.id === 's0' ? terminal('no such address') : undefined);
+        void courier.hand(gathered(2).map((one) => ({ ...one, dueAt: NOW })));
+        courier.wait = null;
+        void courier.hand([letter('c')], { cancelled: ['north'] });
+        attempt.resolve();
+        await courier.life.idle();
+        await courier.pass(MINUTE_MS);
+        expect(courier.attempts).toEqual([['s0', 's1'], ['c']]);
+        expect(courier.log).toEqual(['delivered c']);
       }),
     );
 
