@@ -1,12 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { renderBody, updatedBody } from '../../src/github/pull-request-text.ts';
 import { closedMarkdown, cutMarkdown } from '../../src/protocol/text/cut-markdown.ts';
-import { openFence } from '../../src/protocol/text/markdown-code.ts';
+import { openFence, splitCode } from '../../src/protocol/text/markdown-code.ts';
 import { addContext, contextText } from '../../src/session/lifecycle/issue-context.ts';
 import { safeBody } from '../../src/session/lifecycle/narration/safe-text.ts';
 import { Random } from './support/random.ts';
 
 const lines = (count: number) => Array.from({ length: count }, (_, n) => `const line${n} = ${n};`).join('\n');
+
+/** How many folded sections a text leaves open. */
+function openFolds(text: string): number {
+  const prose = splitCode(text, { nested: false, acrossLines: false }).filter(({ isCode }) => !isCode);
+  const tags = prose.flatMap(({ text: part }) => part.match(/<\/?details>/g) ?? []);
+  return tags.reduce((open, tag) => (tag === '<details>' ? open + 1 : Math.max(0, open - 1)), 0);
+}
 
 describe('Markdown that is cut', () => {
   it('closes the code block in which it is cut, by a fence as long as the one that opened it', () => {
@@ -30,6 +37,9 @@ describe('Markdown that is cut', () => {
     expect(cut.length).toBeLessThanOrEqual(300);
     expect(cut.endsWith('\n\n</details>')).toBe(true);
     expect(closedMarkdown('Write `<details>` around it.')).toBe('Write `<details>` around it.');
+    // An end without a beginning closes nothing that begins after it.
+    expect(closedMarkdown('</details>\n\n<details>\n\nx')).toBe('</details>\n\n<details>\n\nx\n\n</details>');
+    expect(closedMarkdown('<DETAILS open>\n\nx</Details >')).toBe('<DETAILS open>\n\nx</Details >');
   });
 
   it('fits also where the fence is longer than what may be kept', () => {
@@ -60,6 +70,7 @@ describe('Markdown that is cut', () => {
       const cut = cutMarkdown(text, max);
       expect(cut.length, JSON.stringify(text)).toBeLessThanOrEqual(max);
       expect(openFence(cut), JSON.stringify(cut)).toBeNull();
+      expect(openFolds(cut), JSON.stringify(cut)).toBe(0);
       expect(cutMarkdown(cut, max)).toBe(cut);
       expect(cut.isWellFormed()).toBe(true);
     }

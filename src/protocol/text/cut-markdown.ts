@@ -27,7 +27,11 @@ export function closedMarkdown(text: string): string {
   const open = openFence(text);
   const closed = open === null ? text : `${text.endsWith('\n') ? text : `${text}\n`}${open.fence}`;
   const prose = splitCode(closed, { nested: false, acrossLines: false }).filter(({ isCode }) => !isCode);
-  const count = (tag: RegExp) => prose.reduce((sum, { text: part }) => sum + (part.match(tag)?.length ?? 0), 0);
-  const folds = count(/<details\b/gi) - count(/<\/details>/gi);
+  let folds = 0;
+  for (const { text: part } of prose) {
+    // One that closes nothing does not make up for one that is opened after it.
+    for (const [tag] of part.matchAll(/<(?:details\b|\/details\s*>)/gi))
+      folds = tag.startsWith('</') ? Math.max(0, folds - 1) : folds + 1;
+  }
   return folds > 0 ? `${closed}\n\n${'</details>'.repeat(folds)}` : closed;
 }
