@@ -12,7 +12,8 @@ export const findRoom: EffectDefinition<'find-room'> = {
   lane: () => 'room',
   retry,
   isSuperseded: never,
-  isCovered: never,
+  // While nobody answers it is asked for again and again; one that is asked already tells the same.
+  isCovered: (_effect, last) => last.kind === 'find-room',
   describe: () => "Checking Claude's limits",
   onDone: (step, _effect, { at }) => roomFound(step, at),
   onDelayed: nothing,
