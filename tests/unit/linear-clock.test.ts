@@ -51,6 +51,13 @@ class Skewed {
     return this.play.play({ ...asked, source: 'page', text });
   }
 
+  /** Stopped on the page so many ms ago, by this clock; the browser was offline until now. */
+  stopOnPage(late: number) {
+    const { play } = this;
+    const stop = { type: 'stop-requested', id: `stop-${play.now}`, agentSessionId: null, author: 'Ada' } as const;
+    return play.play({ ...stop, source: 'page', at: play.now - late });
+  }
+
   how() {
     return Object.fromEntries((this.play.state.closed ?? []).map(({ id, how }) => [id, how]));
   }
@@ -92,6 +99,20 @@ describe.each(DIFFERENCES.map((ms) => [inWords(ms), ms] as const))(
       skewed.play.now += 1_000;
       skewed.stop(20_000);
       expect(skewed.play.state.queue.map(({ promptId }) => promptId)).toEqual(['p2']);
+    });
+
+    it('lets a stop of the page that comes late end what was asked in Linear before it, and nothing that was asked after', () => {
+      const skewed = new Skewed(ahead);
+      const { play } = skewed;
+      play.now += MINUTE;
+      skewed.comment('p2', 'thread-1', 'And the sum');
+      play.now += 10_000;
+      const { lags, linearNow } = play.state;
+      expect(skewed.stopOnPage(25_000).some(({ kind }) => kind === 'stop-sandbox')).toBe(true);
+      expect(play.state.phase).toMatchObject({ name: 'stopping', turn: { prompts: [{ promptId: 'p1' }] } });
+      expect(play.state.queue.map(({ promptId }) => promptId)).toEqual(['p2']);
+      // It says nothing of Linear's clock.
+      expect(play.state).toMatchObject({ lags, linearNow });
     });
 
     it('takes what is written in a thread while a question is open for its answer, and what was written before for none', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { isCovered } from '../../src/session/lifecycle/effects/index.ts';
 import { aborted, init, line, result, SessionPlay, saved, text, usedUp } from './support/session-play.ts';
 
 const HOUR = 3_600_000;
@@ -66,6 +67,28 @@ describe('a limit of Claude', () => {
     play.report(init, text('I go on.'), result('Done.', [play.asked.at(-1)?.promptId ?? '']), saved(2));
     expect(play.closings('thread-1')).toHaveLength(1);
     expect(play.said('thread-1').join()).not.toContain(said);
+  });
+
+  it('is asked about once at a time, however long nobody answers', () => {
+    const play = parked();
+    const asked = [...play.effects, ...play.deadline(HOUR / 2)].filter(({ kind }) => kind === 'find-room');
+    expect(asked.length).toBeGreaterThan(1);
+    const [first, ...others] = asked;
+    expect(first && others.every((other) => isCovered(other, first))).toBe(true);
+    expect(isCovered({ kind: 'find-room' }, { kind: 'ask-place', turn: 1 })).toBe(false);
+  });
+
+  it('says who stopped the work while it waited, and that it did', () => {
+    const play = parked();
+    play.play({ type: 'stop-requested', id: 's', agentSessionId: null, author: 'Ada', source: 'page' });
+    expect(play.closings('thread-1')).toEqual([
+      expect.stringContaining("Stopped by Ada on the page while it waited for Claude's limit."),
+    ]);
+    const inThread = parked();
+    inThread.stop();
+    expect(inThread.closings('thread-1')).toEqual([
+      expect.stringContaining("Stopped while it waited for Claude's limit."),
+    ]);
   });
 
   it("of one model's own does not put the work off: it goes on with another, and waits only if it meets the limit again", () => {

@@ -48,6 +48,26 @@ describe('what somebody says on the page who signed in', () => {
     );
   });
 
+  it('is named as who stopped the work, and so is why, though the sandbox does not confirm it', () => {
+    const stop = { type: 'stop-requested', id: 's', agentSessionId: null, author: 'Ada', source: 'page' } as const;
+    const stoppedByAda = working();
+    stoppedByAda.play(stop);
+    stoppedByAda.deadline(60_000);
+    expect(stoppedByAda.state.phase.name).toBe('waiting');
+    expect(stoppedByAda.closings('thread-1')).toEqual([
+      expect.stringContaining('Stopped by Ada on the page. The sandbox did not confirm in time'),
+    ]);
+    const unassigned = working();
+    unassigned.withdraw('unassigned');
+    unassigned.deadline(60_000);
+    const [reason] = unassigned.entries.map(({ body }) => body).filter(({ kind }) => kind === 'turn-ended');
+    expect(reason).toMatchObject({
+      text: expect.stringContaining(
+        'Stopped, because the issue was unassigned from Cyrus. The sandbox did not confirm',
+      ),
+    });
+  });
+
   it('calls nobody and shows no foreign image in the thread, whatever the name and the words are', () => {
     expect(nameOnPage('Ada\n@cyrus  x')).not.toMatch(/@cyrus|\n/);
     const said = saidOnPage('Ada', `@cyrus ![x](https://evil.example/p.png)\n${'y'.repeat(5_000)}`);

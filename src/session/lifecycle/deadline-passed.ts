@@ -90,11 +90,10 @@ function howOf({ ending }: PhaseOf<'saving'>): StopKind {
   return ending.reason === 'withdrawn' ? 'withdrawn' : 'stopped';
 }
 
-/** @param found what a secret's alarm says, and where: people are told that, whatever became of the save */
-function endUnconfirmed(step: Step, how: StopKind, found: string, early: PhaseOf<'saving'>['early']): void {
+/** @param words who stopped it and why, or what a secret's alarm says: people are told that, whatever became of the save */
+function endUnconfirmed(step: Step, how: StopKind, words: string, early: PhaseOf<'saving'>['early']): void {
   const unconfirmed = 'The sandbox did not confirm in time; what was committed before is on the branch.';
-  const text = `${how === 'alarm' ? found : 'Stopped.'} ${unconfirmed}`;
-  endTurn(step, stopped(null, text, how), early);
+  endTurn(step, stopped(null, `${words} ${unconfirmed}`, how), early);
 }
 
 /** A thread in which nothing was said for long is told how things are. */

@@ -30,7 +30,7 @@ import { lookForSandbox } from './turn/turn.ts';
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
   const step = new Step(state, context);
-  if ('at' in event && event.at !== undefined) {
+  if ('at' in event && event.at !== undefined && !isOfPage(event)) {
     step.set({ linearNow: Math.max(state.linearNow ?? 0, event.at), lags: withLag(state, event.at, context.now) });
   }
   switch (event.type) {
@@ -107,6 +107,11 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   const told = tellThreads(step.state, step.notes, context);
   step.set({ ...told.change, revision: state.revision + 1, updatedAt: context.now });
   return step.transition(told.effects);
+}
+
+/** A stop of the page has a time by this clock, not by Linear's. */
+function isOfPage(event: SessionEvent): boolean {
+  return event.type === 'stop-requested' && event.source === 'page';
 }
 
 /** Who answered a question that an event closed. */

@@ -39,16 +39,18 @@ interface Stop {
 export function stopRequested(step: Step, event: EventOf<'stop-requested'>): void {
   const { id, author, source, agentSessionId: thread } = event;
   step.record({ kind: 'stop-requested', author, source });
-  noteStop(step, event.at);
+  // The page tells by our clock when it was stopped.
+  const asked = source === 'page' && event.at !== undefined ? linearTimeOf(step.state, event.at) : event.at;
+  noteStop(step, asked);
+  const at = asked ?? null;
   // Linear shows by itself who stopped there.
   const words = source === 'page' && author !== null ? `Stopped by ${nameOnPage(author)}` : 'Stopped';
   if (step.state.phase.name === 'waiting') {
-    const at = event.at ?? null;
     if (endBackground(step, { id, at, thread, author, words, how: 'stopped' })) return;
     if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
     return;
   }
-  const stop: Stop = { id, at: event.at ?? null, thread, author, words, how: 'stopped' };
+  const stop: Stop = { id, at, thread, author, words, how: 'stopped' };
   if (halt(step, stop) || thread === null) return;
   const body = 'The work that this stop was for has already ended. Requests made after it continue.';
   const turn = currentTurn(step.state);
@@ -189,18 +191,18 @@ function endBackground(step: Step, stop: Stop): boolean {
 }
 
 /**
- * Requests from Linear that arrive later, and were asked before this, are not begun. A stop of the page has no time by
- * Linear's clock but the last that was heard of, which is before it.
+ * Requests from Linear that arrive later, and were asked before this, are not begun. A stop of the page that is sent
+ * at once has no time by Linear's clock but the last that was heard of, which is before it.
  */
 function noteStop(step: Step, at: number | undefined): void {
   const { stoppedAt = 0, linearNow = 0 } = step.state;
   step.set({ stoppedAt: Math.max(stoppedAt, at ?? linearNow) });
 }
 
-/** How a turn ends that was stopped while nothing ran for it. */
+/** How a turn ends that was stopped while nothing ran for it: after "Stopped", and by whom. */
 const IDLE_WORDS = {
-  parked: "Stopped while it waited for Claude's limit.",
-  queued: 'Stopped while it waited in the queue.',
+  parked: "while it waited for Claude's limit.",
+  queued: 'while it waited in the queue.',
 };
 
 /** Stops what was asked before. @returns whether there was any of it */
@@ -250,10 +252,10 @@ function isEnding({ ending }: Extract<PhaseState, { name: 'parked' }>): boolean 
 }
 
 function idleWords(phase: PhaseState, { how, words }: Stop): string {
-  if (how !== 'stopped' || words !== 'Stopped') return `${words}.`;
-  if (phase.name === 'parked' || phase.name === 'queued') return IDLE_WORDS[phase.name];
+  if (how !== 'stopped') return `${words}.`;
+  if (phase.name === 'parked' || phase.name === 'queued') return `${words} ${IDLE_WORDS[phase.name]}`;
   const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
-  return isBeforeClaude ? 'Stopped before Claude began; nothing was changed.' : 'Stopped.';
+  return isBeforeClaude ? `${words} before Claude began; nothing was changed.` : `${words}.`;
 }
 
 /** Whether a turn was asked for by then; one that nobody asked for counts from its beginning. */
