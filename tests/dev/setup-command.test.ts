@@ -110,6 +110,18 @@ it('an empty account becomes a deployment by the commands of the documentation',
   expect(deployed).toMatchObject({ code: 0, out: expect.stringContaining(`Ready: ${address}`) });
   expect(deployed.out).toContain('npx wrangler d1 time-travel restore cyrus-db --bookmark=');
   expect(account().workers.cyrus?.versions).toHaveLength(2);
+
+  // What was chosen since is not taken back by a setup that does not say it again.
+  const file = join(project, 'wrangler.toml');
+  const chosen = readFileSync(file, 'utf8').replace(
+    'CLAUDE_CREDENTIAL = "subscription"',
+    'CLAUDE_CREDENTIAL = "api-key"',
+  );
+  writeFileSync(file, chosen);
+  const repeated = await run('setup.ts', ['--yes'], { ANTHROPIC_API_KEY: 'sk-ant-api03-of-the-test' });
+  expect(repeated).toMatchObject({ code: 0, out: expect.stringContaining('it says what you chose (done)') });
+  expect(readFileSync(file, 'utf8')).toBe(chosen);
+  expect(account().workers.cyrus?.secrets).toMatchObject({ ANTHROPIC_API_KEY: 'sk-ant-api03-of-the-test' });
 }, 240_000);
 
 it('the doctor names an address that is no deployment, and ends with 1', async () => {
