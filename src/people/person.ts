@@ -14,6 +14,8 @@ export const membershipSchema = z.object({
   isGuest: z.boolean(),
   /** The teams whose issues the person sees: their own, and the public ones unless they are a guest. */
   teamIds: z.array(z.string()),
+  /** When Linear said so, in ms, where it cannot be asked again; left out: when the sign-in was checked. */
+  saidAt: z.number().optional(),
 });
 export type LinearMembership = z.infer<typeof membershipSchema>;
 

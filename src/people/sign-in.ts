@@ -102,6 +102,15 @@ export async function personOfCookie(people: People, token: string, now: number)
 }
 
 /**
+ * Whose token it is, as far as that is needed to sign out: it holds while Linear does not say what they may see.
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function leaverOfCookie(people: People, token: string, now: number): Promise<Person | null> {
+  const found = await findSignIn(people.database, await hashOf(token), now);
+  return found?.signIn.kind === 'linear' ? toPerson(people, found.signIn, [], []) : null;
+}
+
+/**
  * Who has this email, which Cloudflare Access vouches for. What they may see is what Linear says of the one person with that email.
  * @returns `unsure` as for a token
  * @throws NotMigratedError, DatabaseError
@@ -119,12 +128,16 @@ export async function personOfEmail(
     if (signedIn === 'unsure') return signedIn;
     if (signedIn) return signedIn.person;
   }
-  const { name, memberships } = await lookUp(people, email, []);
+  const isOwner = isOwnerByEmail(people, email);
+  if (!isOwner && !isDue(tokenHash, now)) return 'unsure';
+  const { name, memberships, said } = await lookUp(people, email, [], now);
+  if (said !== 'all') remember(tokenHash, now);
+  if (said === 'nothing' && !isOwner) return 'unsure';
   const signIn: StoredSignIn = {
     ...{ tokenHash, id: crypto.randomUUID(), kind: 'access', person: `access:${email}`, name: name ?? email, email },
     memberships: JSON.stringify(memberships),
     browser: browser?.slice(0, MAX_BROWSER) ?? null,
-    ...{ createdAt: now, seenAt: now, expiresAt: now + SIGN_IN_MS, checkedAt: now },
+    ...{ createdAt: now, seenAt: now, expiresAt: now + SIGN_IN_MS, checkedAt: said === 'all' ? now : now - RECHECK_MS },
   };
   await putSignIn(people.database, signIn);
   const again = await findSignIn(people.database, tokenHash, now);
@@ -145,10 +158,13 @@ async function go(
   let memberships = stored;
   let { name, email } = signIn;
   if ((age >= every || age < 0) && isDue(tokenHash, now)) {
-    const checked = await recheck(people, signIn, stored, workspaces);
+    // Other requests meanwhile go on with what is believed, and do not ask too; where nothing is believed they wait for the answer.
+    if (age < BELIEVED_MS) remember(tokenHash, now);
+    const checked = await recheck(people, signIn, stored, workspaces, now);
     if (checked === 'unknown') remember(tokenHash, now);
     else {
-      asked.delete(tokenHash);
+      if (checked.said === 'all') asked.delete(tokenHash);
+      else remember(tokenHash, now);
       ({ memberships } = checked);
       name = checked.name ?? name;
       email = checked.email ?? email;
@@ -157,12 +173,16 @@ async function go(
         log('people.sign_in.ended', { reason: 'no member any more', person: signIn.person });
         return null;
       }
-      const values = { memberships: JSON.stringify(memberships), name, email, checkedAt: now };
+      const checkedAt =
+        checked.said === 'all' ? now : checked.isWhole ? now - RECHECK_MS + RECHECK_STRANGER_MS : signIn.checkedAt;
+      const values = { memberships: JSON.stringify(memberships), name, email, checkedAt };
       await updateSignIn(database, tokenHash, values);
       signIn = { ...signIn, ...values };
     }
   }
-  if (now - signIn.checkedAt >= BELIEVED_MS) {
+  if (now - signIn.checkedAt >= BELIEVED_MS && !(signIn.kind === 'access' && isOwnerByEmail(people, email))) {
+    // The app cannot ask there any more, so only the person can say who they are: by signing in again.
+    if (signIn.kind === 'linear' && !canBeAsked(stored[0], workspaces)) return null;
     log('alert.people.recheck', {
       reason: 'Linear has not said for four hours who is a member',
       person: signIn.person,
@@ -200,48 +220,66 @@ interface Checked {
   name: string | null;
   email: string | null;
   memberships: LinearMembership[];
+  /** Which of the workspaces that were asked have answered. */
+  said: 'all' | 'some' | 'nothing';
+  /** Every workspace in which the person was a member has answered. */
+  isWhole: boolean;
 }
 
 async function recheck(
   people: People,
-  { kind, email }: StoredSignIn,
+  { kind, email, checkedAt }: StoredSignIn,
   stored: LinearMembership[],
   workspaces: SignedInWorkspace[],
+  now: number,
 ): Promise<Checked | 'unknown'> {
   if (kind === 'access') {
-    const found = await lookUp(people, email, stored);
-    return found.isWhole ? found : 'unknown';
+    const before = stored.map((one) => ({ ...one, saidAt: one.saidAt ?? checkedAt }));
+    const found = await lookUp(people, email, before, now);
+    return found.said === 'nothing' ? 'unknown' : found;
   }
   const [membership] = stored;
   // Removed from its workspace, Cyrus cannot ask; what is seen of the workspace ends by its state.
-  if (!membership || !workspaces.some(({ id, status }) => id === membership.workspaceId && status === 'active')) {
-    return 'unknown';
-  }
+  if (!membership || !canBeAsked(membership, workspaces)) return 'unknown';
   const { workspaceId, userId } = membership;
-  const now = await answerOf(workspaceId, personById(sendThrough(people.env, workspaceId), userId));
-  if (now === 'unknown') return 'unknown';
-  if (now === null) return { name: null, email: null, memberships: [] };
-  return { name: now.name, email: now.email, memberships: [now.membership] };
+  const known = await answerOf(workspaceId, personById(sendThrough(people.env, workspaceId), userId));
+  if (known === 'unknown') return 'unknown';
+  const answered = { said: 'all', isWhole: true } as const;
+  if (known === null) return { name: null, email: null, memberships: [], ...answered };
+  return { name: known.name, email: known.email, memberships: [known.membership], ...answered };
 }
 
-/** Looks for a person by email in every workspace. @param before what counts where Linear does not answer; `isWhole`: it always did */
+function canBeAsked(membership: LinearMembership | undefined, workspaces: SignedInWorkspace[]): boolean {
+  return workspaces.some(({ id, status }) => id === membership?.workspaceId && status === 'active');
+}
+
+/** Looks for a person by email in every workspace. @param before what counts where Linear does not answer */
 async function lookUp(
   { env, database }: People,
   email: string,
   before: LinearMembership[],
-): Promise<Checked & { isWhole: boolean }> {
-  const workspaces = (await listWorkspaces(database)).filter(({ status }) => status === 'active');
+  now: number,
+): Promise<Checked> {
+  const workspaces = await listWorkspaces(database);
+  const active = workspaces.filter(({ status }) => status === 'active').slice(0, MOST_WORKSPACES);
   const answers = await Promise.all(
-    workspaces
-      .slice(0, MOST_WORKSPACES)
-      .map(async ({ id }) => ({ id, found: await answerOf(id, personByEmail(sendThrough(env, id), email)) })),
+    active.map(async ({ id }) => ({ id, found: await answerOf(id, personByEmail(sendThrough(env, id), email)) })),
   );
   const memberships = answers.flatMap(({ id, found }) =>
     found === 'unknown' ? before.filter(({ workspaceId }) => workspaceId === id) : found ? [found.membership] : [],
   );
+  const closed = workspaces.filter(({ status }) => status === 'reinstall-needed').map(({ id }) => id);
+  const kept = before
+    .filter(({ workspaceId }) => closed.includes(workspaceId))
+    .map((one) => (now - (one.saidAt ?? now) < BELIEVED_MS ? one : { ...one, teamIds: [] }));
   const named = answers.find(({ found }) => found !== 'unknown' && found !== null)?.found;
   const name = named && named !== 'unknown' ? named.name : null;
-  return { name, email: null, memberships, isWhole: answers.every(({ found }) => found !== 'unknown') };
+  const silent = answers.filter(({ found }) => found === 'unknown').map(({ id }) => id);
+  return {
+    ...{ name, email: null, memberships: [...memberships, ...kept] },
+    said: silent.length === 0 ? 'all' : silent.length === answers.length ? 'nothing' : 'some',
+    isWhole: !before.some(({ workspaceId }) => silent.includes(workspaceId)),
+  };
 }
 
 /** Never rejects: what Linear cannot say now is not known. */
@@ -267,7 +305,8 @@ function toPerson(
   workspaces: SignedInWorkspace[],
 ): Person {
   const ids = memberships.map(({ userId }) => userId.toLowerCase());
-  const isOwner = config.owners.some((one) => (kind === 'access' ? one === email.toLowerCase() : ids.includes(one)));
+  const isOwner =
+    kind === 'access' ? isOwnerByEmail({ config }, email) : config.owners.some((one) => ids.includes(one));
   const present = memberships.flatMap((membership) => {
     const workspace = workspaces.find((one) => one.id === membership.workspaceId);
     if (!workspace || workspace.status === 'revoked') return [];
@@ -275,6 +314,11 @@ function toPerson(
     return [{ ...membership, workspaceName: workspace.name, role }];
   });
   return { kind, key, name, email, isOwner, memberships: present, signInId: id };
+}
+
+/** Where Cloudflare Access vouches for the email, it needs no answer of Linear. */
+function isOwnerByEmail({ config }: Pick<People, 'config'>, email: string): boolean {
+  return config.owners.includes(email.toLowerCase());
 }
 
 function viewersOf({ settings }: SignedInWorkspace): string[] {

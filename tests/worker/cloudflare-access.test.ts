@@ -1,11 +1,13 @@
+import { env } from 'cloudflare:workers';
 import { sign } from 'hono/utils/jwt/jwt';
-import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Me } from '../../src/protocol/people.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { Browser } from './support/browser.ts';
 import { FakeLinear } from './support/fake-linear.ts';
 import { bindingsOf, installed, person, SECURE_ORIGIN, sessionOf } from './support/people.ts';
 
+const HOUR = 3_600_000;
 const AUDIENCE = 'f'.repeat(64);
 type Key = JsonWebKey & { kid: string };
 let team: string;
@@ -35,8 +37,10 @@ beforeAll(async () => {
   [own, other] = await Promise.all([keyPair('own'), keyPair('own')]);
 });
 
-beforeEach(() => {
+beforeEach(async () => {
   spyOnLog();
+  // Those of earlier tests are not known to this test's Linear.
+  await env.DB.prepare("update workspaces set status = 'revoked'").run();
   teams += 1;
   asked = 0;
   areKeysThere = true;
@@ -48,6 +52,12 @@ beforeEach(() => {
     return areKeysThere ? Response.json({ keys: [own.publicKey] }) : new Response('', { status: 503 });
   };
 });
+
+afterEach(() => vi.useRealTimers());
+
+function later(ms: number): void {
+  vi.useFakeTimers({ now: Date.now() + ms, toFake: ['Date'] });
+}
 
 function bindings(more: Record<string, string> = {}): Env {
   const host = new URL(team).host;
@@ -156,6 +166,87 @@ describe('with Cloudflare Access', () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it('an admin installs again in a workspace whose tokens Linear does not take any more', async () => {
+    const acme = await installed(linear, `Acme${teams}`);
+    const ada = person(linear, acme, 'Ada', { admin: true, teams: [acme.open.id] });
+    const ben = person(linear, acme, 'Ben', { teams: [acme.open.id] });
+    const id = await sessionOf(acme, acme.open, 'Plans');
+    for (const { email } of [ada, ben]) expect((await open('/api/me', await assertion(email))).status).toBe(200);
+    await env.DB.prepare("update workspaces set status = 'reinstall-needed' where id = ?").bind(acme.id).run();
+    later(2 * HOUR);
+    expect((await open('/install', await assertion(ada.email))).status).toBe(200);
+    expect((await open(`/api/sessions/${id}`, await assertion(ada.email))).status).toBe(200);
+    const refused = await open('/install', await assertion(ben.email));
+    expect([refused.status, JSON.parse(refused.text).message]).toEqual([
+      403,
+      'Only an admin of a workspace, or whom OWNERS names, can install Cyrus.',
+    ]);
+    later(3 * HOUR);
+    // What they may see there nobody says any more.
+    expect((await open(`/api/sessions/${id}`, await assertion(ada.email))).status).toBe(404);
+    expect((await open('/install', await assertion(ada.email))).status).toBe(200);
+  });
+
+  it('a workspace for which Linear does not answer keeps nobody out of the others', async () => {
+    const [acme, globex] = [await installed(linear, `Acme${teams}`), await installed(linear, `Globex${teams}`)];
+    const ada = person(linear, acme, 'Ada', { teams: [acme.open.id] });
+    const id = await sessionOf(acme, acme.secret, 'Secret plans');
+    expect((await open('/api/me', await assertion(ada.email))).status).toBe(200);
+    linear.silentFor = [globex.id];
+    ada.teams.push(acme.secret.id);
+    later(HOUR + 1);
+    expect((await open(`/api/sessions/${id}`, await assertion(ada.email))).status).toBe(200);
+    for (let hour = 0; hour < 6; hour += 1) {
+      later(HOUR);
+      expect((await open('/api/me', await assertion(ada.email))).status).toBe(200);
+    }
+  });
+
+  it('what Linear says of one workspace counts, also while it is silent about another of the person', async () => {
+    const [acme, globex] = [await installed(linear, `Acme${teams}`), await installed(linear, `Globex${teams}`)];
+    const ada = person(linear, acme, 'Ada', { teams: [acme.open.id] });
+    person(linear, globex, 'Ada', { email: ada.email });
+    const id = await sessionOf(acme, acme.open, 'Their plans');
+    expect((await open(`/api/sessions/${id}`, await assertion(ada.email))).status).toBe(200);
+    linear.silentFor = [globex.id];
+    ada.active = false;
+    later(HOUR + 1);
+    expect((await open(`/api/sessions/${id}`, await assertion(ada.email))).status).toBe(404);
+    const me: Me = JSON.parse((await open('/api/me', await assertion(ada.email))).text);
+    expect(me.workspaces.map(({ id: one }) => one)).toEqual([globex.id]);
+    later(4 * HOUR);
+    expect((await open('/api/me', await assertion(ada.email))).status).toBe(503);
+  });
+
+  it('who comes for the first time while Linear is silent about a workspace sees it soon after it answers', async () => {
+    const [acme, globex] = [await installed(linear, `Acme${teams}`), await installed(linear, `Globex${teams}`)];
+    const ada = person(linear, acme, 'Ada');
+    person(linear, globex, 'Ada', { email: ada.email });
+    const workspaces = async () => {
+      const me: Me = JSON.parse((await open('/api/me', await assertion(ada.email))).text);
+      return me.workspaces.length;
+    };
+    linear.silentFor = [globex.id];
+    expect(await workspaces()).toBe(1);
+    linear.silentFor = [];
+    later(2 * 60_000);
+    await workspaces();
+    expect(await workspaces()).toBe(2);
+  });
+
+  it('who comes for the first time while Linear says nothing at all is told so, and an owner is let in', async () => {
+    const acme = await installed(linear, `Acme${teams}`);
+    const ada = person(linear, acme, 'Ada');
+    linear.silentFor = [acme.id];
+    expect((await open('/api/me', await assertion(ada.email))).status).toBe(503);
+    const boss = `boss${teams}@acme.example`;
+    expect((await open('/install', await assertion(boss), { OWNERS: boss })).status).toBe(200);
+    linear.silentFor = [];
+    later(2 * 60_000);
+    const me: Me = JSON.parse((await open('/api/me', await assertion(ada.email))).text);
+    expect(me.workspaces).toHaveLength(1);
   });
 
   it('is not configured by half', async () => {

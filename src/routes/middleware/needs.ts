@@ -83,7 +83,12 @@ function refuse(c: PeopleContext, person: Person, action: Action, resource: Reso
     const message = 'There is no such workspace, or you are no member of it.';
     return c.json({ error: 'no_such_workspace', message } satisfies ApiError, 404);
   }
-  return c.json({ error: 'not_allowed', message: WORDS[action] ?? OTHER_WORDS } satisfies ApiError, 403);
+  return c.json({ error: 'not_allowed', message: wordsFor(action, person) } satisfies ApiError, 403);
+}
+
+function wordsFor(action: Action, { kind }: Person): string {
+  if (action === 'deployment.install' && kind === 'access') return INSTALL_BY_ACCESS;
+  return WORDS[action] ?? OTHER_WORDS;
 }
 
 const WORDS: Partial<Record<Action, string>> = {
@@ -92,4 +97,5 @@ const WORDS: Partial<Record<Action, string>> = {
   'deployment.install':
     'Only an admin of a workspace, or who has the ACCESS_PASSWORD of this deployment, can install Cyrus.',
 };
+const INSTALL_BY_ACCESS = 'Only an admin of a workspace, or whom OWNERS names, can install Cyrus.';
 const OTHER_WORDS = 'You may not do this. A Cyrus admin can.';

@@ -5,7 +5,7 @@ import { log } from '../../observability/log.ts';
 import { ACCESS_HEADER, readAssertion } from '../../people/access-assertion.ts';
 import { installer } from '../../people/person.ts';
 import { DEPLOYMENT, mayDo } from '../../people/rights.ts';
-import { type People, personOfCookie, personOfEmail } from '../../people/sign-in.ts';
+import { leaverOfCookie, type People, personOfCookie, personOfEmail } from '../../people/sign-in.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import type { SignIn } from '../../protocol/settings/sign-in.ts';
 import { openDatabase } from '../../store/database.ts';
@@ -16,10 +16,14 @@ import { dropToken, keepToken, tokenOf } from './sign-in-cookie.ts';
 /** Before the first installation there is nobody who could sign in with Linear: ACCESS_PASSWORD opens these, and nothing else. */
 const SETUP = /^\/(install|oauth)(\/|$)/;
 
+/** Whoever wants to leave is let out, also while it is not known what they may see. */
+const SIGN_OUT = '/api/me/sign-out';
+
 /** The person of the cookie; without one a browser is led to /sign-in. */
 export async function byLinear(c: PeopleContext, config: Config, next: Next): Promise<Response | undefined> {
   const token = tokenOf(c);
-  const signedIn = token === null ? null : await personOfCookie(peopleOf(c, config), token, Date.now());
+  const people = peopleOf(c, config);
+  const signedIn = token === null ? null : await personOfCookie(people, token, Date.now());
   const person = signedIn === 'unsure' ? null : (signedIn?.person ?? null);
   const needed = c.req.path.startsWith('/install/') ? 'deployment.examine' : 'deployment.install';
   if (SETUP.test(c.req.path) && !mayDo(person, needed, DEPLOYMENT)) {
@@ -30,7 +34,12 @@ export async function byLinear(c: PeopleContext, config: Config, next: Next): Pr
     c.set('person', installer());
     return void (await next());
   }
-  if (signedIn === 'unsure') return unsure(c);
+  if (signedIn === 'unsure') {
+    const leaver = token !== null && c.req.path === SIGN_OUT ? await leaverOfCookie(people, token, Date.now()) : null;
+    if (leaver === null) return isPage(c) ? toSignIn(c) : unsure(c);
+    c.set('person', leaver);
+    return void (await next());
+  }
   if (person === null) return notSignedIn(c, token !== null);
   c.set('person', person);
   await next();
@@ -42,12 +51,18 @@ export async function byLinear(c: PeopleContext, config: Config, next: Next): Pr
 
 function notSignedIn(c: PeopleContext, hadToken: boolean): Response {
   if (hadToken) dropToken(c);
-  const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html');
-  if (isPage) {
-    const { pathname, search } = new URL(c.req.url);
-    return c.redirect(`/sign-in?to=${encodeURIComponent(pathname + search)}`, 302);
-  }
+  if (isPage(c)) return toSignIn(c);
   return c.json({ error: 'unauthorized', message: 'Sign in at /sign-in.' } satisfies ApiError, 401);
+}
+
+function isPage(c: PeopleContext): boolean {
+  return c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html');
+}
+
+/** Whoever signs in anew says themselves what they may see. */
+function toSignIn(c: PeopleContext): Response {
+  const { pathname, search } = new URL(c.req.url);
+  return c.redirect(`/sign-in?to=${encodeURIComponent(pathname + search)}`, 302);
 }
 
 /** The sign-in stays: as soon as Linear answers, it counts again. */

@@ -61,6 +61,8 @@ export class FakeLinear {
   expiresIn = 86_399;
   headers: Record<string, string> = {};
   ownWorkspace: FakeWorkspace | null = null;
+  /** Ids of workspaces for which it has no answer. */
+  silentFor: string[] = [];
   /** Everybody, in whichever workspace. */
   readonly people: FakePerson[] = [];
   /** The teams of all workspaces that the app sees there. */
@@ -218,6 +220,7 @@ export class FakeLinear {
       );
     }
     const { id, name, urlKey, appUserId } = bearer.workspace;
+    if (this.silentFor.includes(id)) return new Response('', { status: 503 });
     const viewer = { id: appUserId, name: 'Cyrus', app: bearer.isApp, organization: { id, name, urlKey } };
     const asked = this.#aboutPeople(operation, variables, bearer);
     if (asked === 'not found') {
