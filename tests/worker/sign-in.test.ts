@@ -232,6 +232,49 @@ describe('a person who is signed in', () => {
     expect((await browser.open('/api/me')).status).toBe(200);
   });
 
+  it('whose workspace has to install Cyrus again signs in anew after four hours, so that an admin can do it', async () => {
+    const browser = await signedIn(linear, ada);
+    await env.DB.prepare("update workspaces set status = 'reinstall-needed' where id = ?").bind(acme.id).run();
+    later(2 * HOUR);
+    expect((await browser.open('/install')).status).toBe(200);
+    later(3 * HOUR);
+    const page = await browser.open('/', { headers: { accept: 'text/html' } });
+    expect([page.status, page.location]).toEqual([302, '/sign-in?to=%2F']);
+    await browser.open(await broughtBack(linear, ada, browser));
+    expect((await browser.open('/install')).status).toBe(200);
+  });
+
+  it('may sign in anew, or out, while Linear does not say who is a member', async () => {
+    const browser = await signedIn(linear, ben);
+    linear.interfere = (url) => (url.endsWith('/graphql') ? new Response('', { status: 503 }) : null);
+    later(5 * HOUR);
+    const page = await browser.open('/', { headers: { accept: 'text/html' } });
+    expect([page.status, page.location]).toEqual([302, '/sign-in?to=%2F']);
+    expect((await browser.open('/api/sessions')).status).toBe(503);
+    const out = await browser.open('/api/me/sign-out', { method: 'POST', body: '{}', headers: json });
+    expect([out.status, JSON.parse(out.text)]).toEqual([200, { ended: 1 }]);
+    expect((await browser.open('/api/me')).status).toBe(401);
+  });
+
+  it('is asked for at Linear once by many requests at the same time', async () => {
+    const browser = await signedIn(linear, ben);
+    later(HOUR + 1);
+    linear.calls.length = 0;
+    const answers = await Promise.all(Array.from({ length: 20 }, () => browser.open('/api/me')));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect(linear.calls.filter(({ operation }) => operation === 'PersonById')).toHaveLength(1);
+  });
+
+  it('keeps their cookie to https where another server ends it', async () => {
+    const bindings = bindingsOf({ SIGN_IN: 'linear', PUBLIC_URL: 'http://cyrus.test' });
+    const browser = new Browser(bindings, {}, 'http://cyrus.test');
+    const { headers } = await browser.open('/oauth/sign-in');
+    expect(headers.getSetCookie().join()).toMatch(/__Host-cyrus_oauth=.*; Secure/);
+    const back = await browser.open(await broughtBack(linear, ben, browser));
+    expect(back.headers.getSetCookie().join()).toMatch(/__Host-cyrus_session=.*; Secure/);
+    expect((await browser.open('/api/me')).status).toBe(200);
+  });
+
   it('is nobody in a workspace that removed Cyrus', async () => {
     const browser = await signedIn(linear, ben);
     await env.DB.prepare("update workspaces set status = 'revoked' where id = ?").bind(acme.id).run();
@@ -309,8 +352,49 @@ describe('attempts to sign in', () => {
   it('with made-up answers of Linear are counted too', async () => {
     const from = { 'cf-connecting-ip': '192.0.2.9' };
     const browser = new Browser(bindingsOf(), from, SECURE_ORIGIN);
+    expect((await browser.open('/oauth/sign-in')).status).toBe(302);
     for (let attempt = 0; attempt < 30; attempt += 1)
       await browser.open(`/oauth/callback?state=made-up-${attempt}&code=x`);
     expect((await browser.open('/oauth/sign-in')).status).toBe(429);
+  });
+
+  it('are not used up by a page elsewhere that has the browsers of an office load these addresses', async () => {
+    const office = { 'cf-connecting-ip': '192.0.2.40' };
+    for (let image = 0; image < 310; image += 1) {
+      const browser = new Browser(bindingsOf(), { ...office, 'sec-fetch-dest': 'image' }, SECURE_ORIGIN);
+      const path = image < 305 ? '/oauth/sign-in' : '/oauth/callback?state=made-up&code=x';
+      expect((await browser.open(path)).status).toBe(403);
+    }
+    for (let opened = 0; opened < 31; opened += 1) {
+      const browser = new Browser(bindingsOf(), { ...office, 'sec-fetch-dest': 'document' }, SECURE_ORIGIN);
+      expect((await browser.open('/oauth/callback?state=made-up&code=x')).status).toBe(400);
+    }
+    expect((await new Browser(bindingsOf(), office, SECURE_ORIGIN).open('/oauth/sign-in')).status).toBe(302);
+  });
+
+  it('are counted together for a network of IPv6, however its addresses are written', async () => {
+    const bindings = bindingsOf({ SIGN_IN: 'password' });
+    const open = (password: string, from: string) =>
+      new Browser(
+        bindings,
+        { authorization: `Basic ${btoa(`x:${password}`)}`, 'cf-connecting-ip': from },
+        SECURE_ORIGIN,
+      ).open('/api/sessions');
+    const written = ['2600:3c00::f03c:91ff:fe24:1', '2600:3c00::2', '2600:3C00:0:0:1:2:3:4', '2600:3c00:0000::5'];
+    for (let attempt = 0; attempt < 30; attempt += 1) await open('wrong', written[attempt % 4] ?? '');
+    expect((await open(env.ACCESS_PASSWORD, '2600:3c00::9')).status).toBe(429);
+    expect((await open(env.ACCESS_PASSWORD, '2600:3c00:0:1::9')).status).toBe(200);
+  });
+
+  it('raise the alert also where they are spread over two quarters of an hour', async () => {
+    vi.useFakeTimers({ now: Math.ceil(Date.now() / 900_000) * 900_000 + 890_000, toFake: ['Date'] });
+    const headers = { authorization: `Basic ${btoa('x:wrong')}`, 'cf-connecting-ip': '192.0.2.50' };
+    const browser = new Browser(bindingsOf({ SIGN_IN: 'password' }), headers, SECURE_ORIGIN);
+    for (let attempt = 0; attempt < 30; attempt += 1) {
+      if (attempt === 15) later(20_000);
+      expect((await browser.open('/api/sessions')).status).toBe(401);
+    }
+    expect((await browser.open('/api/sessions')).status).toBe(429);
+    expect(logged.filter((line) => line.includes('alert.sign_in.attempts'))).toHaveLength(1);
   });
 });

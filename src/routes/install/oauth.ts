@@ -79,16 +79,13 @@ export async function returnedFromLinear(c: PeopleContext): Promise<Response> {
   if (!credentials) return refusalPage(c, refusal('not-configured'));
   const { state = '', code = '', error = '' } = c.req.query();
   // The state first: nothing of what else was sent is believed, or shown, before it is known who sent it.
-  const begun = await takeState(
-    database(c, config),
-    state.slice(0, MAX_PARAMETER),
-    await boundBrowser(c, config),
-    Date.now(),
-  );
+  const browser = await boundBrowser(c, config);
+  const begun = await takeState(database(c, config), state.slice(0, MAX_PARAMETER), browser, Date.now());
   if (typeof begun === 'string') {
     log('oauth.callback.refused', { reason: `state-${begun}` });
     if (config.signIn.kind !== 'linear') return refusalPage(c, refusal(`state-${begun}`));
-    await noteRefused(c, `state-${begun}`);
+    // Any page can lead a browser here that has begun nothing, and an office has one address: that keeps nobody out.
+    if (browser !== null) await noteRefused(c, `state-${begun}`);
     return refusedPage(c, `state-${begun}`);
   }
   if (begun.purpose === 'sign-in') {

@@ -8,6 +8,7 @@ import type { Config } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { deriveSecret } from '../../store/encryption.ts';
 import { STATE_LIFE_MS } from '../../store/oauth-states.ts';
+import { isSecure } from '../middleware/sign-in-cookie.ts';
 
 const COOKIE = 'cyrus_oauth';
 const NONCE_BYTES = 16;
@@ -34,9 +35,4 @@ export async function bindBrowser(c: Context, config: Config): Promise<string> {
     ...(isSecure(c) && { secure: true, prefix: 'host' }),
   });
   return nonce;
-}
-
-/** A local run has no https; a browser would not keep a secure cookie of it. */
-function isSecure(c: Context): boolean {
-  return new URL(c.req.url).protocol === 'https:';
 }

@@ -1,6 +1,7 @@
 /** The cookie of a person who is signed in: a random token for this host alone, which no script reads. */
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import { readConfig } from '../../config.ts';
 
 const COOKIE = 'cyrus_session';
 /** What `signIn` makes: 32 bytes, base64url. */
@@ -29,7 +30,7 @@ export function dropToken(c: Context): void {
   deleteCookie(c, COOKIE, { path: '/', ...(isSecure(c) && { secure: true, prefix: 'host' }) });
 }
 
-/** A local run has no https; a browser would not keep a secure cookie of it. */
-function isSecure(c: Context): boolean {
-  return new URL(c.req.url).protocol === 'https:';
+/** A local run has no https; a browser would not keep a secure cookie of it. On the internet there is always https, whoever ended it. */
+export function isSecure(c: Context): boolean {
+  return new URL(c.req.url).protocol === 'https:' || readConfig(c.env).environment !== 'local';
 }

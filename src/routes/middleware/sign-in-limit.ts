@@ -31,7 +31,7 @@ const MOST_BEGUN = 300;
 export async function beginsTooOften(c: PeopleContext): Promise<boolean> {
   try {
     const { database, source } = await placeOf(c);
-    return (await countRefused(database, `begun ${source}`, Date.now())) > MOST_BEGUN;
+    return (await countRefused(database, `begun ${source}`, Date.now())).inQuarter > MOST_BEGUN;
   } catch (error) {
     log('sign_in.attempts.unknown', { error: asError(error) });
     return false;
@@ -43,7 +43,8 @@ export async function noteRefused(c: PeopleContext, why: string): Promise<void> 
   log('sign_in.attempt.refused', { reason: why, path: c.req.path });
   try {
     const { database, source } = await placeOf(c);
-    const refused = await countRefused(database, source, Date.now());
+    const { inBoth: refused } = await countRefused(database, source, Date.now());
+    // The same sum by which an address is kept out, so it is told once, whenever the quarter began.
     if (refused === MOST_REFUSED) log('alert.sign_in.attempts', { source, refused, reason: why });
   } catch (error) {
     log('sign_in.attempts.unknown', { error: asError(error) });

@@ -1,9 +1,11 @@
 /** `/sign-in` and `/oauth/sign-in`: people sign in with Linear. Open to everyone; what comes back from Linear is believed by its state. */
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { readConfig } from '../../config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { challengeOf, credentialsOf, newVerifier } from '../../linear/tokens/oauth.ts';
+import { log } from '../../observability/log.ts';
 import { personOfCookie } from '../../people/sign-in.ts';
+import type { ApiError } from '../../protocol/api.ts';
 import { openDatabase } from '../../store/database.ts';
 import { beginInstallation } from '../../store/oauth-states.ts';
 import { redirectUriOf, returnedFromLinear } from '../install/oauth.ts';
@@ -19,6 +21,14 @@ const STATE_BYTES = 16;
 
 export const signInRoutes = new Hono<PeopleEnv>();
 
+/** Refuses what a browser loads for another page, e.g. as an image: a person opens these as pages. Nothing is counted of it. */
+const openedAsPage: MiddlewareHandler<PeopleEnv> = async (c, next) => {
+  const loadedAs = c.req.header('sec-fetch-dest');
+  if (loadedAs === undefined || loadedAs === 'document') return next();
+  log('access.origin.refused', { path: c.req.path, method: c.req.method, reason: 'not_a_page' });
+  return c.json({ error: 'not_a_page', message: 'Open this address as a page of its own.' } satisfies ApiError, 403);
+};
+
 signInRoutes.get('/sign-in', ownPagesOnly, servesOthers('who signs in'), (c) => {
   const { signIn, linear } = readConfig(c.env);
   const to = returnPath(c.req.query('to'), new URL(c.req.url).origin);
@@ -27,7 +37,7 @@ signInRoutes.get('/sign-in', ownPagesOnly, servesOthers('who signs in'), (c) => 
 });
 
 /** `?to=PATH`: where to go then. `?choose=1`: Linear asks which workspace it is. */
-signInRoutes.get('/oauth/sign-in', ownPagesOnly, servesOthers('who signs in'), async (c) => {
+signInRoutes.get('/oauth/sign-in', ownPagesOnly, openedAsPage, servesOthers('who signs in'), async (c) => {
   const config = readConfig(c.env);
   const to = returnPath(c.req.query('to'), new URL(c.req.url).origin);
   if (config.signIn.kind !== 'linear') return c.redirect(to, 302);
@@ -59,7 +69,7 @@ signInRoutes.get('/oauth/sign-in', ownPagesOnly, servesOthers('who signs in'), a
 });
 
 /** Nobody is signed in yet who comes back from signing in; what else comes here is behind the guard of install/oauth.ts. */
-signInRoutes.get('/oauth/callback', ownPagesOnly, servesOthers('who signs in'), async (c, next) => {
+signInRoutes.get('/oauth/callback', ownPagesOnly, openedAsPage, servesOthers('who signs in'), async (c, next) => {
   const config = readConfig(c.env);
   if (config.signIn.kind !== 'linear') return next();
   const token = tokenOf(c);
