@@ -25,6 +25,7 @@ import { access } from './routes/middleware/browser-access.ts';
 import { needs, type PeopleEnv, servesOthers } from './routes/middleware/needs.ts';
 import { RememberingRouter } from './routes/middleware/remembering-router.ts';
 import { securityHeaders } from './routes/middleware/security-headers.ts';
+import { socketRefusal } from './routes/middleware/socket-refusal.ts';
 import { auditLog } from './routes/people/audit.ts';
 import { me } from './routes/people/index.ts';
 import { sessions } from './routes/sessions/index.ts';
@@ -58,6 +59,7 @@ app.route('/', metrics);
 
 app.route('/', signInRoutes);
 
+app.use('/api/sessions/*', socketRefusal);
 app.use(access);
 app.route('/api/me', me);
 app.route('/api/audit', auditLog);

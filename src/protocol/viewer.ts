@@ -156,6 +156,8 @@ export type ViewerFrame = z.infer<typeof viewerFrameSchema>;
 
 /** Close codes of the live socket. 4404: no such session; a client does not try again. */
 export const CLOSE_NO_SUCH_SESSION = 4404;
+/** 4401: nobody is signed in, or not any more; a client does not try again. */
+export const CLOSE_SIGNED_OUT = 4401;
 /** 4100: there is more than one connection carries at once; a client connects again after the last entry it has. */
 export const CLOSE_MORE = 4100;
 /** 4426: page and Worker are of versions that do not work together; the reason names both. */

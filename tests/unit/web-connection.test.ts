@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
-import { CLOSE_MORE, CLOSE_PROTOCOL, type ViewerFrame } from '../../src/protocol/viewer.ts';
+import { CLOSE_MORE, CLOSE_PROTOCOL, CLOSE_SIGNED_OUT, type ViewerFrame } from '../../src/protocol/viewer.ts';
 import {
   HELLO_DEADLINE_MS,
   type LinkState,
@@ -152,6 +152,15 @@ describe('the live connection', () => {
     expect(line(0).sent).toEqual(['ping']);
     vi.advanceTimersByTime(5_000);
     expect(state()).toBe('waiting');
+  });
+
+  test('of a person who is not signed in any more ends with that, and is not tried again', () => {
+    const { lines, line, state } = connect();
+    line(0).says(hello);
+    line(0).breaks(CLOSE_SIGNED_OUT);
+    expect(state()).toBe('signed-out');
+    vi.advanceTimersByTime(60_000);
+    expect(lines.length).toBe(1);
   });
 
   test('is given up when a frame does not fit, and nothing more is read from it', () => {

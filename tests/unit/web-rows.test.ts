@@ -174,6 +174,10 @@ test('a server that does not answer is said not to, and for how long', () => {
   expect(words('waiting', 3, 65_000)).toBe('No answer for 1:05');
 });
 
+test('who is not signed in any more is told so, and what to do', () => {
+  expect(linkText({ at: 'signed-out' }, 0).word).toBe('You are no longer signed in. Reload the page.');
+});
+
 test('the address of an entry names it, and no other address does', () => {
   expect(linkedEntry('#e1234')).toBe(1234);
   for (const hash of ['', '#e', '#e0', '#e-1', '#e1x', '#1234', `#e${'9'.repeat(20)}`])

@@ -4,7 +4,7 @@ import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type SessionView } from '../../protocol/viewer.ts';
 import type { Journal } from '../storage/journal.ts';
 import type { Broadcast } from './broadcast.ts';
-import { WATCH_UNTIL } from './sockets.ts';
+import { refuseSocket, WATCH_UNTIL } from './sockets.ts';
 
 /** The session and the entries after a number: a SessionPage as JSON text. */
 export function pageAfter(session: SessionView, journal: Journal, after: number, limit: number): string {
@@ -36,17 +36,9 @@ export async function connect(
     { name: 'Cyrus', protocol: PAGE_PROTOCOL },
     { name: 'this page', protocol: Number(searchParams.get('protocol') ?? 1) },
   );
-  if (mismatch !== null) return refuse(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
+  if (mismatch !== null) return refuseSocket(CLOSE_PROTOCOL, `${mismatch}: reload the page`);
   const session = await shown();
-  if (!session) return refuse(CLOSE_NO_SUCH_SESSION, 'no such session');
+  if (!session) return refuseSocket(CLOSE_NO_SUCH_SESSION, 'no such session');
   const until = Number(request.headers.get(WATCH_UNTIL) ?? Number.NaN);
   return broadcast.join(session, Number(searchParams.get('after') ?? 0), Number.isNaN(until) ? null : until);
-}
-
-/** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
-function refuse(code: number, reason: string): Response {
-  const { 0: client, 1: server } = new WebSocketPair();
-  server.accept();
-  server.close(code, reason);
-  return new Response(null, { status: 101, webSocket: client });
 }

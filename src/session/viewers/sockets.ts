@@ -14,6 +14,14 @@ const MOST_UNREAD = 16 * 1024 * 1024;
 export const WATCH_UNTIL = 'x-cyrus-watch-until';
 const attachmentSchema = z.object({ until: z.number() });
 
+/** A socket is refused in words a client can read: accepted, then closed with a code of its own. */
+export function refuseSocket(code: number, reason: string): Response {
+  const { 0: client, 1: server } = new WebSocketPair();
+  server.accept();
+  server.close(code, reason);
+  return new Response(null, { status: 101, webSocket: client });
+}
+
 export class Viewers {
   readonly #ctx: DurableObjectState;
   /** What was sent to each since it was heard of; after hibernation it is counted from zero. */

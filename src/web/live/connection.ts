@@ -4,7 +4,13 @@
  */
 import { type Backoff, backoff } from '../../lib/backoff.ts';
 import { PAGE_PROTOCOL, protocolMismatch } from '../../protocol/version.ts';
-import { CLOSE_MORE, CLOSE_NO_SUCH_SESSION, CLOSE_PROTOCOL, type ViewerFrame } from '../../protocol/viewer.ts';
+import {
+  CLOSE_MORE,
+  CLOSE_NO_SUCH_SESSION,
+  CLOSE_PROTOCOL,
+  CLOSE_SIGNED_OUT,
+  type ViewerFrame,
+} from '../../protocol/viewer.ts';
 import { decodeFrame } from './decode.ts';
 
 /** Time a socket has from its creation to its `hello`. */
@@ -21,7 +27,8 @@ const RETRIES: Backoff = { initialMs: 250, coefficient: 2, maximumMs: 10_000 };
 export type Socket = Pick<WebSocket, 'send' | 'close' | 'onmessage' | 'onclose' | 'onerror'>;
 
 /**
- * What a person may want to know of the connection. `gone`: there is no such session, no further try is made. `since`: from when on the page
+ * What a person may want to know of the connection. `gone`: there is no such session; `signed-out`: the person is not signed in any more;
+ * no further try is made. `since`: from when on the page
  * is not live, in ms since the epoch; `problem`: why the last try failed, null before the first.
  */
 export type LinkState =
@@ -29,6 +36,7 @@ export type LinkState =
   | { readonly at: 'live' }
   | { readonly at: 'waiting'; readonly failures: number; readonly problem: string; readonly since: number }
   | { readonly at: 'gone' }
+  | { readonly at: 'signed-out' }
   | { readonly at: 'closed' };
 
 type Timer = ReturnType<typeof setTimeout>;
@@ -39,6 +47,7 @@ type State =
   | { at: 'live'; socket: Socket; since: number; timer: Timer; awaitingPong: boolean }
   | { at: 'waiting'; timer: Timer }
   | { at: 'gone' }
+  | { at: 'signed-out' }
   | { at: 'closed' };
 
 /** How long a page waits before it tries again, in ms. @param failures in a row, from 0. @param random in [0, 1) */
@@ -56,7 +65,7 @@ export type ConnectionOptions = {
   random?: () => number;
 };
 
-/** Connects at once, and again and again until `close` is called or the server says that there is no such session. */
+/** Connects at once, and again and again until `close` is called or the server says that there is nothing to see. */
 export class LiveConnection {
   readonly #options: ConnectionOptions;
   #state: State = { at: 'closed' };
@@ -109,6 +118,9 @@ export class LiveConnection {
       if (event.code === CLOSE_NO_SUCH_SESSION) {
         this.#leave();
         this.#enter({ at: 'gone' }, { at: 'gone' });
+      } else if (event.code === CLOSE_SIGNED_OUT) {
+        this.#leave();
+        this.#enter({ at: 'signed-out' }, { at: 'signed-out' });
       } else if (event.code === CLOSE_MORE) {
         if (this.#state.at === 'live') this.#lostAt = Date.now();
         this.#leave();

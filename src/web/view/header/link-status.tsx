@@ -8,7 +8,10 @@ export function LinkStatus() {
   const now = useNow(link.at === 'connecting' || link.at === 'waiting');
   const { word, title, live } = linkText(link, now);
   return (
-    <span className={live ? 'link link-live' : 'link link-lost'} title={title}>
+    <span
+      className={`link ${live ? 'link-live' : 'link-lost'}${link.at === 'signed-out' ? ' link-ended' : ''}`}
+      title={title}
+    >
       <span className="link-dot" aria-hidden="true" />
       <span className="link-word">{word}</span>
     </span>
@@ -17,6 +20,8 @@ export function LinkStatus() {
 
 /** A server that has not answered for this long is said not to answer, ms. */
 const LONG_MS = 3_000;
+
+const SIGNED_OUT = 'You are no longer signed in. Reload the page.';
 
 /** What is said of the connection. Pure. @param now this machine's time in ms */
 export function linkText(link: LinkState, now: number): { word: string; title: string; live: boolean } {
@@ -32,6 +37,8 @@ export function linkText(link: LinkState, now: number): { word: string; title: s
       if (link.failures === 0) return { word: 'Connecting', title: 'The page will be live in a moment', live: false };
       return { word: 'Reconnecting', title, live: false };
     }
+    case 'signed-out':
+      return { word: SIGNED_OUT, title: 'What you see is as of when the connection ended', live: false };
     case 'gone':
     case 'closed':
       return { word: 'Not live', title: '', live: false };
