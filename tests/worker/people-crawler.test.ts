@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
+import { CLOSE_NO_SUCH_SESSION, CLOSE_SIGNED_OUT } from '../../src/protocol/viewer.ts';
+import { IssueSession } from '../../src/session/issue-session.ts';
 import { WATCH_UNTIL } from '../../src/session/viewers/sockets.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { auditEntries } from '../../src/store/schema.ts';
@@ -176,9 +178,21 @@ describe.each(Object.keys(SEES))('%s, who asks every route', (who) => {
       const live = await browsers[who]?.open(`/api/sessions/${id}/live`, {
         headers: { ...upgrade, [WATCH_UNTIL]: '9999999999999' },
       });
-      expect(live?.status, name).toBe(sees ? 101 : closed);
-      live?.webSocket?.accept();
-      live?.webSocket?.close();
+      expect(live?.status, name).toBe(101);
+      const socket = live?.webSocket;
+      const told: unknown[] = [];
+      const code = new Promise<number>((resolve) => {
+        socket?.addEventListener('close', (event) => resolve(event.code));
+        socket?.addEventListener('message', ({ data }) => {
+          told.push(data);
+          socket.close(1000);
+          resolve(1000);
+        });
+      });
+      socket?.accept();
+      // A page cannot read why a socket was not opened; it is told by the code of its close, and nothing else.
+      expect(await code, name).toBe(sees ? 1000 : closed === 401 ? CLOSE_SIGNED_OUT : CLOSE_NO_SUCH_SESSION);
+      expect(told.length > 0, name).toBe(sees);
     }
   });
 
@@ -206,6 +220,22 @@ describe('a row of the list that an earlier version wrote', () => {
     const { results } = await env.DB.prepare('select id from sessions where team_id is null').all();
     expect(results).toEqual([]);
   });
+
+  it('is hidden while its session does not know the team either, which is not asked each time the list is read', async () => {
+    const { id } = sessions.acmeOpen;
+    await env.DB.prepare('update sessions set team_id = null where id = ?').bind(id).run();
+    const asked = vi.spyOn(IssueSession.prototype, 'whose').mockReturnValue({ workspaceId: ids.acme, team: 'unknown' });
+    try {
+      for (let read = 0; read < 3; read += 1) {
+        expect((await browsers.member?.open('/api/sessions'))?.text).not.toContain(id);
+      }
+      expect(asked).toHaveBeenCalledTimes(1);
+    } finally {
+      asked.mockRestore();
+    }
+    vi.useFakeTimers({ now: Date.now() + 11 * 60_000, toFake: ['Date'] });
+    expect((await browsers.member?.open('/api/sessions'))?.text).toContain(id);
+  });
 });
 
 describe('the audit log', () => {
@@ -223,5 +253,22 @@ describe('the audit log', () => {
     for (const path of ['/api/audit', '/api/audit/export'])
       expect((await browsers.admin?.open(path))?.status).toBe(403);
     expect((await browsers.member?.open(`/api/audit/${ids.acme}`))?.status).toBe(403);
+  });
+
+  it('says in the last line of a file that was cut where to go on, and the next file begins there', async () => {
+    const whole = await browsers.admin?.open(`/api/audit/${ids.acme}/export`);
+    const [head, ...lines] = whole?.text.trimEnd().split('\r\n') ?? [];
+    expect(lines.length).toBeGreaterThan(2);
+    const found: string[] = [];
+    for (let query = '?limit=2'; query !== ''; ) {
+      const { text = '' } = (await browsers.admin?.open(`/api/audit/${ids.acme}/export${query}`)) ?? {};
+      const [first, ...rest] = text.trimEnd().split('\r\n');
+      expect(first).toBe(head);
+      const next = /before=(\d+)$/.exec(rest.at(-1) ?? '')?.[1];
+      found.push(...(next === undefined ? rest : rest.slice(0, -1)));
+      expect(rest.length).toBeLessThanOrEqual(next === undefined ? 2 : 3);
+      query = next === undefined ? '' : `?limit=2&before=${next}`;
+    }
+    expect(found).toEqual(lines);
   });
 });

@@ -22,11 +22,16 @@ const querySchema = z.object({
   action: z.string().max(100).optional(),
 });
 
+/** The same of a file, which has as many rows as there are, up to a bound. */
+const exportSchema = querySchema.extend({
+  limit: z.coerce.number().int().min(1).max(MOST_EXPORTED).default(MOST_EXPORTED),
+});
+
 export const auditLog = new Hono<PeopleEnv>();
 
 /** `?before=N&limit=N&action=A`: of all workspaces, and of the deployment. */
 auditLog.get('/', needs('deployment.audit'), (c) => answer(c, null));
-/** All of it as a file, newest first: `?action=A`. */
+/** All of it as a file, newest first: `?before=N&limit=N&action=A`. One that was cut says in its last line where to go on. */
 auditLog.get('/export', needs('deployment.audit'), (c) => file(c, null));
 
 const ofWorkspace = needs('workspace.audit', (c) => ({
@@ -45,11 +50,10 @@ async function answer(c: PeopleContext, workspaceId: string | null): Promise<Res
 }
 
 function file(c: PeopleContext, workspaceId: string | null): Response | Promise<Response> {
-  const query = querySchema.safeParse(c.req.query());
+  const query = exportSchema.safeParse(c.req.query());
   if (!query.success) return badRequest(c, query.error);
   const { readable, writable } = new IdentityTransformStream();
-  const about = { workspaceId, action: query.data.action };
-  c.executionCtx.waitUntil(writeFile(databaseOf(c), about, writable));
+  c.executionCtx.waitUntil(writeFile(databaseOf(c), { workspaceId, ...query.data }, writable));
   return new Response(readable, {
     headers: {
       'content-type': 'text/csv; charset=utf-8',
@@ -61,19 +65,23 @@ function file(c: PeopleContext, workspaceId: string | null): Response | Promise<
 /** Page by page, as fast as it is read. Never rejects: a reader may leave. A file that could not be finished breaks off. */
 async function writeFile(
   database: Database,
-  about: { workspaceId: string | null; action: string | undefined },
+  query: { workspaceId: string | null; action?: string | undefined; before?: number | undefined; limit: number },
   to: WritableStream<Uint8Array>,
 ): Promise<void> {
   const writer = to.getWriter();
   const write = (line: string) => writer.write(new TextEncoder().encode(`${line}\r\n`));
   try {
     await write('id,time,actor,action,workspace,details');
-    let before: number | undefined;
-    for (let written = 0; written < MOST_EXPORTED; written += PAGE_LIMIT) {
-      const page = await pageOfAudit(database, { ...about, before, limit: PAGE_LIMIT });
-      for (const entry of page) await write(lineOf(entry));
-      before = page.at(-1)?.id;
-      if (page.length < PAGE_LIMIT) break;
+    let { before } = query;
+    for (let left = query.limit; left > 0; ) {
+      // One more than is written tells whether the log goes on.
+      const page = await pageOfAudit(database, { ...query, before, limit: Math.min(PAGE_LIMIT, left) + 1 });
+      const shown = page.slice(0, Math.min(PAGE_LIMIT, left));
+      for (const entry of shown) await write(lineOf(entry));
+      before = shown.at(-1)?.id;
+      left -= shown.length;
+      if (page.length === shown.length) break;
+      if (left === 0) await write(`,,,export.cut,,There is more: continue with before=${before}`);
     }
     await writer.close();
   } catch (error) {

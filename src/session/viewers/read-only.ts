@@ -22,11 +22,14 @@ const issueSchema = z.object({
   teamId: z.string().nullable().default(null),
 });
 
+/** Of an issue that cannot be read it is not known whose it is: it is no conversation without an issue, which admins see. */
+const UNREADABLE_ISSUE = { id: '', identifier: '', title: '', url: '', teamId: null };
+
 /** Each part by itself: what does not fit is left out. */
 const shownSchema = z.object({
   workspaceId: z.string().catch(''),
   origin: z.string().catch(''),
-  issue: issueSchema.nullable().catch(null),
+  issue: issueSchema.nullable().catch(UNREADABLE_ISSUE),
   branch: z.string().catch(''),
   repository: z.string().nullable().catch(null),
   turns: z.number().catch(0),
@@ -52,5 +55,6 @@ const WHAT_TO_DO =
   'Nothing is lost. It continues once a version of Cyrus that can read its storage is deployed; please ask again then.';
 
 export function readOnlyView({ shown, words }: ReadOnly, workspaceName: string, scriptedModel: boolean): SessionView {
-  return { ...viewOf(shown, { workspaceName, scriptedModel }), reason: words, readOnly: words };
+  const view = viewOf(shown, { workspaceName, scriptedModel });
+  return { ...view, ...(shown.issue?.id === '' && { issue: null }), reason: words, readOnly: words };
 }
