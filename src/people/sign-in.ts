@@ -158,7 +158,7 @@ async function go(
   let memberships = stored;
   let { name, email } = signIn;
   if ((age >= every || age < 0) && isDue(tokenHash, now)) {
-    // Other requests meanwhile go on with what is believed, and do not ask too; where nothing is believed they wait for the answer.
+    // Other requests meanwhile go on with what is believed, and do not ask too; if nothing is believed any more they wait for the answer.
     if (age < BELIEVED_MS) remember(tokenHash, now);
     const checked = await recheck(people, signIn, stored, workspaces, now);
     if (checked === 'unknown') remember(tokenHash, now);

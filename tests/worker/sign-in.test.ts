@@ -232,7 +232,7 @@ describe('a person who is signed in', () => {
     expect((await browser.open('/api/me')).status).toBe(200);
   });
 
-  it('whose workspace has to install Cyrus again signs in anew after four hours, so that an admin can do it', async () => {
+  it('whose workspace has to install Cyrus again signs in again after four hours, so that an admin can do it', async () => {
     const browser = await signedIn(linear, ada);
     await env.DB.prepare("update workspaces set status = 'reinstall-needed' where id = ?").bind(acme.id).run();
     later(2 * HOUR);
@@ -244,7 +244,7 @@ describe('a person who is signed in', () => {
     expect((await browser.open('/install')).status).toBe(200);
   });
 
-  it('may sign in anew, or out, while Linear does not say who is a member', async () => {
+  it('may sign in again, or out, while Linear does not say who is a member', async () => {
     const browser = await signedIn(linear, ben);
     linear.interfere = (url) => (url.endsWith('/graphql') ? new Response('', { status: 503 }) : null);
     later(5 * HOUR);

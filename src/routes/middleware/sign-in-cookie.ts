@@ -30,7 +30,7 @@ export function dropToken(c: Context): void {
   deleteCookie(c, COOKIE, { path: '/', ...(isSecure(c) && { secure: true, prefix: 'host' }) });
 }
 
-/** A local run has no https; a browser would not keep a secure cookie of it. On the internet there is always https, whoever ended it. */
+/** A local run has no https; a browser would not keep a secure cookie of it. On the internet there is always https, which a server in front may have ended. */
 export function isSecure(c: Context): boolean {
   return new URL(c.req.url).protocol === 'https:' || readConfig(c.env).environment !== 'local';
 }

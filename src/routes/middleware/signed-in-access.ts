@@ -16,7 +16,7 @@ import { dropToken, keepToken, tokenOf } from './sign-in-cookie.ts';
 /** Before the first installation there is nobody who could sign in with Linear: ACCESS_PASSWORD opens these, and nothing else. */
 const SETUP = /^\/(install|oauth)(\/|$)/;
 
-/** Whoever wants to leave is let out, also while it is not known what they may see. */
+/** A person who wants to leave is let out, also while it is not known what they may see. */
 const SIGN_OUT = '/api/me/sign-out';
 
 /** The person of the cookie; without one a browser is led to /sign-in. */
@@ -59,7 +59,7 @@ function isPage(c: PeopleContext): boolean {
   return c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html');
 }
 
-/** Whoever signs in anew says themselves what they may see. */
+/** A person who signs in again says themselves what they may see. */
 function toSignIn(c: PeopleContext): Response {
   const { pathname, search } = new URL(c.req.url);
   return c.redirect(`/sign-in?to=${encodeURIComponent(pathname + search)}`, 302);

@@ -1,6 +1,6 @@
 /**
  * A live socket that is refused: a browser tells its page nothing of an answer that opens none, so it is opened and closed with a
- * code that says why, and the page does not try for ever.
+ * code that says why, and the page stops trying.
  */
 import type { MiddlewareHandler } from 'hono';
 import { CLOSE_NO_SUCH_SESSION, CLOSE_SIGNED_OUT } from '../../protocol/viewer.ts';
