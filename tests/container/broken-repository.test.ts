@@ -70,7 +70,7 @@ async function withFailingGit(how: string, test: (failures: (count: number) => P
   const real = execFileSync('which', ['git'], { encoding: 'utf8' }).trim();
   const left = join(folder, 'left');
   const script = `#!/bin/sh
-case "$*" in *"rev-parse --verify --quiet HEAD^{commit}"*)
+case "$*" in *"rev-parse --verify"*" HEAD^{commit}"*)
   n=$(cat '${left}' 2>/dev/null || echo 0)
   if [ "$n" -gt 0 ]; then echo $((n - 1)) > '${left}'; ${how}; fi;;
 esac
@@ -111,5 +111,29 @@ test.each([
     const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
     expect(git('rev-parse', 'mine').trim()).toBe(first.head);
     expect(git('ls-tree', '-r', '--name-only', 'HEAD')).toMatch(/^one$[\s\S]*^three$[\s\S]*^two$/m);
+  });
+});
+
+test('a server that starts again goes on from the repository that is there, though the git that looks at it is killed', async () => {
+  await withFailingGit('kill -9 $$', async (failures) => {
+    stage = await setStage({ config: { shutdownMs: 500 } });
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo one > one; git add .; git commit -qm One; git branch mine'), 1);
+    const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
+    await eventually(
+      () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
+      'the checkpoint',
+    );
+    const prepared = stage.eventsOf('ready').length;
+    await failures(1_000);
+    await stage.restart();
+    await stage.start('shop-1');
+    await eventually(() => stage.eventsOf('ready').length > prepared, 'the preparation');
+    await failures(0);
+    await stage.prompt('shop-1', run('echo two > two'), 2);
+    const saved = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+    expect(saved.pushed).toBe(true);
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
+    expect(git('rev-parse', 'mine').trim()).toBe(first.head);
   });
 });
