@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { rename, rm } from '../files/inside.ts';
 import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
 import { isOfMirror, syncClone } from '../git/clone.ts';
-import { GitError, git } from '../git/git.ts';
+import { GitError, git, tellsOfDamage } from '../git/git.ts';
 import { HostAwayError } from '../git/host-patience.ts';
 import { withLock } from '../git/mirror.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
@@ -69,14 +69,6 @@ async function isBroken(context: IncarnationContext): Promise<boolean> {
   if (!(await isOfMirror(plan))) return true;
   await withLock(plan.mirror, () => syncClone(plan, false));
   return false;
-}
-
-/** What git complains of when the machine has no room for it, which says nothing of the repository. */
-const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
-
-/** Whether git itself gave up on what it read: one that was killed, took too long or had no memory has not told. */
-function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
-  return code === 128 && !timedOut && !NO_ROOM.test(stderr);
 }
 
 const LOOK_TIMEOUT_MS = 60_000;

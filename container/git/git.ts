@@ -40,6 +40,14 @@ export class GitError extends Error {
   }
 }
 
+/** What git complains of when the machine has no room for it, which says nothing of the repository. */
+const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
+
+/** Whether git itself gave up on what it read: one that was killed, took too long or had no memory has not told. */
+export function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
+  return code === 128 && !timedOut && !NO_ROOM.test(stderr);
+}
+
 /** Where the remote is and who commits. */
 export interface GitRemote {
   /** `{gateway}/git/{owner/name}.git` */

@@ -12,7 +12,7 @@ import { log } from '../log.ts';
 import { exists, type SessionPaths } from '../paths.ts';
 import { makeClone, syncClone } from './clone.ts';
 import { neverCommitted } from './excludes.ts';
-import { complaint, GitError, type GitRemote, git, gitSays, withoutFilters } from './git.ts';
+import { complaint, GitError, type GitRemote, git, gitSays, tellsOfDamage, withoutFilters } from './git.ts';
 import { untilHostAnswers } from './host-patience.ts';
 import { completeHistory, updateMirror, withLock } from './mirror.ts';
 import { PreparationError } from './preparation-error.ts';
@@ -189,7 +189,8 @@ async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
     await git(['rev-parse', '--verify', '--quiet', 'HEAD'], inWorktree(plan));
     return true;
   } catch (error) {
-    if (error instanceof GitError) return false;
+    // With 1 git says that HEAD leads to no commit. One that was killed has said nothing, and the work in there may be whole.
+    if (error instanceof GitError && (error.code === 1 || tellsOfDamage(error))) return false;
     throw error;
   }
 }
