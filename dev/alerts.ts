@@ -2,12 +2,10 @@
  * `npm run alerts`: what somebody should know of a deployment, and a test of the ways by which people are told. CYRUS_URL and ADMIN_TOKEN
  * say which deployment, and prove who asks; without them the local run is meant.
  */
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { messageOf } from '../src/lib/error.ts';
-import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
+import { openDeployment } from './admin/deployment.ts';
 import { UsageProblem } from './admin/usage.ts';
-import { SetupProblem } from './settings.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 
 const HELP = `npm run alerts -- list       what is open, what waits to be told, when the deployment was last looked at
 npm run alerts -- test       sends a test to every channel
@@ -71,17 +69,7 @@ function parse(args: string[]) {
     json: { type: 'boolean' },
     url: { type: 'string' },
   } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options, allowPositionals: true, strict: true });
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof DeploymentProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);

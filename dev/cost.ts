@@ -2,13 +2,11 @@
  * `npm run cost`: what a month costs, Cloudflare by what a recorded session was counted to use, Claude by key and by plan. With CYRUS_URL
  * and ADMIN_TOKEN (or `--url`) what an issue costs at Claude is taken from what the deployment used in the last 30 days.
  */
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { messageOf } from '../src/lib/error.ts';
-import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
+import { openDeployment } from './admin/deployment.ts';
 import { UsageProblem } from './admin/usage.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 import { type Cost, costOf, INSTANCES, type Usage } from './operate/cost.ts';
-import { SetupProblem } from './settings.ts';
 
 const HELP = `npm run cost                      what a month costs
 
@@ -94,17 +92,7 @@ function parse(args: string[]) {
     kept: text,
     claude: text,
   } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: false, strict: true }).values;
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options, allowPositionals: false, strict: true }).values;
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof DeploymentProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);

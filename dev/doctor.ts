@@ -4,13 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { messageOf } from '../src/lib/error.ts';
 import { isLoopback } from '../src/lib/loopback.ts';
 import { bad, type Finding, summaryOf, type Verdict, workerReportSchema } from '../src/protocol/doctor.ts';
 import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
-import { UsageProblem } from './admin/usage.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 import { configurationOf, readToml } from './operate/configuration.ts';
 import {
   cliFinding,
@@ -21,7 +19,7 @@ import {
   variableFinding,
 } from './operate/local-checks.ts';
 import { machine } from './operate/wrangler.ts';
-import { PROJECT, SetupProblem } from './settings.ts';
+import { PROJECT } from './settings.ts';
 
 const HELP = `npm run doctor                       looks at everything a deployment needs
 
@@ -85,17 +83,7 @@ function parse(args: string[]) {
     sandbox: { type: 'boolean' },
     url: { type: 'string' },
   } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: false, strict: true });
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options, allowPositionals: false, strict: true });
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);

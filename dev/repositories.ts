@@ -1,13 +1,11 @@
 /** `npm run repositories`: which repositories a deployment works in and who may give it work, until there is a page for that. */
-import { parseArgs } from 'node:util';
-import { messageOf } from '../src/lib/error.ts';
 import { carryOut, type Outcome } from './admin/commands.ts';
-import { DeploymentProblem, openDeployment } from './admin/deployment.ts';
+import { openDeployment } from './admin/deployment.ts';
 import { MCP_OPTIONS } from './admin/mcp-commands.ts';
 import { describeOutcome } from './admin/print.ts';
 import { SETTINGS_OPTIONS } from './admin/settings-options.ts';
 import { HELP, UsageProblem } from './admin/usage.ts';
-import { SetupProblem } from './settings.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 
 const OPTIONS = {
   ...SETTINGS_OPTIONS,
@@ -47,12 +45,7 @@ async function main(): Promise<void> {
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options: OPTIONS, allowPositionals: true, strict: true });
 }
 
 /** What programs are given: the API's own answer. */
@@ -77,9 +70,4 @@ function dataOf(outcome: Outcome): unknown {
   }
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof DeploymentProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);

@@ -2,13 +2,11 @@
  * `npm run settings`: shows and changes the settings of a deployment that take effect without a deploy. CYRUS_URL and ADMIN_TOKEN say
  * which deployment, and prove who asks; without them the local run is meant.
  */
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { messageOf } from '../src/lib/error.ts';
 import { SETTINGS } from '../src/protocol/settings/deployment.ts';
-import { type Deployment, DeploymentProblem, openDeployment } from './admin/deployment.ts';
+import { type Deployment, openDeployment } from './admin/deployment.ts';
 import { UsageProblem } from './admin/usage.ts';
-import { SetupProblem } from './settings.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 
 const HELP = `npm run settings -- list                     every setting, its value, and its source
 npm run settings -- set NAME VALUE           e.g. set PAUSED true
@@ -78,17 +76,7 @@ function parse(args: string[]) {
     url: { type: 'string' },
     workspace: { type: 'string' },
   } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options, allowPositionals: true, strict: true });
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof DeploymentProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);

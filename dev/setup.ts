@@ -2,13 +2,10 @@
  * `npm run setup`: takes an empty Cloudflare account to a running Cyrus. Each step says that it is done, or does it, so that the command
  * may be repeated, and goes on where it broke off. `--dry-run` says what each step would do, and changes nothing.
  */
-import { parseArgs } from 'node:util';
-import { messageOf } from '../src/lib/error.ts';
-import { UsageProblem } from './admin/usage.ts';
+import { parseCommand, runCommand } from './command-line.ts';
 import { readAnswers } from './operate/answers.ts';
 import { machineSetup } from './operate/setup-machine.ts';
 import { setUp } from './operate/setup-steps.ts';
-import { SetupProblem } from './settings.ts';
 
 const HELP = `npm run setup                    from an empty account to a running Cyrus
 
@@ -42,17 +39,7 @@ function parse(args: string[]) {
     yes: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
   } as const;
-  try {
-    return parseArgs({ args, options, allowPositionals: false, strict: true }).values;
-  } catch (error) {
-    const [first = ''] = messageOf(error).split('. ');
-    throw new UsageProblem(`${first.replace(/\.$/, '')}; see --help.`);
-  }
+  return parseCommand({ args, options, allowPositionals: false, strict: true }).values;
 }
 
-main().catch((error: unknown) => {
-  // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-  const isKnown = error instanceof UsageProblem || error instanceof SetupProblem;
-  console.error('cyrus:', isKnown ? error.message : error);
-  process.exitCode = error instanceof UsageProblem ? 2 : 1;
-});
+runCommand(main);
