@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { aborted, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
+import { aborted, init, line, result, SessionPlay, STREAM_ID, saved, text } from './support/session-play.ts';
 
 /** The CLI has a prompt, or has begun to read it (as CLI 2.1.330 tells it). */
 const lifecycle = (id: string, state: 'queued' | 'started') =>
@@ -205,6 +205,21 @@ describe('a sandbox that is lost while the work is saved', () => {
 });
 
 describe('a sandbox that is lost at work', () => {
+  it('that is found idle is asked everything once: what waits for its way there does not go as well', () => {
+    const play = working();
+    const effects = play.prompt('p2');
+    expect(handed(effects)).toEqual(['p2']);
+    // The sandbox is looked for before that is carried out, and does nothing.
+    play.deadline(50_000);
+    const again = play.started(STREAM_ID, 'ready');
+    expect(play.cancelledLanes).toContain('sandbox');
+    // What goes on with the first request, and the second under another id.
+    expect(handed(again)).toHaveLength(2);
+    const [resumption = '', copy = ''] = handed(again);
+    play.report(...begun(resumption), ...begun(copy), result('both', [resumption, copy]), saved(1));
+    expect(how(play)).toEqual({ p1: 'answered', p2: 'answered' });
+  });
+
   it('does not take what Claude says unasked in the next one for an answer to what it has not read there', () => {
     const play = working();
     play.play({ type: 'sandbox-ended', generation: 1 });

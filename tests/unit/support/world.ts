@@ -59,6 +59,8 @@ export class World {
   /** When each request was asked, by Linear's clock, and in which thread. */
   readonly requests = new Map<string, { at: number; thread: string }>();
   /** What Claude answered to each. */
+  /** What was found first: what takes in a batch goes on after an error. */
+  #failure: Error | null = null;
   readonly #answers = new Map<string, string>();
   readonly #read = new Set<string>();
   readonly closed = new Map<string, string[]>();
@@ -110,7 +112,8 @@ export class World {
   }
 
   fail(what: string): never {
-    throw new Error(`seed ${this.#seed}: ${what}`);
+    this.#failure ??= new Error(`seed ${this.#seed}: ${what}`);
+    throw this.#failure;
   }
 
   /** The id under which people asked. */
@@ -592,6 +595,7 @@ export class World {
   }
 
   judge(): void {
+    if (this.#failure) throw this.#failure;
     for (const id of this.requests.keys()) {
       const how = this.closed.get(id) ?? [];
       if (this.#maybeAnswers.has(id)) {

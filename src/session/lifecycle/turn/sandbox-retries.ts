@@ -86,8 +86,13 @@ export function takeUnseenLoss(step: Step): void {
   const { phase } = step.state;
   if (!isAtWork(phase)) return;
   const tells = step.state.sandbox.tellsReading === true;
-  const prompts = phase.turn.prompts.map((prompt) => afterExit(prompt, null, tells));
-  step.enter({ ...phase, turn: { ...phase.turn, prompts } });
+  const settle = (request: Request) => afterExit(request, null, tells);
+  if (tells) {
+    // All that was not read is handed over again, also what still waits for its way to the sandbox.
+    step.cancelSandboxWork();
+    step.set({ queue: step.state.queue.map(settle) });
+  }
+  step.enter({ ...phase, turn: { ...phase.turn, prompts: phase.turn.prompts.map(settle) } });
   takeLoss(step, 'The sandbox had lost the work');
 }
 
