@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { Config } from '../config.ts';
+import { AskedLately } from '../lib/asked-lately.ts';
 import { toBase64Url } from '../lib/base64url.ts';
 import { asError } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';
@@ -43,10 +44,9 @@ const TOKEN_BYTES = 32;
 const MAX_BROWSER = 200;
 /** Most workspaces in which a person is looked for by email. */
 const MOST_WORKSPACES = 50;
-const MAX_REMEMBERED = 1_000;
 
-/** By the hash of the token: when Linear was last asked without an answer. A hint of this isolate alone. */
-const asked = new Map<string, number>();
+/** By the hash of the token: whom Linear was asked about without an answer. */
+const asked = new AskedLately(ASK_AGAIN_MS);
 
 /** Where people are looked up. */
 export interface People {
@@ -129,9 +129,9 @@ export async function personOfEmail(
     if (signedIn) return signedIn.person;
   }
   const isOwner = isOwnerByEmail(people, email);
-  if (!isOwner && !isDue(tokenHash, now)) return 'unsure';
+  if (!isOwner && !asked.isDue(tokenHash, now)) return 'unsure';
   const { name, memberships, said } = await lookUp(people, email, [], now);
-  if (said !== 'all') remember(tokenHash, now);
+  if (said !== 'all') asked.note(tokenHash, now);
   if (said === 'nothing' && !isOwner) return 'unsure';
   const signIn: StoredSignIn = {
     ...{ tokenHash, id: crypto.randomUUID(), kind: 'access', person: `access:${email}`, name: name ?? email, email },
@@ -157,14 +157,14 @@ async function go(
   const age = now - signIn.checkedAt;
   let memberships = stored;
   let { name, email } = signIn;
-  if ((age >= every || age < 0) && isDue(tokenHash, now)) {
+  if ((age >= every || age < 0) && asked.isDue(tokenHash, now)) {
     // Other requests meanwhile go on with what is believed, and do not ask too; if nothing is believed any more they wait for the answer.
-    if (age < BELIEVED_MS) remember(tokenHash, now);
+    if (age < BELIEVED_MS) asked.note(tokenHash, now);
     const checked = await recheck(people, signIn, stored, workspaces, now);
-    if (checked === 'unknown') remember(tokenHash, now);
+    if (checked === 'unknown') asked.note(tokenHash, now);
     else {
-      if (checked.said === 'all') asked.delete(tokenHash);
-      else remember(tokenHash, now);
+      if (checked.said === 'all') asked.forget(tokenHash);
+      else asked.note(tokenHash, now);
       ({ memberships } = checked);
       name = checked.name ?? name;
       email = checked.email ?? email;
@@ -204,16 +204,6 @@ async function renew(
   const expiresAt = Math.min(now + SIGN_IN_MS, createdAt + LONGEST_MS);
   await updateSignIn(database, tokenHash, { seenAt: now, expiresAt });
   return expiresAt;
-}
-
-function isDue(tokenHash: string, now: number): boolean {
-  const at = asked.get(tokenHash);
-  return at === undefined || now - at >= ASK_AGAIN_MS || now < at;
-}
-
-function remember(tokenHash: string, now: number): void {
-  if (asked.size >= MAX_REMEMBERED) asked.clear();
-  asked.set(tokenHash, now);
 }
 
 interface Checked {

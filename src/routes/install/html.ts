@@ -35,3 +35,25 @@ export async function page(
 </html>`;
   return c.html(shownText(String(await markup)), status);
 }
+
+/** Most that is shown of what somebody else said, in UTF-16 code units. */
+const MAX_DETAIL = 300;
+
+/**
+ * Answers with a page that says why something did not work.
+ * @param detail what Linear said; null: nothing
+ * @param next where to go on from here
+ */
+export function problemPage(
+  c: Context,
+  { status, title, lead }: { status: ContentfulStatusCode; title: string; lead: string },
+  detail: string | null,
+  next: { href: string; label: string },
+): Promise<Response> {
+  const said = detail === null ? '' : html`<p class="note">Details: <code>${detail.slice(0, MAX_DETAIL)}</code></p>`;
+  const body = html`<div class="card">
+        ${said}
+        <p><a class="button" href="${next.href}">${next.label}</a></p>
+      </div>`;
+  return page(c, status, { title, lead, body });
+}

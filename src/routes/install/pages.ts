@@ -3,9 +3,7 @@ import type { Context } from 'hono';
 import { html } from 'hono/html';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { SCOPES } from '../../linear/tokens/oauth.ts';
-import { page } from './html.ts';
-
-const MAX_DETAIL = 300;
+import { page, problemPage } from './html.ts';
 
 /** Every way an installation can fail: the answer's status, and words. */
 const REFUSALS = {
@@ -83,14 +81,8 @@ export function refusal(kind: Refusal['kind'], detail: string | null = null): Re
 }
 
 /** Answers with the page of a refusal. */
-export function refusalPage(c: Context, { kind, detail }: Refusal): Response | Promise<Response> {
-  const { status, title, lead } = REFUSALS[kind];
-  const said = detail === null ? '' : html`<p class="note">Details: <code>${detail.slice(0, MAX_DETAIL)}</code></p>`;
-  const body = html`<div class="card">
-        ${said}
-        <p><a class="button" href="/install">To the installation page</a></p>
-      </div>`;
-  return page(c, status, { title, lead, body });
+export function refusalPage(c: Context, { kind, detail }: Refusal): Promise<Response> {
+  return problemPage(c, REFUSALS[kind], detail, { href: '/install', label: 'To the installation page' });
 }
 
 /**

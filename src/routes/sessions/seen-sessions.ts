@@ -1,4 +1,5 @@
 /** The part of the list of sessions that somebody sees. */
+import { AskedLately } from '../../lib/asked-lately.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import type { Person } from '../../people/person.ts';
@@ -37,28 +38,16 @@ export async function seenSessions(
   return { rows: rows.map(shown), last };
 }
 
-/** When a session was asked without an answer, by its id: the list is read every few seconds. A hint of this isolate alone. */
-const withoutAnswer = new Map<string, number>();
-const ASK_AGAIN_MS = 10 * 60_000;
-const MOST_REMEMBERED = 1_000;
-
-function isDue(id: string, now: number): boolean {
-  const at = withoutAnswer.get(id);
-  return at === undefined || now - at >= ASK_AGAIN_MS || now < at;
-}
-
-function remember(id: string, now: number): void {
-  if (withoutAnswer.size >= MOST_REMEMBERED) withoutAnswer.clear();
-  withoutAnswer.set(id, now);
-}
+/** Sessions that did not know their team: the list is read every few seconds. */
+const withoutAnswer = new AskedLately(10 * 60_000);
 
 /** Rows of earlier versions do not say the team: the session does, and its row from then on. Never rejects. */
 async function askTeam(env: Env, database: Database, { id }: ListedSession): Promise<string | null> {
-  if (!isDue(id, Date.now())) return null;
+  if (!withoutAnswer.isDue(id, Date.now())) return null;
   try {
     const whose = await env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id)).whose();
     const teamId = whose && teamColumnOf(whose);
-    if (teamId === null) remember(id, Date.now());
+    if (teamId === null) withoutAnswer.note(id, Date.now());
     else await noteTeam(database, id, teamId);
     return teamId;
   } catch (error) {

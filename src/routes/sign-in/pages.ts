@@ -2,9 +2,7 @@
 import type { Context } from 'hono';
 import { html } from 'hono/html';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { page } from '../install/html.ts';
-
-const MAX_DETAIL = 300;
+import { page, problemPage } from '../install/html.ts';
 
 /** Every way a sign-in can fail: the answer's status, and words. */
 const REFUSALS = {
@@ -76,18 +74,8 @@ export type SignInRefusal = keyof typeof REFUSALS;
  * Answers with the page of a refusal.
  * @param detail what Linear said; null: nothing
  */
-export function refusedPage(
-  c: Context,
-  kind: SignInRefusal,
-  detail: string | null = null,
-): Response | Promise<Response> {
-  const { status, title, lead } = REFUSALS[kind];
-  const said = detail === null ? '' : html`<p class="note">Details: <code>${detail.slice(0, MAX_DETAIL)}</code></p>`;
-  const body = html`<div class="card">
-        ${said}
-        <p><a class="button" href="/sign-in">To the sign-in page</a></p>
-      </div>`;
-  return page(c, status, { title, lead, body });
+export function refusedPage(c: Context, kind: SignInRefusal, detail: string | null = null): Promise<Response> {
+  return problemPage(c, REFUSALS[kind], detail, { href: '/sign-in', label: 'To the sign-in page' });
 }
 
 /** Answers with the page that has the button. @param to path to which the person wants to go */
