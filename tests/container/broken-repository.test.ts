@@ -44,15 +44,21 @@ const WAYS: [what: string, command: string][] = [
   ['git left its locks', 'touch .git/index.lock .git/HEAD.lock .git/config.lock'],
 ];
 
-test.each(WAYS)('what Claude did is saved, before and after, though %s', async (_what, command) => {
+/** A session after a turn in which Claude ran a command: its work is saved, and in the checkpoint. */
+async function firstTurn(command: string) {
   stage = await setStage({ config: { shutdownMs: 500 } });
   await stage.start('shop-1');
-  await stage.prompt('shop-1', run('mkdir deep; echo one > deep/one; git add .; git commit -qm One'), 1);
+  await stage.prompt('shop-1', run(command), 1);
   const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
   await eventually(
     () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
     'the checkpoint',
   );
+  return first;
+}
+
+test.each(WAYS)('what Claude did is saved, before and after, though %s', async (_what, command) => {
+  await firstTurn('mkdir deep; echo one > deep/one; git add .; git commit -qm One');
   await stage.prompt('shop-1', run(command, 'echo two > two'), 2);
   const saved = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
   const said = JSON.stringify({ problem: saved.problem, notices: stage.eventsOf('notice').map(({ text }) => text) });
@@ -92,14 +98,7 @@ test.each([
   ['has no memory', 'echo "fatal: Out of memory, malloc failed" >&2; exit 128'],
 ])('a repository is kept with all its branches though the git that looks at it %s', async (_what, how) => {
   await withFailingGit(how, async (failures) => {
-    stage = await setStage({ config: { shutdownMs: 500 } });
-    await stage.start('shop-1');
-    await stage.prompt('shop-1', run('echo one > one; git add .; git commit -qm One; git branch mine'), 1);
-    const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
-    await eventually(
-      () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
-      'the checkpoint',
-    );
+    const first = await firstTurn('echo one > one; git add .; git commit -qm One; git branch mine');
     await failures(1_000);
     await stage.prompt('shop-1', run('echo two > two'), 2);
     await stage.event('saved', ({ turn }) => turn === 2, 60_000);
@@ -116,14 +115,7 @@ test.each([
 
 test('a server that starts again goes on from the repository that is there, though the git that looks at it is killed', async () => {
   await withFailingGit('kill -9 $$', async (failures) => {
-    stage = await setStage({ config: { shutdownMs: 500 } });
-    await stage.start('shop-1');
-    await stage.prompt('shop-1', run('echo one > one; git add .; git commit -qm One; git branch mine'), 1);
-    const first = await stage.event('saved', ({ turn }) => turn === 1, 60_000);
-    await eventually(
-      () => stage.gateway.checkpoint?.worktree.branchHead === first.head && stage.gateway.checkpoint.settled === true,
-      'the checkpoint',
-    );
+    const first = await firstTurn('echo one > one; git add .; git commit -qm One; git branch mine');
     const prepared = stage.eventsOf('ready').length;
     await failures(1_000);
     await stage.restart();

@@ -18,11 +18,7 @@ async function play(seed: number, hasTrouble: boolean, steps: number): Promise<v
   session.onUnheard = (effect) => world.carryOutUnheard(effect);
   try {
     for (let step = 0; step < steps; step++) {
-      const what = world.random.next();
-      if (what < 0.12) world.ask();
-      else if (what < 0.16) world.stop();
-      else if (hasTrouble && what < 0.25) world.answer();
-      else world.step(false);
+      world.act({ stop: 0.16, ...(hasTrouble && { answer: 0.25 }) });
       await session.tick();
     }
     session.isCalm = true;

@@ -146,12 +146,7 @@ describe.each(DIFFERENCES.map((ms) => [inWords(ms), ms] as const))(
     it(`changes nothing of what holds for requests and stops, in ${written(count)} random histories`, () => {
       for (let seed = 1; seed <= count; seed++) {
         const world = new World(seed, false, ahead);
-        for (let steps = 0; steps < 80; steps++) {
-          const what = world.random.next();
-          if (what < 0.12) world.ask();
-          else if (what < 0.17) world.stop();
-          else world.step(false);
-        }
+        world.live(80, { stop: 0.17 });
         world.settle();
         world.judge();
       }

@@ -321,14 +321,15 @@ describe('before anybody can sign in', () => {
 });
 
 describe('attempts to sign in', () => {
+  /** Asks for the sessions by a password. @param from the caller's address */
+  const open = (password: string, from: string) =>
+    new Browser(
+      bindingsOf({ SIGN_IN: 'password' }),
+      { authorization: `Basic ${btoa(`x:${password}`)}`, 'cf-connecting-ip': from },
+      SECURE_ORIGIN,
+    ).open('/api/sessions');
+
   it('are refused after thirty wrong passwords from one address, also with the right one; other addresses are not', async () => {
-    const bindings = bindingsOf({ SIGN_IN: 'password' });
-    const open = (password: string, from: string) =>
-      new Browser(
-        bindings,
-        { authorization: `Basic ${btoa(`x:${password}`)}`, 'cf-connecting-ip': from },
-        SECURE_ORIGIN,
-      ).open('/api/sessions');
     for (let attempt = 0; attempt < 30; attempt += 1)
       expect((await open(`wrong-${attempt}`, '192.0.2.1')).status).toBe(401);
     const blocked = await open(env.ACCESS_PASSWORD, '192.0.2.1');
@@ -373,13 +374,6 @@ describe('attempts to sign in', () => {
   });
 
   it('are counted together for a network of IPv6, however its addresses are written', async () => {
-    const bindings = bindingsOf({ SIGN_IN: 'password' });
-    const open = (password: string, from: string) =>
-      new Browser(
-        bindings,
-        { authorization: `Basic ${btoa(`x:${password}`)}`, 'cf-connecting-ip': from },
-        SECURE_ORIGIN,
-      ).open('/api/sessions');
     const written = ['2600:3c00::f03c:91ff:fe24:1', '2600:3c00::2', '2600:3C00:0:0:1:2:3:4', '2600:3c00:0000::5'];
     for (let attempt = 0; attempt < 30; attempt += 1) await open('wrong', written[attempt % 4] ?? '');
     expect((await open(env.ACCESS_PASSWORD, '2600:3c00::9')).status).toBe(429);

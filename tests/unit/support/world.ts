@@ -594,6 +594,20 @@ export class World {
     this.fail(`never came to rest: ${JSON.stringify(this.play.state.phase)}`);
   }
 
+  /** Lives on for a while: people ask, stop and answer at random, mostly the sandbox goes on. @param shares of the steps, added up */
+  live(steps: number, shares: { stop: number; answer?: number }): void {
+    for (let step = 0; step < steps; step++) this.act(shares);
+  }
+
+  /** One such step. */
+  act({ stop, answer = 0 }: { stop: number; answer?: number }): void {
+    const what = this.random.next();
+    if (what < 0.12) this.ask();
+    else if (what < stop) this.stop();
+    else if (what < answer) this.answer();
+    else this.step(false);
+  }
+
   judge(): void {
     if (this.#failure) throw this.#failure;
     for (const id of this.requests.keys()) {
