@@ -138,7 +138,7 @@ async function main(): Promise<void> {
   const waiting = chosen(all, Number(values.mutants), Number(values.seed));
   const tests = testsOf();
   const survivors: Mutant[] = [];
-  // Who ends the run is told what came of it so far.
+  // A run that is interrupted still prints its results so far.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => waiting.splice(0));
   let tried = 0;
   const folders: string[] = [];

@@ -30,7 +30,7 @@ const REST: LeftBehind = {
 
 /**
  * @param head the commit that is pushed
- * @param limitMs how long it may take; what was not looked at by then is told as such
+ * @param limitMs how long it may take; one entry says that the rest was not looked at
  * @throws GitError when the clone's branches cannot be listed
  */
 export async function leftBehind(plan: WorkspacePlan, head: string, limitMs = LIMIT_MS): Promise<LeftBehind[]> {

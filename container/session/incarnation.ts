@@ -266,7 +266,7 @@ export class Incarnation {
     try {
       return await repairRepository(this.#context);
     } catch (error) {
-      // Whether it is broken cannot be told now; the preparation takes up what is there.
+      // Git failed for another reason, so nobody knows whether it is broken: the preparation goes on from what is there.
       if (error instanceof GitError) return false;
       throw error;
     }

@@ -146,7 +146,7 @@ export class SessionGroups {
     }
   }
 
-  /** Makes them if they are gone. What cannot be made is told by the program that is to begin in them. */
+  /** Makes the groups again if they are gone. If that fails, the next program that should begin in them reports it. */
   reopen(name: string): void {
     if (this.#of(name).every((folder) => existsSync(folder))) return;
     try {

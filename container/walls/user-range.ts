@@ -1,7 +1,7 @@
 /**
  * Which users a server may give to its sessions. Two servers on one machine, each with a root of its own, must not give out the same
- * ones: the end of a session ends what runs as its user. So each root has a range, noted for the whole machine as a link that bears the
- * range's first id and leads to the root. Making a link is one step, so of two servers that start at once one has it.
+ * ones: the end of a session ends what runs as its user. So each root has a range. A symbolic link notes it for the
+ * whole machine: its name is the range's first id, its target the root. Making a link is one step, so of two servers that start at once one has it.
  */
 import { existsSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
