@@ -1,4 +1,4 @@
-/** Questions that were asked in vain a short while ago, so that nobody asks them again at once. A hint in memory, lost with the process. */
+/** Questions that brought no answer a short while ago, so that nobody asks them again at once. A hint in memory, lost with the process. */
 export class AskedLately {
   readonly #againMs: number;
   readonly #most: number;
