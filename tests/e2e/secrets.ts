@@ -30,18 +30,24 @@ export function secretsOf({ secrets, github }: Pick<Stack, 'secrets' | 'github'>
  */
 export function findInFiles(folder: string, secrets: readonly Secret[], changedSince = 0): string[] {
   const found: string[] = [];
-  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    const path = join(folder, name);
-    try {
-      const file = lstatSync(path);
-      if (!file.isFile() || file.ctimeMs < changedSince) continue;
-      found.push(...findIn(readFileSync(path), secrets).map((secret) => `${path}: ${secret}`));
-    } catch (error) {
-      // Claude and git remove files of their own while this reads.
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    }
+  for (const entry of unlessGone(() => readdirSync(folder, { withFileTypes: true })) ?? []) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) found.push(...findInFiles(path, secrets, changedSince));
+    if (!entry.isFile()) continue;
+    const bytes = unlessGone(() => (lstatSync(path).ctimeMs < changedSince ? null : readFileSync(path)));
+    if (bytes) found.push(...findIn(bytes, secrets).map((secret) => `${path}: ${secret}`));
   }
   return found;
+}
+
+/** Null if the file or folder is gone: Claude and git remove files of their own while somebody reads. */
+function unlessGone<Value>(read: () => Value): Value | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 /** Every process whose command line or environment holds one of the secrets, as "process 12 (environ): name". */

@@ -312,7 +312,7 @@ function got({ gateway }: Player, secrets: string[]): string | null {
 
 function environmentOf(dir: string): Record<string, string> {
   for (const pid of sessionProcesses(dir)) {
-    const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    const entries = entriesOf(pid);
     if (!entries.some((entry) => entry.startsWith('ANTHROPIC_BASE_URL='))) continue;
     return Object.fromEntries(
       entries
@@ -362,4 +362,13 @@ function startCost(wall: SessionWall, dir: string): number {
     median(Array.from({ length: 15 }, () => (kind === 0 ? once(program, args) : once('true', [])))),
   );
   return Math.round(((walled ?? 0) - (plain ?? 0)) * 10) / 10;
+}
+
+/** The environment of a process as it was begun; empty if it has ended. */
+function entriesOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
 }
