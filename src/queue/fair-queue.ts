@@ -26,19 +26,20 @@ export const emptyLine: Line = { working: [], waiting: [] };
  */
 export function orderOf({ working, waiting }: Line): LineEntry[] {
   const counts = new Map<string, number>();
-  const count = (owner: string) => counts.get(owner) ?? 0;
-  for (const { owner } of working) counts.set(owner, count(owner) + 1);
-  const left = waiting.toSorted((a, b) => a.since - b.since);
-  const order: LineEntry[] = [];
-  while (left.length > 0) {
-    const fewest = Math.min(...left.map(({ owner }) => count(owner)));
-    const index = left.findIndex(({ owner }) => count(owner) === fewest);
-    for (const next of left.splice(index, 1)) {
-      order.push(next);
-      counts.set(next.owner, count(next.owner) + 1);
-    }
-  }
-  return order;
+  const counted = (owner: string) => {
+    const count = counts.get(owner) ?? 0;
+    counts.set(owner, count + 1);
+    return count;
+  };
+  for (const { owner } of working) counted(owner);
+  return (
+    waiting
+      .toSorted((a, b) => a.since - b.since)
+      // How many of the owner's are before it, at work or waiting: those with as many come by turns.
+      .map((entry) => ({ entry, before: counted(entry.owner) }))
+      .toSorted((a, b) => a.before - b.before)
+      .map(({ entry }) => entry)
+  );
 }
 
 /** Gives free slots to the next in the queue. */
@@ -54,31 +55,35 @@ export function admit(line: Line, cap: number, now: number): Line {
 
 /**
  * A session asks for a place. One that has a place keeps it, one that waits keeps its position.
+ * @returns the same line if nothing changes
  * @param isUnderWay something runs for it already: it is let in past the cap, for it cannot be held up any more
  */
 export function join(line: Line, entry: LineEntry, isUnderWay: boolean): Line {
   const { session, turn } = entry;
-  const renewed = (known: LineEntry) =>
-    known.session === session ? { ...known, turn: Math.max(known.turn, turn) } : known;
-  if (line.working.some((known) => known.session === session)) {
+  const known = [...line.working, ...line.waiting].find((one) => one.session === session);
+  // Who waits asks once a minute: an answer alone costs no row.
+  if (known && known.turn >= turn && (!isUnderWay || line.working.includes(known))) return line;
+  const renewed = (one: LineEntry) => (one.session === session ? { ...one, turn: Math.max(one.turn, turn) } : one);
+  if (line.working.some((one) => one.session === session)) {
     return { ...line, working: line.working.map(renewed) };
   }
   if (isUnderWay) {
-    return { working: [...line.working, entry], waiting: line.waiting.filter((known) => known.session !== session) };
+    return { working: [...line.working, entry], waiting: line.waiting.filter((one) => one.session !== session) };
   }
-  if (line.waiting.some((known) => known.session === session)) {
+  if (line.waiting.some((one) => one.session === session)) {
     return { ...line, waiting: line.waiting.map(renewed) };
   }
   return { ...line, waiting: [...line.waiting, entry] };
 }
 
-/** A session leaves, with its turns up to this one; a later turn's place stays. */
+/** A session leaves, with its turns up to this one; a later turn's place stays. @returns the same line if nothing changes */
 export function leave(line: Line, session: string, turn: number): Line {
   const stays = (entry: LineEntry) => entry.session !== session || entry.turn > turn;
+  if (line.working.every(stays) && line.waiting.every(stays)) return line;
   return { working: line.working.filter(stays), waiting: line.waiting.filter(stays) };
 }
 
-/** Where everybody who waits stands; 1 is next. */
+/** The queue position of everybody who waits; 1 is next. */
 export function placesOf(line: Line): Map<string, number> {
   return new Map(orderOf(line).map(({ session }, index) => [session, index + 1]));
 }

@@ -17,15 +17,16 @@ import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, p
 
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
-/** While sessions wait, the concurrency limit is read this often: it may have been raised. */
-const CAP_EVERY_MS = 10_000;
+/** What was read of the concurrency limit counts for so long, unless an admin is known to have changed it. Nobody reads it while nobody asks. */
+const CAP_EVERY_MS = 60_000;
+/** Sessions that are asked, or told, at the same time. */
+const TOGETHER = 50;
 /** Nobody waits longer for the database to say what the limit is. */
 const READ_LIMIT_MS = 1_000;
 const LINE = 'line';
 /** The workspace's own limit, as it was read last; null: it has none. */
 const OWN_CAP = 'own-cap';
 const WORKSPACE = 'workspace';
-const CHECKED_AT = 'checked-at';
 
 /** The queue as admins see it. */
 export interface LineView extends Line {
@@ -41,8 +42,8 @@ export interface Asking extends Omit<LineEntry, 'since'> {
 
 export class WorkspaceQueue extends DurableObject<Env> {
   #line: Line;
-  /** When the workspace's own limit was read last, in ms. */
-  #readAt = 0;
+  /** The limit as it was read last, and when, in ms. */
+  #known: { cap: number; at: number } | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -71,7 +72,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
 
   /** Who is at work, who waits, and how many may be at work. */
   async line(): Promise<LineView> {
-    const cap = await this.#cap();
+    const cap = await this.#cap(true);
     return { sessionsAtOnce: cap, ...this.#line };
   }
 
@@ -82,54 +83,53 @@ export class WorkspaceQueue extends DurableObject<Env> {
   }
 
   /**
-   * Takes the limit as it is set now, and every few minutes asks each session whether it still needs its slot, to release those of
-   * sessions that crashed or whose release was lost. Never throws.
+   * Takes the limit as it is set now, and asks each session whether it still needs its slot, to release those of sessions that crashed
+   * or whose release was lost. Never throws.
    */
   override async alarm(): Promise<void> {
-    const { kv } = this.ctx.storage;
-    const checkedAt = z.number().safeParse(kv.get(CHECKED_AT));
-    const now = Date.now();
-    if (!checkedAt.success || Math.abs(now - checkedAt.data) >= CHECK_EVERY_MS) {
-      kv.put(CHECKED_AT, now);
-      await this.#releaseLost();
-    }
+    const lost = await this.#lostEntries();
     const cap = await this.#cap(true);
-    this.#change(this.#line, cap, null);
+    let line = this.#line;
+    for (const { session, turn } of lost) line = leave(line, session, turn);
+    this.#change(line, cap, null);
     await this.#arm();
   }
 
-  async #releaseLost(): Promise<void> {
+  async #lostEntries(): Promise<LineEntry[]> {
     const entries = [...this.#line.working, ...this.#line.waiting];
-    const gone = await Promise.all(entries.map(async (entry) => ((await this.#needsPlace(entry)) ? null : entry)));
-    const cap = await this.#cap();
-    let line = this.#line;
-    for (const entry of gone) if (entry) line = leave(line, entry.session, entry.turn);
-    this.#change(line, cap, null);
+    const lost: LineEntry[] = [];
+    for (let start = 0; start < entries.length; start += TOGETHER) {
+      const asked = entries.slice(start, start + TOGETHER);
+      const answers = await Promise.all(asked.map((entry) => this.#needsPlace(entry)));
+      lost.push(...asked.filter((_, index) => answers[index] === false));
+    }
+    return lost;
   }
 
   async #arm(): Promise<void> {
     const { working, waiting } = this.#line;
     if (working.length + waiting.length === 0) return;
-    const at = Date.now() + (waiting.length > 0 ? CAP_EVERY_MS : CHECK_EVERY_MS);
-    const set = await this.ctx.storage.getAlarm();
-    if (set === null || set > at) await this.ctx.storage.setAlarm(at);
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
   }
 
   /** The workspace's own limit, else the deployment's. @param isNews it is read again, however lately it was */
   async #cap(isNews = false): Promise<number> {
-    const own = await this.#ownCap(isNews);
-    return own ?? (await settledConfig(this.env, null, isNews)).limits.sessionsAtOnce;
+    const now = Date.now();
+    if (!isNews && this.#known !== null && Math.abs(now - this.#known.at) < CAP_EVERY_MS) return this.#known.cap;
+    const own = await this.#ownCap();
+    const cap = own ?? (await settledConfig(this.env, null, isNews)).limits.sessionsAtOnce;
+    this.#known = { cap, at: now };
+    return cap;
   }
 
   /** If the database does not answer, what it said last. Never throws. */
-  async #ownCap(isNews: boolean): Promise<number | null> {
+  async #ownCap(): Promise<number | null> {
     const { kv } = this.ctx.storage;
     const own = z.number().int().min(1).safeParse(kv.get(OWN_CAP));
     const known = own.success ? own.data : null;
-    const workspace = kv.get(WORKSPACE);
-    const isFresh = Math.abs(Date.now() - this.#readAt) < CAP_EVERY_MS;
-    if (typeof workspace !== 'string' || (isFresh && !isNews)) return known;
-    this.#readAt = Date.now();
+    // An alarm may wake the object without its name.
+    const workspace = this.ctx.id.name ?? kv.get(WORKSPACE);
+    if (typeof workspace !== 'string') return known;
     try {
       const reading = readWorkspaceSettings(openDatabase(this.env.DB, readConfig(this.env).encryptionKey), workspace);
       const settings = await settledWithin(READ_LIMIT_MS, reading);
@@ -154,26 +154,30 @@ export class WorkspaceQueue extends DurableObject<Env> {
 
   /** @param asking who knows the outcome by the answer */
   #change(next: Line, cap: number, asking: string | null): void {
-    const before = placesOf(this.#line);
+    const before = this.#line;
     const line = admit(next, cap, Date.now());
     // If the limit is as it was, looking for it costs no row.
-    if (line === this.#line) return;
+    if (line === before) return;
     this.#line = line;
     this.ctx.storage.kv.put(LINE, line);
-    const after = placesOf(line);
-    const isAtWork = (session: string) => line.working.some((entry) => entry.session === session);
-    for (const [session, place] of before) {
-      const now = after.get(session) ?? (isAtWork(session) ? 0 : null);
-      if (now !== null && now !== place && session !== asking) this.ctx.waitUntil(this.#tell(session, now));
+    // Those who go on waiting ask once a minute: told at every change, a thousand of them would be a thousand calls for each turn that ends.
+    const waited = new Set(before.waiting.map(({ session }) => session));
+    const admitted = line.working.filter(({ session }) => waited.has(session) && session !== asking);
+    if (admitted.length > 0) this.ctx.waitUntil(this.#tellAll(admitted));
+  }
+
+  async #tellAll(admitted: readonly LineEntry[]): Promise<void> {
+    for (let start = 0; start < admitted.length; start += TOGETHER) {
+      await Promise.all(admitted.slice(start, start + TOGETHER).map(({ session }) => this.#tell(session)));
     }
   }
 
-  /** A word that gets lost is made up for by the session, which asks once a minute. Never rejects. */
-  async #tell(session: string, place: number): Promise<void> {
+  /** If a notification gets lost, the session asks again within a minute. Never rejects. */
+  async #tell(session: string): Promise<void> {
     try {
-      await this.#session(session).placeChanged(place);
+      await this.#session(session).placeChanged(0);
     } catch (error) {
-      log('queue.notify.failed', { session, place, error: asError(error) });
+      log('queue.notify.failed', { session, error: asError(error) });
     }
   }
 
