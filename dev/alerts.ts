@@ -52,7 +52,7 @@ function linesOf({ channels, open, waiting, watchedAt }: z.infer<typeof alertsSc
       : `People are told by ${channels.join(', ')}.`,
     watchedAt === null
       ? 'Nothing has looked at this deployment yet; that is done every five minutes.'
-      : `The deployment was looked at around ${time(watchedAt)} (noted once an hour).`,
+      : `The deployment was looked at around ${time(watchedAt)} (noted once an hour, if webhooks come).`,
     ...(open.length === 0 ? ['Nothing is open.'] : []),
     ...open.map(({ severity, words, remedy, firstAt }) => {
       return `${severity} since ${time(firstAt)}: ${words}.${remedy === null ? '' : `\n  ${remedy}`}`;

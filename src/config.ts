@@ -15,6 +15,7 @@ import {
 import { withoutEnding } from './lib/linear-time.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { type ClaudeCredential, claudeCredentialSchema } from './protocol/sandbox.ts';
+import { type Retention, readRetention, retentionVariables } from './protocol/settings/retention.ts';
 import { readSignIn, type SignIn, signInVariables } from './protocol/settings/sign-in.ts';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
@@ -135,6 +136,7 @@ const variablesSchema = z.object({
   HEARTBEAT_URL: z.union([z.literal('').transform(() => null), address]).default(null),
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
+  ...retentionVariables,
   ...claudeLimitVariables,
 });
 
@@ -179,6 +181,8 @@ export interface Config {
   };
   /** Bytes that a session may store in an hour. */
   sessionBytesAnHour: number;
+  /** How long things are kept. */
+  retention: Retention;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
   /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
@@ -265,6 +269,7 @@ function checkConfig(env: object): Config {
     publicUrl: variables.PUBLIC_URL,
     commitAuthor: variables.COMMIT_AUTHOR,
     sessionBytesAnHour: variables.SESSION_MIB_AN_HOUR * 1024 * 1024,
+    retention: readRetention(variables),
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,

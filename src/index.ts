@@ -8,6 +8,7 @@ import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log, onLog } from './observability/log.ts';
 import { tellOfLog } from './operations/alerts/tell.ts';
+import { clean } from './operations/cleaning.ts';
 import { Operations } from './operations/operations.ts';
 import { watch } from './operations/watch.ts';
 import type { ApiError } from './protocol/api.ts';
@@ -113,8 +114,9 @@ export {
 onLog((event, record) => tellOfLog(bindings, waitUntil, event, record));
 
 /** The cron trigger of wrangler.toml, every five minutes. */
-async function scheduled(_controller: ScheduledController, env: Env): Promise<void> {
+async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
   await watch(env);
+  await clean(env, scheduledTime);
 }
 
 export default Object.assign(app, { scheduled });

@@ -247,20 +247,34 @@ function lookAtBucket(world: SetupWorld, { region, jurisdiction }: Answers, { bu
   };
 }
 
-/** What a crash may leave behind. Nothing else is deleted by its age: what is old may be what somebody looks for. */
-const RULES: readonly [name: string, prefix: string, how: string[]][] = [
-  ['cyrus-unfinished-uploads', '', ['--abort-multipart-days', '2']],
-  ['cyrus-doctor', 'doctor/', ['--expire-days', '1']],
-];
+/**
+ * What a crash may leave behind, and a net below what sessions remove themselves: later than that by so many days, for what is old may be
+ * of a session that is not.
+ */
+function rulesOf(variables: Readonly<Record<string, string>>): [name: string, prefix: string, how: string[]][] {
+  const net = (prefix: string, variable: string, more: number): [string, string, string[]][] => {
+    const kept = Number(variables[variable] ?? 0);
+    return kept > 0 ? [[`cyrus-${prefix}`, `${prefix}/`, ['--expire-days', String(kept + more)]]] : [];
+  };
+  return [
+    ['cyrus-unfinished-uploads', '', ['--abort-multipart-days', '2']],
+    ['cyrus-doctor', 'doctor/', ['--expire-days', '1']],
+    ...net('checkpoints', 'RETENTION_CHECKPOINT_DAYS', 30),
+    ...net('patches', 'RETENTION_PATCH_DAYS', 365),
+    ...net('shared', 'RETENTION_PATCH_DAYS', 365),
+    ...net('logs', 'RETENTION_LOG_DAYS', 365),
+  ];
+}
 
-function lookAtRules(world: SetupWorld, { jurisdiction }: Answers, { bucket }: Configuration): Outlook {
+function lookAtRules(world: SetupWorld, { jurisdiction }: Answers, { bucket, variables }: Configuration): Outlook {
   const where = jurisdiction === '' ? [] : ['--jurisdiction', jurisdiction];
   const known = world.read('wrangler', ['r2', 'bucket', 'lifecycle', 'list', bucket, ...where]);
-  const missing = RULES.filter(([name]) => !known.ok || !known.out.includes(name));
+  const missing = rulesOf(variables).filter(([name]) => !known.ok || !known.out.includes(name));
   if (missing.length === 0) return { kind: 'done', words: 'they are there' };
   return {
     kind: 'todo',
-    words: 'uploads that broke off are deleted after two days',
+    words:
+      'uploads that broke off are deleted after two days, and what sessions should have removed some time after that',
     act: () => {
       for (const [name, prefix, how] of missing) {
         const args = ['r2', 'bucket', 'lifecycle', 'add', bucket, name, prefix, ...how, ...where, '--force'];

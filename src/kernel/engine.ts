@@ -47,7 +47,7 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
     this.#outbox.load(this.#platform.now());
     this.#state = state;
     // An alarm set by the last life may have been lost with it; what it left behind is due now.
-    this.#arm();
+    this.#arm(true);
   }
 
   /**
@@ -133,10 +133,20 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
     this.#arm();
   }
 
+  /** What the shell waits for may be another time now. */
+  rearm(): void {
+    this.#arm();
+  }
+
   /** Has lanes that wait after a failure tried now: what they waited for is there again. @param isMeant by an effect of theirs */
   hurry(isMeant: (effect: Effect) => boolean): void {
     this.#outbox.hurry(isMeant, this.#platform.now());
     this.#platform.waitUntil(this.carryOut());
+  }
+
+  /** Whether nothing is to be carried out, and nothing is under way. */
+  get isIdle(): boolean {
+    return this.#outbox.isEmpty;
   }
 
   /** Whether such an effect is the next of its lane, and not under way. */
@@ -250,13 +260,15 @@ export class Engine<State, Event, Effect extends object, Change extends Transiti
   /**
    * Has the alarm come in time for the next thing that is due. One that comes too early looks and is set again, so it is
    * moved only if something is due before it: most changes cost no write.
+   * @param isResuming what the shell waits for is set already, months ahead: that an object is looked at costs no row
    */
-  #arm(): void {
+  #arm(isResuming = false): void {
     const now = this.#platform.now();
     const effects = this.#outbox.nextAt(now, this.#isHeld);
     const deadline = this.#state === null ? null : this.#program.nextDeadline(this.#state);
     const held = this.#outbox.isNext(this.#isHeld) ? now + HELD_POLL_MS : null;
-    const times = [effects, deadline, held].filter((time) => time !== null);
+    const shell = this.#state === null || isResuming ? null : (this.#shell.wakeAt?.(this.#state) ?? null);
+    const times = [effects, deadline, held, shell].filter((time) => time !== null);
     if (times.length === 0) return;
     const at = Math.min(...times);
     if (this.#alarmAt !== null && this.#alarmAt > now && this.#alarmAt <= at) return;

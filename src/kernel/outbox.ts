@@ -364,6 +364,11 @@ export class Outbox<Effect extends object> {
     this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
   }
 
+  /** Whether nothing waits and nothing is under way. */
+  get isEmpty(): boolean {
+    return this.#lanes.size === 0;
+  }
+
   /** Whether such an effect is the next of its lane, and not under way. */
   isNext(isMeant: (effect: Effect) => boolean): boolean {
     return [...this.#lanes.values()].some(

@@ -67,6 +67,11 @@ export interface Shell<State, Event, Effect, Change, Output> {
   prepare(isNews: boolean): Promise<void> | null;
   /** Whether an effect has to wait for now, and what comes after it in its lane. */
   isHeld(effect: Effect, state: State | null): boolean;
+  /**
+   * When the shell itself wants to be woken while the state is this, in ms since the epoch; null: it does not. What it does then, it does
+   * before it calls the engine's `alarm`. Left out: never.
+   */
+  wakeAt?(state: State): number | null;
   /** Carries out effects that were leased together. Never rejects. */
   perform(effects: readonly [Effect, ...Effect[]], state: State): Promise<Attempt<Event>>;
   /** What it means that the outcome of an effect could not be stored. */

@@ -16,9 +16,15 @@ const ALERTS = 'alerts';
 const TRACED = 'traced';
 /** Copy of the stored settings. */
 const SETTINGS = 'settings';
+/** The walk through all sessions after the settings of retention have changed. */
+const CLEANING = 'cleaning-walk';
+const cleaningWalkSchema = z.object({ settings: z.string(), after: z.string().nullable() });
+type CleaningWalk = z.infer<typeof cleaningWalkSchema>;
 /** When the deployment was last looked at. */
 const WATCHED = 'watched';
-/** Written once an hour at most, so that an idle deployment writes next to nothing; so it is late by an hour at most. */
+/** When the first webhook came after that. */
+const UNWATCHED = 'unwatched-since';
+/** It is noted after a webhook only, and once an hour at most: an idle deployment writes nothing. */
 const NOTE_WATCH_MS = 3_600_000;
 /** It is looked at every five minutes. */
 const SILENT_MS = 2 * NOTE_WATCH_MS;
@@ -31,6 +37,8 @@ export interface AlertsView {
   open: KnownAlerts[string][];
   waiting: { channel: Channel; words: string; since: number; tries: number; problem: string | null }[];
   watchedAt: number | null;
+  /** When a webhook came that nothing has looked at the deployment after, as far as is noted: once an hour. */
+  unwatchedSince: number | null;
 }
 
 export class Operations extends DurableObject<Env> {
@@ -45,13 +53,18 @@ export class Operations extends DurableObject<Env> {
 
   /** Takes in what an isolate has seen of webhooks. */
   async noteWebhooks(report: WebhookReport): Promise<void> {
-    this.ctx.storage.kv.put(WEBHOOKS, noted(this.webhooks(), report, Date.now()));
-    const watchedAt = this.#watchedAt();
-    if (watchedAt === null || Date.now() - watchedAt < SILENT_MS) return;
+    const now = Date.now();
+    this.ctx.storage.kv.put(WEBHOOKS, noted(this.webhooks(), report, now));
+    const since = this.#unwatchedSince();
+    if (since === null) {
+      this.ctx.storage.kv.put(UNWATCHED, now);
+      return;
+    }
+    if (now - since < SILENT_MS) return;
     await this.raise({
       key: 'operations.watch_silent',
       severity: 'error',
-      words: `Nothing has looked at this deployment since ${new Date(watchedAt).toISOString()}`,
+      words: silenceWords(since),
       remedy: 'Look at the cron trigger of the Worker in the Cloudflare dashboard; a deploy sets it again.',
     });
   }
@@ -75,7 +88,8 @@ export class Operations extends DurableObject<Env> {
   async watched(found: readonly Alert[], unseen: readonly string[]): Promise<void> {
     const now = Date.now();
     const before = this.#watchedAt();
-    if (before === null || now < before || now - before >= NOTE_WATCH_MS) this.ctx.storage.kv.put(WATCHED, now);
+    const isNews = this.#unwatchedSince() !== null && (before === null || Math.abs(now - before) >= NOTE_WATCH_MS);
+    if (before === null || isNews) this.ctx.storage.kv.put(WATCHED, now);
     await this.#take((known) => looked(known, found, unseen, now));
   }
 
@@ -109,6 +123,7 @@ export class Operations extends DurableObject<Env> {
         return { channel, words: notice.words, since: at, tries, problem };
       }),
       watchedAt: this.#watchedAt(),
+      unwatchedSince: this.#unwatchedSince(),
     };
   }
 
@@ -137,6 +152,16 @@ export class Operations extends DurableObject<Env> {
   /** A trace was sent. @param uploadedAt when its archive was stored, ms */
   noteTraced(uploadedAt: number): void {
     this.ctx.storage.kv.put(TRACED, uploadedAt);
+  }
+
+  /** How far the walk through all sessions is, and for which settings; `after`: the last session that was woken, null: it is over. */
+  cleaningWalk(): CleaningWalk {
+    const kept = cleaningWalkSchema.safeParse(this.ctx.storage.kv.get(CLEANING));
+    return kept.success ? kept.data : { settings: '', after: null };
+  }
+
+  noteCleaningWalk(walk: CleaningWalk): void {
+    this.ctx.storage.kv.put(CLEANING, walk);
   }
 
   /** Keeps a copy of the stored settings, for isolates that begin while the database is away. */
@@ -175,9 +200,20 @@ export class Operations extends DurableObject<Env> {
     return kept.success ? kept.data : {};
   }
 
+  /** When the first webhook came after the last look that was noted; null: none has. */
+  #unwatchedSince(): number | null {
+    const since = z.number().safeParse(this.ctx.storage.kv.get(UNWATCHED)).data;
+    return since === undefined || since <= (this.#watchedAt() ?? 0) ? null : since;
+  }
+
   #watchedAt(): number | null {
     return z.number().safeParse(this.ctx.storage.kv.get(WATCHED)).data ?? null;
   }
+}
+
+/** That nothing looks at a deployment. @param since when a webhook came, ms */
+export function silenceWords(since: number): string {
+  return `Nothing has looked at this deployment since ${new Date(since).toISOString()}, when a webhook came`;
 }
 
 /** The object of this deployment. */

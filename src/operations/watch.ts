@@ -205,7 +205,12 @@ const LOOKS: Record<string, Look> = {
     if (typeof meta.size_after !== 'number' || meta.size_after < D1_WARN_BYTES) return [];
     const words = `The database has ${(meta.size_after / 1e9).toFixed(1)} of 10 GB`;
     return [
-      { key: 'database.size', severity: 'error', words, remedy: 'Delete old rows of sessions and claude_usage.' },
+      {
+        key: 'database.size',
+        severity: 'error',
+        words,
+        remedy: 'Make RETENTION_SESSION_DAYS or RETENTION_USAGE_DAYS shorter: npm run settings.',
+      },
     ];
   },
 };

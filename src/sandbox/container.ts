@@ -24,11 +24,24 @@ export function containersOf(env: Env, size: InstanceSize): Namespace {
   }
 }
 
+const INSTANCE_SIZES: readonly InstanceSize[] = ['standard', 'small', 'large'];
+
 /** Whether a container, by its object's id, is the one of this life of a session. */
 export function isContainerOf(env: Env, containerId: string, sessionId: string, generation: number): boolean {
   const name = nameOf(sessionId, generation);
-  const sizes: InstanceSize[] = ['standard', 'small', 'large'];
-  return sizes.some((size) => containersOf(env, size).idFromName(name).toString() === containerId);
+  return INSTANCE_SIZES.some((size) => containersOf(env, size).idFromName(name).toString() === containerId);
+}
+
+/**
+ * Ends the containers of a session's lives, and has their objects delete what they store.
+ * @param generation of the last life
+ * @throws what the platform says of an object that does not answer
+ */
+export async function forgetContainers(env: Env, sessionId: string, generation: number): Promise<void> {
+  for (let life = 1; life <= generation; life += 1) {
+    const name = nameOf(sessionId, life);
+    await Promise.all(INSTANCE_SIZES.map((size) => containersOf(env, size).getByName(name).erase()));
+  }
 }
 
 /** Each life has an object, and so a container, of its own. */

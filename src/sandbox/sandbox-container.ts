@@ -45,6 +45,9 @@ export interface ContainerRules {
   egress: Egress;
 }
 
+/** An object whose container has ended is of no use after so long, in seconds. */
+const KEPT_ENDED_S = 24 * 3_600;
+
 /** Set once the session has begun in this life. */
 const BEGUN = 'cyrus-begun';
 
@@ -55,6 +58,8 @@ export class SandboxContainer extends Container<Env> {
   override interceptHttps = true;
   readonly #life: ContainerLifetime;
   #isBegun = false;
+  /** Nothing that is stored is needed any more. */
+  #isForgotten = false;
   #starting: Promise<void> | null = null;
 
   constructor(ctx: DurableObjectState<object>, env: Env) {
@@ -139,6 +144,8 @@ export class SandboxContainer extends Container<Env> {
   override async alarm(...invocation: Parameters<Container['alarm']>): Promise<void> {
     await this.#limitLife();
     await super.alarm(...invocation);
+    // Not before: the class goes on with its tables after `forget`.
+    if (this.#isForgotten && !this.ctx.container?.running) await this.#deleteStorage();
   }
 
   async #limitLife(): Promise<void> {
@@ -174,16 +181,45 @@ export class SandboxContainer extends Container<Env> {
 
   override async onStop({ exitCode }: { exitCode: number }): Promise<void> {
     log('sandbox.container.stopped', { container: this.ctx.id.toString(), exitCode });
+    await this.schedule(KEPT_ENDED_S, 'forget' satisfies keyof SandboxContainer);
     // Started early, and nothing came of it.
-    if (this.ctx.storage.kv.get(BEGUN) === undefined) return;
+    if (this.ctx.storage.kv.get(BEGUN) !== undefined) await this.#reportEnd();
+  }
+
+  /**
+   * Deletes what this object stores, once its container has ended and the session knows that: without it the same life would begin again.
+   * Called by the class's alarm, a day after the end.
+   */
+  async forget(): Promise<void> {
+    if (this.ctx.container?.running) return;
+    const isKnown = this.ctx.storage.kv.get(BEGUN) === undefined || (await this.#reportEnd());
+    if (isKnown) this.#isForgotten = true;
+    else await this.schedule(KEPT_ENDED_S, 'forget' satisfies keyof SandboxContainer);
+  }
+
+  /** Ends the container and deletes what this object stores: its session is deleted. */
+  async erase(): Promise<void> {
+    if (this.ctx.container?.running) await this.destroy();
+    await this.#deleteStorage();
+  }
+
+  async #deleteStorage(): Promise<void> {
+    log('sandbox.container.forgotten', { container: this.ctx.id.toString() });
+    await this.ctx.storage.deleteAll();
+  }
+
+  /** @returns whether the session knows that the container has ended */
+  async #reportEnd(): Promise<boolean> {
     // Named `session:generation`. The session would find out by itself, later.
     const [session = '', generation = ''] = (this.ctx.id.name ?? '').split(':');
     try {
       const { ISSUE_SESSION } = this.env;
       await ISSUE_SESSION.get(ISSUE_SESSION.idFromString(session)).noteSandboxEnded(Number(generation));
+      return true;
     } catch (error) {
       const cause = asError(error);
       log('sandbox.exit_report.failed', { container: this.ctx.id.toString(), error: cause });
+      return false;
     }
   }
 

@@ -31,15 +31,21 @@ import { connect, pageAfter, pageBefore } from './viewers/session-pages.ts';
 const LOOK_AGAIN_MS = 10 * 60_000;
 
 export class IssueSession extends DurableObject<Env> {
-  readonly #session: SessionBindings;
-  readonly #egress: EgressLog;
+  readonly #begin: () => { session: SessionBindings; egress: EgressLog };
+  #session: SessionBindings;
+  #egress: EgressLog;
   readonly #bytes = new ByteCount();
 
   /** @param holds effects that are not carried out; the platform gives none, benchmarks that measure the intake alone give all */
   constructor(ctx: DurableObjectState, env: Env, holds: (effect: Effect) => boolean = () => false) {
     super(ctx, env);
-    this.#session = new SessionBindings(ctx, env, holds);
-    this.#egress = new EgressLog(ctx.storage.sql);
+    this.#begin = () => ({
+      session: new SessionBindings(ctx, env, holds),
+      egress: new EgressLog(ctx.storage.sql),
+    });
+    const { session, egress } = this.#begin();
+    this.#session = session;
+    this.#egress = egress;
   }
 
   /**
@@ -226,7 +232,40 @@ export class IssueSession extends DurableObject<Env> {
   /** Whatever is due: effects to try again, deadlines, what a crash left behind. */
   override async alarm(): Promise<void> {
     if (this.#session.readOnly) await this.ctx.storage.setAlarm(Date.now() + LOOK_AGAIN_MS);
+    await this.#removeDue();
     this.#session.engine.alarm();
+  }
+
+  /**
+   * Removes what was kept long enough by the settings as they are now, and is woken when there is more.
+   * @returns `none`: there is no such session, or not any more
+   */
+  async keep(): Promise<'kept' | 'none'> {
+    await this.#removeDue(true);
+    this.#session.engine.rearm();
+    return this.#session.known ? 'kept' : 'none';
+  }
+
+  /**
+   * Deletes the session with everything that belongs to it.
+   * @returns whether it is gone; false: something happened to it meanwhile
+   * @throws what R2, D1 and the objects of containers throw; to be called again then
+   */
+  async erase(): Promise<boolean> {
+    const isGone = await this.#session.keeper.erase();
+    if (isGone) this.#startOver();
+    return isGone;
+  }
+
+  async #removeDue(isUnsure = false): Promise<void> {
+    if ((await this.#session.keeper.carryOut(isUnsure)) === 'gone') this.#startOver();
+  }
+
+  /** Nothing is stored any more: what is in memory is forgotten too. */
+  #startOver(): void {
+    const { session, egress } = this.#begin();
+    this.#session = session;
+    this.#egress = egress;
   }
 
   /** Linear takes the workspace's token again: what waited for that is sent at once. */

@@ -12,6 +12,7 @@ import type { Effect } from './lifecycle/model/effects.ts';
 import type { SessionEvent } from './lifecycle/model/events.ts';
 import { initialState, type SessionState } from './lifecycle/model/state.ts';
 import { SandboxCheck } from './sandbox-check.ts';
+import { SessionKeeper } from './session-keeper.ts';
 import { SessionLog } from './session-log.ts';
 import { SessionSettings } from './session-settings.ts';
 import { loadSession } from './storage/load-session.ts';
@@ -44,6 +45,7 @@ export class SessionBindings implements DeliveryTaker {
   readonly checkpoint: StoredCheckpoint;
   readonly pushed: PushedWork;
   readonly sandboxCheck: SandboxCheck;
+  readonly keeper: SessionKeeper;
   /** Set if what is stored cannot be gone on from; there is no state then. */
   readonly readOnly: ReadOnly | null;
 
@@ -67,6 +69,15 @@ export class SessionBindings implements DeliveryTaker {
       sandboxOf: (state) => sandboxFor({ ...this.#outside(), state }, state.id, state.sandbox.generation),
       onGone: (generation) => this.#sandboxGone(generation),
     });
+    this.keeper = new SessionKeeper({
+      ctx,
+      env,
+      engine: () => this.engine,
+      journal: this.journal,
+      checkpoint: this.checkpoint,
+      config: () => this.settings.config,
+      log: this.log,
+    });
     this.engine = sessionEngine(objectPlatform(ctx), this.#writer, {
       publish: ({ state }, written) => {
         this.broadcast.tell(state, written);
@@ -74,6 +85,7 @@ export class SessionBindings implements DeliveryTaker {
       },
       prepare: (isNews) => this.settings.prepare(isNews),
       isHeld: (effect, state) => this.settings.isHeld(effect, state),
+      wakeAt: (state) => this.keeper.nextAt(state),
       perform: (effects, state) => this.#perform(effects, state),
       failureOf: toFailure,
       report: (report) => this.log.report(report),

@@ -1,4 +1,4 @@
-/** The audit log: who did what to this deployment. Kept for good, never with a secret. */
+/** The audit log: who did what to this deployment. Never with a secret. */
 import { and, desc, eq, lt, sql } from 'drizzle-orm';
 import * as z from 'zod';
 import { type Database, run } from './database.ts';

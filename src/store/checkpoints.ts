@@ -2,7 +2,7 @@
  * The objects of checkpoints in R2: bundles of git and parts of Claude's files, by session and generation, and beside them
  * the newest manifest, for people. Which checkpoint counts is decided by the issue session, which holds the manifest too.
  *
- * `sessions/<id>/checkpoint/<generation>/<name>`, `sessions/<id>/checkpoint/manifest.json`
+ * `checkpoints/<id>/<generation>/<name>`, `checkpoints/<id>/manifest.json`
  */
 import {
   type CheckpointManifest,
@@ -10,9 +10,10 @@ import {
   checkpointObjects,
   MAX_CHECKPOINT_OBJECT_BYTES,
 } from '../protocol/checkpoint.ts';
-import { LogKeyError } from './logs.ts';
+import { getObject, LogKeyError, listObjects, type ObjectPlace, placeOf } from './keeping/session-objects.ts';
 import { putStream } from './put-stream.ts';
 
+const MANIFEST = 'manifest.json';
 /** R2 deletes at most this many objects in one call. */
 const MAX_DELETED_TOGETHER = 1_000;
 
@@ -31,7 +32,7 @@ export async function putCheckpointObject(
   body: ReadableStream<Uint8Array>,
   size: number,
 ): Promise<void> {
-  const key = objectKey(sessionId, generation, name);
+  const { key } = objectPlace(sessionId, generation, name);
   if (!Number.isSafeInteger(size) || size < 0 || size > MAX_CHECKPOINT_OBJECT_BYTES) {
     throw new RangeError(`an object of a checkpoint has at most ${MAX_CHECKPOINT_OBJECT_BYTES} bytes`);
   }
@@ -45,7 +46,7 @@ export async function getCheckpointObject(
   generation: number,
   name: string,
 ): Promise<{ body: ReadableStream<Uint8Array>; size: number } | null> {
-  const stored = await bucket.get(objectKey(sessionId, generation, name));
+  const stored = await getObject(bucket, objectPlace(sessionId, generation, name));
   return stored ? { body: stored.body, size: stored.size } : null;
 }
 
@@ -56,7 +57,7 @@ export async function putCheckpointManifest(
   manifest: CheckpointManifest,
 ): Promise<void> {
   const httpMetadata = { contentType: 'application/json; charset=utf-8' };
-  await bucket.put(`${prefix(sessionId)}/manifest.json`, JSON.stringify(manifest), { httpMetadata });
+  await bucket.put(placeOf('checkpoints', sessionId, MANIFEST).key, JSON.stringify(manifest), { httpMetadata });
 }
 
 /**
@@ -75,20 +76,19 @@ export async function removeObsoleteObjects(
   const isNewGeneration = before?.generation !== generation;
   const gone: string[] = [];
   if (manifest.settled && (isNewGeneration || !before.settled)) {
-    const own = `${prefix(sessionId)}/${generation}/`;
-    for (let cursor: string | undefined, more = true; more; ) {
-      const page = await bucket.list({ prefix: `${prefix(sessionId)}/`, ...(cursor !== undefined && { cursor }) });
-      for (const { key } of page.objects) {
-        if (!key.startsWith(own) && !key.endsWith('/manifest.json')) gone.push(key);
-      }
-      more = page.truncated;
-      cursor = page.truncated ? page.cursor : undefined;
+    const own = placeOf('checkpoints', sessionId, `${generation}/`);
+    const manifestKey = placeOf('checkpoints', sessionId, MANIFEST).key;
+    const isKept = (key: string) => key.startsWith(own.key) || key.startsWith(own.before) || key === manifestKey;
+    for await (const objects of listObjects(bucket, 'checkpoints', sessionId)) {
+      gone.push(...objects.map(({ key }) => key).filter((key) => !isKept(key)));
     }
   }
   if (before && !isNewGeneration) {
     const kept = new Set(checkpointObjects(manifest).map(({ name }) => name));
     for (const { name } of checkpointObjects(before)) {
-      if (!kept.has(name)) gone.push(objectKey(sessionId, generation, name));
+      if (kept.has(name)) continue;
+      const { key, before: former } = objectPlace(sessionId, generation, name);
+      gone.push(key, former);
     }
   }
   for (let at = 0; at < gone.length; at += MAX_DELETED_TOGETHER) {
@@ -96,14 +96,9 @@ export async function removeObsoleteObjects(
   }
 }
 
-function prefix(sessionId: string): string {
-  if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');
-  return `sessions/${sessionId}/checkpoint`;
-}
-
-function objectKey(sessionId: string, generation: number, name: string): string {
+function objectPlace(sessionId: string, generation: number, name: string): ObjectPlace {
   if (!Number.isSafeInteger(generation) || generation < 1) throw new LogKeyError('a generation is a number from 1');
   if (!checkpointObjectName.safeParse(name).success)
     throw new LogKeyError('this is not the name of a checkpoint object');
-  return `${prefix(sessionId)}/${generation}/${name}`;
+  return placeOf('checkpoints', sessionId, `${generation}/${name}`);
 }

@@ -2,19 +2,23 @@
  * What is kept of a session in R2: for each turn its journal (gzip of JSON lines) and a Markdown log for people, for
  * each saved head the patch against the base branch.
  *
- * `sessions/<id>/turn-0001.jsonl.gz`, `sessions/<id>/turn-0001.md`, `sessions/<id>/patch/<head>.patch`
+ * `logs/<id>/0001.jsonl.gz`, `logs/<id>/0001.md`, `patches/<id>/<head>.patch`
  */
+
+import {
+  deleteObject,
+  getObject,
+  hasObject,
+  LogKeyError,
+  type ObjectPlace,
+  placeOf,
+} from './keeping/session-objects.ts';
 import { putPieces, putStream } from './put-stream.ts';
 
 /** Largest patch that is stored, in bytes. */
 export const MAX_PATCH_BYTES = 50 * 1024 * 1024;
 /** JSON lines are joined to pieces of about this size (UTF-16 code units) before they are compressed. */
 const PIECE_LENGTH = 64 * 1024;
-
-/** A key was asked for with something that is no session id, turn or commit. */
-export class LogKeyError extends Error {
-  override readonly name = 'LogKeyError';
-}
 
 /** The patch is larger than `MAX_PATCH_BYTES`, or its announced size is not a size. */
 export class PatchSizeError extends Error {
@@ -39,12 +43,14 @@ export async function putTurnLog(
   entries: Iterable<unknown>,
   markdown: Iterable<string>,
 ): Promise<void> {
-  const key = turnKey(sessionId, turn);
+  const { key } = turnPlace(sessionId, turn, 'jsonl.gz');
   const compressed = utf8(jsonLines(entries)).pipeThrough(new CompressionStream('gzip'));
   // One after the other: each holds one part of the upload in memory.
-  await putPieces(bucket, `${key}.jsonl.gz`, compressed, { httpMetadata: { contentType: 'application/gzip' } });
+  await putPieces(bucket, key, compressed, { httpMetadata: { contentType: 'application/gzip' } });
   const type = 'text/markdown; charset=utf-8';
-  await putPieces(bucket, `${key}.md`, utf8(markdown), { httpMetadata: { contentType: type } });
+  await putPieces(bucket, turnPlace(sessionId, turn, 'md').key, utf8(markdown), {
+    httpMetadata: { contentType: type },
+  });
 }
 
 /** The journal entries of a turn as JSON lines (uncompressed, UTF-8), or null. @throws LogKeyError */
@@ -53,7 +59,7 @@ export async function getTurnLog(
   sessionId: string,
   turn: number,
 ): Promise<ReadableStream<Uint8Array> | null> {
-  const stored = await bucket.get(`${turnKey(sessionId, turn)}.jsonl.gz`);
+  const stored = await getObject(bucket, turnPlace(sessionId, turn, 'jsonl.gz'));
   return stored?.body.pipeThrough(new DecompressionStream('gzip')) ?? null;
 }
 
@@ -63,7 +69,7 @@ export async function getTurnMarkdown(
   sessionId: string,
   turn: number,
 ): Promise<ReadableStream<Uint8Array> | null> {
-  const stored = await bucket.get(`${turnKey(sessionId, turn)}.md`);
+  const stored = await getObject(bucket, turnPlace(sessionId, turn, 'md'));
   return stored?.body ?? null;
 }
 
@@ -79,7 +85,7 @@ export async function putPatch(
   body: ReadableStream<Uint8Array>,
   size: number,
 ): Promise<void> {
-  const key = patchKey(sessionId, head);
+  const { key } = patchPlace(sessionId, head);
   if (!Number.isSafeInteger(size) || size < 0) throw new PatchSizeError('the size of the patch must be given in bytes');
   if (size > MAX_PATCH_BYTES) {
     throw new PatchSizeError(`the patch has ${size} bytes, more than the ${MAX_PATCH_BYTES} that are stored`);
@@ -93,34 +99,28 @@ export async function getPatch(
   sessionId: string,
   head: string,
 ): Promise<{ body: ReadableStream<Uint8Array>; size: number } | null> {
-  const stored = await bucket.get(patchKey(sessionId, head));
+  const stored = await getObject(bucket, patchPlace(sessionId, head));
   return stored ? { body: stored.body, size: stored.size } : null;
 }
 
 /** Whether the patch of a head is there. @throws LogKeyError; R2's errors as they are */
 export async function hasPatch(bucket: R2Bucket, sessionId: string, head: string): Promise<boolean> {
-  return (await bucket.head(patchKey(sessionId, head))) !== null;
+  return hasObject(bucket, patchPlace(sessionId, head));
 }
 
 /** Forgets the patch of a head; one that is not there is no error. @throws LogKeyError; R2's errors as they are */
 export async function deletePatch(bucket: R2Bucket, sessionId: string, head: string): Promise<void> {
-  await bucket.delete(patchKey(sessionId, head));
+  await deleteObject(bucket, patchPlace(sessionId, head));
 }
 
-/** Beginning of the keys of a session. @throws LogKeyError */
-export function sessionPrefix(sessionId: string): string {
-  if (!/^[0-9a-f]{64}$/.test(sessionId)) throw new LogKeyError('a session id is 64 hex digits');
-  return `sessions/${sessionId}`;
-}
-
-function turnKey(sessionId: string, turn: number): string {
+function turnPlace(sessionId: string, turn: number, type: 'jsonl.gz' | 'md'): ObjectPlace {
   if (!Number.isSafeInteger(turn) || turn < 0) throw new LogKeyError('a turn is a number from 0');
-  return `${sessionPrefix(sessionId)}/turn-${String(turn).padStart(4, '0')}`;
+  return placeOf('logs', sessionId, `${String(turn).padStart(4, '0')}.${type}`);
 }
 
-function patchKey(sessionId: string, head: string): string {
+function patchPlace(sessionId: string, head: string): ObjectPlace {
   if (!isCommitId(head)) throw new LogKeyError('a head is a full commit id: 40 to 64 hex digits');
-  return `${sessionPrefix(sessionId)}/patch/${head}.patch`;
+  return placeOf('patches', sessionId, `${head}.patch`);
 }
 
 function* jsonLines(entries: Iterable<unknown>): Generator<string, void, undefined> {

@@ -15,7 +15,7 @@ import {
   MAX_CACHE_PARTS,
   MAX_SETUP_CACHE_BYTES,
 } from '../protocol/repository-cache.ts';
-import { LogKeyError } from './logs.ts';
+import { LogKeyError } from './keeping/session-objects.ts';
 import { putStream } from './put-stream.ts';
 
 /** Entries of a kind that are kept of a repository; beyond them the oldest go. */

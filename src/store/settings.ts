@@ -70,6 +70,16 @@ export async function settledConfig(env: Env, workspaceId: string | null, isNews
   return lastConfig(env, workspaceId);
 }
 
+/**
+ * As `settledConfig`, for what cannot be taken back.
+ * @returns null: neither the database nor the copy could be read, so a setting may be missing
+ * @throws ConfigError as `settledConfig`
+ */
+export async function knownConfig(env: Env, workspaceId: string | null): Promise<Config | null> {
+  const config = await settledConfig(env, workspaceId);
+  return cacheOf(env).isKnown ? config : null;
+}
+
 /** The configuration as it was read last, without waiting. @throws ConfigError as `settledConfig` */
 export function lastConfig(env: Env, workspaceId: string | null): Config {
   const { rows, configs } = cacheOf(env);

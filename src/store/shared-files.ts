@@ -1,11 +1,18 @@
 /**
- * Files that Claude shared, kept in R2 by what they hold: `sessions/<id>/shared/<SHA-256>`. The same content again is the
+ * Files that Claude shared, kept in R2 by what they hold: `shared/<id>/<SHA-256>`. The same content again is the
  * same file, whatever it is called.
  */
 
 import { sha256 } from '../lib/hex.ts';
 import { isFileHash, MAX_SHARED_BYTES } from '../protocol/files.ts';
-import { LogKeyError, sessionPrefix } from './logs.ts';
+import {
+  getObject,
+  hasObject,
+  LogKeyError,
+  listObjects,
+  type ObjectPlace,
+  placeOf,
+} from './keeping/session-objects.ts';
 
 /** Most different files that are kept of a session. */
 const MAX_KEPT = 500;
@@ -27,15 +34,15 @@ export async function putSharedFile(
   content: ArrayBuffer,
   type: string,
 ): Promise<void> {
-  const key = sharedKey(sessionId, hash);
+  const place = sharedPlace(sessionId, hash);
   if (content.byteLength > MAX_SHARED_BYTES)
     throw new SharedFileError(`a shared file has at most ${MAX_SHARED_BYTES} bytes`);
   if ((await sha256(content)) !== hash) throw new SharedFileError('the file does not have this SHA-256');
-  if (await bucket.head(key)) return;
-  const kept = await bucket.list({ prefix: `${sessionPrefix(sessionId)}/shared/`, limit: MAX_KEPT });
-  if (kept.objects.length >= MAX_KEPT)
-    throw new SharedFileError(`the session has shared ${MAX_KEPT} files, which is the limit`);
-  await bucket.put(key, content, { httpMetadata: { contentType: type } });
+  if (await hasObject(bucket, place)) return;
+  let kept = 0;
+  for await (const objects of listObjects(bucket, 'shared', sessionId)) kept += objects.length;
+  if (kept >= MAX_KEPT) throw new SharedFileError(`the session has shared ${MAX_KEPT} files, which is the limit`);
+  await bucket.put(place.key, content, { httpMetadata: { contentType: type } });
 }
 
 /** A file with its media type and size in bytes, or null. @throws LogKeyError */
@@ -44,12 +51,12 @@ export async function getSharedFile(
   sessionId: string,
   hash: string,
 ): Promise<{ body: ReadableStream<Uint8Array>; type: string; size: number } | null> {
-  const stored = await bucket.get(sharedKey(sessionId, hash));
+  const stored = await getObject(bucket, sharedPlace(sessionId, hash));
   if (!stored) return null;
   return { body: stored.body, type: stored.httpMetadata?.contentType ?? 'application/octet-stream', size: stored.size };
 }
 
-function sharedKey(sessionId: string, hash: string): string {
+function sharedPlace(sessionId: string, hash: string): ObjectPlace {
   if (!isFileHash(hash)) throw new LogKeyError('a shared file is named by its SHA-256');
-  return `${sessionPrefix(sessionId)}/shared/${hash}`;
+  return placeOf('shared', sessionId, hash);
 }

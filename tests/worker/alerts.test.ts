@@ -310,18 +310,32 @@ describe('the look at the deployment', () => {
     expect(found).toContainEqual(expect.stringContaining('ENG-9'));
   });
 
-  it('writes nothing while nothing is wrong, but once an hour that it looked', async () => {
+  it('writes nothing while nothing is wrong, but once an hour that it looked, if webhooks come', async () => {
     await watch({ ...env });
     const stored = () =>
       runInDurableObject(operationsOf(env), (_object, { storage }) => JSON.stringify([...storage.kv.list()]));
     const before = await stored();
-    for (let times = 0; times < 10; times++) await watch({ ...env });
+    for (let times = 0; times < 10; times++) {
+      vi.setSystemTime(Date.now() + 60 * MINUTE);
+      await watch({ ...env });
+    }
     expect(await stored()).toBe(before);
+    await operationsOf(env).noteWebhooks({ goodAt: Date.now(), faults: [] });
+    await watch({ ...env });
+    const after = await stored();
+    expect(after).not.toBe(before);
+    vi.setSystemTime(Date.now() + 50 * MINUTE);
+    await watch({ ...env });
+    expect(await stored()).toBe(after);
   });
 
   it('is missed by the webhooks that come: people are told that nothing looks any more', async () => {
     await watch({ ...env });
-    vi.setSystemTime(Date.now() + 4 * 60 * MINUTE);
+    // A night without a webhook is none that nothing looked in.
+    vi.setSystemTime(Date.now() + 12 * 60 * MINUTE);
+    await operationsOf(env).noteWebhooks({ goodAt: Date.now(), faults: [] });
+    expect(await open()).toEqual([]);
+    vi.setSystemTime(Date.now() + 2 * 60 * MINUTE);
     await operationsOf(env).noteWebhooks({ goodAt: Date.now(), faults: [] });
     expect(await open()).toEqual([expect.stringMatching(/^Nothing has looked at this deployment since /)]);
   });

@@ -76,8 +76,8 @@ function manifest(sequence: number, bundles: string[], more: Partial<CheckpointM
 }
 
 async function stored(): Promise<string[]> {
-  const { objects } = await env.LOGS.list({ prefix: `sessions/${claims.s}/checkpoint/` });
-  return objects.map(({ key }) => key.split('/checkpoint/')[1] ?? '').sort();
+  const { objects } = await env.LOGS.list({ prefix: `checkpoints/${claims.s}/` });
+  return objects.map(({ key }) => key.split(`${claims.s}/`)[1] ?? '').sort();
 }
 
 beforeEach(async () => {

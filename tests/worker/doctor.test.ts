@@ -414,7 +414,7 @@ describe('of the sandbox the doctor says', () => {
 
 describe('of alerts the doctor says', () => {
   const about = (alerts: object) => {
-    const known = { channels: [], open: [], waiting: [], watchedAt: Date.now(), ...alerts };
+    const known = { channels: [], open: [], waiting: [], watchedAt: Date.now(), unwatchedSince: null, ...alerts };
     return {
       getByName: () => ({ alerts: async () => known, webhooks: async () => ({ goodAt: 1, bad: null, hours: [] }) }),
     };
@@ -432,7 +432,7 @@ describe('of alerts the doctor says', () => {
   });
 
   it('that nothing looks at the deployment any more, or has not yet', async () => {
-    expect(await finding('watch', { OPERATIONS: about({ watchedAt: Date.now() - 3 * HOUR_MS }) })).toMatchObject([
+    expect(await finding('watch', { OPERATIONS: about({ unwatchedSince: Date.now() - 3 * HOUR_MS }) })).toMatchObject([
       { verdict: 'bad', words: expect.stringContaining('Nothing has looked at this deployment since') },
     ]);
     expect(await finding('watch', { OPERATIONS: about({ watchedAt: null }) })).toMatchObject([{ verdict: 'skipped' }]);

@@ -53,7 +53,7 @@ describe('a turn of many megabytes', () => {
     await putTurnLog(env.LOGS, id, 1, entries(), ['# Turn', ' 1\n']);
     expect(taken).toHaveLength(200);
     expect(most).toBe(1);
-    const stored = await env.LOGS.get(`sessions/${id}/turn-0001.jsonl.gz`);
+    const stored = await env.LOGS.get(`logs/${id}/0001.jsonl.gz`);
     expect(stored?.size).toBeGreaterThan(10 * 1024 * 1024);
     const text = await new Response(stored?.body.pipeThrough(new DecompressionStream('gzip'))).text();
     const seqs = text

@@ -111,8 +111,8 @@ describe('a finished turn', () => {
     const { thread, reporter } = await started();
     await reporter.report(init, text('All good.'), result('All good.', [thread.agentSessionId]), saved(1));
     const id = session(thread).id.toString();
-    await vi.waitFor(async () => expect(await env.LOGS.get(`sessions/${id}/turn-0001.md`)).not.toBeNull());
-    const stored = await env.LOGS.get(`sessions/${id}/turn-0001.jsonl.gz`);
+    await vi.waitFor(async () => expect(await env.LOGS.get(`logs/${id}/0001.md`)).not.toBeNull());
+    const stored = await env.LOGS.get(`logs/${id}/0001.jsonl.gz`);
     const lines = await new Response(stored?.body.pipeThrough(new DecompressionStream('gzip'))).text();
     expect(
       lines

@@ -75,8 +75,8 @@ describe("a shared file at the gateway's door", () => {
     const { id } = await started();
     expect((await share(id, { content: PNG })).status).toBe(201);
     expect((await share(id, { content: PNG, name: 'other.png' })).status).toBe(201);
-    const stored = await env.LOGS.list({ prefix: `sessions/${id}/shared/` });
-    expect(stored.objects.map(({ key }) => key)).toEqual([`sessions/${id}/shared/${await sha256(PNG)}`]);
+    const stored = await env.LOGS.list({ prefix: `shared/${id}/` });
+    expect(stored.objects.map(({ key }) => key)).toEqual([`shared/${id}/${await sha256(PNG)}`]);
   });
 
   it('is refused when it is not what its name says, of no known type, empty, too large, or of unknown length', async () => {
@@ -87,7 +87,7 @@ describe("a shared file at the gateway's door", () => {
     expect((await share(id, { content: new Uint8Array(0) })).status).toBe(400);
     const tooLarge = new Uint8Array(MAX_SHARED_BYTES + 1).fill(120);
     expect((await share(id, { content: tooLarge })).status).toBe(413);
-    expect((await env.LOGS.list({ prefix: `sessions/${id}/shared/` })).objects).toEqual([]);
+    expect((await env.LOGS.list({ prefix: `shared/${id}/` })).objects).toEqual([]);
   });
 });
 

@@ -17,11 +17,11 @@ import {
 } from '../../src/store/database.ts';
 import { DecryptionError } from '../../src/store/encryption.ts';
 import { readTokens } from '../../src/store/installations.ts';
+import { deleteSessionObjects, LogKeyError } from '../../src/store/keeping/session-objects.ts';
 import {
   getPatch,
   getTurnLog,
   getTurnMarkdown,
-  LogKeyError,
   MAX_PATCH_BYTES,
   PatchSizeError,
   putPatch,
@@ -241,11 +241,8 @@ describe('logs and patches', () => {
     expect(lines.pop()).toBe('');
     expect(lines.map((line) => JSON.parse(line))).toEqual(entries);
     expect(await new Response(await getTurnMarkdown(env.LOGS, id, 1)).text()).toBe('# Turn 1\n');
-    const { objects } = await env.LOGS.list({ prefix: `sessions/${id}/` });
-    expect(objects.map((object) => object.key)).toEqual([
-      `sessions/${id}/turn-0001.jsonl.gz`,
-      `sessions/${id}/turn-0001.md`,
-    ]);
+    const { objects } = await env.LOGS.list({ prefix: `logs/${id}/` });
+    expect(objects.map((object) => object.key)).toEqual([`logs/${id}/0001.jsonl.gz`, `logs/${id}/0001.md`]);
     expect(objects[0]?.size).toBeLessThan(JSON.stringify(entries).length / 4);
   });
 
@@ -265,6 +262,17 @@ describe('logs and patches', () => {
     }
     await putTurnLog(env.LOGS, id, 4, entries(), '');
     expect(taken).toBe(200_000);
+  });
+
+  it('what an earlier version stored, by session first, is read, and deleted with the session', async () => {
+    const old = 'e'.repeat(64);
+    await env.LOGS.put(`sessions/${old}/turn-0001.md`, '# Turn 1\n');
+    await env.LOGS.put(`sessions/${old}/patch/${head}.patch`, 'diff');
+    expect(await new Response(await getTurnMarkdown(env.LOGS, old, 1)).text()).toBe('# Turn 1\n');
+    expect(await new Response((await getPatch(env.LOGS, old, head))?.body).text()).toBe('diff');
+    expect(await deleteSessionObjects(env.LOGS, old)).toBe(2);
+    expect(await getTurnMarkdown(env.LOGS, old, 1)).toBeNull();
+    expect((await env.LOGS.list({ prefix: `sessions/${old}/` })).objects).toEqual([]);
   });
 
   it('keys are made of ids, turns and commits only', async () => {

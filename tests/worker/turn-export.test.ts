@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { operationsOf } from '../../src/operations/operations.ts';
 import { exportTurns } from '../../src/operations/traces/export.ts';
 import { indexSession, openDatabase } from '../../src/store/database.ts';
-import { putTurnLog, sessionPrefix } from '../../src/store/logs.ts';
+import { putTurnLog } from '../../src/store/logs.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
@@ -89,8 +89,8 @@ it('an archive that cannot be read keeps none from being sent that was stored af
   await operationsOf(env).noteTraced(Date.now());
   await new Promise((resolve) => setTimeout(resolve, 5));
   await archive(5);
-  const { objects } = await env.LOGS.list({ prefix: `${sessionPrefix(session)}/turn-` });
-  const broken = objects.find(({ key }) => /turn-0*5\.jsonl/.test(key));
+  const { objects } = await env.LOGS.list({ prefix: `logs/${session}/` });
+  const broken = objects.find(({ key }) => /0*5\.jsonl/.test(key));
   await env.LOGS.put(broken?.key ?? '', 'no archive');
   await new Promise((resolve) => setTimeout(resolve, 5));
   await archive(6);
@@ -110,7 +110,7 @@ it('turns that were archived in the same millisecond are all sent, also if the c
     get: env.LOGS.get.bind(env.LOGS),
     list: async (options: R2ListOptions) => {
       const { objects } = await env.LOGS.list(options);
-      return { objects: objects.filter(({ key }) => /turn-0*[789]\./.test(key)).map(({ key }) => ({ key, uploaded })) };
+      return { objects: objects.filter(({ key }) => /0*[789]\./.test(key)).map(({ key }) => ({ key, uploaded })) };
     },
   } as unknown as R2Bucket;
   vi.useFakeTimers({ now: Date.now() + 2 * MINUTE, toFake: ['Date'] });

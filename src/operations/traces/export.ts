@@ -11,7 +11,8 @@ import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { type JournalEntry, journalEntrySchema } from '../../protocol/journal.ts';
 import { type Database, run } from '../../store/database.ts';
-import { getTurnLog, sessionPrefix } from '../../store/logs.ts';
+import { listObjects } from '../../store/keeping/session-objects.ts';
+import { getTurnLog } from '../../store/logs.ts';
 import { sessions } from '../../store/schema.ts';
 import { operationsOf } from '../operations.ts';
 import { traceOf } from './turn-trace.ts';
@@ -70,12 +71,13 @@ async function archivedSince(env: Env, database: Database, since: number, until:
   );
   const found: Archived[] = [];
   for (const row of rows) {
-    const { objects } = await env.LOGS.list({ prefix: `${sessionPrefix(row.id)}/turn-` });
-    for (const { key, uploaded } of objects) {
-      const turn = /turn-(\d+)\.jsonl\.gz$/.exec(key)?.[1];
-      const uploadedAt = uploaded.getTime();
-      if (turn !== undefined && uploadedAt > since && uploadedAt <= until)
-        found.push({ row, turn: Number(turn), uploadedAt });
+    for await (const objects of listObjects(env.LOGS, 'logs', row.id)) {
+      for (const { key, uploaded } of objects) {
+        const turn = /(\d+)\.jsonl\.gz$/.exec(key)?.[1];
+        const uploadedAt = uploaded.getTime();
+        if (turn !== undefined && uploadedAt > since && uploadedAt <= until)
+          found.push({ row, turn: Number(turn), uploadedAt });
+      }
     }
   }
   const sorted = found.toSorted((a, b) => a.uploadedAt - b.uploadedAt);

@@ -82,6 +82,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'checkpointed':
       checkpointed(step, event);
       break;
+    case 'checkpoint-removed':
+      checkpointRemoved(step);
+      break;
     case 'sandbox-ended':
       sandboxEnded(step, event);
       break;
@@ -126,6 +129,18 @@ function checkpointed(step: Step, { checkpoint }: EventOf<'checkpointed'>): void
   const asked = new Set([...(currentTurn(step.state)?.prompts ?? []), ...queue].map(({ promptId }) => promptId));
   const prompts = checkpoint.prompts.filter((id) => asked.has(id));
   step.set({ checkpoint: { ...checkpoint, prompts }, calls: callsSince(calls, checkpoint) });
+}
+
+/** What comes next begins a conversation of its own on the branch, unless the sandbox of the one before is still there. */
+function checkpointRemoved(step: Step): void {
+  const { checkpoint, sandbox } = step.state;
+  if (checkpoint == null) return;
+  step.set({ checkpoint: null, ...(sandbox.streamId === null && { conversationId: step.context.newId() }) });
+  step.record({
+    kind: 'notice',
+    level: 'info',
+    text: 'The checkpoint was kept long enough and is deleted. The next prompt starts a new conversation from what is on the branch.',
+  });
 }
 
 /** Its disk is gone with it; the next life need not find that out. A start that is under way will. */

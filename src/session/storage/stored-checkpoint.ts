@@ -27,6 +27,12 @@ export class StoredCheckpoint {
     this.#pieces.put(KEY, json);
   }
 
+  /** From now on there is none. To be called inside of a transaction. */
+  remove(): void {
+    this.#kv.delete(KEY);
+    this.#pieces.remove(KEY);
+  }
+
   /** The manifest; null if there is no checkpoint. */
   get(): CheckpointManifest | null {
     // Written by `put` and nobody else, so its shape is known.

@@ -105,6 +105,8 @@ export type SessionEvent =
   | { type: 'place-changed'; place: number }
   /** The sandbox keeps its work elsewhere too. Fencing has been done by `fence`. */
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
+  /** It was kept long enough, and is deleted. */
+  | { type: 'checkpoint-removed' }
   /** The platform says that the sandbox of this life has ended, and its disk with it. */
   | { type: 'sandbox-ended'; generation: number }
   /** The sandbox of this life was silent, and does not answer either. */

@@ -257,7 +257,7 @@ function givingUp(step: Step, what: string, { losses, interrupted }: Turn): stri
     : `${what} ${losses} times in a row, so Cyrus gave up.`;
   const where = `What was pushed is on the branch \`${branch}\``;
   const rest = checkpoint
-    ? `; the rest is in the checkpoint of ${clockTime(checkpoint.at, step.now)} (\`sessions/${id}/checkpoint\` in the bucket), from which the next prompt continues.`
+    ? `; the rest is in the checkpoint of ${clockTime(checkpoint.at, step.now)} (\`checkpoints/${id}\` in the bucket), from which the next prompt continues.`
     : '.';
   return `${why} ${where}${rest} Comment to try again.`;
 }

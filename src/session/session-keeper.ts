@@ -1,0 +1,157 @@
+/**
+ * Removes what of a session has been kept long enough (lifecycle/model/retention.ts), and in the end the session itself: its objects in the
+ * bucket, its row, the objects of its containers, and all that its own object stores. A step that fails is done again an hour later.
+ */
+import type { Config } from '../config.ts';
+import { asError } from '../lib/error.ts';
+import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
+import { forgetContainers } from '../sandbox/container.ts';
+import { openDatabase } from '../store/database.ts';
+import { deleteSessionRow } from '../store/keeping/old-rows.ts';
+import { deleteKind, deleteSessionObjects } from '../store/keeping/session-objects.ts';
+import { knownConfig } from '../store/settings.ts';
+import { type KeptPart, type Removed, removalTimes } from './lifecycle/model/retention.ts';
+import type { SessionState } from './lifecycle/model/state.ts';
+import type { SessionLog } from './session-log.ts';
+import type { SessionEngine } from './storage/session-engine.ts';
+import type { StoredCheckpoint } from './storage/stored-checkpoint.ts';
+import type { TransitionWriter } from './storage/transition-writer.ts';
+
+/** Key of what was removed since the session came to rest. */
+const REMOVED = 'removed-parts';
+const AGAIN_MS = 3_600_000;
+
+export interface SessionKeeperOptions {
+  ctx: DurableObjectState;
+  env: Env;
+  engine: () => SessionEngine;
+  journal: TransitionWriter['journal'];
+  checkpoint: StoredCheckpoint;
+  /** The configuration as it was read last. */
+  config: () => Config;
+  log: SessionLog;
+}
+
+export class SessionKeeper {
+  readonly #options: SessionKeeperOptions;
+  /** When something that failed is tried again, ms. */
+  #notBefore = 0;
+
+  constructor(options: SessionKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** When something is to be removed next, in ms since the epoch; null: nothing is, while the state is this. */
+  nextAt(state: SessionState): number | null {
+    const times = this.#times(state, this.#options.config());
+    return times.length === 0 ? null : Math.max(this.#notBefore, Math.min(...times.map(({ at }) => at)));
+  }
+
+  /**
+   * Removes what is due. Never throws.
+   * @param isUnsure the settings may have changed: they are read whatever seems to be due
+   * @returns `gone`: nothing is stored any more, and the caller begins as an object that was never used
+   */
+  async carryOut(isUnsure = false): Promise<'gone' | 'kept'> {
+    const { state } = this.#options.engine();
+    const next = state && this.nextAt(state);
+    if (!state || (!isUnsure && (next === null || next > Date.now()))) return 'kept';
+    try {
+      // What was meant to be kept for longer cannot be brought back: without the settings nothing is removed.
+      const config = await knownConfig(this.#options.env, state.workspaceId);
+      if (config === null) throw new Error('the settings could not be read');
+      return await this.#removeDue(config);
+    } catch (error) {
+      this.#notBefore = Date.now() + AGAIN_MS;
+      this.#options.log.write('session.removal.failed', { error: asError(error) });
+      return 'kept';
+    }
+  }
+
+  /**
+   * Deletes the session with everything that belongs to it, whatever its state.
+   * @returns whether it is gone; false: something happened to it meanwhile
+   * @throws what R2, D1 and the objects of containers throw; some of it may be deleted then
+   */
+  async erase(): Promise<boolean> {
+    const { ctx, env, engine, config, log } = this.#options;
+    const id = ctx.id.toString();
+    const { state } = engine();
+    await deleteSessionObjects(env.LOGS, id);
+    const { sandbox, encryptionKey } = config();
+    if ((state?.arrangement?.placement?.kind ?? sandbox.kind) === 'container') {
+      await forgetContainers(env, id, state?.sandbox.generation ?? 0);
+    }
+    await deleteSessionRow(openDatabase(env.DB, encryptionKey), id, state?.revision ?? Number.MAX_SAFE_INTEGER);
+    // What came in meanwhile has brought the row back, or will.
+    if (engine().state !== state) return false;
+    log.write('session.object.deleted');
+    for (const socket of ctx.getWebSockets()) socket.close(CLOSE_NO_SUCH_SESSION, 'this session was deleted');
+    await ctx.storage.deleteAll();
+    return true;
+  }
+
+  #times(state: SessionState, { retention }: Config): { part: KeptPart; at: number }[] {
+    const saved = this.#options.journal.lastSaved();
+    const hasUnpushed = saved !== null && !saved.pushed && saved.files.length > 0;
+    return removalTimes(state, retention, this.#removed(), hasUnpushed);
+  }
+
+  async #removeDue(config: Config): Promise<'gone' | 'kept'> {
+    const { env, engine, ctx, log } = this.#options;
+    for (;;) {
+      const { state } = engine();
+      if (!state) return 'kept';
+      const [due] = this.#times(state, config)
+        .filter(({ at }) => at <= Date.now())
+        // All of it goes at once, if it does.
+        .toSorted((a, b) => Number(b.part === 'session') - Number(a.part === 'session'));
+      if (!due) return 'kept';
+      if (due.part === 'session') {
+        if (!engine().isIdle) throw new Error('something is still on its way');
+        if (await this.erase()) return 'gone';
+        continue;
+      }
+      await this.#remove(due.part, ctx.id.toString(), env);
+      log.write('session.part.removed', { part: due.part });
+      if (engine().state?.phase.since === state.phase.since) this.#note(state.phase.since, due.part);
+    }
+  }
+
+  async #remove(part: Exclude<KeptPart, 'session'>, id: string, env: Env): Promise<void> {
+    switch (part) {
+      case 'checkpoint': {
+        const { engine, ctx, checkpoint } = this.#options;
+        // First of all nothing may begin from it any more.
+        ctx.storage.transactionSync(() => checkpoint.remove());
+        engine().commit(() => {
+          const { state } = engine();
+          return state && { state, event: { type: 'checkpoint-removed' } };
+        });
+        await deleteKind(env.LOGS, 'checkpoints', id);
+        break;
+      }
+      case 'egress':
+        this.#options.ctx.storage.sql.exec('DROP TABLE IF EXISTS egress');
+        break;
+      case 'patches':
+        await deleteKind(env.LOGS, 'patches', id);
+        await deleteKind(env.LOGS, 'shared', id);
+        break;
+      case 'logs':
+        await deleteKind(env.LOGS, 'logs', id);
+        break;
+    }
+  }
+
+  #removed(): Removed | null {
+    // Written by `#note` and nobody else, so its shape is known.
+    return this.#options.ctx.storage.kv.get<Removed>(REMOVED) ?? null;
+  }
+
+  #note(since: number, part: KeptPart): void {
+    const before = this.#removed();
+    const parts = before?.since === since ? before.parts : [];
+    this.#options.ctx.storage.kv.put(REMOVED, { since, parts: [...parts, part] } satisfies Removed);
+  }
+}

@@ -1,0 +1,258 @@
+/** How long things are kept, by a clock that runs fast: what the settings say is what is left. */
+import { createScheduledController, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { sql } from 'drizzle-orm';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import worker from '../../src/index.ts';
+import type { SettingName } from '../../src/protocol/settings/deployment.ts';
+import { SandboxContainer } from '../../src/sandbox/sandbox-container.ts';
+import { IssueSession } from '../../src/session/issue-session.ts';
+import { audit, listAudit } from '../../src/store/audit.ts';
+import { indexSession, listSessions, openDatabase } from '../../src/store/database.ts';
+import { putPatch } from '../../src/store/logs.ts';
+import { putSetting } from '../../src/store/settings.ts';
+import { addUsage, reportUsage } from '../../src/store/usage.ts';
+import { init, result, saved } from '../unit/support/session-play.ts';
+import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
+import { Outside } from './support/outside.ts';
+import { watchStorage } from './support/platform-limits.ts';
+import { page, Reporter, registerWorkspace, session } from './support/sessions.ts';
+
+const DAY = 24 * 3_600_000;
+const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
+let outside: Outside;
+const begun = Date.now();
+
+beforeEach(async () => {
+  outside = new Outside();
+  outside.interfere = (_url, _body, { method }) => (method === 'DELETE' ? Response.json({ state: 'closed' }) : null);
+  await registerWorkspace();
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const table of ['settings', 'sessions', 'claude_usage', 'audit'])
+    await db.orm.run(sql.raw(`DELETE FROM ${table}`));
+});
+
+/** It is so many days after the beginning. */
+const dayIs = (days: number) => void vi.useFakeTimers({ now: begun + days * DAY + 3_600_000, toFake: ['Date'] });
+
+async function set(name: SettingName, value: string): Promise<void> {
+  const about = { by: 'admin', now: Date.now() };
+  expect(await putSetting(db, env, { workspaceId: null, name, value }, about)).toBeNull();
+  // What an isolate has read counts for ten seconds.
+  vi.useFakeTimers({ now: Date.now() + 11_000, toFake: ['Date'] });
+}
+
+/** A session with a turn that is over, and something of each kind. */
+async function finished(): Promise<{ thread: Thread; id: string }> {
+  const thread = newThread();
+  await send(created(thread));
+  await vi.waitFor(() => expect(outside.commands.some(({ type }) => type === 'prompt')).toBe(true));
+  await new Reporter(thread).report(init, result('Done.', [thread.agentSessionId]), saved(1, 0));
+  await vi.waitFor(async () => expect((await page(thread))?.session.phase).toBe('waiting'));
+  const id = session(thread).id.toString();
+  await vi.waitFor(async () => expect(await kinds(id)).toEqual(['logs']));
+  const patch = new Blob(['diff']);
+  await putPatch(env.LOGS, id, 'a'.repeat(40), patch.stream(), patch.size);
+  await env.LOGS.put(`checkpoints/${id}/1/worktree-1`, 'bundle');
+  await env.LOGS.put(`shared/${id}/${'b'.repeat(64)}`, 'shot');
+  const line = { at: Date.now(), host: 'npm.test', method: 'GET', path: '/', status: 200, sent: 1, received: 1 };
+  await session(thread).noteEgress([{ ...line, verdict: 'allowed' }]);
+  outside.commands.length = 0;
+  return { thread, id };
+}
+
+/** Kinds of objects that the bucket has of a session. */
+async function kinds(id: string): Promise<string[]> {
+  const { objects } = await env.LOGS.list();
+  return [...new Set(objects.filter(({ key }) => key.includes(id)).map(({ key }) => key.split('/')[0] ?? ''))].sort();
+}
+
+const tablesOf = (thread: Thread) =>
+  runInDurableObject(session(thread), (_, { storage }) => [
+    ...storage.sql
+      .exec<{ name: string }>(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
+      )
+      .toArray()
+      .map(({ name }) => name),
+    ...[...storage.kv.list()].map(([key]) => key),
+  ]);
+
+describe('what a session keeps', () => {
+  it('goes part by part as the settings say, by its own alarm, and in the end the session itself, with its row', async () => {
+    await set('RETENTION_CHECKPOINT_DAYS', '10');
+    await set('RETENTION_EGRESS_DAYS', '20');
+    await set('RETENTION_PATCH_DAYS', '30');
+    await set('RETENTION_LOG_DAYS', '40');
+    await set('RETENTION_SESSION_DAYS', '50');
+    const { thread, id } = await finished();
+    const left: [number, string[], boolean][] = [
+      [9, ['checkpoints', 'logs', 'patches', 'shared'], true],
+      [10, ['logs', 'patches', 'shared'], true],
+      [29, ['logs', 'patches', 'shared'], false],
+      [30, ['logs'], false],
+      [39, ['logs'], false],
+      [40, [], false],
+    ];
+    for (const [day, expected, hasEgress] of left) {
+      dayIs(day);
+      await runDurableObjectAlarm(session(thread));
+      expect(await kinds(id), `day ${day}`).toEqual(expected);
+      expect((await tablesOf(thread)).includes('egress'), `day ${day}`).toBe(hasEgress);
+      expect((await page(thread))?.session.phase, `day ${day}`).toBe('waiting');
+    }
+    dayIs(50);
+    await runDurableObjectAlarm(session(thread));
+    expect(await page(thread)).toBeNull();
+    expect(await tablesOf(thread)).toEqual([]);
+    expect(await listSessions(db, { limit: 10, workspaceId: ORGANIZATION })).toEqual([]);
+    await runInDurableObject(session(thread), async (_, { storage }) => expect(await storage.getAlarm()).toBeNull());
+    // Somebody comments after all: a session begins as if there had never been one.
+    await send(prompted(thread, 'One more thing.'));
+    await vi.waitFor(() => expect(outside.commands.map(({ type }) => type)).toContain('prompt'));
+    expect((await page(thread))?.session.turn).toBe(1);
+  });
+
+  it('stays while a turn runs, and all of it stays for as long again after another turn', async () => {
+    await set('RETENTION_SESSION_DAYS', '50');
+    const { thread, id } = await finished();
+    dayIs(49);
+    await send(prompted(thread, 'One more thing.'));
+    await vi.waitFor(() => expect(outside.commands.map(({ type }) => type)).toContain('prompt'));
+    dayIs(60);
+    await runDurableObjectAlarm(session(thread));
+    expect((await page(thread))?.session.phase).not.toBe('waiting');
+    expect(await kinds(id)).toContain('logs');
+  });
+
+  it('is not removed while it is not known what is set: it may be meant to be kept for longer', async () => {
+    const { thread, id } = await finished();
+    dayIs(400);
+    const fails = () => {
+      throw new Error('it is away');
+    };
+    // Its own object, so that nothing was read for it before.
+    const away = Object.create(env, {
+      DB: { value: { prepare: fails, batch: fails } },
+      OPERATIONS: { value: { getByName: fails } },
+    });
+    await runInDurableObject(session(thread), (_, state) => new IssueSession(state, away).alarm());
+    expect(await kinds(id)).toEqual(['checkpoints', 'logs', 'patches', 'shared']);
+    dayIs(401);
+    await runDurableObjectAlarm(session(thread));
+    expect(await kinds(id)).toEqual([]);
+  });
+
+  it('is found by one walk after a setting was made shorter, also where no alarm was set, and rows without a session go', async () => {
+    const { thread, id } = await finished();
+    await runInDurableObject(session(thread), (_, { storage }) => storage.deleteAlarm());
+    const row = {
+      workspaceId: ORGANIZATION,
+      title: 'Gone',
+      phase: 'waiting',
+      reason: '',
+      turn: 1,
+      version: 3,
+    } as const;
+    await indexSession(db, { id: env.ISSUE_SESSION.newUniqueId().toString(), ...row, createdAt: 1, updatedAt: 1 });
+    await cron(12);
+    expect(await kinds(id)).toEqual(['checkpoints', 'logs', 'patches', 'shared']);
+    expect((await listSessions(db, { limit: 10 })).map((one) => one.id)).toContain(id);
+    expect((await listSessions(db, { limit: 10 })).map(({ title }) => title)).not.toContain('Gone');
+    dayIs(8);
+    await set('RETENTION_SESSION_DAYS', '7');
+    await cron(12);
+    expect(await kinds(id)).toEqual([]);
+    expect(await page(thread)).toBeNull();
+  });
+});
+
+/** The cron trigger, at an hour of the day. */
+async function cron(hour: number): Promise<void> {
+  const midnight = Math.floor(Date.now() / DAY) * DAY;
+  await worker.scheduled(createScheduledController({ scheduledTime: new Date(midnight + hour * 3_600_000) }), env);
+}
+
+describe('rows of the database', () => {
+  it('are removed once a day when they were kept long enough, and nothing else is', async () => {
+    const sum = {
+      sessionId: 's',
+      model: 'opus',
+      token: 't',
+      workspaceId: 'w',
+      repository: 'r',
+      requests: 1,
+      refused: 0,
+    };
+    const tokens = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheCreationTokens: 0, costUsd: 1 };
+    for (const day of ['2020-01-01', new Date().toISOString().slice(0, 10)]) {
+      await addUsage(db, { id: crypto.randomUUID(), sums: [{ day, ...sum, ...tokens }] }, Date.now());
+    }
+    const entry = { actor: 'admin', action: 'thing.done', workspaceId: null, details: {} } as const;
+    for (const age of [401, 399]) await audit(db, { ...entry, at: Date.now() - age * DAY, details: { age } });
+    await cron(12);
+    expect(await reportUsage(db, 'day', '2019-01-01')).toHaveLength(2);
+    await cron(3);
+    expect((await reportUsage(db, 'day', '2019-01-01')).map(({ group }) => group)).toEqual([
+      new Date().toISOString().slice(0, 10),
+    ]);
+    expect((await listAudit(db, 10)).map(({ details }) => details.age)).toEqual([399]);
+  });
+});
+
+describe('an idle deployment', () => {
+  it('writes nothing for a day', async () => {
+    const { thread } = await finished();
+    await cron(0);
+    dayIs(1);
+    await cron(0);
+    const stored = watchStorage();
+    const spies = await runInDurableObject(session(thread), (_, { storage }) => {
+      const [kv, whole] = [Object.getPrototypeOf(storage.kv), Object.getPrototypeOf(storage)];
+      return [vi.spyOn(kv, 'put'), vi.spyOn(kv, 'delete'), vi.spyOn(whole, 'setAlarm')];
+    });
+    const bucket = [vi.spyOn(env.LOGS, 'put'), vi.spyOn(env.LOGS, 'delete')];
+    const before = await changes();
+    for (let minute = 0; minute < 24 * 60; minute += 5) {
+      vi.useFakeTimers({ now: begun + DAY + 7_200_000 + minute * 60_000, toFake: ['Date'] });
+      await worker.scheduled(createScheduledController({ scheduledTime: new Date() }), env);
+    }
+    expect(await changes()).toBe(before);
+    expect(stored.rowsWritten()).toBe(0);
+    for (const spy of [...spies, ...bucket]) {
+      expect(spy).not.toHaveBeenCalled();
+      spy.mockRestore();
+    }
+    stored.end();
+    expect((await page(thread))?.session.phase).toBe('waiting');
+  });
+});
+
+/** Rows that were ever changed in the database. */
+async function changes(): Promise<number> {
+  const row = await env.DB.prepare('SELECT total_changes() AS changes').first<{ changes: number }>();
+  return row?.changes ?? -1;
+}
+
+describe('the object of a container that has ended', () => {
+  it('deletes what it stores a day later, once its session knows of the end', async () => {
+    const stub = env.WORKSPACE_QUEUE.getByName('stands-in-for-a-container');
+    await runInDurableObject(stub, async (_, state) => {
+      Object.defineProperty(state, 'container', { value: { running: false } });
+      const container = new SandboxContainer(state as DurableObjectState<object>, env);
+      await state.storage.sync();
+      await container.onStop({ exitCode: 0 });
+      expect(state.storage.sql.exec('SELECT callback FROM container_schedules').toArray()).toEqual([
+        { callback: 'forget' },
+      ]);
+      dayIs(2);
+      await container.alarm();
+      expect(
+        state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
+      ).toEqual([]);
+      expect([...state.storage.kv.list()]).toEqual([]);
+    });
+  });
+});
