@@ -254,7 +254,7 @@ function lookAtBucket(world: SetupWorld, { region, jurisdiction }: Answers, { bu
 function rulesOf(variables: Readonly<Record<string, string>>): [name: string, prefix: string, how: string[]][] {
   const net = (prefix: string, variable: string, more: number): [string, string, string[]][] => {
     const kept = Number(variables[variable] ?? 0);
-    return kept > 0 ? [[`cyrus-${prefix}`, `${prefix}/`, ['--expire-days', String(kept + more)]]] : [];
+    return kept > 0 ? [[`cyrus-old-${prefix}`, `${prefix}/`, ['--expire-days', String(kept + more)]]] : [];
   };
   return [
     ['cyrus-unfinished-uploads', '', ['--abort-multipart-days', '2']],

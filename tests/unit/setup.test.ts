@@ -93,7 +93,7 @@ function changes(ran: string[]): string[] {
 }
 
 /** Each but the first two removes what sessions should have removed long before. */
-const RULES = ['unfinished-uploads', 'doctor', 'checkpoints', 'patches', 'shared', 'logs'].map(
+const RULES = ['unfinished-uploads', 'doctor', 'old-checkpoints', 'old-patches', 'old-shared', 'old-logs'].map(
   (name) => `cyrus-${name}`,
 );
 
