@@ -73,7 +73,7 @@ async function archivedSince(env: Env, database: Database, since: number, until:
   for (const row of rows) {
     for await (const objects of listObjects(env.LOGS, 'logs', row.id)) {
       for (const { key, uploaded } of objects) {
-        const turn = /(\d+)\.jsonl\.gz$/.exec(key)?.[1];
+        const turn = /\/(?:turn-)?(\d{1,9})\.jsonl\.gz$/.exec(key)?.[1];
         const uploadedAt = uploaded.getTime();
         if (turn !== undefined && uploadedAt > since && uploadedAt <= until)
           found.push({ row, turn: Number(turn), uploadedAt });
