@@ -127,6 +127,29 @@ function* steps(task: Task): Part<Answer> {
   return { text: `Done: ${count} steps, ${count} files in \`steps/\`, nothing committed.` };
 }
 
+/** `[script: plan N ms]`: a plan of N steps, carried out one after the other with ms of silence before each. */
+function* tasks(task: Task): Part<Answer> {
+  const count = readNumber(task.args[0], 3, 50);
+  const pauseMs = readNumber(task.args[1], 0, 600_000);
+  const parts = ['Read the cart', 'Mend the total', 'Write a test', 'Run all tests'];
+  const ids: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const subject = parts[index] ?? `Step ${index + 1}`;
+    const created = yield* use(
+      'TaskCreate',
+      { subject, description: subject },
+      index === 0 ? { text: 'I plan first.' } : {},
+    );
+    ids.push(/#(\w+)/.exec(created.text)?.[1] ?? String(index + 1));
+  }
+  for (const [index, taskId] of ids.entries()) {
+    yield* use('TaskUpdate', { taskId, status: 'in_progress' });
+    yield { calls: [{ name: 'Bash', input: { command: `echo "part ${index + 1}"` } }], pauseMs };
+    yield* use('TaskUpdate', { taskId, status: 'completed' });
+  }
+  return { text: `Done: ${count} steps of the plan.` };
+}
+
 /**
  * `[script: tool NAME {"a":1}]`: calls one tool with this input, e.g. one of an MCP server: `mcp__linear__get_issue {"id":"ENG-1"}`.
  * What it gave is the answer.
@@ -213,6 +236,7 @@ export const scripts: Record<string, Script> = {
   'many-tools': manyTools,
   'parallel-tools': parallelTools,
   steps,
+  plan: tasks,
   tool,
   b64: plan,
 };

@@ -57,6 +57,13 @@ export const askedSchema = z.object({
 });
 export type Asked = z.infer<typeof askedSchema>;
 
+/** A step of Claude's plan. A state that only a newer server has is shown as one that is still to come. */
+export const planStepSchema = z.object({
+  content: z.string(),
+  status: z.enum(['pending', 'inProgress', 'completed', 'canceled']).catch('pending'),
+});
+export type PlanStep = z.infer<typeof planStepSchema>;
+
 export const sessionViewSchema = z.object({
   id: z.string(),
   issue: z.object({ identifier: z.string(), title: z.string(), url: z.string() }).nullable(),
@@ -92,6 +99,8 @@ export const sessionViewSchema = z.object({
   alert: z.string().optional(),
   /** Why nothing can be asked of this session for now, where this version cannot go on with it. */
   readOnly: z.string().optional(),
+  /** Claude's plan, in its order; left out if there is none, and by earlier versions. */
+  plan: z.array(planStepSchema).optional(),
   /** Commands that run on in the background although the turn is over; left out if there are none. */
   background: z.array(z.string()).optional(),
   /** Effects that were given up. */

@@ -5,6 +5,7 @@ import { App } from './app.tsx';
 import './style/base.css';
 import './style/list.css';
 import './style/session.css';
+import './style/plan.css';
 import './style/rows.css';
 import './style/diff.css';
 import './style/turns.css';

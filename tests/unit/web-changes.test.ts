@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { foldersOf } from '../../src/web/changes/folders.ts';
 import { readPatch } from '../../src/web/changes/patch.ts';
 import { sideBySide } from '../../src/web/changes/side-by-side.ts';
 import { diffLines } from '../../src/web/outline/diff.ts';
+import { readChanges } from '../../src/web/view/changes/use-changes.ts';
 
 const PATCH = [
   'diff --git a/src/cart.js b/src/cart.js',
@@ -70,6 +71,8 @@ describe('the changes of a branch', () => {
   it('name a state of each file, which another change does not have', () => {
     expect(files[0]?.state).toBe('1111111..2222222');
     expect(readPatch(PATCH.replace('2222222', '7777777'))[0]?.state).toBe('1111111..7777777');
+    const mode = files.find(({ path }) => path === 'run.sh')?.state;
+    expect(readPatch(PATCH.replace('new mode 100755', 'new mode 120000'))[3]?.state).not.toBe(mode);
   });
 
   it('write out what turns the name of a file around', () => {
@@ -124,4 +127,28 @@ it('side by side, what was removed is beside what came in its place', () => {
 it('a file is named in full, whatever quotation marks and spaces are in its name', () => {
   expect(readPatch('diff --git "a/run\\" b.sh" "b/run\\" b.sh"').map(({ path }) => path)).toEqual(['run" b.sh']);
   expect(readPatch('diff --git a/one b/two b/one b/two').map(({ path }) => path)).toEqual(['one b/two']);
+});
+
+describe('changes that cannot be read', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it('say why, whatever went wrong', async () => {
+    const signal = new AbortController().signal;
+    vi.spyOn(globalThis, 'fetch').mockResolvedValueOnce(
+      Response.json({ error: 'x', message: 'Nothing yet.' }, { status: 404 }),
+    );
+    expect(await readChanges('s', signal)).toEqual({ at: 'failed', message: 'Nothing yet.' });
+    vi.spyOn(globalThis, 'fetch').mockImplementationOnce(() => {
+      throw new Error('the address is none');
+    });
+    expect(await readChanges('s', signal)).toEqual({
+      at: 'failed',
+      message: 'The changes could not be read: the address is none',
+    });
+  });
+
+  it('say nothing once nobody wants them any more', async () => {
+    vi.spyOn(globalThis, 'fetch').mockResolvedValue(new Response('late'));
+    expect(await readChanges('s', AbortSignal.abort())).toBeNull();
+  });
 });

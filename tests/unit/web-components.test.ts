@@ -13,6 +13,7 @@ import { UndrawnChanges } from '../../src/web/view/changes/changes-link.tsx';
 import { AskedPanel } from '../../src/web/view/composer/asked-panel.tsx';
 import { Composer } from '../../src/web/view/composer/composer.tsx';
 import { OutgoingMessages } from '../../src/web/view/composer/outgoing-messages.tsx';
+import { Facts } from '../../src/web/view/header/facts.tsx';
 import { LinkStatus } from '../../src/web/view/header/link-status.tsx';
 import { StatusPill } from '../../src/web/view/header/status-pill.tsx';
 import { EndedItem } from '../../src/web/view/items/ended-item.tsx';
@@ -136,6 +137,26 @@ describe('the field for messages', () => {
 
   test('sends no empty message', () => {
     expect(drawn(composer)).toMatch(/<button type="submit"[^>]*disabled=""/);
+  });
+});
+
+describe('the plan', () => {
+  const facts = (plan?: SessionView['plan']) => words(drawn(createElement(Facts, { session: { ...session, plan } })));
+
+  test('is a list of what is done, under way, to do and dropped, with how far it is', () => {
+    const shown = facts([
+      { content: 'Read the cart', status: 'completed' },
+      { content: 'Mend the total', status: 'inProgress' },
+      { content: 'Write a test', status: 'pending' },
+      { content: 'Ask Bob', status: 'canceled' },
+    ]);
+    expect(shown).toContain('Plan 1 of 3 done');
+    expect(shown).toContain('Done: Read the cart Under way: Mend the total To do: Write a test Dropped: Ask Bob');
+  });
+
+  test('is not there before Claude has made one', () => {
+    expect(facts()).not.toContain('Plan');
+    expect(facts([])).not.toContain('Plan');
   });
 });
 

@@ -29,7 +29,7 @@ export function findEntries(journal: Source, text: string, before: number): Foun
   const from = Math.max(1, journal.lastBefore(before) + 1 - MOST_SEARCHED);
   for (const entry of journal.holding(text, { from, before }, MOST_LOOKED_AT)) {
     looked += 1;
-    const match = matchIn(entry, text.toLowerCase());
+    const match = matchIn(entry, smallLetters(text));
     if (match !== null) matches.push(match);
     if (matches.length === MOST_MATCHES || looked === MOST_LOOKED_AT) return { matches, next: entry.seq };
   }
@@ -41,7 +41,7 @@ function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][n
   for (const text of seenTexts(entry)) {
     // As the page shows it: otherwise the page would leave out characters before the match, and mark beside it.
     const whole = shownText(text);
-    const found = whole.toLowerCase().indexOf(wanted);
+    const found = smallLetters(whole).indexOf(wanted);
     if (found < 0) continue;
     const start = Math.max(0, found - AROUND);
     const before = oneLine(whole.slice(start, found)).trimStart();
@@ -52,6 +52,16 @@ function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][n
     return { seq, at, turn, kind, excerpt: `${lead}${before}${match}${after}`, from, to: from + match.length };
   }
   return null;
+}
+
+/**
+ * A text in small letters, each where it was: a few letters, such as the Turkish "İ", become longer as small letters, and what
+ * follows would be marked beside where it is.
+ */
+function smallLetters(text: string): string {
+  const small = text.toLowerCase();
+  if (small.length === text.length) return small;
+  return Array.from(text, (letter) => letter.toLowerCase().slice(0, letter.length)).join('');
 }
 
 function oneLine(text: string): string {

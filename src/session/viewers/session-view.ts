@@ -33,6 +33,9 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     usage: addUsage(state.usage, state.turnUsage),
     costUsd: state.costUsd,
     scriptedModel: context.scriptedModel,
+    ...(state.plan.items.length > 0 && {
+      plan: state.plan.items.map(({ content, status }) => ({ content, status })),
+    }),
     ...(state.background && { background: state.background.commands }),
     failedEffects: state.failedEffects,
     ...limitsView(state),

@@ -52,7 +52,10 @@ export function readPatch(patch: string): ChangedFile[] {
     } else if (hunk !== undefined && line.startsWith('\\')) hunk.lines.push(line);
     else readHead(file, line);
   }
-  return files.map(({ modes, ...rest }) => ({ ...rest, mode: modes.length === 2 ? modes.join(' → ') : null }));
+  return files.map(({ modes, ...rest }) => {
+    const mode = modes.length === 2 ? modes.join(' → ') : null;
+    return { ...rest, mode, state: [rest.state, mode].filter(Boolean).join(' ') };
+  });
 }
 
 function newFile(line: string): Draft {

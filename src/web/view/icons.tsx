@@ -12,6 +12,8 @@ const paths = {
   list: 'M3 4h1M6 4h7M3 8h1M6 8h7M3 12h1M6 12h7',
   check: 'M3.5 8.5l3 3 6-7',
   cross: 'M4.5 4.5l7 7M11.5 4.5l-7 7',
+  circle: 'M8 12.5a4.5 4.5 0 1 1 0-9 4.5 4.5 0 0 1 0 9z',
+  right: 'M3 8h9.5M8.7 4l4 4-4 4',
   square: 'M5 5h6v6H5z',
   chevron: 'M6 4l4 4-4 4',
   warning: 'M8 3l5.5 9.5h-11zM8 6.8v2.6M8 11.2v.1',

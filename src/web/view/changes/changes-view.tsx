@@ -160,7 +160,10 @@ const KINDS = { added: 'new', deleted: 'deleted', changed: '' } as const;
 
 function FileChange({ file, isSplit, viewed }: { file: ChangedFile; isSplit: boolean; viewed: Viewed }) {
   const isViewed = viewed.has(file);
-  const [isOpen, setOpen] = useState(!isViewed);
+  // What somebody folded is open again once the file is changed again, as its mark is gone then.
+  const [choice, setChoice] = useState<{ state: string; isOpen: boolean } | null>(null);
+  const isOpen = choice?.state === file.state ? choice.isOpen : !isViewed;
+  const setOpen = (open: boolean) => setChoice({ state: file.state, isOpen: open });
   const body = useId();
   return (
     <section className="file-change" id={anchorOf(file)} aria-label={file.path}>

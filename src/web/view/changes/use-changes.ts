@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react';
+import { messageOf } from '../../../lib/error.ts';
 import { fetchPatch } from '../../api.ts';
 import { type ChangedFile, readPatch } from '../../changes/patch.ts';
 
@@ -16,15 +17,25 @@ export function useChanges(session: string, head: string | undefined): Changes {
   // biome-ignore lint/correctness/useExhaustiveDependencies: with another head it is another patch
   useEffect(() => {
     const gone = new AbortController();
-    const read = async () => {
-      const answer = await fetchPatch(session, gone.signal);
-      if (gone.signal.aborted) return;
-      setChanges(
-        answer.ok ? { at: 'shown', files: readPatch(answer.value) } : { at: 'failed', message: answer.message },
-      );
-    };
-    read().catch(() => {});
+    void readChanges(session, gone.signal).then((read) => {
+      if (read !== null) setChanges(read);
+    });
     return () => gone.abort();
   }, [session, head]);
   return changes;
+}
+
+/** The changes as they are now; null: nobody wants them any more. Never rejects. */
+export async function readChanges(
+  session: string,
+  signal: AbortSignal,
+): Promise<Exclude<Changes, { at: 'loading' }> | null> {
+  try {
+    const answer = await fetchPatch(session, signal);
+    if (signal.aborted) return null;
+    return answer.ok ? { at: 'shown', files: readPatch(answer.value) } : { at: 'failed', message: answer.message };
+  } catch (error) {
+    if (signal.aborted) return null;
+    return { at: 'failed', message: `The changes could not be read: ${messageOf(error)}` };
+  }
 }

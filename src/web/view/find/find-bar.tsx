@@ -65,7 +65,7 @@ function FindPanel({ onClose }: { onClose: () => void }) {
     }
   };
   return (
-    <search className="find" onKeyDown={onKeyDown}>
+    <search className="find" aria-label="In this session" onKeyDown={onKeyDown}>
       <div className="find-field">
         <input
           ref={field}

@@ -12,6 +12,7 @@ import { Counts } from '../items/tool-row.tsx';
 import { OutLink } from '../markdown.tsx';
 import { useSession } from '../session-context.ts';
 import { Network } from './network.tsx';
+import { PlanFacts, planProgress } from './plan-facts.tsx';
 import { Elapsed } from './status-pill.tsx';
 
 /** All that is known of the session beside its timeline: a column where there is room, a fold where there is not. */
@@ -21,12 +22,15 @@ export function Facts({ session }: { session: SessionView }) {
     <aside className={open ? 'facts facts-open' : 'facts'} aria-label="About this session">
       <button type="button" className="facts-toggle" aria-expanded={open} onClick={() => setOpen(!open)}>
         <span className="facts-brief">
-          {[session.repository, session.model, `${compact(tokensOf(session))} tokens`].filter(Boolean).join(' · ')}
+          {[planProgress(session.plan), session.repository, session.model, `${compact(tokensOf(session))} tokens`]
+            .filter(Boolean)
+            .join(' · ')}
         </span>
         <Icon name="chevron" />
       </button>
       <div className="facts-body">
         <StatusFacts session={session} />
+        <PlanFacts plan={session.plan} />
         <Changes session={session} />
         <dl>
           <Fact name="Repository">{session.repository ?? 'none'}</Fact>
