@@ -39,20 +39,30 @@ async function headersOf(origin: string): Promise<HeaderList> {
 /** Sets them on every answer but the one that opens a socket, which cannot be changed. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {
   await next();
-  const { status, statusText, body } = c.res;
-  if (status === 101) return;
-  // A copy, since headers of an answer from an object or from the assets cannot be changed.
-  const headers = new Headers(c.res.headers);
+  if (c.res.status === 101) return;
+  const ours = await headersOf(new URL(c.req.url).origin);
+  try {
+    setAll(c.res.headers, ours);
+  } catch (error) {
+    // Headers of an answer from an object or from the assets cannot be changed, so it is copied; another copy would cost a webhook.
+    if (!(error instanceof TypeError)) throw error;
+    const { status, statusText, body } = c.res;
+    const headers = new Headers(c.res.headers);
+    setAll(headers, ours);
+    c.res = undefined;
+    c.res = new Response(body, { status, statusText, headers });
+  }
+};
+
+function setAll(headers: Headers, ours: HeaderList): void {
   const isPage = headers.get('content-type')?.startsWith('text/html') ?? false;
   // An answer that is not a page may have a stricter policy of its own.
   const own = isPage ? null : headers.get('content-security-policy');
-  for (const [name, value] of await headersOf(new URL(c.req.url).origin)) headers.set(name, value);
+  for (const [name, value] of ours) headers.set(name, value);
   if (own !== null) headers.set('content-security-policy', own);
   // What an answer says is true for one person and one moment, unless it says otherwise.
   if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
-  c.res = undefined;
-  c.res = new Response(body, { status, statusText, headers });
-};
+}
 
 function ownSocket(c: Context): string {
   const { protocol, host } = new URL(c.req.url);

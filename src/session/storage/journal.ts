@@ -38,6 +38,8 @@ export class Journal {
   #head: number | null = null;
   /** Turn of the last entry that was appended in this life. */
   #turn: number | null = null;
+  /** Number of the newest entry that tells of saved work, 0 if there is none; null while it has not been looked up. */
+  #savedAt: number | null = null;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -66,6 +68,9 @@ export class Journal {
       state,
     );
     this.#head = seq;
+    if (draft.body.kind === 'saved') this.#savedAt = seq;
+    // The journal of a session that begins is not searched for what cannot be there.
+    else if (seq === 1) this.#savedAt = 0;
     this.#noteTurn(draft.turn, seq);
     const body = isCut ? upgradeEntry(json) : draft.body;
     return { seq, at: draft.at, turn: draft.turn, ...body };
@@ -81,6 +86,7 @@ export class Journal {
   reload(): void {
     this.#head = null;
     this.#turn = null;
+    this.#savedAt = null;
   }
 
   /** Entries after number `after`, in order: at most `limit`, and no more than fit into one message (but always one). */
@@ -189,11 +195,17 @@ export class Journal {
 
   /** The newest entry that tells of saved work; null before the first. */
   lastSaved(): Extract<JournalEntry, { kind: 'saved' }> | null {
-    const [row] = this.#sql
-      .exec<Row>("SELECT seq, at, turn, body FROM journal WHERE kind = 'saved' ORDER BY seq DESC LIMIT 1")
-      .toArray();
-    const entry = row ? toEntry(row) : null;
+    this.#savedAt ??= this.#readSavedAt();
+    const entry = this.#savedAt === 0 ? null : this.at(this.#savedAt);
     return entry?.kind === 'saved' ? entry : null;
+  }
+
+  /** Walks back from the newest entry, through all of them if none tells of saved work. */
+  #readSavedAt(): number {
+    const [row] = this.#sql
+      .exec<{ seq: number }>("SELECT seq FROM journal WHERE kind = 'saved' ORDER BY seq DESC LIMIT 1")
+      .toArray();
+    return row?.seq ?? 0;
   }
 
   #readHead(): number {

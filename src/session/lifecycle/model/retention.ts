@@ -39,8 +39,8 @@ export function removalTimes(
   });
 }
 
-/** Nothing goes on by itself: its turns are over, or a person has not answered. */
-function isAtRest({ phase, queue }: SessionState): boolean {
+/** Nothing goes on by itself: its turns are over, or a person has not answered. Until then nothing is removed. */
+export function isAtRest({ phase, queue }: SessionState): boolean {
   if (phase.name === 'asking') return !isLive(phase.about);
   return phase.name === 'waiting' && queue.length === 0;
 }
