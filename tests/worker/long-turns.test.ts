@@ -8,12 +8,16 @@ import { Journal, TURN_BOUNDS } from '../../src/session/storage/journal.ts';
 import { createTables } from '../../src/session/storage/tables.ts';
 import { putTurnLog } from '../../src/store/logs.ts';
 import { putPieces } from '../../src/store/put-stream.ts';
+import { init, question, text } from '../unit/support/session-play.ts';
 import { created, newThread, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
-import { registerWorkspace, session, watch } from './support/sessions.ts';
+import { watchStorage } from './support/platform-limits.ts';
+import { Reporter, registerWorkspace, session, watch } from './support/sessions.ts';
+
+let outside: Outside;
 
 beforeEach(async () => {
-  new Outside();
+  outside = new Outside();
   await registerWorkspace();
 });
 
@@ -95,6 +99,20 @@ describe('a turn of many megabytes', () => {
         expect(detail).toMatch(/SEARCH .* USING INTEGER PRIMARY KEY/);
       }
     });
+  });
+
+  it('is not read again for what happens in it, though nothing in it was saved yet', async () => {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands.some(({ type }) => type === 'prompt')).toBe(true));
+    const reporter = new Reporter(thread);
+    await reporter.report(init);
+    await addEntries(thread, 300);
+    await reporter.report(text('First.'), question('q1'));
+    const watched = watchStorage();
+    await reporter.report(text('Second.'));
+    expect(watched.rowsRead()).toBeLessThan(100);
+    watched.end();
   });
 
   it('has the same log, piece by piece', () => {

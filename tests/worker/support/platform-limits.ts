@@ -19,6 +19,8 @@ export interface Stored {
   by: string;
   /** Rows written in objects, as the platform counts them. */
   rowsWritten: () => number;
+  /** Rows that statements in objects have looked at, as the platform counts them. */
+  rowsRead: () => number;
 }
 
 /** A value is larger than what the platform takes. */
@@ -26,12 +28,18 @@ export class TooLarge extends Error {
   override readonly name = 'TooLarge';
 }
 
-const watches = new Set<{ largest: number; by: string; cursors: { rowsWritten: number }[] }>();
+/** A statement's rows so far. */
+interface Counted {
+  rowsWritten: number;
+  rowsRead: number;
+}
+
+const watches = new Set<{ largest: number; by: string; cursors: Counted[] }>();
 const isInstalled = new WeakSet<object>();
 
 /** Watches what all objects of this test file store from now on. */
 export function watchStorage(): Stored & { end: () => void } {
-  const watch = { largest: 0, by: '', cursors: [] as { rowsWritten: number }[] };
+  const watch = { largest: 0, by: '', cursors: [] as Counted[] };
   watches.add(watch);
   return {
     get largest() {
@@ -41,6 +49,7 @@ export function watchStorage(): Stored & { end: () => void } {
       return watch.by;
     },
     rowsWritten: () => watch.cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
+    rowsRead: () => watch.cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0),
     end: () => void watches.delete(watch),
   };
 }
@@ -55,7 +64,7 @@ export async function enforcePlatformLimits(): Promise<void> {
   limitD1(Object.getPrototypeOf(env.DB.prepare('SELECT 1')));
 }
 
-function limitSql(prototype: { exec: (query: string, ...values: unknown[]) => { rowsWritten: number } }): void {
+function limitSql(prototype: { exec: (query: string, ...values: unknown[]) => Counted }): void {
   if (isInstalled.has(prototype)) return;
   isInstalled.add(prototype);
   const { exec } = prototype;
