@@ -15,6 +15,7 @@ import type { ApiError } from './protocol/api.ts';
 import { WorkspaceQueue } from './queue/workspace-queue.ts';
 import { doctor } from './routes/admin/doctor.ts';
 import { admin } from './routes/admin/index.ts';
+import { api } from './routes/api/index.ts';
 import { gateway, gatewayForContainers } from './routes/gateway/index.ts';
 import { outbound, refuseOutbound } from './routes/gateway/outbound-fetch.ts';
 import { hasNetworkSandboxes } from './routes/gateway/placement.ts';
@@ -57,6 +58,9 @@ app.route('/api/admin/doctor', doctor);
 app.route('/api/admin', admin);
 app.route('/', health);
 app.route('/', metrics);
+
+// Programs: before what lets people in.
+app.route('/api/v1', api);
 
 app.route('/', signInRoutes);
 

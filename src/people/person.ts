@@ -1,5 +1,6 @@
 /** Who looks at the pages, and as what: a person with the workspaces they belong to (pure). */
 import * as z from 'zod';
+import type { TokenScope } from '../protocol/people.ts';
 
 /** What a person may do in a workspace: look on; give work and steer it; also change its settings. */
 export type Role = 'viewer' | 'member' | 'admin';
@@ -43,6 +44,8 @@ export interface Person {
   memberships: Membership[];
   /** The sign-in by which the person is here; null: it is none that is stored. */
   signInId: string | null;
+  /** The token by which a program acts for the person, and its scope, beyond which it does nothing; left out: none. */
+  token?: { id: string; scope: TokenScope };
 }
 
 /** The people of this deployment where there are no names: anyone who is there may do everything. */

@@ -38,6 +38,42 @@ export type SignIns = z.infer<typeof signInsSchema>;
 /** `POST /api/me/sign-out`. `everywhere`: every browser of this person, in this workspace. */
 export const signOutSchema = z.strictObject({ everywhere: z.boolean().default(false) });
 
+/** What a token may be used for; each includes those before it. */
+export const tokenScopeSchema = z.enum(['read', 'write', 'admin']);
+export type TokenScope = z.infer<typeof tokenScopeSchema>;
+
+/** Longest life of a token, in days. */
+const MOST_DAYS = 366;
+
+/** `POST /api/me/tokens` */
+export const tokenInputSchema = z.strictObject({
+  /** What it is for, in its owner's words. */
+  name: z.string().trim().min(1).max(100),
+  scope: tokenScopeSchema,
+  /** It ends after so many days. */
+  days: z.number().int().min(1).max(MOST_DAYS).default(90),
+});
+export type TokenInput = z.infer<typeof tokenInputSchema>;
+
+const tokenSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  scope: tokenScopeSchema,
+  createdAt: time,
+  /** When it was used last; null: never. */
+  usedAt: time.nullable(),
+  expiresAt: time,
+});
+export type Token = z.infer<typeof tokenSchema>;
+
+/** The answer to `POST /api/me/tokens`: the one time that the token itself is shown. */
+export const newTokenSchema = tokenSchema.extend({ token: z.string() });
+export type NewToken = z.infer<typeof newTokenSchema>;
+
+/** `GET /api/me/tokens`, the newest first. */
+export const tokensSchema = z.object({ tokens: z.array(tokenSchema) });
+export type Tokens = z.infer<typeof tokensSchema>;
+
 /** `GET /api/audit?workspace=ID&before=N`, newest first; `next`: the `before` of the page that follows, left out at the end. */
 export const auditPageSchema = z.object({
   entries: z.array(

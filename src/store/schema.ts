@@ -11,6 +11,7 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/sqlite-core';
 import type { TurnOutcome } from '../protocol/journal.ts';
+import type { TokenScope } from '../protocol/people.ts';
 import type { Phase } from '../protocol/viewer.ts';
 
 /** `active` is the only one under which Linear is called. */
@@ -107,6 +108,56 @@ export const signIns = sqliteTable(
     checkedAt: integer('checked_at').notNull(),
   },
   (table) => [index('sign_ins_person').on(table.person), index('sign_ins_expires').on(table.expiresAt)],
+);
+
+/** Tokens by which programs act for people. Rows end with `expiresAt`. */
+export const apiTokens = sqliteTable(
+  'api_tokens',
+  {
+    /** SHA-256 of the token, base64url: who reads the table cannot use it. */
+    tokenHash: text('token_hash').primaryKey(),
+    /** By which it is listed and revoked; proves nothing. */
+    id: text('id').notNull(),
+    /** What its owner calls it. */
+    label: text('label').notNull(),
+    scope: text('scope').$type<TokenScope>().notNull(),
+    /** The way to sign in under which it was made, and alone counts. */
+    kind: text('kind').$type<'linear' | 'access' | 'password'>().notNull(),
+    /** `linear-user:<id>`, `access:<email>` or, with a password, `browser`. */
+    person: text('person').notNull(),
+    /** Empty with a password, which names nobody; so are the next two. */
+    name: text('name').notNull(),
+    email: text('email').notNull(),
+    /** JSON, see membershipSchema in src/people/person.ts: as Linear said at `checkedAt`. */
+    memberships: text('memberships').notNull(),
+    createdAt: integer('created_at').notNull(),
+    /** Null: never. */
+    usedAt: integer('used_at'),
+    expiresAt: integer('expires_at').notNull(),
+    checkedAt: integer('checked_at').notNull(),
+    /** Number of the minute since the epoch in which it was used last, and how many requests it made in that minute. */
+    minute: integer('minute').notNull().default(0),
+    requests: integer('requests').notNull().default(0),
+  },
+  (table) => [index('api_tokens_person').on(table.person), index('api_tokens_expires').on(table.expiresAt)],
+);
+
+/** Answers to what programs changed by the API, so that a repeat with the same Idempotency-Key changes nothing. Kept for a day. */
+export const apiAnswers = sqliteTable(
+  'api_answers',
+  {
+    /** Id of the token by which it was asked. */
+    tokenId: text('token_id').notNull(),
+    /** As the program chose it. */
+    key: text('key').notNull(),
+    /** SHA-256 of method, path and body, base64url. */
+    request: text('request').notNull(),
+    /** Null: it is not answered yet. */
+    status: integer('status'),
+    body: text('body'),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tokenId, table.key] }), index('api_answers_created').on(table.createdAt)],
 );
 
 /** Attempts to sign in that were refused, by where they came from, a row for each quarter of an hour. */

@@ -138,9 +138,15 @@ export interface UsageReport extends Pick<UsageSum, (typeof COUNTS)[number]> {
 /**
  * Use since a day, summed up. Repositories of several workspaces that bear one name are one group.
  * @param since UTC, `2026-11-01`
+ * @param workspaceId of this workspace alone; null: of all
  * @throws NotMigratedError, DatabaseError
  */
-export async function reportUsage(db: Database, group: UsageGroup, since: string): Promise<UsageReport[]> {
+export async function reportUsage(
+  db: Database,
+  group: UsageGroup,
+  since: string,
+  workspaceId: string | null = null,
+): Promise<UsageReport[]> {
   const sum = (column: (typeof counted)[keyof typeof counted]) => sql<number>`sum(${column})`;
   const column = GROUP_COLUMNS[group];
   return run(() =>
@@ -156,7 +162,9 @@ export async function reportUsage(db: Database, group: UsageGroup, since: string
         costUsd: sum(costUsd),
       })
       .from(claudeUsage)
-      .where(gte(claudeUsage.day, since))
+      .where(
+        and(gte(claudeUsage.day, since), workspaceId === null ? undefined : eq(claudeUsage.workspaceId, workspaceId)),
+      )
       .groupBy(column)
       .orderBy(asc(column))
       .limit(1_000),

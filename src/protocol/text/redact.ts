@@ -8,7 +8,7 @@ export const REDACTED = '[redacted]';
 
 /** What tokens look like: Cyrus's own, Claude's, GitHub's, GitLab's, Linear's, JWTs, header values, addresses with a password. */
 const secretLooks: readonly [RegExp, string][] = [
-  [/\bcyrus_st_[\w.-]+/g, REDACTED],
+  [/\bcyrus_(?:st|pat)_[\w.-]+/g, REDACTED],
   [/\bsk-ant-[\w-]+/g, REDACTED],
   // Also with a JWT behind the App's id, which has dots and dashes (`ghs_1001_eyJ….….…`).
   [/\bgh[a-z]_\w[\w.-]*/g, REDACTED],
@@ -24,7 +24,7 @@ const secretLooks: readonly [RegExp, string][] = [
 
 /** A short text of plain characters in which nothing looks like a token: ids and names, most of what is logged. */
 const PLAIN = /^[\x20-\x7e]{0,200}$/;
-const SUSPECT = /cyrus_st_|sk-ant-|gh[a-z]_|github_pat_|glpat-|lin_|eyJ|bearer|basic|hooks\.slack|\/\//i;
+const SUSPECT = /cyrus_(?:st|pat)_|sk-ant-|gh[a-z]_|github_pat_|glpat-|lin_|eyJ|bearer|basic|hooks\.slack|\/\//i;
 
 /**
  * Takes out of a text everything that looks like a token, and control characters, and cuts it.

@@ -1,7 +1,9 @@
 /** Tells those who wait that an admin changed settings. What is not told is found out within a minute: sessions and queues ask again. */
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
+import { operationsOf } from '../../operations/operations.ts';
 import { type Database, listRunningSessions, listWorkspaces } from '../../store/database.ts';
+import { settingRows } from '../../store/settings.ts';
 
 /** Sessions that are told at the same time. */
 const TOGETHER = 25;
@@ -21,6 +23,15 @@ export async function tellAll(env: Env, database: Database, workspaceId: string 
     await tellThose(env, database, workspaceId);
   } catch (error) {
     log('settings.notify.failed', { workspace: workspaceId, error: asError(error) });
+  }
+}
+
+/** Has the object of the deployment keep a copy of the settings. Never rejects: the next look at the deployment keeps it as well. */
+export async function keepCopy(env: Env, database: Database): Promise<void> {
+  try {
+    await operationsOf(env).keepSettings(await settingRows(database));
+  } catch (error) {
+    log('settings.copy.failed', { error: asError(error) });
   }
 }
 

@@ -4,13 +4,10 @@
  */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { asError } from '../../lib/error.ts';
-import { log } from '../../observability/log.ts';
-import { operationsOf } from '../../operations/operations.ts';
 import { isSettingName, SETTINGS, type SettingName } from '../../protocol/settings/deployment.ts';
 import { findWorkspace } from '../../store/database.ts';
-import { deleteSetting, listSettings, putSetting, settingRows } from '../../store/settings.ts';
-import { tellAll } from './changed-settings.ts';
+import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';
+import { keepCopy, tellAll } from './changed-settings.ts';
 import { type AdminContext, type AdminEnv, note, problem, readBody } from './request.ts';
 
 const inputSchema = z
@@ -53,18 +50,9 @@ settings.delete('/settings/:name', async (c) => {
 /** Who waits is told beside the answer, which has the value that counts now. */
 async function changed(c: AdminContext, { workspaceId, name }: { workspaceId: string | null; name: SettingName }) {
   c.executionCtx.waitUntil(tellAll(c.env, c.var.database, workspaceId));
-  c.executionCtx.waitUntil(keepCopy(c));
+  c.executionCtx.waitUntil(keepCopy(c.env, c.var.database));
   const now = await listSettings(c.var.database, c.env, workspaceId);
   return c.json(now.find((one) => one.name === name) ?? null);
-}
-
-/** Never rejects: the next look at the deployment keeps it as well. */
-async function keepCopy(c: AdminContext): Promise<void> {
-  try {
-    await operationsOf(c.env).keepSettings(await settingRows(c.var.database));
-  } catch (error) {
-    log('settings.copy.failed', { error: asError(error) });
-  }
 }
 
 async function settingOf(c: AdminContext): Promise<{ workspaceId: string | null; name: SettingName } | Response> {

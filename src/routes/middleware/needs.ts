@@ -5,7 +5,7 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { log } from '../../observability/log.ts';
 import type { Person } from '../../people/person.ts';
-import { type Action, DEPLOYMENT, mayDo, maySee, type Resource } from '../../people/rights.ts';
+import { type Action, DEPLOYMENT, isWithinScope, mayDo, maySee, type Resource, scopeFor } from '../../people/rights.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import type { IssueSession } from '../../session/issue-session.ts';
 
@@ -50,7 +50,7 @@ export function needsSession(action: 'session.read' | 'session.work'): Middlewar
     c.set('session', session);
     c.set('workspaceId', null);
     // Nothing is asked of the session for the one person who may everything.
-    if (person.isOwner && person.memberships.length === 0) return next();
+    if (person.isOwner && person.memberships.length === 0 && mayDo(person, action, DEPLOYMENT)) return next();
     const whose = await session.whose();
     if (whose === null) return c.json(NO_SUCH_SESSION, 404);
     const resource: Resource = { kind: 'session', ...whose };
@@ -83,7 +83,15 @@ function refuse(c: PeopleContext, person: Person, action: Action, resource: Reso
     const message = 'There is no such workspace, or you are no member of it.';
     return c.json({ error: 'no_such_workspace', message } satisfies ApiError, 404);
   }
+  if (!isWithinScope(person, action)) return beyondScope(c, action);
   return c.json({ error: 'not_allowed', message: wordsFor(action, person) } satisfies ApiError, 403);
+}
+
+function beyondScope(c: PeopleContext, action: Action): Response {
+  const scope = scopeFor(action) ?? '';
+  const message = `This needs a token with the scope ${scope}.`;
+  const challenge = `Bearer realm="Cyrus", error="insufficient_scope", scope="${scope}"`;
+  return c.json({ error: 'insufficient_scope', message } satisfies ApiError, 403, { 'www-authenticate': challenge });
 }
 
 function wordsFor(action: Action, { kind }: Person): string {

@@ -3,9 +3,6 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { followUpPrompt } from '../../claude/prompts.ts';
 import { readConfig } from '../../config.ts';
-import { asError } from '../../lib/error.ts';
-import { log } from '../../observability/log.ts';
-import { membershipIn } from '../../people/person.ts';
 import { mayDo } from '../../people/rights.ts';
 import {
   type ApiError,
@@ -13,20 +10,18 @@ import {
   MAX_FIND,
   pagePromptSchema,
   pageStopSchema,
-  QUESTION_CLOSED,
   type SessionList,
 } from '../../protocol/api.ts';
 import type { EgressPage } from '../../protocol/egress-log.ts';
 import type { Delivery } from '../../session/inbound/delivery.ts';
-import type { Person as Asker } from '../../session/lifecycle/model/directives.ts';
 import { WATCH_UNTIL } from '../../session/viewers/sockets.ts';
-import { audit } from '../../store/audit.ts';
 import { openDatabase } from '../../store/database.ts';
 import { listReinstallNeeded } from '../../store/installations.ts';
-import { getPatch, getTurnMarkdown, isCommitId } from '../../store/logs.ts';
 import { NO_SUCH_SESSION, needs, needsSession, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
-import { seenSessions } from './seen-sessions.ts';
+import { askerOf, takeIn } from './requests.ts';
+import { cursorOf, cursorText, seenSessions } from './seen-sessions.ts';
 import { sharedFile } from './shared-file.ts';
+import { newestPatch, turnLogs } from './work-files.ts';
 
 /** Entries in one page; a larger wish is cut to it. */
 const PAGE_LIMIT = 1_000;
@@ -59,18 +54,9 @@ const listQuerySchema = z.object({
       /^\d{1,15}-[0-9a-f]{64}$/,
       'is not a cursor: send the `next` of the previous page, or omit it for the newest',
     )
-    .transform((cursor) => {
-      const at = cursor.indexOf('-');
-      return { updatedAt: Number(cursor.slice(0, at)), id: cursor.slice(at + 1) };
-    })
+    .transform(cursorOf)
     .optional(),
 });
-
-const READ_ONLY: ApiError = {
-  error: 'read_only',
-  message:
-    'This session is read-only until a version of Cyrus that can read its storage is deployed; nothing was changed.',
-};
 
 /** A person who may have been signed out, or left the team, is asked again who they are; the page connects again by itself. */
 const WATCH_MS = 5 * 60_000;
@@ -90,7 +76,7 @@ sessions.get('/', needs('sessions.list'), async (c) => {
       : seenSessions(c.env, database, person, { limit, ...(before && { before }) }),
     listReinstallNeeded(database),
   ]);
-  const next = last && `${last.updatedAt}-${last.id}`;
+  const next = last && cursorText(last);
   return c.json({
     sessions: rows,
     scriptedModel: config.claude.scripted,
@@ -153,66 +139,13 @@ sessions.post('/:id/stop', needsSession('session.work'), async (c) => {
   });
 });
 
-sessions.get('/:id/patch', needsSession('session.read'), async (c) => {
-  const id = c.req.param('id');
-  const head = await c.var.session.newestHead();
-  // What a sandbox said is no commit has no patch.
-  const patch = head && isCommitId(head) ? await getPatch(c.env.LOGS, id, head) : null;
-  if (!patch) return c.json({ error: 'no_patch', message: 'Nothing has been changed yet.' } satisfies ApiError, 404);
-  return new Response(patch.body, {
-    headers: {
-      'content-type': 'text/x-patch; charset=utf-8',
-      'content-length': String(patch.size),
-      'content-disposition': `attachment; filename="${id.slice(0, 12)}.patch"`,
-    },
-  });
-});
+sessions.get('/:id/patch', needsSession('session.read'), (c) => newestPatch(c));
 
-sessions.get('/:id/log', needsSession('session.read'), async (c) => {
-  const id = c.req.param('id');
-  const turns = await c.var.session.turns();
-  if (turns === null) return c.json(NO_SUCH_SESSION, 404);
-  const { readable, writable } = new IdentityTransformStream();
-  c.executionCtx.waitUntil(writeLogs(c.env.LOGS, id, turns, writable));
-  return new Response(readable, { headers: { 'content-type': 'text/markdown; charset=utf-8' } });
-});
-
-/** The logs of the turns, one after the other, as fast as they are read. Never rejects: a reader may leave. */
-async function writeLogs(bucket: R2Bucket, id: string, turns: number, to: WritableStream<Uint8Array>): Promise<void> {
-  const write = async (text: string) => {
-    const writer = to.getWriter();
-    await writer.write(new TextEncoder().encode(text));
-    writer.releaseLock();
-  };
-  try {
-    let isEmpty = true;
-    for (let turn = 1; turn <= turns; turn += 1) {
-      const markdown = await getTurnMarkdown(bucket, id, turn);
-      if (!markdown) continue;
-      if (!isEmpty) await write('\n\n');
-      isEmpty = false;
-      await markdown.pipeTo(to, { preventClose: true });
-    }
-    if (isEmpty) await write('No turn has ended yet.\n');
-    await to.close();
-  } catch (error) {
-    log('session.log_download.aborted', { session: id, error: asError(error) });
-    await to.abort(error).catch(() => {});
-  }
-}
+sessions.get('/:id/log', needsSession('session.read'), (c) => turnLogs(c));
 
 sessions.get('/:id/shared/:hash', needsSession('session.read'), (c) =>
   sharedFile(c.env.LOGS, c.req.param('id'), c.req.param('hash'), c.req.query('name') ?? ''),
 );
-
-/** Who asks, as Linear knows them: the rules on who may ask count on the page as they do there. An owner of no workspace may all. */
-function askerOf(c: PeopleContext): { name: string | null; person: Asker | null } {
-  const { person, workspaceId } = c.var;
-  const membership = workspaceId === null ? null : membershipIn(person, workspaceId);
-  const { name } = person;
-  if (!membership) return { name, person: null };
-  return { name, person: { id: membership.userId, email: person.email, ...(name !== null && { name }) } };
-}
 
 async function deliver(
   c: PeopleContext,
@@ -220,33 +153,8 @@ async function deliver(
   requestId: string,
   request: Pick<Delivery, 'event' | 'promptText'>,
 ): Promise<Response> {
-  const outcome = await c.var.session.accept({
-    ...request,
-    deliveryId: requestId,
-    contentKey: `page:${requestId}`,
-    origin: new URL(c.req.url).origin,
-    about: null,
-  });
-  if (outcome === 'accepted') noteAction(c, action, requestId);
-  if (outcome === 'no-such-session') return Response.json(NO_SUCH_SESSION, { status: 404 });
-  if (outcome === 'read-only') return Response.json(READ_ONLY, { status: 409 });
-  if (typeof outcome === 'object') {
-    return Response.json({ error: QUESTION_CLOSED, message: outcome.closed } satisfies ApiError, { status: 409 });
-  }
-  return Response.json({ outcome }, { status: 202 });
-}
-
-/** Beside the answer: a stop does not wait for the database. Of who has no name there is nothing to note. */
-function noteAction(c: PeopleContext, action: `session.${string}`, requestId: string): void {
-  const { person, workspaceId } = c.var;
-  if (person.signInId === null) return;
-  const { encryptionKey } = readConfig(c.env);
-  const details = { session: c.req.param('id') ?? '', request: requestId, name: person.name };
-  const entry = { at: Date.now(), actor: person.key, action, workspaceId, details } as const;
-  const written = audit(openDatabase(c.env.DB, encryptionKey), entry).catch((error: unknown) => {
-    log('alert.audit.lost', { action, person: person.key, error: asError(error) });
-  });
-  c.executionCtx.waitUntil(written);
+  const taken = await takeIn(c, { action, requestId, sessionId: c.req.param('id') ?? '' }, c.var.session, request);
+  return taken.kind === 'refused' ? c.json(taken.problem, taken.status) : c.json({ outcome: taken.outcome }, 202);
 }
 
 function badRequest(error: z.ZodError): ApiError {

@@ -38,6 +38,17 @@ export async function seenSessions(
   return { rows: rows.map(shown), last };
 }
 
+/** Where a list goes on after a row, as a text for addresses; `cursorOf` reads it. */
+export function cursorText({ updatedAt, id }: SessionCursor): string {
+  return `${updatedAt}-${id}`;
+}
+
+/** @param cursor digits, a dash, and an id */
+export function cursorOf(cursor: string): SessionCursor {
+  const at = cursor.indexOf('-');
+  return { updatedAt: Number(cursor.slice(0, at)), id: cursor.slice(at + 1) };
+}
+
 /** Sessions that did not know their team: the list is read every few seconds. */
 const withoutAnswer = new AskedLately(10 * 60_000);
 

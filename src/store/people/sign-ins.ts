@@ -2,17 +2,16 @@
 import { and, desc, eq, gt, lte, ne, type SQL, sql } from 'drizzle-orm';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { type Database, run } from '../database.ts';
-import { signIns, type WorkspaceStatus, workspaces } from '../schema.ts';
+import { signIns } from '../schema.ts';
+import { type NamedWorkspace, namedWorkspaces } from './named-workspaces.ts';
 
 /** A sign-in as it is stored; `memberships` is JSON, which src/people reads. */
 export type StoredSignIn = typeof signIns.$inferSelect;
 
-/** A workspace that a sign-in is about: whether Cyrus is still installed there, and its settings as JSON. */
-export interface SignedInWorkspace {
-  id: string;
-  name: string;
-  status: WorkspaceStatus;
-  settings: string | null;
+/** A sign-in with the workspaces that its memberships name. */
+export interface FoundSignIn {
+  signIn: StoredSignIn;
+  workspaces: NamedWorkspace[];
 }
 
 /** SHA-256 of a token, base64url. */
@@ -37,18 +36,8 @@ export async function putSignIn(db: Database, row: StoredSignIn): Promise<void> 
  * @param now ms
  * @throws NotMigratedError, DatabaseError
  */
-export async function findSignIn(
-  db: Database,
-  tokenHash: string,
-  now: number,
-): Promise<{ signIn: StoredSignIn; workspaces: SignedInWorkspace[] } | null> {
-  const named = sql`(select json_extract(value, '$.workspaceId') from json_each((select ${signIns.memberships} from ${signIns} where ${signIns.tokenHash} = ${tokenHash})))`;
-  const columns = {
-    id: workspaces.id,
-    name: workspaces.name,
-    status: workspaces.status,
-    settings: workspaces.settings,
-  };
+export async function findSignIn(db: Database, tokenHash: string, now: number): Promise<FoundSignIn | null> {
+  const memberships = sql`(select ${signIns.memberships} from ${signIns} where ${signIns.tokenHash} = ${tokenHash})`;
   const [[signIn], rows] = await run(() =>
     db.orm.batch([
       db.orm
@@ -56,7 +45,7 @@ export async function findSignIn(
         .from(signIns)
         .where(and(eq(signIns.tokenHash, tokenHash), gt(signIns.expiresAt, now)))
         .limit(1),
-      db.orm.select(columns).from(workspaces).where(sql`${workspaces.id} in ${named}`),
+      namedWorkspaces(db, memberships),
     ]),
   );
   return signIn ? { signIn, workspaces: rows } : null;

@@ -1,0 +1,121 @@
+/** Personal tokens: by one of them a program acts for a person, within its scope and within what the person may do now. */
+import * as z from 'zod';
+import { toBase64Url } from '../lib/base64url.ts';
+import type { TokenInput, TokenScope } from '../protocol/people.ts';
+import type { SignIn } from '../protocol/settings/sign-in.ts';
+import {
+  countApiTokens,
+  endApiToken,
+  type FoundApiToken,
+  type ListedApiToken,
+  listApiTokens,
+  putApiToken,
+  type StoredApiToken,
+  spendRequest,
+  updateApiToken,
+} from '../store/people/api-tokens.ts';
+import { hashOf } from '../store/people/sign-ins.ts';
+import { membershipSchema, nameless, type Person } from './person.ts';
+import { type KeptPerson, type People, presentPerson, RECHECK_MS } from './present-person.ts';
+
+/** By which people, and programs that search for secrets, know a token. */
+const PREFIX = 'cyrus_pat_';
+const TOKEN = /^cyrus_pat_[\w-]{43}$/;
+const TOKEN_BYTES = 32;
+const DAY_MS = 24 * 3_600_000;
+/** Most tokens of one person. */
+export const MOST_TOKENS = 50;
+
+/**
+ * Makes a token for a person who is signed in.
+ * @param now ms since the epoch
+ * @returns the token, which is kept nowhere, and what its owner sees of it later; `too-many`: the person has as many as one may have
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function makeToken(
+  { database }: People,
+  person: Person,
+  { name: label, scope, days }: TokenInput,
+  now: number,
+): Promise<{ token: string; listed: ListedApiToken } | 'too-many'> {
+  const owner = ownerOf(person);
+  if ((await countApiTokens(database, owner, now)) >= MOST_TOKENS) return 'too-many';
+  const token = `${PREFIX}${toBase64Url(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)))}`;
+  const { kind } = person;
+  const listed = {
+    id: crypto.randomUUID(),
+    label,
+    scope,
+    createdAt: now,
+    usedAt: null,
+    expiresAt: now + days * DAY_MS,
+  };
+  await putApiToken(database, {
+    ...listed,
+    tokenHash: await hashOf(token),
+    kind: kind === 'linear' || kind === 'access' ? kind : 'password',
+    ...{ person: owner, name: person.name ?? '', email: person.email ?? '' },
+    memberships: JSON.stringify(z.array(membershipSchema).parse(person.memberships)),
+    // Linear is asked when it is used first.
+    checkedAt: now - RECHECK_MS,
+    ...{ minute: 0, requests: 0 },
+  });
+  return { token, listed };
+}
+
+/** The tokens of a person, the newest first. @throws NotMigratedError, DatabaseError */
+export async function tokensOf({ database }: People, person: Person, now: number): Promise<ListedApiToken[]> {
+  return listApiTokens(database, ownerOf(person), now);
+}
+
+/** Ends a token of a person. @returns what its owner called it; null: they have none with this id. @throws NotMigratedError, DatabaseError */
+export async function revokeToken({ database }: People, person: Person, id: string): Promise<string | null> {
+  return endApiToken(database, ownerOf(person), id);
+}
+
+/** A program that acts for a person. `requests`: how many it made in this minute, with this one. */
+export interface Caller {
+  person: Person & { token: { id: string; scope: TokenScope } };
+  requests: number;
+}
+
+/**
+ * For whom a program acts, and how much it has asked. The request is counted.
+ * @param text what it showed
+ * @param now ms since the epoch
+ * @returns null: the token is none, or not any more; `unsure`: Linear has not said for so long who is a member that nobody is let in for now
+ * @throws NotMigratedError, DatabaseError
+ */
+export async function callerOf(people: People, text: string, now: number): Promise<Caller | null | 'unsure'> {
+  if (!TOKEN.test(text)) return null;
+  const found = await spendRequest(people.database, await hashOf(text), now);
+  if (!found || !isOfThisWay(found.token, people.config.signIn)) return null;
+  const { id, scope, requests } = found.token;
+  const person = await ownerNow(people, found, now);
+  if (person === null || person === 'unsure') return person;
+  return { person: { ...person, token: { id, scope } }, requests };
+}
+
+async function ownerNow(
+  people: People,
+  { token, workspaces }: FoundApiToken,
+  now: number,
+): Promise<Person | null | 'unsure'> {
+  const { kind } = token;
+  if (kind === 'password') return nameless(people.config.environment === 'local' ? 'local' : 'password');
+  const kept: KeptPerson = { ...token, kind };
+  return presentPerson(people, kept, workspaces, now, {
+    update: (values) => updateApiToken(people.database, token.tokenHash, values),
+    end: async () => void (await endApiToken(people.database, token.person, token.id)),
+  });
+}
+
+/** One that was made under another SIGN_IN says nothing of who may come in now. */
+function isOfThisWay({ kind }: StoredApiToken, { kind: way }: SignIn): boolean {
+  return kind === way;
+}
+
+/** With a password people have no names that are proved: the tokens are those of everybody who has it. */
+function ownerOf({ kind, key }: Person): string {
+  return kind === 'password' || kind === 'local' ? 'browser' : key;
+}

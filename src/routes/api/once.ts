@@ -1,0 +1,70 @@
+/** Changes with an `Idempotency-Key`: each is made once, and a repeat within a day is given the answer that was given then. */
+import { readConfig } from '../../config.ts';
+import { sha256 } from '../../lib/hex.ts';
+import { openDatabase } from '../../store/database.ts';
+import { type ChangeKey, freeKey, keepAnswer, takeKey } from '../../store/people/api-answers.ts';
+import type { PeopleContext } from '../middleware/needs.ts';
+import { problemAnswer } from './problems.ts';
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * Makes a change, unless it was made.
+ * @param change answers 2xx if something was changed; any other answer gives the key free again
+ */
+export async function once(c: PeopleContext, change: () => Response | Promise<Response>): Promise<Response> {
+  const which = keyOf(c);
+  if (which === null) return change();
+  if (which instanceof Response) return which;
+  const database = openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
+  const request = await sha256(`${c.req.method} ${c.req.url}\n${await c.req.text()}`);
+  const known = await takeKey(database, which, request, Date.now());
+  if (known.kind !== 'new' && known.request !== request) {
+    const words = 'This `Idempotency-Key` was used for another request within the last 24 hours: choose another one.';
+    return problemAnswer(422, 'key_reused', words);
+  }
+  if (known.kind === 'unanswered') {
+    const words = 'The request with this `Idempotency-Key` is not answered yet. Ask again in a second.';
+    const answer = problemAnswer(409, 'in_progress', words);
+    answer.headers.set('retry-after', '1');
+    return answer;
+  }
+  if (known.kind === 'answered') {
+    const headers = { 'content-type': 'application/json', 'idempotency-replayed': 'true' };
+    return new Response(known.body, { status: known.status, headers });
+  }
+  let answer: Response;
+  try {
+    answer = await change();
+  } catch (error) {
+    await freeKey(database, which);
+    throw error;
+  }
+  if (answer.ok) await keepAnswer(database, which, answer.status, await answer.clone().text());
+  else await freeKey(database, which);
+  return answer;
+}
+
+/** @returns null: there is none; an answer for one that is not valid */
+function keyOf(c: PeopleContext): ChangeKey | Response | null {
+  const key = c.req.header('idempotency-key');
+  const { token } = c.var.person;
+  if (key === undefined || token === undefined) return null;
+  if (KEY.test(key)) return { tokenId: token.id, key };
+  const message = 'must be 1 to 255 visible characters of ASCII';
+  return problemAnswer(400, 'bad_request', `The header \`Idempotency-Key\` ${message}.`, [
+    { in: 'header', pointer: '/Idempotency-Key', message },
+  ]);
+}
+
+/**
+ * The id of the request in its session: the same for a repeat, also of one that broke off before it was answered.
+ * @returns a UUID
+ */
+export async function requestIdOf(c: PeopleContext): Promise<string> {
+  const which = keyOf(c);
+  if (which === null || which instanceof Response) return crypto.randomUUID();
+  const hex = await sha256(`${which.tokenId} ${which.key} ${c.req.method} ${c.req.path}`);
+  // Version 8 is for ids that an application makes its own way (RFC 9562).
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}

@@ -1,0 +1,301 @@
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import worker from '../../src/index.ts';
+import { operations } from '../../src/protocol/v1/document.ts';
+import { entriesSchema, sessionsSchema, startedSchema, takenSchema } from '../../src/protocol/v1/schemas.ts';
+import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
+import { listAudit } from '../../src/store/audit.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { addUsage } from '../../src/store/usage.ts';
+import { spyOnLog } from '../support/log-spy.ts';
+import type { Browser } from './support/browser.ts';
+import { FakeLinear, type FakePerson } from './support/fake-linear.ts';
+import { installed, person, SECURE_ORIGIN, sessionOf, signedIn } from './support/people.ts';
+import { Program, tokenOf } from './support/programs.ts';
+
+const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
+let linear: FakeLinear;
+let acme: Awaited<ReturnType<typeof installed>>;
+let ada: FakePerson;
+let browser: Browser;
+let program: Program;
+
+beforeEach(async () => {
+  spyOnLog();
+  linear = new FakeLinear();
+  acme = await installed(linear, 'Acme');
+  ada = person(linear, acme, 'Ada', { admin: true, teams: [acme.open.id] });
+  browser = await signedIn(linear, ada);
+  program = new Program((await tokenOf(browser, 'admin')).token);
+});
+afterEach(() => vi.useRealTimers());
+
+/** Linear has this issue, under its key. */
+function hasIssue(key: string, teamId: string, more: object = {}): string {
+  const id = crypto.randomUUID();
+  const team = { id: teamId, key: 'ENG', name: 'Engineering' };
+  const issue = {
+    ...{ id, identifier: key, title: 'The cart is empty', url: `https://linear.app/acme/issue/${key}` },
+    ...{ archivedAt: null, trashed: false, state: { type: 'unstarted' }, team, labels: { nodes: [] } },
+    ...{ description: 'It should not be.', branchName: null, project: null },
+    ...more,
+  };
+  linear.interfere = (_url, body) => {
+    if (!/query Issue(Now|Facts)/.test(body)) return null;
+    const { variables } = JSON.parse(body);
+    if (variables.id === key || variables.id === id) return Response.json({ data: { issue } });
+    const extensions = { type: 'invalid input', code: 'INPUT_ERROR', statusCode: 400 };
+    return Response.json({ data: null, errors: [{ message: 'Entity not found: Issue', extensions }] });
+  };
+  return id;
+}
+
+describe('the document of the API', () => {
+  it('has every route of the router, and no other', () => {
+    const ofRouter = worker.routes
+      .filter(({ method, path }) => method !== 'ALL' && path.startsWith('/api/v1/'))
+      .map(({ method, path }) => `${method} ${path.replace('/api/v1', '').replaceAll(/:(\w+)/g, '{$1}')}`)
+      .filter((route) => !['GET /metrics', 'GET /openapi.json'].includes(route));
+    const inDocument = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+    expect([...new Set(ofRouter)].toSorted()).toEqual(inDocument.toSorted());
+  });
+
+  it('is given to everybody, and names the scope that each operation needs', async () => {
+    const response = await worker.request(`${SECURE_ORIGIN}/api/v1/openapi.json`, {}, env);
+    const document: { openapi: string; servers: { url: string }[] } = await response.json();
+    expect([response.status, document.openapi, document.servers[0]?.url]).toEqual([
+      200,
+      '3.1.0',
+      `${SECURE_ORIGIN}/api/v1`,
+    ]);
+    for (const { summary, scope } of operations) expect([summary.length > 5, scope.length > 3]).toEqual([true, true]);
+  });
+
+  it('is what an answer for no address at all points to, as a problem', async () => {
+    const { status, headers, json } = await program.ask('GET', '/nothing');
+    expect([status, headers.get('content-type')]).toEqual([404, 'application/problem+json']);
+    expect(json).toMatchObject({ type: 'urn:cyrus:problem:not_found', title: 'Not Found', status: 404 });
+  });
+});
+
+describe('a program that reads', () => {
+  it('goes through the list by its cursor, and meets each session of its person once', async () => {
+    const ids = [];
+    for (const title of ['One', 'Two', 'Three']) ids.push(await sessionOf(acme, acme.open, title));
+    await sessionOf(acme, acme.secret, 'Hidden');
+    await vi.waitFor(async () => {
+      const { results } = await env.DB.prepare('select id from sessions where workspace_id = ?').bind(acme.id).all();
+      expect(results).toHaveLength(4);
+    });
+    const met: string[] = [];
+    for (let path = '/sessions?limit=1'; path !== ''; ) {
+      const { data, next } = sessionsSchema.parse((await program.ask('GET', path)).json);
+      met.push(...data.map(({ id }) => id));
+      path = next === null ? '' : `/sessions?limit=1&cursor=${next}`;
+    }
+    expect(met.toSorted()).toEqual(ids.toSorted());
+  });
+
+  it('goes through the journal by its numbers', async () => {
+    const id = await sessionOf(acme, acme.open, 'Read me');
+    for (const text of ['Go on', 'And on']) await program.ask('POST', `/sessions/${id}/prompts`, { text });
+    const all = entriesSchema.parse((await program.ask('GET', `/sessions/${id}/entries?limit=1000`)).json);
+    expect(all.next).toBeNull();
+    expect(all.data.length).toBeGreaterThan(2);
+    const seqs: number[] = [];
+    for (let after: number | null = 0; after !== null; ) {
+      const page = entriesSchema.parse(
+        (await program.ask('GET', `/sessions/${id}/entries?after=${after}&limit=1`)).json,
+      );
+      seqs.push(...page.data.map(({ seq }) => seq));
+      after = page.next;
+    }
+    expect(seqs).toEqual(all.data.map(({ seq }) => seq));
+  });
+
+  it('gets the session, its log and its patch as the page has them', async () => {
+    const id = await sessionOf(acme, acme.open, 'A log');
+    await env.LOGS.put(`sessions/${id}/turn-0001.md`, '# Turn 1');
+    expect((await program.ask('GET', `/sessions/${id}`)).json).toMatchObject({ id, issue: { title: 'A log' } });
+    expect((await program.ask('GET', `/sessions/${id}/log`)).headers.get('content-type')).toContain('text/markdown');
+    expect((await program.ask('GET', `/sessions/${id}/diff`)).json).toMatchObject({ status: 404, code: 'no_patch' });
+  });
+
+  it('is let into the live socket of its sessions alone, and asked again after minutes', async () => {
+    const id = await sessionOf(acme, acme.open, 'Live');
+    const hidden = await sessionOf(acme, acme.secret, 'Hidden too');
+    expect((await program.ask('GET', `/sessions/${hidden}/live`)).status).toBe(404);
+    expect((await program.ask('GET', `/sessions/${id}/live`)).json).toMatchObject({ status: 426 });
+    const { status, webSocket } = await program.ask('GET', `/sessions/${id}/live?after=1`, undefined, {
+      upgrade: 'websocket',
+    });
+    expect(status).toBe(101);
+    const first = new Promise<string>((resolve) =>
+      webSocket?.addEventListener('message', ({ data }) => resolve(String(data))),
+    );
+    webSocket?.accept();
+    expect(JSON.parse(await first)).toMatchObject({ t: 'hello', protocol: PAGE_PROTOCOL });
+    webSocket?.close(1000);
+  });
+
+  it('is told of everything that does not fit in its request where it is and why', async () => {
+    const { status, json } = await program.ask('GET', '/sessions?limit=0&cursor=x&more=1');
+    expect(status).toBe(400);
+    expect(json).toMatchObject({ code: 'bad_request' });
+    const { errors } = json as { errors: { in: string; pointer: string }[] };
+    expect(errors.map(({ in: where, pointer }) => `${where} ${pointer}`).toSorted()).toEqual([
+      'query /',
+      'query /cursor',
+      'query /limit',
+    ]);
+    const body = await program.ask('POST', '/sessions', { issue: 'no key', other: 1 });
+    expect(body.json).toMatchObject({ status: 400 });
+    expect((await program.ask('POST', '/sessions', '{', {})).json).toMatchObject({ status: 400 });
+    const plain = await program.ask('POST', '/sessions', 'x', { 'content-type': 'text/plain' });
+    expect(plain.json).toMatchObject({ status: 415 });
+  });
+});
+
+describe('a program that starts a session', () => {
+  it('has it begin on the issue in its person’s name, and a later start joins it', async () => {
+    hasIssue('ENG-7', acme.open.id);
+    const first = await program.ask('POST', '/sessions', { issue: 'ENG-7' });
+    expect(first.status, first.text).toBe(202);
+    const { session, url } = startedSchema.parse(first.json);
+    expect(url).toBe(`${SECURE_ORIGIN}/sessions/${session}`);
+    expect((await program.ask('GET', `/sessions/${session}`)).json).toMatchObject({
+      issue: { identifier: 'ENG-7', title: 'The cart is empty' },
+    });
+    const again = startedSchema.parse(
+      (await program.ask('POST', '/sessions', { issue: 'ENG-7', text: 'Also this' })).json,
+    );
+    expect(again.session).toBe(session);
+    const { data } = entriesSchema.parse((await program.ask('GET', `/sessions/${session}/entries`)).json);
+    expect(data.find((entry) => entry.kind === 'prompt' && entry.text === 'Also this')).toMatchObject({
+      author: 'Ada',
+    });
+    const entries = (await listAudit(db, 10)).filter(({ action }) => action === 'session.started');
+    expect(entries[0]).toMatchObject({ actor: `linear-user:${ada.id}`, workspaceId: acme.id, details: { session } });
+  });
+
+  it('is told nothing of an issue of a team that its person does not see, nor of one that is not there', async () => {
+    hasIssue('SEC-1', acme.secret.id);
+    const hidden = await program.ask('POST', '/sessions', { issue: 'SEC-1' });
+    const missing = await program.ask('POST', '/sessions', { issue: 'SEC-2' });
+    expect([hidden.status, hidden.text]).toEqual([404, missing.text]);
+    expect(missing.json).toMatchObject({ code: 'no_such_issue' });
+    const elsewhere = await program.ask('POST', '/sessions', { issue: 'SEC-1', workspace: crypto.randomUUID() });
+    expect(elsewhere.json).toMatchObject({ status: 404, code: 'no_such_workspace' });
+  });
+
+  it('starts nothing on an archived issue, and hears when Linear does not answer', async () => {
+    hasIssue('ENG-8', acme.open.id, { archivedAt: '2026-11-01T00:00:00.000Z' });
+    expect((await program.ask('POST', '/sessions', { issue: 'ENG-8' })).json).toMatchObject({
+      status: 409,
+      code: 'issue_gone',
+    });
+    linear.interfere = () => new Response('', { status: 503 });
+    const { status, headers } = await program.ask('POST', '/sessions', { issue: 'ENG-8' });
+    expect([status, headers.get('retry-after')]).toEqual([503, '60']);
+  });
+});
+
+describe('a change with an Idempotency-Key', () => {
+  const key = (value: string) => ({ 'idempotency-key': value });
+
+  it('is made once, and a repeat within a day is answered the same', async () => {
+    const id = await sessionOf(acme, acme.open, 'Once');
+    const prompt = () => program.ask('POST', `/sessions/${id}/prompts`, { text: 'Once only' }, key('a'));
+    const [first, second] = [await prompt(), await prompt()];
+    expect([first.status, second.status, second.text]).toEqual([202, 202, first.text]);
+    expect([first, second].map(({ headers }) => headers.get('idempotency-replayed'))).toEqual([null, 'true']);
+    const said = async () =>
+      entriesSchema
+        .parse((await program.ask('GET', `/sessions/${id}/entries`)).json)
+        .data.filter((entry) => entry.kind === 'prompt' && entry.text === 'Once only').length;
+    expect(await said()).toBe(1);
+    // The Worker ended between the change and its answer: what was asked is known to the session all the same.
+    await env.DB.prepare('delete from api_answers').run();
+    expect(takenSchema.parse((await prompt()).json).outcome).toBe('duplicate');
+    expect(await said()).toBe(1);
+  });
+
+  it('is refused with 422 for another request, with 409 while the first is not answered, and free again after a refusal', async () => {
+    const id = await sessionOf(acme, acme.open, 'Keys');
+    const path = `/sessions/${id}/prompts`;
+    await program.ask('POST', path, { text: 'One' }, key('b'));
+    expect((await program.ask('POST', path, { text: 'Two' }, key('b'))).json).toMatchObject({
+      status: 422,
+      code: 'key_reused',
+    });
+    await env.DB.prepare('update api_answers set status = null').run();
+    expect((await program.ask('POST', path, { text: 'One' }, key('b'))).json).toMatchObject({
+      status: 409,
+      code: 'in_progress',
+    });
+    const closed = { question: 'none', text: 'Yes' };
+    expect((await program.ask('POST', `/sessions/${id}/answers`, closed, key('c'))).json).toMatchObject({
+      code: 'question_closed',
+    });
+    expect((await program.ask('POST', path, { text: 'Three' }, key('c'))).status).toBe(202);
+    expect((await program.ask('POST', path, { text: 'Four' }, key('a b'))).status).toBe(400);
+  });
+
+  it('is another one for another token, and for the same after a day', async () => {
+    const id = await sessionOf(acme, acme.open, 'A day');
+    const other = new Program((await tokenOf(browser, 'write')).token);
+    const path = `/sessions/${id}/prompts`;
+    expect((await program.ask('POST', path, { text: 'One' }, key('d'))).status).toBe(202);
+    expect((await other.ask('POST', path, { text: 'Two' }, key('d'))).status).toBe(202);
+    vi.useFakeTimers({ now: Date.now() + 25 * 3_600_000, toFake: ['Date'] });
+    expect(
+      (await program.ask('POST', path, { text: 'Three' }, key('d'))).headers.get('idempotency-replayed'),
+    ).toBeNull();
+  });
+});
+
+describe('settings and usage', () => {
+  it('of a workspace are its admins’ to read and to change, with their name in the audit log', async () => {
+    const path = `/workspaces/${acme.id}/settings`;
+    const settings = { viewers: ['guests'], sessionsAtOnce: 3 };
+    const { status, json } = await program.ask('PUT', path, settings);
+    expect([status, json]).toMatchObject([200, { ...settings, allowedUsers: [] }]);
+    expect((await program.ask('GET', path)).json).toEqual(json);
+    expect((await program.ask('PUT', path, { alowedUsers: [] })).status).toBe(400);
+    const [entry] = await listAudit(db, 1);
+    expect(entry).toMatchObject({ action: 'workspace.settings-changed', actor: `linear-user:${ada.id}` });
+    expect((await program.ask('GET', '/workspaces/another/settings')).status).toBe(404);
+  });
+
+  it('of the deployment are its owners’', async () => {
+    const owners = { SIGN_IN: 'linear', OWNERS: ada.id };
+    const { bindingsOf } = await import('./support/people.ts');
+    const owner = new Program(
+      (await tokenOf(await signedIn(linear, ada, bindingsOf(owners)), 'admin')).token,
+      bindingsOf(owners),
+    );
+    expect((await owner.ask('PUT', '/settings/PAUSED', { value: true })).json).toMatchObject({
+      name: 'PAUSED',
+      value: 'true',
+      from: 'deployment',
+    });
+    expect((await owner.ask('PUT', '/settings/PAUSED', { value: 'perhaps' })).status).toBe(400);
+    expect((await owner.ask('PUT', `/settings/CLAUDE_PLAN?workspace=${acme.id}`, { value: 'max' })).status).toBe(400);
+    expect((await owner.ask('DELETE', '/settings/PAUSED')).status).toBe(200);
+    expect((await owner.ask('DELETE', '/settings/PAUSED')).json).toMatchObject({ status: 404, code: 'not_set' });
+    expect((await owner.ask('GET', '/usage?by=token')).status).toBe(200);
+    for (const path of ['/settings', '/usage']) expect((await program.ask('GET', path)).status).toBe(403);
+  });
+
+  it('shows the use of one workspace to its admins, and nothing of another’s', async () => {
+    const sum = (workspaceId: string, requests: number) => ({
+      ...{ day: '2026-11-20', sessionId: workspaceId, model: 'sonnet', token: 'default', workspaceId },
+      ...{ repository: 'acme/shop', requests, refused: 0, inputTokens: 1, outputTokens: 1, cacheReadTokens: 0 },
+      ...{ cacheCreationTokens: 0, costUsd: 0.5 },
+    });
+    await addUsage(db, { id: crypto.randomUUID(), sums: [sum(acme.id, 2), sum('globex', 40)] }, Date.now());
+    const { json } = await program.ask('GET', `/workspaces/${acme.id}/usage?by=repository&since=2026-11-01`);
+    expect(json).toMatchObject({ by: 'repository', data: [{ group: 'acme/shop', requests: 2 }] });
+    expect((await program.ask('GET', '/workspaces/globex/usage')).status).toBe(404);
+  });
+});
