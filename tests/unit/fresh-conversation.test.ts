@@ -3,7 +3,7 @@ import { asksForFresh, historyTrouble } from '../../src/claude/history.ts';
 import { describeResult } from '../../src/claude/words.ts';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
 import { recap } from '../../src/session/effects/start/recap.ts';
-import type { ResultBody } from '../../src/session/lifecycle/model/state.ts';
+import type { ResultBody } from '../../src/session/lifecycle/model/phases.ts';
 import { init, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 const failed = (words: string, more: Partial<ResultBody> = {}): ResultBody => ({

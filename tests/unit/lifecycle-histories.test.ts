@@ -3,7 +3,7 @@ import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts
 import { laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { EffectResult } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { currentTurn } from '../../src/session/lifecycle/model/state.ts';
+import { currentTurn } from '../../src/session/lifecycle/model/phases.ts';
 import { isUnderWay } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';

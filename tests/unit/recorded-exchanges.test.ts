@@ -9,7 +9,7 @@ import {
   startSessionSchema,
 } from '../../src/protocol/sandbox.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
-import { currentTurn } from '../../src/session/lifecycle/model/state.ts';
+import { currentTurn } from '../../src/session/lifecycle/model/phases.ts';
 import { decodeFrame } from '../../src/web/live/decode.ts';
 import { applyFrame, emptyTimeline } from '../../src/web/live/timeline.ts';
 import { SessionPlay } from './support/session-play.ts';

@@ -3,7 +3,7 @@ import { accessRulesSchema } from '../../src/protocol/settings/access-rules.ts';
 import type { Placement } from '../../src/protocol/settings/placement.ts';
 import { certainPlacement } from '../../src/session/effects/start/known-placement.ts';
 import type { Person } from '../../src/session/lifecycle/model/directives.ts';
-import type { PhaseState } from '../../src/session/lifecycle/model/state.ts';
+import type { PhaseState } from '../../src/session/lifecycle/model/phases.ts';
 
 const standard: Placement = { kind: 'container', instance: 'standard' };
 const large: Placement = { kind: 'container', instance: 'large' };

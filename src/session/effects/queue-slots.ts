@@ -2,7 +2,7 @@
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
-import { currentTurn } from '../lifecycle/model/state.ts';
+import { currentTurn } from '../lifecycle/model/phases.ts';
 import { isUnderWay } from '../lifecycle/start/queue-slot.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 

@@ -11,7 +11,7 @@ import { type Sandbox, SandboxLostError } from '../../sandbox/sandbox.ts';
 import { withRequest } from '../inbound/unread-request.ts';
 import { cannotReport } from '../lifecycle/effects/sandbox-started.ts';
 import type { Lost } from '../lifecycle/model/effect-results.ts';
-import { currentTurn } from '../lifecycle/model/state.ts';
+import { currentTurn } from '../lifecycle/model/phases.ts';
 import { idOf, isOwn } from '../lifecycle/requests.ts';
 import { withAttachments } from './attachments.ts';
 import { linearOf, type Perform, SetupError, type Surroundings } from './effect-context.ts';

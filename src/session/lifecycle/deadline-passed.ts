@@ -1,6 +1,7 @@
 /** What happens when time is up. Deadlines are derived from the state (model/deadlines.ts), each phase has its own. */
 import { type Deadline, dueDeadlines } from './model/deadlines.ts';
-import { isAsking, OPENING, type PhaseOf, type PhaseState, type StopKind } from './model/state.ts';
+import { isAsking, type PhaseOf, type PhaseState, type StopKind } from './model/phases.ts';
+import { OPENING } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { tellEdit } from './prompts.ts';
 import { expire } from './questions/answer.ts';

@@ -6,16 +6,8 @@ import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context
 import { AUTOMATION, refusalOf } from './model/admission.ts';
 import type { EventOf } from './model/events.ts';
 import { linearTimeOf } from './model/linear-clock.ts';
-import {
-  currentTurn,
-  isAsking,
-  isAtWork,
-  type PhaseOf,
-  type SessionState,
-  type TurnPrompt,
-  threadKnown,
-  threadsOf,
-} from './model/state.ts';
+import { currentTurn, isAsking, isAtWork, type PhaseOf, type TurnPrompt, threadsOf } from './model/phases.ts';
+import { type SessionState, threadKnown } from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
 import { saidOnPage } from './narration/on-page.ts';
 import { forgetDenials, takeDecision } from './questions/answer.ts';

@@ -1,7 +1,8 @@
 /** What pages show of a session, derived from its state. */
 
 import type { SessionView } from '../../protocol/viewer.ts';
-import { addUsage, currentTurn, type SessionState } from '../lifecycle/model/state.ts';
+import { currentTurn } from '../lifecycle/model/phases.ts';
+import { addUsage, type SessionState } from '../lifecycle/model/state.ts';
 import { askedOf } from '../lifecycle/questions/pending-questions.ts';
 import { reasonOf } from '../lifecycle/session-row.ts';
 import { limitsView } from '../lifecycle/turn/limit-notices.ts';

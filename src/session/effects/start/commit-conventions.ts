@@ -7,7 +7,8 @@ import type { RepositorySettings, Role } from '../../../protocol/settings/reposi
 import { harmlessLine } from '../../../protocol/text/harmless-text.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Person } from '../../lifecycle/model/directives.ts';
-import { currentTurn, type SessionState } from '../../lifecycle/model/state.ts';
+import { currentTurn } from '../../lifecycle/model/phases.ts';
+import type { SessionState } from '../../lifecycle/model/state.ts';
 
 /** The word of conventional commits for a role's work (conventionalcommits.org). */
 export function typeOfWork(role: Role): 'fix' | 'feat' {

@@ -1,7 +1,8 @@
 /** Where a session will run, if that is certain before its issue was read (pure). */
 import type { AccessRules } from '../../../protocol/settings/access-rules.ts';
 import type { Placement } from '../../../protocol/settings/placement.ts';
-import { currentTurn, type SessionState } from '../../lifecycle/model/state.ts';
+import { currentTurn } from '../../lifecycle/model/phases.ts';
+import type { SessionState } from '../../lifecycle/model/state.ts';
 
 /**
  * @param placements of every repository that may be meant

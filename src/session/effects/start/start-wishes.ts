@@ -8,7 +8,7 @@ import { requestWithAuthor } from '../../inbound/unread-request.ts';
 import { toPerson } from '../../inbound/webhook-to-event.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Arrangement, Person } from '../../lifecycle/model/directives.ts';
-import { currentTurn } from '../../lifecycle/model/state.ts';
+import { currentTurn } from '../../lifecycle/model/phases.ts';
 import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
 import { modelWish, spokenModel } from '../../lifecycle/start/wishes.ts';
 import type { Surroundings } from '../effect-context.ts';

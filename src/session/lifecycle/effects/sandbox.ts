@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { Lost } from '../model/effect-results.ts';
 import { type EffectOf, PURGE_LANE, SANDBOX_LANE } from '../model/effects.ts';
-import { isAtWork } from '../model/state.ts';
+import { isAtWork } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { answerUndelivered, decisionUndelivered } from '../questions/ask.ts';
 import { delayed } from '../start/start-retries.ts';

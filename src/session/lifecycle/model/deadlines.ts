@@ -1,5 +1,6 @@
 /** What an issue session waits for at most, derived from its state: nothing is scheduled that could be forgotten. */
-import { currentTurn, type SessionState, threadKnown, threadsOf } from './state.ts';
+import { currentTurn, threadsOf } from './phases.ts';
+import { type SessionState, threadKnown } from './state.ts';
 
 /** A sandbox with a turn in progress says something every 10 s; after this long it is looked for. */
 export const SANDBOX_SILENCE_MS = 45_000;

@@ -1,7 +1,9 @@
 /** The state of a session, as far as its sandbox's token is concerned: derived from the state in this one place. Pure. */
 import { LATE_SAVE_MS, type Stage, type Standing, UPKEEP_MS } from '../../../gateway/openings.ts';
 import { isAtClaude } from '../requests.ts';
-import { isLive, type PhaseState, type SessionState } from './state.ts';
+import type { PhaseState } from './phases.ts';
+import { isLive } from './questions.ts';
+import type { SessionState } from './state.ts';
 
 /** A session whose state a newer version stored: a turn may be under way, and only what needs certainty is closed. */
 export const UNREADABLE: Standing = {

@@ -6,8 +6,9 @@ import type { JournalBody } from '../../../protocol/journal.ts';
 import { type Effect, SANDBOX_LANE, type ThreadChange, urgencyOf } from './effects.ts';
 import type { Message, MessageContent } from './messages.ts';
 import type { Circumstances, Cue, Note } from './narration.ts';
+import { currentTurn, type PhaseState, threadsOf } from './phases.ts';
 import { initialPace, type Urgency } from './post-pacing.ts';
-import { currentTurn, type PhaseState, type SessionState, threadKnown, threadsOf } from './state.ts';
+import { type SessionState, threadKnown } from './state.ts';
 
 /** An entry that has no number yet. `block`: the streamed block it finishes. */
 export interface Draft {

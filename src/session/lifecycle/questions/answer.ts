@@ -4,15 +4,9 @@ import { cutText } from '../../../lib/markdown.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { AUTOMATION } from '../model/admission.ts';
 import type { EffectOf } from '../model/effects.ts';
+import { type Asking, isAtWork, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
+import type { PermissionQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
-import {
-  type Asking,
-  isAtWork,
-  type PermissionQuestion,
-  type Turn,
-  type TurnPrompt,
-  threadsOf,
-} from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { safeText } from '../narration/safe-text.ts';
 import { choiceValue, withoutIds } from './choices.ts';

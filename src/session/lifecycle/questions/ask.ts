@@ -9,21 +9,18 @@ import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { spokenWords } from '../model/spoken.ts';
 import {
   type Asking,
-  type ClaudeQuestion,
   currentTurn,
   isAsking,
   isAtWork,
-  isLive,
-  type OpenQuestion,
-  type PermissionQuestion,
-  type SessionState,
   type Turn,
   type TurnPrompt,
   threadsOf,
-} from '../model/state.ts';
+} from '../model/phases.ts';
+import { type ClaudeQuestion, isLive, type OpenQuestion, type PermissionQuestion } from '../model/questions.ts';
+import { spokenWords } from '../model/spoken.ts';
+import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { safeMarkdown } from '../narration/safe-text.ts';
 import { restartElsewhereWith, restartWith, tellBesides } from '../turn/restart.ts';

@@ -2,7 +2,9 @@
 
 import type { EventOf, SessionEvent } from '../model/events.ts';
 import { ownTimeOf } from '../model/linear-clock.ts';
-import { type ClaudeQuestion, type ClosedQuestion, type SessionState, threadsOf } from '../model/state.ts';
+import { threadsOf } from '../model/phases.ts';
+import type { ClaudeQuestion, ClosedQuestion } from '../model/questions.ts';
+import type { SessionState } from '../model/state.ts';
 import { type Choice, questionTag, readChoice, readValue } from './choices.ts';
 import { permissionChoices } from './permissions.ts';
 

@@ -1,7 +1,8 @@
 /** What the page shows of the open question. */
 import type { Asked } from '../../../protocol/viewer.ts';
 import { PERMISSION_LIMIT_MS } from '../model/deadlines.ts';
-import type { OpenQuestion, PermissionQuestion, RepositoryQuestion, SessionState } from '../model/state.ts';
+import type { OpenQuestion, PermissionQuestion, RepositoryQuestion } from '../model/questions.ts';
+import type { SessionState } from '../model/state.ts';
 import { WHICH } from '../start/repository-choice.ts';
 import { nextIndex, type Standing, standingQuestion } from './open-question.ts';
 import { ALLOW_FOR_SESSION, MAX_SHOWN } from './permissions.ts';

@@ -12,7 +12,7 @@ import { readMcpToolName } from '../../../protocol/settings/mcp.ts';
 import { linkedImages } from '../../../protocol/text/foreign-images.ts';
 import { withoutDisguise } from '../../../protocol/text/visible-text.ts';
 import { PERMISSION_LIMIT_MS } from '../model/deadlines.ts';
-import type { Grant, PermissionQuestion } from '../model/state.ts';
+import type { Grant, PermissionQuestion } from '../model/questions.ts';
 import { safeText } from '../narration/safe-text.ts';
 import { type Choice, listWords, readChoice } from './choices.ts';
 import { readYesNo } from './yes-no.ts';

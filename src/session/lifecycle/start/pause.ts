@@ -3,7 +3,8 @@
  * in Linear pass. Pure.
  */
 import type { Effect } from '../model/effects.ts';
-import { type SessionState, threadsOf } from '../model/state.ts';
+import { threadsOf } from '../model/phases.ts';
+import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isUnderWay } from './queue-slot.ts';
 

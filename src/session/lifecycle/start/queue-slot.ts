@@ -2,7 +2,10 @@
  * A slot among the sessions of the workspace that are at work. A turn asks for one when its sandbox is to be started; if all are
  * taken it waits in the queue, and tells its position.
  */
-import { isLive, type PhaseOf, type SessionState, threadsOf } from '../model/state.ts';
+
+import { type PhaseOf, threadsOf } from '../model/phases.ts';
+import { isLive } from '../model/questions.ts';
+import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { stageOf, unread } from '../requests.ts';
 import { handOverWaiting, startSandbox } from '../turn/turn.ts';

@@ -1,7 +1,7 @@
 /** People who may not ask: told so kindly, once for each time they ask, and nothing is started or passed on for them. */
 import { type Access, refusalOf } from '../model/admission.ts';
 import type { Refused } from '../model/effect-results.ts';
-import { currentTurn, threadsOf } from '../model/state.ts';
+import { currentTurn, threadsOf } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
 import { close } from '../turn/closing.ts';

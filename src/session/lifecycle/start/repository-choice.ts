@@ -1,8 +1,9 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed. */
 
 import type { Unsure } from '../model/effect-results.ts';
+import { type Asking, isAtWork, type TurnPrompt, threadsOf } from '../model/phases.ts';
+import type { RepositoryQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
-import { type Asking, isAtWork, type RepositoryQuestion, type TurnPrompt, threadsOf } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { listWords } from '../questions/choices.ts';
 import type { Reply } from '../questions/open-question.ts';

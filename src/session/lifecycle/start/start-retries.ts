@@ -1,5 +1,5 @@
 /** A sandbox that does not start at once, or cannot be reached: people are told what is waited for. Pure. */
-import { threadsOf } from '../model/state.ts';
+import { threadsOf } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 
 /** From this try on it is no hiccup any more. */

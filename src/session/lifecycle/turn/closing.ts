@@ -1,5 +1,5 @@
 /** How requests are closed: in the ledger, and with words in their threads. */
-import { currentTurn, type Halt, type StopKind, threadsOf } from '../model/state.ts';
+import { currentTurn, type Halt, type StopKind, threadsOf } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { type Closing, type Request, withClosed } from '../requests.ts';
 

@@ -3,7 +3,8 @@
  * where the record is broken, once a turn; else when people ask for it.
  */
 import { asksForFresh } from '../../../claude/history.ts';
-import { addUsage, noUsage, type ResultBody, type Turn } from '../model/state.ts';
+import type { ResultBody, Turn } from '../model/phases.ts';
+import { addUsage, noUsage } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 
 /** What Claude is told in it, after what was done so far. */

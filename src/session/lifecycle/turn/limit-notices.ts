@@ -4,7 +4,8 @@ import { type Window, windowName } from '../../../claude-quota/windows.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { SessionView } from '../../../protocol/viewer.ts';
 import type { Started } from '../model/effect-results.ts';
-import { currentTurn, type Ending, type SessionState, threadsOf } from '../model/state.ts';
+import { currentTurn, type Ending, threadsOf } from '../model/phases.ts';
+import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 
 /** A cheaper model was taken: said once for each turn, in one line. To be called before the turn counts as started. */

@@ -1,5 +1,5 @@
 /** The process that asked people something is gone or cannot be reached: what they said is told as a prompt. */
-import type { PhaseState, Turn } from '../model/state.ts';
+import type { PhaseState, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { handOver, resumeWith } from './turn.ts';
 

@@ -1,6 +1,6 @@
 /** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
 import { modelNamed, modelNames } from '../../../claude/roles.ts';
-import type { PhaseOf, Turn } from '../model/state.ts';
+import type { PhaseOf, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { unread } from '../requests.ts';
 import { modelWish, spokenModel } from '../start/wishes.ts';

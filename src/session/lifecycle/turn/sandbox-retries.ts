@@ -6,14 +6,8 @@
 import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { clockTime } from '../model/clock-time.ts';
-import {
-  type CheckpointNote,
-  isAtWork,
-  nextLife,
-  type PhaseState,
-  type SavingPhase,
-  type Turn,
-} from '../model/state.ts';
+import { isAtWork, type PhaseState, type SavingPhase, type Turn } from '../model/phases.ts';
+import { type CheckpointNote, nextLife } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
 import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from '../requests.ts';

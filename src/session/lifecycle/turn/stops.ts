@@ -10,13 +10,13 @@ import { linearTimeOf } from '../model/linear-clock.ts';
 import {
   currentTurn,
   type Halt,
-  isLive,
   type PhaseState,
   type SavingPhase,
   type StopKind,
   type Turn,
   threadsOf,
-} from '../model/state.ts';
+} from '../model/phases.ts';
+import { isLive } from '../model/questions.ts';
 import type { Step } from '../model/transition.ts';
 import { listCommands } from '../narration/background-words.ts';
 import { nameOnPage } from '../narration/on-page.ts';

@@ -3,20 +3,18 @@ import { historyTrouble } from '../../../claude/history.ts';
 import { type ChosenModel, describeResult } from '../../../claude/words.ts';
 import { PURGE_LANE } from '../model/effects.ts';
 import {
-  addUsage,
   currentTurn,
   type Ending,
   isAtWork,
-  isLive,
-  nextLife,
-  noUsage,
   type PhaseState,
   type ResultBody,
   type SavingPhase,
   type StopKind,
   type Turn,
   threadsOf,
-} from '../model/state.ts';
+} from '../model/phases.ts';
+import { isLive } from '../model/questions.ts';
+import { addUsage, nextLife, noUsage } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import {
   type Closing,

@@ -5,7 +5,8 @@
 import { limitName } from '../../../claude/words.ts';
 import { type Backoff, fullBackoff } from '../../../lib/backoff.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { addUsage, noUsage, type PhaseOf, type ResultBody, type Turn, threadsOf } from '../model/state.ts';
+import { type PhaseOf, type ResultBody, type Turn, threadsOf } from '../model/phases.ts';
+import { addUsage, noUsage } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
 
