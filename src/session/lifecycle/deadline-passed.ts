@@ -7,9 +7,11 @@ import { tellEdit } from './prompts.ts';
 import { expire } from './questions/answer.ts';
 import { park } from './questions/ask.ts';
 import { askForSlot, queuePositionWords } from './start/queue-slot.ts';
+import { endTurn } from './turn/end.ts';
 import { waitNoLonger } from './turn/pull-request.ts';
 import { askForRoom, resumeParked } from './turn/resumption.ts';
-import { ALARM_REASON, endTurn, lookForSandbox, purgeSandbox, stopped } from './turn/turn.ts';
+import { lookForSandbox, purgeSandbox } from './turn/sandbox-life.ts';
+import { ALARM_REASON, stopped } from './turn/save.ts';
 import { remindOfParking } from './turn/usage-limit.ts';
 
 /** Does what is due. When a turn has ended or gone on by that, what else was due was of the phase before. */

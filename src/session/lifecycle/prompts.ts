@@ -19,11 +19,12 @@ import { turnAway } from './start/refuse.ts';
 import { changesMind, repeatRepositoryQuestion, takeRepository } from './start/repository-choice.ts';
 import { withWishEdit } from './start/wish-edits.ts';
 import { isPlainStop } from './start/wishes.ts';
+import { beginTurn } from './turn/begin.ts';
 import { close } from './turn/closing.ts';
 import { takeFreshWish } from './turn/fresh-conversation.ts';
+import { handOver } from './turn/hand-over.ts';
 import { goOnWithWished } from './turn/resumption.ts';
 import { isStoppedBefore, stopRequested } from './turn/stops.ts';
-import { beginTurn, handOver } from './turn/turn.ts';
 import { parkedWords } from './turn/usage-limit.ts';
 
 export function prompted(step: Step, told: EventOf<'prompted'>): void {

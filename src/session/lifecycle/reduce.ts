@@ -24,9 +24,9 @@ import { sandboxReported } from './sandbox-reports.ts';
 import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { queueMoved, releaseSlot } from './start/queue-slot.ts';
+import { lookForSandbox } from './turn/sandbox-life.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
-import { lookForSandbox } from './turn/turn.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {

@@ -17,22 +17,15 @@ import { asTheGatewaySaw } from './questions/permissions.ts';
 import { isAtClaude, type Request, stageOf } from './requests.ts';
 import { tellWait } from './start/start-retries.ts';
 import { helpersAtWork, promptsToTell, tellBackground, tellEndOfBackground } from './turn/background.ts';
+import { beginUnasked } from './turn/begin.ts';
+import { failTurn, isOfEarlierTurn, takeSaved } from './turn/end.ts';
+import { handOverWaiting } from './turn/hand-over.ts';
 import { takeWindows, tellBeyondPlan } from './turn/limit-notices.ts';
 import { propose, waitNoLonger } from './turn/pull-request.ts';
+import { noteRead, takeOpenResult, takeResult, takeWorkEnd } from './turn/results.ts';
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './turn/sandbox-retries.ts';
+import { confirmStop } from './turn/save.ts';
 import { confirmHalt } from './turn/stops.ts';
-import {
-  beginUnasked,
-  confirmStop,
-  failTurn,
-  handOverWaiting,
-  isOfEarlierTurn,
-  noteRead,
-  takeOpenResult,
-  takeResult,
-  takeSaved,
-  takeWorkEnd,
-} from './turn/turn.ts';
 
 export function sandboxReported(step: Step, { batch, stored, mostBytes }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });

@@ -11,10 +11,10 @@ import { nameBranch } from '../sandbox-reports.ts';
 import { joinQueue } from '../start/queue-slot.ts';
 import { admit, refuse } from '../start/refuse.ts';
 import { ask } from '../start/repository-choice.ts';
+import { failTurn } from '../turn/end.ts';
 import { tellFallback } from '../turn/limit-notices.ts';
 import { notePullRequest } from '../turn/pull-request.ts';
 import { replaceSandbox, takeUnseenLoss } from '../turn/sandbox-retries.ts';
-import { failTurn } from '../turn/turn.ts';
 
 /** Takes in the outcome of a start. What was meant for an earlier life of the sandbox changes nothing. */
 export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result: EffectResults['start-sandbox']): void {

@@ -7,8 +7,8 @@ import type { Step } from '../model/transition.ts';
 import { answerUndelivered, decisionUndelivered } from '../questions/ask.ts';
 import { delayed } from '../start/start-retries.ts';
 import { close } from '../turn/closing.ts';
+import { failTurn } from '../turn/end.ts';
 import { replaceSandbox } from '../turn/sandbox-retries.ts';
-import { failTurn } from '../turn/turn.ts';
 import { type DeadLetter, type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
 import {
   A_DAY,

@@ -205,9 +205,14 @@ export function isAtWork(phase: PhaseState): phase is PhaseOf<'starting' | 'work
   return phase.name === 'starting' || phase.name === 'working';
 }
 
+/** Whether there is a turn, whatever it waits for. */
+export function hasTurn(phase: PhaseState): phase is Exclude<PhaseState, WaitingPhase> {
+  return phase.name !== 'waiting';
+}
+
 /** The running turn, if any. */
-export function currentTurn(state: { phase: PhaseState }): Turn | null {
-  return state.phase.name === 'waiting' ? null : state.phase.turn;
+export function currentTurn({ phase }: { phase: PhaseState }): Turn | null {
+  return hasTurn(phase) ? phase.turn : null;
 }
 
 /** The agent sessions a turn owes an answer, the one that follows the work first. */

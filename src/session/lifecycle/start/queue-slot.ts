@@ -8,7 +8,8 @@ import { isLive } from '../model/questions.ts';
 import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { stageOf, unread } from '../requests.ts';
-import { handOverWaiting, startSandbox } from '../turn/turn.ts';
+import { handOverWaiting } from '../turn/hand-over.ts';
+import { startSandbox } from '../turn/sandbox-life.ts';
 
 /** "Next in the queue", "3rd in the queue". @param place 1 is next */
 export function queuePositionWords(place: number): string {

@@ -5,7 +5,8 @@ import { currentTurn, threadsOf } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { repeatClaudeQuestion } from '../questions/ask.ts';
 import { close } from '../turn/closing.ts';
-import { endTurn, failTurn, handAllOver } from '../turn/turn.ts';
+import { endTurn, failTurn } from '../turn/end.ts';
+import { handAllOver } from '../turn/hand-over.ts';
 import { repeatRepositoryQuestion } from './repository-choice.ts';
 
 /** Nobody of those who asked may: their threads are told why, and nothing is started. */

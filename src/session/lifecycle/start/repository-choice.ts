@@ -4,10 +4,12 @@ import type { Unsure } from '../model/effect-results.ts';
 import { type Asking, isAtWork, type TurnPrompt, threadsOf } from '../model/phases.ts';
 import type { RepositoryQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
+import { nextLife } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { listWords } from '../questions/choices.ts';
 import type { Reply } from '../questions/open-question.ts';
-import { handAllOver, restartElsewhere, startSandbox } from '../turn/turn.ts';
+import { handAllOver } from '../turn/hand-over.ts';
+import { startSandbox } from '../turn/sandbox-life.ts';
 import { readAnswer, readTag } from './match-repository.ts';
 import { readWish } from './repository-wish.ts';
 import { withoutQuotes } from './wishes.ts';
@@ -127,3 +129,19 @@ function askWhether(step: Step, thread: string, repository: string, options: str
 }
 
 const MAX_OFFERED = 10;
+
+/** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
+function restartElsewhere(step: Step, reason: string): void {
+  const { phase, sandbox } = step.state;
+  if (!isAtWork(phase)) return;
+  const generation = sandbox.generation + 1;
+  step.cancelSandboxWork();
+  step.set({
+    sandbox: nextLife(sandbox, generation, step.now),
+    conversationId: step.context.newId(),
+    checkpoint: null,
+  });
+  step.enter({ name: 'starting', since: step.now, reason, turn: phase.turn });
+  step.effect({ kind: 'start-sandbox', generation });
+  handAllOver(step);
+}

@@ -8,7 +8,7 @@ import { type PhaseOf, type Turn, threadsOf } from '../model/phases.ts';
 import type { Proposal } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
-import { endTurn } from './turn.ts';
+import { endTurn } from './end.ts';
 
 type OpenPullRequest = EffectOf<'open-pull-request'>;
 type Saved = Extract<JournalBody, { kind: 'saved' }>;

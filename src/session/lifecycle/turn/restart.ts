@@ -1,7 +1,8 @@
 /** The process that asked people something is gone or cannot be reached: what they said is told as a prompt. */
 import type { PhaseState, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
-import { handOver, resumeWith } from './turn.ts';
+import { resumeWith } from './begin.ts';
+import { handOver } from './hand-over.ts';
 
 /**
  * Ends what may still wait there, and goes on with the turn.

@@ -4,8 +4,8 @@ import type { PhaseOf, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { unread } from '../requests.ts';
 import { modelWish, spokenModel } from '../start/wishes.ts';
+import { resumeWith } from './begin.ts';
 import { dropHalted } from './closing.ts';
-import { resumeWith } from './turn.ts';
 import { isOfOneModel } from './usage-limit.ts';
 
 const RESUME_PROMPT =

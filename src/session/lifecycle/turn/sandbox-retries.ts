@@ -11,9 +11,13 @@ import { type CheckpointNote, nextLife } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
 import { afterExit, afterLoss, inherited, isAtClaude, isOwn, type Request, read, stageOf } from '../requests.ts';
+import { resumeWith } from './begin.ts';
 import { dropHalted } from './closing.ts';
+import { endStopped, failTurn } from './end.ts';
+import { handOver, handOverWaiting } from './hand-over.ts';
+import { startSandbox } from './sandbox-life.ts';
+import { saveStopped } from './save.ts';
 import { confirmHalt } from './stops.ts';
-import { endStopped, failTurn, handOver, handOverWaiting, resumeWith, saveStopped, startSandbox } from './turn.ts';
 
 /** Consecutive sandbox losses without progress that are retried before the turn fails. */
 const MAX_LOSSES = 2;

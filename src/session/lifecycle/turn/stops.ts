@@ -22,7 +22,8 @@ import { listCommands } from '../narration/background-words.ts';
 import { nameOnPage } from '../narration/on-page.ts';
 import { isAskedBy, isAtClaude, isOwn, type Request, unread } from '../requests.ts';
 import { drop, dropHalted } from './closing.ts';
-import { endTurn, stopped } from './turn.ts';
+import { endTurn } from './end.ts';
+import { stopped } from './save.ts';
 
 interface Stop {
   id: string;
