@@ -18,9 +18,9 @@ import { takeDelivery } from './inbound/take-delivery.ts';
 import { retryPolicy } from './lifecycle/effects/index.ts';
 import type { Effect } from './lifecycle/model/effects.ts';
 import type { MetSecret } from './lifecycle/model/events.ts';
+import { needsSlot } from './lifecycle/model/phases.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
 import { type Whose, whoseOf } from './lifecycle/session-row.ts';
-import { needsSlot } from './lifecycle/start/queue-slot.ts';
 import { SessionBindings } from './session-bindings.ts';
 import { EgressLog } from './storage/egress-log.ts';
 import type { PushedCommit } from './storage/pushed-commits.ts';
@@ -133,7 +133,7 @@ export class IssueSession extends DurableObject<Env> {
   /** Whether this session needs a slot, or a position in the queue. */
   needsPlace(): boolean {
     // What a newer version stored may be at work: its place is not given away.
-    return this.#session.readOnly !== null || (this.#session.state !== null && needsSlot(this.#session.state));
+    return this.#session.readOnly !== null || (this.#session.state !== null && needsSlot(this.#session.state.phase));
   }
 
   /** Whose the session is; null if there is no such session. */

@@ -145,11 +145,15 @@ describe('a function that reads foreign text takes time in proportion to its len
       export function with2(state: State, text: string | null): number { for (const x of text ?? '') count(x); }
       export async function later(text: string) {}
       function own(text: string) {}
-      export function bytes(piece: Uint8Array): void {}`;
+      export function bytes(piece: Uint8Array): void {}
+      export const inPhases = onlyIn<[text: string, more?: string]>({ starting: readIt });
+      function readIt(step: Step, phase: PhaseOf<'starting'>, text: string): void { if (/x/.test(text)) step.set({}); }
+      export const ids = byPhase<[id: number], boolean>({ starting: () => true }, () => false);`;
     expect(functionsIn('x.ts', source).map((one) => [one.name, argumentsFor(one, 'a'), one.looks])).toEqual([
       ['words', ['a'], true],
       ['cut', ['a', 1_000], false],
       ['with2', null, true],
+      ['inPhases', null, true],
     ]);
   });
 });

@@ -3,8 +3,7 @@ import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts
 import { laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { EffectResult } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { currentTurn } from '../../src/session/lifecycle/model/phases.ts';
-import { isUnderWay } from '../../src/session/lifecycle/start/queue-slot.ts';
+import { canBeHeldUp, currentTurn } from '../../src/session/lifecycle/model/phases.ts';
 import { histories, written } from '../histories.ts';
 import { Random } from './support/random.ts';
 import {
@@ -117,7 +116,7 @@ class World {
     }
     if (effect.kind === 'open-pull-request') this.#propose(effect);
     if (effect.kind === 'start-sandbox') {
-      if (!isUnderWay(this.play.state) && this.random.chance(0.1)) {
+      if (canBeHeldUp(this.play.state.phase) && this.random.chance(0.1)) {
         this.take(this.play.startedWith({ kind: 'place', place: 1 + this.random.below(3) }));
         return;
       }

@@ -2,8 +2,7 @@
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
-import { currentTurn } from '../lifecycle/model/phases.ts';
-import { isUnderWay } from '../lifecycle/start/queue-slot.ts';
+import { canBeHeldUp, currentTurn } from '../lifecycle/model/phases.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 
 /**
@@ -19,7 +18,7 @@ export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'stat
       session: state.id,
       owner,
       turn: turn?.number ?? state.turns,
-      isUnderWay: isUnderWay(state),
+      isUnderWay: !canBeHeldUp(state.phase),
       ...(state.issue?.identifier && { issue: state.issue.identifier }),
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 /** What happens when time is up. Deadlines are derived from the state (model/deadlines.ts), each phase has its own. */
+import { byPhase } from './model/by-phase.ts';
 import { type Deadline, dueDeadlines } from './model/deadlines.ts';
-import { isAsking, type PhaseOf, type PhaseState, type StopKind } from './model/phases.ts';
+import { isAsking, type PhaseOf, type StopKind, type Turn } from './model/phases.ts';
 import { OPENING } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { tellEdit } from './prompts.ts';
@@ -19,7 +20,7 @@ export function deadlinePassed(step: Step): void {
   for (const due of dueDeadlines(step.state, step.now)) {
     if (due.name === 'thread') openThread(step);
     else if (due.name === 'edit') tellEdit(step);
-    else if (passed(step, step.state.phase, due)) return;
+    else if (passed(step, due)) return;
   }
 }
 
@@ -32,38 +33,47 @@ function openThread(step: Step): void {
 }
 
 /** @returns whether the turn ended, or went on in another phase */
-function passed(step: Step, phase: PhaseState, due: Deadline): boolean {
-  switch (phase.name) {
-    case 'waiting':
-      if (due.name === 'purge') purgeSandbox(step);
-      return false;
-    case 'asking':
-      if (isAsking(phase, 'claude')) park(step, phase);
-      else if (isAsking(phase, 'permission')) expire(step, phase);
-      return false;
-    case 'parked':
-      if (due.name === 'resume') {
-        resumeParked(step, phase);
-        return true;
-      }
-      if (due.name === 'heartbeat') remindOfParking(step, phase, due.agentSessionId);
-      else askForRoom(step, phase);
-      return false;
-    case 'queued':
-      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.place)}.`);
-      else askForSlot(step, phase);
-      return false;
-    case 'stopping':
-      endUnconfirmed(step, phase.how ?? 'stopped', phase.words, null);
+const passed = byPhase<[due: Deadline], boolean>({
+  waiting: (step, _phase, due) => {
+    if (due.name === 'purge') purgeSandbox(step);
+    return false;
+  },
+  asking: (step, phase) => {
+    if (isAsking(phase, 'claude')) park(step, phase);
+    else if (isAsking(phase, 'permission')) expire(step, phase);
+    return false;
+  },
+  parked: (step, phase, due) => {
+    if (due.name === 'resume') {
+      resumeParked(step, phase);
       return true;
-    case 'saving':
-      return savingPassed(step, phase, due);
-    case 'starting':
-    case 'working':
-      if (due.name === 'heartbeat') step.reassure(due.agentSessionId, stillWorking(step, phase));
-      else lookForSandbox(step);
-      return false;
-  }
+    }
+    if (due.name === 'heartbeat') remindOfParking(step, phase, due.agentSessionId);
+    else askForRoom(step, phase);
+    return false;
+  },
+  queued: (step, phase, due) => {
+    if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.place)}.`);
+    else askForSlot(step, phase);
+    return false;
+  },
+  stopping: (step, { how, words }) => {
+    endUnconfirmed(step, how ?? 'stopped', words, null);
+    return true;
+  },
+  saving: savingPassed,
+  // What is waited for is worth more than that something is.
+  starting: (step, { turn, reason }, due) =>
+    atWorkPassed(step, turn, due, reason.startsWith('Waiting') ? reason : 'Still working'),
+  working: (step, { turn }, due) => atWorkPassed(step, turn, due, 'Still working'),
+});
+
+/** @param what a thread in which nothing was said for long is told */
+function atWorkPassed(step: Step, { startedAt }: Turn, due: Deadline, what: string): boolean {
+  const minutes = Math.round((step.now - startedAt) / 60_000);
+  if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${what}, for ${minutes} minutes now.`);
+  else lookForSandbox(step);
+  return false;
 }
 
 function savingPassed(step: Step, phase: PhaseOf<'saving'>, due: Deadline): boolean {
@@ -97,13 +107,4 @@ function howOf({ ending }: PhaseOf<'saving'>): StopKind {
 function endUnconfirmed(step: Step, how: StopKind, words: string, early: PhaseOf<'saving'>['early']): void {
   const unconfirmed = 'The sandbox did not confirm in time; what was committed before is on the branch.';
   endTurn(step, stopped(null, `${words} ${unconfirmed}`, how), early);
-}
-
-/** A thread in which nothing was said for long is told how things are. */
-function stillWorking(step: Step, phase: PhaseOf<'starting' | 'working'>): string {
-  const minutes = Math.round((step.now - phase.turn.startedAt) / 60_000);
-  // What is waited for is worth more than that something is.
-  if (phase.name === 'starting' && phase.reason.startsWith('Waiting'))
-    return `${phase.reason}, for ${minutes} minutes now.`;
-  return `Still working, for ${minutes} minutes now.`;
 }

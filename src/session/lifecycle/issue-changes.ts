@@ -1,9 +1,9 @@
 /** What becomes of the issue itself while the session lives: other facts, another state. */
-
 import { type IssueNews, withNews } from './issue-news.ts';
 import type { IssueSeen } from './model/effect-results.ts';
 import type { EffectOf } from './model/effects.ts';
 import type { EventOf } from './model/events.ts';
+import { hasTurn } from './model/phases.ts';
 import type { Step } from './model/transition.ts';
 import { withdrawn } from './turn/stops.ts';
 
@@ -15,7 +15,7 @@ export function issueTold(step: Step, { news }: EventOf<'issue-told'>): void {
 /** Linear says that the state changed, but not to which: it is asked, where there is work that the answer could end. */
 export function statusChanged(step: Step, { author, at = step.now }: EventOf<'status-changed'>): void {
   const { issue, phase, queue } = step.state;
-  if (!issue || (phase.name === 'waiting' && queue.length === 0)) return;
+  if (!issue || (!hasTurn(phase) && queue.length === 0)) return;
   step.effect({ kind: 'look-at-issue', issueId: issue.id, author, at });
 }
 

@@ -1,12 +1,12 @@
 /** What people ask, and what Linear tells of the issue, turned into turns. */
-
 import type { Role } from '../../protocol/settings/repository.ts';
 import { endExpectation, isOpenedTwice, noteAsk, ownEcho } from './expected-thread.ts';
 import { addContext, contextText, isEdit, isSame, saidBy } from './issue-context.ts';
 import { AUTOMATION, refusalOf } from './model/admission.ts';
+import { byPhase } from './model/by-phase.ts';
 import type { EventOf } from './model/events.ts';
 import { linearTimeOf } from './model/linear-clock.ts';
-import { currentTurn, isAsking, isAtWork, type PhaseOf, type TurnPrompt, threadsOf } from './model/phases.ts';
+import { currentTurn, hasTurn, isAsking, isAtWork, type PhaseOf, type TurnPrompt, threadsOf } from './model/phases.ts';
 import { type SessionState, threadKnown } from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
 import { saidOnPage } from './narration/on-page.ts';
@@ -81,7 +81,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   }
   step.set({ isMuted: false });
   // If nothing is under way the start decides, by the rules as they are by then.
-  if (refusal !== null && step.state.phase.name !== 'waiting') {
+  if (refusal !== null && hasTurn(step.state.phase)) {
     endExpectation(step, event, false);
     close(step, [prompt], 'refused');
     // Who looks at the page may not look at the thread.
@@ -97,36 +97,53 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   step.set({ context: [], editDue: null });
   endExpectation(step, event, false);
   forgetDenials(step);
-  const { phase } = step.state;
-  if (phase.name === 'asking') {
-    takeBesides(step, phase, prompt, text);
-    return;
-  }
-  if (changesMind(step, prompt, text)) return;
-  if (refusal === null) goOnWithWished(step, text);
-  if (thread !== null) {
-    if (isNew && isRunaway(step, thread)) return;
-    if (refusal === null)
-      acknowledge(step, thread, isNew ? ((source === 'delegation' ? step.state.issue?.title : text) ?? '') : null);
-    if (isNew && person !== null && refusal === null) takeUpIssue(step);
-  }
-  switch (phase.name) {
-    case 'waiting':
-      beginTurn(step, [refusal === null && takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
-      return;
-    case 'starting':
-    case 'working':
-      fold(step, phase, prompt);
-      return;
-    case 'queued':
-      step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
-      return;
-    case 'parked':
-    case 'saving':
-    case 'stopping':
-      step.set({ queue: [...step.state.queue, prompt] });
-  }
+  const about = (source === 'delegation' ? step.state.issue?.title : text) ?? '';
+  takeRequest(step, {
+    prompt,
+    text,
+    isAllowed: refusal === null,
+    hasPerson: person !== null,
+    about: isNew ? about : null,
+  });
 }
+
+/** A request that is no answer to anything. */
+interface Asked {
+  prompt: TurnPrompt;
+  text: string;
+  /** Who asked may. */
+  isAllowed: boolean;
+  hasPerson: boolean;
+  /** What its thread is about, if that is new; otherwise null. */
+  about: string | null;
+}
+
+const takeRequest = byPhase<[asked: Asked]>({ asking: takeBesides }, (step, _phase, asked) => {
+  const { prompt, text, isAllowed, hasPerson, about } = asked;
+  if (changesMind(step, prompt, text)) return;
+  if (isAllowed) goOnWithWished(step, text);
+  const { agentSessionId: thread } = prompt;
+  if (thread !== null) {
+    if (about !== null && isRunaway(step, thread)) return;
+    if (isAllowed) acknowledge(step, thread, about);
+    if (about !== null && hasPerson && isAllowed) takeUpIssue(step);
+  }
+  giveRequest(step, asked);
+});
+
+/** What becomes of it: it begins a turn, joins the one that is under way, or waits for the next one. */
+const giveRequest = byPhase<[asked: Asked]>(
+  {
+    waiting: (step, _phase, { prompt, text, isAllowed }) => {
+      beginTurn(step, [isAllowed && takeFreshWish(step, text) ? { ...prompt, recap: true } : prompt]);
+    },
+    starting: (step, phase, { prompt }) => fold(step, phase, prompt),
+    working: (step, phase, { prompt }) => fold(step, phase, prompt),
+    queued: (step, phase, { prompt }) =>
+      step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } }),
+  },
+  (step, _phase, { prompt }) => step.set({ queue: [...step.state.queue, prompt] }),
+);
 
 /** A prompt answers the open question. It does not reach Claude as a prompt, so what else it should be told waits. */
 function takeAnswer(step: Step, phase: SessionState['phase'], prompt: TurnPrompt, reply: Reply): void {
@@ -137,7 +154,7 @@ function takeAnswer(step: Step, phase: SessionState['phase'], prompt: TurnPrompt
 }
 
 /** A request that comes while a question is open and does not answer it: it waits, and its thread is asked too. */
-function takeBesides(step: Step, phase: PhaseOf<'asking'>, prompt: TurnPrompt, text: string): void {
+function takeBesides(step: Step, phase: PhaseOf<'asking'>, { prompt, text }: Asked): void {
   const { about } = phase;
   const thread = prompt.agentSessionId;
   const words = 'Claude gets this once it has finished waiting for something else.';
@@ -235,42 +252,41 @@ function isRunaway(step: Step, thread: string): boolean {
 
 const MAX_THREADS_AN_HOUR = 10;
 
-const NEW_THREAD_WORDS: Partial<Record<SessionState['phase']['name'], string>> = {
-  waiting: 'On it. Starting a sandbox for Claude.',
-  queued: 'On it, as soon as a slot is free for this session.',
-};
-
 /**
  * Linear wants a first activity within 10 s, and the page linked at once (docs: linear.app/developers/agents).
  * @param about what a new thread is about; null for one that is known
  */
 function acknowledge(step: Step, thread: string, about: string | null): void {
-  const { phase } = step.state;
-  if (about !== null) {
-    const words = NEW_THREAD_WORDS[phase.name] ?? 'On it. Claude gets this now.';
-    step.announce(thread, phase.name === 'parked' ? parkedWords(step, phase) : words);
-    const { origin, id } = step.state;
-    step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
+  if (about === null) {
+    acknowledgeAgain(step, thread);
     return;
   }
-  switch (phase.name) {
-    case 'waiting':
-      step.announce(thread, 'Picking this up again.');
-      return;
-    case 'parked':
-      step.announce(thread, parkedWords(step, phase));
-      return;
-    case 'queued':
-      step.reassure(thread, 'Claude gets this when it begins.');
-      return;
-    case 'starting':
-    case 'working':
-      step.reassure(thread, 'Passed on to Claude.');
-      return;
-    default:
-      step.reassure(thread, 'Claude continues with this as soon as the work so far is saved.');
-  }
+  step.announce(thread, firstWords(step));
+  const { origin, id } = step.state;
+  step.show(thread, { urls: [{ label: 'Live session', url: `${origin}/sessions/${id}` }], ...titleOf(about) });
 }
+
+/** What a new thread is told. */
+const firstWords = byPhase<[], string>(
+  {
+    waiting: () => 'On it. Starting a sandbox for Claude.',
+    queued: () => 'On it, as soon as a slot is free for this session.',
+    parked: parkedWords,
+  },
+  () => 'On it. Claude gets this now.',
+);
+
+/** What a thread is told that is known. */
+const acknowledgeAgain = byPhase<[thread: string]>(
+  {
+    waiting: (step, _phase, thread) => step.announce(thread, 'Picking this up again.'),
+    parked: (step, phase, thread) => step.announce(thread, parkedWords(step, phase)),
+    queued: (step, _phase, thread) => step.reassure(thread, 'Claude gets this when it begins.'),
+    starting: (step, _phase, thread) => step.reassure(thread, 'Passed on to Claude.'),
+    working: (step, _phase, thread) => step.reassure(thread, 'Passed on to Claude.'),
+  },
+  (step, _phase, thread) => step.reassure(thread, 'Claude continues with this as soon as the work so far is saved.'),
+);
 
 function latestThread(state: SessionState): string | null {
   return Object.keys(state.agentSessions).at(-1) ?? null;

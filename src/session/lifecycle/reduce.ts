@@ -8,6 +8,7 @@ import { deadlinePassed } from './deadline-passed.ts';
 import { effectDelayed, effectDone, effectFailed } from './effects/index.ts';
 import { threadExpected } from './expected-thread.ts';
 import { issueTold, statusChanged } from './issue-changes.ts';
+import { byPhase } from './model/by-phase.ts';
 import { isSilenceTrouble } from './model/deadlines.ts';
 import type { EventOf, SessionEvent } from './model/events.ts';
 import { withLag } from './model/linear-clock.ts';
@@ -24,9 +25,10 @@ import { sandboxReported } from './sandbox-reports.ts';
 import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { queueMoved, releaseSlot } from './start/queue-slot.ts';
+import { alarmRaised } from './turn/alarm.ts';
 import { lookForSandbox } from './turn/sandbox-life.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
-import { alarmRaised, endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
+import { endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -146,9 +148,10 @@ function checkpointRemoved(step: Step): void {
 
 /** Its disk is gone with it; the next life need not find that out. A start that is under way will. */
 function sandboxEnded(step: Step, { generation }: EventOf<'sandbox-ended'>): void {
-  const { phase, sandbox } = step.state;
-  if (generation === sandbox.generation && phase.name !== 'starting') replaceSandbox(step);
+  if (generation === step.state.sandbox.generation) replaceEnded(step);
 }
+
+const replaceEnded = byPhase({ starting: () => {} }, (step) => replaceSandbox(step));
 
 /** It is looked for at once, for an endpoint that ends tells nobody. */
 function sandboxUnreachable(step: Step, { generation }: EventOf<'sandbox-unreachable'>): void {

@@ -5,11 +5,10 @@ import type { JournalBody } from '../../protocol/journal.ts';
 import type { SandboxEvent, SandboxStep } from '../../protocol/sandbox.ts';
 import { branchAlternatives } from '../../protocol/settings/branch-names.ts';
 import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from './intake.ts';
+import { byPhase, onlyIn } from './model/by-phase.ts';
 import { plausibleTime } from './model/clock-time.ts';
 import type { EventOf } from './model/events.ts';
-import { currentTurn, isAtWork } from './model/phases.ts';
-import { isUnderWay } from './model/standing.ts';
-import type { SessionState } from './model/state.ts';
+import { currentTurn, isAtWork, isUnderWay, type SavingPhase } from './model/phases.ts';
 import type { Step } from './model/transition.ts';
 import { noteCall } from './model/unconfirmed-calls.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions/ask.ts';
@@ -26,6 +25,8 @@ import { noteRead, takeOpenResult, takeResult, takeWorkEnd } from './turn/result
 import { noteProgress, replaceSandbox, takeExit, takeLoss } from './turn/sandbox-retries.ts';
 import { confirmStop } from './turn/save.ts';
 import { confirmHalt } from './turn/stops.ts';
+
+type Exit = Extract<SandboxEvent, { type: 'cli-exited' }>;
 
 export function sandboxReported(step: Step, { batch, stored, mostBytes }: EventOf<'sandbox-reported'>): void {
   step.set({ sandbox: { ...step.state.sandbox, heardAt: step.now, streamId: batch.streamId } });
@@ -150,20 +151,19 @@ function takeUnreadable(step: Step, { of, raw, at }: Extract<SandboxEvent, { typ
   if (!isResult && !ENDINGS.includes(of)) return;
   const text = `What the sandbox reported could not be read (${of}). What was pushed is on the branch \`${step.state.branch}\`.`;
   if (of === 'saved') takeSaved(step);
-  else if (isAwaited(step.state, of)) failTurn(step, 'event_unreadable', `${text} Comment to continue from there.`);
+  else if (isAwaited(step, of)) failTurn(step, 'event_unreadable', `${text} Comment to continue from there.`);
 }
 
 /** Whether the turn waits for it: what Claude's process did is no news to a turn that is saved, or for which none runs. */
-function isAwaited({ phase }: SessionState, of: string): boolean {
-  if (phase.name === 'saving') return of === 'failed';
-  return phase.name === 'stopping' || isUnderWay(phase);
-}
+const isAwaited = byPhase<[of: string], boolean>({ saving: (_step, _phase, of) => of === 'failed' }, (_step, phase) =>
+  isUnderWay(phase),
+);
 
 /** Types of events without which a turn would not end. */
 const ENDINGS = ['cli-exited', 'work-ended', 'saved', 'failed'];
 
 /** Claude's process ended. What it was doing for an earlier turn, e.g. one whose stop is late, is no loss of this one. */
-function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+function cliExited(step: Step, event: Exit): void {
   const helpers = helpersAtWork(step.state.reader);
   const isOther = isOfOtherTurn(step, event);
   forgetOpenBlocks(step);
@@ -175,15 +175,18 @@ function cliExited(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited'
     confirmHalt(step, turn);
     confirmStop(step, turn);
   }
-  const { phase } = step.state;
-  // An older sandbox does not name the turn of a stop.
-  const isStop = cause === 'stop' && (phase.name !== 'stopping' || turn !== undefined);
-  if (duringTurn && !isStop && !isOther) takeLoss(step, EXIT_WORDS[cause], helpers);
+  if (duringTurn && !isOther && isLoss(step, event)) takeLoss(step, EXIT_WORDS[cause], helpers);
   else handOverWaiting(step);
 }
 
+/** Whether Claude's process ended without being told to. Of a stop, an older sandbox does not name the turn. */
+const isLoss = byPhase<[exit: Exit], boolean>(
+  { stopping: (_step, _phase, { cause, turn }) => cause !== 'stop' || turn === undefined },
+  (_step, _phase, { cause }) => cause !== 'stop',
+);
+
 /** Whether a process that ended by itself had nothing of the present turn. */
-function isOfOtherTurn(step: Step, { prompts, turn }: Extract<SandboxEvent, { type: 'cli-exited' }>): boolean {
+function isOfOtherTurn(step: Step, { prompts, turn }: Exit): boolean {
   const current = currentTurn(step.state);
   if (!current) return false;
   if (!prompts) return turn !== undefined && isOfEarlierTurn(step, turn);
@@ -195,13 +198,16 @@ function isOfOtherTurn(step: Step, { prompts, turn }: Extract<SandboxEvent, { ty
  * Whether a save is of something that ended before what is waited for: it says what it came after, or at least which turn it
  * was. A stop is waited for until the end of the process that it stopped is told.
  */
-function isEarlierSave(step: Step, { turn, after }: Extract<SandboxEvent, { type: 'saved' }>): boolean {
-  const { phase } = step.state;
-  if (after === undefined) return phase.name !== 'stopping' && isOfEarlierTurn(step, turn);
-  if (phase.name === 'stopping') return true;
-  if (phase.name !== 'saving') return isOfEarlierTurn(step, turn);
-  return phase.stopSent !== undefined || (phase.endedAt !== undefined && after < phase.endedAt);
-}
+const isEarlierSave = byPhase<[saved: Extract<SandboxEvent, { type: 'saved' }>], boolean>(
+  {
+    stopping: (_step, _phase, { after }) => after !== undefined,
+    saving: (step, { stopSent, endedAt }, { turn, after }) => {
+      if (after === undefined) return isOfEarlierTurn(step, turn);
+      return stopSent !== undefined || (endedAt !== undefined && after < endedAt);
+    },
+  },
+  (step, _phase, { turn }) => isOfEarlierTurn(step, turn),
+);
 
 /** What Claude was writing when its process ended will not be finished. */
 function forgetOpenBlocks(step: Step): void {
@@ -234,17 +240,16 @@ function takeBranch(step: Step, branch: string): void {
   if (branch !== wanted && notesPushes && branchAlternatives(wanted).includes(branch)) step.set({ branch });
 }
 
-const EXIT_WORDS: Record<Extract<SandboxEvent, { type: 'cli-exited' }>['cause'], string> = {
+const EXIT_WORDS: Record<Exit['cause'], string> = {
   idle: "Claude's process ended",
   stop: "Claude's process was stopped",
   silent: "Claude's process stopped responding and was ended",
   crash: "Claude's process ended unexpectedly",
 };
 
-function reasonForStarting(step: Step, reason: string): void {
-  const { phase } = step.state;
-  if (phase.name === 'starting') step.enter({ ...phase, reason });
-}
+const reasonForStarting = onlyIn<[reason: string]>({
+  starting: (step, phase, reason) => step.enter({ ...phase, reason }),
+});
 
 function claudeLine(step: Step, line: string, at: number, goesOn: boolean): void {
   const heard = promptsRead(line);
@@ -276,18 +281,9 @@ function claudeEntry(
 ): void {
   const body = said.kind === 'question' ? asTheGatewaySaw(said, step.state.heldPush) : said;
   if (body.kind === 'claude-started') {
-    // The next turn begins: this one waits for its pull request no longer.
-    if (step.state.phase.name === 'saving') waitNoLonger(step, step.state.phase);
+    nextBegins(step);
     step.set({ model: body.model });
-    const { phase } = step.state;
-    // Claude speaks unasked: a turn of its own, which the page shows. No thread is owed an answer, and one that had its answer
-    // gets no second, unless it was told that a command still runs: then it is told what came of it.
-    if (phase.name === 'waiting') beginUnasked(step, promptsToTell(step));
-    if (phase.name === 'saving' && phase.stopSent === undefined)
-      step.enter({ ...phase, begun: isAsked(step, prompts) ? 'asked' : 'unasked' });
-    if (phase.name === 'starting') {
-      step.enter({ name: 'working', since: step.now, turn: phase.turn });
-    }
+    claudeStarted(step, prompts);
   }
   if (body.kind === 'rate-limit') {
     tellBeyondPlan(step, body);
@@ -307,13 +303,28 @@ function claudeEntry(
   }
 }
 
+/** The next turn begins: this one waits for its pull request no longer. */
+const nextBegins = onlyIn({ saving: waitNoLonger });
+
+/** Claude begins. `prompts`: ids that its line names. */
+const claudeStarted = onlyIn<[prompts: readonly string[]]>({
+  // Claude speaks unasked: a turn of its own, which the page shows. No thread is owed an answer, and one that had its answer
+  // gets no second, unless it was told that a command still runs: then it is told what came of it.
+  waiting: (step) => beginUnasked(step, promptsToTell(step)),
+  starting: (step, { turn }) => step.enter({ name: 'working', since: step.now, turn }),
+  saving: (step, phase, prompts) => {
+    if (phase.stopSent !== undefined) return;
+    step.enter({ ...phase, begun: isAsked(step, phase, prompts) ? 'asked' : 'unasked' });
+  },
+});
+
 /** Whether what Claude begins is for requests in the queue. A CLI that does not name them begins with what it was given. */
-function isAsked(step: Step, prompts: readonly string[]): boolean {
-  const { phase, queue, sandbox } = step.state;
+function isAsked(step: Step, phase: SavingPhase, prompts: readonly string[]): boolean {
+  const { queue, sandbox } = step.state;
   const given = queue.filter(isAtClaude);
   if (prompts.length === 0 && !sandbox.tellsReading) return given.length > 0;
   // The CLI says that a prompt was read before it begins with it, and need not say it again. What has a result is not begun.
-  const early = phase.name === 'saving' && phase.early ? [phase.early, ...(phase.later ?? [])] : [];
+  const early = phase.early ? [phase.early, ...(phase.later ?? [])] : [];
   const answered = new Set(early.flatMap(({ promptIds }) => promptIds));
   const isRead = (request: Request) =>
     stageOf(request) === 'read' && !request.inherited && !request.halted && !answered.has(request.promptId);
@@ -331,7 +342,8 @@ function noteTools(step: Step, body: JournalBody): void {
 const EDITS = ['Edit', 'Write', 'NotebookEdit'];
 
 /** From the first edit on the turn stays in its repository. */
-function settleRepository(step: Step): void {
-  const { phase } = step.state;
-  if (phase.name === 'working' && !phase.turn.edited) step.enter({ ...phase, turn: { ...phase.turn, edited: true } });
-}
+const settleRepository = onlyIn({
+  working: (step, phase) => {
+    if (!phase.turn.edited) step.enter({ ...phase, turn: { ...phase.turn, edited: true } });
+  },
+});

@@ -41,6 +41,9 @@ export function functionsIn(file: string, source: string): TextFunction[] {
   const parsed = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
   const found: TextFunction[] = [];
   for (const node of parsed.statements) {
+    if (ts.isVariableStatement(node) && has(node, ts.SyntaxKind.ExportKeyword)) {
+      found.push(...tablesIn(node, parsed).map((table) => ({ file, ...table })));
+    }
     if (!ts.isFunctionDeclaration(node) || !node.name || !has(node, ts.SyntaxKind.ExportKeyword)) continue;
     if (has(node, ts.SyntaxKind.AsyncKeyword)) continue;
     const parameters = node.parameters
@@ -50,6 +53,30 @@ export function functionsIn(file: string, source: string): TextFunction[] {
     found.push({ file, name: node.name.text, parameters, looks: looks(node) });
   }
   return found;
+}
+
+/** Tables from phases to what is done in each (src/session/lifecycle/model/by-phase.ts): functions of a step and what they are given. */
+function tablesIn(statement: ts.VariableStatement, parsed: ts.SourceFile): Omit<TextFunction, 'file'>[] {
+  return statement.declarationList.declarations.flatMap(({ name, initializer: table }) => {
+    if (!table || !ts.isCallExpression(table) || !/^(?:byPhase|onlyIn)$/.test(table.expression.getText(parsed)))
+      return [];
+    const [given] = table.typeArguments ?? [];
+    const elements = given && ts.isTupleTypeNode(given) ? [...given.elements] : [];
+    const parameters = elements
+      .filter((one) => !(ts.isNamedTupleMember(one) && one.questionToken))
+      .map((one) => (ts.isNamedTupleMember(one) ? one.type : one).getText(parsed));
+    if (!parameters.some(isText)) return [];
+    const inPhases = table.arguments.flatMap((one) =>
+      ts.isObjectLiteralExpression(one)
+        ? one.properties.map((entry) => (ts.isPropertyAssignment(entry) ? entry.initializer.getText(parsed) : ''))
+        : [one.getText(parsed)],
+    );
+    const named = parsed.statements.filter(
+      (one) => ts.isFunctionDeclaration(one) && one.name && inPhases.includes(one.name.text),
+    );
+    const isLooking = [table, ...named].some(looks);
+    return [{ name: name.getText(parsed), parameters: ['Step', ...parameters], looks: isLooking }];
+  });
 }
 
 /** Values for the parameters; null where one of them is more than text and numbers. */
@@ -65,7 +92,7 @@ function isText(type: string): boolean {
   return /^(?:readonly )?string(?:\[\])?(?: \| (?:null|undefined|RegExp))*$/.test(type);
 }
 
-function has(node: ts.FunctionDeclaration, kind: ts.SyntaxKind): boolean {
+function has(node: ts.FunctionDeclaration | ts.VariableStatement, kind: ts.SyntaxKind): boolean {
   return node.modifiers?.some((modifier) => modifier.kind === kind) === true;
 }
 

@@ -1,9 +1,10 @@
 /** What the start of a sandbox comes to: it is up, or a person has to choose, or may not, or the session waits. */
 import { isByPerson } from '../model/admission.ts';
+import { byPhase, onlyIn } from '../model/by-phase.ts';
 import { SANDBOX_SILENCE_MS } from '../model/deadlines.ts';
 import type { EffectResults, Started } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { currentTurn, threadsOf } from '../model/phases.ts';
+import { currentTurn, type PhaseOf, threadsOf } from '../model/phases.ts';
 import type { SandboxState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { takeUpIssue } from '../prompts.ts';
@@ -26,6 +27,7 @@ export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result:
   if (effect.generation !== generation) return;
   switch (result.kind) {
     case 'unsure':
+      step.set({ access: result.access });
       ask(step, result);
       break;
     case 'blocked':
@@ -35,7 +37,8 @@ export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result:
       joinQueue(step, result.place);
       break;
     case 'refused':
-      refuse(step, result);
+      step.set({ access: result.access });
+      refuse(step, result.text);
       break;
     case 'started':
       sandboxStarted(step, result, effect.look);
@@ -70,23 +73,27 @@ function sandboxStarted(step: Step, result: Started, look?: boolean): void {
   }
   step.set({ sandbox: { ...sandbox, streamId: result.status.streamId, heardAt: step.now } });
   tellFallback(step, result);
-  if (step.state.phase.name === 'starting') {
-    const { turn } = step.state.phase;
-    step.enter({ ...step.state.phase, turn: { ...turn, startedAs: turn.number } });
-  }
-  // Looked for because it was silent, and found idle: prompts go before in the same lane, so it should be at work.
-  const { phase } = step.state;
+  noteStarted(step);
   const { state, lastSeq } = result.status;
-  const isAwaited =
-    look ||
-    phase.name === 'working' ||
-    // A start that had to wait for something else comes before its prompts.
-    (phase.name === 'starting' && !phase.isDelayed && step.now - phase.since >= SANDBOX_SILENCE_MS);
-  if (isAwaited && (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor) {
-    takeUnseenLoss(step);
-  }
+  const isIdle = (state === 'ready' || state === 'closed') && lastSeq === sandbox.cursor;
+  // Looked for because it was silent, and found idle: prompts go before in the same lane, so it should be at work.
+  if (isIdle && (look || shouldBeAtWork(step))) takeUnseenLoss(step);
   if (look && cannotReport(sandbox, result.status)) tellUnreported(step);
 }
+
+/** From now on the turn has its slot. */
+const noteStarted = onlyIn({
+  starting: (step, phase) => step.enter({ ...phase, turn: { ...phase.turn, startedAs: phase.turn.number } }),
+});
+
+const shouldBeAtWork = byPhase<[], boolean>(
+  {
+    working: () => true,
+    // A start that had to wait for something else comes before its prompts.
+    starting: (step, phase) => !phase.isDelayed && step.now - phase.since >= SANDBOX_SILENCE_MS,
+  },
+  () => false,
+);
 
 /** Whether a sandbox has things to report of which none has arrived since its life began. It was looked for because of that. */
 export function cannotReport(sandbox: SandboxState, status: Started['status']): boolean {
@@ -94,9 +101,10 @@ export function cannotReport(sandbox: SandboxState, status: Started['status']): 
 }
 
 /** It is there and is reached, but does not reach Cyrus: people are told where it looks for it. */
-function tellUnreported(step: Step): void {
-  const { phase, arrangement, origin } = step.state;
-  if (phase.name !== 'starting') return;
+const tellUnreported = onlyIn({ starting: tellWhereItReports });
+
+function tellWhereItReports(step: Step, phase: PhaseOf<'starting'>): void {
+  const { arrangement, origin } = step.state;
   const where = arrangement?.placement?.kind === 'container' ? 'Cyrus' : `Cyrus at ${origin}, which is PUBLIC_URL`;
   const reason = `Waiting for the sandbox: it runs, but does not reach ${where}`;
   if (phase.reason === reason) return;

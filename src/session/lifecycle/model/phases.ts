@@ -1,7 +1,7 @@
 /** A turn, the phases of a session that it goes through, and what is asked about a phase in one word. Times in ms since the epoch. */
 import type { JournalBody, TurnOutcome } from '../../../protocol/journal.ts';
 import type { Request } from '../requests.ts';
-import type { OpenQuestion, RepositoryQuestion } from './questions.ts';
+import { isLive, type OpenQuestion, type RepositoryQuestion } from './questions.ts';
 
 export type ResultBody = Extract<JournalBody, { kind: 'result' }>;
 
@@ -203,6 +203,33 @@ export function isAsking<K extends PhaseOf<'asking'>['about']['kind']>(phase: Ph
 /** Whether Claude is at work on the turn, or is about to be. */
 export function isAtWork(phase: PhaseState): phase is PhaseOf<'starting' | 'working'> {
   return phase.name === 'starting' || phase.name === 'working';
+}
+
+/** Whether a sandbox has something to do for a turn. One that waits for a person, a limit or a slot was shut down. */
+export function isUnderWay(phase: PhaseState): boolean {
+  switch (phase.name) {
+    case 'waiting':
+    case 'parked':
+    case 'queued':
+      return false;
+    case 'asking':
+      return isLive(phase.about);
+    case 'starting':
+    case 'working':
+    case 'saving':
+    case 'stopping':
+      return true;
+  }
+}
+
+/** Whether a session needs a slot: something runs for it, or it waits in the queue. */
+export function needsSlot(phase: PhaseState): boolean {
+  return phase.name === 'queued' || isUnderWay(phase);
+}
+
+/** Whether a slot or a pause can still hold up the turn: its sandbox was not started for it yet. Work that runs is not held up. */
+export function canBeHeldUp(phase: PhaseState): boolean {
+  return phase.name === 'queued' || (phase.name === 'starting' && phase.turn.startedAs !== phase.turn.number);
 }
 
 /** Whether there is a turn, whatever it waits for. */

@@ -1,6 +1,7 @@
 /** What of a session has been kept long enough, derived from its state. Pure. */
 import type { Retention } from '../../../protocol/settings/retention.ts';
-import { isLive, type SessionState } from './state.ts';
+import { isLive } from './questions.ts';
+import type { SessionState } from './state.ts';
 
 /** Parts of a session that are kept for times of their own. `session`: all that is left of it. */
 export const KEPT_PARTS = ['checkpoint', 'egress', 'patches', 'logs', 'session'] as const;

@@ -1,8 +1,7 @@
 /** The state of a session, as far as its sandbox's token is concerned: derived from the state in this one place. Pure. */
 import { LATE_SAVE_MS, type Stage, type Standing, UPKEEP_MS } from '../../../gateway/openings.ts';
 import { isAtClaude } from '../requests.ts';
-import type { PhaseState } from './phases.ts';
-import { isLive } from './questions.ts';
+import { isUnderWay, type PhaseState } from './phases.ts';
 import type { SessionState } from './state.ts';
 
 /** A session whose state a newer version stored: a turn may be under way, and only what needs certainty is closed. */
@@ -45,23 +44,6 @@ function stageOf(state: SessionState, now: number): Stage {
   if (isUnderWay(phase)) return isCalledOff(state) ? 'ending' : 'turn';
   if (saveDue && now - saveDue < LATE_SAVE_MS) return 'late-save';
   return isMuted ? 'withdrawn' : 'rest';
-}
-
-/** Whether a sandbox has something to do for a turn. One that waits for a person, a limit or a slot was shut down. */
-export function isUnderWay(phase: PhaseState): boolean {
-  switch (phase.name) {
-    case 'waiting':
-    case 'parked':
-    case 'queued':
-      return false;
-    case 'asking':
-      return isLive(phase.about);
-    case 'starting':
-    case 'working':
-    case 'saving':
-    case 'stopping':
-      return true;
-  }
 }
 
 /** What was stopped is only saved, unless Claude has been given what people asked after it. */

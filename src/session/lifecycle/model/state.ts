@@ -2,7 +2,6 @@
  * The state of an issue session: plain data, stored as one row, changed only by session/lifecycle/reduce.ts.
  * All times are milliseconds since the epoch.
  */
-
 import { initialPlan, type PlanState } from '../../../claude/plan.ts';
 import { initialReaderState, type ReaderState } from '../../../claude/stream.ts';
 import type { KnownLimit } from '../../../claude/words.ts';
@@ -107,6 +106,14 @@ export interface Thread {
   isExpected?: boolean;
 }
 
+/** A stop that is carried out once the turn that was saved when it came is over; as `Halt`. */
+export interface BackgroundStop {
+  id: string;
+  author: string | null;
+  words: string;
+  how: StopKind;
+}
+
 export interface SessionState {
   version: 1;
   id: string;
@@ -180,7 +187,7 @@ export interface SessionState {
   /** Commands that run in the background of a sandbox that has nothing else to do; left out where there are none. */
   background?: Background | null;
   /** A stop came while a turn was saved: what still runs in the background when that is done is ended too. */
-  backgroundStop?: { id: string; author: string | null; words: string; how: StopKind } | null;
+  backgroundStop?: BackgroundStop | null;
   /** What people allowed for good; left out before the first. */
   grants?: Grant[];
   /** Fingerprints of contents that run at the git host and that people let be pushed, the newest last. Left out before the first. */

@@ -1,10 +1,10 @@
 /** The course of a permission question: asked in every thread of the turn, decided by people, by time, or by a grant. */
-
 import { cutText } from '../../../lib/markdown.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
 import { AUTOMATION } from '../model/admission.ts';
+import { byPhase } from '../model/by-phase.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { type Asking, isAtWork, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
+import { type Asking, hasTurn, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
 import type { PermissionQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
 import type { Step } from '../model/transition.ts';
@@ -70,15 +70,22 @@ function decideByGrant(step: Step, about: PermissionQuestion): boolean {
 }
 
 function denyAgain(step: Step, about: PermissionQuestion): boolean {
-  const { phase } = step.state;
-  // In the other phases what asks is for the next turn.
-  if (!isAtWork(phase) && phase.name !== 'asking') return false;
-  const before = phase.turn.denied?.find(({ call }) => call === about.call);
+  const before = deniedBefore(step).find(({ call }) => call === about.call);
   if (!before) return false;
   step.record({ kind: 'notice', level: 'info', text: `Not allowed, as decided before: ${shortWords(about)}` });
   decide(step, about, deniedAgain(before.message));
   return true;
 }
+
+/** What was denied in the turn that asks. In the phases that are left out what asks is for the next turn. */
+const deniedBefore = byPhase<[], NonNullable<Turn['denied']>>(
+  {
+    starting: (_step, { turn }) => turn.denied ?? [],
+    working: (_step, { turn }) => turn.denied ?? [],
+    asking: (_step, { turn }) => turn.denied ?? [],
+  },
+  () => [],
+);
 
 /** The turn, in which this call is not asked for again. */
 function withDenial(turn: Turn, { call }: PermissionQuestion, decision: Decision): Turn {
@@ -93,7 +100,7 @@ const MAX_MESSAGE = 2_000;
 /** People said something else to Claude: what they did not allow before they may mean to allow now. */
 export function forgetDenials(step: Step): void {
   const { phase } = step.state;
-  if (phase.name === 'waiting' || !phase.turn.denied) return;
+  if (!hasTurn(phase) || !phase.turn.denied) return;
   const { denied: _, ...turn } = phase.turn;
   step.enter({ ...phase, turn });
 }

@@ -8,12 +8,14 @@ import { cutText } from '../../../lib/markdown.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox.ts';
+import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EffectOf } from '../model/effects.ts';
 import {
   type Asking,
   currentTurn,
   isAsking,
-  isAtWork,
+  type PhaseOf,
+  type PhaseState,
   type Turn,
   type TurnPrompt,
   threadsOf,
@@ -52,13 +54,22 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
     withdraw(step, entry.requestId);
     return;
   }
-  const { phase, openQuestions = [], sandbox } = step.state;
-  if (phase.name === 'waiting') {
-    refuseUnasked(step, entry, TURN_OVER);
-    return;
-  }
-  const mayAsk = phase.name === 'asking' ? isLive(phase.about) : AT_WORK.includes(phase.name);
-  if (!mayAsk) return;
+  takeOpenQuestion(step, entry);
+}
+
+const takeOpenQuestion = byPhase<[entry: QuestionEntry]>(
+  {
+    waiting: (step, _phase, entry) => refuseUnasked(step, entry, TURN_OVER),
+    asking: (step, phase, entry) => {
+      if (isLive(phase.about)) holdQuestion(step, phase, entry);
+    },
+  },
+  holdQuestion,
+);
+
+/** Keeps what a process asks until it can be asked, if people have to be asked at all. */
+function holdQuestion(step: Step, _phase: PhaseState, entry: QuestionEntry): void {
+  const { openQuestions = [], sandbox } = step.state;
   const about = entry.permission ? permissionOf(step, entry) : claudeQuestionOf(step, entry);
   if (!about) return;
   if (openQuestions.length < MAX_WAITING) {
@@ -66,9 +77,6 @@ export function takeQuestion(step: Step, entry: QuestionEntry): void {
   } else refuseUnasked(step, entry, TOO_MANY);
 }
 
-/** Phases in which a process may ask, but nobody is asked yet: what asks is for a turn that goes on later. */
-const HOLDING: string[] = ['saving', 'stopping', 'queued', 'parked'];
-const AT_WORK: string[] = ['starting', 'working', ...HOLDING];
 const MAX_WAITING = 50;
 /** Most characters of what an option means that are shown. */
 const MAX_DESCRIPTION = 1_000;
@@ -119,30 +127,43 @@ function refuseUnasked(
 }
 
 function withdraw(step: Step, requestId: string): void {
-  const { phase, openQuestions = [] } = step.state;
+  const { openQuestions = [] } = step.state;
   step.set({ openQuestions: openQuestions.filter(({ about }) => about.requestId !== requestId) });
-  if (phase.name !== 'asking' || phase.about.kind === 'repository' || phase.about.requestId !== requestId) return;
-  if (isAsking(phase, 'permission')) withdrawPermission(step, phase, 'Claude no longer asks to');
-  else step.enter({ name: 'working', since: step.now, turn: phase.turn });
+  withdrawAsked(step, requestId);
 }
+
+const withdrawAsked = onlyIn<[requestId: string]>({
+  asking: (step, phase, requestId) => {
+    if (phase.about.kind === 'repository' || phase.about.requestId !== requestId) return;
+    if (isAsking(phase, 'permission')) withdrawPermission(step, phase, 'Claude no longer asks to');
+    else step.enter({ name: 'working', since: step.now, turn: phase.turn });
+  },
+});
 
 /** Asks the next of what waits, if nothing else is asked. Done after every event. */
 export function askWhatWaits(step: Step): void {
-  const { phase, openQuestions, sandbox } = step.state;
-  if (!openQuestions || openQuestions.length === 0 || HOLDING.includes(phase.name)) return;
-  const isRunning = isAtWork(phase) || phase.name === 'asking';
-  // What an earlier process asked died with it.
-  const open = isRunning ? openQuestions.filter(({ generation }) => generation === sandbox.generation) : [];
-  const [next, ...rest] = open;
-  if (phase.name === 'waiting') {
-    endQuestions(step);
-    return;
-  }
-  if (!next || phase.name === 'asking' || !isRunning) {
-    step.set({ openQuestions: open });
-    return;
-  }
+  if ((step.state.openQuestions ?? []).length > 0) askNextWaiting(step);
+}
+
+/** In the phases that are left out a process may ask, but nobody is asked yet: what asks is for a turn that goes on later. */
+const askNextWaiting = onlyIn({
+  waiting: (step) => endQuestions(step),
+  asking: (step) => step.set({ openQuestions: openQuestionsNow(step) }),
+  starting: askFirst,
+  working: askFirst,
+});
+
+/** What the present process asked, oldest first: what an earlier one asked died with it. */
+function openQuestionsNow({
+  state: { openQuestions = [], sandbox },
+}: Step): NonNullable<SessionState['openQuestions']> {
+  return openQuestions.filter(({ generation }) => generation === sandbox.generation);
+}
+
+function askFirst(step: Step, phase: PhaseOf<'starting' | 'working'>): void {
+  const [next, ...rest] = openQuestionsNow(step);
   step.set({ openQuestions: rest });
+  if (!next) return;
   const { about } = next;
   if (about.kind === 'permission' && decideAsBefore(step, about)) {
     askWhatWaits(step);
@@ -159,13 +180,18 @@ export function askWhatWaits(step: Step): void {
  * Claude gave its result. What still asks is a helper in the background. It is denied, because otherwise it would wait
  * forever and keep the sandbox from coming to rest.
  */
-export function endQuestions(step: Step): void {
-  const { phase, openQuestions = [], sandbox } = step.state;
-  // They end with the process, or are asked where it goes on.
-  if (phase.name === 'stopping') return;
-  const asked =
-    phase.name === 'asking' && phase.about.kind !== 'repository' && isLive(phase.about) ? [phase.about] : [];
-  const waiting = openQuestions.filter(({ generation }) => generation === sandbox.generation).map(({ about }) => about);
+export const endQuestions = byPhase(
+  {
+    // They end with the process, or are asked where it goes on.
+    stopping: () => {},
+    asking: (step, { about }) => denyAll(step, about.kind !== 'repository' && isLive(about) ? [about] : []),
+  },
+  (step) => denyAll(step, []),
+);
+
+/** @param asked what people are asked right now */
+function denyAll(step: Step, asked: readonly OpenQuestion[]): void {
+  const waiting = openQuestionsNow(step).map(({ about }) => about);
   forgetWaiting(step);
   for (const { requestId, ...about } of [...asked, ...waiting]) {
     const name = about.kind === 'permission' ? about.title : 'ask a question';
@@ -302,17 +328,17 @@ export function loseQuestions(step: Step): void {
   if (isAsking(phase, 'permission')) withdrawPermission(step, phase, "Claude's process ended while it asked to");
 }
 
-/**
- * What people said did not reach the tool that waited for it: Claude is told as a prompt.
- * @param told what it was, for Claude
- */
-function tellUndelivered(step: Step, told: string): void {
-  const { phase } = step.state;
-  if (phase.name === 'working') restartElsewhereWith(step, phase.turn, told);
+/** What people said did not reach the tool that waited for it: Claude is told as a prompt. `told`: what it was, for Claude. */
+const tellUndelivered = onlyIn<[told: string]>({
+  working: (step, phase, told) => restartElsewhereWith(step, phase.turn, told),
   // Its process is gone, and another one on its way.
-  if (phase.name === 'starting') tellBesides(step, phase, told);
-  if (phase.name !== 'asking' || phase.about.kind === 'repository') return;
+  starting: tellBesides,
+  asking: tellWhileAsking,
+});
+
+function tellWhileAsking(step: Step, phase: PhaseOf<'asking'>, told: string): void {
   const { about, turn } = phase;
+  if (about.kind === 'repository') return;
   if (about.kind === 'permission') {
     // The same process asks, and cannot be reached either: it asks again in the next one.
     loseQuestions(step);

@@ -1,8 +1,7 @@
 /** The open question, those that were open before, and which of them a prompt answers (pure). */
-
 import type { EventOf, SessionEvent } from '../model/events.ts';
 import { ownTimeOf } from '../model/linear-clock.ts';
-import { threadsOf } from '../model/phases.ts';
+import { currentTurn, threadsOf } from '../model/phases.ts';
 import type { ClaudeQuestion, ClosedQuestion } from '../model/questions.ts';
 import type { SessionState } from '../model/state.ts';
 import { type Choice, questionTag, readChoice, readValue } from './choices.ts';
@@ -99,9 +98,9 @@ export function meaningOf(
   }
   // Who begins a thread asks for something.
   if (source !== 'comment' && source !== 'page') return { kind: 'none' };
-  const { phase } = state;
-  const isAsked = phase.name === 'asking' && (thread === null || threadsOf(phase.turn).includes(thread));
-  if (standing && isAsked && at >= standing.since) {
+  const turn = currentTurn(state);
+  const isAskedThere = thread === null || (turn !== null && threadsOf(turn).includes(thread));
+  if (standing && isAskedThere && at >= standing.since) {
     return { kind: 'answer', reply: { ...reply, isNamed: false, chosen: null } };
   }
   if (event.at === undefined || thread === null) return { kind: 'none' };
@@ -154,8 +153,9 @@ export function closedBy(
   now: number,
 ): ClosedQuestion[] | null {
   const stood = standingQuestion(before);
-  if (!stood || before.phase.name !== 'asking' || standingQuestion(after)?.id === stood.id) return null;
-  const threads = threadsOf(before.phase.turn);
+  const turn = currentTurn(before);
+  if (!stood || !turn || standingQuestion(after)?.id === stood.id) return null;
+  const threads = threadsOf(turn);
   const closed = { id: stood.id, askedAt: stood.since, closedAt: now, by, threads };
   const known = (before.closedQuestions ?? []).filter(({ closedAt }) => now - closedAt < CLOSED_FOR_MS);
   return [...known, closed].slice(-MAX_CLOSED);

@@ -2,9 +2,8 @@
  * A slot among the sessions of the workspace that are at work. A turn asks for one when its sandbox is to be started; if all are
  * taken it waits in the queue, and tells its position.
  */
-
-import { type PhaseOf, threadsOf } from '../model/phases.ts';
-import { isLive } from '../model/questions.ts';
+import { onlyIn } from '../model/by-phase.ts';
+import { needsSlot, type PhaseOf, threadsOf } from '../model/phases.ts';
 import type { SessionState } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { stageOf, unread } from '../requests.ts';
@@ -22,29 +21,11 @@ function ordinal(number: number): string {
   return `${number}${ending ?? 'th'}`;
 }
 
-/** Whether a session needs a slot: something runs for it, or it waits in the queue. */
-export function needsSlot({ phase }: SessionState): boolean {
-  switch (phase.name) {
-    case 'waiting':
-    case 'parked':
-      return false;
-    case 'asking':
-      return isLive(phase.about);
-    default:
-      return true;
-  }
-}
-
-/** Whether something runs already: such work is not held up, whatever the others do. */
-export function isUnderWay({ phase }: SessionState): boolean {
-  if (phase.name === 'queued') return false;
-  return phase.name !== 'starting' || phase.turn.startedAs === phase.turn.number;
-}
-
 /** The sandbox is not started yet: too many others are at work. */
-export function joinQueue(step: Step, place: number): void {
-  const { phase } = step.state;
-  if (phase.name !== 'starting' || place < 1) return;
+export const joinQueue = onlyIn<[place: number]>({ starting: waitForSlot });
+
+function waitForSlot(step: Step, phase: PhaseOf<'starting'>, place: number): void {
+  if (place < 1) return;
   // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
   step.cancelSandboxWork();
   const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
@@ -60,18 +41,18 @@ export function joinQueue(step: Step, place: number): void {
   );
 }
 
-/** The queue has moved. @param place the position; 0: the session has a slot */
-export function queueMoved(step: Step, place: number): void {
-  const { phase } = step.state;
-  if (phase.name !== 'queued') return;
-  if (place > 0) {
-    const moved = place !== phase.place;
-    step.enter({ ...phase, place });
-    if (!moved) return;
-    step.reassure(threadsOf(phase.turn), `${queuePositionWords(place)}.`);
-    return;
-  }
-  const { turn } = phase;
+/** The queue has moved. `place`: the position; 0: the session has a slot. */
+export const queueMoved = onlyIn<[place: number]>({
+  queued: (step, phase, place) => {
+    if (place < 1) startInSlot(step, phase);
+    else if (place !== phase.place) {
+      step.enter({ ...phase, place });
+      step.reassure(threadsOf(phase.turn), `${queuePositionWords(place)}.`);
+    }
+  },
+});
+
+function startInSlot(step: Step, { turn }: PhaseOf<'queued'>): void {
   step.enter({ name: 'starting', since: step.now, reason: 'Starting the sandbox', turn });
   step.record({ kind: 'notice', level: 'info', text: 'A slot is free; starting the sandbox.' });
   startSandbox(step);
@@ -86,5 +67,6 @@ export function askForSlot(step: Step, phase: PhaseOf<'queued'>): void {
 
 /** Once nothing runs, the next session in the queue may begin. */
 export function releaseSlot(step: Step, before: SessionState): void {
-  if (needsSlot(before) && !needsSlot(step.state)) step.effect({ kind: 'give-place', turn: step.state.turns });
+  if (needsSlot(before.phase) && !needsSlot(step.state.phase))
+    step.effect({ kind: 'give-place', turn: step.state.turns });
 }

@@ -1,7 +1,7 @@
 /** Which repository a session works in, as far as people decide it: asked, answered, changed. */
-
+import { onlyIn } from '../model/by-phase.ts';
 import type { Unsure } from '../model/effect-results.ts';
-import { type Asking, isAtWork, type TurnPrompt, threadsOf } from '../model/phases.ts';
+import { type Asking, isAtWork, type PhaseOf, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
 import type { RepositoryQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
 import { nextLife } from '../model/state.ts';
@@ -15,10 +15,9 @@ import { readWish } from './repository-wish.ts';
 import { withoutQuotes } from './wishes.ts';
 
 /** Nothing decides which repository it is: the threads are asked, and nothing runs until one answers. */
-export function ask(step: Step, { options, why, question: asked, access }: Unsure): void {
-  step.set({ access });
-  const { phase } = step.state;
-  if (phase.name !== 'starting') return;
+export const ask = onlyIn<[unsure: Unsure]>({ starting: askWhich });
+
+function askWhich(step: Step, phase: PhaseOf<'starting'>, { options, why, question: asked }: Unsure): void {
   step.cancelSandboxWork();
   step.enter({
     name: 'asking',
@@ -109,10 +108,26 @@ export function changesMind(step: Step, prompt: TurnPrompt, text: string): boole
   }
   const chosen = wish.repository;
   step.set({ repository: chosen, baseBranch: readTag(text)?.branch ?? null, arrangement: null });
-  step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, prompt] } });
+  const turn = { ...phase.turn, prompts: [...phase.turn.prompts, prompt] };
+  step.enter({ ...phase, turn });
   if (thread !== null) step.think(thread, `Starting over in ${chosen}.`);
-  restartElsewhere(step, `Starting over in ${chosen}`);
+  restartElsewhere(step, turn, `Starting over in ${chosen}`);
   return true;
+}
+
+/** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
+function restartElsewhere(step: Step, turn: Turn, reason: string): void {
+  const { sandbox } = step.state;
+  const generation = sandbox.generation + 1;
+  step.cancelSandboxWork();
+  step.set({
+    sandbox: nextLife(sandbox, generation, step.now),
+    conversationId: step.context.newId(),
+    checkpoint: null,
+  });
+  step.enter({ name: 'starting', since: step.now, reason, turn });
+  step.effect({ kind: 'start-sandbox', generation });
+  handAllOver(step);
 }
 
 /** Nothing waits for the answer: it is a tag, which is understood whenever it comes. */
@@ -129,19 +144,3 @@ function askWhether(step: Step, thread: string, repository: string, options: str
 }
 
 const MAX_OFFERED = 10;
-
-/** Leaves what runs behind and begins the turn again in a sandbox of its own, in the repository that is now chosen. */
-function restartElsewhere(step: Step, reason: string): void {
-  const { phase, sandbox } = step.state;
-  if (!isAtWork(phase)) return;
-  const generation = sandbox.generation + 1;
-  step.cancelSandboxWork();
-  step.set({
-    sandbox: nextLife(sandbox, generation, step.now),
-    conversationId: step.context.newId(),
-    checkpoint: null,
-  });
-  step.enter({ name: 'starting', since: step.now, reason, turn: phase.turn });
-  step.effect({ kind: 'start-sandbox', generation });
-  handAllOver(step);
-}

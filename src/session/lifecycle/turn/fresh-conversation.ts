@@ -3,7 +3,7 @@
  * where the record is broken, once a turn; else when people ask for it.
  */
 import { asksForFresh } from '../../../claude/history.ts';
-import type { ResultBody, Turn } from '../model/phases.ts';
+import { hasTurn, type ResultBody, type Turn } from '../model/phases.ts';
 import { addUsage, noUsage } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 
@@ -44,7 +44,7 @@ export function leaveConversation(step: Step, turn: Turn, result: ResultBody): T
 
 /** People answer the offer of a new conversation. @returns whether the request begins one */
 export function takeFreshWish(step: Step, text: string): boolean {
-  if (step.state.phase.name !== 'waiting' || !step.state.offersFresh || !asksForFresh(text)) return false;
+  if (hasTurn(step.state.phase) || !step.state.offersFresh || !asksForFresh(text)) return false;
   beginConversation(step);
   step.record({ kind: 'notice', level: 'info', text: 'A new conversation starts, and is told what was done so far.' });
   return true;

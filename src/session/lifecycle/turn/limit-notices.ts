@@ -3,6 +3,7 @@ import { limitName } from '../../../claude/words.ts';
 import { type Window, windowName } from '../../../claude-quota/windows.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
 import type { SessionView } from '../../../protocol/viewer.ts';
+import { onlyIn } from '../model/by-phase.ts';
 import type { Started } from '../model/effect-results.ts';
 import { currentTurn, type Ending, threadsOf } from '../model/phases.ts';
 import type { SessionState } from '../model/state.ts';
@@ -11,13 +12,18 @@ import type { Step } from '../model/transition.ts';
 /** A cheaper model was taken: said once for each turn, in one line. To be called before the turn counts as started. */
 export function tellFallback(step: Step, { fellBack, windows }: Started): void {
   if (windows && windows.length > 0) step.set({ windows });
-  const { phase } = step.state;
-  if (!fellBack || phase.name !== 'starting' || phase.turn.startedAs === phase.turn.number) return;
-  const percent = Math.round(fellBack.left * 100);
-  const text = `${percent} % of Claude's limit is left, so this turn uses ${fellBack.to} instead of ${fellBack.from}.`;
-  step.record({ kind: 'notice', level: 'info', text });
-  step.think(threadsOf(phase.turn), text);
+  if (fellBack) tellCheaper(step, fellBack);
 }
+
+const tellCheaper = onlyIn<[fellBack: NonNullable<Started['fellBack']>]>({
+  starting: (step, { turn }, { left, from, to }) => {
+    if (turn.startedAs === turn.number) return;
+    const percent = Math.round(left * 100);
+    const text = `${percent} % of Claude's limit is left, so this turn uses ${to} instead of ${from}.`;
+    step.record({ kind: 'notice', level: 'info', text });
+    step.think(threadsOf(turn), text);
+  },
+});
 
 /** A request was served beyond the plan, for money: said once, in the log of the session and in the threads. */
 export function tellBeyondPlan(step: Step, { beyondPlan, limit }: Extract<JournalBody, { kind: 'rate-limit' }>): void {

@@ -2,9 +2,10 @@
 import type { JournalBody } from '../../../protocol/journal.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import type { Failed } from '../effects/definition.ts';
+import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EffectResults } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { type PhaseOf, type Turn, threadsOf } from '../model/phases.ts';
+import { currentTurn, type PhaseOf, type SavingPhase, threadsOf } from '../model/phases.ts';
 import type { Proposal } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { isAtClaude } from '../requests.ts';
@@ -19,13 +20,17 @@ const NO_PROPOSAL: Proposal = { head: null, pullRequest: null, linked: [] };
 
 /**
  * Asks for a pull request where Claude is done and the branch has something that was not proposed before. Work that was
- * stopped or failed is pushed, but not proposed: the next turn that completes does that.
- * @param template the repository's own for pull requests; left out: it has none
+ * stopped or failed is pushed, but not proposed: the next turn that completes does that. `template`: the repository's own for pull
+ * requests; left out: it has none.
  * @returns whether that decides how the turn goes on; otherwise it is over
  */
-export function propose(step: Step, saved: Saved, template?: string): boolean {
-  const { phase, proposal = NO_PROPOSAL } = step.state;
-  if (phase.name !== 'saving') return false;
+export const propose = byPhase<[saved: Saved, template?: string], boolean>(
+  { saving: (step, phase, saved, template) => proposeSaved(step, phase, saved, template) },
+  () => false,
+);
+
+function proposeSaved(step: Step, phase: SavingPhase, saved: Saved, template?: string): boolean {
+  const { proposal = NO_PROPOSAL } = step.state;
   if (phase.proposes) {
     if (phase.early === null) return true;
     // The next turn is over too.
@@ -97,10 +102,12 @@ export function waitNoLonger(step: Step, phase: PhaseOf<'saving'>): void {
   endTurn(step, phase.ending, phase.early);
 }
 
-function finish(step: Step, turn: number): void {
-  const { phase } = step.state;
-  if (phase.name === 'saving' && phase.proposes && phase.turn.number === turn) endTurn(step, phase.ending, phase.early);
-}
+/** The turn of this number waits for its pull request no longer. */
+const finish = onlyIn<[turn: number]>({
+  saving: (step, phase, turn) => {
+    if (phase.proposes && phase.turn.number === turn) endTurn(step, phase.ending, phase.early);
+  },
+});
 
 /** Linked once in each thread that asked, and once on the issue. */
 function link(step: Step, effect: OpenPullRequest, pullRequest: NonNullable<Proposal['pullRequest']>): void {
@@ -117,7 +124,6 @@ function link(step: Step, effect: OpenPullRequest, pullRequest: NonNullable<Prop
 
 /** The threads of the turn; those that joined while it was waited for are among them. */
 function threadsToLink(step: Step, effect: OpenPullRequest): string[] {
-  const { phase } = step.state;
-  const turn: Turn | null = phase.name === 'saving' && phase.turn.number === effect.turn ? phase.turn : null;
-  return [...new Set([...effect.threads, ...(turn ? threadsOf(turn) : [])])];
+  const turn = currentTurn(step.state);
+  return [...new Set([...effect.threads, ...(turn?.number === effect.turn ? threadsOf(turn) : [])])];
 }

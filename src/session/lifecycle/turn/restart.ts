@@ -1,5 +1,5 @@
 /** The process that asked people something is gone or cannot be reached: what they said is told as a prompt. */
-import type { PhaseState, Turn } from '../model/phases.ts';
+import type { PhaseOf, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { resumeWith } from './begin.ts';
 import { handOver } from './hand-over.ts';
@@ -15,7 +15,7 @@ export function restartElsewhereWith(step: Step, turn: Turn, told: string): void
 }
 
 /** The next process, which is on its way, is told it too. */
-export function tellBesides(step: Step, phase: Extract<PhaseState, { name: 'starting' }>, told: string): void {
+export function tellBesides(step: Step, phase: PhaseOf<'starting'>, told: string): void {
   const promptId = step.context.newId();
   const text = `Your process ended while you waited for people. Here is what they said.\n\n${told}`;
   step.keepPrompt(promptId, text);

@@ -1,5 +1,6 @@
 /** How a parked turn goes on: at the reset of the limit, or earlier where room is found, with the same conversation. */
 import { modelNamed, modelNames } from '../../../claude/roles.ts';
+import { onlyIn } from '../model/by-phase.ts';
 import type { PhaseOf, Turn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { unread } from '../requests.ts';
@@ -26,38 +27,34 @@ export function resumeParked(step: Step, phase: PhaseOf<'parked'>): void {
   resumeWith(step, turn, RESUME_PROMPT, 'Continuing after the limit');
 }
 
-/**
- * Where room is for a parked session, as the account knows it.
- * @param at ms since the epoch; null if nothing is known
- */
-export function roomFound(step: Step, at: number | null): void {
-  const { phase } = step.state;
-  if (phase.name !== 'parked' || at === null) return;
-  if (at > step.now) {
+/** When there is room for a parked session, as the account knows it. `at`: ms since the epoch; null if nothing is known. */
+export const roomFound = onlyIn<[at: number | null]>({
+  parked: (step, phase, at) => {
+    if (at === null) return;
+    if (at <= step.now) goOnSoon(step, phase);
     // Never later than what Claude itself said.
-    if (at < phase.until) step.enter({ ...phase, until: at });
-    return;
-  }
-  // What ran is being ended; it goes on when that is over.
+    else if (at < phase.until) step.enter({ ...phase, until: at });
+  },
+});
+
+/** What ran is being ended; it goes on when that is over. */
+function goOnSoon(step: Step, phase: PhaseOf<'parked'>): void {
   step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)), waits: true });
 }
 
 /** Time for the sandbox to end what ran. */
 const ENDING_MS = 15_000;
 
-/**
- * A comment asks for a model that the limit says nothing of: the work goes on with that one, as a new issue would begin with it.
- * @returns whether it does
- */
-export function goOnWithWished(step: Step, text: string): boolean {
-  const { phase, limit } = step.state;
-  if (phase.name !== 'parked' || !limit || limit.beyondPlan || !isOfOneModel(limit.limit)) return false;
+/** A comment that asks for a model that the limit says nothing of: the work goes on with that one, as a new issue would begin with it. */
+export const goOnWithWished = onlyIn<[text: string]>({ parked: takeOtherModel });
+
+function takeOtherModel(step: Step, phase: PhaseOf<'parked'>, text: string): void {
+  const { limit } = step.state;
+  if (!limit || limit.beyondPlan || !isOfOneModel(limit.limit)) return;
   const tag = modelWish(text);
   const model = tag === null ? spokenModel(text, modelNames) : modelNamed(tag);
   const family = modelNames.find((name) => model?.includes(name));
-  if (family === undefined || limit.limit.toLowerCase().includes(family)) return false;
-  step.enter({ ...phase, until: Math.min(phase.until, Math.max(step.now, phase.since + ENDING_MS)), waits: true });
-  return true;
+  if (family !== undefined && !limit.limit.toLowerCase().includes(family)) goOnSoon(step, phase);
 }
 
 /** It is time to ask again whether there is room. */

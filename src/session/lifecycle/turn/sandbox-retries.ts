@@ -5,8 +5,9 @@
  */
 import type { SandboxEvent } from '../../../protocol/sandbox.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
+import { onlyIn } from '../model/by-phase.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { isAtWork, type PhaseState, type SavingPhase, type Turn } from '../model/phases.ts';
+import { isAtWork, type PhaseOf, type SavingPhase, type Turn } from '../model/phases.ts';
 import { type CheckpointNote, nextLife } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
@@ -19,23 +20,29 @@ import { startSandbox } from './sandbox-life.ts';
 import { saveStopped } from './save.ts';
 import { confirmHalt } from './stops.ts';
 
+type Exit = Extract<SandboxEvent, { type: 'cli-exited' }>;
+
 /** Consecutive sandbox losses without progress that are retried before the turn fails. */
 const MAX_LOSSES = 2;
 /** The same call may take the process or the sandbox down with it so often. */
 const MAX_SAME_CALL = 3;
 
 /**
- * Claude's process ended in the middle of a turn. Its conversation is on the sandbox's disk.
- * @param what what happened, as the beginning of a sentence
- * @param helpers what Claude called those that were at work for it
+ * Claude's process ended in the middle of a turn. Its conversation is on the sandbox's disk. `what`: what happened, as the beginning
+ * of a sentence; `helpers`: what Claude called those that were at work for it.
  */
-export function takeLoss(step: Step, what: string, helpers: readonly string[] = []): void {
-  const { phase } = step.state;
-  if (phase.name === 'stopping') {
-    saveStopped(step, false);
-    return;
-  }
-  if (!isAtWork(phase)) return;
+export const takeLoss = onlyIn<[what: string, helpers?: readonly string[]]>({
+  starting: resumeAfterLoss,
+  working: resumeAfterLoss,
+  stopping: (step) => saveStopped(step, false),
+});
+
+function resumeAfterLoss(
+  step: Step,
+  phase: PhaseOf<'starting' | 'working'>,
+  what: string,
+  helpers: readonly string[] = [],
+): void {
   const turn = countLoss(step, phase.turn);
   if (isHopeless(turn) || turn.prompts.length === 0) {
     failTurn(step, 'process_lost', givingUp(step, what, turn));
@@ -63,20 +70,45 @@ function processLost(step: Step, helpers: readonly string[] = []): string {
  * Claude's process ended: every request it had was read or not, whatever phase this is. What was not goes back, and is
  * handed over again.
  */
-export function takeExit(step: Step, event: Extract<SandboxEvent, { type: 'cli-exited' }>): void {
+export function takeExit(step: Step, event: Exit): void {
   const told = event.prompts ?? null;
   const tells = step.state.sandbox.tellsReading === true && event.duringTurn;
   // Between turns it had nothing; an older sandbox says no more than that.
   const settle = (request: Request) => (told || event.duringTurn ? afterExit(request, told, tells) : request);
-  const { phase, queue } = step.state;
-  const next = queue.map(settle);
-  step.set({ queue: next });
-  if (phase.name === 'saving') loseNext(step, phase, event, queue);
-  else if (phase.name === 'parked') {
-    endParked(step, phase, { ...phase.turn, prompts: phase.turn.prompts.map(settle) });
-  } else if (phase.name !== 'waiting') {
-    step.enter({ ...phase, turn: { ...phase.turn, prompts: phase.turn.prompts.map(settle) } });
-  }
+  const { queue } = step.state;
+  step.set({ queue: queue.map(settle) });
+  settleTurn(step, { settle, cause: event.cause, queue });
+}
+
+/** What the end of Claude's process means for the requests of the turn. */
+interface ProcessEnd {
+  /** The state of a request after it. */
+  settle: (request: Request) => Request;
+  cause: Exit['cause'];
+  /** The queue as it was while the process lived. */
+  queue: readonly Request[];
+}
+
+const settleTurn = onlyIn<[end: ProcessEnd]>({
+  starting: settlePrompts,
+  working: settlePrompts,
+  asking: settlePrompts,
+  queued: settlePrompts,
+  stopping: settlePrompts,
+  parked: (step, phase, { settle }) => endParked(step, phase, withSettled(phase.turn, settle)),
+  saving: loseNext,
+});
+
+function settlePrompts(
+  step: Step,
+  phase: PhaseOf<'starting' | 'working' | 'asking' | 'queued' | 'stopping'>,
+  { settle }: Pick<ProcessEnd, 'settle'>,
+): void {
+  step.enter({ ...phase, turn: withSettled(phase.turn, settle) });
+}
+
+function withSettled(turn: Turn, settle: ProcessEnd['settle']): Turn {
+  return { ...turn, prompts: turn.prompts.map(settle) };
 }
 
 /** The sandbox is ready and has nothing to do, though it was given something: a process of it was lost unseen. */
@@ -90,20 +122,12 @@ export function takeUnseenLoss(step: Step): void {
     step.cancelSandboxWork();
     step.set({ queue: step.state.queue.map(settle) });
   }
-  step.enter({ ...phase, turn: { ...phase.turn, prompts: phase.turn.prompts.map(settle) } });
+  settlePrompts(step, phase, { settle });
   takeLoss(step, 'The sandbox had lost the work');
 }
 
-/**
- * What Claude had begun of the next turn is lost with its process; what it had answered is not.
- * @param before the queue as it was while the process lived
- */
-function loseNext(
-  step: Step,
-  phase: SavingPhase,
-  event: Extract<SandboxEvent, { type: 'cli-exited' }>,
-  before: readonly Request[],
-): void {
+/** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
+function loseNext(step: Step, phase: SavingPhase, { cause, queue: before }: ProcessEnd): void {
   const { begun: _, open: _open, ...rest } = phase;
   const { early, later = [] } = phase;
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
@@ -113,7 +137,7 @@ function loseNext(
     (one, index) =>
       stageOf(one) === 'read' && !answered.has(one.promptId) && !(goesOn && before[index]?.inherited === true),
   );
-  step.enter({ ...rest, ...(isLost && event.cause !== 'stop' && { resume: processLost(step) }) });
+  step.enter({ ...rest, ...(isLost && cause !== 'stop' && { resume: processLost(step) }) });
 }
 
 /**
@@ -122,54 +146,56 @@ function loseNext(
  * @param checkpoint null: there is none, or it turned out to be of no use
  */
 export function replaceSandbox(step: Step, checkpoint: CheckpointNote | null = step.state.checkpoint ?? null): void {
-  const { sandbox, phase } = step.state;
+  const { sandbox } = step.state;
   const generation = sandbox.generation + 1;
   step.set({
     sandbox: nextLife(sandbox, generation, step.now),
     ...(step.state.background && { background: null }),
     ...(checkpoint === null && { conversationId: step.context.newId(), checkpoint: null }),
   });
-  const known = new Set(checkpoint?.prompts);
-  switch (phase.name) {
-    case 'parked': {
-      endParked(step, phase, withLoss(phase.turn, known));
-      return;
-    }
-    case 'asking':
-    case 'queued':
-      // The next start finds out by itself what it can go on from.
-      step.enter({ ...phase, turn: withLoss(phase.turn, known) });
-      return;
-    case 'saving':
-      loseNextWithDisk(step, phase, known);
-      if (phase.proposes) return;
-      step.record({ kind: 'notice', level: 'warning', text: noticeOf(step, checkpoint) });
-      step.cancelSandboxWork();
-      // Without a checkpoint there is nothing to save; the deadline ends the turn.
-      if (checkpoint) step.effect({ kind: 'start-sandbox', generation });
-      return;
-    case 'stopping':
-      endStopped(step);
-      return;
-    case 'starting':
-    case 'working':
-      replaceAtWork(step, phase.turn, generation, checkpoint);
-      return;
-    case 'waiting':
-      return;
-  }
+  goOnElsewhere(step, { generation, checkpoint, known: new Set(checkpoint?.prompts) });
+}
+
+/** What another life of the sandbox can go on from. */
+interface NextLife {
+  generation: number;
+  /** Null: from the branch alone. */
+  checkpoint: CheckpointNote | null;
+  /** Prompts that are in the conversation of the checkpoint. */
+  known: ReadonlySet<string>;
+}
+
+const goOnElsewhere = onlyIn<[next: NextLife]>({
+  // A sandbox that ended while nothing ran in it is no loss: containers sleep between turns.
+  starting: (step, { turn }, next) => replaceAtWork(step, turn, next, turn.lifeOf === next.generation - 1),
+  working: (step, { turn }, next) => replaceAtWork(step, turn, next, true),
+  parked: (step, phase, { known }) => endParked(step, phase, withLoss(phase.turn, known)),
+  asking: loseInTurn,
+  queued: loseInTurn,
+  saving: (step, phase, { generation, checkpoint, known }) => {
+    loseNextWithDisk(step, phase, known);
+    if (phase.proposes) return;
+    step.record({ kind: 'notice', level: 'warning', text: noticeOf(step, checkpoint) });
+    step.cancelSandboxWork();
+    // Without a checkpoint there is nothing to save; the deadline ends the turn.
+    if (checkpoint) step.effect({ kind: 'start-sandbox', generation });
+  },
+  stopping: (step) => endStopped(step),
+});
+
+/** The next start finds out by itself what it can go on from. */
+function loseInTurn(step: Step, phase: PhaseOf<'asking' | 'queued'>, { known }: NextLife): void {
+  step.enter({ ...phase, turn: withLoss(phase.turn, known) });
 }
 
 /** The process of a turn that waits for a limit has ended. */
-function endParked(step: Step, { ending: _, halt, ...rest }: Parked, turn: Turn): void {
+function endParked(step: Step, { ending: _, halt, ...rest }: PhaseOf<'parked'>, turn: Turn): void {
   step.enter({ ...rest, turn });
   if (halt) dropHalted(step, halt);
 }
 
-type Parked = Extract<PhaseState, { name: 'parked' }>;
-
 function withLoss(turn: Turn, known: ReadonlySet<string>): Turn {
-  return { ...turn, prompts: turn.prompts.map((prompt) => afterLoss(prompt, known)) };
+  return withSettled(turn, (prompt) => afterLoss(prompt, known));
 }
 
 function loseNextWithDisk(step: Step, before: SavingPhase, known: ReadonlySet<string>): void {
@@ -177,24 +203,28 @@ function loseNextWithDisk(step: Step, before: SavingPhase, known: ReadonlySet<st
   const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
   const queue = step.state.queue.map((one) => (answered.has(one.promptId) ? read(one) : afterLoss(one, known)));
   step.set({ queue });
-  confirmHalt(step);
-  const { phase } = step.state;
-  if (phase.name !== 'saving') return;
-  const { begun: _, open: _open, endedAt: _ended, resultsAt: _results, ...rest } = phase;
   const isLost = queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
-  step.enter({ ...rest, ...(isLost && { resume: `${RESTORED}\n\n${LOOK_FIRST}` }) });
+  confirmHalt(step);
+  forgetNext(step, isLost);
 }
 
-function replaceAtWork(step: Step, before: Turn, generation: number, checkpoint: CheckpointNote | null): void {
-  const { phase } = step.state;
-  // A sandbox that ended while nothing ran in it is no loss: containers sleep between turns.
-  const wasAtWork = phase.name === 'working' || before.lifeOf === generation - 1;
+/** `isLost`: Claude had read what it does not remember: it is told so when that goes on. */
+const forgetNext = onlyIn<[isLost: boolean]>({
+  saving: (step, { begun: _, open: _open, endedAt: _ended, resultsAt: _results, ...rest }, isLost) =>
+    step.enter({ ...rest, ...(isLost && { resume: `${RESTORED}\n\n${LOOK_FIRST}` }) }),
+});
+
+function replaceAtWork(
+  step: Step,
+  before: Turn,
+  { generation, checkpoint, known }: NextLife,
+  wasAtWork: boolean,
+): void {
   const turn = wasAtWork ? countLoss(step, before) : before;
   if (isHopeless(turn)) {
     failTurn(step, 'sandbox_lost', givingUp(step, 'The sandbox was lost', turn));
     return;
   }
-  const known = new Set(checkpoint?.prompts);
   // Given to Claude beside a turn that nobody asked for.
   step.set({ queue: step.state.queue.map((one) => afterLoss(one, known)) });
   const isBegun = turn.prompts.some(({ promptId }) => known.has(promptId));

@@ -2,21 +2,22 @@
  * Work that is called off: by a person's stop, or because its ground is gone. It concerns what was asked before, wherever
  * that is: in the queue, on its way to Claude, in Claude's hands, or begun by Claude unasked; and nothing that was asked after.
  */
-
 import type { Withdrawal } from '../issue-news.ts';
-import { PULL_REQUEST_LANE } from '../model/effects.ts';
+import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EventOf } from '../model/events.ts';
 import { linearTimeOf } from '../model/linear-clock.ts';
 import {
   currentTurn,
   type Halt,
-  type PhaseState,
+  hasTurn,
+  type PhaseOf,
   type SavingPhase,
   type StopKind,
   type Turn,
   threadsOf,
 } from '../model/phases.ts';
 import { isLive } from '../model/questions.ts';
+import type { BackgroundStop } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { listCommands } from '../narration/background-words.ts';
 import { nameOnPage } from '../narration/on-page.ts';
@@ -25,7 +26,8 @@ import { drop, dropHalted } from './closing.ts';
 import { endTurn } from './end.ts';
 import { stopped } from './save.ts';
 
-interface Stop {
+/** A stop that is carried out now. */
+export interface Stop {
   id: string;
   /** It concerns what was asked until then, by Linear's clock; null: just now, which is everything. */
   at: number | null;
@@ -46,19 +48,26 @@ export function stopRequested(step: Step, event: EventOf<'stop-requested'>): voi
   const at = asked ?? null;
   // Linear shows by itself who stopped there.
   const words = source === 'page' && author !== null ? `Stopped by ${nameOnPage(author)}` : 'Stopped';
-  if (step.state.phase.name === 'waiting') {
-    if (endBackground(step, { id, at, thread, author, words, how: 'stopped' })) return;
-    if (thread !== null) step.say(thread, { type: 'response', body: 'Nothing is running here.' });
-    return;
-  }
-  const stop: Stop = { id, at, thread, author, words, how: 'stopped' };
-  if (halt(step, stop) || thread === null) return;
-  const body = 'The work that this stop was for has already ended. Requests made after it continue.';
-  const turn = currentTurn(step.state);
-  const isOwed = turn !== null && threadsOf(turn).includes(thread);
-  if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
-  else step.say(thread, { type: 'response', body });
+  stopNow(step, { id, at, thread, author, words, how: 'stopped' });
 }
+
+const stopNow = byPhase<[stop: Stop]>(
+  {
+    waiting: (step, _phase, stop) => {
+      if (endBackground(step, stop) || stop.thread === null) return;
+      step.say(stop.thread, { type: 'response', body: 'Nothing is running here.' });
+    },
+  },
+  (step, _phase, stop) => {
+    const { thread } = stop;
+    if (halt(step, stop) || thread === null) return;
+    const body = 'The work that this stop was for has already ended. Requests made after it continue.';
+    const turn = currentTurn(step.state);
+    const isOwed = turn !== null && threadsOf(turn).includes(thread);
+    if (isOwed || step.state.queue.some(({ agentSessionId }) => agentSessionId === thread)) step.think(thread, body);
+    else step.say(thread, { type: 'response', body });
+  },
+);
 
 const WITHDRAWAL_WORDS: Record<Withdrawal, string> = {
   unassigned: 'Stopped, because the issue was unassigned from Cyrus',
@@ -100,88 +109,37 @@ export function withdrawn(step: Step, event: EventOf<'withdrawn'>): void {
   if (!endBackground(step, stop)) halt(step, stop);
 }
 
-/**
- * The gateway has met a secret on its way out: whatever runs in the sandbox is not to be trusted any more. What runs is stopped,
- * what waits is not begun, the turn fails, no pull request is opened, and the thread is told, whatever the session was doing.
- */
-export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
-  stopForAlarm(step, event);
-  // Nothing is pushed for a turn in which it was caught, see session/lifecycle/model/standing.ts.
-  step.set({ alarm: step.state.turns });
-}
-
-function stopForAlarm(step: Step, event: EventOf<'alarm-raised'>): void {
-  const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;
-  const stop: Stop = { id: event.id, at: null, thread: null, author: null, words, how: 'alarm' };
-  const { phase } = step.state;
-  // The same is met in the next piece of what it was met in.
-  if (phase.name === 'stopping' && phase.words === `${words}.`) return;
-  if (phase.name === 'saving' && phase.ending.text.startsWith(`${words}.`)) return;
-  step.record({ kind: 'notice', level: 'error', text: `${words}.` });
-  if (phase.name === 'waiting') {
-    const thread = Object.keys(step.state.agentSessions).at(-1);
-    if (thread !== undefined) step.say(thread, { type: 'error', body: `${words}.` });
-    endBackground(step, stop);
-    return;
-  }
-  if (phase.name === 'stopping') step.enter({ ...phase, words: `${words}.`, how: 'alarm' });
-  if (phase.name === 'saving') {
-    const { text } = phase.ending;
-    const ending = { ...phase.ending, ...stopped(phase.ending.result, `${words}.\n\n${text}`, 'alarm') };
-    step.enter({ ...phase, ending });
-  }
-  halt(step, stop);
-  // The work is saved and its pull request was asked for: that is not waited for, and not opened where it can be helped.
-  const { phase: now } = step.state;
-  if (now.name === 'saving' && now.proposes) {
-    step.cancelLane(PULL_REQUEST_LANE);
-    endTurn(step, now.ending, now.early);
-  }
-}
-
-/** A secret of the configuration is called by its variable, one of the database by what it opens. */
-const IS_VARIABLE = /^[A-Z_]+$/;
-
-/** Where it was found, whether it left, what it opens and what to do; without the last full stop. */
-function alarmWords({ host, commit, secret }: EventOf<'alarm-raised'>, branch: string): string {
-  const { kind = 'decoy', name = '', place } = secret ?? {};
-  const { what, worth } = {
-    decoy: { what: 'a credential of the sandbox', worth: 'It was a decoy that opens nothing' },
-    token: { what: "this session's token", worth: 'It allows only what this session may do anyway' },
-    deployment: {
-      what: IS_VARIABLE.test(name) ? `the secret ${name} of this deployment` : `the ${name}`,
-      worth: IS_VARIABLE.test(name) ? `${name} has to be replaced now` : 'It has to be replaced now',
-    },
-  }[kind];
-  const cause = 'code in this repository, or a package it uses, collects credentials, or Claude wrote one down';
-  if (commit) {
-    const id = commit.id.slice(0, 10);
-    return commit.pushed
-      ? `${what} was pushed to ${branch}. ${worth}, but it was found only after commit ${id} was on the git host: ${cause}. No pull request is opened for it. Look at the commit before you continue, and remove it from the branch`
-      : `${what} was about to be pushed to ${branch}. ${worth}, and commit ${id} was not pushed: ${cause}. ${kind === 'decoy' ? 'The patch on the live page shows where it is' : 'Its patch is not kept'}`;
-  }
-  if (place !== undefined) {
-    return `${what} was in ${place}. ${worth}, and it was removed before anything was stored, shown or sent: ${cause}. No pull request is opened for it. Look at what was done before you continue`;
-  }
-  return `something in the sandbox tried to send ${kind === 'decoy' ? 'a credential' : what} to ${host}. ${worth}, and the request was not let through; but code in this repository, or a package it uses, collects credentials. The network log shows what it had reached`;
-}
-
 /** Ends what a stop found running when the save that was under way is done. Done after every event. */
 export function endStoppedBackground(step: Step): void {
-  const { phase, backgroundStop } = step.state;
-  if (!backgroundStop || phase.name === 'saving') return;
-  step.set({ backgroundStop: null });
-  // Its thread had the answer of the turn that was saved. Another turn that has begun was asked for after the stop.
-  if (phase.name === 'waiting') endBackground(step, { ...backgroundStop, at: null, thread: null });
+  const { backgroundStop } = step.state;
+  if (backgroundStop) endBackgroundOf(step, backgroundStop);
 }
+
+const endBackgroundOf = byPhase<[stop: BackgroundStop]>(
+  {
+    saving: () => {},
+    waiting: (step, _phase, stop) => {
+      step.set({ backgroundStop: null });
+      // Its thread had the answer of the turn that was saved.
+      endBackground(step, { ...stop, at: null, thread: null });
+    },
+  },
+  // The turn that has begun was asked for after the stop.
+  (step) => step.set({ backgroundStop: null }),
+);
 
 /**
  * Ends commands that still run in the background after their turn, in a turn of its own, which ends when they have.
  * @returns false if none run, or a turn is under way
  */
-function endBackground(step: Step, stop: Stop): boolean {
-  const { background, turns, phase } = step.state;
-  if (phase.name !== 'waiting' || !background) return false;
+export const endBackground = byPhase<[stop: Stop], boolean>(
+  { waiting: (step, _phase, stop) => endAtRest(step, stop) },
+  () => false,
+);
+
+function endAtRest(step: Step, stop: Stop): boolean {
+  const { background, turns } = step.state;
+  if (!background) return false;
   const number = turns + 1;
   step.set({ turns: number, background: null });
   step.record({ kind: 'turn-started', promptIds: [] });
@@ -200,63 +158,77 @@ function noteStop(step: Step, at: number | undefined): void {
   step.set({ stoppedAt: Math.max(stoppedAt, at ?? linearNow) });
 }
 
-/** How a turn ends that was stopped while nothing ran for it: after "Stopped", and by whom. */
-const IDLE_WORDS = {
-  parked: "while it waited for Claude's limit.",
-  queued: 'while it waited in the queue.',
-};
-
 /** Stops what was asked before. @returns whether there was any of it */
-function halt(step: Step, stop: Stop): boolean {
+export function halt(step: Step, stop: Stop): boolean {
   const { phase, queue } = step.state;
-  if (phase.name === 'waiting') return false;
+  if (!hasTurn(phase)) return false;
   const isEarlier = (request: Request) => isAskedBy(request, stop.at);
   // What Claude has been given meanwhile is in the same process.
   const isOver = isTurnAskedBy(step, phase.turn, stop.at) || queue.some((one) => isEarlier(one) && isAtClaude(one));
   if (!isOver && !queue.some(isEarlier)) return false;
-  if (stop.how === 'withdrawn' && phase.name !== 'stopping')
-    step.record({ kind: 'notice', level: 'info', text: `${stop.words}.` });
-  if (phase.name === 'saving') {
+  haltTurn(step, stop, isOver);
+  return true;
+}
+
+/** `isOver`: the stop concerns the turn, and not only what is in the queue. */
+const haltTurn = onlyIn<[stop: Stop, isOver: boolean]>({
+  starting: haltBeforeEnd,
+  working: haltBeforeEnd,
+  asking: haltBeforeEnd,
+  parked: haltBeforeEnd,
+  queued: haltBeforeEnd,
+  saving: (step, phase, stop) => {
+    recordWithdrawal(step, stop);
     haltNext(step, phase, stop);
-    return true;
-  }
-  if (isOver) step.enter({ ...phase, turn: owing(phase.turn, stop) });
-  if (phase.name === 'stopping') takeBack(step, isEarlier);
-  dropWaiting(step, isEarlier, stop.how);
-  if (!isOver || phase.name === 'stopping') return true;
-  const turn = withoutLater(step, owing(phase.turn, stop), stop.at);
-  step.enter({ ...phase, turn });
-  switch (phase.name) {
-    case 'asking':
-      // What was given to the process that asked, and did not reach it, may begin another one.
-      if (isLive(phase.about) || turn.prompts.some((one) => isAtClaude(one) && !one.inherited))
-        stopWork(step, turn, stop);
-      else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
-      return true;
-    case 'parked':
-      // The process that met the limit may still go on with what it was given.
-      if (isEnding(phase)) stopWork(step, turn, stop);
-      else endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
-      return true;
-    case 'queued':
-      endTurn(step, stopped(null, idleWords(phase, stop), stop.how), null);
-      return true;
-    default:
-      stopWork(step, turn, stop);
-      return true;
-  }
+  },
+  stopping: (step, phase, stop, isOver) => {
+    takeBack(step, isOver ? { ...phase, turn: owing(phase.turn, stop) } : phase, stop);
+    dropWaiting(step, stop);
+  },
+});
+
+function recordWithdrawal(step: Step, { how, words }: Stop): void {
+  if (how === 'withdrawn') step.record({ kind: 'notice', level: 'info', text: `${words}.` });
 }
 
-/** Whether the stop that a parked turn sent is not confirmed yet. */
-function isEnding({ ending }: Extract<PhaseState, { name: 'parked' }>): boolean {
-  return ending === true;
+function haltBeforeEnd(
+  step: Step,
+  phase: PhaseOf<'starting' | 'working' | 'asking' | 'parked' | 'queued'>,
+  stop: Stop,
+  isOver: boolean,
+): void {
+  recordWithdrawal(step, stop);
+  if (!isOver) {
+    dropWaiting(step, stop);
+    return;
+  }
+  const owed = owing(phase.turn, stop);
+  step.enter({ ...phase, turn: owed });
+  dropWaiting(step, stop);
+  step.enter({ ...phase, turn: withoutLater(step, owed, stop.at) });
+  callOff(step, stop);
 }
 
-function idleWords(phase: PhaseState, { how, words }: Stop): string {
-  if (how !== 'stopped') return `${words}.`;
-  if (phase.name === 'parked' || phase.name === 'queued') return `${words} ${IDLE_WORDS[phase.name]}`;
-  const isBeforeClaude = phase.name === 'asking' && phase.about.kind === 'repository';
-  return isBeforeClaude ? `${words} before Claude began; nothing was changed.` : `${words}.`;
+/** Ends a turn of which everything was stopped: at once if nothing runs for it, otherwise when the sandbox has ended what runs. */
+const callOff = onlyIn<[stop: Stop]>({
+  starting: (step, { turn }, stop) => stopWork(step, turn, stop),
+  working: (step, { turn }, stop) => stopWork(step, turn, stop),
+  asking: (step, { turn, about }, stop) => {
+    // What was given to the process that asked, and did not reach it, may begin another one.
+    if (isLive(about) || turn.prompts.some((one) => isAtClaude(one) && !one.inherited)) stopWork(step, turn, stop);
+    else endIdle(step, stop, about.kind === 'repository' ? ' before Claude began; nothing was changed.' : '.');
+  },
+  parked: (step, { turn, ending }, stop) => {
+    // The process that met the limit may still go on with what it was given.
+    if (ending) stopWork(step, turn, stop);
+    else endIdle(step, stop, " while it waited for Claude's limit.");
+  },
+  queued: (step, _phase, stop) => endIdle(step, stop, ' while it waited in the queue.'),
+});
+
+/** Nothing ran for it. @param when what follows "Stopped", and by whom; work that was withdrawn or ended by an alarm has its own reason */
+function endIdle(step: Step, { how, words }: Stop, when: string): void {
+  endTurn(step, stopped(null, how === 'stopped' ? `${words}${when}` : `${words}.`, how), null);
 }
 
 /** Whether a turn was asked for by then; one that nobody asked for counts from its beginning. */
@@ -324,25 +296,22 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
       return isLost ? unread(request, true) : request;
     }),
   });
-  dropWaiting(step, (request) => isAskedBy(request, stop.at), stop.how);
+  dropWaiting(step, stop);
   const { id, author, words, how } = stop;
   if (!isAtWork) step.set({ backgroundStop: { id, author, words, how } });
   if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
 }
 
-/**
- * What Claude had of the next turn has ended: its threads are told.
- * @param stopped turn of the stop that ended it; undefined if that is not said
- */
-export function confirmHalt(step: Step, stopped?: number): void {
-  const { phase } = step.state;
-  if (phase.name !== 'saving' || !phase.halt) return;
-  // Of an earlier stop, whose end is late.
-  if (stopped !== undefined && stopped < phase.halt.turn) return;
-  const { halt: halted, begun: _, ...rest } = phase;
-  step.enter(rest);
-  dropHalted(step, halted);
-}
+/** What Claude had of the next turn has ended: its threads are told. `stopped`: the turn of the stop that ended it, if that is said. */
+export const confirmHalt = onlyIn<[stopped?: number]>({
+  saving: (step, { halt: halted, ...phase }, stopped) => {
+    // Of an earlier stop, whose end is late.
+    if (!halted || (stopped !== undefined && stopped < halted.turn)) return;
+    const { begun: _, ...rest } = phase;
+    step.enter(rest);
+    dropHalted(step, halted);
+  },
+});
 
 /** The turn, owing the thread that asks to stop an answer, whether or not it asked for the work. */
 function owing(turn: Turn, { id, thread, at }: Stop): Turn {
@@ -352,17 +321,16 @@ function owing(turn: Turn, { id, thread, at }: Stop): Turn {
 }
 
 /** What was to go on after a stop, and is stopped before that is confirmed: it may run until then, and ends with the turn. */
-function takeBack(step: Step, which: (request: Request) => boolean): void {
-  const { phase, queue } = step.state;
-  if (phase.name !== 'stopping') return;
-  const back = queue.filter((request) => which(request) && request.returned === true);
+function takeBack(step: Step, phase: PhaseOf<'stopping'>, { at }: Stop): void {
+  const { queue } = step.state;
+  const back = queue.filter((request) => isAskedBy(request, at) && request.returned === true);
   step.enter({ ...phase, turn: { ...phase.turn, prompts: [...phase.turn.prompts, ...back] } });
   step.set({ queue: queue.filter((request) => !back.includes(request)) });
 }
 
 /** Requests that Claude does not have yet are closed by a stop; each of their threads gets its closing answer. */
-function dropWaiting(step: Step, which: (request: Request) => boolean, how: StopKind): void {
-  const dropped = step.state.queue.filter((one) => which(one) && !isAtClaude(one) && one.halted !== true);
+function dropWaiting(step: Step, { at, how }: Stop): void {
+  const dropped = step.state.queue.filter((one) => isAskedBy(one, at) && !isAtClaude(one) && one.halted !== true);
   step.set({ queue: step.state.queue.filter((request) => !dropped.includes(request)) });
   drop(step, dropped, how, how === 'alarm' ? NOT_BEGUN_BY_ALARM : 'Stopped before Claude began with this.');
 }
