@@ -138,6 +138,30 @@ describe('a program that reads', () => {
     webSocket?.close(1000);
   });
 
+  it('is streamed each entry with its number, and continues after the last one that it has', async () => {
+    const id = await sessionOf(acme, acme.open, 'Stream');
+    const hidden = await sessionOf(acme, acme.secret, 'Hidden as well');
+    for (const text of ['Go on', 'And on']) await program.ask('POST', `/sessions/${id}/prompts`, { text });
+    const all = entriesSchema.parse((await program.ask('GET', `/sessions/${id}/entries`)).json).data;
+    const told = await program.stream(`/sessions/${id}/events`, all.length + 1);
+    expect(told[0]).toMatchObject({ event: 'session', data: { id } });
+    const entries = told.filter(({ event }) => event === 'entry');
+    expect(entries.slice(0, all.length).map(({ data }) => data)).toEqual(all);
+    expect(entries.slice(0, all.length).map((one) => one.id)).toEqual(all.map(({ seq }) => String(seq)));
+    const rest = await program.stream(`/sessions/${id}/events?after=0`, 2, { 'last-event-id': String(all[1]?.seq) });
+    expect(rest[1]).toMatchObject({ event: 'entry', data: all[2] });
+    expect((await program.ask('GET', `/sessions/${hidden}/events`)).status).toBe(404);
+  });
+
+  it('hears on its stream what is asked while it listens', async () => {
+    const id = await sessionOf(acme, acme.open, 'Listening');
+    const { head } = entriesSchema.parse((await program.ask('GET', `/sessions/${id}/entries`)).json);
+    const listening = program.stream(`/sessions/${id}/events?after=${head}`, 3);
+    await program.ask('POST', `/sessions/${id}/prompts`, { text: 'Something new' });
+    const data = (await listening).filter(({ event }) => event === 'entry').map((one) => one.data);
+    expect(JSON.stringify(data)).toContain('Something new');
+  });
+
   it('is told of everything that does not fit in its request where it is and why', async () => {
     const { status, json } = await program.ask('GET', '/sessions?limit=0&cursor=x&more=1');
     expect(status).toBe(400);

@@ -82,6 +82,16 @@ export const OPERATIONS = {
     answer: { status: 200, description: 'Entries after a number, in their order', content: entriesSchema },
     problems: { 404: NO_SESSION },
   }),
+  streamEntries: operation({
+    ...{ id: 'streamEntries', method: 'get', path: '/sessions/{id}/events', scope: 'read' },
+    summary: 'Streams a session as server-sent events',
+    description:
+      'First every entry after the number, then each new one as it is written. An event `entry` has the number as its id and an Entry as its data; an event `session` has a Session as its data, whenever that has changed. The stream ends after some minutes, or when much is behind: connect again with the header `Last-Event-ID`, which counts before `after`.',
+    params: ofSession,
+    query: z.strictObject({ after }),
+    answer: { status: 200, description: 'The stream', content: 'text/event-stream' },
+    problems: { 404: NO_SESSION },
+  }),
   watchSession: operation({
     ...{ id: 'watchSession', method: 'get', path: '/sessions/{id}/live', scope: 'read' },
     summary: 'Opens the WebSocket that the page uses, with text as it is written',

@@ -7,6 +7,7 @@ import type { CallerView } from '../../protocol/v1/schemas.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { needs, type PeopleEnv, servesOthers } from '../middleware/needs.ts';
 import { tokenAccess } from '../middleware/token-access.ts';
+import { eventStreamRoute } from './event-stream.ts';
 import { liveRoute } from './live.ts';
 import { problems } from './problems.ts';
 import { serve } from './serve.ts';
@@ -42,6 +43,7 @@ serve(api, OPERATIONS.getCaller, needs('self.see'), (c) => {
 });
 sessionRoutes(api);
 liveRoute(api);
+eventStreamRoute(api);
 startRoute(api);
 steeringRoutes(api);
 settingsRoutes(api);

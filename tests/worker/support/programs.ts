@@ -31,6 +31,38 @@ export class Program {
     this.#bindings = bindings;
   }
 
+  /** Opens a stream of events. @returns the events of the next pieces, until they are so many; then it leaves */
+  async stream(
+    path: string,
+    most: number,
+    headers: Record<string, string> = {},
+  ): Promise<{ id?: string; event: string; data: unknown }[]> {
+    const response = await worker.request(
+      `${SECURE_ORIGIN}/api/v1${path}`,
+      { headers: { authorization: `Bearer ${this.#token}`, ...headers } },
+      this.#bindings,
+      { waitUntil: () => {}, passThroughOnException: () => {}, props: {} },
+    );
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    const events = () =>
+      text
+        .split('\n\n')
+        .slice(0, -1)
+        .flatMap((event) => {
+          const fields = Object.fromEntries(event.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2)));
+          return fields.data ? [{ ...fields, data: JSON.parse(fields.data) }] : [];
+        });
+    while (reader && events().length < most) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += value;
+    }
+    await reader?.cancel();
+    return events();
+  }
+
   /** @param path below /api/v1. @param body is sent as JSON, a text as it is */
   async ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Said> {
     const response = await worker.request(

@@ -1,0 +1,95 @@
+/**
+ * `GET /api/v1/sessions/:id/events`: a session as server-sent events. The Worker watches the session as a page does and passes on what it is
+ * sent. When the session's object ends that, or the program does not read, the stream ends, and the program continues by the last number.
+ */
+import type { Hono } from 'hono';
+import { asError } from '../../lib/error.ts';
+import { parseJson } from '../../lib/parse-json.ts';
+import { log } from '../../observability/log.ts';
+import { sessionPageSchema } from '../../protocol/api.ts';
+import { OPERATIONS } from '../../protocol/v1/operations.ts';
+import { PAGE_PROTOCOL } from '../../protocol/version.ts';
+import { viewerFrameSchema } from '../../protocol/viewer.ts';
+import { NO_SUCH_SESSION, needsSession, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+import { entryEvent, FrameEvents } from './frame-events.ts';
+import { viewerRequest, WATCH_MS } from './live.ts';
+import { serve } from './serve.ts';
+
+/** Most that waits for a program that does not read, in UTF-16 code units. */
+const MOST_WAITING = 2 * 1024 * 1024;
+/** A sign of life keeps what is between from closing a silent connection, and tells the object that somebody reads. */
+const BEAT_MS = 15_000;
+/** A program comes back after so long. */
+const RETRY_MS = 1_000;
+
+/** Adds the route. */
+export function eventStreamRoute(api: Hono<PeopleEnv>): void {
+  serve(api, OPERATIONS.streamEntries, needsSession('session.read'), async (c, { query }) => {
+    const last = Number(/^\d{1,15}$/.exec(c.req.header('last-event-id') ?? '')?.[0] ?? query.after);
+    const { webSocket } = await c.var.session.fetch(viewerRequest(last, PAGE_PROTOCOL, Date.now() + WATCH_MS));
+    if (!webSocket) return c.json(NO_SUCH_SESSION, 404);
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    c.executionCtx.waitUntil(passOn(c, webSocket, writable.getWriter()));
+    return new Response(readable, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } });
+  });
+}
+
+/** Passes on what the socket is sent, until either side ends. Never rejects: a reader may leave. */
+async function passOn(
+  c: PeopleContext,
+  socket: WebSocket,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+): Promise<void> {
+  const events = new FrameEvents();
+  const utf8 = new TextEncoder();
+  const { session } = c.var;
+  let waiting = 0;
+  let written = writer.write(utf8.encode(`retry: ${RETRY_MS}\n\n`));
+  const end = Promise.withResolvers<void>();
+  const write = (text: string | Promise<string>, length: number) => {
+    waiting += length;
+    if (waiting > MOST_WAITING) end.resolve();
+    written = written.then(async () => {
+      await writer.write(utf8.encode(await text));
+      waiting -= length;
+    });
+    written.catch(() => end.resolve());
+  };
+  socket.addEventListener('message', ({ data }) => {
+    if (data === 'pong') return;
+    for (const line of String(data).split('\n')) {
+      const frame = viewerFrameSchema.safeParse(parseJson(line));
+      if (!frame.success) continue;
+      for (const event of events.take(frame.data)) {
+        if ('text' in event) write(event.text, event.text.length);
+        else write(readEntry(session, event.missed), 0);
+      }
+    }
+  });
+  socket.addEventListener('close', () => end.resolve());
+  socket.addEventListener('error', () => end.resolve());
+  socket.accept();
+  const beat = setInterval(() => {
+    if (socket.readyState === WebSocket.OPEN) socket.send('ping');
+    write(': here\n\n', 0);
+  }, BEAT_MS);
+  writer.closed.catch(() => end.resolve());
+  await end.promise;
+  clearInterval(beat);
+  try {
+    socket.close(1000);
+    if (waiting > MOST_WAITING) throw new Error('the program does not read');
+    await written;
+    await writer.close();
+  } catch (error) {
+    log('api.event_stream.aborted', { session: c.req.param('id'), error: asError(error) });
+    await writer.abort().catch(() => {});
+  }
+}
+
+/** @returns the event of an entry, as the journal has it */
+async function readEntry(session: PeopleContext['var']['session'], seq: number): Promise<string> {
+  const page = await session.page(seq - 1, 1);
+  const [entry] = page === null ? [] : sessionPageSchema.parse(JSON.parse(page)).entries;
+  return entry ? entryEvent(entry) : '';
+}
