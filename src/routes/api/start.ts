@@ -1,10 +1,12 @@
 /** `POST /api/v1/sessions`: starts a session on an issue of Linear, or asks something in the one that it has. */
 import type { Hono } from 'hono';
+import * as z from 'zod';
 import { issuePrompt } from '../../claude/prompts.ts';
 import { readConfig } from '../../config.ts';
 import { type IssueFacts, type IssueNow, LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { sendThrough } from '../../linear/api/send.ts';
+import { log } from '../../observability/log.ts';
 import { mayDo, maySee, type Resource } from '../../people/rights.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
@@ -129,7 +131,10 @@ async function issueIn(
     const [now, facts] = await Promise.all([linear.issueNow(key), linear.issueFacts(key)]);
     return { now, facts };
   } catch (error) {
-    if (!(error instanceof LinearError)) throw error;
-    return error.kind === 'refused' ? 'none' : 'unreachable';
+    if (error instanceof LinearError) return error.kind === 'refused' ? 'none' : 'unreachable';
+    // Linear answered something else than what it promises.
+    if (!(error instanceof z.ZodError)) throw error;
+    log('api.issue.misfit', { workspace: workspaceId, error });
+    return 'unreachable';
   }
 }
