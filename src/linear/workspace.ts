@@ -10,19 +10,12 @@ import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { audit } from '../store/audit.ts';
-import {
-  type Database,
-  DatabaseError,
-  findAppUserId,
-  findWorkspace,
-  type Installation,
-  openDatabase,
-  upsertWorkspace,
-} from '../store/database.ts';
+import { type Database, DatabaseError, openDatabase } from '../store/database.ts';
 import { DecryptionError } from '../store/encryption.ts';
-import { readTokens, type StoredTokens, wipeTokens } from '../store/installations.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { type Reencrypted, reencryptTokens } from '../store/reencrypt.ts';
+import { readTokens, type StoredTokens, wipeTokens } from '../store/workspaces/installations.ts';
+import { findAppUserId, findWorkspace, type Installation, upsertWorkspace } from '../store/workspaces/workspaces.ts';
 import { type Call, type CallFailure, type CallResult, failure } from './api/call.ts';
 import { type Download, download } from './api/download.ts';
 import { Governor } from './api/governor.ts';

@@ -6,9 +6,10 @@
 import type { Config } from '../config.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
-import { type Database, listWorkspaces, openDatabase } from '../store/database.ts';
+import { type Database, openDatabase } from '../store/database.ts';
 import { cleanDatabase, deleteSessionRow, sessionsAfter } from '../store/keeping/old-rows.ts';
 import { knownConfig, lastConfig } from '../store/settings.ts';
+import { listWorkspaces } from '../store/workspaces/workspaces.ts';
 import { operationsOf } from './operations.ts';
 
 /** Rows are removed in this hour of the day (UTC), at each run of the trigger in it while there are more. */

@@ -11,8 +11,9 @@ import { settledWithin } from '../lib/timeout.ts';
 import { sendThrough } from '../linear/api/send.ts';
 import { log } from '../observability/log.ts';
 import { defaultWorkspaceSettings, workspaceSettingsSchema } from '../protocol/settings/access-rules.ts';
-import { type Database, listWorkspaces } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import type { NamedWorkspace } from '../store/people/named-workspaces.ts';
+import { listWorkspaces } from '../store/workspaces/workspaces.ts';
 import { type KnownPerson, personByEmail, personById } from './linear-membership.ts';
 import { type LinearMembership, membershipSchema, type Person, roleOf } from './person.ts';
 

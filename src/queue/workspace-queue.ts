@@ -12,7 +12,7 @@ import { knowIssue, log } from '../observability/log.ts';
 import { openDatabase } from '../store/database.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { settledConfig } from '../store/settings.ts';
-import { readWorkspaceSettings } from '../store/workspace-settings.ts';
+import { readWorkspaceSettings } from '../store/workspaces/workspace-settings.ts';
 import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from './fair-queue.ts';
 
 /** Sessions are asked this often whether they still need what they have. */

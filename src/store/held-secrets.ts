@@ -2,11 +2,12 @@
  * The secrets that the database holds for the sessions of one repository, so that they can be looked for in what leaves a sandbox.
  * None of them is ever in a sandbox by Cyrus's doing.
  */
-import { type Database, findRepository } from './database.ts';
+import type { Database } from './database.ts';
 import { DecryptionError } from './encryption.ts';
-import { readTokens } from './installations.ts';
-import { findMcpServer, listMcpServers } from './mcp-servers.ts';
 import { findStoredSandboxSecret } from './sandbox-secrets.ts';
+import { readTokens } from './workspaces/installations.ts';
+import { findMcpServer, listMcpServers } from './workspaces/mcp-servers.ts';
+import { findRepository } from './workspaces/repositories.ts';
 
 /** A secret, and what people call it. */
 export interface HeldSecret {

@@ -5,8 +5,8 @@
 import { and, eq, isNotNull } from 'drizzle-orm';
 import { type Database, run } from './database.ts';
 import { DecryptionError, decryptText, encryptText, isEncryptedWith, type KeyPurpose } from './encryption.ts';
-import { headersContext, readMcpSettings } from './mcp-servers.ts';
 import { mcpServers, repositories, sandboxSecrets, workspaces } from './schema.ts';
+import { headersContext, readMcpSettings } from './workspaces/mcp-servers.ts';
 
 /** What came of it: how many values were moved, and which could not be read by either key. */
 export interface Reencrypted {

@@ -2,14 +2,10 @@ import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { admin } from '../../src/routes/admin/index.ts';
-import {
-  findRepository,
-  findWorkspace,
-  openDatabase,
-  upsertRepository,
-  upsertWorkspace,
-} from '../../src/store/database.ts';
-import { readTokens } from '../../src/store/installations.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { readTokens } from '../../src/store/workspaces/installations.ts';
+import { findRepository, upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { findWorkspace, upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { allowanceHeaders, FakeLinear } from './support/fake-linear.ts';
 

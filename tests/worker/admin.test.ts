@@ -3,8 +3,10 @@ import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { apiErrorSchema } from '../../src/protocol/api.ts';
 import { admin } from '../../src/routes/admin/index.ts';
-import { findRepository, findWorkspace, openDatabase } from '../../src/store/database.ts';
-import { readTokens } from '../../src/store/installations.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { readTokens } from '../../src/store/workspaces/installations.ts';
+import { findRepository } from '../../src/store/workspaces/repositories.ts';
+import { findWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);

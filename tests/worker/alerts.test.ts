@@ -9,7 +9,9 @@ import { Deliveries } from '../../src/operations/alerts/deliveries.ts';
 import { tellOfLog } from '../../src/operations/alerts/tell.ts';
 import { Operations, operationsOf } from '../../src/operations/operations.ts';
 import { watch } from '../../src/operations/watch.ts';
-import { indexSession, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { indexSession } from '../../src/store/session-index.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);

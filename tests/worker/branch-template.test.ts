@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
-import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';

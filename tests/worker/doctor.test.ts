@@ -6,8 +6,10 @@ import worker from '../../src/index.ts';
 import { operationsOf } from '../../src/operations/operations.ts';
 import type { Finding, WorkerReport } from '../../src/protocol/doctor.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
-import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { Browser } from './support/browser.ts';
 

@@ -2,8 +2,9 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
-import { openDatabase, upsertRepository } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { databaseAway } from './support/database-away.ts';
 import {
   appRevoked,

@@ -8,9 +8,11 @@ import type { EventBatch } from '../../src/protocol/sandbox.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway/index.ts';
-import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { getPatch } from '../../src/store/logs.ts';
 import { identityOf } from '../../src/store/repository-cache.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 

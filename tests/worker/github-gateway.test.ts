@@ -3,7 +3,9 @@ import { Hono } from 'hono';
 import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
-import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 

@@ -6,8 +6,9 @@ import { MOST_AT_ONCE } from '../../src/linear/api/governor.ts';
 import { LinearWorkspace, uninstall } from '../../src/linear/workspace.ts';
 import { sessionListSchema } from '../../src/protocol/api.ts';
 import { listAudit } from '../../src/store/audit.ts';
-import { findWorkspace, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
-import { readTokens } from '../../src/store/installations.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { readTokens } from '../../src/store/workspaces/installations.ts';
+import { findWorkspace, upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { databaseAway } from './support/database-away.ts';
 import { allowanceHeaders, FakeLinear, type FakeWorkspace, rateLimited } from './support/fake-linear.ts';
 

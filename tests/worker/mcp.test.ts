@@ -7,14 +7,10 @@ import { decoyOf } from '../../src/gateway/secrets/decoy.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { admin } from '../../src/routes/admin/index.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
-import {
-  deleteRepository,
-  findWorkspace,
-  openDatabase,
-  upsertRepository,
-  upsertWorkspace,
-} from '../../src/store/database.ts';
-import { findMcpServer } from '../../src/store/mcp-servers.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { findMcpServer } from '../../src/store/workspaces/mcp-servers.ts';
+import { deleteRepository, upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { findWorkspace, upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 

@@ -4,8 +4,10 @@ import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
 import { type Family, prometheusText } from '../../src/operations/metrics/families.ts';
-import { indexSession, openDatabase, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { indexSession } from '../../src/store/session-index.ts';
 import { addUsage } from '../../src/store/usage.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);

@@ -1,8 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listAudit } from '../../src/store/audit.ts';
-import { findWorkspace, openDatabase, upsertRepository } from '../../src/store/database.ts';
-import { readTokens } from '../../src/store/installations.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { readTokens } from '../../src/store/workspaces/installations.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { findWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { Browser, ORIGIN } from './support/browser.ts';
 import { FakeLinear, type FakeWorkspace } from './support/fake-linear.ts';

@@ -3,7 +3,9 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import worker from '../../src/index.ts';
-import { deleteRepository, openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { deleteRepository, upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 spyOnLog();

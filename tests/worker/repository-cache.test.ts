@@ -6,8 +6,10 @@ import { type Claims, mintToken } from '../../src/gateway/token.ts';
 import { sha256 } from '../../src/lib/hex.ts';
 import type { CacheManifest } from '../../src/protocol/repository-cache.ts';
 import { gatewayApp } from '../../src/routes/gateway/index.ts';
-import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { identityOf, publishCacheEntry } from '../../src/store/repository-cache.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { AT_WORK } from './support/standing.ts';
 

@@ -6,9 +6,10 @@ import { admin } from '../../src/routes/admin/index.ts';
 import { outbound, refuseOutbound } from '../../src/routes/gateway/outbound-fetch.ts';
 import { placementOf } from '../../src/sandbox/choose.ts';
 import { isContainerOf } from '../../src/sandbox/container.ts';
-import { listRepositories, openDatabase } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { reencryptSandboxSecrets } from '../../src/store/reencrypt.ts';
 import { findSandboxSecret, putSandboxSecret } from '../../src/store/sandbox-secrets.ts';
+import { listRepositories } from '../../src/store/workspaces/repositories.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);

@@ -88,7 +88,7 @@ describe('GET /api/sessions', () => {
     });
     const asked: Promise<number>[] = [];
     const database = openDatabase(spied, env.ENCRYPTION_KEY);
-    const { listSessions } = await import('../../src/store/database.ts');
+    const { listSessions } = await import('../../src/store/session-index.ts');
     const before = { updatedAt: 1_010, id: hexOf(75) };
     for (const query of [{}, { before }, { workspaceId: 'org-1' }, { workspaceId: 'org-1', before }]) {
       await listSessions(database, { limit: 100, ...query });

@@ -4,7 +4,7 @@ import type { Me, SignIns } from '../../src/protocol/people.ts';
 import { defaultWorkspaceSettings } from '../../src/protocol/settings/access-rules.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { writeWorkspaceSettings } from '../../src/store/workspace-settings.ts';
+import { writeWorkspaceSettings } from '../../src/store/workspaces/workspace-settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { Browser } from './support/browser.ts';
 import { FakeLinear, type FakePerson } from './support/fake-linear.ts';

@@ -1,22 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import {
-  DatabaseError,
-  deleteRepository,
-  findRepository,
-  findWorkspace,
-  type IndexedSession,
-  indexSession,
-  listRepositories,
-  listSessions,
-  listWorkspaces,
-  NotMigratedError,
-  openDatabase,
-  upsertRepository,
-  upsertWorkspace,
-} from '../../src/store/database.ts';
+import { DatabaseError, NotMigratedError, openDatabase } from '../../src/store/database.ts';
 import { DecryptionError } from '../../src/store/encryption.ts';
-import { readTokens } from '../../src/store/installations.ts';
 import { deleteSessionObjects, LogKeyError } from '../../src/store/keeping/session-objects.ts';
 import {
   getPatch,
@@ -27,6 +12,15 @@ import {
   putPatch,
   putTurnLog,
 } from '../../src/store/logs.ts';
+import { type IndexedSession, indexSession, listSessions } from '../../src/store/session-index.ts';
+import { readTokens } from '../../src/store/workspaces/installations.ts';
+import {
+  deleteRepository,
+  findRepository,
+  listRepositories,
+  upsertRepository,
+} from '../../src/store/workspaces/repositories.ts';
+import { findWorkspace, listWorkspaces, upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 const acme = { name: 'Acme', urlKey: 'acme', appUserId: 'app-1', accessToken: 'lin_oauth_of_acme' };

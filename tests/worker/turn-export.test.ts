@@ -5,8 +5,9 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { operationsOf } from '../../src/operations/operations.ts';
 import { exportTurns } from '../../src/operations/traces/export.ts';
-import { indexSession, openDatabase } from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { putTurnLog } from '../../src/store/logs.ts';
+import { indexSession } from '../../src/store/session-index.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);

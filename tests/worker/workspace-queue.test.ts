@@ -5,7 +5,7 @@ import { workspaceSettingsSchema } from '../../src/protocol/settings/access-rule
 import { WorkspaceQueue } from '../../src/queue/workspace-queue.ts';
 import { IssueSession } from '../../src/session/issue-session.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { writeWorkspaceSettings } from '../../src/store/workspace-settings.ts';
+import { writeWorkspaceSettings } from '../../src/store/workspaces/workspace-settings.ts';
 import { init, line, result, saved, usedUp } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';

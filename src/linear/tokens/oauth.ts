@@ -8,7 +8,7 @@ import { toBase64Url } from '../../lib/base64url.ts';
 import { messageOf } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { cutWhole } from '../../protocol/text/sendable-text.ts';
-import type { Tokens } from '../../store/installations.ts';
+import type { Tokens } from '../../store/workspaces/installations.ts';
 
 /** What Cyrus needs: to read, to write, to be given issues, to be mentioned. */
 export const SCOPES = ['read', 'write', 'app:assignable', 'app:mentionable'] as const;

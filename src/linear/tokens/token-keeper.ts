@@ -19,7 +19,7 @@ import {
   type StoredTokens,
   sealAccessToken,
   type Tokens,
-} from '../../store/installations.ts';
+} from '../../store/workspaces/installations.ts';
 import { type CallFailure, failure } from '../api/call.ts';
 import { clientCredentials, credentialsOf, type GrantOutcome, refreshTokens, SCOPES } from './oauth.ts';
 

@@ -4,15 +4,11 @@ import { asError, messageOf } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { bad, type Finding, isStored, skipped, type WorkerReport, warn } from '../../protocol/doctor.ts';
-import {
-  type Database,
-  listRepositories,
-  listWorkspaces,
-  openDatabase,
-  type RepositorySummary,
-} from '../../store/database.ts';
+import { type Database, openDatabase } from '../../store/database.ts';
 import { findSandboxSecret } from '../../store/sandbox-secrets.ts';
 import { settledConfig } from '../../store/settings.ts';
+import { listRepositories, type RepositorySummary } from '../../store/workspaces/repositories.ts';
+import { listWorkspaces } from '../../store/workspaces/workspaces.ts';
 import { alertFindings } from './alerting.ts';
 import {
   bindingFinding,

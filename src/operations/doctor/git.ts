@@ -7,8 +7,9 @@ import { messageOf } from '../../lib/error.ts';
 import { withoutEnding } from '../../lib/linear-time.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { bad, type Finding, good, warn } from '../../protocol/doctor.ts';
-import { type Database, findRepository, type RepositorySummary } from '../../store/database.ts';
+import type { Database } from '../../store/database.ts';
 import { DecryptionError } from '../../store/encryption.ts';
+import { findRepository, type RepositorySummary } from '../../store/workspaces/repositories.ts';
 
 const LIMIT_MS = 10_000;
 /** A host with many branches lists them all; the base branch is looked for in as much. */

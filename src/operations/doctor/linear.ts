@@ -6,7 +6,7 @@ import { IDENTITY } from '../../linear/api/operations.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import { checkCredentials, credentialsOf, SCOPES } from '../../linear/tokens/oauth.ts';
 import { bad, type Finding, good, skipped, warn } from '../../protocol/doctor.ts';
-import type { Workspace } from '../../store/database.ts';
+import type { Workspace } from '../../store/workspaces/workspaces.ts';
 import { operationsOf } from '../operations.ts';
 import { verdictOf, type WebhookRecord, webhookTypesMissing } from '../webhook-record.ts';
 

@@ -2,8 +2,10 @@
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { operationsOf } from '../../operations/operations.ts';
-import { type Database, listRunningSessions, listWorkspaces } from '../../store/database.ts';
+import type { Database } from '../../store/database.ts';
+import { listRunningSessions } from '../../store/session-index.ts';
 import { settingRows } from '../../store/settings.ts';
+import { listWorkspaces } from '../../store/workspaces/workspaces.ts';
 
 /** Sessions that are told at the same time. */
 const TOGETHER = 25;

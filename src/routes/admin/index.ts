@@ -9,15 +9,15 @@ import { mergePatch } from '../../lib/merge-patch.ts';
 import { log } from '../../observability/log.ts';
 import { repositoryChangeSchema, repositoryInputSchema } from '../../protocol/api.ts';
 import { startSessionSchema } from '../../protocol/sandbox.ts';
+import { openDatabase } from '../../store/database.ts';
+import { settledConfig } from '../../store/settings.ts';
 import {
   deleteRepository,
   findRepository,
-  findWorkspace,
   listRepositories,
-  openDatabase,
   upsertRepository,
-} from '../../store/database.ts';
-import { settledConfig } from '../../store/settings.ts';
+} from '../../store/workspaces/repositories.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { servesOthers } from '../middleware/needs.ts';
 import { alerts } from './alerts.ts';

@@ -11,8 +11,8 @@ import {
   mcpServerInputSchema,
   mcpServerNameSchema,
 } from '../../protocol/settings/mcp.ts';
-import { findRepositoryId } from '../../store/database.ts';
-import { deleteMcpServer, listMcpServers, putMcpServer } from '../../store/mcp-servers.ts';
+import { deleteMcpServer, listMcpServers, putMcpServer } from '../../store/workspaces/mcp-servers.ts';
+import { findRepositoryId } from '../../store/workspaces/repositories.ts';
 import { type AdminContext, type AdminEnv, noSuchRepository, note, problem, readBody } from './request.ts';
 
 /** A name of a repository may have slashes in it; the last of the address decide. */

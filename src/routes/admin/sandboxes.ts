@@ -5,8 +5,8 @@
 import { Hono } from 'hono';
 import { sandboxSecretInputSchema } from '../../protocol/api.ts';
 import { allowedHosts } from '../../protocol/settings/egress.ts';
-import { listRepositories, type RepositorySummary } from '../../store/database.ts';
 import { deleteSandboxSecret, putSandboxSecret } from '../../store/sandbox-secrets.ts';
+import { listRepositories, type RepositorySummary } from '../../store/workspaces/repositories.ts';
 import { type AdminContext, type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
 
 const SECRET = '/workspaces/:id/sandbox-secrets/:owner/:name{.+}';

@@ -5,8 +5,8 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { isSettingName, SETTINGS, type SettingName } from '../../protocol/settings/deployment.ts';
-import { findWorkspace } from '../../store/database.ts';
 import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { keepCopy, tellAll } from './changed-settings.ts';
 import { type AdminContext, type AdminEnv, note, problem, readBody } from './request.ts';
 

@@ -8,14 +8,14 @@ import { verdictOf } from '../../operations/webhook-record.ts';
 import { type ApiError, workspaceInputSchema } from '../../protocol/api.ts';
 import { workspaceSettingsSchema } from '../../protocol/settings/access-rules.ts';
 import { listAudit } from '../../store/audit.ts';
-import { findWorkspace, listWorkspaces } from '../../store/database.ts';
 import {
   type Reencrypted,
   reencryptMcpHeaders,
   reencryptRepositories,
   reencryptSandboxSecrets,
 } from '../../store/reencrypt.ts';
-import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspace-settings.ts';
+import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspaces/workspace-settings.ts';
+import { findWorkspace, listWorkspaces } from '../../store/workspaces/workspaces.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
 import { tellQueue } from './changed-settings.ts';
 import { type AdminEnv, note, problem, readBody } from './request.ts';

@@ -7,9 +7,10 @@ import { SETTINGS, type SettingName } from '../../protocol/settings/deployment.t
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
 import type { SettingsView } from '../../protocol/v1/schemas.ts';
 import { audit } from '../../store/audit.ts';
-import { type Database, findWorkspace, openDatabase } from '../../store/database.ts';
+import { type Database, openDatabase } from '../../store/database.ts';
 import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';
-import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspace-settings.ts';
+import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspaces/workspace-settings.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { keepCopy, tellAll, tellQueue } from '../admin/changed-settings.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { problemAnswer } from './problems.ts';

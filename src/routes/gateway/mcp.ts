@@ -12,7 +12,7 @@ import { cleanText } from '../../protocol/text/clean-text.ts';
 import { linkedImages } from '../../protocol/text/foreign-images.ts';
 import { openDatabase } from '../../store/database.ts';
 import { DecryptionError } from '../../store/encryption.ts';
-import { findMcpServer, type McpServer } from '../../store/mcp-servers.ts';
+import { findMcpServer, type McpServer } from '../../store/workspaces/mcp-servers.ts';
 
 /** What the route needs of the gateway. */
 export interface McpRequest {

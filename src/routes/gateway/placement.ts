@@ -2,7 +2,8 @@
 import { readConfig } from '../../config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
-import { hasOwnEndpoints, openDatabase } from '../../store/database.ts';
+import { openDatabase } from '../../store/database.ts';
+import { hasOwnEndpoints } from '../../store/workspaces/repositories.ts';
 
 /** How long it is believed that repositories have sandbox servers of their own, or that none has, in ms. */
 const KNOWN_MS = 30_000;

@@ -7,7 +7,8 @@ import { type Claims, rightsOf } from '../../gateway/token.ts';
 import { asError } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
-import { findRepositoryGround, openDatabase } from '../../store/database.ts';
+import { openDatabase } from '../../store/database.ts';
+import { findRepositoryGround } from '../../store/workspaces/repositories.ts';
 import { refuse } from './problem.ts';
 
 /** How long an answer that opens something counts, in ms: so long may something pass after the end of its turn. */

@@ -14,8 +14,9 @@ import {
   type WebhookVerdict,
 } from '../../operations/webhook-record.ts';
 import { mayDo } from '../../people/rights.ts';
-import { listWorkspaces, openDatabase, type Workspace } from '../../store/database.ts';
+import { openDatabase } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
+import { listWorkspaces, type Workspace } from '../../store/workspaces/workspaces.ts';
 import { needs, type PeopleEnv } from '../middleware/needs.ts';
 import { doctorPage } from './doctor-page.ts';
 import { type Markup, page } from './html.ts';

@@ -16,8 +16,9 @@ import {
 } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';
 import type { Person } from '../../people/person.ts';
-import { listRepositories, openDatabase } from '../../store/database.ts';
+import { openDatabase } from '../../store/database.ts';
 import { beginInstallation, takeState } from '../../store/oauth-states.ts';
+import { listRepositories } from '../../store/workspaces/repositories.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { noteRefused } from '../middleware/sign-in-limit.ts';
 import { finishSignIn } from '../sign-in/finish.ts';

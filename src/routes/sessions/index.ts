@@ -16,7 +16,7 @@ import type { EgressPage } from '../../protocol/egress-log.ts';
 import type { Delivery } from '../../session/inbound/delivery.ts';
 import { WATCH_UNTIL } from '../../session/viewers/sockets.ts';
 import { openDatabase } from '../../store/database.ts';
-import { listReinstallNeeded } from '../../store/installations.ts';
+import { listReinstallNeeded } from '../../store/workspaces/installations.ts';
 import { NO_SUCH_SESSION, needs, needsSession, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { askerOf, takeIn } from './requests.ts';
 import { cursorOf, cursorText, seenSessions } from './seen-sessions.ts';

@@ -6,7 +6,8 @@ import type { Person } from '../../people/person.ts';
 import { mayDo } from '../../people/rights.ts';
 import type { SessionRow } from '../../protocol/viewer.ts';
 import { teamColumnOf } from '../../session/lifecycle/session-row.ts';
-import { type Database, type ListedSession, listSessions, noteTeam, type SessionCursor } from '../../store/database.ts';
+import type { Database } from '../../store/database.ts';
+import { type ListedSession, listSessions, noteTeam, type SessionCursor } from '../../store/session-index.ts';
 
 /**
  * Sessions that a person sees, last changed first.

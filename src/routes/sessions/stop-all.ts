@@ -1,6 +1,7 @@
 /** Stops what runs in a workspace, because the ground for it is gone. */
 import type { Withdrawal } from '../../session/lifecycle/issue-news.ts';
-import { type Database, listRunningSessions } from '../../store/database.ts';
+import type { Database } from '../../store/database.ts';
+import { listRunningSessions } from '../../store/session-index.ts';
 
 /**
  * @param why with `teamIds` for `no-access`: only the sessions of these teams are stopped; `at`: when it happened, in ms since the epoch

@@ -1,6 +1,7 @@
 /** Writes what others read of the session: its row in the list, and the logs of its turns. A repeat writes the same again. */
-import { indexSession as writeRow } from '../../store/database.ts';
+
 import { putTurnLog } from '../../store/logs.ts';
+import { indexSession as writeRow } from '../../store/session-index.ts';
 import { rowOf, teamColumnOf, whoseOf } from '../lifecycle/session-row.ts';
 import type { Perform } from './effect-context.ts';
 import { logParts } from './log-document.ts';

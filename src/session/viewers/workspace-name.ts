@@ -2,7 +2,8 @@
 import { asError } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import type { LogEvent, LogFields } from '../../observability/log.ts';
-import { type Database, findWorkspace } from '../../store/database.ts';
+import type { Database } from '../../store/database.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 
 /** Key under which it is kept. */
 const WORKSPACE_NAME = 'workspace-name';

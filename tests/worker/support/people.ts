@@ -1,7 +1,8 @@
 /** People of two workspaces who sign in, and sessions of their teams. */
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
-import { openDatabase, upsertWorkspace } from '../../../src/store/database.ts';
+import { openDatabase } from '../../../src/store/database.ts';
+import { upsertWorkspace } from '../../../src/store/workspaces/workspaces.ts';
 import { Browser } from './browser.ts';
 import type { FakeLinear, FakePerson, FakeWorkspace } from './fake-linear.ts';
 

@@ -4,7 +4,9 @@ import type { SessionPage } from '../../../src/protocol/api.ts';
 import type { JournalEntry } from '../../../src/protocol/journal.ts';
 import type { EventBatch, SandboxEventBody } from '../../../src/protocol/sandbox.ts';
 import type { ViewerFrame } from '../../../src/protocol/viewer.ts';
-import { openDatabase, upsertRepository, upsertWorkspace } from '../../../src/store/database.ts';
+import { openDatabase } from '../../../src/store/database.ts';
+import { upsertRepository } from '../../../src/store/workspaces/repositories.ts';
+import { upsertWorkspace } from '../../../src/store/workspaces/workspaces.ts';
 import { ORGANIZATION, type Thread } from './linear-webhook.ts';
 import { BOOT_ID, STREAM_ID } from './outside.ts';
 

@@ -7,7 +7,7 @@ import { fitsGlob } from '../../../lib/glob.ts';
 import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
 import { branchNameProblem } from '../../../protocol/settings/branch-template.ts';
-import { findRepository, type RepositorySummary } from '../../../store/database.ts';
+import { findRepository, type RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import type { Access } from '../../lifecycle/model/admission.ts';
 import type { Unsure } from '../../lifecycle/model/effect-results.ts';
 import type { Surroundings } from '../effect-context.ts';

@@ -8,7 +8,7 @@ import { asError } from '../../../lib/error.ts';
 import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
 import type { BranchFacts } from '../../../protocol/settings/branch-template.ts';
-import { findRepository } from '../../../store/database.ts';
+import { findRepository } from '../../../store/workspaces/repositories.ts';
 import type { Arrangement } from '../../lifecycle/model/directives.ts';
 import type { Surroundings } from '../effect-context.ts';
 

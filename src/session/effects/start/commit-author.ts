@@ -1,8 +1,8 @@
 /** Who the commits of a session are by: an account or an address of this deployment's own, never somebody else's. */
 import { gitHubApi } from '../../../github/access.ts';
 import { type Author, appAuthor } from '../../../github/app-author.ts';
-import { findRepository } from '../../../store/database.ts';
 import { DecryptionError } from '../../../store/encryption.ts';
+import { findRepository } from '../../../store/workspaces/repositories.ts';
 import type { Surroundings } from '../effect-context.ts';
 
 /**

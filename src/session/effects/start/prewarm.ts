@@ -6,7 +6,7 @@ import { asError } from '../../../lib/error.ts';
 import { log } from '../../../observability/log.ts';
 import type { WorkspaceSettings } from '../../../protocol/settings/access-rules.ts';
 import { placementOf, sandboxFor } from '../../../sandbox/choose.ts';
-import type { RepositorySummary } from '../../../store/database.ts';
+import type { RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import type { Surroundings } from '../effect-context.ts';
 import { takePlace } from '../queue-slots.ts';
 import { certainPlacement } from './known-placement.ts';

@@ -4,7 +4,7 @@ import { type PullRequestState, pullRequestState } from '../../../github/pull-re
 import { asError } from '../../../lib/error.ts';
 import { settledWithin } from '../../../lib/timeout.ts';
 import { log } from '../../../observability/log.ts';
-import { findRepository } from '../../../store/database.ts';
+import { findRepository } from '../../../store/workspaces/repositories.ts';
 import type { Surroundings } from '../effect-context.ts';
 
 /** A turn does not wait longer for GitHub. */

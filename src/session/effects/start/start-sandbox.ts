@@ -17,10 +17,10 @@ import { type BranchFacts, branchByTemplate } from '../../../protocol/settings/b
 import { defaultEgress } from '../../../protocol/settings/egress.ts';
 import { toClaude } from '../../../protocol/text/clean-text.ts';
 import { placementOf, sandboxFor } from '../../../sandbox/choose.ts';
-import { listRepositories, type RepositorySummary } from '../../../store/database.ts';
-import { listMcpServers } from '../../../store/mcp-servers.ts';
 import { identityOf } from '../../../store/repository-cache.ts';
-import { readWorkspaceSettings } from '../../../store/workspace-settings.ts';
+import { listMcpServers } from '../../../store/workspaces/mcp-servers.ts';
+import { listRepositories, type RepositorySummary } from '../../../store/workspaces/repositories.ts';
+import { readWorkspaceSettings } from '../../../store/workspaces/workspace-settings.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Arrangement } from '../../lifecycle/model/directives.ts';
 import type { EffectResults, Refused, Unsure } from '../../lifecycle/model/effect-results.ts';

@@ -3,7 +3,7 @@ import { requestIn } from '../../../claude/prompts.ts';
 import { modelNamed, modelNames } from '../../../claude/roles.ts';
 import type { LinearClient } from '../../../linear/api/client.ts';
 import { displayName } from '../../../protocol/text/clean-text.ts';
-import type { RepositorySummary } from '../../../store/database.ts';
+import type { RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import { requestWithAuthor } from '../../inbound/unread-request.ts';
 import { toPerson } from '../../inbound/webhook-to-event.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';

@@ -7,10 +7,10 @@ import {
   type McpServerView,
   mcpHeadersSchema,
   mcpServerSettingsSchema,
-} from '../protocol/settings/mcp.ts';
-import { type Database, run } from './database.ts';
-import { decryptText, encryptText } from './encryption.ts';
-import { mcpServers, repositories } from './schema.ts';
+} from '../../protocol/settings/mcp.ts';
+import { type Database, run } from '../database.ts';
+import { decryptText, encryptText } from '../encryption.ts';
+import { mcpServers, repositories } from '../schema.ts';
 
 /** Which repository of which workspace. */
 export interface RepositoryKey {

@@ -4,9 +4,9 @@ import {
   defaultWorkspaceSettings,
   type WorkspaceSettings,
   workspaceSettingsSchema,
-} from '../protocol/settings/access-rules.ts';
-import { type Database, run } from './database.ts';
-import { workspaces } from './schema.ts';
+} from '../../protocol/settings/access-rules.ts';
+import { type Database, run } from '../database.ts';
+import { workspaces } from '../schema.ts';
 
 /** @returns the defaults if nothing was set, or there is no such workspace @throws NotMigratedError, DatabaseError */
 export async function readWorkspaceSettings(db: Database, workspaceId: string): Promise<WorkspaceSettings> {

@@ -3,9 +3,10 @@
  * what it replaces, so that a late one never overwrites what came meanwhile.
  */
 import { and, eq, ne } from 'drizzle-orm';
-import { type Database, run, sealTokens } from './database.ts';
-import { decryptText } from './encryption.ts';
-import { type InstalledBy, type WorkspaceStatus, workspaces } from './schema.ts';
+import { type Database, run } from '../database.ts';
+import { decryptText } from '../encryption.ts';
+import { type InstalledBy, type WorkspaceStatus, workspaces } from '../schema.ts';
+import { sealTokens } from './workspaces.ts';
 
 /** A pair of tokens, or one that is renewed in another way. */
 export interface Tokens {
