@@ -2,7 +2,7 @@
 import { env as bindings, waitUntil } from 'cloudflare:workers';
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config/config.ts';
 import { ClaudeAccount } from './gateway/claude/account.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';

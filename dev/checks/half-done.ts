@@ -51,24 +51,26 @@ function properties(file: string, constant: string): string[] {
   return [];
 }
 
-/** Variables and secrets of the Worker: read by config.ts, and documented. */
+/** Variables and secrets of the Worker: read by src/config, and documented. */
 function checkVariables(): void {
   const toml = text('wrangler.toml');
   const section = (name: string) => new RegExp(`^\\[${name}\\]\\n([\\s\\S]*?)(?=^\\[)`, 'm').exec(toml)?.[1] ?? '';
   const set = [...section('vars').matchAll(/^([A-Z][A-Z0-9_]*)\s*=/gm)].map(([, name = '']) => name);
   const required = [...section('secrets').matchAll(/"([A-Z][A-Z0-9_]*)"/g)].map(([, name = '']) => name);
   const read = [
-    ...properties('src/config.ts', 'variablesSchema'),
+    ...properties('src/config/variables.ts', 'variablesSchema'),
     ...properties('src/claude-quota/claude-settings.ts', 'claudeLimitVariables'),
     ...properties('src/protocol/settings/retention.ts', 'retentionVariables'),
     ...properties('src/protocol/settings/sign-in.ts', 'signInVariables'),
   ];
   for (const name of [...set, ...required].filter((one) => !read.includes(one))) {
-    problems.push(`wrangler.toml: nothing reads ${name} (src/config.ts, src/claude-quota/claude-settings.ts)`);
+    problems.push(
+      `wrangler.toml: nothing reads ${name} (src/config/variables.ts, src/claude-quota/claude-settings.ts)`,
+    );
   }
   const document = text(VARIABLES);
   for (const name of read.filter((one) => !isNamed(one, document))) {
-    problems.push(`src/config.ts: ${VARIABLES} does not say what ${name} is`);
+    problems.push(`src/config/variables.ts: ${VARIABLES} does not say what ${name} is`);
   }
   for (const [, names = ''] of document.matchAll(/^\| (`[^|]*)\|/gm)) {
     for (const [, name = ''] of names.matchAll(/`([A-Z][A-Z0-9_]*)`/g)) {

@@ -18,7 +18,7 @@ const TIERS = [
   ['sandbox', 'gateway', 'linear', 'claude'],
   ['github'],
   ['store'],
-  ['observability', 'config.ts'],
+  ['observability', 'config'],
   ['protocol', 'claude-quota', 'kernel'],
   ['lib'],
 ];

@@ -92,7 +92,7 @@ const tokenList = z
     return tokens.filter((token) => token !== null);
   });
 
-/** Variables that config.ts reads along with its own. */
+/** Variables that src/config reads along with its own. */
 export const claudeLimitVariables = {
   CLAUDE_PLAN: z
     .string()

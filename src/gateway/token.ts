@@ -3,7 +3,7 @@
  * and its branch; a credential for nothing but the gateway.
  */
 import * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { fromBase64Url, toBase64Url } from '../lib/base64url.ts';
 import { hmac, isHmac } from '../lib/hmac.ts';
 import { parseJson } from '../lib/parse-json.ts';

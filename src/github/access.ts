@@ -1,7 +1,7 @@
 /** The way to a repository: which credential its git host and GitHub's API are given. */
 
 import type * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { StoredCredential } from '../protocol/api.ts';
 import { type GitHubRepository, gitHubHost, gitHubRepository } from './address.ts';
 import { GitHubError } from './errors.ts';

@@ -1,6 +1,6 @@
 /** The author of commits that a GitHub App makes: its own bot account, as GitHub writes it itself. */
 import * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import type { GitHubApi } from './access.ts';

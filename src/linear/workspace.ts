@@ -5,7 +5,8 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
-import { type Config, readConfig } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import { readConfig } from '../config/read-config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';

@@ -3,7 +3,7 @@
  * sessions, each of which removes by itself what is its own (session/session-keeper.ts). The walk also wakes sessions that earlier
  * versions left without an alarm for that. While nothing is to be removed nothing is written.
  */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import { type Database, openDatabase } from '../store/database.ts';

@@ -1,5 +1,6 @@
 /** What Cyrus cannot do without, each looked at for two seconds at most. */
-import { ConfigError, readConfig } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
+import { readConfig } from '../config/read-config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';

@@ -1,6 +1,6 @@
 /** Looks at the deployment every five minutes: what it depends on, what is stuck, what was refused or is nearly used up. */
 import { and, gte, inArray, lt, sql } from 'drizzle-orm';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { claudeAccount } from '../gateway/claude/account.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin, withTimeout } from '../lib/timeout.ts';

@@ -3,7 +3,7 @@
  * token, and believed for four hours at most while Linear does not answer.
  */
 import * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { AskedLately } from '../lib/asked-lately.ts';
 import { asError } from '../lib/error.ts';
 import { parseJson } from '../lib/parse-json.ts';

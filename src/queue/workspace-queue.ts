@@ -5,7 +5,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/read-config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { knowIssue, log } from '../observability/log.ts';

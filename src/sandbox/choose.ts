@@ -1,5 +1,5 @@
 /** Where a session's sandbox runs: as its repository says, else as the deployment does. */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { defaultEgress, type Egress } from '../protocol/settings/egress.ts';
 import type { Placement } from '../protocol/settings/placement.ts';
 import type { RepositorySettings } from '../protocol/settings/repository.ts';

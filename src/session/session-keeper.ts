@@ -2,7 +2,7 @@
  * Removes what of a session has been kept long enough (lifecycle/model/retention.ts), and in the end the session itself: its objects in the
  * bucket, its row, the objects of its containers, and all that its own object stores. A step that fails is done again an hour later.
  */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { asError } from '../lib/error.ts';
 import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
 import { forgetContainers } from '../sandbox/container.ts';

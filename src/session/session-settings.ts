@@ -1,5 +1,5 @@
 /** The configuration as it is set for a session's workspace, and what a pause holds back. */
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { lastConfig, settledConfig } from '../store/settings.ts';
 import type { Effect } from './lifecycle/model/effects.ts';

@@ -5,7 +5,8 @@
  */
 import { and, eq, inArray } from 'drizzle-orm';
 import * as z from 'zod';
-import { type Config, ConfigError, configWith, readConfig } from '../config.ts';
+import { type Config, ConfigError } from '../config/config.ts';
+import { configWith, readConfig } from '../config/read-config.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';

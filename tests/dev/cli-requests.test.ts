@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type ScriptedModel, startScriptedModel } from '../../dev/claude/scripted-model.ts';
 import { planMarker } from '../../dev/claude/scripts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { checkBetas } from '../../src/gateway/claude/request.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { serve, type WebServer } from '../unit/gateway/web-server.ts';

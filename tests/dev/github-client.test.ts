@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
-import type { Config } from '../../src/config.ts';
+import type { Config } from '../../src/config/config.ts';
 import { askGitHost } from '../../src/gateway/git/host.ts';
 import { type GitHubApi, gitAccess, gitHubApi } from '../../src/github/access.ts';
 import { choiceBy } from '../../src/github/branch-choice.ts';

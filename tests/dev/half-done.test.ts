@@ -42,7 +42,7 @@ describe('the check for changes that are half done', () => {
     ],
     [
       'a variable that no document explains',
-      'src/config.ts',
+      'src/config/variables.ts',
       /^ {2}PAUSED: flag/m,
       '  NOVEL: flag,\n  PAUSED: flag',
       'docs/variables.md does not say what NOVEL is',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config.ts';
+import { ConfigError } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { valid } from './support/variables.ts';
 
 const limits = (more: object = {}) => readConfig({ ...valid, ...more }).limits;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { deploymentSecrets } from '../../src/gateway/secrets/known-secrets.ts';
 import { SECRET_NAMES } from '../../src/protocol/doctor.ts';
 import { valid } from './support/variables.ts';

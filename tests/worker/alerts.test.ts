@@ -3,7 +3,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import worker from '../../src/index.ts';
 import { Deliveries } from '../../src/operations/alerts/deliveries.ts';
 import { tellOfLog } from '../../src/operations/alerts/tell.ts';

@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { ClaudeAccount } from '../../src/gateway/claude/account.ts';
 import { type ClaudeWay, forwardToClaude } from '../../src/gateway/claude/anthropic.ts';
 import type { Asker } from '../../src/gateway/claude/spending.ts';

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { admin } from '../../src/routes/admin/index.ts';
 import { outbound, refuseOutbound } from '../../src/routes/gateway/outbound-fetch.ts';
 import { placementOf } from '../../src/sandbox/choose.ts';

@@ -2,7 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { operationsOf } from '../../src/operations/operations.ts';
 import { exportTurns } from '../../src/operations/traces/export.ts';
 import { openDatabase } from '../../src/store/database.ts';

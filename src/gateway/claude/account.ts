@@ -9,7 +9,7 @@ import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../../claude
 import { costOf, expectedCost, hasPrice } from '../../claude-quota/prices.ts';
 import { type Choice, chooseToken, type TokenState } from '../../claude-quota/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../../claude-quota/windows.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { withTimeout } from '../../lib/timeout.ts';

@@ -6,7 +6,7 @@
 import { hasBudget } from '../../claude-quota/budget.ts';
 import type { ClaudeToken } from '../../claude-quota/claude-settings.ts';
 import { isBeyondPlan, readWindows, type Windows } from '../../claude-quota/windows.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';

@@ -1,5 +1,5 @@
 /** How a credential is shown to Claude's API. */
-import type { ClaudeAccess } from '../../config.ts';
+import type { ClaudeAccess } from '../../config/config.ts';
 
 /** The beta that lets Claude's API accept a subscription's token (seen in every request of CLI 2.1.330 with such a token). */
 const OAUTH_BETA = 'oauth-2025-04-20';

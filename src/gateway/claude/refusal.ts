@@ -3,7 +3,7 @@
  * and how the gateway itself refuses, in the API's own shape, so that the CLI shows the message. Pure.
  */
 import * as z from 'zod';
-import type { ClaudeAccess } from '../../config.ts';
+import type { ClaudeAccess } from '../../config/config.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 
 type RefusalStatus = 401 | 402 | 403 | 502 | 503 | 504;

@@ -1,5 +1,5 @@
 /** Addresses and credentials of repositories, kept in the isolate for a moment: a clone asks for them three times. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { gitAccess } from '../../github/access.ts';
 import { gitHubRepository } from '../../github/address.ts';
 import { GitHubError } from '../../github/errors.ts';

@@ -2,7 +2,7 @@
  * The decoy credential: it lies in every sandbox's environment, opens nothing, and belongs into no request. Where it
  * turns up on its way out, something in the sandbox collects secrets and sends them away.
  */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { toHex } from '../../lib/hex.ts';
 import { deriveKey } from '../../store/encryption.ts';
 

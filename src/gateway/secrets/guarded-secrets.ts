@@ -1,5 +1,5 @@
 /** The secrets that nothing of a session may carry out of its sandbox: its decoy, its token, and all that Cyrus itself holds. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';

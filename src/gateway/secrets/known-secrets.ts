@@ -1,5 +1,5 @@
 /** Secrets that are known without asking anybody: what a session has of its own, and what the configuration holds. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { tokenMark } from '../token.ts';
 import { decoyOf } from './decoy.ts';
 import type { Wanted } from './secret-search.ts';

@@ -1,6 +1,7 @@
 /** The last steps of an installation: from tokens just granted to a workspace that is stored. All or nothing. */
 import type * as z from 'zod';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { openDatabase } from '../../store/database.ts';

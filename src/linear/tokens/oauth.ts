@@ -3,7 +3,7 @@
  * or for the application itself, and their end. Nothing here is stored or logged.
  */
 import * as z from 'zod';
-import type { LinearApp } from '../../config.ts';
+import type { LinearApp } from '../../config/config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { messageOf } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';

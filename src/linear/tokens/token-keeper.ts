@@ -4,7 +4,7 @@
  */
 
 import * as z from 'zod';
-import type { LinearApp } from '../../config.ts';
+import type { LinearApp } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 import { settledWithin } from '../../lib/timeout.ts';

@@ -1,5 +1,5 @@
 /** Where alerts go: Slack, PagerDuty and any webhook, each in its own words. */
-import type { AlertChannels } from '../../config.ts';
+import type { AlertChannels } from '../../config/config.ts';
 import { toHex } from '../../lib/hex.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import type { Notice } from './alert.ts';

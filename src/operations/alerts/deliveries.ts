@@ -1,6 +1,6 @@
 /** Notices on their way to people: kept until a channel has taken them, tried again with growing waits, given up after a day. */
 import * as z from 'zod';
-import type { AlertChannels } from '../../config.ts';
+import type { AlertChannels } from '../../config/config.ts';
 import { type Backoff, backoff } from '../../lib/backoff.ts';
 import { log } from '../../observability/log.ts';
 import { type Notice, severitySchema } from './alert.ts';

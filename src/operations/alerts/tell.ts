@@ -1,5 +1,5 @@
 /** From a line of the log to the object that tells people. */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { operationsOf } from '../operations.ts';
 import { channelsOf } from './channels.ts';
 import { alertOf } from './from-log.ts';

@@ -1,5 +1,5 @@
 /** Whether anybody would be told if something went wrong. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { bad, type Finding, good, skipped, warn } from '../../protocol/doctor.ts';
 import { channelsOf } from '../alerts/channels.ts';
 import { operationsOf, silenceWords } from '../operations.ts';

@@ -1,5 +1,6 @@
 /** What every deployment consists of: variables and secrets, bindings, database, bucket, clock. */
-import { type Config, ConfigError, readConfig } from '../../config.ts';
+import { type Config, ConfigError } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { bad, type Finding, good, isStored, skipped, warn } from '../../protocol/doctor.ts';
 import { openDatabase } from '../../store/database.ts';

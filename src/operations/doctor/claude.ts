@@ -1,7 +1,7 @@
 /** Whether Claude's API takes each token: one request of one word, to the cheapest model. */
 import * as z from 'zod';
 import { leftOf, readWindows } from '../../claude-quota/windows.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { credentialHeaders } from '../../gateway/claude/credential.ts';
 import { messageOf } from '../../lib/error.ts';
 import { withTimeout } from '../../lib/timeout.ts';

@@ -1,5 +1,6 @@
 /** Looks at everything that a deployment needs, each thing by itself, so that one that hangs or fails hides no other. */
-import { type Config, ConfigError, readConfig } from '../../config.ts';
+import { type Config, ConfigError } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { asError, messageOf } from '../../lib/error.ts';
 import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';

@@ -1,5 +1,5 @@
 /** Whether the credential of each repository may push there: the git host is asked what `git push` asks first. Nothing is pushed. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { basicCredential, refusalOfHost } from '../../gateway/git/host.ts';
 import { gitAccess } from '../../github/access.ts';
 import { GitHubError } from '../../github/errors.ts';

@@ -1,5 +1,5 @@
 /** Whether Linear knows the application, takes the tokens, and sends what Cyrus needs. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { callOf } from '../../linear/api/operation.ts';
 import { IDENTITY } from '../../linear/api/operations.ts';

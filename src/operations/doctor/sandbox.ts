@@ -1,6 +1,6 @@
 /** Whether a sandbox comes up: a container of the standard size is started and ended, a sandbox server is asked. */
 import * as z from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
 import { withTimeout } from '../../lib/timeout.ts';

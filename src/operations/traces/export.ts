@@ -3,7 +3,7 @@
  * sent the next time; ids are those of the turn, so that one that is sent twice is the same trace.
  */
 import { desc, gte } from 'drizzle-orm';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { parseJson } from '../../lib/parse-json.ts';

@@ -10,7 +10,7 @@ import { redirectUriOf } from '../install/oauth.ts';
 import { servesOthers } from '../middleware/needs.ts';
 import { problem } from './request.ts';
 
-/** As in config.ts: a shorter one proves nothing. */
+/** As in src/config/variables.ts: a shorter one proves nothing. */
 const LEAST_TOKEN = 24;
 
 export const doctor = new Hono<{ Bindings: Env }>();

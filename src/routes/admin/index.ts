@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { timingSafeEqual } from 'hono/utils/buffer';
 import * as z from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { problemOfAccess } from '../../github/access.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 import { mergePatch } from '../../lib/merge-patch.ts';

@@ -1,7 +1,7 @@
 /** What the addresses under `/api/admin` have in common: how a body is read, a problem is told, and a change is noted. */
 import type { Context } from 'hono';
 import * as z from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { audit } from '../../store/audit.ts';

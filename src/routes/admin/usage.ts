@@ -4,7 +4,7 @@
  */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { readTokenRecords, reportUsage, type TokenProblem, USAGE_GROUPS } from '../../store/usage.ts';

@@ -1,5 +1,5 @@
 /** Changes with an `Idempotency-Key`: each is made once, and a repeat within a day is given the answer that was given then. */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { openDatabase } from '../../store/database.ts';
 import { type ChangeKey, freeKey, keepAnswer, takeKey } from '../../store/people/api-answers.ts';

@@ -1,6 +1,6 @@
 /** `/api/v1/sessions`: the list, a session, its journal, log and patch. */
 import type { Hono } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { sessionPageSchema } from '../../protocol/api.ts';
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
 import type { Entries, Sessions } from '../../protocol/v1/schemas.ts';

@@ -1,6 +1,6 @@
 /** `/api/v1/settings`, and the settings of a workspace. What changes is in the audit log, by whom. */
 import type { Hono } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { SETTINGS, type SettingName } from '../../protocol/settings/deployment.ts';

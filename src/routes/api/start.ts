@@ -2,7 +2,7 @@
 import type { Hono } from 'hono';
 import * as z from 'zod';
 import { issuePrompt } from '../../claude/prompts.ts';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { type IssueFacts, type IssueNow, LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { sendThrough } from '../../linear/api/send.ts';

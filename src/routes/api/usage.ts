@@ -1,6 +1,6 @@
 /** `/api/v1/usage` and that of a workspace: sums of the use of Claude. */
 import type { Hono } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
 import type { UsageView } from '../../protocol/v1/schemas.ts';
 import { openDatabase } from '../../store/database.ts';

@@ -2,7 +2,7 @@
  * What may be kept for sessions to come. It is run or unpacked by others, so it counts only for the branch that they start
  * from, at a commit which the git host itself says to be on that branch.
  */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import type { Fetch } from '../../gateway/forwarding.ts';
 import { isOnBranch } from '../../gateway/git/ancestry.ts';
 import type { Remotes } from '../../gateway/git/remotes.ts';

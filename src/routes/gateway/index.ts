@@ -6,7 +6,7 @@ import { waitUntil } from 'cloudflare:workers';
 import { type Context, Hono } from 'hono';
 
 import { auth as basicAuth } from 'hono/utils/basic-auth';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { forwardToClaude } from '../../gateway/claude/anthropic.ts';
 import { foreignKey } from '../../gateway/claude/refusal.ts';

@@ -1,5 +1,5 @@
 /** `/mcp/:server` of the gateway: the MCP servers of the repository that the calling session works in. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { accountFor, type EgressObserver } from '../../gateway/egress-account.ts';
 import type { Fetch } from '../../gateway/forwarding.ts';
 import { forwardToMcp, type McpTarget } from '../../gateway/mcp.ts';

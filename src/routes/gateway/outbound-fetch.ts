@@ -2,7 +2,7 @@
  * Outbound handlers of the containers: every request on port 80 and 443 that is not for the gateway comes here
  * (developers.cloudflare.com/containers/configuration/outbound-traffic). What passes is in the session's egress log.
  */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { decide, type EgressRules, forwardOut, NOTHING_ALLOWED } from '../../gateway/egress.ts';
 import { accountFor } from '../../gateway/egress-account.ts';
 import type { Fetch } from '../../gateway/forwarding.ts';

@@ -1,5 +1,5 @@
 /** `PUT /patch/:head` of the gateway: what a session's work changes, for people to look at. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
 import { SecretStream, type Wanted } from '../../gateway/secrets/secret-search.ts';
 import { type Claims, guardedBy } from '../../gateway/token.ts';

@@ -1,5 +1,5 @@
 /** Whether the gateway is to be reached over the network at all: containers have a way of their own. */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { openDatabase } from '../../store/database.ts';

@@ -1,7 +1,7 @@
 /** Asks for the state of a session before anything is done for its sandbox, and remembers the answer for a moment. */
 import type { Context } from 'hono';
 import * as z from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { type Ask, type Closed, closedFor, type Standing } from '../../gateway/openings.ts';
 import { type Claims, rightsOf } from '../../gateway/token.ts';
 import { asError } from '../../lib/error.ts';

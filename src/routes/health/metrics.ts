@@ -1,7 +1,8 @@
 /** `GET /metrics` in Prometheus's text and `GET /api/v1/metrics` as JSON, for those who hold METRICS_TOKEN or ADMIN_TOKEN. */
 import { type Context, Hono } from 'hono';
 import { timingSafeEqual } from 'hono/utils/buffer';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
 import { collect } from '../../operations/metrics/collect.ts';
 import { type Family, PROMETHEUS_TYPE, prometheusText } from '../../operations/metrics/families.ts';

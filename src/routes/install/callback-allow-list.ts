@@ -3,7 +3,7 @@
 /**
  * True for an address that one of the patterns allows. A pattern is an address, or an origin, which allows all its paths; `*`
  * stands for one label of the host, or for a part of one: never for a dot.
- * @param patterns as in OAUTH_CALLBACK_ALLOW, checked by config.ts
+ * @param patterns as in OAUTH_CALLBACK_ALLOW, checked by src/config
  */
 export function isAllowedCallback(address: string, patterns: readonly string[]): boolean {
   const url = URL.canParse(address) ? new URL(address) : null;

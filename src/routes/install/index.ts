@@ -1,7 +1,7 @@
 /** `/install`: from nothing to an installed app. Builds Linear's prefilled form, tells which values to copy where, checks them. */
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
 import { checkCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';

@@ -2,7 +2,7 @@
  * The link to Linear's form for a new application, filled in (https://linear.app/developers/oauth-app-manifests). A manifest
  * holds no scopes and no secrets: scopes are asked for at /oauth/authorize, secrets are copied back by hand.
  */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 
 /** Events that Cyrus acts on. `OAuthAuthorization` also tells that the app was removed. */
 const RESOURCE_TYPES = ['AgentSessionEvent', 'AppUserNotification', 'PermissionChange', 'OAuthAuthorization', 'Issue'];

@@ -3,7 +3,8 @@
  * what Linear sends back; whatever is not as it should be gets a page that helps, and changes nothing.
  */
 import { type Context, Hono } from 'hono';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { completeInstallation } from '../../linear/tokens/installation.ts';
 import {

@@ -4,7 +4,7 @@
  */
 import type { Context } from 'hono';
 import { getSignedCookie, setSignedCookie } from 'hono/cookie';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { deriveSecret } from '../../store/encryption.ts';
 import { STATE_LIFE_MS } from '../../store/oauth-states.ts';

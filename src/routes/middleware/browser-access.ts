@@ -6,7 +6,8 @@
 import type { MiddlewareHandler, Next } from 'hono';
 import { getSignedCookie, setSignedCookie } from 'hono/cookie';
 import { auth as basicAuth } from 'hono/utils/basic-auth';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { isLoopback } from '../../lib/loopback.ts';
 import { log } from '../../observability/log.ts';
 import { nameless } from '../../people/person.ts';

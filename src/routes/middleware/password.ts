@@ -1,7 +1,7 @@
 /** ACCESS_PASSWORD in a request, as HTTP basic authentication. */
 import { auth as basicAuth } from 'hono/utils/basic-auth';
 import { timingSafeEqual } from 'hono/utils/buffer';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import type { PeopleContext } from './needs.ts';

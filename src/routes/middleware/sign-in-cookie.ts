@@ -1,7 +1,7 @@
 /** The cookie of a person who is signed in: a random token for this host alone, which no script reads. */
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 
 const COOKIE = 'cyrus_session';
 /** What `signIn` makes: 32 bytes, base64url. */

@@ -1,5 +1,5 @@
 /** How often an address may try to sign in: what is refused is counted, and after too much of it nothing of that address is looked at for a while. */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';

@@ -1,6 +1,6 @@
 /** People who signed in with Linear, or by Cloudflare Access. Closed if nothing says who it is. */
 import type { Next } from 'hono';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { log } from '../../observability/log.ts';
 import { ACCESS_HEADER, readAssertion } from '../../people/access-assertion.ts';
 import { installer } from '../../people/person.ts';

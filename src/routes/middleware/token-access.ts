@@ -1,6 +1,6 @@
 /** Programs that act for a person by a token of theirs, `Authorization: Bearer cyrus_pat_…`. How much each may ask is limited. */
 import type { MiddlewareHandler } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
 import { callerOf } from '../../people/api-tokens.ts';
 import type { ApiError } from '../../protocol/api.ts';

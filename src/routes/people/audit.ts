@@ -1,7 +1,7 @@
 /** `/api/audit`: who did what. Admins of a workspace read what concerns it, owners of the deployment everything. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';

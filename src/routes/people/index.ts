@@ -1,7 +1,7 @@
 /** `/api/me`: who is signed in, in which browsers, signing out, and the tokens by which programs act for the person. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
 import { MOST_TOKENS, makeToken, revokeToken, tokensOf } from '../../people/api-tokens.ts';
 import type { People } from '../../people/present-person.ts';

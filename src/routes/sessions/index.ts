@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { followUpPrompt } from '../../claude/prompts.ts';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { mayDo } from '../../people/rights.ts';
 import {
   type ApiError,

@@ -1,5 +1,5 @@
 /** What people ask of a session by a request: who they are to it, how it is taken in, and the note in the audit log. */
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { membershipIn } from '../../people/person.ts';

@@ -1,6 +1,7 @@
 /** The last steps of signing in with Linear: from a code to a cookie. The person's token is revoked as soon as it was read with. */
 import * as z from 'zod';
-import { type Config, readConfig } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { sendWith } from '../../linear/api/send.ts';
 import { type Credentials, exchangeCode, type Grant, revokeToken } from '../../linear/tokens/oauth.ts';

@@ -1,6 +1,6 @@
 /** `/sign-in` and `/oauth/sign-in`: people sign in with Linear. Open to everyone; what comes back from Linear is believed by its state. */
 import { Hono, type MiddlewareHandler } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { challengeOf, credentialsOf, newVerifier } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';

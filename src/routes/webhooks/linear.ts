@@ -1,6 +1,6 @@
 /** `POST /webhooks/linear`: answered 200 only after the issue session has committed the delivery. */
 import { type Context, Hono } from 'hono';
-import { readConfig } from '../../config.ts';
+import { readConfig } from '../../config/read-config.ts';
 import { LinearClient } from '../../linear/api/client.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import { originOf, sourceOfPrompt } from '../../linear/webhooks/mention.ts';

@@ -1,5 +1,5 @@
 /** What carrying out effects needs of the object around it. */
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { LinearClient } from '../../linear/api/client.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import type { CheckpointManifest } from '../../protocol/checkpoint.ts';

@@ -2,7 +2,7 @@
 import { mcpAccess } from '../../../claude/mcp-access.ts';
 import { systemPrompt } from '../../../claude/prompts.ts';
 import { assign, onlyLooks } from '../../../claude/roles.ts';
-import type { Config } from '../../../config.ts';
+import type { Config } from '../../../config/config.ts';
 import { RIGHTS } from '../../../gateway/openings.ts';
 import { decoyOf } from '../../../gateway/secrets/decoy.ts';
 import { mintToken } from '../../../gateway/token.ts';

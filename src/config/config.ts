@@ -1,0 +1,87 @@
+/** The configuration as the rest of the Worker sees it. */
+import type { ClaudeAllowance } from '../claude-quota/api-allow-list.ts';
+import type { ClaudeLimits } from '../claude-quota/claude-settings.ts';
+import type { ClaudeCredential } from '../protocol/sandbox.ts';
+import type { Retention } from '../protocol/settings/retention.ts';
+import type { SignIn } from '../protocol/settings/sign-in.ts';
+
+/** Cyrus as an OAuth application of Linear. Id and secret are null until someone created it, see the page /install. */
+export interface LinearApp {
+  clientId: string | null;
+  clientSecret: string | null;
+  authorizeUrl: string;
+  tokenUrl: string;
+  revokeUrl: string;
+  /** Tokens of the one workspace that owns the application are fetched without anybody's consent. */
+  clientCredentials: boolean;
+  /** Where a browser may be sent after an installation: patterns, see `isAllowedCallback`. */
+  callbackAllow: readonly string[];
+}
+
+/** How Claude is paid for, with the credential that goes into every request. */
+export type ClaudeAccess = { mode: ClaudeCredential; secret: string };
+
+/** Where people are told that something is wrong; null: not there. */
+export interface AlertChannels {
+  slack: { url: string } | null;
+  pagerduty: { url: string; key: string } | null;
+  webhook: { url: string; secret: string } | null;
+}
+
+export interface Config {
+  environment: 'production' | 'local';
+  /** Address under which people and sandboxes reach this Worker; null: the address of the request at hand. */
+  publicUrl: string | null;
+  /** Author of commits, where the deployment sets one. */
+  commitAuthor: { name: string; email: string } | null;
+  linear: {
+    apiUrl: string;
+    /** Address under which Linear keeps the files of issues: the only one a workspace's token is shown to but the API. */
+    uploadsUrl: string;
+    /** Linear's own MCP server, which takes the token as well (linear.app/docs/mcp). */
+    mcpUrl: string;
+    webhookSecret: string;
+    webhookMaxAgeMs: number;
+    app: LinearApp;
+  };
+  /** Bytes that a session may store in an hour. */
+  sessionBytesAnHour: number;
+  /** How long things are kept. */
+  retention: Retention;
+  /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
+  claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
+  /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
+  github: { apiUrl: string; app: { id: string; privateKey: string } | null };
+  /** How much Claude may be used, and by which tokens. */
+  limits: ClaudeLimits;
+  sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };
+  /** 32 bytes, base64; keys for single purposes are derived from it. */
+  encryptionKey: string;
+  /** The key before: what was encrypted with it is still read. Null: there is none. */
+  oldEncryptionKey: string | null;
+  /** Where traces of turns go; null: nowhere. */
+  otlp: { url: string; headers: Record<string, string> } | null;
+  adminToken: string;
+  metricsToken: string | null;
+  accessPassword: string;
+  /** `heartbeatUrl`: is asked while everything is as it should be; what hears nothing from it tells people. */
+  alerts: AlertChannels & { heartbeatUrl: string | null };
+  /** How people sign in to the pages. */
+  signIn: SignIn;
+  /** Who sees and may do everything: Linear ids of people or, with Cloudflare Access, emails; in small letters. */
+  owners: readonly string[];
+  /** Variables that are set and change nothing, each as a sentence for the operator. */
+  ignored: readonly string[];
+  /** No turn begins; what runs is finished, and people are answered. */
+  paused: boolean;
+}
+
+/** The configuration is wrong. `problems` has one line for each wrong value, naming it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: string[];
+  constructor(problems: string[]) {
+    super(`Cyrus is not configured: ${problems.join('; ')}`);
+    this.problems = problems;
+  }
+}
