@@ -1,6 +1,6 @@
 /**
  * The sandbox server: where git and the Claude CLI run. One and the same behind a Cloudflare Container, on a VPS and as
- * the local process of `npm start`. The protocol is src/protocol/sandbox.ts.
+ * the local process of `npm start`. The protocol is src/protocol/sandbox/.
  *
  *     node container/server.ts        settings by environment, see config.ts
  */
@@ -11,7 +11,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isLoopback } from '../src/lib/loopback.ts';
-import { sandboxCommandSchema, startSessionSchema } from '../src/protocol/sandbox.ts';
+import { sandboxCommandSchema } from '../src/protocol/sandbox/commands.ts';
+import { startSessionSchema } from '../src/protocol/sandbox/start.ts';
 import { protocolMismatch, protocolSchema, SANDBOX_PROTOCOL } from '../src/protocol/version.ts';
 import { claudeVersion } from './claude/claude-command.ts';
 import { elapsedMs, steadyNow } from './clock.ts';

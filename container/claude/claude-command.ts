@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SANDBOX_TOOLS, type StartSession } from '../../src/protocol/sandbox.ts';
+import { SANDBOX_TOOLS, type StartSession } from '../../src/protocol/sandbox/start.ts';
 import { rename } from '../files/inside.ts';
 import { type GitRemote, gitEnvironmentForClaude } from '../git/git.ts';
 import type { SessionPaths } from '../paths.ts';

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { Mutex } from '../../src/lib/mutex.ts';
 import { settledWithin } from '../../src/lib/timeout.ts';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
-import type { Decision, SandboxCommand } from '../../src/protocol/sandbox.ts';
+import type { Decision, SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
 import { after, elapsedMs, pause, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';
 import { killSessionProcesses } from '../process/process-group.ts';

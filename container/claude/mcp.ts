@@ -3,7 +3,7 @@
  * servers are loaded (`--strict-mcp-config`). Measured with CLI 2.1.330.
  */
 import { writeFile } from 'node:fs/promises';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import {
   judgeMcpCall,
   type McpRules,

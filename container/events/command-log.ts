@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
-import { type SandboxCommand, sandboxCommandSchema } from '../../src/protocol/sandbox.ts';
+import { type SandboxCommand, sandboxCommandSchema } from '../../src/protocol/sandbox/commands.ts';
 
 export type Prompt = Extract<SandboxCommand, { type: 'prompt' }>;
 

@@ -12,7 +12,7 @@ import {
   MAX_BATCH_EVENTS,
   supersededAnswerSchema,
   UNWATCHED_FLUSH_MS,
-} from '../../src/protocol/sandbox.ts';
+} from '../../src/protocol/sandbox/batches.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { after, pause, steadyNow } from '../clock.ts';
 import { log } from '../log.ts';

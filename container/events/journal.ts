@@ -11,7 +11,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, truncate, unlink } fro
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { log } from '../log.ts';
 
 const SEGMENT_BYTES = 4 * 1024 * 1024;

@@ -1,5 +1,5 @@
 /** Why a session cannot begin, as text for users. */
-import type { SandboxStep } from '../../src/protocol/sandbox.ts';
+import type { SandboxStep } from '../../src/protocol/sandbox/events.ts';
 
 /** Preparations ended here: `message` and `hint` are for people. */
 export class PreparationError extends Error {

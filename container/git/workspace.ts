@@ -4,7 +4,8 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SandboxStep, StartSession } from '../../src/protocol/sandbox.ts';
+import type { SandboxStep } from '../../src/protocol/sandbox/events.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { elapsedMs, steadyNow } from '../clock.ts';
 import { rename, rm } from '../files/inside.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';

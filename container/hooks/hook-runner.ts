@@ -1,7 +1,7 @@
 /** Runs the repository's commit hooks for a commit that the server makes: as Claude's own git would, with a time limit. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';
 import { gitEnvironmentForClaude } from '../git/git.ts';
 import { remoteOf } from '../git/workspace.ts';

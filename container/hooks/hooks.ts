@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 
 /** Programs that run a repository's hooks are told by these not to. */
 export const HOOKS_OFF: Record<string, string> = { HUSKY: '0', LEFTHOOK: '0', SKIP_SIMPLE_GIT_HOOKS: '1' };

@@ -1,6 +1,6 @@
 /** The environment of what runs inside a session. Nothing of the server's own environment but PATH gets in. */
 import { join } from 'node:path';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { HOOKS_OFF } from '../hooks/hooks.ts';
 import type { SessionPaths } from '../paths.ts';
 import { trustVariables } from './certificates.ts';

@@ -6,7 +6,7 @@ import { createWriteStream, openAsBlob } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
 import { type HeldPush, MAX_HELD_DIFF } from '../../src/protocol/held-push.ts';
-import type { ChangedFile, Commit } from '../../src/protocol/sandbox.ts';
+import type { ChangedFile, Commit } from '../../src/protocol/sandbox/events.ts';
 import { pause, steadyNow } from '../clock.ts';
 import { readText, rm } from '../files/inside.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';

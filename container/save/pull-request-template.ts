@@ -3,7 +3,7 @@
  * `docs`, or the only file of a folder of that name (docs.github.com/…/creating-a-pull-request-template-for-your-repository). As on
  * the base branch.
  */
-import { MAX_PULL_REQUEST_TEMPLATE } from '../../src/protocol/sandbox.ts';
+import { MAX_PULL_REQUEST_TEMPLATE } from '../../src/protocol/sandbox/events.ts';
 import { GitError, type GitOptions, git } from '../git/git.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 

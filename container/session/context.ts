@@ -1,6 +1,7 @@
 /** What the parts of a life share: its files, its settings, and the way to report. */
 import { join } from 'node:path';
-import type { SandboxEventBody, StartSession } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import type { SandboxConfig } from '../config.ts';
 import type { CommandLog } from '../events/command-log.ts';
 import type { EventJournal } from '../events/journal.ts';

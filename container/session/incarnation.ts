@@ -5,7 +5,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { settledWithin } from '../../src/lib/timeout.ts';
-import type { SandboxCommand, SandboxStatus, StartSession } from '../../src/protocol/sandbox.ts';
+import type { SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
+import type { SandboxStatus, StartSession } from '../../src/protocol/sandbox/start.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { Checkpoints } from '../checkpoints/checkpoints.ts';
 import { repairRepository } from '../checkpoints/repair.ts';

@@ -2,7 +2,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../src/lib/error.ts';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { branchAlternatives, inTheWay } from '../../src/protocol/settings/branch-names.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from '../checkpoints/restore.ts';
 import { hasConversation } from '../claude/claude-command.ts';

@@ -1,7 +1,7 @@
 /** What a session must know after a restart of the server, in `session.json` (mode 0600); the session token is sealed in it. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { startSessionSchema } from '../../src/protocol/sandbox.ts';
+import { startSessionSchema } from '../../src/protocol/sandbox/start.ts';
 import { openToken, sealToken } from '../gateway/sealed-token.ts';
 import type { SessionPaths } from '../paths.ts';
 

@@ -1,6 +1,6 @@
 /** What labels make of Claude: the role, the model, the tools (pure). */
 
-import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox.ts';
+import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox/start.ts';
 import type { RepositorySettings, Role } from '../protocol/settings/repository.ts';
 import { type RoleTools, toolAccess } from './tool-access.ts';
 

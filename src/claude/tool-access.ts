@@ -1,6 +1,6 @@
 /** Which tools Claude is offered, and which of them are used without asking people (pure). */
 
-import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox.ts';
+import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox/start.ts';
 import type { RepositorySettings, ToolChoice } from '../protocol/settings/repository.ts';
 
 /** `tools`: what is offered (`--tools`); `permissions`: what of it is asked for first. */

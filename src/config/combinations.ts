@@ -4,7 +4,7 @@
  */
 import { type ClaudeToken, subscriptionTokens } from '../claude-quota/claude-settings.ts';
 import { isLoopback } from '../lib/loopback.ts';
-import type { ClaudeCredential } from '../protocol/sandbox.ts';
+import type { ClaudeCredential } from '../protocol/sandbox/start.ts';
 import type { ClaudeAccess, Config } from './config.ts';
 import type { Variables } from './variables.ts';
 

@@ -1,7 +1,7 @@
 /** The configuration as the rest of the Worker sees it. */
 import type { ClaudeAllowance } from '../claude-quota/api-allow-list.ts';
 import type { ClaudeLimits } from '../claude-quota/claude-settings.ts';
-import type { ClaudeCredential } from '../protocol/sandbox.ts';
+import type { ClaudeCredential } from '../protocol/sandbox/start.ts';
 import type { Retention } from '../protocol/settings/retention.ts';
 import type { SignIn } from '../protocol/settings/sign-in.ts';
 

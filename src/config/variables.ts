@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { readAllowance } from '../claude-quota/api-allow-list.ts';
 import { claudeLimitVariables } from '../claude-quota/claude-settings.ts';
-import { claudeCredentialSchema } from '../protocol/sandbox.ts';
+import { claudeCredentialSchema } from '../protocol/sandbox/start.ts';
 import { retentionVariables } from '../protocol/settings/retention.ts';
 import { signInVariables } from '../protocol/settings/sign-in.ts';
 import { address, callbackList, flag, key, optionalText, secret } from './values.ts';

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { sharedFileSchema } from './files.ts';
-import { backgroundSchema, changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox.ts';
+import { backgroundSchema, changedFileSchema, commitSchema, sandboxStepSchema } from './sandbox/events.ts';
 
 const time = z.number().int().nonnegative();
 

@@ -2,7 +2,8 @@
 
 import { messageOf } from '../lib/error.ts';
 import type { GivenFile } from '../protocol/files.ts';
-import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+import type { SandboxCommand } from '../protocol/sandbox/commands.ts';
+import type { SandboxStatus, StartSession } from '../protocol/sandbox/start.ts';
 import type { Egress } from '../protocol/settings/egress.ts';
 import type { InstanceSize } from '../protocol/settings/placement.ts';
 import { isKnown, listFiles, putFile, type SandboxFetch, sendCommand, startSession } from './http.ts';

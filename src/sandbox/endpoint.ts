@@ -1,7 +1,8 @@
 /** A sandbox server at an address: a VPS, a build machine, or the local process that `npm start` runs. */
 import { withTimeout } from '../lib/timeout.ts';
 import type { GivenFile } from '../protocol/files.ts';
-import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+import type { SandboxCommand } from '../protocol/sandbox/commands.ts';
+import type { SandboxStatus, StartSession } from '../protocol/sandbox/start.ts';
 import {
   bodyType,
   isKnown,

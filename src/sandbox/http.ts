@@ -2,13 +2,9 @@
 import type * as z from 'zod';
 import { messageOf } from '../lib/error.ts';
 import { type GivenFile, givenFileSchema, givenFilesSchema } from '../protocol/files.ts';
-import {
-  refusalSchema,
-  type SandboxCommand,
-  type SandboxStatus,
-  type StartSession,
-  sandboxStatusSchema,
-} from '../protocol/sandbox.ts';
+import { refusalSchema } from '../protocol/sandbox/batches.ts';
+import type { SandboxCommand } from '../protocol/sandbox/commands.ts';
+import { type SandboxStatus, type StartSession, sandboxStatusSchema } from '../protocol/sandbox/start.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../protocol/version.ts';
 import { SandboxError, SandboxLostError } from './sandbox.ts';
 

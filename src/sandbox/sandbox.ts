@@ -1,6 +1,7 @@
 /** The one interface to a sandbox, whatever it runs on. Everything is idempotent: a repeat changes nothing. */
 import type { GivenFile } from '../protocol/files.ts';
-import type { SandboxCommand, SandboxStatus, StartSession } from '../protocol/sandbox.ts';
+import type { SandboxCommand } from '../protocol/sandbox/commands.ts';
+import type { SandboxStatus, StartSession } from '../protocol/sandbox/start.ts';
 
 export interface Sandbox {
   /** Whether nobody tells when it ends, so that it has to be asked whether it is there. */

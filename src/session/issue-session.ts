@@ -9,7 +9,7 @@ import type { FoundEntries } from '../protocol/api.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { HeldPush } from '../protocol/held-push.ts';
-import type { EventBatch } from '../protocol/sandbox.ts';
+import type { EventBatch } from '../protocol/sandbox/batches.ts';
 import { ByteCount } from './inbound/byte-count.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { tellRefusal } from './inbound/refuse-delivery.ts';

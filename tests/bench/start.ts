@@ -28,7 +28,7 @@ import type { SeedCommit } from '../../dev/git/seed.ts';
 import { startLinearSimulator } from '../../dev/linear/simulator.ts';
 import { type Child, plainEnvironment, startProcess, waitFor } from '../../dev/processes.ts';
 import { PROJECT } from '../../dev/settings.ts';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { ADMIN_TOKEN, WEBHOOK_SECRET } from './cyrus.ts';
 import { type Bar, conclude, median, round } from './figures.ts';
 import { startWorker } from './miniflare.ts';

@@ -6,15 +6,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
-import {
-  eventBatchAnswerSchema,
-  HEARTBEAT_MS,
-  type SandboxCommand,
-  type SandboxEvent,
-  type SandboxEventBody,
-  type SandboxStatus,
-  type StartSession,
-} from '../../src/protocol/sandbox.ts';
+import { eventBatchAnswerSchema, HEARTBEAT_MS } from '../../src/protocol/sandbox/batches.ts';
+import type { SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
+import type { SandboxEvent, SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
+import type { SandboxStatus, StartSession } from '../../src/protocol/sandbox/start.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import type { Random } from '../unit/support/random.ts';
 import * as claude from './claude-lines.ts';

@@ -1,7 +1,8 @@
 /** The endpoint behind which every session finds its sandbox. It fails now and then, and sometimes loses its disk. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { sandboxCommandSchema, startSessionSchema } from '../../src/protocol/sandbox.ts';
+import { sandboxCommandSchema } from '../../src/protocol/sandbox/commands.ts';
+import { startSessionSchema } from '../../src/protocol/sandbox/start.ts';
 import type { Random } from '../unit/support/random.ts';
 import type { RunClock } from './run-clock.ts';
 import { ScriptedLife } from './scripted-life.ts';

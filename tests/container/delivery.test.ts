@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { HEARTBEAT_MS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/protocol/sandbox.ts';
+import { HEARTBEAT_MS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/protocol/sandbox/batches.ts';
 import {
   eventually,
   processesOf,

@@ -10,7 +10,8 @@ import { forwardToLfs } from '../../src/gateway/git/lfs.ts';
 import { submoduleAddress } from '../../src/gateway/git/submodules.ts';
 import { SecretSearch } from '../../src/gateway/secrets/secret-search.ts';
 import { type CheckpointManifest, checkpointManifestSchema } from '../../src/protocol/checkpoint.ts';
-import { type EventBatch, eventBatchSchema, type SandboxEvent } from '../../src/protocol/sandbox.ts';
+import { type EventBatch, eventBatchSchema } from '../../src/protocol/sandbox/batches.ts';
+import type { SandboxEvent } from '../../src/protocol/sandbox/events.ts';
 
 export interface GatewayStandIn {
   url: string;

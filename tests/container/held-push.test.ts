@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../src/protocol/held-push.ts';
-import type { Decision } from '../../src/protocol/sandbox.ts';
+import type { Decision } from '../../src/protocol/sandbox/commands.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 
 let stage: Stage;

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { planMarker } from '../../dev/claude/scripts.ts';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { type DeepPartial, eventually, processesOf, type Stage, type StageOptions, setStage } from './stage.ts';
 import { testClock } from './test-clock.ts';
 

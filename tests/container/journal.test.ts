@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EventJournal } from '../../container/events/journal.ts';
-import { type SandboxEvent, sandboxEventSchema } from '../../src/protocol/sandbox.ts';
+import { type SandboxEvent, sandboxEventSchema } from '../../src/protocol/sandbox/events.ts';
 
 let dir: string;
 let journal: EventJournal;

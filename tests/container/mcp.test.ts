@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { use } from '../../dev/claude/script.ts';
 import { scripts } from '../../dev/claude/scripts.ts';
-import type { StartSession } from '../../src/protocol/sandbox.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import type { McpRules, SandboxMcpServer } from '../../src/protocol/settings/mcp.ts';
 import { type HttpMcpServer, startHttpMcpServer } from './http-mcp-server.ts';
 import { eventually, type Stage, setStage } from './stage.ts';

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { use } from '../../dev/claude/script.ts';
 import { scripts } from '../../dev/claude/scripts.ts';
 import { assign } from '../../src/claude/roles.ts';
-import type { Decision, StartSession } from '../../src/protocol/sandbox.ts';
+import type { Decision } from '../../src/protocol/sandbox/commands.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 

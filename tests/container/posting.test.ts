@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { EventPoster } from '../../container/events/event-poster.ts';
 import { EventJournal } from '../../container/events/journal.ts';
-import { type EventBatch, eventBatchSchema } from '../../src/protocol/sandbox.ts';
+import { type EventBatch, eventBatchSchema } from '../../src/protocol/sandbox/batches.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { eventually, type Stage, setStage } from './stage.ts';
 

@@ -17,13 +17,9 @@ import { scripts } from '../../dev/claude/scripts.ts';
 import { type GitHost, startGitHost } from '../../dev/git/git-host.ts';
 import { SAMPLE_REPOSITORY, sampleRepository } from '../../dev/git/sample-repository.ts';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
-import {
-  type SandboxCommand,
-  type SandboxEvent,
-  type SandboxStatus,
-  type StartSession,
-  sandboxStatusSchema,
-} from '../../src/protocol/sandbox.ts';
+import type { SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
+import type { SandboxEvent } from '../../src/protocol/sandbox/events.ts';
+import { type SandboxStatus, type StartSession, sandboxStatusSchema } from '../../src/protocol/sandbox/start.ts';
 import { type GatewayStandIn, startGatewayStandIn } from './gateway-stand-in.ts';
 import { testClock } from './test-clock.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { viewOf } from '../../src/session/viewers/session-view.ts';
 import { crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readEventBatch } from '../../src/protocol/sandbox.ts';
+import { readEventBatch } from '../../src/protocol/sandbox/batches.ts';
 import { init, SessionPlay } from './support/session-play.ts';
 
 const bootId = '6a3f1c22-0000-4000-8000-000000000001';

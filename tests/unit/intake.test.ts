@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readEventBatch, type SandboxEvent } from '../../src/protocol/sandbox.ts';
+import { readEventBatch } from '../../src/protocol/sandbox/batches.ts';
+import type { SandboxEvent } from '../../src/protocol/sandbox/events.ts';
 import { type Intake, intakeAt, refusalOfIntake, withEnd } from '../../src/session/lifecycle/intake.ts';
 import { plausibleTime } from '../../src/session/lifecycle/model/clock-time.ts';
 import { reduce } from '../../src/session/lifecycle/reduce.ts';

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { EventBatch, SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../src/protocol/sandbox/batches.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { EffectResult } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { laneOf } from '../../src/session/lifecycle/effects/index.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { histories, written } from '../histories.ts';

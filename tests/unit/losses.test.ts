@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { crashed, init, line, result, SessionPlay, saved, text } from './support/session-play.ts';
 

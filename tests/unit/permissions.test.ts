@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { withoutDisguise } from '../../src/protocol/text/visible-text.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { readAnswer, readPermission } from '../../src/session/lifecycle/questions/permissions.ts';

@@ -1,12 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  eventBatchAnswerSchema,
-  eventBatchSchema,
-  sandboxCommandSchema,
-  sandboxStatusSchema,
-  startSessionSchema,
-} from '../../src/protocol/sandbox.ts';
+import { eventBatchAnswerSchema, eventBatchSchema } from '../../src/protocol/sandbox/batches.ts';
+import { sandboxCommandSchema } from '../../src/protocol/sandbox/commands.ts';
+import { sandboxStatusSchema, startSessionSchema } from '../../src/protocol/sandbox/start.ts';
 import { PAGE_PROTOCOL, protocolMismatch, SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { sendCommand, startSession } from '../../src/sandbox/http.ts';
 import { SandboxError } from '../../src/sandbox/sandbox.ts';

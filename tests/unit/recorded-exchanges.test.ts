@@ -1,13 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import {
-  eventBatchAnswerSchema,
-  readEventBatch,
-  sandboxCommandSchema,
-  sandboxStatusSchema,
-  startSessionSchema,
-} from '../../src/protocol/sandbox.ts';
+import { eventBatchAnswerSchema, readEventBatch } from '../../src/protocol/sandbox/batches.ts';
+import { sandboxCommandSchema } from '../../src/protocol/sandbox/commands.ts';
+import { sandboxStatusSchema, startSessionSchema } from '../../src/protocol/sandbox/start.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { currentTurn } from '../../src/session/lifecycle/model/phases.ts';
 import { decodeFrame } from '../../src/web/live/decode.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EventBatch } from '../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../src/protocol/sandbox/batches.ts';
 import { init, result, SessionPlay, saved } from './support/session-play.ts';
 
 /** A session at work, and what its journal says the sandbox noticed. */

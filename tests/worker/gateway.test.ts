@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Fetch } from '../../src/gateway/forwarding.ts';
 import type { Standing } from '../../src/gateway/openings.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
-import type { EventBatch } from '../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../src/protocol/sandbox/batches.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { gatewayApp, gatewayForContainers } from '../../src/routes/gateway/index.ts';

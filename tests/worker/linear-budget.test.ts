@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { upsertRepository } from '../../src/store/workspaces/repositories.ts';

@@ -2,7 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CheckpointManifest } from '../../src/protocol/checkpoint.ts';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { init, line, permission } from '../unit/support/session-play.ts';
 import { created, issueUpdate, newThread, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';

@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { HELD_PUSH_TOOL } from '../../src/protocol/held-push.ts';
-import type { SandboxCommand } from '../../src/protocol/sandbox.ts';
+import type { SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { PERMISSION_LIMIT_MS } from '../../src/session/lifecycle/model/deadlines.ts';
 import { openDatabase } from '../../src/store/database.ts';

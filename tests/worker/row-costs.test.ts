@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Pending } from '../../src/kernel/effect-rules.ts';
 import { Outbox } from '../../src/kernel/outbox.ts';
-import type { SandboxEventBody } from '../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import type { SessionEvent } from '../../src/session/lifecycle/model/events.ts';
 import type { SessionState } from '../../src/session/lifecycle/model/state.ts';

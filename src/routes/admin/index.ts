@@ -8,7 +8,7 @@ import { isLoopback } from '../../lib/loopback.ts';
 import { mergePatch } from '../../lib/merge-patch.ts';
 import { log } from '../../observability/log.ts';
 import { repositoryChangeSchema, repositoryInputSchema } from '../../protocol/api.ts';
-import { startSessionSchema } from '../../protocol/sandbox.ts';
+import { startSessionSchema } from '../../protocol/sandbox/start.ts';
 import { openDatabase } from '../../store/database.ts';
 import { settledConfig } from '../../store/settings.ts';
 import {

@@ -9,7 +9,7 @@ import type { Remotes } from '../../gateway/git/remotes.ts';
 import type { Standing } from '../../gateway/openings.ts';
 import type { Claims } from '../../gateway/token.ts';
 import { sha256 } from '../../lib/hex.ts';
-import type { Refusal } from '../../protocol/sandbox.ts';
+import type { Refusal } from '../../protocol/sandbox/batches.ts';
 
 /** Who wants something kept, and by what that is judged. */
 export interface CacheGround {

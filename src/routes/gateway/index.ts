@@ -28,7 +28,7 @@ import { fromBase64Url } from '../../lib/base64url.ts';
 import { knowIssue, log } from '../../observability/log.ts';
 import { MAX_SHARED_BYTES } from '../../protocol/files.ts';
 import type { HeldPush } from '../../protocol/held-push.ts';
-import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox.ts';
+import { type EventBatchAnswer, type Refusal, readEventBatch } from '../../protocol/sandbox/batches.ts';
 import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
 import { settledConfig } from '../../store/settings.ts';

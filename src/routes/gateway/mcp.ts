@@ -6,7 +6,7 @@ import { forwardToMcp, type McpTarget } from '../../gateway/mcp.ts';
 import { guardOf } from '../../gateway/secrets/guarded-secrets.ts';
 import { type Claims, guardedBy, rightsOf } from '../../gateway/token.ts';
 import { log } from '../../observability/log.ts';
-import type { Refusal } from '../../protocol/sandbox.ts';
+import type { Refusal } from '../../protocol/sandbox/batches.ts';
 import { matchesTool } from '../../protocol/settings/mcp.ts';
 import { cleanText } from '../../protocol/text/clean-text.ts';
 import { linkedImages } from '../../protocol/text/foreign-images.ts';

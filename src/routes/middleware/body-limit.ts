@@ -1,7 +1,7 @@
 /** The bound of a body that is read whole. A body that breaks off, or is not encoded as HTTP has it, is the sender's fault. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit as limit } from 'hono/body-limit';
-import type { Refusal } from '../../protocol/sandbox.ts';
+import type { Refusal } from '../../protocol/sandbox/batches.ts';
 
 /** Told to the sender of a body that could not be read. */
 export const BROKEN_BODY: Refusal = {

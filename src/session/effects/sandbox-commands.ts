@@ -4,7 +4,7 @@
  */
 import { findUploads } from '../../linear/uploads.ts';
 import { log } from '../../observability/log.ts';
-import type { SandboxCommand } from '../../protocol/sandbox.ts';
+import type { SandboxCommand } from '../../protocol/sandbox/commands.ts';
 import { toClaude } from '../../protocol/text/clean-text.ts';
 import { sandboxFor } from '../../sandbox/choose.ts';
 import { type Sandbox, SandboxLostError } from '../../sandbox/sandbox.ts';

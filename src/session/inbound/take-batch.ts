@@ -3,7 +3,7 @@ import { closedFor, type Standing } from '../../gateway/openings.ts';
 import { asError } from '../../lib/error.ts';
 import type { LogEvent, LogFields } from '../../observability/log.ts';
 import type { CheckpointManifest } from '../../protocol/checkpoint.ts';
-import { asUnreadable, type EventBatch } from '../../protocol/sandbox.ts';
+import { asUnreadable, type EventBatch } from '../../protocol/sandbox/batches.ts';
 import { plausibleTime } from '../lifecycle/model/clock-time.ts';
 import { isSilenceTrouble } from '../lifecycle/model/deadlines.ts';
 import { fence } from '../lifecycle/reduce.ts';

@@ -2,7 +2,7 @@
  * How much a session may bring in within an hour, counted over all of its sandboxes (pure): what its events add to the journal, and
  * what is stored for it (patches, checkpoints, entries of caches, shared files). Hours are those of the clock, in UTC.
  */
-import type { SandboxEvent } from '../../protocol/sandbox.ts';
+import type { SandboxEvent } from '../../protocol/sandbox/events.ts';
 
 /** Bytes of one hour. `hour`: since the epoch. */
 export interface Intake {

@@ -2,7 +2,7 @@
 import { promptsRead } from '../../claude/reading.ts';
 import { endStream, readLine } from '../../claude/stream.ts';
 import type { JournalBody } from '../../protocol/journal.ts';
-import type { SandboxEvent, SandboxStep } from '../../protocol/sandbox.ts';
+import type { SandboxEvent, SandboxStep } from '../../protocol/sandbox/events.ts';
 import { branchAlternatives } from '../../protocol/settings/branch-names.ts';
 import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from './intake.ts';
 import { byPhase, onlyIn } from './model/by-phase.ts';

@@ -1,4 +1,4 @@
-import type { SandboxStep } from '../../protocol/sandbox.ts';
+import type { SandboxStep } from '../../protocol/sandbox/events.ts';
 import type { Entry, Preparation } from './model.ts';
 
 /** A step of the preparations: begun, and perhaps done. Times in ms. */

@@ -1,6 +1,8 @@
 /** Plays events to the lifecycle with a clock and ids of its own, so that histories read like a story and replay exactly. */
 import { assign } from '../../../src/claude/roles.ts';
-import type { EventBatch, SandboxEventBody, SandboxStatus } from '../../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../../src/protocol/sandbox/batches.ts';
+import type { SandboxEventBody } from '../../../src/protocol/sandbox/events.ts';
+import type { SandboxStatus } from '../../../src/protocol/sandbox/start.ts';
 import { defaultWorkspaceSettings } from '../../../src/protocol/settings/access-rules.ts';
 import { defaultSettings } from '../../../src/protocol/settings/repository.ts';
 import type { Withdrawal } from '../../../src/session/lifecycle/issue-news.ts';

@@ -1,4 +1,4 @@
-import type { SandboxEventBody } from '../../../src/protocol/sandbox.ts';
+import type { SandboxEventBody } from '../../../src/protocol/sandbox/events.ts';
 import { laneOf } from '../../../src/session/lifecycle/effects/index.ts';
 import type { EffectResult } from '../../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect } from '../../../src/session/lifecycle/model/effects.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import app, { IssueSession as CyrusIssueSession, LinearWorkspace as CyrusLinearWorkspace } from '../../../src/index.ts';
 import { Outbox } from '../../../src/kernel/outbox.ts';
 import type { Call, CallResult } from '../../../src/linear/api/call.ts';
-import type { EventBatch } from '../../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../../src/protocol/sandbox/batches.ts';
 import type { Accepted, Delivery, Ingested } from '../../../src/session/inbound/delivery.ts';
 import { isAwaited } from '../../../src/session/lifecycle/model/effects.ts';
 import { StateStore } from '../../../src/session/storage/state-store.ts';

@@ -3,7 +3,8 @@
  * Everything that is sent is kept; answers can be made to fail.
  */
 import { vi } from 'vitest';
-import type { SandboxCommand, StartSession } from '../../../src/protocol/sandbox.ts';
+import type { SandboxCommand } from '../../../src/protocol/sandbox/commands.ts';
+import type { StartSession } from '../../../src/protocol/sandbox/start.ts';
 
 export const STREAM_ID = '6a3f1c22-0000-4000-8000-000000000001';
 export const BOOT_ID = '6a3f1c22-0000-4000-8000-000000000002';

@@ -2,7 +2,8 @@
 import { env, exports } from 'cloudflare:workers';
 import type { SessionPage } from '../../../src/protocol/api.ts';
 import type { JournalEntry } from '../../../src/protocol/journal.ts';
-import type { EventBatch, SandboxEventBody } from '../../../src/protocol/sandbox.ts';
+import type { EventBatch } from '../../../src/protocol/sandbox/batches.ts';
+import type { SandboxEventBody } from '../../../src/protocol/sandbox/events.ts';
 import type { ViewerFrame } from '../../../src/protocol/viewer.ts';
 import { openDatabase } from '../../../src/store/database.ts';
 import { upsertRepository } from '../../../src/store/workspaces/repositories.ts';

@@ -5,7 +5,7 @@ import { current, type Window, type Windows } from '../../../claude-quota/window
 import { claudeAccount } from '../../../gateway/claude/account.ts';
 import { asError } from '../../../lib/error.ts';
 import { log } from '../../../observability/log.ts';
-import type { StartSession } from '../../../protocol/sandbox.ts';
+import type { StartSession } from '../../../protocol/sandbox/start.ts';
 import type { Surroundings } from '../effect-context.ts';
 
 /** How Claude is started for this turn. */

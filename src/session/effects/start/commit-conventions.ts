@@ -1,7 +1,7 @@
 /** How a session's commits are made: what its repository wants, and who asked for this turn. */
 
 import { ownValue } from '../../../lib/own-value.ts';
-import type { StartSession } from '../../../protocol/sandbox.ts';
+import type { StartSession } from '../../../protocol/sandbox/start.ts';
 import { DEFAULT_COMMIT_MESSAGE } from '../../../protocol/settings/commit-settings.ts';
 import type { RepositorySettings, Role } from '../../../protocol/settings/repository.ts';
 import { harmlessLine } from '../../../protocol/text/harmless-text.ts';

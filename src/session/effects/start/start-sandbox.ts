@@ -7,7 +7,7 @@ import { RIGHTS } from '../../../gateway/openings.ts';
 import { decoyOf } from '../../../gateway/secrets/decoy.ts';
 import { mintToken } from '../../../gateway/token.ts';
 import type { IssueFacts, LinearClient } from '../../../linear/api/client.ts';
-import type { StartSession } from '../../../protocol/sandbox.ts';
+import type { StartSession } from '../../../protocol/sandbox/start.ts';
 import {
   type AccessRules,
   accessRulesSchema,

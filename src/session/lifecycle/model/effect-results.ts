@@ -1,7 +1,7 @@
 /** What effects bring back, by kind: the outcome that the lifecycle takes in. Never stored. */
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
-import type { SandboxStatus } from '../../../protocol/sandbox.ts';
+import type { SandboxStatus } from '../../../protocol/sandbox/start.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement } from './directives.ts';

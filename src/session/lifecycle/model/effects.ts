@@ -4,7 +4,7 @@
  * definition, in `../effects/`.
  */
 import type { PlanItem } from '../../../claude/plan.ts';
-import type { Decision } from '../../../protocol/sandbox.ts';
+import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import type { Message } from './messages.ts';
 import type { Urgency } from './post-pacing.ts';
 

@@ -1,6 +1,6 @@
 /** Everything that can happen to an issue session. */
 import type { HeldPush } from '../../../protocol/held-push.ts';
-import type { EventBatch } from '../../../protocol/sandbox.ts';
+import type { EventBatch } from '../../../protocol/sandbox/batches.ts';
 import type { ContextItem } from '../issue-context.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
 import type { WishEdit } from '../start/wish-edits.ts';

@@ -4,7 +4,7 @@
  */
 import type { SharedFile } from '../../../protocol/files.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
-import type { Background } from '../../../protocol/sandbox.ts';
+import type { Background } from '../../../protocol/sandbox/events.ts';
 import type { Verbosity } from '../../../protocol/settings/repository.ts';
 import type { Effect, ThreadChange } from './effects.ts';
 import type { Message } from './messages.ts';

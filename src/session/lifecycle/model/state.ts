@@ -10,7 +10,7 @@ import { ownValue } from '../../../lib/own-value.ts';
 import type { SharedFile } from '../../../protocol/files.ts';
 import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { TurnOutcome, Usage } from '../../../protocol/journal.ts';
-import type { Background } from '../../../protocol/sandbox.ts';
+import type { Background } from '../../../protocol/sandbox/events.ts';
 import type { Intake } from '../intake.ts';
 import type { ContextItem, Said } from '../issue-context.ts';
 import type { ClosedRequest, Request } from '../requests.ts';

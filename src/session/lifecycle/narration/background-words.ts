@@ -1,5 +1,5 @@
 /** Commands that run in the background of Claude's process, as text for people. Pure. */
-import type { Background } from '../../../protocol/sandbox.ts';
+import type { Background } from '../../../protocol/sandbox/events.ts';
 
 /** "5 minutes", "30 seconds". @param ms above 0 */
 function lengthWords(ms: number): string {

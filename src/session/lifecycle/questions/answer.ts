@@ -1,6 +1,6 @@
 /** The course of a permission question: asked in every thread of the turn, decided by people, by time, or by a grant. */
 import { cutText } from '../../../lib/markdown.ts';
-import type { Decision } from '../../../protocol/sandbox.ts';
+import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import { AUTOMATION } from '../model/admission.ts';
 import { byPhase } from '../model/by-phase.ts';
 import type { EffectOf } from '../model/effects.ts';

@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { cutText } from '../../../lib/markdown.ts';
 import { HELD_PUSH_TOOL } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
-import type { Decision } from '../../../protocol/sandbox.ts';
+import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EffectOf } from '../model/effects.ts';
 import {

@@ -7,7 +7,7 @@ import { fingerprint } from '../../../lib/fingerprint.ts';
 import { cutText, fence, inlineCode } from '../../../lib/markdown.ts';
 import { HELD_PUSH_TOOL, type HeldPush, heldPushSchema } from '../../../protocol/held-push.ts';
 import type { JournalBody } from '../../../protocol/journal.ts';
-import type { Decision } from '../../../protocol/sandbox.ts';
+import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import { readMcpToolName } from '../../../protocol/settings/mcp.ts';
 import { linkedImages } from '../../../protocol/text/foreign-images.ts';
 import { withoutDisguise } from '../../../protocol/text/visible-text.ts';

@@ -5,7 +5,7 @@
 
 import { contextPrompt } from '../../../claude/prompts.ts';
 import type { ReaderState } from '../../../claude/stream.ts';
-import type { Background, SandboxEvent } from '../../../protocol/sandbox.ts';
+import type { Background, SandboxEvent } from '../../../protocol/sandbox/events.ts';
 import { addContext } from '../issue-context.ts';
 import type { Step } from '../model/transition.ts';
 import { listCommands, runningWords } from '../narration/background-words.ts';

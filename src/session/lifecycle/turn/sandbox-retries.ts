@@ -3,7 +3,7 @@
  * is replaced by another one that takes up the last checkpoint. Either way the turn goes on, in the same conversation, and
  * Claude is told what is known of its last calls and what is not.
  */
-import type { SandboxEvent } from '../../../protocol/sandbox.ts';
+import type { SandboxEvent } from '../../../protocol/sandbox/events.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { onlyIn } from '../model/by-phase.ts';
 import { clockTime } from '../model/clock-time.ts';

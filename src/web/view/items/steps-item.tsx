@@ -1,5 +1,5 @@
 import { memo } from 'react';
-import type { SandboxStep } from '../../../protocol/sandbox.ts';
+import type { SandboxStep } from '../../../protocol/sandbox/events.ts';
 import type { Entry, Preparation } from '../../outline/model.ts';
 import { stepsOf } from '../../outline/steps.ts';
 import { clock, duration } from '../../text/format.ts';
