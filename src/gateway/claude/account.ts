@@ -4,23 +4,21 @@
  * while D1 is away they are kept here.
  */
 import { DurableObject } from 'cloudflare:workers';
-import * as z from 'zod';
 import { budgetWords, hasBudget, noPriceWords, usedUpBudget } from '../../claude-quota/budget.ts';
 import { costOf, expectedCost, hasPrice } from '../../claude-quota/prices.ts';
-import { type Choice, chooseToken, type TokenState } from '../../claude-quota/token-pool.ts';
+import type { Choice } from '../../claude-quota/token-pool.ts';
 import { leftOf, roomAt, type Windows } from '../../claude-quota/windows.ts';
 import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
-import { sha256 } from '../../lib/hex.ts';
-import { withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { audit } from '../../store/audit.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
 import { firstValues, migrateValues } from '../../store/object-schema.ts';
 import { lastConfig, settledConfig } from '../../store/settings.ts';
 import { saveTokenRecords, type TokenRecord } from '../../store/usage.ts';
-import { type AccountState, accountStateSchema } from './account-state.ts';
-import { credentialHeaders } from './credential.ts';
+import { probeCredential } from './credential.ts';
+import { KnownTokens } from './known-tokens.ts';
+import { Overage } from './overage.ts';
 import type { Asker } from './spending.ts';
 import { Spending } from './spending.ts';
 import { UnwrittenUse } from './unwritten-use.ts';
@@ -29,24 +27,9 @@ import type { AnswerUse } from './usage-reader.ts';
 /** Sums are written this long after the first use, in ms; and again after a failure. */
 const FLUSH_MS = 5_000;
 const FLUSH_AGAIN_MS = 30_000;
-/** A session keeps its token this long after it last used it. */
-const KEEP_ASSIGNED_MS = 7 * 24 * 3_600_000;
-const MAX_ASSIGNED = 2_000;
 /** A refused token is tried again at most this often, and given a real request again after this long. */
 const PROBE_EVERY_MS = 60_000;
 const BELIEVE_REFUSAL_MS = 10 * 60_000;
-const PROBE_LIMIT_MS = 5_000;
-/** Kept apart: the tokens change with every answer, the long list of sessions rarely. */
-const TOKENS = 'tokens';
-const ASSIGNED = 'assigned';
-/** What was spent beyond the plan. */
-const OVERAGE = 'overage';
-const overageSchema = z.object({ month: z.string(), usd: z.number() });
-
-/** The calendar month in UTC: `2026-11`. */
-function monthOf(now: number): string {
-  return new Date(now).toISOString().slice(0, 7);
-}
 
 /** What a request may do: go out with this token; or not, and why. */
 export type Grant =
@@ -94,12 +77,11 @@ export interface TokenView extends TokenRecord {
 
 export class ClaudeAccount extends DurableObject<Env> {
   readonly #database: Database;
-  #state: AccountState;
-  #changed = new Set<string>();
+  readonly #known: KnownTokens;
+  readonly #overage: Overage;
   readonly #spending: Spending;
   readonly #use: UnwrittenUse;
   readonly #models = new Map<string, string>();
-  readonly #fingerprints = new Map<string, string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -108,15 +90,12 @@ export class ClaudeAccount extends DurableObject<Env> {
     this.#database = openDatabase(env.DB, config.encryptionKey, config.oldEncryptionKey);
     this.#use = new UnwrittenUse(ctx.storage.kv);
     this.#spending = new Spending(this.#database, () => this.#use.all());
-    const { kv } = ctx.storage;
-    const kept = accountStateSchema.safeParse({ tokens: kv.get(TOKENS) ?? {}, assigned: kv.get(ASSIGNED) ?? {} });
-    this.#state = kept.success ? kept.data : { tokens: {}, assigned: {} };
+    this.#known = new KnownTokens(ctx.storage.kv, () => this.#config.limits.tokens.map(({ name }) => name));
+    this.#overage = new Overage(ctx.storage.kv);
     if (!this.#use.isEmpty) ctx.waitUntil(this.#flushSoon());
     // The platform ends the object where this fails.
     void ctx.blockConcurrencyWhile(async () => {
-      for (const { name, secret } of config.limits.tokens) {
-        this.#fingerprints.set(name, await fingerprintOf(secret));
-      }
+      for (const { name, secret } of config.limits.tokens) await this.#known.identify(name, secret);
     });
   }
 
@@ -128,11 +107,11 @@ export class ClaudeAccount extends DurableObject<Env> {
   async choose(asker: Asker, size: RequestSize | null): Promise<Grant> {
     await settledConfig(this.env, null);
     const now = Date.now();
-    const choice = this.#choice(asker.session, now);
+    const choice = this.#known.choose(asker.session, now);
     const expected = this.#expected(size ?? { bytes: 0, model: this.#modelOf(asker.session) });
     if (choice.kind === 'full') return this.#beyond(asker, choice, expected, now);
     if (choice.kind !== 'token') return choice;
-    this.#assign(asker.session, choice.name, now);
+    this.#known.assign(asker.session, choice.name, now);
     if (!this.#hasBudget) return { ...choice, reservation: null };
     if (size && !hasPrice(size.model, this.#config.limits.prices)) {
       log('claude.price.missing', { session: asker.session, model: size.model });
@@ -154,18 +133,18 @@ export class ClaudeAccount extends DurableObject<Env> {
    */
   async beyondPlan(token: string, windows: Windows): Promise<boolean> {
     const now = Date.now();
-    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
+    const known = this.#known.get(token);
     if (known.windows?.beyondPlan !== true || roomAt(known.windows, now) <= now) {
       const allowedUsd = this.#config.limits.overageUsd;
       log('alert.claude.plan_exceeded', { name: token, allowedUsd, until: roomAt(windows, now) });
     }
-    this.#setToken(token, { ...known, windows: { ...windows, beyondPlan: true } });
+    this.#known.set(token, { ...known, windows: { ...windows, beyondPlan: true } });
     return this.#overageLeft(now) > 0;
   }
 
   /** No token has room. One that the API would serve for money all the same is used within what is allowed, and no further. */
   #beyond(asker: Asker, choice: Extract<Choice, { kind: 'full' }>, expected: number, now: number): Grant {
-    const windows = this.#state.tokens[choice.name]?.windows;
+    const windows = this.#known.get(choice.name).windows;
     if (!windows?.beyondPlan) return choice;
     if (this.#overageLeft(now) - this.#spending.reserved(now) > expected) {
       return { kind: 'token', name: choice.name, reservation: this.#spending.reserve(asker, expected, now) };
@@ -175,24 +154,19 @@ export class ClaudeAccount extends DurableObject<Env> {
 
   /** Dollars that may still be spent beyond the plan this month. */
   #overageLeft(now: number): number {
-    return this.#config.limits.overageUsd - this.#overageSpent(now);
-  }
-
-  #overageSpent(now: number): number {
-    const kept = overageSchema.safeParse(this.ctx.storage.kv.get(OVERAGE));
-    return kept.success && kept.data.month === monthOf(now) ? kept.data.usd : 0;
+    return this.#config.limits.overageUsd - this.#overage.spent(now);
   }
 
   /** Takes in what a request used and what the API said of the limits. */
   async record({ asker, token, use, refused, windows, reservation, unfinished }: Answered): Promise<void> {
     const now = Date.now();
     if (reservation !== null) this.#spending.release(reservation);
-    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
+    const known = this.#known.get(token);
     const isNewer = windows !== null && (known.windows === null || known.windows.at <= windows.at);
     // An answer that is no refusal of the credential proves it good.
     const isCleared = known.problem !== null && (use !== null || windows !== null);
     if (isNewer || isCleared) {
-      this.#setToken(token, {
+      this.#known.set(token, {
         windows: isNewer ? windows : known.windows,
         problem: isCleared ? null : known.problem,
       });
@@ -201,8 +175,7 @@ export class ClaudeAccount extends DurableObject<Env> {
     const atLeast = unfinished ? this.#expected(unfinished) : 0;
     if (use !== null && windows?.beyondPlan) {
       const cost = costOf(use, use.model ?? '', this.#config.limits.prices);
-      const usd = this.#overageSpent(now) + Math.max(cost, atLeast);
-      this.ctx.storage.kv.put(OVERAGE, { month: monthOf(now), usd });
+      this.#overage.add(Math.max(cost, atLeast), now);
     }
     if (use?.model) this.#models.set(asker.session, use.model);
     if (use !== null || refused) await this.#add(asker, token, { use, refused, atLeast }, now);
@@ -215,57 +188,53 @@ export class ClaudeAccount extends DurableObject<Env> {
    */
   async tokenRefused(token: string, message: string): Promise<boolean> {
     const now = Date.now();
-    const fingerprint = this.#fingerprints.get(token) ?? '';
-    const known = this.#state.tokens[token] ?? { windows: null, problem: null };
-    const isNew = known.problem?.fingerprint !== fingerprint;
-    const since = isNew ? now : (known.problem?.since ?? now);
-    this.#setToken(token, { ...known, problem: { fingerprint, message, since, triedAt: now } });
+    const isNew = this.#known.refuse(token, message, now);
     if (isNew) {
       log('alert.claude.token_refused', { name: token, mode: this.#config.claude.access.mode, message });
       this.ctx.waitUntil(this.#audit(now, token, message));
     }
     await this.#flushSoon();
-    return this.#choice('', now).kind === 'token';
+    return this.#known.choose('', now).kind === 'token';
   }
 
   /** Whether a session's turn may begin. Tokens that were refused are tried again now and then. */
   async readiness(session: string): Promise<Readiness> {
     await settledConfig(this.env, null);
-    let choice = this.#choice(session, Date.now());
+    let choice = this.#known.choose(session, Date.now());
     if (choice.kind === 'out') {
       await this.probe(PROBE_EVERY_MS);
-      choice = this.#choice(session, Date.now());
+      choice = this.#known.choose(session, Date.now());
     }
     if (choice.kind === 'out') return { windows: null, problem: this.problem() };
     const name = choice.kind === 'token' ? choice.name : this.#config.limits.tokens[0]?.name;
-    return { windows: this.#state.tokens[name ?? '']?.windows ?? null, problem: null };
+    return { windows: this.#known.get(name ?? '').windows, problem: null };
   }
 
   /** When a session that met a limit finds room, in ms since the epoch; null if nothing is known of that. */
   room(session: string): number | null {
     const now = Date.now();
-    const isKnown = this.#tokens(now).some(({ windows, isOut }) => isOut || roomAt(windows, now) > now);
+    const isKnown = this.#known.all(now).some(({ windows, isOut }) => isOut || roomAt(windows, now) > now);
     // That there is room is worth something only if there was none, or where there is another token.
     if (!isKnown && this.#config.limits.tokens.length < 2) return null;
-    const choice = this.#choice(session, now);
+    const choice = this.#known.choose(session, now);
     if (choice.kind === 'full') return choice.until;
     return choice.kind === 'token' ? now : null;
   }
 
   /** Why no token can be used, as text for the operator; null if one can. */
   problem(): string | null {
-    if (this.#choice('', Date.now()).kind !== 'out') return null;
+    if (this.#known.choose('', Date.now()).kind !== 'out') return null;
     const [first] = this.#config.limits.tokens;
-    return this.#state.tokens[first?.name ?? '']?.problem?.message ?? "Claude's API does not take the credential.";
+    return this.#known.get(first?.name ?? '').problem?.message ?? "Claude's API does not take the credential.";
   }
 
   /** Every token, with what is known of it. */
   tokens(): TokenView[] {
     const now = Date.now();
-    return this.#tokens(now).map(({ name, windows, sessions, isOut }) => ({
+    return this.#known.all(now).map(({ name, windows, sessions, isOut }) => ({
       token: name,
       windows,
-      problem: isOut ? (this.#state.tokens[name]?.problem ?? null) : null,
+      problem: isOut ? this.#known.get(name).problem : null,
       left: leftOf(windows, now),
       sessions,
     }));
@@ -279,16 +248,15 @@ export class ClaudeAccount extends DurableObject<Env> {
     const { tokens } = this.#config.limits;
     await Promise.all(
       tokens.map(async ({ name, secret }) => {
-        const known = this.#state.tokens[name];
-        const problem = known?.problem;
-        if (!problem || problem.fingerprint !== this.#fingerprints.get(name)) return;
+        const { windows, problem } = this.#known.get(name);
+        if (!problem || !this.#known.isRefused(name)) return;
         if (Date.now() - problem.triedAt < atMostEvery) return;
-        const status = await this.#statusOf(secret);
+        const status = await probeCredential(this.#config.claude, secret);
         const isGood = status !== null && status >= 200 && status < 300;
         // Whether such a token may ask for models at all is not certain: after a while a real request decides.
         const mayTry = status !== 401 && status !== null && Date.now() - problem.since > BELIEVE_REFUSAL_MS;
         const next = isGood || mayTry ? null : { ...problem, triedAt: Date.now() };
-        this.#setToken(name, { windows: known.windows, problem: next });
+        this.#known.set(name, { windows, problem: next });
       }),
     );
     await this.#flushSoon();
@@ -297,19 +265,14 @@ export class ClaudeAccount extends DurableObject<Env> {
   /** Writes what was used since the last time. Never throws. */
   override async alarm(): Promise<void> {
     const now = Date.now();
-    const changed = this.#changed;
-    this.#changed = new Set();
+    const changed = this.#known.takeChanged();
     try {
       await this.#use.write(this.#database, now);
-      const records = [...changed].map((token) => ({
-        token,
-        windows: this.#state.tokens[token]?.windows ?? null,
-        problem: this.#state.tokens[token]?.problem ?? null,
-      }));
+      const records = changed.map((token) => ({ token, ...this.#known.get(token) }));
       await saveTokenRecords(this.#database, records, now);
     } catch (error) {
       log('claude.usage_write.failed', { sums: this.#use.all().length, error: asError(error) });
-      for (const token of changed) this.#changed.add(token);
+      this.#known.putBack(changed);
       await this.ctx.storage.setAlarm(now + FLUSH_AGAIN_MS);
     }
   }
@@ -321,43 +284,6 @@ export class ClaudeAccount extends DurableObject<Env> {
 
   get #hasBudget(): boolean {
     return this.#config.claude.access.mode === 'api-key' && hasBudget(this.#config.limits.budgets);
-  }
-
-  #choice(session: string, now: number): Choice {
-    return chooseToken(this.#tokens(now), this.#state.assigned[session]?.token ?? null, now);
-  }
-
-  #tokens(now: number): TokenState[] {
-    const counts = new Map<string, number>();
-    for (const { token, at } of Object.values(this.#state.assigned)) {
-      if (now - at < KEEP_ASSIGNED_MS) counts.set(token, (counts.get(token) ?? 0) + 1);
-    }
-    return this.#config.limits.tokens.map(({ name }) => {
-      const known = this.#state.tokens[name];
-      const fingerprint = known?.problem?.fingerprint;
-      return {
-        name,
-        windows: known?.windows ?? null,
-        isOut: fingerprint !== undefined && fingerprint === this.#fingerprints.get(name),
-        sessions: counts.get(name) ?? 0,
-      };
-    });
-  }
-
-  #assign(session: string, token: string, now: number): void {
-    const present = this.#state.assigned[session];
-    if (present?.token === token && now - present.at < 3_600_000) return;
-    const kept = Object.entries(this.#state.assigned)
-      .filter(([, { at }]) => now - at < KEEP_ASSIGNED_MS)
-      .slice(-MAX_ASSIGNED);
-    this.#state = { ...this.#state, assigned: { ...Object.fromEntries(kept), [session]: { token, at: now } } };
-    this.ctx.storage.kv.put(ASSIGNED, this.#state.assigned);
-  }
-
-  #setToken(name: string, known: AccountState['tokens'][string]): void {
-    this.#state = { ...this.#state, tokens: { ...this.#state.tokens, [name]: known } };
-    this.ctx.storage.kv.put(TOKENS, this.#state.tokens);
-    this.#changed.add(name);
   }
 
   #modelOf(session: string): string {
@@ -398,25 +324,8 @@ export class ClaudeAccount extends DurableObject<Env> {
   }
 
   async #flushSoon(): Promise<void> {
-    if (this.#use.isEmpty && this.#changed.size === 0) return;
+    if (this.#use.isEmpty && !this.#known.hasChanged) return;
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + FLUSH_MS);
-  }
-
-  /** Status of a request that costs nothing; null if the API cannot be reached. */
-  async #statusOf(secret: string): Promise<number | null> {
-    const { apiUrl, access } = this.#config.claude;
-    const headers = new Headers({ 'anthropic-version': '2023-06-01' });
-    for (const [name, value] of credentialHeaders(access.mode, secret, null)) headers.set(name, value);
-    try {
-      return await withTimeout(PROBE_LIMIT_MS, async (signal) => {
-        const response = await fetch(`${apiUrl}/v1/models?limit=1`, { headers, signal, redirect: 'manual' });
-        await response.body?.cancel();
-        return response.status;
-      });
-    } catch (error) {
-      log('claude.probe.failed', { error: asError(error) });
-      return null;
-    }
   }
 
   /** Never rejects. */
@@ -429,10 +338,6 @@ export class ClaudeAccount extends DurableObject<Env> {
       log('claude.audit.failed', { error: asError(error) });
     }
   }
-}
-
-async function fingerprintOf(secret: string): Promise<string> {
-  return (await sha256(secret)).slice(0, 32);
 }
 
 /** The one object of the deployment. */
