@@ -15,11 +15,30 @@ const lineSchema = z.looseObject({
 });
 
 /**
+ * What became of the prompts that a process which has ended was given and had not answered. The conversation on the disk
+ * decides: the next process has that and nothing else.
+ * @param paths files that may hold the conversation
+ * @param given ids of those prompts
+ * @param dropped ids of prompts that no process was given
+ */
+export async function promptsAtExit(
+  paths: readonly string[],
+  given: readonly string[],
+  dropped: readonly string[],
+): Promise<{ read: string[]; unread: string[] }> {
+  const found = await promptsInTranscripts(paths, given);
+  return {
+    read: given.filter((id) => found.has(id)),
+    unread: [...given.filter((id) => !found.has(id)), ...dropped],
+  };
+}
+
+/**
  * @param paths files that may hold the conversation; one that is not there holds nothing
  * @param ids of prompts
  * @returns those of the ids that are in it
  */
-export async function promptsInTranscripts(paths: readonly string[], ids: readonly string[]): Promise<Set<string>> {
+async function promptsInTranscripts(paths: readonly string[], ids: readonly string[]): Promise<Set<string>> {
   const found = new Set<string>();
   if (ids.length === 0) return found;
   for (const path of paths) for await (const line of linesOf(path)) for (const id of readIn(line, ids)) found.add(id);

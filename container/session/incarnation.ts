@@ -10,7 +10,9 @@ import type { SandboxStatus, StartSession } from '../../src/protocol/sandbox/sta
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import { Checkpoints } from '../checkpoints/checkpoints.ts';
 import { repairRepository } from '../checkpoints/repair.ts';
-import { Conversation, promptsAtExit } from '../claude/conversation.ts';
+import { transcripts } from '../claude/claude-command.ts';
+import { Conversation } from '../claude/conversation.ts';
+import { promptsAtExit } from '../claude/transcript.ts';
 import { steadyNow } from '../clock.ts';
 import type { SandboxConfig } from '../config.ts';
 import { CommandLog, type Prompt } from '../events/command-log.ts';
@@ -240,14 +242,14 @@ export class Incarnation {
 
   /** After a restart of the server: what was going on when it ended is over. */
   async #tellInterruption(): Promise<void> {
-    const { commands, journal } = this.#context;
+    const { commands, journal, paths, start } = this.#context;
     const open = commands.open.map((prompt) => prompt.id);
     const stops = commands.stopsWaiting;
     if (open.length === 0 && stops.length === 0) return;
     const isStopped = (prompt: Prompt) => stops.length > 0 && prompt.turn <= commands.stoppedTurn;
     const waiting = commands.waiting.filter(isStopped).map((prompt) => prompt.id);
     const turn = stops.length > 0 ? commands.stoppedTurn : commands.turnOf(open);
-    const prompts = await promptsAtExit(this.#context, open, waiting);
+    const prompts = await promptsAtExit(await transcripts(paths, start.claude.conversationId), open, waiting);
     this.#context.emit({
       type: 'cli-exited',
       code: null,
