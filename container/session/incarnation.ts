@@ -24,7 +24,7 @@ import { makeHooks } from '../hooks/hooks.ts';
 import { Refusal } from '../http/http-error.ts';
 import type { SessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
-import { commitWork } from '../save/commit-and-push.ts';
+import { commitWork } from '../save/commit-work.ts';
 import type { SessionWall } from '../walls/session-wall.ts';
 import { IncarnationContext } from './context.ts';
 import { failureEvent, prepare } from './prepare.ts';

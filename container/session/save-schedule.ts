@@ -16,8 +16,9 @@ import { fetchLargeFiles } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
 import { readBaseline } from '../save/baseline.ts';
 import { type BranchMemory, baseNews, type Meeting, pullRequestNews, takeUpOutside } from '../save/branch-catch-up.ts';
-import { type CommittedWork, commitWork, findWork, type PublishedWork, publishWork } from '../save/commit-and-push.ts';
+import { type CommittedWork, commitWork, findWork } from '../save/commit-work.ts';
 import { leftBehind } from '../save/left-behind.ts';
+import { type PublishedWork, publishWork } from '../save/publish-work.ts';
 import { pullRequestTemplate } from '../save/pull-request-template.ts';
 import type { IncarnationContext } from './context.ts';
 
