@@ -4,35 +4,23 @@
  * reads only what has changed since the one before (changes.ts says what may have). The objects go where the
  * worktree's are.
  */
-import { lstat, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mkdir, readUpTo, rm, writeFile } from '../files/inside.ts';
 import { MAX_PATTERNS_BYTES } from '../git/excludes.ts';
-import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
+import { GitError, type GitOptions, git } from '../git/git.ts';
 import { copyIndex, isDamagedIndex } from '../git/index-file.ts';
-import { listRawPaths, type RawPath, rawFile, rawInput, shownPath } from '../git/raw-path.ts';
+import { listRawPaths, type RawPath, rawInput, shownPath } from '../git/raw-path.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { unpushedObjects } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
 import { trustNothing, type WatchLimits, WorktreeChanges } from './changes.ts';
+import { FilesToTake, MAX_FILE_BYTES, MAX_FILES_BYTES } from './files-to-take.ts';
+import { type Standing, standingOf } from './standing.ts';
 
-/** Git hosts refuse larger files, and so does the end of a turn: such a file would never leave the sandbox. */
-const MAX_FILE_BYTES = 50 * 1024 * 1024;
-/** Files that one snapshot adds are kept up to this size together, the smallest first. */
-const MAX_FILES_BYTES = 200 * 1024 * 1024;
 /** What is smaller needs no estimate of its bundle's size. */
 const SMALL_BYTES = 32 * 1024 * 1024;
 const SNAPSHOT_TIMEOUT_MS = 2 * 60_000;
-/** Files are looked at so many at a time. */
-const LOOKED_AT_TOGETHER = 256;
-/** So many new files go into one pack of git's: a file of its own for each takes longer to write than to read. */
-const PACKED_FROM = 1_000;
-const IN_ONE_PACK: [string, string][] = [
-  ['core.bigFileThreshold', '1'],
-  ['pack.compression', '1'],
-];
-/** A name that git takes from nobody: it could be taken for a repository's own. */
-const OF_GIT = /(^|\/)\.git(\/|$)/i;
 const SETTINGS: [string, string][] = [
   // Names that other systems cannot have are files all the same.
   ['core.protectNTFS', 'false'],
@@ -71,15 +59,6 @@ export interface ShippedSnapshot {
   work: string;
 }
 
-/** Where HEAD and the session's branch stand, and where git keeps what it knows of the worktree. */
-interface Standing {
-  gitDir: string;
-  objects: string;
-  head: string;
-  headRef: string | null;
-  branchHead: string;
-}
-
 /** What Claude has staged, as long as its index is the same file with the same content. */
 interface Staged {
   stamp: string;
@@ -97,8 +76,7 @@ export class WorktreeSnapshots {
   readonly #indexFile: string;
   #staged: Staged | null = null;
   #tree: string | null = null;
-  /** Files that git could not take, with what they looked like then: they are not tried again until they change. */
-  readonly #refused = new Map<RawPath, string>();
+  readonly #files = new FilesToTake();
   readonly #changes: WorktreeChanges;
   /** Objects of Git LFS by their oid, as blobs of git. */
   readonly #blobs = new Map<string, string>();
@@ -129,7 +107,7 @@ export class WorktreeSnapshots {
   async forget(): Promise<void> {
     this.#staged = null;
     this.#tree = null;
-    this.#refused.clear();
+    this.#files.forget();
     this.#changes.close();
     this.#changes.forget();
     this.#blobs.clear();
@@ -252,9 +230,9 @@ export class WorktreeSnapshots {
     const listed = await this.#changes.list(options, all);
     // What Claude added by force is ignored, so that it is not among the others.
     if (isStagedNew) for (const path of await this.#stagedAlone(options, staged)) listed.add(path);
-    const { paths, skipped, bytes } = await this.#select(plan, listed);
+    const { paths, skipped, bytes } = await this.#files.select(plan, listed);
     if (paths.length > 0) {
-      for (const path of await this.#update(plan, options, paths)) skipped.push(path);
+      for (const path of await this.#files.update(plan, options, paths)) skipped.push(path);
       if (paths.some((path) => path === '.gitignore' || path.endsWith('/.gitignore')))
         await this.#dropIgnored(options, staged);
       this.#tree = null;
@@ -329,101 +307,6 @@ export class WorktreeSnapshots {
     const input = rawInput(ignored.filter((path) => own.has(path)));
     if (input.length > 0) await git(['update-index', '--force-remove', '-z', '--stdin'], { ...options, input });
   }
-
-  /** Chooses what is taken: nothing too large, no repository inside of the repository, nothing that was refused before. */
-  async #select(
-    plan: WorkspacePlan,
-    listed: Set<RawPath>,
-  ): Promise<{ paths: RawPath[]; skipped: RawPath[]; bytes: number }> {
-    const paths: RawPath[] = [];
-    const skipped: RawPath[] = [];
-    const files: { path: RawPath; bytes: number }[] = [];
-    const all = [...listed];
-    for (let at = 0; at < all.length; at += LOOKED_AT_TOGETHER) {
-      const some = all.slice(at, at + LOOKED_AT_TOGETHER);
-      const found = await Promise.all(some.map((path) => lstat(rawFile(plan.worktree, path)).catch(() => null)));
-      for (const [index, path] of some.entries()) {
-        const status = found[index];
-        const stamp = `${status?.size} ${status?.mtimeMs} ${status?.ino}`;
-        if (path.endsWith('/') || OF_GIT.test(path) || this.#refused.get(path) === stamp) skipped.push(path);
-        else if (status?.isFile()) files.push({ path, bytes: status.size });
-        // Gone, or a link: that is not large.
-        else paths.push(path);
-      }
-    }
-    let total = 0;
-    for (const { path, bytes } of files.sort((a, b) => a.bytes - b.bytes)) {
-      total += bytes;
-      (bytes > MAX_FILE_BYTES || total > MAX_FILES_BYTES ? skipped : paths).push(path);
-    }
-    return { paths, skipped, bytes: total };
-  }
-
-  /** @returns what git cannot take (it cannot be read, or not converted as its attributes say); the others are taken */
-  async #update(plan: WorkspacePlan, options: GitOptions, paths: RawPath[]): Promise<RawPath[]> {
-    const args = ['update-index', '--add', '--remove', '--replace', '-z', '--stdin'];
-    const settings = [...(options.settings ?? []), ...(paths.length >= PACKED_FROM ? IN_ONE_PACK : [])];
-    try {
-      await git(args, { ...options, settings, input: rawInput(paths) });
-      return [];
-    } catch (error) {
-      if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
-      const [path] = paths;
-      if (paths.length > 1 || path === undefined) {
-        const middle = Math.ceil(paths.length / 2);
-        const first = await this.#update(plan, options, paths.slice(0, middle));
-        return [...first, ...(await this.#update(plan, options, paths.slice(middle)))];
-      }
-      log('checkpoint.file.incomplete', { path: shownPath(path), complaint: complaint(error) });
-      const status = await lstat(rawFile(plan.worktree, path)).catch(() => null);
-      if (status) this.#refused.set(path, `${status.size} ${status.mtimeMs} ${status.ino}`);
-      return [path];
-    }
-  }
-}
-
-/** @throws GitError where the worktree has no repository, or nothing in it leads to a commit */
-async function standingOf(plan: WorkspacePlan): Promise<Standing> {
-  return (await usualStanding(plan)) ?? (await unusualStanding(plan));
-}
-
-const FOLDERS = ['--path-format=absolute', '--git-dir', '--git-common-dir'];
-
-/** All of it by one process. @returns null where something is missing, or a name means several things */
-async function usualStanding(plan: WorkspacePlan): Promise<Standing | null> {
-  const names = ['HEAD^{commit}', `refs/heads/${plan.branch}^{commit}`, '--symbolic-full-name', 'HEAD'];
-  const said = await git(['rev-parse', ...FOLDERS, ...names], inWorktree(plan)).catch((error: unknown) => {
-    if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
-    return '';
-  });
-  const [gitDir, common, head, branchHead, full, ...others] = said.split('\n');
-  if (!gitDir || !common || !head || !branchHead || !full || others.join('') !== '') return null;
-  const headRef = full === 'HEAD' ? null : full;
-  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead };
-}
-
-async function unusualStanding(plan: WorkspacePlan): Promise<Standing> {
-  const plain = inWorktree(plan);
-  const commitAt = (name: string) =>
-    git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], plain).then(
-      (found) => found.trim(),
-      () => '',
-    );
-  const [facts, at, branch, headRef] = await Promise.all([
-    git(['rev-parse', ...FOLDERS], plain),
-    commitAt('HEAD'),
-    // Claude may have removed it.
-    commitAt(`refs/heads/${plan.branch}`),
-    git(['symbolic-ref', '--quiet', 'HEAD'], plain).then(
-      (name) => name.trim(),
-      () => null,
-    ),
-  ]);
-  const [gitDir = '', common = ''] = facts.split('\n');
-  // A branch that has no commit yet (`git checkout --orphan`) stands where the session's does.
-  const head = at || (headRef === null ? '' : branch);
-  if (head === '') await git(['rev-parse', '--verify', 'HEAD^{commit}'], plain);
-  return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch || head };
 }
 
 /** Always of the same time, so that two snapshots of the same work are the same commits. */

@@ -3,55 +3,19 @@
  * or deleted begins again from the base, and where history was rewritten or a merge conflicts nothing is moved and Claude
  * is told. Nothing here removes a commit of anybody's from the git host.
  */
-import { complaint, GitError, type GitOptions, git, gitSays, withoutFilters } from '../git/git.ts';
 import {
   askHost,
   commitAt,
   commitsBeyond,
   contains,
-  distanceToBase,
   foreignCommits,
   type HostTips,
   isInBase,
   named,
 } from '../git/host-branch.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
-
-/** What the session knows of its branch on the host; kept in its record. */
-export interface BranchMemory {
-  /** Commit that the session last put there or took up from there; null: nothing of it is there. Left out: not known yet. */
-  tip?: string | null;
-  /** The tip and the base's tip that were compared last, and found not to be merged. */
-  unmerged?: string;
-  /** Commit of other people's that the worktree was put onto last: what it holds is not counted as Claude's. */
-  taken?: string;
-  /** The base's name and tip as they were seen last. */
-  base?: string;
-  /** Tips of other local branches and of stashes that people were told of. */
-  beside?: string[];
-}
-
-/** What Cyrus knows of the branch's pull request. */
-export interface PullRequestNote {
-  number: number;
-  state: 'open' | 'closed' | 'merged';
-  /** Commit that it proposes, or proposed last. */
-  head: string;
-  /** The branch that it is, or was, to be merged into. */
-  base: string;
-}
-
-/** What Claude is told of a pull request that is over; null if it is open. */
-export function pullRequestNews({ number, state, base }: PullRequestNote): string | null {
-  switch (state) {
-    case 'open':
-      return null;
-    case 'merged':
-      return `Pull request #${number} of this branch was merged into ${base}. What you change from now on goes into a new pull request.`;
-    case 'closed':
-      return `Pull request #${number} of this branch was closed without being merged. Read in the issue and its comments why before you continue the same way, and ask if it is not clear; what you change from now on goes into a new pull request.`;
-  }
-}
+import { type BranchMemory, type PullRequestNote, rewrittenBase } from './branch-news.ts';
+import { beginAgain, isClean, joinHistories, mergeIn, standOn } from './worktree-moves.ts';
 
 /** The state of the branch after what happened outside was taken up. */
 export interface Meeting {
@@ -62,8 +26,6 @@ export interface Meeting {
   blocked: string | null;
 }
 
-const MERGE_TIMEOUT_MS = 5 * 60_000;
-const MAX_CONFLICTS = 20;
 /** One push of the session's own may end while the host is asked; so many in a row do not. */
 const MAX_ASKED = 4;
 
@@ -92,32 +54,6 @@ export async function takeUpOutside(
   const now = await commitAt(inWorktree(plan), 'HEAD');
   const second = await meet(plan, memory, tips, now ?? head, pullRequest);
   return { ...second, news: [...ofBase, ...first.news, ...second.news] };
-}
-
-/** Commits that somebody took off the base, and that the branch would bring back. @returns a sentence, or nothing */
-async function rewrittenBase(
-  plan: WorkspacePlan,
-  memory: BranchMemory,
-  { base }: HostTips,
-  head: string,
-): Promise<string[]> {
-  const options = inWorktree(plan);
-  const { baseBranch, branch } = plan;
-  if (base === null) return [];
-  const [name, before] = memory.base?.split(' ') ?? [];
-  memory.base = `${baseBranch} ${base}`;
-  if (before === undefined || name !== baseBranch || (await contains(options, base, before))) return [];
-  const fork = await git(['merge-base', before, head], options).catch(() => '');
-  const gone = fork === '' ? [] : await commitsBeyond(options, fork.trim(), [base]);
-  if (gone.length === 0) return [];
-  // What is on the host already leaves the branch by no force: it is undone there.
-  const way =
-    memory.tip === null
-      ? `rebase onto the base as it is now (git rebase --onto origin/${baseBranch} ${fork.trim().slice(0, 10)})`
-      : 'undo them on the branch (git revert); do not rewrite it';
-  return [
-    `The history of ${baseBranch} was rewritten on the git host: it was at ${before.slice(0, 10)}, and is at ${base.slice(0, 10)} now. ${branch} still has commits that are no longer on ${baseBranch}: ${named(gone)}. A pull request would bring them back. Unless the people of the issue want that, ${way}.`,
-  ];
 }
 
 /**
@@ -320,122 +256,4 @@ function cannotBeginAgain(plan: WorkspacePlan, before: string, problem: string):
 function carried(count: number): string {
   if (count === 0) return '';
   return count === 1 ? ', with the one commit that was not there' : `, with the ${count} commits that were not there`;
-}
-
-/** A commit with the base's files and both histories. */
-async function joinHistories(options: GitOptions, branch: string, base: string, message: string): Promise<string> {
-  return (await git(['commit-tree', `${base}^{tree}`, '-p', branch, '-p', base, '-m', message], options)).trim();
-}
-
-/** Puts the worktree onto another commit, with what HEAD has beyond `from`; as it was where that does not work. */
-async function beginAgain(
-  plan: WorkspacePlan,
-  from: string,
-  onto: string,
-  head: string,
-): Promise<{ carried: number } | { problem: string }> {
-  const options: GitOptions = { ...inWorktree(plan), timeoutMs: MERGE_TIMEOUT_MS };
-  const mine = await commitsBeyond(options, head, [from, onto]);
-  if (mine.length === 0) {
-    const problem = await standOn(plan, onto);
-    return problem === null ? { carried: 0 } : { problem };
-  }
-  const settings = await withoutFilters(options);
-  try {
-    const args = ['rebase', '--quiet', '--no-verify', '--no-autostash', '--no-autosquash', '--onto', onto, from];
-    await git(args, { ...options, settings });
-    await bringBranchAlong(plan, head);
-    return { carried: mine.length };
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    const conflicts = await conflictingFiles(options);
-    await git(['rebase', '--abort'], { ...options, settings }).catch(() => {});
-    return { problem: conflictText(conflicts, error) };
-  }
-}
-
-/**
- * Where Claude works beside the session's branch, a rebase moves HEAD alone: the branch, which HEAD held all of, would stay behind on the
- * history that was left, and look like other work.
- * @param head where HEAD was before
- */
-async function bringBranchAlong(plan: WorkspacePlan, head: string): Promise<void> {
-  const options = inWorktree(plan);
-  const ref = `refs/heads/${plan.branch}`;
-  const branch = await commitAt(options, ref);
-  const now = await commitAt(options, 'HEAD');
-  if (branch === null || now === null || branch === now || !(await contains(options, head, branch))) return;
-  await git(['update-ref', ref, now, branch], options);
-}
-
-/** Checks a commit out on the session's branch. @returns why it could not; what is not committed is never overwritten */
-async function standOn(plan: WorkspacePlan, commit: string): Promise<string | null> {
-  const options: GitOptions = { ...inWorktree(plan), timeoutMs: MERGE_TIMEOUT_MS };
-  const settings = await withoutFilters(options);
-  try {
-    await git(['checkout', '--quiet', '--no-track', '-B', plan.branch, commit], { ...options, settings });
-    return null;
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    try {
-      // A branch of Claude's may stand in the way of the name.
-      await git(['checkout', '--quiet', '--detach', commit], { ...options, settings });
-      return null;
-    } catch (again) {
-      if (!(again instanceof GitError)) throw again;
-      return complaint(again);
-    }
-  }
-}
-
-/** Merges a commit into HEAD. @returns why not, with the worktree as it was; null: done */
-export async function mergeIn(plan: WorkspacePlan, commit: string, message: string): Promise<string | null> {
-  const options: GitOptions = { ...inWorktree(plan), timeoutMs: MERGE_TIMEOUT_MS };
-  const settings = await withoutFilters(options);
-  const args = ['merge', '--quiet', '--no-verify', '--no-edit', '--no-autostash', '-m', message, commit];
-  try {
-    await git(args, { ...options, settings });
-    return null;
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    const conflicts = await conflictingFiles(options);
-    await git(['merge', '--abort'], { ...options, settings }).catch(() => {});
-    return conflictText(conflicts, error);
-  }
-}
-
-async function conflictingFiles(options: GitOptions): Promise<string[]> {
-  const listed = await git(['diff', '--name-only', '--diff-filter=U', '-z'], options).catch(() => '');
-  return listed.split('\0').filter((path) => path !== '');
-}
-
-function conflictText(conflicts: string[], error: GitError): string {
-  if (conflicts.length === 0) return complaint(error);
-  const more = conflicts.length > MAX_CONFLICTS ? ` and ${conflicts.length - MAX_CONFLICTS} more` : '';
-  return `conflicts in ${conflicts.slice(0, MAX_CONFLICTS).join(', ')}${more}`;
-}
-
-async function isClean(options: GitOptions): Promise<boolean> {
-  return await gitSays(
-    ['diff', '--quiet', '--no-ext-diff', '--no-textconv', '--ignore-submodules=all', 'HEAD'],
-    options,
-  );
-}
-
-/** What Claude should know of the base before it begins; null if there is nothing. */
-export async function baseNews(plan: WorkspacePlan, tips: HostTips): Promise<string | null> {
-  const { base } = tips;
-  const head = await commitAt(inWorktree(plan), 'HEAD');
-  if (base === null || head === null) return null;
-  const { behind, conflicts } = await distanceToBase(plan, head, base);
-  if (behind === 0) return null;
-  const commits = behind === 1 ? 'one commit' : `${behind} commits`;
-  const files = conflictList(conflicts);
-  return `The branch is ${commits} behind origin/${plan.baseBranch} (${base.slice(0, 10)}, fetched just now)${files}.`;
-}
-
-function conflictList(conflicts: string[]): string {
-  if (conflicts.length === 0) return ', and would merge without conflicts';
-  const more = conflicts.length > MAX_CONFLICTS ? ` and ${conflicts.length - MAX_CONFLICTS} more` : '';
-  return `; merging it would conflict in ${conflicts.slice(0, MAX_CONFLICTS).join(', ')}${more}`;
 }

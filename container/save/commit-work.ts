@@ -9,8 +9,8 @@ import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
 import type { Baseline } from './baseline.ts';
-import { mergeIn } from './branch-catch-up.ts';
 import { commitLeftovers } from './leftovers.ts';
+import { mergeIn } from './worktree-moves.ts';
 
 /** A commit's id and a line feed. */
 const MAX_ID_BYTES = 100;

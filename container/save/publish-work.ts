@@ -9,8 +9,9 @@ import { contains, type ForeignCommit, foreignCommits, isInBase, named } from '.
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { pushLargeFiles } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
-import type { BranchMemory, Meeting } from './branch-catch-up.ts';
+import type { Meeting } from './branch-catch-up.ts';
 import { listCommits, listFiles, mergeBase } from './branch-changes.ts';
+import type { BranchMemory } from './branch-news.ts';
 import { notForGit, replacedPointers } from './not-for-git.ts';
 import { storePatch } from './patch.ts';
 import { push, RETRY_PAUSES_MS } from './push.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { matching } from '../../container/setup/setup-cache.ts';
+import { matching } from '../../container/setup/made-directories.ts';
 
 let root: string;
 const LONG = 'a'.repeat(200);
