@@ -10,6 +10,7 @@ import { spyOnLog } from '../support/log-spy.ts';
 import { Browser } from './support/browser.ts';
 import { FakeLinear } from './support/fake-linear.ts';
 import { bindingsOf, installed, person, SECURE_ORIGIN, sessionOf, signedIn } from './support/people.ts';
+import { tokenOf } from './support/programs.ts';
 
 /** What is there, each with a word that stands in nothing else. */
 interface Secret {
@@ -207,6 +208,43 @@ describe.each(Object.keys(SEES))('%s, who asks every route', (who) => {
     expect(listed.map(({ id }) => id).toSorted()).toEqual(expected.toSorted());
   });
 });
+
+describe.each(['admin', 'member', 'insider', 'guest', 'elsewhere'])(
+  'a program of %s, which asks every operation',
+  (who) => {
+    it('is told what its person sees, and nothing of another session, team or workspace', async () => {
+      const browser = browsers[who];
+      if (!browser) throw new Error('nobody has this name');
+      const { token } = await tokenOf(browser, 'admin');
+      const program = new Browser(bindingsOf(), { authorization: `Bearer ${token}` }, SECURE_ORIGIN);
+      const own = (SEES[who] ?? []).map((name) => sessions[name]);
+      const hidden = Object.values(sessions).filter((one) => !own.includes(one));
+      const [other] = [NAMES.globex, NAMES.acme].filter((name) => (name === NAMES.acme) !== OF_ACME.includes(who));
+      // A stream that is open has no end to wait for.
+      const asked = addresses().filter(({ path }) => path.startsWith('/api/v1/') && !path.endsWith('/events'));
+      expect(asked.length).toBeGreaterThan(40);
+      const told: string[] = [];
+      let shown = '';
+      for (const { method, path } of asked) {
+        const body = JSON.stringify({ text: 'Go on', question: 'none', issue: 'ENG-1', value: 'x' });
+        const headers = { 'content-type': 'application/json' };
+        const { status, text } = await program.open(path, method === 'GET' ? { method } : { method, body, headers });
+        expect(status, `${method} ${path}`).not.toBe(500);
+        const news = text.replaceAll(path, '');
+        for (const { id, word } of hidden) {
+          if (news.includes(word) || (!path.includes(id) && news.includes(id))) told.push(`${method} ${path}: ${word}`);
+        }
+        if (other !== undefined && news.includes(other)) told.push(`${method} ${path}: ${other}`);
+        shown += news;
+      }
+      expect(told).toEqual([]);
+      for (const { word } of own) expect(shown).toContain(word);
+      for (const { id } of hidden) {
+        expect((await program.open(`/api/v1/sessions/${id}/events`)).status).toBe(404);
+      }
+    });
+  },
+);
 
 describe('a row of the list that an earlier version wrote', () => {
   it('is shown to those who see the team of its session, which is asked', async () => {
