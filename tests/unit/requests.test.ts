@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
-import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
+import { type Effect, SANDBOX_LANE } from '../../src/session/lifecycle/model/effects.ts';
 import { aborted, init, line, result, SessionPlay, STREAM_ID, saved, text } from './support/session-play.ts';
 
 /** The CLI has a prompt, or has begun to read it (as CLI 2.1.330 tells it). */
@@ -246,6 +246,12 @@ describe('a stop while the work is saved', () => {
     expect(play.closings('thread-1')).toEqual([expect.stringContaining('one')]);
     expect(play.closings('thread-2')).toHaveLength(1);
     expect(how(play)).toEqual({ p1: 'answered', p2: 'stopped' });
+  });
+
+  it('calls back what is still on its way to Claude, so that it cannot run behind the stop', () => {
+    const play = savingWithNext();
+    play.stop('thread-2');
+    expect(play.cancelledLanes).toContain(SANDBOX_LANE);
   });
 
   it('that is not confirmed before the save is waited for, and nobody is told that nothing runs', () => {

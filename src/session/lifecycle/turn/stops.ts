@@ -298,8 +298,13 @@ function haltNext(step: Step, phase: SavingPhase, stop: Stop): void {
   });
   dropWaiting(step, stop);
   const { id, author, words, how } = stop;
-  if (!isAtWork) step.set({ backgroundStop: { id, author, words, how } });
-  if (isAtWork) step.effect({ kind: 'stop-sandbox', id: stop.id, turn: turn.number });
+  if (!isAtWork) {
+    step.set({ backgroundStop: { id, author, words, how } });
+    return;
+  }
+  // What was on its way to that process must not reach it behind the stop, which has a lane of its own.
+  step.cancelSandboxWork();
+  step.effect({ kind: 'stop-sandbox', id, turn: turn.number });
 }
 
 /** What Claude had of the next turn has ended: its threads are told. `stopped`: the turn of the stop that ended it, if that is said. */
