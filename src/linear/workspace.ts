@@ -269,6 +269,12 @@ export class LinearWorkspace extends DurableObject<Env> {
     });
   }
 
+  /** Forgets all that is stored: the workspace is deleted. */
+  async erase(): Promise<void> {
+    this.#keeper.forget();
+    await this.ctx.storage.deleteAll();
+  }
+
   /** Renews the tokens before they end, so that no call has to wait for it. Never throws. */
   override async alarm(): Promise<void> {
     try {

@@ -164,6 +164,19 @@ export class Operations extends DurableObject<Env> {
     this.ctx.storage.kv.put(CLEANING, walk);
   }
 
+  /** Forgets what is known of workspaces or sessions that are deleted. @param ids theirs */
+  forget(ids: readonly string[]): void {
+    const { kv } = this.ctx.storage;
+    const isOfThem = (name: string) => ids.some((id) => name.endsWith(` ${id}`) || name.endsWith(`:${id}`));
+    const keep = <T>(record: Record<string, T>) =>
+      Object.fromEntries(Object.entries(record).filter(([name]) => !isOfThem(name)));
+    const record = this.webhooks();
+    const hours = record.hours.map((hour) => ({ ...hour, counts: keep(hour.counts) }));
+    if (JSON.stringify(hours) !== JSON.stringify(record.hours)) kv.put(WEBHOOKS, { ...record, hours });
+    const known = this.#known();
+    if (Object.keys(known).some(isOfThem)) kv.put(ALERTS, keep(known));
+  }
+
   /** Keeps a copy of the stored settings, for isolates that begin while the database is away. */
   keepSettings(rows: readonly Row[]): void {
     const { kv } = this.ctx.storage;

@@ -76,6 +76,13 @@ export class WorkspaceQueue extends DurableObject<Env> {
     return { sessionsAtOnce: cap, ...this.#line };
   }
 
+  /** Forgets all that is stored: the workspace is deleted. */
+  async erase(): Promise<void> {
+    this.#line = emptyLine;
+    this.#known = null;
+    await this.ctx.storage.deleteAll();
+  }
+
   /** An admin changed settings: the limit may be another. */
   async settingsChanged(): Promise<void> {
     const cap = await this.#cap(true);

@@ -76,6 +76,11 @@ export class SessionBindings implements DeliveryTaker {
       journal: this.journal,
       checkpoint: this.checkpoint,
       config: () => this.settings.config,
+      purge: (state) =>
+        sandboxFor({ ...this.#outside(), state }, state.id, state.sandbox.generation).purge(
+          state.id,
+          state.sandbox.generation,
+        ),
       log: this.log,
     });
     this.engine = sessionEngine(objectPlatform(ctx), this.#writer, {

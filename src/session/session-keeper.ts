@@ -29,6 +29,8 @@ export interface SessionKeeperOptions {
   checkpoint: StoredCheckpoint;
   /** The configuration as it was read last. */
   config: () => Config;
+  /** Deletes what a sandbox server keeps of the session. */
+  purge: (state: SessionState) => Promise<void>;
   log: SessionLog;
 }
 
@@ -81,6 +83,11 @@ export class SessionKeeper {
     const { sandbox, encryptionKey } = config();
     if ((state?.arrangement?.placement?.kind ?? sandbox.kind) === 'container') {
       await forgetContainers(env, id, state?.sandbox.generation ?? 0);
+    } else if (state) {
+      // A server that is gone for good must not keep it here for good.
+      await this.#options.purge(state).catch((error: unknown) => {
+        log.write('session.sandbox_purge.failed', { error: asError(error) });
+      });
     }
     await deleteSessionRow(openDatabase(env.DB, encryptionKey), id, state?.revision ?? Number.MAX_SAFE_INTEGER);
     // What came in meanwhile has brought the row back, or will.

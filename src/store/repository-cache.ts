@@ -163,9 +163,14 @@ async function listKeys(bucket: R2Bucket, keysPrefix: string): Promise<string[]>
   return keys;
 }
 
+/** Beginning of the keys of all that is kept of a workspace's repositories. */
+export function repositoriesPrefix(workspaceId: string): string {
+  return `repositories/${encodeURIComponent(workspaceId)}/`;
+}
+
 function prefix({ workspaceId, fullName, identity }: CachePlace): string {
   if (!/^[0-9a-f]{64}$/.test(identity)) throw new LogKeyError('this is not the identity of a repository');
-  return `repositories/${encodeURIComponent(workspaceId)}/${encodeURIComponent(fullName)}/cache/${identity}/`;
+  return `${repositoriesPrefix(workspaceId)}${encodeURIComponent(fullName)}/cache/${identity}/`;
 }
 
 function manifestKey(place: CachePlace, entry: string): string {

@@ -262,6 +262,19 @@ export class ClaudeAccount extends DurableObject<Env> {
     await this.#flushSoon();
   }
 
+  /**
+   * Forgets sessions that are deleted. What they used is written first, so that nothing of them is written later.
+   * @throws NotMigratedError, DatabaseError
+   */
+  async forget(sessions: readonly string[]): Promise<void> {
+    await this.#use.write(this.#database, Date.now());
+    for (const session of sessions) this.#models.delete(session);
+    const kept = Object.entries(this.#state.assigned).filter(([session]) => !sessions.includes(session));
+    if (kept.length === Object.keys(this.#state.assigned).length) return;
+    this.#state = { ...this.#state, assigned: Object.fromEntries(kept) };
+    this.ctx.storage.kv.put(ASSIGNED, this.#state.assigned);
+  }
+
   /** Writes what was used since the last time. Never throws. */
   override async alarm(): Promise<void> {
     const now = Date.now();

@@ -21,6 +21,7 @@ import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { servesOthers } from '../middleware/needs.ts';
 import { alerts } from './alerts.ts';
+import { erase } from './erase.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
 import { settings } from './settings.ts';
@@ -70,6 +71,7 @@ admin.route('/', workspaces);
 admin.route('/', usage);
 admin.route('/', settings);
 admin.route('/', alerts);
+admin.route('/', erase);
 admin.route('/', mcpServers);
 
 admin.get('/workspaces/:id/repositories', async (c) =>

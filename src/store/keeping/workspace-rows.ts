@@ -1,0 +1,66 @@
+/** Removes what D1 has of a workspace. */
+import { eq, inArray, sql } from 'drizzle-orm';
+import * as z from 'zod';
+import { parseJson } from '../../lib/parse-json.ts';
+import { type Database, run } from '../database.ts';
+import {
+  auditEntries,
+  claudeUsage,
+  mcpServers,
+  repositories,
+  sandboxSecrets,
+  sessions,
+  settings,
+  signIns,
+  workspaces,
+} from '../schema.ts';
+
+/** Ids of a workspace's sessions, so many at most. @throws NotMigratedError, DatabaseError */
+export async function sessionsOf(db: Database, workspaceId: string, limit: number): Promise<string[]> {
+  const rows = await run(() =>
+    db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.workspaceId, workspaceId)).limit(limit),
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Removes every row of a workspace and its part of each sign-in, all or nothing. @throws NotMigratedError, DatabaseError */
+export async function deleteWorkspaceRows(db: Database, workspaceId: string): Promise<void> {
+  const own = db.orm
+    .select({ id: repositories.id })
+    .from(repositories)
+    .where(eq(repositories.workspaceId, workspaceId));
+  await endMemberships(db, workspaceId);
+  await run(() =>
+    db.orm.batch([
+      db.orm.delete(mcpServers).where(inArray(mcpServers.repositoryId, own)),
+      db.orm.delete(sandboxSecrets).where(eq(sandboxSecrets.workspaceId, workspaceId)),
+      db.orm.delete(repositories).where(eq(repositories.workspaceId, workspaceId)),
+      db.orm.delete(sessions).where(eq(sessions.workspaceId, workspaceId)),
+      db.orm.delete(claudeUsage).where(eq(claudeUsage.workspaceId, workspaceId)),
+      db.orm.delete(auditEntries).where(eq(auditEntries.workspaceId, workspaceId)),
+      db.orm.delete(settings).where(eq(settings.scope, `workspace:${workspaceId}`)),
+      db.orm.delete(workspaces).where(eq(workspaces.id, workspaceId)),
+    ]),
+  );
+}
+
+const membershipsSchema = z.array(z.looseObject({ workspaceId: z.string() }));
+
+/** People who were members of nothing else are signed out. */
+async function endMemberships(db: Database, workspaceId: string): Promise<void> {
+  const isMember = sql`EXISTS (SELECT 1 FROM json_each(${signIns.memberships}) WHERE value ->> 'workspaceId' = ${workspaceId})`;
+  const rows = await run(() => db.orm.select().from(signIns).where(isMember));
+  for (const { tokenHash, memberships } of rows) {
+    const known = membershipsSchema.safeParse(parseJson(memberships)).data ?? [];
+    const left = known.filter((one) => one.workspaceId !== workspaceId);
+    const which = eq(signIns.tokenHash, tokenHash);
+    await run(() =>
+      left.length === 0
+        ? db.orm.delete(signIns).where(which)
+        : db.orm
+            .update(signIns)
+            .set({ memberships: JSON.stringify(left) })
+            .where(which),
+    );
+  }
+}
