@@ -3,6 +3,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { messageOf } from '../src/lib/error.ts';
 import { DeploymentProblem } from './admin/deployment.ts';
 import { UsageProblem } from './admin/usage.ts';
+import { ArchiveProblem } from './operate/archive.ts';
+import { TarProblem } from './operate/tar.ts';
 import { SetupProblem } from './settings.ts';
 
 /**
@@ -26,7 +28,9 @@ export function parseCommand<Config extends ParseArgsConfig>(config: Config): Re
 export function runCommand(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
     // What a person can put right is one line; anything else is a fault of ours and comes with its stack.
-    const isKnown = [UsageProblem, DeploymentProblem, SetupProblem].some((known) => error instanceof known);
+    const isKnown = [UsageProblem, DeploymentProblem, SetupProblem, ArchiveProblem, TarProblem].some(
+      (known) => error instanceof known,
+    );
     console.error('cyrus:', isKnown ? messageOf(error) : error);
     process.exitCode = error instanceof UsageProblem ? 2 : 1;
   });

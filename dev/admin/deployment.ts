@@ -21,6 +21,8 @@ export class DeploymentProblem extends Error {
 }
 
 const PATIENCE_MS = 30_000;
+/** Of a file. */
+const LONG_PATIENCE_MS = 300_000;
 
 export class Deployment {
   readonly url: string;
@@ -66,6 +68,42 @@ export class Deployment {
       `${this.url} answered something else than an admin API of Cyrus does.`,
       response.status,
     );
+  }
+
+  /**
+   * Gets what is no JSON of a route's own. @param path below `/api/admin`
+   * @returns null: it is not there
+   * @throws DeploymentProblem
+   */
+  async read(path: string): Promise<Uint8Array | null> {
+    const response = await this.#send('GET', path);
+    if (response.status === 404) return null;
+    if (!response.ok) throw await this.#problemOf(response);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** Stores bytes as they are. @param path below `/api/admin` @throws DeploymentProblem */
+  async store(path: string, content: Uint8Array): Promise<void> {
+    const response = await this.#send('PUT', path, content);
+    if (!response.ok) throw await this.#problemOf(response);
+    await response.body?.cancel();
+  }
+
+  #send(method: string, path: string, body?: Uint8Array): Promise<Response> {
+    return fetch(new URL(`/api/admin${path}`, this.url), {
+      method,
+      headers: { authorization: `Bearer ${this.#token}` },
+      redirect: 'error',
+      signal: AbortSignal.timeout(LONG_PATIENCE_MS),
+      ...(body !== undefined && { body: new Blob([new Uint8Array(body)]) }),
+    }).catch((error: unknown) => {
+      throw new DeploymentProblem(`${this.url} does not answer (${reasonOf(error, LONG_PATIENCE_MS)}).`, null);
+    });
+  }
+
+  async #problemOf(response: Response): Promise<DeploymentProblem> {
+    const problem = apiErrorSchema.safeParse(parseJson(await response.text()));
+    return new DeploymentProblem(this.#words(response.status, problem.data?.message), response.status);
   }
 
   #words(status: number, message: string | undefined): string {

@@ -4,8 +4,10 @@
  * (viewers/broadcast.ts).
  */
 import { DurableObject } from 'cloudflare:workers';
+import * as z from 'zod';
 import type { Standing } from '../gateway/openings.ts';
 import type { FoundEntries } from '../protocol/api.ts';
+import { type SessionArchivePage, storedItemSchema } from '../protocol/archive.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { HeldPush } from '../protocol/held-push.ts';
@@ -13,6 +15,7 @@ import type { EventBatch } from '../protocol/sandbox/batches.ts';
 import { ByteCount } from './inbound/byte-count.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { tellRefusal } from './inbound/refuse-delivery.ts';
+import { nameOfSession } from './inbound/session-name.ts';
 import { takeBatch, takeCheckpoint } from './inbound/take-batch.ts';
 import { takeDelivery } from './inbound/take-delivery.ts';
 import { retryPolicy } from './lifecycle/effects/index.ts';
@@ -22,6 +25,7 @@ import { needsSlot } from './lifecycle/model/phases.ts';
 import { standingOf, UNREADABLE } from './lifecycle/model/standing.ts';
 import { type Whose, whoseOf } from './lifecycle/session-row.ts';
 import { SessionBindings } from './session-bindings.ts';
+import { copyPart, mayRestore, storePart } from './storage/archive.ts';
 import { EgressLog } from './storage/egress-log.ts';
 import type { PushedCommit } from './storage/pushed-commits.ts';
 import { findEntries } from './viewers/find-entries.ts';
@@ -255,6 +259,28 @@ export class IssueSession extends DurableObject<Env> {
     const isGone = await this.#session.keeper.erase();
     if (isGone) this.#startOver();
     return isGone;
+  }
+
+  /** A part of all that is stored, for an archive, as JSON text; null: there is no such session. @param from as the part before says; 0: the first */
+  archive(from: number): string | null {
+    const { known } = this.#session;
+    if (!known) return null;
+    const name = nameOfSession(known).find((one) => this.env.ISSUE_SESSION.idFromName(one).equals(this.ctx.id)) ?? null;
+    const page: SessionArchivePage = { name, revision: known.revision, ...copyPart(this.ctx.storage, from) };
+    return JSON.stringify(page);
+  }
+
+  /**
+   * Stores a part of a session from an archive; with the last it is one that goes on.
+   * @param part items as JSON text
+   * @returns false: there is a session here already, and nothing is changed
+   * @throws what SQLite throws
+   */
+  async restore(part: string, which: { isFirst: boolean; isLast: boolean }): Promise<boolean> {
+    if (!mayRestore(this.ctx.storage)) return false;
+    await storePart(this.ctx.storage, z.array(storedItemSchema).parse(JSON.parse(part)), which);
+    if (which.isLast) this.#startOver();
+    return true;
   }
 
   async #removeDue(isUnsure = false): Promise<void> {

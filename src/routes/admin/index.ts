@@ -21,6 +21,7 @@ import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { servesOthers } from '../middleware/needs.ts';
 import { alerts } from './alerts.ts';
+import { archive } from './archive.ts';
 import { erase } from './erase.ts';
 import { mcpServers } from './mcp-servers.ts';
 import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
@@ -53,6 +54,9 @@ admin.use(async (c, next) => {
   c.set('database', openDatabase(c.env.DB, config.encryptionKey, config.oldEncryptionKey));
   return next();
 });
+
+// Before the bound of the others: its parts are larger.
+admin.route('/', archive);
 
 admin.use(
   bodyLimit({
