@@ -51,4 +51,3 @@ export const objectsPageSchema = z.object({
   objects: z.array(z.object({ key: z.string(), size: z.number(), type: z.string().nullable() })),
   next: z.string().nullable(),
 });
-export type ObjectsPage = z.infer<typeof objectsPageSchema>;
