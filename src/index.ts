@@ -9,6 +9,7 @@ import { LinearWorkspace } from './linear/workspace.ts';
 import { log, onLog } from './observability/log.ts';
 import { tellOfLog } from './operations/alerts/tell.ts';
 import { clean } from './operations/cleaning.ts';
+import { RateLimiter } from './operations/limits/rate-limiter.ts';
 import { Operations } from './operations/operations.ts';
 import { watch } from './operations/watch.ts';
 import type { ApiError } from './protocol/api.ts';
@@ -26,6 +27,7 @@ import { oauth } from './routes/install/oauth.ts';
 import { access } from './routes/middleware/browser-access.ts';
 import { needs, type PeopleEnv, servesOthers } from './routes/middleware/needs.ts';
 import { RememberingRouter } from './routes/middleware/remembering-router.ts';
+import { apiLimit } from './routes/middleware/request-limit.ts';
 import { securityHeaders } from './routes/middleware/security-headers.ts';
 import { socketRefusal } from './routes/middleware/socket-refusal.ts';
 import { auditLog } from './routes/people/audit.ts';
@@ -66,6 +68,7 @@ app.route('/', signInRoutes);
 
 app.use('/api/sessions/*', socketRefusal);
 app.use(access);
+app.use('/api/*', apiLimit);
 app.route('/api/me', me);
 app.route('/api/audit', auditLog);
 app.route('/api/sessions', sessions);
@@ -110,6 +113,7 @@ export {
   LargeSandboxContainer,
   LinearWorkspace,
   Operations,
+  RateLimiter,
   SandboxContainer,
   SmallSandboxContainer,
   WorkspaceQueue,

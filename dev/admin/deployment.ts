@@ -56,6 +56,10 @@ export class Deployment {
         null,
       );
     });
+    if (response.status === 429) {
+      await waited(response);
+      return this.ask(method, path, schema, body, patienceMs);
+    }
     const text = await response.text();
     const json = text === '' ? null : parseJson(text);
     if (!response.ok) {
@@ -89,8 +93,8 @@ export class Deployment {
     await response.body?.cancel();
   }
 
-  #send(method: string, path: string, body?: Uint8Array): Promise<Response> {
-    return fetch(new URL(`/api/admin${path}`, this.url), {
+  async #send(method: string, path: string, body?: Uint8Array): Promise<Response> {
+    const response = await fetch(new URL(`/api/admin${path}`, this.url), {
       method,
       headers: { authorization: `Bearer ${this.#token}` },
       redirect: 'error',
@@ -99,6 +103,9 @@ export class Deployment {
     }).catch((error: unknown) => {
       throw new DeploymentProblem(`${this.url} does not answer (${reasonOf(error, LONG_PATIENCE_MS)}).`, null);
     });
+    if (response.status !== 429) return response;
+    await waited(response);
+    return this.#send(method, path, body);
   }
 
   async #problemOf(response: Response): Promise<DeploymentProblem> {
@@ -135,6 +142,13 @@ export async function openDeployment(url: string | undefined, environment: NodeJ
       ? `There is no local run here: say which deployment by --url or CYRUS_URL, and set ADMIN_TOKEN.`
       : `Prove that you are an admin of ${address.origin}: set the environment variable ADMIN_TOKEN.`,
   );
+}
+
+/** Waits as long as a deployment asks for that limits its requests. */
+async function waited(response: Response): Promise<void> {
+  await response.body?.cancel();
+  const seconds = Number(response.headers.get('retry-after') ?? 60);
+  await new Promise((resolve) => setTimeout(resolve, Math.min(Math.max(seconds, 1), 120) * 1_000));
 }
 
 function readAddress(text: string): URL {

@@ -52,6 +52,7 @@ const PURE = [
   'src/operations/webhook-record.ts',
   'src/operations/alerts/alert.ts',
   'src/operations/alerts/from-log.ts',
+  'src/operations/limits/request-window.ts',
   'src/operations/metrics/families.ts',
   'src/people/person.ts',
   'src/people/rights.ts',

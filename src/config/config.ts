@@ -2,6 +2,7 @@
 import type { ClaudeAllowance } from '../claude-quota/api-allow-list.ts';
 import type { ClaudeLimits } from '../claude-quota/claude-settings.ts';
 import type { ClaudeCredential } from '../protocol/sandbox/start.ts';
+import type { RequestLimits } from '../protocol/settings/request-limits.ts';
 import type { Retention } from '../protocol/settings/retention.ts';
 import type { SignIn } from '../protocol/settings/sign-in.ts';
 
@@ -48,6 +49,8 @@ export interface Config {
   sessionBytesAnHour: number;
   /** How long things are kept. */
   retention: Retention;
+  /** How many requests are let in; a local run lets in all. */
+  requestLimits: RequestLimits;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
   /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */

@@ -3,6 +3,7 @@
  * says what to do; nothing runs on a half-right configuration.
  */
 import { readClaudeLimits } from '../claude-quota/claude-settings.ts';
+import { readRequestLimits } from '../protocol/settings/request-limits.ts';
 import { readRetention } from '../protocol/settings/retention.ts';
 import { readSignIn } from '../protocol/settings/sign-in.ts';
 import {
@@ -66,6 +67,7 @@ function checkConfig(env: object): Config {
     commitAuthor: variables.COMMIT_AUTHOR,
     sessionBytesAnHour: variables.SESSION_MIB_AN_HOUR * 1024 * 1024,
     retention: readRetention(variables),
+    requestLimits: readRequestLimits(variables),
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { readAllowance } from '../claude-quota/api-allow-list.ts';
 import { claudeLimitVariables } from '../claude-quota/claude-settings.ts';
 import { claudeCredentialSchema } from '../protocol/sandbox/start.ts';
+import { requestLimitVariables } from '../protocol/settings/request-limits.ts';
 import { retentionVariables } from '../protocol/settings/retention.ts';
 import { signInVariables } from '../protocol/settings/sign-in.ts';
 import { address, callbackList, flag, key, optionalText, secret } from './values.ts';
@@ -91,6 +92,7 @@ export const variablesSchema = z.object({
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
   ...retentionVariables,
+  ...requestLimitVariables,
   ...claudeLimitVariables,
 });
 

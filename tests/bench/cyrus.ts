@@ -37,6 +37,7 @@ export async function bundleCyrus(folder: string, isHeld = false): Promise<Bundl
       SANDBOX_CONTAINER: 'SandboxContainer',
       LINEAR_WORKSPACE: 'LinearWorkspace',
       OPERATIONS: 'Operations',
+      RATE_LIMITER: 'RateLimiter',
     },
     variables: {
       ENVIRONMENT: 'local',

@@ -53,6 +53,7 @@ export async function startBundle(
         CLAUDE_ACCOUNT: objects('ClaudeAccount'),
         WORKSPACE_QUEUE: objects('WorkspaceQueue'),
         OPERATIONS: objects('Operations'),
+        RATE_LIMITER: objects('RateLimiter'),
       },
       d1Databases: ['DB'],
       r2Buckets: ['LOGS'],

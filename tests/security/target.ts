@@ -24,7 +24,10 @@ export class Target {
 
   /** @param folder see `setStack` */
   static async start(folder: string): Promise<Target> {
-    const stack = await setStack({ folder, variables: { ENVIRONMENT: 'production', MAX_SESSIONS_AT_ONCE: '3' } });
+    const stack = await setStack({
+      folder,
+      variables: { ENVIRONMENT: 'production', MAX_SESSIONS_AT_ONCE: '3', API_REQUESTS_A_MINUTE: '0' },
+    });
     const target = new Target(stack);
     await target.register(STRANGERS_WORKSPACE);
     return target;

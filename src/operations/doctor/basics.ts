@@ -9,6 +9,7 @@ import { stateOfDatabase } from '../../store/database-check.ts';
 /** Bindings that wrangler.toml gives and nothing works without. */
 const BINDINGS = [
   ...['DB', 'LOGS', 'ASSETS', 'ISSUE_SESSION', 'LINEAR_WORKSPACE', 'CLAUDE_ACCOUNT', 'WORKSPACE_QUEUE', 'OPERATIONS'],
+  ...['RATE_LIMITER', 'PUBLIC_LIMIT'],
   ...['SANDBOX_CONTAINER', 'SANDBOX_CONTAINER_SMALL', 'SANDBOX_CONTAINER_LARGE'],
 ];
 const CLOCK_LIMIT_MS = 5_000;

@@ -20,6 +20,7 @@ import {
 import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
 import { servesOthers } from '../middleware/needs.ts';
+import { adminLimit, isPublicTooOften, tooOften } from '../middleware/request-limit.ts';
 import { alerts } from './alerts.ts';
 import { archive } from './archive.ts';
 import { erase } from './erase.ts';
@@ -46,13 +47,14 @@ admin.use(async (c, next) => {
   const config = await settledConfig(c.env, null);
   const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
   if (!(await timingSafeEqual(token, config.adminToken))) {
+    if (await isPublicTooOften(c, config, 'admin')) return tooOften(c, 60);
     log('admin.token.refused', { path: c.req.path });
     const message = 'Send `Authorization: Bearer` with the ADMIN_TOKEN of this deployment.';
     return c.json(problem('unauthorized', message), 401, { 'www-authenticate': 'Bearer realm="Cyrus admin"' });
   }
   c.set('config', config);
   c.set('database', openDatabase(c.env.DB, config.encryptionKey, config.oldEncryptionKey));
-  return next();
+  return adminLimit(c, next, config);
 });
 
 // Before the bound of the others: its parts are larger.

@@ -21,6 +21,7 @@ import { openDatabase } from '../../store/database.ts';
 import { beginInstallation, takeState } from '../../store/oauth-states.ts';
 import { listRepositories } from '../../store/workspaces/repositories.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
+import { oauthLimit } from '../middleware/request-limit.ts';
 import { noteRefused } from '../middleware/sign-in-limit.ts';
 import { finishSignIn } from '../sign-in/finish.ts';
 import { refusedPage } from '../sign-in/pages.ts';
@@ -33,7 +34,7 @@ const MAX_PARAMETER = 2_000;
 
 export const oauth = new Hono<PeopleEnv>();
 
-oauth.get('/authorize', needs('deployment.install'), async (c) => {
+oauth.get('/authorize', needs('deployment.install'), oauthLimit, async (c) => {
   const config = readConfig(c.env);
   const { app } = config.linear;
   const credentials = credentialsOf(app);

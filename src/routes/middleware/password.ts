@@ -5,6 +5,7 @@ import type { Config } from '../../config/config.ts';
 import { log } from '../../observability/log.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import type { PeopleContext } from './needs.ts';
+import { isPublicTooOften, tooOften } from './request-limit.ts';
 import { isTooOften, noteRefused, RETRY_AFTER, TOO_MANY } from './sign-in-limit.ts';
 
 /** @returns null: the password is right; otherwise the refusal, which has a browser ask for it */
@@ -14,6 +15,7 @@ export async function hasPassword(c: PeopleContext, config: Config): Promise<Res
     // Before it is compared: a right one at the end of many wrong ones was guessed.
     if (await isTooOften(c)) return c.json(TOO_MANY, 429, RETRY_AFTER);
     if (await timingSafeEqual(password, config.accessPassword)) return null;
+    if (await isPublicTooOften(c, config, 'password')) return tooOften(c, 60);
     log('access.password.refused', { path: c.req.path });
     await noteRefused(c, 'password');
   }

@@ -12,6 +12,7 @@ import { redirectUriOf, returnedFromLinear } from '../install/oauth.ts';
 import { bindBrowser } from '../install/state-cookie.ts';
 import { ownPagesOnly } from '../middleware/browser-access.ts';
 import { type PeopleEnv, servesOthers } from '../middleware/needs.ts';
+import { oauthLimit } from '../middleware/request-limit.ts';
 import { tokenOf } from '../middleware/sign-in-cookie.ts';
 import { beginsTooOften, isTooOften } from '../middleware/sign-in-limit.ts';
 import { refusedPage, signInPage } from './pages.ts';
@@ -37,7 +38,7 @@ signInRoutes.get('/sign-in', ownPagesOnly, servesOthers('who signs in'), (c) => 
 });
 
 /** `?to=PATH`: where to go then. `?choose=1`: Linear asks which workspace it is. */
-signInRoutes.get('/oauth/sign-in', ownPagesOnly, openedAsPage, servesOthers('who signs in'), async (c) => {
+signInRoutes.get('/oauth/sign-in', ownPagesOnly, openedAsPage, servesOthers('who signs in'), oauthLimit, async (c) => {
   const config = readConfig(c.env);
   const to = returnPath(c.req.query('to'), new URL(c.req.url).origin);
   if (config.signIn.kind !== 'linear') return c.redirect(to, 302);

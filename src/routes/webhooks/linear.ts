@@ -17,6 +17,7 @@ import {
 } from '../../linear/webhooks/webhook.ts';
 import { uninstall } from '../../linear/workspace.ts';
 import { log } from '../../observability/log.ts';
+import { webhookWait } from '../../operations/limits/webhook-limit.ts';
 import { issueOfSession, read, withAuthor } from '../../session/inbound/unread-request.ts';
 import {
   fromAgentSession,
@@ -26,7 +27,9 @@ import {
   type SessionRequest,
 } from '../../session/inbound/webhook-to-event.ts';
 import { openDatabase } from '../../store/database.ts';
+import { lastConfig } from '../../store/settings.ts';
 import { BROKEN_BODY, bodyLimit } from '../middleware/body-limit.ts';
+import { isPublicTooOften, tooOften } from '../middleware/request-limit.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
 import { noteFault, noteGood } from './intake-report.ts';
 
@@ -49,6 +52,7 @@ linearWebhook.post(
     if (body === null) return c.json(BROKEN_BODY, 400);
     const isGenuine = await isSigned(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
     if (!isGenuine) {
+      if (await isPublicTooOften(c, config, 'webhook')) return tooOften(c, 60);
       const isSignedAtAll = c.req.header('linear-signature') !== undefined;
       c.executionCtx.waitUntil(noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
@@ -80,6 +84,15 @@ linearWebhook.post(
     if (age > config.linear.webhookMaxAgeMs) {
       c.executionCtx.waitUntil(noteFault(c.env, 'too-old', organizationId));
       return ignore(c, 'too_old', organizationId);
+    }
+    // What is refused comes back: Linear delivers again after a minute, an hour and six hours.
+    const wait =
+      config.environment === 'local'
+        ? null
+        : await webhookWait(c.env, lastConfig(c.env, organizationId), organizationId);
+    if (wait !== null) {
+      log('alert.linear.webhooks_limited', { workspace: organizationId });
+      return tooOften(c, wait);
     }
     const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
     const delivery = { deliveryId, origin: new URL(c.req.url).origin };
