@@ -7,6 +7,7 @@ import { operationsOf } from '../../src/operations/operations.ts';
 import { audit } from '../../src/store/audit.ts';
 import { openDatabase, upsertRepository, upsertWorkspace } from '../../src/store/database.ts';
 import { putSignIn } from '../../src/store/people/sign-ins.ts';
+import { apiAnswers, apiTokens } from '../../src/store/schema.ts';
 import { putSetting } from '../../src/store/settings.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, send, type Thread } from './support/linear-webhook.ts';
@@ -100,6 +101,21 @@ it('leaves no row, no object of the bucket and no value in any object, and touch
       memberships: JSON.stringify(all.map(member)),
     });
   }
+
+  const token = {
+    label: 'CI',
+    scope: 'read',
+    kind: 'linear',
+    person: 'linear-user:1',
+    name: 'Ada',
+    email: 'ada@acme.test',
+  };
+  await db.orm.insert(apiTokens).values({
+    ...{ tokenHash: 'programs', id: 'programs', ...token, createdAt: 1, expiresAt: 9e15, checkedAt: 1 },
+    memberships: JSON.stringify([ORGANIZATION, OTHER].map(member)),
+  } as typeof apiTokens.$inferInsert);
+  const answer = { tokenId: 'programs', key: 'k', request: 'r', status: 200, createdAt: 1 };
+  await db.orm.insert(apiAnswers).values({ ...answer, body: JSON.stringify({ id: ids[0] }) });
 
   expect((await erase()).status).toBe(409);
   await env.DB.prepare("UPDATE workspaces SET status = 'revoked' WHERE id = ?").bind(ORGANIZATION).run();

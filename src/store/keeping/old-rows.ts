@@ -2,7 +2,17 @@
 import { and, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { type Database, run } from '../database.ts';
-import { auditEntries, claudeUsage, oauthStates, sessions, signInAttempts, signIns, usageBatches } from '../schema.ts';
+import {
+  apiAnswers,
+  apiTokens,
+  auditEntries,
+  claudeUsage,
+  oauthStates,
+  sessions,
+  signInAttempts,
+  signIns,
+  usageBatches,
+} from '../schema.ts';
 
 /** Rows that one statement removes. */
 const CHUNK = 1_000;
@@ -36,6 +46,8 @@ export async function cleanDatabase(
     ['oauth_states', oauthStates, lt(oauthStates.expiresAt, now - KEEP_TRACES_MS)],
     ['sign_ins', signIns, lte(signIns.expiresAt, now)],
     ['sign_in_attempts', signInAttempts, lt(signInAttempts.quarter, Math.floor((now - KEEP_TRACES_MS) / QUARTER_MS))],
+    ['api_tokens', apiTokens, lte(apiTokens.expiresAt, now)],
+    ['api_answers', apiAnswers, lt(apiAnswers.createdAt, now - 2 * KEEP_TRACES_MS)],
     ['claude_usage_batches', usageBatches, lt(usageBatches.at, now - KEEP_BATCHES_MS)],
   ];
   if (kept.usage !== null) parts.push(['claude_usage', claudeUsage, lt(claudeUsage.day, day(now - kept.usage))]);

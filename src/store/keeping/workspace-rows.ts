@@ -4,6 +4,8 @@ import * as z from 'zod';
 import { parseJson } from '../../lib/parse-json.ts';
 import { type Database, run } from '../database.ts';
 import {
+  apiAnswers,
+  apiTokens,
   auditEntries,
   claudeUsage,
   mcpServers,
@@ -46,21 +48,25 @@ export async function deleteWorkspaceRows(db: Database, workspaceId: string): Pr
 
 const membershipsSchema = z.array(z.looseObject({ workspaceId: z.string() }));
 
-/** People who were members of nothing else are signed out. */
+/** People who were members of nothing else are signed out, and their tokens for programs end. */
 async function endMemberships(db: Database, workspaceId: string): Promise<void> {
-  const isMember = sql`EXISTS (SELECT 1 FROM json_each(${signIns.memberships}) WHERE value ->> 'workspaceId' = ${workspaceId})`;
-  const rows = await run(() => db.orm.select().from(signIns).where(isMember));
-  for (const { tokenHash, memberships } of rows) {
-    const known = membershipsSchema.safeParse(parseJson(memberships)).data ?? [];
-    const left = known.filter((one) => one.workspaceId !== workspaceId);
-    const which = eq(signIns.tokenHash, tokenHash);
-    await run(() =>
-      left.length === 0
-        ? db.orm.delete(signIns).where(which)
-        : db.orm
-            .update(signIns)
-            .set({ memberships: JSON.stringify(left) })
-            .where(which),
-    );
+  for (const table of [signIns, apiTokens]) {
+    const isMember = sql`EXISTS (SELECT 1 FROM json_each(${table.memberships}) WHERE value ->> 'workspaceId' = ${workspaceId})`;
+    const columns = { id: table.id, tokenHash: table.tokenHash, memberships: table.memberships };
+    for (const { id, tokenHash, memberships } of await run(() => db.orm.select(columns).from(table).where(isMember))) {
+      const known = membershipsSchema.safeParse(parseJson(memberships)).data ?? [];
+      const left = known.filter((one) => one.workspaceId !== workspaceId);
+      const which = eq(table.tokenHash, tokenHash);
+      // What programs were answered may be of this workspace.
+      if (table === apiTokens) await run(() => db.orm.delete(apiAnswers).where(eq(apiAnswers.tokenId, id)));
+      await run(() =>
+        left.length === 0
+          ? db.orm.delete(table).where(which)
+          : db.orm
+              .update(table)
+              .set({ memberships: JSON.stringify(left) })
+              .where(which),
+      );
+    }
   }
 }
