@@ -4,14 +4,10 @@ import { env, exports } from 'cloudflare:workers';
 import { expect, it, vi } from 'vitest';
 import type { z } from 'zod';
 import { type ArchiveApi, putArchive, type ReadEntry, takeArchive } from '../../dev/operate/archive.ts';
-import {
-  findRepository,
-  indexSession,
-  listSessions,
-  openDatabase,
-  upsertRepository,
-} from '../../src/store/database.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { putPatch } from '../../src/store/logs.ts';
+import { indexSession, listSessions } from '../../src/store/session-index.ts';
+import { findRepository, upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';

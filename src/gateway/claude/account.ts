@@ -269,10 +269,7 @@ export class ClaudeAccount extends DurableObject<Env> {
   async forget(sessions: readonly string[]): Promise<void> {
     await this.#use.write(this.#database, Date.now());
     for (const session of sessions) this.#models.delete(session);
-    const kept = Object.entries(this.#state.assigned).filter(([session]) => !sessions.includes(session));
-    if (kept.length === Object.keys(this.#state.assigned).length) return;
-    this.#state = { ...this.#state, assigned: Object.fromEntries(kept) };
-    this.ctx.storage.kv.put(ASSIGNED, this.#state.assigned);
+    this.#known.forget(sessions);
   }
 
   /** Writes what was used since the last time. Never throws. */

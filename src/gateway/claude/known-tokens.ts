@@ -117,6 +117,14 @@ export class KnownTokens {
     return chooseToken(this.all(now), this.#kept.assigned[session]?.token ?? null, now);
   }
 
+  /** Forgets which tokens these sessions use. */
+  forget(sessions: readonly string[]): void {
+    const kept = Object.entries(this.#kept.assigned).filter(([session]) => !sessions.includes(session));
+    if (kept.length === Object.keys(this.#kept.assigned).length) return;
+    this.#kept = { ...this.#kept, assigned: Object.fromEntries(kept) };
+    this.#kv.put(ASSIGNED, this.#kept.assigned);
+  }
+
   /** Notes which token a session uses. @param now ms since the epoch */
   assign(session: string, token: string, now: number): void {
     const present = this.#kept.assigned[session];

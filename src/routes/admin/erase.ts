@@ -7,11 +7,11 @@ import * as z from 'zod';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import { operationsOf } from '../../operations/operations.ts';
 import { audit } from '../../store/audit.ts';
-import { findWorkspace } from '../../store/database.ts';
 import { deletePrefix } from '../../store/keeping/session-objects.ts';
 import { deleteWorkspaceRows, sessionsOf } from '../../store/keeping/workspace-rows.ts';
 import { repositoriesPrefix } from '../../store/repository-cache.ts';
 import { settingRows } from '../../store/settings.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { type AdminEnv, problem, readBody } from './request.ts';
 
 /** Sessions that one request deletes. */
