@@ -4,16 +4,15 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EventPoster } from '../../container/events/event-poster.ts';
-import { EventJournal } from '../../container/events/journal.ts';
 import type { SessionPage } from '../../src/protocol/api.ts';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
-import { INIT, type Line, lines, now } from './claude-lines.ts';
-import { type Cyrus, type StartedSession, startCyrus } from './cyrus.ts';
+import { type Line, lines, now } from './claude-lines.ts';
+import { type Cyrus, startCyrus } from './cyrus.ts';
 import { type Bar, conclude, percentile, round } from './figures.ts';
+import { close, type Sandbox, setSandbox } from './stream-sandbox.ts';
 import type { ViewerOrder, ViewerReport } from './stream-viewers.ts';
 
 const EVENTS = 10_000;
@@ -57,42 +56,8 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-interface Sandbox {
-  journal: EventJournal;
-  poster: EventPoster;
-  session: StartedSession;
-}
-
-/** The sending side of a sandbox, for a session that was just started. */
-async function setSandbox({ url, startSession }: Cyrus): Promise<Sandbox> {
-  const session = await startSession();
-  const { id, generation, bootId, streamId, token } = session;
-  const dir = join(folder, 'events', id);
-  mkdirSync(dir, { recursive: true });
-  const journal = await EventJournal.open(dir);
-  const address = { sessionId: id, generation, bootId, streamId, gatewayUrl: `${url}/gateway`, token };
-  const poster = new EventPoster({
-    journal,
-    fresh: true,
-    address,
-    isBusy: () => true,
-    onSuperseded: (message) => {
-      throw new Error(`superseded: ${message}`);
-    },
-    onReconnected: () => {},
-  });
-  journal.append({ type: 'line', line: INIT });
-  if (!(await poster.flush(10_000))) throw new Error('the first line was not stored');
-  return { journal, poster, session };
-}
-
-async function close({ journal, poster }: Sandbox): Promise<void> {
-  await poster.stop();
-  await journal.close();
-}
-
 async function measurePaced(target: Cyrus) {
-  const sandbox = await setSandbox(target);
+  const sandbox = await setSandbox(target, folder);
   await ask({ type: 'join', url: liveUrl(target, sandbox), count: VIEWERS });
   const made = lines();
   await send(sandbox, made, WARM_UP);
@@ -127,7 +92,7 @@ async function send({ journal, poster }: Sandbox, made: Generator<Line>, count: 
 
 /** Lines that one object takes in, in events a second, with nothing to hold the sandbox back. */
 async function measureIngest(target: Cyrus, watching: number): Promise<number> {
-  const sandbox = await setSandbox(target);
+  const sandbox = await setSandbox(target, folder);
   if (watching > 0) await ask({ type: 'join', url: liveUrl(target, sandbox), count: watching });
   const made = lines();
   const since = performance.now();
