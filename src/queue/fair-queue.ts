@@ -84,6 +84,6 @@ export function leave(line: Line, session: string, turn: number): Line {
 }
 
 /** The queue position of everybody who waits; 1 is next. */
-export function placesOf(line: Line): Map<string, number> {
+export function positionsOf(line: Line): Map<string, number> {
   return new Map(orderOf(line).map(({ session }, index) => [session, index + 1]));
 }

@@ -13,7 +13,7 @@ import { openDatabase } from '../store/database.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { settledConfig } from '../store/settings.ts';
 import { readWorkspaceSettings } from '../store/workspaces/workspace-settings.ts';
-import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, placesOf } from './fair-queue.ts';
+import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, positionsOf } from './fair-queue.ts';
 
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
@@ -34,7 +34,7 @@ export interface LineView extends Line {
   sessionsAtOnce: number;
 }
 
-/** A session that asks for a place. */
+/** A session that asks for a slot. */
 export interface Asking extends Omit<LineEntry, 'since'> {
   /** Something runs for it already: it cannot be held up. */
   isUnderWay: boolean;
@@ -61,7 +61,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     const cap = await this.#cap();
     this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), cap, entry.session);
     await this.#arm();
-    return placesOf(this.#line).get(entry.session) ?? 0;
+    return positionsOf(this.#line).get(entry.session) ?? 0;
   }
 
   /** Gives a slot or a queue position back, for this turn and those before it. */
@@ -107,7 +107,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     const lost: LineEntry[] = [];
     for (let start = 0; start < entries.length; start += TOGETHER) {
       const asked = entries.slice(start, start + TOGETHER);
-      const answers = await Promise.all(asked.map((entry) => this.#needsPlace(entry)));
+      const answers = await Promise.all(asked.map((entry) => this.#needsSlot(entry)));
       lost.push(...asked.filter((_, index) => answers[index] === false));
     }
     return lost;
@@ -150,9 +150,9 @@ export class WorkspaceQueue extends DurableObject<Env> {
     }
   }
 
-  async #needsPlace({ session }: LineEntry): Promise<boolean> {
+  async #needsSlot({ session }: LineEntry): Promise<boolean> {
     try {
-      return await this.#session(session).needsPlace();
+      return await this.#session(session).needsSlot();
     } catch (error) {
       log('queue.session.unreachable', { session, error: asError(error) });
       return true;
@@ -179,10 +179,10 @@ export class WorkspaceQueue extends DurableObject<Env> {
     }
   }
 
-  /** If a notification gets lost, the session asks again within a minute. Never rejects. */
+  /** If a notification gets lost, or the session's version does not know it yet, it asks again within a minute. Never rejects. */
   async #tell(session: string): Promise<void> {
     try {
-      await this.#session(session).placeChanged(0);
+      await this.#session(session).queueMoved(0);
     } catch (error) {
       log('queue.notify.failed', { session, error: asError(error) });
     }

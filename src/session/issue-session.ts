@@ -129,14 +129,24 @@ export class IssueSession extends DurableObject<Env> {
     return this.#session.known && findEntries(this.#session.journal, text, before);
   }
 
-  /** The line before this session has moved; 0: it is its turn. */
-  placeChanged(place: number): void {
-    this.#session.commit({ type: 'place-changed', place });
+  /** The queue has moved. @param position the session's; 0: it has a slot */
+  queueMoved(position: number): void {
+    this.#session.commit({ type: 'queue-moved', position });
+  }
+
+  /** By this name the queue of the version before this one calls `queueMoved`. */
+  placeChanged(position: number): void {
+    this.queueMoved(position);
+  }
+
+  /** By this name the queue of the version before this one calls `needsSlot`. */
+  needsPlace(): boolean {
+    return this.needsSlot();
   }
 
   /** Whether this session needs a slot, or a position in the queue. */
-  needsPlace(): boolean {
-    // What a newer version stored may be at work: its place is not given away.
+  needsSlot(): boolean {
+    // What a newer version stored may be at work: its slot is not given away.
     return this.#session.readOnly !== null || (this.#session.state !== null && needsSlot(this.#session.state.phase));
   }
 

@@ -7,7 +7,7 @@ import { costOf, expectedCost, priceOf } from '../../src/claude-quota/prices.ts'
 import { chooseToken } from '../../src/claude-quota/token-pool.ts';
 import { current, leftOf, readWindows, roomAt, type Windows } from '../../src/claude-quota/windows.ts';
 import { UsageReader } from '../../src/gateway/claude/usage-reader.ts';
-import { admit, emptyLine, join, type Line, leave, orderOf, placesOf } from '../../src/queue/fair-queue.ts';
+import { admit, emptyLine, join, type Line, leave, orderOf, positionsOf } from '../../src/queue/fair-queue.ts';
 import { histories } from '../histories.ts';
 import { Random } from './support/random.ts';
 import { init, line, result, SessionPlay, saved } from './support/session-play.ts';
@@ -233,7 +233,7 @@ describe('the line before the places of a workspace', () => {
       waiting: [entry('a1', 'ada', 1), entry('a2', 'ada', 2), entry('b1', 'bob', 3), entry('b2', 'bob', 4)],
     };
     expect(orderOf(line).map(({ session }) => session)).toEqual(['b1', 'a1', 'b2', 'a2']);
-    expect(placesOf(line).get('a2')).toBe(4);
+    expect(positionsOf(line).get('a2')).toBe(4);
   });
 
   it('lets in as many as there are places, and what is under way past that', () => {

@@ -76,7 +76,8 @@ class World {
         const isOwed = balance(this.threads.get(effect.agentSessionId) ?? []) > 0;
         if (type === 'elicitation' && !isOwed) this.#mark(effect.agentSessionId, 'asked');
       }
-      const isCarriedOut = effect.kind.endsWith('-sandbox') || ['ask-place', 'open-pull-request'].includes(effect.kind);
+      const isCarriedOut =
+        effect.kind.endsWith('-sandbox') || ['request-slot', 'open-pull-request'].includes(effect.kind);
       if (isCarriedOut) this.#pending.push(effect);
     }
   }
@@ -111,14 +112,14 @@ class World {
       this.take(this.play.play({ type: 'effect-failed', effect, attempts: 10, error: 'unreachable', hint: null }));
       return;
     }
-    if (effect.kind === 'ask-place') {
+    if (effect.kind === 'request-slot') {
       const place = calm ? 0 : this.random.below(3);
-      this.take(this.play.play({ type: 'effect-done', effect, result: { kind: 'place', place } }));
+      this.take(this.play.play({ type: 'effect-done', effect, result: { kind: 'queued', position: place } }));
     }
     if (effect.kind === 'open-pull-request') this.#propose(effect);
     if (effect.kind === 'start-sandbox') {
       if (canBeHeldUp(this.play.state.phase) && this.random.chance(0.1)) {
-        this.take(this.play.startedWith({ kind: 'place', place: 1 + this.random.below(3) }));
+        this.take(this.play.startedWith({ kind: 'queued', position: 1 + this.random.below(3) }));
         return;
       }
       const isIdle = this.#running.length + this.#queued.length === 0 && this.#helped === null;
@@ -308,7 +309,7 @@ it(`a session owes no thread an answer in the end, and gives none twice, in ${wr
       if (world.random.chance(0.02)) world.take(world.play.deadline(world.random.below(60_000)));
       if (world.random.chance(0.02)) world.take(world.play.deadline(world.random.below(600_000)));
       if (world.random.chance(0.03))
-        world.take(world.play.play({ type: 'place-changed', place: world.random.below(3) }));
+        world.take(world.play.play({ type: 'queue-moved', position: world.random.below(3) }));
     }
     world.settle();
     for (const [thread, history] of world.threads) {

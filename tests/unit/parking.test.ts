@@ -49,7 +49,7 @@ describe('a limit of Claude', () => {
     expect(why).toBe('5-hour limit');
     expect(until).toBeGreaterThanOrEqual(Math.floor(resetsAt / 1000) * 1000);
     expect(until).toBeLessThan(resetsAt + 60_000);
-    expect(play.kinds(effects)).toEqual(expect.arrayContaining(['stop-sandbox', 'find-room', 'give-place']));
+    expect(play.kinds(effects)).toEqual(expect.arrayContaining(['stop-sandbox', 'find-room', 'release-slot']));
     expect(play.closings('thread-1')).toEqual([]);
     const said = play.said('thread-1').filter((words) => words.includes('5-hour limit'));
     expect(said).toEqual([expect.stringMatching(/continues by itself at \d\d:\d\d UTC/)]);
@@ -75,7 +75,7 @@ describe('a limit of Claude', () => {
     expect(asked.length).toBeGreaterThan(1);
     const [first, ...others] = asked;
     expect(first && others.every((other) => isCovered(other, first))).toBe(true);
-    expect(isCovered({ kind: 'find-room' }, { kind: 'ask-place', turn: 1 })).toBe(false);
+    expect(isCovered({ kind: 'find-room' }, { kind: 'request-slot', turn: 1 })).toBe(false);
   });
 
   it('says who stopped the work while it waited, and that it did', () => {

@@ -6,14 +6,14 @@ import { init, result, SessionPlay, saved } from './support/session-play.ts';
 function inLine(place = 3): SessionPlay {
   const play = new SessionPlay();
   play.prompt('p1');
-  play.startedWith({ kind: 'place', place });
+  play.startedWith({ kind: 'queued', position: place });
   return play;
 }
 
 describe('a session for which there is no place', () => {
   it('a session in the queue says its position, and hands nothing to a sandbox', () => {
     const play = inLine();
-    expect(play.state.phase).toMatchObject({ name: 'queued', place: 3 });
+    expect(play.state.phase).toMatchObject({ name: 'queued', position: 3 });
     expect(play.cancelledLanes).toEqual(['sandbox']);
     expect(play.said('thread-1').join()).toContain('3rd in the queue');
     expect(play.closings('thread-1')).toEqual([]);
@@ -21,17 +21,17 @@ describe('a session for which there is no place', () => {
 
   it('says so when the line moves, and only then', () => {
     const play = inLine();
-    const moved = play.play({ type: 'place-changed', place: 2 });
+    const moved = play.play({ type: 'queue-moved', position: 2 });
     expect(moved.filter((effect) => effect.kind === 'say')).toMatchObject([
       { activity: { ephemeral: true, content: { body: '2nd in the queue.' } } },
     ]);
-    expect(play.play({ type: 'place-changed', place: 2 })).toEqual([]);
+    expect(play.play({ type: 'queue-moved', position: 2 })).toEqual([]);
   });
 
   it('begins when its place is free, with all that was asked meanwhile', () => {
     const play = inLine();
     play.prompt('p2', 'thread-2');
-    const effects = play.play({ type: 'place-changed', place: 0 });
+    const effects = play.play({ type: 'queue-moved', position: 0 });
     expect(play.kinds(effects)).toEqual(['start-sandbox', 'prompt-sandbox', 'prompt-sandbox', 'index-session']);
     play.started();
     play.report(init, result('Both.', ['p1', 'p2']), saved(1));
@@ -41,16 +41,20 @@ describe('a session for which there is no place', () => {
 
   it('a queued session polls its position, in case a notification was lost', () => {
     const play = inLine();
-    expect(play.kinds(play.deadline(60_000))).toEqual(['ask-place']);
-    play.play({ type: 'effect-done', effect: { kind: 'ask-place', turn: 1 }, result: { kind: 'place', place: 0 } });
+    expect(play.kinds(play.deadline(60_000))).toEqual(['request-slot']);
+    play.play({
+      type: 'effect-done',
+      effect: { kind: 'request-slot', turn: 1 },
+      result: { kind: 'queued', position: 0 },
+    });
     expect(play.state.phase.name).toBe('starting');
   });
 
   it('leaves the line when it is stopped, with one answer', () => {
     const play = inLine();
-    expect(play.kinds(play.stop())).toContain('give-place');
+    expect(play.kinds(play.stop())).toContain('release-slot');
     expect(play.closings('thread-1')).toEqual([expect.stringContaining('waited in the queue')]);
-    expect(play.play({ type: 'place-changed', place: 0 })).toEqual([]);
+    expect(play.play({ type: 'queue-moved', position: 0 })).toEqual([]);
   });
 });
 
@@ -61,11 +65,11 @@ describe('a place', () => {
     play.started();
     play.report(init, result('Done.', ['p1']));
     play.prompt('p2');
-    expect(play.kinds(play.report(saved(1)))).not.toContain('give-place');
+    expect(play.kinds(play.report(saved(1)))).not.toContain('release-slot');
     play.started();
     play.report(init, result('Done too.', ['p2']));
-    expect(play.report(saved(2)).filter((effect) => effect.kind === 'give-place')).toEqual([
-      { kind: 'give-place', turn: 2 },
+    expect(play.report(saved(2)).filter((effect) => effect.kind === 'release-slot')).toEqual([
+      { kind: 'release-slot', turn: 2 },
     ]);
   });
 });

@@ -22,8 +22,8 @@ function happen(play: SessionPlay, random: Random, number: number): string[] {
     () => play.report(saved(play.state.turns)),
     () => play.stop(),
     () => play.deadline(60_000),
-    () => play.startedWith({ kind: 'place', place: 1 + random.below(3) }),
-    () => play.play({ type: 'place-changed', place: random.below(3) }),
+    () => play.startedWith({ kind: 'queued', position: 1 + random.below(3) }),
+    () => play.play({ type: 'queue-moved', position: random.below(3) }),
     () => play.withdraw('canceled'),
   ]);
   what();

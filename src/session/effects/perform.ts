@@ -13,7 +13,7 @@ import { toFailure } from './failure.ts';
 import { attachPullRequest, lookAtIssue, openThread, startIssue } from './linear-issue.ts';
 import { openPullRequest } from './open-pull-request.ts';
 import { postTogether } from './post-to-thread.ts';
-import { askPlace, findRoom, givePlace } from './queue-slots.ts';
+import { findRoom, releaseSlot, requestSlot } from './queue-slots.ts';
 import {
   answerSandbox,
   decideSandbox,
@@ -37,8 +37,8 @@ const performers: { [K in EffectKind]: Perform<K> } = {
   'stop-sandbox': stopSandbox,
   'purge-sandbox': purgeSandbox,
   'find-room': findRoom,
-  'ask-place': askPlace,
-  'give-place': givePlace,
+  'request-slot': requestSlot,
+  'release-slot': releaseSlot,
   'open-pull-request': openPullRequest,
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,

@@ -10,7 +10,7 @@ import type { Perform, Surroundings } from './effect-context.ts';
  * @returns 0: it may run; otherwise its queue position. Where the queue does not answer it may run: the cap is there for
  * comfort, and nobody waits for a queue that is broken.
  */
-export async function takePlace({ env, state }: Pick<Surroundings, 'env' | 'state'>): Promise<number> {
+export async function takeSlot({ env, state }: Pick<Surroundings, 'env' | 'state'>): Promise<number> {
   const turn = currentTurn(state);
   const owner = turn?.prompts.find(({ person }) => person)?.person?.id ?? state.id;
   try {
@@ -34,13 +34,13 @@ export const findRoom: Perform<'find-room'> = async (_effect, { env, state }) =>
 });
 
 /** The queue knows a session by its id; a repeat tells its queue position. */
-export const askPlace: Perform<'ask-place'> = async (_effect, surroundings) => ({
-  kind: 'place',
-  place: await takePlace(surroundings),
+export const requestSlot: Perform<'request-slot'> = async (_effect, surroundings) => ({
+  kind: 'queued',
+  position: await takeSlot(surroundings),
 });
 
 /** It concerns this turn and those before, so that a late one takes nothing from the next. */
-export const givePlace: Perform<'give-place'> = async ({ turn }, { env, state }) => {
+export const releaseSlot: Perform<'release-slot'> = async ({ turn }, { env, state }) => {
   await env.WORKSPACE_QUEUE.getByName(state.workspaceId).give(state.id, turn);
   return null;
 };

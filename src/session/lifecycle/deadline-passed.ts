@@ -53,7 +53,7 @@ const passed = byPhase<[due: Deadline], boolean>({
     return false;
   },
   queued: (step, phase, due) => {
-    if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.place)}.`);
+    if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.position)}.`);
     else askForSlot(step, phase);
     return false;
   },

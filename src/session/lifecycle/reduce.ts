@@ -79,8 +79,8 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'start-held':
       startHeld(step, event.isHeld);
       break;
-    case 'place-changed':
-      queueMoved(step, event.place);
+    case 'queue-moved':
+      queueMoved(step, event.position);
       break;
     case 'checkpointed':
       checkpointed(step, event);

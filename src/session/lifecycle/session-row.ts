@@ -60,7 +60,7 @@ export function reasonOf(state: SessionState): string {
     case 'parked':
       return `Claude's ${phase.why} is used up; continues at ${clockTime(phase.until, state.updatedAt)}`;
     case 'queued':
-      return queuePositionWords(phase.place);
+      return queuePositionWords(phase.position);
     case 'asking':
       return askingReason(phase.about);
     case 'saving':

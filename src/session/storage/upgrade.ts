@@ -19,6 +19,20 @@ const STATE_STEPS: readonly ((state: Stored) => Stored)[] = [];
 /** Version of the state that this code writes. */
 export const STATE_VERSION = 1;
 
+/** What was renamed without a new version, so that the version before this one goes on reading what is stored. */
+function withNewNames(state: Stored): Stored {
+  const queued = queuedBefore.safeParse(state.phase);
+  return queued.success ? { ...state, phase: { position: queued.data.place, ...queued.data } } : state;
+}
+
+const queuedBefore = z.looseObject({ name: z.literal('queued'), place: z.number() });
+
+/** Kinds of effects by the names that they had. */
+const RENAMED_EFFECTS: ReadonlyMap<string, string> = new Map([
+  ['ask-place', 'request-slot'],
+  ['give-place', 'release-slot'],
+]);
+
 const time = z.number();
 const turnSchema = z.looseObject({ number: z.number(), prompts: z.array(z.looseObject({ promptId: z.string() })) });
 const atWork = { since: time, turn: turnSchema };
@@ -49,7 +63,7 @@ const stateSchema = z.looseObject({
     }),
     z.looseObject({ name: z.literal('saving'), ...atWork, ending: z.looseObject({ outcome: z.string() }) }),
     z.looseObject({ name: z.literal('parked'), ...atWork, until: time, why: z.string(), left: z.array(z.string()) }),
-    z.looseObject({ name: z.literal('queued'), ...atWork, place: z.number() }),
+    z.looseObject({ name: z.literal('queued'), ...atWork, position: z.number() }),
     z.looseObject({ name: z.literal('stopping'), ...atWork, words: z.string() }),
   ]),
   queue: z.array(z.looseObject({ promptId: z.string() })),
@@ -70,7 +84,7 @@ const stateSchema = z.looseObject({
 export function upgradeState(stored: unknown): Readable<SessionState> {
   const newest = toNewest(stored, STATE_STEPS, 'its state');
   if (!newest.ok) return newest;
-  const { value: state } = newest;
+  const state = withNewNames(newest.value);
   const phase = z.looseObject({ phase: z.looseObject({ name: z.string() }) }).safeParse(state);
   if (phase.success && !phaseSchema.safeParse(phase.data.phase.name).success) {
     return {
@@ -89,7 +103,8 @@ const kindOfEffect = z.looseObject({ kind: z.string() });
 /** @param json an effect as it was stored */
 export function upgradeEffect(json: string): Readable<Effect> {
   try {
-    const stored: unknown = JSON.parse(json);
+    const read = kindOfEffect.parse(JSON.parse(json));
+    const stored: unknown = { ...read, kind: RENAMED_EFFECTS.get(read.kind) ?? read.kind };
     const { kind } = kindOfEffect.parse(stored);
     if (!isEffectKind(kind)) return { ok: false, why: `this version of Cyrus has no effect "${kind}"` };
     storedSchema(kind).parse(stored);

@@ -292,8 +292,8 @@ function away(message: string): Attempt<SessionEvent> & { kind: 'retryable' } {
 /** What services answer that are always there. */
 function resultOf({ kind }: Effect): EffectResult {
   switch (kind) {
-    case 'ask-place':
-      return { kind: 'place', place: 0 };
+    case 'request-slot':
+      return { kind: 'queued', position: 0 };
     case 'find-room':
       return { kind: 'room', at: null };
     default:

@@ -8,12 +8,12 @@ import type { WorkspaceSettings } from '../../../protocol/settings/access-rules.
 import { placementOf, sandboxFor } from '../../../sandbox/choose.ts';
 import type { RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import type { Surroundings } from '../effect-context.ts';
-import { takePlace } from '../queue-slots.ts';
+import { takeSlot } from '../queue-slots.ts';
 import { certainPlacement } from './known-placement.ts';
 
 /**
  * Begins to start the container of a session whose repository is not known yet. Fails silently: the start itself says why.
- * @returns the session's place, as `takePlace` says, which is taken along with it; null where it is too early for both
+ * @returns the session's queue position, as `takeSlot` says, which is taken along with it; null where it is too early for both
  */
 export function warmUp(
   generation: number,
@@ -26,9 +26,9 @@ export function warmUp(
   const placements = settings.map((one) => placementOf(one, config));
   const placement = certainPlacement(state, placements, [workspace, ...settings]);
   if (placement === null) return null;
-  const place = takePlace(surroundings);
+  const position = takeSlot(surroundings);
   const begin = async () => {
-    if ((await place) > 0) return;
+    if ((await position) > 0) return;
     const arrangement = { placement };
     await sandboxFor({ ...surroundings, state: { ...state, arrangement } }, state.id, generation).warm(state.id);
   };
@@ -38,5 +38,5 @@ export function warmUp(
       error: asError(error),
     });
   });
-  return place;
+  return position;
 }

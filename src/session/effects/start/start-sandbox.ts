@@ -15,7 +15,7 @@ import { listMcpServers } from '../../../store/workspaces/mcp-servers.ts';
 import type { EffectResults } from '../../lifecycle/model/effect-results.ts';
 import type { Surroundings } from '../effect-context.ts';
 import { SetupError } from '../effect-context.ts';
-import { takePlace } from '../queue-slots.ts';
+import { takeSlot } from '../queue-slots.ts';
 import { chooseBranch } from './branch-choice.ts';
 import { claudeReadiness } from './claude-readiness.ts';
 import { commitAuthor } from './commit-author.ts';
@@ -38,14 +38,14 @@ export async function startSandbox(
   linear: LinearClient,
 ): Promise<EffectResults['start-sandbox']> {
   const { state, config } = surroundings;
-  const early: { place: Promise<number> | null } = { place: null };
+  const early: { position: Promise<number> | null } = { position: null };
   const plan = await planFor(surroundings, linear, (...known) => {
-    early.place = warmUp(generation, surroundings, ...known);
+    early.position = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
   const { repository, baseBranch, baseWish, baseWishBy, arrangement, access } = plan;
-  const place = await (early.place ?? takePlace(surroundings));
-  if (place > 0) return { kind: 'place', place };
+  const position = await (early.position ?? takeSlot(surroundings));
+  if (position > 0) return { kind: 'queued', position };
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.
   const identity = await identityOf(state.workspaceId, cloneUrl);

@@ -21,22 +21,22 @@ export const findRoom: EffectDefinition<'find-room'> = {
   onFailed: nothing,
 };
 
-export const askPlace: EffectDefinition<'ask-place'> = {
+export const requestSlot: EffectDefinition<'request-slot'> = {
   stored: z.looseObject({ turn: z.number() }),
-  lane: () => 'place',
+  lane: () => 'slot',
   retry,
   isSuperseded: never,
   isCovered: never,
   describe: () => "Requesting a slot in the workspace's queue",
-  onDone: (step, _effect, { place }) => queueMoved(step, place),
+  onDone: (step, _effect, { position }) => queueMoved(step, position),
   onDelayed: nothing,
   // It is asked for again before long.
   onFailed: nothing,
 };
 
-export const givePlace: EffectDefinition<'give-place'> = {
+export const releaseSlot: EffectDefinition<'release-slot'> = {
   stored: z.looseObject({ turn: z.number() }),
-  lane: () => 'place',
+  lane: () => 'slot',
   retry,
   isSuperseded: never,
   isCovered: never,

@@ -7,7 +7,7 @@ import type { Cause, RetryPolicy } from '../../../kernel/attempt.ts';
 import type { Effect, EffectKind } from '../model/effects.ts';
 import type { EventOf } from '../model/events.ts';
 import type { Step } from '../model/transition.ts';
-import { askPlace, findRoom, givePlace } from './capacity.ts';
+import { findRoom, releaseSlot, requestSlot } from './capacity.ts';
 import type { EffectDefinition } from './definition.ts';
 import { attachPullRequest, lookAtIssue, startIssue } from './issue.ts';
 import { archiveTurn, indexSession, openPullRequest } from './records.ts';
@@ -27,8 +27,8 @@ const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
   'stop-sandbox': stopSandbox,
   'purge-sandbox': purgeSandbox,
   'find-room': findRoom,
-  'ask-place': askPlace,
-  'give-place': givePlace,
+  'request-slot': requestSlot,
+  'release-slot': releaseSlot,
   'open-pull-request': openPullRequest,
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,

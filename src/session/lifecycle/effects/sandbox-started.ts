@@ -33,8 +33,8 @@ export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result:
     case 'blocked':
       failTurn(step, 'authentication_failed', result.text);
       break;
-    case 'place':
-      joinQueue(step, result.place);
+    case 'queued':
+      joinQueue(step, result.position);
       break;
     case 'refused':
       step.set({ access: result.access });

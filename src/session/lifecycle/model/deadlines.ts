@@ -25,7 +25,7 @@ export const PERMISSION_LIMIT_MS = 10 * 60_000;
 /** A parked session asks this often whether an account has room earlier than expected. */
 export const ROOM_POLL_MS = 10 * 60_000;
 /** How often a queued session asks for its queue position, in case a notification was lost. */
-export const PLACE_POLL_MS = 60_000;
+export const SLOT_POLL_MS = 60_000;
 
 /** What a sandbox server keeps of an issue that is over is deleted after this long: somebody may open it again at once. */
 export const DISK_KEPT_OVER_MS = 3_600_000;
@@ -46,7 +46,7 @@ export type Deadline =
         | 'permission'
         | 'resume'
         | 'room'
-        | 'place';
+        | 'slot';
       at: number;
     }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
@@ -77,7 +77,7 @@ function phaseDeadlines(state: SessionState): Deadline[] {
       ];
     case 'queued':
       return [
-        { name: 'place', at: phase.askAt + PLACE_POLL_MS },
+        { name: 'slot', at: phase.askAt + SLOT_POLL_MS },
         ...heartbeats(state, phase.since, 2 * LINEAR_HEARTBEAT_MS),
       ];
     case 'stopping':

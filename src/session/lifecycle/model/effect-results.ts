@@ -67,8 +67,8 @@ export interface Lost {
 
 /** Queue position of a session; 0: it has its slot. */
 interface QueuePosition {
-  kind: 'place';
-  place: number;
+  kind: 'queued';
+  position: number;
 }
 
 /** `isLinears`: Linear had opened it, and will tell of it. */
@@ -105,8 +105,8 @@ export interface EffectResults {
   'purge-sandbox': null;
   /** When there is room within Claude's limits, in ms since the epoch; null: not known. */
   'find-room': { kind: 'room'; at: number | null };
-  'ask-place': QueuePosition;
-  'give-place': null;
+  'request-slot': QueuePosition;
+  'release-slot': null;
   'open-pull-request': Proposed | null;
   'attach-pull-request': null;
   'index-session': null;

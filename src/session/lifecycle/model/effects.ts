@@ -54,9 +54,9 @@ export type Effect =
   /** Ask when an account of Claude's has room for a parked session. */
   | { kind: 'find-room' }
   /** Ask for a slot among the workspace's sessions that are at work, or for the queue position. */
-  | { kind: 'ask-place'; turn: number }
-  /** Give the place back, for this turn and those before it. */
-  | { kind: 'give-place'; turn: number }
+  | { kind: 'request-slot'; turn: number }
+  /** Give the slot back, for this turn and those before it. */
+  | { kind: 'release-slot'; turn: number }
   /**
    * Open a pull request for the branch, or update the open one. `head`: commit it is at; `subject`: of its first
    * commit; `summary`: what Claude answered; `threads`: agent sessions that are told; `template`: the repository's own, to be filled in.

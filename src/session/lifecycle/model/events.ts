@@ -102,7 +102,7 @@ export type SessionEvent =
   /** An effect was given up. */
   | { type: 'effect-failed'; effect: Effect; attempts: number; error: string; hint: string | null }
   /** The line before a session has moved: 0 is its place among those at work, 1 is next. */
-  | { type: 'place-changed'; place: number }
+  | { type: 'queue-moved'; position: number }
   /** The sandbox keeps its work elsewhere too. Fencing has been done by `fence`. */
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
   /** It was kept long enough, and is deleted. */

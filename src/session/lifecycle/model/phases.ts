@@ -152,7 +152,9 @@ export interface QueuedPhase {
   name: 'queued';
   since: number;
   turn: Turn;
-  /** 1 is next. */
+  /** The queue position: 1 is next. */
+  position: number;
+  /** The same, under the name by which the version before this one reads it. */
   place: number;
   /** When the queue was last asked. */
   askAt: number;

@@ -10,9 +10,9 @@ import { stageOf, unread } from '../requests.ts';
 import { handOverWaiting } from '../turn/hand-over.ts';
 import { startSandbox } from '../turn/sandbox-life.ts';
 
-/** "Next in the queue", "3rd in the queue". @param place 1 is next */
-export function queuePositionWords(place: number): string {
-  return place <= 1 ? 'Next in the queue' : `${ordinal(place)} in the queue`;
+/** "Next in the queue", "3rd in the queue". @param position 1 is next */
+export function queuePositionWords(position: number): string {
+  return position <= 1 ? 'Next in the queue' : `${ordinal(position)} in the queue`;
 }
 
 function ordinal(number: number): string {
@@ -22,32 +22,37 @@ function ordinal(number: number): string {
 }
 
 /** The sandbox is not started yet: too many others are at work. */
-export const joinQueue = onlyIn<[place: number]>({ starting: waitForSlot });
+export const joinQueue = onlyIn<[position: number]>({ starting: waitForSlot });
 
-function waitForSlot(step: Step, phase: PhaseOf<'starting'>, place: number): void {
-  if (place < 1) return;
+function waitForSlot(step: Step, phase: PhaseOf<'starting'>, position: number): void {
+  if (position < 1) return;
   // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
   step.cancelSandboxWork();
   const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
-  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, place, askAt: step.now });
+  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, ...at(position), askAt: step.now });
   step.record({
     kind: 'notice',
     level: 'info',
-    text: `${queuePositionWords(place)}: other sessions of the workspace are ahead.`,
+    text: `${queuePositionWords(position)}: other sessions of the workspace are ahead.`,
   });
   step.announce(
     threadsOf(phase.turn),
-    `${queuePositionWords(place)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
+    `${queuePositionWords(position)}: the workspace's limit of concurrent sessions is reached. This one starts by itself.`,
   );
 }
 
-/** The queue has moved. `place`: the position; 0: the session has a slot. */
-export const queueMoved = onlyIn<[place: number]>({
-  queued: (step, phase, place) => {
-    if (place < 1) startInSlot(step, phase);
-    else if (place !== phase.place) {
-      step.enter({ ...phase, place });
-      step.reassure(threadsOf(phase.turn), `${queuePositionWords(place)}.`);
+/** A queue position as it is stored. */
+function at(position: number): Pick<PhaseOf<'queued'>, 'position' | 'place'> {
+  return { position, place: position };
+}
+
+/** The queue has moved. `position`: the position; 0: the session has a slot. */
+export const queueMoved = onlyIn<[position: number]>({
+  queued: (step, phase, position) => {
+    if (position < 1) startInSlot(step, phase);
+    else if (position !== phase.position) {
+      step.enter({ ...phase, ...at(position) });
+      step.reassure(threadsOf(phase.turn), `${queuePositionWords(position)}.`);
     }
   },
 });
@@ -62,11 +67,11 @@ function startInSlot(step: Step, { turn }: PhaseOf<'queued'>): void {
 /** Asks for the queue position: the answer before may have been lost. */
 export function askForSlot(step: Step, phase: PhaseOf<'queued'>): void {
   step.enter({ ...phase, askAt: step.now });
-  step.effect({ kind: 'ask-place', turn: phase.turn.number });
+  step.effect({ kind: 'request-slot', turn: phase.turn.number });
 }
 
 /** Once nothing runs, the next session in the queue may begin. */
 export function releaseSlot(step: Step, before: SessionState): void {
   if (needsSlot(before.phase) && !needsSlot(step.state.phase))
-    step.effect({ kind: 'give-place', turn: step.state.turns });
+    step.effect({ kind: 'release-slot', turn: step.state.turns });
 }
