@@ -28,7 +28,7 @@ export class TooLarge extends Error {
   override readonly name = 'TooLarge';
 }
 
-/** A statement's rows so far. */
+/** Rows of a statement so far, or of a value under a key. */
 interface Counted {
   rowsWritten: number;
   rowsRead: number;
@@ -83,6 +83,8 @@ function limitKeys(prototype: { put: (key: string, value: unknown) => void }): v
   prototype.put = function (key, value) {
     // As JSON, which is about as long as what the platform makes of it.
     check(`put ${key}`, [JSON.stringify(value) ?? '']);
+    // A value under a key is a row of a table that the platform keeps.
+    for (const { cursors } of watches) cursors.push({ rowsWritten: 1, rowsRead: 0 });
     return put.call(this, key, value);
   };
 }
