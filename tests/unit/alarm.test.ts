@@ -76,7 +76,7 @@ describe('a decoy credential that was met', () => {
     expect(play.state.queue).toEqual([]);
   });
 
-  it('in what the host did not take: said as that', () => {
+  it('in commits that the host did not take is reported as not pushed', () => {
     const play = working();
     play.report(result('All done.', ['p1']));
     alarm(play, { id: COMMIT, pushed: false });

@@ -314,7 +314,7 @@ describe('options', () => {
     expect(answersIn(write(thread, 'Red', thread.now))).toEqual({ 'Which?': 'Red' });
   });
 
-  it('call nobody in Linear', () => {
+  it('mention nobody in Linear', () => {
     const play = asking(ask([{ question: 'May @cyrus go on?', options: [{ label: '@cyrus' }] }]));
     expect(play.said('thread-1').at(-1)).not.toMatch(/@cyrus/);
   });

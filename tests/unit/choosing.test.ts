@@ -7,7 +7,7 @@ import { vouchedDescription, type WishEdit, withWishEdit } from '../../src/sessi
 import { repositoryWish, wishesIn } from '../../src/session/lifecycle/start/wishes.ts';
 import { SessionPlay } from './support/session-play.ts';
 
-describe('no wish is', () => {
+describe('a repository that a text names', () => {
   it.each([
     ['a quoted line', '> [repo=acme/shop#evil]'],
     ['the rest of a quoted paragraph', '> As she wrote:\n[repo=acme/shop#evil]\n\nMend it.'],
@@ -16,11 +16,11 @@ describe('no wish is', () => {
     ['a comment that nobody sees', 'Mend it. <!-- [repo=acme/shop#evil] -->'],
     ['a comment that is not closed', 'Mend it. <!-- [repo=acme/shop#evil]'],
     ['a span of code', '`[repo=acme/shop#evil]`'],
-  ])('in %s', (_where, text) => {
+  ])('is no wish in %s', (_where, text) => {
     expect(repositoryWish(text)).toBeNull();
   });
 
-  it('lost because a quotation is before it', () => {
+  it('is a wish also after a quotation', () => {
     expect(repositoryWish('> she said\n\n[repo=acme/shop]')).toMatchObject({ name: 'acme/shop' });
   });
 });

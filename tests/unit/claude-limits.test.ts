@@ -48,7 +48,7 @@ describe("the windows of Claude's limits", () => {
     expect(current(windows(0.9), NOW + HOUR)).toMatchObject([{ utilization: 0, resetsAt: null }]);
   });
 
-  it.each(['', 'soon', '-1', '1e99', 'NaN'])('take a reset of "%s" for none', (reset) => {
+  it.each(['', 'soon', '-1', '1e99', 'NaN'])('read a reset of "%s" as unknown', (reset) => {
     const headers = { ...rejectedHeaders('five_hour', 0), 'anthropic-ratelimit-unified-reset': reset };
     const read = readWindows(new Headers({ ...headers, 'anthropic-ratelimit-unified-5h-reset': reset }), NOW);
     const until = roomAt(read, NOW);
@@ -182,11 +182,11 @@ describe('prices', () => {
     );
   });
 
-  it('take an unknown model for the dearest', () => {
+  it('charge an unknown model at the highest price', () => {
     expect(priceOf('claude-from-the-future', []).output).toBeGreaterThan(priceOf('opus', []).output);
   });
 
-  it('expect a request to be read again', () => {
+  it('expect a request to cost what writing it to the cache costs, and an answer', () => {
     expect(expectedCost(400_000, 'sonnet', [])).toBeCloseTo((100_000 * 3.75 + 2_000 * 15) / 1e6);
   });
 });

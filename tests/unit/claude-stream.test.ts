@@ -114,8 +114,8 @@ describe('a result', () => {
   });
 });
 
-describe('what a stream becomes', () => {
-  it('in a one-shot run', () => {
+describe('a captured stream becomes entries of the journal', () => {
+  it('in their order, for a run of one prompt', () => {
     const { entries } = run(fixtureLines('01-oneshot-partial-messages.jsonl'));
     expect(entries.map(({ body }) => body.kind)).toEqual([
       'claude-started',

@@ -60,7 +60,7 @@ describe('a failed turn says what failed, what became of the work, and what to d
     expect(described.text).toContain('kept on the branch');
   });
 
-  it('without words meant for someone at a terminal', () => {
+  it('and never repeats what is meant for someone at a terminal', () => {
     for (const name of fixtureNames) {
       for (const result of resultsOf(name)) {
         const { outcome, text } = describeResult(result);

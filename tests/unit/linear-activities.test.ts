@@ -174,7 +174,7 @@ describe('Claude’s last text', () => {
 describe('the end of a turn says where the work is', () => {
   const last = (...entries: JournalBody[]) => short(tell(...entries)).at(-1);
 
-  it('with branch and commits', () => {
+  it('and names branch and commits', () => {
     expect(last(saved(), ended({ outcome: 'completed', text: 'Fixed.' }))).toBe(
       'response: Fixed.\n\nBranch `cyrus/eng-1`, 2 commits.',
     );
@@ -183,7 +183,7 @@ describe('the end of a turn says where the work is', () => {
     );
   });
 
-  it('also where it was stopped or failed', () => {
+  it('also if the turn was stopped or failed', () => {
     expect(last(saved(), ended({ outcome: 'stopped', text: 'Half done.' }))).toBe(
       'response: Stopped. Half done.\n\nBranch `cyrus/eng-1`, 2 commits.',
     );
@@ -192,7 +192,7 @@ describe('the end of a turn says where the work is', () => {
     );
   });
 
-  it('with what went wrong when it was saved', () => {
+  it('and what went wrong when it was saved', () => {
     expect(
       last(
         saved({ pushed: false, problem: 'The git host refused the push.' }),
@@ -201,7 +201,7 @@ describe('the end of a turn says where the work is', () => {
     ).toContain('2 commits (not pushed). The git host refused the push.');
   });
 
-  it('and that nothing was changed where there was only a question to answer', () => {
+  it('and that nothing was changed if there was only a question to answer', () => {
     expect(last(saved({ commits: [], newCommits: 0 }), ended({ outcome: 'completed', text: 'It is 4.' }))).toBe(
       'response: It is 4.\n\nNothing was changed.',
     );

@@ -571,7 +571,7 @@ describe('a second stop', () => {
     expect(play.closings('thread-2')).toHaveLength(1);
   });
 
-  it('may be a withdrawal', () => {
+  it('that is a withdrawal ends what was asked since the first', () => {
     const play = working();
     play.stop();
     play.prompt('p2', 'thread-2');

@@ -50,7 +50,7 @@ it('a later text corrects the wish of an earlier one', () => {
   expect(route({ ...nothing, texts }, both, [])).toMatchObject({ kind: 'chosen', fullName: 'acme/site' });
 });
 
-describe('it is asked', () => {
+describe('people are asked for the repository', () => {
   const plain = [candidate('acme/api'), candidate('acme/app')];
 
   it('if nothing decides, the likelier first', () => {
@@ -61,7 +61,7 @@ describe('it is asked', () => {
     expect(route(nothing, plain, unsure)).toEqual({ kind: 'unsure', options: ['acme/app', 'acme/api'] });
   });
 
-  it('where a label fits two repositories, although a rule that is less particular fits one', () => {
+  it('if a label fits two repositories, although a rule that is less particular fits one', () => {
     const two = [
       candidate('acme/web'),
       candidate('acme/api', { labels: ['x'], isDefault: true }),

@@ -24,7 +24,7 @@ const answerWith =
   };
 
 describe('What people do is told to the app', () => {
-  it('assigning: a session is created, and the app has a notification', async () => {
+  it('assigning an issue creates a session and notifies the app', async () => {
     const session = linear.delegate('ENG-1');
     await linear.webhooksSettled();
     expect(kinds()).toEqual(['AgentSessionEvent created', 'AppUserNotification issueAssignedToYou', 'Issue update']);
@@ -49,13 +49,13 @@ describe('What people do is told to the app', () => {
     });
   });
 
-  it('assigning by an automation: the session has no creator', async () => {
+  it('an issue that an automation assigns has a session without a creator', async () => {
     linear.delegate('ENG-1', 'automation');
     await linear.webhooksSettled();
     expect(receiver.of('AgentSessionEvent created')[0]?.payload.agentSession).toMatchObject({ creator: null });
   });
 
-  it('taking the issue away', async () => {
+  it('taking the issue away notifies the app that it is unassigned', async () => {
     linear.delegate('ENG-1');
     await linear.webhooksSettled();
     receiver.received.length = 0;
