@@ -20,8 +20,7 @@ import { readSandboxConfig, type SandboxConfig, SandboxConfigError } from './con
 import { diskOf, isDiskFull, refuseFullDisk } from './files/disk-space.ts';
 import { onlyBelow } from './files/inside.ts';
 import { removeStaleLocks } from './git/mirror.ts';
-import { Refusal } from './http/http-error.ts';
-import { readJson } from './http/request-body.ts';
+import { Refusal, readJson } from './http.ts';
 import { log } from './log.ts';
 import { SESSION_ID, sessionPaths } from './paths.ts';
 import { Session, type WallOf } from './session/session.ts';

@@ -1,6 +1,6 @@
 /** How much space the server's disk has left: a session that fills it up would fail in ways that name something else. */
 import { statfs } from 'node:fs/promises';
-import { Refusal } from '../http/http-error.ts';
+import { Refusal } from '../http.ts';
 
 /** A session is not begun with less than this: a clone and a build would not fit. In bytes. */
 const LEAST_FREE = 256 * 1024 * 1024;

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FILE_NAME, type GivenFile, MAX_GIVEN_BYTES } from '../../src/protocol/files.ts';
-import { Refusal } from '../http/http-error.ts';
+import { Refusal } from '../http.ts';
 
 /** Most that a session is given over its whole life. */
 const MAX_TOTAL_BYTES = 300 * 1024 * 1024;

@@ -21,7 +21,7 @@ import { EventJournal } from '../events/journal.ts';
 import { openAccess } from '../gateway/session-access.ts';
 import { GitError } from '../git/git.ts';
 import { makeHooks } from '../hooks/hooks.ts';
-import { Refusal } from '../http/http-error.ts';
+import { Refusal } from '../http.ts';
 import type { SessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
 import { commitWork } from '../save/commit-work.ts';

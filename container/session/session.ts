@@ -10,7 +10,7 @@ import type { SandboxStatus, StartSession } from '../../src/protocol/sandbox/sta
 import { SANDBOX_PROTOCOL } from '../../src/protocol/version.ts';
 import type { SandboxConfig } from '../config.ts';
 import { listGivenFiles, takeGivenFile } from '../files/incoming-files.ts';
-import { Refusal } from '../http/http-error.ts';
+import { Refusal } from '../http.ts';
 import { log } from '../log.ts';
 import { mirrorPath, type SessionPaths, sessionPaths } from '../paths.ts';
 import { killSessionProcesses } from '../process/process-group.ts';

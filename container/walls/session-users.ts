@@ -6,7 +6,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../../src/lib/parse-json.ts';
-import { Refusal } from '../http/http-error.ts';
+import { Refusal } from '../http.ts';
 import { USERS } from './user-range.ts';
 
 const schema = z.object({ next: z.number().int(), users: z.record(z.string(), z.number().int()) });

@@ -1,13 +1,25 @@
-/** Reading a request's JSON body: bounded, of the right type, checked. */
+/** What the server's own routes take and refuse: a JSON body, bounded and checked, and the error that says why not. */
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { parseJson } from '../../src/lib/parse-json.ts';
-import { Refusal } from './http-error.ts';
+import { parseJson } from '../src/lib/parse-json.ts';
 
 /** An issue with a long history makes a long prompt, but not a longer one. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
+/** A request that is not carried out: the HTTP status, a stable word for programs, a sentence for people. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly status: number;
+  readonly word: string;
+  constructor(status: number, word: string, message: string) {
+    super(message);
+    this.status = status;
+    this.word = word;
+  }
+}
+
 /**
+ * Reads the JSON body of a request.
  * @param schema what the body must be
  * @throws Refusal 413, 415 or 400, which names every wrong value
  */
