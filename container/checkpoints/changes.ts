@@ -114,7 +114,7 @@ export class WorktreeChanges {
     return new Set((await listRawPaths(args, options)).filter((path) => path.endsWith('/')));
   }
 
-  /** @returns null where everything has to be looked at */
+  /** @returns null if everything has to be looked at */
   async #touched(options: GitOptions): Promise<Set<RawPath> | null> {
     const touched = await this.#watch.take();
     if (touched === null) return null;

@@ -11,14 +11,14 @@ export interface Standing {
   branchHead: string;
 }
 
-/** Reads it. @throws GitError where the worktree has no repository, or nothing in it leads to a commit */
+/** Reads it. @throws GitError if the worktree has no repository, or nothing in it leads to a commit */
 export async function standingOf(plan: WorkspacePlan): Promise<Standing> {
   return (await usualStanding(plan)) ?? (await unusualStanding(plan));
 }
 
 const FOLDERS = ['--path-format=absolute', '--git-dir', '--git-common-dir'];
 
-/** All of it by one process. @returns null where something is missing, or a name means several things */
+/** All of it by one process. @returns null if something is missing, or a name means several things */
 async function usualStanding(plan: WorkspacePlan): Promise<Standing | null> {
   const names = ['HEAD^{commit}', `refs/heads/${plan.branch}^{commit}`, '--symbolic-full-name', 'HEAD'];
   const said = await git(['rev-parse', ...FOLDERS, ...names], inWorktree(plan)).catch((error: unknown) => {

@@ -256,7 +256,7 @@ export class WorktreeSnapshots {
 
   /**
    * Objects of Git LFS that are not on the host yet, as a commit beside the work: the worktree may hold a later version of the
-   * file, or none. @returns no commit where there are none
+   * file, or none. @returns no commit if there are none
    */
   async #largeObjects(
     plan: WorkspacePlan,

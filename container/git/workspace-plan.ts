@@ -24,7 +24,7 @@ export interface WorkspacePlan {
   lfsLimitBytes?: number;
   /** Message of the commit that holds what Claude left uncommitted. */
   commitMessage?: (branch: string) => string;
-  /** Runs one of the repository's commit hooks; left out where they are not to run. */
+  /** Runs one of the repository's commit hooks; left out if they are not to run. */
   runHook?: (hook: CommitHook, args: string[]) => Promise<HookOutcome>;
 }
 

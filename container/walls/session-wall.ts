@@ -21,7 +21,7 @@ export interface Command {
 export class SessionWall {
   readonly #walls: Walls;
   readonly #dir: string;
-  /** The session's user; null where sessions run as the server's. */
+  /** The session's user; null if sessions run as the server's. */
   readonly uid: number | null;
   /** The mirror that the session reads objects from, once it is known. */
   mirror: string | null = null;

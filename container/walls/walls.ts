@@ -37,7 +37,7 @@ export interface WallOptions {
   limits: WallLimits;
 }
 
-/** What this machine gives. `why`: what it lacks, in words for an admin; null where it lacks nothing. */
+/** What this machine gives. `why`: what it lacks, in words for an admin; null if it lacks nothing. */
 export interface Walls {
   kind: WallKind;
   /** Whether sessions have a view of their own. */
@@ -144,7 +144,7 @@ function attemptView(
     : without(`the kernel takes no filter of system calls (${problem})`);
 }
 
-/** @returns null where it works, else what it says */
+/** @returns null if it works, else what it says */
 function attempt([program = '', ...args]: string[]): string | null {
   try {
     execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROBE_MS });

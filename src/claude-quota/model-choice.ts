@@ -9,7 +9,7 @@ export interface FellBack {
   left: number;
 }
 
-/** `fellBack`: null where it is the model that was wanted. */
+/** `fellBack`: null if it is the model that was wanted. */
 export interface ModelChoice {
   model: string;
   fellBack: FellBack | null;

@@ -35,7 +35,7 @@ const PREFIX = 'anthropic-ratelimit-unified-';
 const LATEST_MS = 40 * 24 * 3_600_000;
 const MAX_WINDOWS = 10;
 
-/** Reads the headers of an answer. @returns null where there are none, as with an API key */
+/** Reads the headers of an answer. @returns null if there are none, as with an API key */
 export function readWindows(headers: Headers, now: number): Windows | null {
   const status = headers.get(`${PREFIX}status`);
   if (status === null) return null;

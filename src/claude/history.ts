@@ -35,7 +35,7 @@ const TOO_LONG =
   /prompt is too long|exceed(?:s|ed)? (?:the )?(?:model'?s )?(?:maximum )?context (?:limit|window|length)|reached its context window|extra usage is required for long context/i;
 const REFUSED = /content filtering policy|usage policy|acceptable use/i;
 
-/** @returns null where the conversation is not the cause, also if nothing failed */
+/** @returns null if the conversation is not the cause, also if nothing failed */
 export function historyTrouble(result: Result): HistoryTrouble | null {
   if (!result.isError) return null;
   const known = ownValue(BY_CODE, result.apiError ?? '') ?? ownValue(BY_CODE, result.terminalReason);

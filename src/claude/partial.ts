@@ -25,7 +25,7 @@ const CHARACTERS_PER_TOKEN = 4;
 
 /**
  * Reads one `stream_event` line.
- * @returns null where the line has not the shape of one
+ * @returns null if the line has not the shape of one
  */
 export function readPartial(state: ReaderState, line: Fields): ReadStep | null {
   const event = asFields(line.event);

@@ -18,7 +18,7 @@ const MAX_NAME = 80;
 
 /** An issue as it is put to Claude. */
 export interface IssueAsk {
-  /** E.g. `ENG-1`; null where the agent was called outside of an issue. */
+  /** E.g. `ENG-1`; null if the agent was called outside of an issue. */
   identifier: string | null;
   title: string;
   url: string | null;
@@ -30,7 +30,7 @@ export interface IssueAsk {
   /** Rules of the team or workspace for agents, nearest first; `from` says whose a rule is. */
   guidance: { from: string; body: string }[];
   /**
-   * The comment that mentioned the agent, or where it is still to be read (see `fillRequest`); null where the issue was
+   * The comment that mentioned the agent, or where it is still to be read (see `fillRequest`); null if the issue was
    * delegated, so that the issue is the request.
    */
   comment: string | { unread: string } | null;
@@ -72,7 +72,7 @@ function unreadRequest(ref: string): string {
   return `<cyrus-unread ref="${ref.replace(/[^\w:.-]/g, '')}" />`;
 }
 
-/** What a prompt's request is to be read from; null where the prompt holds its request. */
+/** What a prompt's request is to be read from; null if the prompt holds its request. */
 export function unreadIn(prompt: string): string | null {
   return UNREAD.exec(prompt)?.[1] ?? null;
 }
@@ -88,7 +88,7 @@ export function fillRequest(prompt: string, request: { author: string | null; te
 
 /**
  * What a prompt asks for, without what is around it; `isIssue`: the issue's own text, as it read then.
- * @returns null where it holds no request
+ * @returns null if it holds no request
  */
 export function requestIn(prompt: string): { text: string; isIssue: boolean } | null {
   const begin = prompt.indexOf(OPENS);

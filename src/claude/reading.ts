@@ -5,7 +5,7 @@
 import { parseJson } from '../lib/parse-json.ts';
 import { commandLifecycleLineSchema, promptsReadLineSchema } from '../protocol/claude-line.ts';
 
-/** @returns ids of the prompts that a line says are read, none where it only shows that the CLI tells; null: it says nothing */
+/** @returns ids of the prompts that a line says are read, none if it only shows that the CLI tells; null: it says nothing */
 export function promptsRead(line: string): string[] | null {
   // Most lines say nothing of it, and need not be parsed for that.
   if (!line.includes('"command_lifecycle"') && !line.includes('"user_message_uuids"')) return null;

@@ -46,7 +46,7 @@ export const rolesThatLook: readonly Role[] = ORDER.filter((role) => ROLES[role]
 /** Families of models that a label or a wish may name. */
 export const modelNames = ['fable', 'opus', 'sonnet', 'haiku'];
 
-/** The model that a wish names: a family, or a full name. @returns null where it names none */
+/** The model that a wish names: a family, or a full name. @returns null if it names none */
 export function modelNamed(wish: string): string | null {
   const name = wish.trim().toLowerCase();
   return modelNames.includes(name) || /^claude-[a-z0-9][a-z0-9.-]{2,60}$/.test(name) ? name : null;

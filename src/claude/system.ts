@@ -202,7 +202,7 @@ const readers = new Map<string, Read>([
 
 /**
  * Reads a `system` line.
- * @returns null where the subtype is not known or the line has not the shape of it
+ * @returns null if the subtype is not known or the line has not the shape of it
  */
 export function readSystem(state: ReaderState, subtype: string, line: unknown): ReadStep | null {
   return readers.get(subtype)?.(state, line) ?? null;

@@ -53,7 +53,7 @@ export interface Config {
   requestLimits: RequestLimits;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
-  /** `app`: null where repositories are reached by tokens alone; its private key is PEM. */
+  /** `app`: null if repositories are reached by tokens alone; its private key is PEM. */
   github: { apiUrl: string; app: { id: string; privateKey: string } | null };
   /** How much Claude may be used, and by which tokens. */
   limits: ClaudeLimits;

@@ -14,7 +14,7 @@ import { cutWhole } from '../protocol/text/sendable-text.ts';
 export class GitHubError extends Error {
   override readonly name = 'GitHubError';
   readonly kind: 'unreachable' | 'rate-limited' | 'unauthorized' | 'forbidden' | 'not-found' | 'refused';
-  /** What a person can do about it, a sentence; null where waiting is all. */
+  /** What a person can do about it, a sentence; null if waiting is all. */
   readonly hint: string | null;
   /** Milliseconds since the epoch; only for `rate-limited`. */
   readonly retryAt: number | null;

@@ -9,7 +9,7 @@ import { cutWhole } from '../protocol/text/sendable-text.ts';
 export interface Upload {
   /** Its address without a query: the same for every link to the file. */
   address: string;
-  /** The address with a signature, which is good without a token for a while; null where the link bears none. */
+  /** The address with a signature, which is good without a token for a while; null if the link has none. */
   signed: string | null;
   /** What the link is called, or the last part of its address: untrusted text. */
   name: string;

@@ -151,7 +151,7 @@ export class LinearWorkspace extends DurableObject<Env> {
   }
 
   /**
-   * Id of the app's user in the workspace; null where Cyrus is not installed there. It is asked of the database once.
+   * Id of the app's user in the workspace; null if Cyrus is not installed there. It is asked of the database once.
    * @throws NotMigratedError, DatabaseError
    */
   async appUserId(): Promise<string | null> {

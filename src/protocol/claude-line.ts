@@ -16,7 +16,7 @@ export function asFields(value: unknown): Fields | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
 }
 
-/** A wish: the value where it has the expected type, undefined where it is missing or has another. */
+/** A wish: the value where it has the expected type, undefined if it is missing or has another. */
 function wish<T extends z.ZodType>(schema: T) {
   return schema.optional().catch(undefined);
 }
@@ -210,7 +210,7 @@ export const systemLineSchemas = {
     attempt: z.number(),
     max_retries: z.number(),
     retry_delay_ms: z.number(),
-    /** HTTP status; null where no answer came at all. */
+    /** HTTP status; null if no answer came at all. */
     error_status: wish(z.number().nullable()),
     error: text,
   }),

@@ -16,7 +16,7 @@ export interface Reported {
 /**
  * Reads the body of a report.
  * @param text JSON
- * @returns the value without secrets in it, undefined where the text is no JSON; and what was on its way out, if anything
+ * @returns the value without secrets in it, undefined if the text is no JSON; and what was on its way out, if anything
  */
 export function readReport(search: SecretSearch, text: string): { value: unknown; leaving: Reported | null } {
   const { text: clean, found } = withhold(search, text);

@@ -10,7 +10,7 @@ import { type CallFailure, failure } from './call.ts';
 /** Longest wait for an answer to begin. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
-/** A file on its way; `bytes` and `type` as the host says, null where it does not. The body must be read or cancelled. */
+/** A file on its way; `bytes` and `type` as the host says, null if it does not. The body must be read or cancelled. */
 export interface Download {
   ok: true;
   type: string | null;

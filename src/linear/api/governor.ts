@@ -79,7 +79,7 @@ export class Governor {
     }
   }
 
-  /** Waits for a place to be handed on. @returns false where the deadline came first */
+  /** Waits for a place to be handed on. @returns false if the deadline came first */
   #turn(priority: Priority, deadline: number): Promise<boolean> {
     return new Promise((resolve) => {
       const waiting: Waiting = {

@@ -43,7 +43,7 @@ const grantSchema = z.looseObject({
 });
 const refusalSchema = z.looseObject({ error: z.string(), error_description: z.string().nullish() });
 
-/** The application's credentials, or null where id or secret is not configured. */
+/** The application's credentials, or null if id or secret is not configured. */
 export function credentialsOf(app: LinearApp): Credentials | null {
   const { clientId, clientSecret } = app;
   return clientId === null || clientSecret === null ? null : { ...app, clientId, clientSecret };

@@ -213,7 +213,7 @@ export class TokenKeeper {
     return copy ?? readTokens(database, workspaceId);
   }
 
-  /** The tokens that were last stored or used; null where the key was replaced. */
+  /** The tokens that were last stored or used; null if the key was replaced. */
   async #readCopy(): Promise<Copy | null> {
     const { database, workspaceId, copy } = this.#options;
     const sealed = copy.read();

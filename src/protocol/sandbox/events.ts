@@ -99,7 +99,7 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
      * are gone with it, or were dropped by the stop. Those that wait for the next process are in neither.
      */
     prompts: z.object({ read: few(shown(100), 1_000), unread: few(shown(100), 1_000) }).optional(),
-    /** Commands in the background that ended with it, as text for users; left out where there were none. */
+    /** Commands in the background that ended with it, as text for users; left out if there were none. */
     background: few(shown(1_000), 100).optional(),
   }),
   /** After each turn: what Claude left uncommitted is committed, the branch pushed, the patch stored. */
@@ -120,9 +120,9 @@ export const sandboxEventSchema = z.discriminatedUnion('type', [
     pushed: z.boolean(),
     /** Size of the patch at `{gateway}/patch/{head}`; null when the branch changes nothing or the patch could not be stored. */
     patchBytes: z.number().int().nonnegative().nullable(),
-    /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out where it holds nothing. */
+    /** What the share folder holds and the gateway has, at `{gateway}/shared/{hash}`; left out if it holds nothing. */
     shared: z.array(sharedFileSchema).max(MAX_SHARED_FILES).optional(),
-    /** The repository's template for pull requests; left out where it has none, or nothing was pushed. */
+    /** The repository's template for pull requests; left out if it has none, or nothing was pushed. */
     pullRequestTemplate: z.string().max(MAX_PULL_REQUEST_TEMPLATE).optional().catch(undefined),
     /** What runs in the background; left out if nothing does. */
     background: backgroundSchema.optional(),

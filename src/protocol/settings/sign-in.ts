@@ -43,7 +43,7 @@ export const signInVariables = {
 
 type Variables = z.infer<z.ZodObject<typeof signInVariables>>;
 
-/** @param problems is given what is wrong, in words @returns null where something is */
+/** @param problems is given what is wrong, in words @returns null if something is */
 export function readSignIn(variables: Variables, problems: string[]): SignIn | null {
   const { SIGN_IN: kind, ACCESS_TEAM_DOMAIN: team, ACCESS_AUDIENCE: audience } = variables;
   if (kind !== 'access') return { kind };

@@ -26,7 +26,7 @@ export function sizedBody(request: Request, what: string, maxBytes: number): Siz
 
 /**
  * Counts bytes that are about to be stored.
- * @returns the refusal, which says when there is room again and what setting it is; null where they may be. It is no 429: a sandbox
+ * @returns the refusal, which says when there is room again and what setting it is; null if they may be. It is no 429: a sandbox
  *   would ask again within seconds, and there is no room before the hour is over
  */
 export async function refuseBytes(env: Env, sessionId: string, bytes: number): Promise<Response | null> {

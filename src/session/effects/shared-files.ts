@@ -44,7 +44,7 @@ export async function withAssets(activity: Message, surroundings: Surroundings):
   return { ...activity, content: { ...content, body } };
 }
 
-/** @returns the address; null where Linear will not take the file */
+/** @returns the address; null if Linear will not take the file */
 async function assetOf(file: SharedFile, surroundings: Surroundings): Promise<string | null> {
   const { assets, state } = surroundings;
   const known = assets.get(file.hash);

@@ -20,7 +20,7 @@ export function relatedPlace(issueId: string): string | null {
   return /^[\w:.-]+$/.test(issueId) ? `<cyrus-related issue="${issueId}" />` : null;
 }
 
-/** The issue around which a prompt wants to know what there is; null where it does not, or knows. */
+/** The issue around which a prompt wants to know what there is; null if it does not, or knows. */
 export function relatedIn(prompt: string): string | null {
   return PLACE.exec(prompt)?.[1] ?? null;
 }

@@ -94,7 +94,7 @@ export async function issueOfSession(
   return inTime(limitMs, linear.sessionIssue(agentSessionId));
 }
 
-/** What `work` brings; null where it fails or takes longer than so many ms. */
+/** What `work` brings; null if it fails or takes longer than so many ms. */
 async function inTime<Value>(ms: number, work: Promise<Value>): Promise<Value | null> {
   // What is still to be read is asked for again before Claude is given the prompt.
   const found = await settledWithin(ms, work).catch(() => null);

@@ -157,7 +157,7 @@ export function fromAgentSession(
   };
 }
 
-/** The issue that an agent session is on; null where the webhook does not name it, or there is none. */
+/** The issue that an agent session is on; null if the webhook does not name it, or there is none. */
 export function issueIdOf({ agentSession }: AgentSessionWebhook): string | null {
   return agentSession.issueId ?? agentSession.comment?.issueId ?? null;
 }
@@ -276,7 +276,7 @@ export function fromIssueChange(webhook: IssueWebhook, appUserId: string | null,
   return { ...common, event: { type: 'issue-told', news: issueNews } };
 }
 
-/** Whose a change of the description's wishes is; null where it changes none, or Linear does not say what they were, or whose it is. */
+/** Whose a change of the description's wishes is; null if it changes none, or Linear does not say what they were, or whose it is. */
 function wishEditOf({ data, updatedFrom }: IssueWebhook, by: Person | null): WishEdit | null {
   const before = updatedFrom?.description ?? null;
   if (!updatedFrom || !('description' in updatedFrom) || by === null) return null;
@@ -285,7 +285,7 @@ function wishEditOf({ data, updatedFrom }: IssueWebhook, by: Person | null): Wis
   return was === wishesIn(data.description ?? '') ? null : { by, was };
 }
 
-/** The ground for work that a change takes away; null where it takes none. */
+/** The ground for work that a change takes away; null if it takes none. */
 function withdrawalOf({ action, data, updatedFrom }: IssueWebhook, appUserId: string | null): Withdrawal | null {
   const was = (key: string) => !updatedFrom || key in updatedFrom;
   if (action === 'remove' || (was('trashed') && data.trashed === true)) return 'removed';
@@ -360,7 +360,7 @@ function nameFor(id: string): string {
   return id.slice(0, 8);
 }
 
-/** @returns null where Linear names nobody: an automation; of somebody outside it may know no more than that */
+/** @returns null if Linear names nobody: an automation; of somebody outside it may know no more than that */
 export function toPerson({ id, email, name, outside }: Speaker): Person | null {
   if (id === null) return outside ? { id: 'outside', email: null, outside: true } : null;
   return { id, email, ...(name !== null && { name }), ...(outside && { outside: true as const }) };

@@ -109,7 +109,7 @@ export class Viewers {
     return until;
   }
 
-  /** Counts what is about to be sent; false where the viewer has not been heard of for too much of it. */
+  /** Counts what is about to be sent; false if the viewer has not been heard of for too much of it. */
   #keepsUp(socket: WebSocket, length: number): boolean {
     const heardAt = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
     const known = this.#unread.get(socket);

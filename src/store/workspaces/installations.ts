@@ -49,7 +49,7 @@ export async function readTokens(db: Database, id: string): Promise<StoredTokens
  * @param replaced `sealed` of the tokens they follow
  * @param now ms
  * @param as `sealed` of the new ones, if that is decided already
- * @returns them as stored; null where others were stored meanwhile, and nothing was changed
+ * @returns them as stored; null if others were stored meanwhile, and nothing was changed
  * @throws NotMigratedError, DatabaseError
  */
 export async function replaceTokens(

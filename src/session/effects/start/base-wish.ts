@@ -18,7 +18,7 @@ const PATIENCE_MS = 4_000;
 /** Who can change what is allowed, and how. */
 const WHO = 'An admin of Cyrus can allow more (`baseBranches` in the settings of the repository).';
 
-/** A base that people may not choose: they are told why, and asked. @returns null where it may be, or nobody chose one */
+/** A base that people may not choose: they are told why, and asked. @returns null if it may be, or nobody chose one */
 export async function unfitBase(
   wish: string | null,
   repository: RepositorySummary,
@@ -33,7 +33,7 @@ export async function unfitBase(
 }
 
 /**
- * Why a branch that somebody named may not be the base of work in a repository; null where it may.
+ * Why a branch that somebody named may not be the base of work in a repository; null if it may.
  * @returns sentences that name what is allowed, and who can change that. Never rejects
  */
 async function problemOfBase(
@@ -66,7 +66,7 @@ async function problemOfBase(
   }
 }
 
-/** @returns null where the repository is on no GitHub that can be asked */
+/** @returns null if the repository is on no GitHub that can be asked */
 async function protection(
   branch: string,
   { fullName, cloneUrl }: RepositorySummary,

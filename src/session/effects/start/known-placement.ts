@@ -7,7 +7,7 @@ import type { SessionState } from '../../lifecycle/model/state.ts';
 /**
  * @param placements of every repository that may be meant
  * @param rules that decide who may ask: those of the workspace and of the repositories
- * @returns null where it is open, where no container is started, or where somebody may have to be refused: who may not ask
+ * @returns null if it is open, where no container is started, or where somebody may have to be refused: who may not ask
  * starts nothing
  */
 export function certainPlacement(
