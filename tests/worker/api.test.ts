@@ -1,12 +1,14 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
+import { defaultWorkspaceSettings } from '../../src/protocol/settings/access-rules.ts';
 import { operations } from '../../src/protocol/v1/document.ts';
 import { entriesSchema, sessionsSchema, startedSchema, takenSchema } from '../../src/protocol/v1/schemas.ts';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { addUsage } from '../../src/store/usage.ts';
+import { writeWorkspaceSettings } from '../../src/store/workspaces/workspace-settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import type { Browser } from './support/browser.ts';
 import { FakeLinear, type FakePerson } from './support/fake-linear.ts';
@@ -289,6 +291,16 @@ describe('settings and usage', () => {
     const [entry] = await listAudit(db, 1);
     expect(entry).toMatchObject({ action: 'workspace.settings-changed', actor: `linear-user:${ada.id}` });
     expect((await program.ask('GET', '/workspaces/another/settings')).status).toBe(404);
+  });
+
+  it('of a workspace let its admins have no more sessions at once than an owner of the deployment allows', async () => {
+    const path = `/workspaces/${acme.id}/settings`;
+    const { status, json } = await program.ask('PUT', path, { sessionsAtOnce: 900 });
+    expect([status, json]).toMatchObject([403, { code: 'owners_only', errors: [{ pointer: '/sessionsAtOnce' }] }]);
+    expect(json).toMatchObject({ detail: expect.stringContaining('At most 10 sessions') });
+    await writeWorkspaceSettings(db, acme.id, { ...defaultWorkspaceSettings, sessionsAtOnce: 40 }, Date.now());
+    expect((await program.ask('PUT', path, { sessionsAtOnce: 41 })).status).toBe(403);
+    expect((await program.ask('PUT', path, { sessionsAtOnce: 40 })).status).toBe(200);
   });
 
   it('of the deployment are its owners’', async () => {

@@ -154,7 +154,10 @@ export const OPERATIONS = {
     params: ofWorkspace,
     body: workspaceSettingsInputSchema,
     answer: { status: 200, description: 'The settings as they are now', content: workspaceSettingsSchema },
-    problems: { 404: 'There is no such workspace, or you are no member of it.' },
+    problems: {
+      403: 'You are no admin of the workspace, or want more sessions at once than an owner has allowed.',
+      404: 'There is no such workspace, or you are no member of it.',
+    },
   }),
   getWorkspaceUsage: operation({
     ...{ id: 'getWorkspaceUsage', method: 'get', path: '/workspaces/{workspace}/usage', scope: 'read' },

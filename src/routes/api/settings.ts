@@ -2,13 +2,14 @@
 import type { Hono } from 'hono';
 import { readConfig } from '../../config/read-config.ts';
 import { log } from '../../observability/log.ts';
+import { DEPLOYMENT, mayDo } from '../../people/rights.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { SETTINGS, type SettingName } from '../../protocol/settings/deployment.ts';
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
 import type { SettingsView } from '../../protocol/v1/schemas.ts';
 import { audit } from '../../store/audit.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
-import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';
+import { deleteSetting, listSettings, putSetting, settledConfig } from '../../store/settings.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspaces/workspace-settings.ts';
 import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { keepCopy, tellAll, tellQueue } from '../admin/changed-settings.ts';
@@ -33,6 +34,8 @@ export function settingsRoutes(api: Hono<PeopleEnv>): void {
 
   serve(api, OPERATIONS.putWorkspaceSettings, ofWorkspace, async (c, { params: { workspace }, body }) => {
     const database = databaseOf(c);
+    const tooMany = await refuseMoreSessions(c, database, workspace, body.sessionsAtOnce);
+    if (tooMany) return tooMany;
     if (!(await writeWorkspaceSettings(database, workspace, body, Date.now()))) return c.json(NO_SUCH_WORKSPACE, 404);
     const counts = Object.entries(body).map(([name, set]) => [name, typeof set === 'number' ? set : set.length]);
     await note(c, database, 'workspace.settings-changed', workspace, Object.fromEntries(counts));
@@ -74,6 +77,22 @@ export function settingsRoutes(api: Hono<PeopleEnv>): void {
     await note(c, database, 'setting.removed', which.workspaceId, { setting: name });
     return changed(c, database, which);
   });
+}
+
+/** How many sessions run at once is paid by the deployment: beyond its limit an owner alone may go, and what an owner has set may stay. */
+async function refuseMoreSessions(
+  c: PeopleContext,
+  database: Database,
+  workspace: string,
+  wanted: number | undefined,
+): Promise<Response | null> {
+  if (wanted === undefined || mayDo(c.var.person, 'deployment.settings', DEPLOYMENT)) return null;
+  const { sessionsAtOnce: usual } = (await settledConfig(c.env, null)).limits;
+  const { sessionsAtOnce: own = usual } = await readWorkspaceSettings(database, workspace);
+  const most = Math.max(usual, own);
+  if (wanted <= most) return null;
+  const message = `At most ${most} sessions may run at once here. An owner of the deployment can set more.`;
+  return problemAnswer(403, 'owners_only', message, [{ in: 'body', pointer: '/sessionsAtOnce', message }]);
 }
 
 async function refusal(c: PeopleContext, database: Database, { name, workspaceId }: Which): Promise<Response | null> {
