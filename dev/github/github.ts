@@ -5,7 +5,9 @@
  * `/` shows the pull requests, `/api/v3` is the API. `/control` is for people and tests: `GET /control/pulls` and `/control/requests`
  * list them, `PUT /control/faults` with `{"faults":[{"kind":"server-error","times":2,"match":"POST /repos"}]}` has it misbehave
  * (kinds: faults.ts), an empty list ends that, `POST /control/revoke` ends every installation token. `PUT /control/rulesets` with
- * `{"repository":"acme/shop","rulesets":[{"include":["cyrus/**"],"rules":[{"type":"creation"}]}]}` sets a repository's rulesets.
+ * `{"repository":"acme/shop","rulesets":[{"include":["cyrus/**"],"rules":[{"type":"creation"}]}]}` sets a repository's rulesets;
+ * `PUT /control/checks` with `{"repository":"acme/shop","commit":"…","runs":[{"name":"test","status":"completed","conclusion":"success"}]}`
+ * sets what is reported of a commit.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -24,6 +26,7 @@ import { commitsBetween, differenceOf, headOf, type Locate } from './repositorie
 import { type ApiParts, answerApi } from './rest.ts';
 import { pushRules } from './rules.ts';
 import {
+  commitChecksSchema,
   type GitHubState,
   loadState,
   newState,
@@ -92,6 +95,10 @@ export interface GitHub {
   withoutDrafts(fullName: string): void;
   /** The rulesets of a repository, in place of those that it had. */
   setRulesets(fullName: string, ...rulesets: Ruleset[]): void;
+  /** What is reported of a commit, in place of what was. */
+  setChecks(checks: z.input<typeof commitChecksSchema>): void;
+  /** A person reviews a pull request, or is asked to. */
+  review(fullName: string, number: number, login: string, state: Pull['reviews'][number]['state'] | 'ASKED'): void;
   /** What goes wrong from now on; none: all is well again. */
   misbehave(...faults: FaultInput[]): void;
   /** Pull requests, the newest first. */
@@ -119,7 +126,12 @@ const API = '/api/v3';
 const MAX_REQUESTS_KEPT = 1000;
 const MAX_BODY_BYTES = 1024 * 1024;
 /** What an installation may do unless told otherwise: what Cyrus asks an app for. */
-const USUAL_PERMISSIONS: Permissions = { contents: 'write', pull_requests: 'write' };
+const USUAL_PERMISSIONS: Permissions = {
+  contents: 'write',
+  pull_requests: 'write',
+  checks: 'read',
+  statuses: 'read',
+};
 
 /** Starts the stand-in. @throws Node's EADDRINUSE error when the port is taken; Error where the data file is damaged */
 export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
@@ -187,6 +199,15 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     save();
   };
 
+  const setChecks = (input: z.input<typeof commitChecksSchema>): void => {
+    const checks = commitChecksSchema.parse(input);
+    const others = state.checks.filter(
+      ({ repository, commit }) => repository !== checks.repository || commit !== checks.commit,
+    );
+    state.checks = [...others, checks];
+    save();
+  };
+
   /** For people and tests: what goes wrong, and what there is. */
   const serveControl = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
     const what = `${request.method} ${url.pathname}`;
@@ -207,6 +228,12 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
         .safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
       if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
       setRulesets(input.data.repository, ...input.data.rulesets);
+      return sendJson(response, 200, input.data);
+    }
+    if (what === 'PUT /control/checks') {
+      const input = commitChecksSchema.safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
+      if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
+      setChecks(input.data);
       return sendJson(response, 200, input.data);
     }
     if (what === 'POST /control/revoke') {
@@ -320,6 +347,11 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       save();
     },
     setRulesets,
+    setChecks,
+    review: (fullName, number, login, review) => {
+      pulls.review(fullName, number, login, review);
+      save();
+    },
     misbehave: (...list) => faults.set(list),
     pulls: () => structuredClone(pulls.all()),
     change: async (fullName, number, change) => {

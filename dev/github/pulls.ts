@@ -106,6 +106,8 @@ export class Pulls {
       mergedAt: null,
       closedHead: null,
       comments: [],
+      reviews: [],
+      asked: [],
       createdAt: at,
       updatedAt: at,
     };
@@ -157,6 +159,17 @@ export class Pulls {
     pull.closedHead = head;
     pull.updatedAt = this.#now();
     return pull;
+  }
+
+  /** A person reviews a pull request, or is asked to. */
+  review(fullName: string, number: number, author: string, state: Pull['reviews'][number]['state'] | 'ASKED'): void {
+    const pull = this.find(fullName, number);
+    pull.asked = pull.asked.filter((one) => one !== author);
+    if (state === 'ASKED') pull.asked.push(author);
+    else {
+      this.#state.lastId += 1;
+      pull.reviews.push({ id: this.#state.lastId, author, state, at: this.#now() });
+    }
   }
 
   /** `POST /repos/:owner/:name/issues/:number/comments`. @throws Refused */

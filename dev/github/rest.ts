@@ -4,7 +4,7 @@ import type { Place, Pulls } from './pulls.ts';
 import { byName, movedTo, repositoryId } from './renames.ts';
 import { headOf, type Locate, mainOf } from './repositories.ts';
 import { rulesFor } from './rules.ts';
-import type { GitHubState, Installation, Permissions, Pull } from './state.ts';
+import type { CommitChecks, GitHubState, Installation, Permissions, Pull } from './state.ts';
 import { type Grant, isAmong, mayDo, type Tokens } from './tokens.ts';
 
 /** A request below the API's address. */
@@ -108,6 +108,20 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
     case 'PATCH pulls/:number':
       needs(grant, 'pull_requests', 'write');
       return ok(await pullView(parts, place, await parts.pulls.change(place, Number(number), request.body)));
+    case 'GET pulls/:number/reviews': {
+      needs(grant, 'pull_requests', 'read');
+      return listed(parts.pulls.find(place.fullName, Number(number)).reviews.map(reviewView), request.url);
+    }
+    case 'GET commits/:number/check-runs': {
+      needs(grant, 'checks', 'read');
+      const all = await runsOf(parts, place, number);
+      const { items, headers } = paged(all, request.url);
+      return { ...ok({ total_count: all.length, check_runs: items }), headers };
+    }
+    case 'GET commits/:number/status': {
+      needs(grant, 'statuses', 'read');
+      return ok(combinedStatus(await checksFor(parts, place, number)));
+    }
     case 'POST issues/:number/comments': {
       needs(grant, 'pull_requests', 'write');
       return created(commentView(parts.pulls.comment(place.fullName, Number(number), grant.login, request.body)));
@@ -213,6 +227,8 @@ async function pullView({ pageUrl }: ApiParts, { fullName, directory }: Place, p
     title: pull.title,
     body: pull.body,
     draft: pull.draft,
+    requested_reviewers: pull.asked.map((login) => ({ login })),
+    requested_teams: [],
     merged_at: pull.mergedAt === null ? null : new Date(pull.mergedAt).toISOString(),
     html_url: `${pageUrl}/${fullName}/pull/${pull.number}`,
     user: { login: pull.author, type: pull.author.endsWith('[bot]') ? 'Bot' : 'User' },
@@ -221,6 +237,42 @@ async function pullView({ pageUrl }: ApiParts, { fullName, directory }: Place, p
     created_at: new Date(pull.createdAt).toISOString(),
     updated_at: new Date(pull.updatedAt).toISOString(),
   };
+}
+
+/** What is reported of a commit, by its id or the name of a branch. @throws Refused 422 as GitHub does for a commit that is not there */
+async function checksFor({ state }: ApiParts, { fullName, directory }: Place, ref: string): Promise<CommitChecks> {
+  const commit = /^[0-9a-f]{40}$/.test(ref) ? ref : await headOf(directory, ref);
+  if (commit === null) throw refused(422, `No commit found for SHA: ${ref}`);
+  const known = state.checks.find((one) => one.repository === fullName && one.commit === commit);
+  return known ?? { repository: fullName, commit, runs: [], statuses: [] };
+}
+
+async function runsOf(parts: ApiParts, place: Place, ref: string): Promise<object[]> {
+  const { commit, runs } = await checksFor(parts, place, ref);
+  return runs.map((run, index) => ({
+    id: index + 1,
+    head_sha: commit,
+    ...run,
+    html_url: `${parts.pageUrl}/${place.fullName}/runs/${index + 1}`,
+    details_url: `${parts.pageUrl}/${place.fullName}/runs/${index + 1}`,
+    app: { slug: 'github-actions' },
+  }));
+}
+
+/** docs.github.com/en/rest/commits/statuses#get-the-combined-status-for-a-specific-reference */
+function combinedStatus({ commit, statuses }: CommitChecks): object {
+  const isBad = statuses.some(({ state }) => state === 'failure' || state === 'error');
+  const isPending = statuses.length === 0 || statuses.some(({ state }) => state === 'pending');
+  return {
+    state: isBad ? 'failure' : isPending ? 'pending' : 'success',
+    sha: commit,
+    total_count: statuses.length,
+    statuses: statuses.map(({ context, state }, index) => ({ id: index + 1, context, state, target_url: null })),
+  };
+}
+
+function reviewView({ id, author, state, at }: Pull['reviews'][number]): object {
+  return { id, user: { login: author }, state, submitted_at: new Date(at).toISOString() };
 }
 
 function commentView({ id, author, body, createdAt }: Pull['comments'][number]): object {

@@ -11,6 +11,8 @@ export const permissionsSchema = z.object({
   contents: accessLevelSchema.optional(),
   pull_requests: accessLevelSchema.optional(),
   issues: accessLevelSchema.optional(),
+  checks: accessLevelSchema.optional(),
+  statuses: accessLevelSchema.optional(),
 });
 export type Permissions = z.infer<typeof permissionsSchema>;
 
@@ -34,6 +36,34 @@ const personalTokenSchema = z.object({
 
 const commentSchema = z.object({ id: z.number().int(), author: z.string(), body: z.string(), createdAt: z.number() });
 
+const reviewSchema = z.object({
+  id: z.number().int(),
+  author: z.string(),
+  state: z.enum(['APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED']),
+  at: z.number(),
+});
+
+/** What services report of a commit: check runs of apps, and statuses. */
+export const commitChecksSchema = z.object({
+  repository: z.string(),
+  commit: z.string(),
+  runs: z
+    .array(
+      z.object({
+        name: z.string(),
+        status: z.enum(['queued', 'in_progress', 'completed']),
+        conclusion: z
+          .enum(['success', 'failure', 'neutral', 'cancelled', 'skipped', 'timed_out', 'action_required'])
+          .nullable(),
+      }),
+    )
+    .default([]),
+  statuses: z
+    .array(z.object({ context: z.string(), state: z.enum(['error', 'failure', 'pending', 'success']) }))
+    .default([]),
+});
+export type CommitChecks = z.infer<typeof commitChecksSchema>;
+
 const pullSchema = z.object({
   repository: z.string(),
   number: z.number().int(),
@@ -48,6 +78,10 @@ const pullSchema = z.object({
   /** Where the branches were when it was closed. */
   closedHead: z.string().nullable(),
   comments: z.array(commentSchema),
+  /** Oldest first. */
+  reviews: z.array(reviewSchema).default([]),
+  /** Logins of who was asked for a review. */
+  asked: z.array(z.string()).default([]),
   createdAt: z.number(),
   updatedAt: z.number(),
 });
@@ -82,6 +116,7 @@ const stateSchema = z.object({
   /** Repositories that have another name now; the former leads there by redirects. */
   renamed: z.array(z.object({ from: z.string(), to: z.string() })).default([]),
   rulesets: z.array(rulesetSchema.extend({ repository: z.string() })).default([]),
+  checks: z.array(commitChecksSchema).default([]),
   pulls: z.array(pullSchema),
   lastId: z.number().int(),
 });
@@ -102,6 +137,7 @@ export function newState(): GitHubState {
     withoutDrafts: [],
     renamed: [],
     rulesets: [],
+    checks: [],
     pulls: [],
     lastId: 1001,
   };

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import type { StoredCredential } from '../protocol/api.ts';
 import { type GitHubRepository, gitHubHost, gitHubRepository } from './address.ts';
 import { GitHubError } from './errors.ts';
-import { type InstallationTokens, installationTokens } from './installation-tokens.ts';
+import { type InstallationTokens, installationTokens, type TokenUse } from './installation-tokens.ts';
 import { askGitHub, type GitHubRequest } from './request.ts';
 
 /** HTTP basic credential. */
@@ -76,12 +76,14 @@ export interface GitHubApi {
 /**
  * GitHub's API for a repository, or null if the repository is on no GitHub this deployment knows, or has no credential
  * that could open a pull request. A user name and password for GitHub's own host are a token, for GitHub takes no passwords.
+ * @param use what an app's token is minted for: `look` reads pull requests, and checks if the app may
  * @throws GitHubError if an app's token cannot be had
  */
 export async function gitHubApi(
   config: Config,
   { cloneUrl, credential }: RepositoryAccess,
   tokens: InstallationTokens = installationTokens,
+  use: TokenUse = 'work',
 ): Promise<GitHubApi | null> {
   const { apiUrl } = config.github;
   if (credential === null) return null;
@@ -92,7 +94,7 @@ export async function gitHubApi(
   const repository = onGitHub(config, cloneUrl);
   if (credential.kind === 'github-token') return withToken(apiUrl, repository, credential.token);
   const app = appOf(config);
-  const token = await tokens.tokenFor(apiUrl, app, repository);
+  const token = await tokens.tokenFor(apiUrl, app, repository, use);
   return {
     repository,
     ask: async (request) => {
@@ -101,8 +103,8 @@ export async function gitHubApi(
       } catch (error) {
         // Tokens end early where the app's installation was changed.
         if (!(error instanceof GitHubError) || error.kind !== 'unauthorized') throw error;
-        tokens.forget(apiUrl, app, repository, token);
-        return askGitHub(apiUrl, await tokens.tokenFor(apiUrl, app, repository), request);
+        tokens.forget(apiUrl, app, repository, token, use);
+        return askGitHub(apiUrl, await tokens.tokenFor(apiUrl, app, repository, use), request);
       }
     },
   };

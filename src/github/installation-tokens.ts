@@ -18,8 +18,17 @@ export interface GitHubApp {
   privateKey: string;
 }
 
-/** What every token may do, and nothing else. GitHub adds reading the repository's metadata. */
-const PERMISSIONS = { contents: 'write', pull_requests: 'write' } as const;
+/** What a token is for: the work itself, or to look at what became of a pull request. */
+export type TokenUse = 'work' | 'look';
+
+/**
+ * What a token may do, and nothing else; GitHub adds reading the repository's metadata. Of several the first that the installation
+ * grants: an app that may not read checks still tells the state of a pull request.
+ */
+const PERMISSIONS: Record<TokenUse, readonly Record<string, 'read' | 'write'>[]> = {
+  work: [{ contents: 'write', pull_requests: 'write' }],
+  look: [{ pull_requests: 'read', checks: 'read', statuses: 'read' }, { pull_requests: 'read' }],
+};
 /** A token is not used in its last minutes: a push that begins with it may take a while. */
 const SPARE_MS = 5 * 60_000;
 /** Longest wait for somebody else's minting; it may belong to a request that was cut off. */
@@ -38,6 +47,14 @@ interface Minted {
   expiresAt: number;
 }
 
+/** The token that is to be minted. */
+interface Wanted {
+  apiUrl: string;
+  app: GitHubApp;
+  repository: GitHubRepository;
+  use: TokenUse;
+}
+
 export class InstallationTokens {
   readonly #known = new Map<string, Minted>();
   readonly #minting = new Map<string, Promise<Minted>>();
@@ -53,20 +70,27 @@ export class InstallationTokens {
    * A token for this repository that is good for five minutes at least.
    * @throws GitHubError
    */
-  async tokenFor(apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<string> {
-    const key = keyOf(apiUrl, app, repository);
+  async tokenFor(
+    apiUrl: string,
+    app: GitHubApp,
+    repository: GitHubRepository,
+    use: TokenUse = 'work',
+  ): Promise<string> {
+    const key = keyOf(apiUrl, app, repository, use);
     const known = this.#known.get(key);
     if (known && known.expiresAt - SPARE_MS > this.#now()) return known.token;
     for (;;) {
       const underWay = this.#minting.get(key);
-      const minted = await (underWay ? this.#join(key, underWay) : this.#mintOnce(key, apiUrl, app, repository));
+      const minted = await (underWay
+        ? this.#join(key, underWay)
+        : this.#mintOnce(key, { apiUrl, app, repository, use }));
       if (minted) return minted.token;
     }
   }
 
   /** Forgets a token that GitHub or the git host refused; the next one is minted again, from a fresh look at the installation. */
-  forget(apiUrl: string, app: GitHubApp, repository: GitHubRepository, token: string): void {
-    const key = keyOf(apiUrl, app, repository);
+  forget(apiUrl: string, app: GitHubApp, repository: GitHubRepository, token: string, use: TokenUse = 'work'): void {
+    const key = keyOf(apiUrl, app, repository, use);
     if (this.#known.get(key)?.token === token) this.#known.delete(key);
     this.#installations.delete(key);
   }
@@ -90,8 +114,8 @@ export class InstallationTokens {
     }
   }
 
-  async #mintOnce(key: string, apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<Minted> {
-    const minting = this.#mint(key, apiUrl, app, repository);
+  async #mintOnce(key: string, wanted: Wanted): Promise<Minted> {
+    const minting = this.#mint(key, wanted);
     this.#minting.set(key, minting);
     try {
       const minted = await minting;
@@ -103,19 +127,22 @@ export class InstallationTokens {
     }
   }
 
-  async #mint(key: string, apiUrl: string, app: GitHubApp, repository: GitHubRepository): Promise<Minted> {
+  async #mint(key: string, wanted: Wanted): Promise<Minted> {
+    const { apiUrl, app, repository, use } = wanted;
     const { owner, name } = repository;
     const jwt = await appToken(app, this.#now());
     const known = this.#installations.get(key);
     const id = known ?? (await findInstallation(apiUrl, jwt, repository));
     try {
-      const minted = await askGitHub(apiUrl, jwt, {
-        method: 'POST',
-        path: `/app/installations/${id}/access_tokens`,
-        what: `get a token for ${owner}/${name}`,
-        body: { repositories: [name], permissions: PERMISSIONS },
-        answer: mintedSchema,
-      });
+      const minted = await mintFirst(PERMISSIONS[use], (permissions) =>
+        askGitHub(apiUrl, jwt, {
+          method: 'POST',
+          path: `/app/installations/${id}/access_tokens`,
+          what: `get a token for ${owner}/${name}`,
+          body: { repositories: [name], permissions },
+          answer: mintedSchema,
+        }),
+      );
       if (this.#installations.size >= MAX_KNOWN) this.#installations.clear();
       this.#installations.set(key, id);
       log('github.token.minted', { repository: `${owner}/${name}`, expiresAt: minted.expires_at });
@@ -124,7 +151,7 @@ export class InstallationTokens {
       if (!(error instanceof GitHubError)) throw error;
       this.#installations.delete(key);
       // It may have been installed again, under another id.
-      if (error.kind === 'not-found' && known !== undefined) return this.#mint(key, apiUrl, app, repository);
+      if (error.kind === 'not-found' && known !== undefined) return this.#mint(key, wanted);
       throw explained(error, repository);
     }
   }
@@ -133,8 +160,23 @@ export class InstallationTokens {
 /** The tokens of this isolate. */
 export const installationTokens = new InstallationTokens();
 
-function keyOf(apiUrl: string, { id }: GitHubApp, { owner, name }: GitHubRepository): string {
-  return JSON.stringify([apiUrl, id, `${owner}/${name}`.toLowerCase()]);
+function keyOf(apiUrl: string, { id }: GitHubApp, { owner, name }: GitHubRepository, use: TokenUse): string {
+  return JSON.stringify([apiUrl, id, `${owner}/${name}`.toLowerCase(), use]);
+}
+
+/** Mints with the first of these permissions that GitHub gives. @throws GitHubError of the last */
+async function mintFirst<T>(
+  all: readonly Record<string, 'read' | 'write'>[],
+  mint: (permissions: Record<string, 'read' | 'write'>) => Promise<T>,
+): Promise<T> {
+  for (const permissions of all.slice(0, -1)) {
+    try {
+      return await mint(permissions);
+    } catch (error) {
+      if (!(error instanceof GitHubError) || error.kind !== 'refused') throw error;
+    }
+  }
+  return mint(all.at(-1) ?? {});
 }
 
 /** The token by which a GitHub App speaks for itself. @throws GitHubError */

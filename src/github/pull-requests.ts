@@ -147,7 +147,8 @@ function opened({ number, html_url: url, draft }: Pull): ProposedPullRequest {
   return { state: 'opened', number, url, draft };
 }
 
-function pathOf({ repository: { owner, name } }: GitHubApi): string {
+/** Path of the repository's part of the API. */
+export function pathOf({ repository: { owner, name } }: GitHubApi): string {
   return `/repos/${encodeURIComponent(owner)}/${encodeURIComponent(name)}`;
 }
 

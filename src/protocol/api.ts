@@ -25,6 +25,8 @@ export const sessionPageSchema = z.object({
   entries: z.array(journalEntrySchema),
   /** Last number of the journal; more entries follow while the last one given is below it. */
   head: z.number().int().nonnegative(),
+  /** Whether who asks may write to Claude and stop it; earlier versions left it out, and everybody might. */
+  mayWork: z.boolean().optional(),
   /** The newest entry that tells of saved work, with `before=end`; left out if there is none, and by earlier versions. */
   saved: journalEntrySchema.optional(),
 });

@@ -9,6 +9,7 @@
  */
 import * as z from 'zod';
 import { journalEntrySchema, turnOutcomeSchema, usageSchema } from './journal.ts';
+import { pullSummarySchema } from './pull-request.ts';
 import { protocolSchema } from './version.ts';
 
 const time = z.number().int().nonnegative();
@@ -72,8 +73,18 @@ export const sessionViewSchema = z.object({
   branch: z.string().nullable(),
   /** Directory Claude works in: paths are shown relative to it. Left out before it is known, and by earlier versions. */
   cwd: z.string().optional(),
-  /** The newest pull request of the branch; left out before there is one. */
-  pullRequest: z.object({ number: z.number().int().positive(), url: z.string(), draft: z.boolean() }).nullish(),
+  /**
+   * The newest pull request of the branch; left out before there is one. `seen`: what GitHub said of it last, to somebody who
+   * looked; left out before, and since it was changed.
+   */
+  pullRequest: z
+    .object({
+      number: z.number().int().positive(),
+      url: z.string(),
+      draft: z.boolean(),
+      seen: pullSummarySchema.optional(),
+    })
+    .nullish(),
   /** One that only a newer server has is work of some kind. */
   phase: phaseSchema.catch('working'),
   /** Why it is in this phase, in plain words, e.g. "Cloning acme/shop". */
@@ -172,6 +183,13 @@ export const CLOSE_MORE = 4100;
 /** 4426: page and Worker are of versions that do not work together; the reason names both. */
 export const CLOSE_PROTOCOL = 4426;
 
+/** A pull request in the list: as GitHub described it last. */
+export const listedPullSchema = z.object({
+  number: z.number().int().positive(),
+  url: z.string(),
+  ...pullSummarySchema.shape,
+});
+
 /** A row of the list at `/`. */
 export const sessionRowSchema = z.object({
   id: z.string(),
@@ -183,6 +201,8 @@ export const sessionRowSchema = z.object({
   reason: z.string(),
   lastOutcome: turnOutcomeSchema.nullable(),
   turn: z.number().int(),
+  /** The newest pull request, as far as is known; null if there is none, left out by earlier versions. */
+  pullRequest: listedPullSchema.nullish(),
   createdAt: time,
   updatedAt: time,
 });

@@ -29,6 +29,7 @@ import { copyPart, mayRestore, storePart } from './storage/archive.ts';
 import { EgressLog } from './storage/egress-log.ts';
 import type { PushedCommit } from './storage/pushed-commits.ts';
 import { findEntries } from './viewers/find-entries.ts';
+import type { Look } from './viewers/pull-request-look.ts';
 import { connect, pageAfter, pageBefore } from './viewers/session-pages.ts';
 
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
@@ -112,16 +113,31 @@ export class IssueSession extends DurableObject<Env> {
     return this.#session.readOnly ? UNREADABLE : standingOf(this.#session.state, generation, Date.now());
   }
 
-  /** The session and a part of its journal: a SessionPage as JSON text; null if there is no such session. */
-  async page(after: number, limit: number): Promise<string | null> {
+  /**
+   * The session and a part of its journal: a SessionPage as JSON text; null if there is no such session.
+   * @param mayWork whether who asks may write to Claude and stop it
+   */
+  async page(after: number, limit: number, mayWork = true): Promise<string | null> {
     const session = await this.#session.shown();
-    return session && pageAfter(session, this.#session.journal, after, limit);
+    return session && pageAfter({ session, mayWork }, this.#session.journal, after, limit);
   }
 
   /** The same for the entries before a number, nearest first in what is chosen. @param before null: the newest */
-  async pageBefore(before: number | null, limit: number): Promise<string | null> {
+  async pageBefore(before: number | null, limit: number, mayWork = true): Promise<string | null> {
     const session = await this.#session.shown();
-    return session && pageBefore(session, this.#session.journal, before, limit);
+    return session && pageBefore({ session, mayWork }, this.#session.journal, before, limit);
+  }
+
+  /** What GitHub says of the pull request; `none`: there is none. Null: no such session. */
+  async lookAtPullRequest(): Promise<Look | null> {
+    const { known } = this.#session;
+    if (!known) return null;
+    const number = known.proposal?.pullRequest?.number;
+    if (number === undefined) return { kind: 'none' };
+    const look = this.#session.pullRequest.look(number);
+    // Others wait for the same answer, also where this one goes away.
+    this.ctx.waitUntil(look.catch(() => null));
+    return await look;
   }
 
   /** Entries with a text in what people see of them, newest first; null if there is no such session. */

@@ -1,6 +1,8 @@
 /** The parts of an issue session, bound to its object: storage, engine, settings, log, viewers, and what carries out effects. */
+import type { GitHubApi } from '../github/access.ts';
 import type { Attempt } from '../kernel/attempt.ts';
 import { asError } from '../lib/error.ts';
+import type { PullRequestStatus, PullSummary } from '../protocol/pull-request.ts';
 import type { SessionView } from '../protocol/viewer.ts';
 import { sandboxFor } from '../sandbox/choose.ts';
 
@@ -27,6 +29,7 @@ import { createTables } from './storage/tables.ts';
 import { TransitionWriter } from './storage/transition-writer.ts';
 import { AssetMemory } from './storage/uploaded-assets.ts';
 import { Broadcast } from './viewers/broadcast.ts';
+import { apiToLook, PullRequestLook } from './viewers/pull-request-look.ts';
 import { type ReadOnly, readOnly, readOnlyView } from './viewers/read-only.ts';
 import { viewOf } from './viewers/session-view.ts';
 import { WorkspaceName } from './viewers/workspace-name.ts';
@@ -46,6 +49,7 @@ export class SessionBindings implements DeliveryTaker {
   readonly pushed: PushedWork;
   readonly sandboxCheck: SandboxCheck;
   readonly keeper: SessionKeeper;
+  readonly pullRequest: PullRequestLook;
   /** Set if what is stored cannot be gone on from; there is no state then. */
   readonly readOnly: ReadOnly | null;
 
@@ -82,6 +86,12 @@ export class SessionBindings implements DeliveryTaker {
           state.sandbox.generation,
         ),
       log: this.log,
+    });
+    this.pullRequest = new PullRequestLook({
+      kv: storage.kv,
+      api: () => this.#apiToLook(),
+      now: Date.now,
+      onStatus: (status) => this.#pullRequestSeen(status),
     });
     this.engine = sessionEngine(objectPlatform(ctx), this.#writer, {
       publish: ({ state }, written) => {
@@ -167,6 +177,24 @@ export class SessionBindings implements DeliveryTaker {
       workspaceName: this.#workspace.name,
       scriptedModel: this.settings.config.claude.scripted,
     });
+  }
+
+  async #apiToLook(): Promise<GitHubApi | null> {
+    const { known } = this;
+    const { config } = this.settings;
+    return known && (await apiToLook(config, this.settings.database(), known.workspaceId, known.repository));
+  }
+
+  /** Kept where it is news. */
+  #pullRequestSeen({ number, state, checks, review }: PullRequestStatus): void {
+    const seen: PullSummary = { state, checks, review };
+    const known = this.state?.proposal?.pullRequest?.seen;
+    if (known?.state === state && known.checks === checks && known.review === review) return;
+    try {
+      this.commit({ type: 'pull-request-seen', number, seen });
+    } catch (error) {
+      this.log.write('session.pull_request_mark.failed', { error: asError(error) });
+    }
   }
 
   #sandboxGone(generation: number): void {

@@ -217,6 +217,8 @@ export const sessions = sqliteTable(
     reason: text('reason').notNull(),
     lastOutcome: text('last_outcome').$type<TurnOutcome>(),
     turn: integer('turn').notNull(),
+    /** The newest pull request as the list shows it, JSON; null: none, or a row of an earlier version. */
+    pullRequest: text('pull_request'),
     /** Given by the object, ever rising: a row is replaced only by a newer one. */
     version: integer('version').notNull(),
     ...times,

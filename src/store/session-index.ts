@@ -1,6 +1,7 @@
 /** The index of sessions in D1, which lists of sessions are read from. Each issue session writes its own row. */
 import { and, desc, eq, isNull, lt, type SQL, sql } from 'drizzle-orm';
-import type { SessionRow } from '../protocol/viewer.ts';
+import { parseJson } from '../lib/parse-json.ts';
+import { listedPullSchema, type SessionRow } from '../protocol/viewer.ts';
 import { type Database, run } from './database.ts';
 import { isRunning, sessions } from './schema.ts';
 
@@ -68,7 +69,7 @@ export async function listSessions(
     // A row value, which SQLite looks up in the index; the same written with OR makes it read all that is newer.
     conditions.push(sql`(${sessions.updatedAt}, ${sessions.id}) < (${updatedAt}, ${id})`);
   }
-  return run(() =>
+  const rows = await run(() =>
     db.orm
       .select({
         id: sessions.id,
@@ -80,6 +81,7 @@ export async function listSessions(
         reason: sessions.reason,
         lastOutcome: sessions.lastOutcome,
         turn: sessions.turn,
+        pullRequest: sessions.pullRequest,
         createdAt: sessions.createdAt,
         updatedAt: sessions.updatedAt,
         workspaceId: sessions.workspaceId,
@@ -90,6 +92,12 @@ export async function listSessions(
       .orderBy(desc(sessions.updatedAt), desc(sessions.id))
       .limit(query.limit),
   );
+  return rows.map((row) => ({ ...row, pullRequest: listedPull(row.pullRequest) }));
+}
+
+/** What a newer version stored and this one cannot read is not shown. */
+function listedPull(stored: string | null): SessionRow['pullRequest'] {
+  return stored === null ? null : (listedPullSchema.safeParse(parseJson(stored)).data ?? null);
 }
 
 /** Notes the team of a session whose row does not say it. @param teamId empty: it has no issue @throws NotMigratedError, DatabaseError */

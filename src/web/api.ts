@@ -13,6 +13,7 @@ import {
 } from '../protocol/api.ts';
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { type Me, meSchema } from '../protocol/people.ts';
+import { type PullRequestStatus, pullRequestStatusSchema } from '../protocol/pull-request.ts';
 import { shownData, shownText } from '../protocol/text/clean-text.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import { type DecodedPage, decodePage } from './live/decode.ts';
@@ -54,6 +55,13 @@ export function fetchNewest(id: string, signal: AbortSignal): Promise<Answer<Pag
 /** `GET /api/sessions/:id?before=N`: the entries right before a number. */
 export function fetchBefore(id: string, before: number, signal: AbortSignal): Promise<Answer<Page>> {
   return request(`${sessionPath(id)}?before=${before}&limit=${PAGE_ENTRIES}`, { signal }, decodePage);
+}
+
+/** `GET /api/sessions/:id/pull-request`: what GitHub says of the pull request, a minute old at most. */
+export function fetchPullRequest(id: string, signal: AbortSignal): Promise<Answer<PullRequestStatus>> {
+  return request(`${sessionPath(id)}/pull-request`, { signal }, (body) =>
+    parsed(pullRequestStatusSchema.safeParse(body)),
+  );
 }
 
 /** `GET /api/sessions/:id/find`: entries with a text, newest first. @param before numbers below it alone */

@@ -6,6 +6,7 @@ import './style/base.css';
 import './style/list.css';
 import './style/session.css';
 import './style/plan.css';
+import './style/pull.css';
 import './style/rows.css';
 import './style/diff.css';
 import './style/turns.css';

@@ -8,6 +8,7 @@ import { choiceBy } from '../../src/github/branch-choice.ts';
 import { branchRules } from '../../src/github/branch-rules.ts';
 import { GitHubError } from '../../src/github/errors.ts';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
+import { pullRequestStatus } from '../../src/github/pull-request-status.ts';
 import { renderBody } from '../../src/github/pull-request-text.ts';
 import { type Proposal, proposePullRequest } from '../../src/github/pull-requests.ts';
 import type { StoredCredential } from '../../src/protocol/api.ts';
@@ -386,5 +387,86 @@ describe('the name of a branch and the rules of its repository', () => {
     expect(told).toContain('Pushing the work will probably fail');
     expect(told).toContain('branchTemplate');
     expect(stage.github.requests().filter(({ path }) => path.includes('/rules/branches/')).length).toBeLessThan(9);
+  });
+});
+
+describe('what became of a pull request', () => {
+  const NOW = 1_000;
+  /** Looks at the pull request of the branch, as somebody does who watches the session. */
+  async function look(number = 1) {
+    const found = await gitHubApi(config(), repository(), tokens, 'look');
+    if (!found) throw new Error('the repository should be on GitHub');
+    return pullRequestStatus(found, number, NOW);
+  }
+  async function commit(): Promise<string> {
+    const password = `x-access-token:${await token()}`;
+    const refs = await stage.runGit(['ls-remote', repository().cloneUrl, BRANCH], password);
+    return refs.slice(0, 40);
+  }
+  const review: GitHubStage['github']['review'] = (...said) => stage.github.review(...said);
+
+  it('is its state, checks and reviews, each as it is at the moment', async () => {
+    await proposePullRequest(await api(), proposal());
+    expect(await look()).toMatchObject({
+      number: 1,
+      state: 'open',
+      checks: 'none',
+      review: 'none',
+      checkList: [],
+      at: NOW,
+    });
+    stage.github.setChecks({
+      repository: SAMPLE_REPOSITORY,
+      commit: await commit(),
+      runs: [
+        { name: 'lint', status: 'completed', conclusion: 'success' },
+        { name: 'docs', status: 'completed', conclusion: 'skipped' },
+        { name: 'test', status: 'in_progress', conclusion: null },
+      ],
+      statuses: [{ context: 'deploy/preview', state: 'success' }],
+    });
+    review(SAMPLE_REPOSITORY, 1, 'ada', 'CHANGES_REQUESTED');
+    review(SAMPLE_REPOSITORY, 1, 'ben', 'COMMENTED');
+    review(SAMPLE_REPOSITORY, 1, 'cy', 'ASKED');
+    const seen = await look();
+    expect(seen).toMatchObject({ checks: 'running', review: 'changes', changesBy: ['ada'], waitsFor: ['cy'] });
+    expect(seen?.checkList.map(({ name, state }) => `${name} ${state}`)).toEqual([
+      'test running',
+      'lint passed',
+      'deploy/preview passed',
+      'docs skipped',
+    ]);
+    review(SAMPLE_REPOSITORY, 1, 'ada', 'APPROVED');
+    expect(await look()).toMatchObject({ review: 'approved', approvedBy: ['ada'], changesBy: [] });
+    await stage.github.change(SAMPLE_REPOSITORY, 1, { state: 'closed' });
+    expect(await look()).toMatchObject({ state: 'closed' });
+  });
+
+  it('is failed as soon as one check failed, which comes first', async () => {
+    await proposePullRequest(await api(), { ...proposal(), draft: true });
+    stage.github.setChecks({
+      repository: SAMPLE_REPOSITORY,
+      commit: await commit(),
+      runs: [
+        { name: 'test', status: 'in_progress', conclusion: null },
+        { name: 'lint', status: 'completed', conclusion: 'timed_out' },
+      ],
+      statuses: [],
+    });
+    expect(await look()).toMatchObject({ state: 'draft', checks: 'failed', checkList: [{ name: 'lint' }, {}] });
+  });
+
+  it('is told without checks where the app may not read them, and says what is missing', async () => {
+    stage.github.install([SAMPLE_REPOSITORY], { contents: 'write', pull_requests: 'write' });
+    await proposePullRequest(await api(), proposal());
+    expect(await look()).toMatchObject({
+      state: 'open',
+      checks: 'unknown',
+      checksProblem: expect.stringContaining('read access to checks'),
+    });
+  });
+
+  it('is nothing if GitHub has no such pull request', async () => {
+    expect(await look(404)).toBeNull();
   });
 });

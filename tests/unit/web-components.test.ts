@@ -64,6 +64,7 @@ function drawn(component: ReactNode, state: Partial<SessionState> = {}): string 
     newer: 'all',
     target: null,
     saved: null,
+    mayWork: true,
     outgoing: [],
     stop: { at: 'none' },
     answer: { at: 'none' },
@@ -157,6 +158,24 @@ describe('the plan', () => {
   test('is not there before Claude has made one', () => {
     expect(facts()).not.toContain('Plan');
     expect(facts([])).not.toContain('Plan');
+  });
+});
+
+describe('the pull request', () => {
+  const url = 'https://github.com/acme/shop/pull/7';
+  const facts = (pullRequest: SessionView['pullRequest']) =>
+    drawn(createElement(Facts, { session: { ...session, pullRequest } }));
+
+  test('is a button to it, with the state that GitHub gave last', () => {
+    const seen = { state: 'open', checks: 'passed', review: 'none' } as const;
+    const html = facts({ number: 7, url, draft: false, seen });
+    expect(html).toContain(`href="${url}"`);
+    expect(words(html)).toContain('Pull request Open passed Review #7 on GitHub');
+  });
+
+  test('is a button to it before anything is known of it, and nothing before there is one', () => {
+    expect(words(facts({ number: 7, url, draft: false }))).toContain('Pull request Open #7 on GitHub');
+    expect(words(facts(null))).not.toContain('Pull request');
   });
 });
 

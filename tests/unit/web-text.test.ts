@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { plainOutput } from '../../src/lib/terminal-text.ts';
 import type { JournalEntry } from '../../src/protocol/journal.ts';
+import type { PullCheck } from '../../src/protocol/pull-request.ts';
 import type { SessionRow } from '../../src/protocol/viewer.ts';
 import { decodeEntry, decodeFrame } from '../../src/web/live/decode.ts';
 import { delivered, nextToSend, type Outgoing, withoutShown } from '../../src/web/live/outgoing.ts';
@@ -9,6 +10,7 @@ import { routeOf, sessionHref } from '../../src/web/route.ts';
 import { ago, bytes, clock, compact, dollars, duration, plural } from '../../src/web/text/format.ts';
 import { isCheapMarkdown, webAddress } from '../../src/web/text/markdown-guard.ts';
 import { errorLine, firstLines } from '../../src/web/text/output-lines.ts';
+import { checkCounts, reviewLines, summaryWords } from '../../src/web/text/pull-words.ts';
 import { pageTitle, statusOf } from '../../src/web/text/status.ts';
 import { noBlocks, scanBlocks } from '../../src/web/text/stream-blocks.ts';
 
@@ -235,5 +237,33 @@ describe('Markdown that is hostile', () => {
     expect(isCheapMarkdown(list)).toBe(true);
     expect(isCheapMarkdown(`${'-'.repeat(200)}\n> > > quoted\n`)).toBe(true);
     expect(isCheapMarkdown(`|a|b|\n|-|-|\n${'|x|y|\n'.repeat(2_000)}`)).toBe(true);
+  });
+});
+
+describe('a pull request in words', () => {
+  test('is its state with what checks and reviews say, once it is over its end alone', () => {
+    expect(summaryWords({ state: 'open', checks: 'running', review: 'none' })).toBe('open, checks run');
+    expect(summaryWords({ state: 'draft', checks: 'failed', review: 'changes' })).toBe(
+      'draft, checks failed, changes asked for',
+    );
+    expect(summaryWords({ state: 'merged', checks: 'failed', review: 'approved' })).toBe('merged');
+  });
+
+  test('counts its checks, those that failed first', () => {
+    const check = (state: PullCheck['state']): PullCheck => ({ name: 'x', state, url: null });
+    expect(checkCounts([check('passed'), check('failed'), check('passed')], 20)).toBe(
+      '1 failed, 2 passed, and 20 more',
+    );
+    expect(checkCounts([], 0)).toBe('None');
+  });
+
+  test('names who said what of it, and counts those beyond three', () => {
+    const said = { approvedBy: ['ada', 'ben'], changesBy: ['c'], waitsFor: ['d', 'e', 'f', 'g', 'h'] };
+    expect(reviewLines(said)).toEqual([
+      'c asked for changes',
+      'ada and ben approved it',
+      'Waits for d, e, f and 2 others',
+    ]);
+    expect(reviewLines({ approvedBy: [], changesBy: [], waitsFor: [] })).toEqual([]);
   });
 });

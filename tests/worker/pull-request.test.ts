@@ -1,8 +1,8 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
-import { env } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
-import type { RepositoryInput } from '../../src/protocol/api.ts';
+import type { RepositoryInput, SessionList } from '../../src/protocol/api.ts';
 import { repositorySettingsSchema } from '../../src/protocol/settings/repository.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
@@ -223,6 +223,74 @@ describe('the end of a turn that changed something', () => {
     const opened = JSON.parse(github.asked[1]?.body ?? '{}');
     expect(opened).toMatchObject({ title: '[ENG-7] work', draft: true });
     expect(opened.body).toContain('\nBy Cyrus: Mended.\n');
+  });
+});
+
+describe('GET /api/sessions/:id/pull-request', () => {
+  const COMMIT = 'c'.repeat(40);
+  const seen = { ...pull(12, ''), title: 'Mend the cart', head: { sha: COMMIT } };
+
+  /** What GitHub answers to who looks. */
+  function showing(change: object = {}, runs: object[] = []): void {
+    github.answer = (url) => {
+      if (url.endsWith('/pulls/12')) return Response.json({ ...seen, ...change });
+      if (url.includes(`/commits/${COMMIT}/check-runs`)) {
+        return Response.json({ total_count: runs.length, check_runs: runs });
+      }
+      if (url.includes(`/commits/${COMMIT}/status`)) return Response.json({ total_count: 0, statuses: [] });
+      return url.includes('/pulls/12/reviews') ? Response.json([]) : null;
+    };
+  }
+  const look = async (thread: Thread) => {
+    const id = (await page(thread))?.session.id;
+    return exports.default.fetch(`http://cyrus.test/api/sessions/${id}/pull-request`);
+  };
+
+  it('asks GitHub once for all who look within a minute, and shows the state in the header and in the list', async () => {
+    await configure();
+    const thread = await worked();
+    await answer();
+    showing({}, [{ name: 'test', status: 'completed', conclusion: 'success' }]);
+    const before = github.asked.length;
+    const answers = await Promise.all([look(thread), look(thread), look(thread)]);
+    for (const one of answers) {
+      expect(await one.json()).toMatchObject({ number: 12, state: 'open', checks: 'passed', title: 'Mend the cart' });
+    }
+    expect(github.asked.length - before).toBe(4);
+    const summary = { state: 'open', checks: 'passed', review: 'none' };
+    const shown = await page(thread);
+    expect(shown?.session.pullRequest).toMatchObject({ number: 12, seen: summary });
+    await vi.waitFor(async () => {
+      const list = (await (await exports.default.fetch('http://cyrus.test/api/sessions')).json()) as SessionList;
+      const row = list.sessions.find(({ id }) => id === shown?.session.id);
+      expect(row?.pullRequest).toEqual({ number: 12, url: 'https://github.com/acme/shop/pull/12', ...summary });
+    });
+  });
+
+  it('says why GitHub does not tell, and keeps that for a minute as well', async () => {
+    await configure();
+    const thread = await worked();
+    await answer();
+    github.answer = () => Response.json({ message: 'Bad credentials' }, { status: 401 });
+    const before = github.asked.length;
+    const first = await look(thread);
+    expect(first.status).toBe(502);
+    expect(await first.json()).toEqual({
+      error: 'github',
+      message: expect.stringMatching(/does not accept the credential.*ask an admin/s),
+    });
+    expect((await look(thread)).status).toBe(502);
+    expect(github.asked.length - before).toBe(1);
+  });
+
+  it('says that there is none before one was opened', async () => {
+    await configure();
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const none = await look(thread);
+    expect(none.status).toBe(404);
+    expect(await none.json()).toMatchObject({ error: 'no_pull_request' });
   });
 });
 

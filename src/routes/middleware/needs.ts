@@ -9,10 +9,16 @@ import { type Action, DEPLOYMENT, isWithinScope, mayDo, maySee, type Resource, s
 import type { ApiError } from '../../protocol/api.ts';
 import type { IssueSession } from '../../session/issue-session.ts';
 
-/** Set by browser-access.ts: who asks. Set by `needsSession`: the session that they may do this with. */
+/** Set by browser-access.ts: who asks. Set by `needsSession`: the session that they may do this with, and what more. */
 export type PeopleEnv = {
   Bindings: Env;
-  Variables: { person: Person; session: DurableObjectStub<IssueSession>; workspaceId: string | null };
+  Variables: {
+    person: Person;
+    session: DurableObjectStub<IssueSession>;
+    workspaceId: string | null;
+    /** Whether the person may give the session work and stop it. */
+    mayWork: boolean;
+  };
 };
 export type PeopleContext = Context<PeopleEnv>;
 
@@ -49,6 +55,7 @@ export function needsSession(action: 'session.read' | 'session.work'): Middlewar
     const { person } = c.var;
     c.set('session', session);
     c.set('workspaceId', null);
+    c.set('mayWork', true);
     // Nothing is asked of the session for the one person who may everything.
     if (person.isOwner && person.memberships.length === 0 && mayDo(person, action, DEPLOYMENT)) return next();
     const whose = await session.whose();
@@ -56,6 +63,7 @@ export function needsSession(action: 'session.read' | 'session.work'): Middlewar
     const resource: Resource = { kind: 'session', ...whose };
     if (!mayDo(person, action, resource)) return refuse(c, person, action, resource);
     c.set('workspaceId', whose.workspaceId);
+    c.set('mayWork', mayDo(person, 'session.work', resource));
     return next();
   };
   return Object.assign(guard, { declares: action });

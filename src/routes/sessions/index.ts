@@ -13,6 +13,7 @@ import {
   type SessionList,
 } from '../../protocol/api.ts';
 import type { EgressPage } from '../../protocol/egress-log.ts';
+import type { PullRequestStatus } from '../../protocol/pull-request.ts';
 import type { Delivery } from '../../session/inbound/delivery.ts';
 import { WATCH_UNTIL } from '../../session/viewers/sockets.ts';
 import { openDatabase } from '../../store/database.ts';
@@ -91,9 +92,27 @@ sessions.get('/:id', needsSession('session.read'), async (c) => {
   const query = pageQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
   const { before, after, limit } = query.data;
-  const { session } = c.var;
-  const page = await (before === undefined ? session.page(after, limit) : session.pageBefore(before, limit));
+  const { session, mayWork } = c.var;
+  const page = await (before === undefined
+    ? session.page(after, limit, mayWork)
+    : session.pageBefore(before, limit, mayWork));
   return page ? c.body(page, 200, { 'content-type': 'application/json' }) : c.json(NO_SUCH_SESSION, 404);
+});
+
+sessions.get('/:id/pull-request', needsSession('session.read'), async (c) => {
+  const look = await c.var.session.lookAtPullRequest();
+  if (look === null) return c.json(NO_SUCH_SESSION, 404);
+  switch (look.kind) {
+    case 'status':
+      return c.json(look.status satisfies PullRequestStatus);
+    case 'none':
+      return c.json(
+        { error: 'no_pull_request', message: 'GitHub has no pull request of this session.' } satisfies ApiError,
+        404,
+      );
+    case 'failed':
+      return c.json({ error: 'github', message: look.message } satisfies ApiError, 502);
+  }
 });
 
 sessions.get('/:id/find', needsSession('session.read'), async (c) => {

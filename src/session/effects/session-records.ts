@@ -8,13 +8,14 @@ import { logParts } from './log-document.ts';
 
 /** A row of a later revision is not overwritten. */
 export const indexSession: Perform<'index-session'> = async (_effect, { state, database }) => {
-  const { identifier, repository, ...row } = rowOf(state);
+  const { identifier, repository, pullRequest, ...row } = rowOf(state);
   await writeRow(database, {
     ...row,
     issueIdentifier: identifier,
     repositoryFullName: repository,
     workspaceId: state.workspaceId,
     branch: state.branch,
+    pullRequest: pullRequest ? JSON.stringify(pullRequest) : null,
     teamId: teamColumnOf(whoseOf(state)),
     version: state.revision,
   });

@@ -26,6 +26,7 @@ import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { queueMoved, releaseSlot } from './start/queue-slot.ts';
 import { alarmRaised } from './turn/alarm.ts';
+import { pullRequestSeen } from './turn/pull-request.ts';
 import { lookForSandbox } from './turn/sandbox-life.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
@@ -48,6 +49,9 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       break;
     case 'alarm-raised':
       alarmRaised(step, event);
+      break;
+    case 'pull-request-seen':
+      pullRequestSeen(step, event);
       break;
     case 'push-held':
       step.set({ heldPush: event.held });

@@ -17,9 +17,22 @@ export function rowOf(state: SessionState): SessionRow {
     reason: reasonOf(state),
     lastOutcome: state.lastOutcome,
     turn: state.turns,
+    pullRequest: pullRequestOf(state),
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
   };
+}
+
+/** The pull request as a list shows it; null before there is one. */
+function pullRequestOf({ proposal }: SessionState): SessionRow['pullRequest'] {
+  if (!proposal?.pullRequest) return null;
+  const { number, url, draft, seen } = proposal.pullRequest;
+  const unseen = {
+    state: draft ? ('draft' as const) : ('open' as const),
+    checks: 'unknown',
+    review: 'unknown',
+  } as const;
+  return { number, url, ...(seen ?? unseen) };
 }
 
 /** Whose a session is. `none`: it has no issue; `unknown`: Linear has not said of which team its issue is. */

@@ -6,17 +6,20 @@ import type { Journal } from '../storage/journal.ts';
 import type { Broadcast } from './broadcast.ts';
 import { refuseSocket, WATCH_UNTIL } from './sockets.ts';
 
+/** What a page shows beside the journal. */
+type About = Pick<SessionPage, 'session' | 'mayWork'>;
+
 /** The session and the entries after a number: a SessionPage as JSON text. */
-export function pageAfter(session: SessionView, journal: Journal, after: number, limit: number): string {
-  const page: SessionPage = { session, entries: journal.after(after, limit), head: journal.head };
+export function pageAfter(about: About, journal: Journal, after: number, limit: number): string {
+  const page: SessionPage = { ...about, entries: journal.after(after, limit), head: journal.head };
   return JSON.stringify(page);
 }
 
 /** The same for the entries before a number, nearest first in what is chosen. @param before null: the newest */
-export function pageBefore(session: SessionView, journal: Journal, before: number | null, limit: number): string {
+export function pageBefore(about: About, journal: Journal, before: number | null, limit: number): string {
   const saved = before === null ? journal.lastSaved() : null;
   const entries = journal.before(before, limit);
-  const page: SessionPage = { session, entries, head: journal.head, ...(saved && { saved }) };
+  const page: SessionPage = { ...about, entries, head: journal.head, ...(saved && { saved }) };
   return JSON.stringify(page);
 }
 

@@ -22,7 +22,7 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     repository: state.repository,
     branch: state.branch,
     ...(state.narration.cwd !== null && { cwd: state.narration.cwd }),
-    pullRequest: state.proposal?.pullRequest ?? null,
+    pullRequest: pullRequestOf(state),
     phase: state.phase.name,
     reason: reasonOf(state),
     phaseSince: state.phase.since,
@@ -43,4 +43,11 @@ export function viewOf(state: SessionState, context: ViewContext): SessionView {
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
   };
+}
+
+/** What is for the session alone (`isOver`) is left out. */
+function pullRequestOf({ proposal }: SessionState): SessionView['pullRequest'] {
+  if (!proposal?.pullRequest) return null;
+  const { number, url, draft, seen } = proposal.pullRequest;
+  return { number, url, draft, ...(seen && { seen }) };
 }

@@ -22,6 +22,7 @@ const page = z.object({
   session: sessionViewSchema,
   entries: z.array(z.unknown()),
   head: z.number().int().nonnegative(),
+  mayWork: z.boolean().default(true),
   saved: z.unknown().optional(),
 });
 
@@ -30,6 +31,8 @@ export interface DecodedPage {
   session: SessionView;
   entries: JournalEntry[];
   head: number;
+  /** Whether who looks may write to Claude and stop it. */
+  mayWork: boolean;
   saved: SavedEntry | null;
 }
 export type SavedEntry = Extract<JournalEntry, { kind: 'saved' }>;
@@ -102,8 +105,8 @@ export function decodePage(value: unknown): DecodedPage | null {
   const entries = decodeEntries(parsed.data.entries);
   if (entries === null) return null;
   const saved = decodeEntry(parsed.data.saved);
-  const { session, head } = parsed.data;
-  return { session: shownView(session), entries, head, saved: saved?.kind === 'saved' ? saved : null };
+  const { session, head, mayWork } = parsed.data;
+  return { session: shownView(session), entries, head, mayWork, saved: saved?.kind === 'saved' ? saved : null };
 }
 
 function decodeEntries(values: unknown[]): JournalEntry[] | null {

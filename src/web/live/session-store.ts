@@ -57,6 +57,8 @@ export type SessionState = {
   readonly target: { readonly seq: number } | null;
   /** The newest entry that tells of saved work. */
   readonly saved: SavedEntry | null;
+  /** Whether who looks may write to Claude and stop it. */
+  readonly mayWork: boolean;
   readonly outgoing: readonly Outgoing[];
   readonly stop: StopState;
   readonly answer: AnswerState;
@@ -101,6 +103,7 @@ export class SessionStore {
       newer: 'all',
       target: null,
       saved: null,
+      mayWork: true,
       outline: outlineOf([]),
       outgoing: readKept(outgoingKey(id), z.array(outgoingSchema)) ?? [],
       stop: { at: 'none' },
@@ -251,7 +254,7 @@ export class SessionStore {
       if (answer === null) return; // Closed meanwhile.
       if (answer.ok) {
         const { value: page, skew } = answer;
-        this.#state = { ...this.#state, saved: page.saved };
+        this.#state = { ...this.#state, saved: page.saved, mayWork: page.mayWork };
         this.#show({ timeline: beginWith(page), past: null });
         this.#set({ load: { at: 'shown' }, skew });
         break;

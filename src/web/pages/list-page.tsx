@@ -5,6 +5,7 @@ import { followLink, sessionHref } from '../route.ts';
 import { ago } from '../text/format.ts';
 import { statusOf } from '../text/status.ts';
 import { ReinstallBanner, ScriptedBanner } from '../view/banners.tsx';
+import { PullBadge } from '../view/header/pull-badge.tsx';
 import { Spinner } from '../view/icons.tsx';
 import { useNow } from '../view/session-context.ts';
 import { Account } from './account.tsx';
@@ -81,6 +82,14 @@ function Row({ row, now }: { row: SessionRow; now: number }) {
         {detail}
       </span>
       <span className={`list-word tone-${tone}`}>{word}</span>
+      {row.pullRequest != null && (
+        <span className="list-pull">
+          <span>
+            <span className="visually-hidden">Pull request </span>#{row.pullRequest.number}
+          </span>
+          <PullBadge seen={row.pullRequest} />
+        </span>
+      )}
       <span className="list-repository">{row.repository}</span>
       <time className="list-time" dateTime={new Date(row.updatedAt).toISOString()}>
         {ago(row.updatedAt, now)}

@@ -67,6 +67,7 @@ function LiveSession() {
   const reinstall = useReinstall();
   const store = useStore();
   const isPast = useSession((state) => state.isPast);
+  const mayWork = useSession((state) => state.mayWork);
   const box = useRef<HTMLElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const follow = useFollow(box, content);
@@ -104,8 +105,9 @@ function LiveSession() {
           <footer className="dock">
             <ActivityPill atEnd={atEnd} toEnd={toEnd} />
             <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
-            {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} />}
-            {session.readOnly === undefined && <Composer onSent={toEnd} />}
+            {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} mayAnswer={mayWork} />}
+            {session.readOnly === undefined && mayWork && <Composer onSent={toEnd} />}
+            {!mayWork && <p className="soft looks-on">You look on in this workspace; others write to Claude.</p>}
           </footer>
         </div>
         <Boundary fallback={() => <p className="facts soft">What is known of the session could not be drawn.</p>}>

@@ -7,11 +7,12 @@ import { isSharedAddress, SharedLink } from './shared-link.tsx';
 const plugins = [remarkGfm];
 
 /** A link out of the app. Words without an address of the web are just words. */
-export function OutLink({ href, children }: { href: string | null | undefined; children: ReactNode }) {
+export function OutLink(props: { href: string | null | undefined; children: ReactNode; className?: string }) {
+  const { href, children, className } = props;
   const address = webAddress(href);
   if (address === undefined) return <span>{children}</span>;
   return (
-    <a href={address} target="_blank" rel="noopener noreferrer">
+    <a href={address} target="_blank" rel="noopener noreferrer" className={className}>
       {children}
     </a>
   );

@@ -1,5 +1,6 @@
 /** Everything that can happen to an issue session. */
 import type { HeldPush } from '../../../protocol/held-push.ts';
+import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { EventBatch } from '../../../protocol/sandbox/batches.ts';
 import type { ContextItem } from '../issue-context.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
@@ -70,6 +71,8 @@ export type SessionEvent =
    * git host has by now. Left out, and without a `secret.place`: in a request to `host`, which was not let through.
    */
   | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
+  /** GitHub said what became of the pull request, to somebody who looks at the session. */
+  | { type: 'pull-request-seen'; number: number; seen: PullSummary }
   /** The gateway holds a push back until people have allowed it, and has made the diff that they are shown. */
   | { type: 'push-held'; held: HeldPush }
   /** Something about the issue that Claude should know. `urgent`: also in the middle of a turn. */

@@ -10,6 +10,7 @@ import { ownValue } from '../../../lib/own-value.ts';
 import type { SharedFile } from '../../../protocol/files.ts';
 import type { HeldPush } from '../../../protocol/held-push.ts';
 import type { TurnOutcome, Usage } from '../../../protocol/journal.ts';
+import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { Background } from '../../../protocol/sandbox/events.ts';
 import type { Intake } from '../intake.ts';
 import type { ContextItem, Said } from '../issue-context.ts';
@@ -89,8 +90,11 @@ export const OPENING = Number.MAX_SAFE_INTEGER;
 export interface Proposal {
   /** Commit for which everything was done that had to be; null: none yet. */
   head: string | null;
-  /** `isOver`: it was closed or merged, as GitHub said when a turn began. */
-  pullRequest: { number: number; url: string; draft: boolean; isOver?: boolean } | null;
+  /**
+   * `isOver`: it was closed or merged, as GitHub said when a turn began. `seen`: what GitHub said of it last, to those who look;
+   * left out before, and since it was changed.
+   */
+  pullRequest: { number: number; url: string; draft: boolean; isOver?: boolean; seen?: PullSummary } | null;
   /** Agent sessions in which it is linked. */
   linked: string[];
 }

@@ -5,6 +5,7 @@ import type { Failed } from '../effects/definition.ts';
 import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EffectResults } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
+import type { EventOf } from '../model/events.ts';
 import { currentTurn, type PhaseOf, type SavingPhase, threadsOf } from '../model/phases.ts';
 import type { Proposal } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -84,8 +85,19 @@ export function notProposed(step: Step, { effect, error, hint }: Failed<'open-pu
 export function notePullRequest(step: Step, { number, state }: { number: number; state: string }): void {
   const { proposal } = step.state;
   if (!proposal?.pullRequest || proposal.pullRequest.number !== number || state === 'open') return;
-  step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true } } });
+  const before = proposal.pullRequest.seen ?? { checks: 'unknown' as const, review: 'unknown' as const };
+  const seen = { ...before, state: state === 'merged' ? ('merged' as const) : ('closed' as const) };
+  step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true, seen } } });
   step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude will be told.` });
+}
+
+/** What GitHub said of it to somebody who looks: kept for the pages and the list; of another one it says nothing. */
+export function pullRequestSeen(step: Step, { number, seen }: EventOf<'pull-request-seen'>): void {
+  const { proposal } = step.state;
+  if (proposal?.pullRequest?.number !== number) return;
+  const isOpen = seen.state === 'open' || seen.state === 'draft';
+  const draft = isOpen ? seen.state === 'draft' : proposal.pullRequest.draft;
+  step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, draft, seen } } });
 }
 
 /** The one that was opened before, which is not said not to be there; null if none is known to be open. */

@@ -15,8 +15,11 @@ function DiffLines({ text }: { text: string }) {
   ));
 }
 
-/** The open question, above the field for the answer: what would be run, and the options to choose from. */
-export function AskedPanel({ asked }: { asked: Asked }) {
+/**
+ * The open question, above the field for the answer: what would be run, and the options to choose from.
+ * @param mayAnswer who may only look on is shown what is asked, and nothing to press
+ */
+export function AskedPanel({ asked, mayAnswer = true }: { asked: Asked; mayAnswer?: boolean }) {
   const store = useStore();
   const answer = useSession((state) => state.answer);
   const heading = useId();
@@ -38,7 +41,8 @@ export function AskedPanel({ asked }: { asked: Asked }) {
           {asked.isDiff ? <DiffLines text={asked.call} /> : asked.call}
         </pre>
       )}
-      {choices.length > 0 &&
+      {mayAnswer &&
+        choices.length > 0 &&
         (asked.multiSelect ? (
           <SeveralChoices choices={choices} isBusy={isBusy} onChoose={choose} labelledBy={heading} />
         ) : (

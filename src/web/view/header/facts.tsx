@@ -9,10 +9,10 @@ import { Fold } from '../fold.tsx';
 import { Icon } from '../icons.tsx';
 import { CommitList, FileList, fileCounts } from '../items/saved-item.tsx';
 import { Counts } from '../items/tool-row.tsx';
-import { OutLink } from '../markdown.tsx';
 import { useSession } from '../session-context.ts';
 import { Network } from './network.tsx';
 import { PlanFacts, planProgress } from './plan-facts.tsx';
+import { PullFacts } from './pull-facts.tsx';
 import { Elapsed } from './status-pill.tsx';
 
 /** All that is known of the session beside its timeline: a column where there is room, a fold where there is not. */
@@ -31,20 +31,13 @@ export function Facts({ session }: { session: SessionView }) {
       <div className="facts-body">
         <StatusFacts session={session} />
         <PlanFacts plan={session.plan} />
+        <PullFacts session={session} />
         <Changes session={session} />
         <dl>
           <Fact name="Repository">{session.repository ?? 'none'}</Fact>
           {session.branch !== null && (
             <Fact name="Branch">
               <code className="breakable">{session.branch}</code>
-            </Fact>
-          )}
-          {session.pullRequest != null && (
-            <Fact name="Pull request">
-              <OutLink href={session.pullRequest.url}>
-                #{session.pullRequest.number}
-                {session.pullRequest.draft && ' (draft)'}
-              </OutLink>
             </Fact>
           )}
           {session.model !== null && <Fact name="Model">{session.scriptedModel ? 'scripted' : session.model}</Fact>}

@@ -4,6 +4,7 @@ import { FindBar } from '../find/find-bar.tsx';
 import { Icon } from '../icons.tsx';
 import { OutLink } from '../markdown.tsx';
 import { LinkStatus } from './link-status.tsx';
+import { PullBadge } from './pull-badge.tsx';
 import { StatusPill } from './status-pill.tsx';
 
 /** The bar at the top: where one is, and what continues. */
@@ -34,6 +35,7 @@ export function SessionHeader({ session }: { session: SessionView }) {
                 <span className="visually-hidden">Pull request </span>#{pullRequest.number}
                 <Icon name="out" />
               </OutLink>
+              {pullRequest.seen && <PullBadge seen={pullRequest.seen} />}
             </span>
           )}
         </h1>

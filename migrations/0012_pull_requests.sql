@@ -1,0 +1,1 @@
+ALTER TABLE `sessions` ADD `pull_request` text;

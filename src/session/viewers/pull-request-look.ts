@@ -1,0 +1,101 @@
+/** What GitHub says of a session's pull request: asked while somebody looks, at most once a minute for all who do. */
+import * as z from 'zod';
+import type { Config } from '../../config/config.ts';
+import { type GitHubApi, gitHubApi } from '../../github/access.ts';
+import { GitHubError } from '../../github/errors.ts';
+import { installationTokens } from '../../github/installation-tokens.ts';
+import { pullRequestStatus } from '../../github/pull-request-status.ts';
+import { type PullRequestStatus, pullRequestStatusSchema } from '../../protocol/pull-request.ts';
+import type { Database } from '../../store/database.ts';
+import { DecryptionError } from '../../store/encryption.ts';
+import { findRepository } from '../../store/workspaces/repositories.ts';
+
+/** Key under which the last answer is kept. */
+const LAST_LOOK = 'pull-request-look';
+/** An answer is good for so long, in ms. */
+export const LOOK_EVERY_MS = 60_000;
+
+/** `failed`: why, as a message. */
+export type Look =
+  | { kind: 'status'; status: PullRequestStatus }
+  | { kind: 'none' }
+  | { kind: 'failed'; message: string };
+
+const keptSchema = z.object({
+  number: z.number(),
+  /** Until then it is not asked again, in ms since the epoch. */
+  until: z.number(),
+  look: z.union([
+    z.object({ kind: z.literal('status'), status: pullRequestStatusSchema }),
+    z.object({ kind: z.literal('none') }),
+    z.object({ kind: z.literal('failed'), message: z.string() }),
+  ]),
+});
+
+export interface LookOptions {
+  kv: Pick<SyncKvStorage, 'get' | 'put'>;
+  /** GitHub's API for the session's repository; null: there is none. @throws GitHubError */
+  api: () => Promise<GitHubApi | null>;
+  /** The clock, in ms since the epoch. */
+  now: () => number;
+  /** Told of each new answer. */
+  onStatus: (status: PullRequestStatus) => void;
+}
+
+export class PullRequestLook {
+  readonly #options: LookOptions;
+  #asking: { number: number; look: Promise<Look> } | null = null;
+
+  constructor(options: LookOptions) {
+    this.#options = options;
+  }
+
+  /** What GitHub says of it, a minute old at most; those who ask at once share one question. Rejects for what is no fault of GitHub's. */
+  async look(number: number): Promise<Look> {
+    const kept = keptSchema.safeParse(this.#options.kv.get(LAST_LOOK));
+    if (kept.success && kept.data.number === number && kept.data.until > this.#options.now()) return kept.data.look;
+    if (this.#asking?.number === number) return this.#asking.look;
+    const look = this.#ask(number);
+    const asking = { number, look };
+    this.#asking = asking;
+    try {
+      return await look;
+    } finally {
+      if (this.#asking === asking) this.#asking = null;
+    }
+  }
+
+  async #ask(number: number): Promise<Look> {
+    const { kv, api, now, onStatus } = this.#options;
+    let retryAt = 0;
+    let look: Look;
+    try {
+      const found = await api();
+      const status = found && (await pullRequestStatus(found, number, now()));
+      look = status ? { kind: 'status', status } : { kind: 'none' };
+    } catch (error) {
+      if (!(error instanceof GitHubError) && !(error instanceof DecryptionError)) throw error;
+      const hint =
+        error instanceof GitHubError ? error.hint : 'Ask an admin to store the credential of the repository again.';
+      retryAt = error instanceof GitHubError ? (error.retryAt ?? 0) : 0;
+      look = { kind: 'failed', message: `${error.message}.${hint === null ? '' : ` ${hint}`}` };
+    }
+    kv.put(LAST_LOOK, { number, until: Math.max(now() + LOOK_EVERY_MS, retryAt), look });
+    if (look.kind === 'status') onStatus(look.status);
+    return look;
+  }
+}
+
+/**
+ * GitHub's API for a repository, to look on; null if there is none.
+ * @throws GitHubError, DecryptionError, DatabaseError
+ */
+export async function apiToLook(
+  config: Config,
+  database: Database,
+  workspaceId: string,
+  repository: string | null,
+): Promise<GitHubApi | null> {
+  const found = repository === null ? null : await findRepository(database, workspaceId, repository);
+  return found && (await gitHubApi(config, found, installationTokens, 'look'));
+}

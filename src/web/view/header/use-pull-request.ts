@@ -1,0 +1,42 @@
+import { useEffect, useState } from 'react';
+import type { PullRequestStatus } from '../../../protocol/pull-request.ts';
+import { fetchPullRequest } from '../../api.ts';
+
+/** While somebody looks it is asked for again this often, in ms. The server asks GitHub no more often. */
+const REFRESH_MS = 60_000;
+
+export interface PullRequest {
+  /** Null: not known yet, or not any more. */
+  status: PullRequestStatus | null;
+  /** Why it is not known as it is now, as a message. */
+  problem: string | null;
+}
+
+/** What GitHub says of the session's pull request while the page is visible. @param number another one is asked for at once; undefined: there is none */
+export function usePullRequest(id: string, number: number | undefined): PullRequest {
+  const [known, setKnown] = useState<PullRequest>({ status: null, problem: null });
+  useEffect(() => {
+    if (number === undefined) return;
+    const gone = new AbortController();
+    let isReading = false;
+    const read = async () => {
+      if (isReading || document.hidden) return;
+      isReading = true;
+      const answer = await fetchPullRequest(id, gone.signal).catch(() => null);
+      isReading = false;
+      // Rejected: nobody wants it any more.
+      if (answer === null || gone.signal.aborted) return;
+      setKnown((before) =>
+        answer.ok ? { status: answer.value, problem: null } : { status: before.status, problem: answer.message },
+      );
+    };
+    void read();
+    const timer = setInterval(() => void read(), REFRESH_MS);
+    document.addEventListener('visibilitychange', read, { signal: gone.signal });
+    return () => {
+      clearInterval(timer);
+      gone.abort();
+    };
+  }, [id, number]);
+  return known.status !== null && known.status.number !== number ? { status: null, problem: null } : known;
+}
