@@ -27,6 +27,25 @@ const provide = { shareOfHistories: z.coerce.number().gt(0).max(1).default(1).pa
 /** The quick run shares processes between files; in the whole run each file is alone, so that none passes or fails by another. */
 const isolate = provide.shareOfHistories === 1;
 
+const WORKER_TESTS = ['tests/worker/**/*.test.ts'];
+/** What changes the Worker's bindings themselves needs a Worker that has not read its configuration yet. */
+const OTHER_BINDINGS = ['tests/worker/alerts.test.ts'];
+
+/** Tests in workerd, with the Worker's own bindings. */
+function workerProject(name: string, which: { include: string[]; exclude?: string[]; isolate: boolean }) {
+  return {
+    plugins: [
+      cloudflareTest(async () => ({
+        wrangler: { configPath: './wrangler.toml' },
+        miniflare: {
+          bindings: { ...testBindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
+        },
+      })),
+    ],
+    test: { ...which, name, setupFiles: ['tests/worker/setup.ts'], provide, testTimeout: 60_000 },
+  };
+}
+
 export default defineConfig({
   test: {
     // Vitest would keep one processor for itself, which has little to do.
@@ -75,25 +94,13 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      {
-        plugins: [
-          cloudflareTest(async () => ({
-            wrangler: { configPath: './wrangler.toml' },
-            miniflare: {
-              bindings: { ...testBindings, TEST_MIGRATIONS: await readD1Migrations('./migrations') },
-            },
-          })),
-        ],
-        test: {
-          name: 'worker',
-          include: ['tests/worker/**/*.test.ts'],
-          setupFiles: ['tests/worker/setup.ts'],
-          provide,
-          // In the quick run the Worker is loaded once, not for each file; setup.ts empties its storage in between.
-          isolate,
-          testTimeout: 60_000,
-        },
-      },
+      // In the quick run the Worker is loaded once, not for each file; setup.ts empties its storage in between.
+      ...(isolate
+        ? [workerProject('worker', { include: WORKER_TESTS, isolate })]
+        : [
+            workerProject('worker', { include: WORKER_TESTS, exclude: OTHER_BINDINGS, isolate }),
+            workerProject('worker-alone', { include: OTHER_BINDINGS, isolate: true }),
+          ]),
     ],
   },
 });

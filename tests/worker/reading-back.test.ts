@@ -1,4 +1,4 @@
-import { runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { foundEntriesSchema, type SessionPage, sessionPageSchema } from '../../src/protocol/api.ts';
@@ -19,7 +19,7 @@ beforeEach(async () => {
   await send(created(thread));
 });
 
-/** Adds entries behind those of the session. */
+/** Adds entries behind those of the session, as if its next life found them. */
 async function add(...bodies: JournalBody[]): Promise<void> {
   await runInDurableObject(session(thread), (_object, { storage: { sql } }) => {
     const { head } = sql.exec<{ head: number }>('SELECT max(seq) AS head FROM journal').one();
@@ -33,6 +33,7 @@ async function add(...bodies: JournalBody[]): Promise<void> {
       );
     }
   });
+  await evictDurableObject(session(thread));
 }
 
 async function ask(path: string): Promise<Response> {

@@ -136,6 +136,7 @@ describe('the index of sessions', () => {
       updatedAt: 3_000,
       workspaceId: 's1',
       teamId: null,
+      pullRequest: null,
     });
   });
 
