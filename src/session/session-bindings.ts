@@ -77,6 +77,7 @@ export class SessionBindings implements DeliveryTaker {
       ctx,
       env,
       engine: () => this.engine,
+      known: () => this.known,
       journal: this.journal,
       checkpoint: this.checkpoint,
       config: () => this.settings.config,

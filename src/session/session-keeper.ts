@@ -8,7 +8,7 @@ import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
 import { forgetContainers } from '../sandbox/container.ts';
 import { openDatabase } from '../store/database.ts';
 import { deleteSessionRow } from '../store/keeping/old-rows.ts';
-import { deleteKind, deleteSessionObjects } from '../store/keeping/session-objects.ts';
+import { deleteKind, deleteSessionObjects, OBJECT_KINDS } from '../store/keeping/session-objects.ts';
 import { knownConfig } from '../store/settings.ts';
 import { isAtRest, type KeptPart, type Removed, removalTimes } from './lifecycle/model/retention.ts';
 import type { SessionState } from './lifecycle/model/state.ts';
@@ -25,6 +25,8 @@ export interface SessionKeeperOptions {
   ctx: DurableObjectState;
   env: Env;
   engine: () => SessionEngine;
+  /** What is known of the session, also of one that is read-only. */
+  known: () => SessionState | null;
   journal: TransitionWriter['journal'];
   checkpoint: StoredCheckpoint;
   /** The configuration as it was read last. */
@@ -76,26 +78,55 @@ export class SessionKeeper {
    * @throws what R2, D1 and the objects of containers throw; some of it may be deleted then
    */
   async erase(): Promise<boolean> {
+    return await this.#erase(() => true);
+  }
+
+  /** @param mayGoOn asked before each step that deletes what a turn needs; once it says no, the rest stays */
+  async #erase(mayGoOn: () => boolean): Promise<boolean> {
     const { ctx, env, engine, config, log } = this.#options;
     const id = ctx.id.toString();
+    // A turn that begins in the middle of this must not begin from what is deleted.
+    this.#forgetCheckpoint();
     const { state } = engine();
-    await deleteSessionObjects(env.LOGS, id);
-    const { sandbox, encryptionKey } = config();
-    if ((state?.arrangement?.placement?.kind ?? sandbox.kind) === 'container') {
-      await forgetContainers(env, id, state?.sandbox.generation ?? 0);
-    } else if (state) {
-      // A server that is gone for good must not keep it here for good.
-      await this.#options.purge(state).catch((error: unknown) => {
-        log.write('session.sandbox_purge.failed', { error: asError(error) });
-      });
+    await this.#endSandboxes(id);
+    for (const kind of OBJECT_KINDS) {
+      if (!mayGoOn()) return false;
+      await deleteKind(env.LOGS, kind, id);
     }
-    await deleteSessionRow(openDatabase(env.DB, encryptionKey), id, state?.revision ?? Number.MAX_SAFE_INTEGER);
+    if (!mayGoOn()) return false;
+    await deleteSessionObjects(env.LOGS, id);
+    const database = openDatabase(env.DB, config().encryptionKey);
+    await deleteSessionRow(database, id, state?.revision ?? Number.MAX_SAFE_INTEGER);
     // What came in meanwhile has brought the row back, or will.
     if (engine().state !== state) return false;
     log.write('session.object.deleted');
     for (const socket of ctx.getWebSockets()) socket.close(CLOSE_NO_SUCH_SESSION, 'this session was deleted');
     await ctx.storage.deleteAll();
     return true;
+  }
+
+  async #endSandboxes(id: string): Promise<void> {
+    const { env, known, config, log, purge } = this.#options;
+    const state = known();
+    if ((state?.arrangement?.placement?.kind ?? config().sandbox.kind) === 'container') {
+      await forgetContainers(env, id, state?.sandbox.generation ?? 0);
+    } else if (state) {
+      // A server that is gone for good must not keep it here for good.
+      await purge(state).catch((error: unknown) => {
+        log.write('session.sandbox_purge.failed', { error: asError(error) });
+      });
+    }
+  }
+
+  /** From now on nothing begins from the checkpoint. */
+  #forgetCheckpoint(): void {
+    const { engine, checkpoint } = this.#options;
+    if (!engine().state) return;
+    engine().commit(() => {
+      checkpoint.remove();
+      const { state } = engine();
+      return state && { state, event: { type: 'checkpoint-removed' } };
+    });
   }
 
   #times(state: SessionState, { retention }: Config): { part: KeptPart; at: number }[] {
@@ -118,7 +149,8 @@ export class SessionKeeper {
       if (!due) return 'kept';
       if (due.part === 'session') {
         if (!engine().isIdle) throw new Error('something is still on its way');
-        if (await this.erase()) return 'gone';
+        // A comment in the middle of it has the session go on: what is left of it is kept.
+        if (await this.#erase(() => isSame(engine().state, state))) return 'gone';
         continue;
       }
       await this.#remove(due.part, ctx.id.toString(), env);
@@ -130,13 +162,7 @@ export class SessionKeeper {
   async #remove(part: Exclude<KeptPart, 'session'>, id: string, env: Env): Promise<void> {
     switch (part) {
       case 'checkpoint': {
-        const { engine, ctx, checkpoint } = this.#options;
-        // First of all nothing may begin from it any more.
-        ctx.storage.transactionSync(() => checkpoint.remove());
-        engine().commit(() => {
-          const { state } = engine();
-          return state && { state, event: { type: 'checkpoint-removed' } };
-        });
+        this.#forgetCheckpoint();
         await deleteKind(env.LOGS, 'checkpoints', id);
         break;
       }
@@ -163,4 +189,9 @@ export class SessionKeeper {
     const parts = before?.since === since ? before.parts : [];
     this.#options.ctx.storage.kv.put(REMOVED, { since, parts: [...parts, part] } satisfies Removed);
   }
+}
+
+/** Whether a session is in the phase that it was in, with nothing that waits. */
+function isSame(now: SessionState | null, before: SessionState): boolean {
+  return now !== null && isAtRest(now) && now.phase.since === before.phase.since;
 }

@@ -128,6 +128,34 @@ describe('what a session keeps', () => {
     expect(await kinds(id)).toContain('logs');
   });
 
+  it('goes on, without the checkpoint, if somebody comments while all of it is being deleted; nothing more is deleted then', async () => {
+    await set('RETENTION_SESSION_DAYS', '50');
+    await set('RETENTION_CHECKPOINT_DAYS', '0');
+    const { thread, id } = await finished();
+    await runInDurableObject(session(thread), (_, { storage }) => {
+      storage.kv.put('checkpoint', { generation: 1, sequence: 1 });
+    });
+    dayIs(51);
+    await runInDurableObject(session(thread), async (_, state) => {
+      let lists = 0;
+      const bucket = Object.create(env.LOGS, {
+        delete: { value: (keys: string[]) => env.LOGS.delete(keys) },
+        list: {
+          value: (options: R2ListOptions) => {
+            if (lists++ === 0) comment(interrupted, thread);
+            return env.LOGS.list(options);
+          },
+        },
+      });
+      const interrupted = new IssueSession(state, Object.create(env, { LOGS: { value: bucket } }));
+      await interrupted.alarm();
+      expect(lists).toBe(2);
+      expect(interrupted.turns()).toBe(2);
+      expect(state.storage.kv.get('checkpoint')).toBeUndefined();
+    });
+    expect(await kinds(id)).toEqual(['checkpoints', 'patches', 'shared']);
+  });
+
   it('is not removed while it is not known what is set: it may be meant to be kept for longer', async () => {
     const { thread, id } = await finished();
     dayIs(400);
@@ -169,6 +197,16 @@ describe('what a session keeps', () => {
     expect(await page(thread)).toBeNull();
   });
 });
+
+function comment(stub: IssueSession, { agentSessionId }: Thread): void {
+  const promptId = crypto.randomUUID();
+  const text = 'One more thing.';
+  stub.accept({
+    ...{ deliveryId: promptId, contentKey: promptId, origin: 'http://cyrus.test', about: null },
+    event: { type: 'prompted', promptId, agentSessionId, text, author: null, person: null, source: 'mention' },
+    promptText: { followUp: text, first: text },
+  });
+}
 
 /** The cron trigger, at an hour of the day. */
 async function cron(hour: number): Promise<void> {
