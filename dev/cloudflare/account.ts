@@ -134,6 +134,13 @@ const COMMANDS: Record<string, Command> = {
     known.rules.push(rule);
     return say(`✨ Added lifecycle rule '${rule}' to bucket '${name}'.`);
   },
+  'r2 bucket lifecycle remove': (account, [name, ...args]) => {
+    const known = account.buckets.find((each) => each.name === name);
+    const rule = optionOf(args, '--name') ?? '';
+    if (!known?.rules.includes(rule)) return refuse(`Lifecycle rule with ID '${rule}' not found.`);
+    known.rules = known.rules.filter((each) => each !== rule);
+    return say(`Lifecycle rule '${rule}' removed from bucket '${name}'.`);
+  },
   'secret list': (account, args) => {
     const known = account.workers[optionOf(args, '--name') ?? ''];
     if (!known) return refuse('Worker "cyrus" not found. [code: 10007]');

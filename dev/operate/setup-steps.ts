@@ -247,35 +247,49 @@ function lookAtBucket(world: SetupWorld, { region, jurisdiction }: Answers, { bu
   };
 }
 
+/** Rules of this name delete by the age of an object. The days are in the name, so that other days are another rule. */
+const OLD_RULE = /\bcyrus-old-[a-z0-9-]+/g;
+
 /**
- * What a crash may leave behind, and a net below what sessions remove themselves: later than that by so many days, for what is old may be
- * of a session that is not.
+ * What a crash may leave behind, and a net below what sessions remove themselves, a year later: what is old may be of a session that is not.
+ * There is none below checkpoints: one may hold work that is nowhere else, or an old object that a session of today builds on.
  */
 function rulesOf(variables: Readonly<Record<string, string>>): [name: string, prefix: string, how: string[]][] {
-  const net = (prefix: string, variable: string, more: number): [string, string, string[]][] => {
+  const net = (prefix: string, variable: string): [string, string, string[]][] => {
     const kept = Number(variables[variable] ?? 0);
-    return kept > 0 ? [[`cyrus-old-${prefix}`, `${prefix}/`, ['--expire-days', String(kept + more)]]] : [];
+    const days = String(kept + 365);
+    return kept > 0 ? [[`cyrus-old-${prefix}-${days}`, `${prefix}/`, ['--expire-days', days]]] : [];
   };
   return [
     ['cyrus-unfinished-uploads', '', ['--abort-multipart-days', '2']],
     ['cyrus-doctor', 'doctor/', ['--expire-days', '1']],
-    ...net('checkpoints', 'RETENTION_CHECKPOINT_DAYS', 30),
-    ...net('patches', 'RETENTION_PATCH_DAYS', 365),
-    ...net('shared', 'RETENTION_PATCH_DAYS', 365),
-    ...net('logs', 'RETENTION_LOG_DAYS', 365),
+    ...net('patches', 'RETENTION_PATCH_DAYS'),
+    ...net('shared', 'RETENTION_PATCH_DAYS'),
+    ...net('logs', 'RETENTION_LOG_DAYS'),
   ];
 }
 
 function lookAtRules(world: SetupWorld, { jurisdiction }: Answers, { bucket, variables }: Configuration): Outlook {
   const where = jurisdiction === '' ? [] : ['--jurisdiction', jurisdiction];
   const known = world.read('wrangler', ['r2', 'bucket', 'lifecycle', 'list', bucket, ...where]);
-  const missing = rulesOf(variables).filter(([name]) => !known.ok || !known.out.includes(name));
-  if (missing.length === 0) return { kind: 'done', words: 'they are there' };
+  const rules = rulesOf(variables);
+  const old = known.ok ? (known.out.match(OLD_RULE) ?? []) : [];
+  // A rule of the days before would delete what is to be kept for longer now.
+  const outdated = old.filter((name) => rules.every(([wanted]) => wanted !== name));
+  const missing = rules.filter(
+    ([name]) => !known.ok || !(name.startsWith('cyrus-old-') ? old.includes(name) : known.out.includes(name)),
+  );
+  if (missing.length + outdated.length === 0) return { kind: 'done', words: 'they are there' };
   return {
     kind: 'todo',
     words:
-      'uploads that broke off are deleted after two days, and what sessions should have removed some time after that',
+      'uploads that broke off are deleted after two days, and what sessions should have removed a year after that time',
     act: () => {
+      for (const name of outdated) {
+        const args = ['r2', 'bucket', 'lifecycle', 'remove', bucket, '--name', name, ...where];
+        const why = said(world.read('wrangler', args), 'wrangler r2 bucket lifecycle remove');
+        if (why !== null) return why;
+      }
       for (const [name, prefix, how] of missing) {
         const args = ['r2', 'bucket', 'lifecycle', 'add', bucket, name, prefix, ...how, ...where, '--force'];
         const why = said(world.read('wrangler', args), 'wrangler r2 bucket lifecycle add');

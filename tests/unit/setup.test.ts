@@ -92,8 +92,8 @@ function changes(ran: string[]): string[] {
   return ran.flatMap((words) => changing.exec(words)?.[1]?.trim() ?? []);
 }
 
-/** Each but the first two removes what sessions should have removed long before. */
-const RULES = ['unfinished-uploads', 'doctor', 'old-checkpoints', 'old-patches', 'old-shared', 'old-logs'].map(
+/** Each but the first two removes what sessions should have removed a year before. */
+const RULES = ['unfinished-uploads', 'doctor', 'old-patches-545', 'old-shared-545', 'old-logs-730'].map(
   (name) => `cyrus-${name}`,
 );
 
@@ -199,6 +199,21 @@ describe('a setup', () => {
       /^wrangler\.toml: it is cyrus's too, .* CLAUDE_CREDENTIAL = "api-key"\./,
     );
     expect(files.get('wrangler.toml')).toBe(toml);
+  });
+
+  it('replaces the rules of the bucket when things are to be kept for longer, and removes those that are not wanted any more', async () => {
+    const account = structuredClone(emptyAccount);
+    await setUp(machine(account).setup, answers, false);
+    account.buckets[0]?.rules.push('cyrus-old-checkpoints-60', 'own-rule');
+    const longer = toml
+      .replace('RETENTION_LOG_DAYS = "365"', 'RETENTION_LOG_DAYS = "3650"')
+      .replace('RETENTION_PATCH_DAYS = "180"', 'RETENTION_PATCH_DAYS = "0"');
+    expect(longer.match(/RETENTION_(LOG_DAYS = "3650"|PATCH_DAYS = "0")/g)).toHaveLength(2);
+    const { setup } = machine(account, { files: new Map([['wrangler.toml', longer]]) });
+    expect(await setUp(setup, answers, false)).toBeNull();
+    expect(account.buckets[0]?.rules).toEqual([
+      ...['cyrus-unfinished-uploads', 'cyrus-doctor', 'own-rule', 'cyrus-old-logs-4015'],
+    ]);
   });
 
   it('from another clone makes no other key for what is encrypted already', async () => {
