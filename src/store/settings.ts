@@ -11,6 +11,7 @@ import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { isSettingName, SETTINGS, type SettingName, type SettingView } from '../protocol/settings/deployment.ts';
+import { retentionVariables } from '../protocol/settings/retention.ts';
 import { type Database, openDatabase, run } from './database.ts';
 import { settings } from './schema.ts';
 
@@ -45,6 +46,8 @@ interface Known {
   isRead: boolean;
   /** They come from the database, or from the copy of what somebody else read there. */
   isKnown: boolean;
+  /** When the database gave them last, ms. */
+  givenAt: number;
   /** By workspace; the empty name: of no workspace. Forgotten with the rows they were made of. */
   configs: Map<string, Config>;
 }
@@ -73,12 +76,15 @@ export async function settledConfig(env: Env, workspaceId: string | null, isNews
 
 /**
  * As `settledConfig`, for what cannot be taken back.
- * @returns null: neither the database nor the copy could be read, so a setting may be missing
+ * @returns null: it is not known what is set of retention now: the database does not say, or what it says fits no setting of this version
  * @throws ConfigError as `settledConfig`
  */
 export async function knownConfig(env: Env, workspaceId: string | null): Promise<Config | null> {
-  const config = await settledConfig(env, workspaceId);
-  return cacheOf(env).isKnown ? config : null;
+  const isNew = () => Math.abs(Date.now() - cacheOf(env).givenAt) < FRESH_MS;
+  const config = await settledConfig(env, workspaceId, !isNew());
+  if (!isNew()) return null;
+  const { misfits } = fitting(env, inOrder(cacheOf(env).rows, workspaceId));
+  return misfits.some(({ key }) => key in retentionVariables) ? null : config;
 }
 
 /** The configuration as it was read last, without waiting. @throws ConfigError as `settledConfig` */
@@ -97,6 +103,7 @@ function cacheOf(env: Env): Known {
     at: Number.NEGATIVE_INFINITY,
     isRead: false,
     isKnown: false,
+    givenAt: Number.NEGATIVE_INFINITY,
     configs: new Map(),
   };
   known.set(env, cache);
@@ -110,6 +117,7 @@ async function read(env: Env, cache: Known): Promise<void> {
     const database = openDatabase(env.DB, config.encryptionKey);
     const rows = await run(() => database.orm.select().from(settings));
     take(cache, rows);
+    cache.givenAt = Date.now();
   } catch (error) {
     log('settings.read.failed', { error: asError(error) });
   }

@@ -11,7 +11,7 @@ import { audit, listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { putPatch } from '../../src/store/logs.ts';
 import { indexSession, listSessions } from '../../src/store/session-index.ts';
-import { putSetting } from '../../src/store/settings.ts';
+import { putSetting, settledConfig } from '../../src/store/settings.ts';
 import { addUsage, reportUsage } from '../../src/store/usage.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
@@ -172,6 +172,32 @@ describe('what a session keeps', () => {
     dayIs(401);
     await runDurableObjectAlarm(session(thread));
     expect(await kinds(id)).toEqual([]);
+  });
+
+  it.each([
+    ['was set before the database went away', false],
+    ['is set by words that only a newer version knows', true],
+  ])('is not removed by a time that %s', async (_, isNewer) => {
+    await set('RETENTION_SESSION_DAYS', isNewer ? '0' : '7');
+    const { thread, id } = await finished();
+    if (isNewer) await db.orm.run(sql.raw("UPDATE settings SET value = 'never' WHERE key = 'RETENTION_SESSION_DAYS'"));
+    dayIs(8);
+    let isAway = false;
+    const DB = Object.create(env.DB, {
+      prepare: {
+        value: (text: string) => {
+          if (isAway) throw new Error('it is away');
+          return env.DB.prepare(text);
+        },
+      },
+    });
+    const here: Env = Object.create(env, { DB: { value: DB } });
+    await settledConfig(here, null);
+    isAway = !isNewer;
+    dayIs(isNewer ? 400 : 9);
+    await runInDurableObject(session(thread), (_, state) => new IssueSession(state, here).alarm());
+    expect(await kinds(id)).toContain('logs');
+    expect((await tablesOf(thread)).includes('state')).toBe(true);
   });
 
   it('is found by one walk after a setting was made shorter, also where no alarm was set, and rows without a session go', async () => {
