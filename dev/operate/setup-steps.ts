@@ -273,7 +273,7 @@ function lookAtRules(world: SetupWorld, { jurisdiction }: Answers, { bucket, var
   const where = jurisdiction === '' ? [] : ['--jurisdiction', jurisdiction];
   const known = world.read('wrangler', ['r2', 'bucket', 'lifecycle', 'list', bucket, ...where]);
   const rules = rulesOf(variables);
-  const old = known.ok ? (known.out.match(OLD_RULE) ?? []) : [];
+  const old: readonly string[] = known.ok ? (known.out.match(OLD_RULE) ?? []) : [];
   // A rule of the days before would delete what is to be kept for longer now.
   const outdated = old.filter((name) => rules.every(([wanted]) => wanted !== name));
   const missing = rules.filter(
