@@ -90,6 +90,15 @@ it('a session in the queue keeps its queue position, under the name of today and
   }
 });
 
+it('after a rollback and another update a session in the queue has the position at which the version before left it', () => {
+  const [line] = releasedVersions.flatMap((version) =>
+    released(version, 'states').filter((one) => JSON.parse(one).phase.name === 'queued'),
+  );
+  const { phase, ...state } = JSON.parse(line ?? '');
+  const left = { ...state, phase: { ...phase, position: 3, place: 2 } };
+  expect(read(JSON.stringify(left)).phase).toMatchObject({ position: 2, place: 2 });
+});
+
 it('every kind of journal entry has a fixture of the first version', () => {
   const kinds = new Set(released('1', 'journal').map((line) => JSON.parse(line).body.kind));
   expect([...kinds].toSorted()).toEqual(journalBodySchema.options.map((option) => option.shape.kind.value).toSorted());

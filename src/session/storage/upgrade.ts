@@ -19,10 +19,13 @@ const STATE_STEPS: readonly ((state: Stored) => Stored)[] = [];
 /** Version of the state that this code writes. */
 export const STATE_VERSION = 1;
 
-/** What was renamed without a new version, so that the version before this one goes on reading what is stored. */
+/**
+ * What was renamed without a new version, so that the version before this one goes on reading what is stored. The old name counts:
+ * both versions write it, and after a rollback the version before leaves a new one behind that is no longer true.
+ */
 function withNewNames(state: Stored): Stored {
   const queued = queuedBefore.safeParse(state.phase);
-  return queued.success ? { ...state, phase: { position: queued.data.place, ...queued.data } } : state;
+  return queued.success ? { ...state, phase: { ...queued.data, position: queued.data.place } } : state;
 }
 
 const queuedBefore = z.looseObject({ name: z.literal('queued'), place: z.number() });
