@@ -315,6 +315,7 @@ export class IssueSession extends DurableObject<Env> {
 
   /** Nothing is stored any more: what is in memory is forgotten too. */
   #startOver(): void {
+    this.#session.pullRequest.end();
     const { session, egress } = this.#begin();
     this.#session = session;
     this.#egress = egress;

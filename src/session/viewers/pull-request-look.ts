@@ -14,6 +14,8 @@ import { findRepository } from '../../store/workspaces/repositories.ts';
 const LAST_LOOK = 'pull-request-look';
 /** An answer is good for so long, in ms. */
 export const LOOK_EVERY_MS = 60_000;
+/** GitHub may ask for a longer pause, at most so long. What is kept for longer was kept by a clock that was ahead. */
+const LONGEST_MS = 3_600_000;
 
 /** `failed`: why, as a message. */
 export type Look =
@@ -45,6 +47,7 @@ export interface LookOptions {
 export class PullRequestLook {
   readonly #options: LookOptions;
   #asking: { number: number; look: Promise<Look> } | null = null;
+  #isOver = false;
 
   constructor(options: LookOptions) {
     this.#options = options;
@@ -52,8 +55,8 @@ export class PullRequestLook {
 
   /** What GitHub says of it, a minute old at most; those who ask at once share one question. Rejects for what is no fault of GitHub's. */
   async look(number: number): Promise<Look> {
-    const kept = keptSchema.safeParse(this.#options.kv.get(LAST_LOOK));
-    if (kept.success && kept.data.number === number && kept.data.until > this.#options.now()) return kept.data.look;
+    const kept = this.#kept(number);
+    if (kept !== null) return kept;
     if (this.#asking?.number === number) return this.#asking.look;
     const look = this.#ask(number);
     const asking = { number, look };
@@ -63,6 +66,20 @@ export class PullRequestLook {
     } finally {
       if (this.#asking === asking) this.#asking = null;
     }
+  }
+
+  /** The session is deleted: what GitHub is still being asked is not kept, and nobody is told of it but who asked. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** The last answer, while it is good. */
+  #kept(number: number): Look | null {
+    const { kv, now } = this.#options;
+    const { data: kept } = keptSchema.safeParse(kv.get(LAST_LOOK));
+    if (kept?.number !== number) return null;
+    const left = kept.until - now();
+    return left > 0 && left <= LONGEST_MS ? kept.look : null;
   }
 
   async #ask(number: number): Promise<Look> {
@@ -80,7 +97,9 @@ export class PullRequestLook {
       retryAt = error instanceof GitHubError ? (error.retryAt ?? 0) : 0;
       look = { kind: 'failed', message: `${error.message}.${hint === null ? '' : ` ${hint}`}` };
     }
-    kv.put(LAST_LOOK, { number, until: Math.max(now() + LOOK_EVERY_MS, retryAt), look });
+    if (this.#isOver) return look;
+    const until = Math.min(Math.max(now() + LOOK_EVERY_MS, retryAt), now() + LONGEST_MS);
+    kv.put(LAST_LOOK, { number, until, look });
     if (look.kind === 'status') onStatus(look.status);
     return look;
   }
