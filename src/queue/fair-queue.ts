@@ -54,7 +54,7 @@ export function admit(line: Line, cap: number, now: number): Line {
 }
 
 /**
- * A session asks for a place. One that has a place keeps it, one that waits keeps its position.
+ * A session asks for a slot. One that has a slot keeps it, one that waits keeps its position.
  * @returns the same line if nothing changes
  * @param isUnderWay something runs for it already: it is let in past the cap, for it cannot be held up any more
  */
@@ -76,7 +76,7 @@ export function join(line: Line, entry: LineEntry, isUnderWay: boolean): Line {
   return { ...line, waiting: [...line.waiting, entry] };
 }
 
-/** A session leaves, with its turns up to this one; a later turn's place stays. @returns the same line if nothing changes */
+/** A session leaves, with its turns up to this one; a later turn's slot stays. @returns the same line if nothing changes */
 export function leave(line: Line, session: string, turn: number): Line {
   const stays = (entry: LineEntry) => entry.session !== session || entry.turn > turn;
   if (line.working.every(stays) && line.waiting.every(stays)) return line;

@@ -236,7 +236,7 @@ describe('the line before the places of a workspace', () => {
     expect(positionsOf(line).get('a2')).toBe(4);
   });
 
-  it('lets in as many as there are places, and what is under way past that', () => {
+  it('lets in as many as there are slots, and what is under way past that', () => {
     let line = emptyLine;
     for (const name of ['a', 'b', 'c']) line = admit(join(line, entry(name, name, 1), false), 2, 5);
     expect([line.working.length, line.waiting.length]).toEqual([2, 1]);

@@ -10,7 +10,7 @@ function inLine(place = 3): SessionPlay {
   return play;
 }
 
-describe('a session for which there is no place', () => {
+describe('a session for which no slot is free', () => {
   it('a session in the queue says its position, and hands nothing to a sandbox', () => {
     const play = inLine();
     expect(play.state.phase).toMatchObject({ name: 'queued', position: 3 });
@@ -28,7 +28,7 @@ describe('a session for which there is no place', () => {
     expect(play.play({ type: 'queue-moved', position: 2 })).toEqual([]);
   });
 
-  it('begins when its place is free, with all that was asked meanwhile', () => {
+  it('begins when a slot is free, with all that was asked meanwhile', () => {
     const play = inLine();
     play.prompt('p2', 'thread-2');
     const effects = play.play({ type: 'queue-moved', position: 0 });
@@ -58,7 +58,7 @@ describe('a session for which there is no place', () => {
   });
 });
 
-describe('a place', () => {
+describe('a slot', () => {
   it('is given back once when the turn has ended, and kept while a next one follows', () => {
     const play = new SessionPlay();
     play.prompt('p1');
@@ -74,7 +74,7 @@ describe('a place', () => {
   });
 });
 
-it('a place in the queue is named as people do', () => {
+it('a queue position is named as people do', () => {
   expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 111].map(queuePositionWords)).toEqual([
     'Next in the queue',
     '2nd in the queue',

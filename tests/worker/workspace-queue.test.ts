@@ -176,7 +176,7 @@ describe('a session', () => {
     return { queue, strangers };
   }
 
-  it('for which there is no place says its queue position, and begins when one is given back', async () => {
+  it('for which no slot is free says its queue position, and begins when one is given back', async () => {
     const thread = newThread();
     const { queue, strangers } = await crowded();
     await send(created(thread));
@@ -192,7 +192,7 @@ describe('a session', () => {
     await vi.waitFor(async () => expect((await queue.line()).working).toEqual([]));
   });
 
-  it('that met a limit gives its place back, is woken at the reset, and takes a place again', async () => {
+  it('that met a limit gives its slot back, is woken at the reset, and takes a slot again', async () => {
     const thread = newThread();
     await send(created(thread));
     await vi.waitFor(() => expect(outside.commands).toHaveLength(1));

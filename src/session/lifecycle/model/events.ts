@@ -104,7 +104,7 @@ export type SessionEvent =
   | { type: 'effect-done'; effect: Effect; result: EffectResult }
   /** An effect was given up. */
   | { type: 'effect-failed'; effect: Effect; attempts: number; error: string; hint: string | null }
-  /** The line before a session has moved: 0 is its place among those at work, 1 is next. */
+  /** The queue has moved. `position`: the session's; 0: it has a slot, 1: it is next. */
   | { type: 'queue-moved'; position: number }
   /** The sandbox keeps its work elsewhere too. Fencing has been done by `fence`. */
   | { type: 'checkpointed'; checkpoint: CheckpointNote }
