@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm } from 'cloudflare:test';
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
@@ -281,6 +281,33 @@ describe('GET /api/sessions/:id/pull-request', () => {
     });
     expect((await look(thread)).status).toBe(502);
     expect(github.asked.length - before).toBe(1);
+  });
+
+  it('keeps nothing of it for a session that was deleted while GitHub was asked', async () => {
+    await configure();
+    const thread = await worked();
+    await answer();
+    let isDeleted = false;
+    // Made and read in the object, as everything must be that it waits for.
+    const late = () =>
+      new ReadableStream<Uint8Array>({
+        pull: async (controller) => {
+          await vi.waitFor(() => expect(isDeleted).toBe(true), { interval: 5 });
+          controller.enqueue(new TextEncoder().encode(JSON.stringify(seen)));
+          controller.close();
+        },
+      });
+    github.answer = (url) =>
+      url.endsWith('/pulls/12')
+        ? new Response(late(), { headers: { 'content-type': 'application/json' } })
+        : Response.json([]);
+    const looking = look(thread);
+    await vi.waitFor(() => expect(github.asked.some(({ url }) => url.endsWith('/pulls/12'))).toBe(true));
+    const object = session(thread);
+    await vi.waitFor(async () => expect(await object.erase()).toBe(true));
+    isDeleted = true;
+    expect((await looking).status).toBe(200);
+    expect(await runInDurableObject(object, (_, { storage }) => [...storage.kv.list()])).toEqual([]);
   });
 
   it('says that there is none before one was opened', async () => {
