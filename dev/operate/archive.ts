@@ -42,6 +42,8 @@ export class ArchiveProblem extends Error {
 const MANIFEST = 'manifest.json';
 /** A session that is at work meanwhile is read again so often, then it is left out. */
 const MOST_TRIES = 5;
+/** A row whose session is not there is removed by the deployment, so these rows are stored after the sessions. */
+const LAST_TABLE = 'sessions';
 const KINDS = ['logs', 'patches', 'shared'] as const;
 
 const manifestSchema = z.looseObject({
@@ -51,6 +53,8 @@ const manifestSchema = z.looseObject({
   /** Session ids with the names by which their objects are made again; null: one that cannot be. */
   sessions: z.record(z.string(), z.string().nullable()),
   entries: z.number(),
+  /** Media types of objects, by their keys; left out by earlier versions. */
+  types: z.record(z.string(), z.string()).default({}),
 });
 export type ArchiveManifest = z.infer<typeof manifestSchema>;
 
@@ -89,6 +93,7 @@ export async function takeArchive(
     }
   }
   const sessions: Record<string, string | null> = {};
+  const types: Record<string, string> = {};
   for (const id of ids) {
     const parts = await takeSession(api, id);
     if (parts === null) continue;
@@ -97,9 +102,9 @@ export async function takeArchive(
       await put(`sessions/${id}/${numbered(index + 1)}.jsonl`, lines(items));
     const kinds = workspace === null ? [...KINDS, 'checkpoints'] : KINDS;
     for (const prefix of [...kinds.map((kind) => `${kind}/${id}/`), `sessions/${id}/`])
-      await takeObjects(api, prefix, put);
+      await takeObjects(api, prefix, put, types);
   }
-  const manifest = { version: ARCHIVE_VERSION, workspace, sessions, entries } as const;
+  const manifest = { version: ARCHIVE_VERSION, workspace, sessions, entries, types } as const;
   await take(MANIFEST, json({ ...manifest, at: new Date(now).toISOString(), by: 'cyrus' }));
   return manifest;
 }
@@ -122,11 +127,18 @@ async function takeSession(api: ArchiveApi, id: string): Promise<SessionArchiveP
   );
 }
 
-async function takeObjects(api: ArchiveApi, prefix: string, put: TakeEntry): Promise<void> {
+/** @param types is given those of the objects */
+async function takeObjects(
+  api: ArchiveApi,
+  prefix: string,
+  put: TakeEntry,
+  types: Record<string, string>,
+): Promise<void> {
   for (let cursor: string | null = '', more = true; more; ) {
     const path: string = `/archive/objects?prefix=${encodeURIComponent(prefix)}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`;
     const page: z.output<typeof objectsPageSchema> = await api.ask('GET', path, objectsPageSchema);
-    for (const { key } of page.objects) {
+    for (const { key, type } of page.objects) {
+      if (type !== null) types[key] = type;
       const content = await api.read(`/archive/object?key=${encodeURIComponent(key)}`);
       // One that was removed meanwhile is missed by nobody.
       if (content) await put(`objects/${key}`, content);
@@ -164,22 +176,32 @@ export async function putArchive(
   // 64 hex digits are long enough to be nothing else.
   const translated = (text: string) => text.replace(/[0-9a-f]{64}/g, (id) => ids.get(id) ?? id);
   const last = await lastParts(entries());
+  const putRows = async (table: string, text: string) => {
+    const rows = linesOf(text, rowSchema).filter((row) => table !== LAST_TABLE || isKnown(row, ids));
+    for (let start = 0; start < rows.length; start += 100) {
+      const body = { rows: rows.slice(start, start + 100) };
+      await api.ask('POST', `/archive/tables/${table}`, z.looseObject({}), body);
+    }
+  };
   for await (const { name, content } of entries()) {
     const [kind = '', id = '', file = ''] = name.split('/');
     const text = async () => translated(new TextDecoder().decode(await content()));
     if (kind === 'tables') {
-      const rows = linesOf(await text(), rowSchema).filter((row) => id !== 'sessions' || isKnown(row, ids));
-      for (let start = 0; start < rows.length; start += 100) {
-        const body = { rows: rows.slice(start, start + 100) };
-        await api.ask('POST', `/archive/tables/${id}`, z.looseObject({}), body);
-      }
+      if (id !== LAST_TABLE) await putRows(id, await text());
     } else if (kind === 'sessions' && names.has(id)) {
       const items = linesOf(await text(), storedItemSchema);
       const which = { isFirst: file === `${numbered(1)}.jsonl`, isLast: last.get(id) === name };
       await api.ask('POST', '/archive/sessions', z.looseObject({}), { name: names.get(id), items, ...which });
     } else if (kind === 'objects') {
-      const key = translated(name.slice('objects/'.length));
-      await api.store(`/archive/object?key=${encodeURIComponent(key)}`, await content());
+      const before = name.slice('objects/'.length);
+      const type = manifest.types[before];
+      const query = new URLSearchParams({ key: translated(before), ...(type !== undefined && { type }) });
+      await api.store(`/archive/object?${query}`, await content());
+    }
+  }
+  for await (const { name, content } of entries()) {
+    if (name.startsWith(`tables/${LAST_TABLE}/`)) {
+      await putRows(LAST_TABLE, translated(new TextDecoder().decode(await content())));
     }
   }
   return { sessions: names.size, lost: Object.keys(manifest.sessions).filter((id) => !names.has(id)) };
