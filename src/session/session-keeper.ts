@@ -10,7 +10,7 @@ import { openDatabase } from '../store/database.ts';
 import { deleteSessionRow } from '../store/keeping/old-rows.ts';
 import { deleteKind, deleteSessionObjects, OBJECT_KINDS } from '../store/keeping/session-objects.ts';
 import { knownConfig } from '../store/settings.ts';
-import { isAtRest, type KeptPart, type Removed, removalTimes } from './lifecycle/model/retention.ts';
+import { isAtRest, type KeptPart, mayHoldUnpushed, type Removed, removalTimes } from './lifecycle/model/retention.ts';
 import type { SessionState } from './lifecycle/model/state.ts';
 import type { SessionLog } from './session-log.ts';
 import type { SessionEngine } from './storage/session-engine.ts';
@@ -132,8 +132,7 @@ export class SessionKeeper {
   #times(state: SessionState, { retention }: Config): { part: KeptPart; at: number }[] {
     // Asked with each event of a session at work, so nothing is read for it.
     if (!isAtRest(state)) return [];
-    const saved = this.#options.journal.lastSaved();
-    const hasUnpushed = saved !== null && !saved.pushed && saved.files.length > 0;
+    const hasUnpushed = mayHoldUnpushed(state, this.#options.journal.lastSaved());
     return removalTimes(state, retention, this.#removed(), hasUnpushed);
   }
 

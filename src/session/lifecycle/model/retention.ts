@@ -1,4 +1,5 @@
 /** What of a session has been kept long enough, derived from its state. Pure. */
+import type { JournalEntry } from '../../../protocol/journal.ts';
 import type { Retention } from '../../../protocol/settings/retention.ts';
 import { isLive } from './questions.ts';
 import type { SessionState } from './state.ts';
@@ -38,6 +39,20 @@ export function removalTimes(
     const kept = times[part];
     return kept === null || gone.includes(part) ? [] : [{ part, at: phase.since + kept }];
   });
+}
+
+/**
+ * Whether there may be work that is in the checkpoint alone: unless the last turn was saved, without any problem, nobody knows what
+ * the git host has of it.
+ * @param saved what the newest save told; null: there was none
+ */
+export function mayHoldUnpushed(
+  { checkpoint, turns }: SessionState,
+  saved: Extract<JournalEntry, { kind: 'saved' }> | null,
+): boolean {
+  if (checkpoint == null) return false;
+  if (saved === null || saved.turn < turns || saved.problem !== undefined) return true;
+  return !saved.pushed && saved.files.length > 0;
 }
 
 /** Nothing goes on by itself: its turns are over, or a person has not answered. Until then nothing is removed. */
