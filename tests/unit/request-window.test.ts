@@ -80,4 +80,10 @@ describe('a bucket', () => {
     expect(passing(2 * MINUTE)).toBe(100);
     expect(passing(60 * MINUTE)).toBe(1_000);
   });
+
+  it('that was emptied before the clock was set back by months is full again, and not empty for as long', () => {
+    const empty = { level: 0, at: 100 * 24 * 60 * MINUTE };
+    expect(draw(empty, { burst: 1_000, perMinute: 100 }, 0, 0)).toMatchObject({ draw: { allowed: true, waitMs: 0 } });
+    expect(draw({ level: 0, at: 1_000 }, { burst: 1_000, perMinute: 100 }, 0, 0).draw.allowed).toBe(false);
+  });
 });

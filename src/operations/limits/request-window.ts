@@ -50,6 +50,8 @@ export interface Bucket {
 /** Above this share of a burst, callers may let in some by themselves and pay for them the next time. */
 const PLENTY = 0.5;
 const ON_CREDIT = 25;
+/** Clocks of machines on which an object has been differ by less, in ms. */
+const SKEW_MS = 60_000;
 
 /** `free`: so many more may be let in before the bucket is asked again. `waitMs`: until there is room, if it is refused. */
 export interface Draw {
@@ -69,7 +71,8 @@ export function draw(
   owed: number,
   now: number,
 ): { draw: Draw; bucket: Bucket } {
-  const before = bucket ?? { level: burst, at: now };
+  // A time far ahead was noted before the clock was set back: nobody is refused until then.
+  const before = bucket && bucket.at - now < SKEW_MS ? bucket : { level: burst, at: now };
   const passed = Math.max(0, now - before.at);
   const level = Math.min(burst, before.level + (passed * perMinute) / 60_000) - owed;
   // Sums of many small parts are a little below what they should be.
