@@ -36,7 +36,7 @@ describe('events', () => {
     stage.gateway.eventsAway = true;
     await stage.prompt('shop-1', 'The total of the cart is wrong.');
     // The turn takes its course all the same, up to the push.
-    testClock.hurry(20);
+    testClock.hurry(5);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the turn');
     expect(stage.lines('result')).toEqual([]);
     expect((await stage.host.branches('acme/shop')).map((branch) => branch.name)).toContain('cyrus/shop-1');
@@ -54,7 +54,7 @@ describe('events', () => {
     await stage.event('cli-started');
     stage.gateway.eventsAway = true;
     await stage.prompt('shop-1', '[script: no-change]');
-    testClock.hurry(20);
+    testClock.hurry(5);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the turn');
     testClock.calm();
     // By now the next try is seconds away.
@@ -69,7 +69,7 @@ describe('events', () => {
     await stage.event('cli-started');
     stage.gateway.away = true;
     await stage.prompt('shop-1', 'offline.txt');
-    testClock.hurry(20);
+    testClock.hurry(5);
     await eventually(async () => (await stage.status('shop-1')).state === 'ready', 'the end of the save', 60_000);
     stage.gateway.away = false;
     await stage.prompt('shop-1', 'more.txt', 2);
