@@ -1,8 +1,9 @@
 /** Personal tokens: by one of them a program acts for a person, within its scope and within what the person may do now. */
 import * as z from 'zod';
+import type { Config } from '../config/config.ts';
 import { toBase64Url } from '../lib/base64url.ts';
 import type { TokenInput, TokenScope } from '../protocol/people.ts';
-import type { SignIn } from '../protocol/settings/sign-in.ts';
+import { deriveSecret } from '../store/encryption.ts';
 import {
   countApiTokens,
   endApiToken,
@@ -33,12 +34,12 @@ export const MOST_TOKENS = 50;
  * @throws NotMigratedError, DatabaseError
  */
 export async function makeToken(
-  { database }: People,
+  { database, config }: People,
   person: Person,
   { name: label, scope, days }: TokenInput,
   now: number,
 ): Promise<{ token: string; listed: ListedApiToken } | 'too-many'> {
-  const owner = ownerOf(person);
+  const owner = await ownerOf(person, config);
   if ((await countApiTokens(database, owner, now)) >= MOST_TOKENS) return 'too-many';
   const token = `${PREFIX}${toBase64Url(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)))}`;
   const { kind } = person;
@@ -64,13 +65,13 @@ export async function makeToken(
 }
 
 /** The tokens of a person, the newest first. @throws NotMigratedError, DatabaseError */
-export async function tokensOf({ database }: People, person: Person, now: number): Promise<ListedApiToken[]> {
-  return listApiTokens(database, ownerOf(person), now);
+export async function tokensOf({ database, config }: People, person: Person, now: number): Promise<ListedApiToken[]> {
+  return listApiTokens(database, await ownerOf(person, config), now);
 }
 
 /** Ends a token of a person. @returns what its owner called it; null: they have none with this id. @throws NotMigratedError, DatabaseError */
-export async function revokeToken({ database }: People, person: Person, id: string): Promise<string | null> {
-  return endApiToken(database, ownerOf(person), id);
+export async function revokeToken({ database, config }: People, person: Person, id: string): Promise<string | null> {
+  return endApiToken(database, await ownerOf(person, config), id);
 }
 
 /** A program that acts for a person. `requests`: how many it made in this minute, with this one. */
@@ -89,7 +90,7 @@ export interface Caller {
 export async function callerOf(people: People, text: string, now: number): Promise<Caller | null | 'unsure'> {
   if (!TOKEN.test(text)) return null;
   const found = await spendRequest(people.database, await hashOf(text), now);
-  if (!found || !isOfThisWay(found.token, people.config.signIn)) return null;
+  if (!found || !(await counts(found.token, people.config))) return null;
   const { id, scope, requests } = found.token;
   const person = await ownerNow(people, found, now);
   if (person === null || person === 'unsure') return person;
@@ -110,12 +111,17 @@ async function ownerNow(
   });
 }
 
-/** One that was made under another SIGN_IN says nothing of who may come in now. */
-function isOfThisWay({ kind }: StoredApiToken, { kind: way }: SignIn): boolean {
-  return kind === way;
+/** One that was made under another SIGN_IN, or with another password, says nothing of who may come in now. */
+async function counts({ kind, person }: StoredApiToken, config: Config): Promise<boolean> {
+  if (kind !== config.signIn.kind) return false;
+  return kind !== 'password' || person === (await passwordHolders(config));
 }
 
-/** With a password people have no names that are proved: the tokens are those of everybody who has it. */
-function ownerOf({ kind, key }: Person): string {
-  return kind === 'password' || kind === 'local' ? 'browser' : key;
+async function ownerOf({ kind, key }: Person, config: Config): Promise<string> {
+  return kind === 'password' || kind === 'local' ? passwordHolders(config) : key;
+}
+
+/** With a password people have no names that are proved: the tokens are those of everybody who has it, and end with it as their cookies do. */
+async function passwordHolders({ encryptionKey, accessPassword }: Config): Promise<string> {
+  return `browser:${await hashOf(`${await deriveSecret(encryptionKey, 'token-password')}${accessPassword}`)}`;
 }

@@ -18,7 +18,8 @@ export type KeyPurpose =
   | 'gateway-token'
   | 'lfs-address'
   | 'access-cookie'
-  | 'sign-in-source';
+  | 'sign-in-source'
+  | 'token-password';
 
 /** A stored text cannot be decrypted: it was altered, belongs elsewhere, or was encrypted with another ENCRYPTION_KEY. */
 export class DecryptionError extends Error {

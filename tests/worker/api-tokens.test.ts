@@ -179,6 +179,19 @@ describe('what a token may do', () => {
     expect((await new Program(token).ask('GET', '/me')).status).toBe(401);
   });
 
+  it('made with a password ends with that password, and is in no list of those who have the next one', async () => {
+    const withPassword = (password: string) => {
+      const bindings = bindingsOf({ SIGN_IN: 'password', ACCESS_PASSWORD: password });
+      const headers = { authorization: `Basic ${btoa(`ada:${password}`)}` };
+      return { bindings, owner: new Browser(bindings, headers, SECURE_ORIGIN) };
+    };
+    const [before, after] = [withPassword('the-first-password-of-all'), withPassword('the-second-password-of-all')];
+    const { token, id } = await tokenOf(before.owner, 'admin');
+    expect((await new Program(token, before.bindings).ask('GET', '/me')).status).toBe(200);
+    expect((await new Program(token, after.bindings).ask('GET', '/me')).json).toMatchObject({ code: 'invalid_token' });
+    expect((await after.owner.open('/api/me/tokens')).text).not.toContain(id);
+  });
+
   it('is 300 requests a minute, of which every answer tells what is left', async () => {
     later(60_000 - (Date.now() % 60_000));
     const { token, id } = await tokenOf(browser, 'read');
