@@ -5,6 +5,7 @@
 import type { Hono } from 'hono';
 import { asError } from '../../lib/error.ts';
 import { parseJson } from '../../lib/parse-json.ts';
+import { settledWithin } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { sessionPageSchema } from '../../protocol/api.ts';
 import { OPERATIONS } from '../../protocol/v1/operations.ts';
@@ -22,41 +23,56 @@ const BEAT_MS = 15_000;
 /** A program comes back after so long. */
 const RETRY_MS = 1_000;
 
+/** A session whose journal is read by pages. */
+type Journaled = Pick<PeopleContext['var']['session'], 'page'>;
+
 /** Adds the route. */
 export function eventStreamRoute(api: Hono<PeopleEnv>): void {
   serve(api, OPERATIONS.streamEntries, needsSession('session.read'), async (c, { query }) => {
     const last = Number(/^\d{1,15}$/.exec(c.req.header('last-event-id') ?? '')?.[0] ?? query.after);
-    const { webSocket } = await c.var.session.fetch(viewerRequest(last, PAGE_PROTOCOL, Date.now() + WATCH_MS));
+    // Who may do everything was let in without a look at the session.
+    if (c.var.workspaceId === null && (await c.var.session.whose()) === null) return c.json(NO_SUCH_SESSION, 404);
+    const until = Date.now() + WATCH_MS;
+    const { webSocket } = await c.var.session.fetch(viewerRequest(last, PAGE_PROTOCOL, until));
     if (!webSocket) return c.json(NO_SUCH_SESSION, 404);
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-    c.executionCtx.waitUntil(passOn(c, webSocket, writable.getWriter()));
+    c.executionCtx.waitUntil(passOn(c.var.session, webSocket, writable.getWriter(), until));
     return new Response(readable, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } });
   });
 }
 
-/** Passes on what the socket is sent, until either side ends. Never rejects: a reader may leave. */
-async function passOn(
-  c: PeopleContext,
+/**
+ * Passes on what the socket is sent, until either side ends or too much waits. Never rejects: a reader may leave.
+ * @param until when the stream ends, in ms since the epoch: a session in which nothing happens closes no socket
+ */
+export async function passOn(
+  session: Journaled,
   socket: WebSocket,
   writer: WritableStreamDefaultWriter<Uint8Array>,
+  until: number,
 ): Promise<void> {
   const events = new FrameEvents();
   const utf8 = new TextEncoder();
-  const { session } = c.var;
   let waiting = 0;
   let written = writer.write(utf8.encode(`retry: ${RETRY_MS}\n\n`));
+  let isOver = false;
   const end = Promise.withResolvers<void>();
+  const over = () => {
+    isOver = true;
+    end.resolve();
+  };
   const write = (text: string | Promise<string>, length: number) => {
     waiting += length;
-    if (waiting > MOST_WAITING) end.resolve();
     written = written.then(async () => {
       await writer.write(utf8.encode(await text));
       waiting -= length;
     });
-    written.catch(() => end.resolve());
+    written.catch(over);
   };
   socket.addEventListener('message', ({ data }) => {
-    if (data === 'pong') return;
+    // Nothing may follow what was left out. What came before is still written, so that a program gets on by each stream.
+    if (waiting > MOST_WAITING) over();
+    if (isOver || data === 'pong') return;
     for (const line of String(data).split('\n')) {
       const frame = viewerFrameSchema.safeParse(parseJson(line));
       if (!frame.success) continue;
@@ -66,29 +82,30 @@ async function passOn(
       }
     }
   });
-  socket.addEventListener('close', () => end.resolve());
-  socket.addEventListener('error', () => end.resolve());
+  socket.addEventListener('close', over);
+  socket.addEventListener('error', over);
   socket.accept();
   const beat = setInterval(() => {
+    if (Date.now() >= until) return over();
     if (socket.readyState === WebSocket.OPEN) socket.send('ping');
     write(': here\n\n', 0);
   }, BEAT_MS);
-  writer.closed.catch(() => end.resolve());
+  writer.closed.catch(over);
   await end.promise;
   clearInterval(beat);
   try {
     socket.close(1000);
-    if (waiting > MOST_WAITING) throw new Error('the program does not read');
-    await written;
+    const left = Math.max(BEAT_MS, until - Date.now());
+    if ((await settledWithin(left, written)) === 'late') throw new Error('the program does not read');
     await writer.close();
   } catch (error) {
-    log('api.event_stream.aborted', { session: c.req.param('id'), error: asError(error) });
+    log('api.event_stream.aborted', { error: asError(error) });
     await writer.abort().catch(() => {});
   }
 }
 
 /** @returns the event of an entry, as the journal has it */
-async function readEntry(session: PeopleContext['var']['session'], seq: number): Promise<string> {
+async function readEntry(session: Journaled, seq: number): Promise<string> {
   const page = await session.page(seq - 1, 1);
   const [entry] = page === null ? [] : sessionPageSchema.parse(JSON.parse(page)).entries;
   return entry ? entryEvent(entry) : '';
