@@ -155,7 +155,10 @@ export const apiAnswers = sqliteTable(
     /** Null: it is not answered yet. */
     status: integer('status'),
     body: text('body'),
+    /** When the program asked first. */
     createdAt: integer('created_at').notNull(),
+    /** When a repeat began to do it again, because nothing had come of it; null: none has. */
+    retriedAt: integer('retried_at'),
   },
   (table) => [primaryKey({ columns: [table.tokenId, table.key] }), index('api_answers_created').on(table.createdAt)],
 );

@@ -3,10 +3,17 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
 import { defaultWorkspaceSettings } from '../../src/protocol/settings/access-rules.ts';
 import { operations } from '../../src/protocol/v1/document.ts';
-import { entriesSchema, sessionsSchema, startedSchema, takenSchema } from '../../src/protocol/v1/schemas.ts';
+import {
+  callerSchema,
+  entriesSchema,
+  sessionsSchema,
+  startedSchema,
+  takenSchema,
+} from '../../src/protocol/v1/schemas.ts';
 import { PAGE_PROTOCOL } from '../../src/protocol/version.ts';
 import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { leaveKey } from '../../src/store/people/api-answers.ts';
 import { addUsage } from '../../src/store/usage.ts';
 import { writeWorkspaceSettings } from '../../src/store/workspaces/workspace-settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
@@ -31,6 +38,10 @@ beforeEach(async () => {
   program = new Program((await tokenOf(browser, 'admin')).token);
 });
 afterEach(() => vi.useRealTimers());
+
+async function tokenIdOf(of: Program): Promise<string> {
+  return callerSchema.parse((await of.ask('GET', '/me')).json).token.id;
+}
 
 /** Linear has this issue, under its key. */
 function hasIssue(key: string, teamId: string, more: object = {}): string {
@@ -241,7 +252,7 @@ describe('a change with an Idempotency-Key', () => {
         .data.filter((entry) => entry.kind === 'prompt' && entry.text === 'Once only').length;
     expect(await said()).toBe(1);
     // The Worker ended between the change and its answer: what was asked is known to the session all the same.
-    await env.DB.prepare('delete from api_answers').run();
+    await env.DB.prepare('update api_answers set status = null, retried_at = created_at - 61000').run();
     expect(takenSchema.parse((await prompt()).json).outcome).toBe('duplicate');
     expect(await said()).toBe(1);
   });
@@ -274,9 +285,23 @@ describe('a change with an Idempotency-Key', () => {
     expect((await program.ask('POST', path, { text: 'One' }, key('d'))).status).toBe(202);
     expect((await other.ask('POST', path, { text: 'Two' }, key('d'))).status).toBe(202);
     vi.useFakeTimers({ now: Date.now() + 25 * 3_600_000, toFake: ['Date'] });
-    expect(
-      (await program.ask('POST', path, { text: 'Three' }, key('d'))).headers.get('idempotency-replayed'),
-    ).toBeNull();
+    const later = await program.ask('POST', path, { text: 'Three' }, key('d'));
+    expect(later.headers.get('idempotency-replayed')).toBeNull();
+    expect(takenSchema.parse(later.json).outcome).toBe('accepted');
+    const { data } = entriesSchema.parse((await program.ask('GET', `/sessions/${id}/entries`)).json);
+    const said = data.flatMap((entry) => (entry.kind === 'prompt' ? [entry.text] : []));
+    expect(said.slice(-3)).toEqual(['One', 'Two', 'Three']);
+  });
+
+  it('that broke off is done by its repeat at once, and by no other request under the key', async () => {
+    const id = await sessionOf(acme, acme.open, 'Broken off');
+    const path = `/sessions/${id}/prompts`;
+    const first = takenSchema.parse((await program.ask('POST', path, { text: 'One' }, key('e'))).json);
+    await env.DB.prepare('update api_answers set status = null').run();
+    await leaveKey(db, { tokenId: await tokenIdOf(program), key: 'e' });
+    expect((await program.ask('POST', path, { text: 'Two' }, key('e'))).json).toMatchObject({ code: 'key_reused' });
+    const again = takenSchema.parse((await program.ask('POST', path, { text: 'One' }, key('e'))).json);
+    expect(again).toEqual({ request: first.request, outcome: 'duplicate' });
   });
 });
 
@@ -288,7 +313,7 @@ describe('settings and usage', () => {
     expect([status, json]).toMatchObject([200, { ...settings, allowedUsers: [] }]);
     expect((await program.ask('GET', path)).json).toEqual(json);
     expect((await program.ask('PUT', path, { alowedUsers: [] })).status).toBe(400);
-    const [entry] = await listAudit(db, 1);
+    const [entry] = (await listAudit(db, 100)).filter(({ workspaceId }) => workspaceId === acme.id);
     expect(entry).toMatchObject({ action: 'workspace.settings-changed', actor: `linear-user:${ada.id}` });
     expect((await program.ask('GET', '/workspaces/another/settings')).status).toBe(404);
   });

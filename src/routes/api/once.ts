@@ -1,8 +1,10 @@
 /** Changes with an `Idempotency-Key`: each is made once, and a repeat within a day is given the answer that was given then. */
 import { readConfig } from '../../config/read-config.ts';
+import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
+import { log } from '../../observability/log.ts';
 import { openDatabase } from '../../store/database.ts';
-import { type ChangeKey, freeKey, keepAnswer, takeKey } from '../../store/people/api-answers.ts';
+import { type ChangeKey, freeKey, keepAnswer, leaveKey, takeKey } from '../../store/people/api-answers.ts';
 import type { PeopleContext } from '../middleware/needs.ts';
 import { problemAnswer } from './problems.ts';
 
@@ -19,7 +21,7 @@ export async function once(c: PeopleContext, change: () => Response | Promise<Re
   const database = openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
   const request = await sha256(`${c.req.method} ${c.req.url}\n${await c.req.text()}`);
   const known = await takeKey(database, which, request, Date.now());
-  if (known.kind !== 'new' && known.request !== request) {
+  if (known.kind !== 'do' && known.request !== request) {
     const words = 'This `Idempotency-Key` was used for another request within the last 24 hours: choose another one.';
     return problemAnswer(422, 'key_reused', words);
   }
@@ -33,11 +35,13 @@ export async function once(c: PeopleContext, change: () => Response | Promise<Re
     const headers = { 'content-type': 'application/json', 'idempotency-replayed': 'true' };
     return new Response(known.body, { status: known.status, headers });
   }
+  c.set('askedSince', known.since);
   let answer: Response;
   try {
     answer = await change();
   } catch (error) {
-    await freeKey(database, which);
+    // The session may have taken it in all the same: a repeat asks it again, under the same id.
+    await leaveKey(database, which).catch((failed: unknown) => log('api.idempotency_key.failed', { error: asError(failed) }));
     throw error;
   }
   if (answer.ok) await keepAnswer(database, which, answer.status, await answer.clone().text());
@@ -58,13 +62,14 @@ function keyOf(c: PeopleContext): ChangeKey | Response | null {
 }
 
 /**
- * The id of the request in its session: the same for a repeat, also of one that broke off before it was answered.
+ * The id of the request in its session: the same for a repeat, also of one that broke off before it was answered. When the key was used
+ * first is part of it, so that it is another one once the key is free again.
  * @returns a UUID
  */
 export async function requestIdOf(c: PeopleContext): Promise<string> {
   const which = keyOf(c);
   if (which === null || which instanceof Response) return crypto.randomUUID();
-  const hex = await sha256(`${which.tokenId} ${which.key} ${c.req.method} ${c.req.path}`);
+  const hex = await sha256(`${which.tokenId} ${which.key} ${c.get('askedSince') ?? ''} ${c.req.method} ${c.req.path}`);
   // Version 8 is for ids that an application makes its own way (RFC 9562).
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -18,6 +18,8 @@ export type PeopleEnv = {
     workspaceId: string | null;
     /** Whether the person may give the session work and stop it. */
     mayWork: boolean;
+    /** When a program first asked for this change by its Idempotency-Key, in ms since the epoch; left out: it has none. */
+    askedSince?: number;
   };
 };
 export type PeopleContext = Context<PeopleEnv>;

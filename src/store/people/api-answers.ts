@@ -1,5 +1,5 @@
 /** Answers to changes that programs asked for with an Idempotency-Key, kept for a day. Times in ms since the epoch. */
-import { and, eq, lt, or, sql } from 'drizzle-orm';
+import { and, eq, lt, sql } from 'drizzle-orm';
 import { type Database, run } from '../database.ts';
 import { apiAnswers } from '../schema.ts';
 
@@ -13,9 +13,12 @@ export interface ChangeKey {
   key: string;
 }
 
-/** What is known of a change: nobody asked for it, so the caller is to do it now; or what was asked before under this key. */
+/**
+ * What is known of a change. `do`: the caller is to do it now; `since` is when it was asked for first, the same for a repeat of what was broken
+ * off. Otherwise what was asked before under this key.
+ */
 export type KnownChange =
-  | { kind: 'new' }
+  | { kind: 'do'; since: number }
   | { kind: 'unanswered'; request: string }
   | { kind: 'answered'; request: string; status: number; body: string };
 
@@ -26,19 +29,27 @@ export type KnownChange =
  */
 export async function takeKey(db: Database, which: ChangeKey, request: string, now: number): Promise<KnownChange> {
   const isOver = lt(apiAnswers.createdAt, now - KEPT_MS);
-  const isLeft = and(sql`${apiAnswers.status} is null`, lt(apiAnswers.createdAt, now - UNANSWERED_MS));
-  const [, inserted, [row]] = await run(() =>
+  const begunAt = sql`coalesce(${apiAnswers.retriedAt}, ${apiAnswers.createdAt})`;
+  const isLeft = and(sql`${apiAnswers.status} is null`, lt(begunAt, now - UNANSWERED_MS));
+  const [, retried, inserted, [row]] = await run(() =>
     db.orm.batch([
-      db.orm.delete(apiAnswers).where(or(isOver, and(ofKey(which), isLeft))),
+      db.orm.delete(apiAnswers).where(isOver),
+      db.orm
+        .update(apiAnswers)
+        .set({ retriedAt: now })
+        .where(and(ofKey(which), eq(apiAnswers.request, request), isLeft))
+        .returning({ since: apiAnswers.createdAt }),
       db.orm
         .insert(apiAnswers)
-        .values({ ...which, request, status: null, body: null, createdAt: now })
+        .values({ ...which, request, status: null, body: null, createdAt: now, retriedAt: null })
         .onConflictDoNothing()
         .returning({ key: apiAnswers.key }),
       db.orm.select().from(apiAnswers).where(ofKey(which)),
     ]),
   );
-  if (inserted.length > 0 || !row) return { kind: 'new' };
+  if (inserted.length > 0 || !row) return { kind: 'do', since: now };
+  const [again] = retried;
+  if (again) return { kind: 'do', since: again.since };
   if (row.status === null) return { kind: 'unanswered', request: row.request };
   return { kind: 'answered', request: row.request, status: row.status, body: row.body ?? '' };
 }
@@ -46,6 +57,16 @@ export async function takeKey(db: Database, which: ChangeKey, request: string, n
 /** Keeps the answer. @throws NotMigratedError, DatabaseError */
 export async function keepAnswer(db: Database, which: ChangeKey, status: number, body: string): Promise<void> {
   await run(() => db.orm.update(apiAnswers).set({ status, body }).where(ofKey(which)));
+}
+
+/** Has the next repeat do it again at once: whether anything was changed is not known. @throws NotMigratedError, DatabaseError */
+export async function leaveKey(db: Database, which: ChangeKey): Promise<void> {
+  await run(() =>
+    db.orm
+      .update(apiAnswers)
+      .set({ retriedAt: 0 })
+      .where(and(ofKey(which), sql`${apiAnswers.status} is null`)),
+  );
 }
 
 /** Gives the key free: nothing was changed. @throws NotMigratedError, DatabaseError */

@@ -1,0 +1,1 @@
+ALTER TABLE `api_answers` ADD `retried_at` integer;
