@@ -140,12 +140,19 @@ it('what comes with a wrong token or signature is refused by address, after a lo
   expect((await ask('/api/admin/alerts', { headers: wrong })).status).toBe(401);
   const unsigned = { method: 'POST', body: '{}', headers: { 'linear-signature': '00' } };
   expect((await ask('/webhooks/linear', unsigned)).status).toBe(401);
+  const made = { authorization: `Bearer cyrus_pat_${'x'.repeat(43)}` };
+  expect((await ask('/api/v1/me', { headers: made })).status).toBe(401);
   success = false;
+  const refused = await ask('/api/v1/me', { headers: made });
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '60']);
   expect((await ask('/api/admin/alerts', { headers: wrong })).status).toBe(429);
   expect((await ask('/webhooks/linear', unsigned)).status).toBe(429);
   expect((await asAdmin()).status).toBe(200);
   expect((await webhook()).status).toBe(200);
-  expect(keys.map((key) => key.split(':')[0])).toEqual(['admin', 'webhook', 'admin', 'webhook']);
+  expect(keys.map((key) => key.split(':')[0])).toEqual([
+    ...['admin', 'webhook', 'personal-token'],
+    ...['personal-token', 'admin', 'webhook'],
+  ]);
   expect(keys.join()).not.toContain('192.0.2');
 });
 

@@ -41,7 +41,9 @@ export async function once(c: PeopleContext, change: () => Response | Promise<Re
     answer = await change();
   } catch (error) {
     // The session may have taken it in all the same: a repeat asks it again, under the same id.
-    await leaveKey(database, which).catch((failed: unknown) => log('api.idempotency_key.failed', { error: asError(failed) }));
+    await leaveKey(database, which).catch((failed: unknown) =>
+      log('api.idempotency_key.failed', { error: asError(failed) }),
+    );
     throw error;
   }
   if (answer.ok) await keepAnswer(database, which, answer.status, await answer.clone().text());

@@ -7,6 +7,7 @@ import type { ApiError } from '../../protocol/api.ts';
 import { openDatabase } from '../../store/database.ts';
 import { MINUTE_MS } from '../../store/people/api-tokens.ts';
 import type { PeopleEnv } from './needs.ts';
+import { isPublicTooOften, tooOften } from './request-limit.ts';
 
 /** Most requests of one token in a minute. */
 export const MOST_REQUESTS = 300;
@@ -34,6 +35,7 @@ export const tokenAccess: MiddlewareHandler<PeopleEnv> = async (c, next) => {
   const caller = await callerOf({ env: c.env, config, database }, shown, now);
   if (caller === 'unsure') return c.json(UNSURE, 503, { 'retry-after': '60' });
   if (caller === null) {
+    if (await isPublicTooOften(c, config, 'personal-token')) return tooOften(c, 60);
     log('api.token.refused', { path: c.req.path });
     return c.json(DEAD_TOKEN, 401, { 'www-authenticate': 'Bearer realm="Cyrus", error="invalid_token"' });
   }
