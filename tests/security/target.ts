@@ -26,7 +26,12 @@ export class Target {
   static async start(folder: string): Promise<Target> {
     const stack = await setStack({
       folder,
-      variables: { ENVIRONMENT: 'production', MAX_SESSIONS_AT_ONCE: '3', API_REQUESTS_A_MINUTE: '0' },
+      variables: {
+        ENVIRONMENT: 'production',
+        MAX_SESSIONS_AT_ONCE: '3',
+        API_REQUESTS_A_MINUTE: '0',
+        OAUTH_REQUESTS_A_MINUTE: '0',
+      },
     });
     const target = new Target(stack);
     await target.register(STRANGERS_WORKSPACE);
