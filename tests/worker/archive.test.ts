@@ -153,3 +153,9 @@ it('an export of one workspace has what is its own, nothing of others, and nothi
     'no workspace nobody',
   );
 });
+
+it('a session is not archived by an id that none of this deployment can have, which is said', async () => {
+  for (const id of ['f'.repeat(64), 'nothing']) {
+    expect((await fetchAdmin(`/archive/sessions/${id}`, {})).status).toBe(400);
+  }
+});

@@ -9,11 +9,11 @@ import { ARCHIVE_TABLES, rowSchema, storedItemSchema } from '../../protocol/arch
 import { audit } from '../../store/audit.ts';
 import { isEmptyDeployment, readRows, storeRows } from '../../store/keeping/table-copies.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
+import { stubOf } from '../middleware/needs.ts';
 import { type AdminEnv, problem, readBody } from './request.ts';
 
 /** Parts of rows and sessions; an object of the bucket may be as large as it was. */
 const MAX_PART_BYTES = 8 * 1024 * 1024;
-const SESSION_ID = /^[0-9a-f]{64}$/;
 /** What people stored, and what is made of it. Caches of repositories are made again. */
 const PREFIXES = ['logs/', 'patches/', 'shared/', 'checkpoints/', 'sessions/'];
 
@@ -41,8 +41,9 @@ archive.get('/archive/tables/:table', async (c) => {
 archive.get('/archive/sessions/:id', async (c) => {
   const id = c.req.param('id');
   const from = positionSchema.safeParse(c.req.query('from'));
-  if (!SESSION_ID.test(id) || !from.success) return c.json(problem('bad_request', 'There is no such session.'), 400);
-  const part = await c.env.ISSUE_SESSION.get(c.env.ISSUE_SESSION.idFromString(id)).archive(from.data);
+  const session = stubOf(c.env, id);
+  if (session === null || !from.success) return c.json(problem('bad_request', 'There is no such session.'), 400);
+  const part = await session.archive(from.data);
   return part
     ? c.body(part, 200, { 'content-type': 'application/json' })
     : c.json(problem('no_such_session', 'There is no such session.'), 404);

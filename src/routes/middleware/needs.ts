@@ -77,7 +77,7 @@ export function servesOthers(who: Others): MiddlewareHandler & Declared {
 }
 
 /** The session with this id; null for text that no session of this deployment can have as id. */
-function stubOf(env: Env, id: string): DurableObjectStub<IssueSession> | null {
+export function stubOf(env: Env, id: string): DurableObjectStub<IssueSession> | null {
   try {
     return env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id));
   } catch {
