@@ -33,6 +33,7 @@ import { protocolMismatch, SANDBOX_PROTOCOL } from '../../protocol/version.ts';
 import { isContainerOf } from '../../sandbox/container.ts';
 import { settledConfig } from '../../store/settings.ts';
 import { bodyLimit } from '../middleware/body-limit.ts';
+import { stubOf } from '../middleware/needs.ts';
 import { askOf } from './asks.ts';
 import { refuseBytes, sizedBody } from './bounded-body.ts';
 import { cache } from './cache.ts';
@@ -256,17 +257,9 @@ async function byToken(c: GatewayContext): Promise<Claims | Refusal> {
   const token = tokenOf(c.req.raw);
   const claims = token === null ? 'missing' : await verifyToken(c.var.config, token);
   if (typeof claims === 'string') return { error: `token_${claims}`, message: problems[claims] };
-  return isSession(c.env, claims.s) ? claims : { error: 'token_malformed', message: problems.malformed };
-}
-
-/** Whether an object of this deployment can have this id: a token of another deployment with the same key names others. */
-function isSession(env: Env, id: string): boolean {
-  try {
-    env.ISSUE_SESSION.idFromString(id);
-    return true;
-  } catch {
-    return false;
-  }
+  // A token of another deployment with the same key names objects of that one.
+  const isOurs = stubOf(c.env, claims.s) !== null;
+  return isOurs ? claims : { error: 'token_malformed', message: problems.malformed };
 }
 
 /** A container has a way of its own: on the public one its token was carried off. */
