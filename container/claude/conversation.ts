@@ -4,7 +4,7 @@
  * session, and must never meet the next one.
  */
 import { randomUUID } from 'node:crypto';
-import { Mutex } from '../../src/lib/mutex.ts';
+import { Mutex } from '../../src/lib/concurrency.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
 import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';

@@ -4,7 +4,7 @@
  */
 
 import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
-import { Mutex } from '../../src/lib/mutex.ts';
+import { Mutex } from '../../src/lib/concurrency.ts';
 import { HELD_PUSH_TOOL, type HeldPush } from '../../src/protocol/held-push.ts';
 import type { Decision } from '../../src/protocol/sandbox/commands.ts';
 import { repairRepository } from '../checkpoints/repair.ts';

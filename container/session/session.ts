@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Mutex } from '../../src/lib/mutex.ts';
+import { Mutex } from '../../src/lib/concurrency.ts';
 import type { GivenFile } from '../../src/protocol/files.ts';
 import type { SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
 import type { SandboxStatus, StartSession } from '../../src/protocol/sandbox/start.ts';

@@ -1,5 +1,6 @@
 /** Copies a deployment into an archive, and an archive into an empty deployment, through the admin API. */
 import * as z from 'zod';
+import { batches } from '../../src/lib/concurrency.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import {
   ARCHIVE_TABLES,
@@ -44,6 +45,9 @@ const MANIFEST = 'manifest.json';
 const MOST_TRIES = 5;
 /** A row whose session is not there is removed by the deployment, so these rows are stored after the sessions. */
 const LAST_TABLE = 'sessions';
+/** Sessions whose ids are asked for, and rows that are stored, by one request. */
+const MOST_IDS_AT_ONCE = 200;
+const MOST_ROWS_AT_ONCE = 100;
 const KINDS = ['logs', 'patches', 'shared'] as const;
 
 const manifestSchema = z.looseObject({
@@ -168,8 +172,7 @@ export async function putArchive(
   const names = new Map(named.map(({ id, name }) => [id, name]));
   const ids = new Map<string, string>();
   const idsSchema = z.object({ ids: z.array(z.string()) });
-  for (let start = 0; start < named.length; start += 200) {
-    const part = named.slice(start, start + 200);
+  for (const part of batches(named, MOST_IDS_AT_ONCE)) {
     const answer = await api.ask('POST', '/archive/ids', idsSchema, { names: part.map(({ name }) => name) });
     for (const [index, { id }] of part.entries()) ids.set(id, answer.ids[index] ?? id);
   }
@@ -178,9 +181,8 @@ export async function putArchive(
   const last = await lastParts(entries());
   const putRows = async (table: string, text: string) => {
     const rows = linesOf(text, rowSchema).filter((row) => table !== LAST_TABLE || isKnown(row, ids));
-    for (let start = 0; start < rows.length; start += 100) {
-      const body = { rows: rows.slice(start, start + 100) };
-      await api.ask('POST', `/archive/tables/${table}`, z.looseObject({}), body);
+    for (const part of batches(rows, MOST_ROWS_AT_ONCE)) {
+      await api.ask('POST', `/archive/tables/${table}`, z.looseObject({}), { rows: part });
     }
   };
   for await (const { name, content } of entries()) {

@@ -4,6 +4,7 @@
  * versions left without an alarm for that. While nothing is to be removed nothing is written.
  */
 import type { Config } from '../config/config.ts';
+import { inBatches } from '../lib/concurrency.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -46,9 +47,7 @@ async function walk(env: Env, config: Config, database: Database): Promise<void>
   if (settings === wanted && after === null) return;
   const from = settings === wanted && after !== null ? after : '';
   const sessions = await sessionsAfter(database, from, MOST_WOKEN);
-  for (let start = 0; start < sessions.length; start += TOGETHER) {
-    await Promise.all(sessions.slice(start, start + TOGETHER).map((session) => wake(env, database, session)));
-  }
+  await inBatches(sessions, TOGETHER, (session) => wake(env, database, session));
   const last = sessions.length < MOST_WOKEN ? null : (sessions.at(-1)?.id ?? null);
   await operations.noteCleaningWalk({ settings: wanted, after: last });
 }

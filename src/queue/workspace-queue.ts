@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { readConfig } from '../config/read-config.ts';
+import { inBatches } from '../lib/concurrency.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { knowIssue, log } from '../observability/log.ts';
@@ -104,13 +105,8 @@ export class WorkspaceQueue extends DurableObject<Env> {
 
   async #lostEntries(): Promise<LineEntry[]> {
     const entries = [...this.#line.working, ...this.#line.waiting];
-    const lost: LineEntry[] = [];
-    for (let start = 0; start < entries.length; start += TOGETHER) {
-      const asked = entries.slice(start, start + TOGETHER);
-      const answers = await Promise.all(asked.map((entry) => this.#needsSlot(entry)));
-      lost.push(...asked.filter((_, index) => answers[index] === false));
-    }
-    return lost;
+    const needed = await inBatches(entries, TOGETHER, (entry) => this.#needsSlot(entry));
+    return entries.filter((_, index) => needed[index] === false);
   }
 
   async #arm(): Promise<void> {
@@ -170,13 +166,7 @@ export class WorkspaceQueue extends DurableObject<Env> {
     // Those who go on waiting ask once a minute: told at every change, a thousand of them would be a thousand calls for each turn that ends.
     const waited = new Set(before.waiting.map(({ session }) => session));
     const admitted = line.working.filter(({ session }) => waited.has(session) && session !== asking);
-    if (admitted.length > 0) this.ctx.waitUntil(this.#tellAll(admitted));
-  }
-
-  async #tellAll(admitted: readonly LineEntry[]): Promise<void> {
-    for (let start = 0; start < admitted.length; start += TOGETHER) {
-      await Promise.all(admitted.slice(start, start + TOGETHER).map(({ session }) => this.#tell(session)));
-    }
+    if (admitted.length > 0) this.ctx.waitUntil(inBatches(admitted, TOGETHER, ({ session }) => this.#tell(session)));
   }
 
   /** If a notification gets lost, or the session's version does not know it yet, it asks again within a minute. Never rejects. */

@@ -4,18 +4,24 @@
  *
  * `checkpoints/<id>/<generation>/<name>`, `checkpoints/<id>/manifest.json`
  */
+import { batches } from '../lib/concurrency.ts';
 import {
   type CheckpointManifest,
   checkpointObjectName,
   checkpointObjects,
   MAX_CHECKPOINT_OBJECT_BYTES,
 } from '../protocol/checkpoint.ts';
-import { getObject, LogKeyError, listObjects, type ObjectPlace, placeOf } from './keeping/session-objects.ts';
+import {
+  getObject,
+  LogKeyError,
+  listObjects,
+  MAX_DELETED_TOGETHER,
+  type ObjectPlace,
+  placeOf,
+} from './keeping/session-objects.ts';
 import { putStream } from './put-stream.ts';
 
 const MANIFEST = 'manifest.json';
-/** R2 deletes at most this many objects in one call. */
-const MAX_DELETED_TOGETHER = 1_000;
 
 /**
  * Stores an object of a checkpoint, streamed through.
@@ -91,9 +97,7 @@ export async function removeObsoleteObjects(
       gone.push(key, former);
     }
   }
-  for (let at = 0; at < gone.length; at += MAX_DELETED_TOGETHER) {
-    await bucket.delete(gone.slice(at, at + MAX_DELETED_TOGETHER));
-  }
+  for (const keys of batches(gone, MAX_DELETED_TOGETHER)) await bucket.delete(keys);
 }
 
 function objectPlace(sessionId: string, generation: number, name: string): ObjectPlace {

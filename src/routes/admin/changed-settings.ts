@@ -1,4 +1,5 @@
 /** Tells those who wait that an admin changed settings. What is not told is found out within a minute: sessions and queues ask again. */
+import { inBatches } from '../../lib/concurrency.ts';
 import { asError } from '../../lib/error.ts';
 import { log } from '../../observability/log.ts';
 import { operationsOf } from '../../operations/operations.ts';
@@ -43,9 +44,7 @@ async function tellThose(env: Env, database: Database, workspaceId: string | nul
   for (const id of ids) {
     await tellQueue(env, id);
     const sessions = await listRunningSessions(database, id);
-    for (let start = 0; start < sessions.length; start += TOGETHER) {
-      await Promise.all(sessions.slice(start, start + TOGETHER).map((session) => tellSession(env, session)));
-    }
+    await inBatches(sessions, TOGETHER, (session) => tellSession(env, session));
   }
 }
 

@@ -16,7 +16,7 @@ export type ObjectKind = keyof typeof KINDS;
 export const OBJECT_KINDS = Object.keys(KINDS) as ObjectKind[];
 
 /** R2 deletes at most this many objects in one call. */
-const MAX_DELETED_TOGETHER = 1_000;
+export const MAX_DELETED_TOGETHER = 1_000;
 
 /** A key, and the one that an earlier version stored the same under. */
 export interface ObjectPlace {

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { backoff, fullBackoff } from '../../../src/lib/backoff.ts';
+import { Mutex } from '../../../src/lib/concurrency.ts';
 import { isConnectionHeader, namedByConnection } from '../../../src/lib/connection-headers.ts';
 import { messageOf } from '../../../src/lib/error.ts';
 import { hmac, isHmac } from '../../../src/lib/hmac.ts';
 import { isLoopback } from '../../../src/lib/loopback.ts';
-import { Mutex } from '../../../src/lib/mutex.ts';
 import { parseJson } from '../../../src/lib/parse-json.ts';
 
 it.each(['localhost', 'page.localhost', '127.0.0.1', '127.255.0.9', '[::1]', '::1'])(
