@@ -8,7 +8,7 @@ import { DEFAULT_MOST_BYTES, intakeAt, lengthOf, refusalOfIntake, withEnd } from
 import { byPhase, onlyIn } from './model/by-phase.ts';
 import { plausibleTime } from './model/clock-time.ts';
 import type { EventOf } from './model/events.ts';
-import { currentTurn, isAtWork, isUnderWay, type SavingPhase } from './model/phases.ts';
+import { answeredEarly, currentTurn, isAtWork, isUnderWay, type SavingPhase } from './model/phases.ts';
 import type { Step } from './model/transition.ts';
 import { noteCall } from './model/unconfirmed-calls.ts';
 import { endQuestions, loseQuestions, takeQuestion } from './questions/ask.ts';
@@ -324,8 +324,7 @@ function isAsked(step: Step, phase: SavingPhase, prompts: readonly string[]): bo
   const given = queue.filter(isAtClaude);
   if (prompts.length === 0 && !sandbox.tellsReading) return given.length > 0;
   // The CLI says that a prompt was read before it begins with it, and need not say it again. What has a result is not begun.
-  const early = phase.early ? [phase.early, ...(phase.later ?? [])] : [];
-  const answered = new Set(early.flatMap(({ promptIds }) => promptIds));
+  const answered = answeredEarly(phase);
   const isRead = (request: Request) =>
     stageOf(request) === 'read' && !request.inherited && !request.halted && !answered.has(request.promptId);
   return given.some((request) => prompts.includes(request.promptId) || isRead(request));

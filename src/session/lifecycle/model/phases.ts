@@ -244,6 +244,11 @@ export function currentTurn({ phase }: { phase: PhaseState }): Turn | null {
   return hasTurn(phase) ? phase.turn : null;
 }
 
+/** Ids of the prompts that results of later turns answer, which came before this turn was saved. */
+export function answeredEarly({ early, later = [] }: SavingPhase): Set<string> {
+  return new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+}
+
 /** The agent sessions a turn owes an answer, the one that follows the work first. */
 export function threadsOf(turn: Turn): string[] {
   return [...new Set(turn.prompts.map((prompt) => prompt.agentSessionId).filter((id) => id !== null))];

@@ -2,7 +2,7 @@
 import { historyTrouble } from '../../../claude/history.ts';
 import { type ChosenModel, describeResult } from '../../../claude/words.ts';
 import { byPhase, onlyIn } from '../model/by-phase.ts';
-import { hasTurn, type PhaseOf, type ResultBody, type SavingPhase, type Turn } from '../model/phases.ts';
+import { answeredEarly, hasTurn, type PhaseOf, type ResultBody, type SavingPhase, type Turn } from '../model/phases.ts';
 import { isLive } from '../model/questions.ts';
 import { noUsage } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
@@ -82,19 +82,13 @@ function noteResult(step: Step, result: ResultBody): void {
   noteRead(step, result.promptIds);
 }
 
+type Told = [result: ResultBody, at: number | undefined, isReplayed?: boolean];
+
 /**
- * Claude's work has a result.
- * @param result the last one of the turn, with what all of them spent and answered
- * @param at number of the event that ended it; undefined if that is not known
- * @param isReplayed it came early, and was looked at then
+ * Claude's work has a result. `result`: the last one of the turn, with what all of them spent and answered; `at`: number of the event
+ * that ended it, undefined if that is not known; `isReplayed`: it came early, and was looked at then.
  */
-export function endWork(step: Step, result: ResultBody, at: number | undefined, isReplayed = false): void {
-  takeAnswer(step, result, at, isReplayed);
-}
-
-type Told = [result: ResultBody, at: number | undefined, isReplayed: boolean];
-
-const takeAnswer = onlyIn<Told>({
+export const endWork = onlyIn<Told>({
   starting: answer,
   working: answer,
   asking: (step, phase, ...told) => {
@@ -217,9 +211,9 @@ function namesAny(requests: readonly Request[], { promptIds }: ResultBody): bool
 }
 
 /** A result that came early, naming what it answers: what was read by then, where it does not say itself. */
-function namedEarly(step: Step, { early, later = [] }: SavingPhase, result: ResultBody): ResultBody {
+function namedEarly(step: Step, phase: SavingPhase, result: ResultBody): ResultBody {
   if (result.promptIds.length > 0 || !step.state.sandbox.tellsReading) return result;
-  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const answered = answeredEarly(phase);
   const read = step.state.queue.filter(
     (one) => stageOf(one) === 'read' && !one.inherited && !answered.has(one.promptId),
   );

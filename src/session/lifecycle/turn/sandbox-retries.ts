@@ -7,7 +7,7 @@ import type { SandboxEvent } from '../../../protocol/sandbox/events.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import { onlyIn } from '../model/by-phase.ts';
 import { clockTime } from '../model/clock-time.ts';
-import { isAtWork, type PhaseOf, type SavingPhase, type Turn } from '../model/phases.ts';
+import { answeredEarly, isAtWork, type PhaseOf, type SavingPhase, type Turn } from '../model/phases.ts';
 import { type CheckpointNote, nextLife } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
 import { callsSince, listCalls, loseCalls, type RecentCall, runningCall } from '../model/unconfirmed-calls.ts';
@@ -129,8 +129,7 @@ export function takeUnseenLoss(step: Step): void {
 /** What Claude had begun of the next turn is lost with its process; what it had answered is not. */
 function loseNext(step: Step, phase: SavingPhase, { cause, queue: before }: ProcessEnd): void {
   const { begun: _, open: _open, ...rest } = phase;
-  const { early, later = [] } = phase;
-  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const answered = answeredEarly(phase);
   // What a process lost before is gone on with by a prompt that is on its way, or has its answer already.
   const goesOn = step.state.queue.some((one) => one.aside && (stageOf(one) !== 'read' || answered.has(one.promptId)));
   const isLost = step.state.queue.some(
@@ -199,8 +198,7 @@ function withLoss(turn: Turn, known: ReadonlySet<string>): Turn {
 }
 
 function loseNextWithDisk(step: Step, before: SavingPhase, known: ReadonlySet<string>): void {
-  const { early, later = [] } = before;
-  const answered = new Set((early ? [early, ...later] : []).flatMap(({ promptIds }) => promptIds));
+  const answered = answeredEarly(before);
   const queue = step.state.queue.map((one) => (answered.has(one.promptId) ? read(one) : afterLoss(one, known)));
   step.set({ queue });
   const isLost = queue.some((one) => stageOf(one) === 'read' && !answered.has(one.promptId));
