@@ -1,7 +1,7 @@
 /**
  * Where the CLI waits for the server: before a tool that changes something, and before the end of a turn. The first waits until
  * earlier work is kept outside of the sandbox, so that after a loss at most one batch of tools is made again; the second until the
- * work was tried to be pushed.
+ * server has tried to push the work.
  */
 import { settledWithin } from '../../src/lib/timeout.ts';
 import type { ClaudeProcess } from './claude-process.ts';
@@ -46,7 +46,7 @@ export class TurnCallbacks {
     this.#now = now;
   }
 
-  /** Has a CLI that was just started wait for its server at both places. */
+  /** Has a CLI that was just started wait for the server at both places. */
   install(cli: ClaudeProcess): void {
     cli.askBefore(CHANGING_TOOLS, BEFORE_CHANGE, BEFORE_END);
   }
@@ -63,13 +63,13 @@ export class TurnCallbacks {
     }
   }
 
-  /** A turn ends once its work was tried to be pushed; what was refused Claude may put right before, once for each reason. */
+  /** A turn ends once the server has tried to push its work. What was refused, Claude may put right before that, once for each reason. */
   async #endWhenTried(cli: ClaudeProcess | null, requestId: string): Promise<void> {
-    let advice: string | null = null;
     if (this.#now.helpersWork()) {
       cli?.goOn(requestId);
       return;
     }
+    let advice: string | null = null;
     const tried = this.#work.beforeEnd().then((found) => {
       advice = found;
     });

@@ -58,17 +58,16 @@ async function readSetup(context: IncarnationContext, script: string, before: st
   const wished = [...text.matchAll(DIRECTIVE)]
     .flatMap(([, names = '']) => names.trim().split(/\s+/))
     .filter((name) => name !== '');
-  const patterns = [...new Set(wished.map((name) => withoutEnding(name, '/')))];
+  const directories = [...new Set(wished.map((name) => withoutEnding(name, '/')))];
   // One that leads elsewhere would leave the cache incomplete, with the script skipped.
-  if (patterns.length === 0 || !patterns.every(isInside))
-    return tellUncached(context, patterns, 'a name points outside it');
-  if (patterns.length > MAX_PATTERNS || patterns.some((pattern) => pattern.length > MAX_PATTERN_LENGTH)) {
-    const few = patterns.slice(0, 3).map((pattern) => pattern.slice(0, 40));
+  if (directories.length === 0 || !directories.every(isInside))
+    return tellUncached(context, directories, 'a name points outside it');
+  if (directories.length > MAX_PATTERNS || directories.some((pattern) => pattern.length > MAX_PATTERN_LENGTH)) {
+    const few = directories.slice(0, 3).map((pattern) => pattern.slice(0, 40));
     return tellUncached(context, few, `it names more than ${MAX_PATTERNS} directories, or one at too great a length`);
   }
   const sources = await trackedFiles(context);
   if (sources === null) return null;
-  const directories = patterns;
   const tracked = await git(['ls-files', '-z', '--', ...directories.map((name) => `:(top,glob)${name}/**`)], {
     cwd: worktree,
     remote: context.plan.remote,
@@ -112,7 +111,7 @@ async function trackedFiles({ paths, plan, signal }: IncarnationContext): Promis
         .sort();
 }
 
-/** Says in the log and to people why nothing is kept. @param directories as the script names them; none: nobody is told */
+/** Tells people and the log why nothing is kept, if the script names anything. @param directories as the script names them */
 export function tellUncached(context: IncarnationContext, directories: string[], why: string): null {
   if (directories.length > 0) {
     log('setup.cache.skipped', { sessionId: context.sessionId, why, directories });

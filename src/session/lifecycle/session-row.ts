@@ -1,4 +1,5 @@
 /** The session's row in the list of sessions, derived from its state; it is written whenever it has changed (pure). */
+import type { PullSummary } from '../../protocol/pull-request.ts';
 import type { SessionRow } from '../../protocol/viewer.ts';
 import { clockTime } from './model/clock-time.ts';
 import type { SessionState } from './model/state.ts';
@@ -27,11 +28,7 @@ export function rowOf(state: SessionState): SessionRow {
 function pullRequestOf({ proposal }: SessionState): SessionRow['pullRequest'] {
   if (!proposal?.pullRequest) return null;
   const { number, url, draft, seen } = proposal.pullRequest;
-  const unseen = {
-    state: draft ? ('draft' as const) : ('open' as const),
-    checks: 'unknown',
-    review: 'unknown',
-  } as const;
+  const unseen: PullSummary = { state: draft ? 'draft' : 'open', checks: 'unknown', review: 'unknown' };
   return { number, url, ...(seen ?? unseen) };
 }
 

@@ -107,8 +107,8 @@ const kindOfEffect = z.looseObject({ kind: z.string() });
 export function upgradeEffect(json: string): Readable<Effect> {
   try {
     const read = kindOfEffect.parse(JSON.parse(json));
-    const stored: unknown = { ...read, kind: RENAMED_EFFECTS.get(read.kind) ?? read.kind };
-    const { kind } = kindOfEffect.parse(stored);
+    const kind = RENAMED_EFFECTS.get(read.kind) ?? read.kind;
+    const stored: unknown = { ...read, kind };
     if (!isEffectKind(kind)) return { ok: false, why: `this version of Cyrus has no effect "${kind}"` };
     storedSchema(kind).parse(stored);
     // As with the state: written by this code, checked for what it cannot do without.

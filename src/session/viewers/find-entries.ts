@@ -25,11 +25,12 @@ interface Source {
  */
 export function findEntries(journal: Source, text: string, before: number): FoundEntries {
   const matches: FoundEntries['matches'] = [];
+  const wanted = smallLetters(text);
   let looked = 0;
   const from = Math.max(1, journal.lastBefore(before) + 1 - MOST_SEARCHED);
   for (const entry of journal.holding(text, { from, before }, MOST_LOOKED_AT)) {
     looked += 1;
-    const match = matchIn(entry, smallLetters(text));
+    const match = matchIn(entry, wanted);
     if (match !== null) matches.push(match);
     if (matches.length === MOST_MATCHES || looked === MOST_LOOKED_AT) return { matches, next: entry.seq };
   }
@@ -55,8 +56,8 @@ function matchIn(entry: JournalEntry, wanted: string): FoundEntries['matches'][n
 }
 
 /**
- * A text in small letters, each where it was: a few letters, such as the Turkish "İ", become longer as small letters, and what
- * follows would be marked beside where it is.
+ * A text in small letters, each at its old position. A few letters, such as the Turkish "İ", become longer in lower case: the mark
+ * for what follows them would be in the wrong place.
  */
 function smallLetters(text: string): string {
   const small = text.toLowerCase();

@@ -14,29 +14,27 @@ import { findRepository } from '../../store/workspaces/repositories.ts';
 const LAST_LOOK = 'pull-request-look';
 /** An answer is good for so long, in ms. */
 export const LOOK_EVERY_MS = 60_000;
-/** GitHub may ask for a longer pause, at most so long. What is kept for longer was kept by a clock that was ahead. */
+/** GitHub may ask for a longer pause, at most so long. An answer that is good for longer was stored while the clock was ahead. */
 const LONGEST_MS = 3_600_000;
 
-/** `failed`: why, as a message. */
-export type Look =
-  | { kind: 'status'; status: PullRequestStatus }
-  | { kind: 'none' }
-  | { kind: 'failed'; message: string };
+/** What came of a look. `none`: there is no such pull request; `failed`: why, as a message. */
+const lookSchema = z.union([
+  z.object({ kind: z.literal('status'), status: pullRequestStatusSchema }),
+  z.object({ kind: z.literal('none') }),
+  z.object({ kind: z.literal('failed'), message: z.string() }),
+]);
+export type Look = z.infer<typeof lookSchema>;
 
 const keptSchema = z.object({
   number: z.number(),
   /** Until then it is not asked again, in ms since the epoch. */
   until: z.number(),
-  look: z.union([
-    z.object({ kind: z.literal('status'), status: pullRequestStatusSchema }),
-    z.object({ kind: z.literal('none') }),
-    z.object({ kind: z.literal('failed'), message: z.string() }),
-  ]),
+  look: lookSchema,
 });
 
 export interface LookOptions {
   kv: Pick<SyncKvStorage, 'get' | 'put'>;
-  /** GitHub's API for the session's repository; null: there is none. @throws GitHubError */
+  /** GitHub's API for the session's repository; null: there is none. @throws GitHubError, DecryptionError, DatabaseError */
   api: () => Promise<GitHubApi | null>;
   /** The clock, in ms since the epoch. */
   now: () => number;
@@ -53,7 +51,7 @@ export class PullRequestLook {
     this.#options = options;
   }
 
-  /** What GitHub says of it, a minute old at most; those who ask at once share one question. Rejects for what is no fault of GitHub's. */
+  /** What GitHub says of it, a minute old at most; those who ask at the same time share one question. Rejects with what is neither GitHub's refusal nor a credential that cannot be decrypted. */
   async look(number: number): Promise<Look> {
     const kept = this.#kept(number);
     if (kept !== null) return kept;
@@ -68,7 +66,7 @@ export class PullRequestLook {
     }
   }
 
-  /** The session is deleted: what GitHub is still being asked is not kept, and nobody is told of it but who asked. */
+  /** The session is deleted: an answer that is still on its way goes only to those who asked, and is not kept. */
   end(): void {
     this.#isOver = true;
   }
@@ -92,9 +90,11 @@ export class PullRequestLook {
       look = status ? { kind: 'status', status } : { kind: 'none' };
     } catch (error) {
       if (!(error instanceof GitHubError) && !(error instanceof DecryptionError)) throw error;
-      const hint =
-        error instanceof GitHubError ? error.hint : 'Ask an admin to store the credential of the repository again.';
-      retryAt = error instanceof GitHubError ? (error.retryAt ?? 0) : 0;
+      let hint: string | null = 'Ask an admin to store the credential of the repository again.';
+      if (error instanceof GitHubError) {
+        hint = error.hint;
+        retryAt = error.retryAt ?? 0;
+      }
       look = { kind: 'failed', message: `${error.message}.${hint === null ? '' : ` ${hint}`}` };
     }
     if (this.#isOver) return look;

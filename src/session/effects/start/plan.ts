@@ -20,8 +20,7 @@ import { baseOf } from '../../lifecycle/start/base-branch.ts';
 import { type Route, route } from '../../lifecycle/start/match-repository.ts';
 import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
 import { repositoryWish } from '../../lifecycle/start/wishes.ts';
-import type { Surroundings } from '../effect-context.ts';
-import { SetupError } from '../effect-context.ts';
+import { SetupError, type Surroundings } from '../effect-context.ts';
 import { unfitBase } from './base-wish.ts';
 import { choiceWords, wishedIn, wishedModel } from './start-wishes.ts';
 

@@ -16,8 +16,9 @@ export interface Removed {
 
 /**
  * When each part that is still there is to be removed, in ms since the epoch.
+ * @param removed what was removed before; null: nothing
  * @param hasUnpushed there is work that is in the checkpoint alone
- * @returns nothing while something runs, waits or will begin by itself; null in `removed`: nothing was removed yet
+ * @returns no part while something runs, waits or will begin by itself
  */
 export function removalTimes(
   state: SessionState,
@@ -25,6 +26,7 @@ export function removalTimes(
   removed: Removed | null,
   hasUnpushed: boolean,
 ): { part: KeptPart; at: number }[] {
+  if (!isAtRest(state)) return [];
   const { phase } = state;
   const times: Record<KeptPart, number | null> = {
     checkpoint: hasUnpushed || !isDone(state) ? null : retention.checkpoints,
@@ -33,7 +35,6 @@ export function removalTimes(
     logs: retention.logs,
     session: retention.sessions,
   };
-  if (!isAtRest(state)) return [];
   const gone = removed?.since === phase.since ? removed.parts : [];
   return KEPT_PARTS.flatMap((part) => {
     const kept = times[part];
@@ -61,7 +62,7 @@ export function isAtRest({ phase, queue }: SessionState): boolean {
   return phase.name === 'waiting' && queue.length === 0;
 }
 
-/** An answer that is still owed needs what the turn began with. */
+/** Whether no answer is owed any more: one that is needs what the turn began with. */
 function isDone({ phase, background, saveDue }: SessionState): boolean {
   return phase.name === 'waiting' && !background && saveDue == null;
 }

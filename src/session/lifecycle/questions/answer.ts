@@ -4,7 +4,7 @@ import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import { AUTOMATION } from '../model/admission.ts';
 import { byPhase } from '../model/by-phase.ts';
 import type { EffectOf } from '../model/effects.ts';
-import { type Asking, hasTurn, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
+import { type Asking, hasTurn, type PhaseOf, type Turn, type TurnPrompt, threadsOf } from '../model/phases.ts';
 import type { PermissionQuestion } from '../model/questions.ts';
 import { spokenWords } from '../model/spoken.ts';
 import type { Step } from '../model/transition.ts';
@@ -80,12 +80,16 @@ function denyAgain(step: Step, about: PermissionQuestion): boolean {
 /** What was denied in the turn that asks. In the phases that are left out what asks is for the next turn. */
 const deniedBefore = byPhase<[], NonNullable<Turn['denied']>>(
   {
-    starting: (_step, { turn }) => turn.denied ?? [],
-    working: (_step, { turn }) => turn.denied ?? [],
-    asking: (_step, { turn }) => turn.denied ?? [],
+    starting: deniedIn,
+    working: deniedIn,
+    asking: deniedIn,
   },
   () => [],
 );
+
+function deniedIn(_step: Step, { turn }: PhaseOf<'starting' | 'working' | 'asking'>): NonNullable<Turn['denied']> {
+  return turn.denied ?? [];
+}
 
 /** The turn, in which this call is not asked for again. */
 function withDenial(turn: Turn, { call }: PermissionQuestion, decision: Decision): Turn {

@@ -12,8 +12,7 @@ export function handOver(step: Step, request: Request, turn: number, preface?: s
   const { promptId: before } = request;
   const next = request.returned ? underId(request, step.context.newId()) : request;
   if (next.promptId !== before) step.copyPrompt(next.promptId, before);
-  const { promptId } = next;
-  const { recap } = next;
+  const { promptId, recap } = next;
   const more = { ...(preface !== undefined && { preface }), ...(recap && { recap }) };
   step.effect({ kind: 'prompt-sandbox', promptId, turn, ...more });
   return handedOver(next, turn);

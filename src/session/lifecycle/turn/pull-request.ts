@@ -1,5 +1,6 @@
 /** The pull request that the end of a turn waits for, so that the closing answer can name it. */
 import type { JournalBody } from '../../../protocol/journal.ts';
+import type { PullSummary } from '../../../protocol/pull-request.ts';
 import { cutWhole } from '../../../protocol/text/sendable-text.ts';
 import type { Failed } from '../effects/definition.ts';
 import { byPhase, onlyIn } from '../model/by-phase.ts';
@@ -25,10 +26,7 @@ const NO_PROPOSAL: Proposal = { head: null, pullRequest: null, linked: [] };
  * requests; left out: it has none.
  * @returns whether that decides how the turn goes on; otherwise it is over
  */
-export const propose = byPhase<[saved: Saved, template?: string], boolean>(
-  { saving: (step, phase, saved, template) => proposeSaved(step, phase, saved, template) },
-  () => false,
-);
+export const propose = byPhase<[saved: Saved, template?: string], boolean>({ saving: proposeSaved }, () => false);
 
 function proposeSaved(step: Step, phase: SavingPhase, saved: Saved, template?: string): boolean {
   const { proposal = NO_PROPOSAL } = step.state;
@@ -85,13 +83,13 @@ export function notProposed(step: Step, { effect, error, hint }: Failed<'open-pu
 export function notePullRequest(step: Step, { number, state }: { number: number; state: string }): void {
   const { proposal } = step.state;
   if (!proposal?.pullRequest || proposal.pullRequest.number !== number || state === 'open') return;
-  const before = proposal.pullRequest.seen ?? { checks: 'unknown' as const, review: 'unknown' as const };
-  const seen = { ...before, state: state === 'merged' ? ('merged' as const) : ('closed' as const) };
+  const { checks = 'unknown', review = 'unknown' } = proposal.pullRequest.seen ?? {};
+  const seen: PullSummary = { state: state === 'merged' ? 'merged' : 'closed', checks, review };
   step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true, seen } } });
   step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude will be told.` });
 }
 
-/** What GitHub said of it to somebody who looks: kept for the pages and the list; of another one it says nothing. */
+/** GitHub told somebody who looks what became of it: that is kept for the pages and the list, unless it is about another one. */
 export function pullRequestSeen(step: Step, { number, seen }: EventOf<'pull-request-seen'>): void {
   const { proposal } = step.state;
   if (proposal?.pullRequest?.number !== number) return;
