@@ -18,10 +18,14 @@ const REVIEW_WORDS: Record<PullSummary['review'], string> = {
   unknown: '',
 };
 
-/** "open, checks passed, approved"; what is not known, or not there, is left out. Of a closed one its end counts alone. */
+/** Whether it was merged or closed: checks and reviews no longer matter then. */
+export function isOver(state: PullSummary['state']): boolean {
+  return state === 'merged' || state === 'closed';
+}
+
+/** "open, checks passed, approved"; what is not known, or not there, is left out. One that is over has its state alone. */
 export function summaryWords({ state, checks, review }: PullSummary): string {
-  const isOver = state === 'merged' || state === 'closed';
-  const rest = isOver ? [] : [CHECK_WORDS[checks], REVIEW_WORDS[review]];
+  const rest = isOver(state) ? [] : [CHECK_WORDS[checks], REVIEW_WORDS[review]];
   return [STATE_WORDS[state].toLowerCase(), ...rest].filter((words) => words !== '').join(', ');
 }
 

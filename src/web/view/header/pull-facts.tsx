@@ -1,7 +1,7 @@
 import type { PullRequestStatus } from '../../../protocol/pull-request.ts';
 import type { SessionView } from '../../../protocol/viewer.ts';
 import { webAddress } from '../../text/markdown-guard.ts';
-import { checkCounts, reviewLines } from '../../text/pull-words.ts';
+import { checkCounts, isOver, reviewLines } from '../../text/pull-words.ts';
 import { Fold } from '../fold.tsx';
 import { OutLink } from '../markdown.tsx';
 import { Time } from '../time.tsx';
@@ -18,7 +18,7 @@ export function PullFacts({ session }: { session: SessionView }) {
     <section aria-labelledby="pull-request" className="pull">
       <h2 id="pull-request">Pull request {seen && <PullBadge seen={seen} />}</h2>
       <OutLink href={pullRequest.url} className="button pull-link">
-        {seen?.state === 'open' || seen?.state === 'draft' ? 'Review' : 'Open'} #{pullRequest.number} on GitHub
+        {seen && !isOver(seen.state) ? 'Review' : 'Open'} #{pullRequest.number} on GitHub
       </OutLink>
       {status !== null && <Details status={status} />}
       {problem !== null && (

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react';
 import type { PullRequestStatus } from '../../../protocol/pull-request.ts';
 import { fetchPullRequest } from '../../api.ts';
 
-/** While somebody looks it is asked for again this often, in ms. The server asks GitHub no more often. */
+/** How often it is asked for again while somebody looks, in ms. The server asks GitHub no more often. */
 const REFRESH_MS = 60_000;
 
 export interface PullRequest {
@@ -12,7 +12,7 @@ export interface PullRequest {
   problem: string | null;
 }
 
-/** What GitHub says of the session's pull request while the page is visible. @param number another one is asked for at once; undefined: there is none */
+/** What GitHub says of the session's pull request while the page is visible. @param number of the pull request; undefined: there is none */
 export function usePullRequest(id: string, number: number | undefined): PullRequest {
   const [known, setKnown] = useState<PullRequest>({ status: null, problem: null });
   useEffect(() => {
@@ -24,7 +24,7 @@ export function usePullRequest(id: string, number: number | undefined): PullRequ
       isReading = true;
       const answer = await fetchPullRequest(id, gone.signal).catch(() => null);
       isReading = false;
-      // Rejected: nobody wants it any more.
+      // A request that was aborted rejects.
       if (answer === null || gone.signal.aborted) return;
       setKnown((before) =>
         answer.ok ? { status: answer.value, problem: null } : { status: before.status, problem: answer.message },
