@@ -107,7 +107,9 @@ function LiveSession() {
             <ReinstallBanner workspaces={reinstall.filter((name) => name === session.workspaceName)} />
             {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} mayAnswer={mayWork} />}
             {session.readOnly === undefined && mayWork && <Composer onSent={toEnd} />}
-            {!mayWork && <p className="soft looks-on">You look on in this workspace; others write to Claude.</p>}
+            {!mayWork && (
+              <p className="soft">You may look on in this workspace, and neither write to Claude nor stop it.</p>
+            )}
           </footer>
         </div>
         <Boundary fallback={() => <p className="facts soft">What is known of the session could not be drawn.</p>}>
