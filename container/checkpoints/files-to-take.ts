@@ -17,7 +17,7 @@ const IN_ONE_PACK: [string, string][] = [
   ['core.bigFileThreshold', '1'],
   ['pack.compression', '1'],
 ];
-/** A name that git takes from nobody: it could be taken for a repository's own. */
+/** Paths that git refuses to add: they could pass for the files of a repository of its own. */
 const OF_GIT = /(^|\/)\.git(\/|$)/i;
 
 export class FilesToTake {

@@ -1,5 +1,4 @@
 /** Looks once a second, while a CLI runs, whether it idles or hangs. */
-
 import { after, steadyNow } from '../clock.ts';
 import type { SandboxConfig } from '../config.ts';
 

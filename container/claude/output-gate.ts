@@ -1,18 +1,18 @@
 /**
- * What the CLI says passes here before it is told, in its order. Two things hold it back: a resumed CLI that has not begun, for
- * it may turn out that there is nothing to resume; and a result whose work is not yet kept outside of the sandbox. Were the sandbox
- * lost after such a result was told, what its last tools did would be missing, and nobody would do it again.
+ * The lines of the CLI pass here, in their order, before they are reported. Two things hold them back. A resumed CLI that has not
+ * begun: it may turn out that there is nothing to resume. And a result whose work is not yet kept outside of the sandbox: if the
+ * sandbox were lost after such a result was reported, what its last tools did would be missing, and nobody would do it again.
  */
 export class OutputGate {
   readonly #emit: (line: string) => void;
   readonly #unkept: () => Promise<void> | null;
   /** Lines of a resumed CLI that has not begun. */
   #held: string[] | null = null;
-  /** What follows a result that is not told yet, itself included. */
+  /** A result that is not reported yet, and all that came after it. */
   #withheld: (() => void)[] | null = null;
 
   /**
-   * @param emit tells a line
+   * @param emit reports a line
    * @param unkept resolves when what Claude has done is kept outside of the sandbox; null: it is. Never rejects.
    */
   constructor(emit: (line: string) => void, unkept: () => Promise<void> | null) {
@@ -35,21 +35,22 @@ export class OutputGate {
     this.#held?.push(line);
   }
 
-  /** The resumed CLI has begun: what was held is told. */
+  /** The resumed CLI has begun: reports the lines that were held. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = null;
     for (const line of held) this.#emit(line);
   }
 
-  /** There is nothing to resume: what was held is told to nobody. */
+  /** There is nothing to resume: discards the lines that were held. */
   drop(): void {
     this.#held = null;
   }
 
   /**
-   * Tells something, after what is withheld.
-   * @param endsTurn it waits until the work that it speaks of is kept, and all that comes later waits with it
+   * Reports something, after what is withheld.
+   * @param tell reports it
+   * @param endsTurn it ends the turn: it waits until the turn's work is kept, and all that comes later waits with it
    */
   pass(tell: () => void, endsTurn: boolean): void {
     if (this.#withheld) {
@@ -68,7 +69,7 @@ export class OutputGate {
     });
   }
 
-  /** Tells everything, because the CLI is gone. */
+  /** The CLI is gone: reports everything that was held back. */
   open(): void {
     this.release();
     this.#releaseWithheld();

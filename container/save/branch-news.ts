@@ -1,4 +1,4 @@
-/** What the session remembers of its branch on the host, and what Claude and people are told of the base and the pull request. */
+/** What the session remembers of its branch on the host, and the texts that tell Claude and people about the base branch and the pull request. */
 import { git } from '../git/git.ts';
 import { commitAt, commitsBeyond, contains, distanceToBase, type HostTips, named } from '../git/host-branch.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';

@@ -14,7 +14,7 @@ const PATCH_TIMEOUT_MS = 60_000;
 /**
  * Makes the patch from one commit to another and stores it at `{gateway}/patch/{head}`.
  * @param path file that it is made in, and which is deleted at the end
- * @param pauses before further attempts, in ms; none: it is tried once
+ * @param pauses before further attempts, in ms; if there are none it is tried once
  * @returns its size; null, with the reason as text for users, if it is not stored
  */
 export async function storePatch(

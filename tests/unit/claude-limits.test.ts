@@ -224,7 +224,7 @@ describe('a budget', () => {
   });
 });
 
-describe('the line before the places of a workspace', () => {
+describe('the queue of a workspace', () => {
   const entry = (session: string, owner: string, since: number, turn = 1) => ({ session, owner, since, turn });
 
   it('goes by turns between people, and of one person by time', () => {

@@ -1,5 +1,4 @@
 /** Writes what others read of the session: its row in the list, and the logs of its turns. A repeat writes the same again. */
-
 import { putTurnLog } from '../../store/logs.ts';
 import { indexSession as writeRow } from '../../store/session-index.ts';
 import { rowOf, teamColumnOf, whoseOf } from '../lifecycle/session-row.ts';

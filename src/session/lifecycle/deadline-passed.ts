@@ -68,7 +68,7 @@ const passed = byPhase<[due: Deadline], boolean>({
   working: (step, { turn }, due) => atWorkPassed(step, turn, due, 'Still working'),
 });
 
-/** @param what a thread in which nothing was said for long is told */
+/** @param what how the reminder begins that a thread gets when nothing was said in it for long */
 function atWorkPassed(step: Step, { startedAt }: Turn, due: Deadline, what: string): boolean {
   const minutes = Math.round((step.now - startedAt) / 60_000);
   if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${what}, for ${minutes} minutes now.`);

@@ -276,7 +276,7 @@ const firstWords = byPhase<[], string>(
   () => 'On it. Claude gets this now.',
 );
 
-/** What a thread is told that is known. */
+/** What a thread that is known is told. */
 const acknowledgeAgain = byPhase<[thread: string]>(
   {
     waiting: (step, _phase, thread) => step.announce(thread, 'Picking this up again.'),

@@ -3,13 +3,14 @@ import type { ArchiveRow, StoredItem } from '../../protocol/archive.ts';
 
 /** Rows of one part: some 300 KB as a rule. */
 const ROWS = 200;
-/** The state says that there is a session, so it comes last: what breaks off before is none. */
+/** The state says that there is a session, so it comes last: a copy that breaks off before is no session. */
 const LAST = 'state';
 /** Set while a copy is being stored. */
 const RESTORING = 'restoring';
 
 /**
- * @param from where the part begins; 0: the first, which has how tables are made and the values under keys
+ * Copies a part. The first also has the statements that make the tables, and the values under keys.
+ * @param from number of the row with which the part begins, counted over all tables
  * @returns the items, and where the next part begins; null: it was the last
  */
 export function copyPart(

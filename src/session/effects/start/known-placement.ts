@@ -7,8 +7,8 @@ import type { SessionState } from '../../lifecycle/model/state.ts';
 /**
  * @param placements of every repository that may be meant
  * @param rules that decide who may ask: those of the workspace and of the repositories
- * @returns null if it is open, where no container is started, or where somebody may have to be refused: who may not ask
- * starts nothing
+ * @returns null if it is not certain yet, if no container is started there, or if somebody may have to be refused: who may not
+ * ask starts nothing
  */
 export function certainPlacement(
   state: Pick<SessionState, 'phase'>,

@@ -13,7 +13,7 @@ import { certainPlacement } from './known-placement.ts';
 
 /**
  * Begins to start the container of a session whose repository is not known yet. Fails silently: the start itself says why.
- * @returns the session's queue position, as `takeSlot` says, which is taken along with it; null where it is too early for both
+ * @returns the session's queue position, as `takeSlot` says, which is asked for along with it; null if it is too early for both
  */
 export function warmUp(
   generation: number,

@@ -1,6 +1,6 @@
 /**
- * What an event does depends on the phase in which it arrives. Here that is a table from the phases to what is done in each,
- * which is handed its phase as the narrow type that it is; nothing that is done has to ask which phase this is.
+ * What an event does depends on the phase in which it arrives. A table has a function for each phase, which receives that phase
+ * with its own type: it need not ask which phase this is.
  */
 import type { PhaseName, PhaseOf } from './phases.ts';
 import type { Step } from './transition.ts';

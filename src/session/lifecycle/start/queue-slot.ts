@@ -46,7 +46,7 @@ function at(position: number): Pick<PhaseOf<'queued'>, 'position' | 'place'> {
   return { position, place: position };
 }
 
-/** The queue has moved. `position`: the position; 0: the session has a slot. */
+/** The queue has moved. `position`: the session's; 0: it has a slot. */
 export const queueMoved = onlyIn<[position: number]>({
   queued: (step, phase, position) => {
     if (position < 1) startInSlot(step, phase);

@@ -8,8 +8,8 @@ import { stopped } from './save.ts';
 import { endBackground, halt, type Stop } from './stops.ts';
 
 /**
- * The gateway has met a secret on its way out: whatever runs in the sandbox is not to be trusted any more. What runs is stopped,
- * what waits is not begun, the turn fails, no pull request is opened, and the thread is told, whatever the session was doing.
+ * Whatever the session is doing: what runs is stopped, what waits is not begun, the turn fails, no pull request is opened, and the
+ * thread is told.
  */
 export function alarmRaised(step: Step, event: EventOf<'alarm-raised'>): void {
   const words = `Stopped, because ${alarmWords(event, step.state.branch)}`;

@@ -1,7 +1,6 @@
 /**
  * A turn goes on after a result of Claude's while its helpers work. What was answered and spent until then is kept with the turn. Pure.
  */
-
 import type { ResultBody } from '../model/phases.ts';
 import { addUsage } from '../model/state.ts';
 

@@ -226,7 +226,7 @@ const callOff = onlyIn<[stop: Stop]>({
   queued: (step, _phase, stop) => endIdle(step, stop, ' while it waited in the queue.'),
 });
 
-/** Nothing ran for it. @param when what follows "Stopped", and by whom; work that was withdrawn or ended by an alarm has its own reason */
+/** Ends a turn for which nothing ran. @param when follows the words of a person's stop; other stops have their reason in their words */
 function endIdle(step: Step, { how, words }: Stop, when: string): void {
   endTurn(step, stopped(null, how === 'stopped' ? `${words}${when}` : `${words}.`, how), null);
 }

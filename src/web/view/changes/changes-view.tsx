@@ -160,7 +160,7 @@ const KINDS = { added: 'new', deleted: 'deleted', changed: '' } as const;
 
 function FileChange({ file, isSplit, viewed }: { file: ChangedFile; isSplit: boolean; viewed: Viewed }) {
   const isViewed = viewed.has(file);
-  // What somebody folded is open again once the file is changed again, as its mark is gone then.
+  // A file that somebody folded opens again when it changes, because the mark as viewed is gone then too.
   const [choice, setChoice] = useState<{ state: string; isOpen: boolean } | null>(null);
   const isOpen = choice?.state === file.state ? choice.isOpen : !isViewed;
   const setOpen = (open: boolean) => setChoice({ state: file.state, isOpen: open });

@@ -25,7 +25,7 @@ export function useChanges(session: string, head: string | undefined): Changes {
   return changes;
 }
 
-/** The changes as they are now; null: nobody wants them any more. Never rejects. */
+/** The changes as they are now; null if `signal` was aborted meanwhile. Never rejects. */
 export async function readChanges(
   session: string,
   signal: AbortSignal,

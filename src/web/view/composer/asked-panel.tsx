@@ -17,7 +17,7 @@ function DiffLines({ text }: { text: string }) {
 
 /**
  * The open question, above the field for the answer: what would be run, and the options to choose from.
- * @param mayAnswer who may only look on is shown what is asked, and nothing to press
+ * @param mayAnswer otherwise it shows what is asked, without the choices
  */
 export function AskedPanel({ asked, mayAnswer = true }: { asked: Asked; mayAnswer?: boolean }) {
   const store = useStore();
