@@ -47,10 +47,14 @@ export interface SandboxConfig {
   hasApiKey: boolean;
 }
 
+/** Two weeks: a timer of Node's holds 24 days, and one that is set for longer fires at once. */
+const MOST_MINUTES = 14 * 24 * 60;
+
 const minutes = (standard: number) =>
   z.coerce
     .number('must be a number of minutes')
     .positive('must be more than 0 minutes')
+    .max(MOST_MINUTES, `must be at most ${MOST_MINUTES} minutes (14 days)`)
     .default(standard)
     .transform((value) => value * 60_000);
 

@@ -17,6 +17,11 @@ const SETTINGS = { includeCoAuthoredBy: false, attribution: { commit: '', pr: ''
 /** The gateway notices a silent API first, and says so; the CLI notices a silent gateway. 10 s is the least it takes for a stream. */
 const GATEWAY_LEAD_MS = 10_000;
 
+/** The CLI says nothing for so long at most while it waits for Claude's API, in ms. */
+export function apiSilenceMs({ claude }: StartSession): number {
+  return Math.max(claude.answerSeconds, claude.stallSeconds) * 1000 + 2 * GATEWAY_LEAD_MS;
+}
+
 /** @param resume continue the conversation, instead of beginning it under this id */
 export function claudeArguments(start: StartSession, paths: SessionPaths, resume: boolean): string[] {
   return [

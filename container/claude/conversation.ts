@@ -12,6 +12,7 @@ import { killSessionProcesses } from '../process/process-group.ts';
 import type { IncarnationContext } from '../session/context.ts';
 import type { BackgroundTask } from './background.ts';
 import {
+  apiSilenceMs,
   claudeArguments,
   claudeEnvironment,
   forgetConversation,
@@ -483,6 +484,7 @@ export class Conversation {
       toolRunning: this.#tracker.toolRunning,
       lastOutputAt: cli.lastOutputAt,
       idleSince: this.#idleSince,
+      apiSilenceMs: apiSilenceMs(this.#context.start),
     };
   }
 

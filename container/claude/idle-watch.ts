@@ -8,6 +8,8 @@ export interface Activity {
   toolRunning: boolean;
   lastOutputAt: number;
   idleSince: number;
+  /** So long Claude's API may be silent before a request is given up: until then the CLI has nothing to say either. In ms. */
+  apiSilenceMs: number;
 }
 
 export class IdleWatch {
@@ -52,7 +54,8 @@ export class IdleWatch {
     const { idleMs, silenceMs, toolSilenceMs } = this.#limits;
     const now = steadyNow();
     if (activity.busy) {
-      return now - activity.lastOutputAt > (activity.toolRunning ? toolSilenceMs : silenceMs) ? 'silent' : null;
+      const limitMs = activity.toolRunning ? toolSilenceMs : Math.max(silenceMs, activity.apiSilenceMs);
+      return now - activity.lastOutputAt > limitMs ? 'silent' : null;
     }
     // What runs in the background does not keep the machine awake: it is ended too, and named.
     return now - activity.idleSince > idleMs ? 'idle' : null;

@@ -1,19 +1,20 @@
 /**
- * What is removed by the cron trigger: rows of D1 once a day, and, after the settings of retention have changed, one walk through all
+ * What is removed by the cron trigger: rows of D1 once a day, an hour after they were found due (kernel/second-look.ts), and, after the settings of retention have changed, one walk through all
  * sessions, each of which removes by itself what is its own (session/session-keeper.ts). The walk also wakes sessions that earlier
  * versions left without an alarm for that. While nothing is to be removed nothing is written.
  */
 import type { Config } from '../config/config.ts';
+import { lookAgain } from '../kernel/second-look.ts';
 import { inBatches } from '../lib/concurrency.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import { type Database, openDatabase } from '../store/database.ts';
-import { cleanDatabase, deleteSessionRow, sessionsAfter } from '../store/keeping/old-rows.ts';
+import { cleanDatabase, deleteSessionRow, hasDueRows, sessionsAfter } from '../store/keeping/old-rows.ts';
 import { knownConfig, lastConfig } from '../store/settings.ts';
 import { listWorkspaces } from '../store/workspaces/workspaces.ts';
 import { operationsOf } from './operations.ts';
 
-/** Rows are removed in this hour of the day (UTC), at each run of the trigger in it while there are more. */
+/** In this hour of the day (UTC) it is looked whether rows are to be removed; in the next one they are, at each run of the trigger while there are more. */
 const HOUR_OF_DAY = 3;
 const HOUR_MS = 3_600_000;
 /** A run takes no longer for that. */
@@ -28,15 +29,28 @@ export async function clean(env: Env, at: number): Promise<void> {
     const config = await knownConfig(env, null);
     if (config === null) return;
     const database = openDatabase(env.DB, config.encryptionKey);
-    if (Math.floor(at / HOUR_MS) % 24 === HOUR_OF_DAY) {
-      const now = Date.now();
-      const { removed } = await cleanDatabase(database, config.retention, now, now + MOST_MS);
-      if (Object.keys(removed).length > 0) log('operations.rows.removed', removed);
-    }
+    const hour = Math.floor(at / HOUR_MS) % 24;
+    if (hour === HOUR_OF_DAY) await lookForRows(env, config, database);
+    if (hour === HOUR_OF_DAY + 1) await removeRows(env, config, database);
     await walk(env, config, database);
   } catch (error) {
     log('operations.cleaning.failed', { error: asError(error) });
   }
+}
+
+async function lookForRows(env: Env, { retention }: Config, database: Database): Promise<void> {
+  const now = Date.now();
+  const operations = operationsOf(env);
+  if (lookAgain(await operations.rowsDueAt(), now) !== 'first') return;
+  if (await hasDueRows(database, retention, now)) await operations.noteRowsDue(now);
+}
+
+async function removeRows(env: Env, { retention }: Config, database: Database): Promise<void> {
+  const now = Date.now();
+  const dueAt = await operationsOf(env).rowsDueAt();
+  if (dueAt === null || lookAgain(dueAt, now) !== 'agreed') return;
+  const { removed } = await cleanDatabase(database, retention, dueAt, now + MOST_MS);
+  if (Object.keys(removed).length > 0) log('operations.rows.removed', removed);
 }
 
 /** Goes on with the walk, if the settings are others than those of the last one. */

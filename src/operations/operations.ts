@@ -19,6 +19,8 @@ const SETTINGS = 'settings';
 /** The walk through all sessions after the settings of retention have changed. */
 const CLEANING = 'cleaning-walk';
 const cleaningWalkSchema = z.object({ settings: z.string(), after: z.string().nullable() });
+/** When rows of the database were first found that are to be removed. */
+const ROWS_DUE = 'rows-due';
 type CleaningWalk = z.infer<typeof cleaningWalkSchema>;
 /** When the deployment was last looked at. */
 const WATCHED = 'watched';
@@ -162,6 +164,15 @@ export class Operations extends DurableObject<Env> {
 
   noteCleaningWalk(walk: CleaningWalk): void {
     this.ctx.storage.kv.put(CLEANING, walk);
+  }
+
+  /** When rows of the database were first found that are to be removed, in ms since the epoch; null: none were. */
+  rowsDueAt(): number | null {
+    return z.number().safeParse(this.ctx.storage.kv.get(ROWS_DUE)).data ?? null;
+  }
+
+  noteRowsDue(at: number): void {
+    this.ctx.storage.kv.put(ROWS_DUE, at);
   }
 
   /** Forgets what is known of workspaces or sessions that are deleted. @param ids theirs */

@@ -1,8 +1,11 @@
 /**
  * Removes what of a session has been kept long enough (lifecycle/model/retention.ts), and in the end the session itself: its objects in the
- * bucket, its row, the objects of its containers, and all that its own object stores. A step that fails is done again an hour later.
+ * bucket, its row, the objects of its containers, and all that its own object stores. It removes at its second look, an hour after the first
+ * (kernel/second-look.ts). A step that fails is done again an hour later.
  */
+import * as z from 'zod';
 import type { Config } from '../config/config.ts';
+import { lookAgain, secondLookAt } from '../kernel/second-look.ts';
 import { asError } from '../lib/error.ts';
 import { CLOSE_NO_SUCH_SESSION } from '../protocol/viewer.ts';
 import { forgetContainers } from '../sandbox/container.ts';
@@ -19,7 +22,10 @@ import type { TransitionWriter } from './storage/transition-writer.ts';
 
 /** Key of what was removed since the session came to rest. */
 const REMOVED = 'removed-parts';
+/** Key of when something was first found due. */
+const FIRST_LOOK = 'first-look';
 const AGAIN_MS = 3_600_000;
+const firstLookSchema = z.object({ since: z.number(), at: z.number() });
 
 export interface SessionKeeperOptions {
   ctx: DurableObjectState;
@@ -47,6 +53,10 @@ export class SessionKeeper {
 
   /** When something is to be removed next, in ms since the epoch; null: nothing is, while the state is this. */
   nextAt(state: SessionState): number | null {
+    if (!isAtRest(state)) return null;
+    // What the first look found due may be so by settings that were read for it alone.
+    const secondAt = secondLookAt(this.#firstLook(state), Date.now());
+    if (secondAt !== null) return Math.max(this.#notBefore, secondAt);
     const times = this.#times(state, this.#options.config());
     return times.length === 0 ? null : Math.max(this.#notBefore, Math.min(...times.map(({ at }) => at)));
   }
@@ -145,7 +155,11 @@ export class SessionKeeper {
         .filter(({ at }) => at <= Date.now())
         // All of it goes at once, if it does.
         .toSorted((a, b) => Number(b.part === 'session') - Number(a.part === 'session'));
-      if (!due) return 'kept';
+      if (!due) {
+        if (this.#firstLook(state) !== null) ctx.storage.kv.delete(FIRST_LOOK);
+        return 'kept';
+      }
+      if (!this.#isSecondLook(state)) return 'kept';
       if (due.part === 'session') {
         if (!engine().isIdle) throw new Error('something is still on its way');
         // A comment in the middle of it has the session go on: what is left of it is kept.
@@ -156,6 +170,23 @@ export class SessionKeeper {
       log.write('session.part.removed', { part: due.part });
       if (engine().state?.phase.since === state.phase.since) this.#note(state.phase.since, due.part);
     }
+  }
+
+  /** Whether something was found due before, long enough ago; notes that it is now if it was not. */
+  #isSecondLook(state: SessionState): boolean {
+    const now = Date.now();
+    const look = lookAgain(this.#firstLook(state), now);
+    if (look === 'first') {
+      this.#options.ctx.storage.kv.put(FIRST_LOOK, { since: state.phase.since, at: now });
+      this.#options.log.write('session.removal.due');
+    }
+    return look === 'agreed';
+  }
+
+  /** When something was first found due since the session came to rest, in ms since the epoch; null: it was not. */
+  #firstLook({ phase }: SessionState): number | null {
+    const { data } = firstLookSchema.safeParse(this.#options.ctx.storage.kv.get(FIRST_LOOK));
+    return data?.since === phase.since ? data.at : null;
   }
 
   async #remove(part: Exclude<KeptPart, 'session'>, id: string, env: Env): Promise<void> {

@@ -1,5 +1,5 @@
 /** Use of Claude in D1: sums by day, session, model and token, and what is known of each token's limits. Never a token itself. */
-import { and, asc, eq, gte, lt, sql } from 'drizzle-orm';
+import { and, asc, eq, gte, sql } from 'drizzle-orm';
 import { type Windows, windowsSchema } from '../claude-quota/windows.ts';
 import { type Database, DatabaseError, run } from './database.ts';
 import { claudeUsage, claudeWindows, usageBatches } from './schema.ts';
@@ -47,9 +47,6 @@ export interface UsageBatch {
   sums: readonly UsageSum[];
 }
 
-/** Nobody sends a batch again that is older than this, in ms. */
-const KEEP_BATCHES_MS = 90 * 24 * 3_600_000;
-
 /**
  * Adds to the sums, all or nothing; a batch that was taken before changes nothing.
  * @param now ms
@@ -71,9 +68,8 @@ export async function addUsage(db: Database, { id, sums }: UsageBatch, now: numb
   if (statements.length === 0) return;
   // D1 carries a batch out in one transaction: an id that is there already takes the sums back with it.
   const note = db.orm.insert(usageBatches).values({ id, at: now });
-  const prune = db.orm.delete(usageBatches).where(lt(usageBatches.at, now - KEEP_BATCHES_MS));
   try {
-    await run(() => db.orm.batch([note, ...statements, prune]));
+    await run(() => db.orm.batch([note, ...statements]));
   } catch (error) {
     if (!isTaken(error)) throw error;
   }

@@ -125,6 +125,10 @@ describe('the settings', () => {
       'CYRUS_SANDBOX_SECRET: must have at least 16 characters',
       'CYRUS_IDLE_MINUTES: must be more than 0 minutes',
     ]);
+    // A timer that is set for longer than 24 days fires at once.
+    expect(problems({ CYRUS_HELPER_MINUTES: '50000' })).toEqual([
+      'CYRUS_HELPER_MINUTES: must be at most 20160 minutes (14 days)',
+    ]);
     expect(problems({ CLAUDE_BIN: '/nowhere/claude' })[0]).toContain('CLAUDE_BIN: /nowhere/claude does not exist');
   });
 

@@ -61,6 +61,15 @@ describe('a wall clock that is set forward', () => {
     expect(setForward(state, (purge?.at ?? 0) + HOUR_MS, false)).toBe(0);
   });
 
+  it('leaves the beginning of a rest before it when it is put right, so that nothing seems to have been kept for longer', () => {
+    const play = working();
+    const ended = play.state.updatedAt;
+    const ahead = ended + 500 * 24 * HOUR_MS;
+    const state = { ...play.state, phase: { name: 'waiting' as const, since: ended }, overAt: ended, updatedAt: ahead };
+    const by = setBack(ahead, ended + HOUR_MS);
+    expect(afterClockMove(state, by)).toMatchObject({ phase: { since: ended }, overAt: ended });
+  });
+
   it('is not found again and again where alarms are always late', () => {
     const { state } = working();
     const due = nextDeadline(state) ?? 0;

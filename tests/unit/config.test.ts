@@ -127,6 +127,22 @@ it('secrets that can be guessed are refused: too short, or the same characters a
   }
 });
 
+it.each(['API_REQUESTS_A_MINUTE', 'OAUTH_REQUESTS_A_MINUTE'])(
+  '%s is at most what a limiter can store, and a larger number is refused by name',
+  (name) => {
+    expect(problems({ ...valid, [name]: '10000' })).toEqual([]);
+    expect(problems({ ...valid, [name]: '10001' })).toEqual([
+      `${name}: must be a whole number from 0 to 10000; 0 lets all requests in`,
+    ]);
+  },
+);
+
+it('a time of retention that is no number of days says what it may be', () => {
+  expect(problems({ ...valid, RETENTION_LOG_DAYS: '-1' })).toEqual([
+    'RETENTION_LOG_DAYS: must be a whole number of days from 0 to 36500; 0 keeps it forever',
+  ]);
+});
+
 it('a GitHub App is configured whole or not at all', () => {
   expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null });
   const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };

@@ -9,6 +9,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
 import { limiterOf } from '../../src/operations/limits/rate-limiter.ts';
+import { requestLimitVariables } from '../../src/protocol/settings/request-limits.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { created, newThread, sign } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
@@ -77,6 +78,16 @@ it('the API says in headers what is left of a minute, refuses the next request, 
   at(10 * MINUTE);
   await runDurableObjectAlarm(limiter);
   await runInDurableObject(limiter, (_, { storage }) => expect([...storage.kv.list()]).toEqual([]));
+});
+
+it('a limiter at the highest limit that can be set still counts each request', async () => {
+  const limit = requestLimitVariables.API_REQUESTS_A_MINUTE.parse('10000');
+  const stub = limiterOf(env, 'api', 'busy');
+  const times = Array.from({ length: limit - 1 }, (_, index) => begun + index / limit);
+  await runInDurableObject(stub, (_, { storage }) => storage.kv.put('times', times));
+  at(1);
+  expect(await stub.take({ limit, windowMs: MINUTE })).toMatchObject({ allowed: true, remaining: 0 });
+  expect(await stub.take({ limit, windowMs: MINUTE })).toMatchObject({ allowed: false });
 });
 
 it('an address begins to sign in or to install ten times a minute, another one is not held up by that, and nobody does while the limiter is away', async () => {

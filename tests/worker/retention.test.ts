@@ -10,6 +10,8 @@ import { IssueSession } from '../../src/session/issue-session.ts';
 import { audit, listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { putPatch } from '../../src/store/logs.ts';
+import { listApiTokens, putApiToken } from '../../src/store/people/api-tokens.ts';
+import { listSignIns, putSignIn } from '../../src/store/people/sign-ins.ts';
 import { indexSession, listSessions } from '../../src/store/session-index.ts';
 import { putSetting, settledConfig } from '../../src/store/settings.ts';
 import { addUsage, reportUsage } from '../../src/store/usage.ts';
@@ -35,8 +37,19 @@ afterEach(async () => {
     await db.orm.run(sql.raw(`DELETE FROM ${table}`));
 });
 
-/** It is so many days after the beginning. */
-const dayIs = (days: number) => void vi.useFakeTimers({ now: begun + days * DAY + 3_600_000, toFake: ['Date'] });
+const HOUR = 3_600_000;
+
+/** It is so many days after the beginning, and some hours. */
+const dayIs = (days: number, hours = 1) =>
+  void vi.useFakeTimers({ now: begun + days * DAY + hours * HOUR, toFake: ['Date'] });
+
+/** The session looks at what is due on that day, and again an hour later. */
+async function wokenOn(days: number, thread: Thread): Promise<void> {
+  for (const hours of [1, 2]) {
+    dayIs(days, hours);
+    await runDurableObjectAlarm(session(thread));
+  }
+}
 
 async function set(name: SettingName, value: string): Promise<void> {
   const about = { by: 'admin', now: Date.now() };
@@ -98,14 +111,12 @@ describe('what a session keeps', () => {
       [40, [], false],
     ];
     for (const [day, expected, hasEgress] of left) {
-      dayIs(day);
-      await runDurableObjectAlarm(session(thread));
+      await wokenOn(day, thread);
       expect(await kinds(id), `day ${day}`).toEqual(expected);
       expect((await tablesOf(thread)).includes('egress'), `day ${day}`).toBe(hasEgress);
       expect((await page(thread))?.session.phase, `day ${day}`).toBe('waiting');
     }
-    dayIs(50);
-    await runDurableObjectAlarm(session(thread));
+    await wokenOn(50, thread);
     expect(await page(thread)).toBeNull();
     expect(await tablesOf(thread)).toEqual([]);
     expect(await listSessions(db, { limit: 10, workspaceId: ORGANIZATION })).toEqual([]);
@@ -122,8 +133,7 @@ describe('what a session keeps', () => {
     dayIs(49);
     await send(prompted(thread, 'One more thing.'));
     await vi.waitFor(() => expect(outside.commands.map(({ type }) => type)).toContain('prompt'));
-    dayIs(60);
-    await runDurableObjectAlarm(session(thread));
+    await wokenOn(60, thread);
     expect((await page(thread))?.session.phase).not.toBe('waiting');
     expect(await kinds(id)).toContain('logs');
   });
@@ -136,6 +146,8 @@ describe('what a session keeps', () => {
       storage.kv.put('checkpoint', { generation: 1, sequence: 1 });
     });
     dayIs(51);
+    await runDurableObjectAlarm(session(thread));
+    dayIs(51, 2);
     await runInDurableObject(session(thread), async (_, state) => {
       let lists = 0;
       const bucket = Object.create(env.LOGS, {
@@ -167,10 +179,12 @@ describe('what a session keeps', () => {
       DB: { value: { prepare: fails, batch: fails } },
       OPERATIONS: { value: { getByName: fails } },
     });
-    await runInDurableObject(session(thread), (_, state) => new IssueSession(state, away).alarm());
+    for (const hours of [1, 2]) {
+      dayIs(400, hours);
+      await runInDurableObject(session(thread), (_, state) => new IssueSession(state, away).alarm());
+    }
     expect(await kinds(id)).toEqual(['checkpoints', 'logs', 'patches', 'shared']);
-    dayIs(401);
-    await runDurableObjectAlarm(session(thread));
+    await wokenOn(401, thread);
     expect(await kinds(id)).toEqual([]);
   });
 
@@ -194,8 +208,10 @@ describe('what a session keeps', () => {
     const here: Env = Object.create(env, { DB: { value: DB } });
     await settledConfig(here, null);
     isAway = !isNewer;
-    dayIs(isNewer ? 400 : 9);
-    await runInDurableObject(session(thread), (_, state) => new IssueSession(state, here).alarm());
+    for (const hours of [1, 2]) {
+      dayIs(isNewer ? 400 : 9, hours);
+      await runInDurableObject(session(thread), (_, state) => new IssueSession(state, here).alarm());
+    }
     expect(await kinds(id)).toContain('logs');
     expect((await tablesOf(thread)).includes('state')).toBe(true);
   });
@@ -219,8 +235,60 @@ describe('what a session keeps', () => {
     dayIs(8);
     await set('RETENTION_SESSION_DAYS', '7');
     await cron(12);
+    vi.useFakeTimers({ now: Date.now() + HOUR, toFake: ['Date'] });
+    await runDurableObjectAlarm(session(thread));
     expect(await kinds(id)).toEqual([]);
     expect(await page(thread)).toBeNull();
+  });
+});
+
+describe('a clock that is set forward by months', () => {
+  const everything = ['checkpoints', 'logs', 'patches', 'shared'];
+
+  it('and put right within the hour has nothing of a session removed, nor does what it noted have anything removed later', async () => {
+    const { thread, id } = await finished();
+    dayIs(500);
+    await runDurableObjectAlarm(session(thread));
+    dayIs(500, 1.9);
+    await runDurableObjectAlarm(session(thread));
+    for (const days of [0, 1, 20]) await wokenOn(days, thread);
+    expect(await kinds(id)).toEqual(everything);
+    expect((await page(thread))?.session.phase).toBe('waiting');
+    // What was set right is removed in its time all the same.
+    await wokenOn(31, thread);
+    expect(await kinds(id)).toEqual(['logs', 'patches', 'shared']);
+  });
+
+  it('between the first look and the second has the second one count as the first', async () => {
+    const { thread, id } = await finished();
+    for (const days of [31, 500]) {
+      dayIs(days);
+      await runDurableObjectAlarm(session(thread));
+      expect(await kinds(id), `day ${days}`).toEqual(everything);
+    }
+    dayIs(500, 2);
+    await runDurableObjectAlarm(session(thread));
+    expect(await kinds(id)).toEqual([]);
+  });
+
+  it('ends no personal token and no sign-in for good', async () => {
+    const memberships = JSON.stringify([]);
+    const person = { kind: 'linear', person: 'linear:ada', name: 'Ada', email: '', memberships, checkedAt: 1 } as const;
+    const of = (name: string, now: number) => ({
+      ...{ id: name, ...person, createdAt: now, expiresAt: now + 30 * DAY, tokenHash: name },
+    });
+    const token = { label: 'ci', scope: 'read', usedAt: null, minute: 0, requests: 0 } as const;
+    const browser = (now: number) => ({ browser: 'Firefox', seenAt: now });
+    await putApiToken(db, { ...of('before', begun), ...token });
+    await putSignIn(db, { ...of('before', begun), ...browser(begun) });
+    dayIs(200);
+    await putApiToken(db, { ...of('ahead', Date.now()), ...token });
+    await putSignIn(db, { ...of('ahead', Date.now()), ...browser(Date.now()) });
+    await cron(3);
+    dayIs(0);
+    await cron(4);
+    expect((await listApiTokens(db, 'linear:ada', begun)).map(({ id }) => id)).toContain('before');
+    expect((await listSignIns(db, 'linear:ada', begun)).map(({ id }) => id)).toContain('before');
   });
 });
 
@@ -234,14 +302,15 @@ function comment(stub: IssueSession, { agentSessionId }: Thread): void {
   });
 }
 
-/** The cron trigger, at an hour of the day. */
+/** The cron trigger, at an hour of this day. */
 async function cron(hour: number): Promise<void> {
-  const midnight = Math.floor(Date.now() / DAY) * DAY;
-  await worker.scheduled(createScheduledController({ scheduledTime: new Date(midnight + hour * 3_600_000) }), env);
+  const now = Math.floor(Date.now() / DAY) * DAY + hour * HOUR;
+  vi.useFakeTimers({ now, toFake: ['Date'] });
+  await worker.scheduled(createScheduledController({ scheduledTime: new Date(now) }), env);
 }
 
 describe('rows of the database', () => {
-  it('are removed once a day when they were kept long enough, and nothing else is', async () => {
+  it('are removed once a day, an hour after they were found to be kept long enough, and nothing else is', async () => {
     const sum = {
       sessionId: 's',
       model: 'opus',
@@ -257,9 +326,11 @@ describe('rows of the database', () => {
     }
     const entry = { actor: 'admin', action: 'thing.done', workspaceId: null, details: {} } as const;
     for (const age of [401, 399]) await audit(db, { ...entry, at: Date.now() - age * DAY, details: { age } });
-    await cron(12);
+    await cron(1);
     expect(await reportUsage(db, 'day', '2019-01-01')).toHaveLength(2);
     await cron(3);
+    expect(await reportUsage(db, 'day', '2019-01-01')).toHaveLength(2);
+    await cron(4);
     expect((await reportUsage(db, 'day', '2019-01-01')).map(({ group }) => group)).toEqual([
       new Date().toISOString().slice(0, 10),
     ]);

@@ -1,14 +1,24 @@
 /** How many requests are let in: variables, each of which may be a setting. 0: as many as come. */
 import * as z from 'zod';
 
-const count = (usual: number) =>
-  z.union([z.literal('').transform(() => usual), z.coerce.number().int().min(0).max(10_000_000)]).default(usual);
+/** A sliding window keeps the time of each request in one stored value, which is rewritten with each request and may have 2 MB. */
+const MOST_IN_WINDOW = 10_000;
+/** A bucket keeps two numbers, however large they are. */
+const MOST_IN_BUCKET = 10_000_000;
+
+const count = (usual: number, most: number) => {
+  const error = `must be a whole number from 0 to ${most}; 0 lets all requests in`;
+  const isCount = (value: number) => Number.isInteger(value) && value >= 0 && value <= most;
+  return z
+    .union([z.literal('').transform(() => usual), z.coerce.number(error).refine(isCount, { error })], error)
+    .default(usual);
+};
 
 export const requestLimitVariables = {
-  API_REQUESTS_A_MINUTE: count(600),
-  OAUTH_REQUESTS_A_MINUTE: count(10),
-  WEBHOOKS_A_MINUTE: count(100),
-  WEBHOOK_BURST: count(1_000),
+  API_REQUESTS_A_MINUTE: count(600, MOST_IN_WINDOW),
+  OAUTH_REQUESTS_A_MINUTE: count(10, MOST_IN_WINDOW),
+  WEBHOOKS_A_MINUTE: count(100, MOST_IN_BUCKET),
+  WEBHOOK_BURST: count(1_000, MOST_IN_BUCKET),
 };
 
 export interface RequestLimits {

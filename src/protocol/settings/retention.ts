@@ -3,11 +3,14 @@ import * as z from 'zod';
 
 const DAY_MS = 24 * 3_600_000;
 const MOST_DAYS = 36_500;
+const WRONG_DAYS = `must be a whole number of days from 0 to ${MOST_DAYS}; 0 keeps it forever`;
+
+const isDays = (value: number) => Number.isInteger(value) && value >= 0 && value <= MOST_DAYS;
 
 /** 0: forever. */
 const days = (usual: number) =>
   z
-    .union([z.literal('').transform(() => usual), z.coerce.number().int().min(0).max(MOST_DAYS)])
+    .union([z.literal('').transform(() => usual), z.coerce.number(WRONG_DAYS).refine(isDays, WRONG_DAYS)], WRONG_DAYS)
     .default(usual)
     .transform((count) => (count === 0 ? null : count * DAY_MS));
 

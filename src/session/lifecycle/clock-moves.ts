@@ -4,6 +4,7 @@
  */
 import { deadlines } from './model/deadlines.ts';
 import { movedLags } from './model/linear-clock.ts';
+import { isAtRest } from './model/retention.ts';
 import { OPENING, type SessionState } from './model/state.ts';
 import type { Request } from './requests.ts';
 
@@ -47,7 +48,10 @@ function movedRequest(request: Request, by: number): Request {
 export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
   const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
   const { closedQuestions, queue } = state;
-  const moved = { ...phase, since: phase.since + by };
+  const now = state.updatedAt + by;
+  // Nobody waits for the end of a rest. It may have begun before the clock was set forward, which nothing noticed while nothing was waited for.
+  const restSince = (at: number) => (by < 0 ? Math.min(at, now) : at + by);
+  const moved = { ...phase, since: isAtRest(state) ? restSince(phase.since) : phase.since + by };
   // Once Linear's clock is known every request has its time by that.
   const asked = (request: Request) => (state.lags ? request : movedRequest(request, by));
   if ('turn' in moved) {
@@ -70,7 +74,7 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
       expectedThread.since !== OPENING && { expectedThread: { ...expectedThread, since: expectedThread.since + by } }),
     ...(alsoExpected && { alsoExpected: alsoExpected.map((one) => ({ ...one, since: one.since + by })) }),
     ...movedLags(state, by),
-    ...(overAt && { overAt: overAt + by }),
+    ...(overAt && { overAt: restSince(overAt) }),
     ...(saveDue && { saveDue: saveDue + by }),
     // What people write is told from what they wrote before by these times.
     ...(closedQuestions && {

@@ -1,4 +1,5 @@
 /** What happens when time is up. Deadlines are derived from the state (model/deadlines.ts), each phase has its own. */
+import { lookAgain } from '../../kernel/second-look.ts';
 import { byPhase } from './model/by-phase.ts';
 import { type Deadline, dueDeadlines } from './model/deadlines.ts';
 import { isAsking, type PhaseOf, type StopKind, type Turn } from './model/phases.ts';
@@ -35,7 +36,7 @@ function openThread(step: Step): void {
 /** @returns whether the turn ended, or went on in another phase */
 const passed = byPhase<[due: Deadline], boolean>({
   waiting: (step, _phase, due) => {
-    if (due.name === 'purge') purgeSandbox(step);
+    if (due.name === 'purge') lookWhetherToPurge(step);
     return false;
   },
   asking: (step, phase) => {
@@ -67,6 +68,13 @@ const passed = byPhase<[due: Deadline], boolean>({
     atWorkPassed(step, turn, due, reason.startsWith('Waiting') ? reason : 'Still working'),
   working: (step, { turn }, due) => atWorkPassed(step, turn, due, 'Still working'),
 });
+
+/** Files of a conversation that has no checkpoint cannot be brought back, so they are deleted at a second look. */
+function lookWhetherToPurge(step: Step): void {
+  const look = lookAgain(step.state.purgeDueAt ?? null, step.now);
+  if (look === 'first') step.set({ purgeDueAt: step.now });
+  if (look === 'agreed') purgeSandbox(step);
+}
 
 /** @param what how the reminder begins that a thread gets when nothing was said in it for long */
 function atWorkPassed(step: Step, { startedAt }: Turn, due: Deadline, what: string): boolean {

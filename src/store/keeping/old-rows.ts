@@ -29,31 +29,37 @@ export interface Cleaned {
   isDone: boolean;
 }
 
+/** How long sums of use and lines of the audit log are kept, in ms; null: forever. */
+interface Kept {
+  usage: number | null;
+  audit: number | null;
+}
+
+/** Rows of one table that are over or were kept long enough. */
+interface DueRows {
+  name: string;
+  table: SQLiteTable;
+  condition: SQL | undefined;
+}
+
+/** Whether there is anything that `cleanDatabase` would remove; its parameters. @throws NotMigratedError, DatabaseError */
+export async function hasDueRows(db: Database, kept: Kept, now: number): Promise<boolean> {
+  const found = dueRows(kept, now).map(
+    ({ table, condition }) => sql`EXISTS (SELECT 1 FROM ${table} WHERE ${condition})`,
+  );
+  const [row] = await run(() => db.orm.all<{ due: number }>(sql`SELECT ${sql.join(found, sql` OR `)} AS due`));
+  return row?.due === 1;
+}
+
 /**
  * Removes what is over or was kept long enough. If nothing is, nothing is written.
- * @param kept how long sums of use and lines of the audit log are kept; null: forever
+ * @param kept how long sums of use and lines of the audit log are kept
  * @param until when to stop, in ms since the epoch
  * @throws NotMigratedError, DatabaseError
  */
-export async function cleanDatabase(
-  db: Database,
-  kept: { usage: number | null; audit: number | null },
-  now: number,
-  until: number,
-): Promise<Cleaned> {
-  const day = (at: number) => new Date(at).toISOString().slice(0, 10);
-  const parts: [name: string, table: SQLiteTable, condition: SQL | undefined][] = [
-    ['oauth_states', oauthStates, lt(oauthStates.expiresAt, now - KEEP_TRACES_MS)],
-    ['sign_ins', signIns, lte(signIns.expiresAt, now)],
-    ['sign_in_attempts', signInAttempts, lt(signInAttempts.quarter, Math.floor((now - KEEP_TRACES_MS) / QUARTER_MS))],
-    ['api_tokens', apiTokens, lte(apiTokens.expiresAt, now)],
-    ['api_answers', apiAnswers, lt(apiAnswers.createdAt, now - 2 * KEEP_TRACES_MS)],
-    ['claude_usage_batches', usageBatches, lt(usageBatches.at, now - KEEP_BATCHES_MS)],
-  ];
-  if (kept.usage !== null) parts.push(['claude_usage', claudeUsage, lt(claudeUsage.day, day(now - kept.usage))]);
-  if (kept.audit !== null) parts.push(['audit', auditEntries, lt(auditEntries.at, now - kept.audit)]);
+export async function cleanDatabase(db: Database, kept: Kept, now: number, until: number): Promise<Cleaned> {
   const removed: Record<string, number> = {};
-  for (const [name, table, condition] of parts) {
+  for (const { name, table, condition } of dueRows(kept, now)) {
     for (;;) {
       if (Date.now() >= until) return { removed, isDone: false };
       const chunk = sql`rowid IN (SELECT rowid FROM ${table} WHERE ${condition} LIMIT ${CHUNK})`;
@@ -64,6 +70,26 @@ export async function cleanDatabase(
     }
   }
   return { removed, isDone: true };
+}
+
+function dueRows(kept: Kept, now: number): DueRows[] {
+  const day = (at: number) => new Date(at).toISOString().slice(0, 10);
+  const quarter = Math.floor((now - KEEP_TRACES_MS) / QUARTER_MS);
+  const rows: DueRows[] = [
+    { name: 'oauth_states', table: oauthStates, condition: lt(oauthStates.expiresAt, now - KEEP_TRACES_MS) },
+    { name: 'sign_ins', table: signIns, condition: lte(signIns.expiresAt, now) },
+    { name: 'sign_in_attempts', table: signInAttempts, condition: lt(signInAttempts.quarter, quarter) },
+    { name: 'api_tokens', table: apiTokens, condition: lte(apiTokens.expiresAt, now) },
+    { name: 'api_answers', table: apiAnswers, condition: lt(apiAnswers.createdAt, now - 2 * KEEP_TRACES_MS) },
+    { name: 'claude_usage_batches', table: usageBatches, condition: lt(usageBatches.at, now - KEEP_BATCHES_MS) },
+  ];
+  if (kept.usage !== null) {
+    rows.push({ name: 'claude_usage', table: claudeUsage, condition: lt(claudeUsage.day, day(now - kept.usage)) });
+  }
+  if (kept.audit !== null) {
+    rows.push({ name: 'audit', table: auditEntries, condition: lt(auditEntries.at, now - kept.audit) });
+  }
+  return rows;
 }
 
 /** Removes a session's row, unless it is of a later revision than that. @throws NotMigratedError, DatabaseError */

@@ -1,5 +1,5 @@
 /** Tokens by which programs act for people, found by their hash. Times in ms since the epoch. */
-import { and, count, desc, eq, gt, lte, sql } from 'drizzle-orm';
+import { and, count, desc, eq, gt, sql } from 'drizzle-orm';
 import { type Database, run } from '../database.ts';
 import { apiTokens } from '../schema.ts';
 import { type NamedWorkspace, namedWorkspaces } from './named-workspaces.ts';
@@ -19,14 +19,9 @@ export interface FoundApiToken {
 /** A token as its owner sees it. */
 export type ListedApiToken = Pick<StoredApiToken, 'id' | 'label' | 'scope' | 'createdAt' | 'usedAt' | 'expiresAt'>;
 
-/** Stores a token; those that have ended go. @throws NotMigratedError, DatabaseError */
+/** Stores a token. @throws NotMigratedError, DatabaseError */
 export async function putApiToken(db: Database, row: StoredApiToken): Promise<void> {
-  await run(() =>
-    db.orm.batch([
-      db.orm.delete(apiTokens).where(lte(apiTokens.expiresAt, row.createdAt)),
-      db.orm.insert(apiTokens).values(row),
-    ]),
-  );
+  await run(() => db.orm.insert(apiTokens).values(row));
 }
 
 /**

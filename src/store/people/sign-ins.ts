@@ -1,5 +1,5 @@
 /** Who is signed in: a row for each browser, found by the hash of its cookie's token. Times in ms since the epoch. */
-import { and, desc, eq, gt, lte, ne, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, ne, type SQL, sql } from 'drizzle-orm';
 import { toBase64Url } from '../../lib/base64url.ts';
 import { type Database, run } from '../database.ts';
 import { signIns } from '../schema.ts';
@@ -20,15 +20,10 @@ export async function hashOf(token: string): Promise<string> {
   return toBase64Url(new Uint8Array(digest));
 }
 
-/** Stores a sign-in, in the place of one with the same token; those that have ended go. @throws NotMigratedError, DatabaseError */
+/** Stores a sign-in, in the place of one with the same token. @throws NotMigratedError, DatabaseError */
 export async function putSignIn(db: Database, row: StoredSignIn): Promise<void> {
   const { tokenHash: _, ...values } = row;
-  await run(() =>
-    db.orm.batch([
-      db.orm.delete(signIns).where(lte(signIns.expiresAt, row.seenAt)),
-      db.orm.insert(signIns).values(row).onConflictDoUpdate({ target: signIns.tokenHash, set: values }),
-    ]),
-  );
+  await run(() => db.orm.insert(signIns).values(row).onConflictDoUpdate({ target: signIns.tokenHash, set: values }));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What an issue session waits for at most, derived from its state: nothing is scheduled that could be forgotten. */
+import { SECOND_LOOK_MS } from '../../../kernel/second-look.ts';
 import { currentTurn, threadsOf } from './phases.ts';
 import { type SessionState, threadKnown } from './state.ts';
 
@@ -97,16 +98,17 @@ function phaseDeadlines(state: SessionState): Deadline[] {
   }
 }
 
-/** When the files of a session at rest are deleted on its sandbox server; null: there are none there, or something still runs. */
+/** When it is looked whether the files of a session at rest are to be deleted on its sandbox server; null: there are none there, or something still runs. */
 function purgeAt(
-  { sandbox, arrangement, background, queue, saveDue, overAt }: SessionState,
+  { sandbox, arrangement, background, queue, saveDue, overAt, purgeDueAt }: SessionState,
   since: number,
 ): number | null {
   // A container's disk ends with it.
   const isOnServer = arrangement?.placement !== undefined && arrangement.placement.kind !== 'container';
   if (!isOnServer || sandbox.streamId === null || queue.length > 0 || background || saveDue != null) return null;
   const kept = since + DISK_KEPT_MS;
-  return overAt == null ? kept : Math.min(kept, Math.max(since, overAt) + DISK_KEPT_OVER_MS);
+  const at = overAt == null ? kept : Math.min(kept, Math.max(since, overAt) + DISK_KEPT_OVER_MS);
+  return purgeDueAt === undefined ? at : Math.max(at, purgeDueAt + SECOND_LOOK_MS);
 }
 
 function whileAtWork(state: SessionState, since: number): Deadline[] {

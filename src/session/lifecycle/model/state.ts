@@ -169,6 +169,8 @@ export interface SessionState {
    * is open, as far as is known. Asking again opens it.
    */
   overAt?: number | null;
+  /** When it was first found that the files on the sandbox server are to be deleted, in ms since the epoch; left out: they were not yet. */
+  purgeDueAt?: number;
   /** Who changed the wishes in the issue's description since this session is there, oldest first; left out: nobody. */
   wishEdits?: WishEdit[];
   /** When an edit of the issue is told to Claude in the middle of a turn, as this prompt, unless another edit follows it. */
