@@ -56,6 +56,9 @@ export type FoundEntries = z.infer<typeof foundEntriesSchema>;
 /** Longest text that is searched for, in UTF-16 code units. */
 export const MAX_FIND = 200;
 
+/** The longest message, in UTF-16 code units. */
+export const MAX_PROMPT = 50_000;
+
 /**
  * `POST /api/sessions/:id/prompts`. The client chooses the id, so that a repeated request prompts once. With `answers` it is the answer
  * to that question and nothing else: 409 `question_closed` where the question is not open any more. `options`: ids of the
@@ -64,7 +67,7 @@ export const MAX_FIND = 200;
  */
 export const pagePromptSchema = z.object({
   id: z.uuid(),
-  text: z.string().trim().min(1).max(50_000),
+  text: z.string().trim().min(1).max(MAX_PROMPT),
   answers: z
     .object({ question: z.string().min(1).max(1_000), options: z.array(z.string().max(10_000)).max(100).default([]) })
     .nullish(),

@@ -48,7 +48,13 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     text: z.string(),
     ...truncated,
   }),
-  z.object({ kind: z.literal('stop-requested'), author: z.string().nullable(), source: z.enum(['comment', 'page']) }),
+  z.object({
+    kind: z.literal('stop-requested'),
+    author: z.string().nullable(),
+    source: z.enum(['comment', 'page']),
+    /** Id of the stop, which is that of the message where a message's words ask for it; left out by earlier versions. */
+    promptId: z.string().optional(),
+  }),
 
   // Sandbox
   z.object({

@@ -13,6 +13,7 @@ import './style/turns.css';
 import './style/markdown.css';
 import './style/find.css';
 import './style/changes.css';
+import './style/unsent.css';
 
 const root = document.getElementById('app');
 if (root === null) throw new Error('index.html has no element with the id "app"');

@@ -29,6 +29,7 @@ async function pages(run: Run, stage: Stage): Promise<void> {
     },
   );
   await twoPeople(run, stage);
+  await unsent(run, stage);
   await reading(run, stage);
   await phone(run, stage);
 
@@ -140,6 +141,71 @@ async function twoPeople(run: Run, stage: Stage): Promise<void> {
   await accessible('the page of a session that is done', ada.page);
   await context.close();
   await ada.page.close();
+}
+
+/** Messages wait for the end of a turn and for the network, in two tabs. */
+async function unsent(run: Run, stage: Stage): Promise<void> {
+  const issue = LinearThread.assign(stage.stack.linear, 'Some steps', '[script: steps 30 500]');
+  const session = await issue.livePage();
+  const one = await LivePage.open(stage.browser, stage.console, session.pageUrl);
+  const other = await LivePage.open(stage.browser, stage.console, session.pageUrl);
+  await until('the first steps', async () => (await one.page.locator('.tool').count()) > 1);
+  const field = one.page.getByRole('textbox', { name: 'Message to Claude' });
+  const waiting = (live: LivePage) => live.page.getByRole('region', { name: /not sent yet/ });
+  const prompts = async (words: string) =>
+    (await session.entries('prompt')).filter(({ text }) => text.includes(words)).length;
+
+  await run.promise(
+    'A message for the end of the turn is seen in both tabs, and is still there when the page is loaded again',
+    async () => {
+      await field.fill('Then tidy up. [script: no-change]');
+      await field.press('Alt+Enter');
+      for (const live of [one, other]) await waiting(live).getByText('Sent after this turn').waitFor();
+      await one.page.reload();
+      await waiting(one).getByText('Then tidy up.').waitFor();
+      same('Messages that arrived', await prompts('Then tidy up.'), 0);
+    },
+  );
+
+  await run.promise('What is written without a network can be edited, moved and withdrawn, by keyboard', async () => {
+    await stage.console.whileNetworkIsDown(async () => {
+      await stage.browser.setOffline(true);
+      await other.page.evaluate(() => (window as unknown as { cutSockets(): void }).cutSockets());
+      await until('the page to notice', async () => (await other.connection()) !== 'Live');
+      const writing = other.page.getByRole('textbox', { name: 'Message to Claude' });
+      for (const words of ['Mind the prizes.', 'Forget this.']) {
+        await writing.fill(words);
+        await writing.press('Enter');
+      }
+      await waiting(other).getByText('Sent when the connection is back.').nth(1).waitFor();
+      await accessible('messages that wait', other.page);
+      await stage.picture('pages-unsent');
+      await waiting(other)
+        .getByRole('listitem')
+        .filter({ hasText: 'Forget this.' })
+        .getByRole('button', { name: 'Withdraw' })
+        .press('Enter');
+      await waiting(other).getByText('Forget this.').waitFor({ state: 'detached' });
+      await writing.press('ArrowUp');
+      const edit = other.page.getByRole('textbox', { name: 'Message that is being edited' });
+      await edit.fill('Mind the prices.');
+      await edit.press('Control+Enter');
+      await waiting(other).getByText('Mind the prices.').waitFor();
+      await stage.browser.setOffline(false);
+      await until('the page to be live again', async () => (await other.connection()) === 'Live');
+    });
+    await other.page.locator('.message:not(.message-outgoing)', { hasText: 'Mind the prices.' }).first().waitFor();
+    same('Messages that were withdrawn or changed', (await prompts('Forget')) + (await prompts('prizes')), 0);
+    same('Messages that were edited', await prompts('Mind the prices.'), 1);
+  });
+
+  await run.promise('When the turn is over, the message that waited for it arrives once', async () => {
+    await session.turnEnded(2, 120_000);
+    same('Messages', await prompts('Then tidy up.'), 1);
+    for (const live of [one, other]) await waiting(live).waitFor({ state: 'detached' });
+  });
+  await one.page.close();
+  await other.page.close();
 }
 
 /** What was said long ago is found, led to and folded. */

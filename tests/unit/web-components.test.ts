@@ -13,6 +13,7 @@ import { UndrawnChanges } from '../../src/web/view/changes/changes-link.tsx';
 import { AskedPanel } from '../../src/web/view/composer/asked-panel.tsx';
 import { Composer } from '../../src/web/view/composer/composer.tsx';
 import { OutgoingMessages } from '../../src/web/view/composer/outgoing-messages.tsx';
+import { UnsentMessages } from '../../src/web/view/composer/unsent-messages.tsx';
 import { Facts } from '../../src/web/view/header/facts.tsx';
 import { LinkStatus } from '../../src/web/view/header/link-status.tsx';
 import { StatusPill } from '../../src/web/view/header/status-pill.tsx';
@@ -96,7 +97,7 @@ describe('the field for messages', () => {
   test.each<Phase>(['queued', 'starting', 'working', 'asking', 'parked'])(
     'offers a stop while the session is %s',
     (phase) => {
-      expect(words(drawn(composer, at(phase)))).toContain('Stop Send');
+      expect(words(drawn(composer, at(phase)))).toMatch(/Stop (After this turn )?Send/);
       expect(words(drawn(composer, at(phase)))).toContain('Esc stops');
     },
   );
@@ -289,6 +290,7 @@ describe('the header', () => {
 });
 
 describe('a message from this page', () => {
+  const unsent = createElement(UnsentMessages, { edited: null, onEdit: () => {}, onLost: () => {} });
   const message = { id: '6a3f1c22-0000-4000-8000-000000000001', text: '<b>Go on</b>', at: 0 };
 
   test('says that it is being sent, and is text whatever it holds', () => {
@@ -298,11 +300,26 @@ describe('a message from this page', () => {
     expect(words(html)).not.toContain('Try again');
   });
 
-  test('that was refused says why, and can be sent again or discarded', () => {
+  test('that was refused says why, and can be sent again, edited or withdrawn', () => {
     const outgoing = [{ ...message, state: 'refused', message: 'It is too long.' } as const];
-    expect(words(drawn(createElement(OutgoingMessages), { outgoing }))).toMatch(
-      /Not sent: It is too long\. Try again Discard$/,
+    expect(words(drawn(unsent, { outgoing }))).toMatch(/Not sent: It is too long\. Try again Edit Withdraw$/);
+  });
+
+  test('that waits says for what, and can be sent, edited, moved and withdrawn', () => {
+    const outgoing = [
+      { ...message, state: 'pending', afterTurn: 1 } as const,
+      { ...message, id: '6a3f1c22-0000-4000-8000-000000000002', state: 'pending', afterTurn: 1 } as const,
+    ];
+    const live = { at: 'live' } as const;
+    const html = drawn(unsent, { outgoing, link: live });
+    expect(html).toContain('&lt;b&gt;Go on&lt;/b&gt;');
+    expect(words(html)).toMatch(
+      /^2 messages not sent yet .*Sent after this turn, by this browser\. Send now Edit Withdraw .* Send now Edit Move up Withdraw$/,
     );
+    const lost = { at: 'waiting', failures: 1, problem: 'x', since: 0 } as const;
+    const now = [{ ...message, state: 'pending' } as const];
+    expect(words(drawn(unsent, { outgoing: now, link: lost }))).toContain('Sent when the connection is back.');
+    expect(drawn(createElement(OutgoingMessages), { outgoing: now, link: lost })).toBe('');
   });
 });
 

@@ -4,7 +4,7 @@ import type { JournalEntry } from '../../src/protocol/journal.ts';
 import type { PullCheck } from '../../src/protocol/pull-request.ts';
 import type { SessionRow } from '../../src/protocol/viewer.ts';
 import { decodeEntry, decodeFrame } from '../../src/web/live/decode.ts';
-import { delivered, nextToSend, type Outgoing, withoutShown } from '../../src/web/live/outgoing.ts';
+import { type Outgoing, shownIn } from '../../src/web/live/outgoing.ts';
 import { groupsOf } from '../../src/web/pages/session-pages.ts';
 import { routeOf, sessionHref } from '../../src/web/route.ts';
 import { ago, bytes, clock, compact, dollars, duration, plural } from '../../src/web/text/format.ts';
@@ -192,28 +192,15 @@ describe('what a newer server sends', () => {
   });
 });
 
-describe('a prompt written on the page', () => {
+describe('a message written on the page', () => {
   const ids = ['0f8fad5b-d9cb-469f-a165-70867728950e', '7c9e6679-7425-40de-944b-e07fc1f90ae7'] as const;
-  const prompts: Outgoing[] = ids.map((id) => ({ id, text: id, at: 0, state: 'sending' }));
-  const shown: JournalEntry = {
-    ...{ seq: 1, at: 0, turn: 0, kind: 'prompt', promptId: ids[0], agentSessionId: null },
-    ...{ author: null, source: 'page', text: 'hi' },
-  };
+  const messages: Outgoing[] = ids.map((id) => ({ id, text: id, at: 0, state: 'sending' }));
+  const entry = { seq: 1, at: 0, turn: 0, author: null, source: 'page', promptId: ids[0] } as const;
 
-  test('is shown once: it goes when the journal shows it', () => {
-    expect(withoutShown(prompts, [shown]).map((prompt) => prompt.id)).toEqual([ids[1]]);
-    expect(withoutShown(prompts, [])).toBe(prompts);
-    expect(delivered(withoutShown(prompts, [shown]), ids[0], { state: 'accepted' })).toHaveLength(1);
-  });
-
-  test('is sent in its turn, again after a network loss, and not again once it is refused', () => {
-    expect(nextToSend(prompts)?.id).toBe(ids[0]);
-    const trying = delivered(prompts, ids[0], { state: 'sending', message: 'no network' });
-    expect(nextToSend(trying)?.id).toBe(ids[0]);
-    const refused = delivered(trying, ids[0], { state: 'refused', message: 'too long' });
-    expect(nextToSend(refused)?.id).toBe(ids[1]);
-    expect(nextToSend(delivered(refused, ids[1], { state: 'accepted' }))).toBeNull();
-    expect(delivered(refused, ids[0], { state: 'sending' })[0]).toEqual(prompts[0]);
+  test('is shown once: it goes when the journal shows it, also as the stop that its words asked for', () => {
+    expect(shownIn(messages, [{ ...entry, kind: 'prompt', agentSessionId: null, text: 'hi' }])).toEqual([ids[0]]);
+    expect(shownIn(messages, [{ ...entry, kind: 'stop-requested' }])).toEqual([ids[0]]);
+    expect(shownIn(messages, [])).toEqual([]);
   });
 });
 

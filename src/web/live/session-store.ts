@@ -2,27 +2,17 @@
  * One session as this page knows it: joins the first pages over HTTP, the live socket, the prompts under way and the
  * outline that is drawn. React reads it through `subscribe` and `getState`; the state is replaced, never changed.
  */
-import * as z from 'zod';
 import type { JournalEntry } from '../../protocol/journal.ts';
 import type { SessionView } from '../../protocol/viewer.ts';
-import {
-  type Answer,
-  fetchAfter,
-  fetchBefore,
-  fetchNewest,
-  liveUrl,
-  type Page,
-  postAnswer,
-  postPrompt,
-  postStop,
-} from '../api.ts';
+import { type Answer, fetchAfter, fetchBefore, fetchNewest, liveUrl, type Page, postAnswer, postStop } from '../api.ts';
 import type { Outline } from '../outline/model.ts';
 import { outlineOf } from '../outline/outline.ts';
 import { AnswerSender, type AnswerState, type PageAnswer } from './answer-sender.ts';
 import { type LinkState, LiveConnection, retryDelay } from './connection.ts';
 import type { SavedEntry } from './decode.ts';
 import { readKept, writeKept } from './kept.ts';
-import { delivered, nextToSend, type Outgoing, outgoingSchema, withoutShown } from './outgoing.ts';
+import { Messages } from './messages.ts';
+import type { Outgoing } from './outgoing.ts';
 import {
   bounded,
   type MoreState,
@@ -59,6 +49,7 @@ export type SessionState = {
   readonly saved: SavedEntry | null;
   /** Whether who looks may write to Claude and stop it. */
   readonly mayWork: boolean;
+  /** What was written here and the journal does not show yet, in the order in which it is sent. */
   readonly outgoing: readonly Outgoing[];
   readonly stop: StopState;
   readonly answer: AnswerState;
@@ -73,6 +64,7 @@ const BELOW_TARGET = 100;
 
 export class SessionStore {
   readonly id: string;
+  readonly messages: Messages;
   #state: SessionState;
   /** What frames have made of the timeline since the state was last published, and where the reader is. */
   #reading: Reading = { timeline: emptyTimeline, past: null };
@@ -86,7 +78,6 @@ export class SessionStore {
   readonly #answerSender: AnswerSender;
   #connection: LiveConnection | null = null;
   #publishing = false;
-  #sending = false;
   /** Ends each wait that is going on. */
   readonly #pauses = new Set<() => void>();
 
@@ -105,11 +96,19 @@ export class SessionStore {
       saved: null,
       mayWork: true,
       outline: outlineOf([]),
-      outgoing: readKept(outgoingKey(id), z.array(outgoingSchema)) ?? [],
+      outgoing: [],
       stop: { at: 'none' },
       answer: { at: 'none' },
       skew: 0,
     };
+    this.messages = new Messages({
+      session: id,
+      situation: () => ({ session: this.#state.session, isLive: this.#state.link.at === 'live' }),
+      pause: (milliseconds) => this.#pause(milliseconds),
+      onChange: (outgoing) => this.#set({ outgoing }),
+      ended: this.#ended.signal,
+    });
+    this.#state = { ...this.#state, outgoing: this.messages.list() };
     this.#stopSender = new StopSender({
       post: (stop) => postStop(id, stop),
       pause: (milliseconds) => this.#pause(milliseconds),
@@ -146,23 +145,10 @@ export class SessionStore {
     this.#connection?.close();
   }
 
-  /** Prompts Claude: shown at once, sent until the server has it. */
-  prompt(text: string): void {
-    const prompt: Outgoing = { id: crypto.randomUUID(), text, at: Date.now(), state: 'sending' };
+  /** Writes to Claude. @param isForLater after the turn that is at work now */
+  prompt(text: string, isForLater = false): void {
     this.#set({ answer: { at: 'none' } });
-    this.#setOutgoing([...this.#state.outgoing, prompt]);
-    void this.#send();
-  }
-
-  /** Sends a refused prompt again. */
-  resend(id: string): void {
-    this.#setOutgoing(delivered(this.#state.outgoing, id, { state: 'sending' }));
-    void this.#send();
-  }
-
-  /** Forgets a refused prompt. */
-  discard(id: string): void {
-    this.#setOutgoing(this.#state.outgoing.filter((prompt) => prompt.id !== id));
+    this.messages.prompt(text, isForLater);
   }
 
   /** Asks for the running turn to be stopped; sent until the server has it. */
@@ -272,10 +258,10 @@ export class SessionStore {
         this.#set(link.at === 'gone' ? { link, load: { at: 'missing' } } : { link });
         if (link.at !== 'live') return this.#answerSender.connectionLost();
         this.#retryFailedReads();
-        void this.#send();
+        this.messages.send();
       },
     });
-    void this.#send();
+    this.messages.send();
   }
 
   /** Keeps what an applied frame leaves; returns why it was refused, or null. */
@@ -308,8 +294,6 @@ export class SessionStore {
     const before = this.#state;
     const { session } = timeline;
     const grown = timeline.entries !== before.timeline.entries;
-    const outgoing = grown ? withoutShown(before.outgoing, timeline.entries) : before.outgoing;
-    if (outgoing !== before.outgoing) writeKept(outgoingKey(this.id), outgoing);
     const phaseTold = session !== null && session.phase !== before.session?.phase;
     const isChanged = entries !== before.entries;
     this.#set({
@@ -317,7 +301,6 @@ export class SessionStore {
       entries,
       isPast: past !== null,
       session,
-      outgoing,
       saved: grown ? newestSaved(timeline, before) : before.saved,
       outline: isChanged ? outlineOf(entries, before.outline) : before.outline,
       older: moreState(before.older, (entries[0]?.seq ?? 1) > 1, entries[0]?.seq === before.entries[0]?.seq),
@@ -326,34 +309,14 @@ export class SessionStore {
       stop: phaseTold && before.stop.at !== 'sending' ? { at: 'none' } : before.stop,
       answer: before.answer.at === 'taken' && session !== before.session ? { at: 'none' } : before.answer,
     });
+    if (grown) this.messages.came(timeline.entries);
+    if (session !== before.session) this.messages.send();
   }
 
   #set(change: Partial<SessionState>): void {
     if (this.#ended.signal.aborted) return;
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
-  }
-
-  #setOutgoing(outgoing: readonly Outgoing[]): void {
-    writeKept(outgoingKey(this.id), outgoing);
-    this.#set({ outgoing });
-  }
-
-  async #send(): Promise<void> {
-    if (this.#sending) return;
-    this.#sending = true;
-    let failures = 0;
-    for (let next = nextToSend(this.#state.outgoing); next !== null; next = nextToSend(this.#state.outgoing)) {
-      const { id, text } = next;
-      const answer = await postPrompt(this.id, { id, text });
-      if (this.#ended.signal.aborted) return;
-      if (answer.ok) this.#setOutgoing(delivered(this.#state.outgoing, id, { state: 'accepted' }));
-      else if (answer.kind === 'unreachable') {
-        this.#setOutgoing(delivered(this.#state.outgoing, id, { state: 'sending', message: answer.message }));
-        await this.#pause(retryDelay(failures++, Math.random()));
-      } else this.#setOutgoing(delivered(this.#state.outgoing, id, { state: 'refused', message: answer.message }));
-    }
-    this.#sending = false;
   }
 
   /** Waits; `wake` and `close` cut it short. */
@@ -381,10 +344,6 @@ function newestSaved({ entries }: Timeline, { saved, timeline }: SessionState): 
     if (entry.kind === 'saved') return entry;
   }
   return saved;
-}
-
-function outgoingKey(id: string): string {
-  return `cyrus:outgoing:${id}`;
 }
 
 function stopKey(id: string): string {

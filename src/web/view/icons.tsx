@@ -14,6 +14,7 @@ const paths = {
   cross: 'M4.5 4.5l7 7M11.5 4.5l-7 7',
   circle: 'M8 12.5a4.5 4.5 0 1 1 0-9 4.5 4.5 0 0 1 0 9z',
   right: 'M3 8h9.5M8.7 4l4 4-4 4',
+  clock: 'M8 13.5a5.5 5.5 0 1 1 0-11 5.5 5.5 0 0 1 0 11zM8 5v3.2l2.2 1.3',
   square: 'M5 5h6v6H5z',
   chevron: 'M6 4l4 4-4 4',
   warning: 'M8 3l5.5 9.5h-11zM8 6.8v2.6M8 11.2v.1',

@@ -41,7 +41,7 @@ export interface Stop {
 
 export function stopRequested(step: Step, event: EventOf<'stop-requested'>): void {
   const { id, author, source, agentSessionId: thread } = event;
-  step.record({ kind: 'stop-requested', author, source });
+  step.record({ kind: 'stop-requested', author, source, promptId: id });
   // The page tells by our clock when it was stopped.
   const asked = source === 'page' && event.at !== undefined ? linearTimeOf(step.state, event.at) : event.at;
   noteStop(step, asked);

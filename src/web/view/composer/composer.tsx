@@ -1,13 +1,17 @@
 import { type KeyboardEvent, useEffect, useId, useState } from 'react';
+import { MAX_PROMPT } from '../../../protocol/api.ts';
 import type { Phase } from '../../../protocol/viewer.ts';
+import { isUnsent } from '../../live/outgoing.ts';
 import type { SessionStore } from '../../live/session-store.ts';
 import { Icon } from '../icons.tsx';
 import { useSession, useStore } from '../session-context.ts';
-
-const MOST_CHARACTERS = 50_000;
+import { UnsentMessages } from './unsent-messages.tsx';
 
 /** In these phases a stop ends something. */
 const STOPPABLE: ReadonlySet<Phase> = new Set<Phase>(['queued', 'starting', 'working', 'asking', 'parked']);
+
+/** In these phases a turn is at work that a message may wait for. */
+const AT_WORK: ReadonlySet<Phase> = new Set<Phase>(['starting', 'working', 'saving', 'stopping']);
 
 /** Where one writes to Claude. What is being written is kept, also when the tab is closed. */
 export function Composer({ onSent }: { onSent: () => void }) {
@@ -17,6 +21,7 @@ export function Composer({ onSent }: { onSent: () => void }) {
   const answer = useSession((state) => state.answer);
   const question = useSession((state) => state.session?.asked?.id ?? null);
   const [text, setText] = useDraft(store.id);
+  const [edited, setEdited] = useState<string | null>(null);
   const hint = useId();
   const runsOn = useSession((state) => (state.session?.background ?? []).length > 0);
   const canStop = phase !== undefined && (STOPPABLE.has(phase) || (phase === 'waiting' && runsOn));
@@ -24,9 +29,11 @@ export function Composer({ onSent }: { onSent: () => void }) {
 
   const isAskingToStop = useStopByKey(canStop && !stopping, store);
 
-  const send = () => {
+  const mayWait = phase !== undefined && AT_WORK.has(phase) && question === null;
+
+  const send = (isForLater = false) => {
     const words = text.trim();
-    if (words === '' || words.length > MOST_CHARACTERS) return;
+    if (words === '' || words.length > MAX_PROMPT) return;
     if (question !== null) {
       // It stays in the field until it counts: an answer is not sent again by itself.
       void store.answer({ question, options: [], text: words }).then((isTaken) => {
@@ -36,17 +43,27 @@ export function Composer({ onSent }: { onSent: () => void }) {
       });
       return;
     }
-    store.prompt(words);
+    store.prompt(words, isForLater);
     setText('');
-    onSent();
+    if (!isForLater) onSent();
+  };
+  const editLast = () => {
+    const last = store.getState().outgoing.findLast(isUnsent);
+    if (last === undefined) return false;
+    void store.messages.hold(last.id).then((isHeld) => isHeld && setEdited(last.id));
+    return true;
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === 'ArrowUp' && text === '' && editLast()) event.preventDefault();
+    if (event.key !== 'Enter' || event.shiftKey) return;
     // A keyboard on the screen has no Shift Enter: there the button sends.
     if (hasScreenKeyboard() && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    send();
+    send(event.altKey && mayWait);
   };
+  const length = text.trim().length;
+  const maySend = answer.at !== 'sending' && length > 0 && length <= MAX_PROMPT;
 
   return (
     <form
@@ -57,6 +74,11 @@ export function Composer({ onSent }: { onSent: () => void }) {
         send();
       }}
     >
+      <UnsentMessages
+        edited={edited}
+        onEdit={setEdited}
+        onLost={(lost) => setText(text === '' ? lost : `${text}\n\n${lost}`)}
+      />
       <div className="composer-box">
         <div className="composer-field" data-text={`${text}\n`}>
           <textarea
@@ -76,19 +98,21 @@ export function Composer({ onSent }: { onSent: () => void }) {
             {stop.at === 'sending' && stop.message !== undefined ? 'Stop waits…' : stopping ? 'Stopping…' : 'Stop'}
           </button>
         )}
-        <button
-          type="submit"
-          className="button button-primary"
-          disabled={answer.at === 'sending' || text.trim() === '' || text.trim().length > MOST_CHARACTERS}
-        >
+        {mayWait && (
+          <button type="button" className="button" disabled={!maySend} onClick={() => send(true)}>
+            <Icon name="clock" />
+            After this turn
+          </button>
+        )}
+        <button type="submit" className="button button-primary" disabled={!maySend}>
           <Icon name="send" />
           Send
         </button>
       </div>
       <p className="composer-hint" id={hint}>
-        {text.trim().length > MOST_CHARACTERS ? (
+        {length > MAX_PROMPT ? (
           <span className="problem">
-            Too long: {text.trim().length.toLocaleString()} of at most {MOST_CHARACTERS.toLocaleString()} characters
+            Too long: {length.toLocaleString()} of at most {MAX_PROMPT.toLocaleString()} characters
           </span>
         ) : stop.at === 'refused' ? (
           <span className="problem" role="alert">
@@ -108,7 +132,9 @@ export function Composer({ onSent }: { onSent: () => void }) {
           </span>
         ) : (
           <span className="keys">
-            <kbd>Enter</kbd> sends · <kbd>Shift Enter</kbd> new line{canStop && ' · '}
+            <kbd>Enter</kbd> sends{mayWait && ' now · '}
+            {mayWait && <kbd>Alt Enter</kbd>}
+            {mayWait && ' after this turn'} · <kbd>Shift Enter</kbd> new line{canStop && ' · '}
             {canStop && <kbd>Esc Esc</kbd>}
             {canStop && ' stops'}
           </span>
