@@ -14,6 +14,7 @@ import { promptsInLines } from '../claude/transcript.ts';
 import { after, elapsedMs, steadyNow } from '../clock.ts';
 import { CheckpointStoreError, putManifest, putObject } from '../gateway/checkpoint-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
+import { isUnfinishedClone } from '../git/clone.ts';
 import { GitError } from '../git/git.ts';
 import { log } from '../log.ts';
 import type { IncarnationContext } from '../session/context.ts';
@@ -277,6 +278,8 @@ export class Checkpoints {
   /** Where the worktree's repository is gone (Claude removed `.git`), it is made again first. */
   async #snapshot(before: Chain | null, all: boolean): Promise<WorktreeSnapshot> {
     try {
+      // Another is being made in its place, or was when the server ended.
+      if (await isUnfinishedClone(this.#context.plan)) await repairRepository(this.#context);
       return await this.#worktree.take(before, all);
     } catch (error) {
       if (!(error instanceof GitError) || this.#context.isOver) throw error;

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { rename, rm } from '../files/inside.ts';
 import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
-import { isOfMirror, syncClone } from '../git/clone.ts';
+import { finishClone, isOfMirror, isUnfinishedClone, syncClone } from '../git/clone.ts';
 import { GitError, git, tellsOfDamage } from '../git/git.ts';
 import { HostAwayError } from '../git/host-patience.ts';
 import { withLock } from '../git/mirror.ts';
@@ -42,6 +42,8 @@ export async function repairRepository(context: IncarnationContext, isSuspect = 
     } catch (error) {
       const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
       if (!known.some((kind) => error instanceof kind)) throw error;
+      // No later attempt can do better: the work continues from what is there.
+      if (error instanceof RestoreError && !context.isOver && (await isUnfinishedClone(plan))) await finishClone(plan);
       if (!context.isOver) log('checkpoint.repair.failed', { sessionId: context.sessionId, error });
       return false;
     }
@@ -52,7 +54,7 @@ export async function repairRepository(context: IncarnationContext, isSuspect = 
   });
 }
 
-/** Another repository than the session's, or none. One that merely lacks what it knew of the host gets that again. */
+/** Another repository than the session's, one that is half made, or none. One that merely lacks what it knew of the host gets that again. */
 async function isBroken(context: IncarnationContext): Promise<boolean> {
   const { plan } = context;
   const resolves = (name: string) =>
@@ -64,7 +66,7 @@ async function isBroken(context: IncarnationContext): Promise<boolean> {
         throw error;
       },
     );
-  if (!(await resolves('HEAD'))) return true;
+  if ((await isUnfinishedClone(plan)) || !(await resolves('HEAD'))) return true;
   if (await resolves(`refs/remotes/origin/${plan.baseBranch}`)) return false;
   if (!(await isOfMirror(plan))) return true;
   await withLock(plan.mirror, () => syncClone(plan, false));

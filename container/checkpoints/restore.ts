@@ -10,7 +10,7 @@ import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import { mkdir, rm, writeFile } from '../files/inside.ts';
 import { CheckpointStoreError, getObject, sha256 } from '../gateway/checkpoint-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
-import { makeClone } from '../git/clone.ts';
+import { finishClone, makeClone } from '../git/clone.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from '../git/git.ts';
 import { HostAwayError } from '../git/host-patience.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
@@ -180,6 +180,7 @@ async function rebuild(
     await restoreLargeObjects(plan, manifest.worktree.commit);
     await fill();
     await git(['update-ref', '-d', ref], worktree);
+    await finishClone(plan);
   } catch (error) {
     if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
     // Once the host is back, the checkpoint is as good as before.

@@ -18,6 +18,9 @@ const MAX_ALTERNATES_BYTES = 64 * 1024;
 const MOST_SHALLOW = 10_000;
 const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
+/** In a repository to which its maker has still something to add: the work's commits, or the files of the checkout. */
+const UNFINISHED_MARK = 'cyrus-unfinished';
+
 /** A ref as the mirror has it. */
 interface MirrorRef {
   name: string;
@@ -29,6 +32,7 @@ interface MirrorRef {
 /**
  * Makes the session's repository at `<worktree>/.git`, with HEAD on its branch and without any file checked out. It has the
  * mirror's base branch (as `origin/<base>`, `origin/HEAD` and a local branch), the session's own branch and the tags.
+ * It counts as unfinished until `finishClone` is called: a server that was killed before begins again.
  * To be called under the mirror's lock; what is at `<worktree>/.git` must have been put aside.
  * @param head commit at which the session's branch begins
  * @throws GitError if the mirror cannot be read
@@ -52,12 +56,23 @@ export async function makeClone(plan: WorkspacePlan, head: string): Promise<void
   await Promise.all([
     put('HEAD', `ref: refs/heads/${branch}\n`),
     put('config', configuration(plan)),
+    put(UNFINISHED_MARK, ''),
     put('objects/info/alternates', `${join(plan.mirror, 'objects')}\n`),
     put('packed-refs', packedRefs([...refs, ...local])),
     ...(base ? [put('refs/remotes/origin/HEAD', `ref: ${base.name}\n`)] : []),
     ...(shallow === null ? [] : [put('shallow', shallow)]),
   ]);
   await rename(unfinished, gitDir);
+}
+
+/** Declares the repository that `makeClone` made whole: its commits and its files are all there. */
+export async function finishClone(plan: WorkspacePlan): Promise<void> {
+  await rm(join(plan.worktree, '.git', UNFINISHED_MARK), { force: true });
+}
+
+/** Whether `makeClone` made the repository and `finishClone` was never called: what is in it is not the session's work. */
+export async function isUnfinishedClone(plan: WorkspacePlan): Promise<boolean> {
+  return await exists(join(plan.worktree, '.git', UNFINISHED_MARK));
 }
 
 /**

@@ -16,6 +16,8 @@ const MAX_SUBMODULES = 50;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 /** File in a submodule's repository: the commit that was checked out for Claude. */
 const GIVEN = 'cyrus-commit';
+/** File in a submodule's repository whose first checkout is not complete: a server that was killed meanwhile begins again. */
+const UNFINISHED_MARK = 'cyrus-unfinished';
 /** A commit's id and a line feed. */
 const MAX_ID_BYTES = 100;
 
@@ -95,11 +97,13 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
   if (!NAME.test(submodule.name)) return empty('its name in .gitmodules cannot be a folder');
   if (!(await isInside(plan, folder))) return empty('its folder is outside the worktree');
   const inside: GitOptions = { ...inWorktree(plan), cwd: folder, timeoutMs: FETCH_TIMEOUT_MS };
-  const isThere = await exists(join(folder, '.git'));
-  if (isThere && !(await isAsGiven(plan, path))) return null;
-  if (!isThere && (await readdir(folder).catch(() => [])).length > 0) return null;
-  const url = `${plan.remote.gatewayUrl}/modules/${Buffer.from(submodule.url).toString('base64url')}`;
   const gitDir = join(plan.worktree, '.git', 'modules', submodule.name);
+  const mark = join(gitDir, UNFINISHED_MARK);
+  const isCutOff = await exists(mark);
+  const isThere = !isCutOff && (await exists(join(folder, '.git')));
+  if (isThere && !(await isAsGiven(plan, path))) return null;
+  if (!isThere && !isCutOff && (await readdir(folder).catch(() => [])).length > 0) return null;
+  const url = `${plan.remote.gatewayUrl}/modules/${Buffer.from(submodule.url).toString('base64url')}`;
   try {
     if (isThere && (await git(['rev-parse', 'HEAD'], inside)).trim() === commit) return null;
     if (!isThere) await makeRepository(plan, submodule, { folder, gitDir, url });
@@ -108,8 +112,11 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     await git([...fetch, '--no-tags', url, ...specs], inside);
     // It may be on no branch any more, and still be had by its id.
     if (!(await has(inside, commit))) await git([...fetch, '--no-tags', url, commit], inside);
-    await git(['checkout', '--quiet', '--detach', commit], { ...inside, settings: await withoutFilters(inside) });
+    // What a checkout that was cut off left is no work of Claude's, who was not there yet.
+    const checkout = ['checkout', '--quiet', ...(isCutOff ? ['--force'] : []), '--detach', commit];
+    await git(checkout, { ...inside, settings: await withoutFilters(inside) });
     await writeFile(join(gitDir, GIVEN), `${commit}\n`);
+    await rm(mark, { force: true });
     const lacks = [
       ...((await exists(join(folder, '.gitmodules')))
         ? ['has submodules of its own, which are empty: only one level is fetched']
@@ -121,6 +128,8 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     return lacks.length === 0 ? null : `The submodule ${shown} ${lacks.join(', and ')}.`;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
+    // The end of the session cut it off: the mark tells the next life to begin again.
+    if (plan.signal.aborted) return null;
     log('git.submodule.failed', { path: shown, error });
     if (isThere) return `The submodule ${shown} could not be brought to ${commit.slice(0, 10)}: ${complaint(error)}.`;
     await rm(join(folder, '.git'), { force: true });
@@ -139,8 +148,10 @@ async function makeRepository(
   { name, path }: Submodule,
   { folder, gitDir, url }: { folder: string; gitDir: string; url: string },
 ): Promise<void> {
+  await rm(join(folder, '.git'), { force: true });
   await rm(gitDir, { recursive: true, force: true });
-  await mkdir(dirname(gitDir), { recursive: true });
+  await mkdir(gitDir, { recursive: true });
+  await writeFile(join(gitDir, UNFINISHED_MARK), '');
   await mkdir(folder, { recursive: true });
   const inside: GitOptions = { ...inWorktree(plan), cwd: folder };
   await git(['init', '--quiet', '--template=', `--separate-git-dir=${gitDir}`], inside);

@@ -11,7 +11,7 @@ import { rename, rm } from '../files/inside.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';
 import { log } from '../log.ts';
 import { exists, type SessionPaths } from '../paths.ts';
-import { makeClone, syncClone } from './clone.ts';
+import { finishClone, isUnfinishedClone, makeClone, syncClone } from './clone.ts';
 import { neverCommitted } from './excludes.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, tellsOfDamage, withoutFilters } from './git.ts';
 import { untilHostAnswers } from './host-patience.ts';
@@ -137,6 +137,7 @@ async function checkOut(plan: WorkspacePlan): Promise<string> {
     // As many processes as processors; a checkout of many files is the longest step of a start.
     const settings: [string, string][] = [['checkout.workers', '0']];
     await git(['reset', '--quiet', '--hard'], { ...inWorktree(plan), settings, timeoutMs: CHECKOUT_TIMEOUT_MS });
+    await finishClone(plan);
     if (onRemote) return `Continuing ${branch}`;
     return `New branch ${branch} from ${baseBranch}`;
   } catch (error) {
@@ -183,9 +184,9 @@ async function catchUp(plan: WorkspacePlan): Promise<string> {
   }
 }
 
-/** The worktree is there and git knows it. */
+/** The worktree is there, its checkout was completed, and git knows it. */
 async function isWorktree(plan: WorkspacePlan): Promise<boolean> {
-  if (!(await exists(join(plan.worktree, '.git')))) return false;
+  if (!(await exists(join(plan.worktree, '.git'))) || (await isUnfinishedClone(plan))) return false;
   try {
     await git(['rev-parse', '--verify', '--quiet', 'HEAD'], inWorktree(plan));
     return true;

@@ -19,6 +19,7 @@ import { CommandLog, type Prompt } from '../events/command-log.ts';
 import { EventPoster } from '../events/event-poster.ts';
 import { EventJournal } from '../events/journal.ts';
 import { openAccess } from '../gateway/session-access.ts';
+import { isUnfinishedClone } from '../git/clone.ts';
 import { GitError } from '../git/git.ts';
 import { makeHooks } from '../hooks/hooks.ts';
 import { Refusal } from '../http.ts';
@@ -277,6 +278,7 @@ export class Incarnation {
 
   async #isWorktreeWhole(): Promise<boolean> {
     try {
+      if (await isUnfinishedClone(this.#context.plan)) return false;
       await commitWork(this.#context.plan, null);
       return true;
     } catch (error) {

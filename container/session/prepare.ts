@@ -58,6 +58,8 @@ export async function prepare(context: IncarnationContext): Promise<void> {
   const systemPrompt = own === null ? start.claude.systemPrompt : `${start.claude.systemPrompt}\n\n${own}`;
   await writeInstructions(paths, systemPrompt, setupNote(context));
   const resumed = await hasConversation(paths, start.claude.conversationId);
+  // Cut off by the end of this life, at any step: the next one prepares it again.
+  if (context.isOver) return;
   record.baseCommit = prepared.commit;
   record.savedHead ??= start.restore ? await pushedCommit(context.plan, prepared.commit) : prepared.commit;
   await context.remember();

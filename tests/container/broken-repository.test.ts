@@ -1,9 +1,9 @@
 /** The repository in the worktree is damaged, by Claude or what it ran, in all the ways in which that is done. */
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { withFakeGit } from './fake-git.ts';
 import { eventually, run, type Stage, setStage } from './stage.ts';
 
 let stage: Stage;
@@ -71,26 +71,11 @@ test.each(WAYS)('what Claude did is saved, before and after, though %s', async (
 
 /** The server's git looks at the worktree's HEAD and comes to nothing, as often as is said in a file. */
 async function withFailingGit(how: string, test: (failures: (count: number) => Promise<void>) => Promise<void>) {
-  const path = process.env.PATH;
-  const folder = await mkdtemp(join(tmpdir(), 'cyrus-failing-git-'));
-  const real = execFileSync('which', ['git'], { encoding: 'utf8' }).trim();
-  const left = join(folder, 'left');
-  const script = `#!/bin/sh
-case "$*" in *"rev-parse --verify"*" HEAD^{commit}"*)
-  n=$(cat '${left}' 2>/dev/null || echo 0)
-  if [ "$n" -gt 0 ]; then echo $((n - 1)) > '${left}'; ${how}; fi;;
-esac
-exec '${real}' "$@"
-`;
-  await writeFile(join(folder, 'git'), script);
-  await chmod(join(folder, 'git'), 0o755);
-  process.env.PATH = `${folder}:${path}`;
-  try {
-    await test((count) => writeFile(left, String(count)));
-  } finally {
-    process.env.PATH = path;
-    await rm(folder, { recursive: true, force: true });
-  }
+  const script = (folder: string) => `case "$*" in *"rev-parse --verify"*" HEAD^{commit}"*)
+  n=$(cat '${folder}/left' 2>/dev/null || echo 0)
+  if [ "$n" -gt 0 ]; then echo $((n - 1)) > '${folder}/left'; ${how}; fi;;
+esac`;
+  await withFakeGit(script, (folder) => test((count) => writeFile(join(folder, 'left'), String(count))));
 }
 
 test.each([
