@@ -61,6 +61,7 @@ function checkVariables(): void {
     ...properties('src/config/variables.ts', 'variablesSchema'),
     ...properties('src/claude-quota/claude-settings.ts', 'claudeLimitVariables'),
     ...properties('src/protocol/settings/request-limits.ts', 'requestLimitVariables'),
+    ...properties('src/protocol/settings/start-limits.ts', 'startLimitVariables'),
     ...properties('src/protocol/settings/retention.ts', 'retentionVariables'),
     ...properties('src/protocol/settings/sign-in.ts', 'signInVariables'),
   ];

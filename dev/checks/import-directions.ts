@@ -58,6 +58,8 @@ const PURE = [
   'src/people/rights.ts',
   'src/operations/traces/turn-trace.ts',
   'src/queue/fair-queue.ts',
+  'src/queue/sandbox-minutes.ts',
+  'src/queue/start-limits.ts',
 ];
 /** It decides without knowing what people are told with, or by whom. */
 const LIFECYCLE = 'src/session/lifecycle/';

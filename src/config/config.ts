@@ -5,6 +5,7 @@ import type { ClaudeCredential } from '../protocol/sandbox/start.ts';
 import type { RequestLimits } from '../protocol/settings/request-limits.ts';
 import type { Retention } from '../protocol/settings/retention.ts';
 import type { SignIn } from '../protocol/settings/sign-in.ts';
+import type { StartLimits } from '../protocol/settings/start-limits.ts';
 
 /** Cyrus as an OAuth application of Linear. Id and secret are null until someone created it, see the page /install. */
 export interface LinearApp {
@@ -49,6 +50,8 @@ export interface Config {
   sessionBytesAnHour: number;
   /** How long things are kept. */
   retention: Retention;
+  /** How many sessions may begin, how fast, and how long sandboxes may work. */
+  startLimits: StartLimits;
   /** How many requests are let in; a local run lets in all. */
   requestLimits: RequestLimits;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */

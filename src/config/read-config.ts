@@ -6,6 +6,7 @@ import { readClaudeLimits } from '../claude-quota/claude-settings.ts';
 import { readRequestLimits } from '../protocol/settings/request-limits.ts';
 import { readRetention } from '../protocol/settings/retention.ts';
 import { readSignIn } from '../protocol/settings/sign-in.ts';
+import { readStartLimits } from '../protocol/settings/start-limits.ts';
 import {
   alertChannels,
   claudeAccess,
@@ -68,6 +69,7 @@ function checkConfig(env: object): Config {
     sessionBytesAnHour: variables.SESSION_MIB_AN_HOUR * 1024 * 1024,
     retention: readRetention(variables),
     requestLimits: readRequestLimits(variables),
+    startLimits: readStartLimits(variables),
     linear: {
       apiUrl: variables.LINEAR_API_URL,
       uploadsUrl: variables.LINEAR_UPLOADS_URL,

@@ -6,6 +6,7 @@ import { claudeCredentialSchema } from '../protocol/sandbox/start.ts';
 import { requestLimitVariables } from '../protocol/settings/request-limits.ts';
 import { retentionVariables } from '../protocol/settings/retention.ts';
 import { signInVariables } from '../protocol/settings/sign-in.ts';
+import { startLimitVariables } from '../protocol/settings/start-limits.ts';
 import { address, callbackList, flag, key, optionalText, secret } from './values.ts';
 
 export const variablesSchema = z.object({
@@ -93,6 +94,7 @@ export const variablesSchema = z.object({
   ANTHROPIC_API_KEY: optionalText,
   ...retentionVariables,
   ...requestLimitVariables,
+  ...startLimitVariables,
   ...claudeLimitVariables,
 });
 

@@ -29,6 +29,8 @@ const LOOK_LIMIT_MS = 20_000;
 const HEARTBEAT_LIMIT_MS = 10_000;
 const MOST_NAMED = 5;
 const MOST_QUEUES = 50;
+/** Share of a budget from which people are told of it. */
+const WARN_AT = 0.8;
 const MOST_STUCK = 500;
 
 /** Looks at everything and tells the object of the deployment, which tells people. Never rejects. */
@@ -142,17 +144,40 @@ const LOOKS: Record<string, Look> = {
   },
 
   'queue.wait': async ({ env, database, now }) => {
-    const workspaces = (await listWorkspaces(database))
-      .filter(({ status }) => status === 'active')
-      .slice(0, MOST_QUEUES);
+    const workspaces = await activeWorkspaces(database);
     const found = await Promise.all(
       workspaces.map(async ({ id, name }): Promise<Alert[]> => {
-        const { waiting, sessionsAtOnce } = await env.WORKSPACE_QUEUE.getByName(id).line();
+        const { waiting, sessionsAtOnce, reached } = await env.WORKSPACE_QUEUE.getByName(id).line();
         const longest = Math.max(0, ...waiting.map(({ since }) => now - since));
         if (longest < LONGEST_WAIT_MS) return [];
         const words = `In ${name} ${count(waiting.length, 'session waits', 'sessions wait')} for a slot, for ${Math.round(longest / MINUTE_MS)} minutes`;
-        const remedy = `${sessionsAtOnce} may run at once: npm run settings -- set MAX_SESSIONS_AT_ONCE NUMBER`;
+        const remedy =
+          reached === null
+            ? `${sessionsAtOnce} may run at once: npm run settings -- set MAX_SESSIONS_AT_ONCE NUMBER`
+            : `${reached.name} is ${reached.most} and reached: npm run settings -- set ${reached.name} NUMBER --workspace ${id}`;
         return [{ key: `queue.wait:${id}`, severity: 'warning', words, remedy }];
+      }),
+    );
+    return found.flat();
+  },
+
+  'sandbox.budget': async ({ env, database }) => {
+    const workspaces = await activeWorkspaces(database);
+    const found = await Promise.all(
+      workspaces.map(async ({ id, name }) => {
+        const { limits, sandboxMinutes } = await env.WORKSPACE_QUEUE.getByName(id).line();
+        const budgets = [
+          { setting: 'SANDBOX_MINUTES_DAY', of: 'day', used: sandboxMinutes.day },
+          { setting: 'SANDBOX_MINUTES_MONTH', of: 'month', used: sandboxMinutes.month },
+        ] as const;
+        return budgets.flatMap(({ setting, of, used }): Alert[] => {
+          const most = limits[setting];
+          const share = most === 0 ? 0 : used / most;
+          if (share < WARN_AT) return [];
+          const words = `In ${name} ${Math.floor(share * 100)} % of the ${of}'s budget of sandboxes is used: ${used} of ${most} minutes`;
+          const remedy = `${share >= 1 ? 'Nothing starts' : 'At 100 % nothing starts'} until the next ${of}, or raise it: npm run settings -- set ${setting} NUMBER --workspace ${id}`;
+          return [{ key: `sandbox.budget:${of}:${id}`, severity: share >= 1 ? 'error' : 'warning', words, remedy }];
+        });
       }),
     );
     return found.flat();
@@ -194,7 +219,7 @@ const LOOKS: Record<string, Look> = {
     const sum = { usd: sql<number>`coalesce(sum(${claudeUsage.costUsd}), 0)` };
     const [spent] = await run(() => database.orm.select(sum).from(claudeUsage).where(gte(claudeUsage.day, since)));
     const share = (spent?.usd ?? 0) / most;
-    if (share < 0.8) return [];
+    if (share < WARN_AT) return [];
     const words = `${Math.floor(share * 100)} % of the month's budget for Claude is spent: $${(spent?.usd ?? 0).toFixed(2)} of $${most}`;
     const remedy =
       'Raise it (npm run settings -- set CLAUDE_BUDGET_MONTH_USD NUMBER), or let turns wait for the next month.';
@@ -215,6 +240,10 @@ const LOOKS: Record<string, Look> = {
     ];
   },
 };
+
+async function activeWorkspaces(database: Database) {
+  return (await listWorkspaces(database)).filter(({ status }) => status === 'active').slice(0, MOST_QUEUES);
+}
 
 async function ping(url: string | null): Promise<void> {
   if (url === null) return;

@@ -10,11 +10,26 @@ import { inBatches } from '../lib/concurrency.ts';
 import { asError } from '../lib/error.ts';
 import { settledWithin } from '../lib/timeout.ts';
 import { knowIssue, log } from '../observability/log.ts';
+import type { ReachedLimit, SlotAnswer, StartLimits } from '../protocol/settings/start-limits.ts';
 import { openDatabase } from '../store/database.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
 import { settledConfig } from '../store/settings.ts';
 import { readWorkspaceSettings } from '../store/workspaces/workspace-settings.ts';
-import { admit, emptyLine, join, type Line, type LineEntry, leave, lineSchema, positionsOf } from './fair-queue.ts';
+import {
+  admit,
+  emptyLine,
+  join,
+  type Line,
+  type LineEntry,
+  leave,
+  limitOf,
+  lineSchema,
+  nextStartAt,
+  orderOf,
+  positionsOf,
+} from './fair-queue.ts';
+import { usedNow } from './sandbox-minutes.ts';
+import { begunWithin } from './start-limits.ts';
 
 /** Sessions are asked this often whether they still need what they have. */
 const CHECK_EVERY_MS = 5 * 60_000;
@@ -29,10 +44,21 @@ const LINE = 'line';
 const OWN_CAP = 'own-cap';
 const WORKSPACE = 'workspace';
 
+/** While a limit holds somebody up the queue wakes no more often than this. */
+const LEAST_PAUSE_MS = 5_000;
+
 /** The queue as admins see it. */
-export interface LineView extends Line {
+export interface LineView extends Pick<Line, 'working' | 'waiting'> {
   /** The concurrency limit, as it is set now. */
   sessionsAtOnce: number;
+  /** The limits on starts as they are set now, by their variables; 0: no limit. */
+  limits: StartLimits;
+  /** The limit that the first in the queue waits for; null: nobody waits, or for a slot alone. */
+  reached: ReachedLimit | null;
+  /** New sessions of the last hour and of the last day. */
+  begun: { hour: number; day: number };
+  /** How long sandboxes worked on this day and in this month (UTC), in minutes. */
+  sandboxMinutes: { day: number; month: number };
 }
 
 /** A session that asks for a slot. */
@@ -41,10 +67,20 @@ export interface Asking extends Omit<LineEntry, 'since'> {
   isUnderWay: boolean;
 }
 
+/** What is set of the workspace. */
+interface Limits {
+  cap: number;
+  starts: StartLimits;
+}
+
 export class WorkspaceQueue extends DurableObject<Env> {
   #line: Line;
   /** The limit as it was read last, and when, in ms. */
-  #known: { cap: number; at: number } | null = null;
+  #known: (Limits & { at: number }) | null = null;
+  /** The next alarm comes early, for somebody whom a limit holds up. */
+  #wakesForLimit = false;
+  /** When sessions were asked last whether they still need what they have, in ms. */
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -54,27 +90,50 @@ export class WorkspaceQueue extends DurableObject<Env> {
     for (const { session, issue } of [...this.#line.working, ...this.#line.waiting]) knowIssue(session, issue);
   }
 
-  /** Asks for a slot, or for the queue position. @returns 0: the slot is given; 1: next in the queue, and so on */
-  async take({ isUnderWay, ...entry }: Asking): Promise<number> {
+  /** As `ask`, for sessions of the version before. @returns the position alone */
+  async take(asking: Asking): Promise<number> {
+    return (await this.ask(asking)).position;
+  }
+
+  /** Asks for a slot, or for the queue position. */
+  async ask({ isUnderWay, ...entry }: Asking): Promise<SlotAnswer> {
     knowIssue(entry.session, entry.issue);
     const { name } = this.ctx.id;
     if (name !== undefined && this.ctx.storage.kv.get(WORKSPACE) !== name) this.ctx.storage.kv.put(WORKSPACE, name);
-    const cap = await this.#cap();
-    this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), cap, entry.session);
-    await this.#arm();
-    return positionsOf(this.#line).get(entry.session) ?? 0;
+    const limits = await this.#limits();
+    this.#change(join(this.#line, { ...entry, since: Date.now() }, isUnderWay), limits, entry.session);
+    await this.#arm(limits);
+    const position = positionsOf(this.#line).get(entry.session) ?? 0;
+    return { position, limit: position === 0 ? null : this.#limitOf(entry.session, limits) };
   }
 
   /** Gives a slot or a queue position back, for this turn and those before it. */
   async give(session: string, turn: number): Promise<void> {
-    const cap = await this.#cap();
-    this.#change(leave(this.#line, session, turn), cap, session);
+    const limits = await this.#limits();
+    this.#change(leave(this.#line, session, turn, Date.now()), limits, session);
+    await this.#arm(limits);
   }
 
-  /** Who is at work, who waits, and how many may be at work. */
+  /** Who is at work, who waits, how many may be at work, and what is used of the limits. */
   async line(): Promise<LineView> {
-    const cap = await this.#cap(true);
-    return { sessionsAtOnce: cap, ...this.#line };
+    const limits = await this.#limits(true);
+    const now = Date.now();
+    const { working, waiting, used } = this.#line;
+    const [first] = orderOf(this.#line);
+    const { dayMs, monthMs } = usedNow(
+      used,
+      working.map(({ since }) => since),
+      now,
+    );
+    return {
+      sessionsAtOnce: limits.cap,
+      limits: limits.starts,
+      reached: first === undefined ? null : this.#limitOf(first.session, limits),
+      begun: begunWithin(this.#line, now),
+      sandboxMinutes: { day: Math.floor(dayMs / 60_000), month: Math.floor(monthMs / 60_000) },
+      working,
+      waiting,
+    };
   }
 
   /** Forgets all that is stored: the workspace is deleted. */
@@ -86,8 +145,9 @@ export class WorkspaceQueue extends DurableObject<Env> {
 
   /** An admin changed settings: the limit may be another. */
   async settingsChanged(): Promise<void> {
-    const cap = await this.#cap(true);
-    this.#change(this.#line, cap, null);
+    const limits = await this.#limits(true);
+    this.#change(this.#line, limits, null);
+    await this.#arm(limits);
   }
 
   /**
@@ -95,12 +155,16 @@ export class WorkspaceQueue extends DurableObject<Env> {
    * or whose release was lost. Never throws.
    */
   override async alarm(): Promise<void> {
-    const lost = await this.#lostEntries();
-    const cap = await this.#cap(true);
+    // It may be awake because a limit lets somebody start: the others need not be asked each time.
+    const isCheck = Math.abs(Date.now() - this.#checkedAt) >= CHECK_EVERY_MS || !this.#wakesForLimit;
+    const lost = isCheck ? await this.#lostEntries() : [];
+    if (isCheck) this.#checkedAt = Date.now();
+    this.#wakesForLimit = false;
+    const limits = await this.#limits(isCheck);
     let line = this.#line;
-    for (const { session, turn } of lost) line = leave(line, session, turn);
-    this.#change(line, cap, null);
-    await this.#arm();
+    for (const { session, turn } of lost) line = leave(line, session, turn, Date.now());
+    this.#change(line, limits, null);
+    await this.#arm(limits);
   }
 
   async #lostEntries(): Promise<LineEntry[]> {
@@ -109,20 +173,38 @@ export class WorkspaceQueue extends DurableObject<Env> {
     return entries.filter((_, index) => needed[index] === false);
   }
 
-  async #arm(): Promise<void> {
+  async #arm({ cap, starts }: Limits): Promise<void> {
     const { working, waiting } = this.#line;
     if (working.length + waiting.length === 0) return;
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
+    const now = Date.now();
+    const check = now + CHECK_EVERY_MS;
+    const start = nextStartAt(this.#line, cap, starts, now);
+    const at = start === null ? check : Math.min(check, Math.max(start, now + LEAST_PAUSE_MS));
+    const set = await this.ctx.storage.getAlarm();
+    // One that is set already is moved only if it would come late by more than nobody minds.
+    if (set !== null && set <= at + LEAST_PAUSE_MS) return;
+    this.#wakesForLimit = at < check;
+    await this.ctx.storage.setAlarm(at);
   }
 
-  /** The workspace's own limit, else the deployment's. @param isNews it is read again, however lately it was */
-  async #cap(isNews = false): Promise<number> {
+  #limitOf(session: string, { cap, starts }: Limits): ReachedLimit | null {
+    return limitOf(this.#line, session, { cap, limits: starts, now: Date.now() });
+  }
+
+  /** What is set of the workspace, else of the deployment. @param isNews it is read again, however lately it was */
+  async #limits(isNews = false): Promise<Limits> {
     const now = Date.now();
-    if (!isNews && this.#known !== null && Math.abs(now - this.#known.at) < CAP_EVERY_MS) return this.#known.cap;
+    if (!isNews && this.#known !== null && Math.abs(now - this.#known.at) < CAP_EVERY_MS) return this.#known;
     const own = await this.#ownCap();
-    const cap = own ?? (await settledConfig(this.env, null, isNews)).limits.sessionsAtOnce;
-    this.#known = { cap, at: now };
-    return cap;
+    const { limits, startLimits } = await settledConfig(this.env, this.#workspace(), isNews);
+    this.#known = { cap: own ?? limits.sessionsAtOnce, starts: startLimits, at: now };
+    return this.#known;
+  }
+
+  /** Whose queue it is; null: not known yet. An alarm may wake the object without its name. */
+  #workspace(): string | null {
+    const workspace = this.ctx.id.name ?? this.ctx.storage.kv.get(WORKSPACE);
+    return typeof workspace === 'string' ? workspace : null;
   }
 
   /** If the database does not answer, what it said last. Never throws. */
@@ -130,9 +212,8 @@ export class WorkspaceQueue extends DurableObject<Env> {
     const { kv } = this.ctx.storage;
     const own = z.number().int().min(1).safeParse(kv.get(OWN_CAP));
     const known = own.success ? own.data : null;
-    // An alarm may wake the object without its name.
-    const workspace = this.ctx.id.name ?? kv.get(WORKSPACE);
-    if (typeof workspace !== 'string') return known;
+    const workspace = this.#workspace();
+    if (workspace === null) return known;
     try {
       const reading = readWorkspaceSettings(openDatabase(this.env.DB, readConfig(this.env).encryptionKey), workspace);
       const settings = await settledWithin(READ_LIMIT_MS, reading);
@@ -156,9 +237,9 @@ export class WorkspaceQueue extends DurableObject<Env> {
   }
 
   /** @param asking who knows the outcome by the answer */
-  #change(next: Line, cap: number, asking: string | null): void {
+  #change(next: Line, { cap, starts }: Limits, asking: string | null): void {
     const before = this.#line;
-    const line = admit(next, cap, Date.now());
+    const line = admit(next, cap, Date.now(), starts);
     // If the limit is as it was, looking for it costs no row.
     if (line === before) return;
     this.#line = line;

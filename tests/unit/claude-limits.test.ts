@@ -248,8 +248,8 @@ describe('the queue of a workspace', () => {
     let line = admit(join(emptyLine, entry('a', 'a', 1), false), 1, 1);
     line = admit(join(line, entry('a', 'a', 9, 2), false), 1, 9);
     expect(line.working).toHaveLength(1);
-    expect(leave(line, 'a', 1).working).toHaveLength(1);
-    expect(leave(line, 'a', 2).working).toHaveLength(0);
+    expect(leave(line, 'a', 1, 9).working).toHaveLength(1);
+    expect(leave(line, 'a', 2, 9).working).toHaveLength(0);
   });
 
   const queues = histories(500);
@@ -266,7 +266,7 @@ describe('the queue of a workspace', () => {
           line = admit(join(line, entry(session, `p${random.below(3)}`, now), false), cap, now);
         } else {
           inside.delete(session);
-          line = admit(leave(line, session, 1), cap, now);
+          line = admit(leave(line, session, 1, now), cap, now);
         }
         const known = [...line.working, ...line.waiting].map((one) => one.session);
         expect(new Set(known)).toEqual(inside);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { ReachedLimit } from '../../src/protocol/settings/start-limits.ts';
+import { reasonOf } from '../../src/session/lifecycle/session-row.ts';
 import { queuePositionWords } from '../../src/session/lifecycle/start/queue-slot.ts';
 import { init, result, SessionPlay, saved } from './support/session-play.ts';
 
@@ -48,6 +50,23 @@ describe('a session for which no slot is free', () => {
       result: { kind: 'queued', position: 0 },
     });
     expect(play.state.phase.name).toBe('starting');
+  });
+
+  it('says which limit it waits for, when that ends and who can raise it, and again only if it is another', () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    const limit = { name: 'SESSIONS_A_PERSON_HOUR', most: 5, until: Date.now() + 60_000 } as const;
+    play.startedWith({ kind: 'queued', position: 1, limit });
+    expect(reasonOf(play.state)).toBe('Waiting: one person may begin 5 new sessions an hour');
+    expect(play.said('thread-1').join()).toContain('or once an admin raises SESSIONS_A_PERSON_HOUR.');
+    const asked = { kind: 'request-slot', turn: 1 } as const;
+    const hear = (other: ReachedLimit | null) =>
+      play.play({ type: 'effect-done', effect: asked, result: { kind: 'queued', position: 1, limit: other } });
+    expect(hear({ ...limit, until: limit.until + 1 })).toEqual([]);
+    hear({ name: 'SANDBOX_MINUTES_DAY', most: 60, until: limit.until });
+    expect(reasonOf(play.state)).toBe('Waiting: the day’s budget of 60 sandbox minutes is used up');
+    hear(null);
+    expect(reasonOf(play.state)).toBe('Next in the queue');
   });
 
   it('leaves the line when it is stopped, with one answer', () => {

@@ -259,7 +259,14 @@ describe('the look at the deployment', () => {
       VALUES (${day}, 's', 'opus', 'api-key', 'w1', 'acme/shop', 1, 0, 1, 1, 0, 0, 85, 1)`);
     const prepare = (query: string) =>
       query === 'SELECT 1' ? { all: async () => ({ meta: { size_after: 9_000_000_000 } }) } : env.DB.prepare(query);
-    const line = { working: [], waiting: [{ since: Date.now() - 20 * MINUTE }], sessionsAtOnce: 2 };
+    const line = {
+      working: [],
+      waiting: [{ since: Date.now() - 20 * MINUTE }],
+      sessionsAtOnce: 2,
+      reached: null,
+      limits: { SANDBOX_MINUTES_DAY: 100, SANDBOX_MINUTES_MONTH: 1_000 },
+      sandboxMinutes: { day: 100, month: 799 },
+    };
     const problem = { message: 'it was revoked' };
     const bad = { count: 9, since: 1, at: 1 };
     const watched = vi.fn<(found: { key: string; words: string }[], unseen: string[]) => Promise<void>>(async () => {});
@@ -279,6 +286,7 @@ describe('the look at the deployment', () => {
     expect(Object.fromEntries(found.map(({ key, words }) => [key, words]))).toEqual({
       'claude.budget': "85 % of the month's budget for Claude is spent: $85.00 of $100",
       'database.size': 'The database has 9.0 of 10 GB',
+      'sandbox.budget:day:w1': "In Acme 100 % of the day's budget of sandboxes is used: 100 of 100 minutes",
       'queue.wait:w1': 'In Acme 1 session waits for a slot, for 20 minutes',
       'claude.token_refused:api-key': 'Claude’s API does not take the token "api-key": it was revoked',
       'linear.webhook_signature': expect.stringContaining('does not match LINEAR_WEBHOOK_SECRET'),

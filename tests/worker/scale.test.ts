@@ -80,12 +80,12 @@ it.each([
       });
     };
     // Sessions are played here; what the queue says to them is real.
-    vi.spyOn(IssueSession.prototype, 'placeChanged').mockImplementation(function (this: IssueSession, place) {
+    vi.spyOn(IssueSession.prototype, 'queueMoved').mockImplementation(function (this: IssueSession, place) {
       counts.told += 1;
       const session = byId.get(this.ctx.id.toString());
       if (place === 0 && session) start(session);
     });
-    vi.spyOn(IssueSession.prototype, 'needsPlace').mockImplementation(function (this: IssueSession) {
+    vi.spyOn(IssueSession.prototype, 'needsSlot').mockImplementation(function (this: IssueSession) {
       const session = byId.get(this.ctx.id.toString());
       return session !== undefined && session.endsAt >= Date.now();
     });

@@ -162,7 +162,7 @@ describe('the queue of a workspace', () => {
     // A session to which nothing ever happened needs no place.
     await queue.take(asking(newId()));
     expect(await runDurableObjectAlarm(queue)).toBe(true);
-    expect(await queue.line()).toEqual({ sessionsAtOnce: CAP, working: [], waiting: [] });
+    expect(await queue.line()).toMatchObject({ sessionsAtOnce: CAP, working: [], waiting: [] });
     expect(await runDurableObjectAlarm(queue)).toBe(false);
   });
 });

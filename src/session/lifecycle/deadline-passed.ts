@@ -8,7 +8,7 @@ import type { Step } from './model/transition.ts';
 import { tellEdit } from './prompts.ts';
 import { expire } from './questions/answer.ts';
 import { park } from './questions/ask.ts';
-import { askForSlot, queuePositionWords } from './start/queue-slot.ts';
+import { askForSlot, queuedReason } from './start/queue-slot.ts';
 import { endTurn } from './turn/end.ts';
 import { waitNoLonger } from './turn/pull-request.ts';
 import { askForRoom, resumeParked } from './turn/resumption.ts';
@@ -54,7 +54,7 @@ const passed = byPhase<[due: Deadline], boolean>({
     return false;
   },
   queued: (step, phase, due) => {
-    if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuePositionWords(phase.position)}.`);
+    if (due.name === 'heartbeat') step.reassure(due.agentSessionId, `${queuedReason(phase)}.`);
     else askForSlot(step, phase);
     return false;
   },

@@ -84,7 +84,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
       startHeld(step, event.isHeld);
       break;
     case 'queue-moved':
-      queueMoved(step, event.position);
+      queueMoved(step, event.position, null);
       break;
     case 'checkpointed':
       checkpointed(step, event);

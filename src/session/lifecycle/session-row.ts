@@ -4,7 +4,7 @@ import type { SessionRow } from '../../protocol/viewer.ts';
 import { clockTime } from './model/clock-time.ts';
 import type { SessionState } from './model/state.ts';
 import type { Step } from './model/transition.ts';
-import { queuePositionWords } from './start/queue-slot.ts';
+import { queuedReason } from './start/queue-slot.ts';
 
 /** The row of the list. */
 export function rowOf(state: SessionState): SessionRow {
@@ -70,7 +70,7 @@ export function reasonOf(state: SessionState): string {
     case 'parked':
       return `Claude's ${phase.why} is used up; continues at ${clockTime(phase.until, state.updatedAt)}`;
     case 'queued':
-      return queuePositionWords(phase.position);
+      return queuedReason(phase);
     case 'asking':
       return askingReason(phase.about);
     case 'saving':

@@ -5,6 +5,7 @@
 import { asError } from '../../../lib/error.ts';
 import { log } from '../../../observability/log.ts';
 import type { WorkspaceSettings } from '../../../protocol/settings/access-rules.ts';
+import type { SlotAnswer } from '../../../protocol/settings/start-limits.ts';
 import { placementOf, sandboxFor } from '../../../sandbox/choose.ts';
 import type { RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import type { Surroundings } from '../effect-context.ts';
@@ -20,7 +21,7 @@ export function warmUp(
   surroundings: Surroundings,
   repositories: RepositorySummary[],
   workspace: WorkspaceSettings,
-): Promise<number> | null {
+): Promise<SlotAnswer> | null {
   const { state, config } = surroundings;
   const settings = repositories.map((repository) => repository.settings);
   const placements = settings.map((one) => placementOf(one, config));
@@ -28,7 +29,7 @@ export function warmUp(
   if (placement === null) return null;
   const position = takeSlot(surroundings);
   const begin = async () => {
-    if ((await position) > 0) return;
+    if ((await position).position > 0) return;
     const arrangement = { placement };
     await sandboxFor({ ...surroundings, state: { ...state, arrangement } }, state.id, generation).warm(state.id);
   };

@@ -8,6 +8,7 @@ import { mintToken } from '../../../gateway/token.ts';
 import type { LinearClient } from '../../../linear/api/client.ts';
 import type { StartSession } from '../../../protocol/sandbox/start.ts';
 import { defaultEgress } from '../../../protocol/settings/egress.ts';
+import type { SlotAnswer } from '../../../protocol/settings/start-limits.ts';
 import { toClaude } from '../../../protocol/text/clean-text.ts';
 import { sandboxFor } from '../../../sandbox/choose.ts';
 import { identityOf } from '../../../store/repository-cache.ts';
@@ -37,14 +38,14 @@ export async function startSandbox(
   linear: LinearClient,
 ): Promise<EffectResults['start-sandbox']> {
   const { state, config } = surroundings;
-  const early: { position: Promise<number> | null } = { position: null };
+  const early: { slot: Promise<SlotAnswer> | null } = { slot: null };
   const plan = await planFor(surroundings, linear, (...known) => {
-    early.position = warmUp(generation, surroundings, ...known);
+    early.slot = warmUp(generation, surroundings, ...known);
   }).then((found) => placed(found, config));
   if ('kind' in plan) return plan;
   const { repository, baseBranch, baseWish, baseWishBy, arrangement, access } = plan;
-  const position = await (early.position ?? takeSlot(surroundings));
-  if (position > 0) return { kind: 'queued', position };
+  const slot = await (early.slot ?? takeSlot(surroundings));
+  if (slot.position > 0) return { kind: 'queued', ...slot };
   const { fullName, cloneUrl } = repository;
   // Sandbox servers keep what they know of a repository by it.
   const identity = await identityOf(state.workspaceId, cloneUrl);

@@ -28,7 +28,7 @@ export const requestSlot: EffectDefinition<'request-slot'> = {
   isSuperseded: never,
   isCovered: never,
   describe: () => "Requesting a slot in the workspace's queue",
-  onDone: (step, _effect, { position }) => queueMoved(step, position),
+  onDone: (step, _effect, { position, limit }) => queueMoved(step, position, limit),
   onDelayed: nothing,
   // It is asked for again before long.
   onFailed: nothing,

@@ -34,7 +34,7 @@ export function startDone(step: Step, effect: EffectOf<'start-sandbox'>, result:
       failTurn(step, 'authentication_failed', result.text);
       break;
     case 'queued':
-      joinQueue(step, result.position);
+      joinQueue(step, result.position, result.limit);
       break;
     case 'refused':
       step.set({ access: result.access });

@@ -1,7 +1,9 @@
 /** What effects bring back, by kind: the outcome that the lifecycle takes in. Never stored. */
+
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
 import type { SandboxStatus } from '../../../protocol/sandbox/start.ts';
+import type { ReachedLimit } from '../../../protocol/settings/start-limits.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
 import type { Access } from './admission.ts';
 import type { Arrangement } from './directives.ts';
@@ -65,10 +67,11 @@ export interface Lost {
   generation: number;
 }
 
-/** Queue position of a session; 0: it has its slot. */
+/** Queue position of a session; 0: it has its slot. `limit`: the one that it waits for, if it waits for more than a slot. */
 interface QueuePosition {
   kind: 'queued';
   position: number;
+  limit?: ReachedLimit | null;
 }
 
 /** `isLinears`: Linear had opened it, and will tell of it. */

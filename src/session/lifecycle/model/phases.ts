@@ -1,5 +1,7 @@
 /** A turn, the phases of a session that it goes through, and what is asked about a phase in one word. Times in ms since the epoch. */
+
 import type { JournalBody, TurnOutcome } from '../../../protocol/journal.ts';
+import type { ReachedLimit } from '../../../protocol/settings/start-limits.ts';
 import type { Request } from '../requests.ts';
 import { isLive, type OpenQuestion, type RepositoryQuestion } from './questions.ts';
 
@@ -158,6 +160,8 @@ export interface QueuedPhase {
   place: number;
   /** When the queue was last asked. */
   askAt: number;
+  /** The limit that it waits for, if it waits for more than a slot. */
+  limit?: ReachedLimit;
 }
 
 /** A stop was sent, and its closing answer waits until the sandbox has carried it out. */

@@ -2,6 +2,7 @@
  * A slot among the sessions of the workspace that are at work. A turn asks for one when its sandbox is to be started; if all are
  * taken it waits in the queue, and tells its position.
  */
+import { type ReachedLimit, reachedLimitRemedy, reachedLimitWords } from '../../../protocol/settings/start-limits.ts';
 import { onlyIn } from '../model/by-phase.ts';
 import { needsSlot, type PhaseOf, threadsOf } from '../model/phases.ts';
 import type { SessionState } from '../model/state.ts';
@@ -21,15 +22,30 @@ function ordinal(number: number): string {
   return `${number}${ending ?? 'th'}`;
 }
 
-/** The sandbox is not started yet: too many others are at work. */
-export const joinQueue = onlyIn<[position: number]>({ starting: waitForSlot });
+/** Why a session waits, without a full stop. */
+export function queuedReason({ position, limit }: Pick<PhaseOf<'queued'>, 'position' | 'limit'>): string {
+  return limit ? reachedLimitWords(limit) : queuePositionWords(position);
+}
 
-function waitForSlot(step: Step, phase: PhaseOf<'starting'>, position: number): void {
+/** The sandbox is not started yet: too many others are at work, or a limit of the workspace is reached. */
+export const joinQueue = onlyIn<[position: number, limit: ReachedLimit | null | undefined]>({ starting: waitForSlot });
+
+function waitForSlot(
+  step: Step,
+  phase: PhaseOf<'starting'>,
+  position: number,
+  limit: ReachedLimit | null | undefined,
+): void {
   if (position < 1) return;
   // Prompts are handed over again once it is started, under the ids they have: one may be on its way.
   step.cancelSandboxWork();
   const prompts = phase.turn.prompts.map((one) => (stageOf(one) === 'read' ? one : unread(one, one.returned === true)));
-  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, ...at(position), askAt: step.now });
+  const queued = { ...at(position), ...(limit && { limit }) };
+  step.enter({ name: 'queued', since: step.now, turn: { ...phase.turn, prompts }, ...queued, askAt: step.now });
+  if (limit) {
+    tellLimit(step, phase, limit);
+    return;
+  }
   step.record({
     kind: 'notice',
     level: 'info',
@@ -41,19 +57,31 @@ function waitForSlot(step: Step, phase: PhaseOf<'starting'>, position: number): 
   );
 }
 
+/** On the page and in the threads. */
+function tellLimit(step: Step, { turn }: Pick<PhaseOf<'queued'>, 'turn'>, limit: ReachedLimit): void {
+  const text = `${reachedLimitWords(limit)}. ${reachedLimitRemedy(limit, step.now)}`;
+  step.record({ kind: 'notice', level: limit.name === 'STARTS_A_MINUTE' ? 'info' : 'warning', text });
+  step.announce(threadsOf(turn), text);
+}
+
 /** A queue position as it is stored. */
 function at(position: number): Pick<PhaseOf<'queued'>, 'position' | 'place'> {
   return { position, place: position };
 }
 
 /** The queue has moved. `position`: the session's; 0: it has a slot. */
-export const queueMoved = onlyIn<[position: number]>({
-  queued: (step, phase, position) => {
-    if (position < 1) startInSlot(step, phase);
-    else if (position !== phase.position) {
-      step.enter({ ...phase, ...at(position) });
-      step.reassure(threadsOf(phase.turn), `${queuePositionWords(position)}.`);
+export const queueMoved = onlyIn<[position: number, limit: ReachedLimit | null | undefined]>({
+  queued: (step, phase, position, limit) => {
+    if (position < 1) {
+      startInSlot(step, phase);
+      return;
     }
+    const { limit: before, ...rest } = phase;
+    const isOther = before?.name !== limit?.name || before?.most !== limit?.most;
+    if (position === phase.position && !isOther) return;
+    step.enter({ ...rest, ...at(position), ...(limit && { limit }) });
+    if (limit && isOther) tellLimit(step, phase, limit);
+    else if (!limit) step.reassure(threadsOf(phase.turn), `${queuePositionWords(position)}.`);
   },
 });
 
