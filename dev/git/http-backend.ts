@@ -1,6 +1,6 @@
 /**
  * Git's smart HTTP through its own CGI program (https://git-scm.com/docs/git-http-backend). Bodies are streamed both
- * ways; the program itself unpacks gzip and reads a chunked body, which comes without a length, up to its end.
+ * ways; the program itself unpacks gzip and reads each body up to its end.
  */
 import { spawn } from 'node:child_process';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -87,7 +87,7 @@ function cgiEnvironment(request: IncomingMessage, backend: BackendRequest): Reco
     GATEWAY_INTERFACE: 'CGI/1.1',
   };
   if (headers['content-type']) more.CONTENT_TYPE = headers['content-type'];
-  if (headers['content-length']) more.CONTENT_LENGTH = headers['content-length'];
+  // Without CONTENT_LENGTH it reads a body up to its end. With it, a body that ends early keeps it in a busy loop (git 2.39).
   if (headers['content-encoding']) more.HTTP_CONTENT_ENCODING = headers['content-encoding'];
   const protocol = headers['git-protocol'];
   if (typeof protocol === 'string') more.GIT_PROTOCOL = protocol;

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -137,6 +138,42 @@ test('a large push travels in chunks and arrives whole', async () => {
   await git(['clone', '--quiet', '--branch', 'large', host.cloneUrl(SAMPLE_REPOSITORY), again]);
   expect(await git(['rev-parse', 'HEAD'], again)).toBe(await git(['rev-parse', 'HEAD'], clone));
 });
+
+test.runIf(process.platform === 'linux')(
+  'a push that breaks off because the git host was killed leaves no process behind',
+  async () => {
+    const module = new URL('../../dev/git/git-host.ts', import.meta.url).href;
+    const root = join(directory, 'killed');
+    const script = `const { startGitHost } = await import(${JSON.stringify(module)});
+    const host = await startGitHost({ root: ${JSON.stringify(root)}, username: 'u', password: 'p' });
+    await host.ensureRepository('acme/app', { branch: 'main', commits: [{ message: 'Begin', author: { name: 'A', email: 'a@b.example' }, at: 1, files: { a: 'a' } }] });
+    console.log(host.url);`;
+    const server = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(server.stdout, 'data')) as [Buffer];
+    const push = request(`${line.toString().trim()}/acme/app.git/git-receive-pack`, {
+      method: 'POST',
+      headers: {
+        authorization: `Basic ${Buffer.from('u:p').toString('base64')}`,
+        'content-type': 'application/x-git-receive-pack-request',
+        'content-length': 1_000,
+      },
+    });
+    push.on('error', () => {});
+    push.write('0');
+    const ofRoot = async () => {
+      const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+      const environments = await Promise.all(
+        pids.map((pid) => readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')),
+      );
+      return pids.filter((_pid, index) => environments[index]?.includes(`GIT_PROJECT_ROOT=${root}`));
+    };
+    await vi.waitFor(async () => expect(await ofRoot()).not.toEqual([]), { timeout: 10_000 });
+    server.kill('SIGKILL');
+    await vi.waitFor(async () => expect(await ofRoot()).toEqual([]), { timeout: 10_000 });
+  },
+);
 
 test('a long negotiation, which git packs with gzip, is understood', async () => {
   const clone = join(directory, 'negotiation');
