@@ -11,6 +11,7 @@ const testBindings = {
   SANDBOX_ENDPOINT_URL: 'http://127.0.0.1:1',
   SANDBOX_ENDPOINT_SECRET: 'test-endpoint-secret-0123456789',
   LINEAR_WEBHOOK_SECRET: 'test-webhook-secret',
+  GITHUB_WEBHOOK_SECRET: 'test-github-webhook-secret',
   ENCRYPTION_KEY: btoa('0123456789abcdef0123456789abcdef'),
   ENCRYPTION_KEY_OLD: btoa('the-key-before-of-32-bytes------'),
   LINEAR_CLIENT_ID: 'test-client-id',

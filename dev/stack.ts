@@ -94,19 +94,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(() => git.close());
     await git.ensureRepository(SAMPLE_REPOSITORY, await sampleRepository());
     onProgress('the stand-in for GitHub');
+    const url = `http://localhost:${ports.cyrus}`;
     const github: GitHub = await startGitHub({
       port: ports.github,
       dataFile: join(folder, 'github.json'),
       locate: git.directory,
       cloneUrl: git.cloneUrl,
       branchUrl: git.branchUrl,
+      webhookUrl: `${url}/webhooks/github`,
     });
     closers.push(() => github.close());
     github.install([SAMPLE_REPOSITORY]);
     const model = claude.kind === 'scripted' ? await startModel(ports.model, secrets, options.pace ?? 0) : null;
     if (model) closers.push(() => model.close());
     onProgress('the Linear simulator');
-    const url = `http://localhost:${ports.cyrus}`;
     const linear = await startLinearSimulator({
       port: ports.linear,
       webhookUrl: `${url}/webhooks/linear`,
@@ -239,6 +240,7 @@ function variablesFor(
     GITHUB_API_URL: github.apiUrl,
     GITHUB_APP_ID: github.app.id,
     GITHUB_APP_PRIVATE_KEY: github.app.privateKey,
+    GITHUB_WEBHOOK_SECRET: github.app.webhookSecret,
     ENCRYPTION_KEY: secrets.encryptionKey,
     ADMIN_TOKEN: secrets.adminToken,
     ACCESS_PASSWORD: secrets.accessPassword,

@@ -34,7 +34,9 @@ import { auditLog } from './routes/people/audit.ts';
 import { me } from './routes/people/index.ts';
 import { sessions } from './routes/sessions/index.ts';
 import { signInRoutes } from './routes/sign-in/index.ts';
+import { gitHubWebhook } from './routes/webhooks/github.ts';
 import { linearWebhook } from './routes/webhooks/linear.ts';
+import { takeMissedWebhooks } from './routes/webhooks/missed-github.ts';
 import {
   type ContainerRules,
   GATEWAY_HOST,
@@ -50,8 +52,10 @@ const app = new Hono<PeopleEnv>({ router: new RememberingRouter() });
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
 
 app.use(securityHeaders);
-app.use('/webhooks/*', servesOthers('signature of Linear'));
+app.use('/webhooks/linear/*', servesOthers('signature of Linear'));
+app.use('/webhooks/github/*', servesOthers('signature of GitHub'));
 app.route('/webhooks/linear', linearWebhook);
+app.route('/webhooks/github', gitHubWebhook);
 app.use('/gateway/*', servesOthers('session token'));
 app.all('/gateway/*', async (c, next) => ((await hasNetworkSandboxes(c.env)) ? next() : c.json(NO_SUCH_ADDRESS, 404)));
 app.route('/gateway', gateway);
@@ -125,6 +129,7 @@ onLog((event, record) => tellOfLog(bindings, waitUntil, event, record));
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
   await watch(env);
   await clean(env, scheduledTime);
+  await takeMissedWebhooks(env);
 }
 
 export default Object.assign(app, { scheduled });

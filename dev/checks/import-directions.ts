@@ -44,6 +44,7 @@ const PURE = [
   'src/session/storage/gathering.ts',
   'src/session/viewers/session-view.ts',
   'src/github/pull-request-text.ts',
+  'src/github/webhooks/webhook.ts',
   'src/linear/guidance.ts',
   'src/linear/issue-surroundings.ts',
   'src/linear/webhooks/mention.ts',

@@ -5,6 +5,8 @@ export interface Answer {
   status: number;
   body: object | null;
   headers?: Record<string, string>;
+  /** Fields named `id` are texts of digits, and sent as the numbers that they stand for. */
+  numericIds?: boolean;
 }
 
 /** A request is refused. */

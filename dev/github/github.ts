@@ -11,7 +11,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { messageOf } from '../../src/lib/error.ts';
 import { parseJson } from '../../src/lib/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
@@ -19,9 +19,10 @@ import type { Html } from '../git/html.ts';
 import type { BranchRules } from '../git/ruled-branches.ts';
 import { readBody, readForm, sendJson, TooLargeError } from '../linear/http.ts';
 import { type Answer, Refused } from './answers.ts';
-import { type Fault, type FaultInput, Faults, faultSchema, NONSENSE } from './faults.ts';
+import { controlOf } from './control.ts';
+import { type Fault, type FaultInput, Faults, NONSENSE } from './faults.ts';
 import { errorPage, listPage, pagePath, pullPage } from './pages.ts';
-import { type Place, Pulls } from './pulls.ts';
+import { type LineComment, type Place, Pulls } from './pulls.ts';
 import { commitsBetween, differenceOf, headOf, type Locate } from './repositories.ts';
 import { type ApiParts, answerApi } from './rest.ts';
 import { pushRules } from './rules.ts';
@@ -33,10 +34,11 @@ import {
   type Permissions,
   type Pull,
   type Ruleset,
-  rulesetSchema,
   saveState,
 } from './state.ts';
+import { teller } from './tell.ts';
 import { isAmong, mayDo, Tokens } from './tokens.ts';
+import { Webhooks } from './webhooks.ts';
 
 export interface GitHubOptions {
   /** 0 or left out: a free one. */
@@ -48,6 +50,8 @@ export interface GitHubOptions {
   cloneUrl: (fullName: string) => string;
   /** Page of the git host that shows a branch. */
   branchUrl: (fullName: string, branch: string) => string;
+  /** Where the App's webhooks go; left out: nowhere. */
+  webhookUrl?: string;
   /** The clock, in ms since the epoch. */
   now?: () => number;
 }
@@ -67,8 +71,8 @@ export interface GitHub {
   url: string;
   /** Where the REST API is, as GitHub Enterprise Server has it. */
   apiUrl: string;
-  /** The app: its id, and its private key as GitHub gives it out (PKCS#1 PEM). */
-  app: { id: string; clientId: string; privateKey: string };
+  /** The app: its id, its private key as GitHub gives it out (PKCS#1 PEM), and what signs its webhooks. */
+  app: { id: string; clientId: string; privateKey: string; webhookSecret: string };
   /** Installs the app on repositories of their owner, or changes what it may do there. @returns the installation's id */
   install(repositories: string[], permissions?: Permissions): number;
   /** Takes the app away from an owner. */
@@ -97,8 +101,22 @@ export interface GitHub {
   setRulesets(fullName: string, ...rulesets: Ruleset[]): void;
   /** What is reported of a commit, in place of what was. */
   setChecks(checks: z.input<typeof commitChecksSchema>): void;
-  /** A person reviews a pull request, or is asked to. */
-  review(fullName: string, number: number, login: string, state: Pull['reviews'][number]['state'] | 'ASKED'): void;
+  /** The webhooks of the App. */
+  webhooks: Webhooks;
+  /** Waits until everything that happened was told by webhooks, and answered. */
+  settled(): Promise<void>;
+  /** What a person may do in a repository. */
+  setPermission(fullName: string, login: string, permission: GitHubState['collaborators'][number]['permission']): void;
+  /** A person reviews a pull request, with words and with comments on lines; or is asked to. */
+  review(
+    fullName: string,
+    number: number,
+    login: string,
+    state: Pull['reviews'][number]['state'] | 'ASKED',
+    words?: { body?: string; comments?: LineComment[] },
+  ): Promise<void>;
+  /** A person answers in the thread that begins with this comment. */
+  reply(fullName: string, number: number, to: number, login: string, body: string): void;
   /** What goes wrong from now on; none: all is well again. */
   misbehave(...faults: FaultInput[]): void;
   /** Pull requests, the newest first. */
@@ -111,6 +129,8 @@ export interface GitHub {
   ): Promise<Pull>;
   /** People comment on a pull request, one comment a text. */
   comment(fullName: string, number: number, ...texts: string[]): void;
+  /** Somebody comments on a pull request. */
+  commentAs(fullName: string, number: number, login: string, body: string): void;
   /** Merges a pull request. */
   merge(fullName: string, number: number): Promise<Pull>;
   /** Whether git may fetch from or push to a repository with this credential. The user name says nothing, as with GitHub. */
@@ -142,7 +162,10 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   };
   save();
   const tokens = new Tokens(state, now);
-  const pulls = new Pulls(state, now);
+  const webhooks = new Webhooks(now);
+  const { webhookUrl } = options;
+  if (webhookUrl !== undefined) webhooks.sendTo({ url: webhookUrl, secret: state.app.webhookSecret });
+  const pulls = new Pulls(state, now, (event) => tell(event));
   const faults = new Faults(now);
   const log: GitHubRequest[] = [];
 
@@ -176,6 +199,11 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     }
     const shown = fault?.kind === 'nonsense' ? NONSENSE : answer;
     const headers = { ...faults.headers(), ...GENERAL_HEADERS, 'x-github-request-id': requestId(), ...shown.headers };
+    if (shown.numericIds) {
+      const text = JSON.stringify(shown.body).replace(/"id":"(\d+)"/g, '"id":$1');
+      response.writeHead(shown.status, { ...headers, 'content-type': 'application/json; charset=utf-8' }).end(text);
+      return;
+    }
     if (shown.body) return sendJson(response, shown.status, shown.body, headers);
     response.writeHead(shown.status, { ...headers, 'content-type': 'text/html' }).end('<h1>Unicorn!</h1>');
   };
@@ -206,42 +234,17 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     );
     state.checks = [...others, checks];
     save();
+    tellChecks(checks);
   };
 
-  /** For people and tests: what goes wrong, and what there is. */
-  const serveControl = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
-    const what = `${request.method} ${url.pathname}`;
-    if (what === 'GET /control/pulls') return sendJson(response, 200, { pulls: pulls.all() });
-    if (what === 'GET /control/requests') return sendJson(response, 200, { requests: log });
-    if (what === 'GET /control/faults') return sendJson(response, 200, { faults: [...faults.current] });
-    if (what === 'PUT /control/faults') {
-      const input = z
-        .object({ faults: z.array(faultSchema) })
-        .safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
-      if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
-      faults.set(input.data.faults);
-      return sendJson(response, 200, input.data);
-    }
-    if (what === 'PUT /control/rulesets') {
-      const input = z
-        .object({ repository: z.string(), rulesets: z.array(rulesetSchema) })
-        .safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
-      if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
-      setRulesets(input.data.repository, ...input.data.rulesets);
-      return sendJson(response, 200, input.data);
-    }
-    if (what === 'PUT /control/checks') {
-      const input = commitChecksSchema.safeParse(parseJson((await readBody(request, MAX_BODY_BYTES)).toString('utf8')));
-      if (!input.success) return sendJson(response, 400, { error: z.prettifyError(input.error) });
-      setChecks(input.data);
-      return sendJson(response, 200, input.data);
-    }
-    if (what === 'POST /control/revoke') {
-      tokens.revoke();
-      return sendJson(response, 200, { revoked: 'every installation token' });
-    }
-    sendJson(response, 404, { error: `there is nothing at ${what}` });
-  };
+  const serveControl = controlOf({
+    pulls,
+    requests: () => log,
+    faults,
+    tokens,
+    setRulesets,
+    setChecks,
+  });
 
   const servePages = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
     if (url.pathname === '/') return sendPage(response, 200, listPage(pulls.all()));
@@ -291,7 +294,8 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   // A server that listens on a port has an AddressInfo (a string only for pipes).
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  const parts: ApiParts = { state, tokens, pulls, locate, pageUrl: url, cloneUrl: options.cloneUrl };
+  const parts: ApiParts = { state, tokens, pulls, webhooks, locate, pageUrl: url, cloneUrl: options.cloneUrl };
+  const { tell, tellChecks, told } = teller(parts);
 
   const placeOf = async (fullName: string): Promise<Place> => {
     const directory = await locate(fullName);
@@ -302,7 +306,12 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   return {
     url,
     apiUrl: `${url}${API}`,
-    app: { id: String(state.app.id), clientId: state.app.clientId, privateKey: state.app.privateKey },
+    app: {
+      id: String(state.app.id),
+      clientId: state.app.clientId,
+      privateKey: state.app.privateKey,
+      webhookSecret: state.app.webhookSecret,
+    },
     install: (repositories, permissions = USUAL_PERMISSIONS) => {
       const account = repositories[0]?.split('/')[0] ?? '';
       const known = state.installations.find((one) => one.account === account);
@@ -348,8 +357,24 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
     },
     setRulesets,
     setChecks,
-    review: (fullName, number, login, review) => {
-      pulls.review(fullName, number, login, review);
+    webhooks,
+    settled: async () => {
+      await told();
+      await webhooks.settled();
+    },
+    setPermission: (fullName, login, permission) => {
+      const others = state.collaborators.filter((one) => one.repository !== fullName || one.login !== login);
+      state.collaborators = [...others, { repository: fullName, login, permission }];
+      save();
+    },
+    review: async (fullName, number, login, review, words) => {
+      const { directory } = await placeOf(fullName);
+      const commit = (await headOf(directory, pulls.find(fullName, number).head)) ?? '';
+      pulls.review(fullName, number, login, review, { commit, ...words });
+      save();
+    },
+    reply: (fullName, number, to, login, body) => {
+      pulls.reply({ fullName }, number, to, login, { body });
       save();
     },
     misbehave: (...list) => faults.set(list),
@@ -360,7 +385,11 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
       return structuredClone(pull);
     },
     comment: (fullName, number, ...texts) => {
-      for (const body of texts) pulls.comment(fullName, number, 'ada', { body });
+      for (const body of texts) pulls.comment({ fullName }, number, 'ada', { body });
+      save();
+    },
+    commentAs: (fullName, number, login, body) => {
+      pulls.comment({ fullName }, number, login, { body });
       save();
     },
     merge: async (fullName, number) => {

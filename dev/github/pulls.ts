@@ -2,12 +2,27 @@
 import { z } from 'zod';
 import { invalid, notFound, refused } from './answers.ts';
 import { commitsBetween, headOf, merge } from './repositories.ts';
-import type { GitHubState, Pull } from './state.ts';
+import type { GitHubState, Pull, ReviewComment } from './state.ts';
 
 /** Where a repository is. */
 export interface Place {
   fullName: string;
   directory: string;
+}
+
+/** Something happened to a pull request, of which a webhook tells. */
+export type PullEvent =
+  | { what: 'pull'; action: string; sender: string; pull: Pull }
+  | { what: 'review'; pull: Pull; review: Pull['reviews'][number] }
+  | { what: 'review-comment'; pull: Pull; comment: ReviewComment }
+  | { what: 'comment'; pull: Pull; comment: Pull['comments'][number] };
+
+/** What a person writes on a line of a file. */
+export interface LineComment {
+  path: string;
+  line: number;
+  body: string;
+  diffHunk?: string;
 }
 
 const createSchema = z.object({
@@ -35,10 +50,13 @@ const listSchema = z.object({
 export class Pulls {
   readonly #state: GitHubState;
   readonly #now: () => number;
+  readonly #onEvent: (event: PullEvent) => void;
 
-  constructor(state: GitHubState, now: () => number) {
+  /** @param onEvent told of everything that happens */
+  constructor(state: GitHubState, now: () => number, onEvent: (event: PullEvent) => void) {
     this.#state = state;
     this.#now = now;
+    this.#onEvent = onEvent;
   }
 
   /** Every pull request, the newest first. */
@@ -107,16 +125,18 @@ export class Pulls {
       closedHead: null,
       comments: [],
       reviews: [],
+      reviewComments: [],
       asked: [],
       createdAt: at,
       updatedAt: at,
     };
     this.#state.pulls.push(pull);
+    this.#onEvent({ what: 'pull', action: 'opened', sender: author, pull });
     return pull;
   }
 
   /** `PATCH /repos/:owner/:name/pulls/:number`. @throws Refused */
-  async change({ fullName, directory }: Place, number: number, input: unknown): Promise<Pull> {
+  async change({ fullName, directory }: Place, number: number, input: unknown, sender = 'ada'): Promise<Pull> {
     const pull = this.find(fullName, number);
     const { title, body, state, base } = checked(changeSchema, input);
     if (base !== undefined && (await headOf(directory, base)) === null) {
@@ -141,6 +161,8 @@ export class Pulls {
     if (base !== undefined) pull.base = base;
     pull.closedHead = closedHead;
     pull.updatedAt = this.#now();
+    const action = state === undefined ? 'edited' : state === 'closed' ? 'closed' : 'reopened';
+    this.#onEvent({ what: 'pull', action, sender, pull });
     return pull;
   }
 
@@ -158,30 +180,96 @@ export class Pulls {
     pull.mergedAt = this.#now();
     pull.closedHead = head;
     pull.updatedAt = this.#now();
+    this.#onEvent({ what: 'pull', action: 'closed', sender: 'ada', pull });
     return pull;
   }
 
-  /** A person reviews a pull request, or is asked to. */
-  review(fullName: string, number: number, author: string, state: Pull['reviews'][number]['state'] | 'ASKED'): void {
+  /**
+   * A person reviews a pull request, or is asked to.
+   * @param commit that they looked at
+   */
+  review(
+    fullName: string,
+    number: number,
+    author: string,
+    state: Pull['reviews'][number]['state'] | 'ASKED',
+    { body = '', comments = [], commit = '' }: { body?: string; comments?: LineComment[]; commit?: string } = {},
+  ): void {
     const pull = this.find(fullName, number);
     pull.asked = pull.asked.filter((one) => one !== author);
-    if (state === 'ASKED') pull.asked.push(author);
-    else {
-      this.#state.lastId += 1;
-      pull.reviews.push({ id: this.#state.lastId, author, state, at: this.#now() });
+    if (state === 'ASKED') {
+      pull.asked.push(author);
+      this.#onEvent({ what: 'pull', action: 'review_requested', sender: author, pull });
+      return;
     }
+    const review = { id: this.#nextId(), author, state, body, commit, at: this.#now() };
+    pull.reviews.push(review);
+    for (const { path, line, body: words, diffHunk = `@@ -1,1 +${line},1 @@\n+a line` } of comments) {
+      this.#addComment(pull, { reviewId: review.id, author, body: words, path, line, diffHunk, inReplyTo: null });
+    }
+    this.#onEvent({ what: 'review', pull, review });
+  }
+
+  /** `POST /repos/:owner/:name/pulls/:number/comments/:id/replies`: a review of its own, as on GitHub. @throws Refused */
+  reply(
+    { fullName }: Pick<Place, 'fullName'>,
+    number: number,
+    to: number,
+    author: string,
+    input: unknown,
+  ): { pull: Pull; comment: ReviewComment } {
+    const pull = this.find(fullName, number);
+    const { body } = checked(bodySchema, input);
+    const first = pull.reviewComments.find(({ id }) => id === to);
+    // GitHub takes answers to the first comment of a thread alone.
+    if (!first || first.inReplyTo !== null) throw notFound();
+    const review = { id: this.#nextId(), author, state: 'COMMENTED' as const, body: '', commit: '', at: this.#now() };
+    pull.reviews.push(review);
+    const { path, line, diffHunk } = first;
+    const comment = this.#addComment(pull, { reviewId: review.id, author, body, path, line, diffHunk, inReplyTo: to });
+    this.#onEvent({ what: 'review', pull, review });
+    return { pull, comment };
+  }
+
+  /** `POST /repos/:owner/:name/pulls/:number/requested_reviewers`. @throws Refused */
+  askForReview(fullName: string, number: number, input: unknown): void {
+    const pull = this.find(fullName, number);
+    const { reviewers } = checked(z.object({ reviewers: z.array(z.string()).min(1).max(15) }), input);
+    if (reviewers.includes(pull.author)) {
+      throw refused(422, 'Review cannot be requested from pull request author.');
+    }
+    pull.asked = [...new Set([...pull.asked, ...reviewers])];
   }
 
   /** `POST /repos/:owner/:name/issues/:number/comments`. @throws Refused */
-  comment(fullName: string, number: number, author: string, input: unknown): Pull['comments'][number] {
+  comment(
+    { fullName }: Pick<Place, 'fullName'>,
+    number: number,
+    author: string,
+    input: unknown,
+  ): Pull['comments'][number] {
     const pull = this.find(fullName, number);
-    const { body } = checked(z.object({ body: z.string().min(1).max(65_536) }), input);
-    this.#state.lastId += 1;
-    const comment = { id: this.#state.lastId, author, body, createdAt: this.#now() };
+    const { body } = checked(bodySchema, input);
+    const comment = { id: this.#nextId(), author, body, createdAt: this.#now() };
     pull.comments.push(comment);
+    this.#onEvent({ what: 'comment', pull, comment });
     return comment;
   }
+
+  #addComment(pull: Pull, comment: Omit<ReviewComment, 'id' | 'createdAt'>): ReviewComment {
+    const added = { ...comment, id: this.#nextId(), createdAt: this.#now() };
+    pull.reviewComments.push(added);
+    this.#onEvent({ what: 'review-comment', pull, comment: added });
+    return added;
+  }
+
+  #nextId(): number {
+    this.#state.lastId += 1;
+    return this.#state.lastId;
+  }
 }
+
+const bodySchema = z.object({ body: z.string().min(1).max(65_536) });
 
 function isSameWay(one: Pull, other: Pull): boolean {
   return one.repository === other.repository && one.head === other.head && one.base === other.base;

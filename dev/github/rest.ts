@@ -1,11 +1,13 @@
 /** The REST API, as far as Cyrus and its tests need it, with the access rules and shapes of docs.github.com/en/rest. */
 import { type Answer, notFound, paged, Refused, refused } from './answers.ts';
 import type { Place, Pulls } from './pulls.ts';
-import { byName, movedTo, repositoryId } from './renames.ts';
-import { headOf, type Locate, mainOf } from './repositories.ts';
+import { byName, movedTo } from './renames.ts';
+import { headOf, type Locate } from './repositories.ts';
 import { rulesFor } from './rules.ts';
-import type { CommitChecks, GitHubState, Installation, Permissions, Pull } from './state.ts';
+import type { CommitChecks, GitHubState, Installation, Permissions, ReviewComment } from './state.ts';
 import { type Grant, isAmong, mayDo, type Tokens } from './tokens.ts';
+import { commentView, pullView, repositoryView, reviewCommentView, reviewView } from './views.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** A request below the API's address. */
 export interface ApiRequest {
@@ -25,6 +27,7 @@ export interface ApiParts {
   state: GitHubState;
   tokens: Tokens;
   pulls: Pulls;
+  webhooks: Webhooks;
   locate: Locate;
   /** Address of this stand-in's pages, without trailing slash. */
   pageUrl: string;
@@ -72,6 +75,16 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
     const body = { total_count: grant.repositories.length, repository_selection: 'selected', repositories };
     return { ...ok(body), headers };
   }
+  if (path === '/user' && method === 'GET') {
+    const grant = tokens.grantOf(authorization);
+    if (grant.kind === 'installation') throw refused(403, 'Resource not accessible by integration');
+    return ok(userView(state, grant.login));
+  }
+  const delivery = /^\/app\/hook\/deliveries(?:\/(\d+))?$/.exec(path);
+  if (delivery && method === 'GET') {
+    tokens.checkApp(authorization);
+    return delivery[1] === undefined ? parts.webhooks.list(request.url) : parts.webhooks.one(delivery[1]);
+  }
   const minting = /^\/app\/installations\/(\d+)\/access_tokens$/.exec(path);
   if (minting && method === 'POST') {
     tokens.checkApp(authorization);
@@ -91,6 +104,18 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
   if (ofBranch !== undefined && method === 'GET') {
     return listed(rulesFor(state, place.fullName, decodeURIComponent(ofBranch)), request.url);
   }
+  const answered = /^\/repos\/[^/]+\/[^/]+\/pulls\/(\d+)\/comments\/(\d+)\/replies$/.exec(path);
+  if (answered && method === 'POST') {
+    needs(grant, 'pull_requests', 'write');
+    const { pull, comment } = parts.pulls.reply(
+      place,
+      Number(answered[1]),
+      Number(answered[2]),
+      grant.login,
+      request.body,
+    );
+    return created(reviewCommentView(parts, pull, comment));
+  }
   switch (`${method} ${kind}${number === '' ? '' : '/:number'}${more === '' ? '' : `/${more}`}`) {
     case 'GET ':
       return ok(await repositoryView(parts, grant, place));
@@ -107,10 +132,31 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
       return ok(await pullView(parts, place, parts.pulls.find(place.fullName, Number(number))));
     case 'PATCH pulls/:number':
       needs(grant, 'pull_requests', 'write');
-      return ok(await pullView(parts, place, await parts.pulls.change(place, Number(number), request.body)));
+      return ok(
+        await pullView(parts, place, await parts.pulls.change(place, Number(number), request.body, grant.login)),
+      );
+    case 'GET pulls/:number/comments': {
+      needs(grant, 'pull_requests', 'read');
+      const pull = parts.pulls.find(place.fullName, Number(number));
+      const sorted = sortedComments(pull.reviewComments, request.url.searchParams);
+      return listed(
+        sorted.map((comment) => reviewCommentView(parts, pull, comment)),
+        request.url,
+      );
+    }
+    case 'POST pulls/:number/requested_reviewers':
+      needs(grant, 'pull_requests', 'write');
+      parts.pulls.askForReview(place.fullName, Number(number), request.body);
+      return created(await pullView(parts, place, parts.pulls.find(place.fullName, Number(number))));
+    case 'GET collaborators/:number/permission':
+      return ok(permissionView(state, place.fullName, number));
     case 'GET pulls/:number/reviews': {
       needs(grant, 'pull_requests', 'read');
-      return listed(parts.pulls.find(place.fullName, Number(number)).reviews.map(reviewView), request.url);
+      const pull = parts.pulls.find(place.fullName, Number(number));
+      return listed(
+        pull.reviews.map((one) => reviewView(parts, pull, one)),
+        request.url,
+      );
     }
     case 'GET commits/:number/check-runs': {
       needs(grant, 'checks', 'read');
@@ -124,11 +170,14 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
     }
     case 'POST issues/:number/comments': {
       needs(grant, 'pull_requests', 'write');
-      return created(commentView(parts.pulls.comment(place.fullName, Number(number), grant.login, request.body)));
+      return created(commentView(parts.pulls.comment(place, Number(number), grant.login, request.body)));
     }
     case 'GET issues/:number/comments':
       needs(grant, 'pull_requests', 'read');
-      return listed(parts.pulls.find(place.fullName, Number(number)).comments.map(commentView), request.url);
+      return listed(
+        since(parts.pulls.find(place.fullName, Number(number)).comments, request.url).map(commentView),
+        request.url,
+      );
     default:
       throw notFound();
   }
@@ -197,48 +246,6 @@ function needs(grant: Grant, what: keyof Permissions, level: 'read' | 'write'): 
   );
 }
 
-async function repositoryView({ pageUrl, cloneUrl, state }: ApiParts, grant: Grant, place: Place): Promise<object> {
-  const { fullName, directory } = place;
-  const [owner = '', name = ''] = fullName.split('/');
-  return {
-    id: repositoryId(state, fullName),
-    name,
-    full_name: fullName,
-    owner: { login: owner },
-    private: state.withoutDrafts.includes(fullName),
-    html_url: `${pageUrl}/${fullName}`,
-    clone_url: cloneUrl(fullName),
-    default_branch: await mainOf(directory),
-    permissions: { pull: true, push: mayDo(grant.permissions, 'contents', 'write') },
-  };
-}
-
-async function pullView({ pageUrl }: ApiParts, { fullName, directory }: Place, pull: Pull): Promise<object> {
-  const [owner = ''] = fullName.split('/');
-  const branch = async (ref: string, sha: string | null) => ({
-    ref,
-    label: `${owner}:${ref}`,
-    sha: sha ?? (await headOf(directory, ref)) ?? '',
-    repo: { full_name: fullName },
-  });
-  return {
-    number: pull.number,
-    state: pull.state,
-    title: pull.title,
-    body: pull.body,
-    draft: pull.draft,
-    requested_reviewers: pull.asked.map((login) => ({ login })),
-    requested_teams: [],
-    merged_at: pull.mergedAt === null ? null : new Date(pull.mergedAt).toISOString(),
-    html_url: `${pageUrl}/${fullName}/pull/${pull.number}`,
-    user: { login: pull.author, type: pull.author.endsWith('[bot]') ? 'Bot' : 'User' },
-    head: await branch(pull.head, pull.closedHead),
-    base: await branch(pull.base, null),
-    created_at: new Date(pull.createdAt).toISOString(),
-    updated_at: new Date(pull.updatedAt).toISOString(),
-  };
-}
-
 /** What is reported of a commit, by its id or the name of a branch. @throws Refused 422 as GitHub does for a commit that is not there */
 async function checksFor({ state }: ApiParts, { fullName, directory }: Place, ref: string): Promise<CommitChecks> {
   const commit = /^[0-9a-f]{40}$/.test(ref) ? ref : await headOf(directory, ref);
@@ -271,12 +278,27 @@ function combinedStatus({ commit, statuses }: CommitChecks): object {
   };
 }
 
-function reviewView({ id, author, state, at }: Pull['reviews'][number]): object {
-  return { id, user: { login: author }, state, submitted_at: new Date(at).toISOString() };
+/** `since` counts by the time of the last change, which is the time of writing here. */
+function since<T extends { createdAt: number }>(all: readonly T[], url: URL): readonly T[] {
+  const from = Date.parse(url.searchParams.get('since') ?? '');
+  return Number.isNaN(from) ? all : all.filter(({ createdAt }) => createdAt >= from);
 }
 
-function commentView({ id, author, body, createdAt }: Pull['comments'][number]): object {
-  return { id, body, user: { login: author }, created_at: new Date(createdAt).toISOString() };
+/** docs.github.com/en/rest/pulls/comments#list-review-comments-on-a-pull-request */
+function sortedComments(all: readonly ReviewComment[], query: URLSearchParams): readonly ReviewComment[] {
+  return query.get('direction') === 'desc' ? all.toReversed() : all;
+}
+
+/**
+ * What a person may do in a repository (docs.github.com/en/rest/collaborators/collaborators). Who is no collaborator may read what is
+ * public; an App's bot is no user.
+ */
+function permissionView({ collaborators, withoutDrafts }: GitHubState, fullName: string, login: string): object {
+  if (login.endsWith('[bot]')) throw refused(404, `${login} is not a user`);
+  const known = collaborators.find((one) => one.repository === fullName && one.login === login);
+  const usual = withoutDrafts.includes(fullName) ? 'none' : 'read';
+  const permission = known?.permission ?? usual;
+  return { permission, role_name: permission, user: { login } };
 }
 
 function minted({ token, grant }: ReturnType<Tokens['mint']>): Answer {

@@ -1,5 +1,5 @@
 /** What the stand-in for GitHub knows: an app, where it is installed, tokens, pull requests. Times are ms since the epoch. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -40,8 +40,26 @@ const reviewSchema = z.object({
   id: z.number().int(),
   author: z.string(),
   state: z.enum(['APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED']),
+  body: z.string().default(''),
+  /** Commit that was looked at. */
+  commit: z.string().default(''),
   at: z.number(),
 });
+
+/** A comment on a line; an answer to one has no line of its own. */
+const reviewCommentSchema = z.object({
+  id: z.number().int(),
+  reviewId: z.number().int(),
+  author: z.string(),
+  body: z.string(),
+  path: z.string(),
+  line: z.number().int().nullable(),
+  diffHunk: z.string(),
+  /** The first comment of its thread; null: it is that itself. */
+  inReplyTo: z.number().int().nullable(),
+  createdAt: z.number(),
+});
+export type ReviewComment = z.infer<typeof reviewCommentSchema>;
 
 /** What services report of a commit: check runs of apps, and statuses. */
 export const commitChecksSchema = z.object({
@@ -80,12 +98,17 @@ const pullSchema = z.object({
   comments: z.array(commentSchema),
   /** Oldest first. */
   reviews: z.array(reviewSchema).default([]),
+  reviewComments: z.array(reviewCommentSchema).default([]),
   /** Logins of who was asked for a review. */
   asked: z.array(z.string()).default([]),
   createdAt: z.number(),
   updatedAt: z.number(),
 });
 export type Pull = z.infer<typeof pullSchema>;
+
+function newSecret(): string {
+  return randomBytes(24).toString('base64url');
+}
 
 const appSchema = z.object({
   id: z.number().int(),
@@ -96,6 +119,8 @@ const appSchema = z.object({
   privateKey: z.string(),
   /** SPKI PEM. */
   publicKey: z.string(),
+  /** Signs its webhooks. */
+  webhookSecret: z.string().default(newSecret),
 });
 
 /** A ruleset of a repository, enforced (docs.github.com/en/rest/repos/rules). */
@@ -117,6 +142,12 @@ const stateSchema = z.object({
   renamed: z.array(z.object({ from: z.string(), to: z.string() })).default([]),
   rulesets: z.array(rulesetSchema.extend({ repository: z.string() })).default([]),
   checks: z.array(commitChecksSchema).default([]),
+  /** What people may do in a repository, besides reading what is public. */
+  collaborators: z
+    .array(
+      z.object({ repository: z.string(), login: z.string(), permission: z.enum(['admin', 'write', 'read', 'none']) }),
+    )
+    .default([]),
   pulls: z.array(pullSchema),
   lastId: z.number().int(),
 });
@@ -131,13 +162,21 @@ export function newState(): GitHubState {
   });
   return {
     version: 1,
-    app: { id: 1001, slug: 'cyrus-local', clientId: 'Iv23liCyrusLocal0001', privateKey, publicKey },
+    app: {
+      id: 1001,
+      slug: 'cyrus-local',
+      clientId: 'Iv23liCyrusLocal0001',
+      privateKey,
+      publicKey,
+      webhookSecret: newSecret(),
+    },
     installations: [],
     personalTokens: [],
     withoutDrafts: [],
     renamed: [],
     rulesets: [],
     checks: [],
+    collaborators: [],
     pulls: [],
     lastId: 1001,
   };

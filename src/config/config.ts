@@ -56,8 +56,11 @@ export interface Config {
   requestLimits: RequestLimits;
   /** `allowance`: what a sandbox may ask of Claude's API beyond what the CLI asks. */
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
-  /** `app`: null if repositories are reached by tokens alone; its private key is PEM. */
-  github: { apiUrl: string; app: { id: string; privateKey: string } | null };
+  /**
+   * `app`: null if repositories are reached by tokens alone; its private key is PEM. `webhookSecret`: signs GitHub's webhooks; null: none
+   * are taken.
+   */
+  github: { apiUrl: string; app: { id: string; privateKey: string } | null; webhookSecret: string | null };
   /** How much Claude may be used, and by which tokens. */
   limits: ClaudeLimits;
   sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };

@@ -93,7 +93,7 @@ function checkConfig(env: object): Config {
       scripted: variables.SCRIPTED_MODEL,
       allowance: variables.CLAUDE_API_ALLOW,
     },
-    github: { apiUrl: variables.GITHUB_API_URL, app },
+    github: { apiUrl: variables.GITHUB_API_URL, app, webhookSecret: variables.GITHUB_WEBHOOK_SECRET },
     limits: readClaudeLimits(variables, access.mode, access.tokens),
     sandbox,
     ...keys,

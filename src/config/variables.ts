@@ -49,6 +49,8 @@ export const variablesSchema = z.object({
     .refine((value) => value !== false, { error: 'must be a name and an address, as in: Cyrus <cyrus@acme.example>' })
     .transform((value) => (value ? { name: value[1]?.trim() ?? '', email: value[2] ?? '' } : null)),
   GITHUB_APP_PRIVATE_KEY: optionalText,
+  /** Signs the webhooks of the GitHub App; without it GitHub is asked now and then instead. */
+  GITHUB_WEBHOOK_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),
   /** What a session may store in an hour, in MiB: patches, checkpoints, caches, shared files; its journal an eighth of that. */
   SESSION_MIB_AN_HOUR: z.coerce.number().int().min(8).max(1_000_000).default(4_096),

@@ -66,6 +66,15 @@ export function problemOfAccess(config: Config, { cloneUrl, credential }: Reposi
   return null;
 }
 
+/**
+ * Whether GitHub tells this deployment by itself what happens in a repository: its App is installed there and its webhooks are taken.
+ * Otherwise GitHub is asked now and then.
+ */
+export function hearsOfNews({ github }: Config, { credential }: Pick<RepositoryAccess, 'credential'>): boolean {
+  const isOfApp = credential !== null && 'kind' in credential && credential.kind === 'github-app';
+  return isOfApp && github.app !== null && github.webhookSecret !== null;
+}
+
 /** GitHub's API for one repository. */
 export interface GitHubApi {
   repository: GitHubRepository;

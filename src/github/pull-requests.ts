@@ -27,6 +27,8 @@ export interface ProposedPullRequest {
   /** Its page. */
   url: string;
   draft: boolean;
+  /** GitHub's id of the repository; null where it does not say. */
+  repositoryId: number | null;
 }
 
 const pullSchema = z.object({
@@ -35,7 +37,7 @@ const pullSchema = z.object({
   draft: z.boolean().default(false),
   body: z.string().nullable(),
   state: z.enum(['open', 'closed']),
-  base: z.object({ ref: z.string() }),
+  base: z.object({ ref: z.string(), repo: z.object({ id: z.number().int() }).nullish() }),
 });
 type Pull = z.infer<typeof pullSchema>;
 
@@ -140,11 +142,18 @@ async function update(api: GitHubApi, pull: Pull, generated: string): Promise<Pr
       log('github.pull_request_update.failed', { number: pull.number, error });
     }
   }
-  return { state: 'updated', number: pull.number, url: pull.html_url, draft: pull.draft };
+  return described('updated', pull);
 }
 
-function opened({ number, html_url: url, draft }: Pull): ProposedPullRequest {
-  return { state: 'opened', number, url, draft };
+function opened(pull: Pull): ProposedPullRequest {
+  return described('opened', pull);
+}
+
+function described(
+  state: ProposedPullRequest['state'],
+  { number, html_url: url, draft, base }: Pull,
+): ProposedPullRequest {
+  return { state, number, url, draft, repositoryId: base.repo?.id ?? null };
 }
 
 /** Path of the repository's part of the API. */

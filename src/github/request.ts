@@ -21,6 +21,17 @@ export interface GitHubRequest<Schema extends z.ZodType> {
   body?: object;
   /** What a success must look like. */
   answer: Schema;
+  /**
+   * Fields named `id` are read as texts: those of deliveries are larger than JavaScript's numbers are exact. Only for answers that hold no
+   * text of people's.
+   */
+  textIds?: boolean;
+}
+
+/** A page of a list. `next`: what `cursor` of the next page is; null: there is none. */
+export interface GitHubPage<T> {
+  value: T;
+  next: string | null;
 }
 
 /**
@@ -34,7 +45,16 @@ export async function askGitHub<Schema extends z.ZodType>(
   token: string,
   request: GitHubRequest<Schema>,
 ): Promise<z.output<Schema>> {
-  const { method, path, what, body, answer } = request;
+  return (await askGitHubPage(apiUrl, token, request)).value;
+}
+
+/** The same for a list that is read page by page, by cursors. @throws GitHubError */
+export async function askGitHubPage<Schema extends z.ZodType>(
+  apiUrl: string,
+  token: string,
+  request: GitHubRequest<Schema>,
+): Promise<GitHubPage<z.output<Schema>>> {
+  const { method, path, what, body, answer, textIds } = request;
   let response: Response;
   let text: string;
   try {
@@ -59,7 +79,7 @@ export async function askGitHub<Schema extends z.ZodType>(
     const why = messageOf(cause);
     throw new GitHubError('unreachable', `GitHub cannot be reached, so Cyrus could not ${what}: ${why}`, { cause });
   }
-  const json = parseJson(text) ?? null;
+  const json = parseJson(textIds ? text.replace(/"id":\s*(\d+)/g, '"id":"$1"') : text) ?? null;
   if (response.status >= 300 && response.status < 400) {
     throw new GitHubError('refused', `GitHub says that the repository has moved, so Cyrus could not ${what}`, {
       hint: 'Ask an admin to change the clone address in Cyrus to where the repository is now.',
@@ -67,9 +87,15 @@ export async function askGitHub<Schema extends z.ZodType>(
   }
   if (!response.ok) throw toGitHubError(what, response.status, response.headers, json, Date.now());
   const parsed = answer.safeParse(json);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return { value: parsed.data, next: nextCursor(response.headers.get('link')) };
   throw new GitHubError(
     'unreachable',
     `GitHub's answer could not be read, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
   );
+}
+
+/** docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api */
+function nextCursor(link: string | null): string | null {
+  const address = /<([^<>]{1,2000})>; ?rel="next"/.exec(link ?? '')?.[1];
+  return address !== undefined && URL.canParse(address) ? new URL(address).searchParams.get('cursor') : null;
 }

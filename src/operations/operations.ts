@@ -1,6 +1,7 @@
 /** What the operator needs to know and no other object can tell: one Durable Object for a deployment, named `deployment`. */
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
+import { type DeliveriesLook, deliveriesLookSchema } from '../github/webhooks/deliveries.ts';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
 import { firstValues, migrateValues } from '../store/object-schema.ts';
@@ -22,6 +23,8 @@ const cleaningWalkSchema = z.object({ settings: z.string(), after: z.string().nu
 /** When rows of the database were first found that are to be removed. */
 const ROWS_DUE = 'rows-due';
 type CleaningWalk = z.infer<typeof cleaningWalkSchema>;
+/** How far GitHub's list of deliveries was looked through. */
+const DELIVERIES = 'github-deliveries';
 /** When the deployment was last looked at. */
 const WATCHED = 'watched';
 /** When the first webhook came after that. */
@@ -173,6 +176,15 @@ export class Operations extends DurableObject<Env> {
 
   noteRowsDue(at: number): void {
     this.ctx.storage.kv.put(ROWS_DUE, at);
+  }
+
+  /** How far GitHub's list of deliveries was looked through; null: it never was. */
+  gitHubDeliveries(): DeliveriesLook | null {
+    return deliveriesLookSchema.safeParse(this.ctx.storage.kv.get(DELIVERIES)).data ?? null;
+  }
+
+  noteGitHubDeliveries(look: DeliveriesLook): void {
+    this.ctx.storage.kv.put(DELIVERIES, look);
   }
 
   /** Forgets what is known of workspaces or sessions that are deleted. @param ids theirs */

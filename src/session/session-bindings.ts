@@ -223,6 +223,7 @@ export class SessionBindings implements DeliveryTaker {
       checkpoint: () => this.checkpoint.get(),
       pushedTip: () => this.pushed.tip,
       assets: this.#assets,
+      noteStatus: (status) => this.pullRequest.take(status),
     });
   }
 }

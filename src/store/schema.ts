@@ -233,6 +233,29 @@ export const sessions = sqliteTable(
   ],
 );
 
+/** The pull requests that Cyrus opened on GitHub: by this alone a webhook finds its session. */
+export const pullRequests = sqliteTable(
+  'pull_requests',
+  {
+    /** Of the GitHub: `github.com`. */
+    host: text('host').notNull(),
+    /** GitHub's id of the repository, which stays the same when it is renamed. */
+    repositoryId: integer('repository_id').notNull(),
+    number: integer('number').notNull(),
+    /** The Durable Object's id, 64 hex digits. */
+    sessionId: text('session_id').notNull(),
+    workspaceId: text('workspace_id').notNull(),
+    branch: text('branch').notNull(),
+    ...times,
+  },
+  (table) => [
+    primaryKey({ columns: [table.host, table.repositoryId, table.number] }),
+    index('pull_requests_branch').on(table.host, table.repositoryId, table.branch),
+    index('pull_requests_session').on(table.sessionId),
+    index('pull_requests_workspace').on(table.workspaceId),
+  ],
+);
+
 /** Use of Claude, summed up by day, session, model and token. */
 export const claudeUsage = sqliteTable(
   'claude_usage',

@@ -223,6 +223,7 @@ describe('a pull request', () => {
       number: 1,
       url: `${stage.github.url}/acme/shop/pull/1`,
       draft: false,
+      repositoryId: expect.any(Number),
     });
     expect(await proposePullRequest(github, proposal())).toMatchObject({ state: 'updated', number: 1 });
     expect(stage.github.pulls()).toHaveLength(1);
@@ -425,9 +426,9 @@ describe('what became of a pull request', () => {
       ],
       statuses: [{ context: 'deploy/preview', state: 'success' }],
     });
-    review(SAMPLE_REPOSITORY, 1, 'ada', 'CHANGES_REQUESTED');
-    review(SAMPLE_REPOSITORY, 1, 'ben', 'COMMENTED');
-    review(SAMPLE_REPOSITORY, 1, 'cy', 'ASKED');
+    await review(SAMPLE_REPOSITORY, 1, 'ada', 'CHANGES_REQUESTED');
+    await review(SAMPLE_REPOSITORY, 1, 'ben', 'COMMENTED');
+    await review(SAMPLE_REPOSITORY, 1, 'cy', 'ASKED');
     const seen = await look();
     expect(seen).toMatchObject({ checks: 'running', review: 'changes', changesBy: ['ada'], waitsFor: ['cy'] });
     expect(seen?.checkList.map(({ name, state }) => `${name} ${state}`)).toEqual([
@@ -436,7 +437,7 @@ describe('what became of a pull request', () => {
       'deploy/preview passed',
       'docs skipped',
     ]);
-    review(SAMPLE_REPOSITORY, 1, 'ada', 'APPROVED');
+    await review(SAMPLE_REPOSITORY, 1, 'ada', 'APPROVED');
     expect(await look()).toMatchObject({ review: 'approved', approvedBy: ['ada'], changesBy: [] });
     await stage.github.change(SAMPLE_REPOSITORY, 1, { state: 'closed' });
     expect(await look()).toMatchObject({ state: 'closed' });

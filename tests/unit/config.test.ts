@@ -144,7 +144,7 @@ it('a time of retention that is no number of days says what it may be', () => {
 });
 
 it('a GitHub App is configured whole or not at all', () => {
-  expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null });
+  expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null, webhookSecret: null });
   const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };
   expect(readConfig({ ...valid, ...app }).github.app).toEqual({ id: '1001', privateKey: '-----BEGIN…' });
   expect(problems({ ...valid, GITHUB_APP_ID: '1001' })).toEqual([

@@ -141,7 +141,7 @@ class World {
   #propose(effect: Effect): void {
     const url = 'https://github.test/acme/shop/pull/1';
     const result = this.random.pick<EffectResult>([
-      { kind: 'pull-request', state: 'opened', number: 1, url, draft: false },
+      { kind: 'pull-request', state: 'opened', number: 1, url, draft: false, hears: true },
       { kind: 'branch', url: null },
       null,
     ]);

@@ -5,7 +5,7 @@ import { reasonOf } from '../../src/session/lifecycle/session-row.ts';
 import { aborted, init, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 const URL = 'https://github.test/acme/shop/pull/12';
-const opened: EffectResult = { kind: 'pull-request', state: 'opened', number: 12, url: URL, draft: false };
+const opened = { kind: 'pull-request', state: 'opened', number: 12, url: URL, draft: false, hears: true } as const;
 const head = (digit: string) => digit.repeat(40);
 
 /** A session whose first turn is saved and waits for its pull request. */

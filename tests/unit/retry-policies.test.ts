@@ -56,6 +56,7 @@ describe('retries', () => {
     'request-slot': HOUR_MS,
     'release-slot': HOUR_MS,
     'open-pull-request': HOUR_MS,
+    'look-at-pull-request': HOUR_MS,
     'attach-pull-request': HOUR_MS,
     'index-session': HOUR_MS,
     'archive-turn': HOUR_MS,

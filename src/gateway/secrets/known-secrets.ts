@@ -35,6 +35,7 @@ export function deploymentSecrets(config: Config): Wanted[] {
     ['SANDBOX_ENDPOINT_SECRET', sandbox.kind === 'endpoint' ? sandbox.secret : null],
     // A line of it, for its line ends are written in several ways.
     ['GITHUB_APP_PRIVATE_KEY', github.app?.privateKey.split(/\r?\n|\\n/)[2]],
+    ['GITHUB_WEBHOOK_SECRET', github.webhookSecret],
     ...limits.tokens.map(({ name, secret }): [string, string] => [`Claude token "${name}"`, secret]),
   ];
   return named.flatMap(([name, text]) => (text ? [{ kind: 'deployment' as const, name, text }] : []));

@@ -54,6 +54,13 @@ const TELLINGS: Record<string, Telling> = {
       `Webhooks ${text('kind')} of Linear came in a shape that this version does not know, and were dropped`,
     remedy: 'Update Cyrus.',
   },
+  'alert.github.webhook_misfit': {
+    severity: 'warning',
+    by: 'event',
+    words: (text) =>
+      `Webhooks ${text('event')} of GitHub came in a shape that this version does not know, and were dropped`,
+    remedy: 'Update Cyrus.',
+  },
   'alert.settings.misfit': {
     severity: 'warning',
     by: 'setting',

@@ -25,7 +25,13 @@ export type PeopleEnv = {
 export type PeopleContext = Context<PeopleEnv>;
 
 /** Who is served by routes that serve no person, and by what they prove it. */
-export type Others = 'everyone' | 'signature of Linear' | 'ADMIN_TOKEN' | 'session token' | 'who signs in';
+export type Others =
+  | 'everyone'
+  | 'signature of Linear'
+  | 'signature of GitHub'
+  | 'ADMIN_TOKEN'
+  | 'session token'
+  | 'who signs in';
 
 /** The mark by which the test finds what a route needs. */
 export type Declared = { readonly declares: Action | Others };

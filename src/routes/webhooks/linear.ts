@@ -1,10 +1,10 @@
 /** `POST /webhooks/linear`: answered 200 only after the issue session has committed the delivery. */
 import { type Context, Hono } from 'hono';
 import { readConfig } from '../../config/read-config.ts';
+import { isSignedBody } from '../../lib/hmac.ts';
 import { LinearClient } from '../../linear/api/client.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import { originOf, sourceOfPrompt } from '../../linear/webhooks/mention.ts';
-import { isSigned } from '../../linear/webhooks/signature.ts';
 import {
   type AgentSessionWebhook,
   type AppRevokedWebhook,
@@ -50,7 +50,7 @@ linearWebhook.post(
     const config = readConfig(c.env);
     const body = await c.req.arrayBuffer().catch(() => null);
     if (body === null) return c.json(BROKEN_BODY, 400);
-    const isGenuine = await isSigned(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
+    const isGenuine = await isSignedBody(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
     if (!isGenuine) {
       if (await isPublicTooOften(c, config, 'webhook')) return tooOften(c, 60);
       const isSignedAtAll = c.req.header('linear-signature') !== undefined;

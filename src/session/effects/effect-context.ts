@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { LinearClient } from '../../linear/api/client.ts';
 import { sendThrough } from '../../linear/api/send.ts';
 import type { CheckpointManifest } from '../../protocol/checkpoint.ts';
+import type { PullRequestStatus } from '../../protocol/pull-request.ts';
 import type { SecretCopy } from '../../sandbox/server-secret.ts';
 import type { Database } from '../../store/database.ts';
 import type { EffectResults } from '../lifecycle/model/effect-results.ts';
@@ -26,6 +27,8 @@ export interface Surroundings {
   /** Commit at which the session's branch is on the git host, as far as it was pushed through the gateway; null: nothing was. */
   pushedTip: () => string | null;
   assets: AssetMemory;
+  /** Keeps what GitHub says of the pull request for those who look. */
+  noteStatus: (status: PullRequestStatus) => void;
   secretCopy: SecretCopy;
 }
 

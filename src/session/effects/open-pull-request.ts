@@ -1,9 +1,10 @@
 /** Opens or updates the pull request of a session's branch, by the policy of its repository. */
-import { gitHubApi } from '../../github/access.ts';
-import { branchPage } from '../../github/address.ts';
+import { gitHubApi, hearsOfNews } from '../../github/access.ts';
+import { branchPage, gitHubHost } from '../../github/address.ts';
 import { bodyByTemplate, type PullRequestFacts, renderBody, renderTitle } from '../../github/pull-request-text.ts';
 import { proposePullRequest } from '../../github/pull-requests.ts';
 import { DecryptionError } from '../../store/encryption.ts';
+import { notePullRequest } from '../../store/pull-requests.ts';
 import { findRepository, type Repository } from '../../store/workspaces/repositories.ts';
 import type { EffectResults } from '../lifecycle/model/effect-results.ts';
 import type { EffectOf } from '../lifecycle/model/effects.ts';
@@ -22,7 +23,7 @@ export async function openPullRequest(
   effect: EffectOf<'open-pull-request'>,
   surroundings: Surroundings,
 ): Promise<EffectResults['open-pull-request']> {
-  const { state, config } = surroundings;
+  const { state, config, database } = surroundings;
   const repository = await repositoryOf(surroundings);
   if (!repository) return null;
   const { mode, titleTemplate, bodyTemplate, closesIssue } = repository.settings.pullRequest;
@@ -48,7 +49,16 @@ export async function openPullRequest(
     draft: mode === 'draft',
     known: known?.number ?? null,
   });
-  return proposed ? { kind: 'pull-request', ...proposed } : null;
+  if (!proposed) return null;
+  const { repositoryId, ...pullRequest } = proposed;
+  // Before anybody is told of it: what happens there from now on finds its session.
+  if (repositoryId !== null) {
+    const { id: sessionId, workspaceId, branch } = state;
+    const { number } = pullRequest;
+    const host = gitHubHost(config.github.apiUrl);
+    await notePullRequest(database, { host, repositoryId, number, sessionId, workspaceId, branch }, Date.now());
+  }
+  return { kind: 'pull-request', ...pullRequest, hears: hearsOfNews(config, repository) };
 }
 
 async function repositoryOf({ state, database }: Surroundings): Promise<Repository | null> {

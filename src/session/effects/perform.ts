@@ -11,6 +11,7 @@ import type { SessionEvent } from '../lifecycle/model/events.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 import { toFailure } from './failure.ts';
 import { attachPullRequest, lookAtIssue, openThread, startIssue } from './linear-issue.ts';
+import { lookAtPullRequest } from './look-at-pull-request.ts';
 import { openPullRequest } from './open-pull-request.ts';
 import { postTogether } from './post-to-thread.ts';
 import { findRoom, releaseSlot, requestSlot } from './queue-slots.ts';
@@ -40,6 +41,7 @@ const performers: { [K in EffectKind]: Perform<K> } = {
   'request-slot': requestSlot,
   'release-slot': releaseSlot,
   'open-pull-request': openPullRequest,
+  'look-at-pull-request': lookAtPullRequest,
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,
   'archive-turn': archiveTurn,

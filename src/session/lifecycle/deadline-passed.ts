@@ -6,6 +6,7 @@ import { isAsking, type PhaseOf, type StopKind, type Turn } from './model/phases
 import { OPENING } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { tellEdit } from './prompts.ts';
+import { askAgain } from './pull-request/news.ts';
 import { expire } from './questions/answer.ts';
 import { park } from './questions/ask.ts';
 import { askForSlot, queuedReason } from './start/queue-slot.ts';
@@ -21,6 +22,7 @@ export function deadlinePassed(step: Step): void {
   for (const due of dueDeadlines(step.state, step.now)) {
     if (due.name === 'thread') openThread(step);
     else if (due.name === 'edit') tellEdit(step);
+    else if (due.name === 'pull-request') askAgain(step);
     else if (passed(step, due)) return;
   }
 }

@@ -19,6 +19,8 @@ import { Step, type Transition } from './model/transition.ts';
 import { callsSince } from './model/unconfirmed-calls.ts';
 import { tellThreads } from './narration/tell-threads.ts';
 import { contextArrived, prompted } from './prompts.ts';
+import { pullRequestNews } from './pull-request/news.ts';
+import { pullRequestSeen } from './pull-request/seen.ts';
 import { askWhatWaits } from './questions/ask.ts';
 import { closedBy } from './questions/open-question.ts';
 import { sandboxReported } from './sandbox-reports.ts';
@@ -26,7 +28,6 @@ import { indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { queueMoved, releaseSlot } from './start/queue-slot.ts';
 import { alarmRaised } from './turn/alarm.ts';
-import { pullRequestSeen } from './turn/pull-request.ts';
 import { lookForSandbox } from './turn/sandbox-life.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
@@ -50,8 +51,11 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
     case 'alarm-raised':
       alarmRaised(step, event);
       break;
+    case 'pull-request-news':
+      pullRequestNews(step, event);
+      break;
     case 'pull-request-seen':
-      pullRequestSeen(step, event);
+      pullRequestSeen(step, event.number, event.seen);
       break;
     case 'push-held':
       step.set({ heldPush: event.held });

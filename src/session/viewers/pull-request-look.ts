@@ -66,6 +66,13 @@ export class PullRequestLook {
     }
   }
 
+  /** Keeps what GitHub said to the session itself, as if somebody had looked. */
+  take(status: PullRequestStatus): void {
+    const { kv, now } = this.#options;
+    if (this.#isOver) return;
+    kv.put(LAST_LOOK, { number: status.number, until: now() + LOOK_EVERY_MS, look: { kind: 'status', status } });
+  }
+
   /** The session is deleted: an answer that is still on its way goes only to those who asked, and is not kept. */
   end(): void {
     this.#isOver = true;

@@ -1,5 +1,5 @@
 /** Removes rows of D1 that were kept long enough, in chunks: a statement that removes much would keep others waiting. Times in ms. */
-import { and, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { and, eq, lt, lte, notExists, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { type Database, run } from '../database.ts';
 import {
@@ -8,6 +8,7 @@ import {
   auditEntries,
   claudeUsage,
   oauthStates,
+  pullRequests,
   sessions,
   signInAttempts,
   signIns,
@@ -92,9 +93,18 @@ function dueRows(kept: Kept, now: number): DueRows[] {
   return rows;
 }
 
-/** Removes a session's row, unless it is of a later revision than that. @throws NotMigratedError, DatabaseError */
+/**
+ * Removes a session's row, unless it is of a later revision than that, and where it is gone what was noted of its pull requests.
+ * @throws NotMigratedError, DatabaseError
+ */
 export async function deleteSessionRow(db: Database, id: string, version: number): Promise<void> {
-  await run(() => db.orm.delete(sessions).where(and(eq(sessions.id, id), lte(sessions.version, version))));
+  const isThere = db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.id, id));
+  await run(() =>
+    db.orm.batch([
+      db.orm.delete(sessions).where(and(eq(sessions.id, id), lte(sessions.version, version))),
+      db.orm.delete(pullRequests).where(and(eq(pullRequests.sessionId, id), notExists(isThere))),
+    ]),
+  );
 }
 
 /**

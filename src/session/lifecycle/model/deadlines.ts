@@ -1,5 +1,6 @@
 /** What an issue session waits for at most, derived from its state: nothing is scheduled that could be forgotten. */
 import { SECOND_LOOK_MS } from '../../../kernel/second-look.ts';
+import { nextLook } from '../pull-request/following.ts';
 import { currentTurn, threadsOf } from './phases.ts';
 import { type SessionState, threadKnown } from './state.ts';
 
@@ -47,7 +48,8 @@ export type Deadline =
         | 'permission'
         | 'resume'
         | 'room'
-        | 'slot';
+        | 'slot'
+        | 'pull-request';
       at: number;
     }
   | { name: 'heartbeat'; at: number; agentSessionId: string };
@@ -57,7 +59,9 @@ export function deadlines(state: SessionState): Deadline[] {
   const { expectedThread } = state;
   const thread: Deadline[] = expectedThread ? [{ name: 'thread', at: expectedThread.since + THREAD_LIMIT_MS }] : [];
   const edit: Deadline[] = state.editDue ? [{ name: 'edit', at: state.editDue.at }] : [];
-  return [...thread, ...edit, ...phaseDeadlines(state)];
+  const lookAt = nextLook(state);
+  const look: Deadline[] = lookAt === null ? [] : [{ name: 'pull-request', at: lookAt }];
+  return [...thread, ...edit, ...look, ...phaseDeadlines(state)];
 }
 
 function phaseDeadlines(state: SessionState): Deadline[] {

@@ -2,6 +2,7 @@
 
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
+import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { SandboxStatus } from '../../../protocol/sandbox/start.ts';
 import type { ReachedLimit } from '../../../protocol/settings/start-limits.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
@@ -90,7 +91,15 @@ export interface IssueSeen {
 
 /** The pull request of the branch; or, where no pull request is opened, the branch's page, if its address is known. */
 type Proposed =
-  | { kind: 'pull-request'; state: 'opened' | 'updated'; number: number; url: string; draft: boolean }
+  | {
+      kind: 'pull-request';
+      state: 'opened' | 'updated';
+      number: number;
+      url: string;
+      draft: boolean;
+      /** Whether GitHub tells by itself what happens there. */
+      hears: boolean;
+    }
   | { kind: 'branch'; url: string | null };
 
 /** What each kind of effect brings back; null: nothing. */
@@ -111,6 +120,8 @@ export interface EffectResults {
   'request-slot': QueuePosition;
   'release-slot': null;
   'open-pull-request': Proposed | null;
+  /** What GitHub says of it; null: there is no such pull request any more, or nobody may look. */
+  'look-at-pull-request': PullSummary | null;
   'attach-pull-request': null;
   'index-session': null;
   'archive-turn': null;

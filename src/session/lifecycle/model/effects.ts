@@ -70,6 +70,8 @@ export type Effect =
       threads: string[];
       template?: string;
     }
+  /** Ask GitHub what became of the session's pull request. */
+  | { kind: 'look-at-pull-request'; number: number }
   /** Attach a pull request to the issue. `id` is the UUID v4 that makes a repeat harmless. */
   | { kind: 'attach-pull-request'; id: string; issueId: string; number: number; url: string }
   /** Write the session's row for lists into D1. */

@@ -71,6 +71,8 @@ export type SessionEvent =
    * git host has by now. Left out, and without a `secret.place`: in a request to `host`, which was not let through.
    */
   | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
+  /** GitHub has news of the session's pull request: it is asked what they are. */
+  | { type: 'pull-request-news'; number: number; topic: 'state' | 'reviews' | 'checks' }
   /** GitHub said what became of the pull request, to somebody who looks at the session. */
   | { type: 'pull-request-seen'; number: number; seen: PullSummary }
   /** The gateway holds a push back until people have allowed it, and has made the diff that they are shown. */

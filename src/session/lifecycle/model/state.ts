@@ -14,6 +14,7 @@ import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { Background } from '../../../protocol/sandbox/events.ts';
 import type { Intake } from '../intake.ts';
 import type { ContextItem, Said } from '../issue-context.ts';
+import type { Following } from '../pull-request/following.ts';
 import type { ClosedRequest, Request } from '../requests.ts';
 import type { WishEdit } from '../start/wish-edits.ts';
 import type { Access } from './admission.ts';
@@ -240,6 +241,8 @@ export interface SessionState {
   author?: { name: string; email: string };
   /** Left out before anything was proposed. */
   proposal?: Proposal;
+  /** What is awaited of its pull request on GitHub; left out before there was one. */
+  following?: Following;
   /** Since when the sandbox owes the word that all work of the last turn is saved; null or left out: it does not. */
   saveDue?: number | null;
   /** How many turns had begun when the decoy credential was caught last; left out before. */

@@ -6,10 +6,10 @@ import type { Failed } from '../effects/definition.ts';
 import { byPhase, onlyIn } from '../model/by-phase.ts';
 import type { EffectResults } from '../model/effect-results.ts';
 import type { EffectOf } from '../model/effects.ts';
-import type { EventOf } from '../model/events.ts';
 import { currentTurn, type PhaseOf, type SavingPhase, threadsOf } from '../model/phases.ts';
 import type { Proposal } from '../model/state.ts';
 import type { Step } from '../model/transition.ts';
+import { follow } from '../pull-request/news.ts';
 import { isAtClaude } from '../requests.ts';
 import { endTurn } from './end.ts';
 
@@ -59,7 +59,8 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
   const before = step.state.proposal ?? NO_PROPOSAL;
   step.set({ proposal: { ...before, head: effect.head } });
   if (result?.kind === 'pull-request') {
-    const { kind: _kind, ...pullRequest } = result;
+    const { kind: _kind, hears, ...pullRequest } = result;
+    follow(step, pullRequest.number, hears);
     step.record({ kind: 'pull-request', ...pullRequest });
     // Also where no turn runs any more: the next answer names it.
     step.cue({ kind: 'proposed', proposed: { kind: 'pull-request', ...pullRequest } });
@@ -87,15 +88,6 @@ export function notePullRequest(step: Step, { number, state }: { number: number;
   const seen: PullSummary = { state: state === 'merged' ? 'merged' : 'closed', checks, review };
   step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, isOver: true, seen } } });
   step.record({ kind: 'notice', level: 'info', text: `Pull request #${number} was ${state}; Claude will be told.` });
-}
-
-/** GitHub told somebody who looks what became of it: that is kept for the pages and the list, unless it is about another one. */
-export function pullRequestSeen(step: Step, { number, seen }: EventOf<'pull-request-seen'>): void {
-  const { proposal } = step.state;
-  if (proposal?.pullRequest?.number !== number) return;
-  const isOpen = seen.state === 'open' || seen.state === 'draft';
-  const draft = isOpen ? seen.state === 'draft' : proposal.pullRequest.draft;
-  step.set({ proposal: { ...proposal, pullRequest: { ...proposal.pullRequest, draft, seen } } });
 }
 
 /** The one that was opened before, which is not said not to be there; null if none is known to be open. */
