@@ -79,6 +79,7 @@ const NOT_TRIED: Record<string, string> = {
   assign: 'labels of an issue against the roles that an admin has set, both bounded where they enter',
   asksForForeignModule: 'a URL, which is as long as a request line',
   claudeAccess: 'variables and secrets that the operator sets, of which it compares the beginning',
+  claudeVersion: 'runs the CLI, whose path the operator sets',
   drop: 'the state of a session, and an id',
   fitsGlob: 'a pattern of an admin’s, bounded by its schema, against a path',
   fitsPart: 'a pattern of an admin’s, bounded by its schema, against a part of a path',

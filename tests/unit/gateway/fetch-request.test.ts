@@ -11,6 +11,7 @@ import { forwardToSubmodule } from '../../../src/gateway/git/submodules.ts';
 import type { Claims } from '../../../src/gateway/token.ts';
 import { spyOnLog } from '../../support/log-spy.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
+import { runGit } from './real-git.ts';
 import { serve, type WebServer } from './web-server.ts';
 
 const run = promisify(execFile);
@@ -167,14 +168,7 @@ describe('a fetch by a real git', { timeout: 60_000 }, () => {
   /** Requests that consist of a flush alone. */
   let probes = 0;
 
-  const git = async (...args: string[]): Promise<string> => {
-    const env = { PATH: process.env.PATH, HOME: root, GIT_CONFIG_NOSYSTEM: '1', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' };
-    const { stdout, stderr } = await run('git', ['-c', 'user.name=C', '-c', 'user.email=c@example.com', ...args], {
-      cwd: root,
-      env,
-    }).catch((error: { stdout: string; stderr: string }) => error);
-    return stdout + stderr;
-  };
+  const git = async (...args: string[]): Promise<string> => (await runGit(args, root, root)).output;
 
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'cyrus-fetch-'));

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gitVariables } from './real-git.ts';
 
 export interface GitBackend {
   url: string;
@@ -44,10 +45,9 @@ function backend(root: string, message: IncomingMessage, response: ServerRespons
   const { pathname, search } = new URL(message.url ?? '/', 'http://host');
   const child = spawn('git', ['http-backend'], {
     env: {
-      PATH: process.env.PATH,
+      ...gitVariables(root),
       GIT_PROJECT_ROOT: root,
       GIT_HTTP_EXPORT_ALL: '1',
-      GIT_CONFIG_NOSYSTEM: '1',
       REMOTE_USER: 'cyrus',
       REQUEST_METHOD: message.method,
       PATH_INFO: pathname,

@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Fetch } from '../../../src/gateway/forwarding.ts';
@@ -13,9 +11,9 @@ import type { Claims } from '../../../src/gateway/token.ts';
 import { spyOnLog } from '../../support/log-spy.ts';
 import { Random } from '../support/random.ts';
 import { type GitBackend, startGitBackend } from './git-backend.ts';
+import { runGit } from './real-git.ts';
 import { serve, type WebServer } from './web-server.ts';
 
-const run = promisify(execFile);
 const PASSWORD = 'real-git-password-0123456789';
 const claims: Claims = { s: 'a'.repeat(64), w: 'workspace', r: 'acme/shop', b: 'cyrus/eng-1', g: 1 };
 const zero = '0'.repeat(40);
@@ -42,30 +40,10 @@ describe('with a real git', { timeout: 60_000 }, () => {
   let own: Map<string, readonly string[]>;
   const confirmed: string[] = [];
 
-  /** Runs git as a sandbox would: no configuration of this machine, no prompts. Never throws for an exit code. */
-  async function git(...args: string[]): Promise<{ code: number; output: string }> {
-    const env = {
-      PATH: process.env.PATH,
-      HOME: root,
-      GIT_CONFIG_NOSYSTEM: '1',
-      GIT_TERMINAL_PROMPT: '0',
-      LC_ALL: 'C',
-      GIT_AUTHOR_NAME: 'Cyrus',
-      GIT_AUTHOR_EMAIL: 'cyrus@example.com',
-      GIT_COMMITTER_NAME: 'Cyrus',
-      GIT_COMMITTER_EMAIL: 'cyrus@example.com',
-    };
-    try {
-      const { stdout, stderr } = await run('git', args, { cwd: work, env });
-      return { code: 0, output: stdout + stderr };
-    } catch (error) {
-      const failed = error as { code: number; stdout: string; stderr: string };
-      return { code: failed.code, output: failed.stdout + failed.stderr };
-    }
-  }
+  const git = (...args: string[]) => runGit(args, work, root);
 
   async function refsOfHost(): Promise<string[]> {
-    const { stdout } = await run('git', ['for-each-ref', '--format=%(refname)'], { cwd: join(root, 'acme/shop.git') });
+    const { output: stdout } = await git('-C', join(root, 'acme/shop.git'), 'for-each-ref', '--format=%(refname)');
     return stdout.trim().split('\n');
   }
 
@@ -98,6 +76,19 @@ describe('with a real git', { timeout: 60_000 }, () => {
         },
       ),
     );
+    // Each test begins with a copy of these. The first commit gets to the host without the gateway, as people's commits do.
+    const bare = join(root, 'first/host');
+    work = join(root, 'first/work');
+    await mkdir(work, { recursive: true });
+    await git('init', '--template=', '--quiet', '--bare', '--initial-branch=main', bare);
+    await git('-C', bare, 'config', 'http.receivepack', 'true');
+    await git('-C', bare, 'config', 'receive.advertisePushOptions', 'true');
+    await git('init', '--template=', '--quiet', '--initial-branch=main', '.');
+    await writeFile(join(work, 'README'), 'shop\n');
+    await git('add', '.');
+    await git('commit', '--quiet', '-m', 'Start');
+    await git('push', '--quiet', bare, 'main');
+    await git('remote', 'add', 'origin', `${gateway.url}/git/acme/shop.git`);
   });
   afterAll(async () => {
     await gateway.close();
@@ -107,21 +98,13 @@ describe('with a real git', { timeout: 60_000 }, () => {
 
   beforeEach(async () => {
     await rm(join(root, 'acme'), { recursive: true, force: true });
-    await run('git', ['init', '--quiet', '--bare', '--initial-branch=main', join(root, 'acme/shop.git')]);
-    await run('git', ['config', 'http.receivepack', 'true'], { cwd: join(root, 'acme/shop.git') });
-    await run('git', ['config', 'receive.advertisePushOptions', 'true'], { cwd: join(root, 'acme/shop.git') });
+    await cp(join(root, 'first/host'), join(root, 'acme/shop.git'), { recursive: true });
     remote = { cloneUrl: `${host.url}/acme/shop.git`, credential: { username: 'cyrus', password: PASSWORD } };
     maxPushBytes = undefined;
     fetcher = fetch;
     own = new Map();
-    // The first commit gets to the host without the gateway, as people's commits do.
-    work = await mkdtemp(join(root, 'work-'));
-    await git('init', '--quiet', '--initial-branch=main', '.');
-    await writeFile(join(work, 'README'), 'shop\n');
-    await git('add', '.');
-    await git('commit', '--quiet', '-m', 'Start');
-    await git('push', '--quiet', join(root, 'acme/shop.git'), 'main');
-    await git('remote', 'add', 'origin', `${gateway.url}/git/acme/shop.git`);
+    work = join(root, 'work', randomUUID());
+    await cp(join(root, 'first/work'), work, { recursive: true });
     host.requests.length = 0;
   });
 
@@ -151,13 +134,13 @@ describe('with a real git', { timeout: 60_000 }, () => {
   describe('commits of other people stay on the branch', () => {
     /** A person's commit on top of the branch, past the gateway. */
     async function personPushes(message: string): Promise<void> {
-      await run('git', ['clone', '-q', '-b', 'cyrus/eng-1', join(root, 'acme/shop.git'), join(work, 'person')]);
+      await git('clone', '-q', '-b', 'cyrus/eng-1', join(root, 'acme/shop.git'), 'person');
       const person = ['-C', 'person', '-c', 'user.name=P', '-c', 'user.email=p@example.com'];
       await git(...person, 'commit', '--quiet', '--allow-empty', '-m', message);
       await git('-C', 'person', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:cyrus/eng-1');
     }
     const subjects = async () => {
-      const { stdout } = await run('git', ['log', '--format=%s', 'cyrus/eng-1'], { cwd: join(root, 'acme/shop.git') });
+      const { output: stdout } = await git('-C', join(root, 'acme/shop.git'), 'log', '--format=%s', 'cyrus/eng-1');
       return stdout.trim().split('\n');
     };
     const commit = (...args: string[]) => git('commit', '--quiet', '--allow-empty', ...args);
@@ -196,7 +179,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
       await commit('-m', 'C1');
       await commit('-m', 'C2');
       await git('push', 'origin', 'HEAD:cyrus/eng-1');
-      await run('git', ['clone', '-q', join(root, 'acme/shop.git'), join(work, 'person')]);
+      await git('clone', '-q', join(root, 'acme/shop.git'), 'person');
       await git('-C', 'person', 'commit', '--quiet', '--allow-empty', '-m', 'On main');
       await git('-C', 'person', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:main');
       await git('fetch', '--quiet', 'origin');
@@ -213,7 +196,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
       await commit('-m', 'C1');
       await git('push', 'origin', 'HEAD:cyrus/eng-1');
       await personPushes('Person');
-      await run('git', ['clone', '-q', join(root, 'acme/shop.git'), join(work, 'main')]);
+      await git('clone', '-q', join(root, 'acme/shop.git'), 'main');
       await git('-C', 'main', 'merge', '--quiet', '--no-ff', '--no-edit', 'origin/cyrus/eng-1');
       await git('-C', 'main', 'push', '--quiet', join(root, 'acme/shop.git'), 'HEAD:main');
       await git('fetch', '--quiet', 'origin');
@@ -356,6 +339,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
   });
 
   it("what the host itself refuses is told in the host's words", async () => {
+    await mkdir(join(root, 'acme/shop.git/hooks'));
     await writeFile(join(root, 'acme/shop.git/hooks/pre-receive'), '#!/bin/sh\necho no pushes on Fridays\nexit 1\n', {
       mode: 0o755,
     });
