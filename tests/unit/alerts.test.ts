@@ -139,6 +139,16 @@ describe('a line of the log', () => {
     });
   });
 
+  it('that more webhooks come than are let in, or the clocks differ, is one alert for each workspace', () => {
+    for (const event of ['alert.linear.webhooks_limited', 'alert.linear.clock_ahead']) {
+      expect(alertOf(event, { workspace: 'w1', aheadMs: 1 })).toMatchObject({
+        key: `${event.replace('alert.', '')}:w1`,
+        severity: 'warning',
+        words: expect.stringContaining('w1'),
+      });
+    }
+  });
+
   it('that somebody from many addresses was refused at signing in is one alert', () => {
     const keys = ['a', 'b'].map((source) => alertOf('alert.sign_in.attempts', { source, refused: 30 })?.key);
     expect(keys).toEqual(['sign_in.attempts', 'sign_in.attempts']);

@@ -92,7 +92,8 @@ describe('people', () => {
         payload: { summary: words, source: 'http://cyrus.test', severity: 'error', class: 'session.stuck' },
       },
     ]);
-    expect(bodies('alerts.example')).toMatchObject([{ what: 'raised', key: STUCK, words }]);
+    const runbook = 'docs/runbook.md#sessionstuck';
+    expect(bodies('alerts.example')).toMatchObject([{ what: 'raised', key: STUCK, words, runbook }]);
     await db.orm.run(sql`DELETE FROM sessions`);
     await watch(env);
     await deliver();

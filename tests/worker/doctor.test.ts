@@ -448,6 +448,22 @@ describe('of alerts the doctor says', () => {
   });
 });
 
+it('an admin sends a test of alerts by a button on the page, which says where it goes, once a minute', async () => {
+  const open = async (bindings: object) =>
+    (await new Browser({ ...env, ...bindings }).open('/install/doctor?alerts=test')).text;
+  vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response('ok'));
+  const tryChannels = vi.fn(async (): Promise<string[] | null> => ['slack']);
+  const OPERATIONS = { getByName: () => ({ tryChannels, alerts: async () => Promise.reject(new Error('not asked')) }) };
+  expect(await open({ OPERATIONS })).toContain('A test is on its way to slack.');
+  tryChannels.mockResolvedValue(null);
+  expect(await open({ OPERATIONS })).toContain('A test was sent within the last minute');
+  tryChannels.mockResolvedValue([]);
+  const text = await open({ OPERATIONS });
+  expect(text).toContain('Nobody is told of alerts');
+  expect(text).toContain('/install/doctor?alerts=test');
+  expect(tryChannels).toHaveBeenCalledTimes(3);
+});
+
 it('an admin reads the same on a page, what does not work first', async () => {
   const { status, text } = await new Browser({ ...env, PAUSED: 'true', LINEAR_CLIENT_ID: '' } as Env).open(
     '/install/doctor',

@@ -44,6 +44,12 @@ export interface Notice {
   since: number;
 }
 
+/** The entry that says what the alert means and what to do, as a path in this project. @param key of a notice */
+export function runbookOf(key: string): string {
+  const [kind = key] = key.split(':');
+  return `docs/runbook.md#${kind.replaceAll('.', '')}`;
+}
+
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Keys come from the log too: of more different ones than this at a time nobody is told, however many come. */

@@ -2,7 +2,7 @@
 import type { AlertChannels } from '../../config/config.ts';
 import { toHex } from '../../lib/hex.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import type { Notice } from './alert.ts';
+import { type Notice, runbookOf } from './alert.ts';
 
 export const CHANNELS = ['slack', 'pagerduty', 'webhook'] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -86,7 +86,8 @@ async function requestFor(
       );
     case 'webhook': {
       if (!webhook) return null;
-      const body = JSON.stringify({ id: about.id, source: about.source, at: about.at, ...notice });
+      const { id, source, at } = about;
+      const body = JSON.stringify({ id, source, at, ...notice, runbook: runbookOf(notice.key) });
       const signature = await sign(webhook.secret, body);
       return { url: webhook.url, headers: { 'x-cyrus-signature': `sha256=${signature}` }, body };
     }
@@ -94,13 +95,14 @@ async function requestFor(
 }
 
 /** Characters that mean something in Slack's text (docs.slack.dev, "Escaping text"). */
-function slackText({ what, severity, words, remedy }: Notice, source: string): string {
+function slackText({ what, key, severity, words, remedy }: Notice, source: string): string {
   const plain = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   const mark =
     what === 'resolved' ? ':white_check_mark: Over' : severity === 'warning' ? ':warning:' : ':rotating_light:';
   const lines = [
     `${mark} *Cyrus*: ${plain(words)}`,
     remedy !== null && what === 'raised' && plain(remedy),
+    what === 'raised' && plain(runbookOf(key)),
     plain(source),
   ];
   return lines.filter((line) => line !== false && line !== '').join('\n');
@@ -120,7 +122,7 @@ function pagerDutyEvent(key: string, notice: Notice, { source, at }: { source: s
       severity,
       timestamp: new Date(at).toISOString(),
       class: notice.key.split(':')[0],
-      custom_details: { remedy, since: new Date(since).toISOString() },
+      custom_details: { remedy, runbook: runbookOf(notice.key), since: new Date(since).toISOString() },
     },
   });
 }

@@ -61,6 +61,21 @@ const TELLINGS: Record<string, Telling> = {
       `Webhooks ${text('event')} of GitHub came in a shape that this version does not know, and were dropped`,
     remedy: 'Update Cyrus.',
   },
+  'alert.linear.webhooks_limited': {
+    severity: 'warning',
+    by: 'workspace',
+    words: (text) =>
+      `The workspace ${text('workspace')} sends more webhooks than its limit lets in; Linear repeats them`,
+    remedy:
+      'Raise WEBHOOKS_A_MINUTE or WEBHOOK_BURST for it (npm run settings), unless an automation runs in a circle.',
+  },
+  'alert.linear.clock_ahead': {
+    severity: 'warning',
+    by: 'workspace',
+    words: (text) =>
+      `Webhooks of the workspace ${text('workspace')} say a time ahead of the clock here; they are taken`,
+    remedy: 'Run npm run doctor: it compares the clocks.',
+  },
   'alert.settings.misfit': {
     severity: 'warning',
     by: 'setting',

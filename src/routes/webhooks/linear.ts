@@ -1,6 +1,8 @@
 /** `POST /webhooks/linear`: answered 200 only after the issue session has committed the delivery. */
+
 import { type Context, Hono } from 'hono';
 import { readConfig } from '../../config/read-config.ts';
+import { AskedLately } from '../../lib/asked-lately.ts';
 import { isSignedBody } from '../../lib/hmac.ts';
 import { LinearClient } from '../../linear/api/client.ts';
 import { sendThrough } from '../../linear/api/send.ts';
@@ -37,6 +39,16 @@ import { noteFault, noteGood } from './intake-report.ts';
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
 /** A clock may differ by this much. */
 const MAX_SKEW_MS = 60_000;
+
+/** Each of them is a call to the object that tells people: of many in a row it hears of one a minute from each isolate. */
+const told = new AskedLately(60_000);
+
+function isToldNow(what: string): boolean {
+  const now = Date.now();
+  if (!told.isDue(what, now)) return false;
+  told.note(what, now);
+  return true;
+}
 
 export const linearWebhook = new Hono<{ Bindings: Env }>();
 
@@ -77,7 +89,9 @@ linearWebhook.post(
     // It is signed, so the clock here is behind, or Linear's ahead. Refused, it would be lost, and Linear switches off webhooks
     // that keep failing; what makes a repeat harmless is that a delivery is taken once.
     if (age < -MAX_SKEW_MS) {
-      log('alert.linear.clock_ahead', { workspace: organizationId, aheadMs: -age });
+      if (isToldNow(`clock ${organizationId}`)) {
+        log('alert.linear.clock_ahead', { workspace: organizationId, aheadMs: -age });
+      }
       c.executionCtx.waitUntil(noteFault(c.env, 'clock-ahead', organizationId));
     }
     // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
@@ -91,7 +105,7 @@ linearWebhook.post(
         ? null
         : await webhookWait(c.env, lastConfig(c.env, organizationId), organizationId);
     if (wait !== null) {
-      log('alert.linear.webhooks_limited', { workspace: organizationId });
+      if (isToldNow(`limit ${organizationId}`)) log('alert.linear.webhooks_limited', { workspace: organizationId });
       return tooOften(c, wait);
     }
     const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
