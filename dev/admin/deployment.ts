@@ -151,13 +151,14 @@ async function waited(response: Response): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, Math.min(Math.max(seconds, 1), 120) * 1_000));
 }
 
-function readAddress(text: string): URL {
+/** The address of a deployment as it was given. @throws UsageProblem that says what is wrong with it */
+export function readAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (!url || !/^https?:$/.test(url.protocol)) {
     throw new UsageProblem(`"${text}" is no address of a deployment: give one like https://cyrus.example.workers.dev.`);
   }
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw new UsageProblem(`${url.origin} is not https: the ADMIN_TOKEN would travel in the open.`);
+    throw new UsageProblem(`${url.origin} is not https: the token would travel in the open.`);
   }
   return url;
 }

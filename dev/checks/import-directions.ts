@@ -15,7 +15,7 @@ const TIERS = [
   ['index.ts'],
   ['routes'],
   ['session', 'queue', 'operations', 'people'],
-  ['sandbox', 'gateway', 'linear', 'claude'],
+  ['sandbox', 'gateway', 'linear', 'claude', 'outgoing-webhooks'],
   ['github'],
   ['store'],
   ['observability', 'config'],

@@ -28,6 +28,7 @@ const RULES = {
   'workspace.audit': 'admin',
   'workspace.usage': 'admin',
   'workspace.settings': 'admin',
+  'workspace.webhooks': 'admin',
   'deployment.install': 'installer',
   'deployment.examine': 'operator',
   'deployment.audit': 'owner',
@@ -45,6 +46,7 @@ const SCOPES: Partial<Record<Action, TokenScope>> = {
   'workspace.read': 'read',
   'workspace.usage': 'read',
   'workspace.settings': 'admin',
+  'workspace.webhooks': 'admin',
   'deployment.usage': 'read',
   'deployment.settings': 'admin',
 };

@@ -10,6 +10,7 @@ export const ARCHIVE_TABLES = [
   'repositories',
   'sandbox_secrets',
   'mcp_servers',
+  'outgoing_webhooks',
   'settings',
   'sessions',
   'claude_usage',

@@ -13,6 +13,8 @@ export type KeyPurpose =
   | 'sandbox-secret'
   | 'decoy'
   | 'mcp-headers'
+  | 'webhook-secret'
+  | 'api-answer'
   | 'oauth-verifier'
   | 'oauth-cookie'
   | 'gateway-token'

@@ -7,6 +7,7 @@ import { DecryptionError } from './encryption.ts';
 import { findStoredSandboxSecret } from './sandbox-secrets.ts';
 import { readTokens } from './workspaces/installations.ts';
 import { findMcpServer, listMcpServers } from './workspaces/mcp-servers.ts';
+import { readWebhookSecrets } from './workspaces/outgoing-webhooks.ts';
 import { findRepository } from './workspaces/repositories.ts';
 
 /** A secret, and what people call it. */
@@ -19,13 +20,14 @@ export interface HeldSecret {
 const SECRET_HEADER = /auth|token|key|secret|pass|cred|cookie|session|sign/i;
 
 /**
- * Linear's tokens of the workspace, the repository's git credential, the credentials of its MCP servers, and the secret of its
+ * Linear's tokens of the workspace, the secrets of its webhooks, the repository's git credential, the credentials of its MCP servers, and the secret of its
  * sandbox server. What cannot be decrypted is left out.
  * @throws NotMigratedError, DatabaseError
  */
 export async function readHeldSecrets(db: Database, workspaceId: string, fullName: string): Promise<HeldSecret[]> {
   const all = await Promise.all([
     readable(ofWorkspace(db, workspaceId)),
+    readable(ofWebhooks(db, workspaceId)),
     readable(ofRepository(db, workspaceId, fullName)),
     readable(ofMcpServers(db, workspaceId, fullName)),
     readable(ofSandboxServer(db, workspaceId, fullName)),
@@ -50,6 +52,11 @@ async function ofWorkspace(db: Database, workspaceId: string): Promise<HeldSecre
     { name: "access token for this workspace's Linear", text: accessToken },
     ...(refreshToken === null ? [] : [{ name: "refresh token for this workspace's Linear", text: refreshToken }]),
   ];
+}
+
+async function ofWebhooks(db: Database, workspaceId: string): Promise<HeldSecret[]> {
+  const secrets = await readWebhookSecrets(db, workspaceId);
+  return secrets.map((text) => ({ name: "secret of this workspace's webhook", text }));
 }
 
 async function ofRepository(db: Database, workspaceId: string, fullName: string): Promise<HeldSecret[]> {

@@ -5,7 +5,7 @@
 import { and, eq, isNotNull } from 'drizzle-orm';
 import { type Database, run } from './database.ts';
 import { DecryptionError, decryptText, encryptText, isEncryptedWith, type KeyPurpose } from './encryption.ts';
-import { mcpServers, repositories, sandboxSecrets, workspaces } from './schema.ts';
+import { mcpServers, outgoingWebhooks, repositories, sandboxSecrets, workspaces } from './schema.ts';
 import { headersContext, readMcpSettings } from './workspaces/mcp-servers.ts';
 
 /** What came of it: how many values were moved, and which could not be read by either key. */
@@ -93,6 +93,24 @@ export async function reencryptMcpHeaders(db: Database): Promise<Reencrypted> {
         .update(mcpServers)
         .set({ headers: sealed })
         .where(and(eq(mcpServers.repositoryId, repositoryId), eq(mcpServers.headers, headers))),
+    );
+  }
+  return done;
+}
+
+/** Re-encrypts the secrets of workspaces' webhooks. @throws NotMigratedError, DatabaseError */
+export async function reencryptWebhookSecrets(db: Database): Promise<Reencrypted> {
+  const done: Reencrypted = { moved: 0, unreadable: [] };
+  for (const { id, workspaceId, secret, previousSecret } of await run(() => db.orm.select().from(outgoingWebhooks))) {
+    const name = `secret of the webhook ${id} in workspace ${workspaceId}`;
+    const sealed = await move(db, 'webhook-secret', [id], secret, name, done);
+    const previous = previousSecret && (await move(db, 'webhook-secret', [id], previousSecret, name, done));
+    if (sealed === secret && previous === previousSecret) continue;
+    await run(() =>
+      db.orm
+        .update(outgoingWebhooks)
+        .set({ secret: sealed, previousSecret: previous })
+        .where(and(eq(outgoingWebhooks.id, id), eq(outgoingWebhooks.secret, secret))),
     );
   }
   return done;

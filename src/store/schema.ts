@@ -347,6 +347,35 @@ export const mcpServers = sqliteTable(
   (table) => [primaryKey({ columns: [table.repositoryId, table.name] })],
 );
 
+/** Services that a workspace's admins have told of its sessions. */
+export const outgoingWebhooks = sqliteTable(
+  'outgoing_webhooks',
+  {
+    id: text('id').primaryKey(),
+    workspaceId: text('workspace_id')
+      .notNull()
+      .references(() => workspaces.id, { onDelete: 'cascade' }),
+    url: text('url').notNull(),
+    /** JSON list, see src/protocol/v1/webhooks.ts. */
+    events: text('events').notNull(),
+    /** Encrypted: purpose `webhook-secret`, context [id]. */
+    secret: text('secret').notNull(),
+    /** The secret before, encrypted as that, which signs too until then. */
+    previousSecret: text('previous_secret'),
+    previousUntil: integer('previous_until'),
+    /** Null: it is at work. */
+    disabledAt: integer('disabled_at'),
+    /** Why Cyrus disabled it; null: it is at work, or an admin disabled it. */
+    disabledBecause: text('disabled_because'),
+    /** Since when each attempt has failed, and what came of the last one. */
+    failingSince: integer('failing_since'),
+    problem: text('problem'),
+    deliveredAt: integer('delivered_at'),
+    ...times,
+  },
+  (table) => [index('outgoing_webhooks_workspace').on(table.workspaceId)],
+);
+
 /** Settings that take the place of variables without a deploy, see settings.ts. */
 export const settings = sqliteTable(
   'settings',

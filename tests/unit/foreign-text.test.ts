@@ -96,6 +96,7 @@ const NOT_TRIED: Record<string, string> = {
   mirrorPath: 'a name that an admin has set',
   noteRead: 'ids',
   ownGroups: 'what the kernel says',
+  problemOfWebhookUrl: 'an address that an admin has set, bounded where it enters',
   rankGuidance: 'the rules that Linear sends, bounded where they enter',
   rawFile: 'a path that git has listed',
   remindOfParking: 'the state of a session',

@@ -60,6 +60,8 @@ describe('retries', () => {
     'attach-pull-request': HOUR_MS,
     'index-session': HOUR_MS,
     'archive-turn': HOUR_MS,
+    'tell-webhooks': HOUR_MS,
+    'post-webhook': 3 * 24 * HOUR_MS,
   };
 
   it.each(Object.entries(OUTAGES))('let %s outlast %i ms without the service it asks', (kind, ms) => {

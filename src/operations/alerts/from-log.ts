@@ -106,6 +106,12 @@ const TELLINGS: Record<string, Telling> = {
     words: (text) => `The audit log lacks what somebody did: ${text('action')} could not be written`,
     remedy: 'Look whether D1 answers (npm run doctor). The line of the log says who it was.',
   },
+  'alert.webhook.disabled': {
+    severity: 'warning',
+    by: 'webhook',
+    words: (text) => `A webhook of the workspace ${text('workspace')} to ${text('host')} is disabled: ${text('why')}`,
+    remedy: 'An admin of the workspace can correct it and enable it again: npm run webhooks, or the API.',
+  },
   'session.storage.unreadable': {
     severity: 'error',
     by: 'session',

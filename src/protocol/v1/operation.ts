@@ -32,6 +32,8 @@ export interface Operation<
   body: Body | null;
   answer: Answer;
   problems: Partial<Record<number, string>>;
+  /** The answer has a secret in it, which is shown once. */
+  hasSecret?: true;
 }
 
 type Given<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType> = Omit<

@@ -19,6 +19,14 @@ import {
   usageSchema,
   workspaceSettingsInputSchema,
 } from './schemas.ts';
+import {
+  newWebhookSchema,
+  newWebhookSecretSchema,
+  webhookInputSchema,
+  webhooksSchema,
+  webhookTestSchema,
+  webhookViewSchema,
+} from './webhooks.ts';
 
 const MOST_LISTED = 100;
 const MOST_ENTRIES = 1_000;
@@ -28,9 +36,12 @@ const ofSession = z.object({ id: z.string() });
 const ofWorkspace = z.object({
   workspace: z.string().regex(/^[\w-]{1,100}$/, { error: 'must be the id of a workspace' }),
 });
+const ofWebhook = ofWorkspace.extend({ webhook: z.uuid({ error: 'must be the id of a webhook' }) });
 const inWorkspace = z.strictObject({ workspace: ofWorkspace.shape.workspace.optional() });
 const after = number.min(0).max(Number.MAX_SAFE_INTEGER).default(0);
 const NO_SESSION = 'There is no such session, or you do not see it.';
+const NO_WORKSPACE = 'There is no such workspace, or you are no member of it.';
+const NO_WEBHOOK = 'There is no such webhook in the workspace, or you are no member of it.';
 const READ_ONLY = 'The session is read-only until a newer version of Cyrus is deployed.';
 const usageQuery = <Group extends [string, ...string[]]>(groups: Group) =>
   z.strictObject({ by: z.enum(groups).default(groups[0]), since: z.iso.date().optional() });
@@ -145,7 +156,7 @@ export const OPERATIONS = {
     summary: 'Reads the settings of a workspace',
     params: ofWorkspace,
     answer: { status: 200, description: 'The settings', content: workspaceSettingsSchema },
-    problems: { 404: 'There is no such workspace, or you are no member of it.' },
+    problems: { 404: NO_WORKSPACE },
   }),
   putWorkspaceSettings: operation({
     ...{ id: 'putWorkspaceSettings', method: 'put', path: '/workspaces/{workspace}/settings', scope: 'admin' },
@@ -156,7 +167,7 @@ export const OPERATIONS = {
     answer: { status: 200, description: 'The settings as they are now', content: workspaceSettingsSchema },
     problems: {
       403: 'You are no admin of the workspace, or want more sessions at once than an owner has allowed.',
-      404: 'There is no such workspace, or you are no member of it.',
+      404: NO_WORKSPACE,
     },
   }),
   getWorkspaceUsage: operation({
@@ -166,7 +177,62 @@ export const OPERATIONS = {
     params: ofWorkspace,
     query: usageQuery(['day', 'repository', 'session', 'model']),
     answer: { status: 200, description: 'The sums', content: usageSchema },
-    problems: { 404: 'There is no such workspace, or you are no member of it.' },
+    problems: { 404: NO_WORKSPACE },
+  }),
+  listWebhooks: operation({
+    ...{ id: 'listWebhooks', method: 'get', path: '/workspaces/{workspace}/webhooks', scope: 'admin' },
+    summary: 'Lists the webhooks of a workspace, for its admins',
+    params: ofWorkspace,
+    answer: { status: 200, description: 'The webhooks, without their secrets', content: webhooksSchema },
+    problems: { 404: NO_WORKSPACE },
+  }),
+  createWebhook: operation({
+    ...{ id: 'createWebhook', method: 'post', path: '/workspaces/{workspace}/webhooks', scope: 'admin' },
+    summary: 'Has a service told when a session finishes or needs somebody',
+    description:
+      'The answer alone shows the secret by which the service checks signatures. A workspace has at most 10 webhooks.',
+    params: ofWorkspace,
+    body: webhookInputSchema,
+    answer: { status: 201, description: 'The webhook, with its secret', content: newWebhookSchema },
+    hasSecret: true,
+    problems: { 404: NO_WORKSPACE, 409: 'The workspace has as many webhooks as it may have.' },
+  }),
+  changeWebhook: operation({
+    ...{ id: 'changeWebhook', method: 'put', path: '/workspaces/{workspace}/webhooks/{webhook}', scope: 'admin' },
+    summary: 'Changes, disables or enables a webhook',
+    description: 'Its secret stays.',
+    params: ofWebhook,
+    body: webhookInputSchema,
+    answer: { status: 200, description: 'The webhook as it is now', content: webhookViewSchema },
+    problems: { 404: NO_WEBHOOK },
+  }),
+  deleteWebhook: operation({
+    ...{ id: 'deleteWebhook', method: 'delete', path: '/workspaces/{workspace}/webhooks/{webhook}', scope: 'admin' },
+    summary: 'Deletes a webhook; what was not delivered yet never will be',
+    params: ofWebhook,
+    answer: { status: 204, description: 'It is deleted', content: null },
+    problems: { 404: NO_WEBHOOK },
+  }),
+  rotateWebhookSecret: operation({
+    ...{
+      id: 'rotateWebhookSecret',
+      method: 'post',
+      path: '/workspaces/{workspace}/webhooks/{webhook}/secret',
+      scope: 'admin',
+    },
+    summary: 'Gives a webhook another secret',
+    description: 'For 24 hours what is sent is signed with the secret before as well.',
+    params: ofWebhook,
+    answer: { status: 200, description: 'The new secret', content: newWebhookSecretSchema },
+    hasSecret: true,
+    problems: { 404: NO_WEBHOOK },
+  }),
+  testWebhook: operation({
+    ...{ id: 'testWebhook', method: 'post', path: '/workspaces/{workspace}/webhooks/{webhook}/test', scope: 'admin' },
+    summary: 'Sends a webhook a test, once, also while it is disabled',
+    params: ofWebhook,
+    answer: { status: 200, description: 'What came of it', content: webhookTestSchema },
+    problems: { 404: NO_WEBHOOK },
   }),
   getUsage: operation({
     ...{ id: 'getUsage', method: 'get', path: '/usage', scope: 'read' },

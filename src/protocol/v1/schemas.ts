@@ -5,6 +5,7 @@ import { tokenScopeSchema } from '../people.ts';
 import { workspaceSettingsSchema } from '../settings/access-rules.ts';
 import { isSettingName, SETTINGS, type SettingName } from '../settings/deployment.ts';
 import { sessionRowSchema, sessionViewSchema } from '../viewer.ts';
+import { webhookMessageSchema, webhookViewSchema } from './webhooks.ts';
 
 const time = z.int().nonnegative();
 
@@ -142,4 +143,6 @@ export const NAMED = {
   Entry: journalEntrySchema,
   WorkspaceSettings: workspaceSettingsSchema,
   Setting: settingSchema,
+  Webhook: webhookViewSchema,
+  WebhookMessage: webhookMessageSchema,
 } as const;

@@ -13,6 +13,7 @@ import {
   reencryptMcpHeaders,
   reencryptRepositories,
   reencryptSandboxSecrets,
+  reencryptWebhookSecrets,
 } from '../../store/reencrypt.ts';
 import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/workspaces/workspace-settings.ts';
 import { findWorkspace, listWorkspaces } from '../../store/workspaces/workspaces.ts';
@@ -132,6 +133,7 @@ workspaces.post('/reencrypt', async (c) => {
     await reencryptRepositories(c.var.database),
     await reencryptSandboxSecrets(c.var.database),
     await reencryptMcpHeaders(c.var.database),
+    await reencryptWebhookSecrets(c.var.database),
   ];
   for (const { id } of await listWorkspaces(c.var.database)) {
     parts.push(await c.env.LINEAR_WORKSPACE.getByName(id).reencrypt());

@@ -16,6 +16,7 @@ import { settingsRoutes } from './settings.ts';
 import { startRoute } from './start.ts';
 import { steeringRoutes } from './steering.ts';
 import { usageRoutes } from './usage.ts';
+import { webhookRoutes } from './webhooks.ts';
 
 const MAX_BODY_BYTES = 512 * 1024;
 
@@ -48,6 +49,7 @@ startRoute(api);
 steeringRoutes(api);
 settingsRoutes(api);
 usageRoutes(api);
+webhookRoutes(api);
 api.all('*', needs('self.see'), (c) => {
   const message = 'There is no such address; /api/v1/openapi.json lists those that there are.';
   return c.json({ error: 'not_found', message } satisfies ApiError, 404);

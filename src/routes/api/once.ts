@@ -4,6 +4,7 @@ import { asError } from '../../lib/error.ts';
 import { sha256 } from '../../lib/hex.ts';
 import { log } from '../../observability/log.ts';
 import { openDatabase } from '../../store/database.ts';
+import { decryptText, encryptText } from '../../store/encryption.ts';
 import { type ChangeKey, freeKey, keepAnswer, leaveKey, takeKey } from '../../store/people/api-answers.ts';
 import type { PeopleContext } from '../middleware/needs.ts';
 import { problemAnswer } from './problems.ts';
@@ -13,12 +14,18 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 /**
  * Makes a change, unless it was made.
  * @param change answers 2xx if something was changed; any other answer gives the key free again
+ * @param hasSecret the answer has a secret in it: it is kept encrypted
  */
-export async function once(c: PeopleContext, change: () => Response | Promise<Response>): Promise<Response> {
+export async function once(
+  c: PeopleContext,
+  change: () => Response | Promise<Response>,
+  hasSecret: boolean,
+): Promise<Response> {
   const which = keyOf(c);
   if (which === null) return change();
   if (which instanceof Response) return which;
-  const database = openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
+  const { encryptionKey, oldEncryptionKey } = readConfig(c.env);
+  const database = openDatabase(c.env.DB, encryptionKey, oldEncryptionKey);
   const request = await sha256(`${c.req.method} ${c.req.url}\n${await c.req.text()}`);
   const known = await takeKey(database, which, request, Date.now());
   if (known.kind !== 'do' && known.request !== request) {
@@ -32,8 +39,12 @@ export async function once(c: PeopleContext, change: () => Response | Promise<Re
     return answer;
   }
   if (known.kind === 'answered') {
-    const headers = { 'content-type': 'application/json', 'idempotency-replayed': 'true' };
-    return new Response(known.body, { status: known.status, headers });
+    const { status, body } = known;
+    const replayed = { 'idempotency-replayed': 'true' };
+    // As one without a body was answered first: 204.
+    if (body === '') return new Response(null, { status, headers: replayed });
+    const plain = hasSecret ? await decryptText(database.readKeys, 'api-answer', contextOf(which), body) : body;
+    return new Response(plain, { status, headers: { 'content-type': 'application/json', ...replayed } });
   }
   c.set('askedSince', known.since);
   let answer: Response;
@@ -46,9 +57,19 @@ export async function once(c: PeopleContext, change: () => Response | Promise<Re
     );
     throw error;
   }
-  if (answer.ok) await keepAnswer(database, which, answer.status, await answer.clone().text());
-  else await freeKey(database, which);
+  if (!answer.ok) {
+    await freeKey(database, which);
+    return answer;
+  }
+  const body = await answer.clone().text();
+  const { encryptionKey: key } = database;
+  const kept = hasSecret && body !== '' ? await encryptText(key, 'api-answer', contextOf(which), body) : body;
+  await keepAnswer(database, which, answer.status, kept);
   return answer;
+}
+
+function contextOf({ tokenId, key }: ChangeKey): string[] {
+  return [tokenId, key];
 }
 
 /** @returns null: there is none; an answer for one that is not valid */

@@ -47,7 +47,7 @@ export function serve<Params extends z.ZodObject, Query extends z.ZodObject, Bod
     }
     const input = { params: params.data, query: query.data, body: body?.data as z.output<Body> };
     const answer = () => handler(c, input);
-    return operation.method === 'get' ? answer() : once(c, answer);
+    return operation.method === 'get' ? answer() : once(c, answer, operation.hasSecret === true);
   });
 }
 

@@ -3,6 +3,7 @@ import { GitHubError } from '../../github/errors.ts';
 import type { Failure, Retryable, Terminal } from '../../kernel/attempt.ts';
 import { asError } from '../../lib/error.ts';
 import { LinearError } from '../../linear/api/errors.ts';
+import { WebhookError } from '../../outgoing-webhooks/post.ts';
 import { SandboxError } from '../../sandbox/sandbox.ts';
 import { DatabaseError } from '../../store/database.ts';
 import { SetupError } from './effect-context.ts';
@@ -19,6 +20,7 @@ export function toFailure(thrown: unknown): Failure {
     return retryable ? passing(error, { hint, retryAt }) : terminal(error, hint);
   }
   if (error instanceof LinearError) return ofLinear(error);
+  if (error instanceof WebhookError) return passing(error, { retryAt: error.retryAt });
   if (error instanceof SetupError) return terminal(error, error.hint);
   const reason = error instanceof DatabaseError ? "Waiting for Cyrus's database (D1): it does not answer" : UNKNOWN;
   return passing(error, { reason });

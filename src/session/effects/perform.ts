@@ -24,6 +24,7 @@ import {
   stopSandbox,
 } from './sandbox-commands.ts';
 import { archiveTurn, indexSession } from './session-records.ts';
+import { postWebhook, tellWebhooks } from './webhooks.ts';
 
 const performers: { [K in EffectKind]: Perform<K> } = {
   say: (effect, surroundings) => postTogether([effect], surroundings),
@@ -45,6 +46,8 @@ const performers: { [K in EffectKind]: Perform<K> } = {
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,
   'archive-turn': archiveTurn,
+  'tell-webhooks': tellWebhooks,
+  'post-webhook': postWebhook,
 };
 
 function performerOf<K extends EffectKind>(kind: K): Perform<K> {

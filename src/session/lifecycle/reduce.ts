@@ -31,6 +31,7 @@ import { alarmRaised } from './turn/alarm.ts';
 import { lookForSandbox } from './turn/sandbox-life.ts';
 import { replaceSandbox } from './turn/sandbox-retries.ts';
 import { endStoppedBackground, stopRequested, withdrawn } from './turn/stops.ts';
+import { tellWebhooks } from './webhook-news.ts';
 
 /** What `event` makes of `state`. Total: every event is defined in every state. */
 export function reduce(state: SessionState, event: SessionEvent, context: StepContext): Transition {
@@ -118,6 +119,7 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   if (saveDue !== (step.state.saveDue ?? null)) step.set({ saveDue });
   releaseSlot(step, state);
   indexIfChanged(step, state);
+  tellWebhooks(step, state);
   const told = tellThreads(step.state, step.notes, context);
   step.set({ ...told.change, revision: state.revision + 1, updatedAt: context.now });
   return step.transition(told.effects);

@@ -10,6 +10,7 @@ const SEALED: Partial<Record<ArchiveTable, readonly string[]>> = {
   repositories: ['credential'],
   sandbox_secrets: ['secret'],
   mcp_servers: ['headers'],
+  outgoing_webhooks: ['secret', 'previous_secret'],
 };
 
 /** What is a workspace's own, as a condition with its id; null: the table has nothing of one workspace. */
@@ -18,6 +19,7 @@ const OWN: Record<ArchiveTable, string | null> = {
   repositories: 'workspace_id = ?',
   sandbox_secrets: 'workspace_id = ?',
   mcp_servers: 'repository_id IN (SELECT id FROM repositories WHERE workspace_id = ?)',
+  outgoing_webhooks: 'workspace_id = ?',
   settings: "scope = 'workspace:' || ?",
   sessions: 'workspace_id = ?',
   claude_usage: 'workspace_id = ?',

@@ -9,6 +9,7 @@ import {
   auditEntries,
   claudeUsage,
   mcpServers,
+  outgoingWebhooks,
   pullRequests,
   repositories,
   sandboxSecrets,
@@ -37,6 +38,7 @@ export async function deleteWorkspaceRows(db: Database, workspaceId: string): Pr
     db.orm.batch([
       db.orm.delete(mcpServers).where(inArray(mcpServers.repositoryId, own)),
       db.orm.delete(sandboxSecrets).where(eq(sandboxSecrets.workspaceId, workspaceId)),
+      db.orm.delete(outgoingWebhooks).where(eq(outgoingWebhooks.workspaceId, workspaceId)),
       db.orm.delete(repositories).where(eq(repositories.workspaceId, workspaceId)),
       db.orm.delete(pullRequests).where(eq(pullRequests.workspaceId, workspaceId)),
       db.orm.delete(sessions).where(eq(sessions.workspaceId, workspaceId)),

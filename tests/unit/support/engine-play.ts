@@ -296,6 +296,8 @@ function resultOf({ kind }: Effect): EffectResult {
       return { kind: 'queued', position: 0 };
     case 'find-room':
       return { kind: 'room', at: null };
+    case 'tell-webhooks':
+      return { webhooks: ['webhook'], body: '{}' };
     default:
       return null;
   }

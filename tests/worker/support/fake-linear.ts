@@ -53,7 +53,7 @@ export class FakeLinear {
   /** Every secret it ever gave out, to look for in what must not hold one. */
   readonly secrets: string[] = [env.LINEAR_CLIENT_SECRET];
   /** Called for every request before it is answered: what it gives back is the answer, what it throws a lost connection. */
-  interfere: (url: string, body: string) => Response | null | Promise<Response | null> = () => null;
+  interfere: (url: string, body: string, request: Request) => Response | null | Promise<Response | null> = () => null;
   /** Called with the answer before it is given: it may be lost on the way. */
   loseAnswer: (url: string) => boolean = () => false;
   /** What a renewal grants; null: what was granted before. */
@@ -75,7 +75,7 @@ export class FakeLinear {
     vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
       const request = new Request(input, init);
       const body = new TextDecoder().decode(await request.arrayBuffer());
-      const answer = (await this.interfere(request.url, body)) ?? (await this.#answer(request, body));
+      const answer = (await this.interfere(request.url, body, request)) ?? (await this.#answer(request, body));
       if (this.loseAnswer(request.url)) throw new TypeError('the connection was lost');
       return answer;
     });

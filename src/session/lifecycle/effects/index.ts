@@ -14,6 +14,7 @@ import { lookAtPullRequest } from './pull-request.ts';
 import { archiveTurn, indexSession, openPullRequest } from './records.ts';
 import { answerSandbox, decideSandbox, promptSandbox, purgeSandbox, startSandbox, stopSandbox } from './sandbox.ts';
 import { openThread, say, show } from './threads.ts';
+import { postWebhook, tellWebhooks } from './webhooks.ts';
 
 const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
   say,
@@ -35,6 +36,8 @@ const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,
   'archive-turn': archiveTurn,
+  'tell-webhooks': tellWebhooks,
+  'post-webhook': postWebhook,
 };
 
 /** The definition of a kind; of an effect whose kind the caller does not know, the one that takes it. */

@@ -18,6 +18,8 @@ export const HALF_A_MINUTE: RetryPolicy = { initialMs: 1_000, coefficient: 2, ma
 /** As long as it lasts, for about a day: a stop by people ends it earlier. */
 export const A_DAY: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 60_000, attempts: 1_900 };
 export const HALF_A_DAY: RetryPolicy = { initialMs: 1_000, coefficient: 2, maximumMs: 300_000, attempts: 150 };
+/** A service that others run: seconds at first, hours in the end. */
+export const FIVE_DAYS: RetryPolicy = { initialMs: 5_000, coefficient: 4, maximumMs: 6 * 3_600_000, attempts: 26 };
 /** An installation is made by people: days may pass. The workspace wakes its sessions when it is there. */
 export const A_MONTH: RetryPolicy = { initialMs: 30_000, coefficient: 2, maximumMs: 3_600_000, attempts: 960 };
 

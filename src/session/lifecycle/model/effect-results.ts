@@ -125,6 +125,9 @@ export interface EffectResults {
   'attach-pull-request': null;
   'index-session': null;
   'archive-turn': null;
+  /** The ids of those who are told, and what they are sent. */
+  'tell-webhooks': { webhooks: string[]; body: string };
+  'post-webhook': null;
 }
 
 export type EffectResult = EffectResults[EffectKind];

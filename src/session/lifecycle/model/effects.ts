@@ -4,6 +4,7 @@
  * definition, in `../effects/`.
  */
 import type { PlanItem } from '../../../claude/plan.ts';
+import type { TurnOutcome } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox/commands.ts';
 import type { Message } from './messages.ts';
 import type { Urgency } from './post-pacing.ts';
@@ -17,6 +18,11 @@ export interface ThreadChange {
   /** What the thread is about, in one line. */
   title?: string;
 }
+
+/** What webhooks are told of a session. */
+export type WebhookNews =
+  | { type: 'session.finished'; outcome: TurnOutcome }
+  | { type: 'session.needs_you'; reason: 'question' | 'permission' | 'failure' };
 
 export type Effect =
   /**
@@ -77,7 +83,11 @@ export type Effect =
   /** Write the session's row for lists into D1. */
   | { kind: 'index-session' }
   /** Write the turn's log to R2. */
-  | { kind: 'archive-turn'; turn: number };
+  | { kind: 'archive-turn'; turn: number }
+  /** Find the workspace's webhooks that are told of this. `id`: of the message, for those who receive it; `at`: when it happened, in ms since the epoch. */
+  | { kind: 'tell-webhooks'; id: string; at: number; turn: number; news: WebhookNews }
+  /** Post a message to one webhook. `webhook`: its id; `body`: JSON, the same for each attempt. */
+  | { kind: 'post-webhook'; webhook: string; id: string; body: string };
 
 export type EffectKind = Effect['kind'];
 
