@@ -50,6 +50,7 @@ export function claudeArguments(start: StartSession, paths: SessionPaths, resume
     JSON.stringify({ ...SETTINGS, permissions: permissionRules(start, paths) }),
     '--model',
     start.claude.model,
+    ...(start.claude.effort ? ['--effort', start.claude.effort] : []),
     ...(start.claude.fallbackModel ? ['--fallback-model', start.claude.fallbackModel] : []),
     '--append-system-prompt-file',
     paths.instructions,

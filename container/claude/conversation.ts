@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { Mutex } from '../../src/lib/concurrency.ts';
 import type { Decision, SandboxCommand } from '../../src/protocol/sandbox/commands.ts';
+import type { StartSession } from '../../src/protocol/sandbox/start.ts';
 import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import type { Prompt } from '../events/command-log.ts';
 import { killSessionProcesses } from '../process/process-group.ts';
@@ -64,6 +65,7 @@ export class Conversation {
   readonly #watch: IdleWatch;
   /** The running CLI was started with these. */
   #model = '';
+  #effort: StartSession['claude']['effort'];
   #conversationId = '';
   /** Claude's API, or the gateway, has not accepted the credential: a CLI that was told so may not ask again by itself. */
   #wasRefused = false;
@@ -214,9 +216,11 @@ export class Conversation {
     return this.#cli !== null && !this.isBusy && this.#wasRefused;
   }
 
-  /** A turn may be asked for with another model than the one before. */
+  /** A turn may be asked for with another model, or another effort, than the one before. */
   #modelIsStale(): boolean {
-    return this.#cli !== null && !this.isBusy && this.#model !== this.#context.start.claude.model;
+    const { model, effort } = this.#context.start.claude;
+    const isOther = this.#model !== model || this.#effort !== effort;
+    return this.#cli !== null && !this.isBusy && isOther;
   }
 
   /** Another conversation was begun after this process was started. */
@@ -251,6 +255,7 @@ export class Conversation {
     this.#callbacks.install(cli);
     this.#cli = cli;
     this.#model = start.claude.model;
+    this.#effort = start.claude.effort;
     this.#conversationId = start.claude.conversationId;
     this.#wasRefused = false;
     this.#idleSince = steadyNow();

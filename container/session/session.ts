@@ -72,7 +72,7 @@ export class Session {
 
   /**
    * A start for a session that is known. A higher generation supersedes. The same generation brings up what is missing
-   * (it was closed, or its preparations failed and may succeed now); else it changes nothing but the token and the model.
+   * (it was closed, or its preparations failed and may succeed now); else it changes nothing but the token, the model and its effort.
    * @throws Refusal 409 for an earlier generation
    */
   start(start: StartSession): Promise<SandboxStatus> {
@@ -104,8 +104,8 @@ export class Session {
       this.#record.start.repository.baseBranch = start.repository.baseBranch;
       this.#record.start.repository.pullRequest = start.repository.pullRequest;
       // A conversation that Claude's API does not take any more is followed by another one, in the same place.
-      const { model, fallbackModel, conversationId } = start.claude;
-      Object.assign(this.#record.start.claude, { model, fallbackModel, conversationId });
+      const { model, fallbackModel, effort, conversationId } = start.claude;
+      Object.assign(this.#record.start.claude, { model, fallbackModel, effort, conversationId });
       await this.#remember();
       this.#incarnation.renew(start.gateway);
     } else {

@@ -37,7 +37,11 @@ const promptFields = {
   tools: z.array(z.looseObject({ name: z.string().optional() })).optional(),
   thinking: z.looseObject({ type: z.string() }).optional(),
   output_config: z
-    .looseObject({ format: z.looseObject({ type: z.string(), schema: z.unknown().optional() }).nullish() })
+    .looseObject({
+      // https://platform.claude.com/docs/en/build-with-claude/effort
+      effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']).nullish(),
+      format: z.looseObject({ type: z.string(), schema: z.unknown().optional() }).nullish(),
+    })
     .optional(),
 };
 

@@ -51,6 +51,8 @@ interface ModelRequest {
   status: number;
   stream: boolean;
   model: string | null;
+  /** `output_config.effort`. */
+  effort: string | null;
   /** Names of the tools that it was offered. */
   tools: string[];
   /** Script that answered, and how many of its steps were done before; null for other requests. */
@@ -95,6 +97,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
 
     const request = readBody(messagesRequestSchema, text);
     entry.model = request.model;
+    entry.effort = request.output_config?.effort ?? null;
     entry.stream = request.stream ?? false;
     checkModel(request.model);
     entry.tools = (request.tools ?? []).flatMap(({ name }) => name ?? []);
@@ -238,6 +241,7 @@ function logEntry(request: IncomingMessage, expected: ScriptedModelOptions['expe
     status: 0,
     stream: false,
     model: null,
+    effort: null,
     tools: [],
     script: null,
     step: null,

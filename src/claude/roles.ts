@@ -1,7 +1,7 @@
 /** What labels make of Claude: the role, the model, the tools (pure). */
 
 import { type Permissions, SANDBOX_TOOLS } from '../protocol/sandbox/start.ts';
-import type { RepositorySettings, Role } from '../protocol/settings/repository.ts';
+import { type Effort, effortSchema, type RepositorySettings, type Role } from '../protocol/settings/repository.ts';
 import { type RoleTools, toolAccess } from './tool-access.ts';
 
 /** How Claude is to work on one issue. */
@@ -9,6 +9,8 @@ export interface Assignment {
   role: Role;
   /** Alias or full name of a model, for `--model`. */
   model: string;
+  /** For `--effort`; left out: as the model does by itself. */
+  effort?: Effort;
   /** Names of the CLI's tools, for `--tools`. */
   tools: string[];
   /** Which of them are used without asking; left out in what older versions stored: all. */
@@ -52,17 +54,37 @@ export function modelNamed(wish: string): string | null {
   return modelNames.includes(name) || /^claude-[a-z0-9][a-z0-9.-]{2,60}$/.test(name) ? name : null;
 }
 
+/** The effort that a wish names. @returns null if it names none */
+export function effortNamed(wish: string): Effort | null {
+  return effortSchema.safeParse(wish.trim().toLowerCase()).data ?? null;
+}
+
+/** A label `effort:high`, also with a space, `=` or `/` between the two. */
+const EFFORT_LABEL = /^effort\s{0,5}[:=/ ]\s{0,5}(\w{1,20})$/;
+
+function effortOfLabels(present: string[]): Effort | null {
+  const named = present.map((label) => effortNamed(EFFORT_LABEL.exec(label)?.[1] ?? ''));
+  return named.find((effort) => effort !== null) ?? null;
+}
+
+/** What people wished for in words; null: nothing. */
+export interface Wished {
+  model: string | null;
+  effort: Effort | null;
+}
+const NOTHING_WISHED: Wished = { model: null, effort: null };
+
 /**
  * @param labels names of the issue's labels
  * @param settings of the repository; its model and instructions win over the role's, its tools over those of a role that may edit
  * @param model the deployment's usual model
- * @param wished the model that people wished for in words, which wins over labels; null: none
+ * @param wished wins over labels
  */
 export function assign(
   labels: string[],
   settings: RepositorySettings,
   model: string,
-  wished: string | null = null,
+  wished: Wished = NOTHING_WISHED,
 ): Assignment {
   const present = labels.map((label) => label.trim().toLowerCase());
   const role =
@@ -73,11 +95,32 @@ export function assign(
   const { tools, instructions } = ROLES[role];
   return {
     role,
-    model: wished ?? modelNames.find((name) => present.includes(name)) ?? settings.model ?? model,
+    ...modelAndEffort(role, labels, settings, model, wished),
     ...toolAccess(tools, settings),
     instructions: [instructions, byAdmin([settings.instructions, settings.roleInstructions[role] ?? ''])]
       .filter((text) => text !== '')
       .join('\n\n'),
+  };
+}
+
+/**
+ * The model and the effort of a role: what people wished for, else what a label names, else what is set for the role, for the
+ * repository, for the deployment. Parameters as for `assign`.
+ */
+export function modelAndEffort(
+  role: Role,
+  labels: string[],
+  settings: RepositorySettings,
+  model: string,
+  wished: Wished = NOTHING_WISHED,
+): Pick<Assignment, 'model' | 'effort'> {
+  const present = labels.map((label) => label.trim().toLowerCase());
+  const ofLabels = modelNames.find((name) => present.includes(name));
+  const { roleModels, roleEfforts } = settings;
+  const effort = wished.effort ?? effortOfLabels(present) ?? roleEfforts[role] ?? settings.effort;
+  return {
+    model: wished.model ?? ofLabels ?? roleModels[role] ?? settings.model ?? model,
+    ...(effort !== undefined && { effort }),
   };
 }
 

@@ -25,6 +25,21 @@ test('a turn that is started with another model goes on with the same conversati
   expect(stage.eventsOf('cli-started').map(({ resumed }) => resumed)).toEqual([false, true]);
 });
 
+test('a turn that is started with another effort asks the model for that, in the same conversation', async () => {
+  const look = '[script: no-change] Look around.';
+  const efforts = () =>
+    stage.model.requests().flatMap(({ script, effort }) => (script === 'no-change' ? [effort] : []));
+  await stage.start('shop-1', { claude: { model: 'opus', effort: 'low' } });
+  await stage.prompt('shop-1', look);
+  await stage.result(1);
+  expect(new Set(efforts())).toEqual(new Set(['low']));
+  await stage.start('shop-1', { claude: { model: 'opus', effort: 'max' } });
+  await stage.prompt('shop-1', look, 2);
+  await stage.result(2);
+  expect(efforts().at(-1)).toBe('max');
+  expect(stage.eventsOf('cli-started').map(({ resumed }) => resumed)).toEqual([false, true]);
+});
+
 test('an overload makes the model take over that the start names for that', async () => {
   await stage.start('shop-1', { claude: { model: 'opus', fallbackModel: 'sonnet' } });
   stage.model.failNext({ status: 529, times: 3 });

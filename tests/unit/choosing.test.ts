@@ -112,7 +112,9 @@ describe('an edit of the description', () => {
   });
 
   it('keeps of a text no more than its wishes', () => {
-    expect(wishesIn(`${'x'.repeat(90_000)} [repo=acme/shop#a] [model=opus]`)).toBe('[repo=acme/shop#a] [model=opus]');
+    expect(wishesIn(`${'x'.repeat(90_000)} [effort=low] [repo=acme/shop#a] [model=opus]`)).toBe(
+      '[repo=acme/shop#a] [model=opus] [effort=low]',
+    );
   });
 });
 

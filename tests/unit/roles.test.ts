@@ -26,6 +26,26 @@ it('a label chooses the model, before the repository and the deployment', () => 
   expect(assign([], settings, 'sonnet').model).toBe('haiku');
 });
 
+it('a label names the effort, before the role’s, the repository’s and none', () => {
+  const settings = repositorySettingsSchema.parse({ effort: 'low', roleEfforts: { debugger: 'high' } });
+  for (const label of ['effort:max', 'Effort: Max', 'effort=max', 'effort/max', 'effort max']) {
+    expect(assign([label, 'Bug'], settings, 'sonnet').effort).toBe('max');
+  }
+  expect(assign(['Bug'], settings, 'sonnet').effort).toBe('high');
+  expect(assign(['effort:huge', 'effort'], settings, 'sonnet').effort).toBe('low');
+  expect(assign([], defaultSettings, 'sonnet')).not.toHaveProperty('effort');
+});
+
+it('a role has a model of its own where one is set, unless a label or a wish names another', () => {
+  const settings = repositorySettingsSchema.parse({ model: 'haiku', roleModels: { scoper: 'opus' } });
+  expect(assign(['PRD'], settings, 'sonnet').model).toBe('opus');
+  expect(assign(['PRD', 'Fable'], settings, 'sonnet').model).toBe('fable');
+  expect(assign([], settings, 'sonnet', { model: 'claude-x-1', effort: 'xhigh' })).toMatchObject({
+    model: 'claude-x-1',
+    effort: 'xhigh',
+  });
+});
+
 it("the repository's own labels, tools and instructions are honoured", () => {
   const settings = repositorySettingsSchema.parse({
     roleLabels: { debugger: ['Incident'] },

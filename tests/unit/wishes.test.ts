@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  effortWish,
   isPlainStop,
   modelWish,
   repositoryWish,
@@ -67,6 +68,12 @@ it('a model is read from a wish, escaped or not', () => {
   expect(modelWish('\\[model=opus\\]')).toBe('opus');
   expect(modelWish('[model: claude-sonnet-5]')).toBe('claude-sonnet-5');
   expect(modelWish('`[model=opus]`')).toBeNull();
+});
+
+it('an effort is read from a wish, escaped or not; of several the last counts', () => {
+  expect(effortWish('\\[effort=high\\]')).toBe('high');
+  expect(effortWish('[effort: low] no, [Effort = max]')).toBe('max');
+  expect(effortWish('> [effort=max]')).toBeNull();
 });
 
 it('what was typed is read without escapes, and a backslash that was meant stays', () => {

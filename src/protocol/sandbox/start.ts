@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { checkpointManifestSchema } from '../checkpoint.ts';
 import { MAX_MCP_SERVERS, sandboxMcpServerSchema } from '../settings/mcp.ts';
-import { roleSchema } from '../settings/repository.ts';
+import { effortSchema, roleSchema } from '../settings/repository.ts';
 import { protocolSchema } from '../version.ts';
 
 /** Tools of the CLI that make sense without a terminal, a person beside it, or a life beyond the turn. */
@@ -99,6 +99,8 @@ export const startSessionSchema = z.object({
     model: z.string().min(1),
     /** Taken by the CLI where Claude's API is overloaded. */
     fallbackModel: z.string().min(1).optional(),
+    /** How much Claude thinks (`--effort`); left out: as the model does by itself. */
+    effort: effortSchema.optional(),
     /** The gateway gives up on a request without an answer, and on a pause in one, after so many seconds; the CLI a little later. */
     answerSeconds: z.number().int().positive().default(300),
     stallSeconds: z.number().int().positive().default(120),

@@ -12,6 +12,10 @@ import { workflowPathSchema } from './workflow-paths.ts';
 export const roleSchema = z.enum(['builder', 'debugger', 'scoper', 'reviewer']);
 export type Role = z.infer<typeof roleSchema>;
 
+/** How much Claude thinks before it acts, as the CLI's `--effort` has it (`claude --help`, 2.1.330). */
+export const effortSchema = z.enum(['low', 'medium', 'high', 'xhigh', 'max']);
+export type Effort = z.infer<typeof effortSchema>;
+
 /**
  * A rule on tools as the CLI writes it: a tool's name (`WebFetch`), or a name with what it is called with
  * (`Bash(npm publish:*)`, `WebFetch(domain:example.com)`; docs: code.claude.com/docs/en/iam).
@@ -81,6 +85,10 @@ export const repositorySettingsSchema = z.object({
   /** People are asked before Claude uses these, whatever else allows it. Known by the call's words, so it is no wall. */
   askFirst: z.array(toolRuleSchema).max(100).default([]),
   model: z.string().trim().min(1).optional(),
+  effort: effortSchema.optional(),
+  /** The same for one role; these win. */
+  roleModels: z.partialRecord(roleSchema, z.string().trim().min(1)).default({}),
+  roleEfforts: z.partialRecord(roleSchema, effortSchema).default({}),
   verbosity: verbositySchema.default('normal'),
   /** Labels that give a role, besides the usual ones. */
   roleLabels: z.partialRecord(roleSchema, names).default({}),

@@ -1,5 +1,5 @@
 /** What a session's sandbox is started with: which repository, from which branch, and how Claude works in it. */
-import { assign } from '../../../claude/roles.ts';
+import { assign, modelAndEffort, type Wished } from '../../../claude/roles.ts';
 import type { Config } from '../../../config/config.ts';
 import type { IssueFacts, LinearClient } from '../../../linear/api/client.ts';
 import {
@@ -22,7 +22,7 @@ import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
 import { repositoryWish } from '../../lifecycle/start/wishes.ts';
 import { SetupError, type Surroundings } from '../effect-context.ts';
 import { unfitBase } from './base-wish.ts';
-import { choiceWords, wishedIn, wishedModel } from './start-wishes.ts';
+import { choiceWords, wishedEffort, wishedIn, wishedModel } from './start-wishes.ts';
 
 /** What the start works with: which repository, from which branch, and how. */
 export interface Plan {
@@ -80,7 +80,8 @@ export async function planFor(
     if (problem) return problem;
     const arrangement = await withModelNow(surroundings, state.arrangement, { known, access, linear });
     const isAnother = base.baseBranch !== state.baseBranch && isAsked;
-    const isOther = arrangement.assignment.model !== state.arrangement.assignment.model;
+    const { model, effort } = state.arrangement.assignment;
+    const isOther = arrangement.assignment.model !== model || arrangement.assignment.effort !== effort;
     const choice = isAnother || isOther ? choiceWords(known, base, arrangement, {}) : null;
     return {
       repository: known,
@@ -113,7 +114,8 @@ export async function planFor(
   const { settings } = repository;
   const problem = await unfitBase(work.baseWish, repository, access, surroundings);
   if (problem) return problem;
-  const wished = wishedModel(await wishedIn(surroundings, facts.description, access, linear));
+  const texts = await wishedIn(surroundings, facts.description, access, linear);
+  const wished = { model: wishedModel(texts), effort: wishedEffort(texts) };
   const branchFacts = {
     identifier: nameOf(state),
     title: state.issue?.title ?? '',
@@ -121,14 +123,17 @@ export async function planFor(
   };
   const arrangement: Arrangement = {
     assignment: assign(facts.labels, settings, config.claude.model, wished),
-    ...(wished !== null && { wished }),
+    ...wishesKept(wished),
     verbosity: settings.verbosity,
     repositories: repositories.map(({ fullName }) => fullName),
   };
   const { ignored } = vouchedDescription(facts.description, state.wishEdits ?? [], access);
   // What could not have been otherwise is no choice to tell of.
   const isChoice =
-    repositories.length > 1 || work.baseBranch !== repository.baseBranch || wished !== null || ignored !== null;
+    repositories.length > 1 ||
+    work.baseBranch !== repository.baseBranch ||
+    Object.keys(wishesKept(wished)).length > 0 ||
+    ignored !== null;
   return {
     ...work,
     ...(isChoice && { choice: choiceWords(repository, work, arrangement, { because, ignored }) }),
@@ -148,19 +153,37 @@ async function teamNow(issue: Issue | null, before: Access['team'], linear: Line
   return (await linear.issueNow(issue.id)).team;
 }
 
-/** The model that labels and wishes of now ask for; the role stays what was decided at first. @throws SetupError, LinearError */
+/** The model and the effort that labels and wishes of now ask for; the role stays what was decided at first. @throws SetupError, LinearError */
 async function withModelNow(
   surroundings: Surroundings,
   arrangement: Arrangement,
   { known, access, linear }: { known: RepositorySummary; access: Access; linear: LinearClient },
 ): Promise<Arrangement> {
   const { state, config } = surroundings;
-  const wished = wishedModel(await wishedIn(surroundings, null, access, linear)) ?? arrangement.wished ?? null;
+  const texts = await wishedIn(surroundings, null, access, linear);
+  const wished = {
+    model: wishedModel(texts) ?? arrangement.wished ?? null,
+    effort: wishedEffort(texts) ?? arrangement.wishedEffort ?? null,
+  };
   const labels = state.issue?.labels;
-  if (wished === null && !labels) return arrangement;
-  const model = wished ?? assign(labels ?? [], known.settings, config.claude.model).model;
-  const assignment = { ...arrangement.assignment, model };
-  return { ...arrangement, assignment, ...(wished !== null && { wished }) };
+  const kept = wishesKept(wished);
+  if (!labels) {
+    const { model, effort } = wished;
+    const assignment = {
+      ...arrangement.assignment,
+      ...(model !== null && { model }),
+      ...(effort !== null && { effort }),
+    };
+    return { ...arrangement, assignment, ...kept };
+  }
+  const { effort: _, ...before } = arrangement.assignment;
+  const chosen = modelAndEffort(before.role, labels, known.settings, config.claude.model, wished);
+  return { ...arrangement, assignment: { ...before, ...chosen }, ...kept };
+}
+
+/** What an arrangement keeps of what people wished for. */
+function wishesKept({ model, effort }: Wished): Pick<Arrangement, 'wished' | 'wishedEffort'> {
+  return { ...(model !== null && { wished: model }), ...(effort !== null && { wishedEffort: effort }) };
 }
 
 /**

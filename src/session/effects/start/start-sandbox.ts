@@ -76,7 +76,7 @@ export async function startSandbox(
   const decoy = await decoyOf(config, state.id);
   const begun = { ...state, repository: fullName, branch, arrangement };
   const sandbox = sandboxFor({ ...surroundings, state: begun }, state.id, generation);
-  const { role, tools, permissions, instructions } = arrangement.assignment;
+  const { role, tools, permissions, instructions, effort } = arrangement.assignment;
   const mcpServers = mcpAccess(servers, role, repository.settings);
   const about = {
     branch,
@@ -103,6 +103,7 @@ export async function startSandbox(
     claude: {
       credential: config.claude.access.mode,
       ...ready.claude,
+      ...(effort !== undefined && { effort }),
       role,
       tools,
       ...(permissions && { permissions }),

@@ -1,7 +1,8 @@
 /** What people wish for, as far as it counts: in the issue and in what was asked by those who may give work; and what was chosen, in words. */
 import { requestIn } from '../../../claude/prompts.ts';
-import { modelNamed, modelNames } from '../../../claude/roles.ts';
+import { effortNamed, modelNamed, modelNames } from '../../../claude/roles.ts';
 import type { LinearClient } from '../../../linear/api/client.ts';
+import { type Effort, effortSchema } from '../../../protocol/settings/repository.ts';
 import { displayName } from '../../../protocol/text/clean-text.ts';
 import type { RepositorySummary } from '../../../store/workspaces/repositories.ts';
 import { requestWithAuthor } from '../../inbound/unread-request.ts';
@@ -10,7 +11,7 @@ import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Arrangement, Person } from '../../lifecycle/model/directives.ts';
 import { currentTurn } from '../../lifecycle/model/phases.ts';
 import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
-import { modelWish, spokenModel } from '../../lifecycle/start/wishes.ts';
+import { effortWish, modelWish, spokenModel } from '../../lifecycle/start/wishes.ts';
 import type { Surroundings } from '../effect-context.ts';
 import { SetupError } from '../effect-context.ts';
 
@@ -60,21 +61,34 @@ export function wishedModel(texts: Wishing[]): string | null {
   );
 }
 
+/** The effort that was wished for last. @throws SetupError if there is no such effort */
+export function wishedEffort(texts: Wishing[]): Effort | null {
+  const wish = texts.map(({ text }) => effortWish(text)).findLast((one) => one !== null) ?? null;
+  if (wish === null) return null;
+  const effort = effortNamed(wish);
+  if (effort !== null) return effort;
+  throw new SetupError(
+    `the issue or a comment asks for the effort "${wish}", which Claude does not have`,
+    `Comment with one of ${effortSchema.options.map((name) => `\`[effort=${name}]\``).join(', ')}.`,
+  );
+}
+
 /** What was chosen, and why. @param how `because`: of the repository, where that was chosen now; `ignored`: whose wish does not count */
 export function choiceWords(
   { fullName, baseBranch: own }: RepositorySummary,
   { baseBranch }: { baseBranch: string },
-  { assignment, wished }: Arrangement,
+  { assignment, wished, wishedEffort }: Arrangement,
   { because, ignored = null }: { because?: string; ignored?: Person | null },
 ): string {
   const why = because === undefined ? '' : `, because ${because}`;
   const base = baseBranch === own ? '' : ' (as asked)';
-  const model = wished === undefined ? '' : ' (as asked)';
+  const asked = (wish: unknown) => (wish === undefined ? '' : ' (as asked)');
+  const effort = assignment.effort === undefined ? '' : `, effort ${assignment.effort}${asked(wishedEffort)}`;
   const who = ignored?.name ? displayName(ignored.name) : 'Somebody';
   const left = `${who} changed what the description asks for, but may not give work to Cyrus, so Cyrus ignores that.`;
   return [
     `Working in ${fullName}${why}.`,
-    `Base branch \`${baseBranch}\`${base}, model ${assignment.model}${model}.`,
+    `Base branch \`${baseBranch}\`${base}, model ${assignment.model}${asked(wished)}${effort}.`,
     ...(ignored === null ? [] : [left]),
   ].join(' ');
 }

@@ -2,7 +2,7 @@
 import type { Assignment } from '../../../claude/roles.ts';
 import type { Egress } from '../../../protocol/settings/egress.ts';
 import type { Placement } from '../../../protocol/settings/placement.ts';
-import type { Verbosity } from '../../../protocol/settings/repository.ts';
+import type { Effort, Verbosity } from '../../../protocol/settings/repository.ts';
 
 /** Somebody who asks in Linear. `id`: of the user, or `automation` if nobody is named (see admission.ts). */
 export interface Person {
@@ -20,6 +20,8 @@ export interface Arrangement {
   verbosity: Verbosity;
   /** The model that people wished for in the issue or a comment; left out: none, and labels and settings decide. */
   wished?: string;
+  /** The effort that they wished for, likewise. */
+  wishedEffort?: Effort;
   /** Where the sandbox was last started, and what it may reach; left out before that was noted. */
   placement?: Placement;
   egress?: Egress;

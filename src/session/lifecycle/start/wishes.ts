@@ -1,5 +1,5 @@
 /**
- * Wishes in what people write (pure): `[repo=owner/name#branch]` and `[model=opus]`. Linear keeps Markdown, which is not what was
+ * Wishes in what people write (pure): `[repo=owner/name#branch]`, `[model=opus]` and `[effort=high]`. Linear keeps Markdown, which is not what was
  * typed: it puts a backslash before punctuation and makes links of what looks like an address. What is in code, in a quotation
  * or in a comment that nobody sees is not wished.
  */
@@ -13,7 +13,7 @@ export type RepositoryWish =
   | { kind: 'named'; name: string; branch: string | null }
   | { kind: 'unreadable'; written: string };
 
-const WISH = /\[\s{0,20}(repo|repository|model)\s{0,20}[=:]([^\][\n]{0,300})\]/gi;
+const WISH = /\[\s{0,20}(repo|repository|model|effort)\s{0,20}[=:]([^\][\n]{0,300})\]/gi;
 const MAX_SHOWN = 80;
 
 /** What a person typed, of what Linear made of it: without code, quotations, hidden comments, escapes and links. */
@@ -61,6 +61,7 @@ export function wishesIn(markdown: string): string {
   const wishes = [
     ['repo', lastWish(markdown, /^repo/i)],
     ['model', modelWish(markdown)],
+    ['effort', effortWish(markdown)],
   ];
   return wishes.flatMap(([kind, wish]) => (wish === null ? [] : [`[${kind}=${wish}]`])).join(' ');
 }
@@ -82,6 +83,11 @@ export function repositoryWish(markdown: string): RepositoryWish | null {
 /** The model that a text wishes for, as it is written; of several wishes the last. Null: none. */
 export function modelWish(markdown: string): string | null {
   return lastWish(markdown, /^model/i);
+}
+
+/** The effort that a text wishes for, as it is written; of several wishes the last. Null: none. */
+export function effortWish(markdown: string): string | null {
+  return lastWish(markdown, /^effort/i);
 }
 
 const MAX_SPOKEN = 120;
