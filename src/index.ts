@@ -2,8 +2,8 @@
 import { env as bindings, waitUntil } from 'cloudflare:workers';
 import { ContainerProxy, type OutboundHandler } from '@cloudflare/containers';
 import { Hono } from 'hono';
-import { ConfigError } from './config/config.ts';
 import { ClaudeAccount } from './gateway/claude/account.ts';
+import { isNamed, isObjectAway } from './lib/error.ts';
 import { isLoopback } from './lib/loopback.ts';
 import { LinearWorkspace } from './linear/workspace.ts';
 import { log, onLog } from './observability/log.ts';
@@ -25,6 +25,7 @@ import { metrics } from './routes/health/metrics.ts';
 import { install } from './routes/install/index.ts';
 import { oauth } from './routes/install/oauth.ts';
 import { access } from './routes/middleware/browser-access.ts';
+import { headRequests } from './routes/middleware/head-requests.ts';
 import { needs, type PeopleEnv, servesOthers } from './routes/middleware/needs.ts';
 import { RememberingRouter } from './routes/middleware/remembering-router.ts';
 import { apiLimit } from './routes/middleware/request-limit.ts';
@@ -46,11 +47,12 @@ import {
   SmallSandboxContainer,
 } from './sandbox/sandbox-container.ts';
 import { IssueSession } from './session/issue-session.ts';
-import { DatabaseError, NotMigratedError } from './store/database.ts';
+import { isDatabaseError } from './store/database.ts';
 
 const app = new Hono<PeopleEnv>({ router: new RememberingRouter() });
 const NO_SUCH_ADDRESS: ApiError = { error: 'not_found', message: 'There is no such address.' };
 
+app.use(headRequests);
 app.use(securityHeaders);
 app.use('/webhooks/linear/*', servesOthers('signature of Linear'));
 app.use('/webhooks/github/*', servesOthers('signature of GitHub'));
@@ -93,9 +95,11 @@ const OUTSIDE_MESSAGE = 'Cyrus cannot answer this now. The log of the Worker say
 
 /** What went wrong, for the person who runs this deployment. Nothing of an unknown error is shown. */
 function describe(error: Error): [500 | 503, ApiError] {
-  if (error instanceof ConfigError) return [503, { error: 'not_configured', message: error.message }];
-  if (error instanceof NotMigratedError) return [503, { error: 'not_migrated', message: error.message }];
-  if (error instanceof DatabaseError) return [503, { error: 'database', message: 'The database does not answer.' }];
+  if (isNamed(error, 'ConfigError')) return [503, { error: 'not_configured', message: error.message }];
+  if (isNamed(error, 'NotMigratedError')) return [503, { error: 'not_migrated', message: error.message }];
+  if (isDatabaseError(error)) return [503, { error: 'database', message: 'The database does not answer.' }];
+  if (isObjectAway(error))
+    return [503, { error: 'object_away', message: 'Cyrus is busy or was just moved: try again.' }];
   return [500, { error: 'internal', message: 'Something went wrong; the log has the details.' }];
 }
 

@@ -245,9 +245,9 @@ export class IssueSession extends DurableObject<Env> {
     return this.#session.state ? this.#session.pushed.commits() : [];
   }
 
-  /** Where the newest patch is stored. */
+  /** Where the newest patch is stored; null if there is none, or no such session. */
   newestHead(): string | null {
-    return this.#session.journal.lastSaved()?.head ?? null;
+    return this.#session.known && (this.#session.journal.lastSaved()?.head ?? null);
   }
 
   /** A viewer's WebSocket: `?after=N` is the last number it has; WATCH_UNTIL says how long it may watch without being asked again. */

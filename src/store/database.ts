@@ -1,6 +1,6 @@
 /** D1: how it is opened, how a statement is run, and what a statement that fails throws. Tables have files of their own. */
 import { type DrizzleD1Database, drizzle } from 'drizzle-orm/d1';
-import { messageOf } from '../lib/error.ts';
+import { isNamed, messageOf } from '../lib/error.ts';
 
 /** A database and the key for what is encrypted in it. */
 export interface Database {
@@ -25,6 +25,11 @@ export class NotMigratedError extends Error {
 /** D1 refused or failed. The cause is D1's own error; the statement's parameters are left out on purpose. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
+}
+
+/** Whether D1 refused or failed, here or in the object that was called. */
+export function isDatabaseError(thrown: unknown): boolean {
+  return isNamed(thrown, 'DatabaseError');
 }
 
 /**

@@ -30,6 +30,37 @@ function happen(play: SessionPlay, random: Random, number: number): string[] {
   return play.effects.slice(before).map(({ kind }) => kind);
 }
 
+describe('the time of a session in the list', () => {
+  const rested = () => {
+    const play = new SessionPlay();
+    play.prompt('p1');
+    play.started();
+    play.report(init, result('Done.', ['p1']), saved(1));
+    expect(play.state.phase.name).toBe('waiting');
+    return play;
+  };
+
+  it('is that of the last thing that people or Claude did, although people looked at it and something was removed since', () => {
+    const play = rested();
+    const { updatedAt } = rowOf(play.state);
+    play.now += 3_600_000;
+    play.play({ type: 'pull-request-seen', number: 12, seen: { state: 'merged', checks: 'passed', review: 'none' } });
+    play.play({ type: 'checkpoint-removed' });
+    play.deadline(60_000);
+    expect(play.state.updatedAt).toBeGreaterThan(updatedAt);
+    expect(rowOf(play.state).updatedAt).toBe(updatedAt);
+    play.prompt('p2');
+    expect(rowOf(play.state).updatedAt).toBe(play.now);
+  });
+
+  it('is not ahead of a clock that was set back', () => {
+    const play = rested();
+    play.now -= 3_600_000;
+    play.play({ type: 'clock-moved', by: -3_600_000 });
+    expect(rowOf(play.state).updatedAt).toBe(play.now);
+  });
+});
+
 describe('the row of a session in the list', () => {
   const count = histories(500);
   it(`is written once whenever it has changed, and only then, in ${written(count)} random histories`, () => {

@@ -1,3 +1,4 @@
+import { createExecutionContext, runInDurableObject, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import worker from '../../src/index.ts';
@@ -42,6 +43,45 @@ async function rest(reader: Awaited<ReturnType<typeof opened>>): Promise<string>
     text += piece.value;
   }
 }
+
+describe('HEAD', () => {
+  /** @returns what is answered, once all that the Worker does for it is over */
+  async function head(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    const context = createExecutionContext();
+    const response = await worker.request(
+      `${SECURE_ORIGIN}/api/v1${path}`,
+      { method: 'HEAD', headers: { authorization: `Bearer ${token}`, ...headers } },
+      bindingsOf(),
+      context,
+    );
+    await waitOnExecutionContext(context);
+    return response;
+  }
+  const sockets = (id: string) =>
+    runInDurableObject(
+      env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id)),
+      (_, state) => state.getWebSockets().length,
+    );
+
+  it('on a stream of events says what GET would be answered with, and opens no stream', async () => {
+    const id = await sessionOf(acme, acme.open, 'Head');
+    const { status, headers, body } = await head(`/sessions/${id}/events`);
+    expect([status, headers.get('content-type'), body]).toEqual([200, 'text/event-stream', null]);
+    expect(await sockets(id)).toBe(0);
+    expect((await head(`/sessions/${'0'.repeat(64)}/events`)).status).toBe(404);
+  });
+
+  it('on a log leaves nothing behind that waits for a reader', async () => {
+    const id = await sessionOf(acme, acme.open, 'Head of a log');
+    expect((await head(`/sessions/${id}/log`)).status).toBe(200);
+  });
+
+  it('opens no WebSocket', async () => {
+    const id = await sessionOf(acme, acme.open, 'Head of a socket');
+    expect((await head(`/sessions/${id}/live`, { upgrade: 'websocket' })).status).toBe(400);
+    expect(await sockets(id)).toBe(0);
+  });
+});
 
 describe('a stream of events', () => {
   it('ends after five minutes, also of a session in which nothing happens', async () => {

@@ -345,6 +345,7 @@ describe('settings and usage', () => {
     expect((await owner.ask('DELETE', '/settings/PAUSED')).status).toBe(200);
     expect((await owner.ask('DELETE', '/settings/PAUSED')).json).toMatchObject({ status: 404, code: 'not_set' });
     expect((await owner.ask('GET', '/usage?by=token')).status).toBe(200);
+    expect((await owner.ask('GET', '/workspaces/nowhere/usage')).status).toBe(404);
     for (const path of ['/settings', '/usage']) expect((await program.ask('GET', path)).status).toBe(403);
   });
 

@@ -80,3 +80,27 @@ describe('a deployment', () => {
     expect(JSON.stringify(answers)).not.toMatch(/internal detail|ADMIN_TOKEN|short/);
   });
 });
+
+describe('an address whose object of Durable Objects', () => {
+  const id = 'a'.repeat(64);
+  const failing = (error: Error) => {
+    const away = () => Promise.reject(error);
+    return { ISSUE_SESSION: { idFromString: () => id, get: () => ({ whose: away, page: away, egress: away }) } };
+  };
+  const statusOf = async (error: Error) => {
+    const bindings = { ...env, ...failing(error) };
+    return (await worker.request(`http://cyrus.test/api/sessions/${id}`, {}, bindings)).status;
+  };
+
+  it.each([
+    ['is away', { retryable: true }],
+    ['is asked too much', { overloaded: true }],
+  ])('%s is a 503', async (_, how) => {
+    const error = Object.assign(new Error('Network connection lost.'), { remote: true, ...how });
+    expect(await statusOf(error)).toBe(503);
+  });
+
+  it('fails in any other way is a 500', async () => {
+    expect(await statusOf(Object.assign(new Error('oops'), { remote: true }))).toBe(500);
+  });
+});

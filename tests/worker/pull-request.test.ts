@@ -7,6 +7,7 @@ import { repositorySettingsSchema } from '../../src/protocol/settings/repository
 import { openDatabase } from '../../src/store/database.ts';
 import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
+import { databaseAway } from './support/database-away.ts';
 import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { journal, page, Reporter, registerWorkspace, session } from './support/sessions.ts';
@@ -246,13 +247,23 @@ describe('GET /api/sessions/:id/pull-request', () => {
     return exports.default.fetch(`http://cyrus.test/api/sessions/${id}/pull-request`);
   };
 
+  /** The session as the list has it. */
+  const listed = async (thread: Thread) => {
+    const id = (await page(thread))?.session.id;
+    const list = (await (await exports.default.fetch('http://cyrus.test/api/sessions')).json()) as SessionList;
+    return list.sessions.find((row) => row.id === id);
+  };
+
   it('asks GitHub once for all who look within a minute, and shows the state in the header and in the list', async () => {
     await configure();
     const thread = await worked();
     await answer();
     showing({}, [{ name: 'test', status: 'completed', conclusion: 'success' }]);
     const before = github.asked.length;
+    const ended = (await listed(thread))?.updatedAt;
+    vi.useFakeTimers({ now: Date.now() + 3_600_000, toFake: ['Date'] });
     const answers = await Promise.all([look(thread), look(thread), look(thread)]);
+    vi.useRealTimers();
     for (const one of answers) {
       expect(await one.json()).toMatchObject({ number: 12, state: 'open', checks: 'passed', title: 'Mend the cart' });
     }
@@ -261,10 +272,25 @@ describe('GET /api/sessions/:id/pull-request', () => {
     const shown = await page(thread);
     expect(shown?.session.pullRequest).toMatchObject({ number: 12, seen: summary });
     await vi.waitFor(async () => {
-      const list = (await (await exports.default.fetch('http://cyrus.test/api/sessions')).json()) as SessionList;
-      const row = list.sessions.find(({ id }) => id === shown?.session.id);
+      const row = await listed(thread);
       expect(row?.pullRequest).toEqual({ number: 12, url: 'https://github.com/acme/shop/pull/12', ...summary });
+      // That somebody looked does not move it up.
+      expect(row?.updatedAt).toBe(ended);
     });
+  });
+
+  it('is a 503 that names the database if that is away, although it fails in the object of the session', async () => {
+    await configure();
+    const thread = await worked();
+    await answer();
+    const database = databaseAway('fails');
+    try {
+      const failed = await look(thread);
+      expect(failed.status).toBe(503);
+      expect(await failed.json()).toMatchObject({ error: 'database' });
+    } finally {
+      database.back();
+    }
   });
 
   it('says why GitHub does not tell, and keeps that for a minute as well', async () => {

@@ -25,7 +25,7 @@ import { alerts } from './alerts.ts';
 import { archive } from './archive.ts';
 import { erase } from './erase.ts';
 import { mcpServers } from './mcp-servers.ts';
-import { type AdminEnv, fullNameOf, noSuchRepository, note, problem, readBody } from './request.ts';
+import { type AdminEnv, fullNameOf, noSuchRepository, noSuchWorkspace, note, problem, readBody } from './request.ts';
 import { settings } from './settings.ts';
 import { usage } from './usage.ts';
 import { workspaces } from './workspaces.ts';
@@ -80,9 +80,11 @@ admin.route('/', alerts);
 admin.route('/', erase);
 admin.route('/', mcpServers);
 
-admin.get('/workspaces/:id/repositories', async (c) =>
-  c.json({ repositories: await listRepositories(c.var.database, c.req.param('id')) }),
-);
+admin.get('/workspaces/:id/repositories', async (c) => {
+  const id = c.req.param('id');
+  if (!(await findWorkspace(c.var.database, id))) return c.json(noSuchWorkspace(id), 404);
+  return c.json({ repositories: await listRepositories(c.var.database, id) });
+});
 
 admin.get(REPOSITORY, async (c) => {
   const repositories = await listRepositories(c.var.database, c.req.param('id'));

@@ -16,6 +16,10 @@ export function problem(error: string, message: string): ApiError {
   return { error, message };
 }
 
+export function noSuchWorkspace(id: string): ApiError {
+  return problem('no_such_workspace', `There is no workspace ${id}.`);
+}
+
 export function noSuchRepository(workspaceId: string | undefined, fullName: string): ApiError {
   return problem('no_such_repository', `The workspace ${workspaceId} has no repository ${fullName}.`);
 }

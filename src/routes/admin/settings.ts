@@ -8,7 +8,7 @@ import { isSettingName, SETTINGS, type SettingName } from '../../protocol/settin
 import { deleteSetting, listSettings, putSetting } from '../../store/settings.ts';
 import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { keepCopy, tellAll } from './changed-settings.ts';
-import { type AdminContext, type AdminEnv, note, problem, readBody } from './request.ts';
+import { type AdminContext, type AdminEnv, noSuchWorkspace, note, problem, readBody } from './request.ts';
 
 const inputSchema = z
   .object({ value: z.union([z.string().max(10_000), z.number(), z.boolean()]).transform(String) })
@@ -18,7 +18,7 @@ export const settings = new Hono<AdminEnv>();
 
 settings.get('/settings', async (c) => {
   const workspaceId = c.req.query('workspace') ?? null;
-  const unknown = await noSuchWorkspace(c, workspaceId);
+  const unknown = await refusalOfScope(c, workspaceId);
   return unknown ?? c.json({ settings: await listSettings(c.var.database, c.env, workspaceId) });
 });
 
@@ -66,10 +66,10 @@ async function settingOf(c: AdminContext): Promise<{ workspaceId: string | null;
     const message = `${name} is set for the whole deployment: leave out the workspace.`;
     return c.json(problem('bad_request', message), 400);
   }
-  return (await noSuchWorkspace(c, workspaceId)) ?? { workspaceId, name };
+  return (await refusalOfScope(c, workspaceId)) ?? { workspaceId, name };
 }
 
-async function noSuchWorkspace(c: AdminContext, id: string | null): Promise<Response | null> {
+async function refusalOfScope(c: AdminContext, id: string | null): Promise<Response | null> {
   if (id === null || (await findWorkspace(c.var.database, id))) return null;
-  return c.json(problem('no_such_workspace', `There is no workspace ${id}.`), 404);
+  return c.json(noSuchWorkspace(id), 404);
 }

@@ -8,7 +8,8 @@ import type { Config } from '../../config/config.ts';
 import { claudeAccount } from '../../gateway/claude/account.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { readTokenRecords, reportUsage, type TokenProblem, USAGE_GROUPS } from '../../store/usage.ts';
-import type { AdminEnv } from './request.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
+import { type AdminEnv, noSuchWorkspace } from './request.ts';
 
 const USUAL_DAYS = 30;
 const DAY_MS = 24 * 3_600_000;
@@ -44,7 +45,9 @@ usage.post('/claude/probe', async (c) => {
 
 /** Who of a workspace is at work, and who waits in the queue. */
 usage.get('/workspaces/:id/queue', async (c) => {
-  return c.json(await c.env.WORKSPACE_QUEUE.getByName(c.req.param('id')).line());
+  const id = c.req.param('id');
+  if (!(await findWorkspace(c.var.database, id))) return c.json(noSuchWorkspace(id), 404);
+  return c.json(await c.env.WORKSPACE_QUEUE.getByName(id).line());
 });
 
 /** Its old name, for programs that ask there; ends with the next version. */

@@ -5,7 +5,7 @@ import { clientCredentials, credentialsOf } from '../../linear/tokens/oauth.ts';
 import { log } from '../../observability/log.ts';
 import { operationsOf } from '../../operations/operations.ts';
 import { verdictOf } from '../../operations/webhook-record.ts';
-import { type ApiError, workspaceInputSchema } from '../../protocol/api.ts';
+import { workspaceInputSchema } from '../../protocol/api.ts';
 import { workspaceSettingsSchema } from '../../protocol/settings/access-rules.ts';
 import { listAudit } from '../../store/audit.ts';
 import {
@@ -19,7 +19,7 @@ import { readWorkspaceSettings, writeWorkspaceSettings } from '../../store/works
 import { findWorkspace, listWorkspaces } from '../../store/workspaces/workspaces.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
 import { tellQueue } from './changed-settings.ts';
-import { type AdminEnv, note, problem, readBody } from './request.ts';
+import { type AdminEnv, noSuchWorkspace, note, problem, readBody } from './request.ts';
 import { sandboxes } from './sandboxes.ts';
 
 const MOST_AUDIT_ENTRIES = 500;
@@ -157,7 +157,3 @@ workspaces.get('/audit', async (c) => {
   }
   return c.json({ entries: await listAudit(c.var.database, limit) });
 });
-
-function noSuchWorkspace(id: string): ApiError {
-  return problem('no_such_workspace', `There is no workspace ${id}.`);
-}

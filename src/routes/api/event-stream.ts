@@ -23,6 +23,8 @@ const BEAT_MS = 15_000;
 /** A program comes back after so long. */
 const RETRY_MS = 1_000;
 
+const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
+
 /** A session whose journal is read by pages. */
 type Journaled = Pick<PeopleContext['var']['session'], 'page'>;
 
@@ -32,12 +34,13 @@ export function eventStreamRoute(api: Hono<PeopleEnv>): void {
     const last = Number(/^\d{1,15}$/.exec(c.req.header('last-event-id') ?? '')?.[0] ?? query.after);
     // Who may do everything was let in without a look at the session.
     if (c.var.workspaceId === null && (await c.var.session.whose()) === null) return c.json(NO_SUCH_SESSION, 404);
+    if (c.req.method === 'HEAD') return new Response(null, { headers: STREAM_HEADERS });
     const until = Date.now() + WATCH_MS;
     const { webSocket } = await c.var.session.fetch(viewerRequest(last, PAGE_PROTOCOL, until));
     if (!webSocket) return c.json(NO_SUCH_SESSION, 404);
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     c.executionCtx.waitUntil(passOn(c.var.session, webSocket, writable.getWriter(), until));
-    return new Response(readable, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } });
+    return new Response(readable, { headers: STREAM_HEADERS });
   });
 }
 

@@ -5,9 +5,10 @@ import { OPERATIONS } from '../../protocol/v1/operations.ts';
 import type { UsageView } from '../../protocol/v1/schemas.ts';
 import { openDatabase } from '../../store/database.ts';
 import { reportUsage, type UsageGroup } from '../../store/usage.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { serve } from './serve.ts';
-import { workspaceOf } from './workspace.ts';
+import { NO_SUCH_WORKSPACE, workspaceOf } from './workspace.ts';
 
 const USUAL_DAYS = 30;
 const DAY_MS = 24 * 3_600_000;
@@ -29,6 +30,7 @@ async function report(
   workspaceId: string | null,
 ): Promise<Response> {
   const database = openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
+  if (workspaceId !== null && !(await findWorkspace(database, workspaceId))) return c.json(NO_SUCH_WORKSPACE, 404);
   const data = await reportUsage(database, by as UsageGroup, since, workspaceId);
   return c.json({ by, since, data } satisfies UsageView);
 }

@@ -1,5 +1,5 @@
 /** `/api/audit`: who did what. Admins of a workspace read what concerns it, owners of the deployment everything. */
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import * as z from 'zod';
 import { readConfig } from '../../config/read-config.ts';
 import { asError } from '../../lib/error.ts';
@@ -8,6 +8,8 @@ import type { ApiError } from '../../protocol/api.ts';
 import type { AuditPage } from '../../protocol/people.ts';
 import { pageOfAudit, type StoredAuditEntry } from '../../store/audit.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
+import { findWorkspace } from '../../store/workspaces/workspaces.ts';
+import { NO_SUCH_WORKSPACE } from '../api/workspace.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 
 const PAGE_LIMIT = 1_000;
@@ -38,8 +40,11 @@ const ofWorkspace = needs('workspace.audit', (c) => ({
   kind: 'workspace',
   workspaceId: c.req.param('workspace') ?? '',
 }));
-auditLog.get('/:workspace', ofWorkspace, (c) => answer(c, c.req.param('workspace')));
-auditLog.get('/:workspace/export', ofWorkspace, (c) => file(c, c.req.param('workspace')));
+/** Owners pass the guard for any id. */
+const isThere: MiddlewareHandler<PeopleEnv> = async (c, next) =>
+  (await findWorkspace(databaseOf(c), c.req.param('workspace') ?? '')) ? next() : c.json(NO_SUCH_WORKSPACE, 404);
+auditLog.get('/:workspace', ofWorkspace, isThere, (c) => answer(c, c.req.param('workspace')));
+auditLog.get('/:workspace/export', ofWorkspace, isThere, (c) => file(c, c.req.param('workspace')));
 
 async function answer(c: PeopleContext, workspaceId: string | null): Promise<Response> {
   const query = querySchema.safeParse(c.req.query());

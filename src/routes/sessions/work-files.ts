@@ -11,7 +11,12 @@ export async function newestPatch(c: PeopleContext): Promise<Response> {
   const head = await c.var.session.newestHead();
   // What a sandbox said is no commit has no patch.
   const patch = head && isCommitId(head) ? await getPatch(c.env.LOGS, id, head) : null;
-  if (!patch) return c.json({ error: 'no_patch', message: 'Nothing has been changed yet.' } satisfies ApiError, 404);
+  if (!patch) {
+    // Who may do everything was let in without a look at the session.
+    const isThere = (await c.var.session.turns()) !== null;
+    const noPatch: ApiError = { error: 'no_patch', message: 'Nothing has been changed yet.' };
+    return c.json(isThere ? noPatch : NO_SUCH_SESSION, 404);
+  }
   return new Response(patch.body, {
     headers: {
       'content-type': 'text/x-patch; charset=utf-8',

@@ -5,7 +5,7 @@ import { asError } from '../../lib/error.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { WebhookError } from '../../outgoing-webhooks/post.ts';
 import { SandboxError } from '../../sandbox/sandbox.ts';
-import { DatabaseError } from '../../store/database.ts';
+import { isDatabaseError } from '../../store/database.ts';
 import { SetupError } from './effect-context.ts';
 
 /** What a thrown error means for the effect. What is not known is tried again. */
@@ -22,7 +22,7 @@ export function toFailure(thrown: unknown): Failure {
   if (error instanceof LinearError) return ofLinear(error);
   if (error instanceof WebhookError) return passing(error, { retryAt: error.retryAt });
   if (error instanceof SetupError) return terminal(error, error.hint);
-  const reason = error instanceof DatabaseError ? "Waiting for Cyrus's database (D1): it does not answer" : UNKNOWN;
+  const reason = isDatabaseError(error) ? "Waiting for Cyrus's database (D1): it does not answer" : UNKNOWN;
   return passing(error, { reason });
 }
 

@@ -24,7 +24,7 @@ import { pullRequestSeen } from './pull-request/seen.ts';
 import { askWhatWaits } from './questions/ask.ts';
 import { closedBy } from './questions/open-question.ts';
 import { sandboxReported } from './sandbox-reports.ts';
-import { indexIfChanged } from './session-row.ts';
+import { activeAfter, indexIfChanged } from './session-row.ts';
 import { startHeld } from './start/pause.ts';
 import { queueMoved, releaseSlot } from './start/queue-slot.ts';
 import { alarmRaised } from './turn/alarm.ts';
@@ -122,6 +122,8 @@ export function reduce(state: SessionState, event: SessionEvent, context: StepCo
   tellWebhooks(step, state);
   const told = tellThreads(step.state, step.notes, context);
   step.set({ ...told.change, revision: state.revision + 1, updatedAt: context.now });
+  const activeAt = activeAfter(state, step.state, event, context.now);
+  if (activeAt !== (step.state.activeAt ?? null)) step.set({ activeAt });
   return step.transition(told.effects);
 }
 

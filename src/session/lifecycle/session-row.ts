@@ -2,6 +2,8 @@
 import type { PullSummary } from '../../protocol/pull-request.ts';
 import type { SessionRow } from '../../protocol/viewer.ts';
 import { clockTime } from './model/clock-time.ts';
+import type { SessionEvent } from './model/events.ts';
+import { isAtRest } from './model/retention.ts';
 import type { SessionState } from './model/state.ts';
 import type { Step } from './model/transition.ts';
 import { queuedReason } from './start/queue-slot.ts';
@@ -20,8 +22,35 @@ export function rowOf(state: SessionState): SessionRow {
     turn: state.turns,
     pullRequest: pullRequestOf(state),
     createdAt: state.createdAt,
-    updatedAt: state.updatedAt,
+    updatedAt: activeAt(state),
   };
+}
+
+/** When people or Claude did something last, in ms since the epoch: by this the list is sorted. */
+function activeAt(state: SessionState): number {
+  return state.activeAt ?? state.updatedAt;
+}
+
+/** What happens to a session at rest by itself, or because somebody looks at it. */
+const QUIET: ReadonlySet<SessionEvent['type']> = new Set([
+  ...(['pull-request-seen', 'checkpoint-removed', 'sandbox-ended', 'sandbox-unreachable', 'clock-moved'] as const),
+  ...(['deadline', 'effect-done', 'effect-failed', 'effect-delayed'] as const),
+]);
+
+/**
+ * `activeAt` after an event: a session at rest keeps its position in the list while nobody asks it anything.
+ * @param before the state before the event
+ * @param after the state after it
+ * @param now ms since the epoch
+ */
+export function activeAfter(
+  before: SessionState,
+  after: SessionState,
+  event: SessionEvent,
+  now: number,
+): number | null {
+  const isQuiet = QUIET.has(event.type) && isAtRest(before) && isAtRest(after);
+  return isQuiet ? Math.min(activeAt(before), now) : null;
 }
 
 /** The pull request as a list shows it; null before there is one. */
@@ -56,7 +85,7 @@ export function indexIfChanged(step: Step, before: SessionState): void {
 }
 
 function listed(state: SessionState): string {
-  return JSON.stringify([rowOf({ ...state, updatedAt: 0 }), state.branch, whoseOf(state).team]);
+  return JSON.stringify([rowOf({ ...state, updatedAt: 0, activeAt: 0 }), state.branch, whoseOf(state).team]);
 }
 
 /** Why the session is where it is, in plain words. */

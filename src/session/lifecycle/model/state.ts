@@ -251,6 +251,8 @@ export interface SessionState {
   revision: number;
   createdAt: number;
   updatedAt: number;
+  /** When people or Claude did something last, in ms since the epoch; null or left out: at `updatedAt`. */
+  activeAt?: number | null;
 }
 
 export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 };
