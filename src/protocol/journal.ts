@@ -221,7 +221,14 @@ export const journalBodySchema = z.discriminatedUnion('kind', [
     ...truncated,
   }),
   /** Anything worth a line for people that has no kind of its own. */
-  z.object({ kind: z.literal('notice'), level: z.enum(['info', 'warning', 'error']), text: z.string(), ...truncated }),
+  z.object({
+    kind: z.literal('notice'),
+    level: z.enum(['info', 'warning', 'error']),
+    text: z.string(),
+    /** It tells that the turn began to wait for a slot of the workspace, or got one; left out otherwise, and by earlier versions. */
+    slot: z.enum(['awaited', 'free']).optional().catch(undefined),
+    ...truncated,
+  }),
   /** An effect was given up: what was to be done outside, how often it was tried, why it failed. */
   z.object({ kind: z.literal('effect-failed'), effect: z.string(), attempts: z.number(), error: z.string() }),
   /** A line of a type this version does not know. Kept whole, shown as such. */

@@ -10,6 +10,7 @@ import './style/pull.css';
 import './style/rows.css';
 import './style/diff.css';
 import './style/turns.css';
+import './style/flight.css';
 import './style/markdown.css';
 import './style/find.css';
 import './style/changes.css';

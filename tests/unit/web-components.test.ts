@@ -19,6 +19,7 @@ import { LinkStatus } from '../../src/web/view/header/link-status.tsx';
 import { StatusPill } from '../../src/web/view/header/status-pill.tsx';
 import { EndedItem } from '../../src/web/view/items/ended-item.tsx';
 import { SavedItem } from '../../src/web/view/items/saved-item.tsx';
+import { StepsItem } from '../../src/web/view/items/steps-item.tsx';
 import { ToolRow } from '../../src/web/view/items/tool-row.tsx';
 import { SessionContext } from '../../src/web/view/session-context.ts';
 import { RowView } from '../../src/web/view/timeline/row-view.tsx';
@@ -418,6 +419,17 @@ describe('a turn on the page', () => {
     const nothing = { ...saved, commits: [], files: [], newCommits: 0, pushed: true, problem: undefined };
     expect(words(drawn(createElement(SavedItem, { entry: nothing, durationMs: null })))).toBe('Nothing changed');
   });
+});
+
+test('preparations that broke off with their turn are no success', () => {
+  const entries = journal({ kind: 'step', step: 'mirror', status: 'started' });
+  const steps = entries.filter((entry) => entry.kind === 'step');
+  expect(words(drawn(createElement(StepsItem, { entries: steps, running: true })))).toMatch(
+    /^Fetching the repository /,
+  );
+  const html = drawn(createElement(StepsItem, { entries: steps, running: false }));
+  expect(html).toContain('steps-failed');
+  expect(words(html)).toBe('Fetching the repository did not end');
 });
 
 describe('a tool call on the page', () => {

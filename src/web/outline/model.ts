@@ -39,6 +39,18 @@ export type Row =
 
 export type Preparation = Entry<'step'> | Entry<'output'> | Entry<'claude-started'>;
 
+/** Something that happened in a turn, as its flight record tells it. */
+export type Moment = {
+  /** The entry that tells of it. */
+  readonly key: number;
+  /** In ms since the epoch. */
+  readonly at: number;
+  readonly level: 'plain' | 'warning' | 'error';
+  readonly text: string;
+  /** How long what ended here took, in ms; null: nothing ended, or nobody said. */
+  readonly tookMs: number | null;
+};
+
 export type Item =
   | { readonly type: 'message'; readonly key: number; readonly entry: Entry<'prompt'> }
   | { readonly type: 'text'; readonly key: number; readonly entry: Entry<'text'> }
@@ -57,6 +69,8 @@ export type Item =
       readonly entry: Entry<'turn-ended'>;
       /** True when its text is what Claude just said and need not be repeated. */
       readonly repeats: boolean;
+      /** What happened when in the turn. */
+      readonly flight: readonly Moment[];
     };
 
 export type Section = {
@@ -70,6 +84,8 @@ export type Section = {
   readonly ended: Entry<'turn-ended'> | null;
   /** True when something meant for the outside (Linear, the index, the log) was given up in it. */
   readonly effectFailed: boolean;
+  /** Claude has said, thought or called something. */
+  readonly hasSpoken: boolean;
   /** Tool calls, those of subagents included. */
   readonly calls: number;
   readonly startedAt: number;

@@ -3,6 +3,7 @@
  * as long as it is what it is, whatever is read before or after it.
  */
 import type { Item, Outline, Row, Section } from './model.ts';
+import { isStarting } from './start.ts';
 
 export type TimelineRow =
   | {
@@ -47,7 +48,9 @@ export function timelineRows(outline: Outline, chosen: Chosen): TimelineRow[] {
     const open = isLast || (chosen(fold) ?? section === answered);
     const head: TimelineRow = { type: 'turn', key: fold, section, fold: isLast ? null : fold, isOpen: open };
     if (!open) return hasAnswer(section) ? [head, { type: 'answer', key: `answer ${fold}`, section }] : [head];
-    return [head, ...section.items.flatMap((item) => itemRows(section, item, chosen))];
+    // While a turn starts, its steps are a list below the timeline (start-steps.tsx).
+    const items = isLast && isStarting(section) ? section.items.filter(({ type }) => type !== 'steps') : section.items;
+    return [head, ...items.flatMap((item) => itemRows(section, item, chosen))];
   });
 }
 

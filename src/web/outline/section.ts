@@ -3,6 +3,7 @@
  * it, preparations in one item, retries and failures in one row. Pure.
  */
 import type { JournalEntry } from '../../protocol/journal.ts';
+import { flightOf } from './flight.ts';
 import type { Entry, Item, Preparation, Row, Section, ToolCall } from './model.ts';
 
 /** A call while its section is being made; afterwards nobody changes it. */
@@ -29,6 +30,7 @@ export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
   let saveMs: number | null = null;
   const failures: Entry<'effect-failed'>[] = [];
   let stopAsked = false;
+  let hasSpoken = false;
 
   const listFor = (entry: { parentToolUseId?: string }): Item[] =>
     (entry.parentToolUseId === undefined ? undefined : calls.get(entry.parentToolUseId)?.items) ?? items;
@@ -42,6 +44,7 @@ export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
   for (const entry of entries) {
     // A prompt comes with the number of the turn before it; which turn takes it up is told when that begins.
     if (section.turn === 0 && entry.kind !== 'prompt') section.turn = entry.turn;
+    hasSpoken ||= entry.kind === 'text' || entry.kind === 'thinking' || entry.kind === 'tool-call';
     switch (entry.kind) {
       case 'prompt':
         section.prompt ??= entry;
@@ -107,7 +110,13 @@ export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
       case 'turn-ended':
         section.ended = entry;
         section.turn = entry.turn || section.turn;
-        items.push({ type: 'ended', key: entry.seq, entry, repeats: lastText?.trim() === entry.text.trim() });
+        items.push({
+          type: 'ended',
+          key: entry.seq,
+          entry,
+          repeats: lastText?.trim() === entry.text.trim(),
+          flight: flightOf(entries),
+        });
         break;
       case 'turn-started':
         section.turn = entry.turn;
@@ -127,7 +136,7 @@ export function sectionOf(entries: JournalEntry[], isPartial = false): Section {
         addRow(items, { type: 'line', key: entry.seq, entry });
     }
   }
-  return { ...section, items, effectFailed: failures.length > 0, calls: calls.size, entries };
+  return { ...section, items, effectFailed: failures.length > 0, hasSpoken, calls: calls.size, entries };
 }
 
 /** Lists of items being made are arrays that still grow. */

@@ -1,4 +1,5 @@
 import type { Item } from '../outline/model.ts';
+import { isStarting } from '../outline/start.ts';
 import { statusOf } from '../text/status.ts';
 import { Spinner } from './icons.tsx';
 import { useSession } from './session-context.ts';
@@ -7,7 +8,7 @@ import { useSession } from './session-context.ts';
 export function WorkingLine() {
   const session = useSession((state) => state.session);
   const speaking = useSession((state) => state.timeline.open.length > 0);
-  const items = useSession((state) => state.outline.sections.at(-1)?.items);
+  const section = useSession((state) => state.outline.sections.at(-1));
   if (
     session === null ||
     session.phase === 'waiting' ||
@@ -15,7 +16,8 @@ export function WorkingLine() {
     session.phase === 'parked' ||
     session.phase === 'queued' ||
     speaking ||
-    showsWork(items?.at(-1))
+    (section !== undefined && isStarting(section)) ||
+    showsWork(section?.items.at(-1))
   )
     return null;
   const { word, detail } = statusOf(session);

@@ -50,6 +50,7 @@ function waitForSlot(
     kind: 'notice',
     level: 'info',
     text: `${queuePositionWords(position)}: other sessions of the workspace are ahead.`,
+    slot: 'awaited',
   });
   step.announce(
     threadsOf(phase.turn),
@@ -87,7 +88,7 @@ export const queueMoved = onlyIn<[position: number, limit: ReachedLimit | null |
 
 function startInSlot(step: Step, { turn }: PhaseOf<'queued'>): void {
   step.enter({ name: 'starting', since: step.now, reason: 'Starting the sandbox', turn });
-  step.record({ kind: 'notice', level: 'info', text: 'A slot is free; starting the sandbox.' });
+  step.record({ kind: 'notice', level: 'info', text: 'A slot is free; starting the sandbox.', slot: 'free' });
   startSandbox(step);
   handOverWaiting(step);
 }

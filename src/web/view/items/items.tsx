@@ -67,6 +67,6 @@ export const ItemView = memo(function ItemView({ item, running }: { item: Item; 
     case 'proposed':
       return <ProposedItem entry={item.entry} />;
     case 'ended':
-      return <EndedItem entry={item.entry} repeats={item.repeats} />;
+      return <EndedItem entry={item.entry} repeats={item.repeats} flight={item.flight} />;
   }
 });

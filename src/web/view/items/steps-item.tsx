@@ -1,21 +1,12 @@
 import { memo } from 'react';
-import type { SandboxStep } from '../../../protocol/sandbox/events.ts';
 import type { Entry, Preparation } from '../../outline/model.ts';
+import { stepWords as words } from '../../outline/step-words.ts';
 import { stepsOf } from '../../outline/steps.ts';
 import { clock, duration } from '../../text/format.ts';
 import { Fold } from '../fold.tsx';
 import { Icon, Spinner } from '../icons.tsx';
 import { useServerNow } from '../session-context.ts';
 import { ClippedOutput } from './clipped-output.tsx';
-
-const words: Record<SandboxStep, { doing: string; done: string; failed: string }> = {
-  mirror: { doing: 'Fetching the repository', done: 'Repository fetched', failed: 'The repository was not fetched' },
-  worktree: { doing: 'Checking out the branch', done: 'Branch checked out', failed: 'The branch was not checked out' },
-  restore: { doing: 'Restoring the work', done: 'Work restored', failed: 'The work was not restored' },
-  setup: { doing: 'Running cyrus-setup.sh', done: 'cyrus-setup.sh ran', failed: 'cyrus-setup.sh failed' },
-  claude: { doing: 'Starting Claude', done: 'Claude started', failed: 'Claude did not start' },
-  save: { doing: 'Saving the work', done: 'Work saved', failed: 'The work was not saved' },
-};
 
 /** Preparations: what continues now, and one folded line once all of it is done. */
 export const StepsItem = memo(function StepsItem({
@@ -31,16 +22,20 @@ export const StepsItem = memo(function StepsItem({
   const total = steps.reduce((sum, step) => sum + (step.durationMs ?? 0), 0);
   const onlySaving = steps.every((step) => step.step === 'save');
   const failed = steps.filter((step) => step.failed);
-  const title = onlySaving ? 'Saved the work' : 'Prepared the sandbox';
+  const broken = running ? undefined : steps.find((step) => !step.done);
+  const title = broken
+    ? `${words[broken.step].doing} did not end`
+    : onlySaving
+      ? 'Saved the work'
+      : 'Prepared the sandbox';
+  const hasProblem = failed.length > 0 || broken !== undefined;
   return (
     <Fold
       name={`steps ${entries[0]?.seq}`}
-      className={failed.length > 0 && !current ? 'steps steps-failed' : 'steps'}
+      className={hasProblem && !current ? 'steps steps-failed' : 'steps'}
       line={
         <>
-          <span className="row-icon">
-            {current ? <Spinner /> : <Icon name={failed.length > 0 ? 'warning' : 'check'} />}
-          </span>
+          <span className="row-icon">{current ? <Spinner /> : <Icon name={hasProblem ? 'warning' : 'check'} />}</span>
           <span className="row-words">
             {current ? words[current.step].doing : title}
             {current?.detail && <span className="faint"> · {current.detail}</span>}

@@ -12,6 +12,7 @@ import { useLinkedEntry } from './deep-link.ts';
 import { useFoldedRows } from './folds.ts';
 import type { Follow } from './follow.ts';
 import { RowView } from './row-view.tsx';
+import { StartSteps } from './start-steps.tsx';
 
 /** Closer to an end of what was read than this many rows, more is read. */
 const NEAR_ROWS = 30;
@@ -90,6 +91,7 @@ export function TimelineView({ box, content, follow: { atEnd, leave } }: Timelin
           <MoreLine state={newer} words="later" onRetry={() => void store.readNewer()} />
         ) : (
           <div className="turn-now">
+            <StartSteps />
             <OpenBlocks parent={null} />
             <WorkingLine />
             <OutgoingMessages />
