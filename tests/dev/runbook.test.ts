@@ -1,27 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { PROJECT } from '../../dev/settings.ts';
+import { afterAll, describe, expect, it } from 'vitest';
+import { CheckCopy } from './check-copy.ts';
 
-const CHECK = join(PROJECT, 'dev/checks/runbook.ts');
-let folder: string;
-const changed = new Map<string, string>();
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'cyrus-runbook-'));
-  for (const path of ['src', 'docs']) cpSync(join(PROJECT, path), join(folder, path), { recursive: true });
-});
-afterEach(() => {
-  for (const [file, before] of changed) writeFileSync(join(folder, file), before);
-  changed.clear();
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const copy = new CheckCopy('dev/checks/runbook.ts', ['src', 'docs']);
+afterAll(() => copy.remove());
 
 describe('the check of the runbook', () => {
   it('passes the project as it is', () => {
-    expect(execFileSync(process.execPath, [CHECK, folder], { encoding: 'utf8' })).toContain('has its entry');
+    expect(copy.run()).toEqual({ status: 0, said: expect.stringContaining('has its entry') });
   });
 
   it.each([
@@ -55,15 +40,6 @@ describe('the check of the runbook', () => {
       'nobody is told of alert.linear.novel',
     ],
   ])('refuses %s', (_, file, before, after, problem) => {
-    const text = readFileSync(join(folder, file), 'utf8');
-    expect(text).toContain(before);
-    changed.set(file, text);
-    writeFileSync(
-      join(folder, file),
-      text.replace(before, () => after),
-    );
-    const { status, stderr } = spawnSync(process.execPath, [CHECK, folder], { encoding: 'utf8' });
-    expect(stderr).toContain(problem);
-    expect(status).toBe(1);
+    expect(copy.runWith(file, before, after)).toEqual({ status: 1, said: expect.stringContaining(problem) });
   });
 });
