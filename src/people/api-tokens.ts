@@ -57,8 +57,8 @@ export async function makeToken(
     kind: kind === 'linear' || kind === 'access' ? kind : 'password',
     ...{ person: owner, name: person.name ?? '', email: person.email ?? '' },
     memberships: JSON.stringify(z.array(membershipSchema).parse(person.memberships)),
-    // Linear is asked when it is used first.
-    checkedAt: now - RECHECK_MS,
+    // Linear is asked when it is used first. If it does not answer, it is believed no longer than of the sign-in.
+    checkedAt: Math.min(now - RECHECK_MS, person.checkedAt ?? now),
     ...{ minute: 0, requests: 0 },
   });
   return { token, listed };
@@ -74,10 +74,13 @@ export async function revokeToken({ database, config }: People, person: Person, 
   return endApiToken(database, await ownerOf(person, config), id);
 }
 
-/** A program that acts for a person. `requests`: how many it made in this minute, with this one. */
+/** A program that acts for a person. */
 export interface Caller {
   person: Person & { token: { id: string; scope: TokenScope } };
+  /** How many it made in this minute, with this one. */
   requests: number;
+  /** How many all programs of the person made in this minute, with this one. */
+  requestsOfPerson: number;
 }
 
 /**
@@ -94,7 +97,7 @@ export async function callerOf(people: People, text: string, now: number): Promi
   const { id, scope, requests } = found.token;
   const person = await ownerNow(people, found, now);
   if (person === null || person === 'unsure') return person;
-  return { person: { ...person, token: { id, scope } }, requests };
+  return { person: { ...person, token: { id, scope } }, requests, requestsOfPerson: found.requestsOfPerson };
 }
 
 async function ownerNow(

@@ -42,6 +42,8 @@ export interface Person {
   /** Sees and may do everything in this deployment. */
   isOwner: boolean;
   memberships: Membership[];
+  /** When Linear last said who they are, in ms since the epoch; left out: it is not asked about them. */
+  checkedAt?: number;
   /** The sign-in by which the person is here; null: it is none that is stored. */
   signInId: string | null;
   /** The token by which a program acts for the person, and its scope, beyond which it does nothing; left out: none. */

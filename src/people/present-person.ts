@@ -200,7 +200,7 @@ async function answerOf(
 /** A workspace that removed Cyrus is nobody's any more here. */
 export function toPerson(
   { config }: People,
-  { kind, person: key, name, email }: Pick<KeptPerson, 'kind' | 'person' | 'name' | 'email'>,
+  { kind, person: key, name, email, checkedAt }: Pick<KeptPerson, 'kind' | 'person' | 'name' | 'email' | 'checkedAt'>,
   memberships: LinearMembership[],
   workspaces: NamedWorkspace[],
 ): Person {
@@ -213,7 +213,7 @@ export function toPerson(
     const role = roleOf(membership, email, viewersOf(workspace));
     return [{ ...membership, workspaceName: workspace.name, role }];
   });
-  return { kind, key, name, email, isOwner, memberships: present, signInId: null };
+  return { kind, key, name, email, isOwner, memberships: present, checkedAt, signInId: null };
 }
 
 /** Where Cloudflare Access vouches for the email, it needs no answer of Linear. */

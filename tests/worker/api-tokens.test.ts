@@ -192,6 +192,30 @@ describe('what a token may do', () => {
     expect((await after.owner.open('/api/me/tokens')).text).not.toContain(id);
   });
 
+  it('is no more than its person may do by all tokens together in a minute', async () => {
+    later(60_000 - (Date.now() % 60_000));
+    const [first, second] = [await tokenOf(browser, 'read'), await tokenOf(browser, 'read')];
+    const bindings = bindingsOf({ SIGN_IN: 'linear', API_REQUESTS_A_MINUTE: '3' });
+    const [one, other] = [new Program(first.token, bindings), new Program(second.token, bindings)];
+    const ask = async (program: Program) => (await program.ask('GET', '/me')).status;
+    expect([await ask(one), await ask(one), await ask(other), await ask(other)]).toEqual([200, 200, 200, 429]);
+    const over = await one.ask('GET', '/me');
+    expect(over.json).toMatchObject({ detail: expect.stringContaining('tokens of this person made 3 requests') });
+    expect(over.headers.get('ratelimit')).toContain('r=0');
+    later(60_000);
+    expect(await ask(other)).toBe(200);
+  });
+
+  it('made while Linear is away is believed as long as the sign-in that made it, and no longer', async () => {
+    linear.interfere = () => new Response('away', { status: 503 });
+    later(3 * HOUR);
+    const { token } = await tokenOf(browser, 'read');
+    const program = new Program(token);
+    expect((await program.ask('GET', '/me')).status).toBe(200);
+    later(1.1 * HOUR);
+    expect((await program.ask('GET', '/me')).json).toMatchObject({ status: 503, code: 'linear_unreachable' });
+  });
+
   it('is 300 requests a minute, of which every answer tells what is left', async () => {
     later(60_000 - (Date.now() % 60_000));
     const { token, id } = await tokenOf(browser, 'read');

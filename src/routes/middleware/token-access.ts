@@ -6,6 +6,7 @@ import { callerOf } from '../../people/api-tokens.ts';
 import type { ApiError } from '../../protocol/api.ts';
 import { openDatabase } from '../../store/database.ts';
 import { MINUTE_MS } from '../../store/people/api-tokens.ts';
+import { settledConfig } from '../../store/settings.ts';
 import type { PeopleEnv } from './needs.ts';
 import { isPublicTooOften, tooOften } from './request-limit.ts';
 
@@ -39,14 +40,19 @@ export const tokenAccess: MiddlewareHandler<PeopleEnv> = async (c, next) => {
     log('api.token.refused', { path: c.req.path });
     return c.json(DEAD_TOKEN, 401, { 'www-authenticate': 'Bearer realm="Cyrus", error="invalid_token"' });
   }
+  const { apiPerMinute } = (await settledConfig(c.env, null)).requestLimits;
+  const mostOfPerson = apiPerMinute === 0 ? Number.POSITIVE_INFINITY : apiPerMinute;
+  const left = Math.min(MOST_REQUESTS - caller.requests, mostOfPerson - caller.requestsOfPerson);
   const seconds = Math.ceil((MINUTE_MS - (now % MINUTE_MS)) / 1_000);
   const allowance = {
     'ratelimit-policy': `"token";q=${MOST_REQUESTS};w=${MINUTE_MS / 1_000}`,
-    ratelimit: `"token";r=${Math.max(0, MOST_REQUESTS - caller.requests)};t=${seconds}`,
+    ratelimit: `"token";r=${Math.max(0, left)};t=${seconds}`,
   };
   c.set('person', caller.person);
-  if (caller.requests > MOST_REQUESTS) {
-    const message = `This token made ${MOST_REQUESTS} requests in this minute. Go on in ${seconds} s.`;
+  if (left < 0) {
+    const isToken = caller.requests > MOST_REQUESTS;
+    const who = isToken ? `This token made ${MOST_REQUESTS}` : `The tokens of this person made ${mostOfPerson}`;
+    const message = `${who} requests in this minute. Go on in ${seconds} s.`;
     c.res = c.json({ error: 'too_many_requests', message } satisfies ApiError, 429, { 'retry-after': String(seconds) });
   } else await next();
   // The answer that opens a socket cannot be changed.

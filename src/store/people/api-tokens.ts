@@ -14,6 +14,8 @@ export type StoredApiToken = typeof apiTokens.$inferSelect;
 export interface FoundApiToken {
   token: StoredApiToken;
   workspaces: NamedWorkspace[];
+  /** How many requests all tokens of the person made in this minute, with this one. */
+  requestsOfPerson: number;
 }
 
 /** A token as its owner sees it. */
@@ -33,17 +35,22 @@ export async function spendRequest(db: Database, tokenHash: string, now: number)
   const memberships = sql`(select ${apiTokens.memberships} from ${apiTokens} where ${apiTokens.tokenHash} = ${tokenHash})`;
   const minute = Math.floor(now / MINUTE_MS);
   const requests = sql`case when ${apiTokens.minute} = ${minute} then ${apiTokens.requests} + 1 else 1 end`;
-  const [[token], workspaces] = await run(() =>
+  const person = sql`(select ${apiTokens.person} from ${apiTokens} where ${apiTokens.tokenHash} = ${tokenHash})`;
+  const [[token], [spent], workspaces] = await run(() =>
     db.orm.batch([
       db.orm
         .update(apiTokens)
         .set({ requests, minute, usedAt: now })
         .where(and(eq(apiTokens.tokenHash, tokenHash), gt(apiTokens.expiresAt, now)))
         .returning(),
+      db.orm
+        .select({ requests: sql<number>`coalesce(sum(${apiTokens.requests}), 0)` })
+        .from(apiTokens)
+        .where(and(sql`${apiTokens.person} = ${person}`, eq(apiTokens.minute, minute))),
       namedWorkspaces(db, memberships),
     ]),
   );
-  return token ? { token, workspaces } : null;
+  return token ? { token, workspaces, requestsOfPerson: spent?.requests ?? 0 } : null;
 }
 
 /** Notes what Linear said of a token's person. @throws NotMigratedError, DatabaseError */
