@@ -10,8 +10,18 @@
 import { deploy } from './operate/deploy-steps.ts';
 import { machineWorld, optionsFor } from './operate/deploy-world.ts';
 
-const failed = await deploy(machineWorld(), optionsFor(process.argv.slice(2)));
-if (failed !== null) {
-  console.error(`cyrus: ${failed}`);
-  process.exit(1);
+const HELP = `npm run deploy                   builds, checks, migrates, deploys and waits until the Worker is ready
+
+  --name NAME            of the Worker, if it is not that of wrangler.toml, e.g. for staging
+
+What else is given is handed on to \`wrangler deploy\`, e.g. --secrets-file production.secrets.`;
+
+const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) console.log(HELP);
+else {
+  const failed = await deploy(machineWorld(), optionsFor(args));
+  if (failed !== null) {
+    console.error(`cyrus: ${failed}`);
+    process.exit(1);
+  }
 }

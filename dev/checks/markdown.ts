@@ -48,17 +48,24 @@ export function linksOf(document: string): Link[] {
   });
 }
 
-/** Lines in blocks of shell commands. */
-export function commandLines(document: string): { command: string; line: number }[] {
+/** A command, and the number of its line. */
+export interface Command {
+  command: string;
+  line: number;
+}
+
+/** Lines in blocks of shell commands, and what the text quotes as code. */
+export function commandsOf(document: string): Command[] {
   let isShell = false;
   let isCode = false;
-  return document.split('\n').flatMap((line, index) => {
+  return document.split('\n').flatMap((line, index): Command[] => {
     const fence = /^\s*```(\w*)/.exec(line);
     if (fence) {
       isCode = !isCode;
       isShell = isCode && ['sh', 'bash', 'shell', 'console'].includes(fence[1] ?? '');
       return [];
     }
-    return isShell ? [{ command: line, line: index + 1 }] : [];
+    if (isShell) return [{ command: line, line: index + 1 }];
+    return isCode ? [] : [...line.matchAll(/`([^`]+)`/g)].map(([, command = '']) => ({ command, line: index + 1 }));
   });
 }

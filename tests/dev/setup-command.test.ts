@@ -124,6 +124,14 @@ it('an empty account becomes a deployment by the commands of the documentation',
   expect(account().workers.cyrus?.secrets).toMatchObject({ ANTHROPIC_API_KEY: 'sk-ant-api03-of-the-test' });
 }, 240_000);
 
+it('a deploy that is asked for its help deploys nothing', async () => {
+  const before = readFileSync(join(project, 'wrangler.toml'), 'utf8');
+  const asked = await run('deploy.ts', ['--help']);
+  expect(asked).toMatchObject({ code: 0, out: expect.stringMatching(/^npm run deploy .*--name NAME/s) });
+  expect(asked.out).not.toContain('Building');
+  expect(readFileSync(join(project, 'wrangler.toml'), 'utf8')).toBe(before);
+});
+
 it('the doctor names an address that is no deployment, and ends with 1', async () => {
   const environment = { CYRUS_URL: address, ADMIN_TOKEN: 'admin-token-of-the-test-0123456789' };
   const shown = await run('doctor.ts', ['--json'], environment);

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read-config.ts';
@@ -141,6 +143,16 @@ it('a time of retention that is no number of days says what it may be', () => {
   expect(problems({ ...valid, RETENTION_LOG_DAYS: '-1' })).toEqual([
     'RETENTION_LOG_DAYS: must be a whole number of days from 0 to 36500; 0 keeps it forever',
   ]);
+});
+
+it('what the button for a deploy asks for is each required secret and Claude’s token, each with a description', () => {
+  const file = (name: string) => readFileSync(join(import.meta.dirname, '../..', name), 'utf8');
+  const required = /^required = \[(.*)\]$/m.exec(file('wrangler.toml'))?.[1] ?? '';
+  const names = [...required.matchAll(/"(\w+)"/g)].map(([, name = '']) => name);
+  const asked = [...file('.dev.vars.example').matchAll(/^(\w+)=/gm)].map(([, name]) => name);
+  expect(asked).toEqual([...names, 'CLAUDE_CODE_OAUTH_TOKEN']);
+  const { cloudflare } = JSON.parse(file('package.json'));
+  expect(Object.keys(cloudflare.bindings)).toEqual([...asked, 'DB', 'LOGS']);
 });
 
 it('a GitHub App is configured whole or not at all', () => {
