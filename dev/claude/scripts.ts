@@ -33,6 +33,14 @@ function* noChange(task: Task): Part<Answer> {
   };
 }
 
+/** `[script: answer-review]`: answers each comment of a review by its number, as the review asks. */
+function* answerReview(task: Task): Part<Answer> {
+  const log = yield* bash('git log --oneline -1', 'See the last commit', { text: 'I read the comments.' });
+  const numbers = [...task.prompt.matchAll(/^\*\*Comment (\d{1,4})\*\*/gm)].map(([, number]) => number);
+  const answers = numbers.map((number) => `**Comment ${number}:** Seen at \`${log.text.trim().slice(0, 7)}\`.`);
+  return { text: answers.join('\n\n') || 'There are no comments.' };
+}
+
 /**
  * `[script: long-tool]` or `[script: long-tool /tmp/pids.json]`: a command with a child process of its own, both of which run until they
  * are killed (at most the 10 minutes the CLI allows). Their process ids go, as `{"shell","parent","child"}`, into the file
@@ -228,6 +236,7 @@ export const scripts: Record<string, Script> = {
   'follow-up': followUp,
   uncommitted: repairUncommitted,
   'push-main': repairAndPushMain,
+  'answer-review': answerReview,
   'no-change': noChange,
   question,
   attachment,

@@ -14,6 +14,7 @@ import './style/flight.css';
 import './style/markdown.css';
 import './style/find.css';
 import './style/changes.css';
+import './style/review.css';
 import './style/unsent.css';
 
 const root = document.getElementById('app');

@@ -267,6 +267,37 @@ async function reading(run: Run, stage: Stage): Promise<void> {
     await page.getByRole('textbox', { name: 'Message to Claude' }).waitFor();
   });
 
+  await run.promise('Comments on lines go to Claude as one review, and its answers are beside the lines', async () => {
+    await page.getByRole('link', { name: 'Review the changes' }).click();
+    const changes = page.getByRole('region', { name: 'Changes of the branch' });
+    const file = changes.getByRole('region', { name: 'src/cart.js' });
+    await file.getByRole('checkbox', { name: 'Viewed' }).uncheck();
+    const field = changes.getByRole('textbox', { name: /^Comment on line/ });
+    const words = ['Is every piece counted?', 'And this? [script: answer-review]'];
+    for (const [index, text] of words.entries()) {
+      // By keyboard alone: the arrows go from line to line, Enter comments.
+      await file.locator('.diff-scroll').focus();
+      for (let line = 0; line <= index; line += 1) await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await field.fill(text);
+      await field.press('Control+Enter');
+    }
+    await page.reload();
+    await changes.getByRole('heading', { name: 'Review with 2 comments' }).waitFor();
+    await accessible('a review that is written', page);
+    await changes.getByRole('button', { name: 'Send to Claude' }).click();
+    await session.turnEnded(4);
+    const answered = changes.locator('.line-answer');
+    await until('the answers', async () => (await answered.count()) === 2);
+    await stage.picture('pages-review');
+    const review = (await session.entries('prompt')).at(-1)?.text ?? '';
+    for (const part of [...words, '`src/cart.js`, line', '```diff\n@@ -']) {
+      holds('The review has file, lines and hunk', review.includes(part), part, review);
+    }
+    await page.keyboard.press('Escape');
+    await changes.waitFor({ state: 'detached' });
+  });
+
   await run.promise('The downloaded log has what people asked', async () => {
     const log = await session.download('log');
     for (const words of ['Please mend it.', 'What was that about?', 'Thank you.', ended[0]?.text.slice(0, 30) ?? '']) {

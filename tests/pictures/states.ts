@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 import type { JournalBody } from '../../src/protocol/journal.ts';
 import type { SandboxStep } from '../../src/protocol/sandbox/events.ts';
 import type { SessionRow, SessionView } from '../../src/protocol/viewer.ts';
+import { reviewText } from '../../src/web/changes/review.ts';
 import { sessionView } from '../unit/support/session-view.ts';
 import { Journal } from '../unit/support/web-journal.ts';
 import type { Known } from './page-host.ts';
@@ -156,6 +157,16 @@ index 0000000..3333333
 +# סל הקניות
 +<script>alert(1)</script> and one very long line ${'that goes on and on '.repeat(12)}
 `;
+
+/** A review of the work was sent, and answered. */
+const reviewed = () => {
+  const excerpt = '@@ -4,1 +4,0 @@\n-  return cart.items.length;';
+  const lines = { path: 'src/cart.js', side: 'old', from: 4, to: 4 } as const;
+  const comment = { ...lines, id: 'c', state: '', excerpt, text: 'Was this ever right?' };
+  const text = reviewText([comment], { branch: 'cyrus/eng-12', head: 'f00dfeed', words: '' });
+  const answer = '**Comment 1:** Only while each line had *one* piece. A test says so now.';
+  return done().prompt('p2', text).begin(2, 'p2').text(answer).add(saved).end('completed', answer);
+};
 
 const row = (n: number, change: Partial<SessionRow>): SessionRow => ({
   ...{
@@ -399,9 +410,35 @@ export const STATES: PageState[] = [
       await page.getByRole('button', { name: 'Side by side' }).click();
     },
   },
+  {
+    name: 'changes-comments',
+    path: `/sessions/${ID}#changes`,
+    known: { session: finished, entries: now(reviewed()), patch: PATCH },
+    act: comment,
+  },
+  {
+    name: 'changes-comments-split',
+    path: `/sessions/${ID}#changes`,
+    known: { session: finished, entries: now(reviewed()), patch: PATCH },
+    act: async (page) => {
+      await comment(page);
+      await page.getByRole('button', { name: 'Side by side' }).click();
+    },
+  },
 ];
 
 /** The changes are drawn. */
 async function shown(page: Page): Promise<void> {
   await page.getByText('Every piece counts, not every line.').waitFor();
+}
+
+/** One comment is written, and another one begun. */
+async function comment(page: Page): Promise<void> {
+  await shown(page);
+  const file = page.getByRole('region', { name: 'src/cart.js' });
+  const field = page.getByRole('textbox', { name: /^Comment on/ });
+  await file.getByRole('button', { name: 'Comment on line 5 of src/cart.js' }).press('Enter');
+  await field.fill('Is `sum` not for numbers alone?\nועוד משהו');
+  await field.press('Control+Enter');
+  await file.getByRole('button', { name: 'Comment on line 1 of src/cart.js' }).press('Enter');
 }

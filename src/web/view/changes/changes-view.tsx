@@ -8,7 +8,9 @@ import { Icon, Spinner } from '../icons.tsx';
 import { Counts } from '../items/tool-row.tsx';
 import { useSession, useStore } from '../session-context.ts';
 import { FileDiff } from './file-diff.tsx';
+import { ReviewBar } from './review-bar.tsx';
 import { MOST_DRAWN, useChanges } from './use-changes.ts';
+import { ReviewContext, useKeptReview } from './use-review.ts';
 import { useViewed, type Viewed } from './viewed.ts';
 
 const SPLIT_KEY = 'cyrus:diff-split';
@@ -24,9 +26,11 @@ export default function ChangesView({ onClose }: { onClose: () => void }) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== 'Escape' || event.defaultPrevented) return;
-      // It closes what is open, and stops nobody.
+      // It closes what is open, and stops nobody. What is being written is not thrown away by it.
       event.preventDefault();
-      onClose();
+      const writing = document.activeElement;
+      if (writing instanceof HTMLTextAreaElement && writing.value.trim() !== '') writing.blur();
+      else onClose();
     };
     window.addEventListener('keydown', onKey, { capture: true });
     return () => window.removeEventListener('keydown', onKey, { capture: true });
@@ -54,13 +58,14 @@ export default function ChangesView({ onClose }: { onClose: () => void }) {
           The patch is too large to be drawn. <a href={`${sessionPath(id)}/patch`}>Download it</a>.
         </p>
       ) : (
-        <Files session={id} head={saved.head} />
+        <Files session={id} head={saved.head} branch={saved.branch} />
       )}
     </section>
   );
 }
 
-function Files({ session, head }: { session: string; head: string }) {
+function Files({ session, head, branch }: { session: string; head: string; branch: string }) {
+  const review = useKeptReview(session);
   const changes = useChanges(session, head);
   const viewed = useViewed(session);
   const [words, setWords] = useState('');
@@ -84,7 +89,7 @@ function Files({ session, head }: { session: string; head: string }) {
     }
   };
   return (
-    <>
+    <ReviewContext value={review}>
       <div className="changes-tools">
         <input
           type="search"
@@ -96,6 +101,11 @@ function Files({ session, head }: { session: string; head: string }) {
         <span className="soft" role="status">
           {plural(files.length, 'file')}, {files.filter(viewed.has).length} viewed
         </span>
+        {review.mayWrite && (
+          <span className="faint keys">
+            In a diff, <kbd>↓</kbd> <kbd>↑</kbd> go from line to line and <kbd>Enter</kbd> comments
+          </span>
+        )}
         <fieldset className="changes-modes" aria-label="How the changes are shown">
           <button type="button" className="button" aria-pressed={!isSplit} onClick={() => chooseSplit(false)}>
             Unified
@@ -116,7 +126,8 @@ function Files({ session, head }: { session: string; head: string }) {
           {folders.length === 0 && <p className="soft">No file has these words in its path.</p>}
         </div>
       </div>
-    </>
+      <ReviewBar branch={branch} head={head} />
+    </ReviewContext>
   );
 }
 
