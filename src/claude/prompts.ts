@@ -123,6 +123,11 @@ export function followUpPrompt({ author, text }: { author: string | null; text: 
   return `${nameOf(author)} answered:\n\n${typeof text === 'string' ? section('request', text) : unreadRequest(text.unread)}`;
 }
 
+/** A request of people who may ask for work, in tags that it cannot close. */
+export function requestSection(content: string): string {
+  return section('request', content);
+}
+
 /** Material for Claude, in tags that it cannot close. */
 export function materialPrompt(content: string): string {
   return section('context', content);

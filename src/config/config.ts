@@ -58,9 +58,14 @@ export interface Config {
   claude: { apiUrl: string; model: string; access: ClaudeAccess; scripted: boolean; allowance: ClaudeAllowance };
   /**
    * `app`: null if repositories are reached by tokens alone; its private key is PEM. `webhookSecret`: signs GitHub's webhooks; null: none
-   * are taken.
+   * are taken. `gatherMs`: how long what people write in a review is gathered.
    */
-  github: { apiUrl: string; app: { id: string; privateKey: string } | null; webhookSecret: string | null };
+  github: {
+    apiUrl: string;
+    app: { id: string; privateKey: string } | null;
+    webhookSecret: string | null;
+    gatherMs: number;
+  };
   /** How much Claude may be used, and by which tokens. */
   limits: ClaudeLimits;
   sandbox: { kind: 'container' } | { kind: 'endpoint'; url: string; secret: string };

@@ -93,7 +93,12 @@ function checkConfig(env: object): Config {
       scripted: variables.SCRIPTED_MODEL,
       allowance: variables.CLAUDE_API_ALLOW,
     },
-    github: { apiUrl: variables.GITHUB_API_URL, app, webhookSecret: variables.GITHUB_WEBHOOK_SECRET },
+    github: {
+      apiUrl: variables.GITHUB_API_URL,
+      app,
+      webhookSecret: variables.GITHUB_WEBHOOK_SECRET,
+      gatherMs: variables.REVIEW_GATHER_SECONDS * 1_000,
+    },
     limits: readClaudeLimits(variables, access.mode, access.tokens),
     sandbox,
     ...keys,

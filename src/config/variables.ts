@@ -49,6 +49,8 @@ export const variablesSchema = z.object({
     .refine((value) => value !== false, { error: 'must be a name and an address, as in: Cyrus <cyrus@acme.example>' })
     .transform((value) => (value ? { name: value[1]?.trim() ?? '', email: value[2] ?? '' } : null)),
   GITHUB_APP_PRIVATE_KEY: optionalText,
+  /** How long what people write in a review is gathered before Claude gets it, in seconds. */
+  REVIEW_GATHER_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   /** Signs the webhooks of the GitHub App; without it GitHub is asked now and then instead. */
   GITHUB_WEBHOOK_SECRET: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   WEBHOOK_MAX_AGE_HOURS: z.coerce.number().positive().max(48),

@@ -156,7 +156,12 @@ it('what the button for a deploy asks for is each required secret and Claude’s
 });
 
 it('a GitHub App is configured whole or not at all', () => {
-  expect(readConfig(valid).github).toEqual({ apiUrl: 'https://api.github.com', app: null, webhookSecret: null });
+  expect(readConfig(valid).github).toEqual({
+    apiUrl: 'https://api.github.com',
+    app: null,
+    webhookSecret: null,
+    gatherMs: 60_000,
+  });
   const app = { GITHUB_APP_ID: '1001', GITHUB_APP_PRIVATE_KEY: '-----BEGIN…' };
   expect(readConfig({ ...valid, ...app }).github.app).toEqual({ id: '1001', privateKey: '-----BEGIN…' });
   expect(problems({ ...valid, GITHUB_APP_ID: '1001' })).toEqual([

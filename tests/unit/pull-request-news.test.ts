@@ -33,7 +33,7 @@ describe('news of the pull request', () => {
   it('say once that it was merged, on the page and in the list', () => {
     const play = proposed(true);
     const effect = { kind: 'look-at-pull-request', number: 12 } as const;
-    const seen = { state: 'merged', checks: 'passed', review: 'approved' } as const;
+    const seen = { seen: { state: 'merged', checks: 'passed', review: 'approved' } } as const;
     const effects = play.play({ type: 'effect-done', effect, result: seen });
     expect(effects.map(({ kind }) => kind)).toContain('index-session');
     play.play({ type: 'effect-done', effect, result: seen });
@@ -66,7 +66,7 @@ describe('GitHub that tells nothing by itself', () => {
   it('is asked no more once the pull request is closed', () => {
     const play = proposed(false);
     const effect = { kind: 'look-at-pull-request', number: 12 } as const;
-    const seen = { state: 'closed', checks: 'none', review: 'none' } as const;
+    const seen = { seen: { state: 'closed', checks: 'none', review: 'none' } } as const;
     play.play({ type: 'effect-done', effect, result: seen });
     expect(nextDeadline(play.state)).toBeNull();
   });

@@ -57,6 +57,7 @@ describe('retries', () => {
     'release-slot': HOUR_MS,
     'open-pull-request': HOUR_MS,
     'look-at-pull-request': HOUR_MS,
+    'answer-review': HOUR_MS,
     'attach-pull-request': HOUR_MS,
     'index-session': HOUR_MS,
     'archive-turn': HOUR_MS,

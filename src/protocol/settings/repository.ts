@@ -55,6 +55,12 @@ export const pullRequestSettingsSchema = z.object({
   bodyTemplate: z.string().max(10_000).default('{{summary}}\n\n---\n\n{{closes}}\n\nIssue: {{issue}} · {{session}}'),
   /** Merging closes the issue in Linear. */
   closesIssue: z.boolean().default(true),
+  /** `answer`: Claude works on what people write in reviews, and answers each thread; `ignore`: it is not told of them. */
+  reviews: z.enum(['answer', 'ignore']).default('answer'),
+  /** Who people on GitHub are, for the rules on who may ask: a login, and the email or the Linear id. */
+  people: z.record(z.string().trim().min(1).max(100), z.string().trim().min(1).max(200)).default({}),
+  /** Logins of bots whose reviews count like those of people: `coderabbitai[bot]`. */
+  bots: z.array(z.string().trim().min(1).max(100)).max(50).default([]),
   /** `hold`: a push that changes what runs on the git host waits until a person has allowed these changes. */
   workflows: z.enum(['allow', 'hold']).default('allow'),
   /** What runs there besides the files that CI services read. */

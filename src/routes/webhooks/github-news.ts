@@ -30,7 +30,7 @@ export async function tellSessions(
       contentKey: key,
       origin: config.publicUrl ?? '',
       about: null,
-      event: { type: 'pull-request-news', number, topic: news.topic },
+      event: { type: 'pull-request-news', number, topic: news.topic, gatherMs: config.github.gatherMs },
     });
     if (outcome === 'read-only') return outcome;
     if (outcome === 'accepted' || outcome === 'duplicate') told += 1;

@@ -8,6 +8,7 @@ import { attemptLimitMs } from '../lifecycle/effects/index.ts';
 import type { EffectResult } from '../lifecycle/model/effect-results.ts';
 import { type Effect, type EffectKind, isThreadEffect } from '../lifecycle/model/effects.ts';
 import type { SessionEvent } from '../lifecycle/model/events.ts';
+import { answerReview } from './answer-review.ts';
 import type { Perform, Surroundings } from './effect-context.ts';
 import { toFailure } from './failure.ts';
 import { attachPullRequest, lookAtIssue, openThread, startIssue } from './linear-issue.ts';
@@ -43,6 +44,7 @@ const performers: { [K in EffectKind]: Perform<K> } = {
   'release-slot': releaseSlot,
   'open-pull-request': openPullRequest,
   'look-at-pull-request': lookAtPullRequest,
+  'answer-review': answerReview,
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,
   'archive-turn': archiveTurn,

@@ -6,6 +6,7 @@ import { deadlines } from './model/deadlines.ts';
 import { movedLags } from './model/linear-clock.ts';
 import { isAtRest } from './model/retention.ts';
 import { OPENING, type SessionState } from './model/state.ts';
+import { movedFollowing } from './pull-request/following.ts';
 import type { Request } from './requests.ts';
 
 /** A clock that differs by less than this, in ms, was not set. */
@@ -47,7 +48,7 @@ function movedRequest(request: Request, by: number): Request {
 /** What changes in the state: since when things are waited for. Times that others gave, such as a limit's reset, stay. */
 export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
   const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
-  const { closedQuestions, queue } = state;
+  const { closedQuestions, queue, following } = state;
   const now = state.updatedAt + by;
   // Nobody waits for the end of a rest. It may have begun before the clock was set forward, which nothing noticed while nothing was waited for.
   const restSince = (at: number) => (by < 0 ? Math.min(at, now) : at + by);
@@ -84,6 +85,7 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
         closedAt: closedAt + by,
       })),
     }),
+    ...(following && { following: movedFollowing(following, by) }),
     ...(editDue && { editDue: { ...editDue, first: editDue.first + by, at: editDue.at + by } }),
     agentSessions: Object.fromEntries(
       Object.entries(agentSessions).map(([id, { since, saidAt, pace, ...rest }]) => [

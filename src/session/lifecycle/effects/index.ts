@@ -10,7 +10,7 @@ import type { Step } from '../model/transition.ts';
 import { findRoom, releaseSlot, requestSlot } from './capacity.ts';
 import type { EffectDefinition } from './definition.ts';
 import { attachPullRequest, lookAtIssue, startIssue } from './issue.ts';
-import { lookAtPullRequest } from './pull-request.ts';
+import { answerReview, lookAtPullRequest } from './pull-request.ts';
 import { archiveTurn, indexSession, openPullRequest } from './records.ts';
 import { answerSandbox, decideSandbox, promptSandbox, purgeSandbox, startSandbox, stopSandbox } from './sandbox.ts';
 import { openThread, say, show } from './threads.ts';
@@ -33,6 +33,7 @@ const definitions: { [K in EffectKind]: EffectDefinition<K> } = {
   'release-slot': releaseSlot,
   'open-pull-request': openPullRequest,
   'look-at-pull-request': lookAtPullRequest,
+  'answer-review': answerReview,
   'attach-pull-request': attachPullRequest,
   'index-session': indexSession,
   'archive-turn': archiveTurn,

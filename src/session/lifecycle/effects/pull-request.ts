@@ -1,7 +1,9 @@
 /** Effects on the pull request after it was opened. */
 import * as z from 'zod';
+import { readLater } from '../pull-request/news.ts';
+import { remarksRead } from '../pull-request/reviews.ts';
 import { pullRequestSeen } from '../pull-request/seen.ts';
-import { type EffectDefinition, isAnyLater, never, nothing } from './definition.ts';
+import { type EffectDefinition, never, nothing, recordDeadLetter } from './definition.ts';
 import { HALF_A_DAY, USUAL_ATTEMPT_LIMIT_MS } from './retry-policies.ts';
 
 export const lookAtPullRequest: EffectDefinition<'look-at-pull-request'> = {
@@ -9,13 +11,31 @@ export const lookAtPullRequest: EffectDefinition<'look-at-pull-request'> = {
   // A lane of its own: opening does not wait for it.
   lane: () => 'pull-request-look',
   retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
-  isSuperseded: isAnyLater,
+  isSuperseded: ({ reviews }, later) =>
+    later.some((one) => one.kind === 'look-at-pull-request' && (one.reviews === true || !reviews)),
   isCovered: never,
   describe: ({ number }) => `Asking GitHub about pull request #${number}`,
-  onDone: (step, { number }, seen) => {
-    if (seen) pullRequestSeen(step, number, seen);
+  onDone: (step, { number }, result) => {
+    if (!result) return;
+    pullRequestSeen(step, number, result.seen);
+    if (result.read) remarksRead(step, number, result.read);
   },
   onDelayed: nothing,
-  // The next news ask again, and so does everybody who opens the page.
-  onFailed: nothing,
+  // The next news ask again, and so does everybody who opens the page. What people wrote is not left unread.
+  onFailed: (step, { effect }) => {
+    if (effect.reviews) readLater(step, effect.number);
+  },
+};
+
+export const answerReview: EffectDefinition<'answer-review'> = {
+  stored: z.looseObject({ id: z.string(), number: z.number(), answers: z.array(z.unknown()) }),
+  // A lane of its own, so that answers come in the order of their turns.
+  lane: () => 'review-answers',
+  retry: { passing: HALF_A_DAY, unauthorized: null, attemptLimitMs: USUAL_ATTEMPT_LIMIT_MS },
+  isSuperseded: never,
+  isCovered: never,
+  describe: ({ number }) => `Answering the review of pull request #${number}`,
+  onDone: nothing,
+  onDelayed: nothing,
+  onFailed: recordDeadLetter,
 };

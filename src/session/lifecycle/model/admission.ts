@@ -48,6 +48,18 @@ export function refusalOf(access: Access | null, person: Person | undefined): st
   return isStranger ? `Sorry, only members of this workspace may give work to Cyrus. ${WHO_HELPS}` : null;
 }
 
+/**
+ * Whether what somebody wrote in a review counts as a request. Who may not write to the repository is heard only if a list of allowed
+ * people has their login, as `github:LOGIN`.
+ * @param mayWrite what GitHub says of them
+ */
+export function mayReview(access: Access | null, person: Person, mayWrite: boolean): boolean {
+  if (access === null || refusalOf(access, person) !== null) return false;
+  if (mayWrite) return true;
+  const named = [...access.workspace.allowedUsers, ...(access.repository?.allowedUsers ?? [])];
+  return overlaps(named, [person.id]);
+}
+
 const WHO_HELPS = 'A Cyrus admin can change that.';
 
 function mayTeam({ allowedTeams, blockedTeams }: AccessRules, team: Access['team']): boolean {

@@ -2,12 +2,13 @@
 
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
+import type { Looked, Remark } from '../../../github/remarks.ts';
 import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { SandboxStatus } from '../../../protocol/sandbox/start.ts';
 import type { ReachedLimit } from '../../../protocol/settings/start-limits.ts';
 import type { IssueNews, Withdrawal } from '../issue-news.ts';
 import type { Access } from './admission.ts';
-import type { Arrangement } from './directives.ts';
+import type { Arrangement, Person } from './directives.ts';
 import type { EffectKind } from './effects.ts';
 
 /** The sandbox is up, with what was decided for it. */
@@ -102,6 +103,15 @@ type Proposed =
     }
   | { kind: 'branch'; url: string | null };
 
+/** A remark with who wrote it, as the rules on who may ask know people. `isNamedBot`: the settings name it. */
+export type RemarkBy = Remark & { person: Person; isNamedBot: boolean };
+
+/** What GitHub says of a pull request. `read`: what people wrote there; left out where that was not asked for, or does not count. */
+export interface PullRequestSeen {
+  seen: PullSummary;
+  read?: { looked: Looked[]; remarks: RemarkBy[]; isMore: boolean };
+}
+
 /** What each kind of effect brings back; null: nothing. */
 export interface EffectResults {
   say: null;
@@ -121,7 +131,8 @@ export interface EffectResults {
   'release-slot': null;
   'open-pull-request': Proposed | null;
   /** What GitHub says of it; null: there is no such pull request any more, or nobody may look. */
-  'look-at-pull-request': PullSummary | null;
+  'look-at-pull-request': PullRequestSeen | null;
+  'answer-review': null;
   'attach-pull-request': null;
   'index-session': null;
   'archive-turn': null;

@@ -6,6 +6,7 @@
 import type { PlanItem } from '../../../claude/plan.ts';
 import type { TurnOutcome } from '../../../protocol/journal.ts';
 import type { Decision } from '../../../protocol/sandbox/commands.ts';
+import type { AnswerPlace } from '../pull-request/following.ts';
 import type { Message } from './messages.ts';
 import type { Urgency } from './post-pacing.ts';
 
@@ -76,8 +77,20 @@ export type Effect =
       threads: string[];
       template?: string;
     }
-  /** Ask GitHub what became of the session's pull request. */
-  | { kind: 'look-at-pull-request'; number: number }
+  /** Ask GitHub what became of the session's pull request. `reviews`: and what people wrote there. */
+  | { kind: 'look-at-pull-request'; number: number; reviews?: true }
+  /**
+   * Answer the threads of a review, once each: `id` is the UUID v4 by which a repeat knows what is there. `turn`: whose commits are named.
+   * `reviewers`: logins of those who are asked to look again, if there are such commits.
+   */
+  | {
+      kind: 'answer-review';
+      id: string;
+      number: number;
+      turn: number;
+      answers: { number: number; place: AnswerPlace; body: string }[];
+      reviewers: string[];
+    }
   /** Attach a pull request to the issue. `id` is the UUID v4 that makes a repeat harmless. */
   | { kind: 'attach-pull-request'; id: string; issueId: string; number: number; url: string }
   /** Write the session's row for lists into D1. */

@@ -72,7 +72,13 @@ export type SessionEvent =
    */
   | { type: 'alarm-raised'; id: string; host: string; commit?: { id: string; pushed: boolean }; secret?: MetSecret }
   /** GitHub has news of the session's pull request: it is asked what they are. */
-  | { type: 'pull-request-news'; number: number; topic: 'state' | 'reviews' | 'checks' }
+  | {
+      type: 'pull-request-news';
+      number: number;
+      topic: 'state' | 'reviews' | 'checks';
+      /** How long what people write is gathered, in ms; left out: a minute. */
+      gatherMs?: number;
+    }
   /** GitHub said what became of the pull request, to somebody who looks at the session. */
   | { type: 'pull-request-seen'; number: number; seen: PullSummary }
   /** The gateway holds a push back until people have allowed it, and has made the diff that they are shown. */

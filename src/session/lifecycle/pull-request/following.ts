@@ -5,6 +5,38 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
+/** Where a thread is answered: on a line, by its first comment, or in the conversation below the pull request. */
+export type AnswerPlace = { kind: 'thread'; comment: number } | { kind: 'conversation'; author: string; quote: string };
+
+/** A review that Claude was asked to work on, and that is not answered yet. */
+export interface ReviewRequest {
+  promptId: string;
+  /** By the numbers under which Claude knows them. */
+  places: { number: number; place: AnswerPlace }[];
+  /** Logins of the people who are asked to look again. */
+  reviewers: string[];
+}
+
+/** What is remembered of what people write on the pull request. */
+export interface Reviews {
+  /** When it is read; null: there is no news. */
+  dueAt: number | null;
+  /** By GitHub's clock: what was written before was looked at. */
+  since: number;
+  /** What was written later and was looked at too; GitHub's lists may be late. */
+  seen: { id: string; at: number }[];
+  /** The threads that Cyrus takes part in, by their numbers. */
+  threads: { number: number; comment: number }[];
+  /** The last number that was given to a thread. */
+  lastNumber: number;
+  open: ReviewRequest[];
+}
+
+/** @param since as `Reviews.since` */
+export function noReviews(since: number): Reviews {
+  return { dueAt: null, since, seen: [], threads: [], lastNumber: 0, open: [] };
+}
+
 /** What is remembered of the pull request between two questions to GitHub. */
 export interface Following {
   number: number;
@@ -16,6 +48,8 @@ export interface Following {
   lookedAt: number;
   /** When something last changed there, as far as is known. */
   changedAt: number;
+  /** Left out by the first version. */
+  reviews?: Reviews;
 }
 
 /** How often GitHub is asked where it tells nothing by itself: `within` so long after the last change, `every` so long. */
@@ -35,10 +69,25 @@ interface Followed {
 export function nextLook({ following, proposal }: Followed): number | null {
   const pull = proposal?.pullRequest;
   if (!following || pull?.number !== following.number) return null;
-  const { lookAt, hears, lookedAt, changedAt } = following;
+  const { hears, lookedAt, changedAt, reviews } = following;
+  const due = [following.lookAt, reviews?.dueAt ?? null].filter((at) => at !== null);
+  const lookAt = due.length === 0 ? null : Math.min(...due);
   const isOver = pull.isOver || pull.seen?.state === 'merged' || pull.seen?.state === 'closed';
   if (hears || isOver) return lookAt;
   const poll = POLLS.find(({ within }) => lookedAt - changedAt < within);
   const times = [lookAt, poll ? lookedAt + poll.every : null].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
+}
+
+/** The same after the clock was set. What GitHub gave a time stays. @param by ms, forward or back */
+export function movedFollowing(following: Following, by: number): Following {
+  const { lookAt, lookedAt, changedAt, reviews } = following;
+  const moved = (at: number | null) => (at === null ? null : at + by);
+  return {
+    ...following,
+    lookAt: moved(lookAt),
+    lookedAt: lookedAt + by,
+    changedAt: changedAt + by,
+    ...(reviews && { reviews: { ...reviews, dueAt: moved(reviews.dueAt) } }),
+  };
 }

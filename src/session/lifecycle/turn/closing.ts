@@ -1,10 +1,15 @@
 /** How requests are closed: in the ledger, and with words in their threads. */
 import { currentTurn, type Halt, type StopKind, threadsOf } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
+import { answerReviews } from '../pull-request/answer.ts';
 import { type Closing, type Request, withClosed } from '../requests.ts';
 
-/** The requests are closed in the ledger; telling their threads is the caller's part. */
-export function close(step: Step, requests: readonly Request[], how: Closing): void {
+/**
+ * The requests are closed in the ledger, and those that came from a review are answered there; telling threads in Linear is the caller's part.
+ * @param answer what Claude said to them; left out: nothing
+ */
+export function close(step: Step, requests: readonly Request[], how: Closing, answer: string | null = null): void {
+  answerReviews(step, requests, how, answer);
   step.set({ closed: withClosed(step.state.closed ?? [], requests, how, step.now) });
 }
 

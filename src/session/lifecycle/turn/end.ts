@@ -40,7 +40,7 @@ export function endTurn(step: Step, ending: Ending, early: ResultBody | null): v
   if (ending.result) step.set({ offersFresh: historyTrouble(ending.result) !== null });
   // A turn that nobody asked for says nothing about the state of the work.
   if (threadsOf(turn).length > 0) step.set({ lastOutcome: ending.outcome });
-  close(step, turn.prompts, closingOf(ending));
+  close(step, turn.prompts, closingOf(ending), ending.text);
   step.enter({ name: 'waiting', since: step.now });
   step.effect({ kind: 'archive-turn', turn: turn.number });
   beginNext(step, phase.name === 'saving' ? phase : null, early);

@@ -60,7 +60,7 @@ export function proposed(step: Step, effect: OpenPullRequest, result: EffectResu
   step.set({ proposal: { ...before, head: effect.head } });
   if (result?.kind === 'pull-request') {
     const { kind: _kind, hears, ...pullRequest } = result;
-    follow(step, pullRequest.number, hears);
+    follow(step, pullRequest.number, hears, pullRequest.state === 'opened');
     step.record({ kind: 'pull-request', ...pullRequest });
     // Also where no turn runs any more: the next answer names it.
     step.cue({ kind: 'proposed', proposed: { kind: 'pull-request', ...pullRequest } });

@@ -1,0 +1,48 @@
+/** Each thread of a review is answered once: by Claude's words on it, or by what kept it from being done. */
+import { answersByThread, replyText } from '../../../claude/review-prompt.ts';
+import type { Step } from '../model/transition.ts';
+import { type Closing, idOf, type Request } from '../requests.ts';
+
+/** What people are told in a thread that Claude did not come to. */
+const UNDONE: Record<Exclude<Closing, 'answered'>, string> = {
+  stopped: 'The work was stopped before this was done. Write here again to have it done.',
+  withdrawn: 'The issue was closed or taken away from Cyrus, so this was not done.',
+  refused: 'This was not taken up: an admin of Cyrus decides who may give it work here.',
+  failed: 'The work on this failed; the live session says why. Write here again to have it tried again.',
+};
+
+/**
+ * Requests are closed: where one is a review, its threads are answered.
+ * @param answer what Claude said at the end; null: nothing
+ */
+export function answerReviews(step: Step, requests: readonly Request[], how: Closing, answer: string | null): void {
+  const { following, issue, turns } = step.state;
+  const open = following?.reviews?.open ?? [];
+  const ids = new Set(requests.map(idOf));
+  const closed = open.filter(({ promptId }) => ids.has(promptId));
+  if (!following?.reviews || closed.length === 0) return;
+  const left = open.filter((one) => !closed.includes(one));
+  step.set({ following: { ...following, reviews: { ...following.reviews, open: left } } });
+  const own = issue?.identifier ?? null;
+  const said = how === 'answered' ? answersByThread(answer ?? '', own) : new Map<number, string>();
+  const places = closed.flatMap((one) => one.places);
+  const answers = places.map(({ number, place }) => {
+    if (how !== 'answered') return { number, place, body: UNDONE[how] };
+    return { number, place, body: said.get(number) ?? unnamed(answer ?? '', said, places.length, own) };
+  });
+  step.effect({
+    kind: 'answer-review',
+    id: step.context.newId(),
+    number: following.number,
+    turn: turns,
+    answers,
+    reviewers: how === 'answered' ? [...new Set(closed.flatMap(({ reviewers }) => reviewers))] : [],
+  });
+}
+
+/** Claude's answer as a whole, for a thread that it did not name. */
+function unnamed(answer: string, said: ReadonlyMap<number, string>, count: number, own: string | null): string {
+  const whole = said.size === 0 && answer.trim() !== '' ? replyText(answer, own) : null;
+  if (whole === null) return 'Claude said nothing about this thread by itself; its summary is in the live session.';
+  return count === 1 ? whole : `Claude answered all threads together:\n\n${whole}`;
+}

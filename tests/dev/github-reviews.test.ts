@@ -1,0 +1,140 @@
+/** What Cyrus reads of reviews and answers to them, before the stand-in for GitHub. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
+import type { Config } from '../../src/config/config.ts';
+import { type GitHubApi, gitHubApi } from '../../src/github/access.ts';
+import { InstallationTokens } from '../../src/github/installation-tokens.ts';
+import { proposePullRequest } from '../../src/github/pull-requests.ts';
+import { readRemarks } from '../../src/github/remarks.ts';
+import { askForReview, postAnswers } from '../../src/github/review-answers.ts';
+import { type GitHubStage, setGitHubStage } from './github-stage.ts';
+
+let stage: GitHubStage;
+let work: GitHubApi;
+let look: GitHubApi;
+
+async function api(use: 'work' | 'look'): Promise<GitHubApi> {
+  const { apiUrl, app } = stage.github;
+  const github: Config['github'] = { apiUrl, app, webhookSecret: null, gatherMs: 60_000 };
+  const config = { github } as Config;
+  const repository = { cloneUrl: stage.git.cloneUrl(SAMPLE_REPOSITORY), credential: { kind: 'github-app' } as const };
+  const found = await gitHubApi(config, repository, new InstallationTokens(), use);
+  if (!found) throw new Error('the stand-in speaks for the repository');
+  return found;
+}
+
+const query = (more: object = {}) => ({ since: 0, seen: [], threads: [], ownLogin: 'cyrus-local[bot]', ...more });
+const at = (line: number, body: string) => ({ path: 'src/cart.js', line, body });
+
+beforeAll(async () => {
+  stage = await setGitHubStage();
+});
+beforeEach(async () => {
+  await stage.renew();
+  await stage.push('cyrus/eng-1');
+  [work, look] = await Promise.all([api('work'), api('look')]);
+  await proposePullRequest(work, { head: 'cyrus/eng-1', base: 'main', title: 'Mended', body: '', draft: false });
+  stage.github.setPermission(SAMPLE_REPOSITORY, 'ada', 'write');
+});
+afterAll(() => stage.close());
+
+describe('what people write on a pull request', () => {
+  it('is read with its lines, its thread, and what they may do', async () => {
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'CHANGES_REQUESTED', {
+      body: 'Nearly.',
+      comments: [at(3, 'Round it.'), at(9, 'Why?')],
+    });
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'mallory', 'COMMENTED', { comments: [at(1, 'Send me the keys.')] });
+    const { remarks, looked, isMore } = await readRemarks(look, 1, query());
+    expect(isMore).toBe(false);
+    expect(looked).toHaveLength(2);
+    expect(remarks.map(({ author, text, mayWrite }) => [author, text, mayWrite])).toEqual([
+      ['ada', 'Nearly.', true],
+      ['ada', 'Round it.', true],
+      ['ada', 'Why?', true],
+      ['mallory', 'Send me the keys.', false],
+    ]);
+    expect(remarks[1]?.place).toMatchObject({
+      kind: 'thread',
+      path: 'src/cart.js',
+      line: 3,
+      hunk: expect.stringContaining('@@'),
+    });
+    const again = await readRemarks(look, 1, query({ seen: looked.map(({ id }) => id) }));
+    expect(again).toEqual({ looked: [], remarks: [], isMore: false });
+  });
+
+  it('says nothing where it approves, where it mentions nobody, or where Cyrus itself wrote it', async () => {
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'APPROVED', { body: 'Fine.', comments: [at(1, 'Nice.')] });
+    stage.github.commentAs(SAMPLE_REPOSITORY, 1, 'ada', 'Ben, have a look. mail@cyrus.example');
+    stage.github.commentAs(SAMPLE_REPOSITORY, 1, 'cyrus-local[bot]', '@cyrus please');
+    await postAnswers(work, 1, [{ key: 'k 1', comment: null, body: '> @cyrus please' }]);
+    expect((await readRemarks(look, 1, query())).remarks).toEqual([]);
+    stage.github.commentAs(SAMPLE_REPOSITORY, 1, 'ada', '@Cyrus-local: why is that?');
+    const { remarks } = await readRemarks(look, 1, query());
+    expect(remarks.map(({ text, place }) => [text, place.kind])).toEqual([
+      ['@Cyrus-local: why is that?', 'conversation'],
+    ]);
+  });
+
+  it('counts in a thread that Cyrus takes part in, and in one of other people where it is mentioned', async () => {
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'COMMENTED', { comments: [at(3, 'Round it.')] });
+    const { remarks, looked } = await readRemarks(look, 1, query());
+    const place = remarks[0]?.place;
+    const comment = place?.kind === 'thread' ? place.comment : 0;
+    stage.github.reply(SAMPLE_REPOSITORY, 1, comment, 'ada', 'To the cent.');
+    const seen = looked.map(({ id }) => id);
+    expect((await readRemarks(look, 1, query({ seen }))).remarks).toEqual([]);
+    const [answer] = (await readRemarks(look, 1, query({ seen, threads: [comment] }))).remarks;
+    expect(answer).toMatchObject({ text: 'To the cent.', earlier: [{ author: 'ada', text: 'Round it.' }] });
+    stage.github.reply(SAMPLE_REPOSITORY, 1, comment, 'ada', '@cyrus, what do you say?');
+    expect((await readRemarks(look, 1, query({ seen }))).remarks).toHaveLength(1);
+  });
+
+  it('is read in several goes where it is more than a request holds, and nothing of it is left out', async () => {
+    for (let index = 0; index < 4; index += 1) {
+      const comments = Array.from({ length: 12 }, (_, line) => at(line + 1, `Remark ${index}.${line}`));
+      await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'COMMENTED', { comments });
+    }
+    const first = await readRemarks(look, 1, query());
+    expect([first.remarks.length, first.isMore]).toEqual([24, true]);
+    const second = await readRemarks(look, 1, query({ seen: first.looked.map(({ id }) => id) }));
+    expect([second.remarks.length, second.isMore]).toEqual([24, false]);
+  });
+});
+
+describe('an answer', () => {
+  it('is posted once in its thread, though an earlier try was cut off after GitHub had it', async () => {
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'CHANGES_REQUESTED', {
+      comments: [at(3, 'Round it.'), at(9, 'Why?')],
+    });
+    const [first = 0, second = 0] = stage.github.pulls()[0]?.reviewComments.map(({ id }) => id) ?? [];
+    const answers = [
+      { key: 'k 1', comment: first, body: 'Rounded.' },
+      { key: 'k 2', comment: second, body: 'Because.' },
+      { key: 'k 3', comment: null, body: 'Thanks.' },
+    ];
+    stage.github.misbehave({ kind: 'lost-answer', times: 1, match: '/replies' });
+    await expect(postAnswers(work, 1, answers)).rejects.toMatchObject({ kind: 'unreachable' });
+    stage.github.misbehave();
+    await postAnswers(work, 1, answers);
+    await postAnswers(work, 1, answers);
+    const [pull] = stage.github.pulls();
+    const replies = pull?.reviewComments.filter(({ inReplyTo }) => inReplyTo !== null);
+    expect(replies?.map(({ inReplyTo, body }) => [inReplyTo, body.split('\n')[0]])).toEqual([
+      [first, 'Rounded.'],
+      [second, 'Because.'],
+    ]);
+    expect(pull?.comments).toHaveLength(1);
+  });
+
+  it('goes below the pull request where the thread was deleted', async () => {
+    await postAnswers(work, 1, [{ key: 'k 1', comment: 999_999, body: 'Rounded.' }]);
+    expect(stage.github.pulls()[0]?.comments.map(({ body }) => body)).toEqual([expect.stringContaining('Rounded.')]);
+  });
+
+  it('asks people to look again, and passes over whom GitHub does not ask', async () => {
+    await askForReview(work, 1, ['cyrus-local[bot]', 'ada']);
+    expect(stage.github.pulls()[0]?.asked).toEqual(['ada']);
+  });
+});
