@@ -9,6 +9,7 @@ import { LinearWorkspace } from './linear/workspace.ts';
 import { log, onLog } from './observability/log.ts';
 import { tellOfLog } from './operations/alerts/tell.ts';
 import { clean } from './operations/cleaning.ts';
+import { reportError } from './operations/errors/report.ts';
 import { RateLimiter } from './operations/limits/rate-limiter.ts';
 import { Operations } from './operations/operations.ts';
 import { watch } from './operations/watch.ts';
@@ -127,7 +128,10 @@ export {
   WorkspaceQueue,
 };
 
-onLog((event, record) => tellOfLog(bindings, waitUntil, event, record));
+onLog((event, record) => {
+  tellOfLog(bindings, waitUntil, event, record);
+  reportError(bindings, waitUntil, event, record);
+});
 
 /** The cron trigger of wrangler.toml, every five minutes. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {

@@ -53,6 +53,7 @@ const PURE = [
   'src/operations/webhook-record.ts',
   'src/operations/alerts/alert.ts',
   'src/operations/alerts/from-log.ts',
+  'src/operations/errors/sentry-event.ts',
   'src/operations/limits/request-window.ts',
   'src/operations/metrics/families.ts',
   'src/people/person.ts',

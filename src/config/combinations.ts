@@ -5,7 +5,7 @@
 import { type ClaudeToken, subscriptionTokens } from '../claude-quota/claude-settings.ts';
 import { isLoopback } from '../lib/loopback.ts';
 import type { ClaudeCredential } from '../protocol/sandbox/start.ts';
-import type { ClaudeAccess, Config } from './config.ts';
+import type { ClaudeAccess, Config, SentryProject } from './config.ts';
 import type { Variables } from './variables.ts';
 
 /** The key for what is written, and the one that what was written before is read with. */
@@ -127,7 +127,16 @@ const OUTGOING = [
   'ALERT_WEBHOOK_URL',
   'HEARTBEAT_URL',
   'OTLP_ENDPOINT',
+  'SENTRY_DSN',
 ] as const;
+
+/** @param dsn as the schema lets it pass */
+export function sentryProject(dsn: string | null): SentryProject | null {
+  if (dsn === null) return null;
+  const { protocol, username, host, pathname } = new URL(dsn);
+  const [project = '', ...folders] = pathname.split('/').toReversed();
+  return { url: `${protocol}//${host}${folders.toReversed().join('/')}/api/${project}/envelope/`, key: username };
+}
 
 /** A problem for each address over which a token could be read on its way. */
 export function unsafeAddresses(variables: Variables): string[] {

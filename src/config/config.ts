@@ -23,6 +23,12 @@ export interface LinearApp {
 /** How Claude is paid for, with the credential that goes into every request. */
 export type ClaudeAccess = { mode: ClaudeCredential; secret: string };
 
+/** A project of Sentry: its endpoint for envelopes, and the key that may send there. */
+export interface SentryProject {
+  url: string;
+  key: string;
+}
+
 /** Where people are told that something is wrong; null: not there. */
 export interface AlertChannels {
   slack: { url: string } | null;
@@ -75,6 +81,8 @@ export interface Config {
   oldEncryptionKey: string | null;
   /** Where traces of turns go; null: nowhere. */
   otlp: { url: string; headers: Record<string, string> } | null;
+  /** Where errors go; null: nowhere but into the log. */
+  sentry: SentryProject | null;
   adminToken: string;
   metricsToken: string | null;
   accessPassword: string;

@@ -14,6 +14,7 @@ import {
   gitHubApp,
   ignoredVariables,
   sandboxChoice,
+  sentryProject,
   unsafeAddresses,
 } from './combinations.ts';
 import { type Config, ConfigError } from './config.ts';
@@ -105,6 +106,7 @@ function checkConfig(env: object): Config {
     alerts,
     ignored: ignoredVariables(variables, access.mode),
     otlp: variables.OTLP_ENDPOINT === null ? null : { url: variables.OTLP_ENDPOINT, headers: variables.OTLP_HEADERS },
+    sentry: sentryProject(variables.SENTRY_DSN),
     adminToken: variables.ADMIN_TOKEN,
     metricsToken: variables.METRICS_TOKEN,
     accessPassword: variables.ACCESS_PASSWORD,

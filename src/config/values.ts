@@ -10,6 +10,10 @@ export const optionalText = z
 export const address = z
   .url({ protocol: /^https?$/, error: 'must be an http(s) address' })
   .transform(withoutTrailingSlash);
+/** Sentry's address for a project, which has its key: https://KEY@HOST/PROJECT (docs.sentry.io, "DSN"). */
+export const sentryDsn = z.string().regex(/^https?:\/\/[\w-]{8,}(?::[^@/]*)?@[\w.-]+(?::\d+)?(?:\/[\w.-]+)*\/\d+$/, {
+  error: 'must be the DSN that Sentry shows under Client Keys: https://KEY@HOST/PROJECT',
+});
 /** A secret that somebody could guess is refused: too short, or made of a few characters again and again. */
 export const secret = (least: number) =>
   z

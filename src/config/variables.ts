@@ -7,7 +7,7 @@ import { requestLimitVariables } from '../protocol/settings/request-limits.ts';
 import { retentionVariables } from '../protocol/settings/retention.ts';
 import { signInVariables } from '../protocol/settings/sign-in.ts';
 import { startLimitVariables } from '../protocol/settings/start-limits.ts';
-import { address, callbackList, flag, key, optionalText, secret } from './values.ts';
+import { address, callbackList, flag, key, optionalText, secret, sentryDsn } from './values.ts';
 
 export const variablesSchema = z.object({
   ENVIRONMENT: z.enum(['production', 'local']),
@@ -94,6 +94,8 @@ export const variablesSchema = z.object({
   /** Reads the metrics and nothing else; without it ADMIN_TOKEN does. */
   METRICS_TOKEN: z.union([z.literal('').transform(() => null), secret(16)]).default(null),
   HEARTBEAT_URL: z.union([z.literal('').transform(() => null), address]).default(null),
+  /** Where errors go, beside the log. */
+  SENTRY_DSN: z.union([z.literal('').transform(() => null), sentryDsn]).default(null),
   CLAUDE_CODE_OAUTH_TOKEN: optionalText,
   ANTHROPIC_API_KEY: optionalText,
   ...retentionVariables,

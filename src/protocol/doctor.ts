@@ -66,6 +66,7 @@ export const SECRET_NAMES: readonly string[] = [
   ...['ADMIN_TOKEN', 'ACCESS_PASSWORD', 'METRICS_TOKEN', 'SANDBOX_ENDPOINT_SECRET', 'GITHUB_APP_PRIVATE_KEY'],
   ...['GITHUB_WEBHOOK_SECRET', 'CLAUDE_CODE_OAUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKENS', 'ANTHROPIC_API_KEY'],
   ...['ALERT_SLACK_URL', 'ALERT_PAGERDUTY_KEY', 'ALERT_WEBHOOK_SECRET', 'HEARTBEAT_URL', 'OTLP_HEADERS'],
+  'SENTRY_DSN',
 ];
 /** Says who may sign in: stored like secrets, since wrangler.toml is often public. */
 const STORED_NAMES: readonly string[] = ['SIGN_IN', 'OWNERS', 'ACCESS_TEAM_DOMAIN', 'ACCESS_AUDIENCE'];

@@ -40,6 +40,7 @@ function plantedFor(name: string): { value: string; part: string } {
     return { value, part: value };
   }
   if (name.endsWith('_URL')) return { value: `https://service.example/${part}`, part };
+  if (name === 'SENTRY_DSN') return { value: `https://${part}@o1.ingest.sentry.example/42`, part };
   if (name === 'OTLP_HEADERS') return { value: `x-team=${part}`, part };
   if (name === 'CLAUDE_CODE_OAUTH_TOKENS') return { value: `work=sk-ant-oat-${part}`, part };
   if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return { value: `sk-ant-oat-${part}`, part };

@@ -30,6 +30,7 @@ export function deploymentSecrets(config: Config): Wanted[] {
     ['ALERT_PAGERDUTY_KEY', alerts.pagerduty?.key],
     ['ALERT_WEBHOOK_SECRET', alerts.webhook?.secret],
     ...Object.values(config.otlp?.headers ?? {}).map((value): [string, string] => ['OTLP_HEADERS', value]),
+    ['SENTRY_DSN', config.sentry?.key],
     ['LINEAR_WEBHOOK_SECRET', linear.webhookSecret],
     ['LINEAR_CLIENT_SECRET', linear.app.clientSecret],
     ['SANDBOX_ENDPOINT_SECRET', sandbox.kind === 'endpoint' ? sandbox.secret : null],
