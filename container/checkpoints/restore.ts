@@ -156,7 +156,10 @@ export async function restoreRepository(
   });
 }
 
-/** @param fill what is done once HEAD and the branches stand */
+/**
+ * Makes the worktree's repository from a checkpoint: objects, HEAD and branches.
+ * @param fill makes the index and the files, once HEAD and the branches are set
+ */
 async function rebuild(
   plan: WorkspacePlan,
   { manifest, bundles }: FetchedCheckpoint,

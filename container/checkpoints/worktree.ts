@@ -16,7 +16,7 @@ import { unpushedObjects } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
 import { trustNothing, type WatchLimits, WorktreeChanges } from './changes.ts';
 import { FilesToTake, MAX_FILE_BYTES, MAX_FILES_BYTES } from './files-to-take.ts';
-import { type Standing, standingOf } from './standing.ts';
+import { readWorktreeRefs, type WorktreeRefs } from './worktree-refs.ts';
 
 /** What is smaller needs no estimate of its bundle's size. */
 const SMALL_BYTES = 32 * 1024 * 1024;
@@ -131,11 +131,11 @@ export class WorktreeSnapshots {
 
   async #take(before: ShippedSnapshot | null, all: boolean): Promise<WorktreeSnapshot> {
     const plan = this.#plan();
-    const standing = await standingOf(plan);
-    const { head, headRef, branchHead } = standing;
-    const options = await this.#ownRepository(plan, standing);
+    const refs = await readWorktreeRefs(plan);
+    const { head, headRef, branchHead } = refs;
+    const options = await this.#ownRepository(plan, refs);
     const known = this.#staged;
-    const staged = await this.#stagedNow(plan, options, standing);
+    const staged = await this.#stagedNow(plan, options, refs);
     const { tree, skipped, bytes } = await this.#everything(plan, options, staged, known !== staged, all);
     const large = await this.#largeObjects(plan, options, skipped);
     const work = [tree, staged.commit, head, headRef, branchHead, ...large.commits].join(' ');
@@ -154,7 +154,7 @@ export class WorktreeSnapshots {
       headRef,
       branchHead,
       isSmall,
-      objects: standing.objects,
+      objects: refs.objects,
       skipped,
     };
   }
@@ -163,7 +163,7 @@ export class WorktreeSnapshots {
    * How git works in a repository without branches, whose configuration is ours: Claude is at work meanwhile and may give the
    * worktree's own a filter program at any moment, which git would run for every file it reads.
    */
-  async #ownRepository(plan: WorkspacePlan, { gitDir, objects }: Standing): Promise<GitOptions> {
+  async #ownRepository(plan: WorkspacePlan, { gitDir, objects }: WorktreeRefs): Promise<GitOptions> {
     for (const directory of ['refs', 'objects']) await mkdir(join(this.#directory, directory), { recursive: true });
     await Promise.all([
       writeFile(join(this.#directory, 'HEAD'), 'ref: refs/heads/none\n'),
@@ -194,7 +194,7 @@ export class WorktreeSnapshots {
     await writeFile(join(this.#directory, 'info', 'exclude'), excludes ?? Buffer.alloc(0));
   }
 
-  async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: Standing): Promise<Staged> {
+  async #stagedNow(plan: WorkspacePlan, options: GitOptions, { gitDir, head }: WorktreeRefs): Promise<Staged> {
     const index = join(gitDir, 'index');
     const stamp = (await stampOf(index)) ?? 'none';
     const known = this.#staged;

@@ -1,7 +1,6 @@
 /**
- * The conversation with Claude: prompts go to the CLI as they come, its lines become events, and it is started, resumed,
- * stopped and ended as needed. Starts, ends and deliveries form one sequence: what ends a CLI kills every process of the
- * session, and must never meet the next one.
+ * The conversation with Claude: prompts go to the CLI as they come, and it is started, resumed, stopped and ended as needed.
+ * Starts, ends and deliveries run one after the other: what ends a CLI kills every process of the session.
  */
 import { randomUUID } from 'node:crypto';
 import { Mutex } from '../../src/lib/concurrency.ts';
@@ -21,16 +20,16 @@ import {
   PLACEHOLDER_KEY,
   transcripts,
 } from './claude-command.ts';
+import { ClaudeOutput } from './claude-output.ts';
 import { type ClaudeExit, ClaudeProcess } from './claude-process.ts';
 import { EndOfWork } from './end-of-work.ts';
 import { type Activity, IdleWatch } from './idle-watch.ts';
 import { writeMcpConfig } from './mcp.ts';
 import { OpenQuestions } from './open-questions.ts';
-import { OutputGate } from './output-gate.ts';
 import { branchNews, helpersEnded } from './told-to-claude.ts';
 import { promptsAtExit } from './transcript.ts';
 import { type SavedWork, TurnCallbacks } from './turn-callbacks.ts';
-import { type LineMeaning, TurnTracker } from './turn-tracker.ts';
+import { TurnTracker } from './turn-tracker.ts';
 
 /** Time Claude has to answer an interrupt with its result. */
 const INTERRUPT_PATIENCE_MS = 1_000;
@@ -60,19 +59,11 @@ export class Conversation {
   readonly #sequence = new Mutex();
   #cli: ClaudeProcess | null = null;
   readonly #questions: OpenQuestions;
-  readonly #gate: OutputGate;
   readonly #callbacks: TurnCallbacks;
+  readonly #output: ClaudeOutput;
   readonly #watch: IdleWatch;
   /** The running CLI was started with these. */
-  #model = '';
-  #effort: StartSession['claude']['effort'];
-  #conversationId = '';
-  /** Claude's API, or the gateway, has not accepted the credential: a CLI that was told so may not ask again by itself. */
-  #wasRefused = false;
-  /** The conversation that the CLI was to resume is not there; another one begins it. */
-  #nothingToResume = false;
-  /** Prompts that Claude has answered in a turn that is not over. */
-  #answered: string[] = [];
+  #startedWith: Pick<StartSession['claude'], 'model' | 'effort' | 'conversationId'> | null = null;
   /** What the next prompt is to say first, where the prompt had to wait. */
   #preface: string | null = null;
   /** A stop is being carried out: it tells the end of the turn itself. */
@@ -85,23 +76,30 @@ export class Conversation {
     const { helperMs, commandMs, idleMs } = context.config;
     const limits = { helperMs, commandMs: Math.min(commandMs, idleMs) };
     this.#work = new EndOfWork(this.#tracker, limits, {
-      ended: () => this.#workEnded(),
+      ended: () => this.#output.workEnded(),
       overdue: (helpers) => this.#endHelpers(helpers),
       stuck: () => this.#soon(() => this.#end('silent')),
     });
     this.#questions = new OpenQuestions(
       () => context.start,
-      (line) => this.#emitLine(line),
-    );
-    this.#gate = new OutputGate(
-      (line) => this.#emitLine(line),
-      () => (this.#stopping ? null : options.unkept()),
+      (line) => this.#output.emit(line),
     );
     this.#callbacks = new TurnCallbacks(options, {
       helpersWork: () => this.#tracker.background.helpers.length > 0,
       asksPeople: (cli) => this.#questions.serverWaits && this.#cli === cli,
       isStopping: () => this.#stopping,
     });
+    this.#output = new ClaudeOutput(
+      context,
+      { tracker: this.#tracker, work: this.#work, questions: this.#questions, callbacks: this.#callbacks },
+      {
+        cli: () => this.#cli,
+        isStopping: () => this.#stopping,
+        unkept: options.unkept,
+        onBatch: options.onBatch,
+        onTurnEnd: () => this.#turnEnded(),
+      },
+    );
     this.#watch = new IdleWatch(
       context.config,
       () => this.#activity(),
@@ -213,19 +211,20 @@ export class Conversation {
   }
 
   #mayHaveGivenUp(): boolean {
-    return this.#cli !== null && !this.isBusy && this.#wasRefused;
+    return this.#cli !== null && !this.isBusy && this.#output.wasRefused;
   }
 
   /** A turn may be asked for with another model, or another effort, than the one before. */
   #modelIsStale(): boolean {
     const { model, effort } = this.#context.start.claude;
-    const isOther = this.#model !== model || this.#effort !== effort;
+    const isOther = this.#startedWith?.model !== model || this.#startedWith.effort !== effort;
     return this.#cli !== null && !this.isBusy && isOther;
   }
 
   /** Another conversation was begun after this process was started. */
   #conversationIsStale(): boolean {
-    return this.#cli !== null && !this.isBusy && this.#conversationId !== this.#context.start.claude.conversationId;
+    const { conversationId } = this.#context.start.claude;
+    return this.#cli !== null && !this.isBusy && this.#startedWith?.conversationId !== conversationId;
   }
 
   async #start(): Promise<void> {
@@ -234,11 +233,10 @@ export class Conversation {
     const { paths, start } = context;
     const since = steadyNow();
     context.emit({ type: 'step', step: 'claude', status: 'started', detail: 'Starting Claude' });
-    const resumed = !this.#nothingToResume && (await hasConversation(paths, start.claude.conversationId));
+    const resumed = !this.#output.nothingToResume && (await hasConversation(paths, start.claude.conversationId));
     // The CLI refuses to begin a conversation whose file is there, even an empty one.
     if (!resumed) await forgetConversation(paths, start.claude.conversationId);
-    this.#nothingToResume = false;
-    this.#gate.begin(resumed);
+    this.#output.begin(resumed);
     const { access } = context;
     await writeMcpConfig(start, paths, access.proxy.url);
     const cli = await ClaudeProcess.start({
@@ -249,15 +247,13 @@ export class Conversation {
       key: PLACEHOLDER_KEY,
       access,
       sessionDir: paths.dir,
-      onLine: (line) => this.#readLine(line),
+      onLine: (line) => this.#output.read(line),
       onStderr: (text) => context.emit({ type: 'stderr', text: context.withoutToken(text) }),
     });
     this.#callbacks.install(cli);
     this.#cli = cli;
-    this.#model = start.claude.model;
-    this.#effort = start.claude.effort;
-    this.#conversationId = start.claude.conversationId;
-    this.#wasRefused = false;
+    const { model, effort, conversationId } = start.claude;
+    this.#startedWith = { model, effort, conversationId };
     this.#idleSince = steadyNow();
     context.emit({ type: 'cli-started', pid: cli.pid, resumed });
     context.emit({ type: 'step', step: 'claude', status: 'done', durationMs: elapsedMs(since) });
@@ -265,66 +261,8 @@ export class Conversation {
     void cli.exited.then((exit) => this.#soon(() => this.#died(cli, exit)));
   }
 
-  // --- Lines ---
-
-  #readLine(line: string): void {
-    const meaning = this.#tracker.read(line);
-    this.#takeLine(line, meaning);
-    if (this.#work.isHeld && meaning?.kind !== 'result' && !line.startsWith('{"type":"stream_event"'))
-      this.#work.look();
-  }
-
-  #takeLine(line: string, meaning: LineMeaning | null): void {
-    if (meaning?.kind === 'result' && meaning.noConversation && this.#gate.isHeld) {
-      // Not the answer to anything: the CLI ends now, and a new one begins the conversation afresh.
-      this.#nothingToResume = true;
-      this.#gate.drop();
-    }
-    if (this.#nothingToResume) return;
-    // Between the CLI and its host; it says nothing to anybody else.
-    if (meaning?.kind === 'carried-out') return;
-    if (meaning?.kind === 'calls-back') {
-      void this.#callbacks.called(meaning, this.#cli);
-      return;
-    }
-    // What is answered here is not reported: its reader would ask people.
-    if (meaning?.kind === 'tool-asks' && this.#questions.answerAtOnce(meaning, this.#cli)) return;
-    if (this.#gate.isHeld) {
-      this.#gate.hold(line);
-      if (meaning?.kind === 'started' || meaning?.kind === 'result') this.#gate.release();
-      if (meaning) this.#react(meaning);
-      return;
-    }
-    const goesOn = meaning?.kind === 'result' && this.#goesOnAfter(meaning);
-    this.#gate.pass(() => this.#tell(line, meaning, goesOn), meaning?.kind === 'result' && !goesOn);
-  }
-
-  /** Whether the turn is not over with this result. Who began this session may be older, and take every result for the end. */
-  #goesOnAfter({ queued }: Extract<LineMeaning, { kind: 'result' }>): boolean {
-    if (this.#stopping || this.#context.start.waitsForHelpers !== true) return false;
-    return this.#work.holdsAfterResult(queued);
-  }
-
-  #tell(line: string, meaning: LineMeaning | null, goesOn: boolean): void {
-    this.#emitLine(line, goesOn);
-    if (meaning?.kind === 'result') {
-      this.#wasRefused = meaning.refused;
-      this.#answered.push(...meaning.prompts);
-    }
-    if (meaning && !goesOn) this.#react(meaning);
-  }
-
-  /** Helpers are done, and Claude has nothing more to say about it. */
-  #workEnded(): void {
-    this.#gate.pass(() => {
-      this.#context.emit({ type: 'work-ended' });
-      this.#endTurn();
-    }, true);
-  }
-
-  #endTurn(): void {
+  #turnEnded(): void {
     this.#idleSince = steadyNow();
-    this.#noteAnswered();
     if (!this.#stopping) this.#options.onTurnEnd();
   }
 
@@ -337,55 +275,13 @@ export class Conversation {
     this.#cli?.prompt(randomUUID(), forClaude);
   }
 
-  #react(meaning: LineMeaning): void {
-    switch (meaning.kind) {
-      case 'started':
-        return;
-      case 'asks':
-        this.#cli?.refuse(meaning.requestId, `nobody answers ${meaning.subtype} here`);
-        return;
-      case 'tool-asks':
-        this.#questions.opened(meaning);
-        return;
-      case 'batch':
-        this.#options.onBatch(meaning.results);
-        return;
-      case 'withdraws':
-        this.#questions.withdrawn(meaning.requestId);
-        return;
-      case 'result': {
-        this.#endTurn();
-      }
-    }
-  }
-
-  /** Noted once what ends the turn is on disk: a crash in between must not leave it without an end. */
-  #noteAnswered(): void {
-    const { journal, commands } = this.#context;
-    const answered = this.#answered;
-    this.#answered = [];
-    journal
-      .flushed()
-      .then(() => commands.answered(answered))
-      .catch((error: unknown) => this.#context.broken('answered', error));
-  }
-
-  #emitLine(line: string, goesOn = false): void {
-    const { journal } = this.#context;
-    this.#context.emit({ type: 'line', line: this.#context.withoutToken(line), ...(goesOn && { goesOn }) });
-    const cli = this.#cli;
-    if (!journal.congested || !cli) return;
-    cli.pauseOutput(true);
-    void journal.flushed().then(() => cli.pauseOutput(false));
-  }
-
   // --- Ends ---
 
   /** The CLI ended by itself. */
   async #died(cli: ClaudeProcess, exit: ClaudeExit): Promise<void> {
     if (this.#cli !== cli) return;
     this.#cli = null;
-    if (this.#nothingToResume) {
+    if (this.#output.nothingToResume) {
       await this.#start();
       this.#handOver(this.#context.commands.open);
     } else await this.#ended(exit, 'crash', this.runningCommands);
@@ -421,11 +317,7 @@ export class Conversation {
   ): Promise<void> {
     const { journal, commands } = this.#context;
     this.#watch.stop();
-    this.#gate.open();
-    this.#work.forget();
-    const unanswered = [...this.#answered, ...this.#tracker.abandon()];
-    this.#answered = [];
-    this.#questions.close();
+    const unanswered = this.#output.end();
     const prompts = await promptsAtExit(await this.#transcripts(), unanswered, stop?.dropped ?? []);
     const turn = stop?.turn ?? commands.turnOf(unanswered);
     this.#context.emit({

@@ -37,7 +37,8 @@ export interface PreparedWorkspace {
 }
 
 /**
- * Brings the mirror up to date and makes the worktree stand. What is there already is kept: a second call costs one fetch.
+ * Fetches into the mirror, and checks out the session's branch in its worktree. A worktree that exists is kept: a second
+ * call costs one fetch.
  * @param restore makes the worktree, which does not exist then, from what was kept elsewhere
  * @throws PreparationError as text for users; what `restore` throws
  */
@@ -46,17 +47,17 @@ export async function prepareWorkspace(
   report: StepReporter,
   restore: (() => Promise<void>) | null = null,
 ): Promise<PreparedWorkspace> {
-  const standing = restore === null && (await isWorktree(plan));
+  const exists = restore === null && (await isWorktree(plan));
   await writeFile(plan.remote.excludesFile, neverCommitted, { mode: 0o640 });
   const since = steadyNow();
   report('mirror', 'started', `Fetching ${plan.fullName}`);
-  const wholeHistory = standing || restore !== null;
+  const wholeHistory = exists || restore !== null;
   const update = (tries?: number) => withLock(plan.mirror, () => updateMirror(plan, wholeHistory, tries));
   // One try at a time while it waits: the mirror's lock is free in between.
-  const fetched = await (standing || !plan.waiting ? update() : untilHostAnswers(plan, () => update(1))).catch(
+  const fetched = await (exists || !plan.waiting ? update() : untilHostAnswers(plan, () => update(1))).catch(
     (error: unknown) => {
       // Work that is already here can continue without the git host; saving will say if it stays away.
-      if (standing && error instanceof PreparationError) return error;
+      if (exists && error instanceof PreparationError) return error;
       throw error;
     },
   );
@@ -66,7 +67,7 @@ export async function prepareWorkspace(
   report('worktree', 'started', `Checking out ${plan.branch}`);
   let isPutAside = false;
   const checkOutOnce = async () => {
-    if (standing) {
+    if (exists) {
       if (!(fetched instanceof PreparationError)) await syncClone(plan, true);
       return await catchUp(plan);
     }
@@ -82,7 +83,7 @@ export async function prepareWorkspace(
   const detail = await untilHostAnswers(plan, () => withLock(plan.mirror, checkOutOnce));
   const commit = (await git(['rev-parse', 'HEAD'], inWorktree(plan))).trim();
   report('worktree', 'done', detail, elapsedMs(checkoutSince));
-  return { commit, created: !standing };
+  return { commit, created: !exists };
 }
 
 /**

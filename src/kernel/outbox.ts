@@ -3,14 +3,13 @@
  * transaction of the state that calls for it, leased while it is carried out, and removed in the transaction that takes in
  * its outcome. What a crash interrupts is due in the next life.
  *
- * A row written is what the platform charges for, so most effects cost two: the row is written with its first attempt counted
- * from the time at which it is due, and removed. What a later effect replaces anyway is kept in memory alone.
+ * A row written is what the platform charges for: what a later effect replaces anyway is kept in memory alone.
  */
 import { backoff } from '../lib/backoff.ts';
 import { type Cause, INTERRUPTION_LIMIT, isGivenUp } from './attempt.ts';
 import type { EffectRules, Pending } from './effect-rules.ts';
-import { Pieces } from './pieces.ts';
-import type { Sql, SqlValue } from './platform.ts';
+import { OutboxRows } from './outbox-rows.ts';
+import type { Sql } from './platform.ts';
 
 /**
  * When to look after an effect that is being carried out, in ms: soon after it began, then every few seconds. If the program
@@ -20,31 +19,15 @@ const FIRST_LOOK_MS = 2_000;
 const LOOK_EVERY_MS = 5_000;
 /** Later effects of a lane that are looked at for making an earlier one pointless. */
 const LOOK_AHEAD = 50;
-/** Effects whose JSON is longer lie in rows of their own (see pieces.ts), UTF-16 code units. */
-const LONG_EFFECT = 100_000;
-/** Most JSON of effects in one statement, in UTF-16 code units: at most three times as many bytes, below 1 MB. */
-const MOST_AT_ONCE = 200_000;
 /** No effect waits longer than this, in ms: a time further off was set on another clock. */
 const LONGEST_WAIT_MS = 2 * 3_600_000;
-/** What `last_error` says while an effect is carried out, with how often in a row the program ended meanwhile. */
-const UNDER_WAY = 'under way, interruption ';
-
-interface Row extends Record<string, SqlValue> {
-  id: number;
-  effect: string;
-  attempts: number;
-  next_at: number;
-  last_error: string | null;
-}
-
 /** Told of an effect that is left where it is, for a version that knows it. */
 export type OnUnknown = (unknown: { id: number; why: string }) => void;
 
 export class Outbox<Effect extends object> {
-  readonly #sql: Sql;
+  readonly #rows: OutboxRows<Effect>;
   readonly #rules: EffectRules<Effect>;
   readonly #onUnknown: OnUnknown;
-  readonly #pieces: Pieces;
   /** What waits, by lane, oldest first; a lane without effects is not in it. */
   #lanes = new Map<string, Pending<Effect>[]>();
   /** Ids of what this life is carrying out. */
@@ -53,10 +36,9 @@ export class Outbox<Effect extends object> {
 
   /** @param sql has the tables of `KERNEL_TABLES`, at the latest at the first call */
   constructor(sql: Sql, rules: EffectRules<Effect>, onUnknown: OnUnknown = () => {}) {
-    this.#sql = sql;
+    this.#rows = new OutboxRows(sql);
     this.#rules = rules;
     this.#onUnknown = onUnknown;
-    this.#pieces = new Pieces(sql);
   }
 
   /**
@@ -64,27 +46,24 @@ export class Outbox<Effect extends object> {
    * under way is due after a short wait, which grows if the program ended each time.
    */
   load(now: number): void {
-    const stored = this.#sql
-      .exec<Row>('SELECT id, effect, attempts, next_at, last_error FROM outbox ORDER BY id')
-      .toArray();
+    const stored = this.#rows.all();
     const cancelled = this.#cancelledUnderWay(new Set(stored.map(({ id }) => id)));
     this.clear();
     // They were asked for before anything that is in their lanes now.
     for (const pending of cancelled) this.#keep(pending);
-    for (const { id, effect: json, attempts, next_at, last_error } of stored) {
+    for (const { id, json, isInPieces, attempts, nextAt: due, interruptions } of stored) {
       // One of a newer version stays where it is, for that version to carry out.
       this.#lastId = Math.max(this.#lastId, id);
-      const effect = this.#rules.read(json === IN_PIECES ? (this.#pieces.get(piecesName(id)) ?? '') : json);
+      const effect = this.#rules.read(json);
       if (!effect.ok) {
         this.#onUnknown({ id, why: effect.why });
         continue;
       }
-      const interruptions = last_error?.startsWith(UNDER_WAY) ? Number(last_error.slice(UNDER_WAY.length)) : 0;
-      const nextAt = next_at - now > LONGEST_WAIT_MS ? now : next_at;
+      const nextAt = due - now > LONGEST_WAIT_MS ? now : due;
       // Counted when it was written, and not due yet: nobody has tried it.
       const isUntried = attempts === 1 && interruptions === 1 && nextAt > now;
       const tried = isUntried ? { attempts: 0, interruptions: 0, isCounted: true } : { attempts, interruptions };
-      const known = { id, effect: effect.value, nextAt, isAlone: interruptions > 1, isInPieces: json === IN_PIECES };
+      const known = { id, effect: effect.value, nextAt, isAlone: interruptions > 1, isInPieces };
       this.#keep({ ...known, ...tried });
     }
   }
@@ -104,8 +83,7 @@ export class Outbox<Effect extends object> {
   /** Adds effects in their order. To be called inside of a transaction. */
   add(all: Effect[], now: number): void {
     const effects = all.filter((effect) => !this.#isWaiting(effect));
-    let rows: [id: number, json: string, nextAt: number][] = [];
-    let length = 0;
+    const stored: Pending<Effect>[] = [];
     for (const effect of effects) {
       this.#lastId += 1;
       const pending: Pending<Effect> = {
@@ -121,35 +99,9 @@ export class Outbox<Effect extends object> {
         continue;
       }
       pending.isCounted = true;
-      const json = this.#inRow(pending);
-      if (length + json.length > MOST_AT_ONCE) {
-        this.#insert(rows);
-        rows = [];
-        length = 0;
-      }
-      rows.push([pending.id, json, pending.nextAt]);
-      length += json.length;
+      stored.push(pending);
     }
-    this.#insert(rows);
-  }
-
-  /** What an effect's row holds: its JSON, or that it lies in rows of its own, where it is stored then. */
-  #inRow(pending: Pending<Effect>): string {
-    const json = JSON.stringify(pending.effect);
-    if (json.length <= LONG_EFFECT) return json;
-    this.#pieces.put(piecesName(pending.id), json);
-    pending.isInPieces = true;
-    return IN_PIECES;
-  }
-
-  #insert(rows: [id: number, json: string, nextAt: number][]): void {
-    if (rows.length === 0) return;
-    this.#sql.exec(
-      `INSERT INTO outbox (id, effect, attempts, next_at, last_error)
-       SELECT value ->> 0, value ->> 1, 1, value ->> 2, ?2 FROM json_each(?1)`,
-      JSON.stringify(rows),
-      `${UNDER_WAY}1`,
-    );
+    this.#rows.insert(stored);
   }
 
   /** True when what waits last in its lane does the same, and is not cancelled. */
@@ -176,7 +128,7 @@ export class Outbox<Effect extends object> {
     const underWay = all.filter((pending) => this.#leased.has(pending.id));
     this.#remove(all.filter((pending) => !underWay.includes(pending)));
     for (const pending of underWay) pending.isCancelled = true;
-    this.#forget(underWay);
+    this.#rows.remove(underWay);
   }
 
   /**
@@ -209,21 +161,7 @@ export class Outbox<Effect extends object> {
       }
       leased.push(chosen);
     }
-    if (uncounted.length > 0) {
-      this.#sql.exec(
-        `UPDATE outbox SET attempts = value ->> 3, next_at = value ->> 1, last_error = value ->> 2
-         FROM json_each(?) WHERE outbox.id = value ->> 0`,
-        JSON.stringify(
-          uncounted.map(({ id, attempts, interruptions }) => [
-            id,
-            // A program that ended once was restarted; the wait grows if it ends each time.
-            now + 1_000 * (2 ** (interruptions - 1) - 1),
-            UNDER_WAY + interruptions,
-            attempts,
-          ]),
-        ),
-      );
-    }
+    this.#rows.countAttempt(uncounted, now);
     return leased;
   }
 
@@ -242,7 +180,7 @@ export class Outbox<Effect extends object> {
     if (!condensed) return;
     const { first, others, instead } = condensed;
     first.effect = instead;
-    this.#sql.exec('UPDATE outbox SET effect = ? WHERE id = ?', JSON.stringify(instead), first.id);
+    this.#rows.replace(first.id, instead);
     this.#remove(others);
   }
 
@@ -260,18 +198,7 @@ export class Outbox<Effect extends object> {
       else this.#lanes.delete(name);
       this.#leased.delete(id);
     }
-    this.#forget(gone);
-  }
-
-  /** Removes rows. */
-  #forget(gone: readonly Pending<Effect>[]): void {
-    const stored = gone.filter((pending) => !pending.isUnstored);
-    if (stored.length === 0) return;
-    this.#sql.exec(
-      'DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))',
-      JSON.stringify(stored.map((pending) => pending.id)),
-    );
-    for (const { id, isInPieces } of stored) if (isInPieces) this.#pieces.remove(piecesName(id));
+    this.#rows.remove(gone);
   }
 
   /** True while the effect is still wanted; false once it was removed. */
@@ -321,10 +248,7 @@ export class Outbox<Effect extends object> {
       pending.attempts -= 1;
     }
     this.#putBack(tried, error, now);
-    this.#sql.exec(
-      'UPDATE outbox SET attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(?))',
-      JSON.stringify(tried.map((pending) => pending.id)),
-    );
+    this.#rows.uncountAttempt(tried);
   }
 
   /** The same effects as they are in memory now: they may have been read again meanwhile. */
@@ -338,12 +262,7 @@ export class Outbox<Effect extends object> {
       pending.nextAt = nextAt;
       pending.interruptions = 0;
     }
-    this.#sql.exec(
-      'UPDATE outbox SET next_at = ?, last_error = ? WHERE id IN (SELECT value FROM json_each(?))',
-      nextAt,
-      error,
-      JSON.stringify(tried.map((pending) => pending.id)),
-    );
+    this.#rows.putBack(tried, error, nextAt);
   }
 
   /** Has lanes that wait after a failure tried now: what they waited for is there again. @param isMeant by an effect of theirs */
@@ -361,7 +280,7 @@ export class Outbox<Effect extends object> {
         if (pending.leasedAt !== undefined) pending.leasedAt += by;
       }
     }
-    this.#sql.exec('UPDATE outbox SET next_at = next_at + ?', by);
+    this.#rows.moveTimes(by);
   }
 
   /** Whether nothing waits and nothing is under way. */
@@ -413,13 +332,6 @@ export class Outbox<Effect extends object> {
     );
     return Math.min(head.nextAt, ...fresh.map((pending) => pending.nextAt));
   }
-}
-
-/** What a row holds whose effect lies in rows of its own. An earlier version passes over it as an effect that it does not know. */
-const IN_PIECES = JSON.stringify({ kind: 'in-pieces' });
-
-function piecesName(id: number): string {
-  return `effect ${id}`;
 }
 
 function lookAfter({ leasedAt = 0 }: { leasedAt?: number }, now: number): number {

@@ -115,7 +115,7 @@ export async function personOfEmail(
   return { ...toPerson(people, signIn, memberships, again?.workspaces ?? []), signInId: signIn.id };
 }
 
-/** Goes on with a sign-in that was found: asks Linear again if that is due, and notes its use. */
+/** Checks a stored sign-in: asks Linear about the person again if an hour has passed, and notes that the sign-in was used. */
 async function go(people: People, found: FoundSignIn, now: number): Promise<SignedIn | null | 'unsure'> {
   const { database } = people;
   const { signIn, workspaces } = found;

@@ -15,6 +15,7 @@ import { listSignIns, putSignIn } from '../../src/store/people/sign-ins.ts';
 import { indexSession, listSessions } from '../../src/store/session-index.ts';
 import { putSetting, settledConfig } from '../../src/store/settings.ts';
 import { addUsage, reportUsage } from '../../src/store/usage.ts';
+import { histories } from '../histories.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, prompted, send, type Thread } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
@@ -351,7 +352,9 @@ describe('an idle deployment', () => {
     });
     const bucket = [vi.spyOn(env.LOGS, 'put'), vi.spyOn(env.LOGS, 'delete')];
     const before = await changes();
-    for (let minute = 0; minute < 24 * 60; minute += 5) {
+    const ticks = histories(24 * 12);
+    for (let tick = 0; tick < ticks; tick++) {
+      const minute = Math.floor((tick * 24 * 60) / ticks);
       vi.useFakeTimers({ now: begun + DAY + 7_200_000 + minute * 60_000, toFake: ['Date'] });
       await worker.scheduled(createScheduledController({ scheduledTime: new Date() }), env);
     }

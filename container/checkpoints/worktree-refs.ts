@@ -1,25 +1,30 @@
-/** Where HEAD and the session's branch are, and where git keeps what it knows of the worktree. */
+/** The commits of HEAD and of the session's branch, and the folders in which git keeps the worktree's index and objects. */
 import { join } from 'node:path';
 import { GitError, git } from '../git/git.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 
-export interface Standing {
+export interface WorktreeRefs {
+  /** Folder of the worktree's own HEAD and index. */
   gitDir: string;
+  /** Folder of the repository's objects. */
   objects: string;
+  /** Commit of HEAD. */
   head: string;
+  /** Ref that HEAD names; null: HEAD is detached. */
   headRef: string | null;
+  /** Commit of the session's branch, or of HEAD if Claude removed the branch. */
   branchHead: string;
 }
 
-/** Reads it. @throws GitError if the worktree has no repository, or nothing in it leads to a commit */
-export async function standingOf(plan: WorkspacePlan): Promise<Standing> {
-  return (await usualStanding(plan)) ?? (await unusualStanding(plan));
+/** Reads them. @throws GitError if the worktree has no repository, or nothing in it leads to a commit */
+export async function readWorktreeRefs(plan: WorkspacePlan): Promise<WorktreeRefs> {
+  return (await readAtOnce(plan)) ?? (await readOneByOne(plan));
 }
 
 const FOLDERS = ['--path-format=absolute', '--git-dir', '--git-common-dir'];
 
 /** All of it by one process. @returns null if something is missing, or a name means several things */
-async function usualStanding(plan: WorkspacePlan): Promise<Standing | null> {
+async function readAtOnce(plan: WorkspacePlan): Promise<WorktreeRefs | null> {
   const names = ['HEAD^{commit}', `refs/heads/${plan.branch}^{commit}`, '--symbolic-full-name', 'HEAD'];
   const said = await git(['rev-parse', ...FOLDERS, ...names], inWorktree(plan)).catch((error: unknown) => {
     if (!(error instanceof GitError) || error.timedOut || plan.signal.aborted) throw error;
@@ -31,7 +36,8 @@ async function usualStanding(plan: WorkspacePlan): Promise<Standing | null> {
   return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead };
 }
 
-async function unusualStanding(plan: WorkspacePlan): Promise<Standing> {
+/** By a process for each, with what Cyrus takes for one that is missing. */
+async function readOneByOne(plan: WorkspacePlan): Promise<WorktreeRefs> {
   const plain = inWorktree(plan);
   const commitAt = (name: string) =>
     git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], plain).then(
@@ -49,7 +55,7 @@ async function unusualStanding(plan: WorkspacePlan): Promise<Standing> {
     ),
   ]);
   const [gitDir = '', common = ''] = facts.split('\n');
-  // A branch that has no commit yet (`git checkout --orphan`) stands where the session's does.
+  // A branch that has no commit yet (`git checkout --orphan`) counts as being at the commit of the session's.
   const head = at || (headRef === null ? '' : branch);
   if (head === '') await git(['rev-parse', '--verify', 'HEAD^{commit}'], plain);
   return { gitDir, objects: join(common, 'objects'), head, headRef, branchHead: branch || head };
