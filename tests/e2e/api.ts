@@ -7,8 +7,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort, PROJECT } from '../../dev/settings.ts';
-import { callerSchema } from '../../src/protocol/v1/schemas.ts';
+import { callerSchema, sessionsSchema, startedSchema } from '../../src/protocol/v1/schemas.ts';
 import { newWebhookSchema, webhookTestSchema } from '../../src/protocol/v1/webhooks.ts';
+import { sessionViewSchema } from '../../src/protocol/viewer.ts';
 import { LinearThread } from './linear-thread.ts';
 import { playOnStage } from './on-stage.ts';
 import { holds, type Run, until } from './run.ts';
@@ -86,6 +87,24 @@ async function programs(run: Run, stage: Stage): Promise<void> {
       holds('What it prints', printed.includes(part), part, printed.slice(-500));
     }
   });
+
+  await run.promise(
+    'A text starts a session on an issue that Linear has from then on, with the title and the repository',
+    async () => {
+      const { data } = sessionsSchema.parse(await ask('/sessions'));
+      const repository = data.find((one) => one.repository !== null)?.repository ?? '';
+      const text = 'Say hello in the README.';
+      const { session, issue } = startedSchema.parse(await ask('/sessions', { text, repository }));
+      const inLinear = stack.linear.issues().find(({ identifier }) => identifier === issue);
+      holds('The title in Linear', inLinear?.title === 'Say hello in the README', text, inLinear?.title);
+      const ended = async () => {
+        const view = sessionViewSchema.parse(await ask(`/sessions/${session}`));
+        return view.phase === 'waiting' && view.lastOutcome !== null && view;
+      };
+      const view = await until('the end of the session', ended, { limitMs: 90_000, everyMs: 500 });
+      holds('The repository', view.repository === repository, repository, view.repository);
+    },
+  );
 
   await run.promise(
     'A service has itself told, by the example with curl, and checks signatures by that in TypeScript',

@@ -7,6 +7,7 @@ export interface JsonSchema {
   enum?: unknown[];
   const?: unknown;
   pattern?: string;
+  format?: string;
   minimum?: number;
   maximum?: number;
   minLength?: number;
@@ -26,6 +27,7 @@ export function allowed(schema: JsonSchema): fc.Arbitrary<unknown> {
   if (anyOf) return fc.oneof(...anyOf.map(allowed));
   switch (type) {
     case 'string': {
+      if (schema.format === 'uri') return fc.webUrl({ validSchemes: ['https'] });
       if (pattern !== undefined) return fc.stringMatching(new RegExp(pattern));
       const { minLength = 0, maxLength = 200 } = schema;
       return fc.string({ unit: 'grapheme', minLength, maxLength: Math.min(maxLength, minLength + 200) });

@@ -5,8 +5,11 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import worker from '../../src/index.ts';
+import { makeSecret } from '../../src/outgoing-webhooks/sign.ts';
 import { openApiDocument, operations } from '../../src/protocol/v1/document.ts';
 import { problemSchema } from '../../src/protocol/v1/schemas.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { addWebhook } from '../../src/store/workspaces/outgoing-webhooks.ts';
 import { histories } from '../histories.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import { type JsonSchema, tried } from '../support/schema-arbitrary.ts';
@@ -26,6 +29,11 @@ const MOST = 60;
 const EACH = histories(MOST);
 /** What they answer when all is well needs more than a request: an open question, a patch, a socket. */
 const HARD_TO_MEET = ['answerQuestion', 'getDiff', 'watchSession'];
+/** A body that fits, where what its schema says is not all that is asked of it. */
+const FITTING: Record<string, object> = {
+  '/sessions': { issue: 'ENG-1' },
+  '/workspaces/{workspace}/webhooks': { url: 'https://hooks.acme.dev/', events: ['session.finished'] },
+};
 /** Ids that are there, by the names of parameters. */
 const known: Record<string, string[]> = {};
 const tokens: string[] = [];
@@ -48,6 +56,14 @@ beforeAll(async () => {
   }
   known.id = [await sessionOf(acme, acme.open, 'Open'), await sessionOf(globex, globex.open, 'Elsewhere')];
   known.workspace = [acme.id, globex.id];
+  const { id: webhook } = await addWebhook(
+    openDatabase(env.DB, env.ENCRYPTION_KEY),
+    { workspaceId: acme.id, id: crypto.randomUUID() },
+    { url: 'https://hooks.acme.dev/', events: ['session.finished'], enabled: true },
+    makeSecret(),
+    Date.now(),
+  );
+  known.webhook = [webhook];
   known.name = ['CLAUDE_MODEL', 'PAUSED'];
   linear.interfere = (_url, body) => {
     if (!/query Issue(Now|Facts)/.test(body)) return null;
@@ -87,6 +103,7 @@ function asked(path: string, { parameters = [], requestBody }: Described): fc.Ar
     ? fc.oneof(
         { weight: 9, arbitrary: tried(schema).map((one) => JSON.stringify(one)) },
         { weight: 1, arbitrary: fc.string() },
+        ...(path in FITTING ? [{ weight: 9, arbitrary: fc.constant(JSON.stringify(FITTING[path])) }] : []),
       )
     : fc.constant(undefined);
   const values = fc.tuple(...given.map(({ value }) => value as fc.Arbitrary<string | undefined>));

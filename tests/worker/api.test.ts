@@ -15,6 +15,7 @@ import { listAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { leaveKey } from '../../src/store/people/api-answers.ts';
 import { addUsage } from '../../src/store/usage.ts';
+import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { writeWorkspaceSettings } from '../../src/store/workspaces/workspace-settings.ts';
 import { spyOnLog } from '../support/log-spy.ts';
 import type { Browser } from './support/browser.ts';
@@ -22,6 +23,7 @@ import { FakeLinear, type FakePerson } from './support/fake-linear.ts';
 import { installed, person, SECURE_ORIGIN, sessionOf, signedIn } from './support/people.ts';
 import { Program, tokenOf } from './support/programs.ts';
 
+const UUID_V4 = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
 const db = openDatabase(env.DB, env.ENCRYPTION_KEY);
 let linear: FakeLinear;
 let acme: Awaited<ReturnType<typeof installed>>;
@@ -234,6 +236,147 @@ describe('a program that starts a session', () => {
     linear.interfere = () => new Response('', { status: 503 });
     const { status, headers } = await program.ask('POST', '/sessions', { issue: 'ENG-8' });
     expect([status, headers.get('retry-after')]).toEqual([503, '60']);
+  });
+});
+
+describe('a program that starts a session from a text', () => {
+  interface Created {
+    id: string;
+    teamId: string;
+    title: string;
+    description: string;
+    createAsUser?: string;
+  }
+  const TEXT = 'Empty the cart after an order.\n\nIt keeps the old lines.';
+
+  /** Linear creates issues, each id once, in these teams. @returns what it was asked to create */
+  function createsIssues(teams = [{ ...acme.open, key: 'ENG' }]): Created[] {
+    const created = new Map<string, Created>();
+    const asked: Created[] = [];
+    linear.interfere = (_url, body) => {
+      if (!body.includes('query Teams {') && !/mutation CreateIssue|query Issue(Now|Facts)/.test(body)) return null;
+      const { query, variables } = JSON.parse(body);
+      if (query.includes('query Teams {')) {
+        return Response.json({ data: { teams: { nodes: teams.map(({ id, key }) => ({ id, key, name: key })) } } });
+      }
+      if (query.includes('mutation CreateIssue')) {
+        asked.push(variables.input);
+        const errors = [{ message: 'conflict on insert of Issue', extensions: { code: 'INPUT_ERROR' } }];
+        if (created.has(variables.input.id)) return Response.json({ data: null, errors });
+        created.set(variables.input.id, variables.input);
+        return Response.json({ data: { issueCreate: { success: true } } });
+      }
+      const { id, title = '', description = '', teamId = '' } = created.get(variables.id) ?? {};
+      const issue = {
+        ...{ id, identifier: 'ENG-41', title, url: 'https://linear.app/acme/issue/ENG-41', description },
+        ...{ archivedAt: null, trashed: false, state: { type: 'unstarted' }, labels: { nodes: [] } },
+        ...{ team: { id: teamId, key: 'ENG', name: 'Engineering' }, branchName: null, project: null },
+      };
+      return Response.json({ data: { issue } });
+    };
+    return asked;
+  }
+
+  beforeEach(() =>
+    upsertRepository(db, acme.id, 'acme/shop', { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main' }, 1),
+  );
+
+  it('has an issue created in its person’s name, with the text and the repository, and the session on it', async () => {
+    const created = createsIssues();
+    const { status, json, text } = await program.ask('POST', '/sessions', { text: TEXT, repository: 'Acme/Shop' });
+    expect(status, text).toBe(202);
+    expect(created).toEqual([
+      {
+        ...{ id: expect.stringMatching(UUID_V4), teamId: acme.open.id, title: 'Empty the cart after an order' },
+        ...{ description: `${TEXT}\n\n[repo=acme/shop]`, createAsUser: 'Ada' },
+      },
+    ]);
+    const { session, issue } = startedSchema.parse(json);
+    expect(issue).toBe('ENG-41');
+    expect((await program.ask('GET', `/sessions/${session}`)).json).toMatchObject({
+      issue: { identifier: 'ENG-41', title: 'Empty the cart after an order' },
+    });
+  });
+
+  it('gets one issue and one session for a repeat, also if it broke off before it was answered', async () => {
+    const created = createsIssues();
+    const start = () =>
+      program.ask(
+        'POST',
+        '/sessions',
+        { text: TEXT, repository: 'acme/shop', title: 'Cart' },
+        { 'idempotency-key': 'k' },
+      );
+    const first = startedSchema.parse((await start()).json);
+    await env.DB.prepare('update api_answers set status = null, retried_at = created_at - 61000').run();
+    expect(startedSchema.parse((await start()).json)).toEqual(first);
+    expect(new Set(created.map(({ id }) => id)).size).toBe(1);
+    expect(created[0]?.title).toBe('Cart');
+  });
+
+  it('says in which team, of those that its person sees', async () => {
+    const more = { id: crypto.randomUUID(), workspaceId: acme.id, visibility: 'public' } as const;
+    linear.teams.push(more);
+    ada.teams = [acme.open.id, more.id];
+    program = new Program((await tokenOf(await signedIn(linear, ada), 'write')).token);
+    const created = createsIssues([
+      { ...acme.open, key: 'ENG' },
+      { ...more, key: 'OPS' },
+      { ...acme.secret, key: 'SEC' },
+    ]);
+    const body = { text: TEXT, repository: 'acme/shop' };
+    const { json } = await program.ask('POST', '/sessions', body);
+    expect(json).toMatchObject({ status: 400, code: 'team_needed', detail: expect.stringContaining('ENG, OPS.') });
+    expect((await program.ask('POST', '/sessions', { ...body, team: 'SEC' })).json).toMatchObject({
+      ...{ status: 404, code: 'no_such_team' },
+    });
+    expect(created).toEqual([]);
+    expect((await program.ask('POST', '/sessions', { ...body, team: 'ops' })).status).toBe(202);
+    expect(created).toMatchObject([{ teamId: more.id }]);
+  });
+
+  it('creates nothing for a repository that is not there, for a text that names another one, nor for who looks on', async () => {
+    const created = createsIssues();
+    const start = (body: object) => program.ask('POST', '/sessions', { text: TEXT, repository: 'acme/shop', ...body });
+    expect((await start({ repository: 'acme/else' })).json).toMatchObject({
+      ...{ status: 404, code: 'no_such_repository', detail: expect.stringContaining('acme/shop') },
+    });
+    for (const text of ['Fix it [repo=acme/site]', 'Fix it <!-- as I said']) {
+      expect((await start({ text })).json).toMatchObject({ status: 400, errors: [{ pointer: '/text' }] });
+    }
+    await writeWorkspaceSettings(db, acme.id, { ...defaultWorkspaceSettings, viewers: ['ben@acme.example'] }, 1);
+    const ben = person(linear, acme, 'Ben', { teams: [acme.open.id] });
+    const onlooker = new Program((await tokenOf(await signedIn(linear, ben), 'write')).token);
+    const { status } = await onlooker.ask('POST', '/sessions', { text: TEXT, repository: 'acme/shop' });
+    expect(status).toBe(403);
+    expect(created).toEqual([]);
+  });
+
+  it.each([
+    [{}, '/text'],
+    [{ text: 'Do it' }, '/repository'],
+    [{ issue: 'ENG-1', repository: 'acme/shop' }, '/repository'],
+    [{ issue: 'ENG-1', title: 'T' }, '/title'],
+    [{ issue: 'ENG-1', team: 'ENG' }, '/team'],
+  ])('is told what %o lacks or has too much', async (body, pointer) => {
+    const { json } = await program.ask('POST', '/sessions', body);
+    expect(json).toMatchObject({ status: 400, errors: [{ in: 'body', pointer }] });
+  });
+
+  it('hears why Linear creates no issue', async () => {
+    createsIssues();
+    const { interfere } = linear;
+    linear.interfere = (url, body, request) => {
+      if (!body.includes('mutation CreateIssue')) return interfere(url, body, request);
+      const extensions = { type: 'invalid input', code: 'INPUT_ERROR', userPresentableMessage: 'The team is full.' };
+      return Response.json({ data: null, errors: [{ message: 'Argument Validation Error', extensions }] });
+    };
+    const { json } = await program.ask('POST', '/sessions', { text: TEXT, repository: 'acme/shop' });
+    expect(json).toMatchObject({
+      status: 409,
+      code: 'issue_refused',
+      detail: expect.stringContaining('The team is full.'),
+    });
   });
 });
 

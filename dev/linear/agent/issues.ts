@@ -1,8 +1,11 @@
 /** What the agent does to issues: issueUpdate, attachments, and asking which repository an issue belongs to. */
+import { z } from 'zod';
+import { seesTeam } from '../conversation.ts';
 import { conflict, invalidArgument, notFound, notSimulated } from '../errors.ts';
 import { changeIssue, type IssueChanges } from '../issue-changes.ts';
-import type { Simulation } from '../simulation.ts';
+import { emit, type Simulation } from '../simulation.ts';
 import type { Attachment, Issue } from '../state/model.ts';
+import { newIssue } from '../state/seed.ts';
 import { clientId } from './client-id.ts';
 
 const UPDATABLE = new Set(['title', 'description', 'stateId', 'delegateId', 'assigneeId']);
@@ -29,6 +32,39 @@ export function updateIssue(simulation: Simulation, reference: string, input: Re
   changeIssue(simulation, issue, changes, world.appUser);
   return issue;
 }
+
+const CREATABLE = new Set(['id', 'teamId', 'title', 'description', 'createAsUser']);
+
+/**
+ * issueCreate, by the app.
+ * @throws LinearError when the id is taken, the team is unknown, the title is empty, or another field is given
+ */
+export function createIssue(simulation: Simulation, input: Record<string, unknown>): Issue {
+  const { world, clock, payloads } = simulation;
+  for (const key of Object.keys(input)) if (!CREATABLE.has(key)) throw notSimulated(`${key} in issueCreate`);
+  const { id: given, teamId, title, description } = creatableSchema.parse(input);
+  const team = world.teams.get(teamId);
+  if (!team || !seesTeam(simulation, teamId)) throw notFound('Team', teamId);
+  if (title.trim() === '') throw invalidArgument('title', 'minLength', 'must not be empty');
+  if (title.length > 255) throw invalidArgument('title', 'maxLength', 'must not be longer than 255 characters');
+  const id = clientId(given);
+  if (world.issues.has(id)) throw conflict('Issue', id);
+  const issue = { ...newIssue(team, clock.now(), { title, description, creatorId: world.appUser.id }), id };
+  world.addIssue(issue);
+  world.changed(id);
+  emit(simulation, payloads.issueCreated(issue, world.appUser));
+  return issue;
+}
+
+const creatableSchema = z.object({
+  id: z.string().nullish(),
+  teamId: z.string(),
+  title: z
+    .string()
+    .nullish()
+    .transform((text) => text ?? ''),
+  description: z.string().nullable().default(null),
+});
 
 /** Linear links as a pull request only what is one by its address. @throws LinearError */
 export function mustBePullRequest(url: string): void {

@@ -1,6 +1,6 @@
 /** The queries and mutations that are simulated: the ones an agent needs. */
 import { createActivity } from '../agent/activities.ts';
-import { linkAttachment, mustBePullRequest, suggestRepositories, updateIssue } from '../agent/issues.ts';
+import { createIssue, linkAttachment, mustBePullRequest, suggestRepositories, updateIssue } from '../agent/issues.ts';
 import { createSessionOnComment, createSessionOnIssue, updateSession } from '../agent/sessions.ts';
 import type { Uploads } from '../agent/uploads.ts';
 import { seesTeam } from '../conversation.ts';
@@ -96,6 +96,9 @@ export function rootFields(simulation: Simulation, limiter: RateLimiter, uploads
     },
     agentSessionCreateOnComment: ({ input }: WithInput<typeof createSessionOnComment>) => {
       return session(createSessionOnComment(simulation, input));
+    },
+    issueCreate: ({ input }: { input: Record<string, unknown> }) => {
+      return { issue: views.issue(createIssue(simulation, input)), ...done() };
     },
     issueUpdate: ({ id, input }: ById & { input: Record<string, unknown> }) => {
       issueOf(id);

@@ -10,6 +10,7 @@ import {
   ATTACH_URL,
   COMMENT_TEXT,
   COMMENT_THREAD,
+  CREATE_ISSUE,
   ISSUE_FACTS,
   ISSUE_NOW,
   ISSUE_STATES,
@@ -22,6 +23,7 @@ import {
   SESSION_ISSUE,
   SESSION_SOURCE,
   SUGGEST_REPOSITORIES,
+  TEAMS,
   UPDATE_ISSUE,
 } from './operations.ts';
 
@@ -166,6 +168,28 @@ export class LinearClient {
       archived: Boolean(archivedAt),
       trashed: trashed === true,
     };
+  }
+
+  /** The teams of the workspace that the app sees. @throws LinearError */
+  async teams(): Promise<{ id: string; key: string; name: string }[]> {
+    return (await ask(this.#send, TEAMS, {})).teams.nodes;
+  }
+
+  /**
+   * Creates an issue; a repeat with the same id creates nothing.
+   * @param issue `id`: UUID v4 chosen once; `author`: in whose name the app creates it; null: in its own
+   * @throws LinearError; `refused` if Linear does not let the app create it there
+   */
+  async createIssue(issue: {
+    id: string;
+    teamId: string;
+    title: string;
+    description: string;
+    author: string | null;
+  }): Promise<void> {
+    const { author, ...known } = issue;
+    const input = { ...known, ...(author !== null && { createAsUser: author }) };
+    await ask(this.#send, CREATE_ISSUE, { input }, { priority: 'answer', idempotent: true });
   }
 
   /** What is around an issue. @throws LinearError */

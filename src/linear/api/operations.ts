@@ -248,6 +248,23 @@ export const UPDATE_ISSUE = mutation<LinearDocument.MutationIssueUpdateArgs>()(
   doneSchema,
 );
 
+export const CREATE_ISSUE = mutation<LinearDocument.MutationIssueCreateArgs>()(
+  /* GraphQL */ `
+    mutation CreateIssue($input: IssueCreateInput!) {
+      issueCreate(input: $input) { success }
+    }
+  `,
+  doneSchema,
+);
+
+/** The teams that the app sees; of more than 250 those beyond are not seen. */
+export const TEAMS = query<Record<string, never>>()(
+  /* GraphQL */ `
+    query Teams { teams(first: 250) { nodes { id key name } } }
+  `,
+  z.object({ teams: z.object({ nodes: z.array(z.object({ id: z.string(), key: z.string(), name: z.string() })) }) }),
+);
+
 /** The texts of an issue that may link files. */
 export const ISSUE_TEXTS = query<LinearDocument.QueryIssueArgs>()(
   /* GraphQL */ `

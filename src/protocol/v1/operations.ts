@@ -68,14 +68,14 @@ export const OPERATIONS = {
   }),
   startSession: operation({
     ...{ id: 'startSession', method: 'post', path: '/sessions', scope: 'write' },
-    summary: 'Starts a session on an issue, or asks something in the one it has',
+    summary: 'Starts a session on an issue or from a text, or asks something in the one that the issue has',
     description:
-      'Of an issue that has no session yet, Cyrus opens a thread in Linear. It waits up to 20 seconds before, in case Linear opens one itself. Whether the person may give work is decided as in Linear, when the session begins; the session then says why not.',
+      'Either `issue`, or `text` and `repository`: then Cyrus creates an issue in Linear in the name of the person, with the text as its description and the repository as a wish (`[repo=owner/name]`), and begins on that. Of an issue that has no session yet, Cyrus opens a thread in Linear. It waits up to 20 seconds before, in case Linear opens one itself. Whether the person may give work is decided as in Linear, when the session begins; the session then says why not.',
     body: startSchema,
     answer: { status: 202, description: 'The request is taken in', content: startedSchema },
     problems: {
-      404: 'There is no such issue, or you do not see its team.',
-      409: 'The issue is archived or deleted, or its session is read-only.',
+      404: 'There is no such issue, team or repository, or you do not see it.',
+      409: 'The issue is archived or deleted, its session is read-only, or Linear refuses to create an issue there.',
     },
   }),
   getSession: operation({
@@ -206,13 +206,6 @@ export const OPERATIONS = {
     answer: { status: 200, description: 'The webhook as it is now', content: webhookViewSchema },
     problems: { 404: NO_WEBHOOK },
   }),
-  deleteWebhook: operation({
-    ...{ id: 'deleteWebhook', method: 'delete', path: '/workspaces/{workspace}/webhooks/{webhook}', scope: 'admin' },
-    summary: 'Deletes a webhook; what was not delivered yet never will be',
-    params: ofWebhook,
-    answer: { status: 204, description: 'It is deleted', content: null },
-    problems: { 404: NO_WEBHOOK },
-  }),
   rotateWebhookSecret: operation({
     ...{
       id: 'rotateWebhookSecret',
@@ -232,6 +225,13 @@ export const OPERATIONS = {
     summary: 'Sends a webhook a test, once, also while it is disabled',
     params: ofWebhook,
     answer: { status: 200, description: 'What came of it', content: webhookTestSchema },
+    problems: { 404: NO_WEBHOOK },
+  }),
+  deleteWebhook: operation({
+    ...{ id: 'deleteWebhook', method: 'delete', path: '/workspaces/{workspace}/webhooks/{webhook}', scope: 'admin' },
+    summary: 'Deletes a webhook; what was not delivered yet never will be',
+    params: ofWebhook,
+    answer: { status: 204, description: 'It is deleted', content: null },
     problems: { 404: NO_WEBHOOK },
   }),
   getUsage: operation({

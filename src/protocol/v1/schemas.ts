@@ -52,27 +52,50 @@ export const entriesSchema = z.object({
 export type Entries = z.infer<typeof entriesSchema>;
 
 const MAX_TEXT = 50_000;
+/** As long as Linear takes one. */
+const MAX_TITLE = 255;
 const text = z.string().trim().min(1).max(MAX_TEXT);
 
-/** What starts a session. */
-export const startSchema = z.strictObject({
-  /** Key of the issue in Linear, as in `ENG-123`, or its id. */
-  issue: z
-    .string()
-    .trim()
-    .regex(/^(?:[A-Za-z][A-Za-z0-9]{0,30}-\d{1,9}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/, {
-      error: 'must be the key of an issue, as in ENG-123, or its id',
-    }),
-  /** What Claude is asked to do; left out: what the issue says. */
-  text: text.optional(),
-  /** Linear's organization id; needed if the token sees several workspaces. */
-  workspace: z.string().min(1).max(100).optional(),
-});
+/** What starts a session: on an issue, or from a text, for which Cyrus creates an issue. */
+export const startSchema = z
+  .strictObject({
+    /** Key of the issue in Linear, as in `ENG-123`, or its id. */
+    issue: z
+      .string()
+      .trim()
+      .regex(/^(?:[A-Za-z][A-Za-z0-9]{0,30}-\d{1,9}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/, {
+        error: 'must be the key of an issue, as in ENG-123, or its id',
+      })
+      .optional(),
+    /** What Claude is asked to do; left out: what the issue says. */
+    text: text.optional(),
+    /** `owner/name` of a repository of the workspace; without an issue. */
+    repository: z.string().trim().min(1).max(200).optional(),
+    /** Of the issue that is created; left out: the beginning of the text. */
+    title: z.string().trim().min(1).max(MAX_TITLE).optional(),
+    /** Key or id of the team in which the issue is created; left out: the only one that the person sees. */
+    team: z.string().trim().min(1).max(100).optional(),
+    /** Linear's organization id; needed if the token sees several workspaces. */
+    workspace: z.string().min(1).max(100).optional(),
+  })
+  .superRefine(({ issue, text: words, repository, title, team }, context) => {
+    const add = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    if (issue === undefined) {
+      if (words === undefined) add('text', 'give an issue, or a text and a repository');
+      else if (repository === undefined) add('repository', 'is needed without an issue');
+      return;
+    }
+    for (const [name, value] of Object.entries({ repository, title, team })) {
+      if (value !== undefined) add(name, 'is for a session without an issue; the issue says it');
+    }
+  });
 export type Start = z.infer<typeof startSchema>;
 
 /** A session that works on the request. */
 export const startedSchema = z.object({
   session: z.string(),
+  /** Key of the issue in Linear. */
+  issue: z.string(),
   /** The page of the session. */
   url: z.url(),
   /** Of the request, by which the journal names it. */

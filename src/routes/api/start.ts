@@ -1,4 +1,4 @@
-/** `POST /api/v1/sessions`: starts a session on an issue of Linear, or asks something in the one that it has. */
+/** `POST /api/v1/sessions`: starts a session on an issue of Linear or from a text, or asks something in the one that the issue has. */
 import type { Hono } from 'hono';
 import * as z from 'zod';
 import { issuePrompt } from '../../claude/prompts.ts';
@@ -15,10 +15,11 @@ import type { Delivery } from '../../session/inbound/delivery.ts';
 import { relatedPlace } from '../../session/inbound/related-issues-text.ts';
 import { issueSessionName } from '../../session/inbound/webhook-to-event.ts';
 import { issueOf } from '../../session/lifecycle/issue-news.ts';
-import { openDatabase } from '../../store/database.ts';
+import { type Database, openDatabase } from '../../store/database.ts';
 import { listWorkspaces } from '../../store/workspaces/workspaces.ts';
 import { needs, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { askerOf, takeIn } from '../sessions/requests.ts';
+import { createIssue, linearUnreachable, lookingOn } from './new-issue.ts';
 import { requestIdOf } from './once.ts';
 import { serve } from './serve.ts';
 import { promptOf } from './steering.ts';
@@ -28,10 +29,6 @@ const NO_SUCH_ISSUE: ApiError = {
   error: 'no_such_issue',
   message: 'There is no such issue in this workspace, or you do not see its team.',
 };
-const LOOKING_ON: ApiError = {
-  error: 'not_allowed',
-  message: 'You may look on in this workspace, and neither give work nor steer it. A Cyrus admin can change that.',
-};
 
 /** Adds the route. */
 export function startRoute(api: Hono<PeopleEnv>): void {
@@ -39,21 +36,21 @@ export function startRoute(api: Hono<PeopleEnv>): void {
     const workspaceId = await workspaceFor(c, body);
     if (typeof workspaceId === 'object') return c.json(workspaceId, workspaceId === NO_SUCH_WORKSPACE ? 404 : 400);
     c.set('workspaceId', workspaceId);
-    const found = await issueIn(c.env, workspaceId, body.issue);
+    const issue = body.issue ?? (await createIssue(c, databaseOf(c), workspaceId, body));
+    if (issue instanceof Response) return issue;
+    const found = await issueIn(c.env, workspaceId, issue);
     if (found === 'none') return c.json(NO_SUCH_ISSUE, 404);
-    if (found === 'unreachable') {
-      const message = 'Linear does not answer for this workspace now. Try again in a minute.';
-      return c.json({ error: 'linear_unreachable', message } satisfies ApiError, 503, { 'retry-after': '60' });
-    }
+    if (found === 'unreachable') return linearUnreachable(c);
     const { now, facts } = found;
     const resource: Resource = { kind: 'session', workspaceId, team: { id: now.team.id } };
     if (!maySee(c.var.person, resource)) return c.json(NO_SUCH_ISSUE, 404);
-    if (!mayDo(c.var.person, 'session.work', resource)) return c.json(LOOKING_ON, 403);
+    if (!mayDo(c.var.person, 'session.work', resource)) return lookingOn(c);
     if (now.archived || now.trashed) {
       const message = 'The issue is archived or deleted in Linear: restore it there first.';
       return c.json({ error: 'issue_gone', message } satisfies ApiError, 409);
     }
-    return start(c, workspaceId, now, facts, body.text);
+    // What a new issue says is the text, with the wish for the repository.
+    return start(c, workspaceId, now, facts, body.issue === undefined ? undefined : body.text);
   });
 }
 
@@ -76,7 +73,7 @@ async function start(
   const taken = await takeIn(c, asked, session, request);
   if (taken.kind === 'refused') return c.json(taken.problem, taken.status);
   const url = `${readConfig(c.env).publicUrl ?? new URL(c.req.url).origin}/sessions/${sessionId}`;
-  return c.json({ session: sessionId, url, request: id } satisfies Started, 202);
+  return c.json({ session: sessionId, issue: now.identifier, url, request: id } satisfies Started, 202);
 }
 
 /** The request as of somebody who delegated the issue, for which Cyrus opens the thread. */
@@ -112,14 +109,17 @@ function requestText({ title }: IssueNow, { description }: IssueFacts): string {
 /** @returns its id; a problem if it is not clear which it is, or not to be seen */
 async function workspaceFor(c: PeopleContext, { workspace }: Start): Promise<string | ApiError> {
   const { person } = c.var;
-  const database = openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
-  const active = (await listWorkspaces(database)).filter(({ status }) => status === 'active');
+  const active = (await listWorkspaces(databaseOf(c))).filter(({ status }) => status === 'active');
   const seen = active.filter(({ id }) => maySee(person, { kind: 'workspace', workspaceId: id }));
   if (workspace !== undefined) return seen.find(({ id }) => id === workspace)?.id ?? NO_SUCH_WORKSPACE;
   const [only, ...more] = seen;
   if (!only) return NO_SUCH_WORKSPACE;
   if (more.length === 0) return only.id;
   return { error: 'workspace_needed', message: 'The token sees several workspaces: say in `workspace` which it is.' };
+}
+
+function databaseOf(c: PeopleContext): Database {
+  return openDatabase(c.env.DB, readConfig(c.env).encryptionKey);
 }
 
 async function issueIn(

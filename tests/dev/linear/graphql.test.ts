@@ -53,6 +53,25 @@ describe('The simulated API', () => {
     expect(Date.parse(after.data.issue.startedAt)).toBeGreaterThan(0);
   });
 
+  it('creates an issue in somebody’s name, and a repeat with the same id creates no other', async () => {
+    const { data } = await call(linear, OPERATIONS.Teams);
+    const create = (id: string, more: object = {}) =>
+      call(
+        linear,
+        'mutation($input: IssueCreateInput!) { issueCreate(input: $input) { success issue { identifier title } } }',
+        {
+          input: { id, teamId: data.teams.nodes[0].id, title: 'A new one', createAsUser: 'Ada', ...more },
+        },
+      );
+    const before = linear.issues().length;
+    const id = randomUUID();
+    expect((await create(id)).data.issueCreate).toMatchObject({ success: true, issue: { title: 'A new one' } });
+    expect((await create(id)).errors?.[0]?.message).toBe('conflict on insert of Issue');
+    expect((await create(randomUUID(), { title: ' ' })).errors).toHaveLength(1);
+    expect((await create(randomUUID(), { teamId: randomUUID() })).errors).toHaveLength(1);
+    expect(linear.issues()).toHaveLength(before + 1);
+  });
+
   it('refuses a query that Linear would refuse, saying where it is wrong', async () => {
     const answer = await call(linear, '{ issue(id: "ENG-1") { identifer } }');
     expect(answer.status).toBe(400);
