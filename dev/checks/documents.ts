@@ -144,7 +144,9 @@ function askCommands(): number {
       helps.set(program, help);
     }
     for (const option of options) {
-      if (option !== 'help' && !help.includes(`--${option}`)) {
+      // Of an option that may be taken back the help may name the positive form alone.
+      const isKnown = [option, option.replace(/^no-/, '')].some((one) => help.includes(`--${one}`));
+      if (option !== 'help' && !isKnown) {
         problems.push(`${document}:${line}: \`npm run ${script} -- --help\` does not know --${option}`);
       }
     }

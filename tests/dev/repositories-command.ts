@@ -1,4 +1,4 @@
-/** Runs `npm run repositories` as a process, against an admin API of the test's. */
+/** Runs commands of dev/ as a process, against an admin API of the test's. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { PROJECT } from '../../dev/settings.ts';
@@ -16,9 +16,19 @@ export interface RunOptions {
   stdin?: string;
 }
 
-export async function runRepositories(host: AdminHost, args: string[], { env, stdin = '' }: RunOptions): Promise<Ran> {
+export function runRepositories(host: AdminHost, args: string[], options: RunOptions): Promise<Ran> {
+  return runCommand('repositories.ts', host, args, options);
+}
+
+/** @param program its file in dev/ */
+export async function runCommand(
+  program: string,
+  host: AdminHost,
+  args: string[],
+  { env, stdin = '' }: RunOptions,
+): Promise<Ran> {
   const environment = { PATH: process.env.PATH ?? '', CYRUS_URL: host.url, ADMIN_TOKEN, ...env };
-  const child = spawn(process.execPath, [join(PROJECT, 'dev', 'repositories.ts'), ...args], { env: environment });
+  const child = spawn(process.execPath, [join(PROJECT, 'dev', program), ...args], { env: environment });
   const ran: Ran = { code: null, out: '', err: '' };
   child.stdout.on('data', (chunk) => {
     ran.out += chunk;
