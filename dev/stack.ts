@@ -29,6 +29,8 @@ export interface StackOptions {
   variables?: Record<string, string>;
   /** Given where the sandbox is to be a container instead of a process. */
   containers?: ContainerEngine;
+  /** How many requests of strangers an address may make in a minute; left out: what wrangler.toml says. */
+  publicLimit?: number;
   /** Where the Worker's inspector is to listen. */
   inspectorPort?: number;
   /** Checkouts of other versions, whose Worker or sandbox server is run; left out: this one's. */
@@ -143,6 +145,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...(options.containers && { containers: options.containers }),
         ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
         ...(project !== undefined && { project }),
+        ...(options.publicLimit !== undefined && { publicLimit: options.publicLimit }),
       });
     let worker = await bringUpWorker(options.projects?.worker);
     closers.push(() => worker.child.end());

@@ -22,7 +22,8 @@ const UP_LIMIT_WITH_IMAGE_MS = 600_000;
 /**
  * Starts the Worker and waits until it answers.
  * @param options `variables`: every variable and secret that differs from wrangler.toml; `containers`: run them too; `inspectorPort`: where
- *   the Worker's inspector listens, left out: nowhere that is known; `project`: folder of the checkout that is run
+ *   the Worker's inspector listens, left out: nowhere that is known; `project`: folder of the checkout that is run; `publicLimit`: how many
+ *   requests of strangers an address may make in a minute, left out: what wrangler.toml says
  */
 export async function startWorker(options: {
   folder: string;
@@ -31,9 +32,10 @@ export async function startWorker(options: {
   containers?: ContainerEngine;
   inspectorPort?: number;
   project?: string;
+  publicLimit?: number;
 }): Promise<LocalWorker> {
-  const { folder, port, variables, containers, inspectorPort, project = PROJECT } = options;
-  const config = writeLocalConfig(project, Object.keys(variables), containers !== undefined);
+  const { folder, port, variables, containers, inspectorPort, project = PROJECT, publicLimit } = options;
+  const config = writeLocalConfig(project, Object.keys(variables), containers !== undefined, publicLimit);
   const environmentFile = join(folder, 'worker.env');
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   writeFileSync(environmentFile, `${lines.join('\n')}\n`, { mode: 0o600 });
@@ -81,16 +83,26 @@ export async function startWorker(options: {
 /**
  * A local Worker is given only the secrets that its configuration requires by name, and production requires no more than
  * every deployment has. So the local configuration is wrangler.toml with a longer list. With containers it is another file
- * that switches them on: by the flag `--enable-containers` alone, wrangler 4.164 does not ask for the engine's address.
+ * that switches them on: by the flag `--enable-containers` alone, wrangler 4.164 does not ask for the engine's address. Another limit of
+ * strangers is in another file as well, since a binding of that kind is set nowhere else.
  */
-function writeLocalConfig(project: string, names: string[], withContainers: boolean): string {
-  const file = join(project, withContainers ? 'wrangler.local-containers.toml' : 'wrangler.local.toml');
+function writeLocalConfig(
+  project: string,
+  names: string[],
+  withContainers: boolean,
+  publicLimit: number | undefined,
+): string {
+  const kind = `${withContainers ? '-containers' : ''}${publicLimit === undefined ? '' : `-${publicLimit}`}`;
+  const file = join(project, `wrangler.local${kind}.toml`);
   const production = readFileSync(join(project, 'wrangler.toml'), 'utf8');
   // Of what wrangler.toml does not set itself, the Worker is given nothing else.
   const secrets = names.filter((name) => !new RegExp(`^${name} = `, 'm').test(production));
   const local = production
     .replace(/^required = \[.*\]$/m, `required = ${JSON.stringify(secrets)}`)
-    .replace(/^enable_containers = false\b/m, `enable_containers = ${withContainers}`);
+    .replace(/^enable_containers = false\b/m, `enable_containers = ${withContainers}`)
+    .replace(/^(name = "PUBLIC_LIMIT"\n.*\nsimple = \{ limit = )\d+/m, (line, before: string) =>
+      publicLimit === undefined ? line : `${before}${publicLimit}`,
+    );
   const text = `# Written by dev/worker.ts from wrangler.toml.\n${local}`;
   // Writing the same again would reload the Worker of another run from this folder.
   if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);

@@ -12,6 +12,8 @@ const LIMIT_MS = 60_000;
 /** The server may wait for the rest of a body that never comes; that long is watched what it does. */
 const OWED_LIMIT_MS = 5_000;
 const AT_ONCE = 24;
+/** Share of requests that show what their route asks for. */
+const FITTING = 0.5;
 const MOST_TOLD = 20;
 
 /** What the requests are made of. */
@@ -19,6 +21,8 @@ export interface Supply {
   routes: readonly Route[];
   /** Headers by which somebody shows who they are, right and wrong. */
   credentials: readonly Record<string, string>[];
+  /** The right ones for a route, by which requests get behind its door; empty: it has none. */
+  fitting: (path: string) => readonly Record<string, string>[];
   /** Sessions that are there, and some that are not. */
   sessionIds: readonly string[];
   /** Bodies of webhooks that Linear sent. */
@@ -83,13 +87,16 @@ function isFailure(status: number | 'late' | 'broken', text: string): boolean {
   return status >= 500 && !text.includes('entry.worker.js') && !/^\{"error":"(unreachable|not_supported)"/.test(text);
 }
 
-function makeRequest(target: Target, { routes, credentials, sessionIds, webhooks }: Supply, random: Random): Made {
+function makeRequest(target: Target, supply: Supply, random: Random): Made {
+  const { routes, credentials, sessionIds, webhooks } = supply;
   const route = random.pick(routes);
   const method = route.method === 'ALL' || random.chance(0.1) ? random.pick(METHODS) : route.method;
   const reads = method === 'GET' || method === 'HEAD';
   const workspaces = reads ? [STRANGERS_WORKSPACE, target.stack.linear.workspace.id] : [STRANGERS_WORKSPACE];
   const path = pathOf(route.path, random, { sessionIds, workspaces }) + queryOf(random);
-  const headers: Record<string, string> = { ...random.pick(credentials), ...oddHeaders(random) };
+  const fitting = random.chance(FITTING) ? supply.fitting(route.path) : [];
+  const shown = random.pick(fitting.length > 0 ? fitting : credentials);
+  const headers: Record<string, string> = { ...shown, ...oddHeaders(random) };
   const isWebhook = route.path === '/webhooks/linear';
   const keep = (value: unknown) =>
     isWebhook && typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -306,7 +313,8 @@ function asGet(made: Made): Made {
 
 async function byHand(target: Target, bytes: Buffer, limitMs: number): Answer {
   const { status, text, isLate } = await sendRaw(target.port, bytes, limitMs);
-  return { status: isLate ? 'late' : status, text: text.slice(text.indexOf('\r\n\r\n') + 4) };
+  const isStream = /\r\ncontent-type: text\/event-stream/i.test(text);
+  return { status: isLate && !isStream ? 'late' : status, text: text.slice(text.indexOf('\r\n\r\n') + 4) };
 }
 
 function byLibrary(port: number, agent: Agent, { method, path, headers, body }: Made): Answer {
@@ -333,6 +341,10 @@ function byLibrary(port: number, agent: Agent, { method, path, headers, body }: 
       response.setEncoding('utf8');
       response.on('data', (piece: string) => {
         if (text.length < 2_000) text += piece;
+        // A stream of events goes on for minutes: that it began is its answer.
+        if (!response.headers['content-type']?.startsWith('text/event-stream')) return;
+        done(response.statusCode ?? 0, text);
+        asked.destroy();
       });
       response.on('end', () => done(response.statusCode ?? 0, text));
       response.on('error', () => done('broken', text));

@@ -32,6 +32,8 @@ const { values } = parseArgs({
   },
 });
 const folder = makeFolder();
+/** Personal tokens that random requests use: each is limited by itself. */
+const TOKENS = 20;
 const count = Number(values.requests ?? (values.short ? 500 : 100_000));
 const seed = Number(values.seed ?? 1);
 const notHeld: string[] = [];
@@ -101,8 +103,17 @@ async function randomRequests(target: Target, live: Claims, ended: Claims): Prom
     target.token(live, -1),
     mintToken(other, live),
   ]);
+  const [right] = tokens;
+  const ofSandbox = [{ authorization: `Bearer ${right}` }, { authorization: `Basic ${btoa(`cyrus:${right}`)}` }];
+  const ofBrowser = [await target.browserHeaders()];
+  const ofPrograms = await Promise.all(Array.from({ length: TOKENS }, () => target.programHeaders()));
   const supply = {
     routes: await workerRoutes(),
+    fitting: (path: string) => {
+      if (path.startsWith('/gateway')) return ofSandbox;
+      if (path.startsWith('/api/admin')) return [target.adminHeaders];
+      return path.startsWith('/api/v1') ? ofPrograms : ofBrowser;
+    },
     credentials: [
       {},
       target.password,

@@ -2,6 +2,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Stack } from '../../dev/stack.ts';
 import { type Claims, mintToken } from '../../src/gateway/token.ts';
@@ -26,6 +27,8 @@ export class Target {
   static async start(folder: string): Promise<Target> {
     const stack = await setStack({
       folder,
+      // All attacks come from one address: they are to reach what is behind this limit. tests/worker/request-limits.test.ts is about the limit.
+      publicLimit: 1_000_000,
       variables: {
         ENVIRONMENT: 'production',
         MAX_SESSIONS_AT_ONCE: '3',
@@ -100,6 +103,23 @@ export class Target {
     const { pageUrl } = await thread.livePage();
     this.#cookie ??= await this.#signIn();
     return new CyrusSession(pageUrl, { cookie: this.#cookie });
+  }
+
+  /** What a browser sends that has signed in with the password. */
+  async browserHeaders(): Promise<{ cookie: string; origin: string }> {
+    this.#cookie ??= await this.#signIn();
+    return { cookie: this.#cookie, origin: this.stack.url };
+  }
+
+  /** What a program sends that has a personal token. */
+  async programHeaders(): Promise<{ authorization: string }> {
+    const headers = { ...(await this.browserHeaders()), 'content-type': 'application/json' };
+    const body = JSON.stringify({ name: 'Random requests', scope: 'admin', days: 1 });
+    const response = await this.ask('/api/me/tokens', { method: 'POST', headers, body });
+    const text = await response.text();
+    if (response.status !== 201) throw new Error(`no personal token was made: ${response.status} ${text}`);
+    const { token } = z.object({ token: z.string() }).parse(JSON.parse(text));
+    return { authorization: `Bearer ${token}` };
   }
 
   /** As a browser that has signed in before: guesses at this address have every later password refused. */
